@@ -1,0 +1,250 @@
+"""The recipe, field by field. Validated once, frozen, imports no torch.
+
+A recipe is TOML: a name, a seed, and stages in the order in which they run. Numbers of the paper are cited in the recipes
+themselves; the defaults here are R1-Zero's where the paper gives them (R1: arXiv 2501.12948v2, section 2).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Language = Literal["en", "zh"]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors; nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskSpec(Strict):
+    """One source of problems."""
+
+    task: str
+    """A generator (countdown, game24, arithmetic, ...), a known data set (gsm8k, math, aime, amc, cmath), or ``file``."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Share of the draws, relative to the other tasks of the list."""
+    levels: tuple[int, ...] = ()
+    """Difficulty levels to draw from, evenly; empty: the generator's lowest, or every level of a file."""
+    languages: tuple[Language, ...] = ("en",)
+    """Wordings to draw from, evenly; generators only."""
+    path: Path | None = None
+    """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
+    fields: dict[str, str] = {}
+    """For ``file``: which column is ``problem``, ``answer`` and, where there is one, ``level``."""
+    kind: Literal["math", "choice", "expression"] = "math"
+    """For ``file``: the verifier that grades the answers."""
+    held_out: Share = 0.1
+    """Share of the problems, by hash, that training never draws. 0 where evaluation has a file of its own."""
+    max_bad_rows: Share = 0.01
+    """Malformed rows are quarantined with file and line; above this share the run stops."""
+
+
+class PromptSpec(Strict):
+    """How a problem becomes tokens."""
+
+    template: str = "r1-zero"
+    """``r1-zero`` (the paper's table 1), ``nano`` (its one-line form), ``chat`` (the tokenizer's own), or a text with {prompt}."""
+    max_tokens: Positive = 1024
+    """Longer prompts are left out, and counted."""
+
+
+class RolloutSpec(Strict):
+    """What one rollout generates (R1-Zero: 512 questions, 16 completions each, T=1)."""
+
+    questions: Positive = 512
+    group_size: Annotated[int, Field(gt=1)] = 16
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    max_new_tokens: Positive = 32768
+    longer_from: dict[int, Positive] = {}
+    """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
+    stop: tuple[str, ...] = ()
+    slots: Positive = 256
+    """Completions that decode at once; halved by itself when memory runs out."""
+
+
+class RewardSpec(Strict):
+    """Rule rewards and their weights (R1-Zero: accuracy and format, equal)."""
+
+    accuracy: float = 1.0
+    format: float = 1.0
+    format_rule: Literal["think-answer", "none"] = "think-answer"
+    answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
+    """Where the answer is looked for."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes that run math-verify; each can be killed."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 1.0
+
+
+class AlgorithmSpec(Strict):
+    """GRPO and its relatives, by what differs between them; ``algorithms/`` cites each."""
+
+    advantage: Literal["group-std", "group-mean", "leave-one-out"] = "group-std"
+    """(r-mean)/std (GRPO), r-mean (Dr. GRPO), r-mean of the others (RLOO)."""
+    loss: Literal["grpo", "gspo", "cispo"] = "grpo"
+    clip_low: Annotated[float, Field(gt=0)] = 0.2
+    clip_high: Annotated[float, Field(gt=0)] = 0.2
+    """Ratios are clipped to [1-clip_low, 1+clip_high]; R1's RL stage: 10 for both."""
+    aggregate: Literal["sequence", "token", "constant"] = "sequence"
+    """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant (Dr. GRPO)."""
+    kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
+    """Beta; 0 costs no reference pass."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_in: Literal["loss", "reward"] = "loss"
+    old_logprobs: Literal["sampler", "trainer"] = "trainer"
+    """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
+    importance_cap: Annotated[float, Field(ge=0)] = 0.0
+    """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
+    drop_uniform_groups: bool = False
+    """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the mean."""
+    refill: Annotated[int, Field(ge=0)] = 0
+    """Dynamic sampling (DAPO, section 3.2): up to this many further rollouts to replace dropped groups."""
+    overlong: Literal["keep", "mask"] = "keep"
+    """Truncated completions keep their reward, or carry no loss (DAPO, section 3.4)."""
+    overlong_buffer: Annotated[int, Field(ge=0)] = 0
+    """DAPO's soft punishment: the last so many tokens before the cap cost up to 1 reward; 0: off."""
+
+
+class OptimizerSpec(Strict):
+    """The optimizer and its schedule."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    """``muon``: torch.optim.Muon for the hidden matrices, AdamW for the rest."""
+    lr: Annotated[float, Field(gt=0)] = 3e-6
+    muon_lr: Annotated[float, Field(gt=0)] = 0.02
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    final_lr_share: Share = 0.1
+    """For linear and cosine: the last learning rate as a share of ``lr``."""
+
+
+class UpdateSpec(Strict):
+    """What is done with one rollout (R1-Zero: 8,192 outputs in 16 minibatches, one epoch)."""
+
+    minibatches: Positive = 16
+    """questions x group_size must divide by it. The split is random and breaks groups; advantages come before it."""
+    epochs: Positive = 1
+    tokens_per_microbatch: Positive = 16384
+    """Forward and backward passes hold at most so many tokens, padding included; never changes the result."""
+    logprob_chunk: Positive = 2048
+    """Tokens whose logits exist at once."""
+    gradient_checkpointing: bool = False
+
+
+class EvaluationSet(Strict):
+    """A held-out measurement."""
+
+    name: str
+    task: TaskSpec
+    problems: Positive = 500
+    samples: Positive = 16
+
+
+class EvaluationSpec(Strict):
+    """When and how accuracy is measured."""
+
+    sets: tuple[EvaluationSet, ...] = ()
+    """Measured before the first and after the last update: base against trained."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Also measure the first set every so many updates; 0: never."""
+    during_problems: Positive = 128
+    during_samples: Positive = 1
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    max_new_tokens: Positive | None = None
+    """None: the rollout's."""
+
+
+class ModelSpec(Strict):
+    """How weights are held."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads; 0: every core."""
+
+
+class CheckpointSpec(Strict):
+    """What is kept."""
+
+    every: Positive = 50
+    """Updates between checkpoints, rounded up to whole rollouts."""
+    keep: Positive = 2
+
+
+class RLStage(Strict):
+    """Reinforcement learning from rule rewards."""
+
+    kind: Literal["rl"]
+    from_: str = Field(alias="from")
+    """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    steps: Positive
+    """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
+    reference_every: Annotated[int, Field(ge=0)] = 400
+    """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    prompt: PromptSpec = PromptSpec()
+    rollout: RolloutSpec = RolloutSpec()
+    reward: RewardSpec = RewardSpec()
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    update: UpdateSpec = UpdateSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps made from one rollout."""
+        return self.update.minibatches * self.update.epochs
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts in the whole stage."""
+        return self.steps // self.updates_per_rollout
+
+
+class TransformerSpec(Strict):
+    """Shape of a model made from scratch (Qwen-like)."""
+
+    hidden_size: Positive
+    layers: Positive
+    heads: Positive
+    kv_heads: Positive
+    intermediate_size: Positive
+    max_positions: Positive = 1024
+
+
+class PretrainStage(Strict):
+    """A small base model from a generated corpus: corpus, tokenizer and weights, from nothing."""
+
+    kind: Literal["pretrain"]
+    corpus: str
+    """Name of the corpus generator."""
+    tokens: Positive
+    sequence_length: Positive = 512
+    batch_sequences: Positive = 16
+    transformer: TransformerSpec
+    optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+Stage = Annotated[RLStage | PretrainStage, Field(discriminator="kind")]
+
+
+class Recipe(Strict):
+    """A run: named stages, in order."""
+
+    name: str
+    seed: int = 0
+    stages: Annotated[dict[str, Stage], Field(min_length=1)]

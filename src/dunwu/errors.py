@@ -1,0 +1,32 @@
+"""The errors that a user meets, each with the exit code that the command line gives it.
+
+Everything else that escapes is a fault of ours (exit code 1).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """The user's input is wrong (exit code 2).
+
+    Args:
+        message: what is wrong and how to mend it, one line.
+        file: the file in which it stands, where there is one.
+        field: the field or line of that file, e.g. ``stages.zero.rollout.group_size``.
+    """
+
+    def __init__(self, message: str, *, file: Path | str | None = None, field: str | None = None) -> None:
+        self.message = " ".join(message.split())
+        self.file = None if file is None else str(file)
+        self.field = field
+        super().__init__(": ".join(part for part in (self.file, self.field, self.message) if part))
+
+
+class Interrupted(Exception):  # noqa: N818  -- an interruption is no error
+    """The run was asked to stop; it has saved its state and can be resumed (exit code 3)."""
+
+
+class Fault(RuntimeError):
+    """The work cannot go on though the input was right: NaN in an update, a full disk (exit code 1, one line)."""

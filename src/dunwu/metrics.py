@@ -1,0 +1,57 @@
+"""Metrics that know how to reduce: a sum and a weight travel together, so that averages over microbatches are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A weighted mean in the making: ``total`` = sum of weight x value."""
+
+    total: float
+    weight: float
+
+    def __add__(self, other: Mean) -> Mean:
+        return Mean(self.total + other.total, self.weight + other.weight)
+
+    @property
+    def value(self) -> float:
+        """The mean; 0 where nothing was counted."""
+        return self.total / self.weight if self.weight else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Max:
+    """The largest value seen."""
+
+    value: float
+
+    def __add__(self, other: Max) -> Max:
+        return Max(max(self.value, other.value))
+
+
+Metric = Mean | Max
+
+
+def combine(parts: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
+    """Adds metrics of the same name over parts (microbatches, workers). Raises TypeError where a name changes its kind."""
+    combined: dict[str, Metric] = {}
+    for part in parts:
+        for name, metric in part.items():
+            before = combined.get(name)
+            if before is None:
+                combined[name] = metric
+            elif isinstance(before, Mean) and isinstance(metric, Mean):
+                combined[name] = before + metric
+            elif isinstance(before, Max) and isinstance(metric, Max):
+                combined[name] = before + metric
+            else:
+                raise TypeError(f"metric {name!r} is a {type(before).__name__} and a {type(metric).__name__}")
+    return combined
+
+
+def reduce(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """The plain numbers, sorted by name."""
+    return {name: metrics[name].value for name in sorted(metrics)}

@@ -1,0 +1,177 @@
+"""The records that pass between the rooms, in the order in which a GRPO step makes them.
+
+    Task.draw  -> Problem
+    template   -> Prompt(problem, token_ids i32[P])
+    Engine     -> Completion(token_ids i32[C], logprobs f32[C], text, finish, policy_version)
+    collect    -> RolloutGroup(prompt, completions[G])
+    Verifier   -> Score(value, parts, status, extracted, reason)
+               -> ScoredGroup(group, scores[G])
+    advantages -> TrainSample(token_ids i32[L], loss_mask bool[L], sampler_logprobs f32[L], advantages f32[L], ...)
+    trainer    -> AnchoredSample(sample, old_logprobs f32[L], ref_logprobs f32[L] | None)
+    batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
+
+Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C; a microbatch is B sequences of
+T tokens, padded on the right. Slot t of an array describes token t: ``logprobs[t]`` is the log-probability of
+``token_ids[t]`` given the tokens before it. Only ``dunwu.models`` shifts.
+
+Three policies never share a name: ``sampler_logprobs`` come from what generated, ``old_logprobs`` from the trainer
+before the first update on this rollout, ``ref_logprobs`` from the KL anchor.
+
+Everything here is numpy and frozen; torch begins at the microbatch (``dunwu.algorithms.batching``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+
+Finish = Literal["stop", "length"]
+Status = Literal["graded", "truncated", "verifier_failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A question whose answer a rule can check.
+
+    ``gold`` is a correct answer and scores 1 against itself. ``tests`` are the facts that the verifier of this ``kind``
+    checks against beside the gold: for ``expression`` the target, then the numbers; for ``choice`` the options.
+    ``id`` is unique and stable over runs; ``task`` and ``level`` name the source for the curves.
+    """
+
+    id: str
+    task: str
+    kind: str
+    level: int
+    language: str
+    messages: tuple[Message, ...]
+    gold: str
+    tests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A problem as the model reads it: the template applied, tokenized, special tokens included."""
+
+    problem: Problem
+    token_ids: Int32[np.ndarray, " P"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How completions are drawn. ``stop`` strings end a completion and stay in its text; end-of-sequence tokens end it
+    and stay in ``token_ids`` only. ``max_new_tokens`` counts everything that is generated."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """A prompt and one seed for each completion wanted: len(seeds) = G.
+
+    The same (prompt, seed, sampling, weights) gives the same completion whatever else is in the batch.
+    """
+
+    prompt: Prompt
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy reports them at 1.
+
+    ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out.
+    """
+
+    token_ids: Int32[np.ndarray, " C"]
+    logprobs: Float32[np.ndarray, " C"]
+    text: str
+    finish: Finish
+    policy_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutGroup:
+    """The G completions of one prompt, in the order of the request's seeds."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A grade, with what it was made of.
+
+    ``value`` is the reward; ``parts`` its unweighted components (each verifier's own name, e.g. ``accuracy``,
+    ``format``). ``extracted`` is the answer that was graded, None where none was found. ``status`` ``verifier_failed``
+    is no grade: ``value`` is 0 and must not be used; the completion leaves its group.
+    """
+
+    value: float
+    parts: Mapping[str, float]
+    status: Status
+    extracted: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredGroup:
+    """A rollout group with one score for each completion."""
+
+    group: RolloutGroup
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSample:
+    """One completion as the trainer sees it: prompt and completion in one row of L tokens.
+
+    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` and ``advantages`` are zero elsewhere.
+    """
+
+    token_ids: Int32[np.ndarray, " L"]
+    loss_mask: Bool[np.ndarray, " L"]
+    sampler_logprobs: Float32[np.ndarray, " L"]
+    advantages: Float32[np.ndarray, " L"]
+    group_id: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchoredSample:
+    """A sample with the log-probabilities that its loss is anchored to; ``ref_logprobs`` is None where the KL weight is 0."""
+
+    sample: TrainSample
+    old_logprobs: Float32[np.ndarray, " L"]
+    ref_logprobs: Float32[np.ndarray, " L"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """One optimizer step: the version of the policy after it, and its reduced metrics."""
+
+    policy_version: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A measured quantity with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
