@@ -1,0 +1,129 @@
+"""Load and save a policy: a causal language model of transformers with its tokenizer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from dunwu.errors import UserError
+
+NANO_BASE = "nano-base"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A model with its tokenizer. ``eos_ids`` are all the tokens that end a completion; ``pad_id`` fills rows and is never read."""
+
+    model: Any
+    tokenizer: Any
+    eos_ids: tuple[int, ...]
+    pad_id: int
+
+
+def load_policy(
+    source: str, *, dtype: Dtype | torch.dtype = "float32", device: Device | torch.device = "auto"
+) -> Policy:
+    """Loads any causal language model of transformers, in eval mode.
+
+    Args:
+        source: ``nano-base`` (shipped with the package), a folder, or a hub id.
+        dtype: of the weights in memory.
+        device: ``auto`` takes CUDA where there is one.
+
+    Raises:
+        UserError: no such folder or hub id; config, weights or tokenizer missing or corrupt; no end-of-sequence token;
+            ``cuda`` asked for on a machine without it.
+    """
+    place = resolve(source)
+    model = _load_model(place, _dtype(dtype)).to(_device(device)).eval()
+    tokenizer = _load_tokenizer(place)
+    eos_ids = _eos_ids(tokenizer, model, place)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    return Policy(model=model, tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
+
+
+def save_policy(policy: Policy, folder: Path) -> None:
+    """Writes an ordinary transformers folder: config, safetensors, tokenizer, generation config."""
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+
+
+def resolve(source: str) -> str:
+    """A folder's path, or a hub id as it is. Raises UserError where ``source`` can be neither."""
+    if source == NANO_BASE:
+        source = str(files("dunwu").joinpath("assets", NANO_BASE))
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError("no config.json: this is no transformers model folder", file=folder)
+        if not any(True for pattern in WEIGHT_FILES for _ in folder.glob(pattern)):
+            raise UserError("no weights (*.safetensors) in this folder", file=folder)
+        return str(folder)
+    if folder.exists():
+        raise UserError("a model is a folder or a hub id, and this is a file", file=folder)
+    if not HUB_ID.fullmatch(source):
+        raise UserError("no such folder", file=source)
+    return source
+
+
+def _load_model(place: str, dtype: torch.dtype) -> Any:
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, output_loading_info=True)
+    except SafetensorError as error:
+        raise UserError(f"corrupt safetensors ({error})", file=place) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"cannot load a causal language model: {_first_line(error)}", file=place) from error
+    if info["missing_keys"]:
+        raise UserError(f"weights are missing: {_some(info['missing_keys'])}", file=place)
+    return model
+
+
+def _load_tokenizer(place: str) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the tokenizer: {_first_line(error)}", file=place) from error
+
+
+def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
+    """The tokenizer's end of sequence, then those that the generation config adds (chat models have several)."""
+    if tokenizer.eos_token_id is None:
+        raise UserError("the tokenizer has no eos_token: completions could never end", file=place, field="eos_token")
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    more = [configured] if isinstance(configured, int) else list(configured or ())
+    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more]))
+
+
+def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
+    return dtype if isinstance(dtype, torch.dtype) else {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
+
+
+def _device(device: Device | torch.device) -> torch.device:
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("cuda is asked for, and torch sees no CUDA device here", field="model.device")
+    return torch.device(device)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
