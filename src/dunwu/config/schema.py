@@ -1,7 +1,8 @@
 """The recipe, field by field. Validated once, frozen, imports no torch.
 
-A recipe is TOML: a name, a seed, and stages in the order in which they run. Numbers of the paper are cited in the recipes
-themselves; the defaults here are R1-Zero's where the paper gives them (R1: arXiv 2501.12948v2, section 2).
+A recipe is TOML: a name, a seed, and stages in the order in which they run. Numbers of the paper are cited in the
+recipes themselves; the defaults here are R1-Zero's where the paper gives them (R1: arXiv 2501.12948v2, section 2).
+What one field alone decides is checked here; what fields decide together, in ``dunwu.config.checks``.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from pydantic import BaseModel, ConfigDict, Field
 Language = Literal["en", "zh"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+"""Becomes a folder's name and a part of ``--set``: letters, digits, - and _."""
 
 
 class Strict(BaseModel):
     """Unknown fields are errors; nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TaskSpec(Strict):
     """One source of problems."""
 
     task: str
-    """A generator (countdown, game24, arithmetic, ...), a known data set (gsm8k, math, aime, amc, cmath), or ``file``."""
+    """A generator (countdown, game24, arithmetic, ...), a data set (gsm8k, math, aime, amc, cmath), or ``file``."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
     levels: tuple[int, ...] = ()
@@ -49,7 +52,8 @@ class PromptSpec(Strict):
     """How a problem becomes tokens."""
 
     template: str = "r1-zero"
-    """``r1-zero`` (the paper's table 1), ``nano`` (its one-line form), ``chat`` (the tokenizer's own), or a text with {prompt}."""
+    """``r1-zero`` (the paper's table 1), ``nano`` (its one-line form), ``chat`` (the tokenizer's own), or a text that
+    contains {prompt}."""
     max_tokens: Positive = 1024
     """Longer prompts are left out, and counted."""
 
@@ -92,7 +96,8 @@ class AlgorithmSpec(Strict):
     clip_high: Annotated[float, Field(gt=0)] = 0.2
     """Ratios are clipped to [1-clip_low, 1+clip_high]; R1's RL stage: 10 for both."""
     aggregate: Literal["sequence", "token", "constant"] = "sequence"
-    """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant (Dr. GRPO)."""
+    """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant
+    (Dr. GRPO)."""
     kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
     """Beta; 0 costs no reference pass."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
@@ -102,7 +107,8 @@ class AlgorithmSpec(Strict):
     importance_cap: Annotated[float, Field(ge=0)] = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
     drop_uniform_groups: bool = False
-    """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the mean."""
+    """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the
+    mean."""
     refill: Annotated[int, Field(ge=0)] = 0
     """Dynamic sampling (DAPO, section 3.2): up to this many further rollouts to replace dropped groups."""
     overlong: Literal["keep", "mask"] = "keep"
@@ -143,7 +149,7 @@ class UpdateSpec(Strict):
 class EvaluationSet(Strict):
     """A held-out measurement."""
 
-    name: str
+    name: Name
     task: TaskSpec
     problems: Positive = 500
     samples: Positive = 16
@@ -242,9 +248,19 @@ class PretrainStage(Strict):
 Stage = Annotated[RLStage | PretrainStage, Field(discriminator="kind")]
 
 
+class HardwareSpec(Strict):
+    """What ``dunwu plan`` reckons with; training uses what the machine has."""
+
+    device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
+    count: Positive = 1
+    dollars_per_hour: Annotated[float, Field(ge=0)] | None = None
+    """Price of one device; None: the plan names no dollars."""
+
+
 class Recipe(Strict):
     """A run: named stages, in order."""
 
-    name: str
-    seed: int = 0
-    stages: Annotated[dict[str, Stage], Field(min_length=1)]
+    name: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    hardware: HardwareSpec = HardwareSpec()
+    stages: Annotated[dict[Name, Stage], Field(min_length=1)]
