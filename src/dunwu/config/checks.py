@@ -1,0 +1,190 @@
+"""What the fields of a recipe decide together. Each finding says the field and the numbers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from dunwu.config.schema import EvaluationSet, OptimizerSpec, PretrainStage, Recipe, RLStage, TaskSpec
+
+PACKAGED_MODELS = ("nano-base",)
+TEMPLATES = ("r1-zero", "nano", "chat")
+DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
+"""Tasks that are read from a file of the user's; every other task is a generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: the field as the recipe writes it (``stages.zero.steps``), and what to mend."""
+
+    field: str
+    message: str
+
+
+def check_recipe(recipe: Recipe) -> Iterator[Finding]:
+    """Everything that is wrong between fields, in the recipe's order; touches no file."""
+    earlier: list[str] = []
+    for name, stage in recipe.stages.items():
+        place = f"stages.{name}"
+        checks: Iterable[Finding]
+        if isinstance(stage, RLStage):
+            trained = [task for other in recipe.stages.values() if isinstance(other, RLStage) for task in other.tasks]
+            checks = (*_source(stage.from_, earlier), *_rl(stage), *_held_out(stage, trained))
+        else:
+            checks = _pretrain(stage)
+        yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
+        earlier.append(name)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` where one of the known words is close, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def needs_file(task: TaskSpec) -> bool:
+    """Whether the task reads a file; otherwise it generates its problems."""
+    return task.task in DATA_SETS
+
+
+def _source(source: str, earlier: list[str]) -> Iterator[Finding]:
+    """``from``: an earlier stage, a packaged model, a folder (absolute by now), or a hub id with its owner."""
+    known = [*earlier, *PACKAGED_MODELS]
+    if source not in known and not Path(source).is_absolute() and "/" not in source:
+        names = ", ".join(known)
+        hint = near(source, known) or "; write ./NAME for a folder, OWNER/NAME for a hub id"
+        yield Finding("from", f"no earlier stage or packaged model is called {source!r} (known here: {names}){hint}")
+
+
+def _rl(stage: RLStage) -> Iterator[Finding]:
+    rollout, reward = stage.rollout, stage.reward
+    completions, updates = rollout.questions * rollout.group_size, stage.updates_per_rollout
+    made = f"minibatches x epochs = {updates} updates a rollout"
+    if completions % stage.update.minibatches:
+        message = f"questions x group_size = {completions} does not divide into {stage.update.minibatches} minibatches"
+        yield Finding("update.minibatches", message)
+    if stage.steps % updates:
+        yield Finding(
+            "steps", f"{stage.steps} steps are not whole rollouts: {made}; {_multiples(stage.steps, updates)}"
+        )
+    if stage.reference_every % updates:
+        text = f"the reference cannot change after {stage.reference_every} updates: {made}"
+        yield Finding("reference_every", f"{text}; {_multiples(stage.reference_every, updates)}")
+    if rollout.temperature == 0:
+        text = f"0 makes all {rollout.group_size} completions of a group equal, so no advantage is left; R1-Zero uses 1"
+        yield Finding("rollout.temperature", text)
+    lengths = [(0, rollout.max_new_tokens), *rollout.longer_from.items()]
+    for (update, length), (next_update, next_length) in pairwise(lengths):
+        if next_update <= update or next_length <= length:
+            text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
+            yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
+    if reward.accuracy == 0 and reward.format == 0:
+        yield Finding("reward", "accuracy = 0 and format = 0: nothing is rewarded")
+    if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
+        text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
+        yield Finding("prompt.template", text + near(stage.prompt.template, TEMPLATES))
+    for index, task in enumerate(stage.tasks):
+        yield from _task(task, f"tasks.{index}")
+    yield from _algorithm(stage)
+    yield from _optimizer(stage.optimizer, stage.steps)
+
+
+def _algorithm(stage: RLStage) -> Iterator[Finding]:
+    algorithm = stage.algorithm
+    if algorithm.kl_in == "reward" and algorithm.kl_coefficient == 0:
+        yield Finding("algorithm.kl_in", "reward has no effect with kl_coefficient = 0")
+    if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
+        text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
+        yield Finding("algorithm.importance_cap", text)
+    if algorithm.refill and not algorithm.drop_uniform_groups:
+        text = f"{algorithm.refill} further rollouts would replace nothing: drop_uniform_groups is false"
+        yield Finding("algorithm.refill", text)
+    if algorithm.overlong_buffer >= stage.rollout.max_new_tokens:
+        text = f"{algorithm.overlong_buffer} tokens are not fewer than max_new_tokens = {stage.rollout.max_new_tokens}"
+        yield Finding("algorithm.overlong_buffer", text)
+
+
+def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
+    if not all(0 <= beta < 1 for beta in optimizer.betas):
+        yield Finding("optimizer.betas", f"{list(optimizer.betas)} must lie in [0, 1)")
+    if optimizer.warmup_steps >= steps:
+        yield Finding("optimizer.warmup_steps", f"{optimizer.warmup_steps} are not fewer than the {steps} steps")
+
+
+def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
+    if needs_file(task) and task.path is None:
+        yield Finding(f"{place}.path", f"{task.task} reads a file: name it here or with --set")
+    if not needs_file(task) and task.path is not None:
+        text = f"{task.task!r} is a generator and reads no file; data sets are {', '.join(DATA_SETS)}"
+        yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
+    if task.task == "file" and not {"problem", "answer"} <= task.fields.keys():
+        yield Finding(f"{place}.fields", "must say which columns are problem and answer")
+    if task.task != "file" and task.fields:
+        yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+    if task.held_out == 1 and place.startswith("tasks."):
+        yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+
+
+def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
+    """No evaluation may draw what any stage of the recipe trains on."""
+    evaluation = stage.evaluation
+    if evaluation.every and not evaluation.sets:
+        yield Finding("evaluation.every", f"{evaluation.every}, but there are no evaluation.sets to measure")
+    names = [chosen.name for chosen in evaluation.sets]
+    for index, chosen in enumerate(evaluation.sets):
+        place = f"evaluation.sets.{index}"
+        if chosen.name in names[:index]:
+            yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
+        if evaluation.temperature == 0 and chosen.samples > 1:
+            text = f"{chosen.samples} samples at temperature 0 are all equal"
+            yield Finding(f"{place}.samples", text)
+        yield from _task(chosen.task, f"{place}.task")
+        yield from _unseen(chosen, place, trained)
+
+
+def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
+    task = chosen.task
+    same = [other for other in trained if (other.task, other.path) == (task.task, task.path)]
+    if needs_file(task):
+        same = [other for other in trained if other.path is not None and other.path == task.path]
+    if not same:
+        return
+    if task.held_out == 0:
+        text = (
+            "0 leaves no held-out problems: training draws from the same source; use held_out > 0 or a path of its own"
+        )
+        yield Finding(f"{place}.task.held_out", text)
+    share = min(other.held_out for other in same)
+    if share < task.held_out:
+        text = f"{task.held_out:g} is more than training leaves out of this source ({share:g})"
+        yield Finding(f"{place}.task.held_out", text)
+
+
+def _pretrain(stage: PretrainStage) -> Iterator[Finding]:
+    shape = stage.transformer
+    if shape.hidden_size % shape.heads:
+        text = f"hidden_size = {shape.hidden_size} does not divide into {shape.heads} heads"
+        yield Finding("transformer.heads", text)
+    elif (shape.hidden_size // shape.heads) % 2:
+        text = f"hidden_size / heads = {shape.hidden_size // shape.heads} must be even for rotary positions"
+        yield Finding("transformer.heads", text)
+    if shape.heads % shape.kv_heads:
+        text = f"heads = {shape.heads} does not divide into {shape.kv_heads} kv_heads"
+        yield Finding("transformer.kv_heads", text)
+    if stage.sequence_length > shape.max_positions:
+        text = f"{stage.sequence_length} is more than transformer.max_positions = {shape.max_positions}"
+        yield Finding("sequence_length", text)
+    batch = stage.sequence_length * stage.batch_sequences
+    if stage.tokens < batch:
+        text = f"{stage.tokens} is less than one batch: sequence_length x batch_sequences = {batch}"
+        yield Finding("tokens", text)
+    else:
+        yield from _optimizer(stage.optimizer, stage.tokens // batch)
+
+
+def _multiples(number: int, step: int) -> str:
+    below = number // step * step
+    return f"{below} or {below + step} would do" if below else f"{step} would do"

@@ -1,0 +1,160 @@
+"""From a TOML file and overrides to a validated recipe, and back to canonical JSON.
+
+Whatever is wrong with the user's file becomes one line that names file and field. Paths in a recipe are relative to its
+file; paths in an override are relative to the current directory, as the shell completes them.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from dunwu.config.checks import Finding, check_recipe, near
+from dunwu.config.overrides import Override, Tree, apply_override, overriding, parse_override
+from dunwu.config.schema import Recipe
+from dunwu.errors import UserError
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads, overrides, validates and checks a recipe.
+
+    Args:
+        path: the TOML file.
+        overrides: ``stages.zero.rollout.group_size=8`` and the like, applied in order.
+
+    Raises:
+        UserError: the file cannot be read or is no TOML; a field is unknown, missing, of the wrong type, out of range,
+            or does not fit the others. The line names the file (or the override) and the field.
+    """
+    tree = _read(path)
+    _resolve_paths(tree, path.absolute().parent)
+    parsed = [parse_override(text) for text in overrides]
+    for override in parsed:
+        apply_override(tree, override)
+    _resolve_paths(tree, Path.cwd())
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(tree, default=str), strict=True)
+    except ValidationError as error:
+        raise _user_error(_explain(error, tree), path, parsed) from None
+    findings = list(check_recipe(recipe))
+    if findings:
+        raise _user_error(findings, path, parsed)
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Canonical JSON with every default written out; ``Recipe.model_validate_json`` reads it back equal."""
+    return json.dumps(recipe.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("no such file", file=path) from None
+    except IsADirectoryError:
+        raise UserError("is a folder; a recipe is a TOML file", file=path) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError("is not UTF-8 text", file=path, field=f"line {line}") from None
+    except tomllib.TOMLDecodeError as error:
+        reason, _, place = str(error).rstrip(")").partition(" (at ")
+        raise UserError(f"broken TOML: {reason}", file=path, field=place or None) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from None
+
+
+def _resolve_paths(tree: Any, base: Path) -> None:
+    """Makes every ``path``, and every ``from`` that is a folder, absolute, in place. Absolute ones stay as they are."""
+    if isinstance(tree, list):
+        for entry in tree:
+            _resolve_paths(entry, base)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "path" and isinstance(value, str):
+                tree[key] = _absolute(value, base)
+            elif key == "from" and isinstance(value, str):
+                written = value.startswith((".", "/", "~"))
+                tree[key] = _absolute(value, base) if written or ("/" in value and (base / value).is_dir()) else value
+            else:
+                _resolve_paths(value, base)
+
+
+def _absolute(text: str, base: Path) -> str:
+    return str((base / Path(text).expanduser()).resolve())
+
+
+def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Override]) -> UserError:
+    """The first finding as an error; the number of the others behind it."""
+    first, more = findings[0], len(findings) - 1
+    message = first.message + (f" (and {more} more)" if more else "")
+    override = overriding(first.field.split("."), overrides)
+    if override is None:
+        return UserError(message, file=path, field=first.field)
+    same = ".".join(override.path) == first.field
+    return UserError(message, file=override.place, field=None if same else first.field)
+
+
+def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
+    """Pydantic's errors in the recipe's own terms."""
+    findings = []
+    for item in error.errors(include_url=False):
+        kind, context, given = item["type"], item.get("ctx", {}), item["input"]
+        place = _without_tag([str(part) for part in item["loc"] if part != "[key]"])
+        if kind == "missing":
+            message = "is missing"
+        elif kind == "extra_forbidden":
+            message = f"unknown field{near(place[-1], _field_names(place[:-1], tree))}"
+        elif kind in ("union_tag_invalid", "union_tag_not_found"):
+            place.append("kind")
+            message = f"must be rl or pretrain, not {context['tag']!r}" if "tag" in context else "is missing"
+        elif kind == "too_short":
+            message = f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
+        elif kind == "string_pattern_mismatch":
+            message = f"may hold letters, digits, - and _ only, not {given!r}"
+        else:
+            message = f"{item['msg'].replace('Input should be', 'must be')}, not {_short(given)}"
+        findings.append(Finding(".".join(place), message))
+    return findings
+
+
+def _without_tag(place: list[str]) -> list[str]:
+    """Drops the stage's kind, which pydantic writes into the location of a tagged union."""
+    return place[:2] + place[3:] if place[:1] == ["stages"] and len(place) > 3 else place
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _field_names(place: Iterable[str], tree: Tree) -> list[str]:
+    """The fields that a table of the recipe may have; ``tree`` tells the kind of a stage."""
+    models: list[type[BaseModel]] = [Recipe]
+    given: Any = tree
+    for part in place:
+        given = given[int(part)] if isinstance(given, list) else given.get(part, {})
+        fields = [model.model_fields[name] for model in models for name in model.model_fields if name == part]
+        if fields:
+            models = [model for field in fields for model in _models(field.annotation)]
+        kind = given.get("kind") if isinstance(given, Mapping) else None
+        models = [model for model in models if _is_kind(model, kind)] or models
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside an annotation: through containers, unions and Annotated."""
+    if get_origin(annotation) in (dict, tuple, Union, UnionType, Annotated):
+        return [model for part in get_args(annotation) for model in _models(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _is_kind(model: type[BaseModel], kind: Any) -> bool:
+    field = model.model_fields.get("kind")
+    return field is not None and kind in get_args(field.annotation)
