@@ -1,0 +1,18 @@
+"""The run directory: the only reader and writer of its files."""
+
+from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
+from dunwu.runs.run import Run, RunReader
+from dunwu.runs.stage import BASE, TRAINED, StageDirectory, StageReader
+
+__all__ = [
+    "BASE",
+    "TRAINED",
+    "Checkpoint",
+    "Evaluation",
+    "EvaluationRow",
+    "RolloutRow",
+    "Run",
+    "RunReader",
+    "StageDirectory",
+    "StageReader",
+]

@@ -1,0 +1,178 @@
+"""Files and directories that appear whole or not at all, whatever moment the process is killed or the disk fills.
+
+Write a temporary sibling, fsync every file in it, rename it into place, fsync the parent. A kill leaves at most a
+temporary (``.NAME.tmp-PID``) or, where a directory was being replaced, its former self set aside
+(``.NAME.old-PID``); :func:`recover` removes the one and puts the other back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dunwu.errors import Fault
+
+FULL_BELOW = 1 << 20
+"""Free bytes below which a writer's own error (torch, safetensors) is taken for a full disk."""
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Writes or replaces a file. Raises Fault when the file system refuses; the former file is then untouched."""
+    temporary = _sibling(path, "tmp")
+    with _removed_on_failure(temporary), faults(path):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        fsync(path.parent)
+
+
+def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
+    """Makes or replaces a directory: ``write`` fills an empty one, which then takes the name ``path``.
+
+    A former directory of that name stays until the new one is durable. Raises Fault when the file system refuses,
+    and whatever ``write`` raises; in both cases the former directory is untouched.
+    """
+    temporary, former = _sibling(path, "tmp"), _sibling(path, "old")
+    with _removed_on_failure(temporary), faults(path):
+        os.mkdir(temporary)
+        write(temporary)
+        fsync_tree(temporary)
+        if path.exists():
+            os.rename(path, former)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            if former.exists():
+                os.rename(former, path)
+            raise
+        fsync(path.parent)
+        if former.exists():
+            shutil.rmtree(former)
+
+
+def atomic_remove(path: Path) -> None:
+    """Removes a file or directory so that a kill never leaves half of it under its name. Missing is no error."""
+    if not path.exists():
+        return
+    temporary = _sibling(path, "tmp")
+    with faults(path):
+        os.rename(path, temporary)
+        fsync(path.parent)
+        _delete(temporary)
+
+
+def make_directory(path: Path) -> None:
+    """Makes a directory and its parents, durably. Existing ones are no error."""
+    with faults(path):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            fsync(folder.parent)
+
+
+def recover(root: Path) -> None:
+    """Undoes what a killed process left under ``root``: temporaries go, directories set aside come back."""
+    with faults(root):
+        for leftover in sorted(root.rglob(".*.old-*")):
+            original = leftover.with_name(leftover.name[1:].rpartition(".old-")[0])
+            if original.exists():
+                shutil.rmtree(leftover)
+            else:
+                os.rename(leftover, original)
+        for leftover in sorted(root.rglob(".*.tmp-*")):
+            if leftover.exists():  # not inside a temporary that is gone already
+                _delete(leftover)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Adds one line to a file and makes it durable. Raises Fault when the file system refuses; no part of it stays."""
+    created = not path.exists()
+    with faults(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            length = os.fstat(descriptor).st_size
+            try:
+                write_all(descriptor, line + b"\n")
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, length)
+                raise
+        finally:
+            os.close(descriptor)
+        if created:
+            fsync(path.parent)
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turns the file system's refusals into one line, with the free space as it was when they came."""
+    try:
+        yield
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror or error} ({_free(path):,} bytes free)") from error
+    except Fault:
+        raise
+    except Exception as error:
+        if _free(path) >= FULL_BELOW:
+            raise
+        raise Fault(f"{path}: cannot be written: the disk is full ({_free(path):,} bytes free)") from error
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Writes every byte: a nearly full disk accepts some and refuses the rest on the next call."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def fsync_tree(path: Path) -> None:
+    """Makes every file and every name under a directory durable."""
+    for folder, _, files in os.walk(path):
+        for name in files:
+            fsync(Path(folder) / name)
+        fsync(Path(folder))
+
+
+def fsync(path: Path) -> None:
+    """Makes a file's content durable, or the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sibling(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{kind}-{os.getpid()}")
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+@contextmanager
+def _removed_on_failure(temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if temporary.is_dir():
+            shutil.rmtree(
+                temporary, ignore_errors=True
+            )  # the first error is the one to tell; recover() is the second broom
+        else:
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _free(path: Path) -> int:
+    return shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free

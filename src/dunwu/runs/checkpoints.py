@@ -1,0 +1,110 @@
+"""Checkpoints: folders that appear whole, carry the hash of every file, and are never the last to go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import Fault
+from dunwu.runs.atomic import atomic_directory, atomic_remove
+from dunwu.runs.records import Checkpoint
+
+SCHEMA = 1
+"""Version of MANIFEST.json."""
+
+logger = logging.getLogger(__name__)
+
+
+def step_name(step: int) -> str:
+    """The name under which step's files lie, e.g. ``step-000016``."""
+    return f"step-{step:06d}"
+
+
+def step_of(path: Path) -> int:
+    """The step in a name made by :func:`step_name`."""
+    return int(path.name.removeprefix("step-").split(".")[0])
+
+
+def save(folder: Path, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
+    """Saves what ``write`` puts into an empty folder, with ``state`` (JSON) beside it. Raises Fault on a full disk."""
+
+    def write_with_manifest(path: Path) -> None:
+        write(path)
+        (path / "state.json").write_text(json.dumps(state, indent=2, sort_keys=True, allow_nan=False))
+        manifest = {"schema": SCHEMA, "step": step, "files": _fingerprints(path)}
+        (path / "MANIFEST.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))
+
+    atomic_directory(folder / step_name(step), write_with_manifest)
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that agrees with its manifest; None where there is none at all.
+
+    Damaged ones are passed over with a warning that says what is wrong. Raises Fault where every one is damaged.
+    """
+    damaged = []
+    for path in reversed(_steps(folder)):
+        damage = _damage(path)
+        if damage is None:
+            return Checkpoint(path=path, step=step_of(path), state=json.loads((path / "state.json").read_text()))
+        damaged.append(f"{path.name}: {damage}")
+        logger.warning("checkpoint %s is damaged and passed over: %s", path, damage)
+    if damaged:
+        raise Fault(
+            f"{folder}: no checkpoint is whole ({'; '.join(damaged)}): restore one from a copy, "
+            "or remove this folder to begin the stage again"
+        )
+    return None
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Removes all but the newest ``keep`` (at least one)."""
+    for path in _steps(folder)[: -max(keep, 1)]:
+        atomic_remove(path)
+
+
+def cut(folder: Path, last_step: int) -> None:
+    """Removes the checkpoints past ``last_step``."""
+    for path in _steps(folder):
+        if step_of(path) > last_step:
+            atomic_remove(path)
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), key=step_of)
+
+
+def _fingerprints(path: Path) -> dict[str, dict[str, str | int]]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): {"sha256": _sha256(file), "size": file.stat().st_size} for file in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, None where nothing is. Sizes are looked at first: they cost nothing."""
+    try:
+        manifest = json.loads((path / "MANIFEST.json").read_text())
+        schema, step, expected = manifest["schema"], manifest["step"], manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "MANIFEST.json is missing or unreadable"
+    if schema != SCHEMA:
+        return f"MANIFEST.json has schema {schema}, this version of Dunwu reads {SCHEMA}"
+    if step != step_of(path):
+        return f"MANIFEST.json speaks of step {step}"
+    for name, fingerprint in expected.items():
+        file = path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != fingerprint["size"]:
+            return f"{name} has {file.stat().st_size} bytes instead of {fingerprint['size']}"
+        if _sha256(file) != fingerprint["sha256"]:
+            return f"{name} has another sha256 than MANIFEST.json says"
+    return None

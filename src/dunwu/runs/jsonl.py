@@ -1,0 +1,51 @@
+"""JSON-lines files of numbers: one object a line, durable line by line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import append_line, atomic_write
+
+
+def append_numbers(path: Path, step: int, numbers: Mapping[str, float]) -> None:
+    """Appends {"step": step, **numbers}, keys sorted, floats exact (repr).
+
+    NaN and infinities, which JSON lacks, become null.
+    """
+    if "step" in numbers:
+        raise ValueError("the name 'step' is taken by the line itself")
+    values = {name: float(number) for name, number in numbers.items()}
+    line = {"step": step} | {name: value if math.isfinite(value) else None for name, value in values.items()}
+    append_line(path, json.dumps(line, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read_numbers(path: Path) -> list[dict[str, float]]:
+    """The lines in order, without null entries and without a torn last line. Raises UserError where another is bad."""
+    return [{name: number for name, number in entry.items() if number is not None} for _, entry in _lines(path)]
+
+
+def cut_numbers(path: Path, last_step: int) -> None:
+    """Removes the lines past ``last_step`` and a torn end, leaving the bytes before them as they are."""
+    if path.exists():
+        kept = b"".join(line + b"\n" for line, entry in _lines(path) if entry["step"] <= last_step)
+        if kept != path.read_bytes():
+            atomic_write(path, kept)
+
+
+def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    """The bytes and the object of each line that ends; what follows the last newline was torn off by a kill."""
+    lines = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], 1):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            raise UserError('is not a JSON object with a "step": was it edited?', file=path, field=f"line {number}")
+        lines.append((line, entry))
+    return lines

@@ -1,0 +1,44 @@
+"""One process per run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import faults
+
+
+class DirectoryLock:
+    """An exclusive flock on DIR/lock, whose text (``PID HOST``) says to others who holds it.
+
+    The kernel gives it back when the process ends in whatever way, so a file left by a killed process blocks nobody.
+    Children made by fork drop their copy: a worker that outlives a killed run does not hold its directory.
+
+    Raises:
+        UserError: another process holds the lock; names it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "lock"
+        with faults(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 256).decode(errors="replace").split()
+            os.close(descriptor)
+            pid, host = holder if len(holder) == 2 else ("unknown", "unknown host")
+            raise UserError(f"process {pid} on {host} is using this run directory", file=directory) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        self._descriptor: int | None = descriptor
+        os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Closes the lock's file; the lock itself ends with the last process that has it open. Twice is no error."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

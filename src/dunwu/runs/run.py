@@ -1,0 +1,231 @@
+"""A run directory: begun once, resumed any number of times, read by anybody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import atomic_write, make_directory, recover
+from dunwu.runs.lock import DirectoryLock
+from dunwu.runs.stage import StageDirectory, StageReader, checked_name
+
+SCHEMA = 1
+"""Version of manifest.json, and with it of the whole layout."""
+
+FREE_FIELDS = (
+    "checkpoint",
+    "model.device",
+    "model.threads",
+    "reward.workers",
+    "rollout.slots",
+    "update.gradient_checkpointing",
+    "update.logprob_chunk",
+    "update.tokens_per_microbatch",
+)
+"""Fields of a stage that say how the work is done, not what it is: a resumed run may change them (then it is the same
+run, but no longer byte for byte)."""
+
+
+class RunReader:
+    """Reads a run directory, finished or not, also while another process writes it.
+
+    Raises:
+        UserError: the folder holds no run, or one of a layout that this version does not know.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        path = directory / "manifest.json"
+        if not path.is_file():
+            raise UserError("is no run directory: it holds no manifest.json", file=directory)
+        self.manifest = _read_json(path)
+        if self.manifest.get("schema") != SCHEMA:
+            found = self.manifest.get("schema")
+            raise UserError(f"is {found}; this version of Dunwu reads {SCHEMA}", file=path, field="schema")
+        self.recipe = _read_json(directory / "recipe.json")
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.manifest["seed"])
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """``running`` or ``done`` for each stage that has begun, in the order in which they began."""
+        return dict(self.manifest["stages"])
+
+    def stage(self, name: str) -> StageReader:
+        """One stage that has begun."""
+        return StageReader(self.directory / "stages" / checked_name(name))
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """summary.json; None where the run has not ended."""
+        path = self.directory / "summary.json"
+        return _read_json(path) if path.exists() else None
+
+
+class Run(RunReader):
+    """The one process that writes a run directory; a context manager that holds its lock."""
+
+    def __init__(self, directory: Path, lock: DirectoryLock) -> None:
+        self._lock = lock
+        super().__init__(directory)
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        *,
+        recipe_text: str,
+        recipe_json: Mapping[str, Any],
+        seed: int,
+        versions: Mapping[str, str],
+    ) -> Self:
+        """Begins a run in a new or empty directory.
+
+        Args:
+            directory: made where it is missing.
+            recipe_text: the recipe as given (recipe.toml).
+            recipe_json: the recipe as validated, overrides applied: ``recipe.model_dump(mode="json", by_alias=True)``.
+            seed: the run's seed.
+            versions: package name to version.
+
+        Raises:
+            UserError: the directory holds a run or other files, or another process uses it.
+        """
+        _check_free(directory)
+        make_directory(directory)
+        lock = DirectoryLock(directory)
+        try:
+            _check_free(directory)  # again: between look and lock another process may have begun
+            recover(directory)
+            atomic_write(directory / "recipe.toml", recipe_text.encode())
+            _write_json(directory / "recipe.json", recipe_json)
+            manifest = {"schema": SCHEMA, "seed": seed, "versions": dict(sorted(versions.items())), "stages": {}}
+            _write_json(directory / "manifest.json", manifest)  # last: it makes the folder a run
+            return cls(directory, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def resume(cls, directory: Path, recipe_json: Mapping[str, Any]) -> Self:
+        """Takes up a run where it stopped, after removing what a kill left half-written.
+
+        ``steps`` of a stage may have grown; a finished stage is then open again.
+
+        Raises:
+            UserError: there is no run, another process uses it, or the recipe changed in a field that matters (named).
+        """
+        if not (directory / "manifest.json").is_file():
+            raise UserError("there is no run to resume: leave --resume out to begin one", file=directory)
+        lock = DirectoryLock(directory)
+        try:
+            recover(directory)
+            run = cls(directory, lock)
+            run._adopt(json.loads(json.dumps(recipe_json)))  # tuples become lists, as in the file
+            return run
+        except BaseException:
+            lock.release()
+            raise
+
+    def stage(self, name: str, *, keep: int = 2) -> StageDirectory:
+        """A stage to write, keeping ``keep`` checkpoints; its first use marks it as running."""
+        path = self.directory / "stages" / checked_name(name)
+        if name not in self.stages:
+            self._mark(name, "running")
+        return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"))
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Writes summary.json: seed, seconds, results (DESIGN: the face)."""
+        _write_json(self.directory / "summary.json", summary)
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _mark(self, name: str, status: str) -> None:
+        self.manifest["stages"][name] = status
+        _write_json(self.directory / "manifest.json", self.manifest)
+
+    def _adopt(self, recipe: Mapping[str, Any]) -> None:
+        """Takes the recipe of a resumed run, or refuses it."""
+        grown = []
+        for field, before, after in _changes(self.recipe, recipe):
+            match field.split(".", 2):
+                case ["stages", name, "steps"] if isinstance(after, int) and after > before:
+                    grown.append(name)
+                case ["stages", _, rest] if _is_free(rest):
+                    continue
+                case _:
+                    raise UserError(
+                        f"changed from {before!r} to {after!r} since the run began (only `steps` may grow): "
+                        "put it back, or begin another run with --out",
+                        file=self.directory / "recipe.json",
+                        field=field,
+                    )
+        order = list(self.stages)
+        for name in grown:
+            if name in order[:-1]:
+                raise UserError(
+                    f"cannot grow: stage {order[-1]!r} has already begun from its result",
+                    file=self.directory / "recipe.json",
+                    field=f"stages.{name}.steps",
+                )
+            if self.stages.get(name) == "done":
+                self._mark(name, "running")
+        if recipe != self.recipe:
+            _write_json(self.directory / "recipe.json", recipe)
+            self.recipe = dict(recipe)
+
+
+def _is_free(field: str) -> bool:
+    return any(field == free or field.startswith(free + ".") for free in FREE_FIELDS)
+
+
+def _changes(before: Any, after: Any, field: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted field, before, after) for each leaf that differs; a missing one is None."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted(before.keys() | after.keys()):
+            yield from _changes(before.get(name), after.get(name), f"{field}.{name}" if field else name)
+    elif before != after:
+        yield field, before, after
+
+
+def _check_free(directory: Path) -> None:
+    if (directory / "manifest.json").exists():
+        raise UserError(
+            "holds a run already: continue it with --resume, or name another folder with --out", file=directory
+        )
+    if directory.exists() and not directory.is_dir():
+        raise UserError("is a file; a run needs a folder", file=directory)
+    begun = {"lock", "recipe.toml", "recipe.json"}  # a run that was killed before its manifest was written
+    foreign = [path.name for path in directory.glob("*") if path.name not in begun and ".tmp-" not in path.name]
+    if foreign:
+        raise UserError(f"is not empty and holds no run ({sorted(foreign)[0]}, ...): name a new folder", file=directory)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read: {error}", file=path) from error
+    if not isinstance(content, dict):
+        raise UserError("is not a JSON object", file=path)
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    atomic_write(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())

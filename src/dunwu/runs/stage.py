@@ -1,0 +1,155 @@
+"""One stage's part of the run directory. The layout stands in docs/architecture.md.
+
+A row's ``step`` (of metrics, timings, rollouts) counts the updates done when it is written, so it is at least 1, and a
+checkpoint at step s stands for everything with a step up to s. Write those rows first, then the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.runs import checkpoints, tables
+from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
+from dunwu.runs.checkpoints import step_name, step_of
+from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
+from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
+from dunwu.types import Estimate, ScoredGroup
+
+BASE, TRAINED = "base", "trained"
+"""Evaluations before the first update and after the last one; those between are named by :func:`step_name`."""
+
+
+class StageReader:
+    """Reads what a stage has written so far, also while another process writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The stage's name in the recipe."""
+        return self.path.name
+
+    @property
+    def model(self) -> Path:
+        """Where the finished model lies."""
+        return self.path / "model"
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """One mapping a rollout, in order, with its ``step``; numbers that were not finite are left out."""
+        return read_numbers(self.path / "metrics.jsonl")
+
+    def read_timings(self) -> list[dict[str, float]]:
+        """As :meth:`read_metrics`, for wall-clock times."""
+        return read_numbers(self.path / "timings.jsonl")
+
+    def rollout_steps(self) -> list[int]:
+        """The steps whose rollouts are stored, ascending."""
+        return sorted(step_of(path) for path in (self.path / "rollouts").glob("step-*.parquet"))
+
+    def read_rollouts(self, step: int | None = None) -> list[RolloutRow]:
+        """The completions of one step, or of all. Raises UserError where that step has none."""
+        steps = self.rollout_steps()
+        if step is not None and step not in steps:
+            raise UserError(f"has no rollout of step {step}", file=self.path)
+        return [row for s in steps if step in (None, s) for row in tables.read_rollout_rows(self._rollouts(s))]
+
+    def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
+        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained`` last."""
+        found = []
+        for file in (self.path / "evaluations").glob("*/*.json"):
+            if file.parent.name.startswith(".") or checkpoint not in (None, file.parent.name):
+                continue
+            results = {name: Estimate(**estimate) for name, estimate in json.loads(file.read_text()).items()}
+            rows = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet")))
+            found.append(Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows))
+        return sorted(found, key=lambda evaluation: (_order(evaluation.checkpoint), evaluation.set))
+
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """See :func:`dunwu.runs.checkpoints.newest`."""
+        return checkpoints.newest(self.path / "checkpoints")
+
+    def _rollouts(self, step: int) -> Path:
+        return self.path / "rollouts" / f"{step_name(step)}.parquet"
+
+
+class StageDirectory(StageReader):
+    """Writes a stage; only the process that holds the run's lock has one.
+
+    Args:
+        path: DIR/stages/NAME.
+        keep: how many checkpoints stay.
+        mark_done: tells the run's manifest that the stage is finished.
+    """
+
+    def __init__(self, path: Path, *, keep: int, mark_done: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._keep = keep
+        self._mark_done = mark_done
+        for folder in ("rollouts", "evaluations", "checkpoints"):
+            make_directory(path / folder)
+
+    def append(self, step: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Adds one line to metrics.jsonl and one to timings.jsonl; both are durable on return."""
+        assert step > 0, "rows count the updates done: the first has step >= 1"
+        append_numbers(self.path / "metrics.jsonl", step, metrics)
+        append_numbers(self.path / "timings.jsonl", step, timings)
+
+    def write_rollouts(self, step: int, groups: Sequence[ScoredGroup]) -> None:
+        """Stores the completions of one step, in the order given, as Parquet (zstd)."""
+        assert step > 0, "rows count the updates done: the first has step >= 1"
+        tables.write_rollout_rows(self._rollouts(step), tables.rollout_rows(step, groups))
+
+    def write_evaluation(
+        self, checkpoint: str, set_name: str, rows: Sequence[EvaluationRow], results: Mapping[str, Estimate]
+    ) -> None:
+        """Stores one evaluation. Its .json comes last: an evaluation without it was cut short and is not read."""
+        folder = self.path / "evaluations" / checked_name(checkpoint)
+        make_directory(folder)
+        text = json.dumps({name: asdict(results[name]) for name in sorted(results)}, indent=2, allow_nan=False)
+        tables.write_evaluation_rows(folder / f"{checked_name(set_name)}.parquet", rows)
+        atomic_write(folder / f"{set_name}.json", text.encode())
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
+        """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
+        checkpoints.save(self.path / "checkpoints", step, write, state)
+        checkpoints.prune(self.path / "checkpoints", self._keep)
+
+    def rewind(self, step: int) -> None:
+        """Cuts off whatever is past the checkpoint at ``step`` (0: no checkpoint), so that it can be made again.
+
+        Evaluations of the base stay; those of the trained model go, for they come after the last update.
+        """
+        cut_numbers(self.path / "metrics.jsonl", step)
+        cut_numbers(self.path / "timings.jsonl", step)
+        for later in self.rollout_steps():
+            if later > step:
+                atomic_remove(self._rollouts(later))
+        for folder in sorted((self.path / "evaluations").iterdir()):
+            if _order(folder.name) > step:
+                atomic_remove(folder)
+        checkpoints.cut(self.path / "checkpoints", step)
+        checkpoints.prune(self.path / "checkpoints", self._keep)
+
+    def finish(self, write_model: Callable[[Path], None]) -> None:
+        """Stores the stage's result, an ordinary transformers folder, and marks the stage as done."""
+        atomic_directory(self.model, write_model)
+        self._mark_done()
+
+
+def checked_name(name: str) -> str:
+    """A name that is safe as a file name. Raises UserError where it is not."""
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UserError(f"the name {name!r} may hold letters, digits and . _ - + only, as it names a file")
+    return name
+
+
+def _order(checkpoint: str) -> float:
+    fixed = {BASE: 0.0, TRAINED: float("inf")}
+    return fixed[checkpoint] if checkpoint in fixed else step_of(Path(checkpoint))

@@ -1,0 +1,117 @@
+"""Rollouts and evaluation rows as Parquet: the same rows give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import atomic_write
+from dunwu.runs.records import EvaluationRow, RolloutRow
+from dunwu.types import ScoredGroup
+
+PART = "part."
+"""Prefix of the columns that hold the parts of a score, e.g. ``part.accuracy``."""
+
+_TYPES = {"int": pa.int64(), "float": pa.float64()}  # everything else is text
+
+
+def rollout_rows(step: int, groups: Sequence[ScoredGroup]) -> list[RolloutRow]:
+    """Flattens scored groups; ``group`` and ``index`` are positions in the sequences given."""
+    rows = []
+    for position, scored in enumerate(groups):
+        problem = scored.group.prompt.problem
+        prompt = "\n".join(message.content for message in problem.messages if message.role == "user")
+        for index, (completion, score) in enumerate(zip(scored.group.completions, scored.scores, strict=True)):
+            logprobs_C = completion.logprobs
+            rows.append(
+                RolloutRow(
+                    step=step,
+                    group=position,
+                    index=index,
+                    problem_id=problem.id,
+                    task=problem.task,
+                    level=problem.level,
+                    language=problem.language,
+                    prompt=prompt,
+                    completion=completion.text,
+                    finish=completion.finish,
+                    tokens=len(completion.token_ids),
+                    logprob=float(np.mean(logprobs_C, dtype=np.float64)) if len(logprobs_C) else 0.0,
+                    policy_version=completion.policy_version,
+                    value=float(score.value),
+                    parts={name: float(part) for name, part in score.parts.items()},
+                    status=score.status,
+                    extracted=score.extracted,
+                    gold=problem.gold,
+                    reason=score.reason,
+                )
+            )
+    return rows
+
+
+def write_rollout_rows(path: Path, rows: Sequence[RolloutRow]) -> None:
+    """One column a field, one ``part.NAME`` column a part; a part that a row lacks is null."""
+    parts = sorted({name for row in rows for name in row.parts})
+    columns = {
+        field.name: _column(str(field.type), [getattr(row, field.name) for row in rows])
+        for field in fields(RolloutRow)
+        if field.name != "parts"
+    }
+    columns |= {PART + name: _column("float", [row.parts.get(name) for row in rows]) for name in parts}
+    _write(path, columns)
+
+
+def read_rollout_rows(path: Path) -> list[RolloutRow]:
+    """Raises UserError where the file is no Parquet file of rollouts."""
+    rows = []
+    for record in _read(path, required="policy_version"):
+        parts = {name: record.pop(name) for name in list(record) if name.startswith(PART)}
+        present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
+        rows.append(RolloutRow(parts=present, **record))
+    return rows
+
+
+def write_evaluation_rows(path: Path, rows: Iterable[EvaluationRow]) -> None:
+    """One column a field."""
+    records = [asdict(row) for row in rows]
+    _write(
+        path,
+        {f.name: _column(str(f.type), [record[f.name] for record in records]) for f in fields(EvaluationRow)},
+    )
+
+
+def read_evaluation_rows(path: Path) -> list[EvaluationRow]:
+    """Raises UserError where the file is no Parquet file of evaluation rows."""
+    return [EvaluationRow(**record) for record in _read(path, required="reflections")]
+
+
+def _column(annotation: str, values: list[Any]) -> Any:
+    if annotation in _TYPES:
+        return pa.array(values, _TYPES[annotation])
+    # a byte-level tokenizer cut in the middle of a character can leave a lone surrogate, which UTF-8 lacks
+    return pa.array([v if v is None else v.encode(errors="replace").decode() for v in values], pa.string())
+
+
+def _write(path: Path, columns: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    atomic_write(path, buffer.getvalue())
+
+
+def _read(path: Path, *, required: str) -> list[dict[str, Any]]:
+    try:
+        table = pq.read_table(path, partitioning=None, use_threads=False)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"is not a readable Parquet file: {error}", file=path) from error
+    if required not in table.column_names:
+        raise UserError(f"lacks the column {required!r}", file=path)
+    records: list[dict[str, Any]] = table.to_pylist()
+    return records
