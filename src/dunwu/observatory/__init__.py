@@ -1,0 +1,1 @@
+"""Makes what happened in a run visible: live in the terminal, and as one HTML file. Reads run directories only."""

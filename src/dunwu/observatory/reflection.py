@@ -1,0 +1,40 @@
+"""Counting the words of reflection, as the DeepSeek-R1 paper does (arXiv 2501.12948v2, appendix on R1-Zero's behaviour).
+
+The English list is the paper's own; the Chinese one holds its counterparts. A count is a count of words, no more: "but"
+need not reflect on anything, and 等等 also means "and so on". What a word is worth is read off against the base's rate.
+"""
+
+from __future__ import annotations
+
+import re
+
+ENGLISH = ("wait", "mistake", "however", "but", "retry", "error", "verify", "wrong", "evaluate", "check")
+CHINESE = ("等等", "等一下", "不对", "错", "但是", "然而", "再试", "重试", "重新", "检查", "验证", "评估")
+WORDS = ENGLISH + CHINESE
+
+_PATTERN = re.compile(
+    # English words stand alone: no letter or digit of a Latin word beside them (a Chinese character may be).
+    rf"(?<![A-Za-z0-9_])(?:{'|'.join(ENGLISH)})(?![A-Za-z0-9_])"
+    # 不错 and 没错 say "good" and "right", the opposite of 错.
+    rf"|(?<![不没])错|{'|'.join(word for word in CHINESE if word != '错')}",
+    re.IGNORECASE,
+)
+
+
+def count(text: str) -> dict[str, int]:
+    """How often each word of :data:`WORDS` stands in ``text``, in that order, without the absent ones.
+
+    English by whole words in any case ("Wait," counts, "waiting" does not), Chinese by substring.
+    """
+    found = [match.group().lower() for match in _PATTERN.finditer(text)]
+    return {word: found.count(word) for word in WORDS if word in found}
+
+
+def total(text: str) -> int:
+    """How many words of reflection stand in ``text``."""
+    return sum(1 for _ in _PATTERN.finditer(text))
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where they stand: (start, end) of each, ascending and disjoint."""
+    return [match.span() for match in _PATTERN.finditer(text)]
