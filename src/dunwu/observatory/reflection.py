@@ -1,4 +1,4 @@
-"""Counting the words of reflection, as the DeepSeek-R1 paper does (arXiv 2501.12948v2, appendix on R1-Zero's behaviour).
+"""Counting the words of reflection, as the paper does (arXiv 2501.12948v2, on how R1-Zero changes in training).
 
 The English list is the paper's own; the Chinese one holds its counterparts. A count is a count of words, no more: "but"
 need not reflect on anything, and 等等 also means "and so on". What a word is worth is read off against the base's rate.

@@ -1,0 +1,177 @@
+"""Progress of a long run in the terminal: one line a rollout and a live bar within it; plain lines in a pipe.
+
+Everything that a model wrote is shown as text, never as markup or control characters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from dunwu.observatory import reflection
+from dunwu.observatory.wording import by_set, interval, number, plain, quantity
+from dunwu.types import Estimate
+
+COLUMNS = (
+    # header, name in metrics or timings, width, how it is written
+    ("reward", "reward", 7, "{:.3f}"),
+    ("right", "accuracy", 7, "{:.1%}"),
+    ("format", "format", 7, "{:.1%}"),
+    ("length", "length", 7, "{:,.1f}"),
+    ("reflect", "reflections", 7, "{:.2f}"),
+    ("entropy", "entropy", 7, "{:.3f}"),
+    ("kl", "kl", 8, "{:.5f}"),
+    ("tok/s", "tokens_per_second", 8, "{:,.0f}"),
+)
+"""What a row shows, where the metrics have it. ``reflect``: words of reflection per response."""
+
+REFRESH_SECONDS = 0.1
+HEADER_EVERY = 20
+RECENT = 5
+"""Rollouts whose mean duration the time left is computed from."""
+
+
+class Progress:
+    """What the pipeline tells a person while it runs. Starts no thread: the bar moves when it is told to.
+
+    Args:
+        console: where to write; standard output by default.
+        clock: seconds, monotonic; for the time left and to keep the bar cheap.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console or Console(highlight=False)
+        self._clock = clock
+        self._bar: Bar | None = None
+        self._last_refresh = 0.0
+        self._step = 0
+        self._last_row = 0.0
+        self._rows = 0
+        self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
+
+    def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
+        """Announces a stage; ``step`` is where it begins or was resumed."""
+        self._close_bar()
+        self.console.print()
+        resumed = f", resumed at step {step}" if step else ""
+        self.console.print(Text.assemble((plain(name), "bold"), f": {plain(description)}{resumed}"))
+        self._step, self._last_row, self._rows = step, self._clock(), 0
+        self._seconds_per_step.clear()
+
+    def rollout_progress(self, done: int, total: int, what: str = "completions") -> None:
+        """Moves the bar: ``done`` of ``total`` are finished. Shown on a terminal only, removed when it is full."""
+        now = self._clock()
+        if not self.console.is_terminal or (done < total and now - self._last_refresh < REFRESH_SECONDS):
+            return
+        self._last_refresh = now
+        if self._bar is None:
+            columns = (TextColumn("  {task.description}"), BarColumn(bar_width=32), MofNCompleteColumn())
+            self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
+            self._bar.add_task(plain(what), total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=plain(what), refresh=True)
+        if done >= total:
+            self._close_bar()
+
+    def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """One line for the rollout that has just been learned from; a header before the first and now and then."""
+        self._close_bar()
+        now = self._clock()
+        self._seconds_per_step.append((now - self._last_row) / max(step - self._step, 1))
+        self._step, self._last_row = step, now
+        left = (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
+        width = 2 * len(str(total_steps)) + 2
+        if self._rows % HEADER_EVERY == 0:
+            names = "".join(f"{header:>{size}}" for header, _, size, _ in COLUMNS)
+            self._line(f"{'step':>{width}}{names}{'left':>8}", "dim")
+        self._rows += 1
+        numbers = {**metrics, **timings}
+        cells = [f"{form.format(numbers[name]) if name in numbers else '-':>{size}}" for _, name, size, form in COLUMNS]
+        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
+
+    def message(self, text: str) -> None:
+        """One plain line."""
+        self._close_bar()
+        self._line(plain(text))
+
+    def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
+        """One line: the shares of right answers with their 95 % intervals, and the mean length."""
+        self._close_bar()
+        told = [
+            f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
+            for name, estimate in results.items()
+            if name.startswith(("pass@1", "cons@"))
+        ]
+        told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
+        self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
+
+    def _line(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def duration(seconds: float) -> str:
+    """E.g. ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def summary_table(results: Mapping[str, Mapping[str, Estimate]]) -> RenderableType:
+    """Base against trained, with 95 % intervals; a table for each set.
+
+    Args:
+        results: keyed as in summary.json: a checkpoint (``base``, ``trained``), or ``CHECKPOINT/SET`` for further sets.
+    """
+    tables = []
+    for set_name, checkpoints in by_set(results).items():
+        title = f"Held-out problems: {plain(set_name)}" if set_name else "Held-out problems"
+        table = Table(title=title, title_justify="left", title_style="bold", caption="[ ]: 95 % interval")
+        table.caption_justify = "left"
+        table.add_column("")
+        for checkpoint in checkpoints:
+            table.add_column(plain(checkpoint), justify="right")
+        for name in dict.fromkeys(name for values in checkpoints.values() for name in values):
+            cells = [_cell(name, values.get(name)) for values in checkpoints.values()]
+            table.add_row(Text(plain(quantity(name).label)), *cells)
+        tables.append(table)
+    return Group(*tables)
+
+
+def before_and_after(
+    problem: str, gold: str, *, base: str, base_right: bool, trained: str, trained_right: bool
+) -> Group:
+    """One held-out problem as the base and as the trained model solve it, words of reflection marked."""
+    heading = Text.assemble(
+        ("A held-out problem: ", "bold"), plain(problem.strip()), f"\nA right answer: {plain(gold)}"
+    )
+    panels = [_answer("base", base, base_right), _answer("trained", trained, trained_right)]
+    return Group(heading, Columns(panels, equal=True, expand=True))
+
+
+def _cell(name: str, estimate: Estimate | None) -> Text:
+    if estimate is None:
+        return Text("-")
+    return Text.assemble((number(name, estimate.value), "bold"), (f" [{interval(name, estimate)}]", "dim"))
+
+
+def _answer(checkpoint: str, answer: str, right: bool) -> Panel:
+    text = Text(plain(answer.strip()))
+    for start, end in reflection.spans(text.plain):
+        text.stylize("bold yellow", start, end)
+    colour = "green" if right else "red"
+    title = Text(f"{checkpoint}: {'right' if right else 'wrong'}, {reflection.total(answer)} words of reflection")
+    return Panel(text, title=title, border_style=colour, width=None)

@@ -1,0 +1,78 @@
+"""How measured quantities are called and written for a reader, and how a model's text is made safe to show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dunwu.types import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A result's name in plain words; ``share`` ones lie in [0, 1] and are written in per cent."""
+
+    label: str
+    share: bool
+
+
+_QUANTITIES = {
+    "accuracy": Quantity("right", True),
+    "format": Quantity("right format", True),
+    "truncated": Quantity("cut off at the length limit", True),
+    "length": Quantity("mean length, tokens", False),
+    "mean_length": Quantity("mean length, tokens", False),
+    "length_right": Quantity("mean length of right answers, tokens", False),
+    "length_wrong": Quantity("mean length of wrong answers, tokens", False),
+    "reflections": Quantity("words of reflection per response", False),
+    "reflection_rate": Quantity("responses with a word of reflection", True),
+}
+_AT_K = {
+    "pass": "right at least once in {k} tries (pass@{k})",
+    "cons": "right by majority of {k} (cons@{k})",
+}
+
+# Control characters (a terminal would obey ESC) and marks that reverse the reading direction of what follows.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def quantity(name: str) -> Quantity:
+    """What a result is called; an unknown name stands for itself."""
+    if name == "pass@1":
+        return Quantity("right at the first try (pass@1)", True)
+    kind, _, k = name.partition("@")
+    if kind in _AT_K and k.isdigit():
+        return Quantity(_AT_K[kind].format(k=k), True)
+    return _QUANTITIES.get(name, Quantity(name, False))
+
+
+def number(name: str, value: float) -> str:
+    """A result's value, e.g. ``86.7 %`` or ``143.0``."""
+    if quantity(name).share:
+        return f"{100 * value:.1f} %"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def interval(name: str, estimate: Estimate) -> str:
+    """The 95 % interval without its value, e.g. ``84.1 to 89.0 %`` or ``140.2 to 145.9``."""
+    low, high = number(name, estimate.low), number(name, estimate.high)
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def plain(text: str) -> str:
+    """A model's text with characters that could steer a terminal or reverse a line made visible as U+FFFD."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+Results = Mapping[str, Estimate]
+"""Quantity to estimate."""
+
+
+def by_set(results: Mapping[str, Results]) -> dict[str, dict[str, Results]]:
+    """Results keyed as in summary.json (``base``, ``base/harder``) by set, then checkpoint; the first set is ''."""
+    sets: dict[str, dict[str, Results]] = {}
+    for key, values in results.items():
+        checkpoint, _, set_name = key.partition("/")
+        sets.setdefault(set_name, {})[checkpoint] = values
+    return sets
