@@ -218,6 +218,11 @@ class RLStage(Strict):
         """Rollouts in the whole stage."""
         return self.steps // self.updates_per_rollout
 
+    def new_tokens_at(self, update: int) -> int:
+        """Limit on new tokens of the rollout that starts at this update (``longer_from``)."""
+        reached = [length for start, length in self.rollout.longer_from.items() if start <= update]
+        return max([self.rollout.max_new_tokens, *reached])
+
 
 class TransformerSpec(Strict):
     """Shape of a model made from scratch (Qwen-like)."""

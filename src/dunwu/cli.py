@@ -1,0 +1,193 @@
+"""The command line: arguments in, exit codes out. Everything else is imported by the command that needs it.
+
+Exit codes: 0 done; 2 the user's input is wrong; 3 interrupted and resumable; 1 a fault of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dunwu import __version__
+from dunwu.errors import Fault, Interrupted, UserError
+
+if TYPE_CHECKING:
+    from dunwu.config.plan import Plan
+
+DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
+
+
+class _ExitCodes(TyperGroup):
+    """Turns what escapes a command into one line on stderr and the exit code that scripts rely on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _exit(WRONG_INPUT, f"error: {error}") from None
+        except Interrupted as error:
+            raise _exit(INTERRUPTED, str(error)) from None
+        except Fault as error:
+            raise _exit(FAULT, f"fault: {error}") from error
+        except KeyboardInterrupt:
+            raise _exit(KEYBOARD, "interrupted") from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith(("click", "typer")):
+                raise  # usage errors: typer prints them and exits with 2
+            if os.environ.get("DUNWU_DEBUG") == "1":
+                traceback.print_exc()
+            summary = " ".join(f"{type(error).__name__}: {error}".split())
+            raise _exit(FAULT, f"fault: {summary} (DUNWU_DEBUG=1 shows where)") from error
+
+
+def _exit(code: int, line: str) -> typer.Exit:
+    typer.echo(line, err=True)
+    return typer.Exit(code)
+
+
+main = typer.Typer(
+    name="dunwu",
+    help="Grow reasoning in language models the way DeepSeek-R1 did.",
+    cls=_ExitCodes,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/nano/r1-zero.toml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+class Bench(StrEnum):
+    """What can be measured."""
+
+    rollout = "rollout"
+    step = "step"
+    verify = "verify"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dunwu {__version__}")
+        raise typer.Exit(DONE)
+
+
+@main.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
+    ] = False,
+) -> None:
+    """Grow reasoning in language models the way DeepSeek-R1 did."""
+
+
+@main.command()
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME where not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
+) -> None:
+    """Run a recipe: one stage or the whole pipeline."""
+    from dunwu.config.loader import load_recipe
+    from dunwu.config.plan import make_plan
+
+    loaded = load_recipe(recipe, overrides or ())
+    folder = out or Path("runs") / loaded.name
+    _refuse(make_plan(loaded, file=recipe, out=folder))
+
+    from dunwu.pipeline.run import run_recipe
+
+    try:
+        run_recipe(loaded, recipe, folder, resume)
+    except Interrupted as error:
+        settings = [part for text in overrides or () for part in ("--set", text)]
+        again = shlex.join(["dunwu", "run", str(recipe), *settings, "--out", str(folder), "--resume"])
+        raise Interrupted(f"saved; resume with: {again}") from error
+
+
+@main.command()
+def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
+    from dunwu.config.loader import load_recipe
+    from dunwu.config.plan import make_plan
+
+    try:
+        loaded = load_recipe(recipe, overrides or ())
+    except UserError as error:
+        if as_json:
+            _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
+        raise
+    planned = make_plan(loaded, file=recipe, out=Path("runs") / loaded.name)
+    if as_json:
+        _print_json(planned.as_json())
+    else:
+        _print_plan(planned)
+    if planned.problems:
+        for problem in planned.problems:
+            typer.echo(f"error: {problem}", err=True)
+        raise typer.Exit(WRONG_INPUT)
+
+
+@main.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+) -> None:
+    """Write the report of a run as one HTML file, and print its path."""
+    from dunwu.observatory.report import write_report
+
+    typer.echo(write_report(directory))
+
+
+def _refuse(planned: Plan) -> None:
+    """Raises what stands in the way as one error."""
+    if planned.problems:
+        first, more = planned.problems[0], len(planned.problems) - 1
+        message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
+        raise UserError(message, file=first.file, field=first.field)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _print_plan(planned: Plan) -> None:
+    from dunwu.config.plan.view import stage_rows
+
+    for stage in planned.stages:
+        _print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
+    for line in planned.assumptions:
+        typer.echo(f"assumed: {line}")
+
+
+def _print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
+    """A table on a terminal, plain lines in a pipe."""
+    if not sys.stdout.isatty():
+        typer.echo(title)
+        for row in rows:
+            typer.echo("  " + ": ".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

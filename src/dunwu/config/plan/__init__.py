@@ -1,0 +1,7 @@
+"""What a recipe would do, from arithmetic alone: batches, memory, hours, dollars, and what stands in its way."""
+
+from dunwu.config.plan.batches import Batches, ContextPhase, batches
+from dunwu.config.plan.estimate import GIB, Memory
+from dunwu.config.plan.plan import Plan, StagePlan, make_plan
+
+__all__ = ["GIB", "Batches", "ContextPhase", "Memory", "Plan", "StagePlan", "batches", "make_plan"]

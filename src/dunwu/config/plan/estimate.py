@@ -1,0 +1,157 @@
+"""Memory and time, estimated from the model's shape. Formulas stand in the docstrings; nothing here is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from dunwu.config.plan.batches import Batches
+from dunwu.config.plan.shape import ModelShape
+from dunwu.config.schema import HardwareSpec, PretrainStage, RLStage
+
+GIB = 2**30
+BYTES = {"float32": 4, "bfloat16": 2}
+TRAIN_SHARE, DECODE_SHARE = 0.20, 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Arithmetic that one device is assumed to reach, in FLOP/s, and its memory in GiB (None: the machine's)."""
+
+    train: float
+    decode: float
+    memory_gib: float | None
+    basis: str
+
+
+def _gpu(peak: float, memory_gib: float) -> Device:
+    basis = f"{TRAIN_SHARE:.0%} of {peak / 1e12:g} TFLOP/s (bf16) in training, {DECODE_SHARE:.0%} in decoding: assumed"
+    return Device(train=TRAIN_SHARE * peak, decode=DECODE_SHARE * peak, memory_gib=memory_gib, basis=basis)
+
+
+DEVICES = {
+    "cpu": Device(
+        train=68e9,
+        decode=35e9,
+        memory_gib=None,
+        basis="68 GFLOP/s in training, 35 in decoding: seen on two Zen 4 cores with a 1 M-weight model, fp32",
+    ),
+    "a100": _gpu(312e12, 80),
+    "h100": _gpu(989e12, 80),
+    "h800": _gpu(989e12, 80),
+    "h200": _gpu(989e12, 141),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes over all devices. The sum is an upper bound: cache and activations need not live at the same time."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    reference: int
+    engine: int
+    kv_cache: int
+    logits: int
+    activations: int
+
+    @property
+    def gib(self) -> float:
+        """The sum in GiB."""
+        return sum(self.parts_gib().values())
+
+    def parts_gib(self) -> dict[str, float]:
+        """Each part in GiB."""
+        return {part.name: getattr(self, part.name) / GIB for part in fields(self)}
+
+
+def rl_memory(stage: RLStage, shape: ModelShape, context: int) -> Memory:
+    """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
+
+    With N parameters of b bytes, and the recipe's fields by name:
+
+        weights, gradients   N b each
+        optimizer            2 N b (AdamW's moments; Muon keeps one, so this bounds it)
+        reference            N b, where kl_coefficient > 0
+        engine               N b, the rollout engine's own copy
+        kv_cache             slots x context x kv_values x b
+        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
+        activations          see ``_activations``, for tokens_per_microbatch tokens (at least one sequence)
+    """
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    tokens = max(stage.update.tokens_per_microbatch, context)
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=2 * weights,
+        reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
+        engine=weights,
+        kv_cache=stage.rollout.slots * context * shape.kv_values * size,
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(shape, tokens, size, checkpointing=stage.update.gradient_checkpointing),
+    )
+
+
+def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
+    """Memory of pre-training: as ``rl_memory``, without reference, engine and cache, and with the logits of a batch."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    tokens = stage.batch_sequences * stage.sequence_length
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=2 * weights,
+        reference=0,
+        engine=0,
+        kv_cache=0,
+        logits=3 * tokens * shape.vocabulary * 4,
+        activations=_activations(shape, tokens, size, checkpointing=False),
+    )
+
+
+def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool) -> int:
+    """Bytes kept for the backward pass.
+
+    A layer keeps for each token about 6 hidden-sized values (two residuals, two norms, two outputs), 2 attention-sized,
+    its keys and values, and 4 MLP-sized (gate, up, activation, product). With checkpointing: one hidden-sized value for
+    each layer, and one layer whole.
+    """
+    layer = 6 * shape.hidden + 2 * shape.attention + shape.kv_values // shape.layers + 4 * shape.intermediate
+    kept = shape.layers * shape.hidden + layer if checkpointing else shape.layers * layer
+    return tokens * kept * size
+
+
+def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: HardwareSpec) -> float:
+    """Device hours of an RL stage if every prompt and completion reaches its limit: an upper bound.
+
+    Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
+    sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
+    3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer, 1 for a reference where kl_coefficient > 0.
+    """
+    device, prompt = DEVICES[hardware.device], stage.prompt.max_tokens
+    passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    passes += (stage.algorithm.old_logprobs == "trainer") + (stage.algorithm.kl_coefficient > 0)
+    seconds = 0.0
+    for phase in counts.contexts:
+        completions = phase.rollouts * counts.completions_per_rollout
+        length = prompt + phase.max_new_tokens
+        generated = completions * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
+        flops = _forward_flops(shape, length)
+        seconds += generated * flops / device.decode + passes * completions * length * flops / device.train
+    evaluated = _forward_flops(shape, prompt + stage.rollout.max_new_tokens) * counts.evaluation_tokens_at_most
+    return (seconds + evaluated / device.decode) / 3600
+
+
+def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Device hours of pre-training: three forward passes' worth for each token."""
+    return 3 * stage.tokens * _forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
+
+
+def optimizer_steps(stage: PretrainStage) -> int:
+    """Updates that a pretrain stage makes from its tokens."""
+    return stage.tokens // (stage.batch_sequences * stage.sequence_length)
+
+
+def _forward_flops(shape: ModelShape, length: int) -> float:
+    return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2

@@ -1,0 +1,73 @@
+"""What on this machine stands in the recipe's way: files, folders, limits of the model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dunwu.config.checks import Finding, needs_file
+from dunwu.config.plan.shape import ModelShape, model_folder
+from dunwu.config.schema import Recipe, RLStage, TaskSpec
+from dunwu.errors import UserError
+
+Probe = Callable[[TaskSpec], None]
+"""Opens a task and raises UserError where it cannot give problems."""
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def source_obstacles(name: str, stage: RLStage) -> Iterator[Finding]:
+    """A ``from`` that is a folder must hold a transformers model."""
+    folder = model_folder(stage.from_)
+    if folder is None:
+        return
+    if not folder.is_dir():
+        yield Finding(f"stages.{name}.from", f"no such folder: {folder}")
+    elif not (folder / "config.json").is_file():
+        yield Finding(f"stages.{name}.from", f"no transformers model: {folder} has no config.json")
+    elif not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
+        yield Finding(f"stages.{name}.from", f"no weights (*.safetensors) in {folder}")
+
+
+def context_obstacles(name: str, stage: RLStage, shape: ModelShape, longest: int) -> Iterator[Finding]:
+    """Prompt and completion must fit into the positions of the model; ``longest`` counts new tokens."""
+    needed = stage.prompt.max_tokens + longest
+    if shape.max_positions and needed > shape.max_positions:
+        text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {shape.max_positions} positions"
+        yield Finding(f"stages.{name}.rollout.max_new_tokens", text)
+
+
+def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
+    """Data files must be there, and each task must open."""
+    for place, task in _tasks(recipe):
+        path = task.path
+        if needs_file(task) and path is not None and not path.exists():
+            yield Finding(f"{place}.path", f"no such file: {path}")
+        elif needs_file(task) and path is not None and path.is_file() and path.stat().st_size == 0:
+            yield Finding(f"{place}.path", f"the file is empty: {path}")
+        elif probe is not None:
+            try:
+                probe(task)
+            except UserError as error:
+                where = f"{error.file}: " if error.file else ""
+                yield Finding(
+                    f"{place}.{error.field}" if error.field and not error.file else place, where + error.message
+                )
+
+
+def out_obstacles(out: Path) -> Iterator[UserError]:
+    """The run directory, or the nearest folder above it that is there, must be a writable folder."""
+    here = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not here.is_dir():
+        yield UserError(f"{here} is a file, not a folder", file="--out")
+    elif not os.access(here, os.W_OK):
+        yield UserError(f"{here} is not writable", file="--out")
+
+
+def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec]]:
+    for name, stage in recipe.stages.items():
+        if isinstance(stage, RLStage):
+            for index, task in enumerate(stage.tasks):
+                yield f"stages.{name}.tasks.{index}", task
+            for index, chosen in enumerate(stage.evaluation.sets):
+                yield f"stages.{name}.evaluation.sets.{index}.task", chosen.task

@@ -1,0 +1,183 @@
+"""The plan: every stage's counts, memory, hours and dollars, and the obstacles, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dunwu.config.checks import Finding
+from dunwu.config.plan.batches import Batches, batches
+from dunwu.config.plan.estimate import (
+    DEVICES,
+    Memory,
+    optimizer_steps,
+    pretrain_hours,
+    pretrain_memory,
+    rl_hours,
+    rl_memory,
+)
+from dunwu.config.plan.obstacles import Probe, context_obstacles, out_obstacles, source_obstacles, task_obstacles
+from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
+from dunwu.config.schema import HardwareSpec, PretrainStage, Recipe, RLStage
+from dunwu.errors import UserError
+
+UNKNOWN_MODEL = (
+    "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """One stage. ``batches`` is None for a stage without rollouts; estimates are None where the model is unknown.
+
+    ``device_hours`` and ``dollars`` are upper bounds: every completion at its limit.
+    """
+
+    name: str
+    kind: str
+    source: str | None
+    steps: int
+    batches: Batches | None
+    parameters: int | None
+    memory: Memory | None
+    device_hours: float | None
+    dollars: float | None
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; the counts of the batches stand beside the others."""
+        empty = dict.fromkeys(("rollouts", "updates_per_rollout", "reference_every_rollouts"))
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "from": self.source,
+            "steps": self.steps,
+            **(empty if self.batches is None else asdict(self.batches)),
+            "parameters": self.parameters,
+            "memory_gib": None if self.memory is None else self.memory.gib,
+            "memory_parts_gib": None if self.memory is None else self.memory.parts_gib(),
+            "device_hours": self.device_hours,
+            "dollars": self.dollars,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a recipe would do, what was assumed, and what stands in its way."""
+
+    recipe: str
+    stages: tuple[StagePlan, ...]
+    assumptions: tuple[str, ...]
+    problems: tuple[UserError, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """``{"recipe", "stages": [...], "assumptions": [lines], "problems": [lines]}``."""
+        return {
+            "recipe": self.recipe,
+            "stages": [stage.as_json() for stage in self.stages],
+            "assumptions": list(self.assumptions),
+            "problems": [str(problem) for problem in self.problems],
+        }
+
+
+def make_plan(recipe: Recipe, *, file: Path | None = None, out: Path | None = None, probe: Probe | None = None) -> Plan:
+    """Plans a validated recipe; reads config.json files, loads nothing.
+
+    Args:
+        file: the recipe's file, to be named with each problem.
+        out: the run directory, checked for being writable; None: not checked.
+        probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
+    """
+    shapes: dict[str, ModelShape | None] = {}
+    stages: list[StagePlan] = []
+    findings: list[Finding] = []
+    for name, stage in recipe.stages.items():
+        if isinstance(stage, RLStage):
+            is_stage = stage.from_ in shapes
+            shape = shapes[stage.from_] if is_stage else shape_of(stage.from_)
+            planned = _rl(name, stage, shape, recipe.hardware)
+            if not is_stage:
+                findings += source_obstacles(name, stage)
+            if shape is not None:
+                findings += context_obstacles(name, stage, shape, _longest(planned))
+        else:
+            shape = shape_from_spec(stage.transformer)
+            planned = _pretrain(name, stage, shape, recipe.hardware)
+        shapes[name] = shape
+        stages.append(planned)
+    findings += task_obstacles(recipe, probe)
+    problems = [UserError(finding.message, file=file, field=finding.field) for finding in findings]
+    if out is not None:
+        problems += out_obstacles(out)
+    return Plan(
+        recipe=recipe.name,
+        stages=tuple(stages),
+        assumptions=_assumptions(recipe.hardware),
+        problems=tuple(problems),
+    )
+
+
+def _rl(name: str, stage: RLStage, shape: ModelShape | None, hardware: HardwareSpec) -> StagePlan:
+    counts = batches(stage)
+    context = stage.prompt.max_tokens + max(phase.max_new_tokens for phase in counts.contexts)
+    memory = None if shape is None else rl_memory(stage, shape, context)
+    hours = None if shape is None else rl_hours(stage, shape, counts, hardware)
+    return StagePlan(
+        name=name,
+        kind=stage.kind,
+        source=stage.from_,
+        steps=stage.steps,
+        batches=counts,
+        parameters=None if shape is None else shape.parameters,
+        memory=memory,
+        device_hours=hours,
+        dollars=_dollars(hours, hardware),
+        notes=_notes(memory, hardware),
+    )
+
+
+def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> StagePlan:
+    memory = pretrain_memory(stage, shape)
+    hours = pretrain_hours(stage, shape, hardware)
+    return StagePlan(
+        name=name,
+        kind=stage.kind,
+        source=None,
+        steps=optimizer_steps(stage),
+        batches=None,
+        parameters=shape.parameters,
+        memory=memory,
+        device_hours=hours,
+        dollars=_dollars(hours, hardware),
+        notes=_notes(memory, hardware),
+    )
+
+
+def _longest(planned: StagePlan) -> int:
+    assert planned.batches is not None
+    return max(phase.max_new_tokens for phase in planned.batches.contexts)
+
+
+def _dollars(hours: float | None, hardware: HardwareSpec) -> float | None:
+    rate = hardware.dollars_per_hour
+    return None if hours is None or rate is None else hours * rate
+
+
+def _notes(memory: Memory | None, hardware: HardwareSpec) -> tuple[str, ...]:
+    if memory is None:
+        return (UNKNOWN_MODEL,)
+    limit, each = DEVICES[hardware.device].memory_gib, memory.gib / hardware.count
+    if limit is None or each <= limit:
+        return ()
+    text = f"{each:.1f} GiB on each of {hardware.count} {hardware.device} may not fit into its {limit:g} GiB"
+    return (f"{text}: lower rollout.slots or update.tokens_per_microbatch",)
+
+
+def _assumptions(hardware: HardwareSpec) -> tuple[str, ...]:
+    return (
+        f"{hardware.count} x {hardware.device}: {DEVICES[hardware.device].basis}",
+        "hours are an upper bound: every prompt and completion at its limit, no device idle",
+        "memory is an upper bound: rollout cache and activations counted together, over all devices",
+    )

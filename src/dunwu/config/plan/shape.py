@@ -1,0 +1,141 @@
+"""How large a model is, read from its config.json; nothing is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dunwu.config.schema import TransformerSpec
+
+CORPUS_VOCABULARY = 576
+"""Entries of the nano tokenizer (``dunwu.pretraining.tokenizer``), before it is built."""
+MIXTURE_KEYS = ("num_experts", "n_routed_experts", "num_local_experts", "kv_lora_rank")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """Sizes that memory and time depend on.
+
+    ``active`` are the parameters that work on one token; ``attention`` is heads x head size; ``kv_values`` are the
+    numbers that the cache keeps for one token, over all layers.
+    """
+
+    parameters: int
+    active: int
+    layers: int
+    hidden: int
+    attention: int
+    kv_values: int
+    intermediate: int
+    vocabulary: int
+    max_positions: int
+
+
+PUBLISHED = {
+    # Embedding, 24 x (attention with biases on q, k, v; gated MLP; two norms), last norm; tied output.
+    "Qwen/Qwen2.5-0.5B": ModelShape(
+        parameters=494_032_768,
+        active=494_032_768,
+        layers=24,
+        hidden=896,
+        attention=896,
+        kv_values=24 * 2 * 128,
+        intermediate=4864,
+        vocabulary=151_936,
+        max_positions=32_768,
+    ),
+    # DeepSeek-V3 report (arXiv 2412.19437, section 4.2): 671B, of which 37B work on a token; latent attention keeps
+    # 512 + 64 values a layer; 8 routed experts and one shared, 2048 wide each.
+    "deepseek-ai/DeepSeek-V3-Base": ModelShape(
+        parameters=671_000_000_000,
+        active=37_000_000_000,
+        layers=61,
+        hidden=7168,
+        attention=128 * 128,
+        kv_values=61 * (512 + 64),
+        intermediate=9 * 2048,
+        vocabulary=129_280,
+        max_positions=163_840,
+    ),
+}
+
+
+def shape_of(source: str) -> ModelShape | None:
+    """The shape of ``nano-base``, a folder, a hub model in the local cache, or a published one; None where unknown."""
+    config = _config_file(source)
+    if config is None:
+        return PUBLISHED.get(source)
+    return shape_from_config(json.loads(config.read_text(encoding="utf-8")))
+
+
+def model_folder(source: str) -> Path | None:
+    """The folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
+    if source == "nano-base":
+        return Path(str(files("dunwu").joinpath("assets", source)))
+    return Path(source) if Path(source).is_absolute() else None
+
+
+def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
+    """The shape of a dense decoder with a gated MLP (Llama, Qwen2, Qwen3, Mistral); None for any other architecture."""
+    needed = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+    if any(key not in config for key in needed) or any(config.get(key) for key in MIXTURE_KEYS):
+        return None
+    hidden, layers, heads, intermediate, vocabulary = (int(config[key]) for key in needed)
+    head = int(config.get("head_dim") or hidden // heads)
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    query, key = heads * head, kv_heads * head
+    biases = query + 2 * key if config.get("model_type") == "qwen2" else 0
+    head_norms = 2 * head if config.get("model_type") == "qwen3" else 0
+    attention = hidden * (2 * query + 2 * key) + biases + head_norms
+    layer = attention + 3 * hidden * intermediate + 2 * hidden
+    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    parameters = embeddings + layers * layer + hidden
+    return ModelShape(
+        parameters=parameters,
+        active=parameters,
+        layers=layers,
+        hidden=hidden,
+        attention=query,
+        kv_values=layers * 2 * key,
+        intermediate=intermediate,
+        vocabulary=vocabulary,
+        max_positions=int(config.get("max_position_embeddings") or 0),
+    )
+
+
+def shape_from_spec(spec: TransformerSpec) -> ModelShape:
+    """The shape of a model that a pretrain stage makes (Qwen2-like, tied embeddings)."""
+    config = {
+        "model_type": "qwen2",
+        "hidden_size": spec.hidden_size,
+        "num_hidden_layers": spec.layers,
+        "num_attention_heads": spec.heads,
+        "num_key_value_heads": spec.kv_heads,
+        "intermediate_size": spec.intermediate_size,
+        "vocab_size": CORPUS_VOCABULARY,
+        "max_position_embeddings": spec.max_positions,
+        "tie_word_embeddings": True,
+    }
+    shape = shape_from_config(config)
+    assert shape is not None
+    return shape
+
+
+def _config_file(source: str) -> Path | None:
+    folder = model_folder(source)
+    found = [folder / "config.json"] if folder else sorted(_hub_cache().glob(_cached(source)))
+    return next((path for path in reversed(found) if path.is_file()), None)
+
+
+def _cached(source: str) -> str:
+    return f"models--{source.replace('/', '--')}/snapshots/*/config.json"
+
+
+def _hub_cache() -> Path:
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", home / "hub"))

@@ -1,0 +1,50 @@
+"""The plan as label and value, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dunwu.config.plan.batches import Batches
+from dunwu.config.plan.plan import StagePlan
+
+Row = tuple[str, str]
+
+
+def stage_rows(stage: StagePlan) -> Iterator[Row]:
+    """What one stage does, costs and needs."""
+    yield "kind", stage.kind
+    if stage.source is not None:
+        yield "from", stage.source
+    if stage.parameters is not None:
+        yield "parameters", f"{stage.parameters:,}"
+    yield "updates", f"{stage.steps:,}"
+    if stage.batches is not None:
+        yield from _batch_rows(stage.batches)
+    if stage.memory is not None:
+        parts = ", ".join(f"{name} {_size(gib)}" for name, gib in stage.memory.parts_gib().items() if gib)
+        yield "memory at most", f"{_size(stage.memory.gib)} ({parts})"
+    if stage.device_hours is not None:
+        yield "device hours at most", f"{stage.device_hours:,.2f}"
+    if stage.dollars is not None:
+        yield "dollars at most", f"{stage.dollars:,.2f}"
+    for note in stage.notes:
+        yield "note", note
+
+
+def _batch_rows(counts: Batches) -> Iterator[Row]:
+    each = f"{counts.questions:,} questions x {counts.group_size} = {counts.completions_per_rollout:,} completions"
+    yield "rollouts", f"{counts.rollouts:,}, each {each}"
+    split = f"{counts.updates_per_rollout} updates a rollout, {counts.completions_per_update:,} completions each"
+    yield "minibatches", split
+    every = counts.reference_every_rollouts
+    changes = f"every {every} rollouts ({counts.reference_refreshes} times)" if every else "never changes"
+    yield "reference", changes
+    for phase in counts.contexts:
+        place = f"from rollout {phase.first_rollout:,} (update {phase.first_update:,})"
+        yield "context", f"{phase.max_new_tokens:,} new tokens {place}, {phase.rollouts:,} rollouts"
+    yield "checkpoints", f"{counts.checkpoints}, every {counts.checkpoint_every_rollouts} rollouts"
+    yield "tokens at most", f"{counts.tokens_generated_at_most:,}, evaluation {counts.evaluation_tokens_at_most:,}"
+
+
+def _size(gib: float) -> str:
+    return f"{gib:,.1f} GiB" if gib >= 1 else f"{gib * 1024:.1f} MiB"
