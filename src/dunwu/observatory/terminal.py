@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from rich.columns import Columns
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -22,20 +22,21 @@ from dunwu.observatory.wording import by_set, interval, number, plain, quantity
 from dunwu.types import Estimate
 
 COLUMNS = (
-    # header, name in metrics or timings, width, how it is written
-    ("reward", "reward", 7, "{:.3f}"),
-    ("right", "accuracy", 7, "{:.1%}"),
-    ("format", "format", 7, "{:.1%}"),
-    ("length", "length", 7, "{:,.1f}"),
-    ("reflect", "reflections", 7, "{:.2f}"),
-    ("entropy", "entropy", 7, "{:.3f}"),
-    ("kl", "kl", 8, "{:.5f}"),
-    ("tok/s", "tokens_per_second", 8, "{:,.0f}"),
+    # header, name in metrics or timings, how it is written
+    ("reward", "reward", "{:.3f}"),
+    ("right", "accuracy", "{:.1%}"),
+    ("format", "format", "{:.1%}"),
+    ("length", "length", "{:,.1f}"),
+    ("reflect", "reflections", "{:.2f}"),
+    ("entropy", "entropy", "{:.3f}"),
+    ("kl", "kl", "{:.4f}"),
+    ("tok/s", "tokens_per_second", "{:,.0f}"),
 )
 """What a row shows, where the metrics have it. ``reflect``: words of reflection per response."""
 
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
+SHOWN_CHARACTERS = 3000
 RECENT = 5
 """Rollouts whose mean duration the time left is computed from."""
 
@@ -63,7 +64,8 @@ class Progress:
         self._close_bar()
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
-        self.console.print(Text.assemble((plain(name), "bold"), f": {plain(description)}{resumed}"))
+        heading = Text.assemble((plain(name), "bold"), f": {plain(description)}{resumed}")
+        self.console.print(heading, soft_wrap=True)
         self._step, self._last_row, self._rows = step, self._clock(), 0
         self._seconds_per_step.clear()
 
@@ -91,11 +93,11 @@ class Progress:
         left = (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
         width = 2 * len(str(total_steps)) + 2
         if self._rows % HEADER_EVERY == 0:
-            names = "".join(f"{header:>{size}}" for header, _, size, _ in COLUMNS)
+            names = "".join(f"{header:>8}" for header, _, _ in COLUMNS)
             self._line(f"{'step':>{width}}{names}{'left':>8}", "dim")
         self._rows += 1
         numbers = {**metrics, **timings}
-        cells = [f"{form.format(numbers[name]) if name in numbers else '-':>{size}}" for _, name, size, form in COLUMNS]
+        cells = [f"{form.format(numbers[name]) if name in numbers else '-':>8}" for _, name, form in COLUMNS]
         self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
 
     def message(self, text: str) -> None:
@@ -136,11 +138,10 @@ def summary_table(results: Mapping[str, Mapping[str, Estimate]]) -> RenderableTy
     Args:
         results: keyed as in summary.json: a checkpoint (``base``, ``trained``), or ``CHECKPOINT/SET`` for further sets.
     """
-    tables = []
+    tables: list[RenderableType] = []
     for set_name, checkpoints in by_set(results).items():
         title = f"Held-out problems: {plain(set_name)}" if set_name else "Held-out problems"
-        table = Table(title=title, title_justify="left", title_style="bold", caption="[ ]: 95 % interval")
-        table.caption_justify = "left"
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         table.add_column("")
         for checkpoint in checkpoints:
             table.add_column(plain(checkpoint), justify="right")
@@ -148,7 +149,7 @@ def summary_table(results: Mapping[str, Mapping[str, Estimate]]) -> RenderableTy
             cells = [_cell(name, values.get(name)) for values in checkpoints.values()]
             table.add_row(Text(plain(quantity(name).label)), *cells)
         tables.append(table)
-    return Group(*tables)
+    return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
 def before_and_after(
@@ -158,8 +159,11 @@ def before_and_after(
     heading = Text.assemble(
         ("A held-out problem: ", "bold"), plain(problem.strip()), f"\nA right answer: {plain(gold)}"
     )
-    panels = [_answer("base", base, base_right), _answer("trained", trained, trained_right)]
-    return Group(heading, Columns(panels, equal=True, expand=True))
+    beside = Table.grid(expand=True)
+    for _ in range(2):
+        beside.add_column(ratio=1)
+    beside.add_row(_answer("base", base, base_right), _answer("trained", trained, trained_right))
+    return Group(heading, beside)
 
 
 def _cell(name: str, estimate: Estimate | None) -> Text:
@@ -169,9 +173,13 @@ def _cell(name: str, estimate: Estimate | None) -> Text:
 
 
 def _answer(checkpoint: str, answer: str, right: bool) -> Panel:
-    text = Text(plain(answer.strip()))
+    shown = plain(answer.strip())
+    more = len(shown) - SHOWN_CHARACTERS
+    text = Text(
+        shown if more <= 0 else f"{shown[:SHOWN_CHARACTERS]}\n... and {more:,} characters more", overflow="fold"
+    )
     for start, end in reflection.spans(text.plain):
         text.stylize("bold yellow", start, end)
     colour = "green" if right else "red"
-    title = Text(f"{checkpoint}: {'right' if right else 'wrong'}, {reflection.total(answer)} words of reflection")
-    return Panel(text, title=title, border_style=colour, width=None)
+    title = Text(f"{checkpoint}: {'right' if right else 'wrong'}, reflects {reflection.total(answer)} times")
+    return Panel(text, title=title, border_style=colour)
