@@ -7,7 +7,7 @@
     Verifier   -> Score(value, parts, status, extracted, reason)
                -> ScoredGroup(group, scores[G])
     advantages -> TrainSample(token_ids i32[L], loss_mask bool[L], sampler_logprobs f32[L], advantages f32[L], ...)
-    trainer    -> AnchoredSample(sample, old_logprobs f32[L], ref_logprobs f32[L] | None)
+    trainer    -> AnchoredSample(sample, old_logprobs f32[L] | None, ref_logprobs f32[L] | None)
     batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
 
 Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C; a microbatch is B sequences of
@@ -153,10 +153,14 @@ class TrainSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchoredSample:
-    """A sample with the log-probabilities that its loss is anchored to; ``ref_logprobs`` is None where the KL weight is 0."""
+    """A sample with the log-probabilities that its loss is anchored to.
+
+    ``old_logprobs`` is None where the update's own forward pass gives them (one update per rollout, so the ratio is 1);
+    ``ref_logprobs`` is None where the KL weight is 0.
+    """
 
     sample: TrainSample
-    old_logprobs: Float32[np.ndarray, " L"]
+    old_logprobs: Float32[np.ndarray, " L"] | None
     ref_logprobs: Float32[np.ndarray, " L"] | None
 
 

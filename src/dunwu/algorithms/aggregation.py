@@ -1,0 +1,40 @@
+"""From one number per token to one loss: three ways to weigh long completions against short ones.
+
+The denominators are those of the whole optimizer step, so that microbatches (and ranks) just add: no split changes
+the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dunwu.algorithms.batching import TrainStep
+
+Aggregate = Callable[[Float[Tensor, "B T"], Bool[Tensor, "B T"], TrainStep], Float[Tensor, ""]]
+
+
+def per_sequence(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:
+    """Mean over each sequence's tokens, then over sequences (DeepSeekMath, arXiv 2402.03300, equation 3)."""
+    lengths_B = mask_BT.sum(1).clamp(min=1)
+    return ((values_BT * mask_BT).sum(1) / lengths_B).sum() / step.num_sequences
+
+
+def per_token(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:
+    """Mean over all tokens of the step (DAPO, arXiv 2503.14476, equation 12): long sequences weigh more."""
+    return (values_BT * mask_BT).sum() / step.num_loss_tokens
+
+
+def by_constant(length: int) -> Aggregate:
+    """Sum over a sequence's tokens divided by a constant, then mean over sequences.
+
+    Dr. GRPO (arXiv 2503.20783, section 3.2). ``length`` is the generation budget: the same for every
+    sequence, so that no length is favoured.
+    """
+
+    def aggregate(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:
+        return (values_BT * mask_BT).sum() / (step.num_sequences * length)
+
+    return aggregate

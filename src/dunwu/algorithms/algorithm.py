@@ -1,0 +1,119 @@
+"""An algorithm is its advantage function and its loss; the trainer calls both and knows no names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dunwu.algorithms.advantages import ADVANTAGES, Advantages
+from dunwu.algorithms.aggregation import Aggregate, by_constant, per_sequence, per_token
+from dunwu.algorithms.batching import Microbatch, TrainStep
+from dunwu.algorithms.correction import importance_weights
+from dunwu.algorithms.kl import ESTIMATORS, still_to_come
+from dunwu.algorithms.losses import LOSSES, Clip, Objective
+from dunwu.config.schema import AlgorithmSpec
+from dunwu.metrics import Max, Mean, Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossOutput:
+    """This microbatch's part of the step's loss (parts add up), and metrics that know how to reduce."""
+
+    loss: Float[Tensor, ""]
+    metrics: Mapping[str, Metric]
+
+
+LossFunction = Callable[[Float[Tensor, "B T"], Float[Tensor, "B T"], Microbatch, TrainStep], LossOutput]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """``advantages(rewards_G)`` and ``loss(logprobs_BT, entropy_BT, microbatch, step)``, and the recipe behind them.
+
+    ``max_new_tokens`` is the generation budget: the constant of Dr. GRPO and the limit of the overlong punishment.
+    """
+
+    spec: AlgorithmSpec
+    max_new_tokens: int
+    advantages: Advantages
+    loss: LossFunction
+
+
+def build(spec: AlgorithmSpec, *, max_new_tokens: int) -> Algorithm:
+    """The algorithm that a recipe describes. The only place that reads the names in it."""
+    aggregates = {"sequence": per_sequence, "token": per_token, "constant": by_constant(max_new_tokens)}
+    return Algorithm(
+        spec=spec,
+        max_new_tokens=max_new_tokens,
+        advantages=ADVANTAGES[spec.advantage],
+        loss=_policy_loss(spec, aggregates[spec.aggregate]),
+    )
+
+
+def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate) -> LossFunction:
+    """loss = aggregate(-weight x objective + beta x KL). Equation 3 of DeepSeekMath (arXiv 2402.03300),
+    with the recipe's choice in each place."""
+    objective_of, kl_of = LOSSES[spec.loss], ESTIMATORS[spec.kl_estimator]
+    clip, beta = Clip(low=spec.clip_low, high=spec.clip_high), spec.kl_coefficient
+
+    def loss(
+        logprobs_BT: Float[Tensor, "B T"], entropy_BT: Float[Tensor, "B T"], batch: Microbatch, step: TrainStep
+    ) -> LossOutput:
+        mask_BT, advantages_BT = batch.loss_mask, batch.advantages
+        old_BT = logprobs_BT.detach() if batch.old_logprobs is None else batch.old_logprobs
+        if batch.ref_logprobs is not None and spec.kl_in == "reward":
+            advantages_BT = advantages_BT - beta * still_to_come(kl_of(old_BT, batch.ref_logprobs), mask_BT)
+        objective = objective_of(logprobs_BT, old_BT, mask_BT, advantages_BT, clip)
+        token_loss_BT = -objective.values
+        if spec.importance_cap > 0:
+            token_loss_BT = token_loss_BT * importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
+        policy_loss = total = aggregate(token_loss_BT, mask_BT, step)
+        if batch.ref_logprobs is not None and spec.kl_in == "loss":
+            total = policy_loss + beta * aggregate(kl_of(logprobs_BT, batch.ref_logprobs), mask_BT, step)
+        with torch.no_grad():
+            metrics = _metrics(objective, logprobs_BT, old_BT, entropy_BT, policy_loss, batch, step)
+        return LossOutput(loss=total, metrics=metrics)
+
+    return loss
+
+
+def _metrics(
+    objective: Objective,
+    logprobs_BT: Float[Tensor, "B T"],
+    old_BT: Float[Tensor, "B T"],
+    entropy_BT: Float[Tensor, "B T"],
+    policy_loss: Float[Tensor, ""],
+    batch: Microbatch,
+    step: TrainStep,
+) -> dict[str, Metric]:
+    """Means over loss tokens and maxima. ``kl`` is k3 whatever the loss uses, so that runs compare."""
+    mask_BT = batch.loss_mask
+    trainer_to_sampler_BT = torch.exp((old_BT - batch.sampler_logprobs) * mask_BT)
+    sums = {
+        "clip_low": objective.clipped_low,
+        "clip_high": objective.clipped_high,
+        "entropy": entropy_BT,
+        "importance_mean": trainer_to_sampler_BT,
+        "ratio_mean": objective.ratio,
+    }
+    if batch.ref_logprobs is not None:
+        sums["kl"] = ESTIMATORS["k3"](logprobs_BT, batch.ref_logprobs)
+    maxima = {"importance_max": trainer_to_sampler_BT, "ratio_max": objective.ratio}
+    # One transfer from the device for all numbers.
+    numbers = torch.stack(
+        [(values_BT * mask_BT).sum().float() for values_BT in sums.values()]
+        + [(values_BT * mask_BT).max().float() for values_BT in maxima.values()]
+        + [mask_BT.sum().float(), policy_loss.float()]
+    ).tolist()
+    tokens, policy_loss_part = numbers[-2:]
+    metrics: dict[str, Metric] = {
+        name: Mean(total, tokens) for name, total in zip(sums, numbers[: len(sums)], strict=True)
+    }
+    metrics |= {name: Max(value) for name, value in zip(maxima, numbers[len(sums) : -2], strict=True)}
+    # The parts of a step's loss add up; their weights add up to one.
+    metrics["policy_loss"] = Mean(policy_loss_part, tokens / step.num_loss_tokens)
+    return metrics

@@ -1,0 +1,121 @@
+"""Cutting a rollout into optimizer steps, and steps into microbatches. Here numpy becomes torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from dunwu.config.schema import UpdateSpec
+from dunwu.types import AnchoredSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microbatch:
+    """B samples of T tokens, padded on the right with zeros: what one forward and backward pass holds.
+
+    ``old_logprobs`` is None where the policy that trains is itself the old one,
+    ``ref_logprobs`` where the KL weight is 0.
+    """
+
+    token_ids: Int64[Tensor, "B T"]
+    loss_mask: Bool[Tensor, "B T"]
+    sampler_logprobs: Float32[Tensor, "B T"]
+    advantages: Float32[Tensor, "B T"]
+    old_logprobs: Float32[Tensor, "B T"] | None
+    ref_logprobs: Float32[Tensor, "B T"] | None
+    group_ids: tuple[int, ...]
+
+    def to(self, device: torch.device) -> Microbatch:
+        """The same on another device."""
+        return Microbatch(
+            token_ids=self.token_ids.to(device),
+            loss_mask=self.loss_mask.to(device),
+            sampler_logprobs=self.sampler_logprobs.to(device),
+            advantages=self.advantages.to(device),
+            old_logprobs=None if self.old_logprobs is None else self.old_logprobs.to(device),
+            ref_logprobs=None if self.ref_logprobs is None else self.ref_logprobs.to(device),
+            group_ids=self.group_ids,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainStep:
+    """One optimizer step. The denominators count the whole step, over every microbatch and rank."""
+
+    microbatches: tuple[Microbatch, ...]
+    num_loss_tokens: int
+    num_sequences: int
+
+
+def cut(samples: Sequence[AnchoredSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
+    """One epoch: a random split into ``spec.minibatches`` steps that breaks groups apart.
+
+    The parts differ by one sample at most; fewer samples than minibatches make fewer steps, none make none
+    (R1, arXiv 2501.12948v2, section 2).
+    """
+    order = np.random.default_rng(seed).permutation(len(samples))
+    for part in np.array_split(order, spec.minibatches):
+        if len(part):
+            yield train_step([samples[i] for i in part], spec.tokens_per_microbatch)
+
+
+def train_step(samples: Sequence[AnchoredSample], tokens_per_microbatch: int) -> TrainStep:
+    """All of ``samples`` as one step."""
+    lengths = [len(anchored.sample.token_ids) for anchored in samples]
+    buckets = length_buckets(lengths, tokens_per_microbatch)
+    return TrainStep(
+        microbatches=tuple(microbatch([samples[i] for i in bucket]) for bucket in buckets),
+        num_loss_tokens=sum(int(anchored.sample.loss_mask.sum()) for anchored in samples),
+        num_sequences=len(samples),
+    )
+
+
+def length_buckets(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices grouped by like length, longest first, so that rows x longest <= ``budget`` tokens, padding included.
+
+    A sequence longer than the budget gets a bucket of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    buckets: list[list[int]] = []
+    for index in order:
+        if not buckets or (len(buckets[-1]) + 1) * lengths[buckets[-1][0]] > budget:
+            buckets.append([])
+        buckets[-1].append(index)
+    return buckets
+
+
+def microbatch(samples: Sequence[AnchoredSample]) -> Microbatch:
+    """Pads to the longest. Either all samples have old (reference) log-probabilities or none has."""
+
+    def padded(rows: Sequence[np.ndarray]) -> Tensor:
+        return pad(rows, torch.float32)
+
+    plain = [anchored.sample for anchored in samples]
+    return Microbatch(
+        token_ids=pad([sample.token_ids for sample in plain], torch.int64),
+        loss_mask=pad([sample.loss_mask for sample in plain], torch.bool),
+        sampler_logprobs=padded([sample.sampler_logprobs for sample in plain]),
+        advantages=padded([sample.advantages for sample in plain]),
+        old_logprobs=_if_all(padded, [anchored.old_logprobs for anchored in samples]),
+        ref_logprobs=_if_all(padded, [anchored.ref_logprobs for anchored in samples]),
+        group_ids=tuple(sample.group_id for sample in plain),
+    )
+
+
+def pad(rows: Sequence[np.ndarray], dtype: torch.dtype) -> Tensor:
+    """Rows of unlike length as one matrix, zeros on the right."""
+    matrix = torch.zeros(len(rows), max(len(row) for row in rows), dtype=dtype)
+    for i, row in enumerate(rows):
+        matrix[i, : len(row)] = torch.from_numpy(row)
+    return matrix
+
+
+def _if_all(padded: Callable[[Sequence[np.ndarray]], Tensor], rows: Sequence[np.ndarray | None]) -> Tensor | None:
+    present = [row for row in rows if row is not None]
+    assert len(present) in (0, len(rows)), "some samples of a microbatch are anchored and some are not"
+    return padded(present) if present else None

@@ -1,0 +1,45 @@
+"""Which completions teach: failed grades leave, uniform groups may, and length may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from dunwu.algorithms.advantages import uniform
+from dunwu.types import RolloutGroup, ScoredGroup
+
+
+def graded(scored: ScoredGroup) -> ScoredGroup:
+    """The group without completions whose verifier failed: that is no zero reward, so it must not move the baseline."""
+    kept = [i for i, score in enumerate(scored.scores) if score.status != "verifier_failed"]
+    if len(kept) == len(scored.scores):
+        return scored
+    group = RolloutGroup(prompt=scored.group.prompt, completions=tuple(scored.group.completions[i] for i in kept))
+    return ScoredGroup(group=group, scores=tuple(scored.scores[i] for i in kept))
+
+
+def rewards(scored: ScoredGroup) -> Float64[np.ndarray, " G"]:
+    """The values of a group's scores."""
+    return np.array([score.value for score in scored.scores], dtype=np.float64)
+
+
+def informative(groups: Iterable[ScoredGroup]) -> list[ScoredGroup]:
+    """The groups whose graded rewards are not all equal: dynamic sampling (DAPO, arXiv 2503.14476, equation 11).
+
+    The others carry no policy gradient and only thin out the batch. Judged before any punishment for
+    length, as in the paper.
+    """
+    return [scored for scored in groups if not uniform(rewards(graded(scored)))]
+
+
+def soft_overlong_punishment(lengths_G: Int[np.ndarray, " G"], *, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
+    """What a completion's length adds to its reward, in [-1, 0] (DAPO, arXiv 2503.14476, equation 13).
+
+    Nothing up to ``limit - buffer`` tokens, then falling in a straight line to -1 at ``limit``. A buffer of 0 punishes
+    nothing.
+    """
+    if buffer == 0:
+        return np.zeros(len(lengths_G))
+    return np.clip((limit - buffer - lengths_G) / buffer, -1.0, 0.0)

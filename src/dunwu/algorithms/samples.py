@@ -1,0 +1,58 @@
+"""From graded groups to what the trainer learns from. Advantages are made here, before any minibatch is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from dunwu.algorithms.algorithm import Algorithm
+from dunwu.algorithms.filters import graded, informative, rewards, soft_overlong_punishment
+from dunwu.types import Completion, Prompt, ScoredGroup, TrainSample
+
+
+def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[TrainSample]:
+    """One sample for each completion that carries loss, in the order of the groups.
+
+    Left out: completions whose verifier failed, uniform groups where the recipe drops them, groups of fewer than two
+    graded completions, and truncated completions where the recipe masks them; the last still count in their group's
+    baseline (DAPO, arXiv 2503.14476, section 3.4). ``group_id`` is the group's position in ``groups``.
+    """
+    spec = algorithm.spec
+    taught = {id(group) for group in (informative(groups) if spec.drop_uniform_groups else groups)}
+    samples = []
+    for group_id, whole in enumerate(groups):
+        scored = graded(whole)
+        if id(whole) not in taught or len(scored.scores) < 2:
+            continue
+        completions = scored.group.completions
+        advantages_G = algorithm.advantages(_with_length_cost(scored, algorithm))
+        samples += [
+            _sample(scored.group.prompt, completion, float(advantage), group_id)
+            for completion, advantage in zip(completions, advantages_G, strict=True)
+            if not (spec.overlong == "mask" and completion.finish == "length")
+        ]
+    return samples
+
+
+def _with_length_cost(scored: ScoredGroup, algorithm: Algorithm) -> Float64[np.ndarray, " G"]:
+    lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions])
+    cost_G = soft_overlong_punishment(lengths_G, limit=algorithm.max_new_tokens, buffer=algorithm.spec.overlong_buffer)
+    return np.add(rewards(scored), cost_G)
+
+
+def _sample(prompt: Prompt, completion: Completion, advantage: float, group_id: int) -> TrainSample:
+    """Prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
+    before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
+    sampler_logprobs = np.zeros(length, dtype=np.float32)
+    sampler_logprobs[before:] = completion.logprobs
+    loss_mask = np.arange(length) >= before
+    return TrainSample(
+        token_ids=np.concatenate([prompt.token_ids, completion.token_ids]).astype(np.int32),
+        loss_mask=loss_mask,
+        sampler_logprobs=sampler_logprobs,
+        advantages=np.where(loss_mask, advantage, 0.0).astype(np.float32),
+        group_id=group_id,
+        version=completion.policy_version,
+    )
