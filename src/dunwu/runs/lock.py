@@ -35,10 +35,16 @@ class DirectoryLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         self._descriptor: int | None = descriptor
-        os.register_at_fork(after_in_child=self.release)
+        os.register_at_fork(after_in_child=self._close)
 
     def release(self) -> None:
-        """Closes the lock's file; the lock itself ends with the last process that has it open. Twice is no error."""
+        """Gives the lock back. Twice is no error."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._close()
+
+    def _close(self) -> None:
+        """In a child this drops a copy; the lock stays its parent's."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

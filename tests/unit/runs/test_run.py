@@ -1,0 +1,189 @@
+"""Beginning, resuming and locking a run directory."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.runs.making import RECIPE, STAGE, begin, write_weights
+
+from dunwu.errors import Fault, UserError
+from dunwu.runs import Run, RunReader
+
+HOLD = """
+import sys, pathlib
+from tests.unit.runs.making import begin
+run = begin(pathlib.Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+HOLD_IN_A_PARENT = """
+import os, sys, pathlib
+from tests.unit.runs.making import begin
+run = begin(pathlib.Path(sys.argv[1]))
+if os.fork() == 0:
+    print("ready", flush=True)
+    sys.stdin.read()
+else:
+    os.wait()
+"""
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    """RECIPE with fields of its stage replaced."""
+    recipe = copy.deepcopy(RECIPE)
+    recipe["stages"][STAGE].update(fields)
+    return recipe
+
+
+def test_create_writes_what_the_reader_reads(tmp_path: Path) -> None:
+    with begin(tmp_path / "deep" / "run") as run:
+        run.stage(STAGE)
+        run.write_summary({"seconds": 0.1})
+    reader = RunReader(tmp_path / "deep" / "run")
+    assert reader.seed == 7
+    assert reader.manifest["versions"] == {"a": "1", "b": "2"}
+    assert reader.recipe == RECIPE
+    assert reader.stages == {STAGE: "running"}
+    assert reader.read_summary() == {"seconds": 0.1}
+    assert (reader.directory / "recipe.toml").read_text() == "# test\n"
+
+
+def test_create_refuses_a_run_and_a_folder_of_other_things(tmp_path: Path) -> None:
+    begin(tmp_path / "run").close()
+    with pytest.raises(UserError, match="holds a run already: continue it with --resume"):
+        begin(tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match=r"is not empty and holds no run \(thesis.tex"):
+        begin(tmp_path / "other")
+    with pytest.raises(UserError, match="is a file"):
+        begin(tmp_path / "other" / "thesis.tex")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def test_create_takes_a_folder_whose_run_was_killed_before_it_began(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("1 host\n")
+    (tmp_path / "recipe.toml").write_text("half")
+    (tmp_path / ".recipe.json.tmp-1").write_text("half")
+    begin(tmp_path).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "manifest.json", "recipe.json", "recipe.toml"]
+
+
+def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run to resume"):
+        Run.resume(tmp_path, RECIPE)
+    with pytest.raises(UserError, match="is no run directory"):
+        RunReader(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match=r"manifest\.json: cannot be read"):
+        RunReader(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"schema": 99}')
+    with pytest.raises(UserError, match="schema: is 99"):
+        RunReader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field"),
+    [
+        (RECIPE | {"seed": 8}, "seed"),
+        (changed(rollout={"group_size": 4, "slots": 8}), f"stages.{STAGE}.rollout.group_size"),
+        (changed(steps=4), f"stages.{STAGE}.steps"),
+        (changed(kind="sft"), f"stages.{STAGE}.kind"),
+        (changed(extra={"a": 1}), f"stages.{STAGE}.extra"),
+    ],
+)
+def test_resume_names_the_field_that_changed(tmp_path: Path, recipe: dict[str, Any], field: str) -> None:
+    begin(tmp_path).close()
+    with pytest.raises(UserError, match="since the run began") as raised:
+        Run.resume(tmp_path, recipe)
+    assert raised.value.field == field
+    Run.resume(tmp_path, RECIPE).close()  # the refusal gave the lock back and changed nothing
+
+
+def test_resume_takes_more_steps_and_other_ways_of_working(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE).finish(write_weights(1))
+        assert run.stages == {STAGE: "done"}
+    other = changed(rollout={"group_size": 2, "slots": 4}, checkpoint={"keep": 3, "every": 5})
+    with Run.resume(tmp_path, other) as run:
+        assert run.stages == {STAGE: "done"}
+    with Run.resume(tmp_path, changed(steps=8)) as run:
+        assert run.stages == {STAGE: "running"}
+    assert RunReader(tmp_path).recipe["stages"][STAGE]["steps"] == 8
+
+
+def test_a_stage_that_another_began_from_cannot_grow(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE).finish(write_weights(1))
+        run.stage("next")
+    with pytest.raises(UserError, match="stage 'next' has already begun"):
+        Run.resume(tmp_path, changed(steps=8))
+
+
+@contextmanager
+def another_process(script: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs ``script`` and has said that it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    process.wait()
+
+
+def test_a_second_process_is_named_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
+    with another_process(HOLD, tmp_path) as holder:
+        with pytest.raises(UserError, match=f"process {holder.pid} on .* is using this run directory"):
+            Run.resume(tmp_path, RECIPE)
+        holder.kill()
+        holder.wait()
+        with Run.resume(tmp_path, RECIPE):
+            assert (tmp_path / "lock").read_text().split()[0] == str(os.getpid())
+
+
+def test_a_worker_that_outlives_a_killed_run_holds_nothing(tmp_path: Path) -> None:
+    with another_process(HOLD_IN_A_PARENT, tmp_path) as holder:
+        with pytest.raises(UserError, match=f"process {holder.pid} on"):  # the worker dropped only its own copy
+            Run.resume(tmp_path, RECIPE)
+        holder.kill()
+        holder.wait()
+        Run.resume(tmp_path, RECIPE).close()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a\n"])
+def test_names_that_would_leave_their_folder_are_refused(tmp_path: Path, name: str) -> None:
+    with begin(tmp_path) as run:
+        with pytest.raises(UserError, match="names a file"):
+            run.stage(name)
+        with pytest.raises(UserError, match="names a file"):
+            run.stage(STAGE).write_evaluation("base", name, [], {})
+
+
+def test_a_summary_is_json_or_nothing(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            run.write_summary({"seconds": float("nan")})
+        assert run.read_summary() is None
+        run.write_summary({"results": {"base": {"pass@1": {"value": 0.1}}}})
+    assert json.loads((tmp_path / "summary.json").read_text()) == {"results": {"base": {"pass@1": {"value": 0.1}}}}
+
+
+def test_a_directory_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="cannot be written"):
+        begin(Path("/proc/no-such-run"))
