@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,6 +156,24 @@ def report(
     typer.echo(write_report(directory))
 
 
+@main.command()
+def bench(
+    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step or verify.")],
+    against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure rollout, training step or verifiers, beside peers in the same run."""
+    from importlib import import_module
+
+    peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
+    results = import_module(f"dunwu.bench.{name.value}").measure(peers)
+    if as_json:
+        _print_json(results)
+        return
+    for workload, result in results.items():
+        _print_rows(f"{name.value} / {workload}", _bench_rows(result))
+
+
 def _refuse(planned: Plan) -> None:
     """Raises what stands in the way as one error."""
     if planned.problems:
@@ -175,6 +193,17 @@ def _print_plan(planned: Plan) -> None:
         _print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
     for line in planned.assumptions:
         typer.echo(f"assumed: {line}")
+
+
+def _bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One workload: ours and each peer, in the same unit."""
+    yield "dunwu", f"{result['ours']:,.1f} {result['unit']}"
+    for peer, value in result["peers"].items():
+        yield peer, f"{value:,.1f} {result['unit']}"
+    if result["ratio"] is not None:
+        yield "dunwu over the best peer", f"{result['ratio']:.2f}"
+    if result["floor_share"] is not None:
+        yield "share of the machine's floor", f"{result['floor_share']:.0%}"
 
 
 def _print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:

@@ -115,8 +115,6 @@ def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
 
 
 def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
-    if needs_file(task) and task.path is None:
-        yield Finding(f"{place}.path", f"{task.task} reads a file: name it here or with --set")
     if not needs_file(task) and task.path is not None:
         text = f"{task.task!r} is a generator and reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))

@@ -41,9 +41,11 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
     """Data files must be there, and each task must open."""
     for place, task in _tasks(recipe):
         path = task.path
-        if needs_file(task) and path is not None and not path.exists():
+        if needs_file(task) and path is None:
+            yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; name it here or with --set")
+        elif path is not None and not path.exists():
             yield Finding(f"{place}.path", f"no such file: {path}")
-        elif needs_file(task) and path is not None and path.is_file() and path.stat().st_size == 0:
+        elif path is not None and path.is_file() and path.stat().st_size == 0:
             yield Finding(f"{place}.path", f"the file is empty: {path}")
         elif probe is not None:
             try:

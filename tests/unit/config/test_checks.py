@@ -1,0 +1,165 @@
+"""What fields decide together: each message says the field and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dunwu.config.checks import check_recipe
+from dunwu.config.loader import load_recipe
+from dunwu.errors import UserError
+
+Write = Callable[..., Path]
+ZERO = "stages.zero."
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "message"),
+    [
+        (
+            ["rollout.questions=100", "rollout.group_size=5", "update.minibatches=16", "steps=32"],
+            "update.minibatches",
+            "questions x group_size = 500 does not divide into 16 minibatches",
+        ),
+        (
+            ["steps=33"],
+            "steps",
+            "33 steps are not whole rollouts: minibatches x epochs = 4 updates a rollout; 32 or 36 would do",
+        ),
+        (
+            ["steps=3"],
+            "steps",
+            "3 steps are not whole rollouts: minibatches x epochs = 4 updates a rollout; 4 would do",
+        ),
+        (
+            ["update.epochs=3", "steps=36", "reference_every=18"],
+            "reference_every",
+            "the reference cannot change after 18 updates: minibatches x epochs = 12 updates a rollout; 12 or 24",
+        ),
+        (
+            ["rollout.longer_from={16=128, 8=256}"],
+            "rollout.longer_from",
+            "256 tokens from update 8 do not follow 128 from update 16; updates and lengths must grow",
+        ),
+        (
+            ["rollout.longer_from={16=90}"],
+            "rollout.longer_from",
+            "90 tokens from update 16 do not follow 96 from update 0; updates and lengths must grow",
+        ),
+        (["reward.accuracy=0", "reward.format=0"], "reward", "accuracy = 0 and format = 0: nothing is rewarded"),
+        (
+            ["prompt.template=r1-zro"],
+            "prompt.template",
+            "'r1-zro' is none of r1-zero, nano, chat and contains no {prompt}; did you mean r1-zero?",
+        ),
+        (
+            ["algorithm.kl_in=reward", "algorithm.kl_coefficient=0"],
+            "algorithm.kl_in",
+            "reward has no effect with kl_coefficient = 0",
+        ),
+        (
+            ["algorithm.importance_cap=2", "algorithm.old_logprobs=sampler"],
+            "algorithm.importance_cap",
+            "2 corrects nothing where old_logprobs = sampler; use old_logprobs = trainer",
+        ),
+        (
+            ["algorithm.refill=2"],
+            "algorithm.refill",
+            "2 further rollouts would replace nothing: drop_uniform_groups is false",
+        ),
+        (
+            ["algorithm.overlong_buffer=96"],
+            "algorithm.overlong_buffer",
+            "96 tokens are not fewer than max_new_tokens = 96",
+        ),
+        (["optimizer.betas=[0.9, 1.0]"], "optimizer.betas", "[0.9, 1.0] must lie in [0, 1)"),
+        (["optimizer.warmup_steps=32"], "optimizer.warmup_steps", "32 are not fewer than the 32 steps"),
+        (["tasks.0.held_out=1.0"], "tasks.0.held_out", "1 leaves nothing to train on"),
+        (
+            ["tasks.0.path=x.jsonl"],
+            "tasks.0.path",
+            "'countdown' is a generator and reads no file; data sets are gsm8k, math, aime, amc, cmath, file",
+        ),
+        (["tasks.1.task=file"], "tasks.1.fields", "must say which columns are problem and answer"),
+        (["tasks.1.fields={problem='q'}"], "tasks.1.fields", "only task = file maps columns, not 'gsm8k'"),
+        (
+            ["tasks.0.held_out=0.05"],
+            "evaluation.sets.0.task.held_out",
+            "0.1 is more than training leaves out of this source (0.05)",
+        ),
+        (["evaluation.every=8", "evaluation.sets=[]"], "evaluation.every", "8, but there are no evaluation.sets"),
+        (
+            ["evaluation.temperature=0"],
+            "evaluation.sets.0.samples",
+            "16 samples at temperature 0 are all equal",
+        ),
+        (
+            ["evaluation.sets=[{name='a', task={task='countdown'}}, {name='a', task={task='game24'}}]"],
+            "evaluation.sets.1.name",
+            "'a' is the name of an earlier set",
+        ),
+        (
+            ["from=bas"],
+            "from",
+            "no earlier stage or packaged model is called 'bas' (known here: base, nano-base); did you",
+        ),
+        (["from=zero"], "from", "no earlier stage or packaged model is called 'zero'"),
+    ],
+)
+def test_fields_of_an_rl_stage_that_do_not_fit(write: Write, overrides: list[str], field: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(), [ZERO + text for text in overrides])
+    text = str(caught.value)
+    assert ZERO + field in text
+    assert message in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "message"),
+    [
+        (["transformer.heads=3"], "transformer.heads", "hidden_size = 128 does not divide into 3 heads"),
+        (["transformer.kv_heads=3"], "transformer.kv_heads", "heads = 4 does not divide into 3 kv_heads"),
+        (
+            ["transformer.heads=128", "transformer.kv_heads=1"],
+            "transformer.heads",
+            "hidden_size / heads = 1 must be even for rotary positions",
+        ),
+        (["sequence_length=2048"], "sequence_length", "2048 is more than transformer.max_positions = 1024"),
+        (["tokens=8000"], "tokens", "8000 is less than one batch: sequence_length x batch_sequences = 8192"),
+        (["optimizer.warmup_steps=12"], "optimizer.warmup_steps", "12 are not fewer than the 12 steps"),
+    ],
+)
+def test_fields_of_a_pretrain_stage_that_do_not_fit(
+    write: Write, overrides: list[str], field: str, message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(), [f"stages.base.{text}" for text in overrides])
+    assert f"stages.base.{field}" in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["held_out=0", "held_out=0.0"])
+def test_an_evaluation_on_the_training_source_needs_a_held_out_share(write: Write, field: str) -> None:
+    with pytest.raises(UserError, match="0 leaves no held-out problems"):
+        load_recipe(write(), [f"stages.zero.evaluation.sets.0.task.{field}"])
+
+
+def test_an_evaluation_on_a_training_file_needs_a_share_that_training_leaves(write: Write) -> None:
+    same = "stages.zero.evaluation.sets.0.task={task='gsm8k', path='data/train.jsonl', held_out=0.2}"
+    path = write()
+    text = same.replace("data/train.jsonl", str(path.parent / "data/train.jsonl"))
+    with pytest.raises(UserError, match=r"0\.2 is more than training leaves out of this source \(0\.1\)"):
+        load_recipe(path, [text])
+    load_recipe(path, [text.replace("held_out=0.2", "held_out=0.1")])
+    load_recipe(path, [text.replace("train.jsonl", "test.jsonl").replace("held_out=0.2", "held_out=1.0")])
+
+
+def test_every_finding_is_counted_and_the_first_is_told(write: Write) -> None:
+    with pytest.raises(UserError, match=r"not whole rollouts.*\(and 2 more\)$"):
+        load_recipe(write(), [ZERO + text for text in ("steps=33", "reference_every=5", "rollout.temperature=0")])
+
+
+def test_a_good_recipe_has_no_findings(write: Write) -> None:
+    assert list(check_recipe(load_recipe(write()))) == []

@@ -1,0 +1,127 @@
+"""Reading a recipe: what a good one becomes, and the one line that a bad one gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dunwu.config.loader import dump_recipe, load_recipe
+from dunwu.config.schema import PretrainStage, Recipe, RLStage
+from dunwu.errors import UserError
+
+Write = Callable[..., Path]
+
+
+def rl(recipe: Recipe) -> RLStage:
+    stage = recipe.stages["zero"]
+    assert isinstance(stage, RLStage)
+    return stage
+
+
+def test_a_valid_recipe_keeps_its_values_order_and_defaults(write: Write) -> None:
+    recipe = load_recipe(write())
+    assert (recipe.name, recipe.seed, list(recipe.stages)) == ("small", 7, ["base", "zero"])
+    assert isinstance(recipe.stages["base"], PretrainStage)
+    stage = rl(recipe)
+    assert (stage.rollouts, stage.updates_per_rollout) == (8, 4)
+    assert (stage.rollout.group_size, stage.rollout.temperature, stage.optimizer.lr) == (4, 1.0, 3e-6)
+
+
+def test_paths_are_relative_to_the_recipe_and_overrides_to_the_current_directory(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(('from = "base"', 'from = "./models/x"'))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    stage = rl(load_recipe(path))
+    assert (stage.from_, stage.tasks[1].path) == (str(tmp_path / "models/x"), tmp_path / "data/train.jsonl")
+    stage = rl(load_recipe(path, ["stages.zero.from=./y", "stages.zero.tasks.1.path=other.jsonl"]))
+    assert (stage.from_, stage.tasks[1].path) == (str(elsewhere / "y"), elsewhere / "other.jsonl")
+
+
+def test_an_owner_and_name_is_a_folder_where_one_lies_beside_the_recipe_else_a_hub_id(write: Write) -> None:
+    path = write(('from = "base"', 'from = "owner/model"'))
+    assert rl(load_recipe(path)).from_ == "owner/model"
+    (path.parent / "owner" / "model").mkdir(parents=True)
+    assert rl(load_recipe(path)).from_ == str(path.parent / "owner" / "model")
+
+
+def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None:
+    recipe = load_recipe(write(("max_new_tokens = 96", "max_new_tokens = 96\nlonger_from = { 16 = 128 }")))
+    text = dump_recipe(recipe)
+    again = Recipe.model_validate_json(text)
+    assert again == recipe
+    assert list(again.stages) == ["base", "zero"]
+    assert dump_recipe(again) == text
+    written = json.loads(text)["stages"]["zero"]
+    assert (written["from"], written["rollout"]["longer_from"]) == ("base", {"16": 128})
+    assert written["algorithm"]["kl_coefficient"] == 0.001
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            ("group_size = 4", "group_sise = 4"),
+            "stages.zero.rollout.group_sise: unknown field; did you mean group_size?",
+        ),
+        (("[stages.zero.rollout]", "[stages.zero.rolout]"), "stages.zero.rolout: unknown field; did you mean rollout?"),
+        (("seed = 7", "zebra = 7"), "zebra: unknown field"),
+        (('task = "gsm8k"', 'taks = "gsm8k"'), "stages.zero.tasks.1.task: is missing (and 1 more)"),
+        (('from = "base"\n', ""), "stages.zero.from: is missing"),
+        (('kind = "rl"', 'kind = "sft"'), "stages.zero.kind: must be rl or pretrain, not 'sft'"),
+        (('kind = "rl"\n', ""), "stages.zero.kind: is missing"),
+        (("steps = 32", 'steps = "32"'), 'stages.zero.steps: must be a valid integer, not "32"'),
+        (("steps = 32", "steps = true"), "stages.zero.steps: must be a valid integer, not true"),
+        (("group_size = 4", "group_size = 1"), "stages.zero.rollout.group_size: must be greater than 1, not 1"),
+        (("questions = 8", "questions = 0"), "stages.zero.rollout.questions: must be greater than 0, not 0"),
+        (
+            ("[stages.zero.prompt]", "[stages.zero.algorithm]\nclip_low = nan\n[stages.zero.prompt]"),
+            "stages.zero.algorithm.clip_low: must be a finite number, not NaN",
+        ),
+        (
+            ("[stages.zero.prompt]", "[stages.zero.algorithm]\nclip_high = 0\n[stages.zero.prompt]"),
+            "stages.zero.algorithm.clip_high: must be greater than 0, not 0",
+        ),
+        (('name = "small"', 'name = "a/b"'), "name: may hold letters, digits, - and _ only, not 'a/b'"),
+        (("levels = [3]\n\n", "levels = 3\n\n"), "stages.zero.tasks.0.levels: must be a valid array, not 3"),
+        (
+            ("[stages.zero.prompt]", "[stages.zero.optimizer]\nbetas = [0.9]\n[stages.zero.prompt]"),
+            "stages.zero.optimizer.betas.1: is missing",
+        ),
+    ],
+)
+def test_a_wrong_field_is_one_line_with_file_and_field(write: Write, change: tuple[str, str], line: str) -> None:
+    path = write(change)
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == f"{path}: {line}"
+
+
+def test_no_stages_and_no_tasks_are_errors(write: Write, tmp_path: Path) -> None:
+    path = tmp_path / "empty.toml"
+    path.write_text('name = "x"\n[stages]\n')
+    with pytest.raises(UserError, match=r"stages: .*at least 1"):
+        load_recipe(path)
+    with pytest.raises(UserError, match=r"^--set stages\.zero\.tasks=\[\]: needs at least 1 entry$"):
+        load_recipe(write(), ["stages.zero.tasks=[]"])
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    broken, latin, missing = tmp_path / "broken.toml", tmp_path / "latin.toml", tmp_path / "none.toml"
+    broken.write_text('name = "x"\n\n[stages.zero\n')
+    latin.write_bytes(b'name = "x"\n# caf\xe9\n')
+    for path, line in (
+        (missing, f"{missing}: no such file"),
+        (tmp_path, f"{tmp_path}: is a folder; a recipe is a TOML file"),
+        (latin, f"{latin}: line 2: is not UTF-8 text"),
+        (broken, f"{broken}: line 3, column 13: broken TOML: Expected ']' at the end of a table declaration"),
+        (broken / "below", f"{broken / 'below'}: cannot be read: Not a directory"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_recipe(path)
+        assert str(caught.value) == line

@@ -1,0 +1,257 @@
+"""The plan's arithmetic, worked out by hand, and what it finds in the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dunwu.config.loader import load_recipe
+from dunwu.config.plan import GIB, make_plan
+from dunwu.config.plan.shape import CORPUS_VOCABULARY, PUBLISHED, shape_from_config, shape_of
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+
+Write = Callable[..., Path]
+PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"
+QWEN2 = {
+    "model_type": "qwen2",
+    "hidden_size": 896,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "intermediate_size": 4864,
+    "vocab_size": 151936,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": True,
+}
+
+
+def save_model(folder: Path, config: dict[str, object]) -> Path:
+    """A model folder as far as the plan looks into it."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def test_the_paper_recipe_gives_the_paper_numbers() -> None:
+    """arXiv 2501.12948v2, section 2."""
+    planned = make_plan(load_recipe(PAPER), file=PAPER)
+    assert planned.problems == ()
+    stage = json.loads(json.dumps(planned.as_json()))["stages"][0]
+    expected = {
+        "steps": 10400,
+        "questions": 512,
+        "group_size": 16,
+        "completions_per_rollout": 8192,
+        "updates_per_rollout": 16,
+        "completions_per_update": 512,
+        "rollouts": 650,
+        "reference_every_rollouts": 25,
+        "reference_refreshes": 25,
+        "parameters": 671_000_000_000,
+    }
+    assert {key: stage[key] for key in expected} == expected
+    assert stage["contexts"] == [
+        {"first_rollout": 0, "first_update": 0, "rollouts": 513, "max_new_tokens": 32768},
+        {"first_rollout": 513, "first_update": 8208, "rollouts": 137, "max_new_tokens": 65536},
+    ]
+    assert stage["tokens_generated_at_most"] == 8192 * (513 * 32768 + 137 * 65536)
+    assert stage["dollars"] == pytest.approx(2 * stage["device_hours"])
+    assert 101_000 < stage["device_hours"] < 1_000_000  # what the paper spent, with completions far below the limit
+
+
+def test_small_batches_by_hand(write: Write) -> None:
+    overrides = ("steps=40", "rollout.longer_from={9=128}", "checkpoint.every=6", "reference_every=8")
+    recipe = load_recipe(write(), [f"stages.zero.{text}" for text in overrides])
+    stage = make_plan(recipe).stages[1]
+    counts = stage.batches
+    assert counts is not None
+    assert (counts.rollouts, counts.completions_per_rollout, counts.completions_per_update) == (10, 32, 8)
+    assert (counts.reference_every_rollouts, counts.reference_refreshes) == (2, 4)  # the tenth would serve nothing
+    assert (counts.checkpoint_every_rollouts, counts.checkpoints) == (2, 5)
+    assert [(c.first_rollout, c.first_update, c.rollouts, c.max_new_tokens) for c in counts.contexts] == [
+        (0, 0, 3, 96),
+        (3, 12, 7, 128),
+    ]
+    assert counts.tokens_generated_at_most == 32 * (3 * 96 + 7 * 128)
+    assert counts.evaluation_tokens_at_most == 2 * 500 * 16 * 96
+
+
+def test_a_limit_that_is_never_reached_and_a_reference_that_never_changes(write: Write) -> None:
+    overrides = ["stages.zero.rollout.longer_from={64=128}", "stages.zero.reference_every=0"]
+    counts = make_plan(load_recipe(write(), overrides)).stages[1].batches
+    assert counts is not None
+    assert [(c.rollouts, c.max_new_tokens) for c in counts.contexts] == [(8, 96)]
+    assert (counts.reference_every_rollouts, counts.reference_refreshes) == (None, 0)
+
+
+def test_evaluation_while_training_is_counted(write: Write) -> None:
+    overrides = ("every=8", "during_problems=10", "during_samples=2", "max_new_tokens=50")
+    recipe = load_recipe(write(), [f"stages.zero.evaluation.{text}" for text in overrides])
+    counts = make_plan(recipe).stages[1].batches
+    assert counts is not None
+    assert counts.evaluation_tokens_at_most == (2 * 500 * 16 + 4 * 10 * 2) * 50
+
+
+def test_shapes_are_those_of_the_models_themselves(tmp_path: Path) -> None:
+    assert shape_from_config(QWEN2) == PUBLISHED["Qwen/Qwen2.5-0.5B"]
+    llama = {**QWEN2, "model_type": "llama", "tie_word_embeddings": False, "num_key_value_heads": 14}
+    shape = shape_from_config(llama)
+    layer = 4 * 896 * 896 + 3 * 896 * 4864 + 2 * 896
+    assert shape is not None
+    assert (shape.parameters, shape.kv_values) == (2 * 151936 * 896 + 24 * layer + 896, 24 * 2 * 896)
+    qwen3 = shape_from_config({**QWEN2, "model_type": "qwen3", "head_dim": 128})
+    assert qwen3 is not None
+    assert (qwen3.attention, qwen3.kv_values) == (14 * 128, 24 * 2 * 2 * 128)
+    assert shape_from_config({**QWEN2, "num_experts": 8}) is None
+    assert shape_from_config({"model_type": "gpt2", "n_embd": 768}) is None
+
+
+def test_a_hub_model_is_known_once_its_config_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert shape_of("owner/model") is None
+    save_model(tmp_path / "models--owner--model" / "snapshots" / "abc", {**QWEN2, "num_hidden_layers": 2})
+    shape = shape_of("owner/model")
+    assert shape is not None
+    assert shape.layers == 2
+    assert shape_of("Qwen/Qwen2.5-0.5B") == PUBLISHED["Qwen/Qwen2.5-0.5B"]
+
+
+def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:
+    base, zero = make_plan(load_recipe(write())).stages
+    attention = 128 * 128 * 2 + 128 * 64 * 2 + 128 + 2 * 64
+    layer = attention + 3 * 128 * 384 + 2 * 128
+    assert base.parameters == zero.parameters == CORPUS_VOCABULARY * 128 + 4 * layer + 128
+    assert base.steps == 100_000 // (512 * 16)
+    described = base.as_json()
+    assert (described["rollouts"], described["updates_per_rollout"], described["reference_every_rollouts"]) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", QWEN2)
+    overrides = [f"from={folder}", "model.dtype=bfloat16", "rollout.slots=32", "update.tokens_per_microbatch=1000"]
+    memory = make_plan(load_recipe(write(), [f"stages.zero.{text}" for text in overrides])).stages[1].memory
+    assert memory is not None
+    weights = 494_032_768 * 2
+    layer = 6 * 896 + 2 * 896 + 2 * 128 + 4 * 4864
+    assert memory.parts_gib() == pytest.approx(
+        {
+            "weights": weights / GIB,
+            "gradients": weights / GIB,
+            "optimizer": 2 * weights / GIB,
+            "reference": weights / GIB,
+            "engine": weights / GIB,
+            "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
+            "logits": 3 * 2048 * 151936 * 4 / GIB,
+            "activations": 1000 * 24 * layer * 2 / GIB,
+        }
+    )
+    assert memory.gib == pytest.approx(sum(memory.parts_gib().values()))
+
+
+def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", QWEN2)
+
+    def parts(*overrides: str) -> dict[str, float]:
+        recipe = load_recipe(write(), [f"stages.zero.from={folder}", *(f"stages.zero.{text}" for text in overrides)])
+        memory = make_plan(recipe).stages[1].memory
+        assert memory is not None
+        return memory.parts_gib()
+
+    plain = parts()
+    assert parts("algorithm.kl_coefficient=0")["reference"] == 0
+    assert parts("rollout.slots=512")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
+    assert parts("rollout.longer_from={16=256}")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
+    assert parts("update.gradient_checkpointing=true")["activations"] < plain["activations"] / 10
+    assert parts("model.dtype=bfloat16")["weights"] == pytest.approx(plain["weights"] / 2)
+
+
+def test_hours_by_hand(write: Write, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", QWEN2)
+    overrides = (f"stages.zero.from={folder}", "stages.zero.evaluation.sets=[]", "hardware.dollars_per_hour=3")
+    stage = make_plan(load_recipe(write(), overrides)).stages[1]
+    length = 64 + 96
+    flops = 2 * 494_032_768 + 4 * 24 * 896 * length / 2
+    generated, trained = 8 * (32 * 96 + 8 * 64), 8 * 32 * length
+    hours = (generated * flops / 35e9 + 5 * trained * flops / 68e9) / 3600
+    assert stage.device_hours == pytest.approx(hours)
+    assert stage.dollars == pytest.approx(3 * hours)
+
+
+def test_an_unknown_model_has_no_estimates_and_says_so(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    planned = make_plan(load_recipe(write(), ["stages.zero.from=owner/model", "hardware.dollars_per_hour=2"]))
+    stage = planned.stages[1]
+    assert (stage.memory, stage.device_hours, stage.dollars, stage.parameters) == (None, None, None, None)
+    assert stage.notes[0].startswith("memory, hours and dollars are unknown")
+    assert planned.problems == ()
+
+
+def test_a_device_that_is_too_small_is_noted(write: Write, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", {**QWEN2, "num_hidden_layers": 2400})
+    overrides = [f"stages.zero.from={folder}", "hardware.device=h100", "hardware.count=2"]
+    note = make_plan(load_recipe(write(), overrides)).stages[1].notes[0]
+    assert "GiB on each of 2 h100 may not fit into its 80 GiB" in note
+
+
+def test_every_obstacle_is_listed_at_once(write: Write, tmp_path: Path) -> None:
+    path = write(("max_tokens = 64", "max_tokens = 1000"), ('from = "base"', 'from = "./gone"'))
+    (tmp_path / "data" / "train.jsonl").unlink()
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    planned = make_plan(load_recipe(path), file=path, out=in_the_way / "run")
+    assert [str(problem) for problem in planned.problems] == [
+        f"{path}: stages.zero.from: no such folder: {tmp_path / 'gone'}",
+        f"{path}: stages.zero.tasks.1.path: no such file: {tmp_path / 'data/train.jsonl'}",
+        f"--out: {in_the_way} is a file, not a folder",
+    ]
+    assert planned.as_json()["problems"] == [str(problem) for problem in planned.problems]
+
+
+def test_each_kind_of_obstacle(write: Write, tmp_path: Path) -> None:
+    def first(*overrides: str) -> str:
+        problems = make_plan(load_recipe(write(), [f"stages.zero.{text}" for text in overrides])).problems
+        return problems[0].message
+
+    bare, weightless = tmp_path / "bare", tmp_path / "weightless"
+    bare.mkdir()
+    save_model(weightless, QWEN2)
+    (weightless / "model.safetensors").unlink()
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert first(f"from={bare}") == f"no transformers model: {bare} has no config.json"
+    assert first(f"from={weightless}") == f"no weights (*.safetensors) in {weightless}"
+    assert first(f"tasks.1.path={empty}") == f"the file is empty: {empty}"
+    assert first("tasks.1={task='gsm8k'}") == "is missing: gsm8k reads a file; name it here or with --set"
+    longer = "prompt.max_tokens + max_new_tokens = 1064 is more than the model's 1024 positions"
+    assert first("rollout.longer_from={16=1000}") == longer
+
+
+def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
+    def probe(task: TaskSpec) -> None:
+        if task.task == "countdown":
+            raise UserError("countdown has no level 3", field="levels")
+        raise UserError("no answer", file="train.jsonl", field="line 1")
+
+    problems = make_plan(load_recipe(write()), probe=probe).problems
+    assert [str(problem) for problem in problems] == [
+        "stages.zero.tasks.0.levels: countdown has no level 3",
+        "stages.zero.tasks.1: train.jsonl: no answer",
+        "stages.zero.evaluation.sets.0.task.levels: countdown has no level 3",
+    ]
+
+
+def test_the_nano_vocabulary_is_the_tokenizer_s() -> None:
+    from dunwu.pretraining.tokenizer import build_tokenizer
+
+    assert len(build_tokenizer()) == CORPUS_VOCABULARY

@@ -1,0 +1,146 @@
+"""The house holds: arrows between rooms, rooms without torch, who may import what, and the names that users rely on.
+
+The order of the rooms is read from docs/architecture.md, so that page and code cannot part.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from dunwu.cli import main
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "dunwu"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TORCH_FREE = ("config", "runs", "tasks", "verifiers", "observatory")
+SCHEMA_READERS = ("runs", "tasks", "verifiers")
+HEAVY = ("torch", "transformers", "ray", "vllm")
+
+
+def tiers() -> dict[str, int]:
+    """Room -> its place in the order, from the sentence of docs/architecture.md."""
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
+    sentence = re.search(r"later may import earlier\): ([^.]*)\.", text)
+    assert sentence, "docs/architecture.md no longer states the order of the rooms"
+    return {room.strip(): tier for tier, rooms in enumerate(sentence[1].split("<")) for room in rooms.split(",")}
+
+
+def room_of(file: Path) -> str:
+    """The room a file stands in: the first part of its path in the package."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(file: Path, source: str | None = None) -> Iterator[tuple[int, str]]:
+    """(line, absolute module) of every import in a file, or in a source that would stand there."""
+    package = ("dunwu", *file.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8") if source is None else source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join((*package[: len(package) - node.level + 1], *filter(None, [node.module])))
+            module = base if node.level else node.module or ""
+            yield from ((node.lineno, f"{module}.{name.name}") for name in node.names)
+
+
+def forbidden(file: Path, source: str | None = None) -> Iterator[str]:
+    """The imports of a file that the order of the rooms does not allow."""
+    order, own = tiers(), room_of(file)
+    for line, module in imports(file, source):
+        parts = module.split(".")
+        room = parts[1] if parts[0] == "dunwu" and len(parts) > 1 else None
+        if room is None or room == own or room not in order:
+            continue
+        schema = own in SCHEMA_READERS and parts[1:3] == ["config", "schema"]
+        if order[room] >= order[own] and not schema:
+            yield f"{file.relative_to(ROOT)}:{line}: {own} imports {module}"
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    rooms = {room_of(file) for file in FILES} - {"__init__", "__main__"}
+    assert rooms <= tiers().keys(), "rooms that docs/architecture.md does not order"
+
+
+def test_arrows_point_down_only() -> None:
+    assert [line for file in FILES if room_of(file) not in ("__init__", "__main__") for line in forbidden(file)] == []
+
+
+def test_the_rule_sees_a_wrong_arrow() -> None:
+    source = """
+def f() -> None:
+    from ..models import load
+    from dunwu.config.schema import TaskSpec
+    import dunwu.runs.stage
+    from dunwu.types import Problem
+"""
+    assert [line.split(": ")[1] for line in forbidden(PACKAGE / "tasks" / "wrong.py", source)] == [
+        "tasks imports dunwu.models.load",
+        "tasks imports dunwu.runs.stage",
+    ]
+
+
+def test_the_observatory_reads_runs_only() -> None:
+    allowed = {"types", "errors", "metrics", "runs", "observatory", "__version__"}
+    used = {
+        module.split(".")[1]
+        for file in FILES
+        if room_of(file) == "observatory"
+        for _, module in imports(file)
+        if module.startswith("dunwu.")
+    }
+    assert used <= allowed
+
+
+@pytest.mark.parametrize("library", ["vllm", "ray"])
+def test_at_most_one_file_imports_a_cluster_library(library: str) -> None:
+    users = [file for file in FILES if any(module.split(".")[0] == library for _, module in imports(file))]
+    assert len(users) <= 1, users
+
+
+@pytest.mark.parametrize("room", TORCH_FREE)
+def test_torch_free_rooms_import_with_torch_blocked(room: str) -> None:
+    """Every module of the room imports in a process where the heavy libraries cannot."""
+    modules = [
+        ".".join(("dunwu", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for file in FILES
+        if room_of(file) == room
+    ]
+    assert modules
+    code = (
+        f"import sys, importlib; sys.modules.update(dict.fromkeys({HEAVY!r}))\n"
+        f"for name in {modules!r}: importlib.import_module(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["dunwu", "dunwu.cli", "dunwu.types", "dunwu.config.loader", "dunwu.config.plan"])
+def test_the_way_in_is_light(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_command_s_face() -> None:
+    """Names that scripts rely on; a change here is a change of the public interface."""
+
+    command = typer.main.get_command(main)
+    commands = getattr(command, "commands")  # noqa: B009  -- typer types the group as a plain command
+    face = {name: {flag for parameter in sub.params for flag in parameter.opts} for name, sub in commands.items()}
+    assert face == {
+        "run": {"recipe", "--set", "--out", "--resume"},
+        "plan": {"recipe", "--set", "--json"},
+        "report": {"directory"},
+        "bench": {"name", "--against", "--json"},
+    }
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": str(PACKAGE.parent), "PATH": ""}

@@ -1,0 +1,265 @@
+"""The command's face: exit codes, the one line on stderr, and what stands on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from typer.testing import CliRunner, Result
+
+import dunwu
+from dunwu.cli import main
+from dunwu.errors import Fault, Interrupted, UserError
+
+SOURCE = Path(dunwu.__file__).parents[1]
+RECIPE = """
+name = "small"
+[stages.base]
+kind = "pretrain"
+corpus = "countdown"
+tokens = 100_000
+transformer = { hidden_size = 128, layers = 4, heads = 4, kv_heads = 2, intermediate_size = 384 }
+[stages.zero]
+kind = "rl"
+from = "base"
+steps = 32
+reference_every = 32
+tasks = [{ task = "countdown", levels = [3] }]
+rollout = { questions = 8, group_size = 4, max_new_tokens = 96 }
+prompt = { max_tokens = 64 }
+update = { minibatches = 4 }
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe without obstacles, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def call(*arguments: str | Path) -> Result:
+    """Runs the command in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+Calls = list[tuple[Any, ...]]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Callable[..., Any]) -> None:
+    """Puts functions in the place of a module that a command would import."""
+    fake = ModuleType(module)
+    for name, function in functions.items():
+        setattr(fake, name, function)
+    monkeypatch.setitem(sys.modules, module, fake)
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def function(*_: object) -> None:
+        raise error
+
+    return function
+
+
+def test_version_and_help() -> None:
+    assert call("--version").stdout == f"dunwu {dunwu.__version__}\n"
+    shown = call("--help")
+    assert shown.exit_code == 0
+    assert all(name in shown.stdout for name in ("run", "plan", "report", "bench"))
+
+
+def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given: calls.append(given))
+    assert call("run", recipe).exit_code == 0
+    assert call("run", recipe, "--set", "stages.zero.steps=16", "--out", "there", "--resume").exit_code == 0
+    (plain, path, out, resume), (changed, _, there, again) = calls
+    assert (plain.stages["zero"].steps, path, out, resume) == (32, recipe, Path("runs/small"), False)
+    assert (changed.stages["zero"].steps, there, again) == (16, Path("there"), True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("no answer", file="x.jsonl", field="line 3"), 2, "error: x.jsonl: line 3: no answer"),
+        (Fault("the loss is NaN in step 7"), 1, "fault: the loss is NaN in step 7"),
+        (OSError(28, "No space left on device"), 1, "fault: OSError: [Errno 28] No space left on device"),
+        (ValueError("two\nlines"), 1, "fault: ValueError: two lines (DUNWU_DEBUG=1 shows where)"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_each_way_to_fail_has_its_code_and_one_line(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    monkeypatch.delenv("DUNWU_DEBUG", raising=False)
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(error))
+    result = call("run", recipe)
+    assert result.exit_code == code
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUNWU_DEBUG", "1")
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(ValueError("deep down")))
+    result = call("run", recipe)
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.count("deep down") == 2
+
+
+def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("asked to stop")))
+    result = call("run", recipe, "--set", "stages.zero.tasks=[{task='countdown'}]", "--out", "a b")
+    assert result.exit_code == 3
+    command = f"""dunwu run {recipe} --set 'stages.zero.tasks=[{{task='"'"'countdown'"'"'}}]' --out 'a b' --resume"""
+    assert result.stderr == f"saved; resume with: {command}\n"
+
+
+def test_plan_prints_one_json_object(recipe: Path) -> None:
+    result = call("plan", recipe, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    planned = json.loads(result.stdout)
+    assert planned["problems"] == []
+    zero = planned["stages"][1]
+    assert (zero["name"], zero["kind"], zero["rollouts"], zero["updates_per_rollout"]) == ("zero", "rl", 8, 4)
+    assert zero["reference_every_rollouts"] == 8
+    assert zero["device_hours"] > 0
+    assert zero["memory_gib"] > 0
+
+
+def test_plan_prints_plain_lines_in_a_pipe(recipe: Path) -> None:
+    lines = call("plan", recipe).stdout.splitlines()
+    assert "  rollouts: 8, each 8 questions x 4 = 32 completions" in lines
+    assert "  minibatches: 4 updates a rollout, 8 completions each" in lines
+
+
+def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "stages.zero.tasks=[{task='gsm8k', path='no.jsonl'}, {task='math'}]"
+    missing = f"stages.zero.tasks.0.path: no such file: {recipe.parent / 'no.jsonl'}"
+    result = call("plan", recipe, "--set", data)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"error: {recipe}: {missing}",
+        f"error: {recipe}: stages.zero.tasks.1.path: is missing: math reads a file; name it here or with --set",
+    ]
+    assert len(json.loads(call("plan", recipe, "--set", data, "--json").stdout)["problems"]) == 2
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))
+    refused = call("run", recipe, "--set", data)
+    assert refused.exit_code == 2
+    assert refused.stderr == f"error: {recipe}: {missing} (and 1 more; dunwu plan lists them)\n"
+
+
+BROKEN = {
+    "missing file": (None, "error: recipe.toml: no such file"),
+    "broken TOML": ("[stages.zero\n", "error: recipe.toml: line 1, column 13: broken TOML: Expected ']' at the end"),
+    "unknown field": (RECIPE.replace("group_size", "groups"), "stages.zero.rollout.groups: unknown field"),
+    "wrong type": (RECIPE.replace("steps = 32", 'steps = "x"'), 'stages.zero.steps: must be a valid integer, not "x"'),
+    "out of range": (RECIPE.replace("group_size = 4", "group_size = 1"), "group_size: must be greater than 1, not 1"),
+    "batch that does not divide": (
+        RECIPE.replace("questions = 8", "questions = 7").replace("minibatches = 4", "minibatches = 8"),
+        "stages.zero.update.minibatches: questions x group_size = 28 does not divide into 8 minibatches",
+    ),
+    "no held-out": (
+        RECIPE + "evaluation = { sets = [{ name = 'a', task = { task = 'countdown', held_out = 0 } }] }",
+        "stages.zero.evaluation.sets.0.task.held_out: 0 leaves no held-out problems",
+    ),
+    "temperature 0": (
+        RECIPE.replace("group_size = 4", "group_size = 4, temperature = 0"),
+        "stages.zero.rollout.temperature: 0 makes all 4 completions of a group equal",
+    ),
+    "no such model": (RECIPE.replace('"base"', '"./none"'), "stages.zero.from: no such folder: "),
+    "no such stage": (RECIPE.replace('from = "base"', 'from = "bass"'), "did you mean base?"),
+    "generator with a file": (RECIPE.replace("levels = [3]", "path = '.'"), "tasks.0.path: 'countdown' is a generator"),
+    "heads": (RECIPE.replace("kv_heads = 2", "kv_heads = 3"), "heads = 4 does not divide into 3 kv_heads"),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_recipe_is_one_line_and_code_2(
+    kind: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, line = BROKEN[kind]
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("recipe.toml").write_text(text)
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))
+    result = call(command, "recipe.toml")
+    assert result.exit_code == 2
+    assert line in result.stderr
+    assert result.stderr.startswith("error: recipe.toml: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_plan_of_a_broken_recipe_still_prints_json(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("steps = 32", "steps = 33"))
+    result = call("plan", recipe, "--json")
+    assert result.exit_code == 2
+    planned = json.loads(result.stdout)
+    assert planned["stages"] == []
+    assert planned["problems"][0].startswith(f"{recipe}: stages.zero.steps: 33 steps are not whole rollouts")
+
+
+def test_wrong_usage_is_code_2() -> None:
+    for arguments in (["plan"], ["nothing"], ["run", "x.toml", "--bogus"], ["bench", "speed"]):
+        assert call(*arguments).exit_code == 2, arguments
+
+
+def test_report_prints_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "dunwu.observatory.report", write_report=lambda run: run / "report.html")
+    result = call("report", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'report.html'}\n")
+
+
+def test_bench_names_its_peers_and_prints_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Calls = []
+
+    def measure(peers: tuple[str, ...]) -> dict[str, Any]:
+        calls.append(peers)
+        result = {"ours": 9000.0, "unit": "tokens/s", "peers": {"hf": 3000.0}, "ratio": 3.0, "floor_share": 0.25}
+        return {"natural": result}
+
+    stand_in(monkeypatch, "dunwu.bench.rollout", measure=measure)
+    shown = call("bench", "rollout", "--against", "hf, hf-static", "--json")
+    assert json.loads(shown.stdout)["natural"]["ratio"] == 3.0
+    assert call("bench", "rollout").stdout.splitlines() == [
+        "rollout / natural",
+        "  dunwu: 9,000.0 tokens/s",
+        "  hf: 3,000.0 tokens/s",
+        "  dunwu over the best peer: 3.00",
+        "  share of the machine's floor: 25%",
+    ]
+    assert calls == [("hf", "hf-static"), ()]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "recipe.toml", "--json"], ["run", "recipe.toml"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], recipe: Path) -> None:
+    """Help, the plan, and a run that is refused, in a process of their own."""
+    if arguments[0] == "run":
+        recipe.write_text(RECIPE.replace('"base"', '"./none"'))
+    code = (
+        "import sys\nfrom dunwu.cli import main\n"
+        "try: main()\n"
+        "finally: print(*{'torch', 'transformers', 'ray', 'vllm', 'numpy'} & sys.modules.keys(), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+    assert done.returncode == (2 if arguments[0] == "run" else 0)
+    assert done.stderr.splitlines()[-1] == ""
