@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
@@ -30,10 +31,11 @@ COLUMNS = (
     ("reflect", "reflections", "{:.2f}"),
     ("entropy", "entropy", "{:.3f}"),
     ("kl", "kl", "{:.4f}"),
-    ("tok/s", "tokens_per_second", "{:,.0f}"),
 )
-"""What a row shows, where the metrics have it. ``reflect``: words of reflection per response."""
+"""What a row shows of the metrics that it is given; ``reflect``: words of reflection per response. After these come the
+tokens generated per second (metric ``tokens`` over timing ``rollout``) and the time left."""
 
+COMPLETIONS = "completions"
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
 SHOWN_CHARACTERS = 3000
@@ -53,6 +55,7 @@ class Progress:
         self.console = console or Console(highlight=False)
         self._clock = clock
         self._bar: Bar | None = None
+        self._what = COMPLETIONS
         self._last_refresh = 0.0
         self._step = 0
         self._last_row = 0.0
@@ -69,8 +72,14 @@ class Progress:
         self._step, self._last_row, self._rows = step, self._clock(), 0
         self._seconds_per_step.clear()
 
-    def rollout_progress(self, done: int, total: int, what: str = "completions") -> None:
-        """Moves the bar: ``done`` of ``total`` are finished. Shown on a terminal only, removed when it is full."""
+    def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
+        """Names what the bar counts until the evaluation ends."""
+        self._close_bar()
+        self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
+        self.rollout_progress(0, completions)
+
+    def rollout_progress(self, done: int, total: int) -> None:
+        """Moves the bar: ``done`` of ``total`` completions are finished. On a terminal only; gone when it is full."""
         now = self._clock()
         if not self.console.is_terminal or (done < total and now - self._last_refresh < REFRESH_SECONDS):
             return
@@ -78,9 +87,9 @@ class Progress:
         if self._bar is None:
             columns = (TextColumn("  {task.description}"), BarColumn(bar_width=32), MofNCompleteColumn())
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
-            self._bar.add_task(plain(what), total=total)
+            self._bar.add_task(escape(self._what), total=total)
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=plain(what), refresh=True)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, refresh=True)
         if done >= total:
             self._close_bar()
 
@@ -94,10 +103,11 @@ class Progress:
         width = 2 * len(str(total_steps)) + 2
         if self._rows % HEADER_EVERY == 0:
             names = "".join(f"{header:>8}" for header, _, _ in COLUMNS)
-            self._line(f"{'step':>{width}}{names}{'left':>8}", "dim")
+            self._line(f"{'step':>{width}}{names}{'tok/s':>8}{'left':>8}", "dim")
         self._rows += 1
-        numbers = {**metrics, **timings}
-        cells = [f"{form.format(numbers[name]) if name in numbers else '-':>8}" for _, name, form in COLUMNS]
+        cells = [f"{form.format(metrics[name]) if name in metrics else '-':>8}" for _, name, form in COLUMNS]
+        seconds = timings.get("rollout", 0.0)
+        cells.append(f"{metrics['tokens'] / seconds if seconds and 'tokens' in metrics else 0.0:>8,.0f}")
         self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
 
     def message(self, text: str) -> None:
@@ -108,6 +118,7 @@ class Progress:
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: the shares of right answers with their 95 % intervals, and the mean length."""
         self._close_bar()
+        self._what = COMPLETIONS
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
             for name, estimate in results.items()

@@ -1,0 +1,152 @@
+"""Line charts as inline SVG: no scripts, no fonts, no network; colours come from the page's style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+from dunwu.types import Estimate
+
+WIDTH, HEIGHT = 480, 280
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A measured value at a step; an interval of no width (low = high = value) is not drawn."""
+
+    x: float
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A curve.
+
+    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed horizontal
+    line at its one value, over the whole width.
+    """
+
+    label: str
+    points: Sequence[Point]
+    kind: Literal["line", "dots", "level"] = "line"
+
+
+def exact(x: float, value: float) -> Point:
+    """A value without an interval."""
+    return Point(x, Estimate(value=value, low=value, high=value))
+
+
+def line_chart(
+    title: str, series: Sequence[Series], *, y_label: str, x_label: str = "updates of the policy", share: bool = False
+) -> str:
+    """A figure: title, legend, axes, curves. ``share``: the values lie in [0, 1] and are written in per cent.
+
+    Series without points are left out; "" where none is left.
+    """
+    drawn = [one for one in series if one.points]
+    if not drawn:
+        return ""
+    frame = _Frame.around(drawn, share)
+    body = "".join(_curve(frame, number, one) for number, one in enumerate(drawn))
+    legend = "".join(
+        f'<li class="c{number % 8}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
+        for number, one in enumerate(drawn)
+    )
+    return (
+        f"<figure><figcaption>{escape(title)}</figcaption>"
+        f'<ul class="legend">{legend}</ul>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
+        f"{frame.axes(x_label, y_label)}{body}</svg></figure>"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The data's range, and where it lies on the drawing."""
+
+    x_ticks: Sequence[float]
+    y_ticks: Sequence[float]
+    share: bool
+
+    @classmethod
+    def around(cls, series: Sequence[Series], share: bool) -> _Frame:
+        xs = [point.x for one in series if one.kind != "level" for point in one.points] or [0.0, 1.0]
+        lows = [point.estimate.low for one in series for point in one.points]
+        highs = [point.estimate.high for one in series for point in one.points]
+        low, high = min(lows), max(highs)
+        if share:
+            low, high = 0.0, 1.0
+        elif low > 0 and low < high * 0.7:
+            low = 0.0  # a curve that grows by half is seen against zero, one that hovers against itself
+        return cls(ticks(min(xs), max(xs)), ticks(low, high), share)
+
+    def x(self, value: float) -> float:
+        low, high = self.x_ticks[0], self.x_ticks[-1]
+        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_ticks[0], self.y_ticks[-1]
+        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    def text(self, value: float) -> str:
+        return f"{100 * value:.4g} %" if self.share else f"{value:,.5g}"
+
+    def axes(self, x_label: str, y_label: str) -> str:
+        parts = []
+        for tick in self.y_ticks:
+            y = self.y(tick)
+            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{self.text(tick)}</text>')
+        below = HEIGHT - BOTTOM + 17
+        parts += [f'<text x="{self.x(x):.1f}" y="{below}" text-anchor="middle">{x:,.5g}</text>' for x in self.x_ticks]
+        middle = (TOP + HEIGHT - BOTTOM) / 2
+        parts.append(
+            f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
+            f"{escape(x_label)}</text>"
+            f'<text class="label" transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">'
+            f"{escape(y_label)}</text>"
+        )
+        return "".join(parts)
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``."""
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        margin = abs(low) / 2 or 1.0
+        low, high = low - margin, high + margin
+    rough = (high - low) / (wanted - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def _curve(frame: _Frame, number: int, series: Series) -> str:
+    colour = f"c{number % 8}"
+    if series.kind == "level":
+        y = frame.y(series.points[0].estimate.value)
+        return f'<line class="level {colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    places = [(frame.x(point.x), point.estimate) for point in series.points]
+    path = " ".join(f"{x:.1f},{frame.y(estimate.value):.1f}" for x, estimate in places)
+    parts = [f'<polyline class="{series.kind} {colour}" points="{path}"/>']
+    wide = any(estimate.high > estimate.low for _, estimate in places)
+    if series.kind == "line" and wide and len(places) > 1:
+        upper = [f"{x:.1f},{frame.y(estimate.high):.1f}" for x, estimate in places]
+        lower = [f"{x:.1f},{frame.y(estimate.low):.1f}" for x, estimate in reversed(places)]
+        parts.insert(0, f'<polygon class="band {colour}" points="{" ".join(upper + lower)}"/>')
+    for (x, estimate), point in zip(places, series.points, strict=True):
+        y = frame.y(estimate.value)
+        if series.kind == "dots" and wide:
+            low, high = frame.y(estimate.low), frame.y(estimate.high)
+            parts.append(f'<line class="bar {colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
+        told = f"{series.label}, {point.x:,.6g}: {frame.text(estimate.value)}"
+        if estimate.high > estimate.low:
+            told += f" ({frame.text(estimate.low)} to {frame.text(estimate.high)})"
+        radius = 4 if series.kind == "dots" else 2
+        dot = f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(told)}</title></circle>'
+        parts.append(dot)
+    return "".join(parts)
