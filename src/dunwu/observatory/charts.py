@@ -26,8 +26,8 @@ class Point:
 class Series:
     """A curve.
 
-    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed horizontal
-    line at its one value, over the whole width.
+    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed line at its
+    one value, over the whole width.
     """
 
     label: str

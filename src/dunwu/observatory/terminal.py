@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -19,7 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dunwu.observatory import reflection
-from dunwu.observatory.wording import by_set, interval, number, plain, quantity
+from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
+from dunwu.observatory.wording import interval, number, plain, quantity
+from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
 from dunwu.types import Estimate
 
 COLUMNS = (
@@ -127,6 +130,18 @@ class Progress:
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
 
+    def finished(self, run: RunReader, report: Path, seconds: float) -> None:
+        """The end of a run: base against trained, a problem that training mended, where the report lies."""
+        self._close_bar()
+        if found := last_evaluated(run):
+            _, by_set = found
+            self.console.print()
+            self.console.print(summary_table(by_set))
+            if pair := _telling_pair(by_set):
+                self.console.print()
+                self.console.print(before_and_after(*pair))
+        self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)
 
@@ -143,38 +158,41 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def summary_table(results: Mapping[str, Mapping[str, Estimate]]) -> RenderableType:
-    """Base against trained, with 95 % intervals; a table for each set.
-
-    Args:
-        results: keyed as in summary.json: a checkpoint (``base``, ``trained``), or ``CHECKPOINT/SET`` for further sets.
-    """
+def summary_table(by_set: EvaluationsBySet) -> RenderableType:
+    """Base against trained, with 95 % intervals; a table for each set."""
     tables: list[RenderableType] = []
-    for set_name, checkpoints in by_set(results).items():
-        title = f"Held-out problems: {plain(set_name)}" if set_name else "Held-out problems"
-        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for set_name, evaluations in by_set.items():
+        ends = [evaluation for evaluation in evaluations if evaluation.checkpoint in (BASE, TRAINED)]
+        problems = max((len({row.problem_id for row in evaluation.rows}) for evaluation in ends), default=0)
+        title = Text(f"{plain(set_name)}: {problems:,} held-out problems", style="bold")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("")
-        for checkpoint in checkpoints:
-            table.add_column(plain(checkpoint), justify="right")
-        for name in dict.fromkeys(name for values in checkpoints.values() for name in values):
-            cells = [_cell(name, values.get(name)) for values in checkpoints.values()]
+        for evaluation in ends:
+            table.add_column(evaluation.checkpoint, justify="right")
+        for name in dict.fromkeys(name for evaluation in ends for name in evaluation.results):
+            cells = [_cell(name, evaluation.results.get(name)) for evaluation in ends]
             table.add_row(Text(plain(quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def before_and_after(
-    problem: str, gold: str, *, base: str, base_right: bool, trained: str, trained_right: bool
-) -> Group:
+def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
     """One held-out problem as the base and as the trained model solve it, words of reflection marked."""
     heading = Text.assemble(
-        ("A held-out problem: ", "bold"), plain(problem.strip()), f"\nA right answer: {plain(gold)}"
+        ("A held-out problem: ", "bold"), plain(before.prompt.strip()), f"\nA right answer: {plain(before.gold)}"
     )
     beside = Table.grid(expand=True)
     for _ in range(2):
         beside.add_column(ratio=1)
-    beside.add_row(_answer("base", base, base_right), _answer("trained", trained, trained_right))
+    beside.add_row(_answer(BASE, before), _answer(TRAINED, after))
     return Group(heading, beside)
+
+
+def _telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
+    """The typical pair of the first set, of a kind that training mended where there is one."""
+    ends = base_and_trained(next(iter(by_set.values())))
+    found = outcomes(*ends) if ends else []
+    return found[0].examples[0] if found else None
 
 
 def _cell(name: str, estimate: Estimate | None) -> Text:
@@ -183,14 +201,14 @@ def _cell(name: str, estimate: Estimate | None) -> Text:
     return Text.assemble((number(name, estimate.value), "bold"), (f" [{interval(name, estimate)}]", "dim"))
 
 
-def _answer(checkpoint: str, answer: str, right: bool) -> Panel:
-    shown = plain(answer.strip())
+def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
+    shown = plain(row.text.strip())
     more = len(shown) - SHOWN_CHARACTERS
     text = Text(
         shown if more <= 0 else f"{shown[:SHOWN_CHARACTERS]}\n... and {more:,} characters more", overflow="fold"
     )
     for start, end in reflection.spans(text.plain):
         text.stylize("bold yellow", start, end)
-    colour = "green" if right else "red"
-    title = Text(f"{checkpoint}: {'right' if right else 'wrong'}, reflects {reflection.total(answer)} times")
+    verdict, colour = ("right", "green") if row.correct else ("wrong", "red")
+    title = Text(f"{checkpoint}: {verdict}, reflects {row.reflections} times")
     return Panel(text, title=title, border_style=colour)

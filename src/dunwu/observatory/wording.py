@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dunwu.types import Estimate
@@ -63,16 +62,3 @@ def interval(name: str, estimate: Estimate) -> str:
 def plain(text: str) -> str:
     """A model's text with characters that could steer a terminal or reverse a line made visible as U+FFFD."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-Results = Mapping[str, Estimate]
-"""Quantity to estimate."""
-
-
-def by_set(results: Mapping[str, Results]) -> dict[str, dict[str, Results]]:
-    """Results keyed as in summary.json (``base``, ``base/harder``) by set, then checkpoint; the first set is ''."""
-    sets: dict[str, dict[str, Results]] = {}
-    for key, values in results.items():
-        checkpoint, _, set_name = key.partition("/")
-        sets.setdefault(set_name, {})[checkpoint] = values
-    return sets

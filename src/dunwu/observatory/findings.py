@@ -1,0 +1,76 @@
+"""What a run's evaluations say: base against trained, set by set, and answers to the same problem side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RunReader
+
+EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
+"""Sets in the recipe's order; of each its evaluations from the base to the trained model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Sample pairs (same problem, same sample number, same seed) of one kind, e.g. wrong before and right after.
+
+    ``examples`` are those with the most typical answers: the lengths before and after are nearest to their medians.
+    """
+
+    before_right: bool
+    after_right: bool
+    count: int
+    examples: tuple[tuple[EvaluationRow, EvaluationRow], ...]
+
+
+def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]]:
+    """A stage's evaluations; empty where it has none."""
+    sets = run.recipe["stages"].get(stage, {}).get("evaluation", {}).get("sets", [])
+    by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
+    for evaluation in run.stage(stage).read_evaluations():
+        by_set.setdefault(evaluation.set, []).append(evaluation)
+    return {name: evaluations for name, evaluations in by_set.items() if evaluations}
+
+
+def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | None:
+    """The run's last stage that has evaluations, with them."""
+    for stage in reversed(run.stages):
+        if found := evaluations_by_set(run, stage):
+            return stage, found
+    return None
+
+
+def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
+    """The two ends of a set's evaluations, where both are there."""
+    by_checkpoint = {evaluation.checkpoint: evaluation for evaluation in evaluations}
+    if BASE in by_checkpoint and TRAINED in by_checkpoint:
+        return by_checkpoint[BASE], by_checkpoint[TRAINED]
+    return None
+
+
+def outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> list[Outcome]:
+    """The four kinds of sample pairs, those that training mended first; kinds without any pair are left out."""
+    before = {(row.problem_id, row.sample): row for row in base.rows}
+    pairs = [(before[key], row) for row in trained.rows if (key := (row.problem_id, row.sample)) in before]
+    kinds = [(False, True), (True, False), (True, True), (False, False)]
+    found = []
+    for kind in kinds:
+        chosen = [pair for pair in pairs if (bool(pair[0].correct), bool(pair[1].correct)) == kind]
+        if chosen:
+            typical = tuple(_most_typical(chosen)[:examples])
+            found.append(Outcome(before_right=kind[0], after_right=kind[1], count=len(chosen), examples=typical))
+    return found
+
+
+def _most_typical(pairs: list[tuple[EvaluationRow, EvaluationRow]]) -> list[tuple[EvaluationRow, EvaluationRow]]:
+    """Nearest to the median lengths first, one pair for each problem."""
+    lengths_N2 = np.array([[before.tokens, after.tokens] for before, after in pairs], dtype=np.float64)
+    distances_N = np.abs(lengths_N2 - np.median(lengths_N2, axis=0)).sum(axis=1)
+    nearest = [pairs[place] for place in np.argsort(distances_N, kind="stable")]
+    by_problem: dict[str, tuple[EvaluationRow, EvaluationRow]] = {}
+    for pair in nearest:
+        by_problem.setdefault(pair[0].problem_id, pair)
+    return list(by_problem.values())
