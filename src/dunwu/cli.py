@@ -41,11 +41,11 @@ class _ExitCodes(TyperGroup):
             raise _exit(FAULT, f"fault: {error}") from error
         except KeyboardInterrupt:
             raise _exit(KEYBOARD, "interrupted") from None
-        except (typer.Exit, typer.Abort, BrokenPipeError):
-            raise
+        except BrokenPipeError:
+            raise  # whoever read our output has left; typer ends quietly
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):
-                raise  # usage errors: typer prints them and exits with 2
+                raise  # typer's own: it prints usage errors and exits with 2, and knows its Exit
             if os.environ.get("DUNWU_DEBUG") == "1":
                 traceback.print_exc()
             summary = " ".join(f"{type(error).__name__}: {error}".split())

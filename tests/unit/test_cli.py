@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from typer.testing import CliRunner, Result
 
 import dunwu

@@ -48,6 +48,11 @@ ZERO = "stages.zero."
             "rollout.longer_from",
             "90 tokens from update 16 do not follow 96 from update 0; updates and lengths must grow",
         ),
+        (
+            ["rollout.longer_from={16=96}"],
+            "rollout.longer_from",
+            "96 tokens from update 16 do not follow 96 from update 0; updates and lengths must grow",
+        ),
         (["reward.accuracy=0", "reward.format=0"], "reward", "accuracy = 0 and format = 0: nothing is rewarded"),
         (
             ["prompt.template=r1-zro"],
@@ -152,6 +157,8 @@ def test_an_evaluation_on_a_training_file_needs_a_share_that_training_leaves(wri
     text = same.replace("data/train.jsonl", str(path.parent / "data/train.jsonl"))
     with pytest.raises(UserError, match=r"0\.2 is more than training leaves out of this source \(0\.1\)"):
         load_recipe(path, [text])
+    with pytest.raises(UserError, match="0 leaves no held-out problems"):
+        load_recipe(path, [text.replace("held_out=0.2", "held_out=0").replace("gsm8k", "math")])
     load_recipe(path, [text.replace("held_out=0.2", "held_out=0.1")])
     load_recipe(path, [text.replace("train.jsonl", "test.jsonl").replace("held_out=0.2", "held_out=1.0")])
 

@@ -170,6 +170,8 @@ def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:
     assert parts("algorithm.kl_coefficient=0")["reference"] == 0
     assert parts("rollout.slots=512")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
     assert parts("rollout.longer_from={16=256}")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
+    few, one = parts("update.tokens_per_microbatch=160"), parts("update.tokens_per_microbatch=1")
+    assert few["activations"] == one["activations"]  # a microbatch holds at least one sequence of 64 + 96 tokens
     assert parts("update.gradient_checkpointing=true")["activations"] < plain["activations"] / 10
     assert parts("model.dtype=bfloat16")["weights"] == pytest.approx(plain["weights"] / 2)
 
@@ -184,6 +186,26 @@ def test_hours_by_hand(write: Write, tmp_path: Path) -> None:
     hours = (generated * flops / 35e9 + 5 * trained * flops / 68e9) / 3600
     assert stage.device_hours == pytest.approx(hours)
     assert stage.dollars == pytest.approx(3 * hours)
+
+
+def test_pretraining_by_hand(write: Write) -> None:
+    base = make_plan(load_recipe(write())).stages[0]
+    assert base.memory is not None
+    assert base.parameters is not None
+    assert base.memory.parts_gib() == pytest.approx(
+        {
+            "weights": base.parameters * 4 / GIB,
+            "gradients": base.parameters * 4 / GIB,
+            "optimizer": base.parameters * 8 / GIB,
+            "reference": 0,
+            "engine": 0,
+            "kv_cache": 0,
+            "logits": 3 * 16 * 512 * CORPUS_VOCABULARY * 4 / GIB,
+            "activations": 16 * 512 * 4 * (6 * 128 + 2 * 128 + 2 * 64 + 4 * 384) * 4 / GIB,
+        }
+    )
+    flops = 2 * base.parameters + 4 * 4 * 128 * 512 / 2
+    assert base.device_hours == pytest.approx(3 * 100_000 * flops / 68e9 / 3600)
 
 
 def test_an_unknown_model_has_no_estimates_and_says_so(
