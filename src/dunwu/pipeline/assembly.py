@@ -1,0 +1,118 @@
+"""Builds what an RL stage works with, from its recipe: the only place that decides who executes a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from dunwu import algorithms, tasks, verifiers
+from dunwu.algorithms import Algorithm
+from dunwu.config.schema import EvaluationSet, RLStage
+from dunwu.errors import UserError
+from dunwu.models.load import load_policy
+from dunwu.models.templates import PromptTooLong, Template
+from dunwu.pipeline.context import StageContext
+from dunwu.rollout.engine import Engine
+from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.tasks.mixture import Mixture
+from dunwu.training.trainer import PolicyTrainer, Trainer
+from dunwu.types import Prompt, Sampling
+from dunwu.verifiers import Grader
+
+MAX_SKIPPED = 1000
+"""Prompts in a row that may be too long before the recipe must be wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """An RL stage's rooms, opened."""
+
+    stage: RLStage
+    context: StageContext
+    mixture: Mixture
+    template: Template
+    engine: Engine
+    grader: Grader
+    algorithm: Algorithm
+    trainer: Trainer
+
+    def draw(self, position: int, count: int) -> tuple[list[Prompt], int]:
+        """The next ``count`` prompts of the training mixture that fit, and the position after them.
+
+        Raises:
+            UserError: nothing but prompts that are too long for ``prompt.max_tokens``.
+        """
+        prompts: list[Prompt] = []
+        skipped = 0
+        while len(prompts) < count:
+            (problem,) = self.mixture.draw(position, 1)
+            position += 1
+            try:
+                prompts.append(self.template.encode(problem))
+                skipped = 0
+            except PromptTooLong as error:
+                skipped += 1
+                if skipped == MAX_SKIPPED:
+                    raise UserError(
+                        f"{skipped} prompts in a row are too long: {error}", field=f"stages.{self.context.name}.prompt.max_tokens"
+                    ) from error
+        return prompts, position
+
+    def held_out(self, chosen: EvaluationSet) -> list[Prompt]:
+        """The prompts of an evaluation set.
+
+        Raises:
+            UserError: fewer held-out problems than asked for, or a prompt that is too long.
+        """
+        task = tasks.build(chosen.task, self.context.seed)
+        return [self.template.encode(problem) for problem in task.held_out(chosen.problems)]
+
+    def sampling(self, step: int) -> Sampling:
+        """How the rollout after ``step`` updates samples: the context-length schedule is applied here."""
+        spec = self.stage.rollout
+        longer = [tokens for start, tokens in sorted(spec.longer_from.items()) if start <= step]
+        return Sampling(
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            max_new_tokens=longer[-1] if longer else spec.max_new_tokens,
+            stop=spec.stop,
+        )
+
+    def evaluation_sampling(self) -> Sampling:
+        """How evaluations sample."""
+        spec = self.stage.evaluation
+        return Sampling(
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            max_new_tokens=spec.max_new_tokens or self.stage.rollout.max_new_tokens,
+            stop=self.stage.rollout.stop,
+        )
+
+
+@contextmanager
+def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Parts]:
+    """Opens the rooms of a stage that starts from the model at ``source``, and closes them.
+
+    Everything that the user may have got wrong is looked at before the first token is generated.
+    """
+    mixture = tasks.build_mixture(stage.tasks, context.seed)
+    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
+    trainer = PolicyTrainer(policy, algorithm, stage)
+    engine = TorchEngine(policy, slots=stage.rollout.slots)
+    with closing(engine), verifiers.build(stage.reward) as grader:
+        parts = Parts(
+            stage=stage,
+            context=context,
+            mixture=mixture,
+            template=Template(stage.prompt, policy.tokenizer),
+            engine=engine,
+            grader=grader,
+            algorithm=algorithm,
+            trainer=trainer,
+        )
+        parts.draw(0, 1)
+        for chosen in stage.evaluation.sets:
+            parts.held_out(chosen)
+        yield parts

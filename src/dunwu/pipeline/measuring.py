@@ -1,0 +1,98 @@
+"""What an RL stage measures of itself: a row of numbers for each rollout, accuracy on held-out problems, seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+
+from dunwu.config.schema import EvaluationSet
+from dunwu.evaluation.evaluate import evaluate, is_right, rows, summarize
+from dunwu.observatory import reflection
+from dunwu.pipeline.assembly import Parts
+from dunwu.runs.checkpoints import step_name
+from dunwu.types import Sampling, ScoredGroup, StepResult
+
+
+class Stopwatch:
+    """Adds up seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Adds the time that the block takes to ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def measure(parts: Parts, checkpoint: str) -> None:
+    """Evaluates the policy on every set of the recipe, unless it has been done: base against trained."""
+    spec = parts.stage.evaluation
+    for chosen in spec.sets:
+        _measure_set(parts, checkpoint, chosen, chosen.problems, chosen.samples)
+
+
+def measure_on_the_way(parts: Parts, step: int) -> None:
+    """A smaller evaluation on the first set where the recipe's ``evaluation.every`` is due, except after the last."""
+    spec, per_rollout = parts.stage.evaluation, parts.stage.updates_per_rollout
+    is_due = spec.every and step // spec.every > (step - per_rollout) // spec.every
+    if spec.sets and is_due and step < parts.stage.steps:
+        _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
+
+
+def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:
+    done = {(e.checkpoint, e.set) for e in parts.context.store.read_evaluations(checkpoint)}
+    if (checkpoint, chosen.name) in done:
+        return
+    prompts = parts.held_out(chosen)[:problems]
+    sampling = parts.evaluation_sampling()
+    parts.context.progress.evaluation_started(checkpoint, chosen.name, len(prompts) * samples)
+    groups = evaluate(
+        parts.engine,
+        prompts,
+        parts.grader,
+        sampling,
+        samples=samples,
+        seed=parts.context.seed,
+        set_name=chosen.name,
+        finished=parts.context.progress.rollout_progress,
+    )
+    results = summarize(groups, samples)
+    parts.context.store.write_evaluation(checkpoint, chosen.name, rows(groups), results)
+    parts.context.progress.evaluation(checkpoint, chosen.name, results)
+
+
+def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]) -> dict[str, float]:
+    """One rollout's numbers: means over its responses, and over its optimizer steps.
+
+    ``length_right`` and ``length_wrong`` are left out where there are no such responses.
+    """
+    scores = [score for group in groups for score in group.scores]
+    completions = [completion for group in groups for completion in group.group.completions]
+    right = np.array([is_right(score) for score in scores])
+    lengths = np.array([len(completion.token_ids) for completion in completions])
+    values = {
+        "reward": np.mean([score.value for score in scores]),
+        "length": lengths.mean(),
+        "truncated": np.mean([completion.finish == "length" for completion in completions]),
+        "reflections": np.mean([reflection.total(completion.text) for completion in completions]),
+        "uniform_groups": np.mean([len({score.value for score in group.scores}) == 1 for group in groups]),
+        "responses": len(scores),
+        "tokens": lengths.sum(),
+    }
+    for part in scores[0].parts:
+        values[part] = np.mean([score.parts[part] for score in scores])
+    for name, chosen in (("length_right", lengths[right]), ("length_wrong", lengths[~right])):
+        if chosen.size:
+            values[name] = chosen.mean()
+    for name in updates[0].metrics if updates else ():
+        values[name] = np.mean([update.metrics[name] for update in updates])
+    return {name: float(value) for name, value in values.items()}

@@ -1,0 +1,164 @@
+"""Reinforcement learning from rule rewards: GRPO (DeepSeekMath, arXiv 2402.03300, algorithm 1) as R1-Zero ran it.
+
+    for each rollout:
+        problems  <- draw                                   tasks        never held-out ones
+        groups    <- G completions each, from the policy    rollout      pi_old
+        scores    <- rules                                  verifiers    accuracy + format
+        samples   <- advantages within each group           algorithms
+        anchored  <- log-probabilities of pi_old, pi_ref    training
+        for each minibatch: one optimizer step              training
+        the engine gets the new weights; now and then the reference too
+
+Who executes a line (this process, Ray actors, FSDP2 ranks, vLLM) is decided by the engine and the trainer that
+``pipeline.assembly`` hands over, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from dunwu.algorithms import cut, informative, to_samples
+from dunwu.config.schema import RLStage
+from dunwu.errors import Interrupted
+from dunwu.pipeline.assembly import Parts, assembled
+from dunwu.pipeline.measuring import Stopwatch, measure, measure_on_the_way, rollout_metrics
+from dunwu.pipeline.context import StageContext
+from dunwu.rollout.collect import collect
+from dunwu.rollout.seeds import sample_seed
+from dunwu.runs import BASE, TRAINED
+from dunwu.types import AnchoredSample, GenerationRequest, Prompt, ScoredGroup, StepResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a stage stands between two rollouts: all its state beside the trainer's."""
+
+    rollout: int = 0
+    """Rollouts done."""
+    position: int = 0
+    """Problems drawn from the mixture."""
+
+
+def run_rl(stage: RLStage, context: StageContext, source: str) -> None:
+    """Runs a stage from the model at ``source`` (a folder, ``nano-base`` or a hub id), or from its newest checkpoint.
+
+    Raises: see ``train``, and UserError for whatever cannot be used of the model, the data or the recipe.
+    """
+    store = context.store
+    with assembled(stage, context, source) as parts:
+        cursor = Cursor()
+        if checkpoint := store.newest_checkpoint():
+            parts.trainer.load(checkpoint.path)
+            parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
+            cursor = Cursor(**checkpoint.state)
+        store.rewind(checkpoint.step if checkpoint else 0)
+        context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
+        train(parts, cursor)
+        store.finish(parts.trainer.save_model)
+
+
+def describe(stage: RLStage, source: str) -> str:
+    """One line for the terminal."""
+    names = ", ".join(dict.fromkeys(spec.task for spec in stage.tasks))
+    batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
+    return f"{stage.algorithm.loss.upper()} on {names} from {source}; {stage.rollouts} rollouts of {batch}"
+
+
+def train(parts: Parts, cursor: Cursor) -> None:
+    """Runs an RL stage from ``cursor`` to its end.
+
+    Raises:
+        Interrupted: a stop was asked for; the state is saved.
+        Fault: NaN or Inf in a loss or a gradient, or the disk is full; the newest checkpoint stands.
+    """
+    stage, store, progress = parts.stage, parts.context.store, parts.context.progress
+    with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+        measure(parts, BASE)
+    while cursor.rollout < stage.rollouts:
+        watch = Stopwatch()
+        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+            groups, position = explore(parts, cursor, watch)
+            with watch.time("anchor"):
+                samples = parts.trainer.anchor(to_samples(groups, parts.algorithm))
+        updates = learn(parts, cursor, samples, watch)
+        cursor = Cursor(rollout=cursor.rollout + 1, position=position)
+        step = cursor.rollout * stage.updates_per_rollout
+        store.append(step, metrics := rollout_metrics(groups, updates), watch.seconds)
+        store.write_rollouts(step, groups)
+        progress.row(step, stage.steps, metrics, watch.seconds)
+        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+            measure_on_the_way(parts, step)
+        if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
+            save(parts, cursor)
+    with parts.context.stop.interruptible():
+        measure(parts, TRAINED)
+
+
+def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> tuple[list[ScoredGroup], int]:
+    """One rollout: groups with their scores, and the new position in the mixture.
+
+    With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) up to ``refill`` further rounds make up for groups whose
+    rewards are all equal, which teach nothing.
+    """
+    stage, position = parts.stage, cursor.position
+    sampling = parts.sampling(cursor.rollout * stage.updates_per_rollout)
+    groups: list[ScoredGroup] = []
+    missing = stage.rollout.questions
+    for attempt in range(1 + stage.algorithm.refill):
+        prompts, position = parts.draw(position, missing)
+        requests = [request(parts, prompt, cursor.rollout, attempt, i) for i, prompt in enumerate(prompts)]
+        with watch.time("rollout"):
+            groups += collect(parts.engine, requests, sampling, parts.grader, parts.context.progress.rollout_progress)
+        missing = stage.rollout.questions - len(informative(groups))
+        if missing == 0:
+            break
+    return groups, position
+
+
+def request(parts: Parts, prompt: Prompt, *place: int) -> GenerationRequest:
+    """A prompt with G seeds that depend on the place in the run alone."""
+    run, stage = parts.context.seed, parts.context.name
+    seeds = tuple(sample_seed(run, stage, *place, index) for index in range(parts.stage.rollout.group_size))
+    return GenerationRequest(prompt=prompt, seeds=seeds)
+
+
+def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch: Stopwatch) -> list[StepResult]:
+    """The optimizer steps of one rollout, on random splits that break the groups; then everybody gets the new weights."""
+    stage, trainer = parts.stage, parts.trainer
+    updates: list[StepResult] = []
+    pace = parts.context.stop.pace(stage.updates_per_rollout)
+    with watch.time("update"):
+        for epoch in range(stage.update.epochs):
+            seed = sample_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
+            for step in cut(samples, stage.update, seed):
+                pace(len(updates))
+                updates.append(trainer.step(step))
+    done = (cursor.rollout + 1) * stage.updates_per_rollout
+    if stage.reference_every and done % stage.reference_every == 0:
+        trainer.refresh_reference()
+    with watch.time("weights"):
+        parts.engine.update_weights(trainer.policy_version, trainer.weights)
+    return updates
+
+
+def due(step: int, every: int, updates_per_rollout: int) -> bool:
+    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
+    return step // every > (step - updates_per_rollout) // every
+
+
+def save(parts: Parts, cursor: Cursor) -> None:
+    """A checkpoint of everything from which the next rollout follows."""
+    step = cursor.rollout * parts.stage.updates_per_rollout
+    parts.context.store.save_checkpoint(step, parts.trainer.save, asdict(cursor))
+
+
+@contextmanager
+def saved_when_interrupted(parts: Parts, cursor: Cursor) -> Iterator[None]:
+    """Between two updates the state is whole: an interruption there loses nothing but the rollout under way."""
+    try:
+        yield
+    except Interrupted:
+        save(parts, cursor)
+        raise

@@ -1,0 +1,65 @@
+"""Estimators against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dunwu.evaluation.estimators import mean, pass_at_k, proportion, vote
+
+
+def test_pass_at_k_by_counting() -> None:
+    assert [pass_at_k(right, 4, 1) for right in (1, 2, 0, 4)] == pytest.approx([0.25, 0.5, 0.0, 1.0])
+    # Two of four, one right: 1 - C(3,2)/C(4,2) = 1 - 3/6; two right: 1 - C(2,2)/6 = 5/6.
+    assert [pass_at_k(right, 4, 2) for right in (1, 2, 0, 4)] == pytest.approx([0.5, 5 / 6, 0.0, 1.0])
+    assert [pass_at_k(right, 4, 4) for right in (1, 2, 0, 4)] == pytest.approx([1.0, 1.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="pass@5"):
+        pass_at_k(1, 4, 5)
+
+
+def test_vote_counts_answers_not_correctness() -> None:
+    assert vote(["7", "7", "9"], [False, False, True]) == 0.0
+    assert vote(["7", "9", "9"], [False, True, True]) == 1.0
+    assert vote(["7", "9"], [False, True]) == 0.5  # a tie shares the vote
+    assert vote([None, None, "9"], [False, False, True]) == 1.0  # silence does not vote
+    assert vote([None, None], [False, False]) == 0.0
+
+
+def test_wilson_interval_of_ten_flips() -> None:
+    # Wilson 1927 for 8 of 10: 0.4902 to 0.9433 (95 %).
+    estimate = proportion(np.array([1.0] * 8 + [0.0] * 2))
+    assert estimate.value == pytest.approx(0.8)
+    # n_eff = p(1-p)/(s²/n) with s² = 0.16 * 10/9 is 9, so the floor n = 10 rules.
+    assert (estimate.low, estimate.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_interval_is_never_certain_at_the_ends() -> None:
+    assert proportion(np.ones(500)).low == pytest.approx(0.99238, abs=1e-5)
+    assert proportion(np.zeros(500)).high == pytest.approx(0.00762, abs=1e-5)
+
+
+def test_averaging_many_samples_narrows_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    flips = (rng.random((400, 16)) < 0.5).astype(np.float64)
+    wide, narrow = proportion(flips[:, 0]), proportion(flips.mean(axis=1))
+    assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(4.0, rel=0.1)
+
+
+def test_t_interval() -> None:
+    estimate = mean(np.array([1.0, 2.0, 3.0, 4.0]))
+    # t(0.975, 3) = 3.18245, s = 1.29099: half width 2.05427.
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2.5, 0.44573, 4.55427), abs=1e-4)
+
+
+def test_nothing_to_estimate() -> None:
+    for estimator in (proportion, mean):
+        with pytest.raises(ValueError, match="no problems"):
+            estimator(np.array([]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+def test_interval_holds_its_value(values: list[float]) -> None:
+    estimate = proportion(np.array(values))
+    assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
