@@ -39,7 +39,8 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[Trai
 def _with_length_cost(scored: ScoredGroup, algorithm: Algorithm) -> Float64[np.ndarray, " G"]:
     lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions])
     cost_G = soft_overlong_punishment(lengths_G, limit=algorithm.max_new_tokens, buffer=algorithm.spec.overlong_buffer)
-    return np.add(rewards(scored), cost_G)
+    costed_G: np.ndarray = rewards(scored) + cost_G
+    return costed_G
 
 
 def _sample(prompt: Prompt, completion: Completion, advantage: float, group_id: int) -> TrainSample:

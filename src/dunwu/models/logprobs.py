@@ -1,0 +1,169 @@
+"""Token log-probabilities and entropies, a chunk of logits at a time: the B x T x V logits never exist.
+
+B sequences of T tokens, padded on the right; H hidden size, V vocabulary; N scored slots, C of them in a chunk. Slot t
+describes token t given the tokens before it, so it is read from the hidden state at t - 1: the shift is made here and
+nowhere else. Padding needs no mask: attention is causal, so no real token sees what follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor
+
+from dunwu.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprobs:
+    """Under softmax(logits / temperature), zero where nothing was scored. ``entropy`` (nats) carries no gradient."""
+
+    values: Float32[Tensor, "B T"]
+    entropy: Float32[Tensor, "B T"]
+
+
+def token_logprobs(
+    model: Any,
+    token_ids_BT: Int64[Tensor, "B T"],
+    mask_BT: Bool[Tensor, "B T"],
+    *,
+    temperature: float = 1.0,
+    chunk: int = 1024,
+) -> TokenLogprobs:
+    """Log-probability and entropy of the slots in ``mask_BT``, with gradients into all of the model's weights.
+
+    Args:
+        model: a causal language model of transformers.
+        token_ids_BT: padded on the right with any token.
+        mask_BT: the slots wanted. Slot 0 has no tokens before it and is 0 in any case.
+        temperature: the sampler's.
+        chunk: scored slots whose logits exist at once; two such blocks of chunk x V numbers are the peak.
+    """
+    hidden_BTH = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
+    batch, length = token_ids_BT.shape
+    slots_N = mask_BT[:, 1:].flatten().nonzero().squeeze(1)
+    # Row and column of the slot without its first column: the token is one to the right of the state that predicts it.
+    states_N = slots_N + torch.div(slots_N, length - 1, rounding_mode="floor") if length > 1 else slots_N
+    targets_N = token_ids_BT.flatten()[states_N + 1]
+    head = Head.of(model)
+    values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
+        hidden_BTH.flatten(0, 1).index_select(0, states_N), head.weight, head.bias, targets_N, head, temperature, chunk
+    )
+    zeros = values_N.new_zeros(batch * length)
+    return TokenLogprobs(
+        values=zeros.index_put((states_N + 1,), values_N).view(batch, length),
+        entropy=zeros.index_put((states_N + 1,), entropy_N).view(batch, length),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """From hidden states to logits: softcap(scale x (hidden weight^T + bias))."""
+
+    weight: Float[Tensor, "V H"]
+    bias: Float[Tensor, " V"] | None
+    scale: float
+    softcap: float | None
+
+    @classmethod
+    def of(cls, model: Any) -> Head:
+        """Reads the output embeddings, and the scale (Cohere, Granite) and softcap (Gemma) of the model's config."""
+        config, linear = model.config, model.get_output_embeddings()
+        scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
+        softcap = getattr(config, "final_logit_softcapping", None)
+        return cls(weight=linear.weight, bias=getattr(linear, "bias", None), scale=scale, softcap=softcap)
+
+    def logits(self, hidden_CH: Float[Tensor, "C H"]) -> Float32[Tensor, "C V"]:
+        """In single precision, before the temperature."""
+        logits_CV = torch.nn.functional.linear(hidden_CH, self.weight, self.bias).float()
+        if self.scale != 1.0:
+            logits_CV.mul_(self.scale)
+        if self.softcap is not None:
+            logits_CV.div_(self.softcap).tanh_().mul_(self.softcap)
+        return logits_CV
+
+    def slope(self, logits_CV: Float32[Tensor, "C V"]) -> Float32[Tensor, "C V"] | float:
+        """The derivative of ``logits`` to what the weights give."""
+        return self.scale if self.softcap is None else self.scale * (1.0 - (logits_CV / self.softcap).square())
+
+
+def check_head(model: Any) -> None:
+    """Compares ``Head`` with the model's own logits on a few tokens.
+
+    Raises:
+        UserError: the model makes its logits in a way that ``Head`` does not know.
+    """
+    token_ids = torch.arange(8, device=model.device).remainder(model.config.vocab_size)[None]
+    with torch.no_grad():
+        theirs = model(input_ids=token_ids, use_cache=False).logits.float()
+        ours = Head.of(model).logits(model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state)
+    if not torch.allclose(ours, theirs, rtol=0.0, atol=0.02 * float(theirs.abs().max())):
+        raise UserError(f"{type(model).__name__} makes its logits in a way that is not known here", field="from")
+
+
+class _ChunkedLogprobs(torch.autograd.Function):
+    """(hidden, weight, bias) -> (log-probability, entropy) of the targets; the backward makes the logits again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NH: Float[Tensor, "N H"],
+        weight_VH: Float[Tensor, "V H"],
+        bias_V: Float[Tensor, " V"] | None,
+        targets_N: Int64[Tensor, " N"],
+        head: Head,
+        temperature: float,
+        chunk: int,
+    ) -> tuple[Float32[Tensor, " N"], Float32[Tensor, " N"]]:
+        values_N = hidden_NH.new_zeros(len(hidden_NH), dtype=torch.float32)
+        entropy_N, normalizer_N = torch.zeros_like(values_N), torch.zeros_like(values_N)
+        for part in _chunks(len(hidden_NH), chunk):
+            values_N[part], entropy_N[part], normalizer_N[part] = _score(
+                head.logits(hidden_NH[part]).div_(temperature), targets_N[part]
+            )
+        ctx.save_for_backward(hidden_NH, weight_VH, bias_V, targets_N, normalizer_N)
+        ctx.head, ctx.temperature, ctx.chunk = head, temperature, chunk
+        ctx.mark_non_differentiable(entropy_N)
+        return values_N, entropy_N
+
+    @staticmethod
+    def backward(ctx: Any, grad_N: Float32[Tensor, " N"], _: Tensor) -> tuple[Tensor | None, ...]:
+        """d log p(target) / d logits = onehot(target) - softmax(logits)."""
+        hidden_NH, weight_VH, bias_V, targets_N, normalizer_N = ctx.saved_tensors
+        grad_hidden_NH = torch.empty_like(hidden_NH)
+        grad_weight_VH = torch.zeros_like(weight_VH) if ctx.needs_input_grad[1] else None
+        grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
+        for part in _chunks(len(hidden_NH), ctx.chunk):
+            logits_CV = ctx.head.logits(hidden_NH[part])
+            slope = ctx.head.slope(logits_CV)
+            grad_CV = logits_CV.div_(ctx.temperature).sub_(normalizer_N[part, None]).exp_()
+            grad_C1 = grad_N[part, None] / ctx.temperature
+            grad_CV.mul_(-grad_C1).scatter_add_(1, targets_N[part, None], grad_C1).mul_(slope)
+            grad_CV = grad_CV.to(weight_VH.dtype)
+            torch.mm(grad_CV, weight_VH, out=grad_hidden_NH[part])
+            if grad_weight_VH is not None:
+                grad_weight_VH.addmm_(grad_CV.T, hidden_NH[part])
+            if grad_bias_V is not None:
+                grad_bias_V.add_(grad_CV.sum(0))
+        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None, None
+
+
+def _score(
+    logits_CV: Float32[Tensor, "C V"], targets_C: Int64[Tensor, " C"]
+) -> tuple[Float32[Tensor, " C"], Float32[Tensor, " C"], Float32[Tensor, " C"]]:
+    """Log-probabilities of the targets, entropies, and log of the sum of exp(logits). Overwrites ``logits_CV``."""
+    logprobs_CV = torch.log_softmax(logits_CV, dim=-1)
+    targets_C1 = targets_C[:, None]
+    values_C1 = logprobs_CV.gather(1, targets_C1)
+    normalizer_C1 = logits_CV.gather(1, targets_C1) - values_C1
+    torch.exp(logprobs_CV, out=logits_CV)  # into the same memory: no third block
+    entropy_C = -torch.bmm(logits_CV[:, None], logprobs_CV[:, :, None]).flatten()
+    return values_C1.squeeze(1), entropy_C, normalizer_C1.squeeze(1)
+
+
+def _chunks(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
