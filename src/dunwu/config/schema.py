@@ -141,7 +141,7 @@ class UpdateSpec(Strict):
     epochs: Positive = 1
     tokens_per_microbatch: Positive = 16384
     """Forward and backward passes hold at most so many tokens, padding included; never changes the result."""
-    logprob_chunk: Positive = 2048
+    logprob_chunk: Positive = 1024
     """Tokens whose logits exist at once."""
     gradient_checkpointing: bool = False
 

@@ -1,0 +1,95 @@
+"""AdamW, or Muon for the hidden matrices with AdamW for the rest, behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from dunwu.config.schema import OptimizerSpec
+
+MASTER = "master"
+
+
+class Optimizer:
+    """Updates the trainable parameters of a model.
+
+    Weights of less than single precision have a single-precision master copy that is updated in their place: at RL's
+    learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost.
+
+    Weight decay falls on matrices alone. The order of the parameters is the model's own, so two runs agree bit for bit.
+    """
+
+    def __init__(self, model: Any, spec: OptimizerSpec) -> None:
+        self._spec = spec
+        self._parameters: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._masters = {name: p.detach().float() for name, p in self._parameters.items() if p.dtype != torch.float32}
+        hidden = _hidden_matrices(model, self._parameters) if spec.name == "muon" else []
+        rest = [name for name in self._parameters if name not in hidden]
+        self._owner: dict[str, torch.optim.Optimizer] = {}
+        self._peaks: list[tuple[torch.optim.Optimizer, float]] = []
+        if hidden:
+            muon = torch.optim.Muon(map(self._updated, hidden), lr=spec.muon_lr, weight_decay=spec.weight_decay)
+            self._own(muon, hidden, spec.muon_lr)
+        matrices = [self._updated(name) for name in rest if self._parameters[name].ndim >= 2]
+        vectors = [self._updated(name) for name in rest if self._parameters[name].ndim < 2]
+        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        adamw = torch.optim.AdamW(groups, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True)
+        self._own(adamw, rest, spec.lr)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        for parameter in self._parameters.values():
+            parameter.grad = None
+
+    def grad_norm(self) -> Tensor:
+        """Euclidean norm of the whole gradient; not finite where any part is not."""
+        return get_total_norm([p.grad for p in self._parameters.values() if p.grad is not None])
+
+    def step(self, grad_norm: Tensor, lr_share: float) -> None:
+        """One update, at ``lr_share`` of the peak learning rates, with the gradient clipped to the recipe's norm."""
+        clip_grads_with_norm_(self._parameters.values(), self._spec.max_grad_norm, grad_norm)
+        for name, master in self._masters.items():
+            grad = self._parameters[name].grad
+            master.grad = None if grad is None else grad.float()
+        for optimizer, peak in self._peaks:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * lr_share
+            optimizer.step()
+        with torch.no_grad():
+            for name, master in self._masters.items():
+                self._parameters[name].copy_(master)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything beside the weights: ``parameter/quantity`` -> tensor."""
+        state = {f"{name}/{MASTER}": master for name, master in self._masters.items()}
+        for name, optimizer in self._owner.items():
+            state |= {f"{name}/{key}": value for key, value in optimizer.state[self._updated(name)].items()}
+        return state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Takes back what ``state`` gave, bit for bit."""
+        for place, value in state.items():
+            name, key = place.rsplit("/", 1)
+            updated = self._updated(name)
+            if key == MASTER:
+                updated.detach().copy_(value)
+            else:
+                self._owner[name].state[updated][key] = value.to(updated.device)
+
+    def _updated(self, name: str) -> Tensor:
+        """The tensor that an optimizer works on: the master where there is one."""
+        return self._masters.get(name, self._parameters[name])
+
+    def _own(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
+        self._peaks.append((optimizer, peak))
+        self._owner |= dict.fromkeys(names, optimizer)
+
+
+def _hidden_matrices(model: Any, parameters: Mapping[str, Tensor]) -> list[str]:
+    """Matrices between the embeddings and the head: what Muon is for (K. Jordan et al., 2024)."""
+    ends = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    return [name for name, p in parameters.items() if p.ndim == 2 and id(p) not in ends]
