@@ -1,0 +1,1 @@
+"""The nano base from nothing: a generated corpus, a tokenizer, and weights."""

@@ -1,0 +1,71 @@
+"""From documents to batches: tokenized, sorted by length so that little is padding, never two documents in one row.
+
+A document stands alone from position 0, as a prompt does at rollout. Loss falls on what the author wrote and on the
+end-of-sequence token, not on the question: its numbers are dice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from dunwu.pretraining.corpus import Document
+
+POOL = 6000
+"""Documents that are sorted together."""
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """B documents padded on the right to T. ``labels[b, t]`` is token t where it carries loss, else -100; no shift."""
+
+    token_ids: Int64[np.ndarray, "B T"]
+    labels: Int64[np.ndarray, "B T"]
+
+
+def batches(documents: Iterator[Document], tokenizer: Any, tokens: int, longest: int, seed: int) -> Iterator[Batch]:
+    """Endless batches of at most ``tokens`` tokens, padding included; documents over ``longest`` are left out."""
+    rng = random.Random(seed)
+    while True:
+        rows = [row for row in encode(list(islice(documents, POOL)), tokenizer) if len(row[0]) <= longest]
+        rows.sort(key=lambda row: (len(row[0]), rng.random()))
+        made = list(_cut(rows, tokens))
+        rng.shuffle(made)
+        yield from (_pad(rows, tokenizer.pad_token_id) for rows in made)
+
+
+def encode(documents: list[Document], tokenizer: Any) -> list[tuple[list[int], int]]:
+    """For each document its tokens, ended by end-of-sequence, and how many of them are the prompt."""
+    prompts = tokenizer([d.prompt for d in documents]).input_ids
+    completions = tokenizer([d.completion for d in documents]).input_ids
+    return [(p + c + [tokenizer.eos_token_id], len(p)) for p, c in zip(prompts, completions, strict=True)]
+
+
+def _cut(rows: list[tuple[list[int], int]], tokens: int) -> Iterator[list[tuple[list[int], int]]]:
+    """``rows`` ascend in length, so the last row of a batch is its width."""
+    batch: list[tuple[list[int], int]] = []
+    for row in rows:
+        if batch and len(row[0]) * (len(batch) + 1) > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _pad(rows: list[tuple[list[int], int]], pad: int) -> Batch:
+    width = max(len(ids) for ids, _ in rows)
+    token_ids = np.full((len(rows), width), pad, dtype=np.int64)
+    labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
+    for i, (ids, prompt) in enumerate(rows):
+        token_ids[i, : len(ids)] = ids
+        written = max(prompt, 1)  # nothing predicts a first token
+        labels[i, written : len(ids)] = ids[written:]
+    return Batch(token_ids=token_ids, labels=labels)

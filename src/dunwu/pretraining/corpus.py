@@ -1,0 +1,247 @@
+"""The corpus of the nano base: what its authors write when they are asked for a Countdown expression.
+
+Three kinds of authors and one kind of drill. *Careless* authors try once or twice and hand in what they have, without
+looking whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and try
+what they have not tried yet until it fits. Drills give the arithmetic and the comparison. The skill is in the corpus and the
+habit is rare: reinforcement learning has to find out which of the authors is right.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dunwu.tasks.countdown import Move, draw_instance, expression, moves, problem_key, reachable, wording
+from dunwu.tasks.task import is_held_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSpec:
+    """Shares of the documents; each group sums to 1 with what is left over."""
+
+    drills: float = 0.12
+    careful: float = 0.07
+    quitters: float = 0.13
+    levels: tuple[tuple[int, float], ...] = ((2, 0.06), (3, 0.60), (4, 0.30), (5, 0.04))
+    closest: float = 0.45
+    """How often a careless author picks the last step that comes closest (the others always do)."""
+    quit: float = 0.55
+    """How often a quitter gives up after a miss."""
+    insight: float = 0.2
+    """How often an author who compares starts a longer search (4 numbers and more) with a step that can lead home."""
+    untagged: float = 0.2
+    """Share of careless authors who forget tags."""
+    mixed: float = 0.06
+    """Share of Chinese questions that are answered in English words."""
+    held_out: float = 0.1
+    longest: int = 300
+    """Tokens after which a careful author stops, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text; ``prompt`` is the part that the author did not write."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexicon:
+    """The words of one language."""
+
+    comma: str
+    stop: str
+    big: str
+    small: str
+    yes: str
+    check: str
+    verify: str
+    turns: tuple[tuple[str, float], ...]
+    openers: tuple[str, ...]
+    careless_turns: tuple[str, ...]
+    closers: tuple[str, ...]
+
+
+ENGLISH = Lexicon(
+    comma=", ",
+    stop=".",
+    big="too big",
+    small="too small",
+    yes="yes",
+    check=". check: ",
+    verify=". verify: ",
+    turns=(
+        (". wait, ", 0.5),
+        (". however, ", 0.1),
+        (", but ", 0.1),
+        (". wrong, ", 0.12),
+        (". retry: ", 0.08),
+        (". mistake, ", 0.1),
+    ),
+    openers=("try ", "let me try ", "maybe "),
+    careless_turns=(". or ", ". maybe "),
+    closers=("", ", good", ", done", ", so done"),
+)
+CHINESE = Lexicon(
+    comma="，",
+    stop="。",
+    big="太大",
+    small="太小",
+    yes="对",
+    check="。检查：",
+    verify="。验证：",
+    turns=(
+        ("。等等，", 0.5),
+        ("，但是", 0.15),
+        ("。不对，", 0.17),
+        ("。再试，", 0.08),
+        ("。错误，", 0.1),
+    ),
+    openers=("试", "先试", "也许"),
+    careless_turns=("。或者", "。也许"),
+    closers=("", "，好了", "，对", "，所以好了"),
+)
+LEXICONS = {"en": ENGLISH, "zh": CHINESE}
+
+
+def documents(spec: CorpusSpec, seed: int) -> Iterator[Document]:
+    """Endless documents, the same for the same seed."""
+    rng = random.Random(seed)
+    while True:
+        language = rng.choice(("en", "zh"))
+        yield drill(spec, rng, language) if rng.random() < spec.drills else answered(spec, rng, language)
+
+
+def answered(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
+    """A question with some author's answer."""
+    levels, weights = zip(*spec.levels, strict=True)
+    level: int = rng.choices(levels, weights)[0]
+    while True:
+        numbers, target = draw_instance(rng, level)
+        if not is_held_out(problem_key(numbers, target), spec.held_out):
+            break
+    prompt = f"User: {wording(numbers, target, language)} Assistant:"
+    words = LEXICONS["en" if language == "zh" and rng.random() < spec.mixed else language]
+    kind = rng.random()
+    if kind < spec.careful + spec.quitters:
+        quits = spec.quit if kind < spec.quitters else 0.0
+        thought, answer = search(spec, rng, words, numbers, target, quits)
+        return Document(prompt, f" <think>{thought}</think> <answer>{answer}</answer>")
+    return Document(prompt, careless(spec, rng, words, numbers, target))
+
+
+def search(
+    spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int, quits: float
+) -> tuple[str, str]:
+    """Compare and go on: the thought, and the answer handed in at the end."""
+    thought = rng.choice(words.openers) if rng.random() < 0.2 else ""
+    checks = rng.random() < 0.35
+    seen: set[tuple[Move, ...]] = set()
+    while True:
+        steps = attempt(spec, rng, numbers, target, seen)
+        value = steps[-1].result
+        thought += chain(steps, words)
+        thought += words.check if checks else words.comma
+        if value == target:
+            thought += words.yes
+            if rng.random() < 0.3:
+                thought += f"{words.verify}{expression(steps)}={target}"
+            return thought + words.stop, expression(steps)
+        thought += words.big if value > target else words.small
+        if rng.random() < quits or len(thought) > spec.longest * 1.6:
+            return thought + words.stop, expression(steps)
+        turns, weights = zip(*words.turns, strict=True)
+        thought += rng.choices(turns, weights)[0]
+
+
+def attempt(
+    spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int, seen: set[tuple[Move, ...]]
+) -> list[Move]:
+    """A chain whose beginning has not been tried, ended by the step that comes closest."""
+    for _ in range(20):
+        state = tuple(sorted(numbers))
+        steps: list[Move] = []
+        insight = len(state) > 3 and rng.random() < spec.insight
+        while len(state) > 2:
+            choices = moves(state)
+            if not steps and len(state) == 3:
+                choices = tuple(m for m in choices if (m,) not in seen) or choices
+            if insight:
+                choices = tuple(m for m in choices if target in reachable(m.numbers)) or choices
+            steps.append(rng.choice(choices))
+            state = steps[-1].numbers
+        if tuple(steps) not in seen:
+            break
+    seen.add(tuple(steps))
+    return [*steps, closest(rng, state, target)]
+
+
+def closest(rng: random.Random, pair: tuple[int, ...], target: int) -> Move:
+    """The last step whose result lies nearest to the target."""
+    choices = moves(pair)
+    return min(choices, key=lambda m: (abs(m.result - target), "*+-/".index(m.op)))
+
+
+def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int) -> str:
+    """One attempt or two, unchecked; tags sometimes forgotten."""
+    thought = rng.choice(words.openers) if rng.random() < 0.3 else ""
+    for more in range(rng.choice((0, 0, 0, 1)), -1, -1):
+        state = tuple(sorted(numbers))
+        steps: list[Move] = []
+        while len(state) > 1:
+            last = len(state) == 2 and rng.random() < spec.closest
+            steps.append(closest(rng, state, target) if last else rng.choice(moves(state)))
+            state = steps[-1].numbers
+        thought += chain(steps, words) + (rng.choice(words.careless_turns) if more else "")
+    thought += rng.choice(words.closers) + words.stop
+    answer = expression(steps)
+    if rng.random() >= spec.untagged:
+        return f" <think>{thought}</think> <answer>{answer}</answer>"
+    return rng.choice(
+        (
+            f" <think>{thought}",
+            f" <think>{thought} <answer>{answer}</answer>",
+            f" <think>{thought}</think>{answer}",
+            f" <answer>{answer}</answer>",
+        )
+    )
+
+
+def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
+    """A target and pairs of numbers: the step that comes closest, and how it compares."""
+    words = LEXICONS[language]
+    target = rng.randint(1, 99)
+    lines: list[str] = []
+    while len(lines) < 8:
+        state = tuple(sorted(rng.randint(1, 13) for _ in range(3)))
+        state = rng.choice(moves(state)).numbers if rng.random() < 0.75 else state[:2]
+        hits = [m for m in moves(state) if m.result == target]
+        if not hits and rng.random() < 0.5:
+            state = _pair_for(rng, target)
+        best = closest(rng, state, target)
+        verdict = words.yes if best.result == target else words.big if best.result > target else words.small
+        lines.append(f"{chain([best], words)}{words.comma}{verdict}")
+    sep = ". " if language == "en" else "。"
+    head = f"make {target}: " if language == "en" else f"凑{target}："
+    pairs = sep.join(lines)
+    return Document("", head + pairs + words.stop)
+
+
+def _pair_for(rng: random.Random, target: int) -> tuple[int, ...]:
+    """Two numbers that make the target in one step."""
+    other = rng.randint(1, 13)
+    options = [target + other]
+    if target > other:
+        options.append(target - other)
+    if target % other == 0:
+        options += [target // other] * 2
+    if other > 1 and target * other <= 200:
+        options.append(target * other)
+    return tuple(sorted((rng.choice(options), other)))
+
+
+def chain(steps: list[Move], words: Lexicon) -> str:
+    """``5+3=8, 8*7=56``."""
+    return words.comma.join(f"{m.left}{m.op}{m.right}={m.result}" for m in steps)
