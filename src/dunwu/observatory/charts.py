@@ -12,6 +12,8 @@ from dunwu.types import Estimate
 
 WIDTH, HEIGHT = 480, 280
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
+MAX_MARKS = 120
+"""Points of a line beyond which they are not marked one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class Point:
 class Series:
     """A curve.
 
-    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed line at its
-    one value, over the whole width.
+    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed line over
+    the whole width at its one value.
     """
 
     label: str
@@ -146,6 +148,8 @@ def _curve(frame: _Frame, number: int, series: Series) -> str:
         told = f"{series.label}, {point.x:,.6g}: {frame.text(estimate.value)}"
         if estimate.high > estimate.low:
             told += f" ({frame.text(estimate.low)} to {frame.text(estimate.high)})"
+        if series.kind == "line" and len(places) > MAX_MARKS:
+            continue
         radius = 4 if series.kind == "dots" else 2
         dot = f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(told)}</title></circle>'
         parts.append(dot)

@@ -23,10 +23,11 @@ MAX_ROWS = 60_000
 class RolloutPoint:
     """One rollout. Estimates are means over its problems, with 95 % intervals (Student's t, n = ``problems``).
 
-    None: nothing to measure (no right answer, so no length of right ones). ``words`` are counts per response.
+    ``updates`` is the version of the policy that wrote it, so the first point is the stage's beginning. None: there was
+    nothing to measure (no right answer, so no length of right ones). ``words`` are counts per response.
     """
 
-    step: int
+    updates: int
     problems: int
     completions: int
     failed: int
@@ -59,7 +60,7 @@ def measure(rows: Sequence[RolloutRow]) -> RolloutPoint:
     for row in rows:
         words.update(reflection.count(row.completion))
     return RolloutPoint(
-        step=rows[0].step,
+        updates=min(row.policy_version for row in rows),
         problems=len({row.group for row in rows}),
         completions=len(rows),
         failed=len(rows) - len(graded),

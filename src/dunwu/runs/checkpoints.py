@@ -24,9 +24,9 @@ def step_name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def step_of(path: Path) -> int:
-    """The step in a name made by :func:`step_name`."""
-    return int(path.name.removeprefix("step-").split(".")[0])
+def step_of(name: str) -> int:
+    """The step in a name made by :func:`step_name`, whatever its suffix."""
+    return int(name.removeprefix("step-").partition(".")[0])
 
 
 def save(folder: Path, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ def newest(folder: Path) -> Checkpoint | None:
     for path in reversed(_steps(folder)):
         damage = _damage(path)
         if damage is None:
-            return Checkpoint(path=path, step=step_of(path), state=json.loads((path / "state.json").read_text()))
+            return Checkpoint(path=path, step=step_of(path.name), state=json.loads((path / "state.json").read_text()))
         damaged.append(f"{path.name}: {damage}")
         logger.warning("checkpoint %s is damaged and passed over: %s", path, damage)
     if damaged:
@@ -70,12 +70,12 @@ def prune(folder: Path, keep: int) -> None:
 def cut(folder: Path, last_step: int) -> None:
     """Removes the checkpoints past ``last_step``."""
     for path in _steps(folder):
-        if step_of(path) > last_step:
+        if step_of(path.name) > last_step:
             atomic_remove(path)
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=step_of)
+    return sorted(folder.glob("step-*"), key=lambda path: step_of(path.name))
 
 
 def _fingerprints(path: Path) -> dict[str, dict[str, str | int]]:
@@ -97,7 +97,7 @@ def _damage(path: Path) -> str | None:
         return "MANIFEST.json is missing or unreadable"
     if schema != SCHEMA:
         return f"MANIFEST.json has schema {schema}, this version of Dunwu reads {SCHEMA}"
-    if step != step_of(path):
+    if step != step_of(path.name):
         return f"MANIFEST.json speaks of step {step}"
     for name, fingerprint in expected.items():
         file = path / name

@@ -54,7 +54,7 @@ class RunReader:
         return int(self.manifest["seed"])
 
     @property
-    def stages(self) -> Mapping[str, str]:
+    def stages(self) -> dict[str, str]:
         """``running`` or ``done`` for each stage that has begun, in the order in which they began."""
         return dict(self.manifest["stages"])
 

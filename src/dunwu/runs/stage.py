@@ -51,7 +51,7 @@ class StageReader:
 
     def rollout_steps(self) -> list[int]:
         """The steps whose rollouts are stored, ascending."""
-        return sorted(step_of(path) for path in (self.path / "rollouts").glob("step-*.parquet"))
+        return sorted(step_of(path.name) for path in (self.path / "rollouts").glob("step-*.parquet"))
 
     def read_rollouts(self, step: int | None = None) -> list[RolloutRow]:
         """The completions of one step, or of all. Raises UserError where that step has none."""
@@ -152,4 +152,4 @@ def checked_name(name: str) -> str:
 
 def _order(checkpoint: str) -> float:
     fixed = {BASE: 0.0, TRAINED: float("inf")}
-    return fixed[checkpoint] if checkpoint in fixed else step_of(Path(checkpoint))
+    return fixed[checkpoint] if checkpoint in fixed else step_of(checkpoint)

@@ -1,0 +1,108 @@
+"""A run as one self-contained HTML file, made from its directory alone, at any moment of the run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from dunwu.observatory import page
+from dunwu.observatory.findings import base_and_trained, last_evaluated
+from dunwu.observatory.sections import stage_section
+from dunwu.observatory.wording import interval, number, quantity
+from dunwu.runs import Evaluation, RunReader
+from dunwu.runs.atomic import atomic_write
+
+
+def write_report(run_dir: Path) -> Path:
+    """Writes DIR/report.html from whatever the run has stored so far, and returns its path.
+
+    Raises:
+        UserError: the folder holds no run, or one of its files is damaged (named).
+        Fault: the report cannot be written.
+    """
+    run = RunReader(run_dir)
+    path = run_dir / "report.html"
+    sections = [_opening(run), *(stage_section(run, name) for name in run.stages), _reproduce(run)]
+    atomic_write(path, page.page(f"{run.recipe['name']} · Dunwu", sections).encode())
+    return path
+
+
+def headline(run: RunReader) -> str:
+    """What happened, in one sentence; claims no change that the 95 % intervals do not show."""
+    found = last_evaluated(run)
+    if found is None:
+        return _progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
+    _, by_set = found
+    name, evaluations = next(iter(by_set.items()))
+    ends = base_and_trained(evaluations)
+    problems = len({row.problem_id for row in evaluations[0].rows})
+    if ends is None or any("pass@1" not in end.results for end in ends):
+        only = evaluations[-1]
+        told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
+        return f"{_progress(run)}. {only.checkpoint} on {problems:,} held-out problems ({name}): {told}."
+    before, after = (end.results["pass@1"] for end in ends)
+    told = f"{number('pass@1', before.value)} to {number('pass@1', after.value)}"
+    if before.low <= after.high and after.low <= before.high:
+        return (
+            f"Right answers went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
+        )
+    verb = "grew" if after.value > before.value else "fell"
+    return f"Right answers {verb} from {told} on {problems:,} problems that training never drew."
+
+
+def _progress(run: RunReader) -> str:
+    if not run.stages:
+        return "The run has not begun its first stage"
+    name, status = list(run.stages.items())[-1]
+    rows = run.stage(name).read_metrics()
+    done = int(rows[-1]["step"]) if rows else 0
+    total = run.recipe["stages"].get(name, {}).get("steps")
+    return f"Stage {name} is {status}, step {done:,}" + (f" of {total:,}" if total else "")
+
+
+def _opening(run: RunReader) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in run.manifest["versions"].items())
+    facts = f"{_progress(run)}. Seed {run.seed}. {versions}."
+    parts = [
+        f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
+        f'<p class="headline">{page.text(headline(run))}</p>',
+        f'<p class="note">{page.text(facts)}</p>',
+    ]
+    found = last_evaluated(run)
+    ends = base_and_trained(next(iter(found[1].values()))) if found else None
+    if ends:
+        shown = [name for name in ends[1].results if name in ends[0].results and _on_a_tile(name)]
+        parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
+    return "".join(parts)
+
+
+def _on_a_tile(name: str) -> bool:
+    return name in ("pass@1", "length", "reflections") or name.startswith("cons@")
+
+
+def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
+    before, after = base.results[name], trained.results[name]
+    return (
+        f'<div class="tile"><b>{number(name, before.value)} → {number(name, after.value)}</b>'
+        f"<span>{page.text(quantity(name).label)}</span>"
+        f"<small>95 %: {interval(name, before)} → {interval(name, after)}</small></div>"
+    )
+
+
+def _reproduce(run: RunReader) -> str:
+    command = f"dunwu run {shlex.quote(str(run.directory / 'recipe.toml'))} --out NEW_FOLDER"
+    recipe = (run.directory / "recipe.toml").read_text()
+    versions = "".join(
+        f"<dt>{page.text(name)}</dt><dd>{page.text(version)}</dd>" for name, version in run.manifest["versions"].items()
+    )
+    validated = json.dumps(run.recipe, indent=2, ensure_ascii=False)
+    return (
+        "<h2>How to reproduce this</h2>"
+        f'<div class="code"><pre>{page.text(command)}</pre></div>'
+        "<p>With the same versions, seed and kind of machine it gives the same metrics and rollouts. Where the run was "
+        "begun with --set, give the same ones: recipe.json, below, holds them applied.</p>"
+        f"<dl><dt>seed</dt><dd>{run.seed}</dd>{versions}</dl>"
+        f"<details><summary>The recipe as given (recipe.toml)</summary><pre>{page.text(recipe)}</pre></details>"
+        f"<details><summary>The recipe as it ran (recipe.json)</summary><pre>{page.text(validated)}</pre></details>"
+    )
