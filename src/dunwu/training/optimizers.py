@@ -36,7 +36,7 @@ class Optimizer:
             self._own(muon, hidden, spec.muon_lr)
         matrices = [self._updated(name) for name in rest if self._parameters[name].ndim >= 2]
         vectors = [self._updated(name) for name in rest if self._parameters[name].ndim < 2]
-        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         adamw = torch.optim.AdamW(groups, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True)
         self._own(adamw, rest, spec.lr)
 

@@ -150,7 +150,7 @@ class PolicyTrainer:
             chunk=self._update.logprob_chunk,
         )
         output = self._algorithm.loss(logprobs.values, logprobs.entropy, batch, step)
-        output.loss.backward()
+        output.loss.backward()  # type: ignore[no-untyped-call]
         for what, value in (("loss", output.loss), ("gradient", self._optimizer.grad_norm())):
             if not torch.isfinite(value):
                 self._stop(what, float(value), index, step)
@@ -185,9 +185,10 @@ class PolicyTrainer:
 def _prepare(model: Any, gradient_checkpointing: bool) -> None:
     """No dropout, so that a token has one probability; transformers checkpoints in training mode only."""
     for module in model.modules():
-        for name in ("p", "attention_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
     model.train(gradient_checkpointing)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable()

@@ -1,0 +1,80 @@
+"""Splits, buckets, padding and denominators."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dunwu.algorithms.batching import TrainStep, cut, length_buckets, train_step
+from dunwu.config.schema import UpdateSpec
+from dunwu.types import AnchoredSample, TrainSample
+
+
+def anchored(index: int, prompt: int, completion: int) -> AnchoredSample:
+    """A sample that is recognised by its token, ``index``."""
+    mask = np.arange(prompt + completion) >= prompt
+    ones = mask.astype(np.float32)
+    sample = TrainSample(
+        token_ids=np.full(len(mask), index, dtype=np.int32),
+        loss_mask=mask,
+        sampler_logprobs=-ones,
+        advantages=ones * index,
+        group_id=index // 4,
+        version=0,
+    )
+    return AnchoredSample(sample=sample, old_logprobs=-2 * ones, ref_logprobs=-3 * ones)
+
+
+def members(step: TrainStep) -> set[int]:
+    return {int(row[0]) for batch in step.microbatches for row in batch.token_ids}
+
+
+SAMPLES = [anchored(index, prompt=2 + index % 3, completion=1 + (7 * index) % 11) for index in range(30)]
+
+
+def test_a_cut_is_a_random_split_that_breaks_groups() -> None:
+    spec = UpdateSpec(minibatches=4, tokens_per_microbatch=32)
+    steps = list(cut(SAMPLES, spec, seed=5))
+    parts = [members(step) for step in steps]
+    assert [len(part) for part in parts] == [8, 8, 7, 7]
+    assert set().union(*parts) == set(range(30))
+    assert any(len({index // 4 for index in part}) > 2 for part in parts)
+    assert [members(step) for step in cut(SAMPLES, spec, seed=5)] == parts
+    assert [members(step) for step in cut(SAMPLES, spec, seed=6)] != parts
+
+
+def test_denominators_count_the_whole_step() -> None:
+    for step in cut(SAMPLES, UpdateSpec(minibatches=3, tokens_per_microbatch=32), seed=0):
+        assert step.num_sequences == sum(len(batch.token_ids) for batch in step.microbatches)
+        assert step.num_loss_tokens == sum(int(batch.loss_mask.sum()) for batch in step.microbatches)
+        assert len(step.microbatches) > 1
+
+
+def test_fewer_samples_than_minibatches_make_fewer_steps() -> None:
+    spec = UpdateSpec(minibatches=4)
+    assert [step.num_sequences for step in cut(SAMPLES[:3], spec, seed=0)] == [1, 1, 1]
+    assert list(cut([], spec, seed=0)) == []
+
+
+def test_padding_is_on_the_right_and_zero() -> None:
+    (batch,) = train_step([anchored(5, 2, 1), anchored(6, 2, 3)], tokens_per_microbatch=100).microbatches
+    assert batch.token_ids.tolist() == [[6, 6, 6, 6, 6], [5, 5, 5, 0, 0]]
+    assert batch.loss_mask.tolist() == [[False, False, True, True, True], [False, False, True, False, False]]
+    assert batch.advantages.tolist() == [[0, 0, 6, 6, 6], [0, 0, 5, 0, 0]]
+    assert batch.sampler_logprobs.tolist() == [[0, 0, -1, -1, -1], [0, 0, -1, 0, 0]]
+    assert batch.old_logprobs is not None
+    assert batch.old_logprobs.tolist() == [[0, 0, -2, -2, -2], [0, 0, -2, 0, 0]]
+    assert batch.ref_logprobs is not None
+    assert batch.ref_logprobs.tolist() == [[0, 0, -3, -3, -3], [0, 0, -3, 0, 0]]
+    assert batch.group_ids == (1, 1)
+
+
+@given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 100))
+def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    buckets = length_buckets(lengths, budget)
+    assert sorted(index for bucket in buckets for index in bucket) == list(range(len(lengths)))
+    for bucket in buckets:
+        assert len(bucket) == 1 or len(bucket) * max(lengths[index] for index in bucket) <= budget
+    longest = [lengths[bucket[0]] for bucket in buckets]
+    assert longest == sorted(longest, reverse=True)

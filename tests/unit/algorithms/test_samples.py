@@ -1,0 +1,102 @@
+"""From graded groups to samples: what enters, what leaves, and which numbers it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from dunwu.algorithms import build, informative, to_samples
+from dunwu.algorithms.filters import soft_overlong_punishment
+from dunwu.config.schema import AlgorithmSpec
+from dunwu.types import Completion, Finish, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, Status
+
+PROBLEM = Problem(
+    id="p",
+    task="t",
+    kind="math",
+    level=1,
+    language="en",
+    messages=(Message(role="user", content="?"),),
+    gold="1",
+)
+
+
+def group(
+    rewards: Sequence[float],
+    statuses: Sequence[Status] | None = None,
+    finishes: Sequence[Finish] | None = None,
+    lengths: Sequence[int] | None = None,
+) -> ScoredGroup:
+    """A group whose i-th completion has tokens 100 i, 100 i + 1, ... and log-probabilities -1, -2, ..."""
+    count = len(rewards)
+    statuses, finishes = statuses or ["graded"] * count, finishes or ["stop"] * count
+    lengths = lengths or [2] * count
+    completions = tuple(
+        Completion(
+            token_ids=np.arange(100 * i, 100 * i + lengths[i], dtype=np.int32),
+            logprobs=-np.arange(1, lengths[i] + 1, dtype=np.float32),
+            text="",
+            finish=finishes[i],
+            policy_version=3,
+        )
+        for i in range(count)
+    )
+    scores = tuple(
+        Score(value=rewards[i], parts={}, status=statuses[i], extracted=None, reason="") for i in range(count)
+    )
+    prompt = Prompt(problem=PROBLEM, token_ids=np.array([7, 8, 9], dtype=np.int32))
+    return ScoredGroup(group=RolloutGroup(prompt=prompt, completions=completions), scores=scores)
+
+
+def test_a_sample_is_prompt_and_completion_in_one_row() -> None:
+    samples = to_samples([group([1, 1]), group([1, 0])], build(AlgorithmSpec(), max_new_tokens=8))
+    sample = samples[3]
+    assert sample.token_ids.tolist() == [7, 8, 9, 100, 101]
+    assert sample.loss_mask.tolist() == [False, False, False, True, True]
+    assert sample.sampler_logprobs.tolist() == [0, 0, 0, -1, -2]
+    assert sample.advantages.tolist() == [0, 0, 0, -1, -1]
+    assert (sample.group_id, sample.version) == (1, 3)
+
+
+def test_a_failed_verifier_is_no_zero_reward() -> None:
+    failed = group([1, 0, 0, 0], statuses=["graded", "graded", "verifier_failed", "verifier_failed"])
+    samples = to_samples([failed], build(AlgorithmSpec(), max_new_tokens=8))
+    assert [sample.advantages[-1] for sample in samples] == [1.0, -1.0]
+
+
+def test_one_graded_completion_has_nobody_to_compare_with() -> None:
+    lonely = group([1, 0], statuses=["graded", "verifier_failed"])
+    assert to_samples([lonely], build(AlgorithmSpec(advantage="leave-one-out"), max_new_tokens=8)) == []
+
+
+def test_uniform_groups_stay_or_leave() -> None:
+    groups = [group([1, 1]), group([0, 1]), group([0, 0])]
+    kept = to_samples(groups, build(AlgorithmSpec(), max_new_tokens=8))
+    assert [sample.group_id for sample in kept] == [0, 0, 1, 1, 2, 2]
+    dropped = to_samples(groups, build(AlgorithmSpec(drop_uniform_groups=True), max_new_tokens=8))
+    assert [sample.group_id for sample in dropped] == [1, 1]
+    assert informative(groups) == [groups[1]]
+
+
+def test_a_group_that_is_uniform_but_for_failures_is_uniform() -> None:
+    assert informative([group([1, 1, 0], statuses=["graded", "graded", "verifier_failed"])]) == []
+
+
+def test_masked_truncated_completions_count_in_the_baseline_only() -> None:
+    truncated = group([1, 0], finishes=["stop", "length"])
+    samples = to_samples([truncated], build(AlgorithmSpec(overlong="mask"), max_new_tokens=8))
+    assert [sample.advantages[-1] for sample in samples] == [1.0]
+
+
+def test_soft_overlong_punishment() -> None:
+    lengths = np.array([50, 80, 85, 90, 100, 120])
+    assert soft_overlong_punishment(lengths, limit=100, buffer=20).tolist() == [0, 0, -0.25, -0.5, -1, -1]
+    assert soft_overlong_punishment(lengths, limit=100, buffer=0).tolist() == [0] * 6
+
+
+def test_the_punishment_enters_the_advantages() -> None:
+    spec = AlgorithmSpec(advantage="group-mean", overlong_buffer=4)
+    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8))
+    assert [sample.advantages[-1] for sample in samples] == pytest.approx([0.5, -0.5])
