@@ -48,6 +48,9 @@ class Trainer(Protocol):
     def save(self, folder: Path) -> None:
         """Writes everything from which the next step follows; the same state gives the same bytes."""
 
+    def save_model(self, folder: Path) -> None:
+        """Writes the policy alone, an ordinary transformers folder."""
+
     def load(self, folder: Path) -> None:
         """Goes on bit for bit where ``save`` was called."""
 
@@ -125,11 +128,14 @@ class PolicyTrainer:
             _take(self._reference, dict(self._model.named_parameters()))
 
     def save(self, folder: Path) -> None:
-        save_policy(self._policy, folder / "model")
+        self.save_model(folder / "model")
         save_file(_bare(self._optimizer.state()), folder / "optimizer.safetensors")
         if self._reference is not None:
             save_file(_bare(dict(self._reference.named_parameters())), folder / "reference.safetensors")
         (folder / "trainer.json").write_text(json.dumps({"policy_version": self._version}) + "\n", encoding="utf-8")
+
+    def save_model(self, folder: Path) -> None:
+        save_policy(self._policy, folder)
 
     def load(self, folder: Path) -> None:
         saved = load_policy(str(folder / "model"), dtype=self._model.dtype, device=self._model.device)
