@@ -1,0 +1,239 @@
+"""The whole loss: against a straightforward reference written here, against TRL's, and under any split of the batch."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dunwu.algorithms import build
+from dunwu.algorithms.batching import Microbatch, TrainStep, train_step
+from dunwu.config.schema import AlgorithmSpec
+from dunwu.metrics import combine, reduce
+from dunwu.types import AnchoredSample, TrainSample
+
+LOSSES = ("grpo", "gspo", "cispo")
+AGGREGATES = ("sequence", "token", "constant")
+MAX_NEW_TOKENS = 12
+
+
+def anchored_samples(count: int = 9) -> list[AnchoredSample]:
+    """Samples of mixed lengths whose old, reference and sampler probabilities all differ."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for index in range(count):
+        prompt, completion = int(rng.integers(2, 5)), int(rng.integers(1, MAX_NEW_TOKENS + 1))
+        mask = np.arange(prompt + completion) >= prompt
+
+        def noise(scale: float, mask: np.ndarray = mask) -> np.ndarray:
+            return np.where(mask, rng.normal(-2.0, scale, len(mask)), 0.0).astype(np.float32)
+
+        sample = TrainSample(
+            token_ids=rng.integers(0, 9, len(mask)).astype(np.int32),
+            loss_mask=mask,
+            sampler_logprobs=noise(0.4),
+            advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
+            group_id=index // 3,
+            version=0,
+        )
+        samples.append(AnchoredSample(sample=sample, old_logprobs=noise(0.4), ref_logprobs=noise(0.4)))
+    return samples
+
+
+def logprobs_of(batch: Microbatch) -> Tensor:
+    """Log-probabilities that depend on the sample alone, whatever microbatch it is in; also on the padding, wrongly."""
+    columns = torch.arange(batch.token_ids.shape[1])
+    return (-2.0 + 0.5 * torch.sin(batch.token_ids * 1.7 + columns)).requires_grad_()
+
+
+def run(spec: AlgorithmSpec, step: TrainStep) -> tuple[float, dict[bytes, Tensor], dict[str, float]]:
+    """The step's loss, its gradient for each sample (named by its tokens), and its metrics."""
+    algorithm = build(spec, max_new_tokens=MAX_NEW_TOKENS)
+    total, grads, parts = 0.0, {}, []
+    for batch in step.microbatches:
+        logprobs = logprobs_of(batch)
+        output = algorithm.loss(logprobs, torch.ones_like(logprobs), batch, step)
+        (grad,) = torch.autograd.grad(output.loss, logprobs)
+        total += output.loss.item()
+        parts.append(output.metrics)
+        assert not grad[~batch.loss_mask].any(), "a masked token has a gradient"
+        for row, mask in enumerate(batch.loss_mask):
+            length = int(mask.nonzero().max()) + 1
+            grads[batch.token_ids[row, :length].numpy().tobytes()] = grad[row, :length]
+    return total, grads, reduce(combine(parts))
+
+
+def reference_grpo(samples: list[AnchoredSample], beta: float, low: float, high: float) -> float:
+    """DeepSeekMath's equation 3 with equation 4, token by token in plain Python."""
+    total = 0.0
+    for anchored in samples:
+        sample = anchored.sample
+        assert anchored.old_logprobs is not None
+        assert anchored.ref_logprobs is not None
+        sequence, tokens = 0.0, np.flatnonzero(sample.loss_mask)
+        for t in tokens:
+            logprob = -2.0 + 0.5 * np.sin(sample.token_ids[t] * 1.7 + t)
+            ratio = np.exp(logprob - anchored.old_logprobs[t])
+            advantage = sample.advantages[t]
+            bounded = min(ratio * advantage, min(max(ratio, 1 - low), 1 + high) * advantage)
+            difference = anchored.ref_logprobs[t] - logprob
+            sequence += bounded - beta * (np.exp(difference) - difference - 1)
+        total += sequence / len(tokens)
+    return -total / len(samples)
+
+
+def test_grpo_is_the_paper_s_equation() -> None:
+    samples = anchored_samples()
+    spec = AlgorithmSpec(kl_coefficient=0.04, clip_low=0.2, clip_high=0.3)
+    loss, _, _ = run(spec, train_step(samples, tokens_per_microbatch=40))
+    assert loss == pytest.approx(reference_grpo(samples, 0.04, 0.2, 0.3), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.parametrize("kl_in", ["loss", "reward"])
+def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any) -> None:
+    samples = anchored_samples()
+    spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, importance_cap=1.5)
+    whole = train_step(samples, tokens_per_microbatch=10_000)
+    assert len(whole.microbatches) == 1
+    expected, expected_grads, expected_metrics = run(spec, whole)
+    for budget in (1, 20, 50):
+        step = train_step(samples, tokens_per_microbatch=budget)
+        assert len(step.microbatches) > 1
+        total, grads, metrics = run(spec, step)
+        assert total == pytest.approx(expected, abs=1e-6)
+        assert metrics == pytest.approx(expected_metrics, abs=1e-5)
+        for name, grad in expected_grads.items():
+            torch.testing.assert_close(grads[name], grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_on_policy_the_ratio_is_one_and_the_gradient_is_the_advantage(loss: Any) -> None:
+    samples = [
+        AnchoredSample(sample=anchored.sample, old_logprobs=None, ref_logprobs=None) for anchored in anchored_samples()
+    ]
+    spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.0)
+    step = train_step(samples, tokens_per_microbatch=40)
+    _, grads, metrics = run(spec, step)
+    assert (metrics["ratio_mean"], metrics["ratio_max"]) == (1.0, 1.0)
+    assert (metrics["clip_low"], metrics["clip_high"]) == (0.0, 0.0)
+    for anchored in samples:
+        grad = grads[anchored.sample.token_ids.astype(np.int64).tobytes()]
+        expected = torch.from_numpy(-anchored.sample.advantages / step.num_loss_tokens)
+        torch.testing.assert_close(grad, expected)
+
+
+def test_kl_in_the_reward_moves_the_advantage_of_what_came_before() -> None:
+    mask = np.array([False, True, True])
+    sample = TrainSample(
+        token_ids=np.zeros(3, dtype=np.int32),
+        loss_mask=mask,
+        sampler_logprobs=np.zeros(3, dtype=np.float32),
+        advantages=mask.astype(np.float32),
+        group_id=0,
+        version=0,
+    )
+    old, ref = np.array([0, -1, -1], dtype=np.float32), np.array([0, -2, -4], dtype=np.float32)
+    spec = AlgorithmSpec(kl_in="reward", kl_estimator="k1", kl_coefficient=0.1, aggregate="token")
+    step = train_step([AnchoredSample(sample=sample, old_logprobs=old, ref_logprobs=ref)], tokens_per_microbatch=10)
+    logprobs = torch.tensor([[0.0, -1.0, -1.0]], requires_grad=True)
+    output = build(spec, max_new_tokens=2).loss(logprobs, torch.zeros(1, 3), step.microbatches[0], step)
+    (grad,) = torch.autograd.grad(output.loss, logprobs)
+    # k1 is 1 and 3: the first token answers for both, the second for its own. Divided by two tokens.
+    torch.testing.assert_close(grad, torch.tensor([[0.0, -(1 - 0.4) / 2, -(1 - 0.3) / 2]]))
+
+
+def test_metrics_by_hand() -> None:
+    mask = np.array([False, True, True, True])
+    sample = TrainSample(
+        token_ids=np.zeros(4, dtype=np.int32),
+        loss_mask=mask,
+        sampler_logprobs=np.array([0, -1, -1, -1], dtype=np.float32),
+        advantages=mask.astype(np.float32),
+        group_id=0,
+        version=0,
+    )
+    old = np.array([0, -1, -1, -1 + np.log(2)], dtype=np.float32)
+    anchored = AnchoredSample(sample=sample, old_logprobs=old, ref_logprobs=old)
+    step = train_step([anchored], tokens_per_microbatch=10)
+    logprobs = torch.tensor([[0.0, -1.0, -1.0 + np.log(1.5), -1.0 + np.log(2)]])
+    output = build(AlgorithmSpec(), max_new_tokens=3).loss(
+        logprobs, torch.full((1, 4), 6.0), step.microbatches[0], step
+    )
+    metrics = reduce(output.metrics)
+    assert metrics["ratio_mean"] == pytest.approx(3.5 / 3)
+    assert metrics["ratio_max"] == pytest.approx(1.5)
+    assert metrics["clip_high"] == pytest.approx(1 / 3)
+    assert metrics["clip_low"] == 0.0
+    assert metrics["importance_mean"] == pytest.approx(4 / 3)
+    assert metrics["importance_max"] == pytest.approx(2.0)
+    assert metrics["entropy"] == pytest.approx(6.0)
+    assert metrics["kl"] == pytest.approx((1 / 1.5 + np.log(1.5) - 1) / 3)
+    assert metrics["policy_loss"] == pytest.approx(-(1 + 1.2 + 1) / 3)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="trl (a development extra) is not installed")
+@pytest.mark.parametrize(("ours", "theirs"), [("sequence", "grpo"), ("token", "dapo"), ("constant", "dr_grpo")])
+@pytest.mark.parametrize("beta", [0.0, 0.04])
+def test_equal_to_trl(ours: Any, theirs: str, beta: float) -> None:
+    from trl import GRPOTrainer
+
+    step = train_step(anchored_samples(), tokens_per_microbatch=10_000)
+    (batch,) = step.microbatches
+    spec = AlgorithmSpec(aggregate=ours, kl_coefficient=beta, clip_low=0.2, clip_high=0.28)
+    if beta == 0.0:
+        batch = Microbatch(**{name: getattr(batch, name) for name in Microbatch.__slots__} | {"ref_logprobs": None})
+    logprobs = logprobs_of(batch)
+    output = build(spec, max_new_tokens=MAX_NEW_TOKENS).loss(logprobs, torch.zeros_like(logprobs), batch, step)
+    (grad,) = torch.autograd.grad(output.loss, logprobs)
+
+    their_logprobs = logprobs_of(batch)
+    trainer = trl_stub(theirs, beta, their_logprobs)
+    advantages = torch.stack([row[mask][0] for row, mask in zip(batch.advantages, batch.loss_mask, strict=True)])
+    inputs = {
+        "prompt_ids": batch.token_ids[:, :0],
+        "prompt_mask": batch.loss_mask[:, :0].int(),
+        "completion_ids": batch.token_ids,
+        "completion_mask": batch.loss_mask.int(),
+        "advantages": advantages,
+        "old_per_token_logps": batch.old_logprobs,
+        "ref_per_token_logps": batch.ref_logprobs,
+        "num_items_in_batch": batch.loss_mask.sum(),
+    }
+    their_loss = GRPOTrainer._compute_loss(trainer, trainer.model, inputs)
+    (their_grad,) = torch.autograd.grad(their_loss, their_logprobs)
+    assert output.loss.item() == pytest.approx(their_loss.item(), abs=1e-6)
+    torch.testing.assert_close(grad, their_grad, rtol=1e-5, atol=1e-7)
+
+
+def trl_stub(loss_type: str, beta: float, logprobs: Tensor) -> Any:
+    """What TRL's ``_compute_loss`` reads of its trainer, with log-probabilities that are given."""
+    accelerator = SimpleNamespace(num_processes=1, gather=lambda x: x, reduce=lambda x, reduction: x)
+    from collections import defaultdict
+
+    return SimpleNamespace(
+        _get_per_token_logps_and_entropies=lambda *args, **kwargs: (logprobs, torch.zeros_like(logprobs), None),
+        accelerator=accelerator,
+        args=SimpleNamespace(delta=None, use_bias_correction_kl=False, steps_per_generation=1),
+        model=SimpleNamespace(training=True),
+        _metrics=defaultdict(lambda: defaultdict(list)),
+        beta=beta,
+        loss_type=loss_type,
+        epsilon_low=0.2,
+        epsilon_high=0.28,
+        importance_sampling_level="token",
+        max_completion_length=MAX_NEW_TOKENS,
+        current_gradient_accumulation_steps=1,
+        top_entropy_quantile=1.0,
+        off_policy_mask_threshold=None,
+        use_vllm=False,
+        aux_loss_enabled=False,
+        tools=None,
+        _entropy_bonus_enabled=False,
+    )

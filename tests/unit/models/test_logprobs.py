@@ -1,0 +1,166 @@
+"""Chunked log-probabilities against the plain ones: values, entropies, every gradient, memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from dunwu.errors import UserError
+from dunwu.models.logprobs import Head, check_head, token_logprobs
+
+SHAPE = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "pad_token_id": None,
+}
+FAMILIES = {
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
+    "qwen2-tied": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=True)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE)),
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE)),
+    "phi, with a bias": lambda: PhiForCausalLM(PhiConfig(**SHAPE)),
+    "granite, scaled down": lambda: GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=3.0)),
+    "cohere, scaled": lambda: CohereForCausalLM(CohereConfig(**SHAPE, logit_scale=0.3)),
+    "gemma2, soft-capped": lambda: Gemma2ForCausalLM(Gemma2Config(**SHAPE, final_logit_softcapping=2.0)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_positions=64)),
+}
+LENGTHS = (9, 14, 4, 14, 2)
+
+
+def make(family: str) -> Any:
+    torch.manual_seed(0)
+    return FAMILIES[family]().eval()
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Right-padded tokens (the padding random too) and a mask of scored slots that leaves some real ones out."""
+    generator = torch.Generator().manual_seed(1)
+    token_ids = torch.randint(0, 50, (len(LENGTHS), max(LENGTHS)), generator=generator)
+    real = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
+    return token_ids, real & (torch.arange(max(LENGTHS)) >= 2 - (torch.arange(len(LENGTHS)) % 2)[:, None])
+
+
+def plain(model: Any, token_ids: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies of all slots, one sequence at a time, from the model's own logits."""
+    values, entropy = torch.zeros(token_ids.shape), torch.zeros(token_ids.shape)
+    for row, length in enumerate(LENGTHS):
+        logits = model(input_ids=token_ids[row : row + 1, :length]).logits[0, :-1].float() / temperature
+        logprobs = logits.log_softmax(-1)
+        values[row, 1:length] = logprobs.gather(1, token_ids[row, 1:length, None])[:, 0]
+        entropy[row, 1:length] = -(logprobs.exp() * logprobs).sum(-1)
+    return values, entropy
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_as_one_sequence_at_a_time(family: str) -> None:
+    """A padded batch in chunks gives the numbers, and the gradients of all weights, of single sequences in full."""
+    model, (token_ids, mask) = make(family), batch()
+    weights = torch.randn(mask.shape, generator=torch.Generator().manual_seed(2)) * mask
+    check_head(model)
+
+    expected, expected_entropy = plain(model, token_ids, temperature=0.8)
+    (expected * weights).sum().backward()
+    expected_grads = {name: p.grad for name, p in model.named_parameters()}
+    model.zero_grad()
+    ours = token_logprobs(model, token_ids, mask, temperature=0.8, chunk=7)
+    (ours.values * weights).sum().backward()
+
+    torch.testing.assert_close(ours.values, expected * mask, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(ours.entropy, expected_entropy * mask, rtol=1e-5, atol=2e-6)
+    assert not ours.entropy.requires_grad
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected_grads[name], rtol=1e-4, atol=2e-5, msg=name)
+
+
+def test_what_is_not_asked_for_gets_no_gradient() -> None:
+    """Only the slots of the mask, and the tokens before them, reach the embeddings."""
+    model = make("qwen2")
+    token_ids = torch.tensor([[3, 4, 5, 6, 7]])
+    mask = torch.tensor([[True, False, True, False, False]])
+    ours = token_logprobs(model, token_ids, mask)
+    assert (ours.values[0] != 0).tolist() == [False, False, True, False, False]
+    ours.values.sum().backward()
+    touched = model.model.embed_tokens.weight.grad.abs().sum(1).nonzero().flatten().tolist()
+    assert touched == [3, 4]
+
+
+def test_a_batch_without_scored_slots() -> None:
+    model, (token_ids, mask) = make("qwen2"), batch()
+    ours = token_logprobs(model, token_ids, torch.zeros_like(mask))
+    ours.values.sum().backward()
+    assert ours.values.abs().sum() == 0
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 1000])
+def test_the_chunk_does_not_matter(chunk: int) -> None:
+    model, (token_ids, mask) = make("qwen2"), batch()
+    one, other = token_logprobs(model, token_ids, mask, chunk=5), token_logprobs(model, token_ids, mask, chunk=chunk)
+    torch.testing.assert_close(one.values, other.values, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(one.entropy, other.entropy, rtol=1e-6, atol=1e-6)
+
+
+def test_an_unknown_head_is_refused() -> None:
+    model = make("qwen2")
+    model.lm_head.register_forward_hook(lambda module, inputs, output: output * 2)
+    with pytest.raises(UserError, match="Qwen2ForCausalLM makes its logits in a way that is not known"):
+        check_head(model)
+
+
+@pytest.mark.slow
+def test_memory_at_32768_tokens_by_151936_words() -> None:
+    """Peak of forward and backward above the hidden states: below 1.5 GiB, where the whole logits would be 18.6 GiB."""
+    from dunwu.models.logprobs import _ChunkedLogprobs
+
+    tokens, vocabulary, width = 32768, 151936, 16
+    hidden = torch.randn(tokens, width, requires_grad=True)
+    weight = torch.randn(vocabulary, width, requires_grad=True)
+    targets = torch.randint(0, vocabulary, (tokens,))
+    head = Head(weight=weight, bias=None, scale=1.0, softcap=None)
+    process, done = psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.005):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    values, _ = _ChunkedLogprobs.apply(hidden, weight, None, targets, head, 1.0, 1024)  # type: ignore[no-untyped-call]
+    values.sum().backward()
+    done.set()
+    watcher.join()
+    assert hidden.grad is not None
+    print(f"\npeak above the hidden states: {(peak - before) / 2**30:.2f} GiB")
+    assert peak - before < 1.5 * 2**30
