@@ -50,8 +50,9 @@ def is_right(score: Score) -> bool:
 def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
     """What the groups say of the policy, each with its 95 % interval over problems.
 
-    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples), ``format``, ``truncated`` (shares of responses), ``mean_length``
-    (tokens), ``reflection_rate`` (reflection words a response). Raises ValueError where there are no groups.
+    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``, ``reflection_rate``
+    (at least one reflection word); ``length`` (tokens) and ``reflections`` (words) per response. Raises ValueError
+    where there are no groups.
     """
     right = [[is_right(score) for score in group.scores] for group in groups]
     votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in groups]
@@ -61,8 +62,11 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         f"cons@{samples}": proportion(np.array([vote(*pair) for pair in zip(votes, right, strict=True)])),
         "format": proportion(_per_problem(groups, lambda _, score: score.parts["format"])),
         "truncated": proportion(_per_problem(groups, lambda completion, _: float(completion.finish == "length"))),
-        "mean_length": mean(_per_problem(groups, lambda completion, _: float(len(completion.token_ids)))),
-        "reflection_rate": mean(_per_problem(groups, lambda completion, _: float(reflection.total(completion.text)))),
+        "length": mean(_per_problem(groups, lambda completion, _: float(len(completion.token_ids)))),
+        "reflections": mean(_per_problem(groups, lambda completion, _: float(reflection.total(completion.text)))),
+        "reflection_rate": proportion(
+            _per_problem(groups, lambda completion, _: float(reflection.total(completion.text) > 0))
+        ),
     }
 
 

@@ -99,7 +99,14 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
     mixture = tasks.build_mixture(stage.tasks, context.seed)
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
-    trainer = PolicyTrainer(policy, algorithm, stage)
+    trainer = PolicyTrainer(
+        policy,
+        algorithm,
+        stage.optimizer,
+        stage.update,
+        temperature=stage.rollout.temperature,
+        total_steps=stage.steps,
+    )
     engine = TorchEngine(policy, slots=stage.rollout.slots)
     with closing(engine), verifiers.build(stage.reward) as grader:
         parts = Parts(
