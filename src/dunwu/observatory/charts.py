@@ -11,7 +11,7 @@ from typing import Literal
 from dunwu.types import Estimate
 
 WIDTH, HEIGHT = 480, 280
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
 MAX_MARKS = 120
 """Points of a line beyond which they are not marked one by one."""
 
@@ -70,6 +70,7 @@ def line_chart(
 class _Frame:
     """The data's range, and where it lies on the drawing."""
 
+    x_range: tuple[float, float]
     x_ticks: Sequence[float]
     y_ticks: Sequence[float]
     share: bool
@@ -81,18 +82,21 @@ class _Frame:
         highs = [point.estimate.high for one in series for point in one.points]
         low, high = min(lows), max(highs)
         if share:
-            low, high = 0.0, 1.0
+            low, high = 0.0, 1.0 if high > 0.4 else max(high, 0.01)
         elif low > 0 and low < high * 0.7:
             low = 0.0  # a curve that grows by half is seen against zero, one that hovers against itself
-        return cls(ticks(min(xs), max(xs)), ticks(low, high), share)
+        left, right = min(xs), max(max(xs), min(xs) + 1)
+        inside = [tick for tick in ticks(left, right) if left <= tick <= right]
+        return cls((left, right), inside, ticks(low, high), share)
 
     def x(self, value: float) -> float:
-        low, high = self.x_ticks[0], self.x_ticks[-1]
+        low, high = self.x_range
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
         low, high = self.y_ticks[0], self.y_ticks[-1]
-        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        inside = min(max(value, low), high)  # an interval of a share may reach below 0 or above 1
+        return HEIGHT - BOTTOM - (inside - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     def text(self, value: float) -> str:
         return f"{100 * value:.4g} %" if self.share else f"{value:,.5g}"
@@ -115,7 +119,7 @@ class _Frame:
         return "".join(parts)
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``."""
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         margin = abs(low) / 2 or 1.0

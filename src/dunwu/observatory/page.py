@@ -14,8 +14,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def text(content: object) -> str:
-    """Any content as harmless HTML text."""
-    return escape(plain(str(content)))
+    """Any content as harmless HTML text; a number stays with its per cent sign."""
+    return escape(plain(str(content))).replace(" %", "&nbsp;%")
 
 
 def page(title: str, sections: Iterable[str]) -> str:

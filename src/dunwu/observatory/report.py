@@ -42,7 +42,7 @@ def headline(run: RunReader) -> str:
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
         return f"{_progress(run)}. {only.checkpoint} on {problems:,} held-out problems ({name}): {told}."
     before, after = (end.results["pass@1"] for end in ends)
-    told = f"{number('pass@1', before.value)} to {number('pass@1', after.value)}"
+    told = " to ".join(f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in (before, after))
     if before.low <= after.high and after.low <= before.high:
         return (
             f"Right answers went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
@@ -74,6 +74,7 @@ def _opening(run: RunReader) -> str:
     if ends:
         shown = [name for name in ends[1].results if name in ends[0].results and _on_a_tile(name)]
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
+        parts.append('<p class="note">Before → after; below each, and in brackets above, the 95 % intervals.</p>')
     return "".join(parts)
 
 
@@ -86,7 +87,7 @@ def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
     return (
         f'<div class="tile"><b>{number(name, before.value)} → {number(name, after.value)}</b>'
         f"<span>{page.text(quantity(name).label)}</span>"
-        f"<small>95 %: {interval(name, before)} → {interval(name, after)}</small></div>"
+        f"<small>{interval(name, before)} → {interval(name, after)}</small></div>"
     )
 
 

@@ -79,10 +79,11 @@ def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_ste
             share=True,
         ),
     ]
+    first = points[0]
     note = (
-        f"One seed. A point is one rollout ({points[0].problems:,} problems, {points[0].completions:,} responses), placed "
-        f"at the policy that wrote it; {len(points):,} of {rollouts:,} rollouts are shown. Bands and bars: 95 % intervals "
-        "over problems."
+        f"One seed. A point is one rollout of {first.problems:,} problems and {first.completions:,} responses, at the "
+        f"policy that wrote it; {len(points):,} of {rollouts:,} rollouts shown. Bands and bars: 95 % intervals over "
+        "problems."
     )
     if failed := sum(point.failed for point in points):
         note += f" {failed:,} responses could not be graded; they count in no reward."
@@ -200,7 +201,7 @@ def _examples(by_set: EvaluationsBySet) -> str:
             heading = (
                 f"<h3>Before and after: {page.text(set_name)}</h3>"
                 '<p class="note">The same held-out problem and the same random seed, answered by the base and by the '
-                "trained model; of each kind the answers of the most typical length. Words of reflection are marked.</p>"
+                "trained model; of each kind the answers of the most typical length. Words of reflection marked.</p>"
             )
             return heading + "".join(_outcome(kind, total) for kind in kinds)
     return ""

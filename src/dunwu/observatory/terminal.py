@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -35,8 +35,8 @@ COLUMNS = (
     ("entropy", "entropy", "{:.3f}"),
     ("kl", "kl", "{:.4f}"),
 )
-"""What a row shows of the metrics that it is given; ``reflect``: words of reflection per response. After these come the
-tokens generated per second (metric ``tokens`` over timing ``rollout``) and the time left."""
+"""What a rollout's row shows; ``reflect``: words of reflection per response. After these come the tokens generated per
+second (metric ``tokens`` over timing ``rollout``) and the time left."""
 
 COMPLETIONS = "completions"
 REFRESH_SECONDS = 0.1
@@ -63,6 +63,7 @@ class Progress:
         self._step = 0
         self._last_row = 0.0
         self._rows = 0
+        self._columns: Sequence[tuple[str, str, str]] = COLUMNS
         self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
 
     def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
@@ -97,21 +98,26 @@ class Progress:
             self._close_bar()
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
-        """One line for the rollout that has just been learned from; a header before the first and now and then."""
+        """One line for the rollout that has just been learned from; a header before the first and now and then.
+
+        The columns are those of COLUMNS that a stage's first row has; where it has none, its first metrics by name.
+        """
         self._close_bar()
         now = self._clock()
         self._seconds_per_step.append((now - self._last_row) / max(step - self._step, 1))
         self._step, self._last_row = step, now
         left = (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
+        if self._rows == 0:
+            self._columns = _columns(metrics)
         width = 2 * len(str(total_steps)) + 2
         if self._rows % HEADER_EVERY == 0:
-            names = "".join(f"{header:>8}" for header, _, _ in COLUMNS)
+            names = "".join(f"{header:>8}" for header, _, _ in self._columns)
             self._line(f"{'step':>{width}}{names}{'tok/s':>8}{'left':>8}", "dim")
         self._rows += 1
-        cells = [f"{form.format(metrics[name]) if name in metrics else '-':>8}" for _, name, form in COLUMNS]
+        cells = [f"{form.format(metrics[name]) if name in metrics else '-':>8}" for _, name, form in self._columns]
         seconds = timings.get("rollout", 0.0)
-        cells.append(f"{metrics['tokens'] / seconds if seconds and 'tokens' in metrics else 0.0:>8,.0f}")
-        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
+        speed = f"{metrics['tokens'] / seconds:,.0f}" if seconds and "tokens" in metrics else "-"
+        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{speed:>8}{duration(left):>8}")
 
     def message(self, text: str) -> None:
         """One plain line."""
@@ -149,6 +155,11 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _columns(metrics: Mapping[str, float]) -> Sequence[tuple[str, str, str]]:
+    known = [column for column in COLUMNS if column[1] in metrics]
+    return known or [(name[:7], name, "{:.4g}") for name in sorted(metrics)[: len(COLUMNS)]]
 
 
 def duration(seconds: float) -> str:

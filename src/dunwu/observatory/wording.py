@@ -54,9 +54,9 @@ def number(name: str, value: float) -> str:
 
 
 def interval(name: str, estimate: Estimate) -> str:
-    """The 95 % interval without its value, e.g. ``84.1 to 89.0 %`` or ``140.2 to 145.9``."""
+    """The 95 % interval without its value, e.g. ``84.1–89.0 %`` or ``140.2–145.9``."""
     low, high = number(name, estimate.low), number(name, estimate.high)
-    return f"{low.removesuffix(' %')} to {high}"
+    return f"{low.removesuffix(' %')}–{high}"
 
 
 def plain(text: str) -> str:

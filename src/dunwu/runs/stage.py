@@ -112,7 +112,7 @@ class StageDirectory(StageReader):
         """Stores one evaluation. Its .json comes last: an evaluation without it was cut short and is not read."""
         folder = self.path / "evaluations" / checked_name(checkpoint)
         make_directory(folder)
-        text = json.dumps({name: asdict(results[name]) for name in sorted(results)}, indent=2, allow_nan=False)
+        text = json.dumps({name: asdict(estimate) for name, estimate in results.items()}, indent=2, allow_nan=False)
         tables.write_evaluation_rows(folder / f"{checked_name(set_name)}.parquet", rows)
         atomic_write(folder / f"{set_name}.json", text.encode())
 

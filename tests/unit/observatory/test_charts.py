@@ -1,0 +1,63 @@
+"""Charts: round ticks, and every value where it belongs on the drawing."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from dunwu.observatory.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Point, Series, exact, line_chart, ticks
+from dunwu.types import Estimate
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0, 160, [0, 50, 100, 150, 200]),
+        (-3, 4, [-4, -2, 0, 2, 4]),
+        (7, 7, [2, 4, 6, 8, 10, 12]),
+        (0, 0, [-1, -0.5, 0, 0.5, 1]),
+    ],
+)
+def test_ticks_are_round_and_hold_the_data(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+def drawing(chart: str) -> ElementTree.Element:
+    """The figure, parsed: it is well-formed whatever the labels were."""
+    return ElementTree.fromstring(chart)
+
+
+def test_points_bands_and_bars_lie_at_their_values() -> None:
+    line = Series(label="a", points=[exact(0, 0.0), Point(10, Estimate(value=0.5, low=0.25, high=1.5)), exact(20, 1.0)])
+    dots = Series(label="b", points=[Point(20, Estimate(value=0.5, low=0.0, high=1.0))], kind="dots")
+    level = Series(label="c", points=[exact(0, 0.5)], kind="level")
+    figure = drawing(line_chart("t", [line, dots, level], y_label="y", share=True))
+    left, right, bottom, top = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
+    middle_x, middle_y = (left + right) / 2, (bottom + top) / 2
+
+    polyline = figure.find(".//polyline[@class='line c0']")
+    assert polyline is not None
+    assert polyline.attrib["points"] == f"{left:.1f},{bottom:.1f} {middle_x:.1f},{middle_y:.1f} {right:.1f},{top:.1f}"
+    band = figure.find(".//polygon[@class='band c0']")
+    assert band is not None
+    upper = band.attrib["points"].split(" ")[1]
+    assert upper == f"{middle_x:.1f},{top:.1f}", "an interval beyond 100 % ends at the frame"
+    bar = figure.find(".//line[@class='bar c1']")
+    assert bar is not None
+    assert (bar.attrib["x1"], bar.attrib["y1"], bar.attrib["y2"]) == (f"{right:.1f}", f"{bottom:.1f}", f"{top:.1f}")
+    dashed = figure.find(".//line[@class='level c2']")
+    assert dashed is not None
+    assert dashed.attrib["y1"] == f"{middle_y:.1f}"
+    told = [title.text for title in figure.iter("title")]
+    assert "a, 10: 50 % (25 % to 150 %)" in told
+
+
+def test_labels_are_escaped_and_empty_series_left_out() -> None:
+    series = [Series(label="</svg><script>", points=[exact(1, 2.0)]), Series(label="nothing", points=[])]
+    figure = drawing(line_chart('<b>"t"', series, y_label="<y>"))
+    assert [item.text for item in figure.iter("li")] == ["</svg><script>"]
+    assert figure.find("figcaption") is not None
+    assert figure.findtext("figcaption") == '<b>"t"'
+    assert line_chart("t", series[1:], y_label="y") == ""

@@ -1,0 +1,122 @@
+"""Numbers out of stored rollouts and evaluations."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.observatory.making import PER_ROLLOUT, STAGE, begin, finished_run, train
+
+from dunwu.observatory import curves as curves_module
+from dunwu.observatory.curves import curves, measure
+from dunwu.observatory.findings import base_and_trained, evaluations_by_set, outcomes
+from dunwu.runs import Evaluation, EvaluationRow, RolloutRow, RunReader
+
+ROW = RolloutRow(
+    step=4,
+    group=0,
+    index=0,
+    problem_id="p",
+    task="t",
+    level=1,
+    language="en",
+    prompt="?",
+    completion="wait, wait",
+    finish="stop",
+    tokens=10,
+    logprob=-1.0,
+    policy_version=3,
+    value=2.0,
+    parts={"accuracy": 1.0, "format": 1.0},
+    status="graded",
+    extracted="1",
+    gold="1",
+    reason="",
+)
+
+
+def test_means_and_intervals_are_over_problems() -> None:
+    rows = [
+        ROW,
+        dataclasses.replace(ROW, value=0.0, tokens=30, parts={"accuracy": 0.0}, completion="check", finish="length"),
+        dataclasses.replace(ROW, group=1, value=2.0, tokens=14, completion=""),
+    ]
+    point = measure(rows)
+    assert (point.updates, point.problems, point.completions, point.failed) == (3, 2, 3, 0)
+    assert point.reward is not None
+    assert point.reward.value == pytest.approx(1.5)  # problems 1.0 and 2.0
+    assert point.reward.high - 1.5 == pytest.approx(12.7062 * 0.5, rel=1e-4)  # t(0.975, 1) x s / sqrt(2)
+    assert point.parts["accuracy"].value == pytest.approx(0.75)
+    assert point.parts["format"].value == pytest.approx(1.0)
+    assert point.length is not None
+    assert point.length.value == pytest.approx(17.0)  # problems 20 and 14
+    assert point.length_right is not None
+    assert point.length_right.value == pytest.approx(12.0)  # 10 and 14
+    assert point.length_wrong is not None
+    assert (point.length_wrong.value, point.length_wrong.low) == (30.0, 30.0)
+    assert point.truncated is not None
+    assert point.truncated.value == pytest.approx(0.25)
+    assert point.reflections is not None
+    assert point.reflections.value == pytest.approx(0.75)  # problems (2 + 1) / 2 and 0
+    assert point.words == pytest.approx({"wait": 2 / 3, "check": 1 / 3})
+
+
+def test_a_failed_verifier_gives_no_reward() -> None:
+    failed = dataclasses.replace(ROW, value=0.0, parts={}, status="verifier_failed", tokens=20)
+    point = measure([ROW, failed])
+    assert point.reward is not None
+    assert point.length is not None
+    assert (point.failed, point.reward.value, point.length.value) == (1, 2.0, 15.0)
+    nothing = measure([failed])
+    assert (nothing.reward, nothing.length_right, nothing.length_wrong, nothing.parts) == (None, None, None, {})
+
+
+def test_curves_stand_at_the_policy_that_wrote_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with begin(tmp_path) as run:
+        stage = run.stage(STAGE)
+        assert curves(stage) == []
+        train(stage, rollouts=5, questions=2)
+        assert [point.updates for point in curves(stage)] == [PER_ROLLOUT * rollout for rollout in range(5)]
+        monkeypatch.setattr(curves_module, "MAX_ROWS", 3 * 16)
+        assert [point.updates for point in curves(stage)] == [0, 32, 64]
+
+
+def row(problem: int, sample: int, correct: int, tokens: int) -> EvaluationRow:
+    return EvaluationRow(
+        problem_id=f"h{problem}",
+        level=1,
+        language="en",
+        sample=sample,
+        correct=correct,
+        tokens=tokens,
+        reflections=0,
+        prompt="",
+        gold="",
+        text="",
+        extracted=None,
+    )
+
+
+def test_outcomes_pair_the_same_sample_and_show_the_typical_one() -> None:
+    base = [row(n, 0, 0, 10) for n in range(5)] + [row(9, 0, 1, 10), row(8, 0, 1, 7)]
+    after = [row(n, 0, 1, tokens) for n, tokens in enumerate([90, 50, 48, 20, 300])] + [row(9, 0, 0, 5)]
+    kinds = outcomes(
+        Evaluation(checkpoint="base", set="s", results={}, rows=tuple(base)),
+        Evaluation(checkpoint="trained", set="s", results={}, rows=tuple(after)),
+    )
+    assert [(kind.before_right, kind.after_right, kind.count) for kind in kinds] == [(False, True, 5), (True, False, 1)]
+    assert [pair[1].tokens for pair in kinds[0].examples] == [50, 48]  # the median is 50
+
+
+def test_evaluations_stand_in_the_recipes_order(tmp_path: Path) -> None:
+    run = RunReader(finished_run(tmp_path, rollouts=1, problems=4, samples=1))
+    by_set = evaluations_by_set(run, STAGE)
+    assert list(by_set) == ["countdown", "harder"]
+    assert [evaluation.checkpoint for evaluation in by_set["countdown"]] == ["base", "step-000080", "trained"]
+    ends = base_and_trained(by_set["countdown"])
+    assert ends is not None
+    assert [end.checkpoint for end in ends] == ["base", "trained"]
+    assert base_and_trained(by_set["countdown"][:2]) is None
+    assert ends[0].results["pass@1"].value == np.mean([r.correct for r in ends[0].rows])

@@ -1,0 +1,150 @@
+"""The report: whole, harmless, honest, and made at any moment of a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
+
+from dunwu.errors import UserError
+from dunwu.observatory.report import headline, write_report
+from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
+from dunwu.types import Estimate
+
+
+class Reader(HTMLParser):
+    """Collects the page's tags, text, and whatever could load or run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text: list[str] = []
+        self.dangerous: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.dangerous += [name for name, _ in attrs if name.startswith("on") or name in ("src", "href", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(path: Path) -> tuple[Reader, str]:
+    """The parsed page, and its text."""
+    reader = Reader()
+    reader.feed(path.read_text())
+    return reader, "".join(reader.text).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def two_ends(directory: Path, before: Estimate, after: Estimate) -> Run:
+    """A run with nothing but one evaluation at both ends."""
+    run = begin(directory)
+    row = EvaluationRow(
+        problem_id="h",
+        level=1,
+        language="en",
+        sample=0,
+        correct=1,
+        tokens=1,
+        reflections=0,
+        prompt="",
+        gold="",
+        text="",
+        extracted=None,
+    )
+    for checkpoint, estimate in ((BASE, before), (TRAINED, after)):
+        run.stage(STAGE).write_evaluation(checkpoint, "countdown", [row], {"pass@1": estimate})
+    return run
+
+
+def test_a_finished_run(tmp_path: Path) -> None:
+    path = write_report(finished_run(tmp_path))
+    assert path == tmp_path / "report.html"
+    page, text = read(path)
+    run = RunReader(tmp_path)
+    first = [e for e in run.stage(STAGE).read_evaluations() if e.set == "countdown"]
+    before, after = (100 * first[place].results["pass@1"].value for place in (0, -1))
+    assert f"Right answers grew from {before:.1f} % ({before - 2:.1f}–{before + 2:.1f} %) to {after:.1f} %" in text
+    assert "on 60 problems that training never drew" in text
+    for told in ("Right answers", "Reward and its parts", "Length of a response", "Words of reflection", "Entropy"):
+        assert told in text
+    assert "wait 0." in text.split("Words a response of the base on held-out problems:")[1][:60]
+    assert "Held-out: harder" in text
+    assert "60 problems that training never drew, 4 samples each" in text
+    assert "Wrong before, right after: " in text
+    assert "torch 2.13.0" in text
+    assert "seed = 3" in text
+    assert f"dunwu run {tmp_path}/recipe.toml --out" in text
+    assert page.tags.count("svg") == 11
+    assert "mark" in page.tags
+
+
+def test_what_models_wrote_is_text(tmp_path: Path) -> None:
+    path = write_report(finished_run(tmp_path, rollouts=1, problems=4))
+    page, text = read(path)
+    assert HOSTILE.replace("\x1b", "\N{REPLACEMENT CHARACTER}").replace("\u202e", "\N{REPLACEMENT CHARACTER}") in text
+    assert not {"script", "img", "iframe", "link", "object"} & set(page.tags)
+    assert page.dangerous == []
+    assert page.tags.count("pre") == path.read_text().count("</pre>")
+    assert "default-src 'none'" in path.read_text()
+    assert "http" not in path.read_text().replace("http-equiv", "")
+
+
+def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        _, text = read(write_report(tmp_path))
+        assert "The run has not begun its first stage. No held-out evaluation yet" in text
+        stage = run.stage(STAGE)
+        _, text = read(write_report(tmp_path))
+        assert "Stage zero is running, step 0 of 160. No held-out evaluation yet, so there is nothing to claim." in text
+        evaluate(stage, BASE, "countdown", 0.0, problems=10, samples=2)
+        train(stage, rollouts=2, questions=2)
+        _, text = read(write_report(tmp_path))
+        assert "Stage zero is running, step 32 of 160. base on 10 held-out problems (countdown): " in text
+        assert "From the first and the last rollout" in text
+        assert "after 0 updates: " in text
+        assert "after 16 updates: " in text
+        assert "2 of 2 rollouts shown" in text
+
+
+def test_a_run_without_evaluations_claims_nothing(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        train(run.stage(STAGE), rollouts=2, questions=2)
+    page, text = read(write_report(tmp_path))
+    assert "No held-out evaluation yet, so there is nothing to claim." in text
+    assert "first rollout" in text
+    assert "table" not in page.tags
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), "grew from 20.0 % (10.0–30.0 %) to 50.0 % (40.0–60.0 %) on 1 problems"),
+        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), "fell from 50.0 %"),
+        ((0.3, 0.2, 0.4), (0.5, 0.4, 0.6), "no change that the intervals can tell"),
+    ],
+)
+def test_the_headline_claims_what_the_intervals_show(
+    tmp_path: Path, before: tuple[float, float, float], after: tuple[float, float, float], told: str
+) -> None:
+    ends = [Estimate(value=value, low=low, high=high) for value, low, high in (before, after)]
+    with two_ends(tmp_path, *ends) as run:
+        assert told in headline(run)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no run directory"):
+        write_report(tmp_path)
+    with pytest.raises(UserError, match="is no run directory"):
+        write_report(tmp_path / "missing")
+
+
+def test_the_room_imports_no_torch() -> None:
+    script = "import sys, dunwu.observatory.report, dunwu.observatory.terminal; print('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+    )

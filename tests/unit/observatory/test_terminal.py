@@ -1,0 +1,134 @@
+"""What a person sees in the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from tests.unit.observatory.making import begin, finished_run
+
+from dunwu.observatory.terminal import HEADER_EVERY, Progress, duration
+from dunwu.runs import RunReader
+from dunwu.types import Estimate
+
+METRICS = {"reward": 1.25, "accuracy": 0.5, "format": 0.98, "length": 1234.56, "kl": 0.00123, "tokens": 5000.0}
+
+
+def plain_console(width: int = 100) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(file=stream, width=width, highlight=False), stream
+
+
+def ticking(*times: float) -> Iterator[float]:
+    yield from times
+
+
+def test_a_row_has_its_numbers_and_the_time_left() -> None:
+    console, stream = plain_console(60)  # narrower than a row, which is not broken
+    times = ticking(100.0, 110.0, 130.0)
+    progress = Progress(console, clock=lambda: next(times))
+    progress.stage_started("zero", "GRPO [red]", step=16)
+    progress.row(32, 64, METRICS, {"rollout": 2.0})
+    progress.row(48, 64, {"reward": 1.25}, {})
+    heading, header, first, second = stream.getvalue().splitlines()[1:]
+    assert heading == "zero: GRPO [red], resumed at step 16"
+    assert header.split() == ["step", "reward", "right", "format", "length", "kl", "tok/s", "left"]
+    assert first.split() == ["32/64", "1.250", "50.0%", "98.0%", "1,234.6", "0.0012", "2,500", "20", "s"]
+    assert second.split() == ["48/64", "1.250", "-", "-", "-", "-", "-", "15", "s"]
+    assert len(header) == len(first) == len(second) <= 80
+
+
+def test_a_stage_of_other_metrics_shows_those() -> None:
+    console, stream = plain_console()
+    progress = Progress(console)
+    progress.stage_started("base", "pretraining")
+    progress.row(10, 20, {"loss": 2.123456, "learning_rate": 3e-4}, {})
+    header, row = stream.getvalue().splitlines()[2:]
+    assert header.split()[:3] == ["step", "learnin", "loss"]
+    assert row.split()[:3] == ["10/20", "0.0003", "2.123"]
+
+
+def test_the_header_returns() -> None:
+    console, stream = plain_console()
+    progress = Progress(console)
+    progress.stage_started("zero", "")
+    for step in range(1, HEADER_EVERY + 2):
+        progress.row(step, 100, {"reward": 1.0}, {})
+    assert [number for number, line in enumerate(stream.getvalue().splitlines()) if "reward" in line] == [
+        2,
+        3 + HEADER_EVERY,
+    ]
+
+
+def test_without_a_terminal_there_is_no_bar_and_no_escape() -> None:
+    console, stream = plain_console()
+    progress = Progress(console)
+    progress.evaluation_started("base", "hard", 10)
+    progress.rollout_progress(5, 10)
+    assert stream.getvalue() == ""
+    progress.message("loading \x1b[31mred [bold]x")
+    assert stream.getvalue() == "loading \N{REPLACEMENT CHARACTER}[31mred [bold]x\n"
+
+
+def test_the_bar_is_drawn_only_so_often_and_always_when_full() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, highlight=False)
+    now = 10.0
+    progress = Progress(console, clock=lambda: now)
+    progress.rollout_progress(1, 4)
+    drawn = len(stream.getvalue())
+    assert "1/4" in stream.getvalue()
+    progress.rollout_progress(2, 4)
+    assert len(stream.getvalue()) == drawn
+    now = 10.2
+    progress.rollout_progress(3, 4)
+    assert "3/4" in stream.getvalue()
+    progress.rollout_progress(4, 4)
+    assert "4/4" in stream.getvalue()
+
+
+def test_an_evaluation_is_one_line_with_intervals() -> None:
+    console, stream = plain_console()
+    results = {
+        "pass@1": Estimate(value=0.867, low=0.8404, high=0.89),
+        "format": Estimate(value=1, low=1, high=1),
+        "cons@16": Estimate(value=0.95, low=0.93, high=0.97),
+        "length": Estimate(value=143.21, low=140, high=146),
+    }
+    Progress(console).evaluation("trained", "countdown", results)
+    assert stream.getvalue() == (
+        "trained on countdown: pass@1 86.7 % (84.0–89.0 %), cons@16 95.0 % (93.0–97.0 %), length 143.2\n"
+    )
+
+
+def test_the_end_shows_both_ends_of_every_set_and_a_mended_problem(tmp_path: Path) -> None:
+    console, stream = plain_console()
+    run = RunReader(finished_run(tmp_path, rollouts=1, problems=10, samples=2))
+    results = {e.checkpoint: e.results for e in run.stage("zero").read_evaluations() if e.set == "countdown"}
+    Progress(console).finished(run, tmp_path / "report.html", 312.0)
+    text = stream.getvalue()
+    assert "countdown: 10 held-out problems" in text
+    assert "harder: 10 held-out problems" in text
+    base, trained = (100 * results[name]["pass@1"].value for name in ("base", "trained"))
+    line = next(line for line in text.splitlines() if "pass@1" in line)
+    assert f"{base:.1f} %" in line
+    assert f"{trained:.1f} %" in line
+    assert line.index(f"{base:.1f} %") < line.index(f"{trained:.1f} %")
+    assert "base: wrong" in text
+    assert "trained: right" in text
+    assert "<script>" in text
+    assert "\x1b" not in text
+    assert "Done in 5 min." in text
+
+
+def test_the_end_of_a_run_without_evaluations(tmp_path: Path) -> None:
+    console, stream = plain_console()
+    begin(tmp_path).close()
+    Progress(console).finished(RunReader(tmp_path), tmp_path / "report.html", 20.0)
+    assert stream.getvalue().startswith("\nDone in 20 s. Report: ")
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2.0 h"]
