@@ -159,7 +159,7 @@ class PolicyTrainer:
         output.loss.backward()  # type: ignore[no-untyped-call]
         for what, value in (("loss", output.loss), ("gradient", self._optimizer.grad_norm())):
             if not torch.isfinite(value):
-                self._stop(what, float(value), index, step)
+                self._stop(what, value.item(), index, step)
         return dict(output.metrics)
 
     def _stop(self, what: str, value: float, index: int, step: TrainStep) -> NoReturn:
