@@ -175,12 +175,7 @@ def _pretrain(stage: PretrainStage) -> Iterator[Finding]:
     if stage.sequence_length > shape.max_positions:
         text = f"{stage.sequence_length} is more than transformer.max_positions = {shape.max_positions}"
         yield Finding("sequence_length", text)
-    batch = stage.sequence_length * stage.batch_sequences
-    if stage.tokens < batch:
-        text = f"{stage.tokens} is less than one batch: sequence_length x batch_sequences = {batch}"
-        yield Finding("tokens", text)
-    else:
-        yield from _optimizer(stage.optimizer, stage.tokens // batch)
+    yield from _optimizer(stage.optimizer, stage.steps)
 
 
 def _multiples(number: int, step: int) -> str:

@@ -249,6 +249,11 @@ class PretrainStage(Strict):
     model: ModelSpec = ModelSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
 
+    @property
+    def steps(self) -> int:
+        """Optimizer steps; the last batch is whole."""
+        return -(-self.tokens // (self.batch_sequences * self.sequence_length))
+
 
 Stage = Annotated[RLStage | PretrainStage, Field(discriminator="kind")]
 

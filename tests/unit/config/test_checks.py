@@ -132,8 +132,7 @@ def test_fields_of_an_rl_stage_that_do_not_fit(write: Write, overrides: list[str
             "hidden_size / heads = 1 must be even for rotary positions",
         ),
         (["sequence_length=2048"], "sequence_length", "2048 is more than transformer.max_positions = 1024"),
-        (["tokens=8000"], "tokens", "8000 is less than one batch: sequence_length x batch_sequences = 8192"),
-        (["optimizer.warmup_steps=12"], "optimizer.warmup_steps", "12 are not fewer than the 12 steps"),
+        (["optimizer.warmup_steps=13"], "optimizer.warmup_steps", "13 are not fewer than the 13 steps"),
     ],
 )
 def test_fields_of_a_pretrain_stage_that_do_not_fit(

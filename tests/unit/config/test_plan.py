@@ -126,7 +126,7 @@ def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:
     attention = 128 * 128 * 2 + 128 * 64 * 2 + 128 + 2 * 64
     layer = attention + 3 * 128 * 384 + 2 * 128
     assert base.parameters == zero.parameters == CORPUS_VOCABULARY * 128 + 4 * layer + 128
-    assert base.steps == 100_000 // (512 * 16)
+    assert base.steps == 13  # 100,000 tokens in batches of 512 x 16, the last one whole
     described = base.as_json()
     assert (described["rollouts"], described["updates_per_rollout"], described["reference_every_rollouts"]) == (
         None,
@@ -137,7 +137,13 @@ def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:
 
 def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", QWEN2)
-    overrides = [f"from={folder}", "model.dtype=bfloat16", "rollout.slots=32", "update.tokens_per_microbatch=1000"]
+    overrides = [
+        f"from={folder}",
+        "model.dtype=bfloat16",
+        "rollout.slots=32",
+        "update.tokens_per_microbatch=1000",
+        "update.logprob_chunk=2048",
+    ]
     memory = make_plan(load_recipe(write(), [f"stages.zero.{text}" for text in overrides])).stages[1].memory
     assert memory is not None
     weights = 494_032_768 * 2
@@ -146,7 +152,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
         {
             "weights": weights / GIB,
             "gradients": weights / GIB,
-            "optimizer": 2 * weights / GIB,
+            "optimizer": 494_032_768 * 16 / GIB,
             "reference": weights / GIB,
             "engine": weights / GIB,
             "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
@@ -168,6 +174,7 @@ def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:
 
     plain = parts()
     assert parts("algorithm.kl_coefficient=0")["reference"] == 0
+    assert plain["optimizer"] == pytest.approx(494_032_768 * 8 / GIB)
     assert parts("rollout.slots=512")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
     assert parts("rollout.longer_from={16=256}")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
     few, one = parts("update.tokens_per_microbatch=160"), parts("update.tokens_per_microbatch=1")
@@ -186,6 +193,9 @@ def test_hours_by_hand(write: Write, tmp_path: Path) -> None:
     hours = (generated * flops / 35e9 + 5 * trained * flops / 68e9) / 3600
     assert stage.device_hours == pytest.approx(hours)
     assert stage.dollars == pytest.approx(3 * hours)
+    lean = ("update.minibatches=1", "algorithm.kl_coefficient=0")  # on-policy and without reference: 3 passes, not 5
+    stage = make_plan(load_recipe(write(), [*overrides, *(f"stages.zero.{text}" for text in lean)])).stages[1]
+    assert stage.device_hours == pytest.approx(4 * (generated * flops / 35e9 + 3 * trained * flops / 68e9) / 3600)
 
 
 def test_pretraining_by_hand(write: Write) -> None:

@@ -71,7 +71,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int) -> Memory:
     With N parameters of b bytes, and the recipe's fields by name:
 
         weights, gradients   N b each
-        optimizer            2 N b (AdamW's moments; Muon keeps one, so this bounds it)
+        optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
         reference            N b, where kl_coefficient > 0
         engine               N b, the rollout engine's own copy
         kv_cache             slots x context x kv_values x b
@@ -84,7 +84,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int) -> Memory:
     return Memory(
         weights=weights,
         gradients=weights,
-        optimizer=2 * weights,
+        optimizer=_optimizer(shape, size),
         reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
         engine=weights,
         kv_cache=stage.rollout.slots * context * shape.kv_values * size,
@@ -101,13 +101,17 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     return Memory(
         weights=weights,
         gradients=weights,
-        optimizer=2 * weights,
+        optimizer=_optimizer(shape, size),
         reference=0,
         engine=0,
         kv_cache=0,
         logits=3 * tokens * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=False),
     )
+
+
+def _optimizer(shape: ModelShape, size: int) -> int:
+    return shape.parameters * (8 if size == BYTES["float32"] else 16)
 
 
 def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool) -> int:
@@ -127,11 +131,13 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
 
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
-    3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer, 1 for a reference where kl_coefficient > 0.
+    3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer where a rollout makes more than one update,
+    1 for a reference where kl_coefficient > 0.
     """
     device, prompt = DEVICES[hardware.device], stage.prompt.max_tokens
     passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
-    passes += (stage.algorithm.old_logprobs == "trainer") + (stage.algorithm.kl_coefficient > 0)
+    passes += stage.algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1
+    passes += stage.algorithm.kl_coefficient > 0
     seconds = 0.0
     for phase in counts.contexts:
         completions = phase.rollouts * counts.completions_per_rollout
@@ -146,11 +152,6 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
 def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of pre-training: three forward passes' worth for each token."""
     return 3 * stage.tokens * _forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
-
-
-def optimizer_steps(stage: PretrainStage) -> int:
-    """Updates that a pretrain stage makes from its tokens."""
-    return stage.tokens // (stage.batch_sequences * stage.sequence_length)
 
 
 def _forward_flops(shape: ModelShape, length: int) -> float:

@@ -11,7 +11,6 @@ from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
     Memory,
-    optimizer_steps,
     pretrain_hours,
     pretrain_memory,
     rl_hours,
@@ -145,7 +144,7 @@ def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: Hard
         name=name,
         kind=stage.kind,
         source=None,
-        steps=optimizer_steps(stage),
+        steps=stage.steps,
         batches=None,
         parameters=shape.parameters,
         memory=memory,
