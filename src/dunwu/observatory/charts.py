@@ -43,7 +43,7 @@ def exact(x: float, value: float) -> Point:
 
 
 def line_chart(
-    title: str, series: Sequence[Series], *, y_label: str, x_label: str = "updates of the policy", share: bool = False
+    title: str, series: Sequence[Series], *, y_label: str, x_label: str = "updates", share: bool = False
 ) -> str:
     """A figure: title, legend, axes, curves. ``share``: the values lie in [0, 1] and are written in per cent.
 
@@ -105,7 +105,7 @@ class _Frame:
         parts = []
         for tick in self.y_ticks:
             y = self.y(tick)
-            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{self.text(tick)}</text>')
         below = HEIGHT - BOTTOM + 17
         parts += [f'<text x="{self.x(x):.1f}" y="{below}" text-anchor="middle">{x:,.5g}</text>' for x in self.x_ticks]

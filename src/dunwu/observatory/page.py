@@ -29,12 +29,12 @@ def page(title: str, sections: Iterable[str]) -> str:
     )
 
 
-def charts(figures: Sequence[str], note: str = "") -> str:
-    """Figures in a grid, those that came out empty left out."""
-    drawn = [figure for figure in figures if figure]
+def grid(blocks: Sequence[str], note: str = "") -> str:
+    """Blocks side by side where the page is wide enough, those that came out empty left out."""
+    drawn = [block for block in blocks if block]
     if not drawn:
         return ""
-    return f'<div class="charts">{"".join(drawn)}</div>' + (f'<p class="note">{text(note)}</p>' if note else "")
+    return f'<div class="grid">{"".join(drawn)}</div>' + (f'<p class="note">{text(note)}</p>' if note else "")
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

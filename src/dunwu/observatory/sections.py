@@ -16,13 +16,15 @@ from dunwu.types import Estimate
 TOP_WORDS = 6
 """Words of reflection that get a curve of their own."""
 
-TITLES = {
-    # metric: title, unit on the axis
-    "entropy": ("Entropy: how undecided the policy is", "nats a token"),
-    "kl": ("Divergence from the reference policy (KL)", "nats a token"),
-    "clip_fraction": ("Ratios outside the clipping range", "share of tokens"),
-    "uniform_groups": ("Groups whose rewards are all equal (no gradient)", "share of groups"),
-}
+MEASUREMENTS = (
+    # title, unit on the axis, metric: what it is called
+    ("How undecided the policy is", "nats a token", {"entropy": "entropy"}),
+    ("Distance from the reference policy", "nats a token", {"kl": "KL divergence (k3)"}),
+    ("Tokens outside the clipping range", "share of tokens", {"clip_low": "below", "clip_high": "above"}),
+    ("Groups without a gradient", "share of groups", {"uniform_groups": "all rewards equal"}),
+)
+"""Metrics with a chart of their own; all others are folded away."""
+
 FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
 """Metrics that the curves out of the rollouts show with intervals."""
 
@@ -38,7 +40,7 @@ def stage_section(run: RunReader, name: str) -> str:
         parts.append(_learning(points, by_set, last_step, len(stage.rollout_steps())))
         known |= FROM_ROLLOUTS | {part for point in points for part in point.parts}
     parts.append(_measurements(metrics, known))
-    parts += [_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]
+    parts.append(page.grid([_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]))
     parts.append(_examples(by_set) or _rollout_examples(stage))
     parts.append(_timings(stage))
     return "".join(parts)
@@ -87,7 +89,7 @@ def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_ste
     )
     if failed := sum(point.failed for point in points):
         note += f" {failed:,} responses could not be graded; they count in no reward."
-    return page.charts(figures, note + base_words)
+    return page.grid(figures, note + base_words)
 
 
 def _curve(label: str, points: Sequence[RolloutPoint], chosen: Callable[[RolloutPoint], Estimate | None]) -> Series:
@@ -153,22 +155,22 @@ def _words(points: Sequence[RolloutPoint]) -> list[Series]:
 
 
 def _measurements(metrics: Sequence[Mapping[str, float]], known: set[str]) -> str:
-    """The metrics that no other chart shows: those with a title of their own first, the rest folded away."""
-    names = {name for row in metrics for name in row} - known
-    titled = [name for name in TITLES if name in names]
-    others = sorted(names - set(titled))
-    figures = [_metric_chart(name, metrics) for name in (titled if titled else others)]
-    shown = page.charts(figures)
-    if titled and others:
-        folded = page.charts([_metric_chart(name, metrics) for name in others])
-        shown += f"<details><summary>{len(others)} more measurements</summary>{folded}</details>"
-    return shown
+    """The metrics that no other chart shows: the telling ones, and the rest, folded away beside those."""
+    telling = [_metric_chart(title, unit, labels, metrics) for title, unit, labels in MEASUREMENTS]
+    named = {name for _, _, labels in MEASUREMENTS for name in labels}
+    others = sorted({name for row in metrics for name in row} - known - named)
+    rest = page.grid([_metric_chart(name, name, {name: name}, metrics) for name in others])
+    if rest and any(telling):
+        rest = f"<details><summary>Further measurements ({len(others)})</summary>{rest}</details>"
+    return page.grid(telling) + rest
 
 
-def _metric_chart(name: str, metrics: Sequence[Mapping[str, float]]) -> str:
-    title, unit = TITLES.get(name, (name, name))
-    points = [exact(row["step"], row[name]) for row in metrics if name in row]
-    return line_chart(title, [Series(label=name, points=points)], y_label=unit)
+def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> str:
+    curves_of = [
+        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row])
+        for name, label in labels.items()
+    ]
+    return line_chart(title, curves_of, y_label=unit)
 
 
 def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
@@ -182,8 +184,8 @@ def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     problems = len({row.problem_id for row in shown[0].rows})
     samples = len(shown[0].rows) // max(problems, 1)
     caption = f"{problems:,} problems that training never drew, {samples} samples each; 95 % intervals over problems"
-    heading = f"<h3>Held-out: {page.text(set_name)}</h3>"
-    return heading + page.table(caption, ["", *(evaluation.checkpoint for evaluation in shown)], rows)
+    table = page.table(caption, ["", *(evaluation.checkpoint for evaluation in shown)], rows)
+    return f"<section><h3>Held-out: {page.text(set_name)}</h3>{table}</section>"
 
 
 def _cell(name: str, estimate: Estimate | None) -> str:
@@ -249,4 +251,4 @@ def _timings(stage: StageReader) -> str:
     series = [Series(label=n, points=[exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
     chart = line_chart("Where the time went", series, y_label="seconds a rollout")
     total = sum(row[name] for row in timings for name in names if name in row)
-    return page.charts([chart], f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted.")
+    return page.grid([chart], f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted.")

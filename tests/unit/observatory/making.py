@@ -73,7 +73,9 @@ def train(stage: StageDirectory, rollouts: int, questions: int = 16) -> None:
         metrics = {
             "entropy": 0.9 - 0.4 * skill,
             "kl": 0.002 * rollout,
-            "clip_fraction": 0.01 + 0.005 * skill,
+            "clip_low": 0.01 * skill,
+            "clip_high": 0.01 + 0.005 * skill,
+            "uniform_groups": 0.1 + 0.3 * skill,
             "grad_norm": 1.5 - skill,
             "reward": 1.0 + skill,
         }

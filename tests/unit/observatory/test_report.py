@@ -70,7 +70,13 @@ def test_a_finished_run(tmp_path: Path) -> None:
     before, after = (100 * first[place].results["pass@1"].value for place in (0, -1))
     assert f"Right answers grew from {before:.1f} % ({before - 2:.1f}–{before + 2:.1f} %) to {after:.1f} %" in text
     assert "on 60 problems that training never drew" in text
-    for told in ("Right answers", "Reward and its parts", "Length of a response", "Words of reflection", "Entropy"):
+    for told in (
+        "Right answers",
+        "Reward and its parts",
+        "Length of a response",
+        "Words of reflection",
+        "How undecided",
+    ):
         assert told in text
     assert "wait 0." in text.split("Words a response of the base on held-out problems:")[1][:60]
     assert "Held-out: harder" in text
@@ -79,7 +85,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert "torch 2.13.0" in text
     assert "seed = 3" in text
     assert f"dunwu run {tmp_path}/recipe.toml --out" in text
-    assert page.tags.count("svg") == 11
+    assert page.tags.count("svg") == 12
     assert "mark" in page.tags
 
 
