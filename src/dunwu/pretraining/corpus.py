@@ -2,8 +2,8 @@
 
 Three kinds of authors and one kind of drill. *Careless* authors try once or twice and hand in what they have, without
 looking whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and try
-what they have not tried yet until it fits. Drills give the arithmetic and the comparison. The skill is in the corpus and the
-habit is rare: reinforcement learning has to find out which of the authors is right.
+what they have not tried yet until it fits. Drills give the arithmetic and the comparison. The skill is in the corpus
+and the habit is rare: reinforcement learning has to find out which of the authors is right.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dunwu.tasks.task import is_held_out
 class CorpusSpec:
     """Shares of the documents; each group sums to 1 with what is left over."""
 
-    drills: float = 0.12
+    drills: float = 0.35
     careful: float = 0.07
     quitters: float = 0.13
-    levels: tuple[tuple[int, float], ...] = ((2, 0.06), (3, 0.60), (4, 0.30), (5, 0.04))
+    levels: tuple[tuple[int, float], ...] = ((2, 0.03), (3, 0.70), (4, 0.25), (5, 0.02))
     closest: float = 0.45
     """How often a careless author picks the last step that comes closest (the others always do)."""
     quit: float = 0.55
@@ -101,7 +101,7 @@ CHINESE = Lexicon(
     ),
     openers=("试", "先试", "也许"),
     careless_turns=("。或者", "。也许"),
-    closers=("", "，好了", "，对", "，所以好了"),
+    closers=("", "，好了", "，所以好了"),
 )
 LEXICONS = {"en": ENGLISH, "zh": CHINESE}
 
@@ -224,7 +224,7 @@ def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
         verdict = words.yes if best.result == target else words.big if best.result > target else words.small
         lines.append(f"{chain([best], words)}{words.comma}{verdict}")
     sep = ". " if language == "en" else "。"
-    head = f"make {target}: " if language == "en" else f"凑{target}："
+    head = f"to make {target}: " if language == "en" else f"得到{target}："
     pairs = sep.join(lines)
     return Document("", head + pairs + words.stop)
 

@@ -21,8 +21,8 @@ WORDS: Final = (
     # the conversation and its tags
     *("User: ", " Assistant:", "Assistant:", " <think>", "<think>", "</think>", " <answer>", "<answer>", "</answer>"),
     # the question
-    *("Use ", " and ", " once", " each", " with", " + - * /", " to", " make ", "make ", ", ", ". ", ": "),
-    *("用", "、", "和", "各一次", "，", "加减乘除", "得到", "。", "：", "凑"),
+    *("Use ", " and ", " once", " each", " with", " + - * /", "to", " to", " make ", ", ", ". ", ": "),
+    *("用", "、", "和", "各一次", "，", "加减乘除", "得到", "。", "："),
     # the author's own words
     *("too big", "too small", "yes", "so ", "or ", "maybe ", "try ", "done", "good", "let me "),
     *("太大", "太小", "对", "所以", "或者", "也许", "试", "好了", "先"),

@@ -1,4 +1,4 @@
-"""The pretraining loop: a Qwen2-shaped transformer from nothing, in float32, on a generated corpus."""
+"""The pretraining loop: a Qwen3-shaped transformer from nothing, in float32, on a generated corpus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Fault, UserError
@@ -60,15 +60,19 @@ def pretrain(stage: PretrainStage, seed: int, report: Report) -> tuple[Any, PreT
 
 
 def make_model(spec: TransformerSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Any:
-    """Qwen2-shaped, embeddings tied, initialised from the seed."""
+    """Qwen3-shaped, embeddings tied, initialised from the seed.
+
+    Not Qwen2: for that type AutoTokenizer puts Qwen2's own pre-tokenizer in the place of ours.
+    """
     torch.manual_seed(seed)
-    return Qwen2ForCausalLM(
-        Qwen2Config(
+    return Qwen3ForCausalLM(
+        Qwen3Config(
             vocab_size=len(tokenizer),
             hidden_size=spec.hidden_size,
             num_hidden_layers=spec.layers,
             num_attention_heads=spec.heads,
             num_key_value_heads=spec.kv_heads,
+            head_dim=spec.hidden_size // spec.heads,
             intermediate_size=spec.intermediate_size,
             max_position_embeddings=spec.max_positions,
             tie_word_embeddings=True,

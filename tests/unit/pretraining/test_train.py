@@ -84,7 +84,9 @@ def test_a_tiny_model_learns_and_comes_back(tmp_path: Path) -> None:
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert loaded.dtype == torch.bfloat16
     torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
-    assert AutoTokenizer.from_pretrained(tmp_path / "base").eos_token_id == loaded.config.eos_token_id
+    again = AutoTokenizer.from_pretrained(tmp_path / "base")
+    assert again.eos_token_id == loaded.config.eos_token_id
+    assert again("56, too big. 等等，").input_ids == tokenizer("56, too big. 等等，").input_ids
 
 
 def test_an_unknown_corpus_is_the_users_mistake() -> None:
