@@ -24,7 +24,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A model with its tokenizer. ``eos_ids`` are all the tokens that end a completion; ``pad_id`` fills rows and is never read."""
+    """A model with its tokenizer. ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read."""
 
     model: Any
     tokenizer: Any

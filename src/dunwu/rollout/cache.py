@@ -1,0 +1,77 @@
+"""Keys and values of the rows that decode: slot r of every layer belongs to row r, position p of it to token p.
+
+S slots, R rows that enter, B rows that decode, K key-value heads, T positions held, D head dimension. The rows that
+live are always 0..B-1: a row that ends is overwritten by the last one, so that no work is spent on the dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
+"""One layer's keys and values of N prompts."""
+
+
+class SlotCache:
+    """Storage of S slots that grows along T by doubling; shapes are learnt from the first prompt."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.length = 0
+        self._layers: list[KeysValues] = []
+
+    def reserve(self, length: int, limit: int) -> bool:
+        """Makes room for ``length`` positions; at least doubles, up to ``limit``. True where the storage moved."""
+        if length <= self.length:
+            return False
+        self.length = max(length, min(2 * self.length, limit))
+        for layer, (keys, values) in enumerate(self._layers):
+            self._layers[layer] = (self._longer(keys), self._longer(values))
+        return bool(self._layers)
+
+    def insert(self, first: int, prompts: Sequence[KeysValues], prompt_of_row: Int64[Tensor, " R"]) -> None:
+        """Copies each new row's prompt into the slots from ``first`` on."""
+        if not self._layers:
+            self._layers = [(self._empty(keys), self._empty(values)) for keys, values in prompts]
+        rows = slice(first, first + len(prompt_of_row))
+        for stored, computed in zip(self._layers, prompts, strict=True):
+            for storage, source in zip(stored, computed, strict=True):
+                storage[rows, :, : source.shape[2]] = source[prompt_of_row]
+
+    def move(self, source: Int64[Tensor, " M"], target: Int64[Tensor, " M"], span: int) -> None:
+        """Rows ``source`` become rows ``target``; the first ``span`` positions go along."""
+        for layer in self._layers:
+            for storage in layer:
+                storage[target, :, :span] = storage[source, :, :span]
+
+    def extend(
+        self,
+        layer: int,
+        keys_BKD: Float[Tensor, "B K D"],
+        values_BKD: Float[Tensor, "B K D"],
+        positions_B: Int64[Tensor, " B"],
+    ) -> None:
+        """Writes one token of rows 0..B-1."""
+        for storage, new_BKD in zip(self._layers[layer], (keys_BKD, values_BKD), strict=True):
+            rows, heads, width = new_BKD.shape
+            lines = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
+            lines += positions_B[:, None]
+            storage.view(-1, width).index_copy_(0, lines.flatten(), new_BKD.reshape(-1, width))
+
+    def read(self, layer: int, rows: int, span: int) -> KeysValues:
+        """Views of the first ``span`` positions of rows 0..rows-1."""
+        keys, values = self._layers[layer]
+        return keys[:rows, :, :span], values[:rows, :, :span]
+
+    def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
+        """Zeros, because a masked position is multiplied by weight 0 and must be finite."""
+        return like.new_zeros(self.slots, like.shape[1], self.length, like.shape[3])
+
+    def _longer(self, storage: Float[Tensor, "S K T D"]) -> Float[Tensor, "S K T2 D"]:
+        longer = self._empty(storage)
+        longer[:, :, : storage.shape[2]] = storage
+        return longer

@@ -1,0 +1,54 @@
+"""CUDA graphs of the decode step: hundreds of small kernels launched as one.
+
+A graph is bound to shapes and addresses. Row counts and spans are rounded up to powers of two, so that few graphs serve
+all steps; whoever moves the tensors that a step reads or writes calls ``clear``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dunwu.types import Sampling
+
+SHORTEST_SPAN = 256
+Step = Callable[[int, int, bool, Sampling], tuple[Tensor, Tensor]]
+"""(rows, span, ragged, sampling) -> (tokens i64[rows], logprobs f32[rows])"""
+
+
+class StepGraphs:
+    """Captures ``step`` once for each shape and replays it."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._graphs: dict[tuple[int, int, float, float], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+
+    def clear(self) -> None:
+        """Forgets every graph: the addresses in them are no longer valid."""
+        self._graphs.clear()
+
+    def run(self, rows: int, span: int, sampling: Sampling, state: Tensor) -> tuple[Tensor, Tensor]:
+        """The step over at least ``rows`` rows and ``span`` positions; the results of the first ``rows``.
+
+        ``state`` is what a step advances in place: the run that warms up before a capture must leave no trace in it.
+        What that run writes to the cache is written again by the replay.
+        """
+        key = (rows, span, sampling.temperature, sampling.top_p)
+        if key not in self._graphs:
+            before = state.clone()
+            self._step(rows, span, True, sampling)
+            state.copy_(before)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                tokens, logprobs = self._step(rows, span, True, sampling)
+            self._graphs[key] = (graph, tokens, logprobs)
+        graph, tokens, logprobs = self._graphs[key]
+        graph.replay()
+        return tokens, logprobs
+
+
+def rounded(count: int, most: int, least: int = 1) -> int:
+    """The next power of two, between ``least`` and ``most``."""
+    return min(max(least, 1 << (count - 1).bit_length()), most)

@@ -1,0 +1,148 @@
+"""Which samples wait, which rows decode, and which groups are complete.
+
+S slots, B rows that decode (always the first B), C tokens of a completion.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32, Int64
+from torch import Tensor
+
+from dunwu.rollout.seeds import as_tensor, stream_keys
+from dunwu.types import Completion, GenerationRequest, RolloutGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion wanted: the ``index``-th of request number ``request``."""
+
+    request: int
+    index: int
+
+
+class Scheduler:
+    """The queue of samples and the groups in the making."""
+
+    def __init__(self, requests: Sequence[GenerationRequest]) -> None:
+        self._requests = requests
+        self._done: list[dict[int, Completion]] = [{} for _ in requests]
+        self._waiting = deque(Sample(r, i) for r, request in enumerate(requests) for i in range(len(request.seeds)))
+        self._unfinished = len(self._waiting)
+
+    @property
+    def unfinished(self) -> int:
+        """Samples that wait or decode."""
+        return self._unfinished
+
+    @property
+    def waiting(self) -> int:
+        """Samples that have no row yet."""
+        return len(self._waiting)
+
+    def admit(self, rows: int, tokens: int) -> list[Sample]:
+        """Takes up to ``rows`` samples whose different prompts, padded, hold at most ``tokens``; at least one."""
+        admitted: list[Sample] = []
+        prompts, longest = 0, 0
+        while self._waiting and len(admitted) < rows:
+            sample = self._waiting[0]
+            prompts += not admitted or admitted[-1].request != sample.request
+            longest = max(longest, len(self._requests[sample.request].prompt.token_ids))
+            if admitted and prompts * longest > tokens:
+                break
+            admitted.append(self._waiting.popleft())
+        return admitted
+
+    def give_back(self, samples: Sequence[Sample]) -> None:
+        """Samples that lost their rows start again, before those that wait."""
+        self._waiting.extendleft(reversed(samples))
+
+    def finish(self, sample: Sample, completion: Completion) -> RolloutGroup | None:
+        """Records a completion; the group, where it was the last one missing."""
+        done, request = self._done[sample.request], self._requests[sample.request]
+        done[sample.index] = completion
+        self._unfinished -= 1
+        if len(done) < len(request.seeds):
+            return None
+        return RolloutGroup(prompt=request.prompt, completions=tuple(done[i] for i in range(len(done))))
+
+
+class Rows:
+    """The samples that decode, and what each has written so far.
+
+    On the device, for the next step: ``last`` token, its ``positions``, the random stream's ``keys``, and ``counts`` of
+    tokens drawn, all i64[S]. On the host the tokens and log-probabilities.
+    """
+
+    def __init__(self, slots: int, device: torch.device) -> None:
+        self.samples: list[Sample] = []
+        self.state: Int64[Tensor, "4 S"] = torch.zeros(4, slots, dtype=torch.int64, device=device)
+        self.last, self.positions, self.keys, self.counts = self.state
+        self._tokens = np.empty((slots, 0), dtype=np.int32)
+        self._logprobs = np.empty((slots, 0), dtype=np.float32)
+        self._lengths = np.zeros(slots, dtype=np.int64)
+        self._prompt_lengths = np.zeros(slots, dtype=np.int64)
+
+    def clear(self, max_new_tokens: int) -> None:
+        """Empties all rows, with room for so many tokens in each."""
+        slots = len(self._lengths)
+        self.samples = []
+        self._tokens = np.empty((slots, max_new_tokens), dtype=np.int32)
+        self._logprobs = np.empty((slots, max_new_tokens), dtype=np.float32)
+
+    def enter(self, samples: Sequence[Sample], requests: Sequence[GenerationRequest]) -> None:
+        """New rows behind the others; their first token is not drawn yet."""
+        rows = slice(len(self.samples), len(self.samples) + len(samples))
+        lengths = [len(requests[sample.request].prompt.token_ids) for sample in samples]
+        seeds = [requests[sample.request].seeds[sample.index] for sample in samples]
+        self.positions[rows] = torch.tensor(lengths, device=self.state.device)
+        self.keys[rows] = stream_keys(as_tensor(seeds, self.state.device))
+        self.counts[rows] = 0
+        self._lengths[rows] = 0
+        self._prompt_lengths[rows] = lengths
+        self.samples.extend(samples)
+
+    def extent(self) -> tuple[int, bool]:
+        """Positions that the next step attends to, and whether rows differ in them."""
+        rows = len(self.samples)
+        held = self._prompt_lengths[:rows] + self._lengths[:rows]
+        longest = int(held.max())
+        return longest, bool(held.min() != longest)
+
+    def record(self, first: int, tokens: Int64[np.ndarray, " R"], logprobs: Float32[np.ndarray, " R"]) -> None:
+        """Appends one token to each row from ``first`` on."""
+        rows = np.arange(first, first + len(tokens))
+        self._tokens[rows, self._lengths[rows]] = tokens
+        self._logprobs[rows, self._lengths[rows]] = logprobs
+        self._lengths[rows] += 1
+
+    def lengths(self, first: int) -> Int64[np.ndarray, " R"]:
+        """Tokens written by each row from ``first`` on."""
+        return self._lengths[first : len(self.samples)]
+
+    def written(self, row: int) -> tuple[Int32[np.ndarray, " C"], Float32[np.ndarray, " C"]]:
+        """A copy of a row's tokens and log-probabilities."""
+        length = self._lengths[row]
+        return self._tokens[row, :length].copy(), self._logprobs[row, :length].copy()
+
+    def leave(self, dead: Int64[np.ndarray, " R"]) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " M"]]:
+        """Removes rows; the last living ones fill the holes. Returns the moves: (source, target)."""
+        remaining = len(self.samples) - len(dead)
+        target = dead[dead < remaining]
+        source = np.setdiff1d(np.arange(remaining, len(self.samples)), dead)
+        for array in (self._lengths, self._prompt_lengths):
+            array[target] = array[source]
+        written = int(self._lengths[target].max(initial=0))
+        self._tokens[target, :written] = self._tokens[source, :written]
+        self._logprobs[target, :written] = self._logprobs[source, :written]
+        for hole, row in zip(target.tolist(), source.tolist(), strict=True):
+            self.samples[hole] = self.samples[row]
+        del self.samples[remaining:]
+        moves = torch.from_numpy(np.stack((source, target))).to(self.state.device)
+        self.state[:, moves[1]] = self.state[:, moves[0]]
+        return moves[0], moves[1]

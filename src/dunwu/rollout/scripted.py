@@ -1,0 +1,56 @@
+"""An engine without a model: completions from a function. What is above the engine is tested with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dunwu.rollout.engine import WeightSource
+from dunwu.types import Completion, Finish, GenerationRequest, Problem, RolloutGroup, Sampling
+
+Script = Callable[[Problem, int], str]
+"""(problem, seed) -> the text of the completion."""
+
+
+class ScriptedEngine:
+    """See ``engine.Engine``.
+
+    A text is tokenized and ended by ``eos_id``; one that does not fit into ``max_new_tokens`` is cut, without it. The
+    t-th token's log-probability is -1 / (t + 1). Groups come in reverse order, because any order is allowed.
+    """
+
+    def __init__(self, script: Script, tokenizer: Any, *, eos_id: int, version: int = 0) -> None:
+        self.policy_version = version
+        self._script, self._tokenizer, self._eos_id = script, tokenizer, eos_id
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+        """See ``engine.Engine``."""
+        for request in reversed(requests):
+            texts = (self._script(request.prompt.problem, seed) for seed in request.seeds)
+            completions = tuple(self._complete(text, sampling) for text in texts)
+            yield RolloutGroup(prompt=request.prompt, completions=completions)
+
+    def update_weights(self, version: int, weights: WeightSource) -> None:
+        """Reads the weights, as any engine would, and keeps the version."""
+        for _ in weights():
+            pass
+        self.policy_version = version
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _complete(self, text: str, sampling: Sampling) -> Completion:
+        token_ids = [*self._tokenizer.encode(text, add_special_tokens=False), self._eos_id]
+        finish: Finish = "stop"
+        if len(token_ids) > sampling.max_new_tokens:
+            token_ids, finish = token_ids[: sampling.max_new_tokens], "length"
+            text = self._tokenizer.decode(token_ids)
+        return Completion(
+            token_ids=np.array(token_ids, dtype=np.int32),
+            logprobs=(-1.0 / np.arange(1, len(token_ids) + 1)).astype(np.float32),
+            text=text,
+            finish=finish,
+            policy_version=self.policy_version,
+        )
