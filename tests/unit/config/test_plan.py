@@ -270,7 +270,10 @@ def test_each_kind_of_obstacle(write: Write, tmp_path: Path) -> None:
 
 
 def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
-    def probe(task: TaskSpec) -> None:
+    asked = []
+
+    def probe(task: TaskSpec, held_out: int) -> None:
+        asked.append((task.task, held_out))
         if task.task == "countdown":
             raise UserError("countdown has no level 3", field="levels")
         raise UserError("no answer", file="train.jsonl", field="line 1")
@@ -281,6 +284,7 @@ def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
         "stages.zero.tasks.1: train.jsonl: no answer",
         "stages.zero.evaluation.sets.0.task.levels: countdown has no level 3",
     ]
+    assert asked == [("countdown", 0), ("gsm8k", 0), ("countdown", 500)]
 
 
 def test_the_nano_vocabulary_is_the_tokenizer_s() -> None:

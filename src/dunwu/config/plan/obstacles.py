@@ -11,8 +11,8 @@ from dunwu.config.plan.shape import ModelShape, model_folder
 from dunwu.config.schema import Recipe, RLStage, TaskSpec
 from dunwu.errors import UserError
 
-Probe = Callable[[TaskSpec], None]
-"""Opens a task and raises UserError where it cannot give problems."""
+Probe = Callable[[TaskSpec, int], None]
+"""Opens a task and raises UserError where it cannot give so many held-out problems, or, for 0, a training problem."""
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -39,7 +39,7 @@ def context_obstacles(name: str, stage: RLStage, shape: ModelShape, longest: int
 
 def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
     """Data files must be there, and each task must open."""
-    for place, task in _tasks(recipe):
+    for place, task, held_out in _tasks(recipe):
         path = task.path
         if needs_file(task) and path is None:
             yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; name it here or with --set")
@@ -49,7 +49,7 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
             yield Finding(f"{place}.path", f"the file is empty: {path}")
         elif probe is not None:
             try:
-                probe(task)
+                probe(task, held_out)
             except UserError as error:
                 where = f"{error.file}: " if error.file else ""
                 yield Finding(
@@ -66,10 +66,11 @@ def out_obstacles(out: Path) -> Iterator[UserError]:
         yield UserError(f"{here} is not writable", file="--out")
 
 
-def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec]]:
+def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec, int]]:
+    """Every task with its place in the recipe and the held-out problems that are asked of it."""
     for name, stage in recipe.stages.items():
         if isinstance(stage, RLStage):
             for index, task in enumerate(stage.tasks):
-                yield f"stages.{name}.tasks.{index}", task
+                yield f"stages.{name}.tasks.{index}", task, 0
             for index, chosen in enumerate(stage.evaluation.sets):
-                yield f"stages.{name}.evaluation.sets.{index}.task", chosen.task
+                yield f"stages.{name}.evaluation.sets.{index}.task", chosen.task, chosen.problems
