@@ -28,5 +28,5 @@ class Interrupted(Exception):  # noqa: N818  -- an interruption is no error
     """The run was asked to stop; it has saved its state and can be resumed (exit code 3)."""
 
 
-class Fault(RuntimeError):
+class Fault(RuntimeError):  # noqa: N818  -- the short name is what the exit code is called
     """The work cannot go on though the input was right: NaN in an update, a full disk (exit code 1, one line)."""

@@ -36,20 +36,23 @@ Metric = Mean | Max
 
 
 def combine(parts: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
-    """Adds metrics of the same name over parts (microbatches, workers). Raises TypeError where a name changes its kind."""
+    """Adds metrics of the same name over parts (microbatches, workers). Raises TypeError where a name changes kind."""
     combined: dict[str, Metric] = {}
     for part in parts:
         for name, metric in part.items():
             before = combined.get(name)
-            if before is None:
-                combined[name] = metric
-            elif isinstance(before, Mean) and isinstance(metric, Mean):
-                combined[name] = before + metric
-            elif isinstance(before, Max) and isinstance(metric, Max):
-                combined[name] = before + metric
-            else:
-                raise TypeError(f"metric {name!r} is a {type(before).__name__} and a {type(metric).__name__}")
+            combined[name] = metric if before is None else _add(name, before, metric)
     return combined
+
+
+def _add(name: str, left: Metric, right: Metric) -> Metric:
+    match left, right:
+        case Mean(), Mean():
+            return left + right
+        case Max(), Max():
+            return left + right
+        case _:
+            raise TypeError(f"metric {name!r} is a {type(left).__name__} and a {type(right).__name__}")
 
 
 def reduce(metrics: Mapping[str, Metric]) -> dict[str, float]:

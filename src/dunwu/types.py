@@ -92,7 +92,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy reports them at 1.
+    """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy's are at 1.
 
     ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out.
     """
@@ -140,7 +140,7 @@ class ScoredGroup:
 class TrainSample:
     """One completion as the trainer sees it: prompt and completion in one row of L tokens.
 
-    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` and ``advantages`` are zero elsewhere.
+    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` and ``advantages`` are 0 elsewhere.
     """
 
     token_ids: Int32[np.ndarray, " L"]

@@ -19,10 +19,10 @@ CONFIDENCE = 0.95
 
 
 def pass_at_k(right: int, drawn: int, k: int) -> float:
-    """Probability that at least one of k samples of a problem is right, unbiased over the ``drawn`` of which ``right`` are.
+    """Probability that at least one of k samples of a problem is right, from ``drawn`` of which ``right`` are.
 
-    1 - C(drawn-right, k) / C(drawn, k) (Chen et al. 2021, arXiv 2107.03374, equation 1). Raises ValueError where k is not
-    in 1..drawn.
+    1 - C(drawn-right, k) / C(drawn, k), unbiased (Chen et al. 2021, arXiv 2107.03374, equation 1). Raises ValueError
+    where k is not in 1..drawn.
     """
     if not 1 <= k <= drawn:
         raise ValueError(f"pass@{k} needs 1 <= k <= {drawn} samples")

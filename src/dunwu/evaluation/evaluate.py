@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64
 
+from dunwu.algorithms.filters import graded
 from dunwu.evaluation.estimators import mean, pass_at_k, proportion, vote
 from dunwu.observatory import reflection
+from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.collect import Grader, collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import EvaluationRow
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
@@ -26,6 +27,7 @@ def evaluate(
     samples: int,
     seed: int,
     set_name: str,
+    finished: Finished | None = None,
 ) -> list[ScoredGroup]:
     """Draws ``samples`` completions of every prompt and grades them.
 
@@ -39,7 +41,7 @@ def evaluate(
         )
         for prompt in prompts
     ]
-    return collect(engine, requests, sampling, grader)
+    return collect(engine, requests, sampling, grader, finished)
 
 
 def is_right(score: Score) -> bool:
@@ -50,10 +52,11 @@ def is_right(score: Score) -> bool:
 def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
     """What the groups say of the policy, each with its 95 % interval over problems.
 
-    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``, ``reflection_rate``
-    (at least one reflection word); ``length`` (tokens) and ``reflections`` (words) per response. Raises ValueError
-    where there are no groups.
+    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``,
+    ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words).
+    Responses whose verifier failed do not count. Raises ValueError where nothing is graded.
     """
+    groups = [group for group in map(graded, groups) if group.scores]
     right = [[is_right(score) for score in group.scores] for group in groups]
     votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in groups]
     return {
@@ -71,7 +74,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
 
 
 def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
-    """One row for each response, in order, for the run store."""
+    """One row for each graded response, in order, for the run store."""
     return [
         EvaluationRow(
             problem_id=problem.id,
@@ -86,7 +89,7 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             text=completion.text,
             extracted=score.extracted,
         )
-        for group in groups
+        for group in map(graded, groups)
         for problem in (group.group.prompt.problem,)
         for k, (completion, score) in enumerate(zip(group.group.completions, group.scores, strict=True))
     ]

@@ -12,8 +12,11 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from dunwu.errors import UserError
+
+logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
 NANO_BASE = "nano-base"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -55,7 +55,8 @@ class Parts:
                 skipped += 1
                 if skipped == MAX_SKIPPED:
                     raise UserError(
-                        f"{skipped} prompts in a row are too long: {error}", field=f"stages.{self.context.name}.prompt.max_tokens"
+                        f"{skipped} prompts in a row are too long: {error}",
+                        field=f"stages.{self.context.name}.prompt.max_tokens",
                     ) from error
         return prompts, position
 

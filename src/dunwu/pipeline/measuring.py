@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 
+from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet
+from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import evaluate, is_right, rows, summarize
 from dunwu.observatory import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.runs.checkpoints import step_name
-from dunwu.types import Sampling, ScoredGroup, StepResult
+from dunwu.types import ScoredGroup, StepResult
 
 
 class Stopwatch:
@@ -73,8 +74,13 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
 def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]) -> dict[str, float]:
     """One rollout's numbers: means over its responses, and over its optimizer steps.
 
-    ``length_right`` and ``length_wrong`` are left out where there are no such responses.
+    ``length_right`` and ``length_wrong`` are left out where there are no such responses. Responses whose verifier
+    failed are counted and otherwise left out. Raises Fault where nothing is graded.
     """
+    responses = sum(len(group.scores) for group in groups)
+    groups = [group for group in map(graded, groups) if group.scores]
+    if not groups:
+        raise Fault("every verifier failed on every response of a rollout: there is nothing to learn from")
     scores = [score for group in groups for score in group.scores]
     completions = [completion for group in groups for completion in group.group.completions]
     right = np.array([is_right(score) for score in scores])
@@ -86,6 +92,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "reflections": np.mean([reflection.total(completion.text) for completion in completions]),
         "uniform_groups": np.mean([len({score.value for score in group.scores}) == 1 for group in groups]),
         "responses": len(scores),
+        "verifier_failed": responses - len(scores),
         "tokens": lengths.sum(),
     }
     for part in scores[0].parts:

@@ -23,8 +23,8 @@ from dunwu.algorithms import cut, informative, to_samples
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.assembly import Parts, assembled
-from dunwu.pipeline.measuring import Stopwatch, measure, measure_on_the_way, rollout_metrics
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.measuring import Stopwatch, measure, measure_on_the_way, rollout_metrics
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED
@@ -125,7 +125,7 @@ def request(parts: Parts, prompt: Prompt, *place: int) -> GenerationRequest:
 
 
 def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch: Stopwatch) -> list[StepResult]:
-    """The optimizer steps of one rollout, on random splits that break the groups; then everybody gets the new weights."""
+    """The optimizer steps of one rollout, on random splits that break the groups; then the engine gets the weights."""
     stage, trainer = parts.stage, parts.trainer
     updates: list[StepResult] = []
     pace = parts.context.stop.pace(stage.updates_per_rollout)

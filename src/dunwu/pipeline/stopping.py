@@ -11,7 +11,6 @@ from types import FrameType, TracebackType
 
 from dunwu.errors import Interrupted
 
-
 GRACE_SECONDS = 5.0
 """How long a stop may wait for updates to end: with the checkpoint after it, a SIGTERM is obeyed within 10 s."""
 
@@ -36,7 +35,9 @@ class StopSignal:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

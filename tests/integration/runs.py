@@ -1,0 +1,83 @@
+"""What the integration tests share: a short RL recipe, and runs in processes that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+SHORT_RECIPE = """
+name = "short"
+seed = 5
+
+[stages.zero]
+kind = "rl"
+from = "nano-base"
+steps = 8
+reference_every = 4
+[[stages.zero.tasks]]
+task = "countdown"
+levels = [3]
+languages = ["en", "zh"]
+[stages.zero.prompt]
+template = "nano"
+max_tokens = 64
+[stages.zero.rollout]
+questions = 4
+group_size = 4
+max_new_tokens = 48
+[stages.zero.optimizer]
+lr = 3e-4
+[stages.zero.update]
+minibatches = 2
+[stages.zero.checkpoint]
+every = 2
+[stages.zero.model]
+threads = 1
+[stages.zero.evaluation]
+every = 4
+during_problems = 4
+during_samples = 1
+[[stages.zero.evaluation.sets]]
+name = "held-out"
+task = { task = "countdown", levels = [3], languages = ["en", "zh"] }
+problems = 6
+samples = 2
+"""
+
+
+def write_recipe(folder: Path, text: str = SHORT_RECIPE) -> Path:
+    """The recipe as a file."""
+    path = folder / "short.toml"
+    path.write_text(text)
+    return path
+
+
+def start(recipe: Path, out: Path, overrides: tuple[str, ...] = ()) -> ForkServerProcess:
+    """Begins the run, or resumes it, in a process that is forked from one that has imported everything already.
+
+    Exit codes are those of the command line.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.rl", "transformers.models.qwen3"])
+    process = context.Process(target=_run, args=(recipe, out, overrides))
+    process.start()
+    return process
+
+
+def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
+    from dunwu.cli import main
+
+    arguments = ["run", str(recipe), "--out", str(out), *(part for text in overrides for part in ("--set", text))]
+    main([*arguments, *(["--resume"] if (out / "manifest.json").exists() else [])])
+
+
+def fingerprints(out: Path) -> dict[str, str]:
+    """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number."""
+    timed = {"timings.jsonl", "summary.json", "report.html", "lock"}
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name not in timed
+    }

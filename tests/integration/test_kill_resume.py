@@ -1,0 +1,63 @@
+"""A run killed anywhere and resumed leaves the files of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.runs import fingerprints, start, write_recipe
+
+
+@pytest.mark.parametrize(
+    "kills", [pytest.param(4, id="4-kills"), pytest.param(30, id="30-kills", marks=pytest.mark.slow)]
+)
+def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> None:
+    recipe = write_recipe(tmp_path)
+    began = time.monotonic()
+    process = start(recipe, tmp_path / "straight")
+    process.join()
+    duration = time.monotonic() - began
+    assert process.exitcode == 0
+
+    rng = random.Random(kills)
+    out, done = tmp_path / "killed", 0
+    while True:
+        process = start(recipe, out)
+        # The moment is drawn over a whole run's length at first, so that every phase is met: loading, rollout,
+        # backward, saving, renaming, evaluation.
+        process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)
+        if process.exitcode is not None:
+            assert process.exitcode == 0
+            if done == kills:
+                break
+            out = tmp_path / f"killed-{done}"  # it got through: the kills that are left meet a new run
+            continue
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        done += 1
+    straight, resumed = fingerprints(tmp_path / "straight"), fingerprints(out)
+    assert any(name.endswith("model.safetensors") for name in straight)
+    assert resumed == straight
+
+
+def test_sigterm_saves_and_exits_with_3(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    out = tmp_path / "run"
+    process = start(recipe, out, overrides=("stages.zero.steps=2000", "stages.zero.checkpoint.every=2000"))
+    metrics = out / "stages" / "zero" / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_bytes().count(b"\n") < 2:
+        assert process.is_alive(), "the run ended before its second rollout"
+        process.join(timeout=0.05)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(timeout=10)
+    assert process.exitcode == 3
+    saved = [path.name for path in (out / "stages" / "zero" / "checkpoints").iterdir()]
+    lines = metrics.read_bytes().count(b"\n")
+    assert saved == [f"step-{2 * lines:06d}"], "everything that was measured is in the checkpoint"
