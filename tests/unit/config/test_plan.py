@@ -11,7 +11,7 @@ import pytest
 from dunwu.config.loader import load_recipe
 from dunwu.config.plan import GIB, make_plan
 from dunwu.config.plan.shape import CORPUS_VOCABULARY, PUBLISHED, shape_from_config, shape_of
-from dunwu.config.schema import TaskSpec
+from dunwu.config.schema import PretrainStage, TaskSpec
 from dunwu.errors import UserError
 
 Write = Callable[..., Path]
@@ -123,7 +123,7 @@ def test_a_hub_model_is_known_once_its_config_is_in_the_cache(tmp_path: Path, mo
 
 def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:
     base, zero = make_plan(load_recipe(write())).stages
-    attention = 128 * 128 * 2 + 128 * 64 * 2 + 128 + 2 * 64
+    attention = 128 * 128 * 2 + 128 * 64 * 2 + 2 * 32
     layer = attention + 3 * 128 * 384 + 2 * 128
     assert base.parameters == zero.parameters == CORPUS_VOCABULARY * 128 + 4 * layer + 128
     assert base.steps == 13  # 100,000 tokens in batches of 512 x 16, the last one whole
@@ -287,7 +287,13 @@ def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
     assert asked == [("countdown", 0), ("gsm8k", 0), ("countdown", 500)]
 
 
-def test_the_nano_vocabulary_is_the_tokenizer_s() -> None:
+def test_a_pretrained_model_has_the_parameters_that_the_plan_says(write: Write) -> None:
     from dunwu.pretraining.tokenizer import build_tokenizer
+    from dunwu.pretraining.train import make_model
 
-    assert len(build_tokenizer()) == CORPUS_VOCABULARY
+    recipe = load_recipe(write())
+    stage = recipe.stages["base"]
+    assert isinstance(stage, PretrainStage)
+    tokenizer = build_tokenizer()
+    assert len(tokenizer) == CORPUS_VOCABULARY
+    assert make_model(stage.transformer, tokenizer, seed=0).num_parameters() == make_plan(recipe).stages[0].parameters

@@ -109,9 +109,9 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
 
 
 def shape_from_spec(spec: TransformerSpec) -> ModelShape:
-    """The shape of a model that a pretrain stage makes (Qwen2-like, tied embeddings)."""
+    """The shape of a model that a pretrain stage makes (Qwen3-shaped, tied embeddings)."""
     config = {
-        "model_type": "qwen2",
+        "model_type": "qwen3",
         "hidden_size": spec.hidden_size,
         "num_hidden_layers": spec.layers,
         "num_attention_heads": spec.heads,
