@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from dunwu.config.schema import UpdateSpec
-from dunwu.types import AnchoredSample
+from dunwu.types import AnchoredSample, TrainSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,27 +66,38 @@ def cut(samples: Sequence[AnchoredSample], spec: UpdateSpec, seed: int) -> Itera
 
 def train_step(samples: Sequence[AnchoredSample], tokens_per_microbatch: int) -> TrainStep:
     """All of ``samples`` as one step."""
-    lengths = [len(anchored.sample.token_ids) for anchored in samples]
-    buckets = length_buckets(lengths, tokens_per_microbatch)
+    parts = buckets([anchored.sample for anchored in samples], tokens_per_microbatch)
     return TrainStep(
-        microbatches=tuple(microbatch([samples[i] for i in bucket]) for bucket in buckets),
+        microbatches=tuple(microbatch([samples[i] for i in bucket]) for bucket in parts),
         num_loss_tokens=sum(int(anchored.sample.loss_mask.sum()) for anchored in samples),
         num_sequences=len(samples),
     )
 
 
-def length_buckets(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices grouped by like length, longest first, so that rows x longest <= ``budget`` tokens, padding included.
+def buckets(samples: Sequence[TrainSample], budget: int) -> list[list[int]]:
+    """Indices, so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
 
-    A sequence longer than the budget gets a bucket of its own.
+    A sequence longer than that is alone in its bucket. A group stays together, because what its sequences share is
+    computed once (``models.packing``); groups of like length are neighbours, the longest first: little is padded.
     """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    buckets: list[list[int]] = []
-    for index in order:
-        if not buckets or (len(buckets[-1]) + 1) * lengths[buckets[-1][0]] > budget:
-            buckets.append([])
-        buckets[-1].append(index)
-    return buckets
+    longest: dict[int, int] = {}
+    for sample in samples:
+        longest[sample.group_id] = max(longest.get(sample.group_id, 0), len(sample.token_ids))
+
+    def place(index: int) -> tuple[int, int, int, int]:
+        group_id, length = samples[index].group_id, len(samples[index].token_ids)
+        return -longest[group_id], group_id, -length, index
+
+    result: list[list[int]] = []
+    width = 0
+    for index in sorted(range(len(samples)), key=place):
+        length = len(samples[index].token_ids)
+        if not result or (len(result[-1]) + 1) * max(width, length) > budget:
+            result.append([])
+            width = 0
+        result[-1].append(index)
+        width = max(width, length)
+    return result
 
 
 def microbatch(samples: Sequence[AnchoredSample]) -> Microbatch:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from dunwu.errors import UserError
+from dunwu.models import packing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +45,36 @@ def token_logprobs(
         temperature: the sampler's.
         chunk: scored slots whose logits exist at once; two such blocks of chunk x V numbers are the peak.
     """
-    hidden_BTH = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
     batch, length = token_ids_BT.shape
-    slots_N = mask_BT[:, 1:].flatten().nonzero().squeeze(1)
-    # Row and column of the slot without its first column: the token is one to the right of the state that predicts it.
-    states_N = slots_N + torch.div(slots_N, length - 1, rounding_mode="floor") if length > 1 else slots_N
-    targets_N = token_ids_BT.flatten()[states_N + 1]
-    head = Head.of(model)
+    # Row and column of every wanted slot; what predicts it is the state one column to the left.
+    rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
+    hidden_NH = _states(model, token_ids_BT, mask_BT, rows_N, columns_N)
+    head, targets_N = Head.of(model), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
-        hidden_BTH.flatten(0, 1).index_select(0, states_N), head.weight, head.bias, targets_N, head, temperature, chunk
+        hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
     )
-    zeros = values_N.new_zeros(batch * length)
+    zeros_BT = values_N.new_zeros(batch, length)
     return TokenLogprobs(
-        values=zeros.index_put((states_N + 1,), values_N).view(batch, length),
-        entropy=zeros.index_put((states_N + 1,), entropy_N).view(batch, length),
+        values=zeros_BT.index_put((rows_N, columns_N + 1), values_N),
+        entropy=zeros_BT.index_put((rows_N, columns_N + 1), entropy_N),
     )
+
+
+def _states(
+    model: Any,
+    token_ids_BT: Int64[Tensor, "B T"],
+    mask_BT: Bool[Tensor, "B T"],
+    rows_N: Int64[Tensor, " N"],
+    columns_N: Int64[Tensor, " N"],
+) -> Float[Tensor, "N H"]:
+    """The last hidden states at the given places, by the prefix tree where the model has our attention."""
+    if model.config._attn_implementation != packing.ATTENTION or not len(rows_N):
+        hidden_BTH: Tensor = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
+        return embedding(rows_N * mask_BT.shape[1] + columns_N, hidden_BTH.flatten(0, 1))
+    # The last wanted slot is a token that nothing is predicted from: the row ends before it.
+    columns_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
+    tree = packing.pack(token_ids_BT, (columns_T * mask_BT).amax(1))
+    return embedding(tree.slots[rows_N, columns_N], packing.packed_states(model, tree))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

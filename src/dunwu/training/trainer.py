@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dunwu.algorithms.algorithm import Algorithm
-from dunwu.algorithms.batching import TrainStep, length_buckets, pad
+from dunwu.algorithms.batching import TrainStep, buckets, pad
 from dunwu.config.schema import OptimizerSpec, UpdateSpec
 from dunwu.errors import Fault
 from dunwu.metrics import Metric, combine, reduce
+from dunwu.models import packing
 from dunwu.models.load import Policy, load_policy, save_policy
 from dunwu.models.logprobs import check_head, token_logprobs
 from dunwu.training.optimizers import Optimizer
@@ -81,6 +82,7 @@ class PolicyTrainer:
         total_steps: int,
     ) -> None:
         check_head(policy.model)
+        packing.enable(policy.model)
         self._policy, self._model = policy, policy.model
         self._algorithm, self._update = algorithm, update
         self._optimizer_spec, self._total_steps = optimizer, total_steps
@@ -171,10 +173,9 @@ class PolicyTrainer:
         )
 
     def _logprobs(self, model: Any, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
-        """Log-probabilities of the loss slots under ``model``, in length buckets, without gradients."""
-        lengths = [len(sample.token_ids) for sample in samples]
+        """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
-        for bucket in length_buckets(lengths, self._update.tokens_per_microbatch):
+        for bucket in buckets(samples, self._update.tokens_per_microbatch):
             with torch.no_grad():
                 logprobs = token_logprobs(
                     model,
@@ -184,7 +185,7 @@ class PolicyTrainer:
                     chunk=self._update.logprob_chunk,
                 )
             values = logprobs.values.cpu().numpy()
-            rows |= {i: values[row, : lengths[i]] for row, i in enumerate(bucket)}
+            rows |= {i: values[row, : len(samples[i].token_ids)] for row, i in enumerate(bucket)}
         return [rows[i] for i in range(len(samples))]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunwu.algorithms.batching import TrainStep, cut, length_buckets, train_step
+from dunwu.algorithms.batching import TrainStep, buckets, cut, train_step
 from dunwu.config.schema import UpdateSpec
 from dunwu.types import AnchoredSample, TrainSample
 
@@ -72,9 +72,15 @@ def test_padding_is_on_the_right_and_zero() -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 100))
 def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    buckets = length_buckets(lengths, budget)
-    assert sorted(index for bucket in buckets for index in bucket) == list(range(len(lengths)))
-    for bucket in buckets:
-        assert len(bucket) == 1 or len(bucket) * max(lengths[index] for index in bucket) <= budget
-    longest = [lengths[bucket[0]] for bucket in buckets]
-    assert longest == sorted(longest, reverse=True)
+    samples = [anchored(index, prompt=0, completion=length).sample for index, length in enumerate(lengths)]
+    parts = buckets(samples, budget)
+    assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
+    for part in parts:
+        assert len(part) == 1 or len(part) * max(lengths[index] for index in part) <= budget
+
+
+def test_buckets_keep_groups_together_and_like_lengths_beside_each_other() -> None:
+    lengths = [3, 9, 4, 4, 20, 2, 2, 20, 9, 9, 9, 8]  # three groups of four
+    samples = [anchored(index, prompt=0, completion=length).sample for index, length in enumerate(lengths)]
+    assert buckets(samples, budget=80) == [[4, 7, 5, 6], [1, 2, 3, 0, 8, 9, 10, 11]]
+    assert buckets(samples, budget=40) == [[4, 7], [5, 6, 1, 2], [3, 0, 8, 9], [10, 11]]

@@ -89,11 +89,11 @@ def test_as_one_sequence_at_a_time(family: str) -> None:
     check_head(model)
 
     expected, expected_entropy = plain(model, token_ids, temperature=0.8)
-    (expected * weights).sum().backward()
+    (expected * weights).sum().backward()  # type: ignore[no-untyped-call]
     expected_grads = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
     ours = token_logprobs(model, token_ids, mask, temperature=0.8, chunk=7)
-    (ours.values * weights).sum().backward()
+    (ours.values * weights).sum().backward()  # type: ignore[no-untyped-call]
 
     torch.testing.assert_close(ours.values, expected * mask, rtol=1e-5, atol=2e-6)
     torch.testing.assert_close(ours.entropy, expected_entropy * mask, rtol=1e-5, atol=2e-6)
@@ -109,7 +109,7 @@ def test_what_is_not_asked_for_gets_no_gradient() -> None:
     mask = torch.tensor([[True, False, True, False, False]])
     ours = token_logprobs(model, token_ids, mask)
     assert (ours.values[0] != 0).tolist() == [False, False, True, False, False]
-    ours.values.sum().backward()
+    ours.values.sum().backward()  # type: ignore[no-untyped-call]
     touched = model.model.embed_tokens.weight.grad.abs().sum(1).nonzero().flatten().tolist()
     assert touched == [3, 4]
 
@@ -117,7 +117,7 @@ def test_what_is_not_asked_for_gets_no_gradient() -> None:
 def test_a_batch_without_scored_slots() -> None:
     model, (token_ids, mask) = make("qwen2"), batch()
     ours = token_logprobs(model, token_ids, torch.zeros_like(mask))
-    ours.values.sum().backward()
+    ours.values.sum().backward()  # type: ignore[no-untyped-call]
     assert ours.values.abs().sum() == 0
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 

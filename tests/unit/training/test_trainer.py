@@ -188,7 +188,7 @@ def poisoned(algorithm: Algorithm, loss_factor: float, gradient: bool) -> Algori
         if len(calls) != 2:
             return output
         if gradient:
-            logprobs.register_hook(lambda grad: grad * loss_factor)
+            logprobs.register_hook(lambda grad: grad * loss_factor)  # type: ignore[no-untyped-call]
             return output
         return type(output)(loss=output.loss * loss_factor, metrics=output.metrics)
 
