@@ -94,10 +94,14 @@ def _load_model(place: str, dtype: torch.dtype) -> Any:
 
 
 def _load_tokenizer(place: str) -> Any:
+    """Transformers makes a tokenizer without a vocabulary where the files are missing, so it must prove itself."""
     try:
-        return AutoTokenizer.from_pretrained(place)
+        tokenizer = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the tokenizer: {_first_line(error)}", file=place) from error
+    if not tokenizer.encode("a", add_special_tokens=False):
+        raise UserError("cannot load the tokenizer: its vocabulary is missing", file=place)
+    return tokenizer
 
 
 def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:

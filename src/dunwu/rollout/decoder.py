@@ -23,7 +23,10 @@ from dunwu.rollout.cache import KeysValues, SlotCache
 
 
 class Decoder(Protocol):
-    """Prefills prompts and decodes rows. ``parameters``: name in transformers -> the tensor that new weights go to."""
+    """Prefills prompts and decodes rows.
+
+    ``parameters``: every name in transformers -> the tensor that new weights go to; tied ones share theirs.
+    """
 
     parameters: Mapping[str, Tensor]
 
@@ -51,7 +54,7 @@ class ModuleDecoder:
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         self._layer_types = set(getattr(config, "layer_types", None) or ())
         self._window = getattr(config, "sliding_window", None)
-        self.parameters: Mapping[str, Tensor] = self._model.state_dict()
+        self.parameters: Mapping[str, Tensor] = dict(self._model.named_parameters(remove_duplicate=False))
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]

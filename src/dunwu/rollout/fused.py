@@ -64,7 +64,7 @@ class FusedDecoder:
         self._embedding = fusion.join("model.embed_tokens.weight")
         self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(config.num_hidden_layers)]
         self._norm = fusion.join("model.norm.weight")
-        self._head = self._embedding if fusion.tied else fusion.join("lm_head.weight")
+        self._head = fusion.join("lm_head.weight")
         self.parameters: Mapping[str, Tensor] = fusion.finish()
 
     def prefill(
@@ -136,13 +136,17 @@ class _Fusion:
     """Builds the fused matrices, and remembers for every parameter of the model the part of them that is its own."""
 
     def __init__(self, model: Any) -> None:
-        self._source: dict[str, Tensor] = dict(model.named_parameters())
+        self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
         self._places: dict[str, Tensor] = {}
-        self.tied = "lm_head.weight" not in self._source
+        self._made: dict[int, Tensor] = {}
 
     def join(self, *names: str) -> Tensor:
-        """The named matrices (or biases) one below the other, in storage of their own."""
-        whole = torch.cat([self._source[name].detach() for name in names])
+        """The named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
+        first = self._source[names[0]].data_ptr()
+        if first in self._made:
+            self._places[names[0]] = self._made[first]
+            return self._made[first]
+        whole = self._made[first] = torch.cat([self._source[name].detach() for name in names])
         parts = torch.split(whole, [len(self._source[name]) for name in names])
         self._places.update(zip(names, parts, strict=True))
         return whole

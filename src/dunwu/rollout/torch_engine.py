@@ -66,16 +66,16 @@ class TorchEngine:
     def update_weights(self, version: int, weights: WeightSource) -> None:
         """See ``engine.Engine``. Raises ValueError for a name that the model has not, or where one is missing."""
         places = self._decoder.parameters
-        missing = set(places)
+        filled: set[int] = set()
         with torch.inference_mode():
             for name, tensor in weights():
-                if name in places:
-                    places[name].copy_(tensor)
-                    missing.discard(name)
-                elif name != "lm_head.weight":
+                if name not in places:
                     raise ValueError(f"new weights hold {name}, which the model has not")
+                places[name].copy_(tensor)
+                filled.add(places[name].data_ptr())
+        missing = [name for name, place in places.items() if place.data_ptr() not in filled]
         if missing:
-            raise ValueError(f"new weights lack {', '.join(sorted(missing)[:3])}")
+            raise ValueError(f"new weights lack {', '.join(missing[:3])}")
         self.policy_version = version
 
     def close(self) -> None:

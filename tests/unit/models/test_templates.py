@@ -1,0 +1,78 @@
+"""Templates: the paper's wording to the letter, the nano corpus's line, chat, texts of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from dunwu.config.schema import PromptSpec
+from dunwu.errors import UserError
+from dunwu.models.templates import PromptTooLong, Template
+from dunwu.types import Message, Problem
+
+CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}<assistant>"
+
+
+def tokenizer(chat_template: str | None = None) -> Any:
+    """One token a byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=core, chat_template=chat_template)
+
+
+def problem(*messages: Message) -> Problem:
+    return Problem(id="p", task="t", kind="math", level=1, language="en", messages=messages, gold="4")
+
+
+QUESTION = problem(Message(role="user", content="What is 2 + {2}?"))
+
+
+def text(template: str, chosen: Problem = QUESTION, chat_template: str | None = None) -> str:
+    """What the model reads."""
+    reader = tokenizer(chat_template)
+    prompt = Template(PromptSpec(template=template), reader).encode(chosen)
+    assert prompt.problem is chosen
+    decoded: str = reader.decode(prompt.token_ids)
+    return decoded
+
+
+def test_r1_zero_is_the_papers_table_1() -> None:
+    assert text("r1-zero") == (
+        "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The "
+        "assistant first thinks about the reasoning process in the mind and then provides the user with the answer. "
+        "The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, "
+        "respectively, i.e., <think> reasoning process here </think> <answer> answer here </answer>. "
+        "User: What is 2 + {2}?. Assistant:"
+    )
+
+
+def test_nano_is_the_corpus_line() -> None:
+    assert text("nano") == "User: What is 2 + {2}? Assistant:"
+
+
+def test_a_text_of_ones_own() -> None:
+    both = problem(Message(role="system", content="Be brief."), Message(role="user", content="Why {x}?"))
+    assert text("Q: {prompt}\nA {braces}:", both) == "Q: Be brief.\nWhy {x}?\nA {braces}:"
+    with pytest.raises(UserError, match=r"prompt.template: neither one of r1-zero, nano, chat nor a text"):
+        Template(PromptSpec(template="r1zero"), tokenizer())
+
+
+def test_chat_is_the_tokenizers_own() -> None:
+    both = problem(Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
+    assert text("chat", both, CHAT) == "<system>Be brief.</system><user>Why?</user><assistant>"
+    with pytest.raises(UserError, match=r"prompt.template: the tokenizer has no chat template"):
+        Template(PromptSpec(template="chat"), tokenizer())
+
+
+def test_long_prompts_are_told_apart() -> None:
+    length = len("User: What is 2 + {2}? Assistant:")
+    assert (
+        len(Template(PromptSpec(template="nano", max_tokens=length), tokenizer()).encode(QUESTION).token_ids) == length
+    )
+    with pytest.raises(PromptTooLong, match=f"problem p: {length} tokens, more than {length - 1}"):
+        Template(PromptSpec(template="nano", max_tokens=length - 1), tokenizer()).encode(QUESTION)

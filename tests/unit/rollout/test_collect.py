@@ -1,0 +1,87 @@
+"""Collecting: order, failures of the verifier, and the scripted engine underneath."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dunwu.rollout.collect import collect
+from dunwu.rollout.scripted import ScriptedEngine
+from dunwu.types import Completion, Problem, Sampling, Score
+
+from .conftest import requests_of
+
+
+def script(problem: Problem, seed: int) -> str:
+    """The problem's name and the sample's number in its group."""
+    return f"{problem.id}:{seed % 100}"
+
+
+class FailsOn:
+    """Grades by the text's last digit; fails on the texts named."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+        self.threads: set[int] = set()
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        assert completion.text.startswith(problem.id)
+        self.threads.add(threading.get_ident())
+        failed = completion.text in self._texts
+        value = 0.0 if failed else float(completion.text[-1])
+        status = "verifier_failed" if failed else "graded"
+        return Score(value=value, parts={}, status=status, extracted=None, reason="")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine(tokenizer: Any) -> ScriptedEngine:
+    return ScriptedEngine(script, tokenizer, eos_id=tokenizer.eos_token_id)
+
+
+def test_groups_come_back_graded_and_in_order(engine: ScriptedEngine) -> None:
+    requests = requests_of((3, 4, 5), 3)
+    grader = FailsOn()
+    groups = collect(engine, requests, Sampling(), grader)
+    assert [g.group.prompt.problem.id for g in groups] == ["p0", "p1", "p2"]
+    assert [[s.value for s in g.scores] for g in groups] == [[0.0, 1.0, 2.0]] * 3
+    assert len(grader.threads) == 1
+    assert threading.get_ident() not in grader.threads
+
+
+def test_what_could_not_be_graded_stays_on_record(engine: ScriptedEngine) -> None:
+    groups = collect(engine, requests_of((3, 4), 2), Sampling(), FailsOn("p0:1"))
+    assert [[s.status for s in g.scores] for g in groups] == [["graded", "verifier_failed"], ["graded", "graded"]]
+    assert [c.text for c in groups[0].group.completions] == ["p0:0", "p0:1"]
+
+
+def test_progress_is_told_by_completions(engine: ScriptedEngine) -> None:
+    told: list[tuple[int, int]] = []
+    collect(engine, requests_of((3, 4, 5), 2), Sampling(), FailsOn(), lambda done, total: told.append((done, total)))
+    assert told == [(2, 6), (4, 6), (6, 6)]
+
+
+def test_an_error_of_the_grader_is_not_hidden(engine: ScriptedEngine) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        collect(
+            ScriptedEngine(lambda p, s: f"{p.id}?", engine._tokenizer, eos_id=0),
+            requests_of((3,), 2),
+            Sampling(),
+            FailsOn(),
+        )
+
+
+def test_the_scripted_engine_wears_the_engines_face(engine: ScriptedEngine, tokenizer: Any) -> None:
+    engine.update_weights(4, lambda: [("a", torch.zeros(1))])
+    (whole,) = engine.generate(requests_of((3,), 1), Sampling())
+    (cut,) = engine.generate(requests_of((3,), 1), Sampling(max_new_tokens=3))
+    token_ids = tokenizer.encode("p0:0")
+    assert whole.completions[0].token_ids.tolist() == [*token_ids, tokenizer.eos_token_id]
+    assert (whole.completions[0].text, whole.completions[0].finish) == ("p0:0", "stop")
+    assert whole.completions[0].policy_version == 4
+    assert cut.completions[0].token_ids.tolist() == token_ids[:3]
+    assert (cut.completions[0].text, cut.completions[0].finish) == (tokenizer.decode(token_ids[:3]), "length")
+    np.testing.assert_allclose(cut.completions[0].logprobs, [-1.0, -1 / 2, -1 / 3], rtol=1e-6)

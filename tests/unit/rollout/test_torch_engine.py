@@ -1,0 +1,271 @@
+"""The embedded engine: the same samples in any batch, the model's log-probabilities, ends, weights, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from dunwu.errors import UserError
+from dunwu.models.load import Policy
+from dunwu.rollout.cache import SlotCache
+from dunwu.rollout.decoder import Decoder, ModuleDecoder
+from dunwu.rollout.fused import FusedDecoder, fusible
+from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.types import Completion, GenerationRequest, RolloutGroup, Sampling
+
+from .conftest import MakePolicy, requests_of, tiny_model
+
+FUSED = ("llama", "qwen2", "qwen3")
+LENGTHS = (5, 17, 1, 9, 30, 12)
+
+
+def by_seed(
+    engine: TorchEngine, requests: Sequence[GenerationRequest], sampling: Sampling
+) -> dict[tuple[str, int], Completion]:
+    """Every completion under its problem and seed."""
+    return {
+        (group.prompt.problem.id, seed): completion
+        for group in engine.generate(requests, sampling)
+        for seed, completion in zip(seeds_of(requests, group.prompt.problem.id), group.completions, strict=True)
+    }
+
+
+def seeds_of(requests: Sequence[GenerationRequest], name: str) -> tuple[int, ...]:
+    """The seeds of the request for the problem of that name."""
+    return next(request.seeds for request in requests if request.prompt.problem.id == name)
+
+
+def assert_same(one: Mapping[Any, Completion], other: Mapping[Any, Completion]) -> None:
+    """Equal tokens, texts and ends; log-probabilities equal but for the rounding of another batch size."""
+    assert one.keys() == other.keys()
+    for key, completion in one.items():
+        assert completion.token_ids.tolist() == other[key].token_ids.tolist(), key
+        assert (completion.text, completion.finish) == (other[key].text, other[key].finish)
+        np.testing.assert_allclose(completion.logprobs, other[key].logprobs, atol=1e-5)
+
+
+def full_forward(policy: Policy, group: RolloutGroup, temperature: float) -> list[np.ndarray]:
+    """Every completion's log-probabilities by one plain forward pass of transformers, padded on the right."""
+    prompt = len(group.prompt.token_ids)
+    whole = [torch.from_numpy(np.append(group.prompt.token_ids, c.token_ids)).long() for c in group.completions]
+    tokens = pad_sequence(whole, batch_first=True)
+    with torch.no_grad():
+        logprobs = (policy.model(tokens).logits.double() / temperature).log_softmax(-1)
+    picked = logprobs[:, :-1].gather(2, tokens[:, 1:, None]).squeeze(2).numpy()
+    return [row[prompt - 1 : len(w) - 1] for row, w in zip(picked, whole, strict=True)]
+
+
+@pytest.mark.parametrize("family", ["qwen2", "gemma2"])
+def test_a_sample_is_the_same_in_every_batch(make_policy: MakePolicy, family: str) -> None:
+    requests = requests_of(LENGTHS, 4)
+    sampling = Sampling(max_new_tokens=25, temperature=0.8)
+    together = by_seed(TorchEngine(make_policy(family), slots=64), requests, sampling)
+    assert len({tuple(c.token_ids.tolist()) for c in together.values()}) == len(together) == 24
+    for slots in (1, 5, 16):
+        engine = TorchEngine(make_policy(family), slots=slots)
+        assert_same(together, by_seed(engine, requests[::-1], sampling))
+    assert_same(
+        {key: value for key, value in together.items() if key[0] == "p3"},
+        by_seed(TorchEngine(make_policy(family), slots=3), requests[3:4], sampling),
+    )
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma2", "gpt2"])
+def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: str) -> None:
+    policy = make_policy(family)
+    groups, least = (12, 10_000) if family == "qwen2" else (3, 1_500)
+    requests = requests_of(np.random.default_rng(0).integers(1, 60, groups).tolist(), 8)
+    sampling = Sampling(max_new_tokens=120, temperature=0.7, top_p=0.95)
+    tokens, worst = 0, 0.0
+    for group in TorchEngine(policy, slots=groups * 3).generate(requests, sampling):
+        for completion, expected in zip(group.completions, full_forward(policy, group, 0.7), strict=True):
+            worst = max(worst, float(np.abs(expected - completion.logprobs).max()))
+            tokens += len(completion.token_ids)
+    assert tokens > least
+    assert worst < 1e-5
+
+
+@pytest.mark.parametrize("family", FUSED)
+def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy, family: str) -> None:
+    model = make_policy(family).model
+    assert fusible(model)
+    rng = np.random.default_rng(2)
+    prompts = torch.from_numpy(rng.integers(0, 256, (3, 7)))
+    last = torch.tensor([6, 2, 4])
+    steps = torch.from_numpy(rng.integers(0, 256, (4, 5)))
+    origin = torch.tensor([0, 2, 1, 2])
+
+    def run(decoder: Decoder) -> torch.Tensor:
+        cache = SlotCache(6)
+        logits, layers = decoder.prefill(prompts, last)
+        cache.reserve(16, 16)
+        cache.insert(0, layers, origin)
+        collected = [logits]
+        for t in range(5):
+            positions = last[origin] + 1 + t
+            collected.append(decoder.decode(steps[:, t], positions, cache, int(positions.max()) + 1, True))
+        return torch.cat(collected)
+
+    with torch.inference_mode():
+        fused, modules = run(FusedDecoder(model)), run(ModuleDecoder(model))
+    torch.testing.assert_close(fused, modules, atol=1e-5, rtol=1e-5)
+    assert float(modules.std()) > 0.5
+
+
+def test_greedy_is_argmax_as_in_transformers(make_policy: MakePolicy) -> None:
+    policy = make_policy("qwen3")
+    requests = requests_of((6, 11), 1)
+    sampling = Sampling(temperature=0.0, max_new_tokens=20)
+    for group in TorchEngine(policy, slots=2).generate(requests, sampling):
+        prompt = torch.from_numpy(group.prompt.token_ids.astype(np.int64))[None]
+        expected = policy.model.generate(
+            prompt, do_sample=False, max_new_tokens=20, eos_token_id=policy.eos_ids[0], pad_token_id=policy.pad_id
+        )[0, prompt.shape[1] :]
+        (completion,) = group.completions
+        assert completion.token_ids.tolist() == expected.tolist()
+        np.testing.assert_allclose(completion.logprobs, full_forward(policy, group, 1.0)[0], atol=1e-5)
+
+
+def test_end_of_sequence_is_kept_in_the_tokens_only(make_policy: MakePolicy, tokenizer: Any) -> None:
+    policy = make_policy("qwen2")
+    often = Policy(model=policy.model, tokenizer=tokenizer, eos_ids=tuple(range(8)), pad_id=0)
+    done = by_seed(TorchEngine(often, slots=8), requests_of(LENGTHS, 4), Sampling(max_new_tokens=30))
+    stopped = [c for c in done.values() if c.finish == "stop"]
+    capped = [c for c in done.values() if c.finish == "length"]
+    assert stopped
+    assert capped
+    for completion in stopped:
+        assert completion.token_ids[-1] < 8
+        assert completion.token_ids[:-1].min(initial=99) >= 8
+        assert completion.text == tokenizer.decode(completion.token_ids[:-1])
+    for completion in capped:
+        assert len(completion.token_ids) == 30
+        assert completion.token_ids.min() >= 8
+        assert completion.text == tokenizer.decode(completion.token_ids)
+
+
+def test_groups_come_whole_and_in_the_order_of_their_seeds(make_policy: MakePolicy) -> None:
+    requests = requests_of((4, 8, 6), 5)
+    engine = TorchEngine(make_policy("llama"), slots=4, version=3)
+    groups = list(engine.generate(requests, Sampling(max_new_tokens=6)))
+    assert sorted(group.prompt.problem.id for group in groups) == ["p0", "p1", "p2"]
+    for group in groups:
+        alone = GenerationRequest(prompt=group.prompt, seeds=seeds_of(requests, group.prompt.problem.id)[2:3])
+        (expected,) = next(iter(engine.generate([alone], Sampling(max_new_tokens=6)))).completions
+        assert group.completions[2].token_ids.tolist() == expected.token_ids.tolist()
+        assert [c.policy_version for c in group.completions] == [3] * 5
+
+
+def test_an_abandoned_rollout_leaves_no_trace(make_policy: MakePolicy) -> None:
+    engine = TorchEngine(make_policy("qwen2"), slots=8)
+    requests, sampling = requests_of(LENGTHS, 3), Sampling(max_new_tokens=12)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling)
+    unfinished = engine.generate(requests_of((40, 3), 6, seed=1), Sampling(max_new_tokens=50))
+    next(iter(unfinished))
+    assert_same(expected, by_seed(engine, requests, sampling))
+
+
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "gpt2"])
+def test_new_weights_are_those_that_generate(tokenizer: Any, family: str) -> None:
+    end = tokenizer.eos_token_id
+    old, new = tiny_model(family), tiny_model(family)
+    with torch.no_grad():
+        for parameter in new.parameters():
+            parameter.mul_(1.1).add_(0.01)
+    engine = TorchEngine(Policy(model=old, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), slots=8)
+    fresh = TorchEngine(Policy(model=new, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), slots=8)
+    requests, sampling = requests_of((6, 9), 2), Sampling(max_new_tokens=16)
+    before = by_seed(engine, requests, sampling)
+    engine.update_weights(7, new.named_parameters)
+    after = by_seed(engine, requests, sampling)
+    assert_same(after, by_seed(fresh, requests, sampling))
+    assert {c.policy_version for c in after.values()} == {7}
+    assert any(before[key].token_ids.tolist() != after[key].token_ids.tolist() for key in before)
+    engine.update_weights(8, lambda: new.state_dict().items())
+    assert_same(after, by_seed(engine, requests, sampling))
+
+
+def test_the_engine_keeps_its_own_weights(tokenizer: Any) -> None:
+    model = tiny_model("llama")
+    engine = TorchEngine(Policy(model=model, tokenizer=tokenizer, eos_ids=(319,), pad_id=319), slots=4)
+    requests, sampling = requests_of((6,), 4), Sampling(max_new_tokens=10)
+    before = by_seed(engine, requests, sampling)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert_same(before, by_seed(engine, requests, sampling))
+
+
+def test_weights_that_do_not_fit_are_refused(make_policy: MakePolicy) -> None:
+    engine = TorchEngine(make_policy("llama"), slots=2)
+    weights = dict(make_policy("llama").model.named_parameters())
+    with pytest.raises(ValueError, match=r"lack lm_head\.weight"):
+        engine.update_weights(1, lambda: [(k, v) for k, v in weights.items() if k != "lm_head.weight"])
+    with pytest.raises(ValueError, match="hold extra"):
+        engine.update_weights(1, lambda: [*weights.items(), ("extra", torch.zeros(1))])
+    assert engine.policy_version == 0
+
+
+class ShortOfMemory:
+    """A decoder on a device that holds ``most`` rows."""
+
+    def __init__(self, decoder: Decoder, most: int) -> None:
+        self._decoder, self._most = decoder, most
+        self.parameters = decoder.parameters
+        self.refused = 0
+
+    def prefill(self, *arguments: Any) -> Any:
+        return self._decoder.prefill(*arguments)
+
+    def decode(self, tokens: torch.Tensor, *arguments: Any) -> Any:
+        if len(tokens) > self._most:
+            self.refused += 1
+            raise torch.OutOfMemoryError("no memory")
+        return self._decoder.decode(tokens, *arguments)
+
+
+def test_out_of_memory_halves_the_slots_and_repeats_the_samples(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, sampling = requests_of(LENGTHS, 4), Sampling(max_new_tokens=15)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=24), requests, sampling)
+    engine = TorchEngine(make_policy("qwen2"), slots=24)
+    short = ShortOfMemory(FusedDecoder(make_policy("qwen2").model), most=7)
+    monkeypatch.setattr(engine, "_decoder", short)
+    assert_same(expected, by_seed(engine, requests, sampling))
+    assert (engine.slots, short.refused) == (6, 2)
+    monkeypatch.setattr(engine, "_decoder", ShortOfMemory(short, most=0))
+    with pytest.raises(torch.OutOfMemoryError):
+        by_seed(engine, requests, sampling)
+
+
+def test_what_cannot_fit_the_models_positions_is_refused(make_policy: MakePolicy) -> None:
+    engine = TorchEngine(make_policy("qwen2"), slots=2)
+    with pytest.raises(UserError, match=r"rollout.max_new_tokens: a prompt of 9 tokens and 504 new .* 512 positions"):
+        next(iter(engine.generate(requests_of((3, 9), 1), Sampling(max_new_tokens=504))))
+
+
+def test_a_model_with_other_state_is_refused(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = make_policy("gpt2")
+    monkeypatch.setattr(type(policy.model), "_is_stateful", True, raising=False)
+    with pytest.raises(UserError, match="gpt2 keeps more"):
+        TorchEngine(policy, slots=2)
+
+
+def test_prompts_are_prefilled_once_for_a_group(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    prefill = FusedDecoder.prefill
+
+    def counting(self: FusedDecoder, tokens: Any, last: Any) -> Any:
+        seen.append(len(tokens))
+        return prefill(self, tokens, last)
+
+    monkeypatch.setattr(FusedDecoder, "prefill", counting)
+    engine = TorchEngine(make_policy("qwen2"), slots=32)
+    assert len(list(engine.generate(requests_of((5, 6), 16), Sampling(max_new_tokens=3)))) == 2
+    assert seen == [2]
