@@ -200,6 +200,8 @@ def _bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "dunwu", f"{result['ours']:,.1f} {result['unit']}"
     for peer, value in result["peers"].items():
         yield peer, f"{value:,.1f} {result['unit']}"
+    for peer, reason in result.get("not_measured", {}).items():
+        yield peer, f"not measured: {reason}"
     if result["ratio"] is not None:
         yield "dunwu over the best peer", f"{result['ratio']:.2f}"
     if result["floor_share"] is not None:

@@ -228,7 +228,7 @@ def test_bench_names_its_peers_and_prints_both_ways(monkeypatch: pytest.MonkeyPa
     def measure(peers: tuple[str, ...]) -> dict[str, Any]:
         calls.append(peers)
         result = {"ours": 9000.0, "unit": "tokens/s", "peers": {"hf": 3000.0}, "ratio": 3.0, "floor_share": 0.25}
-        return {"natural": result}
+        return {"natural": result | {"not_measured": {"vllm": "not installed"}}}
 
     stand_in(monkeypatch, "dunwu.bench.rollout", measure=measure)
     shown = call("bench", "rollout", "--against", "hf, hf-static", "--json")
@@ -237,6 +237,7 @@ def test_bench_names_its_peers_and_prints_both_ways(monkeypatch: pytest.MonkeyPa
         "rollout / natural",
         "  dunwu: 9,000.0 tokens/s",
         "  hf: 3,000.0 tokens/s",
+        "  vllm: not measured: not installed",
         "  dunwu over the best peer: 3.00",
         "  share of the machine's floor: 25%",
     ]
