@@ -1,0 +1,47 @@
+"""Where problems come from: generators, files, and mixtures of both. Each task has a held-out side."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+from dunwu.tasks.countdown import COUNTDOWN
+from dunwu.tasks.mixture import Mixture
+from dunwu.tasks.task import GeneratedTask, Task, fingerprint
+
+FAMILIES = {family.name: family for family in (COUNTDOWN,)}
+
+
+def names() -> tuple[str, ...]:
+    """Every name that ``TaskSpec.task`` may have, generators first."""
+    return tuple(FAMILIES)
+
+
+def build(spec: TaskSpec, seed: int) -> Task:
+    """The task that a recipe's entry describes; its held-out side does not depend on ``seed``.
+
+    Raises:
+        UserError: the task or a level is unknown, or its file cannot be used.
+    """
+    if spec.task not in names():
+        close = difflib.get_close_matches(spec.task, names(), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
+    return GeneratedTask(
+        FAMILIES[spec.task], seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out
+    )
+
+
+def build_mixture(specs: Sequence[TaskSpec], seed: int) -> Mixture:
+    """The training stream of a stage: every entry with its weight, and with a seed of its own.
+
+    Raises:
+        UserError: as ``build``; or an entry is held out as a whole.
+    """
+    for spec in specs:
+        if spec.held_out == 1:
+            raise UserError(f"{spec.task}: 1 leaves nothing to train on", field="held_out")
+    tasks = [build(spec, fingerprint(f"{seed}/{place}")) for place, spec in enumerate(specs)]
+    return Mixture(tasks, [spec.weight for spec in specs], seed)
