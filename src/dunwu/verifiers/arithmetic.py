@@ -1,0 +1,128 @@
+"""Arithmetic read by an own parser into exact fractions; nothing is ever evaluated as code.
+
+sum     = product (("+" | "-") product)*
+product = unary (("*" | "/") unary)*
+unary   = "-" unary | power
+power   = atom ("^" unary)?                 only where powers are allowed
+atom    = integer | decimal | "(" sum ")"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+LONGEST = 1000
+"""Characters."""
+DEEPEST = 60
+"""Parentheses and signs inside one another."""
+LARGEST = 20_000
+"""Bits of a power."""
+
+TOKEN = re.compile(r"\s*(\d+\.\d*|\.\d+|\d+|[-+*/^()])", re.ASCII)
+
+
+class NotArithmetic(ValueError):  # noqa: N818  -- a finding, not a failure
+    """The text is no arithmetic, or has no value; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """The exact value of an expression and the number literals that stand in it, from left to right."""
+
+    value: Fraction
+    numbers: tuple[Fraction, ...]
+
+
+def evaluate(text: str, *, powers: bool = False, reading: Callable[[Fraction], Fraction] | None = None) -> Arithmetic:
+    """Reads ``text`` to its end; ``reading`` puts other values in place of the numbers that are written.
+
+    Raises:
+        NotArithmetic: for anything outside the grammar, longer than ``LONGEST``, deeper than ``DEEPEST``, a division by
+            zero, or a power that is not whole or has more than ``LARGEST`` bits.
+    """
+    if len(text) > LONGEST:
+        raise NotArithmetic(f"longer than {LONGEST} characters")
+    parser = _Parser(_tokens(text), powers, reading)
+    value = parser.sum()
+    if parser.position < len(parser.tokens):
+        raise NotArithmetic(f"unexpected {parser.tokens[parser.position]!r}")
+    return Arithmetic(value, tuple(parser.numbers))
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, position, text = [], 0, text.rstrip()
+    while position < len(text):
+        match = TOKEN.match(text, position)
+        if match is None:
+            raise NotArithmetic(f"unexpected {text[position:].lstrip()[:1]!r}")
+        tokens.append(match[1])
+        position = match.end()
+    return tokens
+
+
+class _Parser:
+    def __init__(self, tokens: list[str], powers: bool, reading: Callable[[Fraction], Fraction] | None) -> None:
+        self.tokens = tokens
+        self.powers = powers
+        self.reading = reading
+        self.position = 0
+        self.depth = 0
+        self.numbers: list[Fraction] = []
+
+    def take(self, *wanted: str) -> str | None:
+        if self.position < len(self.tokens) and self.tokens[self.position] in wanted:
+            self.position += 1
+            return self.tokens[self.position - 1]
+        return None
+
+    def sum(self) -> Fraction:
+        value = self.product()
+        while sign := self.take("+", "-"):
+            term = self.product()
+            value = value + term if sign == "+" else value - term
+        return value
+
+    def product(self) -> Fraction:
+        value = self.unary()
+        while sign := self.take("*", "/"):
+            factor = self.unary()
+            if sign == "/" and not factor:
+                raise NotArithmetic("division by zero")
+            value = value * factor if sign == "*" else value / factor
+        return value
+
+    def unary(self) -> Fraction:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise NotArithmetic(f"deeper than {DEEPEST} levels")
+        value = -self.unary() if self.take("-") else self.power()
+        self.depth -= 1
+        return value
+
+    def power(self) -> Fraction:
+        base = self.atom()
+        if not self.powers or not self.take("^"):
+            return base
+        exponent = self.unary()
+        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+        if exponent.denominator != 1 or abs(exponent) * bits > LARGEST or (exponent < 0 and not base):
+            raise NotArithmetic("a power that has no exact value here")
+        return base ** int(exponent)
+
+    def atom(self) -> Fraction:
+        if self.take("("):
+            value = self.sum()
+            if not self.take(")"):
+                raise NotArithmetic("a parenthesis is not closed")
+            return value
+        if self.position == len(self.tokens):
+            raise NotArithmetic("it ends too early")
+        token = self.tokens[self.position]
+        if token in "-+*/^()":
+            raise NotArithmetic(f"unexpected {token!r}")
+        self.position += 1
+        self.numbers.append(Fraction(token))
+        return self.reading(self.numbers[-1]) if self.reading else self.numbers[-1]

@@ -1,0 +1,73 @@
+"""Countdown and the 24 game: does an expression use the given numbers, each exactly once, and reach the target?"""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+
+from dunwu.verifiers.arithmetic import LONGEST, Arithmetic, NotArithmetic, evaluate
+
+SIGNS = (
+    ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", ""), ("\\right", ""),
+    ("×", "*"), ("·", "*"), ("⋅", "*"), ("∗", "*"), ("÷", "/"), ("∕", "/"), ("−", "-"), ("–", "-"), ("$", ""),
+)  # fmt: skip
+
+
+def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
+    """Grades ``answer`` against ``tests`` = (target, number, number, ...).
+
+    Accepted: + - * / × ÷ · and their LaTeX and full-width forms, parentheses, unary minus, and a tail ``= value`` that
+    is true. Fractions on the way are fine. Returns whether it is right, and why not.
+    """
+    target, *given = (Fraction(fact) for fact in tests)
+    try:
+        found, claimed = _read(answer)
+    except NotArithmetic as problem:
+        return False, f"not an expression: {problem}"
+    if Counter(found.numbers) != Counter(given):
+        return False, f"uses {_listed(found.numbers)}, not each of {_listed(given)} once"
+    if found.value != target:
+        return False, f"gives {found.value}, not {target}"
+    if claimed != found.value:
+        return False, f"gives {found.value} but says {claimed}"
+    return True, f"reaches {target}"
+
+
+def key(answer: str) -> str:
+    """The same for two expressions that are algebraically identical in the same numbers: 3*(5+7) and (7+5)*3.
+
+    Every number is replaced by a fixed pseudo-random fraction, so that unlike expressions of equal value (2+2, 2*2)
+    differ. What cannot be read, or claims a false value, is its own key.
+    """
+    try:
+        found, claimed = _read(answer)
+        if claimed == found.value:
+            identity, _ = _read(answer, reading=_stand_in)
+            return f"{identity.value} in {_listed(sorted(found.numbers))}"
+    except NotArithmetic:
+        pass
+    return answer.strip()
+
+
+def _stand_in(number: Fraction) -> Fraction:
+    rng = random.Random(f"stand-in/{number}")
+    return Fraction(rng.randint(2**30, 2**31), rng.randint(2**30, 2**31))
+
+
+def _read(answer: str, reading: Callable[[Fraction], Fraction] | None = None) -> tuple[Arithmetic, Fraction]:
+    """The expression, and the value that it says it has (its own where it says nothing). Raises NotArithmetic."""
+    if len(answer) > LONGEST:
+        raise NotArithmetic(f"longer than {LONGEST} characters")
+    text = unicodedata.normalize("NFKC", answer)
+    for written, sign in SIGNS:
+        text = text.replace(written, sign)
+    left, equals, right = text.partition("=")
+    found = evaluate(left, reading=reading)
+    return found, evaluate(right).value if equals else found.value
+
+
+def _listed(numbers: tuple[Fraction, ...] | list[Fraction]) -> str:
+    return ", ".join(map(str, numbers)) or "no numbers"

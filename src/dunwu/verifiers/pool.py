@@ -1,0 +1,191 @@
+"""Worker processes that can always be killed.
+
+    score() threads --> free workers (queue) --> worker.py over two pipes
+                                                 |- ends itself when a request used its processor time
+                                                 |- is killed when it is silent for longer (stopped, swapped out)
+                                                 `- found dead: the request goes once more to a fresh worker
+
+A worker starts on its first request; the time until it says that it is ready belongs to no request. It never imports
+the parent's modules, and ends when its pipe closes, so that it does not outlive the parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import Fault
+
+PROGRAM = Path(__file__).with_name("worker.py")
+STARTUP_SECONDS = 120.0
+PATIENCE = 3.0
+"""Wall-clock seconds allowed for each second of processor time."""
+REQUESTS_PER_WORKER = 2000
+"""Then it is replaced: sympy's caches only grow."""
+
+
+class CheckTimeout(Exception):  # noqa: N818  -- a verdict
+    """The comparison took longer than its budget."""
+
+
+class WorkerLost(Exception):  # noqa: N818
+    """Two workers in a row died over one request, for no reason of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker found; ``library`` is math-verify's own verdict where it was asked."""
+
+    equal: bool
+    library: bool | None
+    reason: str
+
+
+class _Worker:
+    """One process, started at construction, not yet waited for."""
+
+    def __init__(self) -> None:
+        self.served = 0
+        self._ready = False
+        self._unread = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+            bufsize=0,
+        )
+
+    def ask(self, gold: str, answer: str, budget: float) -> Reply:
+        """Raises CheckTimeout, or EOFError where the process is dead or dies of something else."""
+        if not self._ready:
+            self._await_ready()
+        assert self.process.stdin is not None
+        try:
+            request = json.dumps({"gold": gold, "answer": answer, "budget": budget})
+            self.process.stdin.write(request.encode("ascii") + b"\n")
+        except BrokenPipeError:
+            raise EOFError from None
+        self.served += 1
+        try:
+            reply: dict[str, Any] | None = self._line(budget * PATIENCE)
+        except EOFError:
+            if self.process.wait() == -signal.SIGPROF:
+                raise CheckTimeout from None
+            raise
+        if reply is None:
+            raise CheckTimeout
+        return Reply(**reply)
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _await_ready(self) -> None:
+        try:
+            ready = self._line(STARTUP_SECONDS)
+        except EOFError:
+            code = self.process.wait()
+            if code < 0:  # killed from outside: worth another try
+                raise
+            raise Fault(f"the math worker does not start (exit code {code}); is math-verify installed?") from None
+        if ready != "ready":
+            raise Fault(f"the math worker is not ready after {STARTUP_SECONDS:.0f} s")
+        self._ready = True
+
+    def _line(self, seconds: float) -> Any:
+        """The next reply; None where there is none in time. Raises EOFError where the process closed its end."""
+        assert self.process.stdout is not None
+        stdout = self.process.stdout.fileno()
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                return None
+            chunk = os.read(stdout, 65536)
+            if not chunk:
+                raise EOFError
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        return json.loads(line)
+
+
+class WorkerPool:
+    """``workers`` places for a process each; any number of threads may ask.
+
+    ``counts``: ``asked``, ``timeouts``, ``retries``, ``lost``.
+    """
+
+    def __init__(self, workers: int, budget: float) -> None:
+        self.counts: Counter[str] = Counter()
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._closed = False
+        self._places: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        self._size = workers
+        for _ in range(workers):
+            self._places.put(None)
+
+    def ask(self, gold: str, answer: str) -> Reply:
+        """Whether the two mean the same.
+
+        Raises:
+            CheckTimeout: the budget (seconds of processor time) is used up.
+            WorkerLost: it died twice.
+            Fault: workers cannot start at all.
+        """
+        worker = self._places.get()
+        keep: _Worker | None = None
+        try:
+            if self._closed:
+                raise ValueError("the grader is closed")
+            for outcome in ("retries", "lost"):
+                worker = worker or _Worker()
+                try:
+                    reply = worker.ask(gold, answer, self._budget)
+                except EOFError:
+                    worker.kill()
+                    worker = None
+                    self._count(outcome)
+                    continue
+                self._count("asked")
+                if worker.served < REQUESTS_PER_WORKER:
+                    keep = worker
+                return reply
+            raise WorkerLost("the math worker died twice over this answer")
+        except CheckTimeout:
+            self._count("timeouts")
+            raise
+        finally:
+            if worker is not None and worker is not keep:
+                worker.kill()
+            self._places.put(keep)
+
+    def close(self) -> None:
+        """Waits for requests under way, then ends every process."""
+        self._closed = True
+        for worker in [self._places.get() for _ in range(self._size)]:
+            if worker is not None:
+                worker.kill()
+        for _ in range(self._size):
+            self._places.put(None)
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self.counts[name] += 1
