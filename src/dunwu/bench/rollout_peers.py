@@ -1,0 +1,81 @@
+"""The peers of ``dunwu bench rollout``: transformers in this environment, vLLM in another interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+VLLM_PYTHON = "DUNWU_VLLM_PYTHON"
+HF_BATCH = {"hf": 128, "hf-static": 512}
+"""The batch size at which each cache of transformers was fastest of 128, 256 and 512."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A workload, the same for all sides. ``eos_ids`` empty: every completion runs to ``max_new_tokens``."""
+
+    folder: str
+    prompts: tuple[tuple[int, ...], ...]
+    group: int
+    max_new_tokens: int
+    eos_ids: tuple[int, ...]
+
+
+def hf_side(job: Job, peer: str, connection: Connection) -> None:
+    """``generate`` of transformers with its dynamic or its static cache, prompts padded on the left."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(job.folder, dtype=torch.float32).eval()
+    longest = max(map(len, job.prompts))
+    rows = [prompt for prompt in job.prompts for _ in range(job.group)]
+    tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in rows])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in rows])
+    options: dict[str, Any] = {"do_sample": True, "top_k": 0, "max_new_tokens": job.max_new_tokens, "pad_token_id": 0}
+    options |= {"eos_token_id": list(job.eos_ids)} if job.eos_ids else {"min_new_tokens": job.max_new_tokens}
+    options |= {"cache_implementation": "static"} if peer == "hf-static" else {}
+    while connection.recv():
+        count, start = 0, time.perf_counter()
+        for first in range(0, len(rows), HF_BATCH[peer]):
+            part = slice(first, first + HF_BATCH[peer])
+            written = model.generate(tokens[part], attention_mask=mask[part], **options)[:, longest:]
+            count += count_tokens(written.numpy(), job.eos_ids)
+        connection.send(count / (time.perf_counter() - start))
+
+
+def count_tokens(written: Int64[np.ndarray, "B C"], eos_ids: tuple[int, ...]) -> int:
+    """Tokens up to and with each row's first end of sequence; what pads a row after it does not count."""
+    ends = np.isin(written, eos_ids)
+    lengths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, written.shape[1])
+    return int(lengths.sum())
+
+
+def vllm_side(job: Job, interpreter: str, connection: Connection) -> None:
+    """vLLM, spoken to in lines of JSON; it prints on stderr what it has to say."""
+    import torch
+
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "VLLM_CPU_KVCACHE_SPACE": "1"}
+    worker = Path(__file__).with_name("vllm_worker.py")
+    with subprocess.Popen(
+        [interpreter, str(worker), json.dumps(asdict(job))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while connection.recv():
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            connection.send(float(process.stdout.readline()))
+        process.stdin.close()
