@@ -11,12 +11,13 @@ from dunwu.tasks.countdown import COUNTDOWN
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
 
+DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
 FAMILIES = {family.name: family for family in (COUNTDOWN,)}
 
 
 def names() -> tuple[str, ...]:
     """Every name that ``TaskSpec.task`` may have, generators first."""
-    return tuple(FAMILIES)
+    return (*FAMILIES, *DATA_SETS)
 
 
 def build(spec: TaskSpec, seed: int) -> Task:
@@ -29,6 +30,10 @@ def build(spec: TaskSpec, seed: int) -> Task:
         close = difflib.get_close_matches(spec.task, names(), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
+    if spec.task in DATA_SETS:
+        from dunwu.tasks.files import FileTask
+
+        return FileTask(spec, seed)
     return GeneratedTask(
         FAMILIES[spec.task], seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out
     )

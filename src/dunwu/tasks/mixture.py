@@ -18,7 +18,7 @@ from dunwu.types import Problem
 class Mixture:
     """A weighted interleaving of tasks; a finite task goes through its problems once an epoch.
 
-    Of the positions that earlier tasks leave, task k, whose share among itself and the later ones is s, takes position n
+    Of the positions that earlier tasks leave, a task whose share among itself and the later ones is s takes position n
     exactly where floor(n s + phase) grows at n; that floor is also the number of its earlier picks, and thus the index
     of its next problem. What it does not take is numbered anew for the task after it. Shares are exact rationals.
 

@@ -1,0 +1,247 @@
+"""Data sets as tasks: which columns make a problem, which rows are malformed, and the walk through the rest."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+from dunwu.tasks.readers import BadRow, Row, read_rows
+from dunwu.tasks.task import fingerprint, is_held_out
+from dunwu.types import Message, Problem
+
+SHOWN = 3
+LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
+HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
+
+log = logging.getLogger(__name__)
+
+
+class MalformedError(ValueError):
+    """A row that makes no problem; the message says why."""
+
+
+def after_hashes(answer: str) -> str:
+    """GSM8K's gold: what follows ``####``, without thousands separators ("#### 1,450,000" is 1450000)."""
+    _, hashes, gold = answer.rpartition("####")
+    gold = gold.strip().replace(",", "")
+    if not hashes or not gold:
+        raise MalformedError("no gold answer after ####")
+    return gold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which columns of a row are what. ``tests`` are the facts of an ``expression``, or the options of a ``choice``."""
+
+    problem: str
+    answer: str
+    level: str | None = None
+    tests: str | None = None
+    kind: str = "math"
+    gold: Callable[[str], str] = str.strip
+
+
+LAYOUTS = {
+    "gsm8k": Layout(problem="question", answer="answer", gold=after_hashes),
+    "math": Layout(problem="problem", answer="answer", level="level"),
+    "aime": Layout(problem="problem", answer="answer"),
+    "amc": Layout(problem="problem", answer="answer"),
+    "cmath": Layout(problem="question", answer="answer", level="grade"),
+}
+"""Published data sets, in their published form."""
+
+COLUMNS = ("problem", "answer", "level", "tests")
+
+
+def layout_of(spec: TaskSpec) -> Layout:
+    """The layout of a data set; of ``file``, what the recipe's ``fields`` and ``kind`` say.
+
+    Raises:
+        UserError: ``fields`` name no problem or answer, name something unknown, or lack the tests of an expression.
+    """
+    if spec.task != "file":
+        return LAYOUTS[spec.task]
+    needed = ("problem", "answer", "tests") if spec.kind == "expression" else ("problem", "answer")
+    if not set(needed) <= spec.fields.keys() <= set(COLUMNS):
+        text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
+        raise UserError(text, field="fields")
+    columns = spec.fields
+    return Layout(
+        problem=columns["problem"],
+        answer=columns["answer"],
+        level=columns.get("level"),
+        tests=columns.get("tests"),
+        kind=spec.kind,
+    )
+
+
+def parse(row: Row, layout: Layout, task: str) -> Problem:
+    """The problem in a row.
+
+    Raises:
+        MalformedError: a column is missing, empty or of the wrong type; there is no gold answer.
+    """
+    question = _text(row, layout.problem).strip()
+    facts = [] if layout.tests is None else _column(row, layout.tests)
+    if not isinstance(facts, list) or (layout.tests is not None and not facts):
+        raise MalformedError(f"{layout.tests!r} is no list with entries")
+    return Problem(
+        id=f"{task}-{fingerprint(question):016x}",
+        task=task,
+        kind=layout.kind,
+        level=0 if layout.level is None else _level(_column(row, layout.level), layout.level),
+        language="zh" if 2 * len(HAN.findall(question)) > len(LATIN.findall(question)) else "en",
+        messages=(Message(role="user", content=question),),
+        gold=layout.gold(_text(row, layout.answer)),
+        tests=tuple(_written(fact, str(layout.tests)) for fact in facts),
+    )
+
+
+def _column(row: Row, name: str) -> Any:
+    if name not in row.values:
+        raise MalformedError(f"no field {name!r}; it has {', '.join(map(repr, row.values)) or 'none'}")
+    return row.values[name]
+
+
+def _text(row: Row, name: str) -> str:
+    return _written(_column(row, name), name)
+
+
+def _written(value: Any, name: str) -> str:
+    """Text as it is, whole floats as integers (27.0 is 27)."""
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() else value
+    elif not isinstance(value, str | int) or isinstance(value, bool):
+        raise MalformedError(f"{name!r} is {type(value).__name__} {value!r:.40}, not text or a number")
+    text = str(value)
+    if not text.strip():
+        raise MalformedError(f"{name!r} is empty")
+    if "\0" in text:
+        raise MalformedError(f"{name!r} contains NUL bytes")
+    if not text.isascii() and re.search(r"[\ud800-\udfff]", text):
+        raise MalformedError(f"{name!r} is no valid Unicode: a lone surrogate")
+    return text
+
+
+def _level(value: Any, name: str) -> int:
+    match = LEVEL.fullmatch(_written(value, name).strip())
+    if not match:
+        raise MalformedError(f"{name!r} is {value!r:.40}, not a level")
+    return int(match[1])
+
+
+def read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float) -> tuple[Problem, ...]:
+    """Every distinct problem of a file, in its order. What was left out is logged, once for a file.
+
+    Raises:
+        UserError: the file cannot be read or holds no problem; more than a share ``max_bad_rows`` of its rows is bad.
+    """
+    try:
+        version = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path, field="path") from None
+    return _read_problems(path, layout, task, max_bad_rows, version)
+
+
+@lru_cache(maxsize=8)
+def _read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float, _version: int) -> tuple[Problem, ...]:
+    found: dict[str, tuple[int, Problem]] = {}
+    bad: list[str] = []
+    rows = duplicates = 0
+    for line, outcome in _parsed(path, layout, task):
+        rows += 1
+        if isinstance(outcome, str):
+            bad.append(f"{path}:{line}: {outcome}")
+            continue
+        first, same = found.setdefault(outcome.messages[0].content, (line, outcome))
+        if same.gold != outcome.gold:
+            bad.append(f"{path}:{line}: the problem of line {first} with another answer")
+        elif first != line:
+            duplicates += 1
+    if len(bad) > max_bad_rows * rows:
+        text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {max_bad_rows:g}"
+        raise UserError(f"{text}: {'; '.join(bad[:SHOWN])}", file=path, field="max_bad_rows")
+    if not found:
+        raise UserError("the data set is empty", file=path, field="path")
+    if bad:
+        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, "; ".join(bad[:SHOWN]))
+    if duplicates:
+        log.info("%s: left out %d rows that repeat an earlier problem", path, duplicates)
+    return tuple(problem for _, problem in found.values())
+
+
+def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Problem | str]]:
+    """(line, problem, or what is wrong with the row)."""
+    for row in read_rows(path):
+        if isinstance(row, BadRow):
+            yield row.line, row.reason
+            continue
+        try:
+            yield row.line, parse(row, layout, task)
+        except MalformedError as error:
+            yield row.line, str(error)
+
+
+class FileTask:
+    """The problems of a file: an endless walk, in a new order each epoch.
+
+    A problem's side is decided by the hash of its text, so it does not change with the seed, the levels, or the file.
+    At a share of 1 everything is held out.
+
+    Args:
+        spec: the recipe's entry.
+        seed: gives the orders.
+
+    Raises:
+        UserError: no path; the file cannot be used; no problem has one of the levels.
+    """
+
+    def __init__(self, spec: TaskSpec, seed: int) -> None:
+        if spec.path is None:
+            raise UserError(f"{spec.task} is read from a file: say which", field="path")
+        problems = read_problems(spec.path, layout_of(spec), spec.task, spec.max_bad_rows)
+        chosen = [problem for problem in problems if not spec.levels or problem.level in spec.levels]
+        if not chosen:
+            levels = ", ".join(map(str, sorted({problem.level for problem in problems})))
+            raise UserError(f"no problem of these levels; the file has {levels}", file=spec.path, field="levels")
+        self.name = spec.task
+        self._path = spec.path
+        self._seed = seed
+        held_out = {p.id for p in chosen if is_held_out(p.messages[0].content, spec.held_out)}
+        self._train = tuple(problem for problem in chosen if problem.id not in held_out)
+        self._held_out = tuple(sorted((p for p in chosen if p.id in held_out), key=lambda problem: problem.id))
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    @property
+    def size(self) -> int:
+        """Training problems in one epoch."""
+        return len(self._train)
+
+    def problem(self, index: int) -> Problem:
+        """Training problem number ``index``; see ``Task.problem``. Each epoch has every problem once."""
+        if not self._train:
+            raise UserError("every problem is held out: nothing to train on", file=self._path, field="held_out")
+        epoch, place = divmod(index, self.size)
+        ready, order = self._order
+        if ready != epoch:
+            order = random.Random(f"{self.name}/{self._seed}/{epoch}").sample(range(self.size), self.size)
+            self._order = (epoch, order)
+        return self._train[order[place]]
+
+    def held_out(self, count: int) -> tuple[Problem, ...]:
+        """The first ``count`` held-out problems, in an order of their hashes; see ``Task.held_out``."""
+        if count > len(self._held_out):
+            text = (
+                f"{count} held-out problems wanted, the file has {len(self._held_out)}; raise held_out or ask for fewer"
+            )
+            raise UserError(text, file=self._path, field="held_out")
+        return self._held_out[:count]

@@ -1,0 +1,114 @@
+"""Rows of a file, one by one, each with its number: JSON lines (also gzipped), Parquet, a ``datasets`` folder.
+
+A row that cannot be read is a ``BadRow``, not an exception, so that the caller decides how many are too many. What
+makes the whole file unreadable (no such file, a cut gzip stream, no Parquet) is a ``UserError``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dunwu.errors import UserError
+
+BOM = b"\xef\xbb\xbf"
+JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+
+
+class Row(NamedTuple):
+    """A row as it stands in the file; ``line`` counts from 1 (of a table: the row's number)."""
+
+    line: int
+    values: dict[str, Any]
+
+
+class BadRow(NamedTuple):
+    """A row that is none, and why."""
+
+    line: int
+    reason: str
+
+
+def read_rows(path: Path) -> Iterator[Row | BadRow]:
+    """The rows of ``path``, in order; blank lines are no rows.
+
+    Raises:
+        UserError: the path is missing, of no known form, or broken as a whole; the extra ``data`` is needed.
+    """
+    if path.is_dir():
+        return _datasets_folder(path)
+    if not path.exists():
+        raise UserError("no such file", file=path, field="path")
+    if path.name.endswith(JSON_LINES):
+        return _json_lines(path)
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    raise UserError(
+        f"is none of {', '.join(JSON_LINES)}, .parquet, or a folder saved by datasets", file=path, field="path"
+    )
+
+
+def _json_lines(path: Path) -> Iterator[Row | BadRow]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.removeprefix(BOM) if number == 1 else line
+                if text.strip():
+                    yield _parse(number, text)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot be read: {error}", file=path, field="path") from None
+
+
+def _parse(number: int, line: bytes) -> Row | BadRow:
+    if b"\0" in line:
+        return BadRow(number, "contains NUL bytes")
+    try:
+        values = json.loads(line)
+    except UnicodeDecodeError:
+        return BadRow(number, "is not UTF-8 text")
+    except RecursionError:
+        return BadRow(number, "is nested too deep")
+    except json.JSONDecodeError as error:
+        return BadRow(number, f"is no JSON: {error.msg}, column {error.colno}")
+    except ValueError as error:  # an integer of thousands of digits
+        return BadRow(number, f"is no JSON: {error}")
+    if not isinstance(values, dict):
+        return BadRow(number, f"is a JSON {type(values).__name__}, not an object")
+    return Row(number, values)
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        number = 0
+        with pyarrow.parquet.ParquetFile(path) as table:
+            for batch in table.iter_batches():
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, values)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"cannot be read as Parquet: {error}", file=path, field="path") from None
+
+
+def _datasets_folder(path: Path) -> Iterator[Row]:
+    if importlib.util.find_spec("datasets") is None:
+        text = "a datasets folder needs the extra 'data': pip install 'dunwu[data]'"
+        raise UserError(text, file=path, field="path")
+    import datasets
+
+    try:
+        table = datasets.load_from_disk(str(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"is no folder saved by datasets: {error}", file=path, field="path") from None
+    if isinstance(table, datasets.DatasetDict):
+        splits = ", ".join(table)
+        raise UserError(f"holds the splits {splits}; name one of them: {path / next(iter(table))}", field="path")
+    for number, values in enumerate(table, start=1):
+        yield Row(number, values)
