@@ -1,0 +1,247 @@
+"""One whole GRPO step, beside TRL's: rollout, reward, anchor, update, on the same model, prompts, lengths and threads.
+
+``fixed``    a Qwen2-shaped model of 1.05 M random weights; prompts of 24 tokens, every completion exactly 128 long
+``natural``  the nano base on Countdown; every completion as long as the model makes it, 256 at most
+
+G = 16, 32 prompts a step, one update per rollout, beta = 0.001, single precision, temperature 1. TRL runs with its own
+``generate``, without gradient checkpointing (which would cost it a third more), in microbatches that suit the caches.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import statistics
+import string
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dunwu import algorithms
+from dunwu.bench.machine import gemm_flops
+from dunwu.bench.pair import alternate
+from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
+from dunwu.errors import UserError
+from dunwu.models.load import NANO_BASE, load_policy, resolve
+from dunwu.models.templates import NANO
+from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.tasks import build_mixture
+from dunwu.training.trainer import PolicyTrainer
+from dunwu.types import GenerationRequest, Message, Problem, Prompt, RolloutGroup, Sampling, Score, ScoredGroup
+
+PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
+PROMPT_TOKENS, COMPLETION_TOKENS, VOCABULARY = 24, 128, 1024
+TRL_MICROBATCH = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A transformers folder, the prompts of a step, and how long completions are: exactly, or at most."""
+
+    model: str
+    prompts: tuple[str, ...]
+    max_new_tokens: int
+    exactly: bool
+
+
+def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Samples a second of each workload: ours, the peers', the ratio, and the share of the machine's floor.
+
+    The floor is the time that the step's matrix products alone would take at the machine's best rate.
+
+    Raises:
+        UserError: a peer other than ``trl``, or TRL is not installed.
+    """
+    for peer in against:
+        if peer != "trl":
+            raise UserError(f"no such peer: {peer}; the step is measured against trl", field="--against")
+        if importlib.util.find_spec("trl") is None:
+            raise UserError("TRL is not installed: pip install 'dunwu[bench]'", field="--against")
+    with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
+        workloads = {"fixed": fixed(Path(folder)), "natural": natural(NANO_BASE)}
+        return {name: _measure(workload, against) for name, workload in workloads.items()}
+
+
+def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
+    sides = {"dunwu": partial(ours, workload)} | {peer: partial(trl, workload) for peer in against}
+    seconds = alternate(sides, ROUNDS, torch.get_num_threads())
+    rates = {name: PROMPTS * GROUP_SIZE / statistics.median(taken) for name, taken in seconds.items()}
+    rate = rates.pop("dunwu")
+    return {
+        "ours": rate,
+        "unit": "samples/s",
+        "peers": rates,
+        "ratio": rate / max(rates.values()) if rates else None,
+        "floor_share": rate / floor_rate(workload),
+    }
+
+
+def fixed(folder: Path) -> Workload:
+    """Makes the model of random weights in ``folder``."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=384,
+        max_position_embeddings=512,
+        eos_token_id=256,
+        pad_token_id=257,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    vocabulary = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    letters = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", pad_token="<|pad|>").save_pretrained(folder)
+    draw = random.Random(0)
+    prompts = ("".join(draw.choices(string.ascii_lowercase, k=PROMPT_TOKENS)) for _ in range(PROMPTS))
+    return Workload(model=str(folder), prompts=tuple(prompts), max_new_tokens=COMPLETION_TOKENS, exactly=True)
+
+
+def natural(model: str) -> Workload:
+    """Countdown problems for a nano base."""
+    problems = build_mixture((TaskSpec(task="countdown", levels=(3,)),), 0).draw(0, PROMPTS)
+    questions = ("\n".join(message.content for message in problem.messages) for problem in problems)
+    prompts = tuple(NANO.replace("{prompt}", question) for question in questions)
+    return Workload(model=resolve(model), prompts=prompts, max_new_tokens=2 * COMPLETION_TOKENS, exactly=False)
+
+
+class OurStep:
+    """Dunwu's side: the calls of ``pipeline.rl`` with a reward that costs nothing."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.policy = load_policy(workload.model)
+        if workload.exactly:
+            self.policy = replace(self.policy, eos_ids=())
+        self.prompts = [_prompt(text, self.policy.tokenizer) for text in workload.prompts]
+        self.sampling = Sampling(max_new_tokens=workload.max_new_tokens)
+        self.algorithm = algorithms.build(AlgorithmSpec(kl_coefficient=BETA), max_new_tokens=workload.max_new_tokens)
+        self.update = UpdateSpec(minibatches=1)
+        self.trainer = PolicyTrainer(
+            self.policy,
+            self.algorithm,
+            OptimizerSpec(lr=LEARNING_RATE),
+            self.update,
+            temperature=self.sampling.temperature,
+            total_steps=1 + ROUNDS,
+        )
+        self.engine = TorchEngine(self.policy, slots=PROMPTS * GROUP_SIZE)
+
+    def rollout(self) -> list[ScoredGroup]:
+        """Every prompt's group, other completions at every step."""
+        first = self.trainer.policy_version * GROUP_SIZE
+        seeds = tuple(range(first, first + GROUP_SIZE))
+        requests = [GenerationRequest(prompt=prompt, seeds=seeds) for prompt in self.prompts]
+        return [_scored(group) for group in self.engine.generate(requests, self.sampling)]
+
+    def __call__(self) -> None:
+        """One whole step."""
+        samples = algorithms.to_samples(self.rollout(), self.algorithm)
+        for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
+            self.trainer.step(step)
+        self.engine.update_weights(self.trainer.policy_version, self.trainer.weights)
+
+
+def ours(workload: Workload, connection: Connection) -> None:
+    """Dunwu takes its turns."""
+    step = OurStep(workload)
+    while connection.recv():
+        start = time.perf_counter()
+        step()
+        connection.send(time.perf_counter() - start)
+
+
+def trl(workload: Workload, connection: Connection) -> None:
+    """TRL's side: its trainer waits for its turn before every step."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    class Turns(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+        start = 0.0
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = not connection.recv()
+            self.start = time.perf_counter()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if not control.should_training_stop:
+                connection.send(time.perf_counter() - self.start)
+
+    def reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
+        return [_reward(token_ids) for token_ids in completion_ids]
+
+    with tempfile.TemporaryDirectory(prefix="dunwu-bench-trl-") as folder:
+        config = GRPOConfig(
+            output_dir=folder,
+            per_device_train_batch_size=TRL_MICROBATCH,
+            gradient_accumulation_steps=PROMPTS * GROUP_SIZE // TRL_MICROBATCH,
+            num_generations=GROUP_SIZE,
+            max_completion_length=workload.max_new_tokens,
+            generation_kwargs={"min_new_tokens": workload.max_new_tokens} if workload.exactly else {},
+            beta=BETA,
+            learning_rate=LEARNING_RATE,
+            loss_type="grpo",
+            bf16=False,
+            use_cpu=not torch.cuda.is_available(),
+            gradient_checkpointing=False,
+            max_steps=2 + ROUNDS,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        GRPOTrainer(
+            model=workload.model,
+            reward_funcs=reward,
+            args=config,
+            train_dataset=Dataset.from_dict({"prompt": list(workload.prompts)}),
+            callbacks=[Turns()],
+        ).train()
+
+
+def floor_rate(workload: Workload) -> float:
+    """Samples a second if a step were its matrix products and these ran at the machine's best rate.
+
+    Two operations a weight and token forward: once to generate, once for the reference, once to train; backward twice
+    as much. Prompts are counted once a group. Attention, embeddings and everything else are left out.
+    """
+    step = OurStep(workload)
+    groups = [scored.group for scored in step.rollout()]
+    tokens = sum(len(completion.token_ids) for group in groups for completion in group.completions)
+    tokens += sum(len(prompt.token_ids) for prompt in step.prompts)
+    model = step.policy.model
+    looked_up = model.get_input_embeddings().weight if not model.config.tie_word_embeddings else None
+    weights: int = sum(p.numel() for p in model.parameters() if p.ndim == 2 and p is not looked_up)
+    return PROMPTS * GROUP_SIZE * gemm_flops() / (2.0 * weights * tokens * (1 + 1 + 3))
+
+
+def _prompt(text: str, tokenizer: Any) -> Prompt:
+    token_ids = np.array(tokenizer.encode(text), dtype=np.int32)
+    message = Message(role="user", content=text)
+    problem = Problem(id=text, task="bench", kind="math", level=0, language="en", messages=(message,), gold="")
+    return Prompt(problem=problem, token_ids=token_ids)
+
+
+def _scored(group: RolloutGroup) -> ScoredGroup:
+    values = [_reward(completion.token_ids.tolist()) for completion in group.completions]
+    scores = (Score(value=v, parts={}, status="graded", extracted=None, reason="") for v in values)
+    return ScoredGroup(group=group, scores=tuple(scores))
+
+
+def _reward(token_ids: Sequence[int]) -> float:
+    """Cheap, and not the same for a whole group."""
+    return float(sum(token_ids) % 2)
