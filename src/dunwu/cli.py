@@ -23,6 +23,8 @@ from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
     from dunwu.config.plan import Plan
+    from dunwu.config.plan.plan import Probe
+    from dunwu.config.schema import TaskSpec
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
 
@@ -111,7 +113,7 @@ def run(
 
     loaded = load_recipe(recipe, overrides or ())
     folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=recipe, out=folder))
+    _refuse(make_plan(loaded, file=recipe, out=folder, probe=_probe(loaded.seed)))
 
     from dunwu.pipeline.run import run_recipe
 
@@ -135,7 +137,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
         if as_json:
             _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
-    planned = make_plan(loaded, file=recipe, out=Path("runs") / loaded.name)
+    planned = make_plan(loaded, file=recipe, out=Path("runs") / loaded.name, probe=_probe(loaded.seed))
     if as_json:
         _print_json(planned.as_json())
     else:
@@ -172,6 +174,17 @@ def bench(
         return
     for workload, result in results.items():
         _print_rows(f"{name.value} / {workload}", _bench_rows(result))
+
+
+def _probe(seed: int) -> Probe:
+    """Opens a task as the run will: unknown names, levels that do not exist and unreadable rows show here."""
+    from dunwu import tasks
+
+    def open_task(spec: TaskSpec, held_out: int) -> None:
+        task = tasks.build(spec, seed)
+        _ = task.held_out(held_out) if held_out else task.problem(0)
+
+    return open_task
 
 
 def _refuse(planned: Plan) -> None:

@@ -72,11 +72,10 @@ class Parts:
     def sampling(self, step: int) -> Sampling:
         """How the rollout after ``step`` updates samples: the context-length schedule is applied here."""
         spec = self.stage.rollout
-        longer = [tokens for start, tokens in sorted(spec.longer_from.items()) if start <= step]
         return Sampling(
             temperature=spec.temperature,
             top_p=spec.top_p,
-            max_new_tokens=longer[-1] if longer else spec.max_new_tokens,
+            max_new_tokens=self.stage.new_tokens_at(step),
             stop=spec.stop,
         )
 

@@ -19,13 +19,11 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     """
     store, progress = context.store, context.progress
     store.rewind(0)
-    batch = stage.sequence_length * stage.batch_sequences
-    updates = -(-stage.tokens // batch)
     progress.stage_started(context.name, f"a base from the corpus {stage.corpus}, {stage.tokens:,} tokens")
 
     def report(step: int, numbers: Mapping[str, float]) -> None:
         store.append(step, numbers, {})
-        progress.message(f"{step:>6}/{updates}  loss {numbers['loss']:.4f}  tokens {numbers['tokens']:,.0f}")
+        progress.message(f"{step:>6}/{stage.steps}  loss {numbers['loss']:.4f}  tokens {numbers['tokens']:,.0f}")
 
     with context.stop.interruptible():
         model, tokenizer = pretrain(stage, context.seed, report)
