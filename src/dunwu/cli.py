@@ -23,7 +23,7 @@ from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
     from dunwu.config.plan import Plan
-    from dunwu.config.plan.plan import Probe
+    from dunwu.config.plan.obstacles import Probe
     from dunwu.config.schema import TaskSpec
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130

@@ -73,6 +73,11 @@ def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
     main([*arguments, *(["--resume"] if (out / "manifest.json").exists() else [])])
 
 
+def exit_code(process: ForkServerProcess) -> int | None:
+    """As the command line gives it; minus the signal where one ended it; None while it runs."""
+    return process.exitcode
+
+
 def fingerprints(out: Path) -> dict[str, str]:
     """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number."""
     timed = {"timings.jsonl", "summary.json", "report.html", "lock"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
 from dunwu.errors import Interrupted
-from dunwu.pipeline import stopping
 from dunwu.pipeline.stopping import StopSignal
 
 
@@ -29,15 +29,14 @@ def test_an_update_is_not_cut_and_the_next_generation_is() -> None:
 
 def test_a_second_signal_does_not_cut_the_saving() -> None:
     saved = []
-    with StopSignal() as stop:
-        with pytest.raises(Interrupted):
-            try:
-                with stop.interruptible():
-                    signal.raise_signal(signal.SIGTERM)
-            except Interrupted:
+    with StopSignal() as stop, pytest.raises(Interrupted):
+        try:
+            with stop.interruptible():
                 signal.raise_signal(signal.SIGTERM)
-                saved.append("whole")
-                raise
+        except Interrupted:
+            signal.raise_signal(signal.SIGTERM)
+            saved.append("whole")
+            raise
     assert saved == ["whole"]
 
 
@@ -50,7 +49,7 @@ def test_handlers_come_back() -> None:
 
 def test_slow_updates_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 4.0])
-    monkeypatch.setattr(stopping.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with StopSignal() as stop:
         check = stop.pace(updates=4)
         signal.raise_signal(signal.SIGTERM)
