@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks.countdown import COUNTDOWN
+from dunwu.tasks import generators
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
 
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
-FAMILIES = {family.name: family for family in (COUNTDOWN,)}
+FAMILIES = {family.name: family for family in generators.FAMILIES}
 
 
 def names() -> tuple[str, ...]:
