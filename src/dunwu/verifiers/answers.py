@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from dunwu.verifiers.latex import LONGEST, enclosed, literal, normal, rational, split
 from dunwu.verifiers.units import quantity
@@ -62,14 +63,14 @@ def same_literal(gold: str, answer: str) -> bool:
     return _same_quantity(normal(gold), named[1] if named else answer_text, written)
 
 
-def key(answer: str) -> str:
-    """The same for two answers that are equal as text or as plain arithmetic, units and names aside."""
+def key(answer: str, value_of: Callable[[str], Fraction | None] = rational) -> str:
+    """The same for two answers that are equal as text or, as ``value_of`` reads it, numbers; units and names aside."""
     if len(answer) > LONGEST:
         return answer.strip()
     text = normal(answer)
     named = _named(text)
     value, unit = quantity(named[1] if named else text)
-    number = rational(value)
+    number = value_of(value)
     return (value if number is None else str(number)) + ("%" if unit == "%" else "")
 
 

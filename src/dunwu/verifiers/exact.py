@@ -15,7 +15,7 @@ LETTER = re.compile(
 
 def folded(text: str) -> str:
     """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
-    text = unicodedata.normalize("NFKC", text[: LONGEST + 1]).casefold()
+    text = unicodedata.normalize("NFKC", text[: LONGEST + 1]).casefold().replace("−", "-")
     text = re.sub(r"\text(?:bf)?\s?\{([^{}]*)\}", r"\1", text)
     return " ".join(text.split()).strip(" .。\"'“”‘’$*`")
 

@@ -24,6 +24,7 @@ from dunwu.errors import UserError
 from dunwu.types import Completion, Problem, Score, Status
 from dunwu.verifiers import answers, exact, expression
 from dunwu.verifiers.format import extract, follows_format
+from dunwu.verifiers.latex import literal
 from dunwu.verifiers.pool import CheckTimeout, WorkerLost, WorkerPool
 
 REMEMBERED = 10_000
@@ -162,8 +163,10 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
         return None
     if problem.kind == "expression":
         return expression.key(extracted)
-    if problem.kind in ("math", "number"):
+    if problem.kind == "math":
         return answers.key(extracted)
+    if problem.kind == "number":
+        return answers.key(extracted, literal)
     if problem.kind == "choice":
         return exact.chosen(problem.tests, extracted) or exact.folded(extracted)
     members = exact.items(extracted)

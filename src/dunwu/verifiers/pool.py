@@ -171,6 +171,7 @@ class WorkerPool:
             raise WorkerLost("the math worker died twice over this answer")
         except CheckTimeout:
             self._count("timeouts")
+            keep = _Worker()  # gets ready while others work
             raise
         finally:
             if worker is not None and worker is not keep:

@@ -134,7 +134,8 @@ def same_relation(left: Any, right: Any) -> bool:
 
 def serve() -> None:
     """Answers requests until stdin ends. A reply ``ready`` says that everything is imported and warm."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what libraries print is no reply
@@ -145,9 +146,7 @@ def serve() -> None:
         signal.setitimer(signal.ITIMER_PROF, request["budget"])
         try:
             reply = judge(request["gold"], request["answer"])
-        except (MemoryError, RecursionError, OverflowError) as error:
-            reply = {"equal": False, "library": None, "reason": f"too large to check ({type(error).__name__})"}
-        except (ValueError, TypeError, NotImplementedError, AttributeError, ArithmeticError) as error:
+        except Exception as error:  # whatever an answer makes sympy raise is a fault of the answer, and said
             reply = {"equal": False, "library": None, "reason": f"sympy cannot compare them ({type(error).__name__})"}
         signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps(reply), file=replies, flush=True)

@@ -1,0 +1,364 @@
+"""Which mathematical answers are equal: by hand where arithmetic or words decide, through a real worker where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dunwu.types import Completion, Problem
+from dunwu.verifiers import Grader
+from dunwu.verifiers.answers import key, only_text, same, same_literal
+from dunwu.verifiers.latex import literal, normal, rational
+from dunwu.verifiers.units import quantity
+
+EQUAL = [
+    (r"\text{(C)}", r"C"),
+    (r"\text{(C)}", r"(C)"),
+    (r"\text{Evelyn}", r"Evelyn"),
+    (r"\text{Evelyn}", r"evelyn."),
+    (r"\text{east}", r"East"),
+    (r"90^\circ", r"90"),
+    (r"90^\circ", r"90°"),
+    (r"90^\circ", r"90 degrees"),
+    (r"\frac{270}7\text{ degrees}", r"\frac{270}{7}"),
+    (r"10,\!080", r"10080"),
+    (r"11,\! 111,\! 111,\! 100", r"11,111,111,100"),
+    (r"\$32,\!348", r"32348"),
+    (r"\$32,\!348", r"\$32348"),
+    (r"\$36", r"36 dollars"),
+    (r"864 \mbox{ inches}^2", r"864"),
+    (r"864 \mbox{ inches}^2", r"864 square inches"),
+    (r"15\mbox{ cm}^2", r"15 cm²"),
+    (r"5.4 \text{ cents}", r"5.4"),
+    (r"1\frac{4}{5}", r"9/5"),
+    (r"1\frac{4}{5}", r"1.8"),
+    (r"137 \frac{1}{2}", r"137.5"),
+    (r"1 \pm \sqrt{19}", r"1+\sqrt{19}, 1-\sqrt{19}"),
+    (r"1 \pm \sqrt{19}", r"1-√19 and 1+√19"),
+    (r"\{1\pm\sqrt{5},-2\}", r"\{-2, 1+\sqrt{5}, 1-\sqrt{5}\}"),
+    (r"x \in [-2,7]", r"[-2,7]"),
+    (r"x \in [-2,7]", r"-2 \le x \le 7"),
+    (r"y = 2x + 3", r"2x+3"),
+    (r"y = 2x + 3", r"y=3+2x"),
+    (r"x=5", r"5"),
+    (r"5", r"x=5"),
+    (r"(3,4]", r"\left(3, 4\right]"),
+    (r"52_8", r"52_{8}"),
+    (r"4210_{5}", r"4210_5"),
+    (r".0000672", r"6.72 \times 10^{-5}"),
+    (r".35625", r"0.35625"),
+    (r"\frac43", r"\dfrac{4}{3}"),
+    (r"\frac 59", r"5/9"),
+    (
+        r"\begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}",
+        r"\begin{bmatrix} -\frac13 \\ \frac23 \\ \frac53 \end{bmatrix}",
+    ),
+    (r"3, 5, 7", r"7,5,3"),
+    (r"1,-2", r"-2, 1"),
+    (r"3, 5, 7", r"3, 5, and 7"),
+    (r"(0,9) \cup (9,36)", r"(9,36)\cup(0,9)"),
+    (r"i", r"\sqrt{-1}"),
+    (r"50\%", r"0.5"),
+    (r"50\%", r"50 percent"),
+    (r"12%", r"12%"),
+    (r"1/8", r"0.125"),
+    (r"½", r"1/2"),
+    (r"5", r"５"),
+    (r"-5", r"−5"),
+    (r"\frac{3\sqrt{3}}{4}", r"0.75\sqrt3"),
+    (r"70 \sqrt{2}", r"70√2"),
+    (r"2k+2", r"2(k+1)"),
+    (r"\cot x", r"1/\tan x"),
+    (r"5x - 7y + 11z + 4 = 0", r"-5x+7y-11z-4=0"),
+    (r"18", r"$18"),
+    (r"18", r"\$18.00"),
+    (r"18", r"18个"),
+    (r"9", r"9元"),
+    (r"6 - 5i", r"-5i+6"),
+    (r"\frac{9}{256}", r"9 / 256"),
+    (r"\left( 3, \frac{\pi}{2} \right)", r"(3, \frac{1}{2}\pi)"),
+    (r"(6,31,-1)", r"( 6, 31, -1 )"),
+    (r"(-\sqrt{3}, \sqrt{3})", r"(-√3,√3)"),
+    (r"3", r"3."),
+    (r"3", r"$3$"),
+    (r"3", r"\(3\)"),
+    (r"x^5 - x^4 + x^3 - x^2 + x - 1", r"(x-1)(x^4+x^2+1)"),
+    (r"1,450,000", r"1450000"),
+    (r"x=1 \text{ or } x=2", r"x=2, x=1"),
+    (r"y = -2x", r"-2x"),
+    (r"\text{even}", r"even"),
+    (r"-\frac{35}{9}", r"\frac{-35}{9}"),
+    (r"\frac12", r"\frac1{2}"),
+    (r"\sin^2 x+\cos^2 x", r"1"),
+    (r"\frac{1}{\sqrt{2}}", r"\frac{\sqrt{2}}{2}"),
+    (r"(-\infty,0)\cup(0,\infty)", r"\mathbb{R}\setminus\{0\}"),
+    (r"x\ge 3", r"[3,\infty)"),
+]
+DIFFERENT = [
+    (r"1/2004!", r"1/2006!"),
+    (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}"),
+    (r"4", r"4√2"),
+    (r"4", r"4 \sqrt 2"),
+    (r"1-1/e", r"1+1/e"),
+    (r"1-\frac1e", r"1+\frac1e"),
+    (r"y=2x+3", r"y=3x+3"),
+    (r"2x+3y=1", r"3x+2y=1"),
+    (r"y = 2x+3", r"y = 3x+2"),
+    (r"1,2,\ldots,n", r"1,3,\ldots,2n-1"),
+    (r"1,2,...,n", r"1,3,...,2n-1"),
+    (r"1,2,…,n", r"1,3,…,2n−1"),
+    (r"5\text{ meters}", r"5\text{ cm}"),
+    (r"5 meters", r"5 cm"),
+    (r"5 m", r"5 cm"),
+    (r"50\%", r"50"),
+    (r"50", r"50%"),
+    (r"[1,2)", r"(1,2]"),
+    (r"(1,2)", r"[1,2]"),
+    (r"(1,2)", r"\{1,2\}"),
+    (r"(3,4)", r"(4,3)"),
+    (r"(3,4)", r"3,4"),
+    (r"57", r"5 7"),
+    (r"12", r"5 7"),
+    (r"35", r"5 7"),
+    (r"52_8", r"52"),
+    (r"52_8", r"52_9"),
+    (r"1/3", r"0.333"),
+    (r"1/3", r"0.333333"),
+    (r"3", r"3 hundred"),
+    (r"3", r"3 dozen"),
+    (r"3", r"3 or 4"),
+    (r"5", r"5k"),
+    (r"2k+2", r"2k"),
+    (r"2", r"2 less than 5"),
+    (r"\text{east}", r"west"),
+    (r"x=5", r"y=5"),
+    (r"x=1,y=2", r"x=2,y=1"),
+    (r"x=1,y=2", r"2,1"),
+    (r"5", r"2+2=5"),
+    (r"5", r"5=6"),
+    (r"5", r"6=5"),
+    (r"3, 5, 7", r"3,5"),
+    (r"3, 5, 7", r"3,5,7,7"),
+    (r"864 \mbox{ inches}^2", r"864 inches^3"),
+    (r"90^\circ", r"90 radians"),
+    (r"\$36", r"36 cents"),
+    (r"6+9i", r"6-9i"),
+    (r"\infty", r"-\infty"),
+    (r"-5", r"5"),
+    (r"18", r"18.01"),
+    (r"\text{(C)}", r"D"),
+    (r"5", r"1.2.3"),
+    (r"9/25", r"1.2.3"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
+    (r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
+    (r"1 \pm \sqrt{19}", r"1+\sqrt{19}"),
+    (r"x>3", r"x\ge 3"),
+    (r"x>3", r"x<3"),
+    (r"9", r"9千"),
+    (r"9", r"9万"),
+    (r"\frac{1}{2}", r"\frac{2}{1}"),
+    (r"3\sqrt{13}", r"\sqrt{13}"),
+    (r"3\sqrt{13}", r"13\sqrt{3}"),
+    (r"\pi", r"3.14159265358979"),
+    (r"e", r"2.718281828"),
+    (r"p - q", r"q - p"),
+    (r"5", r""),
+    (r"5", r"?"),
+    (r"5", r"(5"),
+    (r"2", r"2,"),
+    (r"10", r"1,0"),
+    (r"1000", r"1,00,0"),
+    (r"3", r"|3"),
+    (r"1.5", r"1,5"),
+    (r"2", r"2ab"),
+    (r"3", r"3x"),
+    (r"2", r"2 x y"),
+    (r"\sqrt{x^2}", r"x"),
+    (r"\sqrt{2}\sqrt{3}-\sqrt{6}", r"10^{-60}"),
+    (r"12102", r"(12,102)"),
+    (r"5", r"5 \pmod{7}"),
+    (r"x^2+y^2=1", r"x^2+y^2=2"),
+    (r"3!!", r"720"),
+    (r"\overline{AB}", r"AB"),
+    (r"0.3", r"0.30000001"),
+    (r"(1,2)", r"1.2"),
+]
+"""Each of them in both directions; the first dozen are what math-verify accepts by itself."""
+
+
+def never(gold: str, answer: str) -> bool:
+    """An ``ask`` that must not be needed."""
+    raise AssertionError(f"asked a worker about {gold!r} and {answer!r}")
+
+
+@pytest.fixture
+def grade(
+    grader: Grader, problem: Callable[..., Problem], completion: Callable[..., Completion]
+) -> Callable[[str, str], bool]:
+    """Grades through the real grader and its workers."""
+
+    def graded(gold: str, answer: str) -> bool:
+        score = grader.score(problem("math", gold), completion(f"<answer>{answer}</answer>"))
+        assert score.status == "graded"
+        return score.parts["accuracy"] == 1.0
+
+    return graded
+
+
+@pytest.mark.parametrize(("gold", "answer"), EQUAL)
+def test_equal_answers_are_accepted_both_ways(grade: Callable[[str, str], bool], gold: str, answer: str) -> None:
+    assert grade(gold, answer)
+    assert grade(answer, gold)
+
+
+@pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
+def test_different_answers_are_rejected_both_ways(grade: Callable[[str, str], bool], gold: str, answer: str) -> None:
+    assert not grade(gold, answer)
+    assert not answer or not grade(answer, gold)
+
+
+def test_a_chain_of_equalities_counts_where_every_member_is_right() -> None:
+    assert same("5", "2+3=5", never)
+    assert same("5", "x = 2+3 = 5", never)
+    assert not same("5", "2+2=5", never)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,234,567", Fraction(1234567)),
+        ("1{,}234", Fraction(1234)),
+        (r"1\,234", Fraction(1234)),
+        (r"-\dfrac{3}{4}", Fraction(-3, 4)),
+        (r"\frac12", Fraction(1, 2)),
+        (r"2\tfrac13", Fraction(7, 3)),
+        (r"-2\frac{1}{3}", Fraction(-7, 3)),
+        ("2 1/3", Fraction(7, 3)),
+        ("3½", Fraction(7, 2)),
+        (r"6.02 \times 10^{23}", Fraction(602 * 10**21)),
+        ("2^{-3}", Fraction(1, 8)),
+        ("１２．５", Fraction(25, 2)),
+        ("(3)", Fraction(3)),
+        ("+7", Fraction(7)),
+    ],
+)
+def test_rationals_are_read_exactly(text: str, value: Fraction) -> None:
+    assert rational(normal(text)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1 2", "1,2", "12,34", "1.2.3", "2x", r"\sqrt{4}", "1/0", "9^{9^9}", "3!", "--5 5"]
+)
+def test_what_is_no_rational_is_none(text: str) -> None:
+    assert rational(normal(text)) is None
+
+
+def test_a_written_number_has_no_operations_left() -> None:
+    assert literal(normal("1,024")) == 1024
+    assert literal(normal(r"-\frac{6}{4}")) == Fraction(-3, 2)
+    for text in ("2^{10}", "1000+24", "(5)", "2*3", "--5", "1/2/3"):
+        assert literal(normal(text)) is None, text
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "equal"),
+    [
+        ("18", "$18.00", True),
+        ("18", "18 dollars", True),
+        ("1600", "1,600", True),
+        ("18", "x = 18", True),
+        ("5%", "5%", True),
+        ("5%", "0.05", True),
+        ("5%", "5", False),
+        ("2/6", "1/3", True),
+        ("18", "9*2", False),
+        ("18", "9+9=18", False),
+        ("18", "81", False),
+        ("18", "18 or 19", False),
+        ("18", "1 8", False),
+        ("18", "", False),
+        ("9", "9" * 5000, False),
+    ],
+)
+def test_literals(gold: str, answer: str, equal: bool) -> None:
+    assert same_literal(gold, answer) == equal
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("864 square inches", "864", "inch^2"),
+        (r"864 \mbox{ inches}^2", "864", "inch^2"),
+        ("15 cm²", "15", "centimeter^2"),
+        ("25平方米", "25", "meter^2"),
+        (r"\$36", "36", "dollar"),
+        (r"-\$36", "-36", "dollar"),
+        ("9元", "9", "yuan"),
+        ("12 percent", "12", "%"),
+        (r"90^\circ", "90", "°"),
+        (r"\frac{270}7\text{ degrees}", r"\frac{270}{7}", "°"),
+        ("3m", "3m", ""),
+        ("2ab", "2ab", ""),
+        ("3 thousand", "3 thousand", ""),
+        ("9千", "9千", ""),
+        ("2 less than", "2 less than", ""),
+    ],
+)
+def test_units_are_split_off(text: str, value: str, unit: str) -> None:
+    assert quantity(normal(text)) == (value, unit)
+
+
+@pytest.mark.parametrize("text", ["52_8", "5 7", r"1,2,\ldots,n", "1.2.3", "apples", r"5 \pmod{7}", "六", r"30° + 1"])
+def test_what_an_algebra_system_would_misread_is_kept_from_it(text: str) -> None:
+    assert only_text(normal(text))
+    assert not only_text(normal(r"\frac{\sqrt{2}}{2} + \sin x"))
+
+
+def test_arithmetic_words_and_deep_nesting_never_reach_a_worker() -> None:
+    pairs = [
+        ("5", "6"),
+        (r"\frac{1}{3}", "0.333"),
+        (r"\text{east}", "west"),
+        ("(1,2)", "(2,1)"),
+        ("x", "(" * 300 + "x" + ")" * 300),
+    ]
+    assert not any(same(gold, answer, never) for gold, answer in pairs)
+
+
+def test_answers_beyond_the_length_limit_equal_only_themselves() -> None:
+    long = "x+" * 600 + "1"
+    assert same(long, long, never)
+    assert not same(long, long + "+0", never)
+    assert not same("1", long, never)
+
+
+def test_keys_join_spellings_of_one_answer() -> None:
+    assert key("0.5") == key(r"\frac12") == key("x = 1/2") == "1/2"
+    assert key("18 dollars") == key("$18$") == "18"
+    assert key("50%") == "50%"
+    assert key(r"\sqrt2") == key(r"√2") != key("2")
+
+
+@given(st.fractions(max_denominator=10**6), st.integers(1, 10**6))
+def test_every_spelling_of_a_fraction_equals_it_and_no_neighbour(value: Fraction, shift: int) -> None:
+    sign, n, d = "-" * (value < 0), abs(value.numerator), value.denominator
+    for text in (
+        f"{sign}{n}/{d}",
+        rf"{sign}\frac{{{n}}}{{{d}}}",
+        rf"$\dfrac{{{sign}{n}}}{{{d}}}$",
+        f"x = {sign}{n * 3}/{d * 3}",
+    ):
+        assert same(str(value), text, never)
+        assert not same(str(value + Fraction(1, shift)), text, never)
+    assert same(f"{value.numerator}", f"{value.numerator:,}", never)
+
+
+@given(st.text(st.sampled_from(r"\{}()[],;=+-*/^_%$°±√½ 0123456789.xyabcπ和或元frac sqrt pm cup text le"), max_size=60))
+def test_no_text_breaks_the_comparison_and_each_equals_itself(text: str) -> None:
+    assert same("5", text, lambda gold, answer: False) in (True, False)
+    assert same(text, text, never)
+    assert same_literal("5", text) in (True, False)

@@ -1,0 +1,61 @@
+"""Words, sequences, sets and choices."""
+
+from __future__ import annotations
+
+import pytest
+
+from dunwu.verifiers.exact import chosen, same_choice, same_sequence, same_set, same_text
+
+OPTIONS = ("red", "blue", "dark green")
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("HELLO", True), (" “hello”. ", True), ("ＨＥＬＬＯ", True), ("hell", False), ("", False)]
+)
+def test_text(answer: str, right: bool) -> None:
+    assert same_text("hello", answer) == right
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("3, 5, 9", True),
+        ("[3,5,9]", True),
+        ("3 5 9", True),
+        ("3、5、9。", True),
+        ("3 < 5 < 9", True),
+        ("3, 5 and 9", True),
+        ("3, 9, 5", False),
+        ("3, 5", False),
+        ("3, 5, 9, 9", False),
+        ("359", False),
+        ("−3, 5, 9", False),
+        ("", False),
+    ],
+)
+def test_sequence(answer: str, right: bool) -> None:
+    assert same_sequence("3, 5, 9", answer) == right
+
+
+def test_set() -> None:
+    assert same_set("Ann, Bob", "bob and Ann")
+    assert same_set("小明和小红", "小红、小明")
+    assert not same_set("Ann, Bob", "Ann")
+    assert not same_set("Ann, Bob", "Ann, Bob, Bob")
+    assert not same_set("Ann", "")
+
+
+@pytest.mark.parametrize("answer", ["B", "b", "(B)", "B.", "B. blue", "(b) Blue", "选项B", "Option B", "blue", "BLUE."])
+def test_choices_of_the_second_option(answer: str) -> None:
+    assert same_choice(OPTIONS, "B", answer)
+
+
+@pytest.mark.parametrize("answer", ["A", "red", "B. red", "A or B", "AB", "", "the second", "Bluebird", "D", "Z. blue"])
+def test_choices_of_something_else(answer: str) -> None:
+    assert not same_choice(OPTIONS, "B", answer)
+
+
+def test_the_letter_chosen() -> None:
+    assert chosen(OPTIONS, "dark green") == "C"
+    assert chosen((), "(d) whatever") == "D"
+    assert chosen(OPTIONS, "B. red") is None

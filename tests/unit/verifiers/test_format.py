@@ -1,0 +1,130 @@
+"""R1's format rule edge by edge, and where answers are looked for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dunwu.verifiers.format import TAGS, extract, follows_format, last_boxed
+
+GOOD = "<think>first</think> <answer>42</answer>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        "\n <think>\nfirst\n</think>\n\n<answer>\n42\n</answer> \n",
+        "<think>a < b > c and <b>bold</b></think><answer>\\boxed{42}</answer>",
+        "<think>想一想</think><answer>四十二</answer>",
+    ],
+)
+def test_texts_that_follow_the_format(text: str) -> None:
+    assert follows_format(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "42",
+        "first</think><answer>42</answer>",
+        "<think>first<answer>42</answer>",
+        "<think>first</think>42",
+        "<think>first</think><answer>42",
+        "<think>first</think>42</answer>",
+        "<think></think><answer>42</answer>",
+        "<think> \n</think><answer>42</answer>",
+        "<think>first</think><answer> </answer>",
+        "So: " + GOOD,
+        GOOD + " Done.",
+        "<think>first</think> so <answer>42</answer>",
+        "<answer>42</answer><think>first</think>",
+        "<think>first<answer>42</answer></think>",
+        "<think>first</answer></think><answer>42",
+        "<think>a</think><think>b</think><answer>42</answer>",
+        "<think>first</think><answer>41</answer><answer>42</answer>",
+        "<think>the tag <answer> comes</think><answer>42</answer>",
+        "<THINK>first</THINK><ANSWER>42</ANSWER>",
+        "< think>first</think><answer>42</answer>",
+        GOOD + GOOD,
+    ],
+)
+def test_texts_that_do_not(text: str) -> None:
+    assert not follows_format(text)
+
+
+@given(st.lists(st.sampled_from([*TAGS, "x", " "]), max_size=12).map("".join))
+def test_only_the_one_order_of_tags_passes(text: str) -> None:
+    tags = ["<think>", "</think>", "<answer>", "</answer>"]
+    if follows_format(text):
+        bare = text.replace(" ", "").replace("x", "")
+        assert bare == "".join(tags)
+        assert text.strip().startswith("<think>")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (GOOD, "42"),
+        ("<answer>1</answer> or <answer> 2 </answer>", "2"),
+        ("<answer>1</answer> and then <answer>2", "1"),
+        ("<answer>The answer is \\boxed{\\frac{1}{2}}.</answer>", "\\frac{1}{2}"),
+        ("<answer></answer>", None),
+        ("</answer>5<answer>", None),
+        ("<answer>5", None),
+        ("5</answer>", None),
+        ("\\boxed{5}", None),
+        ("", None),
+    ],
+)
+def test_answer_tag(text: str, answer: str | None) -> None:
+    assert extract(text, "answer-tag") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("so \\boxed{5}.", "5"),
+        ("\\boxed{1} then \\boxed{2}", "2"),
+        ("\\boxed {\\sqrt{1+\\frac{1}{2}}}", "\\sqrt{1+\\frac{1}{2}}"),
+        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+        ("\\boxed{\\left\\{ x \\right.}", "\\left\\{ x \\right."),
+        ("\\boxed{5} and \\boxed{6", "5"),
+        ("{ \\boxed{5}", "5"),
+        ("} \\boxed{5}", "5"),
+        ("\\boxed{outer \\boxed{inner}}", "inner"),
+        ("\\boxed{}", None),
+        ("\\boxed5", None),
+        ("nothing", None),
+    ],
+)
+def test_boxed(text: str, answer: str | None) -> None:
+    assert extract(text, "boxed") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("work\n\nThe answer is 42.\n\n", "42"),
+        ("Answer: 7", "7"),
+        ("因此，答案是：18。", "18"),
+        ("Therefore, the final answer is: $\\boxed{9}$.", "9"),
+        ("3+4 = 7", "3+4 = 7"),
+        (" \n ", None),
+        ("", None),
+    ],
+)
+def test_last_line(text: str, answer: str | None) -> None:
+    assert extract(text, "last-line") == answer
+
+
+@given(st.text(st.sampled_from("\\{}boxed x"), max_size=60))
+def test_a_boxed_answer_is_balanced_text_of_its_source(text: str) -> None:
+    found = last_boxed(text)
+    assert found is None or ("\\boxed" in text and found in text and found == found.strip() != "")
+
+
+def test_a_hundred_thousand_open_boxes_are_read_in_one_pass() -> None:
+    assert last_boxed("\\boxed{" * 100_000 + "5}") == "5"

@@ -1,0 +1,147 @@
+"""Scores: parts, value, status, reason; the log of disagreements; memory; what is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dunwu.config.schema import RewardSpec
+from dunwu.errors import UserError
+from dunwu.types import Completion, Problem
+from dunwu.verifiers import Grader, answer_key, build
+from dunwu.verifiers.pool import WorkerLost, WorkerPool
+
+MakeProblem = Callable[..., Problem]
+MakeCompletion = Callable[..., Completion]
+
+GOOD = "<think>so</think><answer>{}</answer>"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "value"),
+    [
+        (GOOD.format("1/2"), {"accuracy": 1.0, "format": 1.0}, 2.5),
+        (GOOD.format("1/3"), {"accuracy": 0.0, "format": 1.0}, 0.5),
+        ("<answer>0.5</answer>", {"accuracy": 1.0, "format": 0.0}, 2.0),
+        ("0.5", {"accuracy": 0.0, "format": 0.0}, 0.0),
+    ],
+)
+def test_value_is_the_weighted_sum_of_the_parts(
+    problem: MakeProblem, completion: MakeCompletion, text: str, parts: dict[str, float], value: float
+) -> None:
+    with build(RewardSpec(accuracy=2.0, format=0.5)) as grader:
+        score = grader.score(problem("math", "1/2"), completion(text))
+    assert (score.parts, score.value, score.status) == (parts, value, "graded")
+
+
+def test_without_a_format_rule_the_answer_alone_earns(problem: MakeProblem, completion: MakeCompletion) -> None:
+    with build(RewardSpec(format_rule="none", answer_in="boxed")) as grader:
+        right = grader.score(problem("math", "7"), completion(r"\boxed{7}"))
+        wrong = grader.score(problem("math", "7"), completion(r"\boxed{8}"))
+    assert (right.value, wrong.value) == (1.0, 0.0)
+    assert right.parts == {"accuracy": 1.0, "format": 1.0}
+
+
+def test_truncated_completions_are_graded_as_they_stand(
+    grader: Grader, problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    done = grader.score(problem("math", "7"), completion(GOOD.format(7), "length"))
+    cut = grader.score(problem("math", "7"), completion("<think>still th", "length"))
+    assert (done.status, done.value, done.extracted) == ("truncated", 2.0, "7")
+    assert (cut.status, cut.value, cut.extracted, cut.reason) == ("truncated", 0.0, None, "no answer found")
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "tests", "right", "wrong"),
+    [
+        ("expression", "3*8", ("24", "3", "8"), "8 × 3", "3+8"),
+        ("math", "x^2-1", (), "(x-1)(x+1)", "(x-1)^2"),
+        ("number", "12", (), "12.0", "6*2"),
+        ("choice", "B", ("red", "blue"), "(b)", "red"),
+        ("text", "KHOOR", (), "khoor", "hello"),
+        ("sequence", "1, 2, 3", (), "1 < 2 < 3", "3, 2, 1"),
+        ("set", "Ann, Bob", (), "Bob, Ann", "Ann"),
+    ],
+)
+def test_every_kind(
+    grader: Grader,
+    problem: MakeProblem,
+    completion: MakeCompletion,
+    kind: str,
+    gold: str,
+    tests: tuple[str, ...],
+    right: str,
+    wrong: str,
+) -> None:
+    asked = problem(kind, gold, tests)
+    accuracies = [
+        grader.score(asked, completion(GOOD.format(answer))).parts["accuracy"] for answer in (gold, right, wrong)
+    ]
+    assert accuracies == [1.0, 1.0, 0.0]
+    keys = [answer_key(asked, answer) for answer in (gold, right, wrong)]
+    assert keys[0] != keys[2]
+    assert kind == "math" or keys[0] == keys[1]
+
+
+def test_an_unknown_kind_is_named(grader: Grader, problem: MakeProblem, completion: MakeCompletion) -> None:
+    with pytest.raises(UserError, match=r"kind: .*'poetry'.*known: expression, math, choice"):
+        grader.score(problem("poetry", "x"), completion(GOOD.format("x")))
+
+
+def test_no_answer_votes_for_nothing(problem: MakeProblem) -> None:
+    assert answer_key(problem("math", "1"), None) is None
+
+
+def test_a_timeout_is_a_wrong_answer_with_its_reason(problem: MakeProblem, completion: MakeCompletion) -> None:
+    with build(RewardSpec(timeout_seconds=0.2)) as grader:
+        scores = [grader.score(problem("math", "5"), completion(GOOD.format("9^{9^9}"))) for _ in range(3)]
+        assert grader.counts() == {"timeouts": 1}, "the second and third time it is remembered"
+    assert {(score.status, score.parts["accuracy"]) for score in scores} == {("graded", 0.0)}
+    assert scores[0].reason.startswith("timeout")
+
+
+def test_a_broken_checker_is_no_grade_and_is_tried_again(
+    problem: MakeProblem, completion: MakeCompletion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: WorkerPool, gold: str, answer: str) -> None:
+        raise WorkerLost("died twice")
+
+    with build(RewardSpec()) as grader:
+        monkeypatch.setattr(WorkerPool, "ask", broken)
+        score = grader.score(problem("math", "2"), completion(GOOD.format(r"\sqrt{4}")))
+        assert (score.status, score.value, score.reason) == ("verifier_failed", 0.0, "died twice")
+        monkeypatch.undo()
+        assert grader.score(problem("math", "2"), completion(GOOD.format(r"\sqrt{4}"))).value == 2.0
+
+
+def test_disagreements_with_math_verify_are_counted_and_logged(
+    problem: MakeProblem, completion: MakeCompletion, tmp_path: Path
+) -> None:
+    log = tmp_path / "disagreements.jsonl"
+    with build(RewardSpec(timeout_seconds=20.0), disagreements=log) as grader:
+        score = grader.score(problem("math", "(1,2)"), completion(GOOD.format(r"\{1,2\}")))
+        counts = grader.counts()
+    assert score.parts["accuracy"] == 0.0
+    assert counts["disagreements"] == 1
+    assert json.loads(log.read_text()) == {"gold": "(1,2)", "answer": r"\{1,2\}", "math_verify": True, "ours": False}
+
+
+@pytest.mark.parametrize(
+    "text", ["\0", "\ud800", "<answer>\ud800\0</answer>", "<answer>" + "9" * 100_000 + "</answer>"]
+)
+def test_hostile_text_is_graded(grader: Grader, problem: MakeProblem, completion: MakeCompletion, text: str) -> None:
+    for kind in ("math", "number", "text", "sequence", "set", "choice"):
+        assert grader.score(problem(kind, "5"), completion(text)).parts["accuracy"] == 0.0
+    assert grader.score(problem("expression", "5", ("5", "5")), completion(text)).parts["accuracy"] == 0.0
+
+
+def test_the_room_imports_neither_torch_nor_sympy() -> None:
+    heavy = ["torch", "transformers", "sympy", "math_verify", "pyarrow", "datasets"]
+    code = f"import sys, dunwu.verifiers; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,146 @@
+"""Workers that are killed, stopped, kept busy, or never start."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dunwu.errors import Fault
+from dunwu.verifiers import pool as pool_module
+from dunwu.verifiers.pool import CheckTimeout, WorkerLost, WorkerPool
+
+UNIT, ROOT = "i", r"\sqrt{-1}"
+HANGS = ["9^{9^9}", "10^10!", "10^{10}!", r"\binom{1000000000}{500000000}"]
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    made = WorkerPool(workers=1, budget=20.0)
+    yield made
+    made.close()
+
+
+def workers() -> list[psutil.Process]:
+    """The worker processes of this test process."""
+    return [child for child in psutil.Process().children() if "worker.py" in " ".join(child.cmdline())]
+
+
+def test_workers_start_lazily_and_end_with_the_pool() -> None:
+    before = len(workers())
+    with_none = WorkerPool(workers=2, budget=20.0)
+    assert len(workers()) == before
+    assert with_none.ask(UNIT, ROOT).equal
+    assert len(workers()) == before + 1
+    with_none.close()
+    assert len(workers()) == before
+    with pytest.raises(ValueError, match="closed"):
+        with_none.ask(UNIT, ROOT)
+
+
+def test_a_hang_is_cut_and_counted_and_the_next_answer_is_right() -> None:
+    pool = WorkerPool(workers=1, budget=0.3)
+    try:
+        for hang in HANGS:
+            with pytest.raises(CheckTimeout):
+                pool.ask("5", hang)
+        assert pool.ask("2", r"\sqrt{4}").equal
+    finally:
+        pool.close()
+    assert pool.counts == {"timeouts": len(HANGS), "asked": 1}
+
+
+def test_a_killed_worker_is_replaced_and_the_answer_comes_all_the_same(pool: WorkerPool) -> None:
+    assert pool.ask(UNIT, ROOT).equal
+    for victim in workers():
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+    assert pool.ask(UNIT, ROOT).equal
+    assert pool.counts == {"asked": 2, "retries": 1}
+
+
+def test_a_stopped_worker_is_a_timeout_not_a_hang() -> None:
+    pool = WorkerPool(workers=1, budget=0.2)
+    try:
+        assert pool.ask("2", r"\sqrt{4}").equal
+        for victim in workers():
+            victim.suspend()
+        with pytest.raises(CheckTimeout):
+            pool.ask("2", r"\sqrt{4}")
+    finally:
+        pool.close()
+
+
+def test_two_deaths_over_one_answer_are_a_lost_worker(
+    pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suicidal = tmp_path / "worker.py"
+    suicidal.write_text(
+        "import os, sys\nprint('\"ready\"', flush=True)\nsys.stdin.readline()\nos.kill(os.getpid(), 9)\n"
+    )
+    monkeypatch.setattr(pool_module, "PROGRAM", suicidal)
+    with pytest.raises(WorkerLost):
+        pool.ask(UNIT, ROOT)
+    assert pool.counts == {"retries": 1, "lost": 1}
+    monkeypatch.undo()
+    assert pool.ask(UNIT, ROOT).equal
+
+
+def test_a_worker_that_cannot_start_is_our_fault_and_said(
+    pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "worker.py"
+    broken.write_text("import nothing_of_this_name\n")
+    monkeypatch.setattr(pool_module, "PROGRAM", broken)
+    with pytest.raises(Fault, match="does not start"):
+        pool.ask(UNIT, ROOT)
+
+
+def test_workers_are_recycled(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "REQUESTS_PER_WORKER", 1)
+    assert pool.ask(UNIT, ROOT).equal
+    assert not workers_of(pool)
+    assert pool.ask(UNIT, ROOT).equal
+
+
+def workers_of(pool: WorkerPool) -> list[object]:
+    """What stands in the places of a pool, put back."""
+    place = pool._places.get()
+    pool._places.put(place)
+    return [place] if place else []
+
+
+def test_many_threads_get_their_own_answers() -> None:
+    pool = WorkerPool(workers=2, budget=20.0)
+    golds = list(range(2, 26))
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            right = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n}}}").equal, golds))
+            wrong = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n + 1}}}").equal, golds))
+    finally:
+        pool.close()
+    assert all(right)
+    assert not any(wrong)
+
+
+def test_a_worker_does_not_outlive_its_parent() -> None:
+    code = """
+import os, psutil
+from dunwu.verifiers.pool import WorkerPool
+WorkerPool(workers=1, budget=20.0).ask("i", "\\\\sqrt{-1}")
+print(psutil.Process().children()[0].pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    parent = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert parent.returncode == -signal.SIGKILL
+    with contextlib.suppress(psutil.NoSuchProcess):
+        orphan = psutil.Process(int(parent.stdout))
+        if orphan.status() != psutil.STATUS_ZOMBIE:
+            orphan.wait(timeout=20)
