@@ -24,11 +24,9 @@ def attend(
     kv_heads = keys_BKTD.shape[1]
     queries = queries_BHD.reshape(rows * kv_heads, heads // kv_heads, width)
     keys = keys_BKTD.flatten(0, 1).transpose(1, 2)
-    if bias_BT is None:
-        scores = torch.bmm(queries * scale, keys)
-    else:
-        bias = bias_BT[:, None].expand(-1, kv_heads, -1).flatten(0, 1)[:, None]
-        scores = torch.baddbmm(bias, queries, keys, alpha=scale)
+    scores = torch.bmm(queries * scale, keys)
+    if bias_BT is not None:
+        scores.view(rows, heads, -1).add_(bias_BT[:, None])
     weights = torch.softmax(scores, dim=-1)
     return torch.bmm(weights, values_BKTD.flatten(0, 1)).view(rows, heads * width)
 

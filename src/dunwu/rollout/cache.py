@@ -56,11 +56,12 @@ class SlotCache:
         positions_B: Int64[Tensor, " B"],
     ) -> None:
         """Writes one token of rows 0..B-1."""
+        rows, heads = keys_BKD.shape[:2]
+        lines = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
+        lines = lines.add_(positions_B[:, None]).flatten()
         for storage, new_BKD in zip(self._layers[layer], (keys_BKD, values_BKD), strict=True):
-            rows, heads, width = new_BKD.shape
-            lines = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
-            lines += positions_B[:, None]
-            storage.view(-1, width).index_copy_(0, lines.flatten(), new_BKD.reshape(-1, width))
+            width = new_BKD.shape[2]
+            storage.view(-1, width).index_copy_(0, lines, new_BKD.reshape(-1, width))
 
     def read(self, layer: int, rows: int, span: int) -> KeysValues:
         """Views of the first ``span`` positions of rows 0..rows-1."""

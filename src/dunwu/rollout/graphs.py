@@ -7,6 +7,7 @@ all steps; whoever moves the tensors that a step reads or writes calls ``clear``
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,16 +25,19 @@ class StepGraphs:
     def __init__(self, step: Step) -> None:
         self._step = step
         self._graphs: dict[tuple[int, int, float, float], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+        self._pool: Any = None
 
     def clear(self) -> None:
         """Forgets every graph: the addresses in them are no longer valid."""
         self._graphs.clear()
+        self._pool = None
 
     def run(self, rows: int, span: int, sampling: Sampling, state: Tensor) -> tuple[Tensor, Tensor]:
         """The step over at least ``rows`` rows and ``span`` positions; the results of the first ``rows``.
 
         ``state`` is what a step advances in place: the run that warms up before a capture must leave no trace in it.
-        What that run writes to the cache is written again by the replay.
+        What that run writes to the cache is written again by the replay. All graphs share one memory pool, so the
+        results must be read before the next run.
         """
         key = (rows, span, sampling.temperature, sampling.top_p)
         if key not in self._graphs:
@@ -41,8 +45,9 @@ class StepGraphs:
             self._step(rows, span, True, sampling)
             state.copy_(before)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, pool=self._pool):
                 tokens, logprobs = self._step(rows, span, True, sampling)
+            self._pool = graph.pool()
             self._graphs[key] = (graph, tokens, logprobs)
         graph, tokens, logprobs = self._graphs[key]
         graph.replay()
