@@ -20,11 +20,10 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[Trai
     baseline (DAPO, arXiv 2503.14476, section 3.4). ``group_id`` is the group's position in ``groups``.
     """
     spec = algorithm.spec
-    taught = {id(group) for group in (informative(groups) if spec.drop_uniform_groups else groups)}
     samples = []
     for group_id, whole in enumerate(groups):
         scored = graded(whole)
-        if id(whole) not in taught or len(scored.scores) < 2:
+        if len(scored.scores) < 2 or (spec.drop_uniform_groups and not informative([scored])):
             continue
         completions = scored.group.completions
         advantages_G = algorithm.advantages(_with_length_cost(scored, algorithm))
