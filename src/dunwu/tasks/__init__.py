@@ -11,6 +11,8 @@ from dunwu.tasks import generators
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
 
+__all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
+
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
 FAMILIES = {family.name: family for family in generators.FAMILIES}
 

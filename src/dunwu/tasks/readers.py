@@ -57,8 +57,8 @@ def _json_lines(path: Path) -> Iterator[Row | BadRow]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                text = line.removeprefix(BOM) if number == 1 else line
-                if text.strip():
+                text = (line.removeprefix(BOM) if number == 1 else line).strip()
+                if text:
                     yield _parse(number, text)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot be read: {error}", file=path, field="path") from None

@@ -1,4 +1,4 @@
-"""Knights and knaves: knights always tell the truth, knaves always lie; who is a knight? The level is their number.
+"""Knights and knaves: knights always tell the truth, knaves always lie; who is a knight? The level counts the people.
 
 Each speaks once. Of all 2^n casts exactly one makes every statement fit its speaker (found by trying them all), and it
 has at least one knight. After Smullyan, What Is the Name of This Book? (1978).

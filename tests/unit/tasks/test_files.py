@@ -1,0 +1,241 @@
+"""Data sets: every form of file, malformed rows by line, the split and the walk, and the published sets read whole."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+from dunwu.tasks import build
+from dunwu.tasks.files import FileTask
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+FIELDS = {"problem": "q", "answer": "a"}
+ROWS = [{"q": f"What is {n} + 1?", "a": n + 1, "hard": f"Level {n % 3}"} for n in range(100)]
+
+
+def spec(path: Path, **changes: Any) -> TaskSpec:
+    return TaskSpec.model_validate({"task": "file", "path": path, "fields": FIELDS} | changes)
+
+
+def lines(path: Path, rows: list[Any]) -> Path:
+    """Writes rows: bytes as they are, the rest as JSON."""
+    path.write_bytes(b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows))
+    return path
+
+
+def texts(task: FileTask) -> list[str]:
+    return [task.problem(index).messages[0].content for index in range(task.size)]
+
+
+def whole(path: Path, **changes: Any) -> dict[str, str]:
+    """Question -> gold of everything in a file."""
+    task = FileTask(spec(path, held_out=0.0) if not changes else spec(path, **{"held_out": 0.0} | changes), 0)
+    return {p.messages[0].content: p.gold for p in map(task.problem, range(task.size))}
+
+
+def test_every_form_gives_the_same_problems(tmp_path: Path) -> None:
+    plain = lines(tmp_path / "a.jsonl", ROWS)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    (tmp_path / "c.json.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + plain.read_bytes().replace(b"\n", b"\r\n\n")))
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "d.parquet")
+    expected = {row["q"]: str(row["a"]) for row in ROWS}
+    for name in ("a.jsonl", "b.jsonl.gz", "c.json.gz", "d.parquet"):
+        assert whole(tmp_path / name) == expected, name
+
+
+def test_a_datasets_folder(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra 'data' is not installed")
+    table = datasets.Dataset.from_list(ROWS)
+    table.save_to_disk(str(tmp_path / "one"))
+    datasets.DatasetDict({"train": table, "test": table}).save_to_disk(str(tmp_path / "two"))
+    assert whole(tmp_path / "one") == whole(tmp_path / "two" / "train") == {row["q"]: str(row["a"]) for row in ROWS}
+    with pytest.raises(UserError, match="holds the splits train, test; name one of them"):
+        FileTask(spec(tmp_path / "two"), 0)
+    (tmp_path / "three").mkdir()
+    with pytest.raises(UserError, match="is no folder saved by datasets"):
+        FileTask(spec(tmp_path / "three"), 0)
+
+
+def test_without_the_extra_a_datasets_folder_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'dunwu\[data\]'"):
+        FileTask(spec(tmp_path), 0)
+
+
+BAD: list[tuple[Any, str]] = [
+    (b'{"q": "cut off', "is no JSON: Unterminated string starting at, column 7"),
+    (b'["q", "a"]', "is a JSON list, not an object"),
+    ({"a": 1}, "no field 'q'; it has 'a'"),
+    ({"q": "no answer"}, "no field 'a'; it has 'q'"),
+    ({"q": " ", "a": 1}, "'q' is empty"),
+    ({"q": "x", "a": ""}, "'a' is empty"),
+    ({"q": "x", "a": None}, "'a' is NoneType None, not text or a number"),
+    ({"q": "x", "a": True}, "'a' is bool True, not text or a number"),
+    ({"q": ["x"], "a": 1}, "'q' is list ['x'], not text or a number"),
+    (b'{"q": "x", "a": NaN}', "'a' is float nan, not text or a number"),
+    (b'{"q": "x\0", "a": 1}', "contains NUL bytes"),
+    (b'{"q": "x\\u0000", "a": 1}', "'q' contains NUL bytes"),
+    (b'{"q": "x\\ud800", "a": 1}', "'q' is no valid Unicode: a lone surrogate"),
+    (b'{"q": "\xff", "a": 1}', "is not UTF-8 text"),
+    (b'{"q": "x", "a": ' + b"9" * 5000 + b"}", "is no JSON: Exceeds the limit"),
+    (b"[" * 100_000, "is nested too deep"),
+    ({"q": "What is 1 + 1?", "a": 3}, "the problem of line 2 with another answer"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD, ids=[reason[:24] for _, reason in BAD])
+def test_a_malformed_row_is_left_out_and_named_by_its_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, row: Any, reason: str
+) -> None:
+    path = lines(tmp_path / "a.jsonl", [*ROWS[:50], b"", row, *ROWS[50:]])
+    with caplog.at_level(logging.WARNING, "dunwu"):
+        assert len(whole(path)) == 100
+        assert len(whole(path)) == 100
+    assert len(caplog.messages) == 1, "logged once"
+    assert f"left out 1 of 101 rows as malformed: {path}:52: {reason}" in caplog.messages[0]
+    with pytest.raises(UserError) as error:
+        whole(path, max_bad_rows=0.0)
+    assert error.value.message.startswith(f"1 of 101 rows are malformed, more than max_bad_rows = 0: {path}:52: ")
+    assert (error.value.file, error.value.field) == (str(path), "max_bad_rows")
+
+
+def test_too_many_malformed_rows_show_the_first_three(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", [*ROWS[:96], b"{", b"[", b"1", b"2"])
+    with pytest.raises(UserError, match=r"4 of 100 rows are malformed") as error:
+        whole(path, max_bad_rows=0.03)
+    assert [place in str(error.value) for place in (":97: ", ":98: ", ":99: ", ":100: ")] == [True, True, True, False]
+    assert len(whole(path, max_bad_rows=0.04)) == 96
+
+
+def test_repeated_problems_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "dunwu"):
+        assert len(whole(lines(tmp_path / "a.jsonl", [*ROWS, *ROWS[:7]]))) == 100
+    assert "left out 7 rows that repeat an earlier problem" in caplog.text
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(b'{"q": "x", "a": 1}\n' * 1000)[:-20])
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 nothing")
+    (tmp_path / "a.csv").write_text("q,a")
+    for name, reason in {
+        "absent.jsonl": "cannot be read: No such file",
+        "cut.jsonl.gz": "cannot be read: Compressed file ended",
+        "no.parquet": "cannot be read as Parquet",
+        "a.csv": "is none of .jsonl",
+    }.items():
+        with pytest.raises(UserError, match=reason) as error:
+            FileTask(spec(tmp_path / name), 0)
+        assert (error.value.file, error.value.field) == (str(tmp_path / name), "path")
+    with pytest.raises(UserError, match="path: the data set is empty"):
+        FileTask(spec(lines(tmp_path / "empty.jsonl", [b"", b"  "])), 0)
+    with pytest.raises(UserError, match="path: gsm8k is read from a file: say which"):
+        build(TaskSpec(task="gsm8k"), 0)
+
+
+def test_fields_must_name_the_columns(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    for fields, kind in (({"problem": "q"}, "math"), (FIELDS | {"solution": "s"}, "math"), (FIELDS, "expression")):
+        with pytest.raises(UserError, match="fields: must say which columns are problem, answer"):
+            FileTask(spec(path, fields=fields, kind=kind), 0)
+
+
+def test_expressions_and_choices_bring_their_facts(tmp_path: Path) -> None:
+    fields = FIELDS | {"tests": "t"}
+    path = lines(tmp_path / "a.jsonl", [{"q": "Make 24 of 4 and 6.", "a": "4*6", "t": [24, 4.0, "6"]}])
+    assert FileTask(spec(path, fields=fields, kind="expression", held_out=0), 0).problem(0).tests == ("24", "4", "6")
+    path = lines(tmp_path / "b.jsonl", [{"q": "Which is red?", "a": "B", "t": ["grass", "blood"]}])
+    task = FileTask(spec(path, fields=fields, kind="choice", held_out=0), 0)
+    assert (task.problem(0).kind, task.problem(0).tests) == ("choice", ("grass", "blood"))
+    path = lines(tmp_path / "c.jsonl", [{"q": "x", "a": "4*6", "t": []}])
+    with pytest.raises(UserError, match=r"c\.jsonl:1: 't' is no list with entries"):
+        FileTask(spec(path, fields=fields, kind="expression"), 0)
+
+
+def test_an_epoch_has_every_training_problem_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    task, other = FileTask(spec(path, held_out=0.2), 1), FileTask(spec(path, held_out=0.2), 2)
+    kept = {p.messages[0].content for p in task.held_out(100 - task.size)}
+    first, second = texts(task), [task.problem(task.size + index).messages[0].content for index in range(task.size)]
+    assert 5 < len(kept) < 40
+    assert set(first) == set(second) == {row["q"] for row in ROWS} - kept
+    assert len(set(first)) == len(first) == task.size
+    assert first != second
+    assert first != texts(other)
+    assert first == texts(task), "back in the first epoch"
+    assert task.held_out(3) == other.held_out(5)[:3]
+
+
+def test_sides_do_not_depend_on_levels_order_or_file(tmp_path: Path) -> None:
+    fields = FIELDS | {"level": "hard"}
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    turned = lines(tmp_path / "b.jsonl", ROWS[::-1][:60])
+    kept = {p.id for p in FileTask(spec(path, held_out=1.0, max_bad_rows=0.0), 0).held_out(100)}
+    assert len(kept) == 100
+    task = FileTask(spec(path, held_out=0.3), 0)
+    kept = {p.id for p in task.held_out(100 - task.size)}
+    for part in (spec(path, held_out=0.3, fields=fields, levels=(1,)), spec(turned, held_out=0.3)):
+        train = FileTask(part, 9)
+        assert not kept & {train.problem(index).id for index in range(train.size)}
+    one = FileTask(spec(path, held_out=0.0, fields=fields, levels=(1,)), 0)
+    assert one.size == 33
+    assert {one.problem(index).level for index in range(33)} == {1}
+    with pytest.raises(UserError, match="levels: no problem of these levels; the file has 0, 1, 2"):
+        FileTask(spec(path, fields=fields, levels=(7,)), 0)
+
+
+def test_nothing_left_and_too_few(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    with pytest.raises(UserError, match="held_out: every problem is held out"):
+        FileTask(spec(path, held_out=1.0), 0).problem(0)
+    with pytest.raises(UserError, match="held_out: 101 held-out problems wanted, the file has 100"):
+        FileTask(spec(path, held_out=1.0), 0).held_out(101)
+
+
+def test_gsm8k_takes_the_number_after_the_hashes(tmp_path: Path) -> None:
+    good = [{"question": f"q{n}", "answer": f"so <<{n}>>\n#### {n},450,000 "} for n in range(1, 4)]
+    path = lines(
+        tmp_path / "a.jsonl", [*good, {"question": "q", "answer": "no gold"}, {"question": "r", "answer": "####"}]
+    )
+    task = FileTask(TaskSpec(task="gsm8k", path=path, held_out=0, max_bad_rows=0.4), 0)
+    assert sorted(task.problem(index).gold for index in range(3)) == ["1450000", "2450000", "3450000"]
+    with pytest.raises(
+        UserError, match=r"a.jsonl:4: no gold answer after ####; .*a.jsonl:5: no gold answer after ####"
+    ):
+        build(TaskSpec(task="gsm8k", path=path), 0)
+
+
+PUBLISHED = [
+    ("gsm8k", "gsm8k_test", 1319, "en", {0}),
+    ("gsm8k", "gsm8k_train", 7473, "en", {0}),
+    ("math", "math500", 500, "en", {1, 2, 3, 4, 5}),
+    ("aime", "aime24", 30, "en", {0}),
+    ("amc", "amc23", 40, "en", {0}),
+    ("cmath", "cmath", 600, "zh", {1, 2, 3, 4, 5, 6}),
+]
+
+
+@pytest.mark.parametrize(("task", "name", "count", "language", "levels"), PUBLISHED)
+def test_published_data_sets_are_read_whole(task: str, name: str, count: int, language: str, levels: set[int]) -> None:
+    path = DATA / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/data")
+    problems = build(TaskSpec(task=task, path=path, held_out=1.0, max_bad_rows=0.0), 0).held_out(count)
+    assert len({problem.id for problem in problems}) == count
+    assert {problem.language for problem in problems} == {language}
+    assert {problem.level for problem in problems} == levels
+    assert all(problem.kind == "math" and problem.gold.strip() == problem.gold for problem in problems)
+    if task in ("gsm8k", "amc", "aime"):
+        assert all(problem.gold.lstrip("-").isdigit() for problem in problems)

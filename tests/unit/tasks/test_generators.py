@@ -1,0 +1,130 @@
+"""Every family: right golds, one content in both languages, and sides that never meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.tasks.oracles import ORACLES
+
+from dunwu.config.schema import RewardSpec
+from dunwu.errors import UserError
+from dunwu.tasks import FAMILIES
+from dunwu.tasks.generators.game24 import without_division
+from dunwu.tasks.task import Draft, Family, GeneratedTask
+from dunwu.types import Completion, Problem
+from dunwu.verifiers import Grader
+
+CELLS = [(family, level) for family in FAMILIES.values() for level in family.levels]
+READ = [(family, level) for family, level in CELLS if family.name in ORACLES]
+cells = pytest.mark.parametrize(("family", "level"), CELLS, ids=[f"{f.name}-{level}" for f, level in CELLS])
+read_cells = pytest.mark.parametrize(("family", "level"), READ, ids=[f"{f.name}-{level}" for f, level in READ])
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(RewardSpec(format_rule="none")) as grader:
+        yield grader
+
+
+def accuracy(grader: Grader, problem: Problem, answer: str) -> float:
+    text = f"<answer>{answer}</answer>"
+    empty = Completion(
+        token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop", policy_version=0
+    )
+    return grader.score(problem, empty).parts["accuracy"]
+
+
+def test_every_family_but_countdown_has_an_oracle() -> None:
+    assert {*ORACLES, "countdown"} == {*FAMILIES}
+
+
+@read_cells
+def test_golds_agree_with_the_oracle_in_both_languages(family: Family, level: int) -> None:
+    keys: dict[object, str] = {}
+    for seed in range({"zebra": 12 // level, "game24": 20}.get(family.name, 60)):
+        readings = []
+        for language in ("en", "zh"):
+            draft = family.draft(random.Random(seed), level, language)
+            facts, answer = ORACLES[family.name](draft.question)
+            assert answer == ("True" if draft.kind == "expression" else draft.gold), draft.question
+            assert keys.setdefault(facts, draft.key) == draft.key, "one content has two keys"
+            readings.append((facts, draft.key))
+        assert readings[0] == readings[1]
+
+
+@cells
+def test_gold_scores_one_and_a_neighbour_zero(family: Family, level: int, grader: Grader) -> None:
+    task = GeneratedTask(family, 3, levels=(level,), languages=("en", "zh"))
+    problems = [task.problem(index) for index in range(10)]
+    for problem in problems:
+        assert accuracy(grader, problem, problem.gold) == 1
+        assert accuracy(grader, problem, "") == 0
+        assert accuracy(grader, problem, problem.messages[0].content) == 0
+        wrong = {p.gold for p in problems if p.kind == problem.kind} - {problem.gold}
+        rights = sum(accuracy(grader, problem, other) for other in wrong)
+        assert rights <= (len(wrong) if problem.kind == "expression" else 0)
+
+
+@cells
+@settings(max_examples=4, deadline=None)
+@given(seeds=st.lists(st.integers(0, 2**63), min_size=2, max_size=2, unique=True))
+def test_train_and_held_out_never_meet(family: Family, level: int, seeds: list[int]) -> None:
+    keys: dict[str, str] = {}
+
+    def recorded(rng: random.Random, level: int, language: str) -> Draft:
+        draft = family.draft(rng, level, language)
+        keys[draft.question] = draft.key
+        return draft
+
+    watched = replace(family, draft=recorded)
+    tasks = [
+        GeneratedTask(watched, seed, levels=(level,), languages=(language,), held_out_share=0.3)
+        for seed in seeds
+        for language in ("en", "zh")
+    ]
+    kept = {keys[p.messages[0].content] for task in tasks for p in task.held_out(10)}
+    drawn = {keys[task.problem(index).messages[0].content] for task in tasks for index in range(20)}
+    assert len(kept) >= 10
+    assert len(drawn) >= 10
+    assert not kept & drawn
+
+
+@cells
+def test_the_same_seed_gives_the_same_problems_and_another_seed_others(family: Family, level: int) -> None:
+    first, again, other = (GeneratedTask(family, seed, levels=(level,)) for seed in (1, 1, 2))
+    drawn = [first.problem(index) for index in range(8)]
+    assert drawn == [again.problem(index) for index in reversed(range(8))][::-1]
+    assert drawn != [other.problem(index) for index in range(8)]
+    assert first.held_out(6) == other.held_out(6) == other.held_out(9)[:6]
+    assert len({problem.id for problem in first.held_out(9)}) == 9
+
+
+def test_levels_and_languages_take_turns() -> None:
+    task = GeneratedTask(FAMILIES["arithmetic"], 0, levels=(1, 4), languages=("en", "zh"))
+    drawn = [task.problem(index) for index in range(8)]
+    assert [(p.level, p.language) for p in drawn] == [(1, "en"), (4, "en"), (1, "zh"), (4, "zh")] * 2
+    assert all(sum(sign in p.messages[0].content for sign in "+-×÷") >= (p.level > 1) for p in drawn)
+
+
+def test_a_level_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match="levels: zebra has no level 9; it has 1, 2, 3, 4"):
+        GeneratedTask(FAMILIES["zebra"], 0, levels=(9,))
+
+
+def test_more_held_out_than_there_are_is_an_error() -> None:
+    with pytest.raises(UserError, match="held_out: game24, level 3: 400 held-out problems wanted"):
+        GeneratedTask(FAMILIES["game24"], 0, levels=(3,), held_out_share=0.1).held_out(400)
+
+
+def test_the_hard_level_of_game24_needs_division() -> None:
+    assert without_division((1, 2, 3, 4))  # 1*2*3*4
+    assert not without_division((8, 9, 10, 12))  # 12*(10+8)/9
+    for seed in range(20):
+        draft = FAMILIES["game24"].draft(random.Random(seed), 3, "en")
+        assert "/" in draft.gold
