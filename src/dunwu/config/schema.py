@@ -39,8 +39,8 @@ class TaskSpec(Strict):
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
     fields: dict[str, str] = {}
-    """For ``file``: which column is ``problem``, ``answer`` and, where there are such, ``level`` and ``tests`` (lists: an
-    expression's target and numbers, a choice's options)."""
+    """For ``file``: which column is ``problem``, ``answer`` and, where there are such, ``level`` and ``tests`` (lists:
+    an expression's target and numbers, a choice's options)."""
     kind: Literal["math", "choice", "expression"] = "math"
     """For ``file``: the verifier that grades the answers."""
     held_out: Share = 0.1
