@@ -17,6 +17,7 @@ import random
 import resource
 import signal
 import sys
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -48,14 +49,23 @@ def judge(gold: str, answer: str) -> dict[str, Any]:
     if is_number(left) and is_number(right):
         equal = same_number(left, right)
         return {"equal": equal, "library": None, "reason": "equal numbers" if equal else "numbers differ"}
+    if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
+        if sympy.expand(left - right) == 0:
+            return {"equal": True, "library": None, "reason": "equal when expanded"}
+        if not same(left, right):
+            return {"equal": False, "library": None, "reason": "they differ at a point"}
     library = bool(verify(left, right, allow_set_relation_comp=True, timeout_seconds=None))
     equal = library and same(left, right)
     reason = "equal" if equal else "math-verify accepts, a closer look does not" if library else "not equal"
     return {"equal": equal, "library": library, "reason": reason}
 
 
+@lru_cache(maxsize=1000)
 def read(text: str) -> Any:
-    """LaTeX to sympy: decimals exact, ``i`` the imaginary unit where no other letter stands."""
+    """LaTeX to sympy: decimals exact, ``i`` the imaginary unit where no other letter stands.
+
+    Remembered, because reading takes longer than comparing and a gold comes back with every completion of its group.
+    """
     parsed = latex2sympy(text, normalization_config=READING)
     if not hasattr(parsed, "free_symbols"):
         raise ValueError("not an expression")

@@ -57,10 +57,9 @@ def test_texts_that_do_not(text: str) -> None:
 
 @given(st.lists(st.sampled_from([*TAGS, "x", " "]), max_size=12).map("".join))
 def test_only_the_one_order_of_tags_passes(text: str) -> None:
-    tags = ["<think>", "</think>", "<answer>", "</answer>"]
     if follows_format(text):
         bare = text.replace(" ", "").replace("x", "")
-        assert bare == "".join(tags)
+        assert bare == "".join(TAGS)
         assert text.strip().startswith("<think>")
 
 
