@@ -23,7 +23,7 @@ class Term(NamedTuple):
 def random_term(rng: random.Random, operations: int) -> Term:
     """A term with so many operations; divisions come out even, and no value is beyond 10,000 either way."""
     if not operations:
-        return Term(rng.randint(2, 30))
+        return Term(rng.randint(2, 60))
     while True:
         before = rng.randrange(operations)
         left, right = random_term(rng, before), random_term(rng, operations - 1 - before)

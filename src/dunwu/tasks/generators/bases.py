@@ -7,7 +7,7 @@ import random
 from dunwu.tasks.task import Draft, Family
 
 DIGITS = "0123456789ABCDEF"
-LARGEST = {1: 127, 2: 500, 3: 1000, 4: 10_000}
+LARGEST = {1: 1023, 2: 1000, 3: 1000, 4: 10_000}
 
 
 def digits(value: int, base: int) -> str:

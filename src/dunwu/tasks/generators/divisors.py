@@ -7,7 +7,7 @@ import random
 
 from dunwu.tasks.task import Draft, Family
 
-COUNT, COMMON, COFACTOR = {1: 2, 2: 2, 3: 3, 4: 3}, {1: 6, 2: 20, 3: 12, 4: 30}, {1: 9, 2: 20, 3: 9, 4: 20}
+COUNT, COMMON, COFACTOR = {1: 2, 2: 2, 3: 3, 4: 3}, {1: 12, 2: 30, 3: 12, 4: 30}, {1: 15, 2: 20, 3: 12, 4: 20}
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:

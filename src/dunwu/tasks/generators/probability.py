@@ -8,7 +8,6 @@ from math import comb
 
 from dunwu.tasks.task import Draft, Family
 
-FACES = (4, 6, 8, 10, 12, 20)
 COLORS = {"en": ("red", "blue", "green"), "zh": ("红", "蓝", "绿")}
 WORDINGS = {
     (1, "en"): "A bag holds {a} red, {b} blue and {c} green balls. One is drawn at random. With what probability is it "
@@ -36,13 +35,13 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
         probability = Fraction((a, b, c)[choice], a + b + c)
         key = f"bag {a} {b} {c} {choice}"
     elif level == 2:
-        a, b = sorted((rng.choice(FACES), rng.choice(FACES)))
+        a, b = sorted((rng.randint(4, 20), rng.randint(4, 20)))
         c, choice = rng.randint(3, a + b), rng.randrange(2)
         sums = [first + second for first in range(1, a + 1) for second in range(1, b + 1)]
         probability = Fraction(sum(s >= c if choice else s == c for s in sums), len(sums))
         key = f"dice {a} {b} {choice} {c}"
     else:
-        a, b, c = rng.randint(3, 9), rng.randint(3, 9), rng.randint(2, 4)
+        a, b, c = rng.randint(3, 15), rng.randint(3, 15), rng.randint(2, 4)
         d = rng.randint(max(0, c - b), min(a, c))
         probability = Fraction(comb(a, d) * comb(b, c - d), comb(a + b, c))
         key = f"urn {a} {b} {c} {d}"
