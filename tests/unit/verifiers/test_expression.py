@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
@@ -127,6 +127,7 @@ def test_keys_join_what_is_algebraically_one_and_part_what_is_not() -> None:
     assert key(" nonsense ") == "nonsense"
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.recursive(
         st.integers(0, 99).map(str), lambda inner: st.builds("({}{}{})".format, inner, st.sampled_from("+-*"), inner)
@@ -137,6 +138,7 @@ def test_the_parser_agrees_with_python(text: str) -> None:
         assert evaluate(text).value == eval(text)  # the text is ours
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=80))
 def test_no_text_breaks_the_check(answer: str) -> None:
     right, reason = check(TESTS, answer)

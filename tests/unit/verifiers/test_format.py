@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.verifiers.format import TAGS, extract, follows_format, last_boxed
@@ -55,6 +55,7 @@ def test_texts_that_do_not(text: str) -> None:
     assert not follows_format(text)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from([*TAGS, "x", " "]), max_size=12).map("".join))
 def test_only_the_one_order_of_tags_passes(text: str) -> None:
     if follows_format(text):
@@ -119,6 +120,7 @@ def test_last_line(text: str, answer: str | None) -> None:
     assert extract(text, "last-line") == answer
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(st.sampled_from("\\{}boxed x"), max_size=60))
 def test_a_boxed_answer_is_balanced_text_of_its_source(text: str) -> None:
     found = last_boxed(text)
