@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.algorithms import build, cut
@@ -65,8 +66,9 @@ def make_samples(count: int, seed: int = 0) -> list[TrainSample]:
 
 
 def make_trainer(model: Any) -> PolicyTrainer:
-    words = Tokenizer(WordLevel({f"w{i}": i for i in range(VOCABULARY)}, unk_token="w2"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1", pad_token="w0")
+    letters = Tokenizer(BPE(vocab={letter: i for i, letter in enumerate(sorted(ByteLevel.alphabet()))}, merges=[]))
+    letters.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", pad_token="<|pad|>")
     policy = Policy(model=model, tokenizer=tokenizer, eos_ids=(1,), pad_id=0)
     algorithm = build(AlgorithmSpec(kl_coefficient=0.05), max_new_tokens=64)
     update = UpdateSpec(minibatches=2, tokens_per_microbatch=1024)

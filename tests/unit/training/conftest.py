@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from dunwu.models.load import Policy
@@ -37,8 +38,9 @@ def make_policy() -> MakePolicy:
             "initializer_range": 0.2,
         }
         model = Qwen2ForCausalLM(Qwen2Config(**(shape | changes))).eval()
-        words = Tokenizer(WordLevel({f"t{i}": i for i in range(VOCABULARY)}, unk_token="t2"))
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="t1", pad_token="t0", unk_token="t2")
+        letters = Tokenizer(BPE(vocab={letter: i for i, letter in enumerate(sorted(ByteLevel.alphabet()))}, merges=[]))
+        letters.pre_tokenizer = ByteLevel(add_prefix_space=False)
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", pad_token="<|pad|>")
         return Policy(model=model, tokenizer=tokenizer, eos_ids=(1,), pad_id=0)
 
     return make
