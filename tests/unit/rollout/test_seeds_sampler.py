@@ -76,6 +76,7 @@ def test_top_p_masks_exactly() -> None:
     probs = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.25, 0.25, 0.25, 0.25]])
     assert (nucleus(probs, 0.7) > 0).tolist() == [[False, True, False, True], [True, True, True, False]]
     assert (nucleus(probs, 0.71) > 0).tolist() == [[False, True, True, True], [True, True, True, False]]
+    assert (nucleus(probs, 0.5) > 0).tolist()[1] == [True, True, False, False]
     assert (nucleus(probs, 1e-9) > 0).sum(-1).tolist() == [1, 1]
     u = torch.linspace(0, 0.999, 500, dtype=torch.float64)
     tokens, logprobs = draw(probs[:1].log().expand(500, -1), u, Sampling(top_p=0.7))
