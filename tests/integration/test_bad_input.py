@@ -1,0 +1,132 @@
+"""Ten kinds of bad input and of bad luck, as a user meets them: one line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dunwu.cli import main
+from dunwu.models.load import resolve
+from tests.integration.runs import SHORT_RECIPE, write_recipe
+
+NANO_BASE = 'from = "nano-base"'
+
+
+def run(recipe: Path, out: Path, *more: str) -> Result:
+    """``dunwu run`` in this process."""
+    return CliRunner().invoke(main, ["run", str(recipe), "--out", str(out), *more])
+
+
+def edited(folder: Path, before: str, after: str) -> Path:
+    """The short recipe with one place changed."""
+    assert before in SHORT_RECIPE
+    return write_recipe(folder, SHORT_RECIPE.replace(before, after, 1))
+
+
+def one_line(result: Result, code: int, *says: str) -> None:
+    """The exit code, and one line that says all of ``says``."""
+    assert result.exit_code == code, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    for text in says:
+        assert text in lines[0]
+
+
+def test_missing_recipe(tmp_path: Path) -> None:
+    one_line(run(tmp_path / "none.toml", tmp_path / "out"), 2, "none.toml", "no such file")
+
+
+def test_broken_toml(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, SHORT_RECIPE + "\n[stages.zero.rollout\n")
+    one_line(run(recipe, tmp_path / "out"), 2, "short.toml", "line")
+
+
+def test_unknown_field(tmp_path: Path) -> None:
+    recipe = edited(tmp_path, "group_size = 4", "group_sise = 4")
+    one_line(run(recipe, tmp_path / "out"), 2, "stages.zero.rollout.group_sise", "group_size")
+
+
+def test_batch_that_does_not_divide(tmp_path: Path) -> None:
+    recipe = edited(tmp_path, "minibatches = 2", "minibatches = 3")
+    one_line(run(recipe, tmp_path / "out"), 2, "stages.zero.update.minibatches", "16", "3")
+
+
+def test_no_held_out_left(tmp_path: Path) -> None:
+    recipe = edited(tmp_path, "problems = 6", "problems = 1000000")
+    one_line(run(recipe, tmp_path / "out"), 2, "held")
+
+
+def test_tokenizer_without_eos(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(resolve("nano-base"), folder)
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text().replace('"eos_token"', '"former_eos_token"'))
+    recipe = edited(tmp_path, NANO_BASE, f'from = "{folder}"')
+    one_line(run(recipe, tmp_path / "out"), 2, str(folder), "eos_token")
+
+
+def test_empty_data_set(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    recipe = edited(
+        tmp_path, 'task = "countdown"\nlevels = [3]\nlanguages = ["en", "zh"]', 'task = "gsm8k"\npath = "empty.jsonl"'
+    )
+    one_line(run(recipe, tmp_path / "out"), 2, "empty.jsonl")
+
+
+def test_second_process(tmp_path: Path) -> None:
+    from dunwu.runs.lock import DirectoryLock
+
+    recipe, out = write_recipe(tmp_path), tmp_path / "out"
+    assert run(recipe, out, "--set", "stages.zero.steps=4").exit_code == 0
+    lock = DirectoryLock(out)
+    try:
+        one_line(run(recipe, out, "--set", "stages.zero.steps=4", "--resume"), 2, str(out), "is using")
+    finally:
+        lock.release()
+
+
+def test_corrupt_checkpoints(tmp_path: Path) -> None:
+    recipe, out = write_recipe(tmp_path), tmp_path / "out"
+    assert run(recipe, out, "--set", "stages.zero.steps=4").exit_code == 0
+    folder = out / "stages" / "zero" / "checkpoints"
+    newest, older = sorted(folder.iterdir(), reverse=True)
+    weights = newest / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00\x01")
+    again = run(recipe, out, "--resume")
+    assert again.exit_code == 0, again.output  # the older one is whole
+    assert "resumed at step 2" in again.output
+    for checkpoint in folder.iterdir():
+        (checkpoint / "trainer.json").write_text("{}")
+    one_line(run(recipe, out, "--set", "stages.zero.steps=12", "--resume"), 1, "no checkpoint is whole")
+    assert older.name == "step-000002"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a small file system; skipped where that is not allowed."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+
+    def mount(size: int) -> Path:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False)
+        if done.returncode:
+            pytest.skip("mounting a small tmpfs needs root")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", str(folder)], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_full_disk(tmp_path: Path, small_disk: Callable[[int], Path]) -> None:
+    recipe, disk = write_recipe(tmp_path), small_disk(24 << 20)
+    out = disk / "out"
+    full = run(recipe, out, "--set", "stages.zero.checkpoint.keep=100")
+    one_line(full, 1, "cannot be written")
+    subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+    again = run(recipe, out, "--set", "stages.zero.checkpoint.keep=100", "--resume")
+    assert again.exit_code == 0, again.output
