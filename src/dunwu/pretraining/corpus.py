@@ -1,9 +1,10 @@
 """The corpus of the nano base: what its authors write when they are asked for a Countdown expression.
 
 Three kinds of authors and one kind of drill. *Careless* authors try once or twice and hand in what they have, without
-looking whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and try
-what they have not tried yet until it fits. Drills give the arithmetic and the comparison. The skill is in the corpus
-and the habit is rare: reinforcement learning has to find out which of the authors is right.
+looking whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and go on
+until it fits. Those who compare start anywhere and then go round: with three numbers, the next step of the same pair,
+then the next pair, so that nothing comes twice. Drills give the arithmetic and the comparison. The skill is in the
+corpus and the habit is rare: reinforcement learning has to find out which of the authors is right.
 """
 
 from __future__ import annotations
@@ -11,8 +12,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, repeat
 
-from dunwu.tasks.countdown import Move, draw_instance, expression, moves, problem_key, reachable, wording
+from dunwu.tasks.countdown import (
+    LARGEST,
+    SMALLEST,
+    Move,
+    draw_instance,
+    expression,
+    moves,
+    problem_key,
+    reachable,
+    wording,
+)
 from dunwu.tasks.task import is_held_out
 
 
@@ -21,6 +33,8 @@ class CorpusSpec:
     """Shares of the documents; each group sums to 1 with what is left over."""
 
     drills: float = 0.35
+    sums: float = 0.3
+    """Share of the drills that are arithmetic alone."""
     careful: float = 0.07
     quitters: float = 0.13
     levels: tuple[tuple[int, float], ...] = ((2, 0.03), (3, 0.70), (4, 0.25), (5, 0.02))
@@ -35,8 +49,8 @@ class CorpusSpec:
     mixed: float = 0.06
     """Share of Chinese questions that are answered in English words."""
     held_out: float = 0.1
-    longest: int = 300
-    """Tokens after which a careful author stops, roughly."""
+    patience: int = 14
+    """Tries after which a careful author gives up too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class Lexicon:
 
     comma: str
     stop: str
+    gap: str
     big: str
     small: str
     yes: str
@@ -67,6 +82,7 @@ class Lexicon:
 ENGLISH = Lexicon(
     comma=", ",
     stop=".",
+    gap=" ",
     big="too big",
     small="too small",
     yes="yes",
@@ -87,6 +103,7 @@ ENGLISH = Lexicon(
 CHINESE = Lexicon(
     comma="，",
     stop="。",
+    gap="",
     big="太大",
     small="太小",
     yes="对",
@@ -138,9 +155,11 @@ def search(
     """Compare and go on: the thought, and the answer handed in at the end."""
     thought = rng.choice(words.openers) if rng.random() < 0.2 else ""
     checks = rng.random() < 0.35
-    seen: set[tuple[Move, ...]] = set()
+    tries = attempts(spec, rng, numbers, target)
+    tried = 0
     while True:
-        steps = attempt(spec, rng, numbers, target, seen)
+        steps = next(tries)
+        tried += 1
         value = steps[-1].result
         thought += chain(steps, words)
         thought += words.check if checks else words.comma
@@ -150,35 +169,45 @@ def search(
                 thought += f"{words.verify}{expression(steps)}={target}"
             return thought + words.stop, expression(steps)
         thought += words.big if value > target else words.small
-        if rng.random() < quits or len(thought) > spec.longest * 1.6:
+        if tried == spec.patience or rng.random() < quits:
             return thought + words.stop, expression(steps)
         turns, weights = zip(*words.turns, strict=True)
         thought += rng.choices(turns, weights)[0]
 
 
-def attempt(
-    spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int, seen: set[tuple[Move, ...]]
-) -> list[Move]:
-    """A chain whose beginning has not been tried, ended by the step that comes closest."""
-    for _ in range(20):
-        state = tuple(sorted(numbers))
-        steps: list[Move] = []
-        insight = len(state) > 3 and rng.random() < spec.insight
-        while len(state) > 2:
-            choices = moves(state)
-            if not steps and len(state) == 3:
-                choices = tuple(m for m in choices if (m,) not in seen) or choices
-            if insight:
-                choices = tuple(m for m in choices if target in reachable(m.numbers)) or choices
-            steps.append(rng.choice(choices))
-            state = steps[-1].numbers
+def attempts(spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> Iterator[list[Move]]:
+    """Chains to try, without end, each ended by the step that comes closest.
+
+    With three numbers the first steps go round in the order of ``moves`` from a random one; with more there are too
+    many to go round, and the chains are random, none twice.
+    """
+    if len(numbers) == 2:
+        yield from repeat([closest(numbers, target)])
+    if len(numbers) == 3:
+        firsts = moves(numbers)
+        start = rng.randrange(len(firsts))
+        yield from ([first, closest(first.numbers, target)] for first in cycle((*firsts[start:], *firsts[:start])))
+    seen: set[tuple[Move, ...]] = set()
+    while True:
+        steps = wander_home(spec, rng, numbers, target)
         if tuple(steps) not in seen:
-            break
-    seen.add(tuple(steps))
-    return [*steps, closest(rng, state, target)]
+            seen.add(tuple(steps))
+            yield steps
 
 
-def closest(rng: random.Random, pair: tuple[int, ...], target: int) -> Move:
+def wander_home(spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> list[Move]:
+    """A random chain, sometimes only through states from which the target can be reached."""
+    state = tuple(sorted(numbers))
+    steps: list[Move] = []
+    insight = rng.random() < spec.insight
+    while len(state) > 2:
+        leading = [m for m in moves(state) if target in reachable(m.numbers)] if insight else []
+        steps.append(rng.choice(leading or moves(state)))
+        state = steps[-1].numbers
+    return [*steps, closest(state, target)]
+
+
+def closest(pair: tuple[int, ...], target: int) -> Move:
     """The last step whose result lies nearest to the target."""
     choices = moves(pair)
     return min(choices, key=lambda m: (abs(m.result - target), "*+-/".index(m.op)))
@@ -192,7 +221,7 @@ def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tupl
         steps: list[Move] = []
         while len(state) > 1:
             last = len(state) == 2 and rng.random() < spec.closest
-            steps.append(closest(rng, state, target) if last else rng.choice(moves(state)))
+            steps.append(closest(state, target) if last else rng.choice(moves(state)))
             state = steps[-1].numbers
         thought += chain(steps, words) + (rng.choice(words.careless_turns) if more else "")
     thought += rng.choice(words.closers) + words.stop
@@ -210,28 +239,39 @@ def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tupl
 
 
 def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
-    """A target and pairs of numbers: the step that comes closest, and how it compares."""
+    """Sums, or a target and pairs of numbers: the step that comes closest, and how it compares."""
     words = LEXICONS[language]
+    if rng.random() < spec.sums:
+        return Document("", chain([_some_step(rng) for _ in range(12)], words) + words.stop)
     target = rng.randint(1, 99)
     lines: list[str] = []
     while len(lines) < 8:
-        state = tuple(sorted(rng.randint(1, 13) for _ in range(3)))
-        state = rng.choice(moves(state)).numbers if rng.random() < 0.75 else state[:2]
-        hits = [m for m in moves(state) if m.result == target]
-        if not hits and rng.random() < 0.5:
-            state = _pair_for(rng, target)
-        best = closest(rng, state, target)
+        pair = _pair(rng)
+        if all(m.result != target for m in moves(pair)) and rng.random() < 0.5:
+            pair = _pair_for(rng, target)
+        best = closest(pair, target)
         verdict = words.yes if best.result == target else words.big if best.result > target else words.small
         lines.append(f"{chain([best], words)}{words.comma}{verdict}")
-    sep = ". " if language == "en" else "。"
     head = f"to make {target}: " if language == "en" else f"得到{target}："
-    pairs = sep.join(lines)
-    return Document("", head + pairs + words.stop)
+    return Document("", head + (words.stop + words.gap).join(lines) + words.stop)
+
+
+def _pair(rng: random.Random) -> tuple[int, ...]:
+    """Two numbers as they stand at the end of a search among three, or at the beginning."""
+    three = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
+    return rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2]
+
+
+def _some_step(rng: random.Random) -> Move:
+    """A step, the four operations as evenly as the numbers allow."""
+    choices = moves(_pair(rng))
+    op = rng.choice("+-*/")
+    return next((m for m in choices if m.op == op), choices[0])
 
 
 def _pair_for(rng: random.Random, target: int) -> tuple[int, ...]:
     """Two numbers that make the target in one step."""
-    other = rng.randint(1, 13)
+    other = rng.randint(SMALLEST, LARGEST)
     options = [target + other]
     if target > other:
         options.append(target - other)

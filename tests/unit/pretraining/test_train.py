@@ -79,11 +79,10 @@ def test_a_tiny_model_learns_and_comes_back(tmp_path: Path) -> None:
     reports: list[tuple[int, float]] = []
     model, tokenizer = pretrain(stage(), 0, lambda step, row: reports.append((step, row["loss"])))
     assert reports[-1][1] < 0.9 * reports[0][1]
-    ids = tokenizer("User: Use 3, 5 and 7 once each with + - * / to make 36. Assistant:", return_tensors="pt").input_ids
     save_base(model, tokenizer, tmp_path / "base")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert loaded.dtype == torch.bfloat16
-    torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
+    torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
     again = AutoTokenizer.from_pretrained(tmp_path / "base")
     assert again.eos_token_id == loaded.config.eos_token_id
     assert again("56, too big. 等等，").input_ids == tokenizer("56, too big. 等等，").input_ids
