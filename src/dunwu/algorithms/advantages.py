@@ -15,8 +15,8 @@ UNIFORM_WITHIN = 1e-9
 
 
 def uniform(rewards_G: Float[np.ndarray, " G"]) -> bool:
-    """Whether all rewards of a group are equal."""
-    return bool(np.ptp(rewards_G) <= UNIFORM_WITHIN)
+    """Whether all rewards of a group are equal: always so for fewer than two."""
+    return len(rewards_G) < 2 or bool(np.ptp(rewards_G) <= UNIFORM_WITHIN)
 
 
 def group_std(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:

@@ -84,6 +84,15 @@ def test_a_group_that_is_uniform_but_for_failures_is_uniform() -> None:
     assert informative([group([1, 1, 0], statuses=["graded", "graded", "verifier_failed"])]) == []
 
 
+def test_a_group_whose_verifier_failed_throughout_teaches_nothing() -> None:
+    failed = group([1, 0], statuses=["verifier_failed"] * 2)
+    lonely = group([1, 0], statuses=["graded", "verifier_failed"])
+    learned = group([1, 0])
+    assert informative([failed, lonely, learned]) == [learned]
+    spec = AlgorithmSpec(drop_uniform_groups=True)
+    assert {sample.group_id for sample in to_samples([failed, learned], build(spec, max_new_tokens=8))} == {1}
+
+
 def test_masked_truncated_completions_count_in_the_baseline_only() -> None:
     truncated = group([1, 0], finishes=["stop", "length"])
     samples = to_samples([truncated], build(AlgorithmSpec(overlong="mask"), max_new_tokens=8))
