@@ -8,6 +8,7 @@ share an input fused into one matrix: faster where a model is small and the modu
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from transformers.cache_utils import DynamicLayer
 
 from dunwu.errors import UserError
 from dunwu.models.attention import additive, visible
+from dunwu.models.logprobs import Head, check_head
 from dunwu.rollout.cache import KeysValues, SlotCache
 
 
@@ -45,37 +47,52 @@ class Decoder(Protocol):
 
 
 class ModuleDecoder:
-    """The model's own forward. Raises UserError for models whose state is more than keys and values."""
+    """The model's own forward.
+
+    Raises:
+        UserError: the model's state is more than keys and values, it attends neither fully nor within a window, its
+            positions are not ours to give (ALiBi: Bloom, MPT), or ``Head`` does not know how it makes its logits.
+    """
 
     def __init__(self, model: Any) -> None:
         config = model.config
+        self._window = getattr(config, "sliding_window", None)
+        # Without a list of layer types a window is every layer's (Mistral, Phi-3, Starcoder 2).
+        default = "full_attention" if self._window is None else "sliding_attention"
+        self._layer_types = set(getattr(config, "layer_types", None) or [default])
         if getattr(config, "is_encoder_decoder", False) or getattr(model, "_is_stateful", False):
             raise UserError(f"the engine needs a model whose state is keys and values; {config.model_type} keeps more")
+        if unknown := self._layer_types - {"full_attention", "sliding_attention"}:
+            raise UserError(f"the engine knows no layers of {', '.join(sorted(unknown))}")
+        if getattr(config, "alibi", False) or "position_ids" not in inspect.signature(model.forward).parameters:
+            raise UserError(
+                f"the engine needs a model that is told its positions; {config.model_type} counts them itself"
+            )
+        check_head(model)
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._layer_types = set(getattr(config, "layer_types", None) or ())
-        self._window = getattr(config, "sliding_window", None)
+        self._head = Head.of(self._model)
         self.parameters: Mapping[str, Tensor] = dict(self._model.named_parameters(remove_duplicate=False))
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
         cache = DynamicCache()
-        hidden = self._model(input_ids=tokens_NP, past_key_values=cache, use_cache=True)
-        logits_NV = hidden.logits[torch.arange(len(last_N), device=last_N.device), last_N]
-        return logits_NV, [(layer.keys, layer.values) for layer in cache.layers]
+        states = self._model.base_model(input_ids=tokens_NP, past_key_values=cache, use_cache=True)
+        last_NH = states.last_hidden_state[torch.arange(len(last_N), device=last_N.device), last_N]
+        return self._head.logits(last_NH), [(layer.keys, layer.values) for layer in cache.layers]
 
     def decode(
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: SlotCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
-        full = additive(visible(positions_B, span), self._model.dtype)[:, None, None]
-        mask: Tensor | dict[str, Tensor] = full
-        if "sliding_attention" in self._layer_types:
-            sliding = additive(visible(positions_B, span, self._window), self._model.dtype)[:, None, None]
-            mask = {"full_attention": full, "sliding_attention": sliding}
+        masks = {
+            name: additive(visible(positions_B, span, window), self._model.dtype)[:, None, None]
+            for name, window in (("full_attention", None), ("sliding_attention", self._window))
+            if name in self._layer_types
+        }
         output = self._model(
             input_ids=tokens_B[:, None],
             position_ids=positions_B[:, None],
-            attention_mask=mask,
+            attention_mask=masks if len(masks) > 1 else next(iter(masks.values())),
             past_key_values=_SlotView(cache, positions_B, span),
             use_cache=True,
         )

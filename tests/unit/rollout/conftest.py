@@ -10,12 +10,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -56,6 +60,10 @@ def tiny_model(family: str) -> Any:
         model = Gemma2ForCausalLM(
             Gemma2Config(**SHAPE, head_dim=8, sliding_window=12, layer_types=["sliding_attention", "full_attention"])
         )
+    elif family == "mistral":
+        model = MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=12))
+    elif family == "bloom":
+        model = BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=1, n_head=4))
     else:
         model = GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, n_positions=512, n_embd=32, n_layer=2, n_head=4))
     with torch.no_grad():
@@ -93,7 +101,7 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="session")
 def make_policy(tokenizer: Any) -> MakePolicy:
-    """A policy of a family: llama, qwen2, qwen3, gemma2, gpt2."""
+    """A policy of a family: see ``tiny_model``."""
     built: dict[str, Policy] = {}
 
     def make(family: str) -> Policy:

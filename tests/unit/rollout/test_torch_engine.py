@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
+from dunwu.models.logprobs import Head
 from dunwu.rollout.cache import SlotCache
 from dunwu.rollout.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.fused import FusedDecoder, fusible
@@ -75,7 +76,7 @@ def test_a_sample_is_the_same_in_every_batch(make_policy: MakePolicy, family: st
     )
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma2", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma2", "mistral", "gpt2"])
 def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: str) -> None:
     policy = make_policy(family)
     groups, least = (12, 10_000) if family == "qwen2" else (3, 1_500)
@@ -248,6 +249,42 @@ def test_what_cannot_fit_the_models_positions_is_refused(make_policy: MakePolicy
     engine = TorchEngine(make_policy("qwen2"), slots=2)
     with pytest.raises(UserError, match=r"rollout.max_new_tokens: a prompt of 9 tokens and 504 new .* 512 positions"):
         next(iter(engine.generate(requests_of((3, 9), 1), Sampling(max_new_tokens=504))))
+
+
+def test_the_logits_of_a_prompt_are_those_of_its_last_token_alone(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_policy("gemma2").model
+    seen: list[tuple[int, ...]] = []
+    logits = Head.logits
+
+    def recording(self: Head, hidden: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(hidden.shape))
+        return logits(self, hidden)
+
+    decoder = ModuleDecoder(model)
+    monkeypatch.setattr(Head, "logits", recording)
+    decoder._model.lm_head.register_forward_hook(lambda *_: pytest.fail("logits of whole prompts"))
+    tokens, last = torch.arange(21).view(3, 7), torch.tensor([6, 2, 4])
+    with torch.inference_mode():
+        picked, _ = decoder.prefill(tokens, last)
+        expected = model(tokens).logits[torch.arange(3), last]
+    assert seen == [(3, 32)]
+    torch.testing.assert_close(picked, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_that_counts_positions_itself_is_refused(make_policy: MakePolicy) -> None:
+    with pytest.raises(UserError, match="bloom counts them itself"):
+        TorchEngine(make_policy("bloom"), slots=2)
+
+
+def test_a_model_with_layers_of_another_kind_is_refused(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy("gemma2")
+    monkeypatch.setattr(policy.model.config, "layer_types", ["full_attention", "chunked_attention"])
+    with pytest.raises(UserError, match="no layers of chunked_attention"):
+        TorchEngine(policy, slots=2)
 
 
 def test_a_model_with_other_state_is_refused(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
