@@ -34,6 +34,7 @@ class Scheduler:
         self._done: list[dict[int, Completion]] = [{} for _ in requests]
         self._waiting = deque(Sample(r, i) for r, request in enumerate(requests) for i in range(len(request.seeds)))
         self._unfinished = len(self._waiting)
+        self._completed: list[RolloutGroup] = []
 
     @property
     def unfinished(self) -> int:
@@ -62,14 +63,19 @@ class Scheduler:
         """Samples that lost their rows start again, before those that wait."""
         self._waiting.extendleft(reversed(samples))
 
-    def finish(self, sample: Sample, completion: Completion) -> RolloutGroup | None:
-        """Records a completion; the group, where it was the last one missing."""
+    def finish(self, sample: Sample, completion: Completion) -> None:
+        """Records a completion; with the last one missing, its group is complete."""
         done, request = self._done[sample.request], self._requests[sample.request]
         done[sample.index] = completion
         self._unfinished -= 1
-        if len(done) < len(request.seeds):
-            return None
-        return RolloutGroup(prompt=request.prompt, completions=tuple(done[i] for i in range(len(done))))
+        if len(done) == len(request.seeds):
+            completions = tuple(done[i] for i in range(len(done)))
+            self._completed.append(RolloutGroup(prompt=request.prompt, completions=completions))
+
+    def completed(self) -> list[RolloutGroup]:
+        """The groups that were completed since the last call."""
+        groups, self._completed = self._completed, []
+        return groups
 
 
 class Rows:
@@ -98,6 +104,7 @@ class Rows:
     def enter(self, samples: Sequence[Sample], requests: Sequence[GenerationRequest]) -> None:
         """New rows behind the others; their first token is not drawn yet."""
         rows = slice(len(self.samples), len(self.samples) + len(samples))
+        self.samples.extend(samples)  # first of all: what the scheduler gave must not be lost where memory runs out
         lengths = [len(requests[sample.request].prompt.token_ids) for sample in samples]
         seeds = [requests[sample.request].seeds[sample.index] for sample in samples]
         self.positions[rows] = torch.tensor(lengths, device=self.state.device)
@@ -105,7 +112,6 @@ class Rows:
         self.counts[rows] = 0
         self._lengths[rows] = 0
         self._prompt_lengths[rows] = lengths
-        self.samples.extend(samples)
 
     def extent(self) -> tuple[int, bool]:
         """Positions that the next step attends to, and whether rows differ in them."""

@@ -90,21 +90,20 @@ class TorchEngine:
         limit = max((len(request.prompt.token_ids) for request in requests), default=0) + sampling.max_new_tokens
         while scheduler.unfinished:
             try:
-                groups = self._advance(scheduler, requests, sampling, limit)
-            except torch.OutOfMemoryError:
-                if self.slots == 1:
+                self._advance(scheduler, requests, sampling, limit)
+            except RuntimeError as error:
+                if self.slots == 1 or not out_of_memory(error):
                     raise
                 scheduler.give_back(self._rows.samples)
                 self._allocate(self.slots // 2)
                 self._rows.clear(sampling.max_new_tokens)
-                continue
-            yield from groups
+            yield from scheduler.completed()
 
     @torch.inference_mode()
     def _advance(
         self, scheduler: Scheduler, requests: Sequence[GenerationRequest], sampling: Sampling, limit: int
-    ) -> list[RolloutGroup]:
-        """One step: schedule, run, postprocess. The groups that it completes."""
+    ) -> None:
+        """One step: schedule, run, postprocess."""
         rows = self._rows
         first = len(rows.samples)
         free = self.slots - first
@@ -117,7 +116,7 @@ class TorchEngine:
             tokens, logprobs = self._decode(sampling, limit)
         written = tokens.cpu().numpy()
         rows.record(first, written, logprobs.cpu().numpy())
-        return self._retire(first, written, scheduler, sampling)
+        self._retire(first, written, scheduler, sampling)
 
     def _prefill(
         self,
@@ -175,26 +174,20 @@ class TorchEngine:
         rows.counts[live] += 1
         return tokens_B, logprobs_B
 
-    def _retire(
-        self, first: int, tokens: Int64[np.ndarray, " R"], scheduler: Scheduler, sampling: Sampling
-    ) -> list[RolloutGroup]:
+    def _retire(self, first: int, tokens: Int64[np.ndarray, " R"], scheduler: Scheduler, sampling: Sampling) -> None:
         """Takes out the rows that ended with these tokens."""
         rows = self._rows
         by_token = np.isin(tokens, list(self._eos_ids))
         by_text = self._stopped(first, tokens, sampling.stop)
         ended = by_token | by_text | (rows.lengths(first) >= sampling.max_new_tokens)
-        groups: list[RolloutGroup] = []
         for offset in np.flatnonzero(ended):
             finish: Finish = "stop" if by_token[offset] or by_text[offset] else "length"
             completion = self._completion(int(first + offset), finish, sampling.stop)
-            group = scheduler.finish(rows.samples[first + offset], completion)
-            if group is not None:
-                groups.append(group)
+            scheduler.finish(rows.samples[first + offset], completion)
         if ended.any():
             source, target = rows.leave(first + np.flatnonzero(ended))
             if len(source):
                 self._cache.move(source, target, rows.extent()[0])
-        return groups
 
     def _stopped(self, first: int, tokens: Int64[np.ndarray, " R"], stop: tuple[str, ...]) -> Bool[np.ndarray, " R"]:
         """Which of these rows have just completed a stop string."""
@@ -240,3 +233,8 @@ class TorchEngine:
                 f"{self._max_positions} positions",
                 field="rollout.max_new_tokens",
             )
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device, or the host that is the device, ran out of memory; for the host torch has no class."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

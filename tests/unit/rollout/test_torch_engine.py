@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from dunwu.models.logprobs import Head
 from dunwu.rollout.cache import SlotCache
 from dunwu.rollout.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.fused import FusedDecoder, fusible
+from dunwu.rollout.seeds import as_tensor
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, RolloutGroup, Sampling
 
@@ -243,6 +245,55 @@ def test_out_of_memory_halves_the_slots_and_repeats_the_samples(
     monkeypatch.setattr(engine, "_decoder", ShortOfMemory(short, most=0))
     with pytest.raises(torch.OutOfMemoryError):
         by_seed(engine, requests, sampling)
+
+
+@pytest.mark.parametrize("method", ["move", "insert"])
+def test_what_was_finished_when_memory_ran_out_is_kept(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    requests, sampling = requests_of(LENGTHS, 2), Sampling(max_new_tokens=15)
+    often = replace(make_policy("qwen2"), eos_ids=tuple(range(40)))
+    expected = by_seed(TorchEngine(often, slots=8), requests, sampling)
+    work = getattr(SlotCache, method)
+    refused = []
+
+    def short(self: SlotCache, *arguments: Any) -> None:
+        if self.slots == 8:
+            refused.append(method)
+            torch.empty(1 << 60)  # more than any machine has: the host's own error
+        work(self, *arguments)
+
+    monkeypatch.setattr(SlotCache, method, short)
+    engine = TorchEngine(often, slots=8)
+    assert_same(expected, by_seed(engine, requests, sampling))
+    assert (engine.slots, refused) == (4, [method])
+
+
+def test_rows_that_lost_their_memory_on_entering_start_again(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, sampling = requests_of(LENGTHS, 2), Sampling(max_new_tokens=5)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling)
+    errors = iter([torch.OutOfMemoryError("no memory")])
+
+    def short(seeds: Any, device: Any) -> Any:
+        if error := next(errors, None):
+            raise error
+        return as_tensor(seeds, device)
+
+    monkeypatch.setattr("dunwu.rollout.scheduler.as_tensor", short)
+    assert_same(expected, by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling))
+
+
+def test_other_errors_of_the_device_are_not_taken_for_want_of_memory(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("illegal memory access")
+
+    monkeypatch.setattr(SlotCache, "insert", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        list(TorchEngine(make_policy("qwen2"), slots=8).generate(requests_of((3,), 2), Sampling(max_new_tokens=5)))
 
 
 def test_what_cannot_fit_the_models_positions_is_refused(make_policy: MakePolicy) -> None:
