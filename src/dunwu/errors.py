@@ -25,7 +25,7 @@ class UserError(ValueError):
 
 
 class Interrupted(Exception):  # noqa: N818  -- an interruption is no error
-    """The run was asked to stop; it has saved its state and can be resumed (exit code 3)."""
+    """The run was asked to stop and can be resumed; the message says what was saved (exit code 3)."""
 
 
 class Fault(RuntimeError):  # noqa: N818  -- the short name is what the exit code is called

@@ -78,7 +78,7 @@ def make_trainer(model: Any) -> PolicyTrainer:
 def rollout(trainer: PolicyTrainer, seed: int) -> list[dict[str, float]]:
     update = UpdateSpec(minibatches=2, tokens_per_microbatch=1024)
     anchored = trainer.anchor(make_samples(32, seed))
-    return [dict(trainer.step(step).metrics) for step in cut(anchored, update, seed)]
+    return [dict(trainer.step(step, at=trainer.policy_version).metrics) for step in cut(anchored, update, seed)]
 
 
 def test_log_probabilities_and_gradients_as_on_the_cpu() -> None:

@@ -119,11 +119,25 @@ def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("asked to stop")))
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("asked to stop; saved")))
     result = call("run", recipe, "--set", "stages.zero.tasks=[{task='countdown'}]", "--out", "a b")
     assert result.exit_code == 3
     command = f"""dunwu run {recipe} --set 'stages.zero.tasks=[{{task='"'"'countdown'"'"'}}]' --out 'a b' --resume"""
-    assert result.stderr == f"saved; resume with: {command}\n"
+    assert result.stderr == f"asked to stop; saved; resume with: {command}\n"
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, policy: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "undone at the end")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    seen: list[str] = []
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *_: seen.append(os.environ["OMP_WAIT_POLICY"]))
+    assert call("run", recipe).exit_code == 0
+    assert seen == [policy]
 
 
 def test_plan_prints_one_json_object(recipe: Path) -> None:

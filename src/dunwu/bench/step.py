@@ -151,7 +151,7 @@ class OurStep:
         """One whole step."""
         samples = algorithms.to_samples(self.rollout(), self.algorithm)
         for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
-            self.trainer.step(step)
+            self.trainer.step(step, at=self.trainer.policy_version)
         self.engine.update_weights(self.trainer.policy_version, self.trainer.weights)
 
 

@@ -42,10 +42,13 @@ def measure(parts: Parts, checkpoint: str) -> None:
 
 
 def measure_on_the_way(parts: Parts, step: int) -> None:
-    """A smaller evaluation on the first set where the recipe's ``evaluation.every`` is due, except after the last."""
+    """A smaller evaluation on the first set, where the recipe's ``evaluation.every`` is due and it has not been done.
+
+    Not before the first update and not after the last one, where the whole evaluation stands.
+    """
     spec, per_rollout = parts.stage.evaluation, parts.stage.updates_per_rollout
     is_due = spec.every and step // spec.every > (step - per_rollout) // spec.every
-    if spec.sets and is_due and step < parts.stage.steps:
+    if spec.sets and is_due and 0 < step < parts.stage.steps:
         _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dunwu.config.schema import PretrainStage
+from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.pretraining.train import pretrain, save_base
 
@@ -14,7 +15,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
 
     Raises:
         UserError: no such corpus.
-        Interrupted: a stop was asked for. Nothing is kept: a base is made in one go.
+        Interrupted: a stop was asked for. Nothing is kept.
         Fault: the loss is not finite.
     """
     store, progress = context.store, context.progress
@@ -25,6 +26,9 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         store.append(step, numbers, {})
         progress.message(f"{step:>6}/{stage.steps}  loss {numbers['loss']:.4f}  tokens {numbers['tokens']:,.0f}")
 
-    with context.stop.interruptible():
-        model, tokenizer = pretrain(stage, context.seed, report)
+    try:
+        with context.stop.interruptible():
+            model, tokenizer = pretrain(stage, context.seed, report)
+    except Interrupted as stop:
+        raise Interrupted(f"{stop}; stage {context.name} will begin again: a base is made in one go") from None
     store.finish(lambda folder: save_base(model, tokenizer, folder))

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from dunwu.algorithms import cut, informative, to_samples
 from dunwu.config.schema import RLStage
@@ -70,7 +71,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
     """Runs an RL stage from ``cursor`` to its end.
 
     Raises:
-        Interrupted: a stop was asked for; the state is saved.
+        Interrupted: a stop was asked for; the message says whether the state is saved.
         Fault: NaN or Inf in a loss or a gradient, or the disk is full; the newest checkpoint stands.
     """
     stage, store, progress = parts.stage, parts.context.store, parts.context.progress
@@ -78,21 +79,22 @@ def train(parts: Parts, cursor: Cursor) -> None:
         measure(parts, BASE)
     while cursor.rollout < stage.rollouts:
         watch = Stopwatch()
-        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
-            groups, position = explore(parts, cursor, watch)
-            with watch.time("anchor"):
-                samples = parts.trainer.anchor(to_samples(groups, parts.algorithm))
-        updates = learn(parts, cursor, samples, watch)
+        with saved_when_interrupted(parts, cursor):
+            with parts.context.stop.interruptible():
+                # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
+                measure_on_the_way(parts, cursor.rollout * stage.updates_per_rollout)
+                groups, position = explore(parts, cursor, watch)
+                with watch.time("anchor"):
+                    samples = parts.trainer.anchor(to_samples(groups, parts.algorithm))
+            updates = learn(parts, cursor, samples, watch)
         cursor = Cursor(rollout=cursor.rollout + 1, position=position)
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics := rollout_metrics(groups, updates), watch.seconds)
         store.write_rollouts(step, groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
-        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
-            measure_on_the_way(parts, step)
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
-    with parts.context.stop.interruptible():
+    with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
         measure(parts, TRAINED)
 
 
@@ -128,15 +130,16 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
     """The optimizer steps of one rollout, on random splits that break the groups; then the engine gets the weights."""
     stage, trainer = parts.stage, parts.trainer
     updates: list[StepResult] = []
+    first = cursor.rollout * stage.updates_per_rollout
     pace = parts.context.stop.pace(stage.updates_per_rollout)
     with watch.time("update"):
         for epoch in range(stage.update.epochs):
             seed = sample_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
             for step in cut(samples, stage.update, seed):
-                pace(len(updates))
-                updates.append(trainer.step(step))
-    done = (cursor.rollout + 1) * stage.updates_per_rollout
-    if stage.reference_every and done % stage.reference_every == 0:
+                done = len(updates)
+                updates.append(trainer.step(step, at=first + done, check=partial(pace, done)))
+    end = first + stage.updates_per_rollout
+    if stage.reference_every and end % stage.reference_every == 0:
         trainer.refresh_reference()
     with watch.time("weights"):
         parts.engine.update_weights(trainer.policy_version, trainer.weights)
@@ -156,9 +159,12 @@ def save(parts: Parts, cursor: Cursor) -> None:
 
 @contextmanager
 def saved_when_interrupted(parts: Parts, cursor: Cursor) -> Iterator[None]:
-    """Between two updates the state is whole: an interruption there loses nothing but the rollout under way."""
+    """Until the block's first update has changed the weights, an interruption loses nothing but its rollout."""
+    version = parts.trainer.policy_version
     try:
         yield
-    except Interrupted:
+    except Interrupted as stop:
+        if parts.trainer.policy_version != version:
+            raise Interrupted(f"{stop}; what came after the newest checkpoint will be made again") from None
         save(parts, cursor)
-        raise
+        raise Interrupted(f"{stop}; saved") from None

@@ -19,9 +19,9 @@ class StopSignal:
     """Context manager: while it is open, SIGTERM and SIGINT set ``requested``, and inside ``interruptible()`` raise
     ``Interrupted`` at once.
 
-    Generating can be cut anywhere, because its samples come again from their seeds. An optimizer step cannot, because
-    half an update is no policy: there the signal waits. Outside the main thread, where Python delivers no signals, it
-    does nothing.
+    Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
+    half an update is no policy: there ``pace`` says where the run ends. Outside the main thread, where Python delivers
+    no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -52,17 +52,20 @@ class StopSignal:
         finally:
             self._at_once = False
 
-    def pace(self, updates: int) -> Callable[[int], None]:
-        """A check to call before each of ``updates`` optimizer steps with the number of those done.
+    def pace(self, updates: int) -> Callable[[int, float], None]:
+        """A check to call during ``updates`` optimizer steps, with the number done and the share of the one under way.
 
-        A request to stop waits for the last one, where by the pace so far that takes less than ``GRACE_SECONDS``. Where
-        it would take longer the check raises Interrupted, and the newest checkpoint stands.
+        In the first step, which has changed nothing yet, a request to stop raises Interrupted at once. Later it waits
+        for the last step where by the pace so far that takes less than ``GRACE_SECONDS``, and raises where not.
         """
         began = time.monotonic()
 
-        def check(done: int) -> None:
-            if self.requested and done and (time.monotonic() - began) / done * (updates - done) > GRACE_SECONDS:
-                raise Interrupted("asked to stop in the middle of an update; the newest checkpoint stands")
+        def check(steps: int, share: float) -> None:
+            if not self.requested:
+                return
+            done = steps + share
+            if steps == 0 or (time.monotonic() - began) / done * (updates - done) > GRACE_SECONDS:
+                raise Interrupted("asked to stop")
 
         return check
 

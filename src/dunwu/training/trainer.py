@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -37,8 +37,17 @@ class Trainer(Protocol):
     def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
         """Adds the log-probabilities that the loss needs, under the weights as they are before the first update."""
 
-    def step(self, step: TrainStep) -> StepResult:
-        """One optimizer step. Raises Fault, weights untouched, where a loss or a gradient is not finite."""
+    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = ...) -> StepResult:
+        """One optimizer step.
+
+        Args:
+            step: its microbatches.
+            at: its place in the schedule of the learning rate, counted from 0.
+            check: called with the share of the step that is done; may raise to give the step up, weights untouched.
+
+        Raises:
+            Fault: a loss or a gradient is not finite; weights untouched.
+        """
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The policy's parameters under transformers' names."""
@@ -111,11 +120,14 @@ class PolicyTrainer:
             AnchoredSample(sample=sample, old_logprobs=old[i], ref_logprobs=ref[i]) for i, sample in enumerate(samples)
         ]
 
-    def step(self, step: TrainStep) -> StepResult:
+    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
         self._optimizer.zero_grad()
-        parts = [self._accumulate(index, step) for index in range(len(step.microbatches))]
+        parts = []
+        for index in range(len(step.microbatches)):
+            check(index / len(step.microbatches))
+            parts.append(self._accumulate(index, step))
         grad_norm = self._optimizer.grad_norm()
-        share = lr_share(self._optimizer_spec, self._version, self._total_steps)
+        share = lr_share(self._optimizer_spec, at, self._total_steps)
         self._optimizer.step(grad_norm, share)
         self._version += 1
         metrics = reduce(combine(parts)) | {"grad_norm": float(grad_norm), "lr": self._optimizer_spec.lr * share}

@@ -47,12 +47,24 @@ def test_handlers_come_back() -> None:
 
 
 def test_slow_updates_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 2.0, 4.0])
+    clock = iter([0.0, 2.0, 3.3, 4.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with StopSignal() as stop:
         check = stop.pace(updates=4)
         signal.raise_signal(signal.SIGTERM)
-        check(0)  # nothing is half done yet, and there is no pace
         with pytest.raises(Interrupted):
-            check(1)  # 2 s for one, 6 s to go
-        check(2)  # 4 s for two, 4 s to go: worth the wait
+            check(1, 0.0)  # 2 s for one, 6 s to go
+        with pytest.raises(Interrupted):
+            check(1, 0.5)  # 3.3 s for one and a half, 5.5 s to go
+        check(2, 0.0)  # 4 s for two, 4 s to go: worth the wait
+
+
+def test_the_first_update_is_given_up_at_once() -> None:
+    """It has changed no weights yet, however long its microbatches take."""
+    with StopSignal() as stop:
+        check = stop.pace(updates=1)
+        check(0, 0.5)  # nobody has asked
+        signal.raise_signal(signal.SIGTERM)
+        for share in (0.0, 0.5):
+            with pytest.raises(Interrupted):
+                check(0, share)

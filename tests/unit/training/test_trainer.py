@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dunwu.algorithms import Algorithm, build, cut
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
-from dunwu.errors import Fault
+from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import TrainSample
@@ -37,7 +37,10 @@ def make_trainer(policy: Policy, **changes: Any) -> PolicyTrainer:
 
 def rollout(trainer: Trainer, samples: list[TrainSample], update: UpdateSpec, seed: int = 0) -> list[dict[str, float]]:
     """Anchors and steps, as the pipeline does; the metrics of every step."""
-    return [dict(trainer.step(step).metrics) for step in cut(trainer.anchor(samples), update, seed)]
+    return [
+        dict(trainer.step(step, at=trainer.policy_version).metrics)
+        for step in cut(trainer.anchor(samples), update, seed)
+    ]
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
@@ -127,7 +130,7 @@ def test_an_on_policy_step_without_kl_is_one_pass(make_policy: MakePolicy, make_
     assert len(passes) == 0
     assert all(a.old_logprobs is None and a.ref_logprobs is None for a in anchored)
     (step,) = cut(anchored, UpdateSpec(minibatches=1), seed=0)
-    trainer.step(step)
+    trainer.step(step, at=0)
     assert len(passes) == 1
 
 
@@ -211,14 +214,46 @@ def test_what_is_not_finite_stops_before_the_update(
     (step,) = cut(trainer.anchor(samples), update, seed=0)
     groups = ", ".join(map(str, sorted(set(step.microbatches[1].group_ids))))
     with pytest.raises(Fault, match=rf"the {where} is (-?inf|nan) in update 2, microbatch 2 of \d, groups {groups};"):
-        trainer.step(step)
+        trainer.step(step, at=1)
     assert trainer.policy_version == 1
     assert all(torch.equal(weight, before[name]) for name, weight in trainer.weights())
     # The state is whole: without the poison the same step works, and no part of the bad gradient is left.
     trainer._algorithm = sound
-    metrics = trainer.step(step).metrics
+    metrics = trainer.step(step, at=1).metrics
     assert trainer.policy_version == 2
     assert np.isfinite(metrics["grad_norm"])
+
+
+def test_a_step_can_be_given_up_until_it_changes_the_weights(
+    make_policy: MakePolicy, make_samples: MakeSamples
+) -> None:
+    given_up, straight = (make_trainer(make_policy(), kl_coefficient=0.0) for _ in range(2))
+    (step,) = cut(given_up.anchor(make_samples(10)), UpdateSpec(minibatches=1, tokens_per_microbatch=60), seed=0)
+    count = len(step.microbatches)
+    shares: list[float] = []
+
+    def check(share: float) -> None:
+        shares.append(share)
+        if len(shares) == count:
+            raise Interrupted("asked to stop")
+
+    with pytest.raises(Interrupted):
+        given_up.step(step, at=0, check=check)
+    assert count > 1
+    assert shares == [index / count for index in range(count)]
+    assert given_up.policy_version == 0
+    assert given_up.step(step, at=0) == straight.step(step, at=0)
+    assert all(torch.equal(weight, weights(straight)[name]) for name, weight in given_up.weights())
+
+
+def test_the_learning_rate_is_that_of_the_place_in_the_schedule(
+    make_policy: MakePolicy, make_samples: MakeSamples
+) -> None:
+    """A rollout may make fewer updates than planned; the schedule still ends with the stage."""
+    trainer = make_trainer(make_policy(), kl_coefficient=0.0, lr=1e-2, schedule="linear", final_lr_share=0.0)
+    (step,) = cut(trainer.anchor(make_samples(6)), UpdateSpec(minibatches=1), seed=0)
+    assert trainer.step(step, at=0).metrics["lr"] == 1e-2
+    assert trainer.step(step, at=7).metrics["lr"] == 0.0
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
