@@ -1,4 +1,4 @@
-"""Generates and grades a rollout: groups are graded in a thread while the engine decodes the others."""
+"""Generates and grades a rollout: groups are graded in threads while the engine decodes the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sa
 
 
 class Grader(Protocol):
-    """Grades one completion; called from one thread at a time, not always the same."""
+    """Grades completions, for ``workers`` threads at once."""
+
+    @property
+    def workers(self) -> int:
+        """How many it can grade at the same time."""
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         """The grade; a verifier that fails says ``verifier_failed`` and does not raise."""
@@ -31,18 +35,21 @@ def collect(
     """The groups with their scores, in the order of the requests.
 
     Completions that the verifier failed on are among them, as the record of what happened; whoever computes with scores
-    takes ``algorithms.filters.graded`` first.
+    takes ``algorithms.filters.graded`` first. An exception does not wait for what is being graded.
     """
     place = {id(request.prompt): index for index, request in enumerate(requests)}
     grades: dict[int, Future[ScoredGroup]] = {}
     total, done = sum(len(request.seeds) for request in requests), 0
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="grader") as pool:
+    pool = ThreadPoolExecutor(max_workers=grader.workers, thread_name_prefix="grader")
+    try:
         for group in engine.generate(requests, sampling):
             grades[place[id(group.prompt)]] = pool.submit(_grade, group, grader)
             done += len(group.completions)
             if finished:
                 finished(done, total)
         return [grades[index].result() for index in range(len(requests))]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _grade(group: RolloutGroup, grader: Grader) -> ScoredGroup:

@@ -54,6 +54,11 @@ class Grader:
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
         self._counts: Counter[str] = Counter()
 
+    @property
+    def workers(self) -> int:
+        """How many threads it serves at once; more wait for each other."""
+        return self._spec.workers
+
     def score(self, problem: Problem, completion: Completion) -> Score:
         """The score of one completion; never raises for anything that a model may write.
 

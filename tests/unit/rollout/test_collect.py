@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dunwu.errors import Interrupted
 from dunwu.rollout.collect import collect
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.types import Completion, Problem, Sampling, Score
@@ -23,6 +24,8 @@ def script(problem: Problem, seed: int) -> str:
 
 class FailsOn:
     """Grades by the text's last digit; fails on the texts named."""
+
+    workers = 1
 
     def __init__(self, *texts: str) -> None:
         self._texts = texts
@@ -62,6 +65,54 @@ def test_progress_is_told_by_completions(engine: ScriptedEngine) -> None:
     told: list[tuple[int, int]] = []
     collect(engine, requests_of((3, 4, 5), 2), Sampling(), FailsOn(), lambda done, total: told.append((done, total)))
     assert told == [(2, 6), (4, 6), (6, 6)]
+
+
+class Meeting:
+    """Two groups must be under its eyes at once; it lets the later one go first."""
+
+    workers = 2
+
+    def __init__(self) -> None:
+        self._meeting = threading.Barrier(2)
+        self._later = threading.Event()
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        self._meeting.wait(20)
+        if problem.id == "p1":
+            self._later.set()
+        assert self._later.wait(20)
+        return Score(value=float(problem.id[-1]), parts={}, status="graded", extracted=None, reason="")
+
+
+def test_groups_are_graded_by_all_workers_and_keep_their_order(engine: ScriptedEngine) -> None:
+    groups = collect(engine, requests_of((3, 4), 1), Sampling(), Meeting())
+    assert [(g.group.prompt.problem.id, g.scores[0].value) for g in groups] == [("p0", 0.0), ("p1", 1.0)]
+
+
+def test_an_interruption_waits_for_no_grade(engine: ScriptedEngine) -> None:
+    begun, released = threading.Event(), threading.Event()
+    graded: list[str] = []
+
+    class Slow(FailsOn):
+        def score(self, problem: Problem, completion: Completion) -> Score:
+            begun.set()
+            released.wait(5)
+            graded.append(completion.text)
+            return super().score(problem, completion)
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            assert begun.wait(20)
+            raise Interrupted("stop")
+
+    with pytest.raises(Interrupted):
+        collect(engine, requests_of((3, 4, 5), 1), Sampling(), Slow(), stop)
+    assert graded == []
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("grader"):
+            thread.join(20)
+    assert len(graded) == 1, "what waited in the queue is never graded"
 
 
 def test_an_error_of_the_grader_is_not_hidden(engine: ScriptedEngine) -> None:
