@@ -54,27 +54,33 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
 
     ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``,
     ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words).
-    Responses whose verifier failed do not count. Raises ValueError where nothing is graded.
+    Responses whose verifier failed do not count; problems that lose one by it are left out of pass@k and cons@k, and
+    these are left out where no problem remains. Raises ValueError where nothing is graded.
     """
     groups = [group for group in map(graded, groups) if group.scores]
     right = [[is_right(score) for score in group.scores] for group in groups]
     votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in groups]
-    return {
-        "pass@1": proportion(np.array([np.mean(row) for row in right])),
-        f"pass@{samples}": proportion(np.array([pass_at_k(sum(row), len(row), len(row)) for row in right])),
-        f"cons@{samples}": proportion(np.array([vote(*pair) for pair in zip(votes, right, strict=True)])),
-        "format": proportion(_per_problem(groups, lambda _, score: score.parts["format"])),
-        "truncated": proportion(_per_problem(groups, lambda completion, _: float(completion.finish == "length"))),
-        "length": mean(_per_problem(groups, lambda completion, _: float(len(completion.token_ids)))),
-        "reflections": mean(_per_problem(groups, lambda completion, _: float(reflection.total(completion.text)))),
-        "reflection_rate": proportion(
-            _per_problem(groups, lambda completion, _: float(reflection.total(completion.text) > 0))
-        ),
+    whole = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
+
+    def share(measure: Callable[[Completion, Score], float]) -> Estimate:
+        return proportion(_per_problem(groups, measure), samples)
+
+    results = {"pass@1": share(lambda _, score: is_right(score))}
+    if whole:
+        passed = np.array([pass_at_k(sum(row), samples, samples) for _, row in whole])
+        results[f"pass@{samples}"] = proportion(passed, 1)
+        results[f"cons@{samples}"] = proportion(np.array([vote(*pair) for pair in whole]), 1)
+    return results | {
+        "format": share(lambda _, score: score.parts["format"]),
+        "truncated": share(lambda completion, _: completion.finish == "length"),
+        "length": mean(_per_problem(groups, lambda completion, _: len(completion.token_ids))),
+        "reflections": mean(_per_problem(groups, lambda completion, _: reflection.total(completion.text))),
+        "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
     }
 
 
 def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
-    """One row for each graded response, in order, for the run store."""
+    """One row for each graded response, in order, for the run store; ``sample`` is its place among all drawn."""
     return [
         EvaluationRow(
             problem_id=problem.id,
@@ -89,9 +95,10 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             text=completion.text,
             extracted=score.extracted,
         )
-        for group in map(graded, groups)
+        for group in groups
         for problem in (group.group.prompt.problem,)
         for k, (completion, score) in enumerate(zip(group.group.completions, group.scores, strict=True))
+        if score.status != "verifier_failed"
     ]
 
 

@@ -27,24 +27,38 @@ def test_vote_counts_answers_not_correctness() -> None:
     assert vote([None, None], [False, False]) == 0.0
 
 
+def test_answers_of_one_key_that_were_graded_unlike_share_its_vote() -> None:
+    # "5 cm" and "5 m" may fold to one key, and only one of them is right.
+    assert vote(["5", "5", "5", "9"], [True, True, False, True]) == pytest.approx(2 / 3)
+    assert vote(["5", "5", "5", "9"], [False, True, True, True]) == pytest.approx(2 / 3)
+
+
 def test_wilson_interval_of_ten_flips() -> None:
     # Wilson 1927 for 8 of 10: 0.4902 to 0.9433 (95 %).
-    estimate = proportion(np.array([1.0] * 8 + [0.0] * 2))
+    estimate = proportion(np.array([1.0] * 8 + [0.0] * 2), 1)
     assert estimate.value == pytest.approx(0.8)
     # n_eff = p(1-p)/(s²/n) with s² = 0.16 * 10/9 is 9, so the floor n = 10 rules.
     assert (estimate.low, estimate.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 
 
 def test_interval_is_never_certain_at_the_ends() -> None:
-    assert proportion(np.ones(500)).low == pytest.approx(0.99238, abs=1e-5)
-    assert proportion(np.zeros(500)).high == pytest.approx(0.00762, abs=1e-5)
+    assert proportion(np.ones(500), 16).low == pytest.approx(0.99238, abs=1e-5)
+    assert proportion(np.zeros(500), 16).high == pytest.approx(0.00762, abs=1e-5)
 
 
 def test_averaging_many_samples_narrows_the_interval() -> None:
     rng = np.random.default_rng(0)
     flips = (rng.random((400, 16)) < 0.5).astype(np.float64)
-    wide, narrow = proportion(flips[:, 0]), proportion(flips.mean(axis=1))
+    wide, narrow = proportion(flips[:, 0], 1), proportion(flips.mean(axis=1), 16)
     assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(4.0, rel=0.1)
+
+
+def test_problems_alike_by_chance_are_worth_no_more_flips_than_there_were() -> None:
+    # Five problems at 0.5, 0.5, 0.5, 0.5, 0.51: the variance would stand for some 60 000 flips; there were 5 x 4 = 20.
+    estimate = proportion(np.array([0.5, 0.5, 0.5, 0.5, 0.51]), 4)
+    z, p, flips = 1.959964, 0.502, 20
+    half = z / (1 + z * z / flips) * (p * (1 - p) / flips + z * z / (4 * flips * flips)) ** 0.5
+    assert estimate.high - estimate.low == pytest.approx(2 * half, abs=1e-6)
 
 
 def test_t_interval() -> None:
@@ -53,13 +67,20 @@ def test_t_interval() -> None:
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2.5, 0.44573, 4.55427), abs=1e-4)
 
 
+def test_no_interval_of_a_count_goes_below_zero() -> None:
+    # s = 1, n = 3: the half width 4.30265 / sqrt 3 = 2.48 exceeds the mean of 2.
+    estimate = mean(np.array([1.0, 2.0, 3.0]))
+    assert (estimate.low, estimate.high) == pytest.approx((0.0, 4.48414), abs=1e-4)
+
+
 def test_nothing_to_estimate() -> None:
-    for estimator in (proportion, mean):
-        with pytest.raises(ValueError, match="no problems"):
-            estimator(np.array([]))
+    with pytest.raises(ValueError, match="no problems"):
+        proportion(np.array([]), 1)
+    with pytest.raises(ValueError, match="no problems"):
+        mean(np.array([]))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_interval_holds_its_value(values: list[float]) -> None:
-    estimate = proportion(np.array(values))
+    estimate = proportion(np.array(values), 4)
     assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
