@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,35 @@ def accuracy(grader: Grader, problem: Problem, answer: str) -> float:
 
 def test_every_family_but_countdown_has_an_oracle() -> None:
     assert {*ORACLES, "countdown"} == {*FAMILIES}
+
+
+class Narrow(random.Random):
+    """Dice of few sides, so that one problem is drawn again and again."""
+
+    def randint(self, a: int, b: int) -> int:
+        return super().randint(max(a, -2), min(b, 3))
+
+
+def keys_of(family: str, level: int, read: Callable[[str], object]) -> dict[object, set[str]]:
+    """What is read in a question -> the keys under which it was drawn."""
+    rng, keys = Narrow(1), defaultdict(set)
+    for _ in range(1500):
+        draft = FAMILIES[family].draft(rng, level, "en")
+        keys[read(draft.question)].add(draft.key)
+    return keys
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_one_written_calculation_has_one_key(level: int) -> None:
+    keys = keys_of("arithmetic", level, str)
+    assert 50 < len(keys) < 1200
+    assert {text: found for text, found in keys.items() if len(found) > 1} == {}
+
+
+def test_an_equation_turned_round_has_the_same_key() -> None:
+    keys = keys_of("equations", 2, lambda text: frozenset(text.removeprefix("Solve for x: ")[:-1].split(" = ")))
+    assert 50 < len(keys) < 1200
+    assert {sides: found for sides, found in keys.items() if len(found) > 1} == {}
 
 
 @read_cells

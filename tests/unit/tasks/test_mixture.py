@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.config.checks import DATA_SETS
@@ -38,6 +38,7 @@ def mixture(shares: list[float], seed: int) -> Mixture:
     return Mixture([Counting(str(place)) for place in range(len(shares))], shares, seed)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(shares=weights, seed=st.integers(0, 2**32), start=st.integers(0, 10**9), cut=st.integers(0, 60))
 def test_the_problem_at_a_position_depends_on_nothing_else(
     shares: list[float], seed: int, start: int, cut: int
@@ -47,6 +48,7 @@ def test_the_problem_at_a_position_depends_on_nothing_else(
     assert len(whole) == 60
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(shares=weights, seed=st.integers(0, 2**32))
 def test_shares_are_kept_at_every_position_and_no_problem_is_skipped(shares: list[float], seed: int) -> None:
     seen: Counter[str] = Counter()

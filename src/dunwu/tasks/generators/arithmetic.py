@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dunwu.tasks.task import Draft, Family
@@ -56,11 +57,21 @@ def written(term: Term) -> str:
 
 
 def canonical(term: Term) -> str:
-    """The same whichever way round sums and products are written."""
+    """The same for every order and bracketing of one sum or product: a + (b - c), (a + b) - c and b + a - c."""
     if not term.sides:
         return str(term.value)
-    sides = [canonical(side) for side in term.sides]
-    return f"({term.op.join(sorted(sides) if term.op in '+*' else sides)})"
+    pair = ("+", "-") if RANK[term.op] == 1 else ("*", "/")
+    return f"({' '.join(sorted(_chained(term, pair, False)))})"
+
+
+def _chained(term: Term, pair: tuple[str, str], inverse: bool) -> Iterator[str]:
+    """The members of a sum (or product), each with its sign; ``inverse`` where the whole is subtracted (divided by)."""
+    if term.op not in pair:
+        yield pair[inverse] + canonical(term)
+        return
+    left, right = term.sides
+    yield from _chained(left, pair, inverse)
+    yield from _chained(right, pair, inverse != (term.op == pair[1]))
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:

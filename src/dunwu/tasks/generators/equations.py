@@ -60,7 +60,7 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     if level <= 3:
         equation, gold = one_unknown(rng, level)
         question = f"解方程：{equation}。求x。" if language == "zh" else f"Solve for x: {equation}."
-        return Draft(question=question, gold=gold, kind="number", key=equation)
+        return Draft(question=question, gold=gold, kind="number", key=" = ".join(sorted(equation.split(" = "))))
     equations, gold = two_unknowns(rng, level)
     if language == "zh":
         question = f"解方程组：{equations[0]}，{equations[1]}。按(x, y)的形式回答。"
