@@ -16,7 +16,7 @@ LETTER = re.compile(
 def folded(text: str) -> str:
     """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
     text = unicodedata.normalize("NFKC", text[: LONGEST + 1]).casefold().replace("−", "-")
-    text = re.sub(r"\text(?:bf)?\s?\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\(?:text(?:bf|rm|it)?|math(?:bf|rm|it))\s?\{([^{}]*)\}", r"\1", text)
     return " ".join(text.split()).strip(" .。\"'“”‘’$*`")
 
 
@@ -27,7 +27,7 @@ def same_text(gold: str, answer: str) -> bool:
 
 def items(text: str) -> list[str]:
     """The members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped."""
-    return [item for item in SEPARATOR.split(folded(text).strip("[](){}")) if item]
+    return [bare for item in SEPARATOR.split(folded(text).strip("[](){}")) if (bare := item.strip("$"))]
 
 
 def same_sequence(gold: str, answer: str) -> bool:

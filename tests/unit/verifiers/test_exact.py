@@ -37,6 +37,15 @@ def test_sequence(answer: str, right: bool) -> None:
     assert same_sequence("3, 5, 9", answer) == right
 
 
+@pytest.mark.parametrize("wrapper", [r"\text{%s}", r"\textbf{%s}", r"\text {%s}", r"$\mathrm{%s}$", r"\TEXT{%s}"])
+def test_a_math_wrapper_is_no_part_of_words(wrapper: str) -> None:
+    assert same_text("APPLE ARROW", wrapper % "Apple arrow")
+    assert same_choice(OPTIONS, "B", wrapper % "B")
+    assert same_choice(OPTIONS, "B", wrapper % "(B)" + r" \text{blue}")
+    assert same_sequence("Ann, Bob", wrapper % "Ann" + ", " + wrapper % "Bob")
+    assert not same_text("APPLE ARROW", wrapper % "Apple")
+
+
 def test_set() -> None:
     assert same_set("Ann, Bob", "bob and Ann")
     assert same_set("小明和小红", "小红、小明")
