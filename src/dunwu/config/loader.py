@@ -55,7 +55,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read(path: Path) -> Tree:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError("no such file", file=path) from None
     except IsADirectoryError:
@@ -66,6 +66,8 @@ def _read(path: Path) -> Tree:
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).rstrip(")").partition(" (at ")
         raise UserError(f"broken TOML: {reason}", file=path, field=place or None) from None
+    except (RecursionError, ValueError) as error:  # tables nested thousands deep; integers of thousands of digits
+        raise UserError(f"broken TOML: {error}", file=path) from None
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from None
 
@@ -119,7 +121,7 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
         elif kind == "string_pattern_mismatch":
             message = f"may hold letters, digits, - and _ only, not {given!r}"
         else:
-            message = f"{item['msg'].replace('Input should be', 'must be')}, not {_short(given)}"
+            message = f"{_must(item['msg'])}, not {_short(given)}"
         findings.append(Finding(".".join(place), message))
     return findings
 
@@ -127,6 +129,10 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
 def _without_tag(place: list[str]) -> list[str]:
     """Drops the stage's kind, which pydantic writes into the location of a tagged union."""
     return place[:2] + place[3:] if place[:1] == ["stages"] and len(place) > 3 else place
+
+
+def _must(message: str) -> str:
+    return message.replace("Input should be", "must be").replace("String should", "must")
 
 
 def _short(value: Any) -> str:

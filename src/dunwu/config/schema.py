@@ -10,11 +10,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Language = Literal["en", "zh"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _sampling(temperature: float) -> float:
+    """Below a thousandth, logits over temperature overflow."""
+    if 0 < temperature < 1e-3:
+        raise PydanticCustomError("temperature", "must be 0 or at least 0.001")
+    return temperature
+
+
+Temperature = Annotated[float, Field(ge=0.0), AfterValidator(_sampling)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 """Becomes a folder's name and a part of ``--set``: letters, digits, - and _."""
 
@@ -64,12 +75,12 @@ class RolloutSpec(Strict):
 
     questions: Positive = 512
     group_size: Annotated[int, Field(gt=1)] = 16
-    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    temperature: Temperature = 1.0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     max_new_tokens: Positive = 32768
     longer_from: dict[int, Positive] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     slots: Positive = 256
     """Completions that decode at once; halved by itself when memory runs out."""
 
@@ -165,7 +176,7 @@ class EvaluationSpec(Strict):
     """Also measure the first set every so many updates; 0: never."""
     during_problems: Positive = 128
     during_samples: Positive = 1
-    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    temperature: Temperature = 1.0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     max_new_tokens: Positive | None = None
     """None: the rollout's."""
@@ -176,7 +187,7 @@ class ModelSpec(Strict):
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0: every core."""
 
 
