@@ -74,13 +74,14 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
     parts.context.progress.evaluation(checkpoint, chosen.name, results)
 
 
-def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]) -> dict[str, float]:
+def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult], drawn: int) -> dict[str, float]:
     """One rollout's numbers: means over its responses, and over its optimizer steps.
 
+    ``drawn`` problems made the groups; ``prompts_too_long`` of them made none. ``updates`` may be fewer than planned.
     ``length_right`` and ``length_wrong`` are left out where there are no such responses. Responses whose verifier
     failed are counted and otherwise left out. Raises Fault where nothing is graded.
     """
-    responses = sum(len(group.scores) for group in groups)
+    responses, prompts_too_long = sum(len(group.scores) for group in groups), drawn - len(groups)
     groups = [group for group in map(graded, groups) if group.scores]
     if not groups:
         raise Fault("every verifier failed on every response of a rollout: there is nothing to learn from")
@@ -97,6 +98,8 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "responses": len(scores),
         "verifier_failed": responses - len(scores),
         "tokens": lengths.sum(),
+        "prompts_too_long": prompts_too_long,
+        "updates": len(updates),
     }
     for part in scores[0].parts:
         values[part] = np.mean([score.parts[part] for score in scores])

@@ -87,9 +87,10 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 with watch.time("anchor"):
                     samples = parts.trainer.anchor(to_samples(groups, parts.algorithm))
             updates = learn(parts, cursor, samples, watch)
+        metrics = rollout_metrics(groups, updates, drawn=position - cursor.position)
         cursor = Cursor(rollout=cursor.rollout + 1, position=position)
         step = cursor.rollout * stage.updates_per_rollout
-        store.append(step, metrics := rollout_metrics(groups, updates), watch.seconds)
+        store.append(step, metrics, watch.seconds)
         store.write_rollouts(step, groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:

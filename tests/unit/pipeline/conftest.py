@@ -1,0 +1,171 @@
+"""A stage whose engine is a script and whose trainer only writes down what it is told."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from dunwu import algorithms, tasks
+from dunwu.algorithms import TrainStep
+from dunwu.config.schema import RLStage
+from dunwu.models.templates import Template
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.assembly import Parts
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.rollout.scripted import ScriptedEngine
+from dunwu.runs import StageDirectory
+from dunwu.types import (
+    AnchoredSample,
+    Completion,
+    GenerationRequest,
+    Problem,
+    RolloutGroup,
+    Sampling,
+    Score,
+    StepResult,
+    TrainSample,
+)
+
+STAGE: dict[str, Any] = {
+    "kind": "rl",
+    "from": "nowhere",
+    "steps": 8,
+    "reference_every": 4,
+    "tasks": [{"task": "countdown", "levels": [3]}],
+    "prompt": {"template": "nano", "max_tokens": 400},
+    "rollout": {"questions": 2, "group_size": 4, "max_new_tokens": 20},
+    "update": {"minibatches": 2},
+    "checkpoint": {"every": 4, "keep": 9},
+    "evaluation": {
+        "every": 4,
+        "during_problems": 1,
+        "sets": [
+            {"name": "held", "task": {"task": "countdown", "levels": [3]}, "problems": 2, "samples": 2},
+        ],
+    },
+}
+
+
+class RecordingTrainer:
+    """``training.Trainer`` without weights: ``log`` holds what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.policy_version = 0
+        self.log: list[tuple[Any, ...]] = []
+        self.splits: list[tuple[tuple[int, ...], ...]] = []
+        self.on_step: Callable[[int], None] = lambda at: None
+
+    def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
+        self.log.append(("anchor", len(samples)))
+        return [AnchoredSample(sample=sample, old_logprobs=None, ref_logprobs=None) for sample in samples]
+
+    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
+        self.on_step(at)
+        check(0.0)
+        self.policy_version += 1
+        self.log.append(("step", at))
+        self.splits.append(tuple(batch.group_ids for batch in step.microbatches))
+        return StepResult(policy_version=self.policy_version, metrics={"lr": float(at)})
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        yield from ()
+
+    def refresh_reference(self) -> None:
+        self.log.append(("reference", self.policy_version))
+
+    def save(self, folder: Path) -> None:
+        self.log.append(("save", self.policy_version))
+        (folder / "version").write_text(str(self.policy_version))
+
+    def save_model(self, folder: Path) -> None:
+        raise AssertionError("the stage's model is not written by train")
+
+    def load(self, folder: Path) -> None:
+        self.policy_version = int((folder / "version").read_text())
+
+
+class Engine(ScriptedEngine):
+    """The scripted engine; ``log`` holds the number of requests, the cap and the version of each rollout."""
+
+    def __init__(self, text: Callable[[Problem, int], str], tokenizer: Any) -> None:
+        super().__init__(text, tokenizer, eos_id=tokenizer.eos_token_id)
+        self.log: list[tuple[int, int, int]] = []
+        self.requests: list[GenerationRequest] = []
+        self.on_generate: Callable[[], None] = lambda: None
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+        self.on_generate()
+        self.log.append((len(requests), sampling.max_new_tokens, self.policy_version))
+        self.requests += requests
+        yield from super().generate(requests, sampling)
+
+
+class WordGrader:
+    """``right`` is right, ``fail`` cannot be graded, everything else is wrong."""
+
+    workers = 1
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        value = float(completion.text == "right")
+        return Score(
+            value=value,
+            parts={"accuracy": value, "format": 1.0},
+            status="verifier_failed" if completion.text == "fail" else "graded",
+            extracted=completion.text,
+            reason="",
+        )
+
+
+@dataclass
+class Bench:
+    """A stage on the bench; ``parts()`` opens it as a new process would."""
+
+    folder: Path
+    stop: StopSignal
+    tokenizer: Any
+    recipe: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(STAGE))
+    text: Callable[[Problem, int], str] = lambda problem, seed: "right" if seed % 2 else "wrong"
+
+    def parts(self) -> Parts:
+        stage = RLStage.model_validate(self.recipe)
+        store = StageDirectory(self.folder, keep=stage.checkpoint.keep, mark_done=lambda: None)
+        progress = Progress(Console(file=StringIO()))
+        return Parts(
+            stage=stage,
+            context=StageContext(name="zero", seed=3, store=store, stop=self.stop, progress=progress),
+            mixture=tasks.build_mixture(stage.tasks, 3),
+            template=Template(stage.prompt, self.tokenizer),
+            engine=Engine(self.text, self.tokenizer),
+            grader=WordGrader(),  # type: ignore[arg-type]
+            algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
+            trainer=RecordingTrainer(),
+        )
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """One token a byte."""
+    letters = sorted(ByteLevel.alphabet())
+    core = Tokenizer(BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
+    core.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", pad_token="<|pad|>")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tokenizer: Any) -> Iterator[Bench]:
+    with StopSignal() as stop:
+        yield Bench(folder=tmp_path / "zero", stop=stop, tokenizer=tokenizer)

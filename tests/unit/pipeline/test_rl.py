@@ -1,0 +1,233 @@
+"""The loop by its decisions: who is told what, in which order, and what a stop leaves behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from dunwu.errors import Fault, Interrupted
+from dunwu.pipeline.assembly import Parts
+from dunwu.pipeline.measuring import Stopwatch
+from dunwu.pipeline.rl import Cursor, explore, train
+from dunwu.types import Problem
+
+from .conftest import Bench, Engine, RecordingTrainer
+
+
+def trainer(parts: Parts) -> RecordingTrainer:
+    assert isinstance(parts.trainer, RecordingTrainer)
+    return parts.trainer
+
+
+def engine(parts: Parts) -> Engine:
+    assert isinstance(parts.engine, Engine)
+    return parts.engine
+
+
+def evaluated(bench: Bench) -> list[str]:
+    """The checkpoints that were evaluated, in their order."""
+    return [evaluation.checkpoint for evaluation in bench.parts().context.store.read_evaluations()]
+
+
+def resume(bench: Bench) -> Parts:
+    """Goes on from the newest checkpoint to the end of the stage."""
+    bench.stop.requested = False
+    parts = bench.parts()
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    parts.trainer.load(checkpoint.path)
+    parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
+    parts.context.store.rewind(checkpoint.step)
+    train(parts, Cursor(**checkpoint.state))
+    return parts
+
+
+def ask_to_stop(*_: object) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(bench: Bench) -> None:
+    train(parts := bench.parts(), Cursor())
+    assert trainer(parts).log[:3] == [("anchor", 8), ("step", 0), ("step", 1)]
+    # Two updates a rollout; the reference after updates 4 and 8, before the checkpoint that holds it.
+    assert [entry for entry in trainer(parts).log if entry[0] != "anchor"] == [
+        *[("step", 0), ("step", 1), ("step", 2), ("step", 3), ("reference", 4), ("save", 4)],
+        *[("step", 4), ("step", 5), ("step", 6), ("step", 7), ("reference", 8), ("save", 8)],
+    ]
+    # base on 2 problems, two rollouts, 1 problem on the way, two rollouts, trained on 2 problems
+    assert [(count, version) for count, _, version in engine(parts).log] == [
+        *[(2, 0), (2, 0), (2, 2), (1, 4), (2, 4), (2, 6), (2, 8)]
+    ]
+    assert evaluated(bench) == ["base", "step-000004", "trained"]
+    rows = parts.context.store.read_rollouts()
+    assert [row.policy_version for row in rows] == [0] * 8 + [2] * 8 + [4] * 8 + [6] * 8
+    assert [row["step"] for row in parts.context.store.read_metrics()] == [2, 4, 6, 8]
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    assert checkpoint.state == {"rollout": 4, "position": 8}
+
+
+def test_splits_break_groups_and_differ_from_rollout_to_rollout(bench: Bench) -> None:
+    bench.recipe |= {"steps": 8, "evaluation": {}}
+    bench.recipe["rollout"]["questions"] = 8
+    train(parts := bench.parts(), Cursor())
+    firsts = [sorted(sum(split, ())) for split in trainer(parts).splits[::2]]
+    assert len(set(map(tuple, firsts))) == 4, "the same split every time"
+    assert all(any(first.count(group) < 4 for group in first) for first in firsts), "whole groups"
+
+
+def test_no_seed_is_used_twice_in_training(bench: Bench) -> None:
+    bench.recipe["evaluation"] = {}
+    train(parts := bench.parts(), Cursor())
+    seeds = [seed for request in engine(parts).requests for seed in request.seeds]
+    assert len(set(seeds)) == len(seeds) == 4 * 2 * 4
+    problems = [request.prompt.problem.id for request in engine(parts).requests]
+    assert len(set(problems)) == len(problems)
+
+
+def test_the_context_grows_with_the_schedule(bench: Bench) -> None:
+    bench.recipe["rollout"] |= {"longer_from": {4: 30, 6: 40}}
+    bench.recipe["evaluation"] = {}
+    train(parts := bench.parts(), Cursor())
+    assert [cap for _, cap, _ in engine(parts).log] == [20, 20, 30, 40]
+
+
+def uniform_but(*informative: int) -> Callable[[Problem, int], str]:
+    """All is right, but for the first completion of the ``informative``-th problems that are asked."""
+    asked: list[str] = []
+
+    def text(problem: Problem, seed: int) -> str:
+        first = problem.id not in asked
+        if first:
+            asked.append(problem.id)
+        return "wrong" if first and asked.index(problem.id) in informative else "right"
+
+    return text
+
+
+def test_refill_draws_what_is_missing_and_goes_on_where_it_ended(bench: Bench) -> None:
+    bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 3}
+    bench.text = uniform_but(1, 2)  # the engine yields the last request first; 2 is the first of the second round
+    parts = bench.parts()
+    groups, position = explore(parts, Cursor(rollout=0, position=5), Stopwatch())
+    assert [count for count, _, _ in engine(parts).log] == [2, 1]
+    assert (len(groups), position) == (3, 8)
+    seeds = [seed for request in engine(parts).requests for seed in request.seeds]
+    assert len(set(seeds)) == len(seeds) == 12
+
+
+def test_refill_gives_up_after_its_rounds(bench: Bench) -> None:
+    bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 2}
+    bench.text = uniform_but()
+    parts = bench.parts()
+    groups, position = explore(parts, Cursor(), Stopwatch())
+    assert ([count for count, _, _ in engine(parts).log], len(groups), position) == ([2, 2, 2], 6, 6)
+
+
+def test_a_rollout_that_teaches_nothing_makes_no_update_and_is_not_met_again(bench: Bench) -> None:
+    bench.recipe["algorithm"] = {"drop_uniform_groups": True}
+    bench.text = uniform_but()
+    train(parts := bench.parts(), Cursor())
+    assert trainer(parts).policy_version == 0
+    metrics = parts.context.store.read_metrics()
+    assert [(row["step"], row["updates"], row["uniform_groups"]) for row in metrics] == [
+        (step, 0, 1) for step in (2, 4, 6, 8)
+    ]
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    assert checkpoint.state == {"rollout": 4, "position": 8}
+
+
+def test_the_schedule_goes_on_where_an_update_fell_out(bench: Bench) -> None:
+    """Uniform rollouts make no update, but they take their place in the schedule of the learning rate."""
+    bench.recipe["algorithm"] = {"drop_uniform_groups": True}
+    bench.recipe["evaluation"] = {}
+    bench.text = uniform_but(4, 5, 6, 7)
+    train(parts := bench.parts(), Cursor())
+    assert [entry[1] for entry in trainer(parts).log if entry[0] == "step"] == [4, 5, 6, 7]
+    assert [row["updates"] for row in parts.context.store.read_metrics()] == [0, 0, 2, 2]
+
+
+def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
+    bench.recipe["evaluation"] = {}
+    first: list[str] = []
+
+    def text(problem: Problem, seed: int) -> str:
+        first.append(problem.id)
+        return "fail" if problem.id == first[0] else ("right" if seed % 2 else "wrong")
+
+    bench.text = text
+    train(parts := bench.parts(), Cursor())
+    assert trainer(parts).log[0] == ("anchor", 4)
+    metrics = parts.context.store.read_metrics()
+    assert [(row["responses"], row["verifier_failed"]) for row in metrics] == [(4, 4), (8, 0), (8, 0), (8, 0)]
+
+
+def test_nothing_graded_at_all_is_a_fault(bench: Bench) -> None:
+    bench.recipe["evaluation"] = {}
+    bench.text = lambda problem, seed: "fail"
+    with pytest.raises(Fault, match="every verifier failed"):
+        train(bench.parts(), Cursor())
+
+
+def test_prompts_that_are_too_long_are_counted(bench: Bench) -> None:
+    bench.recipe["evaluation"] = {}
+    parts = bench.parts()
+    lengths = [len(parts.draw(position, 1)[0][0].token_ids) for position in range(40)]
+    limit = sorted(lengths)[20]
+    bench.recipe["prompt"] |= {"max_tokens": limit}
+    train(parts := bench.parts(), Cursor())
+    metrics = parts.context.store.read_metrics()
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    drawn = checkpoint.state["position"]
+    assert sum(row["prompts_too_long"] for row in metrics) == sum(length > limit for length in lengths[:drawn]) > 0
+
+
+def test_a_stop_while_generating_saves_the_place_before_the_rollout(bench: Bench) -> None:
+    parts = bench.parts()
+    engine(parts).on_generate = lambda: ask_to_stop() if trainer(parts).policy_version == 2 else None
+    with pytest.raises(Interrupted, match="saved"):
+        train(parts, Cursor())
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    assert (checkpoint.step, checkpoint.state) == (2, {"rollout": 1, "position": 2})
+    after = resume(bench)
+    assert trainer(after).policy_version == 8
+    assert [row["step"] for row in after.context.store.read_metrics()] == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(("at", "saved"), [(4, True), (5, False)])
+def test_a_stop_in_the_first_update_saves_and_later_the_newest_checkpoint_stands(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, at: int, saved: bool
+) -> None:
+    monkeypatch.setattr("dunwu.pipeline.stopping.GRACE_SECONDS", -1.0)
+    bench.recipe["checkpoint"]["every"] = 8
+    parts = bench.parts()
+    trainer(parts).on_step = lambda place: ask_to_stop() if place == at else None
+    with pytest.raises(Interrupted, match="saved" if saved else "newest checkpoint"):
+        train(parts, Cursor())
+    found = parts.context.store.newest_checkpoint()
+    assert (found.step if found else None) == (4 if saved else None)
+
+
+def test_an_evaluation_that_a_stop_cut_is_made_up_for(bench: Bench) -> None:
+    parts = bench.parts()
+    engine(parts).on_generate = lambda: ask_to_stop() if trainer(parts).policy_version == 4 else None
+    with pytest.raises(Interrupted, match="saved"):
+        train(parts, Cursor())
+    assert evaluated(bench) == ["base"]
+    after = resume(bench)
+    assert evaluated(bench) == ["base", "step-000004", "trained"]
+    assert engine(after).log[0] == (1, 20, 4)
+
+
+def test_a_stage_that_grows_measures_the_step_at_which_it_ended(bench: Bench) -> None:
+    bench.recipe["steps"] = 4
+    train(bench.parts(), Cursor())
+    assert evaluated(bench) == ["base", "trained"]
+    bench.recipe["steps"] = 8
+    resume(bench)
+    assert evaluated(bench) == ["base", "step-000004", "trained"]
