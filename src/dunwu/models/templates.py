@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from jinja2 import TemplateError
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
@@ -47,11 +48,14 @@ class Template:
             raise UserError(f"neither one of {known} nor a text with {{prompt}}", field="prompt.template")
 
     def encode(self, problem: Problem) -> Prompt:
-        """The prompt. Raises PromptTooLong above ``max_tokens``."""
+        """The prompt.
+
+        Raises:
+            PromptTooLong: it has more than ``max_tokens``.
+            UserError: the chat template refuses these messages; some know no system role.
+        """
         if self._text is None:
-            messages = [{"role": message.role, "content": message.content} for message in problem.messages]
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            token_ids = self._tokenizer.encode(text, add_special_tokens=False)
+            token_ids = self._tokenizer.encode(self._chat(problem), add_special_tokens=False)
         else:
             question = "\n".join(message.content for message in problem.messages)
             token_ids = self._tokenizer.encode(self._text.replace("{prompt}", question))
@@ -61,3 +65,13 @@ class Template:
                 field="prompt.max_tokens",
             )
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32))
+
+    def _chat(self, problem: Problem) -> str:
+        messages = [{"role": message.role, "content": message.content} for message in problem.messages]
+        try:
+            text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise UserError(
+                f"the tokenizer's chat template refuses problem {problem.id}: {error}", field="prompt.template"
+            ) from error
+        return text

@@ -69,6 +69,12 @@ def test_chat_is_the_tokenizers_own() -> None:
         Template(PromptSpec(template="chat"), tokenizer())
 
 
+@pytest.mark.parametrize("chat", ["{{ raise_exception('System role not supported') }}", "{% for %}"])
+def test_a_chat_template_that_refuses_is_the_users_to_know(chat: str) -> None:
+    with pytest.raises(UserError, match=r"prompt.template: the tokenizer's chat template refuses problem p: .*[a-z]"):
+        text("chat", chat_template=chat)
+
+
 def test_long_prompts_are_told_apart() -> None:
     length = len("User: What is 2 + {2}? Assistant:")
     assert (
