@@ -75,13 +75,14 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate) -> LossFunction:
         if batch.ref_logprobs is not None and spec.kl_in == "loss":
             total = policy_loss + beta * aggregate(kl_of(logprobs_BT, batch.ref_logprobs), mask_BT, step)
         with torch.no_grad():
-            metrics = _metrics(objective, logprobs_BT, old_BT, entropy_BT, policy_loss, batch, step)
+            metrics = _metrics(spec, objective, logprobs_BT, old_BT, entropy_BT, policy_loss, batch, step)
         return LossOutput(loss=total, metrics=metrics)
 
     return loss
 
 
 def _metrics(
+    spec: AlgorithmSpec,
     objective: Objective,
     logprobs_BT: Float[Tensor, "B T"],
     old_BT: Float[Tensor, "B T"],
@@ -90,19 +91,23 @@ def _metrics(
     batch: Microbatch,
     step: TrainStep,
 ) -> dict[str, Metric]:
-    """Means over loss tokens and maxima. ``kl`` is k3 whatever the loss uses, so that runs compare."""
+    """Means over loss tokens and maxima. ``kl`` is k3 whatever the loss uses, so that runs compare.
+
+    ``importance`` is trainer over sampler, left out where the sampler's own log-probabilities are taken for the old.
+    """
     mask_BT = batch.loss_mask
-    trainer_to_sampler_BT = torch.exp((old_BT - batch.sampler_logprobs) * mask_BT)
     sums = {
         "clip_low": objective.clipped_low,
         "clip_high": objective.clipped_high,
         "entropy": entropy_BT,
-        "importance_mean": trainer_to_sampler_BT,
         "ratio_mean": objective.ratio,
     }
     if batch.ref_logprobs is not None:
         sums["kl"] = ESTIMATORS["k3"](logprobs_BT, batch.ref_logprobs)
-    maxima = {"importance_max": trainer_to_sampler_BT, "ratio_max": objective.ratio}
+    maxima = {"ratio_max": objective.ratio}
+    if spec.old_logprobs == "trainer":
+        importance_BT = torch.exp((old_BT - batch.sampler_logprobs) * mask_BT)
+        sums["importance_mean"] = maxima["importance_max"] = importance_BT
     # One transfer from the device for all numbers.
     numbers = torch.stack(
         [(values_BT * mask_BT).sum().float() for values_BT in sums.values()]

@@ -178,6 +178,13 @@ def test_metrics_by_hand() -> None:
     assert metrics["policy_loss"] == pytest.approx(-(1 + 1.2 + 1) / 3)
 
 
+def test_the_sampler_is_not_compared_with_itself() -> None:
+    step = train_step(anchored_samples(), tokens_per_microbatch=10_000)
+    _, _, metrics = run(AlgorithmSpec(old_logprobs="sampler"), step)
+    assert not {"importance_mean", "importance_max"} & metrics.keys()
+    assert {"ratio_mean", "ratio_max"} <= metrics.keys()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="trl (a development extra) is not installed")
 @pytest.mark.parametrize(("ours", "theirs"), [("sequence", "grpo"), ("token", "dapo"), ("constant", "dr_grpo")])
 @pytest.mark.parametrize("beta", [0.0, 0.04])
