@@ -3,8 +3,9 @@
 ``fixed``    a Qwen2-shaped model of 1.05 M random weights; prompts of 24 tokens, every completion exactly 128 long
 ``natural``  the nano base on Countdown; every completion as long as the model makes it, 256 at most
 
-G = 16, 32 prompts a step, one update per rollout, beta = 0.001, single precision, temperature 1. TRL runs with its own
-``generate``, without gradient checkpointing (which would cost it a third more), in microbatches that suit the caches.
+G = 16, 32 prompts a step, one update per rollout, beta = 0.001, single precision, temperature 1, all on the CPU, whose
+floor it is held to. TRL runs with its own ``generate``, without gradient checkpointing (which would cost it a third
+more), in microbatches that suit the caches.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class OurStep:
     """Dunwu's side: the calls of ``pipeline.rl`` with a reward that costs nothing."""
 
     def __init__(self, workload: Workload) -> None:
-        self.policy = load_policy(workload.model)
+        self.policy = load_policy(workload.model, device="cpu")
         if workload.exactly:
             self.policy = replace(self.policy, eos_ids=())
         self.prompts = [_prompt(text, self.policy.tokenizer) for text in workload.prompts]
@@ -196,7 +197,7 @@ def trl(workload: Workload, connection: Connection) -> None:
             learning_rate=LEARNING_RATE,
             loss_type="grpo",
             bf16=False,
-            use_cpu=not torch.cuda.is_available(),
+            use_cpu=True,
             gradient_checkpointing=False,
             max_steps=2 + ROUNDS,
             save_strategy="no",

@@ -11,6 +11,7 @@ import pytest
 from dunwu.bench import step
 from dunwu.bench.pair import alternate
 from dunwu.errors import Fault, UserError
+from dunwu.models.load import Policy, load_policy
 
 SIDES = """
 import os
@@ -42,7 +43,15 @@ def test_sides_take_turns_and_the_first_is_thrown_away(
 def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PROMPTS": 3, "GROUP_SIZE": 4, "COMPLETION_TOKENS": 5}.items():
         monkeypatch.setattr(step, name, value)
+    devices: list[object] = []
+
+    def recording(source: str, device: str = "auto") -> Policy:
+        devices.append(device)
+        return load_policy(source, device=device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(step, "load_policy", recording)
     ours = step.OurStep(step.fixed(tmp_path))
+    assert devices == ["cpu"], "where its floor is measured"
     before = {name: weight.clone() for name, weight in ours.trainer.weights()}
     groups = ours.rollout()
     assert [len(prompt.token_ids) for prompt in ours.prompts] == [step.PROMPT_TOKENS] * 3
