@@ -11,11 +11,9 @@ Kinds of problems and what decides them:
 
 from __future__ import annotations
 
-import json
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -41,18 +39,14 @@ class Verdict(NamedTuple):
 class Grader:
     """Grades completions by rule. Threads may share it; ``close`` ends its workers, as does leaving its context.
 
-    Args:
-        spec: rewards, where the answer stands, workers and their time budget.
-        disagreements: a JSON-lines file to which every answer goes that math-verify would have graded otherwise.
+    ``spec``: rewards, where the answer stands, workers and their time budget.
     """
 
-    def __init__(self, spec: RewardSpec, *, disagreements: Path | None = None) -> None:
+    def __init__(self, spec: RewardSpec) -> None:
         self._spec = spec
-        self._disagreements = disagreements
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
-        self._counts: Counter[str] = Counter()
 
     @property
     def workers(self) -> int:
@@ -81,11 +75,6 @@ class Grader:
         value = self._spec.accuracy * parts["accuracy"] + (self._spec.format * parts["format"] if ruled else 0.0)
         status: Status = "truncated" if completion.finish == "length" else "graded"
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
-
-    def counts(self) -> Mapping[str, int]:
-        """What happened so far: ``asked``, ``timeouts``, ``retries``, ``lost`` (workers) and ``disagreements``."""
-        with self._lock:
-            return self._counts + self._pool.counts
 
     def close(self) -> None:
         """Ends the workers; scoring that needs one raises ValueError from here on."""
@@ -118,7 +107,7 @@ class Grader:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
         try:
-            verdict = _plain(answers.same(gold, answer, self._ask), gold)
+            verdict = _plain(answers.same(gold, answer, self._pool.ask), gold)
         except CheckTimeout:
             verdict = Verdict(False, f"timeout: not compared within {self._spec.timeout_seconds} s")
         except WorkerLost as lost:
@@ -128,17 +117,6 @@ class Grader:
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         return verdict
-
-    def _ask(self, gold: str, answer: str) -> bool:
-        reply = self._pool.ask(gold, answer)
-        if reply.library is not None and reply.library != reply.equal:
-            with self._lock:
-                self._counts["disagreements"] += 1
-                if self._disagreements is not None:
-                    with self._disagreements.open("a", encoding="utf-8") as log:
-                        row = {"gold": gold, "answer": answer, "math_verify": reply.library, "ours": reply.equal}
-                        log.write(json.dumps(row, ensure_ascii=True) + "\n")
-        return reply.equal
 
 
 SIMPLE: Mapping[str, Callable[[str, str], bool]] = {
@@ -153,9 +131,9 @@ def _plain(right: bool, gold: str) -> Verdict:
     return Verdict(right, f"equals {gold}" if right else f"does not equal {gold}")
 
 
-def build(spec: RewardSpec, *, disagreements: Path | None = None) -> Grader:
+def build(spec: RewardSpec) -> Grader:
     """The grader of a recipe's reward table; see ``Grader``."""
-    return Grader(spec, disagreements=disagreements)
+    return Grader(spec)
 
 
 def answer_key(problem: Problem, extracted: str | None) -> str | None:

@@ -18,10 +18,7 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +40,6 @@ class WorkerLost(Exception):  # noqa: N818
     """Two workers in a row died over one request, for no reason of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a worker found; ``library`` is math-verify's own verdict where it was asked."""
-
-    equal: bool
-    library: bool | None
-    reason: str
-
-
 class _Worker:
     """One process, started at construction, not yet waited for."""
 
@@ -68,7 +56,7 @@ class _Worker:
             bufsize=0,
         )
 
-    def ask(self, gold: str, answer: str, budget: float) -> Reply:
+    def ask(self, gold: str, answer: str, budget: float) -> bool:
         """Raises CheckTimeout, or EOFError where the process is dead or dies of something else."""
         if not self._ready:
             self._await_ready()
@@ -80,14 +68,14 @@ class _Worker:
             raise EOFError from None
         self.served += 1
         try:
-            reply: dict[str, Any] | None = self._line(budget * PATIENCE)
+            reply: bool | None = self._line(budget * PATIENCE)
         except EOFError:
             if self.process.wait() == -signal.SIGPROF:
                 raise CheckTimeout from None
             raise
         if reply is None:
             raise CheckTimeout
-        return Reply(**reply)
+        return reply
 
     def kill(self) -> None:
         """Ends the process at once."""
@@ -127,22 +115,17 @@ class _Worker:
 
 
 class WorkerPool:
-    """``workers`` places for a process each; any number of threads may ask.
-
-    ``counts``: ``asked``, ``timeouts``, ``retries``, ``lost``.
-    """
+    """``workers`` places for a process each; any number of threads may ask."""
 
     def __init__(self, workers: int, budget: float) -> None:
-        self.counts: Counter[str] = Counter()
         self._budget = budget
-        self._lock = threading.Lock()
         self._closed = False
         self._places: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
         self._size = workers
         for _ in range(workers):
             self._places.put(None)
 
-    def ask(self, gold: str, answer: str) -> Reply:
+    def ask(self, gold: str, answer: str) -> bool:
         """Whether the two mean the same.
 
         Raises:
@@ -155,22 +138,19 @@ class WorkerPool:
         try:
             if self._closed:
                 raise ValueError("the grader is closed")
-            for outcome in ("retries", "lost"):
+            for _ in range(2):
                 worker = worker or _Worker()
                 try:
                     reply = worker.ask(gold, answer, self._budget)
                 except EOFError:
                     worker.kill()
                     worker = None
-                    self._count(outcome)
                     continue
-                self._count("asked")
                 if worker.served < REQUESTS_PER_WORKER:
                     keep = worker
                 return reply
             raise WorkerLost("the math worker died twice over this answer")
         except CheckTimeout:
-            self._count("timeouts")
             keep = _Worker()  # gets ready while others work
             raise
         finally:
@@ -186,7 +166,3 @@ class WorkerPool:
                 worker.kill()
         for _ in range(self._size):
             self._places.put(None)
-
-    def _count(self, name: str) -> None:
-        with self._lock:
-            self.counts[name] += 1

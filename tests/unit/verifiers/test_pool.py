@@ -37,7 +37,7 @@ def test_workers_start_lazily_and_end_with_the_pool() -> None:
     before = len(workers())
     with_none = WorkerPool(workers=2, budget=20.0)
     assert len(workers()) == before
-    assert with_none.ask(UNIT, ROOT).equal
+    assert with_none.ask(UNIT, ROOT)
     assert len(workers()) == before + 1
     with_none.close()
     assert len(workers()) == before
@@ -45,31 +45,29 @@ def test_workers_start_lazily_and_end_with_the_pool() -> None:
         with_none.ask(UNIT, ROOT)
 
 
-def test_a_hang_is_cut_and_counted_and_the_next_answer_is_right() -> None:
+def test_a_hang_is_cut_and_the_next_answer_is_right() -> None:
     pool = WorkerPool(workers=1, budget=0.3)
     try:
         for hang in HANGS:
             with pytest.raises(CheckTimeout):
                 pool.ask("5", hang)
-        assert pool.ask("2", r"\sqrt{4}").equal
+        assert pool.ask("2", r"\sqrt{4}")
     finally:
         pool.close()
-    assert pool.counts == {"timeouts": len(HANGS), "asked": 1}
 
 
 def test_a_killed_worker_is_replaced_and_the_answer_comes_all_the_same(pool: WorkerPool) -> None:
-    assert pool.ask(UNIT, ROOT).equal
+    assert pool.ask(UNIT, ROOT)
     for victim in workers():
         victim.send_signal(signal.SIGKILL)
         victim.wait()
-    assert pool.ask(UNIT, ROOT).equal
-    assert pool.counts == {"asked": 2, "retries": 1}
+    assert pool.ask(UNIT, ROOT)
 
 
 def test_a_stopped_worker_is_a_timeout_not_a_hang() -> None:
     pool = WorkerPool(workers=1, budget=0.2)
     try:
-        assert pool.ask("2", r"\sqrt{4}").equal
+        assert pool.ask("2", r"\sqrt{4}")
         for victim in workers():
             victim.suspend()
         with pytest.raises(CheckTimeout):
@@ -82,15 +80,18 @@ def test_two_deaths_over_one_answer_are_a_lost_worker(
     pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suicidal = tmp_path / "worker.py"
+    deaths = tmp_path / "deaths"
     suicidal.write_text(
-        "import os, sys\nprint('\"ready\"', flush=True)\nsys.stdin.readline()\nos.kill(os.getpid(), 9)\n"
+        "import os, sys\nprint('\"ready\"', flush=True)\nsys.stdin.readline()\n"
+        f"with open({str(deaths)!r}, 'a') as log: log.write('x')\n"
+        "os.kill(os.getpid(), 9)\n"
     )
     monkeypatch.setattr(pool_module, "PROGRAM", suicidal)
     with pytest.raises(WorkerLost):
         pool.ask(UNIT, ROOT)
-    assert pool.counts == {"retries": 1, "lost": 1}
+    assert deaths.read_text() == "xx"
     monkeypatch.undo()
-    assert pool.ask(UNIT, ROOT).equal
+    assert pool.ask(UNIT, ROOT)
 
 
 def test_a_worker_that_cannot_start_is_our_fault_and_said(
@@ -105,9 +106,9 @@ def test_a_worker_that_cannot_start_is_our_fault_and_said(
 
 def test_workers_are_recycled(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "REQUESTS_PER_WORKER", 1)
-    assert pool.ask(UNIT, ROOT).equal
+    assert pool.ask(UNIT, ROOT)
     assert not workers_of(pool)
-    assert pool.ask(UNIT, ROOT).equal
+    assert pool.ask(UNIT, ROOT)
 
 
 def workers_of(pool: WorkerPool) -> list[object]:
@@ -122,8 +123,8 @@ def test_many_threads_get_their_own_answers() -> None:
     golds = list(range(2, 26))
     try:
         with ThreadPoolExecutor(8) as threads:
-            right = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n}}}").equal, golds))
-            wrong = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n + 1}}}").equal, golds))
+            right = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n}}}"), golds))
+            wrong = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n + 1}}}"), golds))
     finally:
         pool.close()
     assert all(right)
