@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from dunwu.config.schema import TaskSpec
@@ -20,6 +21,7 @@ from dunwu.types import Message, Problem
 
 SHOWN = 3
 LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
+NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d{0,98})", re.ASCII)
 HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 
 log = logging.getLogger(__name__)
@@ -88,12 +90,17 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
     """The problem in a row.
 
     Raises:
-        MalformedError: a column is missing, empty or of the wrong type; there is no gold answer.
+        MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
+            are no numbers, or a choice's answer is none of its options.
     """
     question = _text(row, layout.problem).strip()
     facts = [] if layout.tests is None else _column(row, layout.tests)
     if not isinstance(facts, list) or (layout.tests is not None and not facts):
         raise MalformedError(f"{layout.tests!r} is no list with entries")
+    gold = layout.gold(_text(row, layout.answer))
+    tests = tuple(_written(fact, str(layout.tests)) for fact in facts)
+    if layout.kind == "expression":
+        _check_facts(tests, str(layout.tests))
     return Problem(
         id=f"{task}-{fingerprint(question):016x}",
         task=task,
@@ -101,9 +108,29 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         level=0 if layout.level is None else _level(_column(row, layout.level), layout.level),
         language="zh" if 2 * len(HAN.findall(question)) > len(LATIN.findall(question)) else "en",
         messages=(Message(role="user", content=question),),
-        gold=layout.gold(_text(row, layout.answer)),
-        tests=tuple(_written(fact, str(layout.tests)) for fact in facts),
+        gold=_letter(gold, tests) if layout.kind == "choice" else gold,
+        tests=tests,
     )
+
+
+def _check_facts(tests: tuple[str, ...], name: str) -> None:
+    """An expression's facts are a target and at least one number."""
+    for fact in tests:
+        if not NUMBER.fullmatch(fact.strip()):
+            raise MalformedError(f"{name!r} holds {fact!r:.40}, not a number")
+    if len(tests) < 2:
+        raise MalformedError(f"{name!r} holds a target and no numbers")
+
+
+def _letter(gold: str, options: tuple[str, ...]) -> str:
+    """The upper-case letter of the right option, which ``gold`` names by letter or by its whole text."""
+    letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
+    texts = [option.strip().casefold() for option in options]
+    found = {letter for letter in letters if letter == gold.upper()}
+    found |= {letter for letter, text in zip(letters, texts, strict=False) if text == gold.casefold()}
+    if len(found) != 1:
+        raise MalformedError(f"the answer {gold!r:.40} names {len(found) or 'none'} of the {len(options)} options")
+    return found.pop()
 
 
 def _column(row: Row, name: str) -> Any:

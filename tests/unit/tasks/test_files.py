@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,36 @@ def test_expressions_and_choices_bring_their_facts(tmp_path: Path) -> None:
     path = lines(tmp_path / "c.jsonl", [{"q": "x", "a": "4*6", "t": []}])
     with pytest.raises(UserError, match=r"c\.jsonl:1: 't' is no list with entries"):
         FileTask(spec(path, fields=fields, kind="expression"), 0)
+
+
+FACTS: list[tuple[str, Any, list[Any], str]] = [
+    ("expression", "4*6", [24, "four", 6], "'t' holds 'four', not a number"),
+    ("expression", "4*6", [24, "4 6"], "'t' holds '4 6', not a number"),
+    ("expression", "4*6", ["1/0", 4, 6], "'t' holds '1/0', not a number"),
+    ("expression", "4*6", [24], "'t' holds a target and no numbers"),
+    ("choice", "C", ["grass", "blood"], "the answer 'C' names none of the 2 options"),
+    ("choice", "sky", ["grass", "blood"], "the answer 'sky' names none of the 2 options"),
+    ("choice", "A", ["B", "A"], "the answer 'A' names 2 of the 2 options"),
+    ("choice", "red", ["red", "Red"], "the answer 'red' names 2 of the 2 options"),
+]
+
+
+@pytest.mark.parametrize(("kind", "gold", "facts", "reason"), FACTS, ids=[reason for *_, reason in FACTS])
+def test_facts_that_no_answer_can_meet_are_malformed(
+    tmp_path: Path, kind: str, gold: str, facts: list[Any], reason: str
+) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"q": "x", "a": gold, "t": facts}])
+    with pytest.raises(UserError, match=rf"a\.jsonl:1: {re.escape(reason)}"):
+        FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind=kind), 0)
+
+
+@pytest.mark.parametrize(
+    ("gold", "facts"), [("b", ["grass", "blood"]), ("Blood", ["grass", "blood"]), ("B", ["A", "B"])]
+)
+def test_the_gold_of_a_choice_is_its_letter(tmp_path: Path, gold: str, facts: list[str]) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"q": "x", "a": gold, "t": facts}])
+    task = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0)
+    assert task.problem(0).gold == "B"
 
 
 def test_an_epoch_has_every_training_problem_once_in_an_order_of_its_own(tmp_path: Path) -> None:
