@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dunwu.verifiers.latex import LONGEST, enclosed, literal, normal, rational, split
-from dunwu.verifiers.units import quantity
+from dunwu.verifiers.units import known, quantity
 
 Ask = Callable[[str, str], bool]
 
@@ -50,7 +50,10 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
 
 
 def same_literal(gold: str, answer: str) -> bool:
-    """Whether ``answer`` is a written number with the value of ``gold``, no operation left to do; units as in same."""
+    """Whether ``answer`` is a written number with the value of ``gold``, no operation left to do.
+
+    Units as in same, but only those of the table, or the gold's own.
+    """
 
     def written(left: str, right: str) -> bool:
         value = literal(left)
@@ -58,9 +61,11 @@ def same_literal(gold: str, answer: str) -> bool:
 
     if max(len(gold), len(answer)) > LONGEST:
         return False
-    answer_text = normal(answer)
+    gold_text, answer_text = normal(gold), normal(answer)
     named = _named(answer_text)
-    return _same_quantity(normal(gold), named[1] if named else answer_text, written)
+    answer_text = named[1] if named else answer_text
+    unit = quantity(answer_text)[1]
+    return (known(unit) or unit == quantity(gold_text)[1]) and _same_quantity(gold_text, answer_text, written)
 
 
 def key(answer: str, value_of: Callable[[str], Fraction | None] = rational) -> str:
@@ -70,6 +75,8 @@ def key(answer: str, value_of: Callable[[str], Fraction | None] = rational) -> s
     text = normal(answer)
     named = _named(text)
     value, unit = quantity(named[1] if named else text)
+    if value_of is literal and not known(unit):  # as same_literal has it
+        return text
     number = value_of(value)
     return (value if number is None else str(number)) + ("%" if unit == "%" else "")
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from fractions import Fraction
+
+from dunwu.verifiers.latex import literal, normal
 
 LONGEST = 2000
-SEPARATOR = re.compile(r"\s*(?:[,;、<>]|\band\b|和|\s)\s*")
+SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
+NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
+ZERO_FIRST = re.compile(r"-?0\d")
+"""024 is what splitting leaves of 1,024: no 24."""
 LETTER = re.compile(
     r"(?:option|choice|选项|选)?\s*[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.I | re.DOTALL
 )
@@ -26,8 +32,26 @@ def same_text(gold: str, answer: str) -> bool:
 
 
 def items(text: str) -> list[str]:
-    """The members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped."""
-    return [bare for item in SEPARATOR.split(folded(text).strip("[](){}")) if (bare := item.strip("$"))]
+    r"""The members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped.
+
+    Numbers stand as their exact values (9.90 and \frac{99}{10} are one). A chain 3 < 5 < 9 or 9 > 5 > 3 is a list where
+    it is true; otherwise it is one member.
+    """
+    bare = re.sub(r"\\(?:left|right)(?![a-z])", "", folded(text)).strip("[]()")
+    bare = bare.strip("\\{}") if bare.startswith(("{", "\\{")) else bare
+    chain = [sign for sign in "<>" if sign in bare]
+    if not chain:
+        return [_member(item) for item in SEPARATOR.split(bare) if item.strip("$")]
+    members = [_member(item) for item in bare.split(chain[0])]
+    values = [Fraction(member) for member in members if NUMBER.fullmatch(member)]
+    rising = sorted(set(values), reverse=chain[0] == ">")
+    return members if len(values) == len(members) and values == rising else [bare]
+
+
+def _member(text: str) -> str:
+    text = text.strip(" $")
+    value = None if ZERO_FIRST.match(text) else literal(normal(text))
+    return text if value is None else str(value)
 
 
 def same_sequence(gold: str, answer: str) -> bool:

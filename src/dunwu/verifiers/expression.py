@@ -11,9 +11,12 @@ from fractions import Fraction
 from dunwu.verifiers.arithmetic import LONGEST, Arithmetic, NotArithmetic, evaluate
 
 SIGNS = (
-    ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", ""), ("\\right", ""),
-    ("×", "*"), ("·", "*"), ("⋅", "*"), ("∗", "*"), ("÷", "/"), ("∕", "/"), ("−", "-"), ("–", "-"), ("$", ""),
+    ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", " "), ("\\right", " "),
+    ("×", "*"), ("·", "*"), ("⋅", "*"), ("∗", "*"), ("÷", "/"), ("∕", "/"), ("−", "-"), ("–", "-"), ("$", " "),
 )  # fmt: skip
+"""What is dropped leaves a space, so that 1$2 does not become 12."""
+SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
+"""Compatibility forms that read as their plain sign; of the others (1², ①) the plain form is another number."""
 
 
 def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
@@ -61,6 +64,10 @@ def _read(answer: str, reading: Callable[[Fraction], Fraction] | None = None) ->
     """The expression, and the value that it says it has (its own where it says nothing). Raises NotArithmetic."""
     if len(answer) > LONGEST:
         raise NotArithmetic(f"longer than {LONGEST} characters")
+    for char in answer:
+        form = unicodedata.decomposition(char).partition(" ")[0]
+        if form.startswith("<") and form not in SAME_SIGN and not char.isspace():
+            raise NotArithmetic(f"unexpected {char!r}")
     text = unicodedata.normalize("NFKC", answer)
     for written, sign in SIGNS:
         text = text.replace(written, sign)

@@ -16,18 +16,26 @@ ALIASES = {
     "min": "minute", "分钟": "minute", "sec": "second", "秒": "second", "mile per hour": "mph", "lb": "pound",
 }  # fmt: skip
 NO_UNITS = re.compile(
-    r"\b(?:and|or|not|plus|minus|times|over|by|to|than|less|more|squared|cubed|factorial|mod|modulo|dozen|score|pair|"
+    r"\b(?:and|or|not|plus|minus|times|over|by|to|than|less|more|squared|cubed|factorial|mod|modulo|dozens?|score|pair|"
+    r"gross|doubled?|twice|thrice|tripled?|quadrupled?|halved|hex|hexadecimal|octal|binary|base|choose|permute|remainder|"
+    r"reciprocal|inverse|inverted|negated|negative|root|power|multiplied|divided|added|subtracted|increased|decreased|"
+    r"one|two|three|four|five|six|seven|eight|nine|ten|"
     r"hal(?:f|ves)|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?|"
     r"(?:hundred|thousand|million|billion|trillion)s?|k|sqrt|pi|infinity|is|e|i)\b"
 )
 """Words after a number that change its value or make it something else."""
-NO_CHINESE_UNITS = re.compile("[十百万亿兆零一二三四五六七八九倍半和或分之]|^千(?![克米])")
+NO_CHINESE_UNITS = re.compile("[十百万亿兆零一二三四五六七八九倍半和或分之]|^千(?![克米])|^[打成]$")
 SPOKEN = re.compile("(?=[a-z]*[aeiou])[a-z]{3}", re.I)
 TRAILING = re.compile(
     r"(?P<value>.*?[\d})a-zA-Z%])(?P<gap>\s*)(?:\\text\s?\{(?P<text>[^{}]*)\}|(?P<word>(?<![a-zA-Z\\])[a-zA-Z\u4e00-\u9fff]"
     r"[a-zA-Z \u4e00-\u9fff]*))(?P<power>\^\{?\d\}?)?",
     re.DOTALL,
 )
+
+
+def known(unit: str) -> bool:
+    """Whether ``unit``, as ``quantity`` gives it, is in the table; any other word might say anything of the number."""
+    return unit.partition("^")[0] in ALIASES.values()
 
 
 def quantity(text: str) -> tuple[str, str]:

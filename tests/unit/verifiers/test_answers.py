@@ -129,6 +129,13 @@ DIFFERENT = [
     (r"1/3", r"0.333"),
     (r"1/3", r"0.333333"),
     (r"3", r"3 hundred"),
+    (r"36", r"36 doubled"),
+    (r"36", r"36 halved"),
+    (r"36", r"36 gross"),
+    (r"36", r"36 hex"),
+    (r"36", r"36 choose two"),
+    (r"36", r"36 reciprocal"),
+    (r"36", r"36打"),
     (r"3", r"3 dozen"),
     (r"3", r"3 or 4"),
     (r"5", r"5k"),
@@ -269,6 +276,10 @@ def test_a_written_number_has_no_operations_left() -> None:
     [
         ("18", "$18.00", True),
         ("18", "18 dollars", True),
+        ("18", "18 kilometers", True),
+        ("18", "18 cm²", True),
+        ("18", "18 halved", False),
+        ("18", "18 apples", False),
         ("1600", "1,600", True),
         ("18", "x = 18", True),
         ("5%", "5%", True),
@@ -340,6 +351,7 @@ def test_keys_join_spellings_of_one_answer() -> None:
     assert key("0.5") == key(r"\frac12") == key("x = 1/2") == "1/2"
     assert key("18 dollars") == key("$18$") == "18"
     assert key("50%") == "50%"
+    assert key("18 apples", literal) != key("18 dollars", literal) == key("18", literal)
     assert key(r"\sqrt2") == key(r"√2") != key("2")
 
 

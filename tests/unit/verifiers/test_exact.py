@@ -37,6 +37,31 @@ def test_sequence(answer: str, right: bool) -> None:
     assert same_sequence("3, 5, 9", answer) == right
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [
+        ("3, 2, 1", "3 > 2 > 1", True),
+        ("3, 2, 1", "3 < 2 < 1", False),
+        ("3, 2, 1", "3 > 2 < 1", False),
+        ("3, 2, 1", "3 > 2, 1", False),
+        ("1/2, 2/3", r"\frac{1}{2}, \frac{2}{3}", True),
+        ("1/2, 2/3", r"$\dfrac12$, $\dfrac23$", True),
+        ("1/2, 2/3", r"\frac{1}{2} < \frac{2}{3}", True),
+        ("1/2, 2/3", r"\frac{1}{2}, \frac{3}{2}", False),
+        ("1/2, 2/3", "0.5, 0.667", False),
+        ("9.11, 9.9", "9.11, 9.90", True),
+        ("9.9, 9.11", "9.9 < 9.11", False),
+        ("(3, -2)", r"\left(3, -2\right)", True),
+        ("1, 24", "1,024", False),
+        ("cat, dog", "cat < dog", False),
+        ("cat, dog", r"\{cat, dog\}", True),
+    ],
+)
+def test_members_that_are_numbers_compare_by_value(gold: str, answer: str, right: bool) -> None:
+    assert same_sequence(gold, answer) == right
+    assert same_sequence(gold, gold)
+
+
 @pytest.mark.parametrize("wrapper", [r"\text{%s}", r"\textbf{%s}", r"\text {%s}", r"$\mathrm{%s}$", r"\TEXT{%s}"])
 def test_a_math_wrapper_is_no_part_of_words(wrapper: str) -> None:
     assert same_text("APPLE ARROW", wrapper % "Apple arrow")

@@ -114,6 +114,18 @@ def test_wrong_expressions_say_why(answer: str, why: str) -> None:
     assert reason.startswith(why)
 
 
+@pytest.mark.parametrize("answer", ["1²*3", "1₂*3", "①②*3", "⒈2*3", "1$2*3", r"1\left2*3", r"1\right2*3", "1²·3"])
+def test_digits_are_never_glued_together(answer: str) -> None:
+    right, reason = check(("36", "12", "3"), answer)
+    assert not right
+    assert reason.startswith("not an expression: unexpected")
+
+
+@pytest.mark.parametrize("answer", ["$12$ * $3$", "𝟏𝟐*３", "12\u2009*\u00a03", r"\left(12\right)*3"])
+def test_signs_that_mean_nothing_are_passed_over(answer: str) -> None:
+    assert check(("36", "12", "3"), answer)[0]
+
+
 def test_a_fraction_may_be_the_target() -> None:
     assert check(("1/2", "1", "2"), "1/2")[0]
 
