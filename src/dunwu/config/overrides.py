@@ -44,7 +44,7 @@ def parse_value(text: str) -> Any:
     """A TOML value (number, boolean, array, inline table, quoted string), else the text itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or more digits or brackets than the parser bears
         return text
     value = parsed["value"]
     is_plain = isinstance(value, bool | int | float | str | list | dict)

@@ -125,3 +125,38 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             load_recipe(path)
         assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ('rollout.stop=["", "x"]', "stages.zero.rollout.stop.0: must have at least 1 character"),
+        ("model.threads=100000000", "must be less than or equal to 1024, not 100000000"),
+        ("rollout.temperature=1e-300", "must be 0 or at least 0.001, not 1e-300"),
+        ("evaluation.temperature=0.0009", "must be 0 or at least 0.001, not 0.0009"),
+    ],
+)
+def test_values_that_would_crash_the_run_are_refused(write: Write, override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(), ["stages.zero." + override])
+    assert message in str(caught.value)
+
+
+def test_the_coldest_temperatures_that_are_left_pass(write: Write) -> None:
+    stage = rl(load_recipe(write(), ["stages.zero.rollout.temperature=0.001", "stages.zero.evaluation.temperature=0.01"]))
+    assert (stage.rollout.temperature, stage.evaluation.temperature) == (0.001, 0.01)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "seed = " + "9" * 5000], ids=["nested", "huge"])
+def test_toml_that_breaks_the_parser_is_broken_toml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: broken TOML: ")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_recipe(write: Write) -> None:
+    path = write()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_recipe(path).name == "small"
