@@ -144,6 +144,13 @@ class Run(RunReader):
         """Writes summary.json: seed, seconds, results (DESIGN: the face)."""
         _write_json(self.directory / "summary.json", summary)
 
+    def add_seconds(self, seconds: float) -> float:
+        """Adds what a process has worked to timings.json; the sum over all processes so far."""
+        path = self.directory / "timings.json"
+        total = seconds + (float(_read_json(path)["seconds"]) if path.exists() else 0.0)
+        _write_json(path, {"seconds": total})
+        return total
+
     def close(self) -> None:
         """Gives the lock back."""
         self._lock.release()
