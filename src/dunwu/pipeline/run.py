@@ -40,16 +40,10 @@ def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> No
     began = time.monotonic()
     with _open(recipe, recipe_path, out, resume) as run, StopSignal() as stop:
         progress = Progress()
-        for name, stage in recipe.stages.items():
-            if run.stages.get(name) == "done":
-                progress.message(f"{name}: done before")
-                continue
-            torch.set_num_threads(stage.model.threads or len(os.sched_getaffinity(0)))
-            source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
-            store = run.stage(name, keep=stage.checkpoint.keep)
-            context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress)
-            _run_stage(stage, context, source)
-        seconds = time.monotonic() - began
+        try:
+            _run_stages(recipe, run, stop, progress)
+        finally:
+            seconds = run.add_seconds(time.monotonic() - began)
         run.write_summary({"seed": recipe.seed, "seconds": round(seconds, 1), "results": results(run)})
         progress.finished(run, write_report(out), seconds)
 
@@ -78,6 +72,18 @@ def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
     versions |= {package: version(package) for package in RECORDED_PACKAGES}
     text = recipe_path.read_text(encoding="utf-8")
     return Run.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
+
+
+def _run_stages(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress) -> None:
+    for name, stage in recipe.stages.items():
+        if run.stages.get(name) == "done":
+            progress.message(f"{name}: done before")
+            continue
+        torch.set_num_threads(stage.model.threads or len(os.sched_getaffinity(0)))
+        source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
+        store = run.stage(name, keep=stage.checkpoint.keep) if isinstance(stage, RLStage) else run.stage(name)
+        context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress)
+        _run_stage(stage, context, source)
 
 
 def _run_stage(stage: Stage, context: StageContext, source: Path | None) -> None:

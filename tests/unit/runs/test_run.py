@@ -57,6 +57,13 @@ def test_create_writes_what_the_reader_reads(tmp_path: Path) -> None:
     assert (reader.directory / "recipe.toml").read_text() == "# test\n"
 
 
+def test_seconds_add_up_over_processes(tmp_path: Path) -> None:
+    with begin(tmp_path / "run") as run:
+        assert run.add_seconds(1.5) == 1.5
+    with Run.resume(tmp_path / "run", RECIPE) as run:
+        assert run.add_seconds(2.0) == 3.5
+
+
 def test_create_refuses_a_run_and_a_folder_of_other_things(tmp_path: Path) -> None:
     begin(tmp_path / "run").close()
     with pytest.raises(UserError, match="holds a run already: continue it with --resume"):
@@ -187,3 +194,30 @@ def test_a_summary_is_json_or_nothing(tmp_path: Path) -> None:
 def test_a_directory_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="cannot be written"):
         begin(Path("/proc/no-such-run"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "field"),
+    [
+        ("manifest.json", '{"schema": 1, "seed": 7, "stages": {}}', "versions"),
+        ("manifest.json", '{"schema": 1, "versions": {}, "stages": {}}', "seed"),
+        ("manifest.json", '{"schema": 1, "seed": 7, "versions": {}, "stages": []}', "stages"),
+        ("recipe.json", "{}", "name"),
+        ("recipe.json", '{"name": "x"}', "stages"),
+    ],
+)
+def test_a_damaged_run_is_refused_with_file_and_field(tmp_path: Path, file: str, content: str, field: str) -> None:
+    begin(tmp_path / "run").close()
+    path = tmp_path / "run" / file
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        RunReader(tmp_path / "run")
+    assert (caught.value.file, caught.value.field) == (str(path), field)
+
+
+def test_a_run_whose_recipe_text_is_gone_says_so(tmp_path: Path) -> None:
+    with begin(tmp_path / "run") as run:
+        assert run.read_recipe_text() == "# test\n"
+        (tmp_path / "run" / "recipe.toml").unlink()
+        with pytest.raises(UserError, match=r"run/recipe\.toml: cannot be read"):
+            run.read_recipe_text()
