@@ -148,7 +148,6 @@ class TrainSample:
     sampler_logprobs: Float32[np.ndarray, " L"]
     advantages: Float32[np.ndarray, " L"]
     group_id: int
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,23 +32,22 @@ LossFunction = Callable[[Float[Tensor, "B T"], Float[Tensor, "B T"], Microbatch,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """``advantages(rewards_G)`` and ``loss(logprobs_BT, entropy_BT, microbatch, step)``, and the recipe behind them.
-
-    ``max_new_tokens`` is the generation budget: the constant of Dr. GRPO and the limit of the overlong punishment.
-    """
+    """``advantages(rewards_G)`` and ``loss(logprobs_BT, entropy_BT, microbatch, step)``, and the recipe behind them."""
 
     spec: AlgorithmSpec
-    max_new_tokens: int
     advantages: Advantages
     loss: LossFunction
 
 
 def build(spec: AlgorithmSpec, *, max_new_tokens: int) -> Algorithm:
-    """The algorithm that a recipe describes. The only place that reads the names in it."""
+    """The algorithm that a recipe describes. The only place that reads the names in it.
+
+    ``max_new_tokens`` is the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
+    because that would move the learning rate.
+    """
     aggregates = {"sequence": per_sequence, "token": per_token, "constant": by_constant(max_new_tokens)}
     return Algorithm(
         spec=spec,
-        max_new_tokens=max_new_tokens,
         advantages=ADVANTAGES[spec.advantage],
         loss=_policy_loss(spec, aggregates[spec.aggregate]),
     )

@@ -12,8 +12,10 @@ from dunwu.algorithms.filters import graded, informative, rewards, soft_overlong
 from dunwu.types import Completion, Prompt, ScoredGroup, TrainSample
 
 
-def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[TrainSample]:
+def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm, max_new_tokens: int) -> list[TrainSample]:
     """One sample for each completion that carries loss, in the order of the groups.
+
+    ``max_new_tokens`` is what this rollout allowed, and the limit of the punishment for length.
 
     Left out: completions whose verifier failed, uniform groups where the recipe drops them, groups of fewer than two
     graded completions, and truncated completions where the recipe masks them; the last still count in their group's
@@ -26,7 +28,7 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[Trai
         if len(scored.scores) < 2 or (spec.drop_uniform_groups and not informative([scored])):
             continue
         completions = scored.group.completions
-        advantages_G = algorithm.advantages(_with_length_cost(scored, algorithm))
+        advantages_G = algorithm.advantages(_with_length_cost(scored, max_new_tokens, spec.overlong_buffer))
         samples += [
             _sample(scored.group.prompt, completion, float(advantage), group_id)
             for completion, advantage in zip(completions, advantages_G, strict=True)
@@ -35,9 +37,9 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm) -> list[Trai
     return samples
 
 
-def _with_length_cost(scored: ScoredGroup, algorithm: Algorithm) -> Float64[np.ndarray, " G"]:
+def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
     lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions])
-    cost_G = soft_overlong_punishment(lengths_G, limit=algorithm.max_new_tokens, buffer=algorithm.spec.overlong_buffer)
+    cost_G = soft_overlong_punishment(lengths_G, limit=limit, buffer=buffer)
     costed_G: np.ndarray = rewards(scored) + cost_G
     return costed_G
 
@@ -54,5 +56,4 @@ def _sample(prompt: Prompt, completion: Completion, advantage: float, group_id: 
         sampler_logprobs=sampler_logprobs,
         advantages=np.where(loss_mask, advantage, 0.0).astype(np.float32),
         group_id=group_id,
-        version=completion.policy_version,
     )

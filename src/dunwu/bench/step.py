@@ -150,7 +150,7 @@ class OurStep:
 
     def __call__(self) -> None:
         """One whole step."""
-        samples = algorithms.to_samples(self.rollout(), self.algorithm)
+        samples = algorithms.to_samples(self.rollout(), self.algorithm, self.sampling.max_new_tokens)
         for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
             self.trainer.step(step, at=self.trainer.policy_version)
         self.engine.update_weights(self.trainer.policy_version, self.trainer.weights)

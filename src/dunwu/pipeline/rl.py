@@ -78,15 +78,16 @@ def train(parts: Parts, cursor: Cursor) -> None:
     with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
         measure(parts, BASE)
     while cursor.rollout < stage.rollouts:
-        watch = Stopwatch()
+        watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
         with saved_when_interrupted(parts, cursor):
             with parts.context.stop.interruptible():
                 # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
-                measure_on_the_way(parts, cursor.rollout * stage.updates_per_rollout)
+                measure_on_the_way(parts, start)
                 groups, position = explore(parts, cursor, watch)
                 with watch.time("anchor"):
-                    samples = parts.trainer.anchor(to_samples(groups, parts.algorithm))
-            updates = learn(parts, cursor, samples, watch)
+                    samples = to_samples(groups, parts.algorithm, stage.new_tokens_at(start))
+                    anchored = parts.trainer.anchor(samples)
+            updates = learn(parts, cursor, anchored, watch)
         metrics = rollout_metrics(groups, updates, drawn=position - cursor.position)
         cursor = Cursor(rollout=cursor.rollout + 1, position=position)
         step = cursor.rollout * stage.updates_per_rollout

@@ -51,31 +51,31 @@ def group(
 
 
 def test_a_sample_is_prompt_and_completion_in_one_row() -> None:
-    samples = to_samples([group([1, 1]), group([1, 0])], build(AlgorithmSpec(), max_new_tokens=8))
+    samples = to_samples([group([1, 1]), group([1, 0])], build(AlgorithmSpec(), max_new_tokens=8), 8)
     sample = samples[3]
     assert sample.token_ids.tolist() == [7, 8, 9, 100, 101]
     assert sample.loss_mask.tolist() == [False, False, False, True, True]
     assert sample.sampler_logprobs.tolist() == [0, 0, 0, -1, -2]
     assert sample.advantages.tolist() == [0, 0, 0, -1, -1]
-    assert (sample.group_id, sample.version) == (1, 3)
+    assert sample.group_id == 1
 
 
 def test_a_failed_verifier_is_no_zero_reward() -> None:
     failed = group([1, 0, 0, 0], statuses=["graded", "graded", "verifier_failed", "verifier_failed"])
-    samples = to_samples([failed], build(AlgorithmSpec(), max_new_tokens=8))
+    samples = to_samples([failed], build(AlgorithmSpec(), max_new_tokens=8), 8)
     assert [sample.advantages[-1] for sample in samples] == [1.0, -1.0]
 
 
 def test_one_graded_completion_has_nobody_to_compare_with() -> None:
     lonely = group([1, 0], statuses=["graded", "verifier_failed"])
-    assert to_samples([lonely], build(AlgorithmSpec(advantage="leave-one-out"), max_new_tokens=8)) == []
+    assert to_samples([lonely], build(AlgorithmSpec(advantage="leave-one-out"), max_new_tokens=8), 8) == []
 
 
 def test_uniform_groups_stay_or_leave() -> None:
     groups = [group([1, 1]), group([0, 1]), group([0, 0])]
-    kept = to_samples(groups, build(AlgorithmSpec(), max_new_tokens=8))
+    kept = to_samples(groups, build(AlgorithmSpec(), max_new_tokens=8), 8)
     assert [sample.group_id for sample in kept] == [0, 0, 1, 1, 2, 2]
-    dropped = to_samples(groups, build(AlgorithmSpec(drop_uniform_groups=True), max_new_tokens=8))
+    dropped = to_samples(groups, build(AlgorithmSpec(drop_uniform_groups=True), max_new_tokens=8), 8)
     assert [sample.group_id for sample in dropped] == [1, 1]
     assert informative(groups) == [groups[1]]
 
@@ -90,12 +90,12 @@ def test_a_group_whose_verifier_failed_throughout_teaches_nothing() -> None:
     learned = group([1, 0])
     assert informative([failed, lonely, learned]) == [learned]
     spec = AlgorithmSpec(drop_uniform_groups=True)
-    assert {sample.group_id for sample in to_samples([failed, learned], build(spec, max_new_tokens=8))} == {1}
+    assert {sample.group_id for sample in to_samples([failed, learned], build(spec, max_new_tokens=8), 8)} == {1}
 
 
 def test_masked_truncated_completions_count_in_the_baseline_only() -> None:
     truncated = group([1, 0], finishes=["stop", "length"])
-    samples = to_samples([truncated], build(AlgorithmSpec(overlong="mask"), max_new_tokens=8))
+    samples = to_samples([truncated], build(AlgorithmSpec(overlong="mask"), max_new_tokens=8), 8)
     assert [sample.advantages[-1] for sample in samples] == [1.0]
 
 
@@ -107,5 +107,12 @@ def test_soft_overlong_punishment() -> None:
 
 def test_the_punishment_enters_the_advantages() -> None:
     spec = AlgorithmSpec(advantage="group-mean", overlong_buffer=4)
-    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8))
+    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8), 8)
     assert [sample.advantages[-1] for sample in samples] == pytest.approx([0.5, -0.5])
+
+
+def test_the_limit_is_that_of_the_rollout() -> None:
+    """With a context that has grown from 8 to 12 tokens nothing here is overlong yet."""
+    spec = AlgorithmSpec(advantage="group-mean", overlong_buffer=4)
+    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8), 12)
+    assert [sample.advantages[-1] for sample in samples] == [0.0, 0.0]

@@ -65,11 +65,13 @@ class RecordingTrainer:
     def __init__(self) -> None:
         self.policy_version = 0
         self.log: list[tuple[Any, ...]] = []
+        self.anchored: list[Sequence[TrainSample]] = []
         self.splits: list[tuple[tuple[int, ...], ...]] = []
         self.on_step: Callable[[int], None] = lambda at: None
 
     def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
         self.log.append(("anchor", len(samples)))
+        self.anchored.append(samples)
         return [AnchoredSample(sample=sample, old_logprobs=None, ref_logprobs=None) for sample in samples]
 
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:

@@ -94,6 +94,17 @@ def test_the_context_grows_with_the_schedule(bench: Bench) -> None:
     assert [cap for _, cap, _ in engine(parts).log] == [20, 20, 30, 40]
 
 
+def test_length_is_punished_by_the_limit_of_its_rollout(bench: Bench) -> None:
+    """From update 4 on 40 tokens are allowed, and answers of 19 are far from the limit."""
+    bench.recipe["rollout"] |= {"longer_from": {4: 40}}
+    bench.recipe["algorithm"] = {"overlong_buffer": 10, "advantage": "group-mean"}
+    bench.recipe["evaluation"] = {}
+    bench.text = lambda problem, seed: "wrong" * (1 + seed % 3) + "!!!"
+    train(parts := bench.parts(), Cursor())
+    taught = [any(sample.advantages.any() for sample in samples) for samples in trainer(parts).anchored]
+    assert taught == [True, True, False, False]
+
+
 def uniform_but(*informative: int) -> Callable[[Problem, int], str]:
     """All is right, but for the first completion of the ``informative``-th problems that are asked."""
     asked: list[str] = []

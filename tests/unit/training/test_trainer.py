@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,9 +196,7 @@ def poisoned(algorithm: Algorithm, loss_factor: float, gradient: bool) -> Algori
             return output
         return type(output)(loss=output.loss * loss_factor, metrics=output.metrics)
 
-    return Algorithm(
-        spec=algorithm.spec, max_new_tokens=algorithm.max_new_tokens, advantages=algorithm.advantages, loss=loss
-    )
+    return replace(algorithm, loss=loss)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
