@@ -96,6 +96,9 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     algorithm = stage.algorithm
     if algorithm.kl_in == "reward" and algorithm.kl_coefficient == 0:
         yield Finding("algorithm.kl_in", "reward has no effect with kl_coefficient = 0")
+    if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1" and algorithm.kl_coefficient > 0:
+        text = "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward"
+        yield Finding("algorithm.kl_estimator", text)
     if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Finding("algorithm.importance_cap", text)

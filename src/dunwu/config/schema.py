@@ -259,7 +259,6 @@ class PretrainStage(Strict):
     transformer: TransformerSpec
     optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
     model: ModelSpec = ModelSpec()
-    checkpoint: CheckpointSpec = CheckpointSpec()
 
     @property
     def steps(self) -> int:

@@ -65,6 +65,11 @@ ZERO = "stages.zero."
             "reward has no effect with kl_coefficient = 0",
         ),
         (
+            ["algorithm.kl_estimator=k1"],
+            "algorithm.kl_estimator",
+            "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward",
+        ),
+        (
             ["algorithm.importance_cap=2", "algorithm.old_logprobs=sampler"],
             "algorithm.importance_cap",
             "2 corrects nothing where old_logprobs = sampler; use old_logprobs = trainer",
