@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from dunwu.config.schema import OptimizerSpec
 from dunwu.training.optimizers import Optimizer
@@ -50,6 +51,17 @@ def test_muon_moves_hidden_matrices_by_an_orthogonal_step_and_the_rest_as_adamw(
             assert (singular / tall).median().item() == pytest.approx(1.0, abs=0.3), name
         else:
             torch.testing.assert_close(change, torch.full_like(change, 0.5), rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_tables_of_positions_are_no_hidden_matrices() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_positions=8, n_embd=16, n_layer=1, n_head=2))
+    state_of = Optimizer(model, OptimizerSpec(name="muon"))
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    state_of.step(state_of.grad_norm(), lr_share=1.0)
+    by_adamw = {name.removesuffix("/exp_avg_sq") for name in state_of.state() if name.endswith("/exp_avg_sq")}
+    matrices = {name for name, p in model.named_parameters() if p.ndim == 2}
+    assert by_adamw & matrices == {"transformer.wte.weight", "transformer.wpe.weight"}
 
 
 def test_the_gradient_is_clipped_to_the_recipe_s_norm(make_policy: MakePolicy) -> None:
