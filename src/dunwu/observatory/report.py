@@ -93,7 +93,7 @@ def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
 
 def _reproduce(run: RunReader) -> str:
     command = f"dunwu run {shlex.quote(str(run.directory / 'recipe.toml'))} --out NEW_FOLDER"
-    recipe = (run.directory / "recipe.toml").read_text()
+    recipe = run.read_recipe_text()
     versions = "".join(
         f"<dt>{page.text(name)}</dt><dd>{page.text(version)}</dd>" for name, version in run.manifest["versions"].items()
     )

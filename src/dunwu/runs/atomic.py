@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dunwu.errors import Fault
@@ -164,13 +164,12 @@ def _delete(path: Path) -> None:
 def _removed_on_failure(temporary: Path) -> Iterator[None]:
     try:
         yield
-    except BaseException:
+    except BaseException:  # the first error is the one to tell; recover() is the second broom
         if temporary.is_dir():
-            shutil.rmtree(
-                temporary, ignore_errors=True
-            )  # the first error is the one to tell; recover() is the second broom
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise
 
 

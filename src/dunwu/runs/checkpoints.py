@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ def step_name(step: int) -> str:
 def step_of(name: str) -> int:
     """The step in a name made by :func:`step_name`, whatever its suffix."""
     return int(name.removeprefix("step-").partition(".")[0])
+
+
+def is_step(name: str) -> bool:
+    """Whether :func:`step_name` made this name; a suffix (``.parquet``) counts as part of it."""
+    return re.fullmatch(r"step-[0-9]+", name) is not None
 
 
 def save(folder: Path, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
@@ -75,7 +81,7 @@ def cut(folder: Path, last_step: int) -> None:
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=lambda path: step_of(path.name))
+    return sorted((path for path in folder.glob("step-*") if is_step(path.name)), key=lambda path: step_of(path.name))
 
 
 def _fingerprints(path: Path) -> dict[str, dict[str, str | int]]:

@@ -34,7 +34,7 @@ class RunReader:
     """Reads a run directory, finished or not, also while another process writes it.
 
     Raises:
-        UserError: the folder holds no run, or one of a layout that this version does not know.
+        UserError: the folder holds no run, a damaged one, or one of a layout that this version does not know.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,7 +46,9 @@ class RunReader:
         if self.manifest.get("schema") != SCHEMA:
             found = self.manifest.get("schema")
             raise UserError(f"is {found}; this version of Dunwu reads {SCHEMA}", file=path, field="schema")
+        _require(path, self.manifest, {"seed": int, "versions": dict, "stages": dict})
         self.recipe = _read_json(directory / "recipe.json")
+        _require(directory / "recipe.json", self.recipe, {"name": str, "stages": dict})
 
     @property
     def seed(self) -> int:
@@ -57,6 +59,14 @@ class RunReader:
     def stages(self) -> dict[str, str]:
         """``running`` or ``done`` for each stage that has begun, in the order in which they began."""
         return dict(self.manifest["stages"])
+
+    def read_recipe_text(self) -> str:
+        """The recipe as it was given, recipe.toml. Raises UserError where it is gone."""
+        path = self.directory / "recipe.toml"
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot be read: {error}", file=path) from error
 
     def stage(self, name: str) -> StageReader:
         """One stage that has begun."""
@@ -232,6 +242,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError("is not a JSON object", file=path)
     return content
+
+
+def _require(path: Path, content: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raises UserError where the file lacks a field, or holds something else in it."""
+    for field, kind in kinds.items():
+        if not isinstance(content.get(field), kind):
+            raise UserError("is missing or damaged: restore the file from a copy", file=path, field=field)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

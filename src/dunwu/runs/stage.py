@@ -16,7 +16,7 @@ from typing import Any
 from dunwu.errors import UserError
 from dunwu.runs import checkpoints, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
-from dunwu.runs.checkpoints import step_name, step_of
+from dunwu.runs.checkpoints import is_step, step_name, step_of
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
 from dunwu.types import Estimate, ScoredGroup
@@ -51,7 +51,9 @@ class StageReader:
 
     def rollout_steps(self) -> list[int]:
         """The steps whose rollouts are stored, ascending."""
-        return sorted(step_of(path.name) for path in (self.path / "rollouts").glob("step-*.parquet"))
+        return sorted(
+            step_of(path.stem) for path in (self.path / "rollouts").glob("step-*.parquet") if is_step(path.stem)
+        )
 
     def read_rollouts(self, step: int | None = None) -> list[RolloutRow]:
         """The completions of one step, or of all. Raises UserError where that step has none."""
@@ -64,12 +66,14 @@ class StageReader:
         """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained`` last."""
         found = []
         for file in (self.path / "evaluations").glob("*/*.json"):
-            if file.parent.name.startswith(".") or checkpoint not in (None, file.parent.name):
+            place = _order(file.parent.name)
+            if place is None or file.name.startswith(".") or checkpoint not in (None, file.parent.name):
                 continue
-            results = {name: Estimate(**estimate) for name, estimate in json.loads(file.read_text()).items()}
+            results = _read_results(file)
             rows = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet")))
-            found.append(Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows))
-        return sorted(found, key=lambda evaluation: (_order(evaluation.checkpoint), evaluation.set))
+            evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
+            found.append((place, file.stem, evaluation))
+        return [evaluation for _, _, evaluation in sorted(found, key=lambda entry: entry[:2])]
 
     def newest_checkpoint(self) -> Checkpoint | None:
         """See :func:`dunwu.runs.checkpoints.newest`."""
@@ -132,7 +136,8 @@ class StageDirectory(StageReader):
             if later > step:
                 atomic_remove(self._rollouts(later))
         for folder in sorted((self.path / "evaluations").iterdir()):
-            if _order(folder.name) > step:
+            place = _order(folder.name)
+            if place is not None and place > step:
                 atomic_remove(folder)
         checkpoints.cut(self.path / "checkpoints", step)
         checkpoints.prune(self.path / "checkpoints", self._keep)
@@ -150,6 +155,15 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _order(checkpoint: str) -> float:
-    fixed = {BASE: 0.0, TRAINED: float("inf")}
-    return fixed[checkpoint] if checkpoint in fixed else step_of(checkpoint)
+def _order(checkpoint: str) -> float | None:
+    """Where an evaluation stands among the others; None for a folder that is none of ours."""
+    if is_step(checkpoint):
+        return step_of(checkpoint)
+    return {BASE: 0.0, TRAINED: float("inf")}.get(checkpoint)
+
+
+def _read_results(path: Path) -> dict[str, Estimate]:
+    try:
+        return {name: Estimate(**estimate) for name, estimate in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"holds no results of an evaluation: {error}", file=path) from error

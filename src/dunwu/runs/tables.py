@@ -72,7 +72,7 @@ def write_rollout_rows(path: Path, rows: Sequence[RolloutRow]) -> None:
 def read_rollout_rows(path: Path) -> list[RolloutRow]:
     """Raises UserError where the file is no Parquet file of rollouts."""
     rows = []
-    for record in _read(path, required="policy_version"):
+    for record in _read(path, RolloutRow):
         parts = {name: record.pop(name) for name in list(record) if name.startswith(PART)}
         present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
         rows.append(RolloutRow(parts=present, **record))
@@ -90,7 +90,7 @@ def write_evaluation_rows(path: Path, rows: Iterable[EvaluationRow]) -> None:
 
 def read_evaluation_rows(path: Path) -> list[EvaluationRow]:
     """Raises UserError where the file is no Parquet file of evaluation rows."""
-    return [EvaluationRow(**record) for record in _read(path, required="reflections")]
+    return [EvaluationRow(**record) for record in _read(path, EvaluationRow)]
 
 
 def _column(annotation: str, values: list[Any]) -> Any:
@@ -106,12 +106,16 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def _read(path: Path, *, required: str) -> list[dict[str, Any]]:
+def _read(path: Path, kind: type[RolloutRow | EvaluationRow]) -> list[dict[str, Any]]:
+    """The columns of a kind of row, and the parts of a score where it has such; other columns are left."""
     try:
         table = pq.read_table(path, partitioning=None, use_threads=False)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"is not a readable Parquet file: {error}", file=path) from error
-    if required not in table.column_names:
-        raise UserError(f"lacks the column {required!r}", file=path)
-    records: list[dict[str, Any]] = table.to_pylist()
+    columns = [field.name for field in fields(kind) if field.name != "parts"]
+    for name in columns:
+        if name not in table.column_names:
+            raise UserError(f"lacks the column {name!r}", file=path)
+    parts = [name for name in table.column_names if name.startswith(PART)] if kind is RolloutRow else []
+    records: list[dict[str, Any]] = table.select([*columns, *parts]).to_pylist()
     return records

@@ -169,3 +169,18 @@ def test_a_writers_own_error_on_a_roomy_disk_stays_itself(tmp_path: Path) -> Non
 
     with pytest.raises(RuntimeError, match="a bug"):
         atomic.atomic_directory(tmp_path / "d", fail)
+
+
+def test_the_first_refusal_is_told_where_cleaning_up_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def refuse_otherwise(*_: object, **__: object) -> int:
+        raise OSError(errno.EACCES, "the cleaning's own error")
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse_otherwise)
+    with pytest.raises(Fault, match=r"/a: cannot be written: Read-only file system"):
+        atomic.atomic_write(tmp_path / "a", b"two")

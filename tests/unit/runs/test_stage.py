@@ -223,3 +223,44 @@ def test_the_finished_model_replaces_a_half_told_one(stage: StageDirectory) -> N
     stage.finish(write_weights(3))
     assert (stage.model / "trainer.pt").read_bytes() == b"optimizer" * 3
     assert sorted(path.name for path in stage.model.iterdir()) == ["model", "trainer.pt"]
+
+
+def test_folders_and_files_of_others_are_left_alone(stage: StageDirectory) -> None:
+    evaluate(stage, "base")
+    stage.append(1, {"a": 1.0}, {})
+    stage.write_rollouts(1, [scored(1, 1)])
+    stage.save_checkpoint(1, write_weights(1), {"step": 1})
+    for folder in ("evaluations", "rollouts", "checkpoints"):
+        (stage.path / folder / ".DS_Store").write_bytes(b"x")
+        (stage.path / folder / "step-abc").mkdir()
+        (stage.path / folder / "step-abc" / "held-out.json").write_bytes(b"x")
+        (stage.path / folder / "step-abc.parquet").write_bytes(b"x")
+    (stage.path / "evaluations" / "base" / "._held-out.json").write_bytes(b"x")
+    stage.rewind(1)
+    assert [evaluation.checkpoint for evaluation in stage.read_evaluations()] == ["base"]
+    assert stage.rollout_steps() == [1]
+    newest = stage.newest_checkpoint()
+    assert newest is not None
+    assert newest.step == 1
+    assert (stage.path / "evaluations" / "step-abc").is_dir()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"pass@1": {"value": 1.0}}', '{"pass@1": 3}'])
+def test_an_evaluation_with_damaged_results_is_named(stage: StageDirectory, content: str) -> None:
+    evaluate(stage, "base")
+    path = stage.path / "evaluations" / "base" / "held-out.json"
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        stage.read_evaluations()
+    assert str(caught.value).startswith(f"{path}: holds no results of an evaluation: ")
+
+
+def test_an_evaluation_without_its_rows_or_without_a_column_is_named(stage: StageDirectory) -> None:
+    evaluate(stage, "base")
+    path = stage.path / "evaluations" / "base" / "held-out.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["gold"]), path)
+    with pytest.raises(UserError, match=r"held-out\.parquet: lacks the column 'gold'"):
+        stage.read_evaluations()
+    path.unlink()
+    with pytest.raises(UserError, match=r"held-out\.parquet: is not a readable Parquet file"):
+        stage.read_evaluations()
