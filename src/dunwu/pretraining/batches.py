@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from dunwu.errors import UserError
 from dunwu.pretraining.corpus import Document
 
 POOL = 6000
@@ -31,10 +32,16 @@ class Batch:
 
 
 def batches(documents: Iterator[Document], tokenizer: Any, tokens: int, longest: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of at most ``tokens`` tokens, padding included; documents over ``longest`` are left out."""
+    """Endless batches of at most ``tokens`` tokens, padding included; documents over ``longest`` are left out.
+
+    Raises:
+        UserError: none of ``POOL`` documents is short enough.
+    """
     rng = random.Random(seed)
     while True:
         rows = [row for row in encode(list(islice(documents, POOL)), tokenizer) if len(row[0]) <= longest]
+        if not rows:
+            raise UserError(f"none of {POOL} documents has at most {longest} tokens", field="sequence_length")
         rows.sort(key=lambda row: (len(row[0]), rng.random()))
         made = list(_cut(rows, tokens))
         rng.shuffle(made)

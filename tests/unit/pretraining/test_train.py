@@ -68,6 +68,13 @@ def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
             assert "User: " not in written
 
 
+def test_no_document_that_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dunwu.pretraining.batches.POOL", 20)
+    made = batches(documents(CorpusSpec(), 0), build_tokenizer(), tokens=64, longest=8, seed=0)
+    with pytest.raises(UserError, match="sequence_length: none of 20 documents has at most 8 tokens"):
+        next(made)
+
+
 def test_schedule_warms_up_and_comes_down() -> None:
     spec = OptimizerSpec(schedule="cosine", warmup_steps=10, final_lr_share=0.1)
     assert schedule(spec, 0, 0.0) == pytest.approx(0.1)
