@@ -90,7 +90,7 @@ class Optimizer:
 
 
 def _hidden_matrices(model: Any, parameters: Mapping[str, Tensor]) -> list[str]:
-    """Matrices between the embeddings (of tokens and positions) and the head: what Muon is for (K. Jordan et al. 2024)."""
+    """Matrices between the embeddings (tokens, positions) and the head: what Muon is for (K. Jordan et al., 2024)."""
     tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     ends = {id(module.weight) for module in (*tables, model.get_output_embeddings())}
     return [name for name, p in parameters.items() if p.ndim == 2 and id(p) not in ends]

@@ -1,0 +1,122 @@
+"""What an evaluation says and what it writes down, reckoned by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from dunwu.evaluation.evaluate import evaluate, rows, summarize
+from dunwu.types import (
+    Completion,
+    Finish,
+    GenerationRequest,
+    Message,
+    Problem,
+    Prompt,
+    RolloutGroup,
+    Sampling,
+    Score,
+    ScoredGroup,
+)
+
+Answer = tuple[str, float, float, int, Finish]
+"""Text (the last word is the answer), accuracy, format, tokens, finish."""
+
+
+def problem(name: str, gold: str) -> Problem:
+    question = (Message(role="system", content="be brief"), Message(role="user", content=f"{name}?"))
+    return Problem(id=name, task="t", kind="text", level=3, language="en", messages=question, gold=gold)
+
+
+def completion(text: str, tokens: int = 1, finish: Finish = "stop") -> Completion:
+    ids = np.zeros(tokens, np.int32)
+    return Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish=finish, policy_version=0)
+
+
+def group(name: str, gold: str, answers: Sequence[Answer]) -> ScoredGroup:
+    completions = tuple(completion(text, tokens, finish) for text, _, _, tokens, finish in answers)
+    scores = tuple(
+        Score(
+            value=right + form,
+            parts={"accuracy": right, "format": form},
+            status="truncated" if finish == "length" else "graded",
+            extracted=text.split()[-1],
+            reason="",
+        )
+        for text, right, form, _, finish in answers
+    )
+    prompt = Prompt(problem=problem(name, gold), token_ids=np.zeros(1, np.int32))
+    return ScoredGroup(group=RolloutGroup(prompt=prompt, completions=completions), scores=scores)
+
+
+GROUPS = [
+    group("a", "cat", [("cat", 1, 1, 2, "stop"), ("wait wait cat", 1, 0, 6, "stop"), ("dog", 0, 1, 4, "length")]),
+    group("b", "one", [("two", 0, 1, 1, "stop"), ("two", 0, 1, 1, "stop"), ("check one", 1, 1, 4, "stop")]),
+]
+
+
+def test_the_summary_is_the_mean_over_problems() -> None:
+    results = summarize(GROUPS, 3)
+    assert {name: estimate.value for name, estimate in results.items()} == pytest.approx(
+        {
+            "pass@1": (2 / 3 + 1 / 3) / 2,
+            "pass@3": 1.0,
+            "cons@3": 0.5,  # a is voted cat, b is voted two
+            "format": (2 / 3 + 1) / 2,
+            "truncated": (1 / 3 + 0) / 2,
+            "length": (4 + 2) / 2,
+            "reflections": (2 / 3 + 1 / 3) / 2,
+            "reflection_rate": (1 / 3 + 1 / 3) / 2,
+        }
+    )
+    for name, estimate in results.items():
+        assert estimate.low <= estimate.value <= estimate.high, name
+
+
+def test_rows_say_who_answered_what() -> None:
+    written = rows(GROUPS)
+    assert [(row.problem_id, row.sample, row.correct, row.tokens, row.reflections) for row in written] == [
+        *[("a", 0, 1, 2, 0), ("a", 1, 1, 6, 2), ("a", 2, 0, 4, 0)],
+        *[("b", 0, 0, 1, 0), ("b", 1, 0, 1, 0), ("b", 2, 1, 4, 1)],
+    ]
+    last = written[-1]
+    assert (last.prompt, last.gold, last.text, last.extracted) == ("b?", "one", "check one", "one")
+    assert (last.level, last.language) == (3, "en")
+
+
+class Echo:
+    """An engine and a grader: the answer is its own seed, and every answer is right."""
+
+    policy_version = 0
+    workers = 1
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+        for request in requests:
+            yield RolloutGroup(prompt=request.prompt, completions=tuple(completion(str(s)) for s in request.seeds))
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        return Score(value=1, parts={"accuracy": 1, "format": 1}, status="graded", extracted=None, reason="")
+
+    def update_weights(self, *_: object) -> None:
+        raise AssertionError("an evaluation changes no weights")
+
+    def close(self) -> None:
+        raise AssertionError("the engine is the stage's")
+
+
+def seeds(names: str, *, samples: int = 2, seed: int = 0, set_name: str = "s") -> dict[str, tuple[str, ...]]:
+    """What each problem's completions were drawn with."""
+    prompts = [Prompt(problem=problem(name, "x"), token_ids=np.zeros(1, np.int32)) for name in names]
+    groups = evaluate(Echo(), prompts, Echo(), Sampling(), samples=samples, seed=seed, set_name=set_name)
+    return {g.group.prompt.problem.id: tuple(c.text for c in g.group.completions) for g in groups}
+
+
+def test_a_problem_s_seeds_depend_on_nothing_but_its_place() -> None:
+    whole = seeds("abc")
+    assert len({seed for drawn in whole.values() for seed in drawn}) == 6
+    assert seeds("ca") == {name: whole[name] for name in "ca"}
+    assert seeds("a", samples=5)["a"][:2] == whole["a"]
+    for other in (seeds("a", seed=1), seeds("a", set_name="t")):
+        assert not set(other["a"]) & set(whole["a"])
