@@ -11,12 +11,15 @@ import importlib.util
 import json
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dunwu.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
+LONGEST_LINE = 2**20
+"""Bytes, the line end among them; what is longer is no row, and never stands in memory whole."""
 JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 
@@ -56,7 +59,10 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
 def _json_lines(path: Path) -> Iterator[Row | BadRow]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(_lines(file), start=1):
+                if line is None:
+                    yield BadRow(number, f"is longer than {LONGEST_LINE} bytes")
+                    continue
                 text = (line.removeprefix(BOM) if number == 1 else line).strip()
                 if text:
                     yield _parse(number, text)
@@ -64,17 +70,39 @@ def _json_lines(path: Path) -> Iterator[Row | BadRow]:
         raise UserError(f"cannot be read: {error}", file=path, field="path") from None
 
 
+def _lines(file: BufferedIOBase) -> Iterator[bytes | None]:
+    """Line by line; None for one that is too long."""
+    while line := file.readline(LONGEST_LINE + 1):
+        yield line if len(line) <= LONGEST_LINE else None
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE + 1)
+
+
+class _RepeatedKeyError(ValueError):
+    """A JSON object has a key twice: which value is meant is anybody's guess."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(f"has the key {next(name for name in names if names.count(name) > 1)!r:.40} twice")
+    return values
+
+
 def _parse(number: int, line: bytes) -> Row | BadRow:
     if b"\0" in line:
         return BadRow(number, "contains NUL bytes")
     try:
-        values = json.loads(line)
+        values = json.loads(line, object_pairs_hook=_object)
     except UnicodeDecodeError:
         return BadRow(number, "is not UTF-8 text")
     except RecursionError:
         return BadRow(number, "is nested too deep")
     except json.JSONDecodeError as error:
         return BadRow(number, f"is no JSON: {error.msg}, column {error.colno}")
+    except _RepeatedKeyError as error:
+        return BadRow(number, str(error))
     except ValueError as error:  # an integer of thousands of digits
         return BadRow(number, f"is no JSON: {error}")
     if not isinstance(values, dict):

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
 from dunwu.tasks.files import FileTask
+from dunwu.tasks.readers import LONGEST_LINE, BadRow, Row, read_rows
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 FIELDS = {"problem": "q", "answer": "a"}
@@ -91,6 +93,9 @@ BAD: list[tuple[Any, str]] = [
     (b'{"q": "x\\ud800", "a": 1}', "'q' is no valid Unicode: a lone surrogate"),
     (b'{"q": "\xff", "a": 1}', "is not UTF-8 text"),
     (b'{"q": "x", "a": ' + b"9" * 5000 + b"}", "is no JSON: Exceeds the limit"),
+    (b'{"q": "x", "a": 1, "a": 2}', "has the key 'a' twice"),
+    (b'{"q": "x", "a": 1, "more": {"k": 1, "k": 2}}', "has the key 'k' twice"),
+    (b'{"a": 1, "q": "' + b"x" * 3_000_000 + b'"}', "is longer than 1048576 bytes"),
     (b"[" * 100_000, "is nested too deep"),
     ({"q": "What is 1 + 1?", "a": 3}, "the problem of line 2 with another answer"),
 ]
@@ -110,6 +115,30 @@ def test_a_malformed_row_is_left_out_and_named_by_its_line(
         whole(path, max_bad_rows=0.0)
     assert error.value.message.startswith(f"1 of 101 rows are malformed, more than max_bad_rows = 0: {path}:52: ")
     assert (error.value.file, error.value.field) == (str(path), "max_bad_rows")
+
+
+@pytest.mark.parametrize("ending", [b"\n", b""])
+def test_a_line_of_any_length_takes_little_memory(tmp_path: Path, ending: bytes) -> None:
+    path = tmp_path / "bomb.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(ROWS[0]).encode() + b"\n" + b" " * 40_000_000 + ending, 1))
+    tracemalloc.start()
+    try:
+        rows = list(read_rows(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == [Row(1, ROWS[0]), BadRow(2, "is longer than 1048576 bytes")]
+    assert peak < 8_000_000
+
+
+def test_a_line_of_the_longest_length_is_read(tmp_path: Path) -> None:
+    head, tail = b'{"q": "', b'", "a": 1}'
+    for longer in (0, 1):
+        for ending in (b"", b"\n", b"\r\n"):
+            filling = b"x" * (LONGEST_LINE + longer - len(head + tail + ending))
+            path = tmp_path / "a.jsonl"
+            path.write_bytes(head + filling + tail + ending)
+            assert [isinstance(row, Row) for row in read_rows(path)] == [not longer]
 
 
 def test_too_many_malformed_rows_show_the_first_three(tmp_path: Path) -> None:
