@@ -123,7 +123,7 @@ def english(name: str) -> str:
 
 def skeleton(claim: str) -> str:
     """Names, kinds and the form of a claim."""
-    forms = "same|different|不是同一种|同一种| or |或者| and |而且|exactly|恰好"
+    forms = "same|different|不是同一种|同一种| or |或者| and |而且|Exactly|恰好"
     tokens = re.findall(rf"[A-Z][a-z]+|knight|knave|骑士|无赖|\d|{forms}", claim)
     words = {
         "骑士": "knight",
@@ -133,14 +133,14 @@ def skeleton(claim: str) -> str:
         "或者": "or",
         "而且": "and",
     }
-    plain = [words.get(token, token.strip()) for token in tokens if token not in ("exactly", "恰好")]
+    plain = [words.get(token, token.strip()) for token in tokens if token not in ("Exactly", "恰好")]
     of_kind = "same" in plain or "different" in plain
     counted = any(token.isdigit() for token in plain)
     return " ".join(t for t in plain if not (of_kind and t == "and") and not (counted and t == "knight"))
 
 
 def claim_holds(claim: str, cast: dict[str, bool]) -> bool:
-    if match := re.search(r"exactly (\d)|恰好有(\d)个", claim):
+    if match := re.search(r"Exactly (\d)|恰好有(\d)个", claim):
         return sum(cast.values()) == int(match[1] or match[2])
     people = re.findall(r"[A-Z][a-z]+|[甲乙丙丁戊己]", claim)
     if "kind" in claim or "同一种" in claim:
@@ -162,7 +162,7 @@ ITEM = r"(?:[Tt]he owner of the |[Tt]he drinker of |养|喝)?(?:[A-Za-z]+|.{1,2}
 
 def zebra(question: str) -> Reading:
     listing, *clues, asked = [part for part in re.split(r"(?<=[.。])\s*", question)[1:] if part]
-    rows = [re.split(r", |、", re.split(r": |是", row)[1]) for row in re.split(r"; |；", listing.rstrip(".。"))]
+    rows = [re.split(r", |、", re.split(r": |：", row)[1]) for row in re.split(r"; |；", listing.rstrip(".。"))]
     read = [read_clue(clue.rstrip(".。")) for clue in clues]
     row = rows[
         next(i for i, words in enumerate(("people|出人", "pets|宠物", "drinks|饮料")) if re.search(words, asked))

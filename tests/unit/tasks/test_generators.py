@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -150,6 +151,22 @@ def test_a_level_that_is_not_there_is_named() -> None:
 def test_more_held_out_than_there_are_is_an_error() -> None:
     with pytest.raises(UserError, match="held_out: game24, level 3: 400 held-out problems wanted"):
         GeneratedTask(FAMILIES["game24"], 0, levels=(3,), held_out_share=0.1).held_out(400)
+
+
+def test_what_is_said_is_whole_sentences() -> None:
+    questions = [FAMILIES["knights"].draft(random.Random(seed), 4, "en").question for seed in range(60)]
+    said = [sentence for question in questions for sentence in re.findall('"(.+?)"', question)]
+    assert all(sentence[0].isupper() and sentence.endswith(".") for sentence in said)
+    assert {"Exactly 1 of us is a knight.", "Exactly 2 of us are knights."} <= set(said)
+    assert not any("1 of us are" in sentence for sentence in said)
+
+
+def test_puzzles_say_what_belongs_to_what() -> None:
+    zebra = FAMILIES["zebra"].draft(random.Random(0), 1, "zh").question
+    listing = "编号1到3，每座住一个人、养一种宠物，互不相同。人：甲、乙、丙；宠物：猫、狗、鱼。"
+    assert listing in zebra
+    cipher = FAMILIES["ciphers"].draft(random.Random(0), 3, "en").question
+    assert re.search(r"each letter of A[B-Y]+Z was replaced by the letter at the same place in [A-Z]{26}\. ", cipher)
 
 
 def test_the_hard_level_of_game24_needs_division() -> None:

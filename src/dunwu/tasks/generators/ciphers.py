@@ -30,8 +30,8 @@ WORDINGS = {
     (
         3,
         "en",
-    ): "In a message each letter of {plain} was replaced by the one below it in {key}. It became {cipher}. What "
-    "was the message?",
+    ): "In a message each letter of {plain} was replaced by the letter at the same place in {key}. It became "
+    "{cipher}. What was the message?",
     (
         4,
         "en",

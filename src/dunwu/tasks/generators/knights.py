@@ -23,7 +23,7 @@ WORDINGS = {
     ("differ", "en"): "{a} and {b} are of different kinds",
     ("or", "en"): "{a} is a {k} or {b} is a {m}",
     ("and", "en"): "{a} is a {k} and {b} is a {m}",
-    ("count", "en"): "exactly {n} of us are knights",
+    ("count", "en"): "exactly {n} of us {are}",
     ("is", "zh"): "{a}是{k}",
     ("same", "zh"): "{a}和{b}是同一种人",
     ("differ", "zh"): "{a}和{b}不是同一种人",
@@ -60,9 +60,15 @@ class Claim(NamedTuple):
         """The statement in words."""
         names = NAMES[language]
         kinds = {"en": ("knave", "knight"), "zh": ("无赖", "骑士")}[language]
-        return WORDINGS[self.form, language].format(
-            a=names[self.a], b=names[self.b], k=kinds[self.a_knight], m=kinds[self.b_knight], n=self.knights
+        text = WORDINGS[self.form, language].format(
+            a=names[self.a],
+            b=names[self.b],
+            k=kinds[self.a_knight],
+            m=kinds[self.b_knight],
+            n=self.knights,
+            are="is a knight" if self.knights == 1 else "are knights",
         )
+        return text[0].upper() + text[1:]
 
 
 def random_claim(rng: random.Random, speaker: int, people: int) -> Claim:

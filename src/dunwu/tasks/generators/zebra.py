@@ -22,6 +22,7 @@ ITEMS = {
 }
 PERSON = {"en": ("{}", "the owner of the {}", "the drinker of {}"), "zh": ("{}", "养{}的人", "喝{}的人")}
 CATEGORY = {"en": ("people", "pets", "drinks"), "zh": ("人", "宠物", "饮料")}
+HABITS = ("住一个人", "养一种宠物", "喝一种饮料")
 CLUES = {
     ("at", "en"): "{} lives in house {}.",
     ("same", "en"): "{} is {}.",
@@ -123,8 +124,9 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     items = [ITEMS[language][c][:houses] for c in range(categories)]
     said = [clue.written(language) for clue in clues]
     if language == "zh":
-        listed = "；".join(f"{name}是{'、'.join(row)}" for name, row in zip(CATEGORY["zh"], items, strict=False))
-        question = f"从左到右有{houses}座房子，编号1到{houses}，每座各有不同的一个。{listed}。{''.join(said)}"
+        habits = "、".join(HABITS[:categories])
+        listed = "；".join(f"{name}：{'、'.join(row)}" for name, row in zip(CATEGORY["zh"], items, strict=False))
+        question = f"从左到右有{houses}座房子，编号1到{houses}，每座{habits}，互不相同。{listed}。{''.join(said)}"
         question += f"从1号房到{houses}号房依次列出{CATEGORY['zh'][asked]}。"
     else:
         listed = "; ".join(f"{name}: {', '.join(row)}" for name, row in zip(CATEGORY["en"], items, strict=False))
