@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,11 @@ PACKAGED_MODELS = ("nano-base",)
 TEMPLATES = ("r1-zero", "nano", "chat")
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
 """Tasks that are read from a file of the user's; every other task is a generator."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+NUMBER_GAMES = ("countdown", "game24")
+"""Generators that share their problems: a game of 24 is a countdown to 24."""
+CORPUS_HELD_OUT = 0.1
+"""Share of the number games that the corpus of a pretrain stage, and so of ``nano-base``, leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,19 @@ class Finding:
 def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     """Everything that is wrong between fields, in the recipe's order; touches no file."""
     earlier: list[str] = []
+    pretrained = set(PACKAGED_MODELS)  # and what was begun from them: models that have read a corpus
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
         checks: Iterable[Finding]
         if isinstance(stage, RLStage):
             trained = [task for other in recipe.stages.values() if isinstance(other, RLStage) for task in other.tasks]
             checks = (*_source(stage.from_, earlier), *_rl(stage), *_held_out(stage, trained))
+            if stage.from_ in pretrained:
+                checks = (*checks, *_unread(stage))
+                pretrained.add(name)
         else:
             checks = _pretrain(stage)
+            pretrained.add(name)
         yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
         earlier.append(name)
 
@@ -53,7 +64,7 @@ def needs_file(task: TaskSpec) -> bool:
 def _source(source: str, earlier: list[str]) -> Iterator[Finding]:
     """``from``: an earlier stage, a packaged model, a folder (absolute by now), or a hub id with its owner."""
     known = [*earlier, *PACKAGED_MODELS]
-    if source not in known and not Path(source).is_absolute() and "/" not in source:
+    if source not in known and not Path(source).is_absolute() and not HUB_ID.fullmatch(source):
         names = ", ".join(known)
         hint = near(source, known) or "; write ./NAME for a folder, OWNER/NAME for a hub id"
         yield Finding("from", f"no earlier stage or packaged model is called {source!r} (known here: {names}){hint}")
@@ -81,8 +92,9 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
         if next_update <= update or next_length <= length:
             text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
             yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
-    if reward.accuracy == 0 and reward.format == 0:
-        yield Finding("reward", "accuracy = 0 and format = 0: nothing is rewarded")
+    if reward.accuracy == 0 and (reward.format == 0 or reward.format_rule == "none"):
+        other = "format = 0" if reward.format == 0 else "format_rule = none"
+        yield Finding("reward", f"accuracy = 0 and {other}: nothing is rewarded")
     if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
         text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
         yield Finding("prompt.template", text + near(stage.prompt.template, TEMPLATES))
@@ -134,6 +146,9 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     evaluation = stage.evaluation
     if evaluation.every and not evaluation.sets:
         yield Finding("evaluation.every", f"{evaluation.every}, but there are no evaluation.sets to measure")
+    if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
+        text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
+        yield Finding("evaluation.during_problems", text)
     names = [chosen.name for chosen in evaluation.sets]
     for index, chosen in enumerate(evaluation.sets):
         place = f"evaluation.sets.{index}"
@@ -148,7 +163,7 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
 
 def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
     task = chosen.task
-    same = [other for other in trained if (other.task, other.path) == (task.task, task.path)]
+    same = [other for other in trained if _source_of(other) == _source_of(task)]
     if needs_file(task):
         same = [other for other in trained if other.path is not None and other.path == task.path]
     if not same:
@@ -162,6 +177,18 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
     if share < task.held_out:
         text = f"{task.held_out:g} is more than training leaves out of this source ({share:g})"
         yield Finding(f"{place}.task.held_out", text)
+
+
+def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
+    return ("number games" if task.task in NUMBER_GAMES else task.task), task.path
+
+
+def _unread(stage: RLStage) -> Iterator[Finding]:
+    """No evaluation may draw what the corpus of the base model held."""
+    for index, chosen in enumerate(stage.evaluation.sets):
+        if chosen.task.task in NUMBER_GAMES and chosen.task.held_out > CORPUS_HELD_OUT:
+            text = f"{chosen.task.held_out:g} is more than the corpus of {stage.from_} left out ({CORPUS_HELD_OUT:g})"
+            yield Finding(f"evaluation.sets.{index}.task.held_out", text)
 
 
 def _pretrain(stage: PretrainStage) -> Iterator[Finding]:

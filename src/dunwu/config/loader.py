@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import Finding, check_recipe, near
-from dunwu.config.overrides import Override, Tree, apply_override, overriding, parse_override
+from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 
@@ -25,7 +26,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads, overrides, validates and checks a recipe.
 
     Args:
-        path: the TOML file.
+        path: the TOML file, or a run's recipe.json.
         overrides: ``stages.zero.rollout.group_size=8`` and the like, applied in order.
 
     Raises:
@@ -38,8 +39,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in parsed:
         apply_override(tree, override)
     _resolve_paths(tree, Path.cwd())
+    dates = list(_dates(tree))
+    if dates:
+        raise _user_error(dates, path, parsed)
     try:
-        recipe = Recipe.model_validate_json(json.dumps(tree, default=str), strict=True)
+        recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
         raise _user_error(_explain(error, tree), path, parsed) from None
     findings = list(check_recipe(recipe))
@@ -55,7 +59,8 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read(path: Path) -> Tree:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return _read_json(text, path) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise UserError("no such file", file=path) from None
     except IsADirectoryError:
@@ -70,6 +75,17 @@ def _read(path: Path) -> Tree:
         raise UserError(f"broken TOML: {error}", file=path) from None
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from None
+
+
+def _read_json(text: str, path: Path) -> Tree:
+    """A recipe as a run directory holds it: :func:`dump_recipe` wrote it, paths absolute."""
+    try:
+        tree = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"broken JSON: {error}", file=path) from None
+    if not isinstance(tree, dict):
+        raise UserError("is no recipe: not a JSON object", file=path)
+    return tree
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:
@@ -88,6 +104,15 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 _resolve_paths(value, base)
 
 
+def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """TOML's dates and times, which no field of a recipe is."""
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _dates(entry, (*place, str(key)))
+    elif isinstance(value, date | time):
+        yield Finding(".".join(place), f"must not be a date or time; as a text it is written {str(value)!r}")
+
+
 def _absolute(text: str, base: Path) -> str:
     return str((base / Path(text).expanduser()).resolve())
 
@@ -96,11 +121,7 @@ def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Ove
     """The first finding as an error; the number of the others behind it."""
     first, more = findings[0], len(findings) - 1
     message = first.message + (f" (and {more} more)" if more else "")
-    override = overriding(first.field.split("."), overrides)
-    if override is None:
-        return UserError(message, file=path, field=first.field)
-    same = ".".join(override.path) == first.field
-    return UserError(message, file=override.place, field=None if same else first.field)
+    return located(Finding(first.field, message), path, overrides)
 
 
 def _explain(error: ValidationError, tree: Tree) -> list[Finding]:

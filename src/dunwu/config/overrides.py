@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dunwu.config.checks import near
+from dunwu.config.checks import Finding, near
 from dunwu.errors import UserError
 
 Tree = dict[str, Any]
@@ -72,6 +73,15 @@ def overriding(field: Sequence[str], overrides: Sequence[Override]) -> Override 
         if tuple(field[:shared]) == override.path[:shared]:
             return override
     return None
+
+
+def located(finding: Finding, file: Path | None, overrides: Sequence[Override]) -> UserError:
+    """The finding as an error that names the override which caused it, else the recipe's file."""
+    override = overriding(finding.field.split("."), overrides)
+    if override is None:
+        return UserError(finding.message, file=file, field=finding.field)
+    same = ".".join(override.path) == finding.field
+    return UserError(finding.message, file=override.place, field=None if same else finding.field)
 
 
 def _key(here: Any, override: Override, depth: int) -> str | int:

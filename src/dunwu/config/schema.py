@@ -88,8 +88,8 @@ class RolloutSpec(Strict):
 class RewardSpec(Strict):
     """Rule rewards and their weights (R1-Zero: accuracy and format, equal)."""
 
-    accuracy: float = 1.0
-    format: float = 1.0
+    accuracy: Annotated[float, Field(ge=0)] = 1.0
+    format: Annotated[float, Field(ge=0)] = 1.0
     format_rule: Literal["think-answer", "none"] = "think-answer"
     answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
     """Where the answer is looked for."""

@@ -116,6 +116,18 @@ ZERO = "stages.zero."
             "no earlier stage or packaged model is called 'bas' (known here: base, nano-base); did you",
         ),
         (["from=zero"], "from", "no earlier stage or packaged model is called 'zero'"),
+        (["from=a/b/c/d"], "from", "no earlier stage or packaged model is called 'a/b/c/d'"),
+        (
+            ["reward.accuracy=0", "reward.format_rule=none"],
+            "reward",
+            "accuracy = 0 and format_rule = none: nothing is rewarded",
+        ),
+        (["reward.format=-1"], "reward.format", "must be greater than or equal to 0, not -1"),
+        (
+            ["evaluation.every=8", "evaluation.sets.0.problems=100"],
+            "evaluation.during_problems",
+            "128 are more than the 100 problems of the first set",
+        ),
     ],
 )
 def test_fields_of_an_rl_stage_that_do_not_fit(write: Write, overrides: list[str], field: str, message: str) -> None:
@@ -165,6 +177,24 @@ def test_an_evaluation_on_a_training_file_needs_a_share_that_training_leaves(wri
         load_recipe(path, [text.replace("held_out=0.2", "held_out=0").replace("gsm8k", "math")])
     load_recipe(path, [text.replace("held_out=0.2", "held_out=0.1")])
     load_recipe(path, [text.replace("train.jsonl", "test.jsonl").replace("held_out=0.2", "held_out=1.0")])
+
+
+def test_the_number_games_are_one_source(write: Write) -> None:
+    training = ZERO + "tasks=[{task='game24', held_out=0}]"
+    with pytest.raises(UserError, match=r"0\.1 is more than training leaves out of this source \(0\)"):
+        load_recipe(write(), [training])
+    load_recipe(write(), [training, ZERO + "evaluation.sets.0.task={task='arithmetic'}"])
+
+
+@pytest.mark.parametrize("game", ["countdown", "game24"])
+@pytest.mark.parametrize("source", ["nano-base", "base"])
+def test_an_evaluation_draws_nothing_that_the_corpus_held(write: Write, game: str, source: str) -> None:
+    tasks, place = ZERO + "tasks=[{task='arithmetic'}]", ZERO + "evaluation.sets.0.task"
+    overrides = [ZERO + f"from={source}", tasks, f"{place}={{task='{game}', held_out=0.2}}"]
+    with pytest.raises(UserError, match=rf"0\.2 is more than the corpus of {source} left out \(0\.1\)"):
+        load_recipe(write(), overrides)
+    load_recipe(write(), [*overrides, f"{place}.held_out=0.1"])
+    load_recipe(write(), [*overrides, ZERO + "from=owner/model"])
 
 
 def test_every_finding_is_counted_and_the_first_is_told(write: Write) -> None:

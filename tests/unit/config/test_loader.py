@@ -143,7 +143,9 @@ def test_values_that_would_crash_the_run_are_refused(write: Write, override: str
 
 
 def test_the_coldest_temperatures_that_are_left_pass(write: Write) -> None:
-    stage = rl(load_recipe(write(), ["stages.zero.rollout.temperature=0.001", "stages.zero.evaluation.temperature=0.01"]))
+    stage = rl(
+        load_recipe(write(), ["stages.zero.rollout.temperature=0.001", "stages.zero.evaluation.temperature=0.01"])
+    )
     assert (stage.rollout.temperature, stage.evaluation.temperature) == (0.001, 0.01)
 
 
@@ -160,3 +162,29 @@ def test_a_byte_order_mark_is_no_part_of_the_recipe(write: Write) -> None:
     path = write()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert load_recipe(path).name == "small"
+
+
+@pytest.mark.parametrize("written", ["2024-01-01", "12:30:00", "2024-01-01T00:00:00Z"])
+def test_a_date_is_no_name(write: Write, written: str) -> None:
+    with pytest.raises(UserError, match="name: must not be a date or time; as a text it is written '"):
+        load_recipe(write(('name = "small"', f"name = {written}")))
+
+
+def test_the_json_that_a_run_keeps_is_a_recipe(write: Write, tmp_path: Path) -> None:
+    recipe = load_recipe(write(), ["stages.zero.steps=16"])
+    kept = tmp_path / "run" / "recipe.json"
+    kept.parent.mkdir()
+    kept.write_text(dump_recipe(recipe))
+    assert load_recipe(kept) == recipe
+    assert rl(load_recipe(kept, ["stages.zero.steps=48"])).steps == 48
+    for broken, message in (("{", "broken JSON"), ("[" * 100_000, "broken JSON"), ("[]", "not a JSON object")):
+        kept.write_text(broken)
+        with pytest.raises(UserError, match=rf"recipe\.json: .*{message}"):
+            load_recipe(kept)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "recipes").glob("*/*.toml")), ids=lambda p: p.stem)
+def test_no_shipped_recipe_ends_before_its_first_checkpoint(path: Path) -> None:
+    for stage in load_recipe(path).stages.values():
+        if isinstance(stage, RLStage):
+            assert stage.checkpoint.every < stage.steps

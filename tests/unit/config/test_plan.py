@@ -274,6 +274,8 @@ def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
 
     def probe(task: TaskSpec, held_out: int) -> None:
         asked.append((task.task, held_out))
+        if held_out:
+            raise UserError("500 wanted, 3 there", file="train.jsonl", field="held_out")
         if task.task == "countdown":
             raise UserError("countdown has no level 3", field="levels")
         raise UserError("no answer", file="train.jsonl", field="line 1")
@@ -281,10 +283,30 @@ def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
     problems = make_plan(load_recipe(write()), probe=probe).problems
     assert [str(problem) for problem in problems] == [
         "stages.zero.tasks.0.levels: countdown has no level 3",
-        "stages.zero.tasks.1: train.jsonl: no answer",
-        "stages.zero.evaluation.sets.0.task.levels: countdown has no level 3",
+        "stages.zero.tasks.1: train.jsonl: line 1: no answer",
+        "stages.zero.evaluation.sets.0.task.held_out: train.jsonl: 500 wanted, 3 there",
     ]
     assert asked == [("countdown", 0), ("gsm8k", 0), ("countdown", 500)]
+
+
+def test_a_problem_that_an_override_caused_names_the_override(write: Write, tmp_path: Path) -> None:
+    path, overrides = write(), ["stages.zero.tasks.1={task='gsm8k', path='gone'}", f"stages.zero.from={tmp_path}/none"]
+    problems = make_plan(load_recipe(path, overrides), file=path, overrides=overrides).problems
+    assert [(problem.file, problem.field) for problem in problems] == [
+        (f"--set {overrides[1]}", None),
+        (f"--set {overrides[0]}", "stages.zero.tasks.1.path"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["too long", "dangling", "loop"])
+def test_a_run_directory_that_cannot_be_is_an_obstacle(write: Write, tmp_path: Path, kind: str) -> None:
+    link = tmp_path / "link"
+    if kind != "too long":
+        link.symlink_to("nothing" if kind == "dangling" else "link")
+    out = tmp_path / ("x" * 300) if kind == "too long" else link
+    problem = make_plan(load_recipe(write()), out=out).problems[0]
+    assert problem.file == "--out"
+    assert problem.message.startswith(f"{out}: ")
 
 
 def test_a_pretrained_model_has_the_parameters_that_the_plan_says(write: Write) -> None:

@@ -51,19 +51,37 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
             try:
                 probe(task, held_out)
             except UserError as error:
-                where = f"{error.file}: " if error.file else ""
-                yield Finding(
-                    f"{place}.{error.field}" if error.field and not error.file else place, where + error.message
-                )
+                yield _task_obstacle(place, error)
+
+
+def _task_obstacle(place: str, error: UserError) -> Finding:
+    """A field of the recipe goes to the place; file and line of the user's data go before the message."""
+    is_field = error.field is not None and error.field.partition(".")[0] in TaskSpec.model_fields
+    data = [part for part in (error.file, None if is_field else error.field) if part]
+    return Finding(f"{place}.{error.field}" if is_field else place, ": ".join([*data, error.message]))
 
 
 def out_obstacles(out: Path) -> Iterator[UserError]:
     """The run directory, or the nearest folder above it that is there, must be a writable folder."""
-    here = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    try:
+        here = next(filter(_is_there, (out.absolute(), *out.absolute().parents)))
+        here.stat()
+    except OSError as error:  # a name too long, a symbolic link to nothing or to itself
+        yield UserError(f"{out}: {error.strerror}", file="--out")
+        return
     if not here.is_dir():
         yield UserError(f"{here} is a file, not a folder", file="--out")
     elif not os.access(here, os.W_OK):
         yield UserError(f"{here} is not writable", file="--out")
+
+
+def _is_there(path: Path) -> bool:
+    """Also for a symbolic link to nothing. Raises OSError where nothing of that name can be."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec, int]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dunwu.config.checks import Finding
+from dunwu.config.overrides import located, parse_override
 from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
@@ -81,11 +83,19 @@ class Plan:
         }
 
 
-def make_plan(recipe: Recipe, *, file: Path | None = None, out: Path | None = None, probe: Probe | None = None) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    *,
+    file: Path | None = None,
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
+    probe: Probe | None = None,
+) -> Plan:
     """Plans a validated recipe; reads config.json files, loads nothing.
 
     Args:
         file: the recipe's file, to be named with each problem.
+        overrides: what :func:`dunwu.config.loader.load_recipe` was given, to be named with the problems they cause.
         out: the run directory, checked for being writable; None: not checked.
         probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
     """
@@ -107,7 +117,8 @@ def make_plan(recipe: Recipe, *, file: Path | None = None, out: Path | None = No
         shapes[name] = shape
         stages.append(planned)
     findings += task_obstacles(recipe, probe)
-    problems = [UserError(finding.message, file=file, field=finding.field) for finding in findings]
+    parsed = [parse_override(text) for text in overrides]
+    problems = [located(finding, file, parsed) for finding in findings]
     if out is not None:
         problems += out_obstacles(out)
     return Plan(
