@@ -92,7 +92,7 @@ def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
 
 
 def _reproduce(run: RunReader) -> str:
-    command = f"dunwu run {shlex.quote(str(run.directory / 'recipe.toml'))} --out NEW_FOLDER"
+    command = f"dunwu run {shlex.quote(str(run.directory / 'recipe.json'))} --out NEW_FOLDER"
     recipe = run.read_recipe_text()
     versions = "".join(
         f"<dt>{page.text(name)}</dt><dd>{page.text(version)}</dd>" for name, version in run.manifest["versions"].items()
@@ -101,8 +101,8 @@ def _reproduce(run: RunReader) -> str:
     return (
         "<h2>How to reproduce this</h2>"
         f'<div class="code"><pre>{page.text(command)}</pre></div>'
-        "<p>With the same versions, seed and kind of machine it gives the same metrics and rollouts. Where the run was "
-        "begun with --set, give the same ones: recipe.json, below, holds them applied.</p>"
+        "<p>With the same versions, seed and kind of machine it gives the same metrics and rollouts. recipe.json "
+        "holds what --set changed, and absolute paths.</p>"
         f"<dl><dt>seed</dt><dd>{run.seed}</dd>{versions}</dl>"
         f"<details><summary>The recipe as given (recipe.toml)</summary><pre>{page.text(recipe)}</pre></details>"
         f"<details><summary>The recipe as it ran (recipe.json)</summary><pre>{page.text(validated)}</pre></details>"

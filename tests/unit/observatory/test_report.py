@@ -84,7 +84,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert "Wrong before, right after: " in text
     assert "torch 2.13.0" in text
     assert "seed = 3" in text
-    assert f"dunwu run {tmp_path}/recipe.toml --out" in text
+    assert f"dunwu run {tmp_path}/recipe.json --out" in text
     assert page.tags.count("svg") == 12
     assert "mark" in page.tags
 
