@@ -32,6 +32,15 @@ DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
 class _ExitCodes(TyperGroup):
     """Turns what escapes a command into one line on stderr and the exit code that scripts rely on."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        asked = bool(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            if asked and hasattr(error, "format_message"):
+                raise _usage(error) from None
+            raise  # without arguments: typer shows the help
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -46,12 +55,19 @@ class _ExitCodes(TyperGroup):
         except BrokenPipeError:
             raise  # whoever read our output has left; typer ends quietly
         except Exception as error:
+            if hasattr(error, "format_message"):
+                raise _usage(error) from None
             if type(error).__module__.startswith(("click", "typer")):
-                raise  # typer's own: it prints usage errors and exits with 2, and knows its Exit
+                raise  # typer's own: it knows its Exit
             if os.environ.get("DUNWU_DEBUG") == "1":
                 traceback.print_exc()
             summary = " ".join(f"{type(error).__name__}: {error}".split())
             raise _exit(FAULT, f"fault: {summary} (DUNWU_DEBUG=1 shows where)") from error
+
+
+def _usage(error: Any) -> typer.Exit:
+    """A command line that typer does not understand, as one line; typer's own way takes four."""
+    return _exit(WRONG_INPUT, f"error: {' '.join(error.format_message().split())}")
 
 
 def _exit(code: int, line: str) -> typer.Exit:
@@ -85,6 +101,12 @@ class Bench(StrEnum):
     verify = "verify"
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("the name is empty")
+    return Path(text)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"dunwu {__version__}")
@@ -104,7 +126,9 @@ def _root(
 def run(
     recipe: RecipePath,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory; runs/NAME where not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
@@ -116,7 +140,7 @@ def run(
 
     loaded = load_recipe(recipe, overrides or ())
     folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=recipe, out=folder, probe=_probe(loaded.seed)))
+    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, probe=_probe(loaded.seed)))
 
     from dunwu.pipeline.run import run_recipe
 
@@ -140,7 +164,8 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
         if as_json:
             _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
-    planned = make_plan(loaded, file=recipe, out=Path("runs") / loaded.name, probe=_probe(loaded.seed))
+    out = Path("runs") / loaded.name
+    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, probe=_probe(loaded.seed))
     if as_json:
         _print_json(planned.as_json())
     else:

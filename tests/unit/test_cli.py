@@ -164,14 +164,14 @@ def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: py
     result = call("plan", recipe, "--set", data)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        f"error: {recipe}: {missing}",
-        f"error: {recipe}: stages.zero.tasks.1.path: is missing: math reads a file; name it here or with --set",
+        f"error: --set {data}: {missing}",
+        f"error: --set {data}: stages.zero.tasks.1.path: is missing: math reads a file; name it here or with --set",
     ]
     assert len(json.loads(call("plan", recipe, "--set", data, "--json").stdout)["problems"]) == 2
     stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))
     refused = call("run", recipe, "--set", data)
     assert refused.exit_code == 2
-    assert refused.stderr == f"error: {recipe}: {missing} (and 1 more; dunwu plan lists them)\n"
+    assert refused.stderr == f"error: --set {data}: {missing} (and 1 more; dunwu plan lists them)\n"
 
 
 BROKEN = {
@@ -226,8 +226,20 @@ def test_plan_of_a_broken_recipe_still_prints_json(recipe: Path) -> None:
 
 
 def test_wrong_usage_is_code_2() -> None:
-    for arguments in (["plan"], ["nothing"], ["run", "x.toml", "--bogus"], ["bench", "speed"]):
-        assert call(*arguments).exit_code == 2, arguments
+    for arguments in (["plan"], ["nothing"], ["--bogus"], ["run", "x.toml", "--bogus"], ["bench", "speed"]):
+        result = call(*arguments)
+        assert result.exit_code == 2, arguments
+        assert result.stderr.startswith("error: "), arguments
+        assert result.stderr.count("\n") == 1, arguments
+
+
+@pytest.mark.parametrize("kind", ["empty", "too long", "dangling"])
+def test_a_run_directory_that_cannot_be_is_one_line_and_code_2(recipe: Path, kind: str) -> None:
+    (recipe.parent / "link").symlink_to("nothing")
+    out = {"empty": "", "too long": "x" * 300, "dangling": "link"}[kind]
+    result = call("run", recipe, "--out", out)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--out" in result.stderr
 
 
 def test_report_prints_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
