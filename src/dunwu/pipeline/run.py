@@ -79,7 +79,7 @@ def _run_stages(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress) 
         if run.stages.get(name) == "done":
             progress.message(f"{name}: done before")
             continue
-        torch.set_num_threads(stage.model.threads or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(stage.model.threads or _cores())
         source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
         store = run.stage(name, keep=stage.checkpoint.keep) if isinstance(stage, RLStage) else run.stage(name)
         context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress)
@@ -96,3 +96,8 @@ def _run_stage(stage: Stage, context: StageContext, source: Path | None) -> None
             from dunwu.pipeline.pretrain import run_pretrain
 
             run_pretrain(stage, context)
+
+
+def _cores() -> int:
+    """The cores that this process may use; not every system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
