@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -66,11 +66,11 @@ def measure(rows: Sequence[RolloutRow]) -> RolloutPoint:
         failed=len(rows) - len(graded),
         reward=_mean(graded, lambda row: row.value),
         parts=_parts(graded),
-        length=_mean(rows, lambda row: row.tokens),
-        length_right=_mean([row for row in graded if is_right(row)], lambda row: row.tokens),
-        length_wrong=_mean([row for row in graded if not is_right(row)], lambda row: row.tokens),
-        truncated=_mean(rows, lambda row: row.finish == "length"),
-        reflections=_mean(rows, lambda row: reflection.total(row.completion)),
+        length=_amount(rows, lambda row: row.tokens),
+        length_right=_amount([row for row in graded if is_right(row)], lambda row: row.tokens),
+        length_wrong=_amount([row for row in graded if not is_right(row)], lambda row: row.tokens),
+        truncated=_amount(rows, lambda row: row.finish == "length"),
+        reflections=_amount(rows, lambda row: reflection.total(row.completion)),
         words={word: number / len(rows) for word, number in words.items()},
     )
 
@@ -91,6 +91,12 @@ def _parts(rows: Sequence[RolloutRow]) -> dict[str, Estimate]:
 
 def _part(name: str, row: RolloutRow) -> float:
     return row.parts[name]
+
+
+def _amount(rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float]) -> Estimate | None:
+    """As :func:`_mean`, of what is never negative: neither is its interval."""
+    mean = _mean(rows, measured)
+    return None if mean is None else replace(mean, low=max(mean.low, 0.0))
 
 
 def _mean(rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float]) -> Estimate | None:

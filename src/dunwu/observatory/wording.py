@@ -10,10 +10,11 @@ from dunwu.types import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A result's name in plain words; ``share`` ones lie in [0, 1] and are written in per cent."""
+    """A result's name in plain words; ``share`` ones lie in [0, 1], in per cent; ``signed`` ones may be negative."""
 
     label: str
     share: bool
+    signed: bool = False
 
 
 _QUANTITIES = {
@@ -33,7 +34,7 @@ _AT_K = {
 }
 
 # Control characters (a terminal would obey ESC) and marks that reverse the reading direction of what follows.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def quantity(name: str) -> Quantity:
@@ -43,7 +44,7 @@ def quantity(name: str) -> Quantity:
     kind, _, k = name.partition("@")
     if kind in _AT_K and k.isdigit():
         return Quantity(_AT_K[kind].format(k=k), True)
-    return _QUANTITIES.get(name, Quantity(name, False))
+    return _QUANTITIES.get(name, Quantity(name, share=False, signed=True))
 
 
 def number(name: str, value: float) -> str:
@@ -54,9 +55,14 @@ def number(name: str, value: float) -> str:
 
 
 def interval(name: str, estimate: Estimate) -> str:
-    """The 95 % interval without its value, e.g. ``84.1–89.0 %`` or ``140.2–145.9``."""
-    low, high = number(name, estimate.low), number(name, estimate.high)
-    return f"{low.removesuffix(' %')}–{high}"
+    """The 95 % interval without its value, e.g. ``84.1–89.0 %`` or ``140.2–145.9``.
+
+    Symmetric intervals around small counts reach below 0, which no known quantity does: they are cut there. Others may
+    be negative, and have a word for the dash that would read as a sign: ``-0.79 to 0.20``.
+    """
+    signed, high = quantity(name).signed, number(name, estimate.high)
+    low = number(name, estimate.low if signed else max(estimate.low, 0.0)).removesuffix(" %")
+    return f"{low} to {high}" if signed else f"{low}–{high}"
 
 
 def plain(text: str) -> str:
