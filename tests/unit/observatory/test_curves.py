@@ -60,6 +60,8 @@ def test_means_and_intervals_are_over_problems() -> None:
     assert point.truncated.value == pytest.approx(0.25)
     assert point.reflections is not None
     assert point.reflections.value == pytest.approx(0.75)  # problems (2 + 1) / 2 and 0
+    assert (point.reflections.low, point.truncated.low, point.length.low) == (0.0, 0.0, 0.0)  # not 0.75 - 12.7 * 0.75
+    assert point.reward.low == pytest.approx(1.5 - 12.7062 * 0.5, rel=1e-4)  # a reward may be negative
     assert point.words == pytest.approx({"wait": 2 / 3, "check": 1 / 3})
 
 
