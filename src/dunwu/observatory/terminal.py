@@ -62,6 +62,7 @@ class Progress:
         self._last_refresh = 0.0
         self._step = 0
         self._last_row = 0.0
+        self._evaluating_since: float | None = None
         self._rows = 0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
         self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
@@ -80,6 +81,7 @@ class Progress:
         """Names what the bar counts until the evaluation ends."""
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
+        self._evaluating_since = self._clock()
         self.rollout_progress(0, completions)
 
     def rollout_progress(self, done: int, total: int) -> None:
@@ -127,6 +129,9 @@ class Progress:
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: the shares of right answers with their 95 % intervals, and the mean length."""
         self._close_bar()
+        if self._evaluating_since is not None:  # no part of a rollout, from which the time left is reckoned
+            self._last_row += self._clock() - self._evaluating_since
+            self._evaluating_since = None
         self._what = COMPLETIONS
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"

@@ -40,6 +40,18 @@ def test_a_row_has_its_numbers_and_the_time_left() -> None:
     assert len(header) == len(first) == len(second) <= 80
 
 
+def test_the_time_left_leaves_evaluations_out() -> None:
+    console, stream = plain_console()
+    # Begun at 0; an evaluation from 5 to 65 (its bar looks at the clock once); the row at 75 took 15 s of its own.
+    times = ticking(0.0, 5.0, 5.0, 65.0, 75.0)
+    progress = Progress(console, clock=lambda: next(times))
+    progress.stage_started("zero", "")
+    progress.evaluation_started("base", "held-out", 10)
+    progress.evaluation("base", "held-out", {})
+    progress.row(1, 3, {"reward": 1.0}, {})
+    assert stream.getvalue().splitlines()[-1].split()[-2:] == ["30", "s"]
+
+
 def test_a_stage_of_other_metrics_shows_those() -> None:
     console, stream = plain_console()
     progress = Progress(console)
