@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dunwu.config.schema import TaskSpec
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
+GLANCE = 20
+"""Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
 
 
 class _ExitCodes(TyperGroup):
@@ -165,7 +167,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
             _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
-    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, probe=_probe(loaded.seed))
+    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, probe=_probe(loaded.seed, GLANCE))
     if as_json:
         _print_json(planned.as_json())
     else:
@@ -204,13 +206,17 @@ def bench(
         _print_rows(f"{name.value} / {workload}", _bench_rows(result))
 
 
-def _probe(seed: int) -> Probe:
-    """Opens a task as the run will: unknown names, levels that do not exist and unreadable rows show here."""
+def _probe(seed: int, generated: int | None = None) -> Probe:
+    """Opens a task as the run will: unknown names, levels that do not exist and unreadable rows show here.
+
+    Of an endless task at most ``generated`` held-out problems are drawn; None: as many as are wanted.
+    """
     from dunwu import tasks
 
     def open_task(spec: TaskSpec, held_out: int) -> None:
         task = tasks.build(spec, seed)
-        _ = task.held_out(held_out) if held_out else task.problem(0)
+        wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
+        _ = task.held_out(wanted) if wanted else task.problem(0)
 
     return open_task
 

@@ -68,6 +68,14 @@ def test_tokenizer_without_eos(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace('"eos_token"', '"former_eos_token"'))
     recipe = edited(tmp_path, NANO_BASE, f'from = "{folder}"')
     one_line(run(recipe, tmp_path / "out"), 2, str(folder), "eos_token")
+    assert not list((tmp_path / "out").glob("m*"))  # nothing was recorded: the mended recipe begins in the same folder
+    config.write_text(config.read_text().replace('"former_eos_token"', '"eos_token"'))
+    assert run(recipe, tmp_path / "out", "--set", "stages.zero.steps=2").exit_code == 0
+
+
+def test_prompts_that_are_too_long(tmp_path: Path) -> None:
+    recipe = edited(tmp_path, "max_tokens = 64", "max_tokens = 8")
+    one_line(run(recipe, tmp_path / "out"), 2, f"{recipe}: stages.zero.prompt.max_tokens: ", "more than 8")
 
 
 def test_empty_data_set(tmp_path: Path) -> None:

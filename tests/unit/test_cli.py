@@ -23,7 +23,7 @@ RECIPE = """
 name = "small"
 [stages.base]
 kind = "pretrain"
-corpus = "countdown"
+corpus = "countdown-traces"
 tokens = 100_000
 transformer = { hidden_size = 128, layers = 4, heads = 4, kv_heads = 2, intermediate_size = 384 }
 [stages.zero]

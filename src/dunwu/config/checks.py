@@ -12,6 +12,8 @@ from pathlib import Path
 from dunwu.config.schema import EvaluationSet, OptimizerSpec, PretrainStage, Recipe, RLStage, TaskSpec
 
 PACKAGED_MODELS = ("nano-base",)
+CORPORA = ("countdown-traces",)
+"""What ``dunwu.pretraining.train`` can generate."""
 TEMPLATES = ("r1-zero", "nano", "chat")
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
 """Tasks that are read from a file of the user's; every other task is a generator."""
@@ -192,6 +194,9 @@ def _unread(stage: RLStage) -> Iterator[Finding]:
 
 
 def _pretrain(stage: PretrainStage) -> Iterator[Finding]:
+    if stage.corpus not in CORPORA:
+        message = f"no corpus is called {stage.corpus!r}; there is {', '.join(CORPORA)}{near(stage.corpus, CORPORA)}"
+        yield Finding("corpus", message)
     shape = stage.transformer
     if shape.hidden_size % shape.heads:
         text = f"hidden_size = {shape.hidden_size} does not divide into {shape.heads} heads"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import EvaluationSet, RLStage
+from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import PromptTooLong, Template
@@ -36,6 +36,8 @@ class Parts:
     grader: Grader
     algorithm: Algorithm
     trainer: Trainer
+    held_out: Mapping[str, Sequence[Prompt]]
+    """The prompts of each evaluation set, by its name."""
 
     def draw(self, position: int, count: int) -> tuple[list[Prompt], int]:
         """The next ``count`` prompts of the training mixture that fit, and the position after them.
@@ -54,20 +56,9 @@ class Parts:
             except PromptTooLong as error:
                 skipped += 1
                 if skipped == MAX_SKIPPED:
-                    raise UserError(
-                        f"{skipped} prompts in a row are too long: {error}",
-                        field=f"stages.{self.context.name}.prompt.max_tokens",
-                    ) from error
+                    message = f"{skipped} prompts in a row are too long: {error}"
+                    raise UserError(message, field="prompt.max_tokens") from error
         return prompts, position
-
-    def held_out(self, chosen: EvaluationSet) -> list[Prompt]:
-        """The prompts of an evaluation set.
-
-        Raises:
-            UserError: fewer held-out problems than asked for, or a prompt that is too long.
-        """
-        task = tasks.build(chosen.task, self.context.seed)
-        return [self.template.encode(problem) for problem in task.held_out(chosen.problems)]
 
     def sampling(self, step: int) -> Sampling:
         """How the rollout after ``step`` updates samples: the context-length schedule is applied here."""
@@ -107,19 +98,31 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
         temperature=stage.rollout.temperature,
         total_steps=stage.steps,
     )
+    template = Template(stage.prompt, policy.tokenizer)
     engine = TorchEngine(policy, slots=stage.rollout.slots)
     with closing(engine), verifiers.build(stage.reward) as grader:
         parts = Parts(
             stage=stage,
             context=context,
             mixture=mixture,
-            template=Template(stage.prompt, policy.tokenizer),
+            template=template,
             engine=engine,
             grader=grader,
             algorithm=algorithm,
             trainer=trainer,
+            held_out=held_out_prompts(stage, context.seed, template),
         )
         parts.draw(0, 1)
-        for chosen in stage.evaluation.sets:
-            parts.held_out(chosen)
         yield parts
+
+
+def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str, list[Prompt]]:
+    """The prompts of each evaluation set.
+
+    Raises:
+        UserError: fewer held-out problems than asked for, or a prompt that is too long.
+    """
+    return {
+        chosen.name: [template.encode(problem) for problem in tasks.build(chosen.task, seed).held_out(chosen.problems)]
+        for chosen in stage.evaluation.sets
+    }

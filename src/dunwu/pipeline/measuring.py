@@ -56,7 +56,7 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
     done = {(e.checkpoint, e.set) for e in parts.context.store.read_evaluations(checkpoint)}
     if (checkpoint, chosen.name) in done:
         return
-    prompts = parts.held_out(chosen)[:problems]
+    prompts = parts.held_out[chosen.name][:problems]
     sampling = parts.evaluation_sampling()
     parts.context.progress.evaluation_started(checkpoint, chosen.name, len(prompts) * samples)
     groups = evaluate(

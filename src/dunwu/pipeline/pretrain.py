@@ -14,7 +14,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     """Trains the base and stores it as the stage's model, in bfloat16.
 
     Raises:
-        UserError: no such corpus.
+        UserError: no document of the corpus fits into ``sequence_length``.
         Interrupted: a stop was asked for. Nothing is kept.
         Fault: the loss is not finite.
     """

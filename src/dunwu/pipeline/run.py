@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import torch
-
 import dunwu
 from dunwu.config.schema import PretrainStage, Recipe, RLStage, Stage
+from dunwu.errors import UserError
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
@@ -38,12 +39,16 @@ def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> No
         Fault: NaN, a full disk, no whole checkpoint.
     """
     began = time.monotonic()
-    with _open(recipe, recipe_path, out, resume) as run, StopSignal() as stop:
+    with StopSignal() as stop, _open(recipe, recipe_path, out, resume) as run:
         progress = Progress()
         try:
-            _run_stages(recipe, run, stop, progress)
-        finally:
-            seconds = run.add_seconds(time.monotonic() - began)
+            try:
+                _run_stages(recipe, recipe_path, run, stop, progress)
+            finally:
+                seconds = run.add_seconds(time.monotonic() - began)
+        except UserError:
+            run.withdraw()
+            raise
         run.write_summary({"seed": recipe.seed, "seconds": round(seconds, 1), "results": results(run)})
         progress.finished(run, write_report(out), seconds)
 
@@ -74,7 +79,9 @@ def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
     return Run.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
 
 
-def _run_stages(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress) -> None:
+def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, progress: Progress) -> None:
+    import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
+
     for name, stage in recipe.stages.items():
         if run.stages.get(name) == "done":
             progress.message(f"{name}: done before")
@@ -83,7 +90,8 @@ def _run_stages(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress) 
         source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
         store = run.stage(name, keep=stage.checkpoint.keep) if isinstance(stage, RLStage) else run.stage(name)
         context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress)
-        _run_stage(stage, context, source)
+        with _placed(recipe_path, name):
+            _run_stage(stage, context, source)
 
 
 def _run_stage(stage: Stage, context: StageContext, source: Path | None) -> None:
@@ -96,6 +104,18 @@ def _run_stage(stage: Stage, context: StageContext, source: Path | None) -> None
             from dunwu.pipeline.pretrain import run_pretrain
 
             run_pretrain(stage, context)
+
+
+@contextmanager
+def _placed(recipe_path: Path, stage: str) -> Iterator[None]:
+    """What a stage finds wrong with its recipe is told with the recipe's name and the stage's."""
+    try:
+        yield
+    except UserError as error:
+        if error.file is not None:
+            raise
+        field = ".".join(part for part in (f"stages.{stage}", error.field) if part)
+        raise UserError(error.message, file=recipe_path, field=field) from error
 
 
 def _cores() -> int:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from itertools import cycle, repeat
 
 from dunwu.tasks.countdown import (
+    HIGHEST_TARGET,
     LARGEST,
+    LOWEST_TARGET,
     SMALLEST,
     Move,
     draw_instance,
@@ -33,9 +35,11 @@ class CorpusSpec:
     """Shares of the documents; each group sums to 1 with what is left over."""
 
     drills: float = 0.35
-    sums: float = 0.3
+    sums: float = 0.15
     """Share of the drills that are arithmetic alone."""
-    careful: float = 0.07
+    closing: str = "+-**//"
+    """The last steps that hit in drills are drawn from these: products and quotients are harder to see."""
+    careful: float = 0.05
     quitters: float = 0.13
     levels: tuple[tuple[int, float], ...] = ((2, 0.03), (3, 0.70), (4, 0.25), (5, 0.02))
     closest: float = 0.45
@@ -66,6 +70,8 @@ class Lexicon:
     """The words of one language."""
 
     comma: str
+    item: str
+    task: str
     stop: str
     gap: str
     big: str
@@ -81,6 +87,8 @@ class Lexicon:
 
 ENGLISH = Lexicon(
     comma=", ",
+    item=", ",
+    task="{} and {} to make {}: ",
     stop=".",
     gap=" ",
     big="too big",
@@ -102,6 +110,8 @@ ENGLISH = Lexicon(
 )
 CHINESE = Lexicon(
     comma="，",
+    item="、",
+    task="{}和{}得到{}：",
     stop="。",
     gap="",
     big="太大",
@@ -239,47 +249,55 @@ def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tupl
 
 
 def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
-    """Sums, or a target and pairs of numbers: the step that comes closest, and how it compares."""
+    """Sums, or targets with two or three numbers: the closest last step, and how it compares."""
     words = LEXICONS[language]
     if rng.random() < spec.sums:
         return Document("", chain([_some_step(rng) for _ in range(12)], words) + words.stop)
-    target = rng.randint(1, 99)
-    lines: list[str] = []
-    while len(lines) < 8:
-        pair = _pair(rng)
-        if all(m.result != target for m in moves(pair)) and rng.random() < 0.5:
-            pair = _pair_for(rng, target)
-        best = closest(pair, target)
-        verdict = words.yes if best.result == target else words.big if best.result > target else words.small
-        lines.append(f"{chain([best], words)}{words.comma}{verdict}")
-    head = f"to make {target}: " if language == "en" else f"得到{target}："
-    return Document("", head + (words.stop + words.gap).join(lines) + words.stop)
+    return Document("", (words.stop + words.gap).join(_closing(spec, rng, words) for _ in range(6)) + words.stop)
 
 
-def _pair(rng: random.Random) -> tuple[int, ...]:
-    """Two numbers as they stand at the end of a search among three, or at the beginning."""
-    three = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
-    return rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2]
+def _closing(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> str:
+    """``3, 2 and 4 to make 14: 3*2=6, 6+4=10, too small``; two times in three the target can be hit."""
+    while True:
+        numbers, steps, target = _hit(rng, rng.choice(spec.closing)) if rng.random() < 2 / 3 else _any_end(rng)
+        if not is_held_out(problem_key(numbers, target), spec.held_out):
+            break
+    if rng.random() < 0.4:
+        numbers, steps = steps[0].numbers, steps[1:]
+    value = steps[-1].result
+    verdict = words.yes if value == target else words.big if value > target else words.small
+    *others, last = rng.sample(numbers, len(numbers))
+    given = words.task.format(words.item.join(map(str, others)), last, target)
+    return f"{given}{chain(steps, words)}{words.comma}{verdict}"
+
+
+def _any_end(rng: random.Random) -> tuple[tuple[int, ...], list[Move], int]:
+    """Three numbers, a first step with the closest second one, and a target that is mostly missed."""
+    numbers, first = _opening(rng)
+    target = rng.randint(LOWEST_TARGET, HIGHEST_TARGET)
+    return numbers, [first, closest(first.numbers, target)], target
+
+
+def _hit(rng: random.Random, op: str) -> tuple[tuple[int, ...], list[Move], int]:
+    """Three numbers and two steps, the second with ``op``, that end on the target."""
+    while True:
+        numbers, first = _opening(rng)
+        for last in moves(first.numbers):
+            if last.op == op and last.result <= HIGHEST_TARGET:
+                return numbers, [first, last], last.result
+
+
+def _opening(rng: random.Random) -> tuple[tuple[int, ...], Move]:
+    numbers = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
+    return numbers, rng.choice(moves(numbers))
 
 
 def _some_step(rng: random.Random) -> Move:
     """A step, the four operations as evenly as the numbers allow."""
-    choices = moves(_pair(rng))
+    three = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
+    choices = moves(rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2])
     op = rng.choice("+-*/")
     return next((m for m in choices if m.op == op), choices[0])
-
-
-def _pair_for(rng: random.Random, target: int) -> tuple[int, ...]:
-    """Two numbers that make the target in one step."""
-    other = rng.randint(SMALLEST, LARGEST)
-    options = [target + other]
-    if target > other:
-        options.append(target - other)
-    if target % other == 0:
-        options += [target // other] * 2
-    if other > 1 and target * other <= 200:
-        options.append(target * other)
-    return tuple(sorted((rng.choice(options), other)))
 
 
 def chain(steps: list[Move], words: Lexicon) -> str:

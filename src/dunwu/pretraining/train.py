@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
-from dunwu.errors import Fault, UserError
+from dunwu.errors import Fault
 from dunwu.pretraining.batches import IGNORED, Batch, batches
 from dunwu.pretraining.corpus import CorpusSpec, documents
 from dunwu.pretraining.muon import StackedMuon
@@ -29,11 +29,9 @@ def pretrain(stage: PretrainStage, seed: int, report: Report) -> tuple[Any, PreT
     """The model (float32) and its tokenizer, a function of (stage, seed, number of threads).
 
     Raises:
-        UserError: no such corpus.
+        UserError: no document of the corpus fits into ``sequence_length``.
         Fault: the loss is not finite.
     """
-    if stage.corpus not in CORPORA:
-        raise UserError(f"no corpus {stage.corpus!r}; there is {', '.join(CORPORA)}", field="corpus")
     if stage.model.threads:
         torch.set_num_threads(stage.model.threads)
     tokenizer = build_tokenizer()

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dunwu.errors import UserError
-from dunwu.runs.atomic import atomic_write, make_directory, recover
+from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.stage import StageDirectory, StageReader, checked_name
 
@@ -160,6 +160,17 @@ class Run(RunReader):
         total = seconds + (float(_read_json(path)["seconds"]) if path.exists() else 0.0)
         _write_json(path, {"seconds": total})
         return total
+
+    def withdraw(self) -> None:
+        """Removes a run in which no stage has recorded anything, so that it can begin again under the same name.
+
+        A run with a row, an evaluation or a checkpoint stays as it is.
+        """
+        stages = self.directory / "stages"
+        if any(path.is_file() for path in stages.rglob("*")):
+            return
+        for name in ("manifest.json", "timings.json", "stages", "recipe.json", "recipe.toml"):  # the first makes a run
+            atomic_remove(self.directory / name)
 
     def close(self) -> None:
         """Gives the lock back."""

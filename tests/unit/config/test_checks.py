@@ -197,6 +197,11 @@ def test_an_evaluation_draws_nothing_that_the_corpus_held(write: Write, game: st
     load_recipe(write(), [*overrides, ZERO + "from=owner/model"])
 
 
+def test_an_unknown_corpus(write: Write) -> None:
+    with pytest.raises(UserError, match=r"base\.corpus.*no corpus is called.*did you mean countdown-traces"):
+        load_recipe(write(), ["stages.base.corpus=countdown-trace"])
+
+
 def test_every_finding_is_counted_and_the_first_is_told(write: Write) -> None:
     with pytest.raises(UserError, match=r"not whole rollouts.*\(and 2 more\)$"):
         load_recipe(write(), [ZERO + text for text in ("steps=33", "reference_every=5", "rollout.temperature=0")])

@@ -22,7 +22,7 @@ from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.assembly import Parts
+from dunwu.pipeline.assembly import Parts, held_out_prompts
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.rollout.scripted import ScriptedEngine
@@ -145,15 +145,17 @@ class Bench:
         stage = RLStage.model_validate(self.recipe)
         store = StageDirectory(self.folder, keep=stage.checkpoint.keep, mark_done=lambda: None)
         progress = Progress(Console(file=StringIO()))
+        template = Template(stage.prompt, self.tokenizer)
         return Parts(
             stage=stage,
             context=StageContext(name="zero", seed=3, store=store, stop=self.stop, progress=progress),
             mixture=tasks.build_mixture(stage.tasks, 3),
-            template=Template(stage.prompt, self.tokenizer),
+            template=template,
             engine=Engine(self.text, self.tokenizer),
             grader=WordGrader(),  # type: ignore[arg-type]
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
+            held_out=held_out_prompts(stage, 3, template),
         )
 
 

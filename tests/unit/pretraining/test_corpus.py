@@ -30,6 +30,12 @@ def facts(document: Document) -> tuple[str, ...] | None:
     return (target, *numbers)
 
 
+def drilled(document: Document) -> list[tuple[tuple[int, ...], int]]:
+    """(numbers, target) of each line of a drill of last steps."""
+    lines = re.findall(r"([\d, 、]+)(?: and |和)(\d+)(?: to make |得到)(\d+)(?:: |：)", document.completion)
+    return [((*map(int, re.findall(r"\d+", few)), int(last)), int(target)) for few, last, target in lines]
+
+
 def right(document: Document) -> bool:
     tests, answer = facts(document), extract(document.completion, "answer-tag")
     return bool(tests and answer) and follows_format(document.completion) and check(tests or (), answer or "")[0]
@@ -50,14 +56,19 @@ def test_every_step_of_arithmetic_is_true(sample: list[Document]) -> None:
 
 
 def test_every_comparison_is_right(sample: list[Document]) -> None:
-    verdicts = re.compile(r"=(\d+)(?:, |，|\. check: |。检查：)(too big|太大|too small|太小|yes|对)(?=[.,，。])")
+    target_of_a_line = r"(?: to make |得到)(\d+)(?:: |：)"
+    comparison = r"=(\d+)(?:, |，|\. check: |。检查：)(too big|太大|too small|太小|yes|对)(?=[.,，。])"
+    verdicts = re.compile(f"{target_of_a_line}|{comparison}")
     seen = 0
     for document in sample:
         if "so done" in document.completion or "好了" in document.completion:
             continue
         tests = facts(document)
-        target = int(tests[0] if tests else re.findall(r"\d+", document.completion)[0])
-        for value, verdict in verdicts.findall(document.completion):
+        target = int((tests or "0")[0])
+        for drill_target, value, verdict in verdicts.findall(document.completion):
+            if drill_target:
+                target = int(drill_target)
+                continue
             expected = ("too big", "太大") if int(value) > target else ("too small", "太小")
             careless = "对" if tests else ""  # careless authors call anything right
             assert verdict in (("yes", "对") if int(value) == target else (*expected, careless))
@@ -68,6 +79,10 @@ def test_every_comparison_is_right(sample: list[Document]) -> None:
 def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None:
     for tests in filter(None, map(facts, sample)):
         assert not is_held_out(problem_key(tuple(map(int, tests[1:])), int(tests[0])), 0.1)
+    lines = [line for document in sample if not document.prompt for line in drilled(document)]
+    assert len(lines) > 4000
+    for numbers, target in lines:
+        assert len(numbers) == 2 or not is_held_out(problem_key(numbers, target), 0.1)
 
 
 def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> None:

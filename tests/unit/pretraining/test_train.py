@@ -9,13 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from dunwu.config import checks
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import UserError
 from dunwu.pretraining.batches import IGNORED, batches
 from dunwu.pretraining.corpus import CorpusSpec, documents
 from dunwu.pretraining.muon import StackedMuon, orthogonal
 from dunwu.pretraining.tokenizer import build_tokenizer
-from dunwu.pretraining.train import pretrain, save_base, schedule
+from dunwu.pretraining.train import CORPORA, pretrain, save_base, schedule
 
 TINY = TransformerSpec(hidden_size=32, layers=2, heads=2, kv_heads=1, intermediate_size=64, max_positions=512)
 
@@ -95,6 +96,5 @@ def test_a_tiny_model_learns_and_comes_back(tmp_path: Path) -> None:
     assert again("56, too big. 等等，").input_ids == tokenizer("56, too big. 等等，").input_ids
 
 
-def test_an_unknown_corpus_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match="countdown-traces"):
-        pretrain(stage("novels"), 0, lambda step, row: None)
+def test_recipes_may_name_every_corpus_that_there_is() -> None:
+    assert set(checks.CORPORA) == set(CORPORA)
