@@ -210,6 +210,8 @@ def _pretrain(stage: PretrainStage) -> Iterator[Finding]:
     if stage.sequence_length > shape.max_positions:
         text = f"{stage.sequence_length} is more than transformer.max_positions = {shape.max_positions}"
         yield Finding("sequence_length", text)
+    if stage.model.dtype != "float32":
+        yield Finding("model.dtype", f"{stage.model.dtype}: a base is trained in float32")
     yield from _optimizer(stage.optimizer, stage.steps)
 
 

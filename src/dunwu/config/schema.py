@@ -195,7 +195,7 @@ class CheckpointSpec(Strict):
     """What is kept."""
 
     every: Positive = 50
-    """Updates between checkpoints, rounded up to whole rollouts."""
+    """Updates between checkpoints; in reinforcement learning rounded up to whole rollouts."""
     keep: Positive = 2
 
 
@@ -254,15 +254,18 @@ class PretrainStage(Strict):
     corpus: str
     """Name of the corpus generator."""
     tokens: Positive
+    """At most, padding included: batches are full up to the next document."""
     sequence_length: Positive = 512
+    """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
     batch_sequences: Positive = 16
     transformer: TransformerSpec
     optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
     model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec(every=500)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps; the last batch is whole."""
+        """Optimizer steps."""
         return -(-self.tokens // (self.batch_sequences * self.sequence_length))
 
 

@@ -50,7 +50,7 @@ def load_policy(
             ``cuda`` asked for on a machine without it.
     """
     place = resolve(source)
-    model = _load_model(place, _dtype(dtype)).to(_device(device)).eval()
+    model = _load_model(place, _dtype(dtype)).to(device_of(device)).eval()
     tokenizer = _load_tokenizer(place)
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
@@ -117,7 +117,8 @@ def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
     return dtype if isinstance(dtype, torch.dtype) else {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
 
 
-def _device(device: Device | torch.device) -> torch.device:
+def device_of(device: Device | torch.device) -> torch.device:
+    """The device of a recipe. Raises UserError where cuda is asked for and not there."""
     if isinstance(device, torch.device):
         return device
     if device == "auto":

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import asdict
 
 from dunwu.config.schema import PretrainStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
-from dunwu.pretraining.train import pretrain, save_base
+from dunwu.pretraining.train import Place, Pretrainer, save_base
 
 
 def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
-    """Trains the base and stores it as the stage's model, in bfloat16.
+    """Trains the base, from its newest checkpoint where there is one, and stores it in bfloat16 as the stage's model.
 
     Raises:
         UserError: no document of the corpus fits into ``sequence_length``.
-        Interrupted: a stop was asked for. Nothing is kept.
-        Fault: the loss is not finite.
+        Interrupted: a stop was asked for; the state is saved.
+        Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     store, progress = context.store, context.progress
-    store.rewind(0)
-    progress.stage_started(context.name, f"a base from the corpus {stage.corpus}, {stage.tokens:,} tokens")
-
-    def report(step: int, numbers: Mapping[str, float]) -> None:
+    pretrainer = Pretrainer(stage, context.seed)
+    if checkpoint := store.newest_checkpoint():
+        pretrainer.load(checkpoint.path, Place(**checkpoint.state))
+    store.rewind(pretrainer.place.step)
+    description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
+    progress.stage_started(context.name, description, step=pretrainer.place.step)
+    told = max(1, stage.steps // 100)
+    while (step := pretrainer.place.step + 1) <= stage.steps:
+        if context.stop.requested:
+            store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
+            raise Interrupted("asked to stop; saved")
+        numbers = pretrainer.step()
         store.append(step, numbers, {})
-        progress.message(f"{step:>6}/{stage.steps}  loss {numbers['loss']:.4f}  tokens {numbers['tokens']:,.0f}")
-
-    try:
-        with context.stop.interruptible():
-            model, tokenizer = pretrain(stage, context.seed, report)
-    except Interrupted as stop:
-        raise Interrupted(f"{stop}; stage {context.name} will begin again: a base is made in one go") from None
-    store.finish(lambda folder: save_base(model, tokenizer, folder))
+        if step % told == 0 or step == stage.steps:
+            progress.message(f"{step:>7,}/{stage.steps:,}  loss {numbers['loss']:.4f}")
+        if step % stage.checkpoint.every == 0:
+            store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.place))
+    store.finish(lambda folder: save_base(pretrainer.model, pretrainer.tokenizer, folder))

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from dunwu.errors import UserError
-from dunwu.pretraining.corpus import Document
+from dunwu.pretraining.corpus import CorpusSpec, Document, documents
 
 POOL = 6000
 """Documents that are sorted together."""
@@ -31,21 +31,34 @@ class Batch:
     labels: Int64[np.ndarray, "B T"]
 
 
-def batches(documents: Iterator[Document], tokenizer: Any, tokens: int, longest: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of at most ``tokens`` tokens, padding included; documents over ``longest`` are left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pools:
+    """The corpus as numbered pools of batches; each is a function of the number and of these fields.
 
-    Raises:
-        UserError: none of ``POOL`` documents is short enough.
+    A batch has at most ``tokens`` tokens, padding included; documents over ``longest`` are left out.
     """
-    rng = random.Random(seed)
-    while True:
-        rows = [row for row in encode(list(islice(documents, POOL)), tokenizer) if len(row[0]) <= longest]
+
+    spec: CorpusSpec
+    tokenizer: Any
+    seed: int
+    tokens: int
+    longest: int
+
+    def batches(self, pool: int) -> list[Batch]:
+        """The batches of pool number ``pool``, in the order of training.
+
+        Raises:
+            UserError: none of its documents is short enough.
+        """
+        texts = list(islice(documents(self.spec, f"{self.seed}/{pool}"), POOL))
+        rows = [row for row in encode(texts, self.tokenizer) if len(row[0]) <= self.longest]
         if not rows:
-            raise UserError(f"none of {POOL} documents has at most {longest} tokens", field="sequence_length")
+            raise UserError(f"none of {POOL} documents has at most {self.longest} tokens", field="sequence_length")
+        rng = random.Random(f"order/{self.seed}/{pool}")
         rows.sort(key=lambda row: (len(row[0]), rng.random()))
-        made = list(_cut(rows, tokens))
+        made = list(_cut(rows, self.tokens))
         rng.shuffle(made)
-        yield from (_pad(rows, tokenizer.pad_token_id) for rows in made)
+        return [_pad(rows, self.tokenizer.pad_token_id) for rows in made]
 
 
 def encode(documents: list[Document], tokenizer: Any) -> list[tuple[list[int], int]]:

@@ -133,7 +133,7 @@ CHINESE = Lexicon(
 LEXICONS = {"en": ENGLISH, "zh": CHINESE}
 
 
-def documents(spec: CorpusSpec, seed: int) -> Iterator[Document]:
+def documents(spec: CorpusSpec, seed: int | str) -> Iterator[Document]:
     """Endless documents, the same for the same seed."""
     rng = random.Random(seed)
     while True:

@@ -1,60 +1,107 @@
-"""The pretraining loop: a Qwen3-shaped transformer from nothing, in float32, on a generated corpus."""
+"""Pretraining: a Qwen3-shaped transformer from nothing, in float32, on a generated corpus."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
+from dunwu.config.schema import PretrainStage, TransformerSpec
 from dunwu.errors import Fault
-from dunwu.pretraining.batches import IGNORED, Batch, batches
-from dunwu.pretraining.corpus import CorpusSpec, documents
-from dunwu.pretraining.muon import StackedMuon
+from dunwu.models.load import device_of
+from dunwu.pretraining.batches import IGNORED, Batch, Pools
+from dunwu.pretraining.corpus import CorpusSpec
 from dunwu.pretraining.tokenizer import build_tokenizer
+from dunwu.training.optimizers import Optimizer
+from dunwu.training.schedule import lr_share
 
 CORPORA: Mapping[str, CorpusSpec] = {"countdown-traces": CorpusSpec()}
 """Corpus generators by the name that a recipe gives."""
-REPORT_EVERY = 50
-
-Report = Callable[[int, Mapping[str, float]], None]
-"""Called with the step and {"loss", "tokens", "lr"}; may raise to stop."""
 
 
-def pretrain(stage: PretrainStage, seed: int, report: Report) -> tuple[Any, PreTrainedTokenizerFast]:
-    """The model (float32) and its tokenizer, a function of (stage, seed, number of threads).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far a base has come: all the state of its making beside weights and optimizer."""
+
+    step: int = 0
+    """Updates done."""
+    pool: int = 0
+    batch: int = 0
+    """Batches done of this pool."""
+
+
+class Pretrainer:
+    """A base in the making, a function of (stage, seed, number of threads).
 
     Raises:
-        UserError: no document of the corpus fits into ``sequence_length``.
-        Fault: the loss is not finite.
+        UserError: the device of the recipe is not there.
     """
-    if stage.model.threads:
-        torch.set_num_threads(stage.model.threads)
-    tokenizer = build_tokenizer()
-    model = make_model(stage.transformer, tokenizer, seed)
-    optimizers = make_optimizers(model, stage.optimizer)
-    per_batch = stage.sequence_length * stage.batch_sequences
-    texts = documents(CORPORA[stage.corpus], seed)
-    seen = step = 0
-    losses: list[float] = []
-    for batch in batches(texts, tokenizer, per_batch, stage.sequence_length, seed):
-        share = seen / stage.tokens
-        scale = schedule(stage.optimizer, step, share)
-        losses.append(update(model, optimizers, batch, scale, stage.optimizer.max_grad_norm))
-        if not math.isfinite(losses[-1]):
-            raise Fault(f"the loss is {losses[-1]} at step {step + 1}; lower the learning rates")
-        seen, step = seen + batch.token_ids.size, step + 1
-        done = seen >= stage.tokens
-        if done or step % REPORT_EVERY == 0:
-            report(step, {"loss": sum(losses) / len(losses), "tokens": seen, "lr": stage.optimizer.lr * scale})
-            losses.clear()
-        if done:
-            break
-    return model.eval(), tokenizer
+
+    def __init__(self, stage: PretrainStage, seed: int) -> None:
+        self.tokenizer = build_tokenizer()
+        self.model = make_model(stage.transformer, self.tokenizer, seed).to(device_of(stage.model.device))
+        self.place = Place()
+        self._stage = stage
+        self._optimizer = Optimizer(self.model, stage.optimizer)
+        self._pools = Pools(
+            spec=CORPORA[stage.corpus],
+            tokenizer=self.tokenizer,
+            seed=seed,
+            tokens=stage.sequence_length * stage.batch_sequences,
+            longest=stage.sequence_length,
+        )
+        self._batches: list[Batch] = []
+
+    def step(self) -> dict[str, float]:
+        """One update on the next batch: its mean ``loss`` a labelled token, its ``tokens``, the learning rate ``lr``.
+
+        Raises:
+            Fault: the loss or the gradient is not finite; the weights are as before.
+            UserError: no document of the corpus fits into ``sequence_length``.
+        """
+        batch = self._next_batch()
+        loss = self._loss(batch)
+        self._optimizer.zero_grad()
+        loss.backward()
+        norm = self._optimizer.grad_norm()
+        if not torch.isfinite(loss + norm):
+            what = f"the loss is {loss.item()} and the gradient's norm {norm.item()}"
+            raise Fault(f"{what} at step {self.place.step + 1}; lower the learning rates")
+        share = lr_share(self._stage.optimizer, self.place.step, self._stage.steps)
+        self._optimizer.step(norm, share)
+        self.place = replace(self.place, step=self.place.step + 1, batch=self.place.batch + 1)
+        return {"loss": loss.item(), "tokens": batch.token_ids.size, "lr": share * self._stage.optimizer.lr}
+
+    def save(self, folder: Path) -> None:
+        """Writes everything from which the next step follows, except ``place``."""
+        save_model(self.model, str(folder / "weights.safetensors"))
+        save_file(self._optimizer.state(), folder / "optimizer.safetensors")
+
+    def load(self, folder: Path, place: Place) -> None:
+        """Goes on bit for bit where ``save`` was called."""
+        load_model(self.model, folder / "weights.safetensors")
+        self._optimizer.load(load_file(folder / "optimizer.safetensors"))
+        self.place, self._batches = place, self._pools.batches(place.pool)
+
+    def _next_batch(self) -> Batch:
+        if not self._batches:
+            self._batches = self._pools.batches(self.place.pool)
+        if self.place.batch == len(self._batches):
+            self.place = replace(self.place, pool=self.place.pool + 1, batch=0)
+            self._batches = self._pools.batches(self.place.pool)
+        return self._batches[self.place.batch]
+
+    def _loss(self, batch: Batch) -> Any:
+        labels = torch.from_numpy(batch.labels)[:, 1:].to(self.model.device)
+        carries = labels != IGNORED
+        token_ids = torch.from_numpy(batch.token_ids).to(self.model.device)
+        hidden = self.model.model(token_ids).last_hidden_state[:, :-1]
+        return torch.nn.functional.cross_entropy(self.model.lm_head(hidden[carries]), labels[carries])
 
 
 def make_model(spec: TransformerSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Any:
@@ -79,49 +126,6 @@ def make_model(spec: TransformerSpec, tokenizer: PreTrainedTokenizerFast, seed: 
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-
-
-def make_optimizers(model: Any, spec: OptimizerSpec) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices and AdamW for the rest, or AdamW for all."""
-    hidden: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, weight in model.named_parameters():
-        matrix = weight.ndim == 2 and "embed" not in name and spec.name == "muon"
-        (hidden if matrix else others).append(weight)
-    made: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=spec.lr, betas=spec.betas, weight_decay=0.0 if hidden else spec.weight_decay)
-    ]
-    if hidden:
-        made.append(StackedMuon(hidden, lr=spec.muon_lr, weight_decay=spec.weight_decay))
-    for optimizer in made:
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-    return made
-
-
-def schedule(spec: OptimizerSpec, step: int, share: float) -> float:
-    """The learning rate's scale: warm-up by steps, then down as the ``share`` of the tokens goes to 1."""
-    warm = min(1.0, (step + 1) / spec.warmup_steps) if spec.warmup_steps else 1.0
-    down = {"constant": 0.0, "linear": share, "cosine": 0.5 - 0.5 * math.cos(math.pi * share)}[spec.schedule]
-    return warm * (1.0 - down * (1.0 - spec.final_lr_share))
-
-
-def update(
-    model: Any, optimizers: list[torch.optim.Optimizer], batch: Batch, scale: float, max_grad_norm: float
-) -> float:
-    """One optimizer step on the mean loss over the batch's labelled tokens; returns that loss."""
-    labels = torch.from_numpy(batch.labels)[:, 1:]
-    carries = labels != IGNORED
-    hidden = model.model(torch.from_numpy(batch.token_ids)).last_hidden_state[:, :-1]
-    loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[carries]), labels[carries])
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * scale
-        optimizer.step()
-        optimizer.zero_grad()
-    return loss.item()
 
 
 def save_base(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

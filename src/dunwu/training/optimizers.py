@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from dunwu.config.schema import OptimizerSpec
+from dunwu.training.muon import StackedMuon
 
 MASTER = "master"
 
@@ -32,8 +33,9 @@ class Optimizer:
         self._owner: dict[str, torch.optim.Optimizer] = {}
         self._peaks: list[tuple[torch.optim.Optimizer, float]] = []
         if hidden:
-            muon = torch.optim.Muon(map(self._updated, hidden), lr=spec.muon_lr, weight_decay=spec.weight_decay)
-            self._own(muon, hidden, spec.muon_lr)
+            weights = [self._updated(name) for name in hidden]
+            muon = StackedMuon if weights[0].device.type == "cpu" else torch.optim.Muon
+            self._own(muon(weights, lr=spec.muon_lr, weight_decay=spec.weight_decay), hidden, spec.muon_lr)
         matrices = [self._updated(name) for name in rest if self._parameters[name].ndim >= 2]
         vectors = [self._updated(name) for name in rest if self._parameters[name].ndim < 2]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]

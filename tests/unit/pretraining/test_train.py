@@ -1,7 +1,8 @@
-"""Muon's arithmetic, batches, and a small model that learns and comes back from disk."""
+"""Batches, and a small model that learns and comes back from disk."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dunwu.config import checks
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
-from dunwu.errors import UserError
-from dunwu.pretraining.batches import IGNORED, batches
-from dunwu.pretraining.corpus import CorpusSpec, documents
-from dunwu.pretraining.muon import StackedMuon, orthogonal
+from dunwu.errors import Fault, UserError
+from dunwu.pretraining.batches import IGNORED, Pools
+from dunwu.pretraining.corpus import CorpusSpec
 from dunwu.pretraining.tokenizer import build_tokenizer
-from dunwu.pretraining.train import CORPORA, pretrain, save_base, schedule
+from dunwu.pretraining.train import CORPORA, Pretrainer, save_base
 
 TINY = TransformerSpec(hidden_size=32, layers=2, heads=2, kv_heads=1, intermediate_size=64, max_positions=512)
 
@@ -34,30 +34,10 @@ def stage(corpus: str = "countdown-traces") -> PretrainStage:
     )
 
 
-def test_orthogonal_brings_every_singular_value_near_one() -> None:
-    stack = torch.randn(3, 40, 16, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(stack))
-    assert values.min() > 0.6
-    assert values.max() < 1.3
-
-
-def test_stacked_muon_agrees_with_torchs() -> None:
-    torch.manual_seed(0)
-    start, gradients = torch.randn(24, 16), [torch.randn(24, 16) for _ in range(3)]
-    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
-    steps = StackedMuon([ours], lr=0.02, weight_decay=0.01), torch.optim.Muon([theirs], lr=0.02, weight_decay=0.01)
-    for gradient in gradients:
-        for weight, optimizer in zip((ours, theirs), steps, strict=True):
-            weight.grad = gradient.clone()
-            optimizer.step()
-    moved = (theirs - start).norm()
-    assert (ours - theirs).norm() < 0.02 * moved  # theirs rounds to bfloat16
-
-
 def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
     tokenizer = build_tokenizer()
-    made = batches(documents(CorpusSpec(), 0), tokenizer, tokens=2048, longest=200, seed=0)
-    for _, batch in zip(range(20), made, strict=False):
+    pools = Pools(spec=CorpusSpec(), tokenizer=tokenizer, seed=0, tokens=2048, longest=200)
+    for batch in pools.batches(3)[:20]:
         assert batch.token_ids.size <= 2048
         for ids, labels in zip(batch.token_ids, batch.labels, strict=True):
             carries = labels != IGNORED
@@ -71,29 +51,57 @@ def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
 
 def test_no_document_that_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dunwu.pretraining.batches.POOL", 20)
-    made = batches(documents(CorpusSpec(), 0), build_tokenizer(), tokens=64, longest=8, seed=0)
+    pools = Pools(spec=CorpusSpec(), tokenizer=build_tokenizer(), seed=0, tokens=64, longest=8)
     with pytest.raises(UserError, match="sequence_length: none of 20 documents has at most 8 tokens"):
-        next(made)
+        pools.batches(0)
 
 
-def test_schedule_warms_up_and_comes_down() -> None:
-    spec = OptimizerSpec(schedule="cosine", warmup_steps=10, final_lr_share=0.1)
-    assert schedule(spec, 0, 0.0) == pytest.approx(0.1)
-    assert schedule(spec, 20, 0.5) == pytest.approx(0.55)
-    assert schedule(spec, 40, 1.0) == pytest.approx(0.1)
+@pytest.fixture(scope="module")
+def small_pools() -> Iterator[None]:
+    """Pools of 200 documents: a few batches each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dunwu.pretraining.batches.POOL", 200)
+        yield
 
 
+@pytest.mark.usefixtures("small_pools")
 def test_a_tiny_model_learns_and_comes_back(tmp_path: Path) -> None:
-    reports: list[tuple[int, float]] = []
-    model, tokenizer = pretrain(stage(), 0, lambda step, row: reports.append((step, row["loss"])))
-    assert reports[-1][1] < 0.9 * reports[0][1]
-    save_base(model, tokenizer, tmp_path / "base")
+    pretrainer = Pretrainer(stage(), 0)
+    losses = [pretrainer.step()["loss"] for _ in range(60)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    save_base(pretrainer.model, pretrainer.tokenizer, tmp_path / "base")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     assert loaded.dtype == torch.bfloat16
-    torch.testing.assert_close(loaded.state_dict(), model.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.state_dict(), pretrainer.model.state_dict(), rtol=0, atol=0)
     again = AutoTokenizer.from_pretrained(tmp_path / "base")
     assert again.eos_token_id == loaded.config.eos_token_id
-    assert again("56, too big. 等等，").input_ids == tokenizer("56, too big. 等等，").input_ids
+    assert again("56, too big. 等等，").input_ids == pretrainer.tokenizer("56, too big. 等等，").input_ids
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_a_resumed_base_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    straight, stopped, resumed = (Pretrainer(stage(), 0) for _ in range(3))
+    rows = [straight.step() for _ in range(40)]
+    for _ in range(23):
+        stopped.step()
+    assert stopped.place.pool > 0
+    stopped.save(tmp_path)
+    resumed.load(tmp_path, stopped.place)
+    assert [resumed.step() for _ in range(17)] == rows[23:]
+    assert resumed.place == straight.place
+    torch.testing.assert_close(resumed.model.state_dict(), straight.model.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("small_pools")
+def test_a_loss_that_is_not_finite_stops_before_the_update() -> None:
+    pretrainer = Pretrainer(stage(), 0)
+    pretrainer.step()
+    with torch.no_grad():
+        pretrainer.model.model.norm.weight[0] = float("nan")
+    before = {name: weight.clone() for name, weight in pretrainer.model.state_dict().items()}
+    with pytest.raises(Fault, match=r"the loss is nan .* at step 2"):
+        pretrainer.step()
+    torch.testing.assert_close(pretrainer.model.state_dict(), before, rtol=0, atol=0, equal_nan=True)
 
 
 def test_recipes_may_name_every_corpus_that_there_is() -> None:

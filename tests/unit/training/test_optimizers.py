@@ -7,6 +7,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from dunwu.config.schema import OptimizerSpec
+from dunwu.training.muon import StackedMuon, orthogonal
 from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import lr_share
 
@@ -87,3 +88,23 @@ def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -
     assert optimizer.state()["model.norm.weight/master"][0].item() == pytest.approx(1.01, abs=1e-4)
     assert norm_weight[0].item() == pytest.approx(1.01, abs=2**-8)
     assert norm_weight[0].item() > 1.0
+
+
+def test_orthogonal_brings_every_singular_value_near_one() -> None:
+    stack = torch.randn(3, 40, 16, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonal(stack))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_stacked_muon_agrees_with_torchs() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(24, 16), [torch.randn(24, 16) for _ in range(3)]
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    steps = StackedMuon([ours], lr=0.02, weight_decay=0.01), torch.optim.Muon([theirs], lr=0.02, weight_decay=0.01)
+    for gradient in gradients:
+        for weight, optimizer in zip((ours, theirs), steps, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    moved = (theirs - start).norm()
+    assert (ours - theirs).norm() < 0.02 * moved  # theirs rounds to bfloat16

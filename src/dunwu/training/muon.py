@@ -1,8 +1,9 @@
 """Muon in the weights' own precision, matrices of one shape orthogonalised together.
 
-The update is torch.optim.Muon's (Keller Jordan's Newton-Schulz iteration on the Nesterov momentum, steps scaled by
-sqrt(rows/columns) where that is above 1). torch's works in bfloat16, one matrix at a time, as suits a GPU: on busy CPU
-cores that cost about 250 ms a step for the 28 matrices of the nano base, against 17 ms for this one (docs/log.md).
+The update and the state are torch.optim.Muon's (Keller Jordan's Newton-Schulz iteration on the Nesterov momentum, steps
+scaled by sqrt(rows/columns) where that is above 1). torch's works in bfloat16, one matrix at a time, as suits a GPU: on
+busy CPU cores that cost about 250 ms a step for the 28 matrices of the nano base, against 17 ms for this one
+(docs/log.md).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class StackedMuon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self, params: Iterable[torch.Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -46,7 +47,7 @@ class StackedMuon(torch.optim.Optimizer):
     def _nesterov(self, matrix: torch.nn.Parameter, momentum: float) -> torch.Tensor:
         gradient = matrix.grad
         assert gradient is not None
-        average = self.state[matrix].setdefault("average", torch.zeros_like(matrix))
+        average = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
         average.lerp_(gradient, 1 - momentum)
         return gradient.lerp(average, momentum)
 
