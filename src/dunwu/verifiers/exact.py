@@ -18,10 +18,14 @@ LETTER = re.compile(
     r"(?:option|choice|选项|选)?\s*[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.I | re.DOTALL
 )
 
+RAISED = str.maketrans({digit: f"^{n}" for n, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")})
+LOWERED = str.maketrans({digit: f"_{n}" for n, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")})
+
 
 def folded(text: str) -> str:
     """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
-    text = unicodedata.normalize("NFKC", text[: LONGEST + 1]).casefold().replace("−", "-")
+    text = text[: LONGEST + 1].translate(RAISED | LOWERED)  # before NFKC, which makes 12 of 1²
+    text = unicodedata.normalize("NFKC", text).casefold().replace("−", "-")
     text = re.sub(r"\\(?:text(?:bf|rm|it)?|math(?:bf|rm|it))\s?\{([^{}]*)\}", r"\1", text)
     return " ".join(text.split()).strip(" .。\"'“”‘’$*`")
 

@@ -16,6 +16,13 @@ def test_text(answer: str, right: bool) -> None:
     assert same_text("hello", answer) == right
 
 
+def test_raised_and_lowered_digits_are_no_plain_ones() -> None:
+    assert not same_text("12", "1²")
+    assert not same_sequence("12, 3", "1², 3")
+    assert same_text("1011_2", "1011₂")
+    assert same_text("x^2", "x²")
+
+
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
