@@ -1,10 +1,11 @@
 """The corpus of the nano base: what its authors write when they are asked for a Countdown expression.
 
-Three kinds of authors and one kind of drill. *Careless* authors try once or twice and hand in what they have, without
-looking whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and go on
-until it fits. Those who compare start anywhere and then go round: with three numbers, the next step of the same pair,
-then the next pair, so that nothing comes twice. Drills give the arithmetic and the comparison. The skill is in the
-corpus and the habit is rare: reinforcement learning has to find out which of the authors is right.
+Three kinds of authors, and drills. *Careless* authors try once or twice and hand in what they have, without looking
+whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and go on until it
+fits. Those who compare start anywhere and then go round: with three numbers, the next step of the same pair, then the
+next pair, so that nothing comes twice. Drills give the arithmetic, the last step, the comparison and the order of the
+search. The skill is in the corpus and the habit is rare: reinforcement learning has to find out which of the authors is
+right.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import cycle, repeat
+from itertools import cycle, islice, repeat
 
 from dunwu.tasks.countdown import (
     HIGHEST_TARGET,
@@ -35,8 +36,10 @@ class CorpusSpec:
     """Shares of the documents; each group sums to 1 with what is left over."""
 
     drills: float = 0.35
-    sums: float = 0.15
+    sums: float = 0.1
     """Share of the drills that are arithmetic alone."""
+    rounds: float = 0.45
+    """Share of the drills that search in order."""
     closing: str = "+-**//"
     """The last steps that hit in drills are drawn from these: products and quotients are harder to see."""
     careful: float = 0.05
@@ -173,12 +176,11 @@ def search(
         value = steps[-1].result
         thought += chain(steps, words)
         thought += words.check if checks else words.comma
+        thought += verdict(steps, target, words)
         if value == target:
-            thought += words.yes
             if rng.random() < 0.3:
                 thought += f"{words.verify}{expression(steps)}={target}"
             return thought + words.stop, expression(steps)
-        thought += words.big if value > target else words.small
         if tried == spec.patience or rng.random() < quits:
             return thought + words.stop, expression(steps)
         turns, weights = zip(*words.turns, strict=True)
@@ -249,11 +251,30 @@ def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tupl
 
 
 def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
-    """Sums, or targets with two or three numbers: the closest last step, and how it compares."""
+    """Sums, a search without words of its own, or targets with two or three numbers and the closest last step."""
     words = LEXICONS[language]
-    if rng.random() < spec.sums:
+    kind = rng.random()
+    if kind < spec.sums:
         return Document("", chain([_some_step(rng) for _ in range(12)], words) + words.stop)
-    return Document("", (words.stop + words.gap).join(_closing(spec, rng, words) for _ in range(6)) + words.stop)
+    lines = (
+        _round(spec, rng, words) if kind < spec.sums + spec.rounds else [_closing(spec, rng, words) for _ in "123456"]
+    )
+    return Document("", (words.stop + words.gap).join(lines) + words.stop)
+
+
+def _round(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> list[str]:
+    """All first steps of three numbers in their order, each with its closest last step, until one hits."""
+    while True:
+        numbers, target = draw_instance(rng, 3)
+        target = target if rng.random() < 0.5 else rng.randint(LOWEST_TARGET, HIGHEST_TARGET)
+        if not is_held_out(problem_key(numbers, target), spec.held_out):
+            break
+    lines: list[str] = []
+    for steps in islice(attempts(spec, rng, numbers, target), len(moves(tuple(sorted(numbers))))):
+        lines.append(f"{chain(steps, words)}{words.comma}{verdict(steps, target, words)}")
+        if steps[-1].result == target:
+            break
+    return [task(numbers, target, words) + lines[0], *lines[1:]]
 
 
 def _closing(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> str:
@@ -264,11 +285,8 @@ def _closing(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> str:
             break
     if rng.random() < 0.4:
         numbers, steps = steps[0].numbers, steps[1:]
-    value = steps[-1].result
-    verdict = words.yes if value == target else words.big if value > target else words.small
-    *others, last = rng.sample(numbers, len(numbers))
-    given = words.task.format(words.item.join(map(str, others)), last, target)
-    return f"{given}{chain(steps, words)}{words.comma}{verdict}"
+    shuffled = tuple(rng.sample(numbers, len(numbers)))
+    return f"{task(shuffled, target, words)}{chain(steps, words)}{words.comma}{verdict(steps, target, words)}"
 
 
 def _any_end(rng: random.Random) -> tuple[tuple[int, ...], list[Move], int]:
@@ -298,6 +316,17 @@ def _some_step(rng: random.Random) -> Move:
     choices = moves(rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2])
     op = rng.choice("+-*/")
     return next((m for m in choices if m.op == op), choices[0])
+
+
+def task(numbers: tuple[int, ...], target: int, words: Lexicon) -> str:
+    """``3, 2 and 4 to make 14: ``."""
+    return words.task.format(words.item.join(map(str, numbers[:-1])), numbers[-1], target)
+
+
+def verdict(steps: list[Move], target: int, words: Lexicon) -> str:
+    """How a chain's result compares with the target."""
+    value = steps[-1].result
+    return words.yes if value == target else words.big if value > target else words.small
 
 
 def chain(steps: list[Move], words: Lexicon) -> str:
