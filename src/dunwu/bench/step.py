@@ -33,7 +33,7 @@ from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSp
 from dunwu.errors import UserError
 from dunwu.models.load import NANO_BASE, load_policy, resolve
 from dunwu.models.templates import NANO
-from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.rollout.lanes import embedded_engine
 from dunwu.tasks import build_mixture
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, RolloutGroup, Sampling, Score, ScoredGroup
@@ -139,7 +139,7 @@ class OurStep:
             temperature=self.sampling.temperature,
             total_steps=1 + ROUNDS,
         )
-        self.engine = TorchEngine(self.policy, slots=PROMPTS * GROUP_SIZE)
+        self.engine = embedded_engine(self.policy, slots=PROMPTS * GROUP_SIZE)
 
     def rollout(self) -> list[ScoredGroup]:
         """Every prompt's group, other completions at every step."""

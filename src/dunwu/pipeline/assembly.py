@@ -14,7 +14,7 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import PromptTooLong, Template
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.rollout.lanes import embedded_engine
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Prompt, Sampling
@@ -99,7 +99,7 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
         total_steps=stage.steps,
     )
     template = Template(stage.prompt, policy.tokenizer)
-    engine = TorchEngine(policy, slots=stage.rollout.slots)
+    engine = embedded_engine(policy, slots=stage.rollout.slots)
     with closing(engine), verifiers.build(stage.reward) as grader:
         parts = Parts(
             stage=stage,

@@ -48,20 +48,23 @@ class SlotCache:
             for storage in layer:
                 storage[target, :, :span] = storage[source, :, :span]
 
+    def places(self, positions_B: Int64[Tensor, " B"]) -> Int64[Tensor, " BK"]:
+        """Where ``extend`` writes these positions of rows 0..B-1: the same for every layer."""
+        rows, heads = len(positions_B), self._layers[0][0].shape[1]
+        places = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
+        return places.add_(positions_B[:, None]).flatten()
+
     def extend(
         self,
         layer: int,
         keys_BKD: Float[Tensor, "B K D"],
         values_BKD: Float[Tensor, "B K D"],
-        positions_B: Int64[Tensor, " B"],
+        places: Int64[Tensor, " BK"],
     ) -> None:
         """Writes one token of rows 0..B-1."""
-        rows, heads = keys_BKD.shape[:2]
-        lines = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
-        lines = lines.add_(positions_B[:, None]).flatten()
         for storage, new_BKD in zip(self._layers[layer], (keys_BKD, values_BKD), strict=True):
             width = new_BKD.shape[2]
-            storage.view(-1, width).index_copy_(0, lines, new_BKD.reshape(-1, width))
+            storage.view(-1, width).index_copy_(0, places, new_BKD.reshape(-1, width))
 
     def read(self, layer: int, rows: int, span: int) -> KeysValues:
         """Views of the first ``span`` positions of rows 0..rows-1."""

@@ -93,7 +93,7 @@ class ModuleDecoder:
             input_ids=tokens_B[:, None],
             position_ids=positions_B[:, None],
             attention_mask=masks if len(masks) > 1 else next(iter(masks.values())),
-            past_key_values=_SlotView(cache, positions_B, span),
+            past_key_values=_SlotView(cache, len(positions_B), cache.places(positions_B), span),
             use_cache=True,
         )
         logits_BV: Tensor = output.logits[:, -1]
@@ -103,13 +103,13 @@ class ModuleDecoder:
 class _SlotView(Cache):  # type: ignore[misc]  # transformers is untyped here
     """The slot cache as transformers' modules see it during one step."""
 
-    def __init__(self, cache: SlotCache, positions_B: Int64[Tensor, " B"], span: int) -> None:
+    def __init__(self, cache: SlotCache, rows: int, places: Int64[Tensor, " BK"], span: int) -> None:
         super().__init__(layer_class_to_replicate=DynamicLayer)
-        self._cache, self._positions_B, self._span = cache, positions_B, span
+        self._cache, self._rows, self._places, self._span = cache, rows, places, span
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> KeysValues:
-        self._cache.extend(layer_idx, key_states[:, :, 0], value_states[:, :, 0], self._positions_B)
-        return self._cache.read(layer_idx, len(self._positions_B), self._span)
+        self._cache.extend(layer_idx, key_states[:, :, 0], value_states[:, :, 0], self._places)
+        return self._cache.read(layer_idx, self._rows, self._span)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self._span - 1

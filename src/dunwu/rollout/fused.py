@@ -28,8 +28,8 @@ class Layer:
     norm1: Tensor
     qkv: Tensor
     qkv_bias: Tensor | None
-    q_norm: Tensor | None
-    k_norm: Tensor | None
+    head_norm: Tensor | None
+    """One row for each query head and each key head."""
     out: Tensor
     out_bias: Tensor | None
     norm2: Tensor
@@ -88,10 +88,11 @@ class FusedDecoder:
     ) -> Float[Tensor, "B V"]:
         cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
         bias_BT = additive(visible(positions_B, span), self._embedding.dtype) if ragged else None
+        places = cache.places(positions_B)
         x = functional.embedding(tokens_B, self._embedding)
         for index, layer in enumerate(self._layers):
             q, k, v = self._project(layer, x, cos, sin)
-            cache.extend(index, k, v, positions_B)
+            cache.extend(index, k, v, places)
             keys, values = cache.read(index, len(tokens_B), span)
             x = self._finish(layer, x, attend(q, keys, values, bias_BT, self._scale))
         return self._logits(x)
@@ -103,11 +104,8 @@ class FusedDecoder:
         normed = functional.rms_norm(x, x.shape[-1:], layer.norm1, self._eps)
         qkv = functional.linear(normed, layer.qkv, layer.qkv_bias).view(len(x), -1, self._width)
         qk, v = qkv[:, : -self._kv_heads], qkv[:, -self._kv_heads :]
-        if layer.q_norm is not None and layer.k_norm is not None:
-            q, k = qk[:, : self._heads], qk[:, self._heads :]
-            q = functional.rms_norm(q, q.shape[-1:], layer.q_norm, self._eps)
-            k = functional.rms_norm(k, k.shape[-1:], layer.k_norm, self._eps)
-            qk = torch.cat((q, k), dim=1)
+        if layer.head_norm is not None:
+            qk = functional.rms_norm(qk, qk.shape[-1:], None, self._eps).mul_(layer.head_norm)
         rotated = torch.addcmul(qk * cos, qk.roll(self._width // 2, dims=-1), sin)
         return rotated[:, : self._heads], rotated[:, self._heads :], v
 
@@ -139,6 +137,7 @@ class _Fusion:
         self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
         self._places: dict[str, Tensor] = {}
         self._made: dict[int, Tensor] = {}
+        self._heads = [model.config.num_attention_heads, model.config.num_key_value_heads]
 
     def join(self, *names: str) -> Tensor:
         """The named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
@@ -155,6 +154,16 @@ class _Fusion:
         """As ``join``, or None where the model has none of them."""
         return self.join(*names) if names[0] in self._source else None
 
+    def head_norm(self, prefix: str) -> Tensor | None:
+        """The norm of the query heads, once for each, above that of the key heads; new weights spread by themselves."""
+        names = f"{prefix}q_norm.weight", f"{prefix}k_norm.weight"
+        if names[0] not in self._source:
+            return None
+        rows = [self._source[name].detach().expand(count, -1) for name, count in zip(names, self._heads, strict=True)]
+        whole = torch.cat(rows)
+        self._places.update(zip(names, torch.split(whole, self._heads), strict=True))
+        return whole
+
     def layer(self, prefix: str) -> Layer:
         """All of one layer."""
         qkv = [f"{prefix}self_attn.{part}_proj." for part in "qkv"]
@@ -163,8 +172,7 @@ class _Fusion:
             norm1=self.join(f"{prefix}input_layernorm.weight"),
             qkv=self.join(*(f"{name}weight" for name in qkv)),
             qkv_bias=self.optional(*(f"{name}bias" for name in qkv)),
-            q_norm=self.optional(f"{prefix}self_attn.q_norm.weight"),
-            k_norm=self.optional(f"{prefix}self_attn.k_norm.weight"),
+            head_norm=self.head_norm(f"{prefix}self_attn."),
             out=self.join(f"{prefix}self_attn.o_proj.weight"),
             out_bias=self.optional(f"{prefix}self_attn.o_proj.bias"),
             norm2=self.join(f"{prefix}post_attention_layernorm.weight"),

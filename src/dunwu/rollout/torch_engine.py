@@ -84,6 +84,11 @@ class TorchEngine:
 
     def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
         """See ``engine.Engine``. Raises UserError where prompt and completion cannot fit the model's positions."""
+        for groups in self.steps(requests, sampling):
+            yield from groups
+
+    def steps(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[list[RolloutGroup]]:
+        """As ``generate``, with the groups of each decoder step; mostly there are none."""
         self._check(requests, sampling)
         scheduler = Scheduler(requests)
         self._rows.clear(sampling.max_new_tokens)
@@ -97,7 +102,7 @@ class TorchEngine:
                 scheduler.give_back(self._rows.samples)
                 self._allocate(self.slots // 2)
                 self._rows.clear(sampling.max_new_tokens)
-            yield from scheduler.completed()
+            yield list(scheduler.completed())
 
     @torch.inference_mode()
     def _advance(

@@ -1,0 +1,109 @@
+"""Several embedded engines side by side, a CPU thread each: for small models more than twice the threads' worth.
+
+The matrix products of a small model are too short to be split over cores: two threads in one product made a rollout
+12 % faster than one thread, two lanes 95 % (docs/log.md). A model above ``LARGEST`` weights has one engine whose
+products use all threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
+from threading import Event, Thread
+
+import torch
+
+from dunwu.models.load import Policy
+from dunwu.rollout.engine import Engine, WeightSource
+from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.types import GenerationRequest, RolloutGroup, Sampling
+
+LARGEST = 20_000_000
+
+
+def embedded_engine(policy: Policy, *, slots: int) -> Engine:
+    """The fastest embedded engine for this policy on its device, with ``torch.get_num_threads()`` CPU threads.
+
+    Raises: see ``TorchEngine``.
+    """
+    threads = torch.get_num_threads()
+    small = sum(parameter.numel() for parameter in policy.model.parameters()) <= LARGEST
+    if policy.model.device.type == "cpu" and small and threads > 1:
+        return LaneEngine(policy, slots=slots, lanes=threads)
+    return TorchEngine(policy, slots=slots)
+
+
+class LaneEngine:
+    """See ``engine.Engine``. Request i is lane i's, modulo the lanes, so a run does not depend on who is faster.
+
+    Args:
+        policy: as for ``TorchEngine``; each lane has its own copy of the weights.
+        slots: completions that decode at once, over all lanes.
+        lanes: threads.
+
+    Raises: see ``TorchEngine``.
+    """
+
+    def __init__(self, policy: Policy, *, slots: int, lanes: int) -> None:
+        self._lanes = [TorchEngine(policy, slots=-(-slots // lanes)) for _ in range(lanes)]
+
+    @property
+    def policy_version(self) -> int:
+        return self._lanes[0].policy_version
+
+    def update_weights(self, version: int, weights: WeightSource) -> None:
+        """See ``TorchEngine``."""
+        for lane in self._lanes:
+            lane.update_weights(version, weights)
+
+    def close(self) -> None:
+        """See ``engine.Engine``."""
+        for lane in self._lanes:
+            lane.close()
+
+    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+        """See ``engine.Engine``. The first error of a lane ends all of them and is raised here."""
+        threads = torch.get_num_threads()
+        done: SimpleQueue[RolloutGroup | BaseException | None] = SimpleQueue()
+        stop = Event()
+        workers = [
+            Thread(target=_run, args=(lane, requests[place :: len(self._lanes)], sampling, done, stop), name="lane")
+            for place, lane in enumerate(self._lanes)
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            running = len(workers)
+            while running:
+                result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                if result is None:
+                    running -= 1
+                else:
+                    yield result
+        finally:
+            stop.set()
+            for worker in workers:
+                worker.join()
+            torch.set_num_threads(threads)  # a lane's own setting holds for MKL in the whole process
+
+
+def _run(
+    engine: TorchEngine,
+    requests: Sequence[GenerationRequest],
+    sampling: Sampling,
+    done: SimpleQueue[RolloutGroup | BaseException | None],
+    stop: Event,
+) -> None:
+    """One lane: its groups as they are finished, then None; or what went wrong."""
+    torch.set_num_threads(1)
+    try:
+        for groups in engine.steps(requests, sampling):
+            for group in groups:
+                done.put(group)
+            if stop.is_set():
+                return
+        done.put(None)
+    except BaseException as error:  # it is raised again where the groups are read
+        done.put(error)
