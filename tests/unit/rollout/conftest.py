@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ from transformers import (
 )
 
 from dunwu.models.load import Policy
-from dunwu.types import GenerationRequest, Problem, Prompt
+from dunwu.rollout.engine import Engine
+from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 
 MakePolicy = Callable[[str], Policy]
 VOCABULARY = 320
@@ -128,3 +129,28 @@ def requests_of(lengths: Sequence[int], group: int, *, seed: int = 0) -> list[Ge
         )
         for i, length in enumerate(lengths)
     ]
+
+
+def by_seed(
+    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
+) -> dict[tuple[str, int], Completion]:
+    """Every completion under its problem and seed."""
+    return {
+        (group.prompt.problem.id, seed): completion
+        for group in engine.generate(requests, sampling)
+        for seed, completion in zip(seeds_of(requests, group.prompt.problem.id), group.completions, strict=True)
+    }
+
+
+def seeds_of(requests: Sequence[GenerationRequest], name: str) -> tuple[int, ...]:
+    """The seeds of the request for the problem of that name."""
+    return next(request.seeds for request in requests if request.prompt.problem.id == name)
+
+
+def assert_same(one: Mapping[Any, Completion], other: Mapping[Any, Completion]) -> None:
+    """Equal tokens, texts and ends; log-probabilities equal but for the rounding of another batch size."""
+    assert one.keys() == other.keys()
+    for key, completion in one.items():
+        assert completion.token_ids.tolist() == other[key].token_ids.tolist(), key
+        assert (completion.text, completion.finish) == (other[key].text, other[key].finish)
+        np.testing.assert_allclose(completion.logprobs, other[key].logprobs, atol=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,37 +18,12 @@ from dunwu.rollout.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.fused import FusedDecoder, fusible
 from dunwu.rollout.seeds import as_tensor
 from dunwu.rollout.torch_engine import TorchEngine
-from dunwu.types import Completion, GenerationRequest, RolloutGroup, Sampling
+from dunwu.types import GenerationRequest, RolloutGroup, Sampling
 
-from .conftest import MakePolicy, requests_of, tiny_model
+from .conftest import MakePolicy, assert_same, by_seed, requests_of, seeds_of, tiny_model
 
 FUSED = ("llama", "qwen2", "qwen3")
 LENGTHS = (5, 17, 1, 9, 30, 12)
-
-
-def by_seed(
-    engine: TorchEngine, requests: Sequence[GenerationRequest], sampling: Sampling
-) -> dict[tuple[str, int], Completion]:
-    """Every completion under its problem and seed."""
-    return {
-        (group.prompt.problem.id, seed): completion
-        for group in engine.generate(requests, sampling)
-        for seed, completion in zip(seeds_of(requests, group.prompt.problem.id), group.completions, strict=True)
-    }
-
-
-def seeds_of(requests: Sequence[GenerationRequest], name: str) -> tuple[int, ...]:
-    """The seeds of the request for the problem of that name."""
-    return next(request.seeds for request in requests if request.prompt.problem.id == name)
-
-
-def assert_same(one: Mapping[Any, Completion], other: Mapping[Any, Completion]) -> None:
-    """Equal tokens, texts and ends; log-probabilities equal but for the rounding of another batch size."""
-    assert one.keys() == other.keys()
-    for key, completion in one.items():
-        assert completion.token_ids.tolist() == other[key].token_ids.tolist(), key
-        assert (completion.text, completion.finish) == (other[key].text, other[key].finish)
-        np.testing.assert_allclose(completion.logprobs, other[key].logprobs, atol=1e-5)
 
 
 def full_forward(policy: Policy, group: RolloutGroup, temperature: float) -> list[np.ndarray]:

@@ -1,0 +1,82 @@
+"""Lanes: the samples of one engine, an error or an end in any of them is everyone's, threads are given back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from dunwu.rollout import lanes
+from dunwu.rollout.lanes import LaneEngine, embedded_engine
+from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.types import Sampling
+
+from .conftest import MakePolicy, assert_same, by_seed, requests_of
+
+LENGTHS = (5, 17, 1, 9, 30)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Three threads before and after, and no lane that lives on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
+    assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
+
+
+def test_lanes_draw_what_one_engine_draws(make_policy: MakePolicy) -> None:
+    requests, sampling = requests_of(LENGTHS, 4), Sampling(max_new_tokens=20)
+    engine = LaneEngine(make_policy("qwen3"), slots=8, lanes=3)
+    expected = by_seed(TorchEngine(make_policy("qwen3"), slots=8), requests, sampling)
+    assert_same(expected, by_seed(engine, requests, sampling))
+    weights = {name: tensor * 1.01 for name, tensor in make_policy("qwen3").model.named_parameters()}
+    engine.update_weights(7, lambda: weights.items())
+    after = by_seed(engine, requests, sampling)
+    assert {completion.policy_version for completion in after.values()} == {7}
+    one = TorchEngine(make_policy("qwen3"), slots=8)
+    one.update_weights(7, lambda: weights.items())
+    assert_same(by_seed(one, requests, sampling), after)
+
+
+def test_fewer_requests_than_lanes(make_policy: MakePolicy) -> None:
+    engine = LaneEngine(make_policy("llama"), slots=6, lanes=3)
+    (group,) = engine.generate(requests_of((4,), 2), Sampling(max_new_tokens=5))
+    assert len(group.completions) == 2
+    assert list(engine.generate([], Sampling(max_new_tokens=5))) == []
+
+
+def test_an_error_in_a_lane_ends_all_and_is_raised(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LaneEngine(make_policy("llama"), slots=6, lanes=3)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("in the second lane")
+
+    monkeypatch.setattr(engine._lanes[1], "_advance", broken)
+    with pytest.raises(ZeroDivisionError, match="second lane"):
+        list(engine.generate(requests_of(LENGTHS, 2), Sampling(max_new_tokens=400)))
+
+
+def test_closing_early_ends_the_lanes(make_policy: MakePolicy) -> None:
+    engine = LaneEngine(make_policy("llama"), slots=2, lanes=2)
+    groups = engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8))
+    next(groups)
+    groups.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
+    assert len(list(engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8)))) == 5
+
+
+def test_lanes_are_for_small_models_and_several_threads(
+    make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(embedded_engine(make_policy("llama"), slots=4), LaneEngine)
+    monkeypatch.setattr(lanes, "LARGEST", 1000)
+    assert isinstance(embedded_engine(make_policy("llama"), slots=4), TorchEngine)
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    assert isinstance(embedded_engine(make_policy("llama"), slots=4), TorchEngine)
+    torch.set_num_threads(3)
