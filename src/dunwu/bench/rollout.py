@@ -20,12 +20,12 @@ import numpy as np
 
 from dunwu.bench.floor import decode_cost, tokens_per_second
 from dunwu.bench.pair import Side, alternate
-from dunwu.bench.rollout_peers import HF_BATCH, VLLM_PYTHON, Job, hf_side, vllm_side
+from dunwu.bench.rollout_peers import HF_PEERS, VLLM_PYTHON, Job, hf_side, vllm_side
 from dunwu.errors import UserError
 
 PROMPTS, GROUP, PROMPT_TOKENS, NEW_TOKENS, NATURAL_CAP = 32, 16, 24, 128, 384
-SLOTS = 256
-PEERS = (*HF_BATCH, "vllm")
+SLOTS = PROMPTS * GROUP
+PEERS = (*HF_PEERS, "vllm")
 
 
 def measure(
@@ -48,7 +48,7 @@ def measure(
     results: dict[str, dict[str, Any]] = {}
     for name, job in jobs(model).items():
         sides: dict[str, Side] = {"ours": partial(our_side, job)}
-        sides |= {peer: partial(hf_side, job, peer) for peer in against if peer in HF_BATCH}
+        sides |= {peer: partial(hf_side, job, peer) for peer in against if peer in HF_PEERS}
         if "vllm" in against and interpreter:
             sides["vllm"] = partial(vllm_side, job, interpreter)
         numbers = alternate(sides, rounds, torch.get_num_threads())
