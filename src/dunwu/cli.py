@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dunwu.config.schema import TaskSpec
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
-GLANCE = 20
+GLANCE = 5
 """Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
 
 

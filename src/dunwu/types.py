@@ -24,10 +24,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from jaxtyping import Bool, Float32, Int32
+if TYPE_CHECKING:  # numpy and jaxtyping are a third of what `dunwu plan` would import
+    import numpy as np
+    from jaxtyping import Bool, Float32, Int32
 
 Finish = Literal["stop", "length"]
 Status = Literal["graded", "truncated", "verifier_failed"]
