@@ -1,0 +1,75 @@
+"""The stage that makes a base: stopped and resumed it ends with the bytes of a straight run."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
+from dunwu.errors import Interrupted
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.pretrain import run_pretrain
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.pretraining.train import Pretrainer
+from dunwu.runs import StageDirectory
+
+STAGE = PretrainStage.model_validate(
+    {
+        "kind": "pretrain",
+        "corpus": "countdown-traces",
+        "tokens": 15 * 512,
+        "sequence_length": 256,
+        "batch_sequences": 2,
+        "transformer": TransformerSpec(hidden_size=32, layers=2, heads=2, kv_heads=1, intermediate_size=64),
+        "optimizer": OptimizerSpec(name="muon", lr=3e-3, warmup_steps=2),
+        "checkpoint": {"every": 4},
+    }
+)
+
+
+def run(folder: Path, stop: StopSignal) -> list[str]:
+    """Runs the stage; gives back what was marked as done."""
+    done: list[str] = []
+    store = StageDirectory(folder, keep=2, mark_done=lambda: done.append("base"))
+    progress = Progress(Console(file=StringIO()))
+    run_pretrain(STAGE, StageContext(name="base", seed=3, store=store, stop=stop, progress=progress))
+    return done
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The model and the metrics."""
+    return {path.name: path.read_bytes() for path in (*folder.glob("model/*"), folder / "metrics.jsonl")}
+
+
+@pytest.mark.parametrize("ends", [None, RuntimeError("killed")], ids=["stopped", "killed"])
+def test_a_base_that_was_cut_short_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Exception | None
+) -> None:
+    monkeypatch.setattr("dunwu.pretraining.batches.POOL", 60)
+    stop = StopSignal()
+    assert run(tmp_path / "straight", stop) == ["base"]
+    straight = files(tmp_path / "straight")
+    assert len(straight["metrics.jsonl"].splitlines()) == 15
+
+    step = Pretrainer.step
+
+    def cut(self: Pretrainer) -> dict[str, float]:
+        if self.place.step == 6:
+            stop.requested = True
+            if ends is not None:
+                raise ends
+        return step(self)
+
+    monkeypatch.setattr(Pretrainer, "step", cut)
+    with pytest.raises(RuntimeError if ends else Interrupted, match="killed" if ends else "asked to stop; saved"):
+        run(tmp_path / "cut", stop)
+    newest = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").iterdir())[-1]
+    assert newest == ("step-000004" if ends else "step-000007")
+    monkeypatch.setattr(Pretrainer, "step", step)
+    stop.requested = False
+    assert run(tmp_path / "cut", stop) == ["base"]
+    assert files(tmp_path / "cut") == straight
