@@ -28,7 +28,7 @@ LIST = re.compile(r",|;|\\text ?\{ *(?:,? *and|,? *or) *\}|(?<![a-zA-Z\\])(?:and
 CUP = re.compile(r"\\cup(?![a-zA-Z])")
 EQUALS = re.compile(r"(?<![<>!:\\])=")
 RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in|approx|equiv|sim)(?![a-zA-Z])")
-NAME = re.compile(r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?:_\{?\w+\}?)?(?:\([a-zA-Z]\))?")
+NAME = re.compile(r"(?:[a-zA-Z]|\\(?!sum|prod|int|lim)[a-zA-Z]+)(?:_\{\w+\}|_\w+)?(?:\([a-zA-Z]\))?")
 MATRIX = re.compile(r"\\begin\{([bpv]matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 CHOICE = re.compile(r"(?:\\text ?\{ *)?\(? *([A-Z]) *\)?\.?(?: *\})?")
 FUNCTIONS = re.compile(

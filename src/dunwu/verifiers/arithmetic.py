@@ -18,8 +18,8 @@ LONGEST = 1000
 """Characters."""
 DEEPEST = 60
 """Parentheses and signs inside one another."""
-LARGEST = 20_000
-"""Bits of a power."""
+LARGEST = 12_000
+"""Bits of a numerator or denominator, along the way too: a value stays below the 4,300 digits that Python writes."""
 
 TOKEN = re.compile(r"\s*(\d+\.\d*|\.\d+|\d+|[-+*/^()])", re.ASCII)
 
@@ -41,7 +41,7 @@ def evaluate(text: str, *, powers: bool = False, reading: Callable[[Fraction], F
 
     Raises:
         NotArithmetic: for anything outside the grammar, longer than ``LONGEST``, deeper than ``DEEPEST``, a division by
-            zero, or a power that is not whole or has more than ``LARGEST`` bits.
+            zero, a power that is not whole, or a value of more than ``LARGEST`` bits.
     """
     if len(text) > LONGEST:
         raise NotArithmetic(f"longer than {LONGEST} characters")
@@ -82,7 +82,7 @@ class _Parser:
         value = self.product()
         while sign := self.take("+", "-"):
             term = self.product()
-            value = value + term if sign == "+" else value - term
+            value = _bounded(value + term if sign == "+" else value - term)
         return value
 
     def product(self) -> Fraction:
@@ -91,7 +91,7 @@ class _Parser:
             factor = self.unary()
             if sign == "/" and not factor:
                 raise NotArithmetic("division by zero")
-            value = value * factor if sign == "*" else value / factor
+            value = _bounded(value * factor if sign == "*" else value / factor)
         return value
 
     def unary(self) -> Fraction:
@@ -107,8 +107,7 @@ class _Parser:
         if not self.powers or not self.take("^"):
             return base
         exponent = self.unary()
-        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if exponent.denominator != 1 or abs(exponent) * bits > LARGEST or (exponent < 0 and not base):
+        if exponent.denominator != 1 or abs(exponent) * _bits(base) > LARGEST or (exponent < 0 and not base):
             raise NotArithmetic("a power that has no exact value here")
         return base ** int(exponent)
 
@@ -126,3 +125,14 @@ class _Parser:
         self.position += 1
         self.numbers.append(Fraction(token))
         return self.reading(self.numbers[-1]) if self.reading else self.numbers[-1]
+
+
+def _bits(value: Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def _bounded(value: Fraction) -> Fraction:
+    """Sums of short fractions can have denominators of any length: what grows is refused before it costs seconds."""
+    if _bits(value) > LARGEST:
+        raise NotArithmetic(f"a value of more than {LARGEST} bits")
+    return value

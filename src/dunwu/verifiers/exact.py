@@ -7,9 +7,10 @@ import unicodedata
 from collections import Counter
 from fractions import Fraction
 
-from dunwu.verifiers.latex import literal, normal
+from dunwu.verifiers.latex import encloses_digits, literal, normal
 
 LONGEST = 2000
+"""Characters of an answer that is looked into."""
 SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
 NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 ZERO_FIRST = re.compile(r"-?0\d")
@@ -18,16 +19,24 @@ LETTER = re.compile(
     r"(?:option|choice|选项|选)?\s*[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.I | re.DOTALL
 )
 
-RAISED = str.maketrans({digit: f"^{n}" for n, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")})
-LOWERED = str.maketrans({digit: f"_{n}" for n, digit in enumerate("₀₁₂₃₄₅₆₇₈₉")})
+MOVED = str.maketrans(
+    {char: f"^{digit}" for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+    | {char: f"_{digit}" for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+)
+"""Before NFKC, which would make 12 of 1²."""
 
 
 def folded(text: str) -> str:
     """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
-    text = text[: LONGEST + 1].translate(RAISED | LOWERED)  # before NFKC, which makes 12 of 1²
-    text = unicodedata.normalize("NFKC", text).casefold().replace("−", "-")
+    if len(text) > LONGEST:
+        return text  # equal letter by letter or not at all
+    text = "".join(map(_plain, text.translate(MOVED))).casefold().replace("−", "-")
     text = re.sub(r"\\(?:text(?:bf|rm|it)?|math(?:bf|rm|it))\s?\{([^{}]*)\}", r"\1", text)
     return " ".join(text.split()).strip(" .。\"'“”‘’$*`")
+
+
+def _plain(char: str) -> str:
+    return char if encloses_digits(char) else unicodedata.normalize("NFKC", char)
 
 
 def same_text(gold: str, answer: str) -> bool:
@@ -41,6 +50,8 @@ def items(text: str) -> list[str]:
     Numbers stand as their exact values (9.90 and \frac{99}{10} are one). A chain 3 < 5 < 9 or 9 > 5 > 3 is a list where
     it is true; otherwise it is one member.
     """
+    if len(text) > LONGEST:
+        return [text]
     bare = re.sub(r"\\(?:left|right)(?![a-z])", "", folded(text)).strip("[]()")
     bare = bare.strip("\\{}") if bare.startswith(("{", "\\{")) else bare
     chain = [sign for sign in "<>" if sign in bare]
@@ -78,6 +89,8 @@ def same_choice(options: tuple[str, ...], gold: str, answer: str) -> bool:
 
 def chosen(options: tuple[str, ...], answer: str) -> str | None:
     """The upper-case letter that ``answer`` chooses, None where it chooses none, or a letter with another's text."""
+    if len(answer) > LONGEST:
+        return None
     texts = [folded(option) for option in options]
     given = folded(answer)
     if given in texts:

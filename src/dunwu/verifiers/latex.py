@@ -58,7 +58,7 @@ CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 def normal(text: str) -> str:
     """One spelling: ASCII symbols, canonical commands, no decoration, no spaces that mean nothing."""
-    text = "".join(_spelled(char) for char in text[: LONGEST + 1] if char >= " " or char in "\t\n").strip()
+    text = "".join(_spelled(char) if char >= " " else " " for char in text[: LONGEST + 1]).strip()
     text = _unwrapped(text)
     for pattern, spelling in SPELLINGS:
         text = pattern.sub(spelling, text)
@@ -71,12 +71,20 @@ def _spelled(char: str) -> str:
     if char in SYMBOLS:
         symbol = SYMBOLS[char]
         return symbol + " " if symbol[-1:].isalpha() and char != "√" else symbol
+    if encloses_digits(char):
+        return char
     form, _, digits = unicodedata.decomposition(char).partition(" ")
     plain = unicodedata.normalize("NFKC", char)
     if form == "<fraction>" and digits:
         above, _, below = plain.partition("⁄")
         return rf"\frac{{{above}}}{{{below}}}"
     return {"<super>": f"^{{{plain}}}", "<sub>": f"_{{{plain}}}"}.get(form, char if char == "°" else plain)
+
+
+def encloses_digits(char: str) -> bool:
+    """Whether this is a digit in a circle, in parentheses, with a full stop, or squeezed with others: 5⑥ is not 56."""
+    form = unicodedata.decomposition(char).partition(" ")[0]
+    return form in ("<circle>", "<compat>", "<square>") and any(map(str.isdigit, unicodedata.normalize("NFKC", char)))
 
 
 def _unwrapped(text: str) -> str:

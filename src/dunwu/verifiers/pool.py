@@ -2,8 +2,8 @@
 
     score() threads --> free workers (queue) --> worker.py over two pipes
                                                  |- ends itself when a request used its processor time
-                                                 |- is killed when it is silent for longer (stopped, swapped out)
-                                                 `- found dead: the request goes once more to a fresh worker
+                                                 `- found dead, or silent for longer (stopped, swapped out) and
+                                                    killed: the request goes once more to a fresh worker
 
 A worker starts on its first request; the time until it says that it is ready belongs to no request. It never imports
 the parent's modules, and ends when its pipe closes, so that it does not outlive the parent.
@@ -26,18 +26,18 @@ from dunwu.errors import Fault
 
 PROGRAM = Path(__file__).with_name("worker.py")
 STARTUP_SECONDS = 120.0
-PATIENCE = 3.0
+PATIENCE = 5.0
 """Wall-clock seconds allowed for each second of processor time."""
 REQUESTS_PER_WORKER = 2000
 """Then it is replaced: sympy's caches only grow."""
 
 
 class CheckTimeout(Exception):  # noqa: N818  -- a verdict
-    """The comparison took longer than its budget."""
+    """The comparison used up its processor time."""
 
 
 class WorkerLost(Exception):  # noqa: N818
-    """Two workers in a row died over one request, for no reason of its own."""
+    """Two workers in a row died or fell silent over one request, for no reason of its own."""
 
 
 class _Worker:
@@ -57,7 +57,7 @@ class _Worker:
         )
 
     def ask(self, gold: str, answer: str, budget: float) -> bool:
-        """Raises CheckTimeout, or EOFError where the process is dead or dies of something else."""
+        """Raises CheckTimeout, or EOFError where the process is dead, dies of something else, or stays silent."""
         if not self._ready:
             self._await_ready()
         assert self.process.stdin is not None
@@ -74,7 +74,7 @@ class _Worker:
                 raise CheckTimeout from None
             raise
         if reply is None:
-            raise CheckTimeout
+            raise EOFError  # silent without using its processor time: the machine's fault, not the answer's
         return reply
 
     def kill(self) -> None:
@@ -130,7 +130,7 @@ class WorkerPool:
 
         Raises:
             CheckTimeout: the budget (seconds of processor time) is used up.
-            WorkerLost: it died twice.
+            WorkerLost: it died or was silent twice.
             Fault: workers cannot start at all.
         """
         worker = self._places.get()
@@ -149,7 +149,7 @@ class WorkerPool:
                 if worker.served < REQUESTS_PER_WORKER:
                     keep = worker
                 return reply
-            raise WorkerLost("the math worker died twice over this answer")
+            raise WorkerLost("the math worker died or fell silent twice over this answer")
         except CheckTimeout:
             keep = _Worker()  # gets ready while others work
             raise

@@ -7,7 +7,8 @@ import re
 from dunwu.verifiers.latex import literal
 
 ALIASES = {
-    "": "", "%": "%", "percent": "%", "percentage": "%", "pct": "%", "°": "°", "degree": "°", "deg": "°", "度": "°",
+    "": "", "%": "%", "percent": "%", "per cent": "%", "percentage": "%", "pct": "%", "°": "°",
+    "degree": "°", "deg": "°", "度": "°",
     "\\$": "dollar", "$": "dollar", "usd": "dollar", "dollar": "dollar", "美元": "dollar", "元": "yuan", "yuan": "yuan",
     "feet": "foot", "ft": "foot", "inche": "inch", "in": "inch", "cm": "centimeter", "厘米": "centimeter",
     "centimetre": "centimeter", "km": "kilometer", "kilometre": "kilometer", "千米": "kilometer", "公里": "kilometer",
@@ -19,12 +20,15 @@ NO_UNITS = re.compile(
     r"\b(?:and|or|not|plus|minus|times|over|by|to|than|less|more|squared|cubed|factorial|mod|modulo|dozens?|score|pair|"
     r"gross|doubled?|twice|thrice|tripled?|quadrupled?|halved|hex|hexadecimal|octal|binary|base|choose|permute|remainder|"
     r"reciprocal|inverse|inverted|negated|negative|root|power|multiplied|divided|added|subtracted|increased|decreased|"
-    r"one|two|three|four|five|six|seven|eight|nine|ten|"
+    r"zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
+    r"(?:twen|thir|for|fif|six|seven|eigh|nine)ty|lakhs?|crores?|mille?|points?|below|above|under|kilo|mega|giga|wrong|"
     r"hal(?:f|ves)|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?|"
     r"(?:hundred|thousand|million|billion|trillion)s?|k|sqrt|pi|infinity|is|e|i)\b"
 )
 """Words after a number that change its value or make it something else."""
-NO_CHINESE_UNITS = re.compile("[十百万亿兆零一二三四五六七八九倍半和或分之]|^千(?![克米])|^[打成]$")
+NO_CHINESE_UNITS = re.compile("[十百万亿兆零一二三四五六七八九倍半和或分之负余多不错]|^千(?![克米])|^[打成]$")
+WORDS = re.compile(r"[a-z\u4e00-\u9fff%°$\\](?:[a-z\u4e00-\u9fff. -]|/(?=[a-z]))*(?:\^\{?\d\}?)?")
+"""Letters, and what stands between them; digits and signs would be part of the number."""
 SPOKEN = re.compile("(?=[a-z]*[aeiou])[a-z]{3}", re.I)
 TRAILING = re.compile(
     r"(?P<value>.*?[\d})a-zA-Z%])(?P<gap>\s*)(?:\\text\s?\{(?P<text>[^{}]*)\}|(?P<word>(?<![a-zA-Z\\])[a-zA-Z\u4e00-\u9fff]"
@@ -65,7 +69,7 @@ def quantity(text: str) -> tuple[str, str]:
 def _unit(words: str) -> str | None:
     """The canonical unit: singular, lower case, powers as ``^2``; None where the words are none."""
     words = words.strip().lower().removesuffix(".")
-    if not words or NO_UNITS.search(words) or NO_CHINESE_UNITS.search(words) or len(words.split()) > 4:
+    if not WORDS.fullmatch(words) or NO_UNITS.search(words) or NO_CHINESE_UNITS.search(words) or len(words.split()) > 4:
         return None
     power = re.search(r"\^\{?(\d)\}?$", words)
     words = words[: power.start()] if power else words

@@ -7,7 +7,8 @@ processor time than its budget (``SIGPROF`` at its default action cannot be caug
 
 math-verify alone accepts wrong answers (it compares absolute differences, drops what it cannot read, and unifies sets
 with tuples). So its yes is not the verdict: numbers are compared to ``DIGITS`` digits *relative* to their size,
-expressions at random points, equations by the ratio of their sides, sets by their symmetric difference.
+expressions at random points, sets by their symmetric difference. Its no is not the verdict either where two relations
+differ by a factor alone: they are compared by the ratio of their sides.
 """
 
 import json
@@ -44,6 +45,8 @@ def judge(gold: str, answer: str) -> bool:
     left, right = read(gold), read(answer)
     if is_number(left) and is_number(right):
         return same_number(left, right)
+    if isinstance(left, sympy.Rel) and isinstance(right, sympy.Rel):
+        return same_relation(left, right)
     if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
         if sympy.expand(left - right) == 0:
             return True

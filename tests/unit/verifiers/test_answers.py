@@ -74,6 +74,11 @@ EQUAL = [
     (r"2k+2", r"2(k+1)"),
     (r"\cot x", r"1/\tan x"),
     (r"5x - 7y + 11z + 4 = 0", r"-5x+7y-11z-4=0"),
+    (r"45", r"\sum_{n=1}^{9}n"),
+    (r"x^2+1=0", r"2x^2+2=0"),
+    (r"x>2", r"2x>4"),
+    (r"x+y<1", r"2x+2y<2"),
+    (r"5%", r"5 per cent"),
     (r"18", r"$18"),
     (r"18", r"\$18.00"),
     (r"18", r"18个"),
@@ -192,6 +197,16 @@ DIFFERENT = [
     (r"3!!", r"720"),
     (r"\overline{AB}", r"AB"),
     (r"0.3", r"0.30000001"),
+    *((r"5", rf"5\text{{{text}}}") for text in ("6", "00", "!", ",000", "e3", ".5", "/6", "+1", "^2", " x 10", " 6")),
+    (r"5", r"5\mathrm{x10}"),
+    *((r"5", f"5 {word}") for word in ("lakh", "per mille", "basis points", "below zero", "zero", "eleven", "twenty")),
+    *((r"5", f"5 {word}") for word in ("kilo", "wrong", "负", "有余")),
+    *((r"56", f"5{char}6") for char in "\x00\r\x0b"),
+    (r"56", r"5⑥"),
+    (r"56", r"⑤6"),
+    (r"56", r"5⒍"),
+    (r"45", r"\sum_{n=1}^{8}n"),
+    (r"x>2", r"-2x>-4"),
     (r"(1,2)", r"1.2"),
 ]
 """Each of them in both directions; the first dozen are what math-verify accepts by itself."""
@@ -353,6 +368,14 @@ def test_keys_join_spellings_of_one_answer() -> None:
     assert key("50%") == "50%"
     assert key("18 apples", literal) != key("18 dollars", literal) == key("18", literal)
     assert key(r"\sqrt2") == key(r"√2") != key("2")
+    assert key(r"\sum_{n=1}^{9}n") != key(r"\prod_{n=1}^{9}n")
+    assert key(r"5\text{ 6}") != key("5")
+
+
+def test_values_that_would_be_too_long_to_write_are_texts() -> None:
+    for text in ("255^{2500}", "2^{10000}*2^{10000}", "+".join(f"1/{n}^{{2857}}" for n in range(101, 150, 2))):
+        assert rational(normal(text)) is None
+        assert key(text) == normal(text)
 
 
 @settings(deadline=None)  # the machine may be busy

@@ -23,6 +23,19 @@ def test_raised_and_lowered_digits_are_no_plain_ones() -> None:
     assert same_text("x^2", "x²")
 
 
+def test_a_circled_digit_is_no_plain_one() -> None:
+    assert not same_text("12", "1②")
+
+
+def test_what_follows_a_long_gap_counts() -> None:
+    gap = " " * 2000
+    assert not same_text("Paris", f"Paris{gap}London")
+    assert not same_choice(("x", "y", "z"), "B", f"B{gap}or C")
+    assert not same_set("1,2,3", f"1,2,3{gap}4")
+    assert not same_sequence("1,2,3", "1,2,3" + "," * 2000 + "9")
+    assert same_text("a" * 3000, "a" * 3000)
+
+
 @pytest.mark.parametrize(
     ("answer", "right"),
     [

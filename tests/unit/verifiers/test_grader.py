@@ -132,11 +132,20 @@ def test_a_broken_checker_is_no_grade_and_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    "text", ["\0", "\ud800", "<answer>\ud800\0</answer>", "<answer>" + "9" * 100_000 + "</answer>"]
+    "text",
+    [
+        "\0",
+        "\ud800",
+        r"<answer>255^{2500}</answer>",
+        "<answer>\ud800\0</answer>",
+        "<answer>" + "9" * 100_000 + "</answer>",
+    ],
 )
 def test_hostile_text_is_graded(grader: Grader, problem: MakeProblem, completion: MakeCompletion, text: str) -> None:
     for kind in ("math", "number", "text", "sequence", "set", "choice"):
-        assert grader.score(problem(kind, "5"), completion(text)).parts["accuracy"] == 0.0
+        score = grader.score(problem(kind, "5"), completion(text))
+        assert score.parts["accuracy"] == 0.0
+        answer_key(problem(kind, "5"), score.extracted)
     assert grader.score(problem("expression", "5", ("5", "5")), completion(text)).parts["accuracy"] == 0.0
 
 

@@ -64,14 +64,13 @@ def test_a_killed_worker_is_replaced_and_the_answer_comes_all_the_same(pool: Wor
     assert pool.ask(UNIT, ROOT)
 
 
-def test_a_stopped_worker_is_a_timeout_not_a_hang() -> None:
+def test_a_stopped_worker_is_replaced_and_no_verdict_on_the_answer() -> None:
     pool = WorkerPool(workers=1, budget=0.2)
     try:
         assert pool.ask("2", r"\sqrt{4}")
         for victim in workers():
             victim.suspend()
-        with pytest.raises(CheckTimeout):
-            pool.ask("2", r"\sqrt{4}")
+        assert pool.ask("2", r"\sqrt{4}")
     finally:
         pool.close()
 
