@@ -1,6 +1,6 @@
 """The records that pass between the rooms, in the order in which a GRPO step makes them.
 
-    Task.draw  -> Problem
+    Mixture    -> Problem
     template   -> Prompt(problem, token_ids i32[P])
     Engine     -> Completion(token_ids i32[C], logprobs f32[C], text, finish, policy_version)
     collect    -> RolloutGroup(prompt, completions[G])

@@ -95,7 +95,7 @@ class RewardSpec(Strict):
     """Where the answer is looked for."""
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes that run math-verify; each can be killed."""
-    timeout_seconds: Annotated[float, Field(gt=0)] = 1.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
 
 
 class AlgorithmSpec(Strict):
@@ -133,7 +133,7 @@ class OptimizerSpec(Strict):
     """The optimizer and its schedule."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    """``muon``: torch.optim.Muon for the hidden matrices, AdamW for the rest."""
+    """``muon``: Muon for the hidden matrices, AdamW for the rest."""
     lr: Annotated[float, Field(gt=0)] = 3e-6
     muon_lr: Annotated[float, Field(gt=0)] = 0.02
     betas: tuple[float, float] = (0.9, 0.95)
@@ -285,6 +285,6 @@ class Recipe(Strict):
     """A run: named stages, in order."""
 
     name: Name
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     hardware: HardwareSpec = HardwareSpec()
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]

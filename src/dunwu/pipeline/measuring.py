@@ -47,9 +47,13 @@ def measure_on_the_way(parts: Parts, step: int) -> None:
     Not before the first update and not after the last one, where the whole evaluation stands.
     """
     spec, per_rollout = parts.stage.evaluation, parts.stage.updates_per_rollout
-    is_due = spec.every and step // spec.every > (step - per_rollout) // spec.every
-    if spec.sets and is_due and 0 < step < parts.stage.steps:
+    if spec.sets and spec.every and due(step, spec.every, per_rollout) and 0 < step < parts.stage.steps:
         _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
+
+
+def due(step: int, every: int, updates_per_rollout: int) -> bool:
+    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
+    return step // every > (step - updates_per_rollout) // every
 
 
 def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:

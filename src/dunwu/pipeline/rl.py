@@ -25,7 +25,7 @@ from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.assembly import Parts, assembled
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.measuring import Stopwatch, measure, measure_on_the_way, rollout_metrics
+from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED
@@ -75,8 +75,9 @@ def train(parts: Parts, cursor: Cursor) -> None:
         Fault: NaN or Inf in a loss or a gradient, or the disk is full; the newest checkpoint stands.
     """
     stage, store, progress = parts.stage, parts.context.store, parts.context.progress
-    with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
-        measure(parts, BASE)
+    if cursor.rollout == 0:  # later the policy is the base no longer
+        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+            measure(parts, BASE)
     while cursor.rollout < stage.rollouts:
         watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
         with saved_when_interrupted(parts, cursor):
@@ -146,11 +147,6 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
     with watch.time("weights"):
         parts.engine.update_weights(trainer.policy_version, trainer.weights)
     return updates
-
-
-def due(step: int, every: int, updates_per_rollout: int) -> bool:
-    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
-    return step // every > (step - updates_per_rollout) // every
 
 
 def save(parts: Parts, cursor: Cursor) -> None:

@@ -1,7 +1,7 @@
 """Several embedded engines side by side, a CPU thread each: for small models more than twice the threads' worth.
 
 The matrix products of a small model are too short to be split over cores: two threads in one product made a rollout
-12 % faster than one thread, two lanes 95 % (docs/log.md). A model above ``LARGEST`` weights has one engine whose
+12 % faster than one thread, two lanes 95 % (docs/log.md). A model above ``LANES_UP_TO`` weights has one engine whose
 products use all threads.
 """
 
@@ -13,12 +13,11 @@ from threading import Event, Thread
 
 import torch
 
+from dunwu.config.plan.estimate import LANES_UP_TO
 from dunwu.models.load import Policy
 from dunwu.rollout.engine import Engine, WeightSource
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import GenerationRequest, RolloutGroup, Sampling
-
-LARGEST = 20_000_000
 
 
 def embedded_engine(policy: Policy, *, slots: int) -> Engine:
@@ -27,9 +26,9 @@ def embedded_engine(policy: Policy, *, slots: int) -> Engine:
     Raises: see ``TorchEngine``.
     """
     threads = torch.get_num_threads()
-    small = sum(parameter.numel() for parameter in policy.model.parameters()) <= LARGEST
+    small = sum(parameter.numel() for parameter in policy.model.parameters()) <= LANES_UP_TO
     if policy.model.device.type == "cpu" and small and threads > 1:
-        return LaneEngine(policy, slots=slots, lanes=threads)
+        return LaneEngine(policy, slots=slots, lanes=min(threads, slots))
     return TorchEngine(policy, slots=slots)
 
 
@@ -85,7 +84,8 @@ class LaneEngine:
         finally:
             stop.set()
             for worker in workers:
-                worker.join()
+                if worker.ident is not None:  # a stop may come between two starts
+                    worker.join()
             torch.set_num_threads(threads)  # a lane's own setting holds for MKL in the whole process
 
 

@@ -98,19 +98,22 @@ def _damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, None where nothing is. Sizes are looked at first: they cost nothing."""
     try:
         manifest = json.loads((path / "MANIFEST.json").read_text())
-        schema, step, expected = manifest["schema"], manifest["step"], manifest["files"]
+        schema, step, expected = manifest["schema"], manifest["step"], dict(manifest["files"])
+        fingerprints = {
+            name: (int(fingerprint["size"]), fingerprint["sha256"]) for name, fingerprint in expected.items()
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return "MANIFEST.json is missing or unreadable"
     if schema != SCHEMA:
         return f"MANIFEST.json has schema {schema}, this version of Dunwu reads {SCHEMA}"
     if step != step_of(path.name):
         return f"MANIFEST.json speaks of step {step}"
-    for name, fingerprint in expected.items():
+    for name, (size, sha256) in fingerprints.items():
         file = path / name
         if not file.is_file():
             return f"{name} is missing"
-        if file.stat().st_size != fingerprint["size"]:
-            return f"{name} has {file.stat().st_size} bytes instead of {fingerprint['size']}"
-        if _sha256(file) != fingerprint["sha256"]:
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes instead of {size}"
+        if _sha256(file) != sha256:
             return f"{name} has another sha256 than MANIFEST.json says"
     return None

@@ -49,6 +49,7 @@ class RunReader:
         _require(path, self.manifest, {"seed": int, "versions": dict, "stages": dict})
         self.recipe = _read_json(directory / "recipe.json")
         _require(directory / "recipe.json", self.recipe, {"name": str, "stages": dict})
+        _require(directory / "recipe.json", self.recipe["stages"], dict.fromkeys(self.recipe["stages"], dict))
 
     @property
     def seed(self) -> int:
@@ -113,6 +114,7 @@ class Run(RunReader):
         try:
             _check_free(directory)  # again: between look and lock another process may have begun
             recover(directory)
+            atomic_remove(directory / "timings.json")
             atomic_write(directory / "recipe.toml", recipe_text.encode())
             _write_json(directory / "recipe.json", recipe_json)
             manifest = {"schema": SCHEMA, "seed": seed, "versions": dict(sorted(versions.items())), "stages": {}}
@@ -155,9 +157,15 @@ class Run(RunReader):
         _write_json(self.directory / "summary.json", summary)
 
     def add_seconds(self, seconds: float) -> float:
-        """Adds what a process has worked to timings.json; the sum over all processes so far."""
+        """Adds what a process has worked to timings.json; the sum over all processes so far.
+
+        A damaged file counts as nothing: no run is worth less for not knowing how long it took.
+        """
         path = self.directory / "timings.json"
-        total = seconds + (float(_read_json(path)["seconds"]) if path.exists() else 0.0)
+        try:
+            total = seconds + float(json.loads(path.read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            total = seconds
         _write_json(path, {"seconds": total})
         return total
 
@@ -239,8 +247,10 @@ def _check_free(directory: Path) -> None:
         )
     if directory.exists() and not directory.is_dir():
         raise UserError("is a file; a run needs a folder", file=directory)
-    begun = {"lock", "recipe.toml", "recipe.json"}  # a run that was killed before its manifest was written
-    foreign = [path.name for path in directory.glob("*") if path.name not in begun and ".tmp-" not in path.name]
+    # What is left of a run that was killed before its manifest was written, or while it was withdrawn.
+    begun = {"lock", "recipe.toml", "recipe.json", "timings.json"}
+    left = [path for path in directory.glob("*") if path.name not in begun and ".tmp-" not in path.name]
+    foreign = [path.name for path in left if path.is_file() or any(inner.is_file() for inner in path.rglob("*"))]
     if foreign:
         raise UserError(f"is not empty and holds no run ({sorted(foreign)[0]}, ...): name a new folder", file=directory)
 

@@ -164,6 +164,9 @@ def _order(checkpoint: str) -> float | None:
 
 def _read_results(path: Path) -> dict[str, Estimate]:
     try:
-        return {name: Estimate(**estimate) for name, estimate in json.loads(path.read_text()).items()}
+        found = json.loads(path.read_text()).items()
+        return {
+            name: Estimate(**{field: float(value) for field, value in estimate.items()}) for name, estimate in found
+        }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"holds no results of an evaluation: {error}", file=path) from error

@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ from dunwu.types import Message, Problem
 SHOWN = 3
 LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
 NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d{0,98})", re.ASCII)
+GIVEN = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
 HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 
 log = logging.getLogger(__name__)
@@ -120,6 +122,9 @@ def _check_facts(tests: tuple[str, ...], name: str) -> None:
             raise MalformedError(f"{name!r} holds {fact!r:.40}, not a number")
     if len(tests) < 2:
         raise MalformedError(f"{name!r} holds a target and no numbers")
+    for number in tests[1:]:
+        if not GIVEN.fullmatch(number.strip()):
+            raise MalformedError(f"{name!r} gives {number!r:.40}; an expression is made of numbers without a sign")
 
 
 def _letter(gold: str, options: tuple[str, ...]) -> str:
@@ -189,7 +194,7 @@ def _read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float, _
         if isinstance(outcome, str):
             bad.append(f"{path}:{line}: {outcome}")
             continue
-        first, same = found.setdefault(outcome.messages[0].content, (line, outcome))
+        first, same = found.setdefault(" ".join(outcome.messages[0].content.split()), (line, outcome))
         if same.gold != outcome.gold:
             bad.append(f"{path}:{line}: the problem of line {first} with another answer")
         elif first != line:
@@ -218,6 +223,11 @@ def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Proble
             yield row.line, str(error)
 
 
+def _side(question: str) -> str:
+    """What decides on which side of the split a question falls: its twins in other case, width or spacing go along."""
+    return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
+
+
 class FileTask:
     """The problems of a file: an endless walk, in a new order each epoch.
 
@@ -243,7 +253,7 @@ class FileTask:
         self.name = spec.task
         self._path = spec.path
         self._seed = seed
-        held_out = {p.id for p in chosen if is_held_out(p.messages[0].content, spec.held_out)}
+        held_out = {p.id for p in chosen if is_held_out(_side(p.messages[0].content), spec.held_out)}
         self._train = tuple(problem for problem in chosen if problem.id not in held_out)
         self._held_out = tuple(sorted((p for p in chosen if p.id in held_out), key=lambda problem: problem.id))
         self._order: tuple[int, list[int]] = (-1, [])

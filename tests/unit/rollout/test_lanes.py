@@ -74,7 +74,7 @@ def test_lanes_are_for_small_models_and_several_threads(
     make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(embedded_engine(make_policy("llama"), slots=4), LaneEngine)
-    monkeypatch.setattr(lanes, "LARGEST", 1000)
+    monkeypatch.setattr(lanes, "LANES_UP_TO", 1000)
     assert isinstance(embedded_engine(make_policy("llama"), slots=4), TorchEngine)
     monkeypatch.undo()
     torch.set_num_threads(1)

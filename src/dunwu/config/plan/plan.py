@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,7 +133,8 @@ def make_plan(
 def _rl(name: str, stage: RLStage, shape: ModelShape | None, hardware: HardwareSpec) -> StagePlan:
     counts = batches(stage)
     context = stage.prompt.max_tokens + max(phase.max_new_tokens for phase in counts.contexts)
-    memory = None if shape is None else rl_memory(stage, shape, context)
+    lanes = min(stage.model.threads or os.cpu_count() or 1, stage.rollout.slots) if hardware.device == "cpu" else 1
+    memory = None if shape is None else rl_memory(stage, shape, context, lanes)
     hours = None if shape is None else rl_hours(stage, shape, counts, hardware)
     return StagePlan(
         name=name,
