@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
@@ -98,7 +99,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "length": lengths.mean(),
         "truncated": np.mean([completion.finish == "length" for completion in completions]),
         "reflections": np.mean([reflection.total(completion.text) for completion in completions]),
-        "uniform_groups": np.mean([len({score.value for score in group.scores}) == 1 for group in groups]),
+        "uniform_groups": np.mean([uniform(np.array([s.value for s in group.scores])) for group in groups]),
         "responses": len(scores),
         "verifier_failed": responses - len(scores),
         "tokens": lengths.sum(),

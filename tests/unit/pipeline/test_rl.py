@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
 
@@ -233,6 +234,15 @@ def test_an_evaluation_that_a_stop_cut_is_made_up_for(bench: Bench) -> None:
     after = resume(bench)
     assert evaluated(bench) == ["base", "step-000004", "trained"]
     assert engine(after).log[0] == (1, 20, 4)
+
+
+def test_a_base_that_was_lost_is_not_made_up_from_what_was_trained(bench: Bench) -> None:
+    bench.recipe["steps"] = 4
+    train(bench.parts(), Cursor())
+    shutil.rmtree(bench.folder / "evaluations" / "base")
+    bench.recipe["steps"] = 8
+    resume(bench)
+    assert evaluated(bench) == ["step-000004", "trained"]
 
 
 def test_a_stage_that_grows_measures_the_step_at_which_it_ended(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 
+from dunwu.config import checks
 from dunwu.observatory.reflection import total
 from dunwu.pretraining.corpus import CorpusSpec, Document, documents
 from dunwu.tasks.countdown import problem_key
@@ -83,6 +84,10 @@ def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None
     assert len(lines) > 4000
     for numbers, target in lines:
         assert len(numbers) == 2 or not is_held_out(problem_key(numbers, target), 0.1)
+
+
+def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:
+    assert CorpusSpec().held_out == checks.CORPUS_HELD_OUT
 
 
 def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from dunwu.errors import Interrupted
 from dunwu.rollout import lanes
 from dunwu.rollout.lanes import LaneEngine, embedded_engine
 from dunwu.rollout.torch_engine import TorchEngine
@@ -68,6 +69,20 @@ def test_closing_early_ends_the_lanes(make_policy: MakePolicy) -> None:
     groups.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
     assert len(list(engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8)))) == 5
+
+
+def test_a_stop_between_two_starts_is_what_is_raised(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LaneEngine(make_policy("llama"), slots=6, lanes=3)
+    start, started = threading.Thread.start, iter([True, False])
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name == "lane" and not next(started):
+            raise Interrupted("asked to stop")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(Interrupted):
+        list(engine.generate(requests_of(LENGTHS, 2), Sampling(max_new_tokens=400)))
 
 
 def test_lanes_are_for_small_models_and_several_threads(

@@ -17,6 +17,7 @@ from tests.unit.runs.making import RECIPE, STAGE, begin, write_weights
 
 from dunwu.errors import Fault, UserError
 from dunwu.runs import Run, RunReader
+from dunwu.runs.atomic import atomic_remove
 
 HOLD = """
 import sys, pathlib
@@ -83,6 +84,50 @@ def test_create_takes_a_folder_whose_run_was_killed_before_it_began(tmp_path: Pa
     (tmp_path / ".recipe.json.tmp-1").write_text("half")
     begin(tmp_path).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "manifest.json", "recipe.json", "recipe.toml"]
+
+
+def test_a_run_that_recorded_nothing_takes_its_folder_back_and_one_that_did_stays(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE)
+        run.add_seconds(1.0)
+        run.withdraw()
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    with begin(tmp_path) as run:
+        run.stage(STAGE).append(1, {"reward": 0.5}, {})
+        run.withdraw()
+    assert RunReader(tmp_path).stages == {STAGE: "running"}
+
+
+@pytest.mark.parametrize("removed", range(5))
+def test_a_kill_while_a_run_is_withdrawn_leaves_a_folder_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: int
+) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE)
+        run.add_seconds(100.0)
+        left, remove = iter([True] * removed + [False]), atomic_remove
+
+        def killed(path: Path) -> None:
+            if not next(left):
+                raise KeyboardInterrupt
+            remove(path)
+
+        monkeypatch.setattr("dunwu.runs.run.atomic_remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.withdraw()
+        monkeypatch.undo()
+    if removed == 0:
+        Run.resume(tmp_path, RECIPE).close()
+        return
+    with begin(tmp_path) as run:
+        assert run.add_seconds(1.0) == 1.0
+
+
+@pytest.mark.parametrize("content", ["{}", '{"seconds": null}', "[]", "x"])
+def test_damaged_seconds_cost_no_run(tmp_path: Path, content: str) -> None:
+    with begin(tmp_path) as run:
+        (tmp_path / "timings.json").write_text(content)
+        assert run.add_seconds(2.0) == 2.0
 
 
 def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
@@ -204,6 +249,7 @@ def test_a_directory_where_nothing_can_be_written(tmp_path: Path) -> None:
         ("manifest.json", '{"schema": 1, "seed": 7, "versions": {}, "stages": []}', "stages"),
         ("recipe.json", "{}", "name"),
         ("recipe.json", '{"name": "x"}', "stages"),
+        ("recipe.json", '{"name": "x", "stages": {"zero": []}}', "zero"),
     ],
 )
 def test_a_damaged_run_is_refused_with_file_and_field(tmp_path: Path, file: str, content: str, field: str) -> None:

@@ -199,6 +199,8 @@ FACTS: list[tuple[str, Any, list[Any], str]] = [
     ("expression", "4*6", [24, "4 6"], "'t' holds '4 6', not a number"),
     ("expression", "4*6", ["1/0", 4, 6], "'t' holds '1/0', not a number"),
     ("expression", "4*6", [24], "'t' holds a target and no numbers"),
+    ("expression", "4*6", [24, "-4", 6], "'t' gives '-4'; an expression is made of numbers without a sign"),
+    ("expression", "4*6", [24, "1/4", 6], "'t' gives '1/4'; an expression is made of numbers without a sign"),
     ("choice", "C", ["grass", "blood"], "the answer 'C' names none of the 2 options"),
     ("choice", "sky", ["grass", "blood"], "the answer 'sky' names none of the 2 options"),
     ("choice", "A", ["B", "A"], "the answer 'A' names 2 of the 2 options"),
@@ -254,6 +256,18 @@ def test_sides_do_not_depend_on_levels_order_or_file(tmp_path: Path) -> None:
     assert {one.problem(index).level for index in range(33)} == {1}
     with pytest.raises(UserError, match="levels: no problem of these levels; the file has 0, 1, 2"):
         FileTask(spec(path, fields=fields, levels=(7,)), 0)
+
+
+def test_twins_in_other_spacing_case_or_width_are_on_one_side(tmp_path: Path) -> None:
+    rows = [{"q": f"What is {n} plus {n}", "a": str(2 * n)} for n in range(200)]
+    twins = [{"q": f"what  is {n}\u3000PLUS {n}", "a": str(2 * n)} for n in range(200)]
+    one, other = (
+        FileTask(spec(lines(tmp_path / name, rows), held_out=0.3), 0)
+        for name, rows in (("a.jsonl", rows), ("b.jsonl", twins))
+    )
+    assert 30 < 200 - one.size < 90
+    kept = [{p.gold for p in task.held_out(200 - task.size)} for task in (one, other)]
+    assert kept[0] == kept[1]
 
 
 def test_nothing_left_and_too_few(tmp_path: Path) -> None:
