@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from tests.unit.models.shapes import SHAPE
 from torch import Tensor
 from transformers import (
     CohereConfig,
@@ -31,18 +32,6 @@ from transformers import (
 from dunwu.errors import UserError
 from dunwu.models.logprobs import Head, check_head, token_logprobs
 
-SHAPE = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "intermediate_size": 48,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "pad_token_id": None,
-}
 FAMILIES = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
     "qwen2-tied": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=True)),
