@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -150,7 +151,8 @@ def run(
         run_recipe(loaded, recipe, folder, resume)
     except Interrupted as error:
         settings = [part for text in overrides or () for part in ("--set", text)]
-        again = shlex.join(["dunwu", "run", str(recipe), *settings, "--out", str(folder), "--resume"])
+        program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
+        again = shlex.join([program, "run", str(recipe), *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 

@@ -75,7 +75,12 @@ def test_tokenizer_without_eos(tmp_path: Path) -> None:
 
 def test_prompts_that_are_too_long(tmp_path: Path) -> None:
     recipe = edited(tmp_path, "max_tokens = 64", "max_tokens = 8")
-    one_line(run(recipe, tmp_path / "out"), 2, f"{recipe}: stages.zero.prompt.max_tokens: ", "more than 8")
+    one_line(
+        run(recipe, tmp_path / "out"),
+        2,
+        f"{recipe}: stages.zero.prompt.max_tokens: ",
+        "6 held-out prompts have more than 8",
+    )
 
 
 def test_empty_data_set(tmp_path: Path) -> None:

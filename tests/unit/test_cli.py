@@ -118,11 +118,16 @@ def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyP
     assert result.stderr.count("deep down") == 2
 
 
-def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found", [True, False], ids=["on the path", "in a folder of its own"])
+def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if found else None)
     stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("asked to stop; saved")))
     result = call("run", recipe, "--set", "stages.zero.tasks=[{task='countdown'}]", "--out", "a b")
     assert result.exit_code == 3
-    command = f"""dunwu run {recipe} --set 'stages.zero.tasks=[{{task='"'"'countdown'"'"'}}]' --out 'a b' --resume"""
+    program = "dunwu" if found else Path(sys.executable).with_name("dunwu")
+    command = (
+        f"""{program} run {recipe} --set 'stages.zero.tasks=[{{task='"'"'countdown'"'"'}}]' --out 'a b' --resume"""
+    )
     assert result.stderr == f"asked to stop; saved; resume with: {command}\n"
 
 

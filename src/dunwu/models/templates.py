@@ -24,7 +24,11 @@ NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
 
 
 class PromptTooLong(UserError):  # noqa: N818  -- an outcome: whoever encodes leaves the problem out and counts it
-    """A problem whose prompt exceeds ``max_tokens``."""
+    """A problem whose prompt exceeds ``max_tokens``: it has ``tokens``."""
+
+    def __init__(self, problem: Problem, tokens: int, max_tokens: int) -> None:
+        self.tokens = tokens
+        super().__init__(f"problem {problem.id}: {tokens} tokens, more than {max_tokens}", field="prompt.max_tokens")
 
 
 class Template:
@@ -60,10 +64,7 @@ class Template:
             question = "\n".join(message.content for message in problem.messages)
             token_ids = self._tokenizer.encode(self._text.replace("{prompt}", question))
         if len(token_ids) > self._max_tokens:
-            raise PromptTooLong(
-                f"problem {problem.id}: {len(token_ids)} tokens, more than {self._max_tokens}",
-                field="prompt.max_tokens",
-            )
+            raise PromptTooLong(problem, len(token_ids), self._max_tokens)
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32))
 
     def _chat(self, problem: Problem) -> str:

@@ -36,11 +36,11 @@ def headline(run: RunReader) -> str:
     _, by_set = found
     name, evaluations = next(iter(by_set.items()))
     ends = base_and_trained(evaluations)
-    problems = len({row.problem_id for row in evaluations[0].rows})
     if ends is None or any("pass@1" not in end.results for end in ends):
         only = evaluations[-1]
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
-        return f"{_progress(run)}. {only.checkpoint} on {problems:,} held-out problems ({name}): {told}."
+        return f"{_progress(run)}. {only.checkpoint} on {only.problems:,} held-out problems ({name}): {told}."
+    problems = ends[0].problems
     before, after = (end.results["pass@1"] for end in ends)
     told = " to ".join(f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in (before, after))
     if before.low <= after.high and after.low <= before.high:

@@ -181,10 +181,11 @@ def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
         [page.text(quantity(name).label), *(_cell(name, evaluation.results.get(name)) for evaluation in shown)]
         for name in names
     ]
-    problems = len({row.problem_id for row in shown[0].rows})
-    samples = len(shown[0].rows) // max(problems, 1)
-    caption = f"{problems:,} problems that training never drew, {samples} samples each; 95 % intervals over problems"
-    table = page.table(caption, ["", *(evaluation.checkpoint for evaluation in shown)], rows)
+    sizes = [f"{evaluation.problems:,} problems, {evaluation.samples} samples each" for evaluation in shown]
+    alike = len(set(sizes)) == 1
+    caption = f"{sizes[0]}, that training never drew" if alike else "Problems that training never drew"
+    heads = [e.checkpoint if alike else f"{e.checkpoint} ({size})" for e, size in zip(shown, sizes, strict=True)]
+    table = page.table(f"{caption}; 95 % intervals over problems", ["", *heads], rows)
     return f"<section><h3>Held-out: {page.text(set_name)}</h3>{table}</section>"
 
 

@@ -141,6 +141,10 @@ class Progress:
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
 
+    def close(self) -> None:
+        """Takes the bar away and gives the cursor back, whatever ended the run."""
+        self._close_bar()
+
     def finished(self, run: RunReader, report: Path, seconds: float) -> None:
         """The end of a run: base against trained, a problem that training mended, where the report lies."""
         self._close_bar()
@@ -179,7 +183,7 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
     tables: list[RenderableType] = []
     for set_name, evaluations in by_set.items():
         ends = [evaluation for evaluation in evaluations if evaluation.checkpoint in (BASE, TRAINED)]
-        problems = max((len({row.problem_id for row in evaluation.rows}) for evaluation in ends), default=0)
+        problems = max((evaluation.problems for evaluation in ends), default=0)
         title = Text(f"{plain(set_name)}: {problems:,} held-out problems", style="bold")
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("")

@@ -122,7 +122,18 @@ def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str,
     Raises:
         UserError: fewer held-out problems than asked for, or a prompt that is too long.
     """
-    return {
-        chosen.name: [template.encode(problem) for problem in tasks.build(chosen.task, seed).held_out(chosen.problems)]
-        for chosen in stage.evaluation.sets
-    }
+    prompts: dict[str, list[Prompt]] = {}
+    too_long: list[int] = []
+    for chosen in stage.evaluation.sets:
+        prompts[chosen.name] = []
+        for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
+            try:
+                prompts[chosen.name].append(template.encode(problem))
+            except PromptTooLong as error:
+                too_long.append(error.tokens)
+    if too_long:
+        limit, count = stage.prompt.max_tokens, len(too_long)
+        told = "held-out prompt has" if count == 1 else "held-out prompts have"
+        message = f"{count} {told} more than {limit} tokens: set it to {max(too_long)}, the longest, or ask for others"
+        raise UserError(message, field="prompt.max_tokens")
+    return prompts

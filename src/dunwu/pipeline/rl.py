@@ -54,7 +54,7 @@ def run_rl(stage: RLStage, context: StageContext, source: str) -> None:
             parts.trainer.load(checkpoint.path)
             parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
             cursor = Cursor(**checkpoint.state)
-        store.rewind(checkpoint.step if checkpoint else 0)
+        store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
         context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
         train(parts, cursor)
         store.finish(parts.trainer.save_model)
@@ -76,7 +76,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
     """
     stage, store, progress = parts.stage, parts.context.store, parts.context.progress
     if cursor.rollout == 0:  # later the policy is the base no longer
-        with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+        with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
             measure(parts, BASE)
     while cursor.rollout < stage.rollouts:
         watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
@@ -97,7 +97,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
         progress.row(step, stage.steps, metrics, watch.seconds)
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
-    with saved_when_interrupted(parts, cursor), parts.context.stop.interruptible():
+    with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
         measure(parts, TRAINED)
 
 
@@ -156,8 +156,8 @@ def save(parts: Parts, cursor: Cursor) -> None:
 
 
 @contextmanager
-def saved_when_interrupted(parts: Parts, cursor: Cursor) -> Iterator[None]:
-    """Until the block's first update has changed the weights, an interruption loses nothing but its rollout."""
+def saved_when_interrupted(parts: Parts, cursor: Cursor, lost: str = "rollout") -> Iterator[None]:
+    """Until the block's first update has changed the weights, an interruption loses nothing but what it names."""
     version = parts.trainer.policy_version
     try:
         yield
@@ -165,4 +165,4 @@ def saved_when_interrupted(parts: Parts, cursor: Cursor) -> Iterator[None]:
         if parts.trainer.policy_version != version:
             raise Interrupted(f"{stop}; what came after the newest checkpoint will be made again") from None
         save(parts, cursor)
-        raise Interrupted(f"{stop}; saved") from None
+        raise Interrupted(f"{stop}; saved, but the {lost} under way will be made again") from None

@@ -45,6 +45,7 @@ def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> No
             try:
                 _run_stages(recipe, recipe_path, run, stop, progress)
             finally:
+                progress.close()
                 seconds = run.add_seconds(time.monotonic() - began)
         except UserError:
             run.withdraw()

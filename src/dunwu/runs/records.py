@@ -71,6 +71,16 @@ class Evaluation:
     results: Mapping[str, Estimate]
     rows: tuple[EvaluationRow, ...]
 
+    @property
+    def problems(self) -> int:
+        """How many problems it asked."""
+        return len({row.problem_id for row in self.rows})
+
+    @property
+    def samples(self) -> int:
+        """How many answers to each."""
+        return len(self.rows) // max(self.problems, 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:

@@ -125,10 +125,10 @@ class StageDirectory(StageReader):
         checkpoints.save(self.path / "checkpoints", step, write, state)
         checkpoints.prune(self.path / "checkpoints", self._keep)
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int, *, ended: bool = False) -> None:
         """Cuts off whatever is past the checkpoint at ``step`` (0: no checkpoint), so that it can be made again.
 
-        Evaluations of the base stay; those of the trained model go, for they come after the last update.
+        Evaluations of the base stay; those of the trained model go, unless training had ``ended`` at this checkpoint.
         """
         cut_numbers(self.path / "metrics.jsonl", step)
         cut_numbers(self.path / "timings.jsonl", step)
@@ -137,7 +137,7 @@ class StageDirectory(StageReader):
                 atomic_remove(self._rollouts(later))
         for folder in sorted((self.path / "evaluations").iterdir()):
             place = _order(folder.name)
-            if place is not None and place > step:
+            if place is not None and place > step and not (ended and folder.name == TRAINED):
                 atomic_remove(folder)
         checkpoints.cut(self.path / "checkpoints", step)
         checkpoints.prune(self.path / "checkpoints", self._keep)

@@ -80,7 +80,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
         assert told in text
     assert "wait 0." in text.split("Words a response of the base on held-out problems:")[1][:60]
     assert "Held-out: harder" in text
-    assert "60 problems that training never drew, 4 samples each" in text
+    assert "60 problems, 4 samples each, that training never drew" in text
     assert "Wrong before, right after: " in text
     assert "torch 2.13.0" in text
     assert "seed = 3" in text
@@ -111,6 +111,11 @@ def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
         train(stage, rollouts=2, questions=2)
         _, text = read(write_report(tmp_path))
         assert "Stage zero is running, step 32 of 160. base on 10 held-out problems (countdown): " in text
+        assert "10 problems, 2 samples each, that training never drew" in text
+        evaluate(stage, "step-000032", "countdown", 0.5, problems=4, samples=1)
+        _, text = read(write_report(tmp_path))
+        assert "step-000032 on 4 held-out problems (countdown): " in text
+        assert "step-000032 (4 problems, 1 samples each)" in text
         assert "From the first and the last rollout" in text
         assert "after 0 updates: " in text
         assert "after 16 updates: " in text

@@ -40,8 +40,9 @@ def resume(bench: Bench) -> Parts:
     assert checkpoint
     parts.trainer.load(checkpoint.path)
     parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-    parts.context.store.rewind(checkpoint.step)
-    train(parts, Cursor(**checkpoint.state))
+    cursor = Cursor(**checkpoint.state)
+    parts.context.store.rewind(checkpoint.step, ended=cursor.rollout == parts.stage.rollouts)
+    train(parts, cursor)
     return parts
 
 
@@ -234,6 +235,15 @@ def test_an_evaluation_that_a_stop_cut_is_made_up_for(bench: Bench) -> None:
     after = resume(bench)
     assert evaluated(bench) == ["base", "step-000004", "trained"]
     assert engine(after).log[0] == (1, 20, 4)
+
+
+def test_what_was_measured_after_the_last_update_is_not_measured_again(bench: Bench) -> None:
+    bench.recipe["steps"] = 4
+    train(bench.parts(), Cursor())
+    before = [path.stat().st_mtime_ns for path in sorted((bench.folder / "evaluations" / "trained").iterdir())]
+    after = resume(bench)
+    assert engine(after).log == []
+    assert before == [path.stat().st_mtime_ns for path in sorted((bench.folder / "evaluations" / "trained").iterdir())]
 
 
 def test_a_base_that_was_lost_is_not_made_up_from_what_was_trained(bench: Bench) -> None:

@@ -47,5 +47,8 @@ def test_the_summary_counts_the_seconds_of_every_process(tmp_path: Path, monkeyp
 class Quiet:
     """A progress that looks at no clock."""
 
+    def close(self) -> None:
+        """There is no bar."""
+
     def finished(self, *_: object) -> None:
         """Nothing to tell."""
