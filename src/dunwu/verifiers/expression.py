@@ -9,14 +9,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from dunwu.verifiers.arithmetic import LONGEST, Arithmetic, NotArithmetic, evaluate
+from dunwu.verifiers.latex import reads_as_another
 
 SIGNS = (
     ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", " "), ("\\right", " "),
     ("×", "*"), ("·", "*"), ("⋅", "*"), ("∗", "*"), ("÷", "/"), ("∕", "/"), ("−", "-"), ("–", "-"), ("$", " "),
 )  # fmt: skip
 """What is dropped leaves a space, so that 1$2 does not become 12."""
-SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
-"""Compatibility forms that read as their plain sign; of the others (1², ①) the plain form is another number."""
 
 
 def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
@@ -65,8 +64,7 @@ def _read(answer: str, reading: Callable[[Fraction], Fraction] | None = None) ->
     if len(answer) > LONGEST:
         raise NotArithmetic(f"longer than {LONGEST} characters")
     for char in answer:
-        form = unicodedata.decomposition(char).partition(" ")[0]
-        if form.startswith("<") and form not in SAME_SIGN and not char.isspace():
+        if reads_as_another(char) and not char.isspace():
             raise NotArithmetic(f"unexpected {char!r}")
     text = unicodedata.normalize("NFKC", answer)
     for written, sign in SIGNS:

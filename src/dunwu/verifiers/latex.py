@@ -52,6 +52,8 @@ SPELLINGS = (
 )
 FRACTION = re.compile(r"\\frac\{([^{}]*)\}\{([^{}]*)\}")
 MIXED = re.compile(r"(?<![\w.^}).])(\d+) ?(?:\\frac\{(\d+)\}\{(\d+)\}|(?<= )(\d+)/(\d+)(?!\d))")
+SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
+"""Compatibility forms that read as their plain sign."""
 LITERAL = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:/\d+)?", re.ASCII)
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
@@ -81,10 +83,17 @@ def _spelled(char: str) -> str:
     return {"<super>": f"^{{{plain}}}", "<sub>": f"_{{{plain}}}"}.get(form, char if char == "°" else plain)
 
 
+def reads_as_another(char: str) -> bool:
+    """Whether this is a compatibility form whose plain form is another sign: of 1² and ① the plain form is a number."""
+    form = unicodedata.decomposition(char).partition(" ")[0]
+    return form.startswith("<") and form not in SAME_SIGN
+
+
 def encloses_digits(char: str) -> bool:
     """Whether this is a digit in a circle, in parentheses, with a full stop, or squeezed with others: 5⑥ is not 56."""
-    form = unicodedata.decomposition(char).partition(" ")[0]
-    return form in ("<circle>", "<compat>", "<square>") and any(map(str.isdigit, unicodedata.normalize("NFKC", char)))
+    plain = unicodedata.normalize("NFKC", char)
+    spelled = unicodedata.decomposition(char).startswith(("<fraction>", "<super>", "<sub>"))
+    return reads_as_another(char) and not spelled and any(map(str.isdigit, plain))
 
 
 def _unwrapped(text: str) -> str:
