@@ -1,8 +1,7 @@
-"""Several embedded engines side by side, a CPU thread each: for small models more than twice the threads' worth.
+"""Several embedded engines side by side, a CPU thread each.
 
 The matrix products of a small model are too short to be split over cores: two threads in one product made a rollout
-12 % faster than one thread, two lanes 95 % (docs/log.md). A model above ``LANES_UP_TO`` weights has one engine whose
-products use all threads.
+11 % faster than one thread, two lanes 96 % (docs/log.md). A larger model has one engine whose products use all threads.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from threading import Event, Thread
 
 import torch
 
-from dunwu.config.plan.estimate import LANES_UP_TO
+from dunwu.config.plan.estimate import lanes
 from dunwu.models.load import Policy
 from dunwu.rollout.engine import Engine, WeightSource
 from dunwu.rollout.torch_engine import TorchEngine
@@ -25,11 +24,9 @@ def embedded_engine(policy: Policy, *, slots: int) -> Engine:
 
     Raises: see ``TorchEngine``.
     """
-    threads = torch.get_num_threads()
-    small = sum(parameter.numel() for parameter in policy.model.parameters()) <= LANES_UP_TO
-    if policy.model.device.type == "cpu" and small and threads > 1:
-        return LaneEngine(policy, slots=slots, lanes=min(threads, slots))
-    return TorchEngine(policy, slots=slots)
+    parameters = sum(parameter.numel() for parameter in policy.model.parameters())
+    count = lanes(parameters, torch.get_num_threads(), slots) if policy.model.device.type == "cpu" else 1
+    return LaneEngine(policy, slots=slots, lanes=count) if count > 1 else TorchEngine(policy, slots=slots)
 
 
 class LaneEngine:

@@ -11,7 +11,7 @@ from dunwu.config.schema import HardwareSpec, PretrainStage, RLStage
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
 LANES_UP_TO = 20_000_000
-"""Weights of a model up to which a CPU rolls out in lanes, one engine a thread (``dunwu.rollout.lanes``)."""
+"""Weights of a model up to which a CPU rolls out in lanes (``dunwu.rollout.lanes``)."""
 TRAIN_SHARE, DECODE_SHARE = 0.20, 0.05
 
 
@@ -67,15 +67,20 @@ class Memory:
         return {part.name: getattr(self, part.name) / GIB for part in fields(self)}
 
 
-def rl_memory(stage: RLStage, shape: ModelShape, context: int, lanes: int = 1) -> Memory:
+def lanes(parameters: int, threads: int, slots: int) -> int:
+    """Engines that roll out side by side on a CPU: one a thread for small models, one in all for others."""
+    return min(threads, slots) if parameters <= LANES_UP_TO else 1
+
+
+def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1) -> Memory:
     """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
 
-    ``lanes``: engines side by side. With N parameters of b bytes, and the recipe's fields by name:
+    With N parameters of b bytes, and the recipe's fields by name:
 
         weights, gradients   N b each
         optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
         reference            N b, where kl_coefficient > 0
-        engine               N b, the rollout engine's own copy; one a lane, up to ``LANES_UP_TO`` weights
+        engine               N b, for each of the ``engines``, which have their own copies
         kv_cache             slots x context x kv_values x b
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
         activations          see ``_activations``, for tokens_per_microbatch tokens (at least one sequence)
@@ -88,7 +93,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int, lanes: int = 1) -
         gradients=weights,
         optimizer=_optimizer(shape, size),
         reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
-        engine=weights * (lanes if shape.parameters <= LANES_UP_TO else 1),
+        engine=weights * engines,
         kv_cache=stage.rollout.slots * context * shape.kv_values * size,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=stage.update.gradient_checkpointing),

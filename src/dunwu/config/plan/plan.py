@@ -14,6 +14,7 @@ from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
     Memory,
+    lanes,
     pretrain_hours,
     pretrain_memory,
     rl_hours,
@@ -133,8 +134,9 @@ def make_plan(
 def _rl(name: str, stage: RLStage, shape: ModelShape | None, hardware: HardwareSpec) -> StagePlan:
     counts = batches(stage)
     context = stage.prompt.max_tokens + max(phase.max_new_tokens for phase in counts.contexts)
-    lanes = min(stage.model.threads or os.cpu_count() or 1, stage.rollout.slots) if hardware.device == "cpu" else 1
-    memory = None if shape is None else rl_memory(stage, shape, context, lanes)
+    threads = stage.model.threads or os.cpu_count() or 1
+    engines = lanes(shape.parameters, threads, stage.rollout.slots) if shape and hardware.device == "cpu" else 1
+    memory = None if shape is None else rl_memory(stage, shape, context, engines)
     hours = None if shape is None else rl_hours(stage, shape, counts, hardware)
     return StagePlan(
         name=name,
