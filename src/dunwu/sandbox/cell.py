@@ -1,0 +1,294 @@
+"""The first process of a cell. It runs no foreign code: it forks who does, carries lines to and fro, and keeps the time.
+
+    client  {"run": {...}}          -> a program starts            {"said": line}      <- the program says a line
+            {"say": line}           -> the program hears a line    {"ended": {...}}    <- the program is over
+            {"end": true}           -> the program is killed
+
+One program lives at a time. It cannot reach this process: it has another uid or no capabilities, cannot trace or signal
+the first process of its namespace, and none of this process's descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import Any, NoReturn
+
+from dunwu.sandbox import kernel, landlock, program, seccomp
+from dunwu.sandbox.records import PATIENCE
+
+TICK = 0.05
+"""Seconds between two looks at a program's processor time."""
+CHUNK = 1 << 16
+STACK = 64 << 20
+DESCRIPTORS = 64
+PROGRAM_UID = 1
+
+
+class Cell:
+    """Serves one client until it hangs up.
+
+    Args:
+        link: the client's.
+        directory: where programs start and may write.
+        address_space: bytes that an idle process here has mapped.
+        walls: whether Landlock and seccomp are put up, and the uid changed; off in tier 3.
+        readable: what Landlock leaves readable.
+    """
+
+    def __init__(
+        self, link: socket.socket, directory: str, address_space: int, *, walls: bool, readable: list[str]
+    ) -> None:
+        self._link, self._directory, self._address_space = link, directory, address_space
+        self._walls, self._readable = walls, readable
+        self._commands = b""
+        self._child: _Child | None = None
+
+    def serve(self) -> None:
+        """Until the client hangs up."""
+        while True:
+            wanted = [self._link.fileno()] + (self._child.open_ends() if self._child else [])
+            ready, _, _ = select.select(wanted, [], [], TICK if self._child else None)
+            if self._link.fileno() in ready and not self._obey():
+                return
+            if self._child:
+                self._watch(ready)
+
+    def _obey(self) -> bool:
+        """What the client wants; false where it has hung up."""
+        try:
+            data = self._link.recv(CHUNK)
+        except ConnectionError:
+            data = b""
+        if not data:
+            return False
+        self._commands += data
+        while b"\n" in self._commands:
+            line, _, self._commands = self._commands.partition(b"\n")
+            command = json.loads(line)
+            if "run" in command:
+                self._child = self._start(command["run"])
+            elif self._child and "say" in command:
+                self._child.say(command["say"])
+            elif self._child and "end" in command:
+                self._child.kill("ended")
+        return True
+
+    def _watch(self, ready: list[int]) -> None:
+        assert self._child is not None
+        for line in self._child.read(ready):
+            self._reply({"said": line})
+        self._child.check_limits()
+        ended = self._child.ended(ready)
+        if ended is not None:
+            self._child = None
+            self._reply({"ended": ended})
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        self._link.sendall(json.dumps(message).encode("ascii") + b"\n")
+
+    def _start(self, request: dict[str, Any]) -> _Child:
+        pipes = {name: os.pipe() for name in ("hearing", "saying", "out", "err")}
+        stdin = _sealed(request["stdin"].encode("utf-8", "surrogateescape"))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._become(request, stdin, pipes)
+            finally:
+                os._exit(1)
+        os.close(stdin)
+        for name, (reading, writing) in pipes.items():
+            os.close(reading if name == "hearing" else writing)
+        ends = {name: writing if name == "hearing" else reading for name, (reading, writing) in pipes.items()}
+        return _Child(pid, ends, request["limits"])
+
+    def _become(self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]]) -> NoReturn:
+        """The forked process turns into the program, and gives up everything that a program has no business with."""
+        places = [stdin, pipes["out"][1], pipes["err"][1], pipes["hearing"][0], pipes["saying"][1]]
+        high = [os.dup(descriptor) for descriptor in places]
+        # All of them are above the five places by now, so that none is overwritten before it is moved.
+        assert min(high) > len(places)
+        for place, descriptor in enumerate(high):
+            os.dup2(descriptor, place)
+        kernel.close_all_but(*range(len(places)))
+        os.setsid()
+        os.chdir(self._directory)
+        os.umask(0o077)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._limit(request["limits"])
+        if self._walls:
+            self._wall_in()
+        gc.enable()
+        program.run(request["mode"], request["source"], request["entry"])
+
+    def _limit(self, limits: dict[str, Any]) -> None:
+        seconds = int(limits["seconds"]) + 1
+        for kind, value in (
+            (resource.RLIMIT_AS, self._address_space + limits["memory_bytes"]),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_FSIZE, limits["file_bytes"]),
+            (resource.RLIMIT_NOFILE, DESCRIPTORS),
+            # Without a user namespace this would count everything that the user runs.
+            (resource.RLIMIT_NPROC, limits["threads"] if self._walls else resource.RLIM_INFINITY),
+            (resource.RLIMIT_STACK, STACK),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_MEMLOCK, 0),
+            (resource.RLIMIT_MSGQUEUE, 0),
+        ):
+            _, most = resource.getrlimit(kind)
+            lower = most if value == resource.RLIM_INFINITY else value if most == resource.RLIM_INFINITY else min(value, most)
+            resource.setrlimit(kind, (lower, lower))
+
+    def _wall_in(self) -> None:
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        landlock.restrict(self._readable, [self._directory, "/dev/null"])
+        if os.geteuid() == 0:
+            kernel.prctl(kernel.PR_SET_SECUREBITS, kernel.SECUREBITS_LOCKED)
+            try:
+                os.setgroups([])
+                os.setresgid(PROGRAM_UID, PROGRAM_UID, PROGRAM_UID)
+                os.setresuid(PROGRAM_UID, PROGRAM_UID, PROGRAM_UID)
+            except OSError as error:  # one id is all that an unprivileged user can map
+                if error.errno not in (errno.EPERM, errno.EINVAL):
+                    raise
+        kernel.drop_capabilities()
+        seccomp.install()
+
+
+class _Child:
+    """A program at work, seen from outside."""
+
+    def __init__(self, pid: int, ends: dict[str, int], limits: dict[str, Any]) -> None:
+        self._pid, self._ends, self._limits = pid, ends, limits
+        self._pidfd = os.pidfd_open(pid)
+        self._clock = (~pid << 3) | 2
+        """The process's own clock (CPUCLOCK_SCHED), see clock_getcpuclockid(3)."""
+        self._written = {"out": bytearray(), "err": bytearray()}
+        self._line = bytearray()
+        self._output = 0
+        self._reason = ""
+        self._owing: float | None = time.monotonic()
+        """Since when the program has been at work on something; None while it waits for a line."""
+        for descriptor in ends.values():
+            os.set_blocking(descriptor, False)
+
+    def open_ends(self) -> list[int]:
+        return [self._pidfd] + [self._ends[name] for name in ("saying", "out", "err") if name in self._ends]
+
+    def say(self, line: str) -> None:
+        """Gives the program a line; it works again."""
+        self._owing = time.monotonic()
+        data = line.encode("ascii") + b"\n"
+        while data:
+            try:
+                data = data[os.write(self._ends["hearing"], data) :]
+            except BlockingIOError:  # it does not listen: until it does, or is killed for the time it took
+                select.select([], [self._ends["hearing"]], [], TICK)
+                self.check_limits()
+            except BrokenPipeError:
+                return
+
+    def read(self, ready: list[int]) -> list[str]:
+        """Takes in what was written, and returns the lines that the program said."""
+        for name in ("out", "err"):
+            if self._ends.get(name) in ready:
+                self._written[name] += self._take(name)
+        if self._ends.get("saying") not in ready:
+            return []
+        self._line += self._take("saying")
+        *lines, rest = self._line.split(b"\n")
+        self._line = bytearray(rest)
+        if lines:
+            self._owing = None
+        return [line.decode("ascii", "replace") for line in lines]
+
+    def check_limits(self) -> None:
+        """Kills the program where it has used up its time or its output."""
+        if self._output > self._limits["output_bytes"]:
+            self.kill("output-limit")
+        owing = 0.0 if self._owing is None else time.monotonic() - self._owing
+        if owing > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
+            self.kill("timeout")
+
+    def kill(self, reason: str) -> None:
+        """For the first reason given."""
+        self._reason = self._reason or reason
+        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def ended(self, ready: list[int]) -> dict[str, Any] | None:
+        """How it ended; None while it lives."""
+        if self._pidfd not in ready:
+            return None
+        _, status, usage = os.wait4(self._pid, 0)
+        for name in ("out", "err"):
+            while name in self._ends and (data := self._take(name)):
+                self._written[name] += data
+                if self._output > self._limits["output_bytes"]:
+                    break
+        for descriptor in (*self._ends.values(), self._pidfd):
+            os.close(descriptor)
+        code = os.waitstatus_to_exitcode(status)
+        seconds = usage.ru_utime + usage.ru_stime
+        err = self._written["err"].decode("utf-8", "replace")
+        return {
+            "status": self._status(code, seconds),
+            "stdout": self._written["out"].decode("utf-8", "replace"),
+            "stderr": err,
+            "detail": _detail(code, err),
+            "seconds": seconds,
+        }
+
+    def _status(self, code: int, seconds: float) -> str:
+        if self._reason:
+            return self._reason
+        if self._output > self._limits["output_bytes"]:
+            return "output-limit"
+        if code == program.OUT_OF_MEMORY:
+            return "memory"
+        if code in (-signal.SIGKILL, -signal.SIGXCPU) and seconds > self._limits["seconds"]:
+            return "timeout"
+        return "ok" if code == 0 else "error"
+
+    def _take(self, name: str) -> bytes:
+        """What there is to read at an end; closes it where there will be no more."""
+        try:
+            data = os.read(self._ends[name], CHUNK)
+        except BlockingIOError:
+            return b""
+        if not data:
+            os.close(self._ends.pop(name))
+        self._output += len(data)
+        return data
+
+    def _processor_seconds(self) -> float:
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:
+            return 0.0  # it is gone
+
+
+def _sealed(data: bytes) -> int:
+    """A file that can be read and seeked, and not changed."""
+    import fcntl
+
+    descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _detail(code: int, err: str) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    lines = err.strip().splitlines()
+    return lines[-1][: program.LONGEST_DETAIL] if code and lines else ("" if code == 0 else f"exit code {code}")

@@ -1,0 +1,245 @@
+"""The near end of the sandbox: opens cells, runs programs in them, and outlives whatever dies.
+
+    Sandbox.open() -> Session       a cell of one's own, until it is closed
+    Session.run(source, stdin)      a whole program                        -> Outcome
+    Session.start / call / ...      a program that stays and is called     -> Outcome for each call
+
+Threads may share a Sandbox; a session belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
+
+STARTUP_SECONDS = 60.0
+SLACK_SECONDS = 5.0
+"""Beyond a program's own time, before its cell is taken for dead."""
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Launcher(Protocol):
+    """Starts cells: the zygote, bubblewrap, or a plain process."""
+
+    def open(self, place: int, limits: Limits) -> socket.socket:
+        """The near end of a new cell in this place, whose earlier cell is gone. Raises Unavailable."""
+
+    def close(self) -> None:
+        """Ends everything that was started."""
+
+
+def interpreter(module: str, *arguments: str) -> list[str]:
+    """A command that runs a module of this package: no site packages, nothing of the environment."""
+    start = f"import sys; sys.path.insert(0, {PACKAGE!r}); import runpy; runpy.run_module({module!r}, run_name='__main__')"
+    return [sys.executable, "-I", "-S", "-c", start, *arguments]
+
+
+class Zygote:
+    """Tier 1. Starts its process at the first cell, and again whenever it has died."""
+
+    def __init__(self, places: int) -> None:
+        self._count = places
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._taken: set[int] = set()
+        self.privileged = False
+
+    def open(self, place: int, limits: Limits) -> socket.socket:
+        """See ``Launcher``."""
+        with self._lock:
+            for _ in range(2):
+                try:
+                    return self._open(place, limits)
+                except (ConnectionError, TimeoutError):
+                    self._end()
+            raise Unavailable("the zygote dies as soon as it is asked for a cell")
+
+    def close(self) -> None:
+        """See ``Launcher``."""
+        with self._lock:
+            self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, where it has been started."""
+        return self._process.pid if self._process else None
+
+    def _open(self, place: int, limits: Limits) -> socket.socket:
+        if self._link is None:
+            self._start()
+        assert self._link is not None
+        while place in self._taken:
+            self._hear()
+        near, far = socket.socketpair()
+        request = {"cell": place, "file_bytes": limits.file_bytes, "files": limits.files}
+        socket.send_fds(self._link, [json.dumps(request).encode("ascii")], [far.fileno()])
+        far.close()
+        self._taken.add(place)
+        return near
+
+    def _start(self) -> None:
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._link = near
+        self._process = subprocess.Popen(
+            interpreter("dunwu.sandbox.zygote", str(far.fileno()), str(self._count)),
+            pass_fds=[far.fileno()],
+            env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is the client's to handle
+        )
+        far.close()
+        self._link.settimeout(STARTUP_SECONDS)
+        try:
+            self.privileged = bool(self._hear().get("privileged"))
+        except ConnectionError:
+            assert self._process.stderr is not None
+            lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+            self._end()
+            raise Unavailable(f"the zygote does not start: {lines[-1] if lines else 'no message'}") from None
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._link is not None
+        data = self._link.recv(4096)
+        if not data:
+            raise ConnectionResetError("the zygote is gone")
+        message: dict[str, Any] = json.loads(data)
+        if "failed" in message:
+            self._taken.discard(message["failed"])
+            raise Unavailable(f"no cell: {message['why']}")
+        self._taken.discard(message.get("free", -1))
+        return message
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+        if self._link is not None:
+            self._link.close()
+        self._process = self._link = None
+        self._taken.clear()
+
+
+class Sandbox:
+    """``places`` cells at most at the same time; more callers wait.
+
+    Args:
+        launcher: who starts cells; see ``tiers.choose``.
+        places: cells at once.
+    """
+
+    def __init__(self, launcher: Launcher, places: int) -> None:
+        self._launcher = launcher
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for place in range(places):
+            self._free.put(place)
+
+    @contextmanager
+    def open(self, limits: Limits) -> Iterator[Session]:
+        """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
+        place = self._free.get()
+        try:
+            session = Session(self._launcher.open(place, limits), limits)
+            try:
+                yield session
+            finally:
+                session.close()
+        finally:
+            self._free.put(place)
+
+    def close(self) -> None:
+        """Ends whatever was started for it."""
+        self._launcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Session:
+    """One cell, one program in it at a time. Every method raises Unavailable where the cell dies or falls silent."""
+
+    def __init__(self, link: socket.socket, limits: Limits) -> None:
+        self._link, self._limits = link, limits
+        self._unread = b""
+
+    def run(self, source: str, stdin: str = "") -> Outcome:
+        """A whole program, as ``python program.py < stdin``."""
+        self._start("program", source, "", stdin)
+        return _outcome(self._reply()["ended"])
+
+    def start(self, mode: str, source: str, entry: str) -> str | Outcome:
+        """A program that stays; its first line (see ``program``), or how it ended."""
+        self._start(mode, source, entry, "")
+        return self.hear()
+
+    def say(self, line: str) -> str | Outcome:
+        """Gives the program a line; the one it answers with, or how it ended."""
+        self._send({"say": line})
+        return self.hear()
+
+    def hear(self) -> str | Outcome:
+        """The program's next line, or how it ended."""
+        reply = self._reply()
+        return str(reply["said"]) if "said" in reply else _outcome(reply["ended"])
+
+    def close(self) -> None:
+        """Hangs up: the cell and everything in it ends."""
+        self._link.close()
+
+    def _start(self, mode: str, source: str, entry: str, stdin: str) -> None:
+        limits = {name: getattr(self._limits, name) for name in Limits.__slots__}
+        self._send({"run": {"mode": mode, "source": source, "entry": entry, "stdin": stdin, "limits": limits}})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._link.settimeout(self._patience())
+            self._link.sendall(json.dumps(message).encode("ascii") + b"\n")
+        except OSError as error:
+            raise Unavailable(f"the cell is gone: {error}") from None
+
+    def _reply(self) -> dict[str, Any]:
+        deadline = time.monotonic() + self._patience()
+        while b"\n" not in self._unread:
+            readable, _, _ = select.select([self._link], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                raise Unavailable("the cell is silent")
+            try:
+                data = self._link.recv(1 << 18)
+            except OSError as error:
+                raise Unavailable(f"the cell is gone: {error}") from None
+            if not data:
+                raise Unavailable("the cell is gone")
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _patience(self) -> float:
+        return PATIENCE * self._limits.seconds + SLACK_SECONDS
+
+
+def _outcome(ended: dict[str, Any]) -> Outcome:
+    return Outcome(**ended)

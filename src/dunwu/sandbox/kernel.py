@@ -1,0 +1,108 @@
+"""The Linux calls that Python does not wrap, by ctypes. Each raises OSError."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+
+NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
+CELL_NAMESPACES = NEWUSER | NEWPID | NEWNS | NEWNET | NEWIPC | NEWUTS
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV, ATTR_NOEXEC = 1, 2, 4, 8
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
+PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 38, 47
+SECUREBITS_LOCKED = 0b101111
+"""No privilege for uid 0 (noroot, no setuid fixup), each locked."""
+MACHINE = platform.machine()
+NUMBERS = {
+    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126},
+    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91},
+}
+COMMON = {"close_range": 436, "mount_setattr": 442, "create_ruleset": 444, "add_rule": 445, "restrict_self": 446}
+
+_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock: a child must not be born without it
+_libc.syscall.restype = ctypes.c_long
+
+
+def call(name: str, *arguments: object) -> int:
+    """A system call by name. Integers are passed as unsigned longs, bytes as pointers."""
+    number = COMMON.get(name) or NUMBERS[MACHINE][name]
+    ctypes.set_errno(0)
+    return _checked(_libc.syscall(ctypes.c_long(number), *map(_argument, arguments)), name)
+
+
+def prctl(option: int, value: object = 0, third: object = 0) -> None:
+    """Of this process."""
+    _checked(_libc.prctl(option, *map(_argument, (value, third, 0, 0))), "prctl")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    """See mount(2)."""
+    texts = [None if text is None else text.encode() for text in (source, target, kind)]
+    _checked(_libc.mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
+
+
+def unmount(target: str) -> None:
+    """Out of sight at once, gone when nobody uses it."""
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def read_only(target: str, attributes: int) -> None:
+    """Sets the attributes on everything that is mounted at or below ``target`` (Linux 5.12)."""
+    wanted = attributes.to_bytes(8, "little") + bytes(24)  # struct mount_attr
+    call("mount_setattr", AT_FDCWD, target.encode(), AT_RECURSIVE, wanted, len(wanted))
+
+
+def unshare(flags: int) -> None:
+    """New namespaces for this process."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def clone(flags: int) -> int:
+    """``os.fork`` into new namespaces. Not for a process with threads."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid: int = _libc.syscall(
+        ctypes.c_long(NUMBERS[MACHINE]["clone"]), *map(_argument, (flags | signal.SIGCHLD, 0, 0, 0, 0))
+    )
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _checked(pid, "clone")
+
+
+def close_all_but(*kept: int) -> None:
+    """Closes every other file descriptor."""
+    low = 0
+    for descriptor in [*sorted(kept), None]:
+        high = (1 << 32) - 1 if descriptor is None else descriptor - 1
+        if high >= low:
+            call("close_range", low, high, 0)
+        low = high + 2
+
+
+def drop_capabilities() -> None:
+    """All of them, for this process and whatever it becomes. The bounding set only where this may be done."""
+    for capability in range(64):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # past the last one, or without the right to
+    header = (0x20080522).to_bytes(4, "little") + bytes(4)
+    call("capset", header, bytes(24))
+
+
+def _argument(value: object) -> object:
+    return ctypes.c_ulong(value & (2**64 - 1)) if isinstance(value, int) else value
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result

@@ -1,0 +1,158 @@
+"""What runs inside: a program with a stdin, a function that is called, or a test that calls one.
+
+It is written by whoever wants to be paid, and shares this process with the code below: nothing said here is believed
+beyond "this is the value that the program gives". Lines go out on ``SAYING`` and come in on ``HEARING``:
+
+    R             the source has run; calls may come        C value   the test calls the candidate with (args, kwargs)
+    V value       what a call returned                      P         the test is through
+    E [type, message]   what was raised
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import io
+import json
+import os
+import random
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from dunwu.sandbox import values
+
+HEARING, SAYING = 3, 4
+OUT_OF_MEMORY = 77
+"""Exit code where a program ends in MemoryError."""
+LONGEST_DETAIL = 500
+
+
+def run(mode: str, source: str, entry: str) -> NoReturn:
+    """Runs ``source`` to its end, or serves calls into it; does not return.
+
+    Modes: ``program``; ``serve``, where ``entry`` is a function or ``Class.method``; ``test``, where ``entry`` is a
+    function of the source that takes the candidate and raises where it is not as it should be.
+    """
+    _fresh_streams()
+    random.seed(0)  # forks seed it anew; here a program that runs again shall do again what it did
+    try:
+        if mode == "program":
+            _execute(source, "__main__")
+            threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as the end of a program does
+        elif mode == "serve":
+            _serve(_execute(source, "candidate"), entry)
+        else:
+            _execute(source, "test")[entry](_candidate)
+            _say("P")
+        code = 0
+    except SystemExit as stop:
+        code = _exit_code(stop)
+    except MemoryError:
+        code = OUT_OF_MEMORY
+    except BaseException as error:  # noqa: BLE001  -- whatever a program raises
+        code = 1
+        if mode == "program":
+            _traceback(error)
+        else:
+            _say("E", json.dumps(_told(error)))
+    _leave(code)
+
+
+def _execute(source: str, name: str) -> dict[str, Any]:
+    module = type(sys)(name)
+    sys.modules[name] = module
+    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)  # noqa: S102  -- what it is for
+    return module.__dict__
+
+
+def _serve(scope: dict[str, Any], entry: str) -> None:
+    first, _, method = entry.partition(".")
+    _say("R")
+    while line := _hear():
+        args, kwargs = values.loads(line)
+        try:
+            function = getattr(scope[first](), method) if method else scope[first]
+            _say("V", values.dumps(function(*args, **kwargs)))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  -- told to the caller; the next call may be better
+            _say("E", json.dumps(_told(error)))
+
+
+def _candidate(*args: Any, **kwargs: Any) -> Any:
+    """The function under test, which lives in another cell."""
+    _say("C", values.dumps((list(args), kwargs)))
+    line = _hear()
+    if line.startswith("V"):
+        return values.loads(line[1:])
+    name, message = json.loads(line[1:])
+    kind = getattr(builtins, str(name), None)
+    known = isinstance(kind, type) and issubclass(kind, Exception) and kind not in (AssertionError, StopIteration)
+    raise (kind if known else RuntimeError)(message)
+
+
+def _say(tag: str, text: str = "") -> None:
+    data = f"{tag}{text}\n".encode("ascii")
+    while data:
+        data = data[os.write(SAYING, data) :]
+
+
+def _hear() -> str:
+    return _ears().readline().rstrip("\n")
+
+
+_opened: list[io.TextIOWrapper] = []
+
+
+def _ears() -> io.TextIOWrapper:
+    if not _opened:
+        _opened.append(open(HEARING, encoding="ascii", closefd=False))
+    return _opened[0]
+
+
+def _told(error: BaseException) -> list[str]:
+    try:
+        message = str(error)
+    except BaseException:  # noqa: BLE001  -- its own __str__ fails
+        message = ""
+    return [type(error).__name__, message[:LONGEST_DETAIL].encode("ascii", "backslashreplace").decode()]
+
+
+def _fresh_streams() -> None:
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0)), encoding="utf-8", errors="surrogateescape")
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), "utf-8", "surrogateescape", write_through=False)
+        for number in (1, 2)
+    )
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+    sys.argv = ["program"]
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if stop.code is None:
+        return 0
+    if isinstance(stop.code, int):
+        return stop.code & 0xFF
+    sys.stderr.write(f"{stop.code}\n")
+    return 1
+
+
+def _traceback(error: BaseException) -> None:
+    try:
+        traceback.print_exception(error)
+    except BaseException:  # noqa: BLE001  -- it has spoiled its own stderr, or its __str__ fails
+        os.write(2, type(error).__name__.encode("ascii", "replace") + b"\n")
+
+
+def _leave(code: int) -> NoReturn:
+    leave: Callable[[int], NoReturn] = os._exit
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001  -- closed or replaced by the program
+        code = code or 0
+    leave(code)

@@ -1,0 +1,48 @@
+"""What goes into the sandbox and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["ok", "error", "timeout", "memory", "output-limit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one program may use. ``seconds`` is processor time; it may wait ``PATIENCE`` times as long by the clock."""
+
+    seconds: float = 4.0
+    memory_bytes: int = 512 << 20
+    """Address space beyond what the interpreter has from the start."""
+    output_bytes: int = 4 << 20
+    """Of stdout, stderr and values together."""
+    file_bytes: int = 16 << 20
+    """Of everything in its temporary directory."""
+    files: int = 256
+    threads: int = 32
+
+
+PATIENCE = 3.0
+"""Seconds by the clock for each second of processor time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a program, or a call into it, ended.
+
+    ``value`` is what a call returned, rebuilt from plain data; ``stdout`` and ``stderr`` what was written, both None
+    where a call leaves the program alive. ``detail`` says what went wrong, in one line. A program that fails, of
+    whatever cause of its own, has a status; ``Unavailable`` is raised where the sandbox itself fails.
+    """
+
+    status: Status
+    value: Any = None
+    stdout: str = ""
+    stderr: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Unavailable(Exception):  # noqa: N818  -- a finding about the machine, not about the program
+    """The sandbox failed, not the program: it is no verdict."""

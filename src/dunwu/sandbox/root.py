@@ -1,0 +1,65 @@
+"""A root directory that holds the interpreter's library and nothing else, for the zygote and all its cells."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import tempfile
+
+from dunwu.sandbox import kernel
+
+WORKPLACE = "/tmp"
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+
+
+def library() -> list[str]:
+    """Directories that the interpreter loads from: its own library, and shared objects."""
+    own = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    shared = {os.path.realpath(path) for path in LIBRARIES if os.path.isdir(path)}
+    shared.add(os.path.realpath(os.path.join(sys.base_exec_prefix, "lib")))
+    return _outermost(own | shared)
+
+
+def enter() -> list[str]:
+    """Makes that root in a new mount namespace and moves there; returns what is readable in it.
+
+    Raises OSError where this is not allowed.
+    """
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    new = tempfile.mkdtemp(prefix="dunwu-root-")
+    try:
+        kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=512,mode=755")
+    finally:
+        os.rmdir(new) if not os.path.ismount(new) else None
+    paths = library()
+    for path in paths:
+        os.makedirs(new + path, exist_ok=True)
+        kernel.mount(path, new + path, None, kernel.MS_BIND | kernel.MS_REC)
+        kernel.read_only(new + path, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
+    for link in LIBRARIES:
+        if os.path.islink(link) and not os.path.lexists(new + link):
+            os.symlink(os.readlink(link), new + link)
+    os.makedirs(new + "/dev")
+    for device in DEVICES:
+        open(new + device, "x").close()
+        kernel.mount(device, new + device, None, kernel.MS_BIND)
+    os.makedirs(new + WORKPLACE, exist_ok=True)
+    os.makedirs(new + "/old")
+    kernel.call("pivot_root", new.encode(), (new + "/old").encode())
+    os.chdir("/")
+    kernel.unmount("/old")
+    os.rmdir("/old")
+    kernel.read_only("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
+    return [*paths, *DEVICES]
+
+
+def workplace(file_bytes: int, files: int) -> None:
+    """A fresh, bounded directory over ``WORKPLACE``, in this process's own mount namespace."""
+    flags = kernel.MS_NOSUID | kernel.MS_NODEV
+    kernel.mount("tmpfs", WORKPLACE, "tmpfs", flags, f"size={file_bytes},nr_inodes={files},mode=1777")
+
+
+def _outermost(paths: set[str]) -> list[str]:
+    return sorted(path for path in paths if not any(path != other and path.startswith(other + "/") for other in paths))

@@ -1,0 +1,162 @@
+"""The process from which cells are born: small, with the standard library imported, and in a root with nothing to steal.
+
+    client  {"cell": n, file_bytes, files} + descriptor  ->  a cell for that end of a socket, in place n
+    zygote  {"ready": ...} once; {"free": n} when a cell's last process is gone; {"failed": n, "why": text}
+
+It never sees what is said over that socket: programs, inputs and results are between the client and the cell.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from dunwu.sandbox import kernel, root
+from dunwu.sandbox.cell import Cell
+
+SETUP_SECONDS = 10.0
+UNUSED_UIDS = 1_000_000
+"""Ids from here on belong to nobody; two for each place: the cell's and the program's."""
+IMPORTED = (
+    "abc argparse array ast base64 bisect calendar cmath collections copy csv ctypes dataclasses datetime decimal difflib enum "
+    "fractions functools hashlib heapq html inspect io itertools json keyword math numbers operator pprint queue "
+    "random re secrets shutil statistics string struct tempfile textwrap threading time timeit traceback types typing "
+    "unicodedata uuid zlib"
+).split()
+"""Modules that programs ask for."""
+
+
+def main(link: socket.socket, places: int) -> None:
+    """Serves until the client hangs up."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    zygote = Zygote(link, places)
+    gc.collect()
+    gc.freeze()
+    zygote.send({"ready": True, "privileged": zygote.privileged})
+    zygote.serve()
+
+
+class Zygote:
+    """Moves into its root on construction. Raises OSError where the machine does not allow it."""
+
+    def __init__(self, link: socket.socket, places: int) -> None:
+        self._link = link
+        self._places: dict[int, int] = {}
+        """Processes at work, and their places."""
+        self.privileged = os.geteuid() == 0 and places * 2 <= _mappable()
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._address_space = _address_space()
+        if self.privileged:
+            kernel.unshare(kernel.NEWNS)
+        else:
+            uid, gid = os.geteuid(), os.getegid()
+            kernel.unshare(kernel.NEWUSER | kernel.NEWNS)
+            self._write("self/setgroups", "deny")
+            self._write("self/uid_map", f"0 {uid} 1")
+            self._write("self/gid_map", f"0 {gid} 1")
+        self._readable = root.enter()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+
+    def serve(self) -> None:
+        """Until the client hangs up."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker)
+        while True:
+            ready, _, _ = select.select([self._link, wake], [], [])
+            if wake in ready:
+                os.read(wake, 4096)
+                self._reap()
+            if self._link in ready:
+                data, descriptors, _, _ = socket.recv_fds(self._link, 4096, 1)
+                if not data:
+                    return
+                self._begin(json.loads(data), descriptors[0])
+
+    def send(self, message: dict[str, Any]) -> None:
+        """To the client; one message a packet."""
+        self._link.send(json.dumps(message).encode("ascii"))
+
+    def _begin(self, request: dict[str, Any], descriptor: int) -> None:
+        place = request["cell"]
+        try:
+            go, going = os.pipe()
+            pid = kernel.clone(kernel.CELL_NAMESPACES)
+            if pid == 0:
+                self._become_cell(request, descriptor, go, going)
+            os.close(go)
+            self._map(pid, place)
+            os.write(going, b"x")
+            os.close(going)
+            self._places[pid] = place
+        except OSError as error:
+            self.send({"failed": place, "why": str(error)})
+        finally:
+            os.close(descriptor)
+
+    def _become_cell(self, request: dict[str, Any], descriptor: int, go: int, going: int) -> NoReturn:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(going)
+            if os.read(go, 1):
+                kernel.close_all_but(0, 1, 2, descriptor)
+                os.setresgid(0, 0, 0)
+                os.setresuid(0, 0, 0)
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+                kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+                socket.sethostname("cell")
+                root.workplace(request["file_bytes"], request["files"])
+                link = socket.socket(fileno=descriptor)
+                Cell(
+                    link, root.WORKPLACE, self._address_space, walls=True, readable=[*self._readable, root.WORKPLACE]
+                ).serve()
+                code = 0
+        finally:
+            os._exit(code)
+
+    def _map(self, pid: int, place: int) -> None:
+        """Ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
+        first = UNUSED_UIDS + 2 * place if self.privileged else 0
+        mapping = f"0 {first} {2 if self.privileged else 1}"
+        self._write(f"{pid}/uid_map", mapping)
+        self._write(f"{pid}/gid_map", mapping)
+
+    def _write(self, path: str, text: str) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        try:
+            os.write(descriptor, text.encode("ascii"))
+        finally:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        while self._places:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self.send({"free": self._places.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+
+
+def _mappable() -> int:
+    """How many of the unused ids exist in this user namespace."""
+    with open("/proc/self/uid_map", encoding="ascii") as lines:
+        ranges = [tuple(map(int, line.split())) for line in lines]
+    return max((first + count - UNUSED_UIDS for first, _, count in ranges if first <= UNUSED_UIDS), default=0)
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
