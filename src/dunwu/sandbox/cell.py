@@ -10,7 +10,7 @@ the first process of its namespace, and none of this process's descriptors.
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import gc
 import json
 import os
@@ -21,15 +21,17 @@ import socket
 import time
 from typing import Any, NoReturn
 
-from dunwu.sandbox import kernel, landlock, program, seccomp
+from dunwu.sandbox import kernel, program
 from dunwu.sandbox.records import PATIENCE
+from dunwu.sandbox.walls import ABOVE, Walls
 
 TICK = 0.05
 """Seconds between two looks at a program's processor time."""
 CHUNK = 1 << 16
 STACK = 64 << 20
 DESCRIPTORS = 64
-PROGRAM_UID = 1
+ENTERED = b"entered"
+"""Said before the program's first instruction: whatever ends earlier is no verdict on it."""
 
 
 class Cell:
@@ -39,15 +41,12 @@ class Cell:
         link: the client's.
         directory: where programs start and may write.
         address_space: bytes that an idle process here has mapped.
-        walls: whether Landlock and seccomp are put up, and the uid changed; off in tier 3.
-        readable: what Landlock leaves readable.
+        walls: what programs enter; None in tier 3.
     """
 
-    def __init__(
-        self, link: socket.socket, directory: str, address_space: int, *, walls: bool, readable: list[str]
-    ) -> None:
+    def __init__(self, link: socket.socket, directory: str, address_space: int, walls: Walls | None) -> None:
         self._link, self._directory, self._address_space = link, directory, address_space
-        self._walls, self._readable = walls, readable
+        self._walls = walls
         self._commands = b""
         self._child: _Child | None = None
 
@@ -99,8 +98,11 @@ class Cell:
         stdin = _sealed(request["stdin"].encode("utf-8", "surrogateescape"))
         pid = os.fork()
         if pid == 0:
+            spare = fcntl.fcntl(pipes["saying"][1], fcntl.F_DUPFD, ABOVE)
             try:
-                self._become(request, stdin, pipes)
+                self._become(request, stdin, pipes, spare)
+            except OSError as error:
+                os.write(spare, str(error).encode("ascii", "replace") + b"\n")
             finally:
                 os._exit(1)
         os.close(stdin)
@@ -109,22 +111,27 @@ class Cell:
         ends = {name: writing if name == "hearing" else reading for name, (reading, writing) in pipes.items()}
         return _Child(pid, ends, request["limits"])
 
-    def _become(self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]]) -> NoReturn:
-        """The forked process turns into the program, and gives up everything that a program has no business with."""
+    def _become(
+        self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]], spare: int
+    ) -> NoReturn:
+        """The forked process turns into the program, and gives up everything that a program has no business with.
+
+        ``spare`` takes what goes wrong on the way.
+        """
         places = [stdin, pipes["out"][1], pipes["err"][1], pipes["hearing"][0], pipes["saying"][1]]
-        high = [os.dup(descriptor) for descriptor in places]
-        # All of them are above the five places by now, so that none is overwritten before it is moved.
-        assert min(high) > len(places)
-        for place, descriptor in enumerate(high):
+        # First out of the way, so that none is overwritten before it is moved to its place.
+        for place, descriptor in enumerate([fcntl.fcntl(number, fcntl.F_DUPFD, ABOVE) for number in places]):
             os.dup2(descriptor, place)
-        kernel.close_all_but(*range(len(places)))
+        kernel.close_all_but(*range(len(places)), spare, *([self._walls.descriptor] if self._walls else []))
         os.setsid()
         os.chdir(self._directory)
         os.umask(0o077)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._limit(request["limits"])
         if self._walls:
-            self._wall_in()
+            self._walls.enter()
+        os.close(spare)
+        os.write(program.SAYING, ENTERED + b"\n")
         gc.enable()
         program.run(request["mode"], request["source"], request["entry"])
 
@@ -146,22 +153,6 @@ class Cell:
             lower = most if value == resource.RLIM_INFINITY else value if most == resource.RLIM_INFINITY else min(value, most)
             resource.setrlimit(kind, (lower, lower))
 
-    def _wall_in(self) -> None:
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        landlock.restrict(self._readable, [self._directory, "/dev/null"])
-        if os.geteuid() == 0:
-            kernel.prctl(kernel.PR_SET_SECUREBITS, kernel.SECUREBITS_LOCKED)
-            try:
-                os.setgroups([])
-                os.setresgid(PROGRAM_UID, PROGRAM_UID, PROGRAM_UID)
-                os.setresuid(PROGRAM_UID, PROGRAM_UID, PROGRAM_UID)
-            except OSError as error:  # one id is all that an unprivileged user can map
-                if error.errno not in (errno.EPERM, errno.EINVAL):
-                    raise
-        kernel.drop_capabilities()
-        seccomp.install()
-
-
 class _Child:
     """A program at work, seen from outside."""
 
@@ -174,6 +165,7 @@ class _Child:
         self._line = bytearray()
         self._output = 0
         self._reason = ""
+        self._entered = False
         self._owing: float | None = time.monotonic()
         """Since when the program has been at work on something; None while it waits for a line."""
         for descriptor in ends.values():
@@ -205,6 +197,10 @@ class _Child:
         self._line += self._take("saying")
         *lines, rest = self._line.split(b"\n")
         self._line = bytearray(rest)
+        if lines and not self._entered:
+            if (first := lines.pop(0)) != ENTERED:
+                raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
+            self._entered = True
         if lines:
             self._owing = None
         return [line.decode("ascii", "replace") for line in lines]
@@ -227,6 +223,9 @@ class _Child:
         if self._pidfd not in ready:
             return None
         _, status, usage = os.wait4(self._pid, 0)
+        self.read([self._ends.get("saying", -1)])
+        if not self._entered:
+            raise OSError("a program ended before it began")
         for name in ("out", "err"):
             while name in self._ends and (data := self._take(name)):
                 self._written[name] += data
@@ -276,8 +275,6 @@ class _Child:
 
 def _sealed(data: bytes) -> int:
     """A file that can be read and seeked, and not changed."""
-    import fcntl
-
     descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:

@@ -35,7 +35,7 @@ class Launcher(Protocol):
     """Starts cells: the zygote, bubblewrap, or a plain process."""
 
     def open(self, place: int, limits: Limits) -> socket.socket:
-        """The near end of a new cell in this place, whose earlier cell is gone. Raises Unavailable."""
+        """The near end of a new cell, which begins when the last one in its place has ended. Raises Unavailable."""
 
     def close(self) -> None:
         """Ends everything that was started."""
@@ -55,7 +55,6 @@ class Zygote:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
-        self._taken: set[int] = set()
         self.privileged = False
 
     def open(self, place: int, limits: Limits) -> socket.socket:
@@ -82,13 +81,10 @@ class Zygote:
         if self._link is None:
             self._start()
         assert self._link is not None
-        while place in self._taken:
-            self._hear()
         near, far = socket.socketpair()
         request = {"cell": place, "file_bytes": limits.file_bytes, "files": limits.files}
         socket.send_fds(self._link, [json.dumps(request).encode("ascii")], [far.fileno()])
         far.close()
-        self._taken.add(place)
         return near
 
     def _start(self) -> None:
@@ -106,25 +102,13 @@ class Zygote:
         )
         far.close()
         self._link.settimeout(STARTUP_SECONDS)
-        try:
-            self.privileged = bool(self._hear().get("privileged"))
-        except ConnectionError:
+        ready = self._link.recv(4096)
+        if not ready:
             assert self._process.stderr is not None
             lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
             self._end()
-            raise Unavailable(f"the zygote does not start: {lines[-1] if lines else 'no message'}") from None
-
-    def _hear(self) -> dict[str, Any]:
-        assert self._link is not None
-        data = self._link.recv(4096)
-        if not data:
-            raise ConnectionResetError("the zygote is gone")
-        message: dict[str, Any] = json.loads(data)
-        if "failed" in message:
-            self._taken.discard(message["failed"])
-            raise Unavailable(f"no cell: {message['why']}")
-        self._taken.discard(message.get("free", -1))
-        return message
+            raise Unavailable(f"the zygote does not start: {lines[-1] if lines else 'no message'}")
+        self.privileged = bool(json.loads(ready)["privileged"])
 
     def _end(self) -> None:
         if self._process is not None:
@@ -135,11 +119,10 @@ class Zygote:
         if self._link is not None:
             self._link.close()
         self._process = self._link = None
-        self._taken.clear()
 
 
 class Sandbox:
-    """``places`` cells at most at the same time; more callers wait.
+    """``places`` cells at most at the same time; more callers wait. The next cell of a place is made ahead.
 
     Args:
         launcher: who starts cells; see ``tiers.choose``.
@@ -148,20 +131,21 @@ class Sandbox:
 
     def __init__(self, launcher: Launcher, places: int) -> None:
         self._launcher = launcher
-        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for place in range(places):
-            self._free.put(place)
+        self._free: queue.SimpleQueue[_Place] = queue.SimpleQueue()
+        for number in range(places):
+            self._free.put(_Place(number))
 
     @contextmanager
     def open(self, limits: Limits) -> Iterator[Session]:
         """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
         place = self._free.get()
         try:
-            session = Session(self._launcher.open(place, limits), limits)
+            link = place.ready(limits) or self._launcher.open(place.number, limits)
             try:
-                yield session
+                yield Session(link, limits)
             finally:
-                session.close()
+                link.close()
+            place.limits, place.link = limits, self._launcher.open(place.number, limits)
         finally:
             self._free.put(place)
 
@@ -176,6 +160,26 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Place:
+    """Room for a cell, and perhaps one that is there already."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.limits: Limits | None = None
+        self.link: socket.socket | None = None
+
+    def ready(self, limits: Limits) -> socket.socket | None:
+        """The cell that was made ahead, where it lives and has these limits."""
+        link, self.link = self.link, None
+        if link is None:
+            return None
+        readable, _, _ = select.select([link], [], [], 0)
+        if not readable and limits == self.limits:
+            return link
+        link.close()  # a cell says nothing of its own accord: this one is dead
+        return None
 
 
 class Session:
@@ -205,10 +209,6 @@ class Session:
         reply = self._reply()
         return str(reply["said"]) if "said" in reply else _outcome(reply["ended"])
 
-    def close(self) -> None:
-        """Hangs up: the cell and everything in it ends."""
-        self._link.close()
-
     def _start(self, mode: str, source: str, entry: str, stdin: str) -> None:
         limits = {name: getattr(self._limits, name) for name in Limits.__slots__}
         self._send({"run": {"mode": mode, "source": source, "entry": entry, "stdin": stdin, "limits": limits}})
@@ -235,6 +235,8 @@ class Session:
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)
+        if "broken" in reply:
+            raise Unavailable(f"the cell cannot be made: {reply['broken']}")
         return reply
 
     def _patience(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import signal
@@ -79,20 +80,26 @@ def clone(flags: int) -> int:
 def close_all_but(*kept: int) -> None:
     """Closes every other file descriptor."""
     low = 0
-    for descriptor in [*sorted(kept), None]:
+    for descriptor in [*sorted(set(kept)), None]:
         high = (1 << 32) - 1 if descriptor is None else descriptor - 1
         if high >= low:
             call("close_range", low, high, 0)
         low = high + 2
 
 
-def drop_capabilities() -> None:
-    """All of them, for this process and whatever it becomes. The bounding set only where this may be done."""
-    for capability in range(64):
-        try:
+def bound_capabilities() -> None:
+    """None of them can come back from here on, by no program that is executed and by no change of the uid."""
+    prctl(PR_SET_SECUREBITS, SECUREBITS_LOCKED)
+    try:
+        for capability in range(64):
             prctl(PR_CAPBSET_DROP, capability)
-        except OSError:
-            break  # past the last one, or without the right to
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # past the last one
+            raise
+
+
+def drop_capabilities() -> None:
+    """Those that this process holds."""
     header = (0x20080522).to_bytes(4, "little") + bytes(4)
     call("capset", header, bytes(24))
 

@@ -28,8 +28,8 @@ def version() -> int:
         return 0
 
 
-def restrict(readable: list[str], writable: list[str]) -> None:
-    """From here on this process reads below ``readable`` and writes below ``writable``, and nothing else.
+def ruleset(readable: list[str], writable: list[str]) -> int:
+    """A descriptor of the rule that one reads below ``readable`` and writes below ``writable``, and nothing else.
 
     Raises:
         OSError: the kernel has no Landlock, or a path does not exist.
@@ -41,18 +41,22 @@ def restrict(readable: list[str], writable: list[str]) -> None:
     attributes = struct.pack("=Q", handled)
     attributes += struct.pack("=Q", NET_BIND | NET_CONNECT) if known >= 4 else b""
     attributes += struct.pack("=Q", SCOPES) if known >= 6 else b""
-    ruleset = kernel.call("create_ruleset", attributes, len(attributes), 0)
+    rules = kernel.call("create_ruleset", attributes, len(attributes), 0)
     for path in readable:
-        _grant(ruleset, path, READING & handled)
+        _grant(rules, path, READING & handled)
     for path in writable:
-        _grant(ruleset, path, (READING | WRITE | MAKING) & handled)
-    kernel.call("restrict_self", ruleset, 0)
-    os.close(ruleset)
+        _grant(rules, path, (READING | WRITE | MAKING) & handled)
+    return rules
 
 
-def _grant(ruleset: int, path: str, rights: int) -> None:
+def obey(rules: int) -> None:
+    """From here on, and for good. Needs no_new_privs."""
+    kernel.call("restrict_self", rules, 0)
+
+
+def _grant(rules: int, path: str, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     if not os.path.isdir(path):
         rights &= FILE_RIGHTS
-    kernel.call("add_rule", ruleset, 1, struct.pack("=Qi", rights, descriptor), 0)
+    kernel.call("add_rule", rules, 1, struct.pack("=Qi", rights, descriptor), 0)
     os.close(descriptor)

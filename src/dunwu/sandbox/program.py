@@ -142,7 +142,8 @@ def _exit_code(stop: SystemExit) -> int:
 
 def _traceback(error: BaseException) -> None:
     try:
-        traceback.print_exception(error)
+        own = error.__traceback__  # two frames of ours stand before the program's
+        traceback.print_exception(error.with_traceback(own and own.tb_next and own.tb_next.tb_next))
     except BaseException:  # noqa: BLE001  -- it has spoiled its own stderr, or its __str__ fails
         os.write(2, type(error).__name__.encode("ascii", "replace") + b"\n")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from functools import cache
 
 from dunwu.sandbox import kernel
 
@@ -36,7 +37,7 @@ ALLOWED = {
     "futex": (202, 98), "getdents": (78, None), "getdents64": (217, 61), "set_tid_address": (218, 96),
     "set_robust_list": (273, 99), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115), "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None),
-    "epoll_pwait": (281, 22), "tgkill": (234, 131), "kill": (62, 129), "open": (2, None), "openat": (257, 56),
+    "epoll_pwait": (281, 22), "open": (2, None), "openat": (257, 56),
     "stat": (4, None), "lstat": (6, None), "newfstatat": (262, 79), "statx": (332, 291), "access": (21, None),
     "faccessat": (269, 48), "faccessat2": (439, 439), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
     "pselect6": (270, 72), "pipe": (22, None), "pipe2": (293, 59), "eventfd2": (290, 19), "utimensat": (280, 88),
@@ -57,6 +58,7 @@ NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
 
+@cache
 def program(machine: str) -> bytes:
     """The filter, as an array of ``struct sock_filter``."""
     column = COLUMN[machine]

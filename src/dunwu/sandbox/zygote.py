@@ -1,9 +1,9 @@
 """The process from which cells are born: small, with the standard library imported, and in a root with nothing to steal.
 
     client  {"cell": n, file_bytes, files} + descriptor  ->  a cell for that end of a socket, in place n
-    zygote  {"ready": ...} once; {"free": n} when a cell's last process is gone; {"failed": n, "why": text}
+    zygote  {"ready": ...} once
 
-It never sees what is said over that socket: programs, inputs and results are between the client and the cell.
+A cell begins when the one before it in its place is gone to its last process. The zygote never sees what is said over that socket: programs, inputs and results are between the client and the cell.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 from dunwu.sandbox import kernel, root
 from dunwu.sandbox.cell import Cell
+from dunwu.sandbox.walls import Walls
 
-SETUP_SECONDS = 10.0
 UNUSED_UIDS = 1_000_000
 """Ids from here on belong to nobody; two for each place: the cell's and the program's."""
 IMPORTED = (
@@ -35,13 +35,18 @@ IMPORTED = (
 
 def main(link: socket.socket, places: int) -> None:
     """Serves until the client hangs up."""
-    for name in IMPORTED:
-        importlib.import_module(name)
+    import_library()
     zygote = Zygote(link, places)
     gc.collect()
     gc.freeze()
-    zygote.send({"ready": True, "privileged": zygote.privileged})
+    link.send(json.dumps({"ready": True, "privileged": zygote.privileged}).encode("ascii"))
     zygote.serve()
+
+
+def import_library() -> None:
+    """What programs ask for is there before they come."""
+    for name in IMPORTED:
+        importlib.import_module(name)
 
 
 class Zygote:
@@ -51,9 +56,11 @@ class Zygote:
         self._link = link
         self._places: dict[int, int] = {}
         """Processes at work, and their places."""
+        self._waiting: dict[int, tuple[dict[str, Any], int]] = {}
+        """The next cell of a place, where one is wanted before the last one is gone."""
         self.privileged = os.geteuid() == 0 and places * 2 <= _mappable()
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._address_space = _address_space()
+        self._address_space = address_space()
         if self.privileged:
             kernel.unshare(kernel.NEWNS)
         else:
@@ -63,7 +70,6 @@ class Zygote:
             self._write("self/uid_map", f"0 {uid} 1")
             self._write("self/gid_map", f"0 {gid} 1")
         self._readable = root.enter()
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
     def serve(self) -> None:
         """Until the client hangs up."""
@@ -79,50 +85,52 @@ class Zygote:
                 data, descriptors, _, _ = socket.recv_fds(self._link, 4096, 1)
                 if not data:
                     return
-                self._begin(json.loads(data), descriptors[0])
+                request = json.loads(data)
+                self._waiting[request["cell"]] = request, descriptors[0]
+                self._begin(request["cell"])
 
-    def send(self, message: dict[str, Any]) -> None:
-        """To the client; one message a packet."""
-        self._link.send(json.dumps(message).encode("ascii"))
-
-    def _begin(self, request: dict[str, Any], descriptor: int) -> None:
-        place = request["cell"]
+    def _begin(self, place: int) -> None:
+        """The cell that waits for ``place``, if there is one and the place is free."""
+        if place not in self._waiting or place in self._places.values():
+            return
+        request, descriptor = self._waiting.pop(place)
+        go, going = os.pipe()
         try:
-            go, going = os.pipe()
             pid = kernel.clone(kernel.CELL_NAMESPACES)
             if pid == 0:
                 self._become_cell(request, descriptor, go, going)
-            os.close(go)
+            self._places[pid] = place
             self._map(pid, place)
             os.write(going, b"x")
-            os.close(going)
-            self._places[pid] = place
         except OSError as error:
-            self.send({"failed": place, "why": str(error)})
+            os.write(descriptor, _broken(error))
         finally:
-            os.close(descriptor)
+            for end in (go, going, descriptor):
+                os.close(end)
 
     def _become_cell(self, request: dict[str, Any], descriptor: int, go: int, going: int) -> NoReturn:
-        code = 1
+        link = socket.socket(fileno=descriptor)
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(going)
             if os.read(go, 1):
                 kernel.close_all_but(0, 1, 2, descriptor)
-                os.setresgid(0, 0, 0)
-                os.setresuid(0, 0, 0)
-                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-                socket.sethostname("cell")
-                root.workplace(request["file_bytes"], request["files"])
-                link = socket.socket(fileno=descriptor)
-                Cell(
-                    link, root.WORKPLACE, self._address_space, walls=True, readable=[*self._readable, root.WORKPLACE]
-                ).serve()
-                code = 0
+                self._furnish(request)
+                walls = Walls(self._readable, [root.WORKPLACE, "/dev/null"])
+                Cell(link, root.WORKPLACE, self._address_space, walls).serve()
+        except OSError as error:
+            link.send(_broken(error))
         finally:
-            os._exit(code)
+            os._exit(0)
+
+    def _furnish(self, request: dict[str, Any]) -> None:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        socket.sethostname("cell")
+        root.workplace(request["file_bytes"], request["files"])
 
     def _map(self, pid: int, place: int) -> None:
         """Ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
@@ -140,10 +148,14 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._places:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, _ = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self.send({"free": self._places.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+            self._begin(self._places.pop(pid))
+
+
+def _broken(error: OSError) -> bytes:
+    return json.dumps({"broken": str(error)}).encode("ascii") + b"\n"
 
 
 def _mappable() -> int:
@@ -153,9 +165,13 @@ def _mappable() -> int:
     return max((first + count - UNUSED_UIDS for first, _, count in ranges if first <= UNUSED_UIDS), default=0)
 
 
-def _address_space() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+def address_space() -> int:
+    """Bytes that this process has mapped; a generous guess where nobody tells."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+    except FileNotFoundError:
+        return 256 << 20
 
 
 if __name__ == "__main__":
