@@ -2,7 +2,7 @@
 
     Sandbox.open() -> Session       a cell of one's own, until it is closed
     Session.run(source, stdin)      a whole program                        -> Outcome
-    Session.start / call / ...      a program that stays and is called     -> Outcome for each call
+    Session.start, say, staying     a program that stays, line by line     -> a line, or the Outcome that ends it
 
 Threads may share a Sandbox; a session belongs to one thread.
 """
@@ -18,8 +18,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -122,23 +122,33 @@ class Zygote:
 
 
 class Sandbox:
-    """``places`` cells at most at the same time; more callers wait. The next cell of a place is made ahead.
+    """``places`` programs at most at the same time, and as many tests of programs; more callers wait.
+
+    A program and what tests it have cells of two kinds, so that no two pairs wait for each other's. The next cell of a
+    place is made ahead.
 
     Args:
         launcher: who starts cells; see ``tiers.choose``.
-        places: cells at once.
+        places: cells of each kind at once.
     """
 
     def __init__(self, launcher: Launcher, places: int) -> None:
         self._launcher = launcher
-        self._free: queue.SimpleQueue[_Place] = queue.SimpleQueue()
-        for number in range(places):
-            self._free.put(_Place(number))
+        self._programs, self._tests = (
+            _room(range(first, first + places)) for first in (0, places)
+        )
+
+    def open(self, limits: Limits) -> AbstractContextManager[Session]:
+        """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
+        return self._session(self._programs, limits)
+
+    def open_test(self, limits: Limits) -> AbstractContextManager[Session]:
+        """The same for a program that tests one: see ``Session``."""
+        return self._session(self._tests, limits)
 
     @contextmanager
-    def open(self, limits: Limits) -> Iterator[Session]:
-        """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
-        place = self._free.get()
+    def _session(self, room: queue.SimpleQueue[_Place], limits: Limits) -> Iterator[Session]:
+        place = room.get()
         try:
             link = place.ready(limits) or self._launcher.open(place.number, limits)
             try:
@@ -147,7 +157,7 @@ class Sandbox:
                 link.close()
             place.limits, place.link = limits, self._launcher.open(place.number, limits)
         finally:
-            self._free.put(place)
+            room.put(place)
 
     def close(self) -> None:
         """Ends whatever was started for it."""
@@ -182,12 +192,20 @@ class _Place:
         return None
 
 
+def _room(numbers: Iterable[int]) -> queue.SimpleQueue[_Place]:
+    room: queue.SimpleQueue[_Place] = queue.SimpleQueue()
+    for number in numbers:
+        room.put(_Place(number))
+    return room
+
+
 class Session:
     """One cell, one program in it at a time. Every method raises Unavailable where the cell dies or falls silent."""
 
     def __init__(self, link: socket.socket, limits: Limits) -> None:
         self._link, self._limits = link, limits
         self._unread = b""
+        self._alive = False
 
     def run(self, source: str, stdin: str = "") -> Outcome:
         """A whole program, as ``python program.py < stdin``."""
@@ -207,7 +225,18 @@ class Session:
     def hear(self) -> str | Outcome:
         """The program's next line, or how it ended."""
         reply = self._reply()
-        return str(reply["said"]) if "said" in reply else _outcome(reply["ended"])
+        self._alive = "said" in reply
+        return str(reply["said"]) if self._alive else _outcome(reply["ended"])
+
+    @contextmanager
+    def staying(self, source: str, entry: str) -> Iterator[str | Outcome]:
+        """A program that is called, as long as the context lasts; gives what ``start`` does."""
+        said = self.start("serve", source, entry)
+        yield said
+        if self._alive:
+            self._send({"end": True})
+            while isinstance(self.hear(), str):
+                pass
 
     def _start(self, mode: str, source: str, entry: str, stdin: str) -> None:
         limits = {name: getattr(self._limits, name) for name in Limits.__slots__}

@@ -34,7 +34,8 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
     """Runs ``source`` to its end, or serves calls into it; does not return.
 
     Modes: ``program``; ``serve``, where ``entry`` is a function or ``Class.method``; ``test``, where ``entry`` is a
-    function of the source that takes the candidate and raises where it is not as it should be.
+    function of the source, which takes the candidate and raises where it is not as it should be, and the candidate's
+    name, under which the source may call it too.
     """
     _fresh_streams()
     random.seed(0)  # forks seed it anew; here a program that runs again shall do again what it did
@@ -45,8 +46,7 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
         elif mode == "serve":
             _serve(_execute(source, "candidate"), entry)
         else:
-            _execute(source, "test")[entry](_candidate)
-            _say("P")
+            _test(_execute(source, "test"), entry)
         code = 0
     except SystemExit as stop:
         code = _exit_code(stop)
@@ -80,6 +80,13 @@ def _serve(scope: dict[str, Any], entry: str) -> None:
             raise
         except Exception as error:  # noqa: BLE001  -- told to the caller; the next call may be better
             _say("E", json.dumps(_told(error)))
+
+
+def _test(scope: dict[str, Any], entry: str) -> None:
+    check, name = entry.split()
+    scope[name] = _candidate
+    scope[check](_candidate)
+    _say("P")
 
 
 def _candidate(*args: Any, **kwargs: Any) -> Any:

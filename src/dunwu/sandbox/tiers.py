@@ -107,7 +107,7 @@ def choose(places: int, *, allow_unsafe: bool = False) -> tuple[Sandbox, Tier]:
         Unavailable: neither tier 1 nor tier 2 does, and ``allow_unsafe`` is not set.
     """
     bubblewrap = shutil.which("bwrap")
-    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(places))]
+    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places))]
     if bubblewrap:
         launchers.append((2, Plain(bubblewrap=bubblewrap)))
     reasons = []
