@@ -88,6 +88,9 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
+main.add_typer(sandbox, name="sandbox")
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/nano/r1-zero.toml.")]
 Overrides = Annotated[
     list[str] | None,
@@ -102,6 +105,7 @@ class Bench(StrEnum):
     rollout = "rollout"
     step = "step"
     verify = "verify"
+    sandbox = "sandbox"
 
 
 def _folder(text: str) -> Path:
@@ -192,11 +196,11 @@ def report(
 
 @main.command()
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step or verify.")],
+    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, verify or sandbox.")],
     against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Measure rollout, training step or verifiers, beside peers in the same run."""
+    """Measure rollout, training step, verifiers or sandbox, beside peers in the same run."""
     from importlib import import_module
 
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
@@ -206,6 +210,32 @@ def bench(
         return
     for workload, result in results.items():
         _print_rows(f"{name.value} / {workload}", _bench_rows(result))
+
+
+@sandbox.command("check")
+def sandbox_check(as_json: AsJson = False) -> None:
+    """Try the forbidden things inside the sandbox; say which tier this machine gives, and what got through."""
+    from dunwu.bench.sandbox import check
+    from dunwu.sandbox import Unavailable
+
+    try:
+        found = check()
+    except Unavailable as error:
+        raise Fault(f"no safe sandbox on this machine: {error}") from error
+    if as_json:
+        _print_json(found)
+    else:
+        _print_rows("sandbox", _sandbox_rows(found))
+    if found["breached"] or found["faked"]:
+        raise Fault(f"{len(found['breached'])} attacks and {len(found['faked'])} tricks got through")
+
+
+def _sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "tier", str(found["tier"])
+    yield "attacks tried", str(found["attacks"])
+    yield "attacks through", ", ".join(found["breached"]) or "none"
+    yield "faked verdicts", ", ".join(found["faked"]) or "none"
+    yield "a trivial program", f"{found['median_ms']:.1f} ms"
 
 
 def _probe(seed: int, generated: int | None = None) -> Probe:

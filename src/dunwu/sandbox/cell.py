@@ -1,4 +1,4 @@
-"""The first process of a cell. It runs no foreign code: it forks who does, carries lines to and fro, and keeps the time.
+"""The first process of a cell. It runs no foreign code: it forks who does, carries lines to and fro, and keeps time.
 
     client  {"run": {...}}          -> a program starts            {"said": line}      <- the program says a line
             {"say": line}           -> the program hears a line    {"ended": {...}}    <- the program is over
@@ -111,9 +111,7 @@ class Cell:
         ends = {name: writing if name == "hearing" else reading for name, (reading, writing) in pipes.items()}
         return _Child(pid, ends, request["limits"])
 
-    def _become(
-        self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]], spare: int
-    ) -> NoReturn:
+    def _become(self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]], spare: int) -> NoReturn:
         """The forked process turns into the program, and gives up everything that a program has no business with.
 
         ``spare`` takes what goes wrong on the way.
@@ -150,8 +148,15 @@ class Cell:
             (resource.RLIMIT_MSGQUEUE, 0),
         ):
             _, most = resource.getrlimit(kind)
-            lower = most if value == resource.RLIM_INFINITY else value if most == resource.RLIM_INFINITY else min(value, most)
+            lower = (
+                most
+                if value == resource.RLIM_INFINITY
+                else value
+                if most == resource.RLIM_INFINITY
+                else min(value, most)
+            )
             resource.setrlimit(kind, (lower, lower))
+
 
 class _Child:
     """A program at work, seen from outside."""

@@ -43,7 +43,9 @@ class Launcher(Protocol):
 
 def interpreter(module: str, *arguments: str) -> list[str]:
     """A command that runs a module of this package: no site packages, nothing of the environment."""
-    start = f"import sys; sys.path.insert(0, {PACKAGE!r}); import runpy; runpy.run_module({module!r}, run_name='__main__')"
+    start = (
+        f"import sys; sys.path.insert(0, {PACKAGE!r}); import runpy; runpy.run_module({module!r}, run_name='__main__')"
+    )
     return [sys.executable, "-I", "-S", "-c", start, *arguments]
 
 
@@ -134,9 +136,7 @@ class Sandbox:
 
     def __init__(self, launcher: Launcher, places: int) -> None:
         self._launcher = launcher
-        self._programs, self._tests = (
-            _room(range(first, first + places)) for first in (0, places)
-        )
+        self._programs, self._tests = (_room(range(first, first + places)) for first in (0, places))
 
     def open(self, limits: Limits) -> AbstractContextManager[Session]:
         """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
@@ -210,7 +210,7 @@ class Session:
     def run(self, source: str, stdin: str = "") -> Outcome:
         """A whole program, as ``python program.py < stdin``."""
         self._start("program", source, "", stdin)
-        return _outcome(self._reply()["ended"])
+        return self._to_the_end()
 
     def start(self, mode: str, source: str, entry: str) -> str | Outcome:
         """A program that stays; its first line (see ``program``), or how it ended."""
@@ -235,8 +235,13 @@ class Session:
         yield said
         if self._alive:
             self._send({"end": True})
-            while isinstance(self.hear(), str):
-                pass
+            self._to_the_end()
+
+    def _to_the_end(self) -> Outcome:
+        """How the program ends, whatever lines it says on the way."""
+        while isinstance(said := self.hear(), str):
+            pass
+        return said
 
     def _start(self, mode: str, source: str, entry: str, stdin: str) -> None:
         limits = {name: getattr(self._limits, name) for name in Limits.__slots__}

@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NoReturn
 
 from dunwu.sandbox import values
@@ -52,7 +53,7 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
         code = _exit_code(stop)
     except MemoryError:
         code = OUT_OF_MEMORY
-    except BaseException as error:  # noqa: BLE001  -- whatever a program raises
+    except BaseException as error:
         code = 1
         if mode == "program":
             _traceback(error)
@@ -64,7 +65,7 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
 def _execute(source: str, name: str) -> dict[str, Any]:
     module = type(sys)(name)
     sys.modules[name] = module
-    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)  # noqa: S102  -- what it is for
+    exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
     return module.__dict__
 
 
@@ -78,7 +79,7 @@ def _serve(scope: dict[str, Any], entry: str) -> None:
             _say("V", values.dumps(function(*args, **kwargs)))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  -- told to the caller; the next call may be better
+        except Exception as error:
             _say("E", json.dumps(_told(error)))
 
 
@@ -97,8 +98,9 @@ def _candidate(*args: Any, **kwargs: Any) -> Any:
         return values.loads(line[1:])
     name, message = json.loads(line[1:])
     kind = getattr(builtins, str(name), None)
-    known = isinstance(kind, type) and issubclass(kind, Exception) and kind not in (AssertionError, StopIteration)
-    raise (kind if known else RuntimeError)(message)
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind not in (AssertionError, StopIteration):
+        raise kind(message)
+    raise RuntimeError(message)
 
 
 def _say(tag: str, text: str = "") -> None:
@@ -111,19 +113,15 @@ def _hear() -> str:
     return _ears().readline().rstrip("\n")
 
 
-_opened: list[io.TextIOWrapper] = []
-
-
+@cache
 def _ears() -> io.TextIOWrapper:
-    if not _opened:
-        _opened.append(open(HEARING, encoding="ascii", closefd=False))
-    return _opened[0]
+    return io.TextIOWrapper(io.BufferedReader(io.FileIO(HEARING, closefd=False)), encoding="ascii")
 
 
 def _told(error: BaseException) -> list[str]:
     try:
         message = str(error)
-    except BaseException:  # noqa: BLE001  -- its own __str__ fails
+    except BaseException:
         message = ""
     return [type(error).__name__, message[:LONGEST_DETAIL].encode("ascii", "backslashreplace").decode()]
 
@@ -151,7 +149,7 @@ def _traceback(error: BaseException) -> None:
     try:
         own = error.__traceback__  # two frames of ours stand before the program's
         traceback.print_exception(error.with_traceback(own and own.tb_next and own.tb_next.tb_next))
-    except BaseException:  # noqa: BLE001  -- it has spoiled its own stderr, or its __str__ fails
+    except BaseException:
         os.write(2, type(error).__name__.encode("ascii", "replace") + b"\n")
 
 
@@ -161,6 +159,6 @@ def _leave(code: int) -> NoReturn:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001  -- closed or replaced by the program
+    except BaseException:
         code = code or 0
     leave(code)

@@ -53,7 +53,7 @@ ASKING = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 NAMING = (15, 16)
 """PR_SET_NAME, PR_GET_NAME."""
 
-LOAD, JUMP_IF, JUMP_IF_ANY, RETURN = 0x20, 0x15, 0x45, 0x06
+LOAD, JUMP_IF, JUMP_IF_MORE, JUMP_IF_LESS_NOT, JUMP_IF_ANY, RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
@@ -68,17 +68,15 @@ def program(machine: str) -> bytes:
         _line(RETURN, KILL),
         _line(LOAD, NUMBER),
     ]
-    # x32 calls share the architecture of x86_64; their numbers are on no list, so they are refused like any other.
-    for numbers in ALLOWED.values():
-        if (number := numbers[column]) is not None:
-            lines += [_line(JUMP_IF, number, 0, 1), _line(RETURN, ALLOW)]
     lines += [_line(JUMP_IF, CLONE3[column], 0, 1), _line(RETURN, UNKNOWN)]  # the C library then takes clone
     lines += _only(CLONE[column], [_line(JUMP_IF_ANY, CLONE_THREAD, 0, 1), _line(RETURN, ALLOW)])
     lines += _only(SOCKETPAIR[column], _equal(1))  # AF_UNIX
     lines += _only(PRLIMIT[column], _equal(0))
     lines += _only(PRCTL[column], _equal(*NAMING))
     lines += _only(IOCTL[column], _equal(*ASKING), argument=1)
-    return b"".join([*lines, _line(RETURN, REFUSE)])
+    # x32 calls share the architecture of x86_64; their numbers are above all of these.
+    numbers = sorted(number for pair in ALLOWED.values() if (number := pair[column]) is not None)
+    return b"".join([*lines, *_one_of(_intervals(numbers))])
 
 
 def install() -> None:
@@ -95,6 +93,24 @@ def _line(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
 
 def _equal(*values: int) -> list[bytes]:
     return [line for value in values for line in (_line(JUMP_IF, value, 0, 1), _line(RETURN, ALLOW))]
+
+
+def _intervals(numbers: list[int]) -> list[tuple[int, int]]:
+    """First and last of each run of neighbours."""
+    firsts = [number for number in numbers if number - 1 not in numbers]
+    lasts = [number for number in numbers if number + 1 not in numbers]
+    return list(zip(firsts, lasts, strict=True))
+
+
+def _one_of(intervals: list[tuple[int, int]]) -> list[bytes]:
+    """A search by halves: the kernel runs the filter for every number when it is installed."""
+    if len(intervals) == 1:
+        ((first, last),) = intervals
+        inside = [_line(JUMP_IF_LESS_NOT, first, 0, 2), _line(JUMP_IF_MORE, last, 1, 0), _line(RETURN, ALLOW)]
+        return [*inside, _line(RETURN, REFUSE)]
+    half = len(intervals) // 2
+    lower, upper = _one_of(intervals[:half]), _one_of(intervals[half:])
+    return [_line(JUMP_IF_LESS_NOT, intervals[half][0], len(lower), 0), *lower, *upper]
 
 
 def _only(number: int, checks: list[bytes], argument: int = 0) -> list[bytes]:

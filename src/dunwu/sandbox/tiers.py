@@ -1,8 +1,8 @@
 """Who starts cells on this machine: the best of three that works when it is tried.
 
-    1  the zygote            namespaces, own uids, Landlock, seccomp, rlimits                     zygote.py
-    2  bubblewrap            its namespaces, an empty environment, Landlock, seccomp, rlimits
-    3  a plain process       rlimits, and of the walls what the kernel has: not safe
+1  the zygote            namespaces, own uids, Landlock, seccomp, rlimits                     zygote.py
+2  bubblewrap            its namespaces, an empty environment, Landlock, seccomp, rlimits
+3  a plain process       rlimits, and of the walls what the kernel has: not safe
 """
 
 from __future__ import annotations

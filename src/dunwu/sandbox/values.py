@@ -72,7 +72,7 @@ def _read(data: Any, depth: int) -> Any:
     if not isinstance(data, dict):
         return data
     ((tag, inner),) = data.items()
-    if tag in MAKERS:
+    if tag in MAKERS and isinstance(inner, list):
         return MAKERS[tag](_read(item, depth + 1) for item in inner)
     if tag == "d":
         return {_read(key, depth + 1): _read(item, depth + 1) for key, item in inner}
@@ -81,5 +81,6 @@ def _read(data: Any, depth: int) -> Any:
     if tag == "f":
         return float(inner)
     if tag == "c":
-        return complex(*(_read(part, depth) for part in inner))
+        real, imaginary = (_read(part, depth) for part in inner)
+        return complex(real, imaginary)
     return {"b": bytes.fromhex, "a": bytearray.fromhex}[tag](inner)

@@ -1,9 +1,10 @@
-"""The process from which cells are born: small, with the standard library imported, and in a root with nothing to steal.
+"""The process from which cells are born: small, the standard library imported, nothing to steal.
 
     client  {"cell": n, file_bytes, files} + descriptor  ->  a cell for that end of a socket, in place n
     zygote  {"ready": ...} once
 
-A cell begins when the one before it in its place is gone to its last process. The zygote never sees what is said over that socket: programs, inputs and results are between the client and the cell.
+A cell begins when the one before it in its place is gone to its last process. The zygote never sees what is said over
+that socket: programs, inputs and results are between the client and the cell.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from dunwu.sandbox.walls import Walls
 
 UNUSED_UIDS = 1_000_000
 """Ids from here on belong to nobody; two for each place: the cell's and the program's."""
-IMPORTED = (
-    "abc argparse array ast base64 bisect calendar cmath collections copy csv ctypes dataclasses datetime decimal difflib enum "
-    "fractions functools hashlib heapq html inspect io itertools json keyword math numbers operator pprint queue "
-    "random re secrets shutil statistics string struct tempfile textwrap threading time timeit traceback types typing "
-    "unicodedata uuid zlib"
-).split()
+IMPORTED = """
+    abc argparse array ast base64 bisect calendar cmath collections copy csv ctypes dataclasses datetime decimal difflib
+    enum fractions functools hashlib heapq html inspect io itertools json keyword math numbers operator pprint queue
+    random re secrets shutil statistics string struct tempfile textwrap threading time timeit traceback types typing
+    unicodedata uuid zlib
+"""
 """Modules that programs ask for."""
 
 
@@ -45,7 +46,7 @@ def main(link: socket.socket, places: int) -> None:
 
 def import_library() -> None:
     """What programs ask for is there before they come."""
-    for name in IMPORTED:
+    for name in IMPORTED.split():
         importlib.import_module(name)
 
 
@@ -77,11 +78,11 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
         while True:
-            ready, _, _ = select.select([self._link, wake], [], [])
+            ready, _, _ = select.select([self._link.fileno(), wake], [], [])
             if wake in ready:
                 os.read(wake, 4096)
                 self._reap()
-            if self._link in ready:
+            if self._link.fileno() in ready:
                 data, descriptors, _, _ = socket.recv_fds(self._link, 4096, 1)
                 if not data:
                     return

@@ -4,7 +4,7 @@ A test of ``Problem.tests`` is JSON, of one of three shapes:
 
     {"stdin": text, "stdout": text}                               a whole program
     {"call": name or "Class.method", "args": [...], "result": x}  a function (LiveCodeBench)
-    {"test": source, "entry": "check", "candidate": name}         a function of the source takes the candidate (HumanEval)
+    {"test": source, "entry": "check", "candidate": name}         a function that takes the candidate (HumanEval)
 
 each with, where it is wanted, ``"prelude"``: source that stands before the answer's. What is expected never enters the
 process that runs the answer: outputs and values come out as data and are compared here, and a test source runs in a

@@ -1,0 +1,93 @@
+"""The sandbox: how many programs a second, beside a plain subprocess that protects from nothing; and what gets through.
+
+``trivial``  one program that prints 1, in a cell of its own
+``tests``    a completion of five tests
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.sandbox import Limits, Sandbox, choose
+from dunwu.sandbox.attacks import attacks
+from dunwu.sandbox.preflight import attacked, median_ms
+from dunwu.verifiers.code import CodeVerifier
+from dunwu.verifiers.tricks import faked
+
+SOURCE = "a, b = map(int, input().split())\nprint(a + b)"
+TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
+ROUNDS, COMPLETIONS = 3, 100
+
+
+def check() -> dict[str, Any]:
+    """What ``dunwu sandbox check`` says: the tier, what got through of the attacks and of the tricks, milliseconds.
+
+    Raises:
+        Unavailable: this machine gives no safe tier.
+    """
+    sandbox, tier = choose(1)
+    with sandbox:
+        return {
+            "tier": tier,
+            "attacks": len(attacks()),
+            "breached": attacked(sandbox),
+            "faked": faked(sandbox),
+            "median_ms": median_ms(sandbox),
+        }
+
+
+def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Programs, and completions of five tests, a second, with a place for each core.
+
+    Raises:
+        UserError: a peer other than ``subprocess``.
+        Unavailable: this machine gives no safe tier.
+    """
+    for peer in against:
+        if peer != "subprocess":
+            raise UserError(f"no such peer: {peer}; the sandbox is measured against subprocess", field="--against")
+    places = os.cpu_count() or 1
+    sandbox, _ = choose(places)
+    with sandbox:
+        verifier = CodeVerifier(sandbox, Limits())
+        sides: dict[str, dict[str, Callable[[int], Any]]] = {
+            "trivial": {"dunwu": lambda _: _trivial(sandbox), "subprocess": lambda _: _plain("print(1)", "")},
+            "tests": {
+                "dunwu": lambda _: verifier.judge(TESTS, SOURCE),
+                "subprocess": lambda _: _plain(SOURCE, *(json.loads(test)["stdin"] for test in TESTS)),
+            },
+        }
+        return {name: _rates(side, against, places) for name, side in sides.items()}
+
+
+def _rates(sides: dict[str, Callable[[int], Any]], against: Sequence[str], places: int) -> dict[str, Any]:
+    rates: dict[str, list[float]] = {name: [] for name in ("dunwu", *against)}
+    for _ in range(ROUNDS):
+        for name, taken in rates.items():
+            with ThreadPoolExecutor(places) as pool:
+                began = time.perf_counter()
+                list(pool.map(sides[name], range(COMPLETIONS)))
+                taken.append(COMPLETIONS / (time.perf_counter() - began))
+    medians = {name: statistics.median(taken) for name, taken in rates.items()}
+    ours = medians.pop("dunwu")
+    ratio = ours / max(medians.values()) if medians else None
+    return {"ours": ours, "unit": "completions/s", "peers": medians, "ratio": ratio, "floor_share": None}
+
+
+def _trivial(sandbox: Sandbox) -> None:
+    with sandbox.open(Limits()) as session:
+        session.run("print(1)")
+
+
+def _plain(source: str, *stdins: str) -> None:
+    for stdin in stdins:
+        subprocess.run([sys.executable, "-I", "-c", source], input=stdin, capture_output=True, text=True, check=True)

@@ -1,0 +1,182 @@
+"""Programs in cells: how they end, what they see, what is left of them, and what outlives a dead zygote."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable
+from dunwu.sandbox.client import Zygote
+from dunwu.sandbox.tiers import obstacle
+
+SHORT = Limits(seconds=0.5, output_bytes=1 << 16)
+
+
+def run(sandbox: Sandbox, source: str, stdin: str = "", limits: Limits = SHORT) -> Outcome:
+    """In a cell of its own."""
+    with sandbox.open(limits) as session:
+        return session.run(source, stdin)
+
+
+def test_a_program_reads_stdin_and_writes_stdout(sandbox: Sandbox) -> None:
+    outcome = run(sandbox, "import sys\nprint(input()[::-1])\nsys.stderr.write('note')", "olleh 你好\n")
+    assert (outcome.status, outcome.stdout, outcome.stderr) == ("ok", "好你 hello\n", "note")
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "detail"),
+    [
+        ("1 / 0", "error", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(3)", "error", "exit code 3"),
+        ("import sys; sys.exit('no')", "error", "no"),
+        ("def f(:", "error", "SyntaxError: invalid syntax"),
+        ("import os; os._exit(0)", "ok", ""),
+        ("raise SystemExit", "ok", ""),
+        ("while True: pass", "timeout", "killed by SIGKILL"),
+        ("import time; time.sleep(60)", "timeout", "killed by SIGKILL"),
+        ("x = 'a' * 10**9", "memory", "exit code 77"),
+        ("while True: print('x' * 1000)", "output-limit", "killed by SIGKILL"),
+        ("import ctypes; ctypes.string_at(0)", "error", "killed by SIGSEGV"),
+        ("import os; os.fork()", "error", "PermissionError: [Errno 1] Operation not permitted"),
+        ("\0", "error", "SyntaxError: source code string cannot contain null bytes"),
+        ("x = " + "(" * 5000, "error", "SyntaxError: too many nested parentheses"),
+    ],
+)
+def test_how_programs_end(sandbox: Sandbox, source: str, status: str, detail: str) -> None:
+    outcome = run(sandbox, source)
+    assert (outcome.status, outcome.detail) == (status, detail)
+
+
+def test_the_traceback_is_the_program_s_alone(sandbox: Sandbox) -> None:
+    assert run(sandbox, "def f(): 1 / 0\nf()").stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        '  File "<__main__>", line 2, in <module>',
+        '  File "<__main__>", line 1, in f',
+        "ZeroDivisionError: division by zero",
+    ]
+
+
+def test_ordinary_programs_find_what_they_need(sandbox: Sandbox) -> None:
+    """Threads, queues, temporary files, randomness, time, recursion, classes, an event loop."""
+    source = """
+import asyncio, collections, dataclasses, heapq, json, queue, random, sqlite3, sys, tempfile, threading, time
+sys.setrecursionlimit(20_000)
+def deep(n): return 0 if n == 0 else 1 + deep(n - 1)
+@dataclasses.dataclass
+class Point: x: int = 1
+done = queue.Queue()
+threads = [threading.Thread(target=done.put, args=(n,)) for n in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+with tempfile.TemporaryFile() as file: file.write(b"x" * 10**6)
+async def wait(): await asyncio.sleep(0); return 7
+print(deep(10_000), Point(), done.qsize(), asyncio.run(wait()), random.random() == random.random(), time.time() > 0)
+print(sqlite3.connect(":memory:").execute("select 1").fetchall())
+if __name__ == "__main__": print("main")
+"""
+    outcome = run(sandbox, source, limits=Limits())
+    assert outcome.stdout == "10000 Point(x=1) 4 7 False True\n[(1,)]\nmain\n", outcome
+
+
+def test_the_same_program_draws_the_same_numbers(sandbox: Sandbox) -> None:
+    source = "import random; print(random.random(), hash('a'), {'b', 'c', 'd'})"
+    assert run(sandbox, source).stdout == run(sandbox, source).stdout
+
+
+def test_a_program_that_stays_is_called_again_and_again(sandbox: Sandbox) -> None:
+    source = "seen = []\ndef f(*a, k=0):\n    seen.append(a)\n    if k: raise KeyError('k')\n    return len(seen), a"
+    with sandbox.open(SHORT) as session:
+        with session.staying(source, "f") as said:
+            assert said == "R"
+            assert session.say('{"t": [[1], {"d": []}]}') == 'V{"t": [1, {"t": [1]}]}'
+            assert session.say('{"t": [[], {"d": [["k", 1]]}]}') == 'E["KeyError", "\'k\'"]'
+            assert session.say('{"t": [[2], {"d": []}]}') == 'V{"t": [3, {"t": [2]}]}'
+        with session.staying(source, "missing") as said:
+            assert session.say('{"t": [[], {"d": []}]}') == 'E["KeyError", "\'missing\'"]'
+        with session.staying("class S:\n    def f(self, x): return x + 1", "S.f") as said:
+            assert session.say('{"t": [[1], {"d": []}]}') == "V2"
+        with session.staying("1 / 0", "f") as said:
+            assert said == 'E["ZeroDivisionError", "division by zero"]'
+        assert session.run("print(1)").stdout == "1\n"
+
+
+def test_time_between_calls_is_nobody_s(sandbox: Sandbox) -> None:
+    """A call that takes too long ends the program; what was said before does not count against it."""
+    with sandbox.open(SHORT) as session, session.staying("def f(n):\n    while n: pass\n    return 1", "f"):
+        for _ in range(20):
+            assert session.say('{"t": [[0], {"d": []}]}') == "V1"
+        ended = session.say('{"t": [[1], {"d": []}]}')
+        assert isinstance(ended, Outcome)
+        assert ended.status == "timeout"
+
+
+def test_lines_said_by_a_whole_program_are_ignored(sandbox: Sandbox) -> None:
+    outcome = run(sandbox, "import os\nfor _ in range(9): os.write(4, b'V1\\nR\\n')\nprint('end')")
+    assert (outcome.status, outcome.stdout) == ("ok", "end\n")
+
+
+def test_no_job_sees_another(sandbox: Sandbox) -> None:
+    look = "import os, builtins; print(os.listdir('/tmp'), hasattr(builtins, 'left'))"
+    leave = "open('/tmp/left', 'w').write('x'); import builtins; builtins.left = 1\n"
+    assert run(sandbox, leave + look).stdout == "['left'] True\n"
+    for _ in range(4):  # every place
+        assert run(sandbox, look).stdout == "[] False\n"
+
+
+def test_programs_run_side_by_side(sandbox: Sandbox) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda n: run(sandbox, f"print({n} ** 2)").stdout, range(60)))
+    assert outcomes == [f"{n * n}\n" for n in range(60)]
+
+
+def test_the_directory_is_bounded(sandbox: Sandbox) -> None:
+    limits = Limits(seconds=1.0, file_bytes=1 << 20, files=20)
+    whole = "for n in range(9):\n    open(f'/tmp/{n}', 'wb').write(b'x' * 2**18)"
+    assert run(sandbox, whole, limits=limits).detail == "OSError: [Errno 28] No space left on device"
+    many = "for n in range(50): open(f'/tmp/{n}', 'w')"
+    assert run(sandbox, many, limits=limits).detail.startswith("OSError: [Errno 28] No space left on device")
+
+
+@pytest.fixture
+def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
+    """One of our own, to be hurt."""
+    launcher = Zygote(2)
+    with Sandbox(launcher, 1) as own:
+        if reason := obstacle(own):
+            pytest.skip(f"this machine gives no zygote: {reason}")
+        yield launcher, own
+
+
+def test_a_killed_zygote_is_no_verdict_and_comes_back(zygote: tuple[Zygote, Sandbox]) -> None:
+    launcher, own = zygote
+    for _ in range(3):
+        with own.open(SHORT) as session:
+            assert launcher.pid is not None
+            os.kill(launcher.pid, signal.SIGKILL)
+            assert select.select([session._link], [], [], 30)[0]  # the cell died with it
+            with pytest.raises(Unavailable):
+                session.run("print(1)")
+        assert run(own, "print(1)").stdout == "1\n"
+
+
+def leftovers(pid: int) -> tuple[int, int, int]:
+    """Children, descriptors and mounts of a process."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return len(children), len(os.listdir(f"/proc/{pid}/fd")), len(Path(f"/proc/{pid}/mounts").read_text().splitlines())
+
+
+@pytest.mark.parametrize("jobs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_nothing_is_left_behind(zygote: tuple[Zygote, Sandbox], jobs: int) -> None:
+    launcher, own = zygote
+    assert launcher.pid is not None
+    run(own, "print(1)")
+    before, ours = leftovers(launcher.pid), len(os.listdir("/proc/self/fd"))
+    for number in range(jobs):
+        assert run(own, f"print({number})").stdout == f"{number}\n"
+    assert leftovers(launcher.pid) == before
+    assert len(os.listdir("/proc/self/fd")) == ours

@@ -1,0 +1,247 @@
+"""Programs against tests: what counts as equal, HumanEval's solutions and stubs, tricks, and a sandbox that fails."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dunwu.sandbox import Limits, Sandbox, Session, Unavailable, choose
+from dunwu.sandbox.attacks import sections
+from dunwu.verifiers.code import CodeVerifier, Ran, same_output, same_value, source_of
+from dunwu.verifiers.tricks import SHEET, faked
+
+HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
+SHORT = Limits(seconds=0.5, output_bytes=1 << 16)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """The best that this machine gives, with two places."""
+    try:
+        chosen, _ = choose(2)
+    except Unavailable as error:
+        pytest.skip(f"this machine gives no safe sandbox: {error}")
+    with chosen:
+        yield chosen
+
+
+@pytest.fixture(scope="module")
+def verifier(sandbox: Sandbox) -> CodeVerifier:
+    """With limits that a test can wait for."""
+    return CodeVerifier(sandbox, SHORT)
+
+
+def whole(stdin: str, stdout: str) -> str:
+    """A test of a whole program."""
+    return json.dumps({"stdin": stdin, "stdout": stdout})
+
+
+def called(args: list[Any], result: Any, name: str = "f") -> str:
+    """A test of a function."""
+    return json.dumps({"call": name, "args": args, "result": result})
+
+
+@pytest.mark.parametrize(
+    ("expected", "written", "same"),
+    [
+        ("1\n2\n", "1\n2", True),
+        ("1\n2", "1  \n2\t\n\n\n", True),
+        ("1 2", "1  2", True),
+        ("1\n2", "1 2", False),
+        (" 1", "1", True),
+        ("a b", "b a", False),
+        ("", "\n \n", True),
+        ("0.5", "0.50000000001", True),
+        ("0.5", ".5", True),
+        ("0.5", "5e-1", True),
+        ("0.5", "0.50001", False),
+        ("5", "5.0", False),
+        ("5", "05", False),
+        ("x 1.0 y", "x 1.00 y", True),
+        ("1.0", "nan", False),
+        ("1.5", "１.５", False),
+        ("YES", "yes", False),
+        ("1e400", "inf", False),
+    ],
+)
+def test_outputs(expected: str, written: str, same: bool) -> None:
+    assert same_output(expected, written) is same
+
+
+@pytest.mark.parametrize(
+    ("expected", "value", "same"),
+    [
+        (1, 1, True),
+        (1, True, False),
+        (True, 1, False),
+        (1, 1.0, False),
+        (1.0, 1, False),
+        (0.1, 0.1 + 1e-9, True),
+        (0.1, 0.1 + 1e-5, False),
+        (1e12, 1e12 + 1, True),
+        (1.0, float("nan"), False),
+        ([1, 2], (1, 2), True),
+        ([1, [2.0]], [1, (2.0000000001,)], True),
+        ([1, 2], {1, 2}, False),
+        ([1, 2], [2, 1], False),
+        ({"a": [1]}, {"a": (1,)}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ("a", b"a", False),
+        (None, None, True),
+        (None, False, False),
+        ([], None, False),
+    ],
+)
+def test_values(expected: Any, value: Any, same: bool) -> None:
+    assert same_value(expected, value) is same
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(), st.text())
+def test_any_two_texts_can_be_compared(left: str, right: str) -> None:
+    assert same_output(left, left)
+    assert same_output(left, right) in (True, False)
+    assert isinstance(source_of(left), str)
+
+
+def test_comparing_and_reading_ten_megabytes_is_linear() -> None:
+    for char in "(`1.\n ":
+        text = char * 10_000_000
+        assert same_output(text, text)
+        assert source_of(text) == text
+
+
+def test_the_last_fenced_block_is_the_program() -> None:
+    assert source_of("print(1)") == "print(1)"
+    assert source_of("So:\n```python\nprint(1)\n```\nor\n```\nprint(2)\n```\ndone") == "print(2)\n"
+    assert source_of("```py\nx = '''\n```'''\n```") == "x = '''\n```'''\n"
+    assert source_of("```python\nprint(1)") == "```python\nprint(1)"
+
+
+def test_all_tests_must_pass(verifier: CodeVerifier) -> None:
+    add = "a, b = map(int, input().split())\nprint(a + b)"
+    tests = (whole("1 2\n", "3\n"), whole("2 2\n", "4\n"))
+    assert verifier.judge(tests, f"```python\n{add}\n```") == Ran("passed", "passes 2 tests")
+    assert verifier.judge(tests, add.replace("+", "*")) == Ran("wrong", "test 1 of 2: wrote '2\\n', not '3\\n'")
+    assert verifier.judge(tests, "print(3)") == Ran("wrong", "test 2 of 2: wrote '3\\n', not '4\\n'")
+
+
+def test_functions_and_methods(verifier: CodeVerifier) -> None:
+    tests = (called([[3, 1, 2]], [1, 2, 3]), called([[]], []))
+    assert verifier.judge(tests, "def f(x): return sorted(x)").result == "passed"
+    assert verifier.judge(tests, "def f(x): return tuple(sorted(x))").result == "passed"
+    assert verifier.judge(tests, "def f(x): x.sort()") == Ran("wrong", "test 1 of 2: gave None, not [1, 2, 3]")
+    assert verifier.judge(tests, "def g(x): return x") == Ran("error", "test 1 of 2: KeyError: 'f'")
+    method = (called([2], 4, "Solution.double"),)
+    assert verifier.judge(method, "class Solution:\n    def double(self, x): return 2 * x").result == "passed"
+
+
+def test_a_prelude_stands_before_the_answer(verifier: CodeVerifier) -> None:
+    test = json.dumps({"call": "f", "args": [2], "result": 8, "prelude": "def f(x):\n    '''Cube.'''"})
+    assert verifier.judge((test,), "    return x ** 3").result == "passed"
+    assert verifier.judge((test,), "def f(x): return x * x * x").result == "passed"
+
+
+def test_every_test_finds_a_fresh_program(verifier: CodeVerifier) -> None:
+    counting = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
+    assert verifier.judge((called([], 1), called([], 1)), counting).result == "passed"
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("def f(:", "error"),
+        ("while True: pass", "timeout"),
+        ("x = 'a' * 10**9", "memory"),
+        ("print('x' * 10**6)", "output-limit"),
+    ],
+)
+def test_what_a_program_comes_to(verifier: CodeVerifier, source: str, result: str) -> None:
+    assert verifier.judge((whole("", "1"),), source).result == result
+    assert verifier.judge((called([], 1),), source).result == result
+
+
+def test_a_test_program_sees_values_and_exceptions(verifier: CodeVerifier) -> None:
+    check = """
+def check(candidate):
+    assert candidate(2, y=3) == 6
+    assert isinstance(candidate(0.5, y=4), float)
+    assert twice(1, y=1) == 1
+    try:
+        candidate(None)
+    except TypeError as error:
+        assert "unsupported" in str(error)
+    else:
+        raise AssertionError("no error")
+"""
+    test = (json.dumps({"test": check, "entry": "check", "candidate": "twice"}),)
+    assert verifier.judge(test, "def twice(x, y=2): return x * y").result == "passed"
+    wrong = verifier.judge(test, "def twice(x, y=2): return x + y")
+    assert wrong == Ran("wrong", "test 1 of 1: AssertionError: ")
+    assert verifier.judge(test, "def twice(x, y=2):\n    while True: pass").result == "timeout"
+
+
+class Failing:
+    """A sandbox that fails a number of times."""
+
+    def __init__(self, sandbox: Sandbox, failures: int) -> None:
+        self.sandbox, self.failures = sandbox, failures
+
+    @contextmanager
+    def open(self, limits: Limits) -> Iterator[Session]:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise Unavailable("pulled out")
+        with self.sandbox.open(limits) as session:
+            yield session
+
+
+def test_a_sandbox_that_fails_is_tried_again_and_is_no_zero(sandbox: Sandbox) -> None:
+    tests = (whole("", "1"),)
+    twice: Any = Failing(sandbox, 2)
+    assert CodeVerifier(twice, SHORT).judge(tests, "print(1)").result == "passed"
+    always: Any = Failing(sandbox, 99)
+    assert CodeVerifier(always, SHORT).judge(tests, "print(1)") == Ran(
+        "infrastructure", "the sandbox failed 3 times: pulled out"
+    )
+
+
+def test_no_trick_is_paid(sandbox: Sandbox) -> None:
+    assert len(sections(SHEET)) >= 40
+    assert faked(sandbox) == []
+
+
+def humaneval() -> list[dict[str, str]]:
+    """The rows, where they lie."""
+    if not HUMANEVAL.exists():
+        pytest.skip(f"{HUMANEVAL} is not on this machine")
+    with gzip.open(HUMANEVAL, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_humaneval_s_solutions_pass_and_stubs_fail(sandbox: Sandbox, rounds: int) -> None:
+    """Under load: more threads than places."""
+    verifier, rows = CodeVerifier(sandbox, Limits()), humaneval()
+
+    def result(row: dict[str, str], body: str) -> str:
+        test = {"test": f"{row['prompt']}\n{row['test']}", "entry": "check", "candidate": row["entry_point"]}
+        return verifier.judge((json.dumps(test | {"prelude": row["prompt"]}),), body).result
+
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(rounds):
+            solved = Counter(pool.map(lambda row: result(row, row["canonical_solution"]), rows))
+            stubbed = Counter(pool.map(lambda row: result(row, "    return None\n"), rows))
+            assert solved == {"passed": 164}
+            assert stubbed["passed"] == 0
+            assert stubbed["infrastructure"] == 0
