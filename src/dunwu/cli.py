@@ -58,6 +58,8 @@ class _ExitCodes(TyperGroup):
         except BrokenPipeError:
             raise  # whoever read our output has left; typer ends quietly
         except Exception as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                raise  # a group without a command: typer shows its help
             if hasattr(error, "format_message"):
                 raise _usage(error) from None
             if type(error).__module__.startswith(("click", "typer")):

@@ -10,6 +10,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.models.load import Policy
+from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 
@@ -69,9 +70,7 @@ def requests(count: int, group: int) -> list[GenerationRequest]:
 def run(engine: TorchEngine, sampling: Sampling) -> list[Completion]:
     """All completions, in the order of the requests."""
     asked = requests(12, 8)
-    place = {id(request.prompt): i for i, request in enumerate(asked)}
-    groups = sorted(engine.generate(asked, sampling), key=lambda group: place[id(group.prompt)])
-    return [completion for group in groups for completion in group.completions]
+    return [completion for group in generate_groups(engine, asked, sampling) for completion in group.completions]
 
 
 def agreement(one: list[Completion], other: list[Completion]) -> float:

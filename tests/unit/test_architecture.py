@@ -98,6 +98,16 @@ def test_the_observatory_reads_runs_only() -> None:
     assert used <= allowed
 
 
+def test_the_sandbox_is_the_standard_library_s() -> None:
+    used = {
+        module.split(".")[0] if not module.startswith("dunwu.") else ".".join(module.split(".")[:2])
+        for file in FILES
+        if room_of(file) == "sandbox"
+        for _, module in imports(file)
+    }
+    assert used - set(sys.stdlib_module_names) == {"dunwu.sandbox"}
+
+
 @pytest.mark.parametrize("library", ["vllm", "ray"])
 def test_at_most_one_file_imports_a_cluster_library(library: str) -> None:
     users = [file for file in FILES if any(module.split(".")[0] == library for _, module in imports(file))]
@@ -139,7 +149,9 @@ def test_the_command_s_face() -> None:
         "plan": {"recipe", "--set", "--json"},
         "report": {"directory"},
         "bench": {"name", "--against", "--json"},
+        "sandbox": set(),
     }
+    assert {flag for parameter in commands["sandbox"].commands["check"].params for flag in parameter.opts} == {"--json"}
 
 
 def _environment() -> dict[str, str]:

@@ -94,9 +94,9 @@ def our_side(job: Job, connection: Connection) -> None:
     engine, requests, sampling = our_engine(job)
     while connection.recv():
         start = time.perf_counter()
-        groups = list(engine.generate(requests, sampling))
+        completions = [completion for _, completion in engine.generate(requests, sampling)]
         seconds = time.perf_counter() - start
-        tokens = sum(len(completion.token_ids) for group in groups for completion in group.completions)
+        tokens = sum(len(completion.token_ids) for completion in completions)
         connection.send(tokens / seconds)
 
 
@@ -124,6 +124,6 @@ def floor(job: Job) -> float:
     from dunwu.models.load import load_policy
 
     engine, requests, sampling = our_engine(job)
-    lengths = [len(c.token_ids) for group in engine.generate(requests, sampling) for c in group.completions]
+    lengths = [len(completion.token_ids) for _, completion in engine.generate(requests, sampling)]
     prompt_tokens = float(np.mean([len(prompt) for prompt in job.prompts]))
     return tokens_per_second(decode_cost(load_policy(job.folder, device="cpu").model), prompt_tokens, lengths)

@@ -33,6 +33,7 @@ from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSp
 from dunwu.errors import UserError
 from dunwu.models.load import NANO_BASE, load_policy, resolve
 from dunwu.models.templates import NANO
+from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.tasks import build_mixture
 from dunwu.training.trainer import PolicyTrainer
@@ -146,7 +147,7 @@ class OurStep:
         first = self.trainer.policy_version * GROUP_SIZE
         seeds = tuple(range(first, first + GROUP_SIZE))
         requests = [GenerationRequest(prompt=prompt, seeds=seeds) for prompt in self.prompts]
-        return [_scored(group) for group in self.engine.generate(requests, self.sampling)]
+        return [_scored(group) for group in generate_groups(self.engine, requests, self.sampling)]
 
     def __call__(self) -> None:
         """One whole step."""

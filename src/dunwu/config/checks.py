@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from dunwu.config.schema import EvaluationSet, OptimizerSpec, PretrainStage, Recipe, RLStage, TaskSpec
+from dunwu.config.schema import (
+    REWARD_PARTS,
+    EvaluationSet,
+    OptimizerSpec,
+    PretrainStage,
+    Recipe,
+    RewardSpec,
+    RLStage,
+    TaskSpec,
+    Weight,
+)
 
 PACKAGED_MODELS = ("nano-base",)
 CORPORA = ("countdown-traces",)
 """What ``dunwu.pretraining.train`` can generate."""
 TEMPLATES = ("r1-zero", "nano", "chat")
-DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
+DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
 """Tasks that are read from a file of the user's; every other task is a generator."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 NUMBER_GAMES = ("countdown", "game24")
@@ -73,7 +83,7 @@ def _source(source: str, earlier: list[str]) -> Iterator[Finding]:
 
 
 def _rl(stage: RLStage) -> Iterator[Finding]:
-    rollout, reward = stage.rollout, stage.reward
+    rollout = stage.rollout
     completions, updates = rollout.questions * rollout.group_size, stage.updates_per_rollout
     made = f"minibatches x epochs = {updates} updates a rollout"
     if completions % stage.update.minibatches:
@@ -94,9 +104,7 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
         if next_update <= update or next_length <= length:
             text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
             yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
-    if reward.accuracy == 0 and (reward.format == 0 or reward.format_rule == "none"):
-        other = "format = 0" if reward.format == 0 else "format_rule = none"
-        yield Finding("reward", f"accuracy = 0 and {other}: nothing is rewarded")
+    yield from _reward(stage)
     if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
         text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
         yield Finding("prompt.template", text + near(stage.prompt.template, TEMPLATES))
@@ -104,6 +112,39 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
         yield from _task(task, f"tasks.{index}")
     yield from _algorithm(stage)
     yield from _optimizer(stage.optimizer, stage.steps)
+
+
+def _reward(stage: RLStage) -> Iterator[Finding]:
+    reward = stage.reward
+    named = [part.name for part in reward.own]
+    for index, name in enumerate(named):
+        if name in REWARD_PARTS or name in named[:index]:
+            yield Finding(f"reward.own.{index}.name", f"{name!r} is the name of another part")
+    for place, weight in _weights(reward):
+        if weight.until is not None and weight.until <= weight.from_:
+            yield Finding(f"{place}.until", f"{weight.until} is not after from = {weight.from_}")
+    paid = [reward.accuracy, reward.language, reward.quality, *(part.weight for part in reward.own)]
+    paid += [reward.format] if reward.format_rule == "think-answer" else []
+    if not reward.tasks and not any(weight.weight for weight in paid):
+        other = "format = 0" if reward.format.weight == 0 else "format_rule = none"
+        yield Finding("reward", f"accuracy = 0 and {other}: nothing is rewarded")
+    tasks, parts = [task.task for task in stage.tasks], [*REWARD_PARTS, *named]
+    for task, table in reward.tasks.items():
+        if task not in tasks:
+            yield Finding(f"reward.tasks.{task}", f"no task of this stage has this name{near(task, tasks)}")
+        for part in table.keys() - set(parts):
+            yield Finding(f"reward.tasks.{task}.{part}", f"no part of the reward has this name{near(part, parts)}")
+
+
+def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
+    """Every weight of the table, with its place."""
+    for name in REWARD_PARTS:
+        yield f"reward.{name}", getattr(reward, name)
+    for index, part in enumerate(reward.own):
+        yield f"reward.own.{index}.weight", part.weight
+    for task, table in reward.tasks.items():
+        for name, weight in table.items():
+            yield f"reward.tasks.{task}.{name}", weight
 
 
 def _algorithm(stage: RLStage) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 Language = Literal["en", "zh"]
@@ -40,7 +40,7 @@ class TaskSpec(Strict):
     """One source of problems."""
 
     task: str
-    """A generator (countdown, game24, arithmetic, ...), a data set (gsm8k, math, aime, amc, cmath), or ``file``."""
+    """A generator (countdown, game24, ...), a data set (gsm8k, math, aime, amc, cmath, humaneval), or ``file``."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
     levels: tuple[int, ...] = ()
@@ -50,14 +50,19 @@ class TaskSpec(Strict):
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
     fields: dict[str, str] = {}
-    """For ``file``: which column is ``problem``, ``answer`` and, where there are such, ``level`` and ``tests`` (lists:
-    an expression's target and numbers, a choice's options)."""
-    kind: Literal["math", "choice", "expression"] = "math"
+    """For ``file``: which column is ``problem``, ``answer`` and, where there are such, ``level``, ``tests`` (lists: an
+    expression's target and numbers, a choice's options, a program's tests) and ``entry`` (the function they call)."""
+    kind: Literal["math", "choice", "expression", "code"] = "math"
     """For ``file``: the verifier that grades the answers."""
     held_out: Share = 0.1
     """Share of the problems, by hash, that training never draws. 0 where evaluation has a file of its own."""
     max_bad_rows: Share = 0.01
     """Malformed rows are quarantined with file and line; above this share the run stops."""
+
+    @property
+    def asks_for_programs(self) -> bool:
+        """Whether answers are programs, which run in the sandbox."""
+        return self.task == "humaneval" or (self.task == "file" and self.kind == "code")
 
 
 class PromptSpec(Strict):
@@ -85,17 +90,92 @@ class RolloutSpec(Strict):
     """Completions that decode at once; halved by itself when memory runs out."""
 
 
-class RewardSpec(Strict):
-    """Rule rewards and their weights (R1-Zero: accuracy and format, equal)."""
+class Weight(Strict):
+    """What a part of the reward weighs, update by update. In a recipe a number alone is the weight throughout."""
 
-    accuracy: Annotated[float, Field(ge=0)] = 1.0
-    format: Annotated[float, Field(ge=0)] = 1.0
+    weight: Annotated[float, Field(ge=0)]
+    from_: Annotated[int, Field(alias="from", ge=0)] = 0
+    """The first update that counts the part."""
+    until: Positive | None = None
+    """The first that no longer does."""
+    ramp: Annotated[int, Field(ge=0)] = 0
+    """Updates over which it grows from nothing, in a straight line."""
+
+    def at(self, update: int) -> float:
+        """Of the rollout that starts after so many updates."""
+        if update < self.from_ or (self.until is not None and update >= self.until):
+            return 0.0
+        return self.weight * min(1.0, (update - self.from_ + 1) / (self.ramp + 1))
+
+
+def _as_table(value: object) -> object:
+    return {"weight": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Weighted = Annotated[Weight, BeforeValidator(_as_table)]
+NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
+
+
+class OwnPart(Strict):
+    """A part of the reward that the user wrote: a function of a file, ``score(problem, completion) -> float``."""
+
+    name: Name
+    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    file: Path
+    """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
+    function: str = "score"
+    weight: Weighted = WHOLE
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+
+
+class CodeSpec(Strict):
+    """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
+
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
+    """Of processor time; by the clock three times as much."""
+    memory_mib: Positive = 512
+    output_mib: Positive = 4
+    allow_unsafe_sandbox: bool = False
+    """Run model-written code although this machine can only limit its resources."""
+
+
+class RewardSpec(Strict):
+    """Rule rewards and their weights. R1-Zero: accuracy and format, equal; R1 adds language consistency. The others are
+    not R1's; quality and its three parts pay for right answers only."""
+
+    accuracy: Weighted = WHOLE
+    format: Weighted = WHOLE
+    language: Weighted = NOTHING
+    """Share of the words of the reasoning that are of the problem's language (R1, section 3.2.1)."""
+    quality: Weighted = NOTHING
+    """Of ``logic``, ``steps`` and ``novelty`` together."""
+    logic: Weighted = Weight(weight=0.6)
+    """Share of the chain's own arithmetic statements that are true; within ``quality``."""
+    steps: Weighted = Weight(weight=0.3)
+    """1 / number of steps; within ``quality``."""
+    novelty: Weighted = Weight(weight=0.1)
+    """Share of the group's other chains that take another method; within ``quality``."""
+    truncated: Weighted = NOTHING
+    """-1 where the length limit cut the completion off."""
+    repetition: Weighted = NOTHING
+    """Minus the share of repeated runs of 40 words."""
+    own: tuple[OwnPart, ...] = ()
+    tasks: dict[str, dict[str, Weighted]] = {}
+    """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
+    languages: tuple[str, ...] = ()
+    """Languages that may turn up in the reasoning; needed for those of one script (en, fr), which takes py3langid."""
     format_rule: Literal["think-answer", "none"] = "think-answer"
     answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
     """Where the answer is looked for."""
     workers: Annotated[int, Field(ge=1)] = 1
-    """Processes that run math-verify; each can be killed."""
+    """Processes that run math-verify, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """For one comparison of two mathematical answers."""
+    code: CodeSpec = CodeSpec()
+
+
+REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if field.annotation is Weight)
+"""Names of the weights; those of own parts come beside them."""
 
 
 class AlgorithmSpec(Strict):

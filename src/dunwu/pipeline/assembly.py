@@ -15,6 +15,7 @@ from dunwu.models.templates import PromptTooLong, Template
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.lanes import embedded_engine
+from dunwu.sandbox import Sandbox, Unavailable, choose
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Prompt, Sampling
@@ -100,7 +101,7 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
     )
     template = Template(stage.prompt, policy.tokenizer)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
-    with closing(engine), verifiers.build(stage.reward) as grader:
+    with closing(engine), _sandbox(stage, context) as sandbox, verifiers.build(stage.reward, sandbox) as grader:
         parts = Parts(
             stage=stage,
             context=context,
@@ -114,6 +115,26 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
         )
         parts.draw(0, 1)
         yield parts
+
+
+@contextmanager
+def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
+    """Where programs run, if any task asks for programs; its tier stands in the manifest.
+
+    Raises:
+        UserError: this machine gives no safe one, and the recipe does not allow another.
+    """
+    if not any(task.asks_for_programs for task in (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))):
+        yield None
+        return
+    try:
+        sandbox, tier = choose(stage.reward.workers, allow_unsafe=stage.reward.code.allow_unsafe_sandbox)
+    except Unavailable as error:
+        text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
+        raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error
+    context.note("sandbox_tier", tier)
+    with sandbox:
+        yield sandbox
 
 
 def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str, list[Prompt]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dunwu.observatory.terminal import Progress
@@ -11,10 +12,14 @@ from dunwu.runs import StageDirectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """``name`` the stage's, ``seed`` the run's, ``store`` its part of the run directory."""
+    """``name`` the stage's, ``seed`` the run's, ``store`` its part of the run directory.
+
+    ``note`` writes a fact about the machine into the run's manifest.
+    """
 
     name: str
     seed: int
     store: StageDirectory
     stop: StopSignal
     progress: Progress
+    note: Callable[[str, object], None] = lambda key, value: None

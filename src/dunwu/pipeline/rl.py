@@ -108,14 +108,15 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> tuple[list[Scored
     rewards are all equal, which teach nothing.
     """
     stage, position = parts.stage, cursor.position
-    sampling = parts.sampling(cursor.rollout * stage.updates_per_rollout)
+    start = cursor.rollout * stage.updates_per_rollout
+    sampling, told = parts.sampling(start), parts.context.progress.rollout_progress
     groups: list[ScoredGroup] = []
     missing = stage.rollout.questions
     for attempt in range(1 + stage.algorithm.refill):
         prompts, position = parts.draw(position, missing)
         requests = [request(parts, prompt, cursor.rollout, attempt, i) for i, prompt in enumerate(prompts)]
-        with watch.time("rollout"):
-            groups += collect(parts.engine, requests, sampling, parts.grader, parts.context.progress.rollout_progress)
+        timed = {"generating": watch.time("rollout"), "waiting": watch.time("rewards")}
+        groups += collect(parts.engine, requests, sampling, parts.grader, told, update=start, **timed)
         missing = stage.rollout.questions - len(informative(groups))
         if missing == 0:
             break

@@ -90,7 +90,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
         torch.set_num_threads(stage.model.threads or _cores())
         source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
         store = run.stage(name, keep=stage.checkpoint.keep)
-        context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress)
+        context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, note=run.note)
         with _placed(recipe_path, name):
             _run_stage(stage, context, source)
 

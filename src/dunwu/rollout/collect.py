@@ -1,12 +1,13 @@
-"""Generates and grades a rollout: groups are graded in threads while the engine decodes the others."""
+"""Generates and grades a rollout: each completion is graded in a thread while the engine decodes the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from dunwu.rollout.engine import Engine
+from dunwu.rollout.engine import Engine, Sample
 from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sampling, Score, ScoredGroup
 
 
@@ -18,9 +19,13 @@ class Grader(Protocol):
         """How many it can grade at the same time."""
 
     def score(self, problem: Problem, completion: Completion) -> Score:
-        """The grade; a verifier that fails says ``verifier_failed`` and does not raise."""
+        """What can be said of one completion; a verifier that fails says ``verifier_failed`` and does not raise."""
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        """The group's scores, with what its completions are worth beside each other after ``update`` updates."""
 
 
+NOTHING = nullcontext()
 Finished = Callable[[int, int], None]
 """Told how many completions of how many are generated."""
 
@@ -31,27 +36,49 @@ def collect(
     sampling: Sampling,
     grader: Grader,
     finished: Finished | None = None,
+    *,
+    update: int = 0,
+    generating: AbstractContextManager[None] = NOTHING,
+    waiting: AbstractContextManager[None] = NOTHING,
 ) -> list[ScoredGroup]:
     """The groups with their scores, in the order of the requests.
 
     Completions that the verifier failed on are among them, as the record of what happened; whoever computes with scores
-    takes ``algorithms.filters.graded`` first. An exception does not wait for what is being graded.
+    takes ``algorithms.filters.graded`` first. An exception does not wait for what is being graded. ``update``: the
+    policy's, for rewards whose weights change. ``generating`` and ``waiting`` are open while completions are made, and
+    after that while the last grades are waited for.
     """
-    place = {id(request.prompt): index for index, request in enumerate(requests)}
-    grades: dict[int, Future[ScoredGroup]] = {}
-    total, done = sum(len(request.seeds) for request in requests), 0
+    completions: dict[Sample, Completion] = {}
+    scores: dict[Sample, Future[Score]] = {}
+    total = sum(len(request.seeds) for request in requests)
     pool = ThreadPoolExecutor(max_workers=grader.workers, thread_name_prefix="grader")
     try:
-        for group in engine.generate(requests, sampling):
-            grades[place[id(group.prompt)]] = pool.submit(_grade, group, grader)
-            done += len(group.completions)
-            if finished:
-                finished(done, total)
-        return [grades[index].result() for index in range(len(requests))]
+        with generating:
+            for sample, completion in engine.generate(requests, sampling):
+                completions[sample] = completion
+                scores[sample] = pool.submit(grader.score, requests[sample.request].prompt.problem, completion)
+                if finished:
+                    finished(len(completions), total)
+        with waiting:
+            result = []
+            for own, group in assembled(requests, completions):
+                graded = [scores[sample].result() for sample in own]
+                result.append(ScoredGroup(group=group, scores=grader.weigh(group, graded, update)))
+            return result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _grade(group: RolloutGroup, grader: Grader) -> ScoredGroup:
-    scores = tuple(grader.score(group.prompt.problem, completion) for completion in group.completions)
-    return ScoredGroup(group=group, scores=scores)
+def assembled(
+    requests: Sequence[GenerationRequest], completions: dict[Sample, Completion]
+) -> Iterator[tuple[list[Sample], RolloutGroup]]:
+    """Each request's samples, and the group of their completions."""
+    for number, request in enumerate(requests):
+        own = [Sample(number, index) for index in range(len(request.seeds))]
+        yield own, RolloutGroup(prompt=request.prompt, completions=tuple(completions[sample] for sample in own))
+
+
+def generate_groups(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[RolloutGroup]:
+    """The groups alone, in the order of the requests."""
+    completions = dict(engine.generate(requests, sampling))
+    return [group for _, group in assembled(requests, completions)]

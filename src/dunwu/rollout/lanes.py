@@ -14,9 +14,11 @@ import torch
 
 from dunwu.config.plan.estimate import lanes
 from dunwu.models.load import Policy
-from dunwu.rollout.engine import Engine, WeightSource
+from dunwu.rollout.engine import Engine, Sample, WeightSource
 from dunwu.rollout.torch_engine import TorchEngine
-from dunwu.types import GenerationRequest, RolloutGroup, Sampling
+from dunwu.types import Completion, GenerationRequest, Sampling
+
+Done = tuple[Sample, Completion] | BaseException | None
 
 
 def embedded_engine(policy: Policy, *, slots: int) -> Engine:
@@ -57,14 +59,17 @@ class LaneEngine:
         for lane in self._lanes:
             lane.close()
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
         """See ``engine.Engine``. The first error of a lane ends all of them and is raised here."""
         threads = torch.get_num_threads()
-        done: SimpleQueue[RolloutGroup | BaseException | None] = SimpleQueue()
+        done: SimpleQueue[Done] = SimpleQueue()
         stop = Event()
+        shares = [range(place, len(requests), len(self._lanes)) for place in range(len(self._lanes))]
         workers = [
-            Thread(target=_run, args=(lane, requests[place :: len(self._lanes)], sampling, done, stop), name="lane")
-            for place, lane in enumerate(self._lanes)
+            Thread(target=_run, args=(lane, own, requests, sampling, done, stop), name="lane")
+            for lane, own in zip(self._lanes, shares, strict=True)
         ]
         try:
             for worker in workers:
@@ -88,17 +93,18 @@ class LaneEngine:
 
 def _run(
     engine: TorchEngine,
+    own: Sequence[int],
     requests: Sequence[GenerationRequest],
     sampling: Sampling,
-    done: SimpleQueue[RolloutGroup | BaseException | None],
+    done: SimpleQueue[Done],
     stop: Event,
 ) -> None:
-    """One lane: its groups as they are finished, then None; or what went wrong."""
+    """One lane: what its ``own`` of all requests want, each as it is finished, then None; or what went wrong."""
     torch.set_num_threads(1)
     try:
-        for groups in engine.steps(requests, sampling):
-            for group in groups:
-                done.put(group)
+        for finished in engine.steps([requests[number] for number in own], sampling):
+            for sample, completion in finished:
+                done.put((Sample(own[sample.request], sample.index), completion))
             if stop.is_set():
                 return
         done.put(None)

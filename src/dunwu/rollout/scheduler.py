@@ -1,4 +1,4 @@
-"""Which samples wait, which rows decode, and which groups are complete.
+"""Which samples wait, which rows decode, and which are finished.
 
 S slots, B rows that decode (always the first B), C tokens of a completion.
 """
@@ -7,34 +7,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.seeds import as_tensor, stream_keys
-from dunwu.types import Completion, GenerationRequest, RolloutGroup
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One completion wanted: the ``index``-th of request number ``request``."""
-
-    request: int
-    index: int
+from dunwu.types import Completion, GenerationRequest
 
 
 class Scheduler:
-    """The queue of samples and the groups in the making."""
+    """The queue of samples, and what is finished of them."""
 
     def __init__(self, requests: Sequence[GenerationRequest]) -> None:
         self._requests = requests
-        self._done: list[dict[int, Completion]] = [{} for _ in requests]
         self._waiting = deque(Sample(r, i) for r, request in enumerate(requests) for i in range(len(request.seeds)))
         self._unfinished = len(self._waiting)
-        self._completed: list[RolloutGroup] = []
+        self._finished: list[tuple[Sample, Completion]] = []
 
     @property
     def unfinished(self) -> int:
@@ -64,18 +55,14 @@ class Scheduler:
         self._waiting.extendleft(reversed(samples))
 
     def finish(self, sample: Sample, completion: Completion) -> None:
-        """Records a completion; with the last one missing, its group is complete."""
-        done, request = self._done[sample.request], self._requests[sample.request]
-        done[sample.index] = completion
+        """Records a completion."""
         self._unfinished -= 1
-        if len(done) == len(request.seeds):
-            completions = tuple(done[i] for i in range(len(done)))
-            self._completed.append(RolloutGroup(prompt=request.prompt, completions=completions))
+        self._finished.append((sample, completion))
 
-    def completed(self) -> list[RolloutGroup]:
-        """The groups that were completed since the last call."""
-        groups, self._completed = self._completed, []
-        return groups
+    def finished(self) -> list[tuple[Sample, Completion]]:
+        """What was finished since the last call."""
+        finished, self._finished = self._finished, []
+        return finished
 
 
 class Rows:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.rollout.engine import WeightSource
-from dunwu.types import Completion, Finish, GenerationRequest, Problem, RolloutGroup, Sampling
+from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.types import Completion, Finish, GenerationRequest, Problem, Sampling
 
 Script = Callable[[Problem, int], str]
 """(problem, seed) -> the text of the completion."""
@@ -18,19 +18,21 @@ class ScriptedEngine:
     """See ``engine.Engine``.
 
     A text is tokenized and ended by ``eos_id``; one that does not fit into ``max_new_tokens`` is cut, without it. The
-    t-th token's log-probability is -1 / (t + 1). Groups come in reverse order, because any order is allowed.
+    t-th token's log-probability is -1 / (t + 1). Completions come in reverse order, because any order is allowed.
     """
 
     def __init__(self, script: Script, tokenizer: Any, *, eos_id: int, version: int = 0) -> None:
         self.policy_version = version
         self._script, self._tokenizer, self._eos_id = script, tokenizer, eos_id
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
         """See ``engine.Engine``."""
-        for request in reversed(requests):
-            texts = (self._script(request.prompt.problem, seed) for seed in request.seeds)
-            completions = tuple(self._complete(text, sampling) for text in texts)
-            yield RolloutGroup(prompt=request.prompt, completions=completions)
+        for number, request in reversed(list(enumerate(requests))):
+            for index, seed in reversed(list(enumerate(request.seeds))):
+                text = self._script(request.prompt.problem, seed)
+                yield Sample(number, index), self._complete(text, sampling)
 
     def update_weights(self, version: int, weights: WeightSource) -> None:
         """Reads the weights, as any engine would, and keeps the version."""

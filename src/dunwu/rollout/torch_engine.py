@@ -21,14 +21,14 @@ from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.rollout.cache import SlotCache
 from dunwu.rollout.decoder import Decoder, ModuleDecoder
-from dunwu.rollout.engine import WeightSource
+from dunwu.rollout.engine import Sample, WeightSource
 from dunwu.rollout.fused import FusedDecoder, fusible
 from dunwu.rollout.graphs import SHORTEST_SPAN, StepGraphs, rounded
 from dunwu.rollout.sampler import draw
-from dunwu.rollout.scheduler import Rows, Sample, Scheduler
+from dunwu.rollout.scheduler import Rows, Scheduler
 from dunwu.rollout.seeds import uniforms
 from dunwu.rollout.stopping import StopStrings, decode
-from dunwu.types import Completion, Finish, GenerationRequest, RolloutGroup, Sampling
+from dunwu.types import Completion, Finish, GenerationRequest, Sampling
 
 PREFILL_TOKENS = 8192
 FIRST_LENGTH = 256
@@ -82,13 +82,17 @@ class TorchEngine:
         """See ``engine.Engine``."""
         self._allocate(0)
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
         """See ``engine.Engine``. Raises UserError where prompt and completion cannot fit the model's positions."""
-        for groups in self.steps(requests, sampling):
-            yield from groups
+        for finished in self.steps(requests, sampling):
+            yield from finished
 
-    def steps(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[list[RolloutGroup]]:
-        """As ``generate``, with the groups of each decoder step; mostly there are none."""
+    def steps(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[list[tuple[Sample, Completion]]]:
+        """As ``generate``, with what each decoder step finished; mostly that is nothing."""
         self._check(requests, sampling)
         scheduler = Scheduler(requests)
         self._rows.clear(sampling.max_new_tokens)
@@ -102,7 +106,7 @@ class TorchEngine:
                 scheduler.give_back(self._rows.samples)
                 self._allocate(self.slots // 2)
                 self._rows.clear(sampling.max_new_tokens)
-            yield list(scheduler.completed())
+            yield scheduler.finished()
 
     @torch.inference_mode()
     def _advance(

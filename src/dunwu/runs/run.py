@@ -20,6 +20,7 @@ FREE_FIELDS = (
     "checkpoint",
     "model.device",
     "model.threads",
+    "reward.code.allow_unsafe_sandbox",
     "reward.workers",
     "rollout.slots",
     "update.gradient_checkpointing",
@@ -151,6 +152,12 @@ class Run(RunReader):
         if name not in self.stages:
             self._mark(name, "running")
         return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"))
+
+    def note(self, key: str, value: object) -> None:
+        """Puts a fact about how the run was made into manifest.json."""
+        if self.manifest.get(key) != value:
+            self.manifest[key] = value
+            _write_json(self.directory / "manifest.json", self.manifest)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Writes summary.json: seed, seconds, results (DESIGN: the face)."""

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -28,6 +28,8 @@ from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
 STARTUP_SECONDS = 60.0
 SLACK_SECONDS = 5.0
 """Beyond a program's own time, before its cell is taken for dead."""
+BIRTHS = 3
+"""Zygotes in a row that may be killed before one is given up."""
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -62,7 +64,7 @@ class Zygote:
     def open(self, place: int, limits: Limits) -> socket.socket:
         """See ``Launcher``."""
         with self._lock:
-            for _ in range(2):
+            for _ in range(BIRTHS):
                 try:
                     return self._open(place, limits)
                 except (ConnectionError, TimeoutError):
@@ -85,8 +87,12 @@ class Zygote:
         assert self._link is not None
         near, far = socket.socketpair()
         request = {"cell": place, "file_bytes": limits.file_bytes, "files": limits.files}
-        socket.send_fds(self._link, [json.dumps(request).encode("ascii")], [far.fileno()])
-        far.close()
+        with far:
+            try:
+                socket.send_fds(self._link, [json.dumps(request).encode("ascii")], [far.fileno()])
+            except OSError:
+                near.close()
+                raise
         return near
 
     def _start(self) -> None:
@@ -106,11 +112,19 @@ class Zygote:
         self._link.settimeout(STARTUP_SECONDS)
         ready = self._link.recv(4096)
         if not ready:
-            assert self._process.stderr is not None
-            lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
-            self._end()
-            raise Unavailable(f"the zygote does not start: {lines[-1] if lines else 'no message'}")
+            raise self._stillborn()
         self.privileged = bool(json.loads(ready)["privileged"])
+
+    def _stillborn(self) -> Exception:
+        """Why there is no zygote: killed from outside, which may pass, or something that this machine forbids."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        killed = self._process.wait() < 0
+        self._end()
+        if killed:
+            return ConnectionResetError("the zygote was killed")
+        return Unavailable(f"the zygote does not start: {lines[-1] if lines else 'no message'}")
 
     def _end(self) -> None:
         if self._process is not None:
@@ -155,7 +169,8 @@ class Sandbox:
                 yield Session(link, limits)
             finally:
                 link.close()
-            place.limits, place.link = limits, self._launcher.open(place.number, limits)
+            with suppress(Unavailable):  # then the next one who wants it will hear
+                place.limits, place.link = limits, self._launcher.open(place.number, limits)
         finally:
             room.put(place)
 

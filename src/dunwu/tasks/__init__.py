@@ -9,12 +9,13 @@ from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import generators
 from dunwu.tasks.mixture import Mixture
+from dunwu.tasks.premise import PREMISE
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
 
 __all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
 
-DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "file")
-FAMILIES = {family.name: family for family in generators.FAMILIES}
+DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
+FAMILIES = {family.name: family for family in (*generators.FAMILIES, PREMISE)}
 
 
 def names() -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
+from dunwu.tasks import code
 from dunwu.tasks.readers import BadRow, Row, read_rows
 from dunwu.tasks.task import fingerprint, is_held_out
 from dunwu.types import Message, Problem
@@ -44,12 +47,15 @@ def after_hashes(answer: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which columns of a row are what. ``tests`` are the facts of an ``expression``, or the options of a ``choice``."""
+    """Which columns of a row are what. ``tests`` are the facts of an ``expression``, the options of a ``choice``, the
+    tests of a program; ``entry`` names the function that they call. ``row_tests`` makes them of a whole row."""
 
     problem: str
     answer: str
     level: str | None = None
     tests: str | None = None
+    entry: str | None = None
+    row_tests: Callable[[Mapping[str, Any]], str] | None = None
     kind: str = "math"
     gold: Callable[[str], str] = str.strip
 
@@ -60,21 +66,25 @@ LAYOUTS = {
     "aime": Layout(problem="problem", answer="answer"),
     "amc": Layout(problem="problem", answer="answer"),
     "cmath": Layout(problem="question", answer="answer", level="grade"),
+    "humaneval": Layout(
+        problem="prompt", answer="canonical_solution", row_tests=code.humaneval, kind="code", gold=str.rstrip
+    ),
 }
 """Published data sets, in their published form."""
 
-COLUMNS = ("problem", "answer", "level", "tests")
+COLUMNS = ("problem", "answer", "level", "tests", "entry")
+NEED_TESTS = ("expression", "code")
 
 
 def layout_of(spec: TaskSpec) -> Layout:
     """The layout of a data set; of ``file``, what the recipe's ``fields`` and ``kind`` say.
 
     Raises:
-        UserError: ``fields`` name no problem or answer, name something unknown, or lack the tests of an expression.
+        UserError: ``fields`` name no problem or answer, name something unknown, or lack tests where they are needed.
     """
     if spec.task != "file":
         return LAYOUTS[spec.task]
-    needed = ("problem", "answer", "tests") if spec.kind == "expression" else ("problem", "answer")
+    needed = ("problem", "answer", "tests") if spec.kind in NEED_TESTS else ("problem", "answer")
     if not set(needed) <= spec.fields.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")
@@ -84,6 +94,7 @@ def layout_of(spec: TaskSpec) -> Layout:
         answer=columns["answer"],
         level=columns.get("level"),
         tests=columns.get("tests"),
+        entry=columns.get("entry"),
         kind=spec.kind,
     )
 
@@ -93,16 +104,11 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
 
     Raises:
         MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
-            are no numbers, or a choice's answer is none of its options.
+            are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
     question = _text(row, layout.problem).strip()
-    facts = [] if layout.tests is None else _column(row, layout.tests)
-    if not isinstance(facts, list) or (layout.tests is not None and not facts):
-        raise MalformedError(f"{layout.tests!r} is no list with entries")
     gold = layout.gold(_text(row, layout.answer))
-    tests = tuple(_written(fact, str(layout.tests)) for fact in facts)
-    if layout.kind == "expression":
-        _check_facts(tests, str(layout.tests))
+    tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
     return Problem(
         id=f"{task}-{fingerprint(question):016x}",
         task=task,
@@ -113,6 +119,35 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         gold=_letter(gold, tests) if layout.kind == "choice" else gold,
         tests=tests,
     )
+
+
+def _facts(row: Row, layout: Layout) -> tuple[str, ...]:
+    facts = [] if layout.tests is None else _listed(row, layout.tests)
+    tests = tuple(_written(fact, str(layout.tests)) for fact in facts)
+    if layout.kind == "expression":
+        _check_facts(tests, str(layout.tests))
+    return tests
+
+
+def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
+    try:
+        if layout.row_tests:
+            return (layout.row_tests(row.values),)
+        entry = None if layout.entry is None else code.function_name(_text(row, layout.entry))
+        return tuple(code.read_test(value, entry) for value in _listed(row, str(layout.tests)))
+    except code.NotATestError as error:
+        raise MalformedError(f"a test is none: {error}") from None
+
+
+def _listed(row: Row, name: str) -> list[Any]:
+    """A list with entries; one written as JSON is one too."""
+    found = _column(row, name)
+    if isinstance(found, str):
+        with suppress(ValueError):
+            found = json.loads(found)
+    if not isinstance(found, list) or not found:
+        raise MalformedError(f"{name!r} is no list with entries")
+    return found
 
 
 def _check_facts(tests: tuple[str, ...], name: str) -> None:

@@ -16,7 +16,9 @@ NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 ZERO_FIRST = re.compile(r"-?0\d")
 """024 is what splitting leaves of 1,024: no 24."""
 LETTER = re.compile(
-    r"(?:option|choice|选项|选)?\s*[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.I | re.DOTALL
+    r"(?:(?:the (?:correct )?answer is|answer:|答案[是为:]|option|choice|选项|选)\s*)*"
+    r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)",
+    re.I | re.DOTALL,
 )
 
 MOVED = str.maketrans(

@@ -1,12 +1,19 @@
-"""R1's format rule and where answers stand (arXiv 2501.12948v2, section 2.2 and table 1)."""
+"""R1's format rule, and where reasoning and answers stand (arXiv 2501.12948v2, section 2.2 and table 1).
+
+Only what the model wrote is read, never its prompt.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+TAG = re.compile("|".join(TAGS))
+FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and a symbol that show nothing: Hangul fillers and the empty Braille pattern."""
 LEAD_IN = re.compile(
     r"(?:(?:so|thus|therefore|hence|所以|因此)[,，]?\s*)?(?:the\s+)?(?:final\s+)?(?:answer|答案)\s*(?:is|是|为|[:：=])+\s*",
     re.I,
@@ -16,17 +23,39 @@ LEAD_IN = re.compile(
 def follows_format(text: str) -> bool:
     """Whether ``text`` is reasoning in think tags, then an answer in answer tags, and nothing else.
 
-    Each of the four tags stands exactly once, in order; both contents are more than whitespace; before, between and
-    after them there is whitespace only. The opening think tag is the completion's own: the template does not write it.
+    Each of the four tags stands exactly once, in order; both contents show something; before, between and after them
+    there is whitespace only. The opening think tag is the completion's own: the template does not write it.
+
+    A tag counts wherever it stands, in quotes and in code too. What merely looks like one (another case, full width,
+    spaces within) is text, so it can neither stand for a tag nor repeat one. Zero-width and other invisible characters
+    are no content, and no whitespace either.
     """
     if any(text.count(tag) != 1 for tag in TAGS):
         return False
     before, rest = text.split("<think>")
-    reasoning, closed, rest = rest.partition("</think>")
+    inside, closed, rest = rest.partition("</think>")
     between, opened, rest = rest.partition("<answer>")
     answer, ended, after = rest.partition("</answer>")
     in_order = bool(closed and opened and ended)
-    return in_order and bool(reasoning.strip() and answer.strip()) and not (before + between + after).strip()
+    return in_order and _shows(inside) and _shows(answer) and not (before + between + after).strip()
+
+
+def _shows(text: str) -> bool:
+    """Whether a letter, digit, sign or symbol is in ``text``: no space, control, zero-width mark or lone surrogate."""
+    return any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
+
+
+def reasoning(text: str) -> str:
+    """The chain of thought, for what grades it: no tags, and nothing of the answer where the tags part the two.
+
+    It begins after the first opening think tag, or with the text, and ends at the last closing think tag after that; at
+    the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning, a
+    template may write the opening tag, and a chain that was cut off counts as far as it goes.
+    """
+    start = text.find("<think>") + len("<think>") if "<think>" in text else 0
+    ends = (text.rfind(tag, start) for tag in ("</think>", "<answer>"))
+    end = next((end for end in ends if end >= 0), len(text))
+    return TAG.sub(" ", text[start:end])
 
 
 def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> str | None:
@@ -36,14 +65,14 @@ def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> st
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is".
 
-    A ``\boxed{}`` inside the answer or the line is unwrapped.
+    A ``\boxed{}`` inside the answer or the line is unwrapped. An answer that shows nothing is none.
     """
     if where == "boxed":
-        return last_boxed(text)
-    found = _last_answer_tag(text) if where == "answer-tag" else _last_line(text)
-    if found is None:
-        return None
-    return last_boxed(found) or found.strip() or None
+        answer = last_boxed(text)
+    else:
+        found = _last_answer_tag(text) if where == "answer-tag" else _last_line(text)
+        answer = None if found is None else last_boxed(found) or found.strip()
+    return answer if answer and _shows(answer) else None
 
 
 def _last_answer_tag(text: str) -> str | None:

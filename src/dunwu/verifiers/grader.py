@@ -6,23 +6,33 @@ Kinds of problems and what decides them:
 - ``math``: an equal mathematical answer (``answers.same``; what it cannot decide goes to the worker pool);
 - ``number``: a written number of equal value, with no operation left to do;
 - ``choice``: the letter of the right option, or its text (``tests`` = options);
-- ``text``, ``sequence``, ``set``: words, ordered words, unordered words.
+- ``text``, ``sequence``, ``set``: words, ordered words, unordered words;
+- ``premise``: the value, or the refusal of a question that rests on something false;
+- ``code``: a program that passes every test (``tests``, see ``code``).
+
+Accuracy is one part of the reward; ``composition`` says what the parts weigh.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
-from dunwu.types import Completion, Problem, Score, Status
-from dunwu.verifiers import answers, exact, expression
-from dunwu.verifiers.format import extract, follows_format
+from dunwu.sandbox import Limits, Sandbox
+from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
+from dunwu.verifiers import answers, exact, expression, penalties, premise, quality
+from dunwu.verifiers.code import CodeVerifier
+from dunwu.verifiers.composition import Composition, total
+from dunwu.verifiers.format import extract, follows_format, reasoning
+from dunwu.verifiers.language import consistency
 from dunwu.verifiers.latex import literal
+from dunwu.verifiers.own import OwnParts
 from dunwu.verifiers.pool import CheckTimeout, WorkerLost, WorkerPool
 
 REMEMBERED = 10_000
@@ -39,12 +49,22 @@ class Verdict(NamedTuple):
 class Grader:
     """Grades completions by rule. Threads may share it; ``close`` ends its workers, as does leaving its context.
 
-    ``spec``: rewards, where the answer stands, workers and their time budget.
+    Args:
+        spec: the recipe's rewards: parts, weights, where the answer stands, workers and their budgets.
+        sandbox: where programs run; None where no problem asks for one. Whoever made it closes it.
     """
 
-    def __init__(self, spec: RewardSpec) -> None:
+    def __init__(self, spec: RewardSpec, sandbox: Sandbox | None = None) -> None:
         self._spec = spec
+        self._composition = Composition(spec)
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
+        self._own = OwnParts(spec.own, spec.workers)
+        limits = Limits(
+            seconds=spec.code.seconds,
+            memory_bytes=spec.code.memory_mib << 20,
+            output_bytes=spec.code.output_mib << 20,
+        )
+        self._code = CodeVerifier(sandbox, limits) if sandbox else None
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
 
@@ -54,31 +74,62 @@ class Grader:
         return self._spec.workers
 
     def score(self, problem: Problem, completion: Completion) -> Score:
-        """The score of one completion; never raises for anything that a model may write.
+        """What can be said of one completion alone; never raises for anything that a model may write.
 
-        ``parts`` are ``accuracy`` and ``format``, each 0 or 1; ``value`` is their sum weighted by the recipe. Without a
-        format rule every text complies and earns nothing by it. A truncated completion is graded as it stands.
+        ``parts`` are those that the recipe weighs, ``accuracy`` and ``format`` (0 or 1) always among them; ``value`` is
+        their sum with the first update's weights. Without a format rule every text complies and earns nothing by it. A
+        truncated completion is graded as it stands.
 
         Raises:
-            UserError: no verifier grades this kind of problem.
+            UserError: no verifier grades this kind of problem; a user's own part is not as it should be.
             Fault: the workers cannot start.
         """
         extracted = extract(completion.text, self._spec.answer_in)
         verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
-        ruled = self._spec.format_rule == "think-answer"
-        parts = {
-            "accuracy": float(verdict.right or False),
-            "format": float(follows_format(completion.text) if ruled else True),
-        }
+        try:
+            parts = self._parts(problem, completion, bool(verdict.right))
+        except WorkerLost as lost:
+            parts, verdict = {}, Verdict(None, str(lost))
         if verdict.right is None:
             return Score(value=0.0, parts=parts, status="verifier_failed", extracted=extracted, reason=verdict.reason)
-        value = self._spec.accuracy * parts["accuracy"] + (self._spec.format * parts["format"] if ruled else 0.0)
         status: Status = "truncated" if completion.finish == "length" else "graded"
+        value = total(parts, self._composition.weights(problem.task, 0))
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        """The scores of a group, ``novelty`` among their parts, as the rollout after ``update`` updates weighs them."""
+        task = group.prompt.problem.task
+        weights = self._composition.weights(task, update)
+        chains = [reasoning(completion.text) for completion in group.completions]
+        weighed = []
+        for place, score in enumerate(scores):
+            parts = dict(score.parts)
+            if "novelty" in self._composition.wanted(task) and parts:
+                siblings = chains[:place] + chains[place + 1 :]
+                parts["novelty"] = quality.novelty(chains[place], siblings) if parts["accuracy"] else 0.0
+            value = 0.0 if score.status == "verifier_failed" else total(parts, weights)
+            weighed.append(replace(score, parts=parts, value=value))
+        return tuple(weighed)
+
+    def _parts(self, problem: Problem, completion: Completion, right: bool) -> dict[str, float]:
+        ruled, chain = self._spec.format_rule == "think-answer", reasoning(completion.text)
+        known: dict[str, Callable[[], float]] = {
+            "accuracy": lambda: float(right),
+            "format": lambda: float(follows_format(completion.text) if ruled else True),
+            "language": lambda: consistency(chain, problem.language, self._spec.languages),
+            "logic": lambda: quality.logic(chain) if right else 0.0,
+            "steps": lambda: quality.steps(chain) if right else 0.0,
+            "truncated": lambda: penalties.truncated(completion.finish),
+            "repetition": lambda: penalties.repetition(completion.text),
+        }
+        wanted = self._composition.wanted(problem.task) - {"novelty"}  # which takes the whole group
+        parts = {name: part() for name, part in known.items() if name in wanted}
+        return parts | {name: self._own.score(name, problem, completion) for name in sorted(wanted - known.keys())}
 
     def close(self) -> None:
         """Ends the workers; scoring that needs one raises ValueError from here on."""
         self._pool.close()
+        self._own.close()
 
     def __enter__(self) -> Self:
         return self
@@ -95,10 +146,20 @@ class Grader:
             return self._mathematics(problem.gold, answer)
         if problem.kind == "choice":
             return _plain(exact.same_choice(problem.tests, problem.gold, answer), problem.gold)
+        if problem.kind == "premise":
+            return Verdict(*premise.check(problem.gold, answer))
+        if problem.kind == "code":
+            return self._program(problem.tests, answer)
         if problem.kind not in SIMPLE:
-            known = ", ".join(["expression", "math", "choice", *SIMPLE])
+            known = ", ".join(["expression", "math", "choice", "premise", "code", *SIMPLE])
             raise UserError(f"no verifier grades problems of kind {problem.kind!r}; known: {known}", field="kind")
         return _plain(SIMPLE[problem.kind](problem.gold, answer), problem.gold)
+
+    def _program(self, tests: tuple[str, ...], answer: str) -> Verdict:
+        assert self._code is not None, "a recipe with programs has a sandbox"
+        ran = self._code.judge(tests, answer)
+        right = None if ran.result == "infrastructure" else ran.result == "passed"
+        return Verdict(right, f"{ran.result}: {ran.reason}")
 
     def _mathematics(self, gold: str, answer: str) -> Verdict:
         key = (gold, answer)
@@ -131,9 +192,9 @@ def _plain(right: bool, gold: str) -> Verdict:
     return Verdict(right, f"equals {gold}" if right else f"does not equal {gold}")
 
 
-def build(spec: RewardSpec) -> Grader:
+def build(spec: RewardSpec, sandbox: Sandbox | None = None) -> Grader:
     """The grader of a recipe's reward table; see ``Grader``."""
-    return Grader(spec)
+    return Grader(spec, sandbox)
 
 
 def answer_key(problem: Problem, extracted: str | None) -> str | None:

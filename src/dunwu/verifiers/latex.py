@@ -16,21 +16,32 @@ LONGEST = 1000
 
 SYMBOLS = {
     "√": r"\sqrt", "π": r"\pi", "∞": r"\infty", "×": r"\times", "÷": r"\div", "·": r"\cdot", "⋅": r"\cdot", "−": "-",
-    "–": "-", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∪": r"\cup", "∩": r"\cap", "∈": r"\in", "±": r"\pm", "∓": r"\mp",
+    "–": "-", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "≈": r"\approx", "∪": r"\cup", "∩": r"\cap", "∈": r"\in",
+    "±": r"\pm", "∓": r"\mp", "∖": r"\setminus",
     "ℝ": r"\mathbb{R}", "∅": r"\emptyset", "…": r"\ldots", "θ": r"\theta", "％": "%", "，": ",", "、": ",", "；": ";",
     "。": ".", "￥": r"\$", "¥": r"\$",
 }  # fmt: skip
+MATRICES = {"(": "pmatrix", ")": "pmatrix", "[": "bmatrix", "]": "bmatrix", "|": "vmatrix"}
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]{2,}")
 SPELLINGS = (
     (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|limits)(?![a-zA-Z])\.?"), ""),
+    (re.compile(r"\\f?box(?:ed)?\s*\{([^{}]*)\}"), r" \1 "),
+    (re.compile(r"(?<!\\)\$((?:\\\$|[^$])+)(?<!\\)\$"), r" \1 "),
     (re.compile(r"\\!\s*"), ""),
     (re.compile(r"(?<=\d)(?:\\,|\{,\})(?=\d{3})"), ","),
-    (re.compile(r"(?<!\\)\\[,;: ]|~|\\q?quad(?![a-zA-Z])"), " "),
+    (re.compile(r"(?<!\\)\\[,;: ]|(?<=\S)~(?=\S)|\\q?quad(?![a-zA-Z])"), " "),
+    (re.compile(r"~"), r"\\sim "),
+    (re.compile(r"(?<=[\w)}])\*\*(?=[\w({\\-])"), "^"),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:textbf|textrm|textit|textnormal|mathrm|mathbf|mbox)(?![a-zA-Z])"), r"\\text"),
     (re.compile(r"\\geq(?:slant)?(?![a-zA-Z])"), r"\\ge"),
     (re.compile(r"\\leq(?:slant)?(?![a-zA-Z])"), r"\\le"),
     (re.compile(r"\\neq(?![a-zA-Z])"), r"\\ne"),
+    (re.compile(r"(?<![<>=])>=(?![<>=])"), r"\\ge "),
+    (re.compile(r"(?<![<>=])<=(?![<>=])"), r"\\le "),
     (re.compile(r"\\(?:c|l|)dots[cbmi]?(?![a-zA-Z])|\.\.\."), r"\\ldots"),
+    (re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    (re.compile(r"\\lor(?![a-zA-Z])"), r"\\text{ or }"),
     (re.compile(r"\\lbrace(?![a-zA-Z])"), r"\\{"),
     (re.compile(r"\\rbrace(?![a-zA-Z])"), r"\\}"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![a-zA-Z])\s*\}?|\\degree(?![a-zA-Z])"), "°"),
@@ -46,25 +57,36 @@ SPELLINGS = (
         re.compile(r"(?<![\d,.(\[{])(\d{1,3})((?:,\d{3})+)(?![\d,)\]}])"),
         lambda match: match[1] + match[2].replace(",", ""),
     ),
-    (re.compile(r"([_^])\{(\w)\}"), r"\1\2"),
+    (re.compile(r"([_^])\{(\w)\}(?!\w)"), r"\1\2"),
     (re.compile(r"\s+"), " "),
     (re.compile(r" (?=\W)|(?<=[^\w}]) "), ""),
+    (re.compile(r"\\log_(\w) (?=\w)"), r"\\log_{\1}"),
+    (
+        re.compile(r"[(\[|]\\begin\{(?:array\}\{[clr|]*\}|matrix\})((?:(?!\\end).)*)\\end\{(?:array|matrix)\}[)\]|]"),
+        lambda match: rf"\begin{{{MATRICES[match[0][0]]}}}{match[1]}\end{{{MATRICES[match[0][-1]]}}}",
+    ),
 )
+WRAPPERS = (("**", "**"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 FRACTION = re.compile(r"\\frac\{([^{}]*)\}\{([^{}]*)\}")
 MIXED = re.compile(r"(?<![\w.^}).])(\d+) ?(?:\\frac\{(\d+)\}\{(\d+)\}|(?<= )(\d+)/(\d+)(?!\d))")
 SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
 """Compatibility forms that read as their plain sign."""
+RECURRING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\{(\d+)\}", re.ASCII)
+SCIENTIFIC = re.compile(r"(-?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})", re.ASCII)
+RATIO = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", re.ASCII)
 LITERAL = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:/\d+)?", re.ASCII)
+COMMA = re.compile(",")
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
 def normal(text: str) -> str:
     """One spelling: ASCII symbols, canonical commands, no decoration, no spaces that mean nothing."""
-    text = "".join(_spelled(char) if char >= " " else " " for char in text[: LONGEST + 1]).strip()
+    text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text[: LONGEST + 1])
+    text = "".join(_spelled(char) if char >= " " else " " for char in text).strip()
     text = _unwrapped(text)
     for pattern, spelling in SPELLINGS:
         text = pattern.sub(spelling, text)
-    return text.strip().removesuffix(".").strip()
+    return _ungrouped(text.strip().removesuffix(".").strip())
 
 
 def _spelled(char: str) -> str:
@@ -98,17 +120,32 @@ def encloses_digits(char: str) -> bool:
 
 def _unwrapped(text: str) -> str:
     r"""Without ``$...$``, ``\(...\)``, ``\[...\]``, ``**...**`` around the whole."""
-    for opening, closing in (("**", "**"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+    for opening, closing in WRAPPERS:
         inner = text[len(opening) : -len(closing)]
+        inside = inner.replace("\\$", "")
         long_enough = len(text) > len(opening) + len(closing)
-        whole = text.startswith(opening) and text.endswith(closing) and opening not in inner and closing not in inner
+        whole = text.startswith(opening) and text.endswith(closing) and opening not in inside and closing not in inside
         if long_enough and whole and not inner.endswith("\\"):
             return _unwrapped(inner.strip())
     return text
 
 
+def _ungrouped(text: str) -> str:
+    r"""Without the braces of a group around the whole; those of ``{1,2}`` are meant as ``\{1,2\}``."""
+    inner = enclosed("(" + text[1:-1] + ")") if text[:1] == "{" and text[-1:] == "}" else None
+    if inner is None or not inner[1]:
+        return text
+    return rf"\{{{inner[1]}\}}" if len(split(inner[1], COMMA)) > 1 else _ungrouped(inner[1])
+
+
 def rational(text: str) -> Fraction | None:
-    """The exact value of normal text that is plain arithmetic (fractions, mixed numbers, powers); None for the rest."""
+    """The exact value of normal text that is plain arithmetic (fractions, mixed numbers, powers); None for the rest.
+
+    Recurring decimals, 6.7e-5 and the value of a ratio (3:4 is 3/4) are read too.
+    """
+    text = RECURRING.sub(_recurring, text)
+    text = SCIENTIFIC.sub(r"\1*10^(\2)", text) if SCIENTIFIC.fullmatch(text) else text
+    text = RATIO.sub(r"\1/\2", text) if RATIO.fullmatch(text) else text
     text = MIXED.sub(lambda m: f"({m[1]}+({m[2] or m[4]})/({m[3] or m[5]}))", text.removeprefix("+"))
     while FRACTION.search(text):
         text = FRACTION.sub(r"((\1)/(\2))", text)
@@ -118,6 +155,13 @@ def rational(text: str) -> Fraction | None:
         return evaluate(text, powers=True).value
     except NotArithmetic:
         return None
+
+
+def _recurring(match: re.Match[str]) -> str:
+    """0.1(6) as (16 - 1)/90."""
+    whole, fixed, period = match.groups()
+    shifted, start = int(whole + fixed + period), int((whole + fixed) or 0)
+    return f"({shifted - start}/{10 ** (len(fixed) + len(period)) - 10 ** len(fixed)})"
 
 
 def literal(text: str) -> Fraction | None:

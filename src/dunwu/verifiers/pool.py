@@ -1,7 +1,8 @@
 """Worker processes that can always be killed.
 
     score() threads --> free workers (queue) --> worker.py over two pipes
-                                                 |- ends itself when a request used its processor time
+                                                 |- its fork ends when a request used its processor time; it says so
+                                                 |  and has the next fork ready
                                                  `- found dead, or silent for longer (stopped, swapped out) and
                                                     killed: the request goes once more to a fresh worker
 
@@ -19,6 +20,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +32,8 @@ PROGRAM = Path(__file__).with_name("worker.py")
 STARTUP_SECONDS = 120.0
 PATIENCE = 5.0
 """Wall-clock seconds allowed for each second of processor time."""
-REQUESTS_PER_WORKER = 2000
-"""Then it is replaced: sympy's caches only grow."""
+SPENT: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
+"""Seconds that each request took since ``one_budget`` was entered."""
 
 
 class CheckTimeout(Exception):  # noqa: N818  -- a verdict
@@ -40,11 +44,20 @@ class WorkerLost(Exception):  # noqa: N818
     """Two workers in a row died or fell silent over one request, for no reason of its own."""
 
 
+@contextmanager
+def one_budget() -> Iterator[None]:
+    """What is asked inside, from this thread, shares one budget: many slow pieces cost no more than one."""
+    token = SPENT.set([])
+    try:
+        yield
+    finally:
+        SPENT.reset(token)
+
+
 class _Worker:
     """One process, started at construction, not yet waited for."""
 
     def __init__(self) -> None:
-        self.served = 0
         self._ready = False
         self._unread = b""
         self.process = subprocess.Popen(
@@ -56,8 +69,11 @@ class _Worker:
             bufsize=0,
         )
 
-    def ask(self, gold: str, answer: str, budget: float) -> bool:
-        """Raises CheckTimeout, or EOFError where the process is dead, dies of something else, or stays silent."""
+    def ask(self, gold: str, answer: str, budget: float, patience: float) -> tuple[bool | None, float]:
+        """The verdict, None where it was cut, and the seconds it took.
+
+        Raises EOFError where the process is dead, dies of something else, or stays silent for ``patience`` seconds.
+        """
         if not self._ready:
             self._await_ready()
         assert self.process.stdin is not None
@@ -66,20 +82,16 @@ class _Worker:
             self.process.stdin.write(request.encode("ascii") + b"\n")
         except BrokenPipeError:
             raise EOFError from None
-        self.served += 1
-        try:
-            reply: bool | None = self._line(budget * PATIENCE)
-        except EOFError:
-            if self.process.wait() == -signal.SIGPROF:
-                raise CheckTimeout from None
-            raise
+        reply: tuple[bool | None, float] | None = self._line(patience)
         if reply is None:
             raise EOFError  # silent without using its processor time: the machine's fault, not the answer's
         return reply
 
     def kill(self) -> None:
-        """Ends the process at once."""
-        self.process.kill()
+        """Ends the process and its fork at once."""
+        if self.process.poll() is None:  # if it is dead its fork ends too, when the pipes close
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
@@ -133,26 +145,29 @@ class WorkerPool:
             WorkerLost: it died or was silent twice.
             Fault: workers cannot start at all.
         """
-        worker = self._places.get()
-        keep: _Worker | None = None
+        worker = keep = self._places.get()
         try:
             if self._closed:
                 raise ValueError("the grader is closed")
+            spent = SPENT.get()
+            budget = self._budget - sum(spent or ())
+            if budget <= 0:
+                raise CheckTimeout
             for _ in range(2):
-                worker = worker or _Worker()
+                worker, keep = worker or _Worker(), None  # whatever is raised, a worker that owes a reply is not kept
                 try:
-                    reply = worker.ask(gold, answer, self._budget)
+                    equal, seconds = worker.ask(gold, answer, budget, self._budget * PATIENCE)
                 except EOFError:
                     worker.kill()
                     worker = None
                     continue
-                if worker.served < REQUESTS_PER_WORKER:
-                    keep = worker
-                return reply
+                keep = worker
+                if spent is not None:
+                    spent.append(budget if equal is None else seconds)
+                if equal is None:
+                    raise CheckTimeout
+                return equal
             raise WorkerLost("the math worker died or fell silent twice over this answer")
-        except CheckTimeout:
-            keep = _Worker()  # gets ready while others work
-            raise
         finally:
             if worker is not None and worker is not keep:
                 worker.kill()

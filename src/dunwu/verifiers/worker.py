@@ -1,14 +1,17 @@
-"""The process that runs sympy and math-verify: a request a line on stdin, a reply a line on stdout, until stdin ends.
+"""The processes that run sympy and math-verify: a request a line on stdin, a reply a line on stdout, until stdin ends.
 
-It is started as a file, so that nothing of the parent is imported here, and it ends itself when a request takes more
-processor time than its budget (``SIGPROF`` at its default action cannot be caught by anything it runs).
+    started as a file: imports, warms up, says "ready"; forks, waits, says what it died of; forks again
+      `- fork: reads requests and replies, until one takes more processor time than its budget
 
-    {"gold": str, "answer": str, "budget": seconds}  ->  true | false
+    {"gold": str, "answer": str, "budget": seconds}  ->  [true | false | null where it was cut, seconds it took]
+
+Started as a file, so that nothing of the parent is imported here. ``SIGPROF`` at its default action cannot be caught by
+anything that the fork runs; the next fork is there within milliseconds, where a new process would import for a second.
 
 math-verify alone accepts wrong answers (it compares absolute differences, drops what it cannot read, and unifies sets
-with tuples). So its yes is not the verdict: numbers are compared to ``DIGITS`` digits *relative* to their size,
-expressions at random points, sets by their symmetric difference. Its no is not the verdict either where two relations
-differ by a factor alone: they are compared by the ratio of their sides.
+with tuples), and rejects right ones. So the difference of two numbers must vanish to ``DIGITS`` digits, that of two
+expressions at random points, two relations are compared by the ratio of their sides, and only what is left is asked of
+math-verify; of the sets that it takes for equal the symmetric difference must be empty.
 """
 
 import json
@@ -17,17 +20,27 @@ import random
 import resource
 import signal
 import sys
+import time
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NoReturn, TextIO
 
 import sympy
 from latex2sympy2_extended import NormalizationConfig, latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify import verify
 
-DIGITS = 50
+DIGITS = 100
 PROBES = 4
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 2 << 30
+REQUESTS = 2000
+"""Then the fork is replaced: sympy's caches only grow."""
+RENEWED = 3
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+"""What an answer can make a process die of, by deep recursion for one: like an exception, it equals nothing."""
 IMAGINARY = sympy.Symbol("i")
+STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min)
+"""Flat between their jumps: agreeing at points says little."""
 SIDES = {
     sympy.Eq: ("=", 1),
     sympy.StrictLessThan: ("<", 1),
@@ -38,6 +51,8 @@ SIDES = {
 READING = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=False, nits=False, boxed="none", equations=False
 )
+
+LETTERS = ConversionConfig(lowercase_symbols=False)
 
 
 def judge(gold: str, answer: str) -> bool:
@@ -50,8 +65,8 @@ def judge(gold: str, answer: str) -> bool:
     if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
         if sympy.expand(left - right) == 0:
             return True
-        if not same(left, right):
-            return False
+        if not left.has(*STEPS) and not right.has(*STEPS):
+            return same(left, right)
     return bool(verify(left, right, allow_set_relation_comp=True, timeout_seconds=None)) and same(left, right)
 
 
@@ -61,7 +76,7 @@ def read(text: str) -> Any:
 
     Remembered, because reading takes longer than comparing and a gold comes back with every completion of its group.
     """
-    parsed = latex2sympy(text, normalization_config=READING)
+    parsed = latex2sympy(text, normalization_config=READING, conversion_config=LETTERS)
     if not hasattr(parsed, "free_symbols"):
         raise ValueError("not an expression")
     floats = {number: sympy.Rational(str(number)) for number in parsed.atoms(sympy.Float)}
@@ -75,20 +90,21 @@ def is_number(value: Any) -> bool:
 
 
 def same_number(left: Any, right: Any) -> bool:
-    """Equal to ``DIGITS`` digits relative to the larger; what vanishes is decided symbolically."""
-    if left == right:
-        return True
-    a, b = (sympy.N(value.doit(), DIGITS + 10, maxn=1000) for value in (left, right))
-    if not (a.is_finite and b.is_finite):
-        return bool(a == b and a in (sympy.oo, -sympy.oo))
-    size = max(abs(a), abs(b))
-    if size < sympy.Float(10) ** -DIGITS:
-        return bool(sympy.simplify(left - right) == 0)
-    return bool(abs(a - b) < size * sympy.Float(10) ** -DIGITS)
+    """Whether the difference is zero, as far as ``DIGITS`` digits can tell; 1/0 equals nothing."""
+    left, right = left.doit(), right.doit()
+    if not all(sympy.N(value, 2, maxn=DIGITS).is_finite for value in (left, right)):
+        return bool(left == right and left in (sympy.oo, -sympy.oo))
+    difference = left - right
+    if difference.is_Rational:
+        return bool(difference == 0)
+    rest = difference.evalf(2, maxn=DIGITS)
+    noise = [part._prec == 1 for part in rest.as_real_imag() if part != 0]  # 1 bit: all digits cancelled
+    size = abs(sympy.N(left, 2, maxn=DIGITS))
+    return all(noise) or bool(any(noise) and abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
 
 
 def same(left: Any, right: Any) -> bool:
-    """The closer look at two readings that math-verify takes for equal."""
+    """Whether two readings of one kind are equal; False for any that are of two kinds."""
     if isinstance(left, sympy.MatrixBase) and isinstance(right, sympy.MatrixBase):
         return left.shape == right.shape and all(map(same, left, right))
     if isinstance(left, sympy.Tuple) and isinstance(right, sympy.Tuple):
@@ -107,6 +123,8 @@ def as_set(value: Any) -> Any:
     """A set, or the solutions of relations in one variable; None for anything else."""
     if isinstance(value, sympy.Set):
         return value
+    if isinstance(value, sympy.Expr):  # a letter alone is a condition too, to sympy
+        return None
     if isinstance(value, sympy.logic.boolalg.Boolean) and len(value.free_symbols) == 1:
         return value.as_set()
     return None
@@ -131,14 +149,14 @@ def same_relation(left: Any, right: Any) -> bool:
         return False
     (left_name, left_sign), (right_name, right_sign) = SIDES[type(left)], SIDES[type(right)]
     a, b = left_sign * (left.lhs - left.rhs), right_sign * (right.lhs - right.rhs)
-    ratios = [sympy.N(a.subs(point) / b.subs(point), DIGITS + 10) for point in points(left, right)]
+    ratios = [a.subs(point) / b.subs(point) for point in points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
     directed = left_name == "=" or bool(sympy.re(ratios[0]) > 0)
     return left_name == right_name and constant and ratios[0] != 0 and directed
 
 
 def serve() -> None:
-    """Answers requests until stdin ends. A reply ``ready`` says that everything is imported and warm."""
+    """Keeps a fork that answers requests until stdin ends. ``ready`` says that everything is imported and warm."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -146,8 +164,24 @@ def serve() -> None:
     os.dup2(2, 1)  # what libraries print is no reply
     judge(r"\frac{\sqrt{2}}{2}+x", r"x+\frac{1}{\sqrt{2}}")
     print('"ready"', file=replies, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
+    while True:
+        fork = os.fork()
+        if not fork:
+            answer(replies)
+        _, status = os.waitpid(fork, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == -signal.SIGPROF or -code in CRASHES:
+            print(json.dumps([None if code == -signal.SIGPROF else False, 0.0]), file=replies, flush=True)
+        elif code != RENEWED:  # stdin has ended, or something from outside killed it
+            sys.exit(code != 0)
+
+
+def answer(replies: TextIO) -> NoReturn:
+    """Answers up to ``REQUESTS`` requests, then ends the process: with ``RENEWED`` where there may be more."""
+    served = 0
+    for line in islice(sys.stdin, REQUESTS):
+        served += 1
+        request, start = json.loads(line), time.process_time()
         signal.setitimer(signal.ITIMER_PROF, request["budget"])
         try:
             equal = judge(request["gold"], request["answer"])
@@ -156,7 +190,8 @@ def serve() -> None:
         ):  # what cannot be read, or makes sympy raise, equals nothing (latex2sympy raises the bare class)
             equal = False
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps(equal), file=replies, flush=True)
+        print(json.dumps([equal, time.process_time() - start]), file=replies, flush=True)
+    os._exit(RENEWED if served == REQUESTS else 0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dunwu.evaluation.evaluate import evaluate, rows, summarize
+from dunwu.rollout.engine import Sample
 from dunwu.types import (
     Completion,
     Finish,
@@ -92,9 +93,15 @@ class Echo:
     policy_version = 0
     workers = 1
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
-        for request in requests:
-            yield RolloutGroup(prompt=request.prompt, completions=tuple(completion(str(s)) for s in request.seeds))
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        for number, request in enumerate(requests):
+            for index, seed in enumerate(request.seeds):
+                yield Sample(number, index), completion(str(seed))
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         return Score(value=1, parts={"accuracy": 1, "format": 1}, status="graded", extracted=None, reason="")

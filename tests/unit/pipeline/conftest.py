@@ -25,6 +25,7 @@ from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import Parts, held_out_prompts
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.runs import StageDirectory
 from dunwu.types import (
@@ -108,7 +109,9 @@ class Engine(ScriptedEngine):
         self.requests: list[GenerationRequest] = []
         self.on_generate: Callable[[], None] = lambda: None
 
-    def generate(self, requests: Sequence[GenerationRequest], sampling: Sampling) -> Iterator[RolloutGroup]:
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
         self.on_generate()
         self.log.append((len(requests), sampling.max_new_tokens, self.policy_version))
         self.requests += requests
@@ -119,6 +122,9 @@ class WordGrader:
     """``right`` is right, ``fail`` cannot be graded, everything else is wrong."""
 
     workers = 1
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         value = float(completion.text == "right")

@@ -136,9 +136,8 @@ def by_seed(
 ) -> dict[tuple[str, int], Completion]:
     """Every completion under its problem and seed."""
     return {
-        (group.prompt.problem.id, seed): completion
-        for group in engine.generate(requests, sampling)
-        for seed, completion in zip(seeds_of(requests, group.prompt.problem.id), group.completions, strict=True)
+        (requests[sample.request].prompt.problem.id, requests[sample.request].seeds[sample.index]): completion
+        for sample, completion in engine.generate(requests, sampling)
     }
 
 

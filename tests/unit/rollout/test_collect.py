@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ import torch
 
 from dunwu.errors import Interrupted
 from dunwu.rollout.collect import collect
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
-from dunwu.types import Completion, Problem, Sampling, Score
+from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sampling, Score
 
 from .conftest import requests_of
 
@@ -30,6 +33,9 @@ class FailsOn:
     def __init__(self, *texts: str) -> None:
         self._texts = texts
         self.threads: set[int] = set()
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         assert completion.text.startswith(problem.id)
@@ -64,15 +70,16 @@ def test_what_could_not_be_graded_stays_on_record(engine: ScriptedEngine) -> Non
 def test_progress_is_told_by_completions(engine: ScriptedEngine) -> None:
     told: list[tuple[int, int]] = []
     collect(engine, requests_of((3, 4, 5), 2), Sampling(), FailsOn(), lambda done, total: told.append((done, total)))
-    assert told == [(2, 6), (4, 6), (6, 6)]
+    assert told == [(done, 6) for done in range(1, 7)]
 
 
-class Meeting:
-    """Two groups must be under its eyes at once; it lets the later one go first."""
+class Meeting(FailsOn):
+    """Two completions must be under its eyes at once; it lets the later one go first."""
 
     workers = 2
 
     def __init__(self) -> None:
+        super().__init__()
         self._meeting = threading.Barrier(2)
         self._later = threading.Event()
 
@@ -127,12 +134,64 @@ def test_an_error_of_the_grader_is_not_hidden(engine: ScriptedEngine) -> None:
 
 def test_the_scripted_engine_wears_the_engines_face(engine: ScriptedEngine, tokenizer: Any) -> None:
     engine.update_weights(4, lambda: [("a", torch.zeros(1))])
-    (whole,) = engine.generate(requests_of((3,), 1), Sampling())
-    (cut,) = engine.generate(requests_of((3,), 1), Sampling(max_new_tokens=3))
+    ((_, whole),) = engine.generate(requests_of((3,), 1), Sampling())
+    ((_, cut),) = engine.generate(requests_of((3,), 1), Sampling(max_new_tokens=3))
     token_ids = tokenizer.encode("p0:0")
-    assert whole.completions[0].token_ids.tolist() == [*token_ids, tokenizer.eos_token_id]
-    assert (whole.completions[0].text, whole.completions[0].finish) == ("p0:0", "stop")
-    assert whole.completions[0].policy_version == 4
-    assert cut.completions[0].token_ids.tolist() == token_ids[:3]
-    assert (cut.completions[0].text, cut.completions[0].finish) == (tokenizer.decode(token_ids[:3]), "length")
-    np.testing.assert_allclose(cut.completions[0].logprobs, [-1.0, -1 / 2, -1 / 3], rtol=1e-6)
+    assert whole.token_ids.tolist() == [*token_ids, tokenizer.eos_token_id]
+    assert (whole.text, whole.finish) == ("p0:0", "stop")
+    assert whole.policy_version == 4
+    assert cut.token_ids.tolist() == token_ids[:3]
+    assert (cut.text, cut.finish) == (tokenizer.decode(token_ids[:3]), "length")
+    np.testing.assert_allclose(cut.logprobs, [-1.0, -1 / 2, -1 / 3], rtol=1e-6)
+
+
+def test_a_completion_is_graded_while_its_group_still_decodes(engine: ScriptedEngine) -> None:
+    graded = threading.Event()
+
+    class Telling(FailsOn):
+        def score(self, problem: Problem, completion: Completion) -> Score:
+            score = super().score(problem, completion)
+            graded.set()
+            return score
+
+    class OneByOne(ScriptedEngine):
+        def generate(
+            self, requests: Sequence[GenerationRequest], sampling: Sampling
+        ) -> Iterator[tuple[Sample, Completion]]:
+            first, *rest = super().generate(requests, sampling)
+            yield first
+            assert graded.wait(20), "the first completion waits for its group"
+            yield from rest
+
+    slow = OneByOne(script, engine._tokenizer, eos_id=engine._tokenizer.eos_token_id)
+    (group,) = collect(slow, requests_of((3,), 3), Sampling(), Telling())
+    assert [score.value for score in group.scores] == [0.0, 1.0, 2.0]
+
+
+def test_waiting_begins_when_nothing_is_left_to_generate(engine: ScriptedEngine) -> None:
+    log: list[str] = []
+
+    @contextmanager
+    def noted(name: str) -> Iterator[None]:
+        log.append(f"{name} begins")
+        yield
+        log.append(f"{name} ends")
+
+    class Weighing(FailsOn):
+        def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+            log.append(f"weighed at {update}")
+            return tuple(scores)
+
+    collect(
+        engine,
+        requests_of((3, 4), 1),
+        Sampling(),
+        Weighing(),
+        update=7,
+        generating=noted("generating"),
+        waiting=noted("waiting"),
+    )
+    assert log == [
+        *["generating begins", "generating ends", "waiting begins"],
+        *["weighed at 7", "weighed at 7", "waiting ends"],
+    ]

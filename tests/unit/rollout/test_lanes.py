@@ -10,6 +10,7 @@ import torch
 
 from dunwu.config.plan import estimate
 from dunwu.errors import Interrupted
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.lanes import LaneEngine, embedded_engine
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Sampling
@@ -46,8 +47,8 @@ def test_lanes_draw_what_one_engine_draws(make_policy: MakePolicy) -> None:
 
 def test_fewer_requests_than_lanes(make_policy: MakePolicy) -> None:
     engine = LaneEngine(make_policy("llama"), slots=6, lanes=3)
-    (group,) = engine.generate(requests_of((4,), 2), Sampling(max_new_tokens=5))
-    assert len(group.completions) == 2
+    finished = dict(engine.generate(requests_of((4,), 2), Sampling(max_new_tokens=5)))
+    assert finished.keys() == {Sample(0, 0), Sample(0, 1)}
     assert list(engine.generate([], Sampling(max_new_tokens=5))) == []
 
 
@@ -64,9 +65,9 @@ def test_an_error_in_a_lane_ends_all_and_is_raised(make_policy: MakePolicy, monk
 
 def test_closing_early_ends_the_lanes(make_policy: MakePolicy) -> None:
     engine = LaneEngine(make_policy("llama"), slots=2, lanes=2)
-    groups = engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8))
-    next(groups)
-    groups.close()  # type: ignore[attr-defined]
+    finished = engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8))
+    next(finished)
+    finished.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
     assert len(list(engine.generate(requests_of(LENGTHS, 1), Sampling(max_new_tokens=8)))) == 5
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dunwu.models.load import Policy
+from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.stopping import StopStrings, decode
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Completion, Sampling
@@ -58,7 +59,7 @@ def test_the_engine_stops_where_one_token_at_a_time_would(make_policy: MakePolic
         engine = TorchEngine(policy, slots=11)
         done = {
             group.prompt.problem.id: group.completions
-            for group in engine.generate(requests, Sampling(max_new_tokens=40, stop=stop))
+            for group in generate_groups(engine, requests, Sampling(max_new_tokens=40, stop=stop))
         }
         return [completion for request in requests for completion in done[request.prompt.problem.id]]
 
@@ -89,7 +90,8 @@ def test_a_token_beyond_the_tokenizer_stops_nothing(tokenizer: Any, make_policy:
             return "".join(chr(65 + t) if t < 100 else "" for t in token_ids)
 
     policy = Policy(model=make_policy("llama").model, tokenizer=Short(), eos_ids=(319,), pad_id=0)
-    (group,) = TorchEngine(policy, slots=4).generate(requests_of((4,), 4), Sampling(max_new_tokens=60, stop=("C",)))
+    sampling = Sampling(max_new_tokens=60, stop=("C",))
+    (group,) = generate_groups(TorchEngine(policy, slots=4), requests_of((4,), 4), sampling)
     assert max(int(c.token_ids.max()) for c in group.completions) > 100
     assert all(("C" in c.text) == c.text.endswith("C") for c in group.completions)
     assert torch.is_inference_mode_enabled() is False

@@ -14,6 +14,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
 from dunwu.rollout.cache import SlotCache
+from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.fused import FusedDecoder, fusible
 from dunwu.rollout.seeds import as_tensor
@@ -59,7 +60,7 @@ def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: s
     requests = requests_of(np.random.default_rng(0).integers(1, 60, groups).tolist(), 8)
     sampling = Sampling(max_new_tokens=120, temperature=0.7, top_p=0.95)
     tokens, worst = 0, 0.0
-    for group in TorchEngine(policy, slots=groups * 3).generate(requests, sampling):
+    for group in generate_groups(TorchEngine(policy, slots=groups * 3), requests, sampling):
         for completion, expected in zip(group.completions, full_forward(policy, group, 0.7), strict=True):
             worst = max(worst, float(np.abs(expected - completion.logprobs).max()))
             tokens += len(completion.token_ids)
@@ -98,7 +99,7 @@ def test_greedy_is_argmax_as_in_transformers(make_policy: MakePolicy) -> None:
     policy = make_policy("qwen3")
     requests = requests_of((6, 11), 1)
     sampling = Sampling(temperature=0.0, max_new_tokens=20)
-    for group in TorchEngine(policy, slots=2).generate(requests, sampling):
+    for group in generate_groups(TorchEngine(policy, slots=2), requests, sampling):
         prompt = torch.from_numpy(group.prompt.token_ids.astype(np.int64))[None]
         expected = policy.model.generate(
             prompt, do_sample=False, max_new_tokens=20, eos_token_id=policy.eos_ids[0], pad_token_id=policy.pad_id
@@ -129,11 +130,11 @@ def test_end_of_sequence_is_kept_in_the_tokens_only(make_policy: MakePolicy, tok
 def test_groups_come_whole_and_in_the_order_of_their_seeds(make_policy: MakePolicy) -> None:
     requests = requests_of((4, 8, 6), 5)
     engine = TorchEngine(make_policy("llama"), slots=4, version=3)
-    groups = list(engine.generate(requests, Sampling(max_new_tokens=6)))
-    assert sorted(group.prompt.problem.id for group in groups) == ["p0", "p1", "p2"]
+    groups = generate_groups(engine, requests, Sampling(max_new_tokens=6))
+    assert [group.prompt.problem.id for group in groups] == ["p0", "p1", "p2"]
     for group in groups:
         alone = GenerationRequest(prompt=group.prompt, seeds=seeds_of(requests, group.prompt.problem.id)[2:3])
-        (expected,) = next(iter(engine.generate([alone], Sampling(max_new_tokens=6)))).completions
+        ((_, expected),) = engine.generate([alone], Sampling(max_new_tokens=6))
         assert group.completions[2].token_ids.tolist() == expected.token_ids.tolist()
         assert [c.policy_version for c in group.completions] == [3] * 5
 
@@ -329,5 +330,5 @@ def test_prompts_are_prefilled_once_for_a_group(make_policy: MakePolicy, monkeyp
 
     monkeypatch.setattr(FusedDecoder, "prefill", counting)
     engine = TorchEngine(make_policy("qwen2"), slots=32)
-    assert len(list(engine.generate(requests_of((5, 6), 16), Sampling(max_new_tokens=3)))) == 2
+    assert len(list(engine.generate(requests_of((5, 6), 16), Sampling(max_new_tokens=3)))) == 32
     assert seen == [2]

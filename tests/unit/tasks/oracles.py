@@ -238,6 +238,38 @@ def probability(question: str) -> Reading:
     return ("urn", *numbers), str(Fraction(sum(sum(draw) == wanted for draw in draws), len(draws)))
 
 
+def premise(question: str) -> Reading:
+    claim, asked = re.split(r"(?:，|, what is )(?=[^，,]*(?:\?|等于多少))", question, maxsplit=1)
+    claims = re.split(r" and |，而且", re.sub(r"^(?:Since|Given that|If|因为|已知|如果) ?", "", claim))
+    asked = re.split(r"\?|等于多少", asked)[0]
+    facts = tuple(map(neutral, claims))
+    refusal = "refuse" if "refuse" in question else "前提错误"
+    return (facts, asked), str(eval(asked.replace("×", "*"))) if all(map(claim_is_true, facts)) else refusal
+
+
+def neutral(claim: str) -> str:
+    """A claim in English words."""
+    for pattern, english in (
+        (r"(\d+)是偶数", r"\1 is even"),
+        (r"(\d+)是奇数", r"\1 is odd"),
+        (r"(\d+)是质数", r"\1 is prime"),
+        (r"(\d+)能被(\d+)整除", r"\1 is divisible by \2"),
+    ):
+        claim = re.sub(pattern, english, claim)
+    return claim
+
+
+def claim_is_true(claim: str) -> bool:
+    first, *others = integers(claim)
+    if "divisible" in claim:
+        return first in range(0, first + 1, others[0])
+    if "prime" in claim:
+        return [d for d in range(1, first + 1) if first % d == 0] == [1, first]
+    if "even" in claim or "odd" in claim:
+        return (claim.split()[0][-1] in "02468") == ("even" in claim)
+    return bool(eval(claim.replace("×", "*").replace(" = ", " == ")))
+
+
 ORACLES: dict[str, Callable[[str], Reading]] = {
     "game24": game24,
     "arithmetic": arithmetic,
@@ -249,4 +281,5 @@ ORACLES: dict[str, Callable[[str], Reading]] = {
     "zebra": zebra,
     "ciphers": ciphers,
     "probability": probability,
+    "premise": premise,
 }

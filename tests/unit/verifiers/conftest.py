@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,18 @@ import pytest
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Finish, Message, Problem
 from dunwu.verifiers import Grader, build
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+SETS = {"gsm8k_test": 1319, "math500": 500, "aime24": 30, "amc23": 40, "cmath": 600}
+
+
+def golds(name: str) -> list[str]:
+    """The gold answers of a data set, as strings."""
+    file = DATA / f"{name}.jsonl"
+    if not file.exists():
+        pytest.skip(f"{file} is not on this machine")
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [str(row["answer"]).split("####")[-1].strip() for row in rows]
 
 
 def make_problem(kind: str, gold: str, tests: tuple[str, ...] = ()) -> Problem:

@@ -104,6 +104,28 @@ def test_choices_of_the_second_option(answer: str) -> None:
     assert same_choice(OPTIONS, "B", answer)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The answer is B",
+        "the correct answer is (B).",
+        "Answer: B. blue",
+        "答案是B。",
+        "答案：选项Ｂ",
+        "选 b",
+        "（B）",
+        "Ｂ",
+    ],
+)
+def test_a_lead_in_is_no_part_of_the_choice(answer: str) -> None:
+    assert same_choice(OPTIONS, "B", answer)
+
+
+@pytest.mark.parametrize("answer", ["The answer is not B", "答案不是B", "the answer is A", "option", "答案是"])
+def test_a_lead_in_chooses_nothing(answer: str) -> None:
+    assert not same_choice(OPTIONS, "B", answer)
+
+
 @pytest.mark.parametrize("answer", ["A", "red", "B. red", "A or B", "AB", "", "the second", "Bluebird", "D", "Z. blue"])
 def test_choices_of_something_else(answer: str) -> None:
     assert not same_choice(OPTIONS, "B", answer)

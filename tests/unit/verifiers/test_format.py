@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.format import TAGS, extract, follows_format, last_boxed
+from dunwu.verifiers.format import TAGS, extract, follows_format, last_boxed, reasoning
 
 GOOD = "<think>first</think> <answer>42</answer>"
 
@@ -18,6 +20,11 @@ GOOD = "<think>first</think> <answer>42</answer>"
         "\n <think>\nfirst\n</think>\n\n<answer>\n42\n</answer> \n",
         "<think>a < b > c and <b>bold</b></think><answer>\\boxed{42}</answer>",
         "<think>想一想</think><answer>四十二</answer>",
+        "\u3000<think>first</think>\u00a0<answer>42</answer>\x1c",
+        "<think>-</think><answer>√</answer>",
+        "<think>＜think＞ and <THINK> and </ think> are text</think><answer>42</answer>",
+        "<think>```\ncode\n```</think><answer>`42`</answer>",
+        "<think>a\0b\ud800</think><answer>42\u200b</answer>",
     ],
 )
 def test_texts_that_follow_the_format(text: str) -> None:
@@ -49,10 +56,96 @@ def test_texts_that_follow_the_format(text: str) -> None:
         "<THINK>first</THINK><ANSWER>42</ANSWER>",
         "< think>first</think><answer>42</answer>",
         GOOD + GOOD,
+        "<think>" + GOOD + "</think>",
+        "<think>```\n<answer>\n```</think><answer>42</answer>",
+        "<think>they want `</think>` here</think><answer>42</answer>",
+        "<think>first</think><answer>42</answer> <think>",
+        "＜think＞first＜/think＞＜answer＞42＜/answer＞",
+        "<think\u200b>first</think><answer>42</answer>",
+        "\ufeff" + GOOD,
+        GOOD + "\u200b",
+        "<think>first</think>\u2060<answer>42</answer>",
     ],
 )
 def test_texts_that_do_not(text: str) -> None:
     assert not follows_format(text)
+
+
+INVISIBLE = (
+    "\u200b",
+    "\u200d\ufeff",
+    "\u2060 \n",
+    "\0\x07",
+    "\u3164",
+    "\u2800",
+    "\ufe0f",
+    "\u0301",
+    "\ud800",
+    "\u202e",
+)
+
+
+@pytest.mark.parametrize("nothing", INVISIBLE)
+def test_what_shows_nothing_is_no_content(nothing: str) -> None:
+    assert not follows_format(f"<think>{nothing}</think><answer>42</answer>")
+    assert not follows_format(f"<think>first</think><answer>{nothing}</answer>")
+    assert follows_format(f"<think>{nothing}a</think><answer>4{nothing}</answer>")
+    assert extract(f"<answer>{nothing}</answer>", "answer-tag") is None
+    assert extract(f"\\boxed{{{nothing}}}", "boxed") is None
+    assert extract(f"42\n{nothing}", "last-line") in (None, "42")
+
+
+def test_the_prompt_s_tags_are_not_the_completion_s() -> None:
+    """The completion alone is judged: what a prompt quotes would break it here."""
+    prompt = "Think in <think> </think>, then answer in <answer> </answer>."
+    assert follows_format(GOOD)
+    assert not follows_format(prompt + GOOD)
+
+
+@pytest.mark.parametrize(
+    ("text", "chain"),
+    [
+        (GOOD, "first"),
+        ("<think>\n a < b \n</think><answer>4</answer>", "\n a < b \n"),
+        ("first</think><answer>42</answer>", "first"),
+        ("<think>first<answer>42</answer>", "first"),
+        ("<think>cut o", "cut o"),
+        ("first <answer>42</answer>", "first "),
+        ("first, 42", "first, 42"),
+        ("before <think>a</think> b <think>c</think><answer>42</answer>", "a  b  c"),
+        ("<think>a</think><answer>1</answer>", "a"),
+        ("<answer>1</answer>", ""),
+        ("</think>a<think>b", "b"),
+        ("", ""),
+    ],
+)
+def test_the_chain_of_thought(text: str, chain: str) -> None:
+    assert reasoning(text) == chain
+
+
+ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\udfff\u200b"), max_size=60)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.sampled_from([*TAGS, "\\boxed{", "}"]) | ODD, max_size=8).map("".join))
+def test_no_text_breaks_the_format(text: str) -> None:
+    chain = reasoning(text)
+    assert not any(tag in chain for tag in TAGS)
+    assert len(chain) <= len(text)
+    for answer in (extract(text, "answer-tag"), extract(text, "boxed"), extract(text, "last-line")):
+        assert answer is None or answer.strip() != ""
+    if follows_format(text):
+        assert f"<think>{chain}</think>" in text
+        assert text.strip().endswith("</answer>")
+
+
+@pytest.mark.parametrize("text", ["(" * 10_000_000, "<think>" * 1_428_571, "<answer>" * 1_250_000])
+def test_ten_megabytes_are_no_matter(text: str) -> None:
+    start = time.process_time()
+    assert not follows_format(text)
+    assert reasoning(text).strip(" ") in ("", text)
+    assert extract(text, "answer-tag") is None
+    assert time.process_time() - start < 2
 
 
 @settings(deadline=None)  # the machine may be busy

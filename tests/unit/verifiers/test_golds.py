@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
+from typing import Literal
 
 import pytest
+from tests.unit.verifiers.conftest import SETS, golds
 
+from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import Grader, build
 from dunwu.verifiers.answers import same_literal
-
-DATA = Path(__file__).parents[4] / "shared" / "data"
-SETS = {"gsm8k_test": 1319, "math500": 500, "aime24": 30, "amc23": 40, "cmath": 600}
-
-
-def golds(name: str) -> list[str]:
-    """The gold answers of a data set, as strings."""
-    file = DATA / f"{name}.jsonl"
-    if not file.exists():
-        pytest.skip(f"{file} is not on this machine")
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return [str(row["answer"]).split("####")[-1].strip() for row in rows]
 
 
 @pytest.fixture
@@ -45,6 +34,33 @@ def test_every_gold_equals_itself_bare_and_boxed(accuracy: Callable[[str, str], 
     answers = golds(name)
     assert sum(accuracy(gold, gold) for gold in answers) == rows
     assert sum(accuracy(gold, rf"The answer is $\boxed{{{gold}}}$.") for gold in answers) == rows
+
+
+RENDERINGS = [
+    ("boxed", r"So we get $\boxed{{{}}}$."),
+    ("boxed", r"First $\boxed{{17}}$, but no: \[ \boxed{{{}}} \]"),
+    ("answer-tag", "<think>so</think> <answer>{}</answer>"),
+    ("answer-tag", "<think>so</think> <answer>The answer is {}.</answer>"),
+    ("answer-tag", "<think>so</think> <answer>答案是{}。</answer>"),
+    ("last-line", "so\nThe answer is {}."),
+    ("last-line", "Therefore, the final answer is: ${}$."),
+    ("last-line", "所以答案是{}。"),
+]
+
+
+@pytest.mark.parametrize(("where", "sentence"), RENDERINGS)
+@pytest.mark.parametrize("name", SETS)
+def test_every_gold_scores_in_every_rendering(
+    problem: Callable[..., Problem],
+    completion: Callable[..., Completion],
+    name: str,
+    where: Literal["boxed", "answer-tag", "last-line"],
+    sentence: str,
+) -> None:
+    with build(RewardSpec(answer_in=where, timeout_seconds=20.0)) as grader:
+        scores = [grader.score(problem("math", gold), completion(sentence.format(gold))) for gold in golds(name)]
+    assert [score.reason for score in scores if score.parts["accuracy"] != 1.0] == []
+    assert len(scores) == SETS[name]
 
 
 @pytest.mark.parametrize("name", ["gsm8k_test", "aime24", "amc23", "cmath"])

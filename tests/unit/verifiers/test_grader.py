@@ -32,7 +32,7 @@ GOOD = "<think>so</think><answer>{}</answer>"
 def test_value_is_the_weighted_sum_of_the_parts(
     problem: MakeProblem, completion: MakeCompletion, text: str, parts: dict[str, float], value: float
 ) -> None:
-    with build(RewardSpec(accuracy=2.0, format=0.5)) as grader:
+    with build(RewardSpec.model_validate({"accuracy": 2.0, "format": 0.5})) as grader:
         score = grader.score(problem("math", "1/2"), completion(text))
     assert (score.parts, score.value, score.status) == (parts, value, "graded")
 

@@ -29,8 +29,22 @@ def pool() -> Iterator[WorkerPool]:
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes of this test process."""
+    """The worker processes of this test process, without their forks."""
     return [child for child in psutil.Process().children() if "worker.py" in " ".join(child.cmdline())]
+
+
+def and_forks(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Forks first, so that none of them is replaced in between."""
+    return [*(fork for process in processes for fork in process.children()), *processes]
+
+
+def edited(folder: Path, before: str, after: str) -> Path:
+    """The worker's program with a change."""
+    text = pool_module.PROGRAM.read_text(encoding="utf-8")
+    assert before in text
+    program = folder / "worker.py"
+    program.write_text(text.replace(before, after), encoding="utf-8")
+    return program
 
 
 def test_workers_start_lazily_and_end_with_the_pool() -> None:
@@ -59,18 +73,80 @@ def test_a_hang_is_cut_and_the_next_answer_is_right() -> None:
 def test_a_killed_worker_is_replaced_and_the_answer_comes_all_the_same(pool: WorkerPool) -> None:
     assert pool.ask(UNIT, ROOT)
     for victim in workers():
-        victim.send_signal(signal.SIGKILL)
+        victim.suspend()  # or it would tell of its fork's death before its own
+        for process in and_forks([victim]):
+            process.send_signal(signal.SIGKILL)
         victim.wait()
     assert pool.ask(UNIT, ROOT)
+
+
+def test_a_killed_fork_ends_its_worker_and_the_answer_comes_all_the_same(pool: WorkerPool) -> None:
+    assert pool.ask(UNIT, ROOT)
+    (worker,) = workers()
+    for fork in worker.children():
+        fork.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert pool.ask(UNIT, ROOT)
+
+
+def test_a_cut_leaves_the_worker_and_another_fork() -> None:
+    pool = WorkerPool(workers=1, budget=0.2)
+    try:
+        assert pool.ask("2", r"\sqrt{4}")
+        (worker,) = workers()
+        (fork,) = worker.children()
+        with pytest.raises(CheckTimeout):
+            pool.ask("5", HANGS[0])
+        assert pool.ask("2", r"\sqrt{4}")
+        assert workers() == [worker]
+        assert worker.children() != [fork]
+    finally:
+        pool.close()
+
+
+def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pool.ask(UNIT, ROOT)
+
+    def interrupted(worker: object, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool_module._Worker, "_line", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.ask(UNIT, ROOT)
+    assert not pool.ask("2", r"\sqrt{5}")
+
+
+def test_an_answer_that_crashes_the_process_equals_nothing(
+    pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = 'if answer == "crash":\n        os.kill(os.getpid(), signal.SIGSEGV)\n    left, right = read(gold)'
+    monkeypatch.setattr(pool_module, "PROGRAM", edited(tmp_path, "left, right = read(gold)", crash))
+    assert not pool.ask("5", "crash")
+    assert pool.ask(UNIT, ROOT)
+
+
+def test_nothing_is_left_of_a_closed_pool() -> None:
+    pool = WorkerPool(workers=1, budget=20.0)
+    assert pool.ask(UNIT, ROOT)
+    processes = and_forks(workers())
+    assert len(processes) == 2
+    pool.close()
+    gone, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive
+    assert len(gone) == 2
 
 
 def test_a_stopped_worker_is_replaced_and_no_verdict_on_the_answer() -> None:
     pool = WorkerPool(workers=1, budget=0.2)
     try:
         assert pool.ask("2", r"\sqrt{4}")
-        for victim in workers():
+        stopped = and_forks(workers())
+        for victim in stopped:
             victim.suspend()
         assert pool.ask("2", r"\sqrt{4}")
+        assert workers()
+        assert stopped[-1] not in workers()
     finally:
         pool.close()
 
@@ -103,18 +179,12 @@ def test_a_worker_that_cannot_start_is_our_fault_and_said(
         pool.ask(UNIT, ROOT)
 
 
-def test_workers_are_recycled(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "REQUESTS_PER_WORKER", 1)
-    assert pool.ask(UNIT, ROOT)
-    assert not workers_of(pool)
-    assert pool.ask(UNIT, ROOT)
-
-
-def workers_of(pool: WorkerPool) -> list[object]:
-    """What stands in the places of a pool, put back."""
-    place = pool._places.get()
-    pool._places.put(place)
-    return [place] if place else []
+def test_forks_are_renewed(pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PROGRAM", edited(tmp_path, "REQUESTS = 2000", "REQUESTS = 2"))
+    for number in range(2, 9):
+        assert pool.ask(str(number), rf"\sqrt{{{number**2}}}")
+        assert not pool.ask(str(number), rf"\sqrt{{{number**2 + 1}}}")
+    assert len(workers()) == 1
 
 
 def test_many_threads_get_their_own_answers() -> None:

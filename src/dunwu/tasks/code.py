@@ -1,0 +1,81 @@
+"""Tests of programs as data sets write them, brought to the shapes of ``dunwu.verifiers.code``.
+
+- HumanEval: ``prompt``, ``test`` (a function ``check`` that takes the candidate), ``entry_point``.
+- LiveCodeBench: ``input``, ``output`` and ``testtype``: ``stdin``, or ``functional`` with an argument a line in JSON
+  and the name of the function in the row's metadata.
+- our own shapes, as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SHAPES = (("stdin", "stdout"), ("call", "args", "result"), ("test", "entry", "candidate"))
+TEXTS = ("stdin", "stdout", "call", "test", "entry", "candidate", "prelude")
+
+
+class NotATestError(ValueError):
+    """The message says what is wrong."""
+
+
+def humaneval(row: Mapping[str, Any]) -> str:
+    """The one test of a row of HumanEval. Raises NotATestError."""
+    prompt, test, name = (_text(row, column) for column in ("prompt", "test", "entry_point"))
+    return _checked({"test": f"{prompt}\n{test}", "entry": "check", "candidate": name, "prelude": prompt})
+
+
+def read_test(value: Any, entry: str | None = None) -> str:
+    """One test, an object or its JSON, of any of the forms above; ``entry`` names the function where the test does not.
+
+    Raises:
+        NotATestError: it is of none of them.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise NotATestError(f"{value!r:.40} is no JSON") from None
+    if not isinstance(value, dict):
+        raise NotATestError(f"{value!r:.40} is no object")
+    if "testtype" not in value:
+        return _checked({"call": entry, **value} if entry and "result" in value else value)
+    stdin, stdout = _text(value, "input"), _text(value, "output")
+    if value["testtype"] != "functional":
+        return _checked({"stdin": stdin, "stdout": stdout})
+    try:
+        args, result = [json.loads(line) for line in stdin.splitlines()], json.loads(stdout)
+    except ValueError:
+        raise NotATestError("a functional test's input or output is no JSON") from None
+    return _checked({"call": entry, "args": args, "result": result})
+
+
+def function_name(text: str) -> str:
+    """The name in a column that holds it, or in LiveCodeBench's metadata, where it is a method of ``Solution``."""
+    try:
+        metadata = json.loads(text)
+    except ValueError:
+        return text
+    name = metadata.get("func_name") if isinstance(metadata, dict) else None
+    return f"Solution.{name}" if name else text
+
+
+def _checked(found: Mapping[str, Any]) -> str:
+    for shape in SHAPES:
+        if found.keys() - {"prelude"} == set(shape):
+            break
+    else:
+        raise NotATestError(f"has the fields {', '.join(map(str, found)) or 'none'}; a test has {SHAPES}")
+    for name in TEXTS:
+        if name in found and not isinstance(found[name], str):
+            raise NotATestError(f"{name!r} is {type(found[name]).__name__}, not text")
+    if not isinstance(found.get("args", []), list):
+        raise NotATestError("'args' is no list")
+    return json.dumps(found)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    if not isinstance(row.get(name), str):
+        raise NotATestError(f"{name!r} is missing or no text")
+    return str(row[name])

@@ -1,0 +1,124 @@
+"""Misleading premises: "Since 7 is even, what is 7 + 3?" A false premise is to be refused, a sound one to be used.
+
+Half of the draws are sound, in the same words, and the question itself says how to refuse, so that grading is exact
+(``kind`` is ``premise``). Refusing always scores a half, and so does refusing never.
+
+Levels: 1 comparisons and parity; 2 sums and differences; 3 products, divisors and primes; 4 two premises of any of
+these, where a false draw has one false premise or two.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from dunwu.tasks.task import Draft, Family
+
+REFUSAL = {"en": "refuse", "zh": "前提错误"}
+"""The answer to a false premise, in the words of the question."""
+FORMS = {
+    1: ("equal", "less", "greater", "even", "odd"),
+    2: ("sum", "difference"),
+    3: ("product", "divisible", "prime"),
+}
+LARGEST = {1: 20, 2: 99, 3: 30}
+WORDINGS = {
+    ("equal", "en"): "{a} = {b}",
+    ("less", "en"): "{a} < {b}",
+    ("greater", "en"): "{a} > {b}",
+    ("even", "en"): "{a} is even",
+    ("odd", "en"): "{a} is odd",
+    ("sum", "en"): "{a} + {b} = {c}",
+    ("difference", "en"): "{a} - {b} = {c}",
+    ("product", "en"): "{a} × {b} = {c}",
+    ("divisible", "en"): "{a} is divisible by {b}",
+    ("prime", "en"): "{a} is prime",
+    ("even", "zh"): "{a}是偶数",
+    ("odd", "zh"): "{a}是奇数",
+    ("divisible", "zh"): "{a}能被{b}整除",
+    ("prime", "zh"): "{a}是质数",
+}
+"""Formulas are written alike in both languages."""
+QUESTION = {
+    "en": "{opening} {premise}, what is {asked}? If the premise is false, answer with the word refuse; otherwise "
+    "answer with the number.",
+    "zh": "{opening}{premise}，{asked}等于多少？如果前提不成立，只回答“前提错误”；否则回答数值。",
+}
+OPENINGS = {"en": ("Since", "Given that", "If"), "zh": ("因为", "已知", "如果")}
+JOINT = {"en": " and ", "zh": "，而且"}
+
+
+class Premise(NamedTuple):
+    """A claim on integers; which of them it uses, its form says."""
+
+    form: str
+    a: int
+    b: int
+    c: int
+
+    def holds(self) -> bool:
+        """Whether it is true."""
+        a, b, c = self.a, self.b, self.c
+        return {
+            "equal": a == b,
+            "less": a < b,
+            "greater": a > b,
+            "even": a % 2 == 0,
+            "odd": a % 2 == 1,
+            "sum": a + b == c,
+            "difference": a - b == c,
+            "product": a * b == c,
+            "divisible": a % b == 0,
+            "prime": a > 1 and all(a % divisor for divisor in range(2, a)),
+        }[self.form]
+
+    def written(self, language: str) -> str:
+        """The claim as words or a formula."""
+        wording = WORDINGS.get((self.form, language), WORDINGS[self.form, "en"])
+        return wording.format(a=self.a, b=self.b, c=self.c)
+
+    def canonical(self) -> str:
+        """The same for a claim and its mirror image: 3 < 5 and 5 > 3, 2 + 3 = 5 and 3 + 2 = 5."""
+        mirrored = self.form == "greater" or (self.form in ("equal", "sum", "product") and self.a > self.b)
+        a, b = (self.b, self.a) if mirrored else (self.a, self.b)
+        return Premise("less" if self.form == "greater" else self.form, a, b, self.c).written("en")
+
+
+def random_premise(rng: random.Random, level: int, sound: bool) -> Premise:
+    """A premise of a level from 1 to 3 that is true, or false by as little as a mistake makes it."""
+    form = rng.choice(FORMS[level])
+    while True:
+        a, b = rng.randint(2, LARGEST[level]), rng.randint(2, LARGEST[level])
+        if form in ("divisible", "prime"):
+            a, b = rng.randint(2, 200), rng.randint(2, 13)
+        if form == "equal" and sound:
+            b = a
+        result = {"sum": a + b, "difference": a - b, "product": a * b}.get(form, 0)
+        premise = Premise(form, a, b, result if sound else result + rng.choice((-10, -2, -1, 1, 2, 10)))
+        if premise.holds() == sound:
+            return premise
+
+
+def draft(rng: random.Random, level: int, language: str) -> Draft:
+    """A calculation with the premise's number; the gold is its value, or the refusal."""
+    sound = rng.random() < 0.5
+    if level < 4:
+        premises = [random_premise(rng, level, sound)]
+        first, second = premises[0].a, rng.randint(2, 20)
+    else:
+        truths = (True, True) if sound else rng.choice(((True, False), (False, True), (False, False)))
+        premises = [random_premise(rng, rng.randint(1, 3), truth) for truth in truths]
+        first, second = (premise.a for premise in premises)
+    op = rng.choice("+-×")
+    value = {"+": first + second, "-": first - second, "×": first * second}[op]
+    operands = [first, second] if op == "-" else sorted((first, second))
+    key = f"{'; '.join(sorted(premise.canonical() for premise in premises))}: {operands[0]} {op} {operands[1]}"
+    question = QUESTION[language].format(
+        opening=rng.choice(OPENINGS[language]),
+        premise=JOINT[language].join(premise.written(language) for premise in premises),
+        asked=f"{first} {op} {second}",
+    )
+    return Draft(question=question, gold=str(value) if sound else REFUSAL[language], kind="premise", key=key)
+
+
+PREMISE = Family(name="premise", levels=(1, 2, 3, 4), draft=draft)

@@ -1,0 +1,45 @@
+"""The reward as a weighted sum of named parts: reasoning + general + language (R1, arXiv 2501.12948v2, section 3).
+
+Which parts there are, and what each weighs for a task at an update, is read from the recipe here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dunwu.config.schema import NOTHING, REWARD_PARTS, RewardSpec, Weight
+
+QUALITY = ("logic", "steps", "novelty")
+"""Parts whose weights are shares of ``quality``."""
+
+
+class Composition:
+    """The recipe's weights, looked up by task and update."""
+
+    def __init__(self, spec: RewardSpec) -> None:
+        self._common: dict[str, Weight] = {name: getattr(spec, name) for name in REWARD_PARTS}
+        self._common |= {part.name: part.weight for part in spec.own}
+        if spec.format_rule == "none":
+            self._common["format"] = NOTHING
+        self._of_task = spec.tasks
+
+    def weights(self, task: str, update: int) -> dict[str, float]:
+        """What each part weighs; all of them stand there, so that every score of a task has the same parts."""
+        table = self._common | self._of_task.get(task, {})
+        quality = table["quality"].at(update)
+        return {
+            name: weight.at(update) * (quality if name in QUALITY else 1.0)
+            for name, weight in table.items()
+            if name != "quality"
+        }
+
+    def wanted(self, task: str) -> frozenset[str]:
+        """The parts that weigh something at some update. Accuracy and format are always looked at."""
+        table = self._common | self._of_task.get(task, {})
+        used = {name for name, weight in table.items() if weight.weight and name != "quality"}
+        return frozenset({"accuracy", "format"} | (used if table["quality"].weight else used - set(QUALITY)))
+
+
+def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """The reward. A part that weighs nothing counts for nothing, whatever it is."""
+    return sum(weights[name] * value for name, value in parts.items() if weights[name])

@@ -1,0 +1,204 @@
+"""What parts weigh: schedules, tasks, quality's shares, groups, and parts that users wrote."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dunwu.config.schema import RewardSpec, Weight
+from dunwu.errors import UserError
+from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score
+from dunwu.verifiers import Grader, build
+from dunwu.verifiers.composition import Composition, total
+
+MakeProblem = Callable[..., Problem]
+MakeCompletion = Callable[..., Completion]
+
+GOOD = "<think>{}</think><answer>7</answer>"
+
+
+def spec(**fields: Any) -> RewardSpec:
+    """A reward table as a recipe would write it."""
+    return RewardSpec.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "weights"),
+    [
+        ({"weight": 2.0}, {0: 2.0, 10**6: 2.0}),
+        ({"weight": 2.0, "from": 4}, {0: 0.0, 3: 0.0, 4: 2.0, 99: 2.0}),
+        ({"weight": 2.0, "until": 4}, {0: 2.0, 3: 2.0, 4: 0.0}),
+        ({"weight": 2.0, "from": 4, "ramp": 3}, {3: 0.0, 4: 0.5, 5: 1.0, 6: 1.5, 7: 2.0, 8: 2.0}),
+        ({"weight": 1.0, "from": 2, "until": 4, "ramp": 1}, {1: 0.0, 2: 0.5, 3: 1.0, 4: 0.0}),
+    ],
+)
+def test_a_weight_has_a_beginning_an_end_and_a_ramp(fields: dict[str, Any], weights: dict[int, float]) -> None:
+    weight = Weight.model_validate(fields)
+    assert {update: weight.at(update) for update in weights} == weights
+
+
+def test_the_weights_of_a_task_at_an_update() -> None:
+    composition = Composition(
+        spec(
+            language={"weight": 0.5, "from": 10},
+            quality=2.0,
+            tasks={"creative": {"logic": 0.2, "novelty": 0.5}, "medicine": {"accuracy": 3.0, "quality": 0.0}},
+        )
+    )
+    plain = composition.weights("countdown", 0)
+    assert {name: weight for name, weight in plain.items() if weight} == pytest.approx(
+        {"accuracy": 1.0, "format": 1.0, "logic": 1.2, "steps": 0.6, "novelty": 0.2}
+    )
+    assert composition.weights("countdown", 10)["language"] == 0.5
+    creative = composition.weights("creative", 0)
+    assert (creative["logic"], creative["steps"], creative["novelty"]) == pytest.approx((0.4, 0.6, 1.0))
+    assert composition.weights("medicine", 0)["accuracy"] == 3.0
+    assert composition.wanted("countdown") == {"accuracy", "format", "language", "logic", "steps", "novelty"}
+    assert composition.wanted("medicine") == {"accuracy", "format", "language"}
+
+
+def test_the_total_is_the_weighted_sum() -> None:
+    assert total({"a": 1.0, "b": -0.5}, {"a": 2.0, "b": 0.5, "c": 9.0}) == 1.75
+    assert total({"a": float("nan"), "b": 1.0}, {"a": 0.0, "b": 1.0}) == 1.0
+
+
+def group(problem: Problem, *completions: Completion) -> RolloutGroup:
+    """One prompt's."""
+    return RolloutGroup(prompt=Prompt(problem=problem, token_ids=np.zeros(1, np.int32)), completions=completions)
+
+
+def graded(grader: Grader, whole: RolloutGroup, update: int) -> tuple[Score, ...]:
+    """As a rollout grades a group."""
+    scores = [grader.score(whole.prompt.problem, completion) for completion in whole.completions]
+    return grader.weigh(whole, scores, update)
+
+
+def test_language_counts_from_the_update_that_the_recipe_names(
+    problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    mixed = group(problem("math", "7"), completion(GOOD.format("we add 加 起 来 then")))
+    with build(spec(language={"weight": 1.0, "from": 5})) as grader:
+        (before,), (after,) = graded(grader, mixed, 4), graded(grader, mixed, 5)
+    assert before.parts == after.parts
+    assert before.parts["language"] == pytest.approx(3 / 6)
+    assert (before.value, after.value) == pytest.approx((2.0, 2.5))
+
+
+def test_quality_pays_for_right_answers_and_looks_at_siblings(problem: MakeProblem, completion: MakeCompletion) -> None:
+    right, other = "3 + 4 = 7", "14 / 2 = 7"
+    texts = [GOOD.format(right), GOOD.format(right), GOOD.format(other), GOOD.format(right).replace("7</a", "8</a")]
+    with build(spec(quality=1.0)) as grader:
+        scores = graded(grader, group(problem("math", "7"), *map(completion, texts)), 0)
+    assert [score.parts["logic"] for score in scores] == [1.0, 1.0, 1.0, 0.0]
+    assert [score.parts["novelty"] for score in scores] == pytest.approx([1 / 3, 1 / 3, 1.0, 0.0])
+    assert [score.parts["steps"] for score in scores] == [1.0, 1.0, 1.0, 0.0]
+    assert scores[0].value == pytest.approx(2.0 + 0.6 + 0.3 + 0.1 / 3)
+    assert scores[3].value == 1.0
+
+
+def test_penalties_take_away(problem: MakeProblem, completion: MakeCompletion) -> None:
+    with build(spec(truncated=0.5, repetition=1.0)) as grader:
+        cut = grader.score(problem("math", "7"), completion(GOOD.format("so"), "length"))
+        loop = grader.score(problem("math", "7"), completion(GOOD.format("again and again " * 200)))
+    assert (cut.parts["truncated"], cut.value) == (-1.0, 1.5)
+    assert loop.parts["repetition"] < -0.9
+    assert loop.value == pytest.approx(2.0 + loop.parts["repetition"])
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Callable[..., RewardSpec]:
+    """A reward with one part of the user's, as a file says it."""
+
+    def make(source: str, **fields: Any) -> RewardSpec:
+        file = tmp_path / "scorer.py"
+        file.write_text(source)
+        return spec(own=[{"name": "short", "file": str(file), **fields}])
+
+    return make
+
+
+def test_a_user_s_function_is_a_part(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    source = """
+import sys
+def score(problem, text):
+    print("noise"); sys.stderr.write("noise")
+    assert problem.messages[0].content is not None
+    return 1 / len(text) if problem.gold == "7" else 0
+"""
+    text = GOOD.format("so")
+    with build(own(source, weight=10.0)) as grader:
+        score = grader.score(problem("math", "7"), completion(text))
+    assert score.parts["short"] == 1 / len(text)
+    assert score.value == pytest.approx(2.0 + 10 / len(text))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def score(problem, text): raise KeyError('x')", "raised KeyError: 'x' on problem"),
+        ("def score(problem, text): return 'much'", "returned 'much', no finite number"),
+        ("def score(problem, text): return float('nan')", "returned nan, no finite number"),
+        ("def score(problem, text): return object()", "raised TypeError: Object of type object is not JSON"),
+    ],
+)
+def test_a_function_that_is_wrong_stops_the_run(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion, source: str, message: str
+) -> None:
+    with build(own(source)) as grader, pytest.raises(UserError, match=r"scorer\.py") as caught:
+        grader.score(problem("math", "7"), completion("x"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def other(): pass", "cannot be loaded: AttributeError"),
+        ("1 / 0", "cannot be loaded: ZeroDivisionError"),
+        ("def score(:", "cannot be loaded: SyntaxError"),
+        ("import os; os._exit(3)", "ends while it loads"),
+    ],
+)
+def test_a_file_that_is_wrong_is_found_before_anything_runs(
+    own: Callable[..., RewardSpec], source: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=r"scorer\.py") as caught:
+        build(own(source))
+    assert message in str(caught.value)
+
+
+def test_a_function_that_hangs_or_dies_is_no_verdict(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    source = """
+import os, time
+def score(problem, text):
+    if "hang" in text: time.sleep(60)
+    if "die" in text: os._exit(1)
+    return 1.0
+"""
+    with build(own(source, timeout_seconds=0.3)) as grader:
+        scores = [grader.score(problem("math", "7"), completion(GOOD.format(text))) for text in ("hang", "die", "so")]
+    assert [score.status for score in scores] == ["verifier_failed", "verifier_failed", "graded"]
+    assert "died or took longer than 0.3 s, twice" in scores[0].reason
+    assert scores[2].value == 3.0
+
+
+def test_a_killed_process_changes_no_score(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    source = "import os\npid = os.getpid()\ndef score(problem, text): return float(pid)"
+    with build(own(source)) as grader:
+        seen = set()
+        for _ in range(3):
+            pid = int(grader.score(problem("math", "7"), completion("x")).parts["short"])
+            seen.add(pid)
+            os.kill(pid, signal.SIGKILL)
+    assert len(seen) == 3

@@ -1,0 +1,283 @@
+"""Answers written to hang, crash or exhaust whoever reads them: each gets a verdict within its processor time.
+
+Time is processor time, of this process and of the workers, so that a busy machine fails nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import psutil
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.unit.verifiers.conftest import make_completion, make_problem
+
+from dunwu.config.schema import RewardSpec
+from dunwu.types import Completion, Problem, Score
+from dunwu.verifiers import Grader, build, exact
+from dunwu.verifiers.answers import MOST_STEPS, key, same, same_literal
+from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
+from dunwu.verifiers.expression import check
+from dunwu.verifiers.expression import key as expression_key
+from dunwu.verifiers.latex import enclosed, literal, normal, rational, split
+from dunwu.verifiers.math_algebra import only_text, wording
+from dunwu.verifiers.math_numerals import digits
+from dunwu.verifiers.math_shapes import LIST, shape
+from dunwu.verifiers.pool import CheckTimeout, WorkerPool, one_budget
+from dunwu.verifiers.units import quantity
+
+BUDGET = 0.25
+MARGIN = 1.0
+"""Seconds of processor time beside the budget: reading by hand, forking, the clock's grain; a tenth is usual."""
+TEN_MILLION = 10_000_000
+
+CUT = [
+    "9^{9^9}", "9^{9^{9^9}}", "10^10!", "10^{10}!", "10^{10^{10}}", "(10!)!", "((10!)!)!", "99999999!",
+    r"\binom{1000000000}{500000000}", r"\binom{10^9}{10^8}", r"\sum_{n=1}^{1000000000}n^n",
+    r"\sum_{n=1}^{10^9}\frac{1}{n}", r"\sum_{n=1}^{10^9}\sin n", r"\prod_{n=1}^{10^9}n", r"\prod_{n=1}^{10^9}\sin(n)",
+    r"\sum_{i=1}^{10^5}\sum_{j=1}^{10^5}\sin(ij)", r"\int e^{x^2}\sin(x^3)\ln(x) dx",
+    "(" * 35 + "x" + ")" * 35, "|" * 50 + "x" + "|" * 50, "x^" * 100 + "x", "(x+y+z)^{500}", "(x+1)^{100000}",
+    r"\sin(10^{10^{9}})", r"\lfloor 10^{10^9}\rfloor", r"\sqrt{10^{10^8}+1}", r"\Gamma(10^9)",
+]  # fmt: skip
+"""What takes an algebra system minutes or the age of the world."""
+REFUSED = [
+    "(" * 3000 + "x" + ")" * 3000, "[" * 900, "{" * 900, r"\{" * 450 + r"\}" * 450, "$" * 999, "**" * 499,
+    r"\frac{1}{" * 100 + "x" + "}" * 100, r"\frac" * 190, r"\sqrt{" * 160 + "x" + "}" * 160, r"\sqrt" * 190,
+    "-" * 900 + "1", "+" * 900 + "1", "1/" * 490 + "0", "1+" * 490, "1,000" * 190, "1," * 490, ",".join("xyz" * 160),
+    r"\begin{pmatrix}" + r"1&" * 400 + r"1\end{pmatrix}", r"\begin{pmatrix}" * 60, r"\begin{pmatrix}" + r"x\\" * 300,
+    r"\begin{pmatrix}" + r"\\".join(["&".join(["9!"] * 12)] * 12) + r"\end{pmatrix}", r"[0,1]\cup" * 100 + "[2,3]",
+    r"\text{" * 150, "5" + " " * 900 + "zorks", "5" + " a" * 480, "5" + " cm" * 300, "5" + "a/" * 480,
+    "answer is " * 99 + "5", "so " * 300, "=" * 900, "x=" * 480 + "5", "5=" * 480 + "6", "<" * 900, r"\pm" * 300 + "1",
+    "一" * 900, "亿" * 900, "一亿" * 400, "百分之" * 300, "分之" * 450, "又" * 900, "3又" * 400, "零" * 900 + "五",
+    "\x00", "5\x006", "\x00" * 900, "\ud800", "5\udfff", "\udc00\ud800" * 400, "\u202e5\u202c", "\u200f5", "5\u200b6",
+    "\u2066" * 900,
+    "ﷺ" * 900, "½" * 900, "²" * 900, "①" * 900, "e\u0301" * 450, "a\u0300" + "\u0300" * 900, "𝟓" * 900 + "x", "٥", "५",
+    "1e999", "1e-999", "9e9e9", "0." + "0" * 900 + "1", "9" * 990, "9" * 990 + "!",
+    r"0.\overline{" + "9" * 900 + "}" + "8",
+    "2^" * 400 + "2", "9^9^9^9", "0^-1", "1/0", "0/0", r"\infty-\infty", r"\frac{0}{0}", r"\input{/etc/passwd}",
+    r"\write18{id}", "__import__('os').system('id')", "lambda: 0", "%s%n" * 200, "${jndi:ldap://x}", "<answer>" * 100,
+    "x" * 950, r"\sin " * 190 + "x", "a_{" * 200 + "1" + "}" * 200, r"\x" * 400, "\\" * 999, "&" * 900, "#" * 900,
+    r"1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "1 " * 490, "1\n" * 490, "\t" * 900,
+    "(" * TEN_MILLION, "9" * TEN_MILLION, "\\frac{" * 500_000, "x+" * 5_000_000,
+    " " * TEN_MILLION + "6", "一" * 3_000_000,
+]  # fmt: skip
+"""What rules decide, or the algebra system soon gives up."""
+
+
+def shown(text: str) -> str:
+    """A short name for a test."""
+    return ascii(text[:24])
+
+
+def spent(children: bool = True) -> float:
+    """Seconds of processor time of this process, its workers and their forks, dead ones too."""
+    total = time.process_time()
+    for child in psutil.Process().children(recursive=True) if children else []:
+        times = child.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[Grader]:
+    """One worker, a quarter of a second; up and warm."""
+    with build(RewardSpec(workers=1, timeout_seconds=BUDGET)) as grader:
+        while grader.score(*asked("i", r"\sqrt{-1}")).value == 0.0:
+            pass
+        yield grader
+
+
+def asked(gold: str, answer: str) -> tuple[Problem, Completion]:
+    """A problem and a completion that answers it."""
+    return make_problem("math", gold), make_completion(f"<answer>{answer}</answer>")
+
+
+def refused(score: Score) -> bool:
+    """Whether a verdict was reached, and it is no."""
+    reasons = ("does not equal", "timeout", "no answer found")
+    return score.status == "graded" and score.value == 0.0 and score.reason.startswith(reasons)
+
+
+@pytest.mark.parametrize("gold", ["5", "x+1"])
+@pytest.mark.parametrize("answer", CUT, ids=shown)
+def test_what_hangs_is_cut_and_counted(hurried: Grader, gold: str, answer: str) -> None:
+    before = spent()
+    score = hurried.score(*asked(gold, answer))
+    assert refused(score)
+    assert score.reason.startswith("timeout")
+    assert spent() - before < BUDGET + MARGIN
+
+
+@pytest.mark.parametrize("answer", REFUSED, ids=shown)
+def test_what_is_hostile_is_refused_in_time(hurried: Grader, answer: str) -> None:
+    before = spent()
+    assert refused(hurried.score(*asked("5", answer)))
+    assert refused(hurried.score(*asked("x+1", answer)))
+    assert spent() - before < 2 * (BUDGET + MARGIN)
+
+
+def test_a_hostile_gold_is_no_better_and_equals_itself(hurried: Grader) -> None:
+    for gold in CUT[:8] + REFUSED[:12]:
+        assert refused(hurried.score(*asked(gold, "5")))
+        assert hurried.score(*asked(gold, gold)).value == 1.0
+
+
+def test_after_every_cut_the_next_answer_is_right(hurried: Grader) -> None:
+    for number, answer in enumerate(CUT[:6], start=2):
+        assert refused(hurried.score(*asked("7", answer)))
+        assert hurried.score(*asked(str(number), rf"\sqrt{{{number**2}}}")).value == 1.0
+
+
+def test_lists_of_lists_cost_no_more_than_their_steps() -> None:
+    def rows(ends: str, letters: list[str]) -> str:
+        return r"\{" + ",".join(r"\{" + ",".join([*letters, end]) + r"\}" for end in ends) + r"\}"
+
+    asked = []
+
+    def alike(gold: str, answer: str) -> bool:
+        asked.append(answer)
+        return answer.startswith(gold)
+
+    letters, ends = "abcdfghjkl", "ABCDEFGHJKLMNOPQRST"
+    assert not same(rows(ends, [*letters]), rows(ends[::-1], [f"{letter}+1" for letter in letters[::-1]]), alike)
+    assert MOST_STEPS // 2 < len(asked) <= MOST_STEPS
+
+
+def test_many_slow_pieces_share_one_budget() -> None:
+    slow = [rf"\sum_{{n=1}}^{{{top}}}\sin(n)" for top in range(40, 240)]
+    pool = WorkerPool(workers=1, budget=1.0)
+    try:
+        with one_budget():
+            assert pool.ask("2", r"\sqrt{4}")
+            before = spent()
+            with pytest.raises(CheckTimeout):
+                all(pool.ask(piece, piece + "+0") for piece in slow)
+            assert spent() - before < 1.0 + MARGIN
+            with pytest.raises(CheckTimeout):  # it stays used up
+                pool.ask("2", r"\sqrt{4}")
+        assert pool.ask("2", r"\sqrt{4}")
+    finally:
+        pool.close()
+
+
+def test_every_thread_gets_its_verdict() -> None:
+    answers = [*CUT[:8], *REFUSED[:30], *[rf"\sqrt{{{n * n}}}" for n in range(2, 14)]]
+    with build(RewardSpec(workers=2, timeout_seconds=BUDGET)) as grader, ThreadPoolExecutor(8) as threads:
+        scores = list(threads.map(lambda answer: grader.score(*asked("5", answer)), answers))
+    assert [score.status for score in scores] == ["graded"] * len(answers)
+    assert [answer for answer, score in zip(answers, scores, strict=True) if score.value] == [r"\sqrt{25}"]
+
+
+def test_a_thread_of_another_process_gets_its_verdict() -> None:
+    code = """
+import threading
+from dunwu.config.schema import RewardSpec
+from dunwu.verifiers import build
+from tests.unit.verifiers.test_hostile_math import asked
+said = []
+def ask():
+    said.extend(grader.score(*asked("5", answer)) for answer in ("9^{9^9}", "\\\\sqrt{25}"))
+with build(RewardSpec(timeout_seconds=0.25)) as grader:
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+print([(score.status, score.reason.split(":")[0]) for score in said])
+"""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    child = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert child.stdout.strip() == "[('graded', 'timeout'), ('graded', 'equals 5')]"
+
+
+HUGE = ["(" * TEN_MILLION, "9" * TEN_MILLION, "\ud800" * 3_000_000, "\\boxed{" * 1_000_000, "a " * 5_000_000]
+
+
+@pytest.mark.parametrize("text", HUGE, ids=shown)
+def test_ten_megabytes_are_read_by_no_function(text: str) -> None:
+    before = spent(children=False)
+    for function in READERS:
+        function(text)
+    assert spent(children=False) - before < 3 * MARGIN
+
+
+def answered_no(gold: str, answer: str) -> bool:
+    """An ``ask`` that is quick."""
+    return False
+
+
+def evaluated(text: str) -> None:
+    """Arithmetic, or a finding."""
+    for powers in (False, True):
+        with suppress(NotArithmetic):
+            evaluate(text, powers=powers)
+
+
+READERS: list[Callable[[str], object]] = [
+    lambda text: same("5", text, answered_no),
+    lambda text: same(r"\{1,2\}", text, answered_no),
+    lambda text: same(text, "5", answered_no),
+    lambda text: same_literal("5", text),
+    key,
+    lambda text: key(text, literal),
+    lambda text: exact.same_text("5", text),
+    lambda text: exact.same_sequence("1, 2", text),
+    lambda text: exact.same_set("1, 2", text),
+    lambda text: exact.chosen(("red", "blue"), text),
+    exact.items,
+    lambda text: check(("24", "3", "8"), text),
+    expression_key,
+    evaluated,
+]
+PARSERS: list[Callable[[str], object]] = [
+    normal, rational, literal, lambda text: split(text, LIST), enclosed, quantity, shape, digits, only_text, wording,
+]  # fmt: skip
+"""They see normal text of at most a thousand characters, but must take any."""
+ANY = st.text(st.characters(codec=None, exclude_categories=()), max_size=200)
+SPELLED = r"""
+    \frac \frac{ \sqrt \sqrt{ \text{ \begin{pmatrix} \end{pmatrix} \\ & \cup \in \pm \approx \mid \left \right \{ \}
+    ( ) [ ] { } | , ; : = < > + - * / ^ _ ! . % ° $ $$ ** ~ 0 1 25 1,000 0.5 x y A e i \pi cm apples or and is so
+    一 二 十 百 万 百分之 分之 又 元 和 或 答案 √ ½ ² ① ﷺ
+"""
+MATHEMATICAL = st.lists(st.sampled_from([*SPELLED.split(), " ", "\x00", "\ud800", "\u202e", "\n"]), max_size=40).map(
+    "".join
+)
+
+
+@settings(deadline=None, max_examples=60)  # the machine may be busy
+@given(ANY | MATHEMATICAL)
+@example("\ud800")
+@example("\x00")
+@example("(" * 999)
+def test_no_text_breaks_a_reader(text: str) -> None:
+    for function in READERS:
+        function(text)
+    for parser in PARSERS:
+        parser(text)
+        parser(normal(text))
+    assert same(text, text, answered_no)
+
+
+@settings(deadline=None, max_examples=100)  # the machine may be busy
+@given(MATHEMATICAL, MATHEMATICAL)
+def test_equality_by_hand_has_no_direction(left: str, right: str) -> None:
+    assert same(left, right, answered_no) == same(right, left, answered_no)
+
+
+@settings(deadline=None, max_examples=100)  # the machine may be busy
+@given(MATHEMATICAL, MATHEMATICAL)
+def test_answers_of_one_key_are_graded_alike(left: str, right: str) -> None:
+    for one, other in ((left, right), (left, f" $ {left} $"), (left, f"x={left}")):
+        if key(one) == key(other):
+            assert same("25", one, answered_no) == same("25", other, answered_no)

@@ -1,0 +1,185 @@
+"""Language consistency: what a word is, whose it is, and what is no word."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dunwu.errors import UserError
+from dunwu.verifiers import language
+from dunwu.verifiers.language import LANGUAGES, consistency
+
+SENTENCES = {
+    "zh": "首先把两个数相加，得到和，再算差。所以合计十二个。",
+    "en": "First we add both numbers; don't forget the rest. So it's twelve.",
+    "ja": "まず二つの数を足します。次に差を計算して、答えは十二です。",
+    "ko": "먼저 두 수를 더합니다. 그러면 답은 열둘입니다.",
+    "ru": "Сначала сложим два числа и вычтем остаток. Ответ: двенадцать.",
+    "ar": "أولاً نجمع العددين ثم نحسب الفرق. الجواب هو اثنا عشر.",
+}
+FRENCH = "Calculons d'abord la somme des deux nombres. Ensuite nous vérifions le résultat avec soin."
+ENGLISH = "Let us first compute the sum of both numbers. Then we verify the result with care."
+
+
+@pytest.mark.parametrize("target", SENTENCES)
+@pytest.mark.parametrize("written", SENTENCES)
+def test_each_language_is_itself_and_no_other(target: str, written: str) -> None:
+    assert consistency(SENTENCES[written], target) == (target == written)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "share"),
+    [
+        ("我们先算 then we add", "zh", 4 / 7),
+        ("我们先算 then we add", "en", 3 / 7),
+        ("we use 加法 here", "en", 3 / 5),
+        ("答えは twelve です。", "ja", 3 / 4),
+        ("答案は十二。答案是十二。", "ja", 5 / 10),
+        ("答案は十二。答案是十二。", "zh", 5 / 10),
+        ("답은 twelve", "ko", 1 / 2),
+        ("ответ twelve", "ru", 1 / 2),
+        ("la somme καὶ the sum", "en", 4 / 5),
+        ("e\u0301cole d'été", "en", 1.0),
+        ("Ｈｅｌｌｏ 你", "en", 1 / 2),
+    ],
+)
+def test_shares_of_mixed_texts(text: str, target: str, share: float) -> None:
+    assert consistency(text, target) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        "12 + 3.5 = 15.5 ≤ 20",
+        "$x = \\text{sum of both}$",
+        "$$\\sum_{i} apples_i$$",
+        "\\(total = five\\) \\[ total \\]",
+        "\\begin{aligned} \\frac{1}{2} \\end{aligned} \\boxed{42}",
+        "`print(total)` ```python\nfor item in items:\n    use(item)\n```",
+        "https://example.org/page?q=word www.example.org/path",
+        "x, y, n, A, α, I",
+        "x1 step_2 a_total 3rd",
+        "ABCD DNA GCD",
+        "sin cos log gcd 5 km 3 kg",
+        "𝐱𝐲 ² ½ ① Ⅷ √ ∑",
+    ],
+)
+def test_what_every_language_writes_alike_is_no_word(symbols: str) -> None:
+    assert consistency(symbols, "en") == consistency(symbols, "zh") == 0.0
+    assert consistency(f"所以 {symbols} 成立", "zh") == 1.0
+    assert consistency(f"hence {symbols} holds 吗", "en") == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("text", ["it costs $5 and the rest is $6 too", "it costs \\$five and\\$ two", "an `open tick"])
+def test_prices_and_open_marks_hide_nothing(text: str) -> None:
+    words = sum(len(word.strip("$\\`56")) > 1 for word in text.split())
+    assert consistency(f"{text} 中", "en") == pytest.approx(words / (words + 1))
+
+
+def test_an_open_fence_or_formula_hides_nothing() -> None:
+    assert consistency("中文 ``` hidden words here", "zh") == pytest.approx(2 / 5)
+    assert consistency("中文 \\[ hidden words here", "zh") == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "12 = 12", "$x$", "\u200b", "\ud800\0"])
+def test_no_words_earn_nothing(text: str) -> None:
+    assert consistency(text, "zh") == consistency(text, "en") == 0.0
+
+
+def test_unknown_languages_are_named() -> None:
+    with pytest.raises(UserError, match="no language is called 'english'; there are zh, ja"):
+        consistency("text", "english")
+    with pytest.raises(UserError, match="no language is called 'xx'"):
+        consistency("text", "en", ("zh", "xx"))
+
+
+def identifies_by_a_word(name: str) -> ModuleType:
+    """A stand-in for py3langid: French where the word "la" or "nous" stands."""
+
+    def classify(text: str) -> tuple[str, float]:
+        return ("fr" if {"la", "nous"} & set(text.split()) else "en"), 0.0
+
+    module = ModuleType(name)
+    identifier = SimpleNamespace(set_languages=lambda languages: None, classify=classify)
+    module.__dict__["MODEL_FILE"] = "model"
+    module.__dict__["LanguageIdentifier"] = SimpleNamespace(from_model_file=lambda file: identifier)
+    return module
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    language._identifier.cache_clear()
+    monkeypatch.setitem(sys.modules, "py3langid", ModuleType("py3langid"))
+    monkeypatch.setitem(sys.modules, "py3langid.langid", identifies_by_a_word("py3langid.langid"))
+    yield
+    language._identifier.cache_clear()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_languages_of_one_script_are_told_apart_by_sentence() -> None:
+    assert consistency(FRENCH, "fr", ("en",)) == 1.0
+    assert consistency(FRENCH, "en", ("fr",)) == 0.0
+    assert consistency(f"{FRENCH} {ENGLISH}", "fr", ("en",)) == pytest.approx(14 / 30)
+    assert consistency(f"{FRENCH} {ENGLISH}", "en", ("fr",)) == pytest.approx(16 / 30)
+    assert consistency(f"{FRENCH} 所以", "fr", ("en", "zh")) == pytest.approx(14 / 16)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_short_sentences_go_with_the_next() -> None:
+    assert consistency("Attends. Bon. Nous la calculons. Donc nous comptons la somme.", "fr", ("en",)) == 1.0
+    assert consistency("Nous comptons la somme.", "fr", ("en",)) == 1.0
+    assert consistency(". \n" * 1000 + "the sum", "en", ("fr",)) == 1.0
+
+
+def test_without_py3langid_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    language._identifier.cache_clear()
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
+    with pytest.raises(UserError, match=r"fr and en apart needs py3langid: pip install 'py3langid>=0.4'"):
+        consistency(FRENCH, "fr", ("en",))
+    assert consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0
+
+
+def test_the_real_py3langid_knows_french_from_english() -> None:
+    pytest.importorskip("py3langid")
+    language._identifier.cache_clear()
+    assert consistency(FRENCH, "fr", ("en",)) == 1.0
+    assert consistency(ENGLISH, "fr", ("en",)) == 0.0
+
+
+ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800$`\\[]中のпа가"), max_size=60)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.lists(ODD | st.sampled_from(list(SENTENCES.values())), max_size=4).map("".join), st.sampled_from([*LANGUAGES])
+)
+def test_any_text_has_a_share(text: str, target: str) -> None:
+    assert 0.0 <= consistency(text, target) <= 1.0
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(ODD)
+def test_shares_of_different_scripts_sum_to_one_at_most(text: str) -> None:
+    assert sum(consistency(text, target) for target in SENTENCES) <= 1 + 1e-9
+
+
+@pytest.mark.usefixtures("stand_in")
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(ODD | st.sampled_from([FRENCH, ENGLISH]), max_size=4).map("".join))
+def test_rivals_share_what_there_is(text: str) -> None:
+    french, english = consistency(text, "fr", ("en",)), consistency(text, "en", ("fr",))
+    assert french + english == pytest.approx(consistency(text, "en"))
+
+
+@pytest.mark.parametrize("unit", ["(", "<think>", "\\[", "\\(", "$a", "`", "中の", "a'", ". "])
+def test_ten_megabytes_are_no_matter(unit: str) -> None:
+    text = unit * (10_000_000 // len(unit))
+    start = time.process_time()
+    assert consistency(text, "ja") in (0.0, 1.0)
+    assert time.process_time() - start < 12

@@ -1,0 +1,96 @@
+"""Penalties: what is cut off, what repeats, what is too long."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dunwu.algorithms.filters import soft_overlong_punishment
+from dunwu.verifiers.penalties import GRAM, UNIT, overlong, repetition, truncated
+
+
+def test_only_what_is_cut_off_pays() -> None:
+    assert truncated("length") == -1.0
+    assert truncated("stop") == 0.0
+
+
+def words(count: int, seed: int = 0) -> str:
+    """Words of which no pair stands twice in a row."""
+    rng = random.Random(seed)
+    return " ".join(f"w{rng.randrange(10**9)}" for _ in range(count))
+
+
+@pytest.mark.parametrize(("text", "units"), [("3 + 41 = x1, 我们", 8), ("ひと don't", 5), (" \n", 0), ("\ud800((", 3)])
+def test_units(text: str, units: int) -> None:
+    assert len(UNIT.findall(text)) == units
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("", 0.0),
+        ("wait " * GRAM, 0.0),
+        ("wait " * (GRAM + 1), -1 / 2),
+        ("wait " * (GRAM + 99), -99 / 100),
+        ("等" * (GRAM + 99), -99 / 100),
+        ("再想，" * 100, -(300 - GRAM + 1 - 3) / (300 - GRAM + 1)),
+        (words(500), 0.0),
+        (f"{words(100)} {words(100)}", -61 / 161),
+        (words(500) + " " + words(GRAM - 1), 0.0),
+        (words(500) + " " + words(GRAM), -1 / 501),
+    ],
+)
+def test_share_of_runs_that_stood_before(text: str, share: float) -> None:
+    assert repetition(text) == pytest.approx(share)
+
+
+def test_order_within_a_run_counts() -> None:
+    rng, names = random.Random(1), [f"w{n}" for n in range(GRAM)]
+    shuffled = [" ".join(rng.sample(names, GRAM)) for _ in range(5)]
+    assert repetition(" ".join(shuffled)) == 0.0
+
+
+def naive(text: str) -> float:
+    """The definition, run by run."""
+    units = UNIT.findall(text)
+    grams = [tuple(units[i : i + GRAM]) for i in range(len(units) - GRAM + 1)]
+    return len(set(grams)) / len(grams) - 1 if grams else 0.0
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.sampled_from(["a", "b ", "想", "12", "+"]), min_size=1, max_size=6), st.integers(1, 60), st.text())
+def test_hashes_count_what_the_definition_counts(loop: list[str], turns: int, end: str) -> None:
+    text = "".join(loop) * turns + end
+    assert repetition(text) == pytest.approx(naive(text))
+    assert -1 <= repetition(text) <= 0
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\u200b")))
+def test_any_text_has_a_share(text: str) -> None:
+    assert -1 <= repetition(text * 5) <= 0
+
+
+@pytest.mark.parametrize("text", ["(" * 10_000_000, "<think>" * 1_428_571, "中" * 3_333_333])
+def test_ten_megabytes_are_no_matter(text: str) -> None:
+    start = time.process_time()
+    assert repetition(text) == pytest.approx(-1, abs=1e-5)
+    assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("length", "part"), [(0, 0.0), (768, 0.0), (769, -1 / 256), (896, -0.5), (1024, -1.0), (5000, -1.0)]
+)
+def test_the_last_tokens_before_the_cap_cost(length: int, part: float) -> None:
+    assert overlong(length, 1024, 256) == part
+    assert overlong(length, 1024, 0) == 0.0
+
+
+@given(st.integers(0, 3000), st.integers(1, 2000), st.integers(0, 1000))
+def test_it_is_the_punishment_that_advantages_are_made_with(length: int, cap: int, buffer: int) -> None:
+    assert overlong(length, cap, buffer) == soft_overlong_punishment(np.array([length]), limit=cap, buffer=buffer)[0]
