@@ -90,7 +90,7 @@ ZERO = "stages.zero."
         (
             ["tasks.0.path=x.jsonl"],
             "tasks.0.path",
-            "'countdown' is a generator and reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval, file",
+            "'countdown' is a generator and reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval,",
         ),
         (["tasks.1.task=file"], "tasks.1.fields", "must say which columns are problem and answer"),
         (["tasks.1.fields={problem='q'}"], "tasks.1.fields", "only task = file maps columns, not 'gsm8k'"),

@@ -77,9 +77,7 @@ class Sly(int):
         return 0
 
 
-@pytest.mark.parametrize(
-    "value", [Sly(1), object(), len, [Sly(1)], {Sly(1): 2}, {1: Sly(2)}, iter(()), Colour.RED]
-)
+@pytest.mark.parametrize("value", [Sly(1), object(), len, [Sly(1)], {Sly(1): 2}, {1: Sly(2)}, iter(()), Colour.RED])
 def test_only_exact_types_pass(value: Any) -> None:
     with pytest.raises(values.NotPlain, match="a value of type"):
         values.dumps(value)
