@@ -28,6 +28,7 @@ COMMON = {"close_range": 436, "mount_setattr": 442, "create_ruleset": 444, "add_
 
 _libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock: a child must not be born without it
 _libc.syscall.restype = ctypes.c_long
+_prctl, _mount, _umount, _unshare = _libc.prctl, _libc.mount, _libc.umount2, _libc.unshare
 
 
 def call(name: str, *arguments: object) -> int:
@@ -39,18 +40,18 @@ def call(name: str, *arguments: object) -> int:
 
 def prctl(option: int, value: object = 0, third: object = 0) -> None:
     """Of this process."""
-    _checked(_libc.prctl(option, *map(_argument, (value, third, 0, 0))), "prctl")
+    _checked(_prctl(option, *map(_argument, (value, third, 0, 0))), "prctl")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """See mount(2)."""
     texts = [None if text is None else text.encode() for text in (source, target, kind)]
-    _checked(_libc.mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
+    _checked(_mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
 
 
 def unmount(target: str) -> None:
     """Out of sight at once, gone when nobody uses it."""
-    _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+    _checked(_umount(target.encode(), MNT_DETACH), f"umount {target}")
 
 
 def read_only(target: str, attributes: int) -> None:
@@ -61,7 +62,7 @@ def read_only(target: str, attributes: int) -> None:
 
 def unshare(flags: int) -> None:
     """New namespaces for this process."""
-    _checked(_libc.unshare(flags), "unshare")
+    _checked(_unshare(flags), "unshare")
 
 
 def clone(flags: int) -> int:

@@ -97,8 +97,9 @@ def _equal(*values: int) -> list[bytes]:
 
 def _intervals(numbers: list[int]) -> list[tuple[int, int]]:
     """First and last of each run of neighbours."""
-    firsts = [number for number in numbers if number - 1 not in numbers]
-    lasts = [number for number in numbers if number + 1 not in numbers]
+    known = set(numbers)
+    firsts = [number for number in numbers if number - 1 not in known]
+    lasts = [number for number in numbers if number + 1 not in known]
     return list(zip(firsts, lasts, strict=True))
 
 

@@ -27,7 +27,6 @@ class Walls:
         rules = landlock.ruleset(readable, writable)
         self.descriptor = fcntl.fcntl(rules, fcntl.F_DUPFD_CLOEXEC, ABOVE)
         os.close(rules)
-        seccomp.program(kernel.MACHINE)
         self._own_user_namespace = os.geteuid() == 0
         if self._own_user_namespace:
             kernel.bound_capabilities()

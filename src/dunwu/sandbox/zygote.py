@@ -19,7 +19,7 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from dunwu.sandbox import kernel, root
+from dunwu.sandbox import kernel, root, seccomp
 from dunwu.sandbox.cell import Cell
 from dunwu.sandbox.walls import Walls
 
@@ -45,9 +45,10 @@ def main(link: socket.socket, places: int) -> None:
 
 
 def import_library() -> None:
-    """What programs ask for is there before they come."""
+    """What programs ask for is there before they come, and so is their filter."""
     for name in IMPORTED.split():
         importlib.import_module(name)
+    seccomp.program(kernel.MACHINE)
 
 
 class Zygote:
