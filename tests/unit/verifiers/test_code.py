@@ -206,6 +206,16 @@ class Failing:
             yield session
 
 
+def test_the_same_program_is_run_once(sandbox: Sandbox) -> None:
+    once: Any = Failing(sandbox, 0)
+    verifier = CodeVerifier(once, SHORT)
+    tests = (whole("", "1"),)
+    first = verifier.judge(tests, "print(1)")
+    assert verifier.judge(tests, "So:\n```\nprint(1)\n```") == verifier.judge(tests, "```\nprint(1)\n```") == first
+    assert verifier.judge((whole("", "2"),), "print(1)").result == "wrong"
+    assert once.failures == -3
+
+
 def test_a_sandbox_that_fails_is_tried_again_and_is_no_zero(sandbox: Sandbox) -> None:
     tests = (whole("", "1"),)
     twice: Any = Failing(sandbox, 2)
