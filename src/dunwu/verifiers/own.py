@@ -47,17 +47,20 @@ class OwnParts:
         index, spec = self._specs[name]
         request = {"part": index, "problem": asdict(problem), "text": completion.text}
         process, reply = self._places.get(), None
+        keep = process
         try:
             for _ in range(2):
-                process = process or self._started()
+                process, keep = process or self._started(), None  # one that owes a reply is not kept
                 try:
-                    reply = process.ask(request, spec.timeout_seconds)
+                    reply, keep = process.ask(request, spec.timeout_seconds), process
                     break
                 except EOFError:
                     process.kill()
                     process = None
         finally:
-            self._places.put(process)
+            if process is not None and process is not keep:
+                process.kill()
+            self._places.put(keep)
         if reply is None:
             raise WorkerLost(f"{spec.function} of {spec.file} died or took longer than {spec.timeout_seconds} s, twice")
         value = reply.get("value")

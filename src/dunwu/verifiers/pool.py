@@ -12,21 +12,15 @@ the parent's modules, and ends when its pipe closes, so that it does not outlive
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import select
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 from dunwu.errors import Fault
+from dunwu.verifiers.process import LineProcess
 
 PROGRAM = Path(__file__).with_name("worker.py")
 STARTUP_SECONDS = 120.0
@@ -54,76 +48,35 @@ def one_budget() -> Iterator[None]:
         SPENT.reset(token)
 
 
-class _Worker:
-    """One process, started at construction, not yet waited for."""
+class _Worker(LineProcess):
+    """A math worker, started at construction, not yet waited for."""
 
     def __init__(self) -> None:
+        super().__init__([sys.executable, "-P", str(PROGRAM)])
         self._ready = False
-        self._unread = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-            bufsize=0,
-        )
 
-    def ask(self, gold: str, answer: str, budget: float, patience: float) -> tuple[bool | None, float]:
+    def compare(self, gold: str, answer: str, budget: float, patience: float) -> tuple[bool | None, float]:
         """The verdict, None where it was cut, and the seconds it took.
 
-        Raises EOFError where the process is dead, dies of something else, or stays silent for ``patience`` seconds.
+        Raises EOFError where the process is dead, dies of something else, or stays silent for ``patience`` seconds: it
+        did not use its processor time, so that is the machine's fault and not the answer's.
         """
         if not self._ready:
             self._await_ready()
-        assert self.process.stdin is not None
-        try:
-            request = json.dumps({"gold": gold, "answer": answer, "budget": budget})
-            self.process.stdin.write(request.encode("ascii") + b"\n")
-        except BrokenPipeError:
-            raise EOFError from None
-        reply: tuple[bool | None, float] | None = self._line(patience)
-        if reply is None:
-            raise EOFError  # silent without using its processor time: the machine's fault, not the answer's
-        return reply
-
-    def kill(self) -> None:
-        """Ends the process and its fork at once."""
-        if self.process.poll() is None:  # if it is dead its fork ends too, when the pipes close
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
+        equal, seconds = self.ask({"gold": gold, "answer": answer, "budget": budget}, patience)
+        return equal, seconds
 
     def _await_ready(self) -> None:
         try:
-            ready = self._line(STARTUP_SECONDS)
+            self.line(STARTUP_SECONDS)
         except EOFError:
-            code = self.process.wait()
+            code = self.process.poll()
+            if code is None:
+                raise Fault(f"the math worker is not ready after {STARTUP_SECONDS:.0f} s") from None
             if code < 0:  # killed from outside: worth another try
                 raise
             raise Fault(f"the math worker does not start (exit code {code}); is math-verify installed?") from None
-        if ready != "ready":
-            raise Fault(f"the math worker is not ready after {STARTUP_SECONDS:.0f} s")
         self._ready = True
-
-    def _line(self, seconds: float) -> Any:
-        """The next reply; None where there is none in time. Raises EOFError where the process closed its end."""
-        assert self.process.stdout is not None
-        stdout = self.process.stdout.fileno()
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
-                return None
-            chunk = os.read(stdout, 65536)
-            if not chunk:
-                raise EOFError
-            self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        return json.loads(line)
 
 
 class WorkerPool:
@@ -156,7 +109,7 @@ class WorkerPool:
             for _ in range(2):
                 worker, keep = worker or _Worker(), None  # whatever is raised, a worker that owes a reply is not kept
                 try:
-                    equal, seconds = worker.ask(gold, answer, budget, self._budget * PATIENCE)
+                    equal, seconds = worker.compare(gold, answer, budget, self._budget * PATIENCE)
                 except EOFError:
                     worker.kill()
                     worker = None

@@ -13,6 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 
+GOING_SECONDS = 1.0
+"""Between a process's last word and its end."""
+
+
 class LineProcess:
     """Started at construction, in a process group of its own, and not waited for."""
 
@@ -43,8 +47,12 @@ class LineProcess:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._unread:
             readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-            chunk = os.read(stdout, 65536) if readable else b""
+            if not readable:
+                raise EOFError
+            chunk = os.read(stdout, 65536)
             if not chunk:
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(GOING_SECONDS)
                 raise EOFError
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")

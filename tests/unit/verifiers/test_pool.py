@@ -111,7 +111,7 @@ def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pool_module._Worker, "_line", interrupted)
+        patch.setattr(pool_module._Worker, "line", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool.ask(UNIT, ROOT)
     assert not pool.ask("2", r"\sqrt{5}")
