@@ -66,7 +66,7 @@ def test_a_run_whose_answers_are_programs(tmp_path: Path) -> None:
 
 
 def test_without_a_safe_sandbox_the_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(places: int, *, allow_unsafe: bool) -> None:
+    def refuse(places: int, limits: Limits, *, allow_unsafe: bool) -> None:
         raise Unavailable("tier 1: not here")
 
     monkeypatch.setattr("dunwu.pipeline.assembly.choose", refuse)
@@ -81,7 +81,7 @@ def test_without_a_safe_sandbox_the_run_is_refused(tmp_path: Path, monkeypatch: 
 @pytest.fixture
 def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
     """One to be killed."""
-    launcher = Zygote(4)
+    launcher = Zygote(4, Limits())
     with Sandbox(launcher, 2) as own:
         if reason := obstacle(own):
             pytest.skip(f"this machine gives no zygote: {reason}")

@@ -20,6 +20,7 @@ from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Prompt, Sampling
 from dunwu.verifiers import Grader
+from dunwu.verifiers.code import limits_of
 
 MAX_SKIPPED = 1000
 """Prompts in a row that may be too long before the recipe must be wrong."""
@@ -128,7 +129,8 @@ def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
         yield None
         return
     try:
-        sandbox, tier = choose(stage.reward.workers, allow_unsafe=stage.reward.code.allow_unsafe_sandbox)
+        code = stage.reward.code
+        sandbox, tier = choose(stage.reward.workers, limits_of(code), allow_unsafe=code.allow_unsafe_sandbox)
     except Unavailable as error:
         text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
         raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error

@@ -20,14 +20,20 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from dunwu.sandbox import cgroups
 from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
 
 STARTUP_SECONDS = 60.0
 SLACK_SECONDS = 5.0
 """Beyond a program's own time, before its cell is taken for dead."""
+CELL_BYTES, ZYGOTE_BYTES = 64 << 20, 256 << 20
+"""Memory that a cell and the zygote may have beside their programs'."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+"""All that programs find. A memory arena for each thread would use up their address space."""
 BIRTHS = 3
 """Zygotes in a row that may be killed before one is given up."""
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -52,10 +58,18 @@ def interpreter(module: str, *arguments: str) -> list[str]:
 
 
 class Zygote:
-    """Tier 1. Starts its process at the first cell, and again whenever it has died."""
+    """Tier 1. Starts its process at the first cell, and again whenever it has died.
 
-    def __init__(self, places: int) -> None:
+    Args:
+        places: cells at once.
+        limits: the largest that programs will have; all of them together are bounded by it where that is possible.
+    """
+
+    def __init__(self, places: int, limits: Limits) -> None:
         self._count = places
+        self._memory = places * (limits.memory_bytes + limits.file_bytes + CELL_BYTES) + ZYGOTE_BYTES
+        self._processes = places * (limits.threads + 2) + 2
+        self._groups: list[Path] = []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
@@ -98,10 +112,11 @@ class Zygote:
     def _start(self) -> None:
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link = near
+        self._groups = cgroups.make(self._memory, self._processes)
         self._process = subprocess.Popen(
-            interpreter("dunwu.sandbox.zygote", str(far.fileno()), str(self._count)),
+            interpreter("dunwu.sandbox.zygote", str(far.fileno()), str(self._count), *map(str, self._groups)),
             pass_fds=[far.fileno()],
-            env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -132,6 +147,7 @@ class Zygote:
             self._process.wait()
             assert self._process.stderr is not None
             self._process.stderr.close()
+        cgroups.remove(self._groups)
         if self._link is not None:
             self._link.close()
         self._process = self._link = None

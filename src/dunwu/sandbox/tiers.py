@@ -16,10 +16,11 @@ import tempfile
 from typing import Literal
 
 from dunwu.sandbox import root
-from dunwu.sandbox.client import PACKAGE, Launcher, Sandbox, Zygote, interpreter
+from dunwu.sandbox.client import ENVIRONMENT, PACKAGE, Launcher, Sandbox, Zygote, interpreter
 from dunwu.sandbox.records import Limits, Unavailable
 
 Tier = Literal[1, 2, 3]
+STANDARD = Limits()
 FORBIDDEN = """
 import os, socket
 def tried(what):
@@ -58,7 +59,7 @@ class Plain:
             process = subprocess.Popen(
                 command,
                 pass_fds=[far.fileno()],
-                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -100,14 +101,14 @@ def _needed() -> list[str]:
     return [*root.library(), *sorted(path for path in program if not path.startswith(tuple(root.library())))]
 
 
-def choose(places: int, *, allow_unsafe: bool = False) -> tuple[Sandbox, Tier]:
-    """The best sandbox that works here.
+def choose(places: int, limits: Limits = STANDARD, *, allow_unsafe: bool = False) -> tuple[Sandbox, Tier]:
+    """The best sandbox that works here, for programs with at most these limits.
 
     Raises:
         Unavailable: neither tier 1 nor tier 2 does, and ``allow_unsafe`` is not set.
     """
     bubblewrap = shutil.which("bwrap")
-    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places))]
+    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places, limits))]
     if bubblewrap:
         launchers.append((2, Plain(bubblewrap=bubblewrap)))
     reasons = []

@@ -34,8 +34,11 @@ IMPORTED = """
 """Modules that programs ask for."""
 
 
-def main(link: socket.socket, places: int) -> None:
-    """Serves until the client hangs up."""
+def main(link: socket.socket, places: int, groups: list[str]) -> None:
+    """Serves until the client hangs up, as a member of the control groups."""
+    for group in groups:
+        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
     import_library()
     zygote = Zygote(link, places)
     gc.collect()
@@ -177,4 +180,4 @@ def address_space() -> int:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:])

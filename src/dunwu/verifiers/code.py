@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, values
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
@@ -37,6 +38,11 @@ FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:python3?|py)?[ \t]*\n(.*?)^[ 
 DECIMAL = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 SHOWN = 80
 """Characters of a value that a reason quotes."""
+
+
+def limits_of(spec: CodeSpec) -> Limits:
+    """What the recipe gives to one test."""
+    return Limits(seconds=spec.seconds, memory_bytes=spec.memory_mib << 20, output_bytes=spec.output_mib << 20)
 
 
 class Ran(NamedTuple):

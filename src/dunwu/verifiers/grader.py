@@ -24,10 +24,10 @@ from typing import NamedTuple, Self
 
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
-from dunwu.sandbox import Limits, Sandbox
+from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, penalties, premise, quality
-from dunwu.verifiers.code import CodeVerifier
+from dunwu.verifiers.code import CodeVerifier, limits_of
 from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import extract, follows_format, reasoning
 from dunwu.verifiers.language import consistency
@@ -59,12 +59,7 @@ class Grader:
         self._composition = Composition(spec)
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
         self._own = OwnParts(spec.own, spec.workers)
-        limits = Limits(
-            seconds=spec.code.seconds,
-            memory_bytes=spec.code.memory_mib << 20,
-            output_bytes=spec.code.output_mib << 20,
-        )
-        self._code = CodeVerifier(sandbox, limits) if sandbox else None
+        self._code = CodeVerifier(sandbox, limits_of(spec.code)) if sandbox else None
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
 

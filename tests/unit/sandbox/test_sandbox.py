@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_the_directory_is_bounded(sandbox: Sandbox) -> None:
 @pytest.fixture
 def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
     """One of our own, to be hurt."""
-    launcher = Zygote(2)
+    launcher = Zygote(2, SHORT)
     with Sandbox(launcher, 1) as own:
         if reason := obstacle(own):
             pytest.skip(f"this machine gives no zygote: {reason}")
@@ -164,6 +165,34 @@ def test_a_killed_zygote_is_no_verdict_and_comes_back(zygote: tuple[Zygote, Sand
         assert run(own, "print(1)").stdout == "1\n"
 
 
+def groups_of(pid: int) -> dict[str, Path]:
+    """The control groups below ours that a process is in, by controller (version 1)."""
+    lines = [line.split(":") for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    return {name: Path(f"/sys/fs/cgroup/{name}{path}") for _, name, path in lines if "/dunwu-" in path}
+
+
+def test_a_control_group_bounds_all_programs_together(zygote: tuple[Zygote, Sandbox]) -> None:
+    launcher, own = zygote
+    assert launcher.pid is not None
+    groups = groups_of(launcher.pid)
+    if not groups:
+        pytest.skip("no control group of version 1 can be made here")
+    limits = {"memory": ("memory.limit_in_bytes", launcher._memory), "pids": ("pids.max", launcher._processes)}
+    for name, group in groups.items():
+        file, value = limits[name]
+        assert int((group / file).read_text()) == value // 4096 * 4096 if name == "memory" else value
+    # Both places together may run as many threads as the group has room for, not as many as they like.
+    tried = """
+import threading, time
+for _ in range(30): threading.Thread(target=time.sleep, args=(0.2,)).start()
+print("all")
+"""
+    assert run(own, tried, limits=Limits(seconds=1.0, threads=20)).status == "error"
+    assert run(own, tried, limits=Limits(seconds=1.0, threads=32)).stdout == "all\n"
+    own.close()
+    assert not any(group.exists() for group in groups.values())
+
+
 def leftovers(pid: int) -> tuple[int, int, int]:
     """Children, descriptors and mounts of a process."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -178,5 +207,10 @@ def test_nothing_is_left_behind(zygote: tuple[Zygote, Sandbox], jobs: int) -> No
     before, ours = leftovers(launcher.pid), len(os.listdir("/proc/self/fd"))
     for number in range(jobs):
         assert run(own, f"print({number})").stdout == f"{number}\n"
+    settled = threading.Event()  # never set: the last cell's successor takes a moment to begin
+    for _ in range(100):
+        if leftovers(launcher.pid) == before:
+            break
+        settled.wait(0.05)
     assert leftovers(launcher.pid) == before
     assert len(os.listdir("/proc/self/fd")) == ours
