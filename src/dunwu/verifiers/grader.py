@@ -27,7 +27,7 @@ from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, penalties, premise, quality
-from dunwu.verifiers.code import CodeVerifier, limits_of
+from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import extract, follows_format, reasoning
 from dunwu.verifiers.language import consistency
@@ -204,8 +204,10 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
         return expression.key(extracted)
     if problem.kind == "math":
         return answers.key(extracted)
-    if problem.kind == "number":
+    if problem.kind in ("number", "premise"):
         return answers.key(extracted, literal)
+    if problem.kind == "code":
+        return source_of(extracted).strip()
     if problem.kind == "choice":
         return exact.chosen(problem.tests, extracted) or exact.folded(extracted)
     members = exact.items(extracted)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dunwu.config.schema import RewardSpec
+from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader, answer_key, build
@@ -64,6 +66,7 @@ def test_truncated_completions_are_graded_as_they_stand(
         ("text", "KHOOR", (), "khoor", "hello"),
         ("sequence", "1, 2, 3", (), "1 < 2 < 3", "3, 2, 1"),
         ("set", "Ann, Bob", (), "Bob, Ann", "Ann"),
+        ("premise", "12", (), "12.0", "13"),
     ],
 )
 def test_every_kind(
@@ -84,6 +87,41 @@ def test_every_kind(
     keys = [answer_key(asked, answer) for answer in (gold, right, wrong)]
     assert keys[0] != keys[2]
     assert kind == "math" or keys[0] == keys[1]
+
+
+def test_programs_vote_by_their_text(problem: MakeProblem) -> None:
+    asked = problem("code", "x")
+    assert answer_key(asked, "So:\n```python\nprint(A)\n```") == answer_key(asked, "print(A)") == "print(A)"
+    assert answer_key(asked, "print(a)") != answer_key(asked, "print(A)")
+
+
+def test_scores_do_not_depend_on_workers_or_order(problem: MakeProblem, completion: MakeCompletion) -> None:
+    """Also where answers hang, and are asked for again while they do."""
+    answers = [
+        "1/2",
+        "0.5",
+        r"\frac{2}{4}",
+        r"\sqrt{1/4}",
+        "9^{9^9}",
+        "(1,2]",
+        "50%",
+        "2^{-1}",
+        r"\sin 30^\circ",
+        "half",
+    ]
+    asked = [
+        (problem("math", gold), completion(GOOD.format(a))) for a in answers * 2 for gold in ("1/2", r"\sqrt{1/4}")
+    ]
+    results = []
+    for workers, seed in ((1, 0), (4, 1), (3, 2)):
+        order = random.Random(seed).sample(range(len(asked)), len(asked))
+        spec = RewardSpec(workers=workers, timeout_seconds=1.0, language=Weight(weight=1.0), quality=Weight(weight=1.0))
+        with build(spec) as grader, ThreadPoolExecutor(workers) as pool:
+            scores = dict(zip(order, pool.map(lambda place: grader.score(*asked[place]), order), strict=True))
+        results.append([scores[place] for place in range(len(asked))])
+    assert results[0] == results[1] == results[2]
+    assert {score.status for score in results[0]} == {"graded"}
+    assert sum(score.parts["accuracy"] for score in results[0]) == 26  # 50% is compared with plain numbers alone
 
 
 def test_an_unknown_kind_is_named(grader: Grader, problem: MakeProblem, completion: MakeCompletion) -> None:
