@@ -155,7 +155,7 @@ class RewardSpec(Strict):
     """1 / number of steps; within ``quality``."""
     novelty: Weighted = Weight(weight=0.1)
     """Share of the group's other chains that take another method; within ``quality``."""
-    truncated: Weighted = NOTHING
+    truncation: Weighted = NOTHING
     """-1 where the length limit cut the completion off."""
     repetition: Weighted = NOTHING
     """Minus the share of repeated runs of 40 words."""

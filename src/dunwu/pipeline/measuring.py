@@ -106,8 +106,8 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "prompts_too_long": prompts_too_long,
         "updates": len(updates),
     }
-    for part in scores[0].parts:
-        values[part] = np.mean([score.parts[part] for score in scores])
+    for part in {name: None for score in scores for name in score.parts}:  # tasks may have parts of their own
+        values[part] = np.mean([score.parts[part] for score in scores if part in score.parts])
     for name, chosen in (("length_right", lengths[right]), ("length_wrong", lengths[~right])):
         if chosen.size:
             values[name] = chosen.mean()

@@ -114,7 +114,7 @@ class Grader:
             "language": lambda: consistency(chain, problem.language, self._spec.languages),
             "logic": lambda: quality.logic(chain) if right else 0.0,
             "steps": lambda: quality.steps(chain) if right else 0.0,
-            "truncated": lambda: penalties.truncated(completion.finish),
+            "truncation": lambda: penalties.truncated(completion.finish),
             "repetition": lambda: penalties.repetition(completion.text),
         }
         wanted = self._composition.wanted(problem.task) - {"novelty"}  # which takes the whole group

@@ -1,4 +1,7 @@
-"""Penalties as parts of a reward, each in [-1, 0]: cut off, repetitive, overlong. All are off in R1's own reward."""
+"""Penalties as parts of a reward, each in [-1, 0]: cut off, repetitive. Both are off in R1's own reward.
+
+DAPO's punishment of overlong answers needs the length limit of the rollout, and stands in ``algorithms.filters``.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,3 @@ def repetition(text: str) -> float:
         return 0.0
     hashes = np.lib.stride_tricks.sliding_window_view(units, GRAM) @ WEIGHTS
     return float(len(np.unique(hashes)) / len(hashes) - 1)
-
-
-def overlong(length: int, cap: int, buffer: int) -> float:
-    """What a completion of ``length`` tokens pays for its length, in [-1, 0] (DAPO, arXiv 2503.14476, equation 13).
-
-    Nothing up to ``cap - buffer`` tokens, then falling in a straight line to -1 at ``cap``. A ``buffer`` of 0 punishes
-    nothing.
-    """
-    return max(-1.0, min(0.0, (cap - buffer - length) / buffer)) if buffer else 0.0

@@ -103,10 +103,10 @@ def test_quality_pays_for_right_answers_and_looks_at_siblings(problem: MakeProbl
 
 
 def test_penalties_take_away(problem: MakeProblem, completion: MakeCompletion) -> None:
-    with build(spec(truncated=0.5, repetition=1.0)) as grader:
+    with build(spec(truncation=0.5, repetition=1.0)) as grader:
         cut = grader.score(problem("math", "7"), completion(GOOD.format("so"), "length"))
         loop = grader.score(problem("math", "7"), completion(GOOD.format("again and again " * 200)))
-    assert (cut.parts["truncated"], cut.value) == (-1.0, 1.5)
+    assert (cut.parts["truncation"], cut.value) == (-1.0, 1.5)
     assert loop.parts["repetition"] < -0.9
     assert loop.value == pytest.approx(2.0 + loop.parts["repetition"])
 

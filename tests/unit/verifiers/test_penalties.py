@@ -1,17 +1,15 @@
-"""Penalties: what is cut off, what repeats, what is too long."""
+"""Penalties: what is cut off, what repeats."""
 
 from __future__ import annotations
 
 import random
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.algorithms.filters import soft_overlong_punishment
-from dunwu.verifiers.penalties import GRAM, UNIT, overlong, repetition, truncated
+from dunwu.verifiers.penalties import GRAM, UNIT, repetition, truncated
 
 
 def test_only_what_is_cut_off_pays() -> None:
@@ -81,16 +79,3 @@ def test_ten_megabytes_are_no_matter(text: str) -> None:
     start = time.process_time()
     assert repetition(text) == pytest.approx(-1, abs=1e-5)
     assert time.process_time() - start < 15
-
-
-@pytest.mark.parametrize(
-    ("length", "part"), [(0, 0.0), (768, 0.0), (769, -1 / 256), (896, -0.5), (1024, -1.0), (5000, -1.0)]
-)
-def test_the_last_tokens_before_the_cap_cost(length: int, part: float) -> None:
-    assert overlong(length, 1024, 256) == part
-    assert overlong(length, 1024, 0) == 0.0
-
-
-@given(st.integers(0, 3000), st.integers(1, 2000), st.integers(0, 1000))
-def test_it_is_the_punishment_that_advantages_are_made_with(length: int, cap: int, buffer: int) -> None:
-    assert overlong(length, cap, buffer) == soft_overlong_punishment(np.array([length]), limit=cap, buffer=buffer)[0]

@@ -1,0 +1,30 @@
+"""A rollout's numbers: each part of the reward over the responses that have it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dunwu.pipeline.measuring import rollout_metrics
+from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
+
+
+def group(task: str, *parts: dict[str, float]) -> ScoredGroup:
+    """One completion for each score."""
+    problem = Problem(id=task, task=task, kind="math", level=0, language="en", messages=(), gold="1")
+    nothing = np.zeros(2, np.int32)
+    completion = Completion(
+        token_ids=nothing, logprobs=nothing.astype(np.float32), text="x", finish="stop", policy_version=0
+    )
+    return ScoredGroup(
+        group=RolloutGroup(prompt=Prompt(problem=problem, token_ids=nothing), completions=(completion,) * len(parts)),
+        scores=tuple(Score(value=1.0, parts=p, status="graded", extracted=None, reason="") for p in parts),
+    )
+
+
+def test_a_part_that_one_task_alone_has_is_averaged_over_it() -> None:
+    plain = group("plain", {"accuracy": 1.0, "format": 1.0}, {"accuracy": 0.0, "format": 1.0})
+    other = group(
+        "other", {"accuracy": 1.0, "format": 0.0, "language": 0.25}, {"accuracy": 1.0, "format": 1.0, "language": 0.75}
+    )
+    metrics = rollout_metrics([plain, other], [], drawn=2)
+    assert (metrics["accuracy"], metrics["format"], metrics["language"]) == (0.75, 0.75, 0.5)
