@@ -52,11 +52,16 @@ class Grader:
     Args:
         spec: the recipe's rewards: parts, weights, where the answer stands, workers and their budgets.
         sandbox: where programs run; None where no problem asks for one. Whoever made it closes it.
+
+    Raises:
+        UserError: a language that is not known or cannot be told apart here; a user's own part cannot be loaded.
     """
 
     def __init__(self, spec: RewardSpec, sandbox: Sandbox | None = None) -> None:
         self._spec = spec
         self._composition = Composition(spec)
+        for language in spec.languages:  # unknown ones, and a missing identifier, show here
+            consistency("word", language, spec.languages)
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
         self._own = OwnParts(spec.own, spec.workers)
         self._code = CodeVerifier(sandbox, limits_of(spec.code)) if sandbox else None

@@ -135,7 +135,7 @@ def _identifier(languages: tuple[str, ...]) -> Callable[[str], str]:
     try:
         langid = importlib.import_module("py3langid.langid")
     except ModuleNotFoundError:
-        text = f"telling {' and '.join(languages)} apart needs py3langid: pip install 'py3langid>=0.4'"
+        text = f"telling {' and '.join(languages)} apart needs py3langid: pip install 'dunwu[language]'"
         raise UserError(text) from None
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
     identifier.set_languages(list(languages))

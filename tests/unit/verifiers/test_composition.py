@@ -202,3 +202,10 @@ def test_a_killed_process_changes_no_score(
             seen.add(pid)
             os.kill(pid, signal.SIGKILL)
     assert len(seen) == 3
+
+
+def test_languages_that_cannot_be_told_apart_are_refused_before_anything_runs() -> None:
+    with pytest.raises(UserError, match="no language is called 'xx'"):
+        build(spec(language=1.0, languages=["en", "xx"]))
+    with build(spec(language=1.0, languages=["en", "zh", "ru"])) as grader:
+        assert grader.workers == 1
