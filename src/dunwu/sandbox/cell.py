@@ -28,6 +28,9 @@ from dunwu.sandbox.walls import ABOVE, Walls
 TICK = 0.05
 """Seconds between two looks at a program's processor time."""
 CHUNK = 1 << 16
+MOST_LINES = 20_000
+"""That a program may say: each is carried to the client."""
+NAMES = {number.value: number.name for number in signal.Signals}
 STACK = 64 << 20
 DESCRIPTORS = 64
 ENTERED = b"entered"
@@ -82,10 +85,9 @@ class Cell:
 
     def _watch(self, ready: list[int]) -> None:
         assert self._child is not None
-        for line in self._child.read(ready):
+        lines, ended = self._child.look(ready)
+        for line in lines:
             self._reply({"said": line})
-        self._child.check_limits()
-        ended = self._child.ended(ready)
         if ended is not None:
             self._child = None
             self._reply({"ended": ended})
@@ -109,7 +111,7 @@ class Cell:
         for name, (reading, writing) in pipes.items():
             os.close(reading if name == "hearing" else writing)
         ends = {name: writing if name == "hearing" else reading for name, (reading, writing) in pipes.items()}
-        return _Child(pid, ends, request["limits"])
+        return _Child(pid, ends, request["limits"], converses=request["mode"] != "program")
 
     def _become(self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]], spare: int) -> NoReturn:
         """The forked process turns into the program, and gives up everything that a program has no business with.
@@ -159,16 +161,15 @@ class Cell:
 
 
 class _Child:
-    """A program at work, seen from outside."""
+    """A program at work, seen from outside. One that ``converses`` answers lines; any other owes its end."""
 
-    def __init__(self, pid: int, ends: dict[str, int], limits: dict[str, Any]) -> None:
-        self._pid, self._ends, self._limits = pid, ends, limits
+    def __init__(self, pid: int, ends: dict[str, int], limits: dict[str, Any], *, converses: bool) -> None:
+        self._pid, self._ends, self._limits, self._converses = pid, ends, limits, converses
         self._pidfd = os.pidfd_open(pid)
         self._clock = (~pid << 3) | 2
         """The process's own clock (CPUCLOCK_SCHED), see clock_getcpuclockid(3)."""
-        self._written = {"out": bytearray(), "err": bytearray()}
-        self._line = bytearray()
-        self._output = 0
+        self._written = {"out": bytearray(), "err": bytearray(), "saying": bytearray()}
+        self._output = self._lines = 0
         self._reason = ""
         self._entered = False
         self._owing: float | None = time.monotonic()
@@ -177,7 +178,8 @@ class _Child:
             os.set_blocking(descriptor, False)
 
     def open_ends(self) -> list[int]:
-        return [self._pidfd] + [self._ends[name] for name in ("saying", "out", "err") if name in self._ends]
+        """What to wait for."""
+        return [self._pidfd] + [self._ends[name] for name in self._written if name in self._ends]
 
     def say(self, line: str) -> None:
         """Gives the program a line; it works again."""
@@ -188,54 +190,54 @@ class _Child:
                 data = data[os.write(self._ends["hearing"], data) :]
             except BlockingIOError:  # it does not listen: until it does, or is killed for the time it took
                 select.select([], [self._ends["hearing"]], [], TICK)
-                self.check_limits()
+                self._check_limits()
             except BrokenPipeError:
                 return
 
-    def read(self, ready: list[int]) -> list[str]:
-        """Takes in what was written, and returns the lines that the program said."""
-        for name in ("out", "err"):
-            if self._ends.get(name) in ready:
-                self._written[name] += self._take(name)
-        if self._ends.get("saying") not in ready:
-            return []
-        self._line += self._take("saying")
-        *lines, rest = self._line.split(b"\n")
-        self._line = bytearray(rest)
-        if lines and not self._entered:
-            if (first := lines.pop(0)) != ENTERED:
-                raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
-            self._entered = True
-        if lines:
-            self._owing = None
-        return [line.decode("ascii", "replace") for line in lines]
+    def look(self, ready: list[int]) -> tuple[list[str], dict[str, Any] | None]:
+        """The lines that it has said since the last look, and how it ended; None while it lives.
 
-    def check_limits(self) -> None:
-        """Kills the program where it has used up its time or its output."""
-        if self._output > self._limits["output_bytes"]:
-            self.kill("output-limit")
-        owing = 0.0 if self._owing is None else time.monotonic() - self._owing
-        if owing > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
-            self.kill("timeout")
+        Raises OSError where it ended before it began.
+        """
+        for name in [name for name in self._written if self._ends.get(name) in ready]:
+            self._take(name)
+        self._check_limits()
+        over = self._pidfd in ready
+        while over and sum(len(self._take(name)) for name in self._written if name in self._ends):
+            if self._output > self._limits["output_bytes"]:
+                break
+        lines = self._said()
+        return lines, self._ended() if over else None
 
     def kill(self, reason: str) -> None:
         """For the first reason given."""
         self._reason = self._reason or reason
         signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-    def ended(self, ready: list[int]) -> dict[str, Any] | None:
-        """How it ended; None while it lives."""
-        if self._pidfd not in ready:
-            return None
+    def _said(self) -> list[str]:
+        *lines, rest = self._written["saying"].split(b"\n")
+        self._written["saying"] = bytearray(rest)
+        if lines and not self._entered:
+            if (first := lines.pop(0)) != ENTERED:
+                raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
+            self._entered = True
+        if lines and self._converses:
+            self._owing = None
+        self._lines += len(lines)
+        return [line.decode("ascii", "replace") for line in lines]
+
+    def _check_limits(self) -> None:
+        """Kills the program where it has used up its time or its output."""
+        if self._output > self._limits["output_bytes"] or self._lines > MOST_LINES:
+            self.kill("output-limit")
+        owing = 0.0 if self._owing is None else time.monotonic() - self._owing
+        if owing > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
+            self.kill("timeout")
+
+    def _ended(self) -> dict[str, Any]:
         _, status, usage = os.wait4(self._pid, 0)
-        self.read([self._ends.get("saying", -1)])
         if not self._entered:
             raise OSError("a program ended before it began")
-        for name in ("out", "err"):
-            while name in self._ends and (data := self._take(name)):
-                self._written[name] += data
-                if self._output > self._limits["output_bytes"]:
-                    break
         for descriptor in (*self._ends.values(), self._pidfd):
             os.close(descriptor)
         code = os.waitstatus_to_exitcode(status)
@@ -261,13 +263,14 @@ class _Child:
         return "ok" if code == 0 else "error"
 
     def _take(self, name: str) -> bytes:
-        """What there is to read at an end; closes it where there will be no more."""
+        """Reads what there is at an end; closes it where there will be no more."""
         try:
             data = os.read(self._ends[name], CHUNK)
         except BlockingIOError:
             return b""
         if not data:
             os.close(self._ends.pop(name))
+        self._written[name] += data
         self._output += len(data)
         return data
 
@@ -291,6 +294,6 @@ def _sealed(data: bytes) -> int:
 
 def _detail(code: int, err: str) -> str:
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {NAMES.get(-code, f'signal {-code}')}"
     lines = err.strip().splitlines()
     return lines[-1][: program.LONGEST_DETAIL] if code and lines else ("" if code == 0 else f"exit code {code}")

@@ -18,13 +18,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from dunwu.sandbox import cgroups
+from dunwu.sandbox import cgroups, root
 from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
 
 STARTUP_SECONDS = 60.0
@@ -63,10 +63,12 @@ class Zygote:
     Args:
         places: cells at once.
         limits: the largest that programs will have; all of them together are bounded by it where that is possible.
+        libraries: directories that programs may read beside the standard library.
     """
 
-    def __init__(self, places: int, limits: Limits) -> None:
+    def __init__(self, places: int, limits: Limits, libraries: Sequence[str] = ()) -> None:
         self._count = places
+        self._environment = ENVIRONMENT | root.granting(libraries)
         self._memory = places * (limits.memory_bytes + limits.file_bytes + CELL_BYTES) + ZYGOTE_BYTES
         self._processes = places * (limits.threads + 2) + 2
         self._groups: list[Path] = []
@@ -116,7 +118,7 @@ class Zygote:
         self._process = subprocess.Popen(
             interpreter("dunwu.sandbox.zygote", str(far.fileno()), str(self._count), *map(str, self._groups)),
             pass_fds=[far.fileno()],
-            env=ENVIRONMENT,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

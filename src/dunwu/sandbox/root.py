@@ -6,20 +6,29 @@ import os
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 
 from dunwu.sandbox import kernel
 
 WORKPLACE = "/tmp"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+GRANTED = "DUNWU_LIBRARIES"
+"""In the environment of a process that starts cells: further directories, separated by colons."""
 
 
 def library() -> list[str]:
-    """Directories that the interpreter loads from: its own library, and shared objects."""
+    """Directories that programs may read: the interpreter's own library, shared objects, and what was granted."""
     own = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     shared = {os.path.realpath(path) for path in LIBRARIES if os.path.isdir(path)}
     shared.add(os.path.realpath(os.path.join(sys.base_exec_prefix, "lib")))
-    return _outermost(own | shared)
+    granted = set(filter(None, os.environ.get(GRANTED, "").split(":")))
+    return _outermost(own | shared | granted)
+
+
+def granting(libraries: Sequence[str]) -> dict[str, str]:
+    """The environment that makes ``library`` name these too. Below ``WORKPLACE`` a program finds none of them."""
+    return {GRANTED: ":".join(map(os.path.realpath, libraries))} if libraries else {}
 
 
 def enter() -> list[str]:

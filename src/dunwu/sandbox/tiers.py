@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Literal
 
 from dunwu.sandbox import root
@@ -42,8 +43,8 @@ print("reached:", *reached)
 class Plain:
     """Tiers 2 and 3: a process for each cell."""
 
-    def __init__(self, *, bubblewrap: str | None = None) -> None:
-        self._bubblewrap = bubblewrap
+    def __init__(self, *, bubblewrap: str | None = None, libraries: Sequence[str] = ()) -> None:
+        self._bubblewrap, self._libraries = bubblewrap, list(map(os.path.realpath, libraries))
         self._cells: dict[int, tuple[subprocess.Popen[bytes], tempfile.TemporaryDirectory[str]]] = {}
 
     def open(self, place: int, limits: Limits) -> socket.socket:
@@ -54,12 +55,12 @@ class Plain:
         directory = root.WORKPLACE if self._bubblewrap else folder.name
         command = interpreter("dunwu.sandbox.lone", str(far.fileno()), directory)
         if self._bubblewrap:
-            command = [self._bubblewrap, *_arguments(limits), *command]
+            command = [self._bubblewrap, *_arguments(limits, self._libraries), *command]
         try:
             process = subprocess.Popen(
                 command,
                 pass_fds=[far.fileno()],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | root.granting(self._libraries),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -86,9 +87,9 @@ class Plain:
             folder.cleanup()
 
 
-def _arguments(limits: Limits) -> list[str]:
+def _arguments(limits: Limits, libraries: list[str]) -> list[str]:
     """Bubblewrap's: everything unshared, the library read-only, a bounded place to write."""
-    binds = [part for path in _needed() for part in ("--ro-bind", path, path)]
+    binds = [part for path in [*_needed(), *libraries] for part in ("--ro-bind", path, path)]
     links = [part for path in root.LIBRARIES if os.path.islink(path) for part in ("--symlink", os.readlink(path), path)]
     devices = [part for path in root.DEVICES for part in ("--dev-bind", path, path)]
     place = ["--size", str(limits.file_bytes), "--tmpfs", root.WORKPLACE]
@@ -101,16 +102,18 @@ def _needed() -> list[str]:
     return [*root.library(), *sorted(path for path in program if not path.startswith(tuple(root.library())))]
 
 
-def choose(places: int, limits: Limits = STANDARD, *, allow_unsafe: bool = False) -> tuple[Sandbox, Tier]:
-    """The best sandbox that works here, for programs with at most these limits.
+def choose(
+    places: int, limits: Limits = STANDARD, *, libraries: Sequence[str] = (), allow_unsafe: bool = False
+) -> tuple[Sandbox, Tier]:
+    """The best sandbox that works here, for programs with at most these limits, which may read ``libraries`` too.
 
     Raises:
         Unavailable: neither tier 1 nor tier 2 does, and ``allow_unsafe`` is not set.
     """
     bubblewrap = shutil.which("bwrap")
-    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places, limits))]
+    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places, limits, libraries))]
     if bubblewrap:
-        launchers.append((2, Plain(bubblewrap=bubblewrap)))
+        launchers.append((2, Plain(bubblewrap=bubblewrap, libraries=libraries)))
     reasons = []
     for tier, launcher in launchers:
         sandbox = Sandbox(launcher, places)
@@ -120,7 +123,7 @@ def choose(places: int, limits: Limits = STANDARD, *, allow_unsafe: bool = False
         reasons.append(f"tier {tier}: {reason}")
         sandbox.close()
     if allow_unsafe:
-        return Sandbox(Plain(), places), 3
+        return Sandbox(Plain(libraries=libraries), places), 3
     raise Unavailable("; ".join(reasons) + ("" if bubblewrap else "; tier 2: bubblewrap is not installed"))
 
 
