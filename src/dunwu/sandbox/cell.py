@@ -203,7 +203,7 @@ class _Child:
             self._take(name)
         self._check_limits()
         over = self._pidfd in ready
-        while over and sum(len(self._take(name)) for name in self._written if name in self._ends):
+        while over and sum(len(self._take(name)) for name in self._written if name in self._ends) > 0:
             if self._output > self._limits["output_bytes"]:
                 break
         lines = self._said()
