@@ -1,0 +1,112 @@
+"""The problem sets of reasoning-gym (github.com/open-thought/reasoning-gym, 0.1.25; ``pip install reasoning-gym``) as
+generators, each at its default difficulty and in English.
+
+A set's own scorer decides (``kind`` is ``gym``), in the sandbox, and exactly 1.0 is right: what it pays in parts is
+lost. Sets whose scorer can be talked into 1.0 are left out; ``tests/unit/tasks/test_gym.py`` measures which.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import random
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.tasks.task import Draft, Family, GeneratedTask
+
+ENTRIES = 1 << 30
+"""Of a set: it makes each from its number when it is asked for."""
+MADE_AHEAD = {"acre": 2000}
+"""Entries of sets that make all of them at once."""
+EXECUTES = "its scorer executes the answer"
+LENIENT = "its scorer takes wrong answers for right"
+MIXES = "it mixes other sets"
+NO_JSON = "its scorer needs facts that are no JSON"
+NO_ORACLE = "it has no answer of its own that scores 1"
+RUNS = "it runs programs of its data in this process"
+UNSTABLE = "its problems differ from process to process"
+EXCLUDED = {
+    name: reason
+    for reason, found in {
+        EXECUTES: "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 "
+        "simple_integration spiral_matrix string_insertion",
+        LENIENT: "coin_flip complex_arithmetic fraction_simplification game_of_life_halting kakurasu knights_knaves "
+        "letter_jumble number_sorting polynomial_equations quantum_lock sokoban survo time_intervals",
+        MIXES: "composite",
+        NO_JSON: "arc_agi gsm_symbolic rearc",
+        NO_ORACLE: "boxnet graph_color propositional_logic rubiks_cube rush_hour",
+        RUNS: "codeio",
+        UNSTABLE: "isomorphic_strings knight_swap list_functions ransom_note word_ladder",
+    }.items()
+    for name in found.split()
+}
+"""Sets that are left out, and why."""
+
+
+def names() -> tuple[str, ...]:
+    """The sets that can be used.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    return tuple(sorted(_registry().keys() - EXCLUDED.keys()))
+
+
+def family(name: str) -> Family:
+    """A set as a generator, called ``gym-`` and its name.
+
+    Raises:
+        UserError: there is no such set, it is left out, or the package is not installed.
+    """
+    if name in EXCLUDED:
+        raise UserError(f"the set {name} of reasoning-gym is left out: {EXCLUDED[name]}", field="set")
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
+        raise UserError(f"reasoning-gym has no set {name!r}; {hint}", field="set")
+
+    def draft(rng: random.Random, _level: int, _language: str) -> Draft:
+        return _draft(name, _data_set(name)[rng.randrange(MADE_AHEAD.get(name, ENTRIES))])
+
+    return Family(name=f"gym-{name}", levels=(1,), draft=draft)
+
+
+def build(name: str, seed: int, *, held_out_share: float = 0.1) -> GeneratedTask:
+    """A set as an endless task; see ``GeneratedTask``.
+
+    Raises:
+        UserError: as ``family``.
+    """
+    return GeneratedTask(family(name), seed, held_out_share=held_out_share)
+
+
+def _draft(name: str, entry: dict[str, Any]) -> Draft:
+    """An entry as a problem. Its tests are the set's name, and as JSON all that scoring needs: where the scorer is
+    (importing that module alone takes a twentieth of the package's second), the answer and the facts."""
+    module = _registry()[name][0].__module__
+    facts = {"module": module, "answer": entry["answer"], "metadata": entry["metadata"]}
+    question = entry["question"].strip()
+    return Draft(
+        question=question,
+        gold=entry["answer"],
+        kind="gym",
+        key=f"gym/{name}/{' '.join(question.split())}",
+        tests=(name, json.dumps(facts)),
+    )
+
+
+@cache
+def _data_set(name: str) -> Any:
+    return import_module("reasoning_gym").create_dataset(name, seed=0, size=MADE_AHEAD.get(name, ENTRIES))
+
+
+def _registry() -> dict[str, Any]:
+    """Every set's name, with its class and its configuration's."""
+    if find_spec("reasoning_gym") is None:
+        raise UserError("reasoning-gym is not installed: pip install reasoning-gym==0.1.25", field="task")
+    import_module("reasoning_gym")  # which fills it
+    return dict(import_module("reasoning_gym.factory").DATASETS)

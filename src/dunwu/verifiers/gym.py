@@ -1,0 +1,99 @@
+"""Answers to problems of reasoning-gym, by the scorers of its sets.
+
+They are somebody else's programs over hostile text, so they run in the sandbox, each answer in a cell of its own; the
+sets whose scorers run the answer are no tasks. ``Problem.tests`` are the set's name, and JSON: ``module`` in which the
+set stands, ``answer`` and ``metadata`` as the scorer wants them. Right is what scores exactly 1.0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.util import find_spec
+
+from dunwu.errors import UserError
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, root, values
+
+TRIES = 3
+LIMITS = Limits(memory_bytes=1 << 30)
+PACKAGES = ("reasoning_gym", "numpy", "sympy", "matplotlib", "yaml", "dateutil")
+"""What sets import, with all that is installed beside it."""
+SCORER = """
+import importlib, importlib.util, json, os, sys, types
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+sys.path += LIBRARIES
+home = os.path.dirname(importlib.util.find_spec("reasoning_gym").origin)
+folders = MODULE.split(".")[:-1]
+# Hollow packages: to import all the sets beside this one would take a second, for each answer.
+for depth in range(1, len(folders) + 1):
+    package = sys.modules[".".join(folders[:depth])] = types.ModuleType(".".join(folders[:depth]))
+    package.__path__ = [os.path.join(home, *folders[1:depth])]
+importlib.import_module("reasoning_gym.coaching")  # first: it and the factory import each other
+importlib.import_module(MODULE)
+data = importlib.import_module("reasoning_gym.factory").create_dataset(NAME, seed=0, size=1)
+
+def score(answer, facts):
+    return float(data.score_answer(answer, json.loads(facts)))
+"""
+
+
+def libraries() -> tuple[str, ...]:
+    """Directories that the sandbox must let programs read: see ``sandbox.choose``.
+
+    Raises:
+        UserError: the package is not installed, or lies where no program of the sandbox can see it.
+    """
+    if find_spec("reasoning_gym") is None:
+        raise UserError("reasoning-gym is not installed: pip install reasoning-gym==0.1.25", field="task")
+    places = [
+        place for name in PACKAGES if (spec := find_spec(name)) for place in spec.submodule_search_locations or ()
+    ]
+    found = {os.path.dirname(os.path.realpath(place)) for place in places}
+    if hidden := sorted(path for path in found if path.startswith(root.WORKPLACE + "/")):
+        raise UserError(f"reasoning-gym lies in {hidden[0]}, but programs see a {root.WORKPLACE} of their own: move it")
+    return tuple(sorted(found))
+
+
+class GymVerifier:
+    """Threads may share it, each waiting for a place in the sandbox.
+
+    Args:
+        sandbox: one that was chosen with ``libraries()``; whoever made it closes it.
+
+    Raises:
+        UserError: see ``libraries``.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._libraries = sandbox, libraries()
+
+    def judge(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
+        """Whether the set's scorer gives 1.0, and why. None where that cannot be found out, after ``TRIES`` attempts.
+
+        An answer on which the scorer fails, or for which it takes too long, is wrong.
+        """
+        for _ in range(TRIES):
+            try:
+                return self._score(tests, answer)
+            except Unavailable as error:
+                reason = str(error)
+        return None, f"the sandbox failed {TRIES} times: {reason}"
+
+    def _score(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
+        name, facts = tests
+        given = {"LIBRARIES": list(self._libraries), "NAME": name, "MODULE": json.loads(facts)["module"]}
+        source = "".join(f"{key} = {value!r}\n" for key, value in given.items()) + SCORER
+        with self._sandbox.open(LIMITS) as session, session.staying(source, "score") as said:
+            if said != "R":  # no answer has been seen yet
+                return None, f"the scorer of {name} does not start: {_told(said)}"
+            scored = session.say(values.dumps(((answer, facts), {})))
+        if isinstance(scored, Outcome) or not scored.startswith("V"):
+            return False, f"the scorer of {name} fails: {_told(scored)}"
+        value = values.loads(scored[1:])
+        return value == 1.0, f"scores {value:g} in {name}"
+
+
+def _told(said: str | Outcome) -> str:
+    if isinstance(said, str):
+        return ": ".join(json.loads(said[1:]))
+    return f"{said.status}: {said.detail}" if said.detail else said.status
