@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-
 GOING_SECONDS = 1.0
 """Between a process's last word and its end."""
 
