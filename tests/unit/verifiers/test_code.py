@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -242,16 +243,17 @@ def humaneval() -> list[dict[str, str]]:
 @pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_humaneval_s_solutions_pass_and_stubs_fail(sandbox: Sandbox, rounds: int) -> None:
     """Under load: more threads than places."""
-    verifier, rows = CodeVerifier(sandbox, Limits()), humaneval()
+    rows = humaneval()
 
-    def result(row: dict[str, str], body: str) -> str:
+    def result(verifier: CodeVerifier, row: dict[str, str], body: str) -> str:
         test = {"test": f"{row['prompt']}\n{row['test']}", "entry": "check", "candidate": row["entry_point"]}
         return verifier.judge((json.dumps(test | {"prelude": row["prompt"]}),), body).result
 
     with ThreadPoolExecutor(6) as pool:
         for _ in range(rounds):
-            solved = Counter(pool.map(lambda row: result(row, row["canonical_solution"]), rows))
-            stubbed = Counter(pool.map(lambda row: result(row, "    return None\n"), rows))
+            judge = partial(result, CodeVerifier(sandbox, Limits()))  # one that remembers nothing
+            solved = Counter(pool.map(lambda row: judge(row, row["canonical_solution"]), rows))  # noqa: B023
+            stubbed = Counter(pool.map(lambda row: judge(row, "    return None\n"), rows))  # noqa: B023
             assert solved == {"passed": 164}
             assert stubbed["passed"] == 0
             assert stubbed["infrastructure"] == 0
