@@ -150,13 +150,8 @@ class Cell:
             (resource.RLIMIT_MSGQUEUE, 0),
         ):
             _, most = resource.getrlimit(kind)
-            lower = (
-                most
-                if value == resource.RLIM_INFINITY
-                else value
-                if most == resource.RLIM_INFINITY
-                else min(value, most)
-            )
+            bounds = [bound for bound in (value, most) if bound != resource.RLIM_INFINITY]
+            lower = min(bounds, default=resource.RLIM_INFINITY)
             resource.setrlimit(kind, (lower, lower))
 
 

@@ -19,7 +19,6 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
 
@@ -154,11 +153,10 @@ def _traceback(error: BaseException) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    leave: Callable[[int], NoReturn] = os._exit
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:
         code = code or 0
-    leave(code)
+    os._exit(code)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Sequence
 
 from dunwu.sandbox import kernel
 
 WORKPLACE = "/tmp"
+SITE = "/sys"
+"""Where the new root is put up, in the new namespace alone: every Linux has it, and no program needs it."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 GRANTED = "DUNWU_LIBRARIES"
@@ -37,11 +38,8 @@ def enter() -> list[str]:
     Raises OSError where this is not allowed.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    new = tempfile.mkdtemp(prefix="dunwu-root-")
-    try:
-        kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=512,mode=755")
-    finally:
-        os.rmdir(new) if not os.path.ismount(new) else None
+    new = SITE
+    kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=512,mode=755")
     paths = library()
     for path in paths:
         os.makedirs(new + path, exist_ok=True)

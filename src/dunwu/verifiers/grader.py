@@ -100,11 +100,12 @@ class Grader:
         """The scores of a group, ``novelty`` among their parts, as the rollout after ``update`` updates weighs them."""
         task = group.prompt.problem.task
         weights = self._composition.weights(task, update)
-        chains = [reasoning(completion.text) for completion in group.completions]
+        novel = "novelty" in self._composition.wanted(task)
+        chains = [reasoning(completion.text) for completion in group.completions] if novel else []
         weighed = []
         for place, score in enumerate(scores):
             parts = dict(score.parts)
-            if "novelty" in self._composition.wanted(task) and parts:
+            if novel and parts:
                 siblings = chains[:place] + chains[place + 1 :]
                 parts["novelty"] = quality.novelty(chains[place], siblings) if parts["accuracy"] else 0.0
             value = 0.0 if score.status == "verifier_failed" else total(parts, weights)

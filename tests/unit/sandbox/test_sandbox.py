@@ -193,6 +193,17 @@ print("all")
     assert not any(group.exists() for group in groups.values())
 
 
+def test_a_zygote_leaves_no_directory_on_the_host() -> None:
+    def host() -> set[str]:
+        return {name for name in os.listdir("/tmp") if name.startswith("dunwu-")}
+
+    before = host()
+    with Sandbox(Zygote(2, SHORT), 1) as own:
+        if reason := obstacle(own):
+            pytest.skip(f"this machine gives no zygote: {reason}")
+    assert host() - before == set()
+
+
 def leftovers(pid: int) -> tuple[int, int, int]:
     """Children, descriptors and mounts of a process."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
