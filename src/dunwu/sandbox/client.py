@@ -18,14 +18,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from dunwu.sandbox import cgroups, root
 from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
+
+T = TypeVar("T")
 
 STARTUP_SECONDS = 60.0
 SLACK_SECONDS = 5.0
@@ -34,6 +37,7 @@ CELL_BYTES, ZYGOTE_BYTES = 64 << 20, 256 << 20
 """Memory that a cell and the zygote may have beside their programs'."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 """All that programs find. A memory arena for each thread would use up their address space."""
+TRIES = 3
 BIRTHS = 3
 """Zygotes in a row that may be killed before one is given up."""
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -47,6 +51,16 @@ class Launcher(Protocol):
 
     def close(self) -> None:
         """Ends everything that was started."""
+
+
+def retried(work: Callable[[], T]) -> T:
+    """What ``work`` returns, done again where the sandbox fails. Raises Unavailable after ``TRIES`` times."""
+    for _ in range(TRIES):
+        try:
+            return work()
+        except Unavailable as error:
+            reason = str(error)
+    raise Unavailable(f"the sandbox failed {TRIES} times: {reason}")
 
 
 def interpreter(module: str, *arguments: str) -> list[str]:
@@ -75,7 +89,6 @@ class Zygote:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
-        self.privileged = False
 
     def open(self, place: int, limits: Limits) -> socket.socket:
         """See ``Launcher``."""
@@ -130,7 +143,6 @@ class Zygote:
         ready = self._link.recv(4096)
         if not ready:
             raise self._stillborn()
-        self.privileged = bool(json.loads(ready)["privileged"])
 
     def _stillborn(self) -> Exception:
         """Why there is no zygote: killed from outside, which may pass, or something that this machine forbids."""
@@ -259,7 +271,7 @@ class Session:
         """The program's next line, or how it ended."""
         reply = self._reply()
         self._alive = "said" in reply
-        return str(reply["said"]) if self._alive else _outcome(reply["ended"])
+        return str(reply["said"]) if self._alive else Outcome(**reply["ended"])
 
     @contextmanager
     def staying(self, source: str, entry: str) -> Iterator[str | Outcome]:
@@ -277,7 +289,7 @@ class Session:
         return said
 
     def _start(self, mode: str, source: str, entry: str, stdin: str) -> None:
-        limits = {name: getattr(self._limits, name) for name in Limits.__slots__}
+        limits = asdict(self._limits)
         self._send({"run": {"mode": mode, "source": source, "entry": entry, "stdin": stdin, "limits": limits}})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -308,7 +320,3 @@ class Session:
 
     def _patience(self) -> float:
         return PATIENCE * self._limits.seconds + SLACK_SECONDS
-
-
-def _outcome(ended: dict[str, Any]) -> Outcome:
-    return Outcome(**ended)

@@ -31,9 +31,8 @@ PATIENCE = 3.0
 class Outcome:
     """How a program, or a call into it, ended.
 
-    ``value`` is what a call returned, rebuilt from plain data; ``stdout`` and ``stderr`` what was written, both None
-    where a call leaves the program alive. ``detail`` says what went wrong, in one line. A program that fails, of
-    whatever cause of its own, has a status; ``Unavailable`` is raised where the sandbox itself fails.
+    ``value`` is for who makes a call of it: what was returned. ``detail`` says what went wrong, in one line. A program
+    that fails, of whatever cause of its own, has a status; ``Unavailable`` is raised where the sandbox itself fails.
     """
 
     status: Status

@@ -1,7 +1,7 @@
 """The process from which cells are born: small, the standard library imported, nothing to steal.
 
     client  {"cell": n, file_bytes, files} + descriptor  ->  a cell for that end of a socket, in place n
-    zygote  {"ready": ...} once
+    zygote  "ready" once
 
 A cell begins when the one before it in its place is gone to its last process. The zygote never sees what is said over
 that socket: programs, inputs and results are between the client and the cell.
@@ -43,7 +43,7 @@ def main(link: socket.socket, places: int, groups: list[str]) -> None:
     zygote = Zygote(link, places)
     gc.collect()
     gc.freeze()
-    link.send(json.dumps({"ready": True, "privileged": zygote.privileged}).encode("ascii"))
+    link.send(b"ready")
     zygote.serve()
 
 
@@ -63,10 +63,10 @@ class Zygote:
         """Processes at work, and their places."""
         self._waiting: dict[int, tuple[dict[str, Any], int]] = {}
         """The next cell of a place, where one is wanted before the last one is gone."""
-        self.privileged = os.geteuid() == 0 and places * 2 <= _mappable()
+        self._privileged = os.geteuid() == 0 and places * 2 <= _mappable()
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._address_space = address_space()
-        if self.privileged:
+        if self._privileged:
             kernel.unshare(kernel.NEWNS)
         else:
             uid, gid = os.geteuid(), os.getegid()
@@ -139,8 +139,8 @@ class Zygote:
 
     def _map(self, pid: int, place: int) -> None:
         """Ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
-        first = UNUSED_UIDS + 2 * place if self.privileged else 0
-        mapping = f"0 {first} {2 if self.privileged else 1}"
+        first = UNUSED_UIDS + 2 * place if self._privileged else 0
+        mapping = f"0 {first} {2 if self._privileged else 1}"
         self._write(f"{pid}/uid_map", mapping)
         self._write(f"{pid}/gid_map", mapping)
 

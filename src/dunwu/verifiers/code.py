@@ -26,12 +26,11 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
-from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, values
+from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
 TOLERANCE = 1e-6
-TRIES = 3
 REMEMBERED = 2000
 """Verdicts kept."""
 FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:python3?|py)?[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.M | re.I)
@@ -72,12 +71,10 @@ class CodeVerifier:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
-        for _ in range(TRIES):
-            try:
-                return self._remember(key, self._all(*key))
-            except Unavailable as error:
-                reason = str(error)
-        return Ran("infrastructure", f"the sandbox failed {TRIES} times: {reason}")
+        try:
+            return self._remember(key, retried(lambda: self._all(*key)))
+        except Unavailable as error:
+            return Ran("infrastructure", str(error))
 
     def _remember(self, key: tuple[tuple[str, ...], str], ran: Ran) -> Ran:
         """The completions of a group are often the same program."""

@@ -12,9 +12,8 @@ import os
 from importlib.util import find_spec
 
 from dunwu.errors import UserError
-from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, root, values
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried, root, values
 
-TRIES = 3
 LIMITS = Limits(memory_bytes=1 << 30)
 PACKAGES = ("reasoning_gym", "numpy", "sympy", "matplotlib", "yaml", "dateutil")
 """What sets import, with all that is installed beside it."""
@@ -68,16 +67,14 @@ class GymVerifier:
         self._sandbox, self._libraries = sandbox, libraries()
 
     def judge(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
-        """Whether the set's scorer gives 1.0, and why. None where that cannot be found out, after ``TRIES`` attempts.
+        """Whether the set's scorer gives 1.0, and why. None where that cannot be found out.
 
         An answer on which the scorer fails, or for which it takes too long, is wrong.
         """
-        for _ in range(TRIES):
-            try:
-                return self._score(tests, answer)
-            except Unavailable as error:
-                reason = str(error)
-        return None, f"the sandbox failed {TRIES} times: {reason}"
+        try:
+            return retried(lambda: self._score(tests, answer))
+        except Unavailable as error:
+            return None, str(error)
 
     def _score(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
         name, facts = tests

@@ -28,8 +28,8 @@ from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from dunwu.errors import UserError
-from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, values
-from dunwu.verifiers.code import SHOWN, TRIES, CodeVerifier, same_output, same_value, source_of
+from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
+from dunwu.verifiers.code import SHOWN, CodeVerifier, same_output, same_value, source_of
 
 Kind = Literal["random", "large", "adversarial"]
 Reason = Literal[
@@ -128,7 +128,7 @@ def build(material: Material, sandbox: Sandbox, limits: Limits, *, inputs: int, 
 
     Raises:
         UserError: there is no correct solution, they agree on nothing, or no input is valid.
-        Unavailable: the sandbox failed ``TRIES`` times with the same program.
+        Unavailable: the sandbox failed with the same program as often as it was tried.
     """
     if not material.correct:
         raise UserError("no correct solution: nothing says what is expected of a test; give at least one")
@@ -253,15 +253,11 @@ class _Maker:
         return outcome.stdout if self._call is None else outcome.value
 
     def _run(self, source: str, test: dict[str, Any]) -> Outcome:
-        for _ in range(TRIES):
-            try:
-                with self._sandbox.open(self._limits) as session:
-                    if "stdin" in test:
-                        return session.run(source, test["stdin"])
-                    return _called(session, source, test)
-            except Unavailable as error:
-                reason = str(error)
-        raise Unavailable(f"the sandbox failed {TRIES} times: {reason}")
+        def once() -> Outcome:
+            with self._sandbox.open(self._limits) as session:
+                return session.run(source, test["stdin"]) if "stdin" in test else _called(session, source, test)
+
+        return retried(once)
 
 
 def _called(session: Session, source: str, test: dict[str, Any]) -> Outcome:

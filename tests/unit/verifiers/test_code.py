@@ -16,24 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.sandbox import Limits, Sandbox, Session, Unavailable, choose
+from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.sandbox.attacks import sections
 from dunwu.verifiers.code import CodeVerifier, Ran, same_output, same_value, source_of
 from dunwu.verifiers.tricks import SHEET, faked
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
 SHORT = Limits(seconds=0.5, output_bytes=1 << 16)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """The best that this machine gives, with two places."""
-    try:
-        chosen, _ = choose(2)
-    except Unavailable as error:
-        pytest.skip(f"this machine gives no safe sandbox: {error}")
-    with chosen:
-        yield chosen
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dunwu.errors import UserError
-from dunwu.sandbox import Limits, Sandbox, Session, Unavailable, choose
+from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.verifiers.code import CodeVerifier
 from dunwu.verifiers.suites import KINDS, Kind, Material, Origin, Suite, build, select
 
@@ -65,17 +65,6 @@ SUMS = Material(
 PLAIN_ADD = "def add(a, b): return a + b"
 PAIRS = "import json, random\nrandom.seed(input())\nprint(json.dumps([random.randint(0, 9), random.randint(10, 19)]))"
 ADD = Material(generators=(PAIRS,), correct=(PLAIN_ADD,), wrong=("def add(a, b): return a - b",), call="add")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """The best that this machine gives, with two places."""
-    try:
-        chosen, _ = choose(2)
-    except Unavailable as error:
-        pytest.skip(f"this machine gives no safe sandbox: {error}")
-    with chosen:
-        yield chosen
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One sandbox for all tests of the room."""
+"""One sandbox for all unit tests that run programs."""
 
 from __future__ import annotations
 
