@@ -236,6 +236,7 @@ def _sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "tier", str(found["tier"])
     yield "attacks tried", str(found["attacks"])
     yield "attacks through", ", ".join(found["breached"]) or "none"
+    yield "tricks tried", f"{found['tricks']}, each in three shapes"
     yield "faked verdicts", ", ".join(found["faked"]) or "none"
     yield "a trivial program", f"{found['median_ms']:.1f} ms"
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Sandbox, choose
-from dunwu.sandbox.attacks import attacks
+from dunwu.sandbox.attacks import attacks, sections
 from dunwu.sandbox.preflight import attacked, median_ms
 from dunwu.verifiers.code import CodeVerifier
-from dunwu.verifiers.tricks import faked
+from dunwu.verifiers.tricks import SHEET, faked
 
 SOURCE = "a, b = map(int, input().split())\nprint(a + b)"
 TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
@@ -42,6 +42,7 @@ def check() -> dict[str, Any]:
             "attacks": len(attacks()),
             "breached": attacked(sandbox),
             "faked": faked(sandbox),
+            "tricks": len(sections(SHEET)),
             "median_ms": median_ms(sandbox),
         }
 

@@ -61,7 +61,7 @@ def collect(
                     finished(len(completions), total)
         with waiting:
             result = []
-            for own, group in assembled(requests, completions):
+            for own, group in grouped(requests, completions):
                 graded = [scores[sample].result() for sample in own]
                 result.append(ScoredGroup(group=group, scores=grader.weigh(group, graded, update)))
             return result
@@ -69,7 +69,7 @@ def collect(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def assembled(
+def grouped(
     requests: Sequence[GenerationRequest], completions: dict[Sample, Completion]
 ) -> Iterator[tuple[list[Sample], RolloutGroup]]:
     """Each request's samples, and the group of their completions."""
@@ -81,4 +81,4 @@ def assembled(
 def generate_groups(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[RolloutGroup]:
     """The groups alone, in the order of the requests."""
     completions = dict(engine.generate(requests, sampling))
-    return [group for _, group in assembled(requests, completions)]
+    return [group for _, group in grouped(requests, completions)]

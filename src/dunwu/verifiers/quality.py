@@ -33,7 +33,6 @@ from itertools import pairwise
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
 from dunwu.verifiers.statements import NAME, NUMBER, Passage, passages
 
-WEIGHTS = (0.6, 0.3, 0.1)
 MOST_RIGHT = 20
 """Right statements that count beside the wrong ones."""
 STEP_LENGTH = 200
@@ -90,12 +89,6 @@ def signature(chain: str) -> tuple[str, ...]:
             wanted |= {Fraction(number) for number in NUMBER.findall(side)}
             forms.append(NUMBER.sub("n", side).replace("(n)", "n"))
     return tuple(sorted(forms))
-
-
-def quality(chain: str, siblings: Sequence[str], weights: tuple[float, float, float] = WEIGHTS) -> float:
-    """``logic``, ``steps`` and ``novelty`` weighted; in [0, 1] where the weights are positive and sum to 1."""
-    parts = (logic(chain), steps(chain), novelty(chain, siblings))
-    return sum(weight * part for weight, part in zip(weights, parts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

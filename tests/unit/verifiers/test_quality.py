@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.quality import MOST_RIGHT, WEIGHTS, logic, novelty, quality, signature, steps
+from dunwu.config.schema import RewardSpec
+from dunwu.verifiers.composition import QUALITY, Composition, total
+from dunwu.verifiers.quality import MOST_RIGHT, logic, novelty, signature, steps
 from dunwu.verifiers.statements import passages
+
+
+def quality(chain: str, siblings: list[str], **weights: float) -> float:
+    """The three parts, as the composition weighs them for a right answer."""
+    spec = RewardSpec.model_validate({"accuracy": 0.0, "format": 0.0, "quality": 1.0, **weights})
+    parts = {"logic": logic(chain), "steps": steps(chain), "novelty": novelty(chain, siblings)}
+    return total(parts, Composition(spec).weights("any", 0))
 
 
 def stated(chain: str) -> list[str]:
@@ -266,10 +275,10 @@ def test_quality_weighs_the_parts() -> None:
     chain, siblings = "3 * 8 = 24. 24 + 6 = 31.", ["24 + 6 = 30", "3 * 8 = 24"]
     parts = (logic(chain), steps(chain), novelty(chain, siblings))
     assert parts == (1 / 2, 1 / 2, 1 / 2)
-    assert WEIGHTS == (0.6, 0.3, 0.1)
+    assert [getattr(RewardSpec(), name).weight for name in QUALITY] == [0.6, 0.3, 0.1]
     assert quality(chain, siblings) == pytest.approx(0.5)
     assert quality(HONEST, [HONEST]) == pytest.approx(0.6 + 0.3 / 2)
-    assert quality(HONEST, ["1 + 29 = 30"], (0, 0, 1)) == 1.0
+    assert quality(HONEST, ["1 + 29 = 30"], logic=0.0, steps=0.0, novelty=1.0) == 1.0
 
 
 @settings(deadline=None)  # the machine may be busy
