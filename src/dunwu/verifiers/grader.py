@@ -33,7 +33,8 @@ from dunwu.verifiers.format import extract, follows_format, reasoning
 from dunwu.verifiers.language import consistency
 from dunwu.verifiers.latex import literal
 from dunwu.verifiers.own import OwnParts
-from dunwu.verifiers.pool import CheckTimeout, WorkerLost, WorkerPool
+from dunwu.verifiers.pool import CheckTimeout, WorkerPool
+from dunwu.verifiers.process import WorkerLost
 
 REMEMBERED = 10_000
 """Verdicts kept: the completions of a group often end in the same answer."""

@@ -9,7 +9,6 @@ it is called from several processes, in any order, and again after a process was
 from __future__ import annotations
 
 import math
-import queue
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,8 +16,7 @@ from dataclasses import asdict
 from dunwu.config.schema import OwnPart
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem
-from dunwu.verifiers.pool import WorkerLost
-from dunwu.verifiers.process import LineProcess
+from dunwu.verifiers.process import LineProcess, ProcessPool
 
 STARTUP_SECONDS = 120.0
 
@@ -32,10 +30,9 @@ class OwnParts:
 
     def __init__(self, specs: Sequence[OwnPart], workers: int) -> None:
         self._specs = {spec.name: (index, spec) for index, spec in enumerate(specs)}
-        self._size = workers if specs else 0
-        self._places: queue.SimpleQueue[LineProcess | None] = queue.SimpleQueue()
-        for place in range(self._size):
-            self._places.put(self._started() if place == 0 else None)
+        self._pool = ProcessPool(self._started, workers)
+        if specs:
+            self._pool.use(lambda process: None, "")  # what is wrong with a file shows before anything is scored
 
     def score(self, name: str, problem: Problem, completion: Completion) -> float:
         """What the function of part ``name`` returns.
@@ -46,23 +43,10 @@ class OwnParts:
         """
         index, spec = self._specs[name]
         request = {"part": index, "problem": asdict(problem), "text": completion.text}
-        process, reply = self._places.get(), None
-        keep = process
-        try:
-            for _ in range(2):
-                process, keep = process or self._started(), None  # one that owes a reply is not kept
-                try:
-                    reply, keep = process.ask(request, spec.timeout_seconds), process
-                    break
-                except EOFError:
-                    process.kill()
-                    process = None
-        finally:
-            if process is not None and process is not keep:
-                process.kill()
-            self._places.put(keep)
-        if reply is None:
-            raise WorkerLost(f"{spec.function} of {spec.file} died or took longer than {spec.timeout_seconds} s, twice")
+        reply = self._pool.use(
+            lambda process: process.ask(request, spec.timeout_seconds),
+            f"{spec.function} of {spec.file} died or took longer than {spec.timeout_seconds} s, twice",
+        )
         value = reply.get("value")
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             what = reply.get("error") or f"returned {value!r}, no finite number"
@@ -71,11 +55,7 @@ class OwnParts:
 
     def close(self) -> None:
         """Waits for requests under way, then ends every process."""
-        for process in [self._places.get() for _ in range(self._size)]:
-            if process is not None:
-                process.kill()
-        for _ in range(self._size):
-            self._places.put(None)
+        self._pool.close()
 
     def _started(self) -> LineProcess:
         specs = [spec for _, spec in self._specs.values()]

@@ -12,7 +12,6 @@ the parent's modules, and ends when its pipe closes, so that it does not outlive
 
 from __future__ import annotations
 
-import queue
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from dunwu.errors import Fault
-from dunwu.verifiers.process import LineProcess
+from dunwu.verifiers.process import LineProcess, ProcessPool
 
 PROGRAM = Path(__file__).with_name("worker.py")
 STARTUP_SECONDS = 120.0
@@ -32,10 +31,6 @@ SPENT: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
 
 class CheckTimeout(Exception):  # noqa: N818  -- a verdict
     """The comparison used up its processor time."""
-
-
-class WorkerLost(Exception):  # noqa: N818
-    """Two workers in a row died or fell silent over one request, for no reason of its own."""
 
 
 @contextmanager
@@ -84,11 +79,7 @@ class WorkerPool:
 
     def __init__(self, workers: int, budget: float) -> None:
         self._budget = budget
-        self._closed = False
-        self._places: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-        self._size = workers
-        for _ in range(workers):
-            self._places.put(None)
+        self._pool = ProcessPool(_Worker, workers)
 
     def ask(self, gold: str, answer: str) -> bool:
         """Whether the two mean the same.
@@ -97,40 +88,22 @@ class WorkerPool:
             CheckTimeout: the budget (seconds of processor time) is used up.
             WorkerLost: it died or was silent twice.
             Fault: workers cannot start at all.
+            ValueError: the pool is closed.
         """
-        worker = keep = self._places.get()
-        try:
-            if self._closed:
-                raise ValueError("the grader is closed")
-            spent = SPENT.get()
-            budget = self._budget - sum(spent or ())
-            if budget <= 0:
-                raise CheckTimeout
-            for _ in range(2):
-                worker, keep = worker or _Worker(), None  # whatever is raised, a worker that owes a reply is not kept
-                try:
-                    equal, seconds = worker.compare(gold, answer, budget, self._budget * PATIENCE)
-                except EOFError:
-                    worker.kill()
-                    worker = None
-                    continue
-                keep = worker
-                if spent is not None:
-                    spent.append(budget if equal is None else seconds)
-                if equal is None:
-                    raise CheckTimeout
-                return equal
-            raise WorkerLost("the math worker died or fell silent twice over this answer")
-        finally:
-            if worker is not None and worker is not keep:
-                worker.kill()
-            self._places.put(keep)
+        spent = SPENT.get()
+        budget = self._budget - sum(spent or ())
+        if budget <= 0:
+            raise CheckTimeout
+        equal, seconds = self._pool.use(
+            lambda worker: worker.compare(gold, answer, budget, self._budget * PATIENCE),
+            "the math worker died or fell silent twice over this answer",
+        )
+        if spent is not None:
+            spent.append(budget if equal is None else seconds)
+        if equal is None:
+            raise CheckTimeout
+        return equal
 
     def close(self) -> None:
         """Waits for requests under way, then ends every process."""
-        self._closed = True
-        for worker in [self._places.get() for _ in range(self._size)]:
-            if worker is not None:
-                worker.kill()
-        for _ in range(self._size):
-            self._places.put(None)
+        self._pool.close()

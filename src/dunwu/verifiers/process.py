@@ -1,19 +1,24 @@
-"""A process that answers lines of JSON with lines of JSON, and can be killed at any time."""
+"""Processes that answer lines of JSON with lines of JSON and can be killed at any time, and places that hold them."""
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 GOING_SECONDS = 1.0
 """Between a process's last word and its end."""
+
+
+class WorkerLost(Exception):  # noqa: N818  -- a finding
+    """Two processes in a row died or fell silent over one request, for no reason of its own."""
 
 
 class LineProcess:
@@ -66,3 +71,54 @@ class LineProcess:
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
+
+
+P = TypeVar("P", bound=LineProcess)
+R = TypeVar("R")
+
+
+class ProcessPool(Generic[P]):
+    """``size`` places for a process each, which ``start`` makes when it is wanted; any thread may use them."""
+
+    def __init__(self, start: Callable[[], P], size: int) -> None:
+        self._start, self._size = start, size
+        self._closed = False
+        self._places: queue.SimpleQueue[P | None] = queue.SimpleQueue()
+        for _ in range(size):
+            self._places.put(None)
+
+    def use(self, work: Callable[[P], R], lost: str) -> R:
+        """What ``work`` gets from a process; from a fresh one where that raises EOFError.
+
+        Raises:
+            WorkerLost: it did so twice; ``lost`` says what was lost.
+            ValueError: the pool is closed.
+        """
+        process = keep = self._places.get()
+        try:
+            if self._closed:
+                raise ValueError("the grader is closed")
+            for _ in range(2):
+                process, keep = process or self._start(), None  # whatever is raised, one that owes a reply is not kept
+                try:
+                    result = work(process)
+                except EOFError:
+                    process.kill()
+                    process = None
+                else:
+                    keep = process
+                    return result
+            raise WorkerLost(lost)
+        finally:
+            if process is not None and process is not keep:
+                process.kill()
+            self._places.put(keep)
+
+    def close(self) -> None:
+        """Waits for requests under way, then ends every process."""
+        self._closed = True
+        for process in [self._places.get() for _ in range(self._size)]:
+            if process is not None:
+                process.kill()
+        for _ in range(self._size):
+            self._places.put(None)

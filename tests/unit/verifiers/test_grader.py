@@ -14,7 +14,8 @@ from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader, answer_key, build
-from dunwu.verifiers.pool import WorkerLost, WorkerPool
+from dunwu.verifiers.pool import WorkerPool
+from dunwu.verifiers.process import WorkerLost
 
 MakeProblem = Callable[..., Problem]
 MakeCompletion = Callable[..., Completion]

@@ -15,7 +15,8 @@ import pytest
 
 from dunwu.errors import Fault
 from dunwu.verifiers import pool as pool_module
-from dunwu.verifiers.pool import CheckTimeout, WorkerLost, WorkerPool
+from dunwu.verifiers.pool import CheckTimeout, WorkerPool
+from dunwu.verifiers.process import WorkerLost
 
 UNIT, ROOT = "i", r"\sqrt{-1}"
 HANGS = ["9^{9^9}", "10^10!", "10^{10}!", r"\binom{1000000000}{500000000}"]
