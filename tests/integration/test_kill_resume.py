@@ -13,13 +13,17 @@ import pytest
 from tests.integration.runs import exit_code, fingerprints, start, write_recipe
 
 
+SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bounds=[0, 1]")
+"""Half of the questions hang on what earlier ones came to."""
+
+
 @pytest.mark.parametrize(
     "kills", [pytest.param(4, id="4-kills"), pytest.param(30, id="30-kills", marks=pytest.mark.slow)]
 )
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> None:
     recipe = write_recipe(tmp_path)
     began = time.monotonic()
-    process = start(recipe, tmp_path / "straight")
+    process = start(recipe, tmp_path / "straight", SIMILAR)
     process.join()
     duration = time.monotonic() - began
     assert exit_code(process) == 0
@@ -27,7 +31,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> No
     rng = random.Random(kills)
     out, done = tmp_path / "killed", 0
     while True:
-        process = start(recipe, out)
+        process = start(recipe, out, SIMILAR)
         # The moment is drawn over a whole run's length at first, so that every phase is met: loading, rollout,
         # backward, saving, renaming, evaluation.
         process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)

@@ -199,7 +199,7 @@ BROKEN = {
     ),
     "no such model": (RECIPE.replace('"base"', '"./none"'), "stages.zero.from: no such folder: "),
     "no such stage": (RECIPE.replace('from = "base"', 'from = "bass"'), "did you mean base?"),
-    "generator with a file": (RECIPE.replace("levels = [3]", "path = '.'"), "tasks.0.path: 'countdown' is a generator"),
+    "generator with a file": (RECIPE.replace("levels = [3]", "path = '.'"), "tasks.0.path: 'countdown' reads no file"),
     "heads": (RECIPE.replace("kv_heads = 2", "kv_heads = 3"), "heads = 4 does not divide into 3 kv_heads"),
 }
 

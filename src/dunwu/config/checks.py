@@ -26,7 +26,7 @@ CORPORA = ("countdown-traces",)
 """What ``dunwu.pretraining.train`` can generate."""
 TEMPLATES = ("r1-zero", "nano", "chat")
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
-"""Tasks that are read from a file of the user's; every other task is a generator."""
+"""Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 NUMBER_GAMES = ("countdown", "game24")
 """Generators that share their problems: a game of 24 is a countdown to 24."""
@@ -104,6 +104,7 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
         if next_update <= update or next_length <= length:
             text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
             yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
+    yield from _similar(stage)
     yield from _reward(stage)
     if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
         text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
@@ -112,6 +113,23 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
         yield from _task(task, f"tasks.{index}")
     yield from _algorithm(stage)
     yield from _optimizer(stage.optimizer, stage.steps)
+
+
+def _similar(stage: RLStage) -> Iterator[Finding]:
+    share, (low, high) = stage.rollout.similar, stage.rollout.similar_bounds
+    if low >= high:
+        yield Finding("rollout.similar_bounds", f"no accuracy lies between {low:g} and {high:g}")
+    if not share:
+        return
+    if int(share * stage.rollout.questions) == 0:
+        yield Finding("rollout.similar", f"{share:g} of {stage.rollout.questions} questions is not one")
+    if not any(_is_generator(task) for task in stage.tasks):
+        named = ", ".join(task.name for task in stage.tasks)
+        yield Finding("rollout.similar", f"only generators make similar problems; {named} has none")
+
+
+def _is_generator(task: TaskSpec) -> bool:
+    return not needs_file(task) and task.task != "gym"
 
 
 def _reward(stage: RLStage) -> Iterator[Finding]:
@@ -128,7 +146,7 @@ def _reward(stage: RLStage) -> Iterator[Finding]:
     if not reward.tasks and not any(weight.weight for weight in paid):
         other = "format = 0" if reward.format.weight == 0 else "format_rule = none"
         yield Finding("reward", f"accuracy = 0 and {other}: nothing is rewarded")
-    tasks, parts = [task.task for task in stage.tasks], [*REWARD_PARTS, *named]
+    tasks, parts = [task.name for task in stage.tasks], [*REWARD_PARTS, *named]
     for task, table in reward.tasks.items():
         if task not in tasks:
             yield Finding(f"reward.tasks.{task}", f"no task of this stage has this name{near(task, tasks)}")
@@ -174,12 +192,18 @@ def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
 
 def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
     if not needs_file(task) and task.path is not None:
-        text = f"{task.task!r} is a generator and reads no file; data sets are {', '.join(DATA_SETS)}"
+        text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
     if task.task == "file" and not {"problem", "answer"} <= task.fields.keys():
         yield Finding(f"{place}.fields", "must say which columns are problem and answer")
     if task.task != "file" and task.fields:
         yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+    if task.task == "gym" and task.set is None:
+        yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
+    if task.task != "gym" and task.set is not None:
+        yield Finding(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
+    if task.task == "gym" and task.languages != ("en",):
+        yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
     if task.held_out == 1 and place.startswith("tasks."):
         yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
 
@@ -223,7 +247,7 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
 
 
 def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
-    return ("number games" if task.task in NUMBER_GAMES else task.task), task.path
+    return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
 
 
 def _unread(stage: RLStage) -> Iterator[Finding]:

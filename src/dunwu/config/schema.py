@@ -40,7 +40,10 @@ class TaskSpec(Strict):
     """One source of problems."""
 
     task: str
-    """A generator (countdown, game24, ...), a data set (gsm8k, math, aime, amc, cmath, humaneval), or ``file``."""
+    """A generator (countdown, game24, ...), a data set (gsm8k, math, aime, amc, cmath, humaneval), ``file``, or ``gym``
+    (a set of reasoning-gym)."""
+    set: str | None = None
+    """For ``gym``: which set."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
     levels: tuple[int, ...] = ()
@@ -60,9 +63,14 @@ class TaskSpec(Strict):
     """Malformed rows are quarantined with file and line; above this share the run stops."""
 
     @property
-    def asks_for_programs(self) -> bool:
-        """Whether answers are programs, which run in the sandbox."""
-        return self.task == "humaneval" or (self.task == "file" and self.kind == "code")
+    def name(self) -> str:
+        """What its problems call it (``Problem.task``)."""
+        return f"gym-{self.set}" if self.task == "gym" else self.task
+
+    @property
+    def needs_sandbox(self) -> bool:
+        """Whether answers are programs, or graded by programs that are not ours."""
+        return self.task in ("humaneval", "gym") or (self.task == "file" and self.kind == "code")
 
 
 class PromptSpec(Strict):
@@ -86,6 +94,11 @@ class RolloutSpec(Strict):
     longer_from: dict[int, Positive] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    similar: Share = 0.0
+    """Up to this share of the questions are variations, by the tasks' generators, of problems that the policy half
+    solved in the rollout before; the others come from the tasks as ever."""
+    similar_bounds: tuple[Share, Share] = (0.25, 0.75)
+    """A problem is half solved where the accuracy of its group lies strictly between these."""
     slots: Positive = 256
     """Completions that decode at once; halved by itself when memory runs out."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from dunwu import algorithms, tasks, verifiers
@@ -15,11 +15,11 @@ from dunwu.models.templates import PromptTooLong, Template
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.lanes import embedded_engine
-from dunwu.sandbox import Sandbox, Unavailable, choose
+from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import PolicyTrainer, Trainer
-from dunwu.types import Prompt, Sampling
-from dunwu.verifiers import Grader
+from dunwu.types import Problem, Prompt, Sampling
+from dunwu.verifiers import Grader, gym
 from dunwu.verifiers.code import limits_of
 
 MAX_SKIPPED = 1000
@@ -61,6 +61,14 @@ class Parts:
                     message = f"{skipped} prompts in a row are too long: {error}"
                     raise UserError(message, field="prompt.max_tokens") from error
         return prompts, position
+
+    def fitting(self, problems: Iterable[Problem]) -> list[Prompt]:
+        """Those that fit."""
+        prompts: list[Prompt] = []
+        for problem in problems:
+            with suppress(PromptTooLong):
+                prompts.append(self.template.encode(problem))
+        return prompts
 
     def sampling(self, step: int) -> Sampling:
         """How the rollout after ``step`` updates samples: the context-length schedule is applied here."""
@@ -120,17 +128,21 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
 
 @contextmanager
 def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
-    """Where programs run, if any task asks for programs; its tier stands in the manifest.
+    """Where programs run, if any task needs it; its tier stands in the manifest.
 
     Raises:
         UserError: this machine gives no safe one, and the recipe does not allow another.
     """
-    if not any(task.asks_for_programs for task in (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))):
+    every = [task for task in (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets)) if task.needs_sandbox]
+    if not every:
         yield None
         return
+    limits, allow = limits_of(stage.reward.code), stage.reward.code.allow_unsafe_sandbox
+    libraries: tuple[str, ...] = ()
+    if any(task.task == "gym" for task in every):
+        limits, libraries = widest(limits, gym.LIMITS), gym.libraries()
     try:
-        code = stage.reward.code
-        sandbox, tier = choose(stage.reward.workers, limits_of(code), allow_unsafe=code.allow_unsafe_sandbox)
+        sandbox, tier = choose(stage.reward.workers, limits, libraries=libraries, allow_unsafe=allow)
     except Unavailable as error:
         text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
         raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error

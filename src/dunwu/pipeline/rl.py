@@ -1,7 +1,7 @@
 """Reinforcement learning from rule rewards: GRPO (DeepSeekMath, arXiv 2402.03300, algorithm 1) as R1-Zero ran it.
 
     for each rollout:
-        problems  <- draw                                   tasks        never held-out ones
+        problems  <- draw, vary what was half solved        tasks        never held-out ones
         groups    <- G completions each, from the policy    rollout      pi_old
         scores    <- rules                                  verifiers    accuracy + format
         samples   <- advantages within each group           algorithms
@@ -15,21 +15,25 @@ Who executes a line (this process, Ray actors, FSDP2 ranks, vLLM) is decided by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 from dunwu.algorithms import cut, informative, to_samples
+from dunwu.algorithms.filters import graded
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
+from dunwu.evaluation.evaluate import is_right
 from dunwu.pipeline.assembly import Parts, assembled
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED
-from dunwu.types import AnchoredSample, GenerationRequest, Prompt, ScoredGroup, StepResult
+from dunwu.tasks.similar import HalfSolved
+from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,23 @@ class Cursor:
     """Rollouts done."""
     position: int = 0
     """Problems drawn from the mixture."""
+    similar: HalfSolved | None = None
+    """What variations are made of, where the recipe asks for them."""
+
+    def after(self, explored: Explored) -> Cursor:
+        """Once a rollout has been learned from."""
+        similar = self.similar.told(map(accuracy, explored.groups)) if self.similar else None
+        return Cursor(rollout=self.rollout + 1, position=explored.position, similar=similar)
+
+    def state(self) -> dict[str, Any]:
+        """For JSON; see ``resumed``."""
+        similar = {} if self.similar is None else {"similar": self.similar.state()}
+        return {"rollout": self.rollout, "position": self.position, **similar}
+
+    def resumed(self, state: Mapping[str, Any]) -> Cursor:
+        """This, with what ``state`` gave."""
+        similar = self.similar.load(state["similar"]) if self.similar else None
+        return Cursor(rollout=state["rollout"], position=state["position"], similar=similar)
 
 
 def run_rl(stage: RLStage, context: StageContext, source: str) -> None:
@@ -49,20 +70,28 @@ def run_rl(stage: RLStage, context: StageContext, source: str) -> None:
     """
     store = context.store
     with assembled(stage, context, source) as parts:
-        cursor = Cursor()
+        cursor = Cursor(similar=half_solved(stage, context.seed))
         if checkpoint := store.newest_checkpoint():
             parts.trainer.load(checkpoint.path)
             parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-            cursor = Cursor(**checkpoint.state)
+            cursor = cursor.resumed(checkpoint.state)
         store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
         context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
         train(parts, cursor)
         store.finish(parts.trainer.save_model)
 
 
+def half_solved(stage: RLStage, seed: int) -> HalfSolved | None:
+    """The source of variations that the recipe asks for; none of them is held out of any entry of its task."""
+    if not stage.rollout.similar:
+        return None
+    held_out = {task.name: max(same.held_out for same in stage.tasks if same.name == task.name) for task in stage.tasks}
+    return HalfSolved(seed=seed, held_out=held_out, bounds=stage.rollout.similar_bounds)
+
+
 def describe(stage: RLStage, source: str) -> str:
     """One line for the terminal."""
-    names = ", ".join(dict.fromkeys(spec.task for spec in stage.tasks))
+    names = ", ".join(dict.fromkeys(spec.name for spec in stage.tasks))
     batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
     return f"{stage.algorithm.loss.upper()} on {names} from {source}; {stage.rollouts} rollouts of {batch}"
 
@@ -84,16 +113,17 @@ def train(parts: Parts, cursor: Cursor) -> None:
             with parts.context.stop.interruptible():
                 # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
                 measure_on_the_way(parts, start)
-                groups, position = explore(parts, cursor, watch)
+                explored = explore(parts, cursor, watch)
                 with watch.time("anchor"):
-                    samples = to_samples(groups, parts.algorithm, stage.new_tokens_at(start))
+                    samples = to_samples(explored.groups, parts.algorithm, stage.new_tokens_at(start))
                     anchored = parts.trainer.anchor(samples)
             updates = learn(parts, cursor, anchored, watch)
-        metrics = rollout_metrics(groups, updates, drawn=position - cursor.position)
-        cursor = Cursor(rollout=cursor.rollout + 1, position=position)
+        drawn = explored.position - cursor.position + explored.varied
+        metrics = rollout_metrics(explored.groups, updates, drawn=drawn)
+        cursor = cursor.after(explored)
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
-        store.write_rollouts(step, groups)
+        store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
@@ -101,8 +131,16 @@ def train(parts: Parts, cursor: Cursor) -> None:
         measure(parts, TRAINED)
 
 
-def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> tuple[list[ScoredGroup], int]:
-    """One rollout: groups with their scores, and the new position in the mixture.
+class Explored(NamedTuple):
+    """One rollout: groups with their scores, the new position in the mixture, and how many prompts were variations."""
+
+    groups: list[ScoredGroup]
+    position: int
+    varied: int
+
+
+def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> Explored:
+    """Draws, generates and grades. Variations of what was half solved come first, and the mixture gives the rest.
 
     With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) up to ``refill`` further rounds make up for groups whose
     rewards are all equal, which teach nothing.
@@ -112,15 +150,24 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> tuple[list[Scored
     sampling, told = parts.sampling(start), parts.context.progress.rollout_progress
     groups: list[ScoredGroup] = []
     missing = stage.rollout.questions
+    wanted = int(stage.rollout.similar * missing)
+    varied = parts.fitting(cursor.similar.offer(wanted)) if cursor.similar else []
     for attempt in range(1 + stage.algorithm.refill):
-        prompts, position = parts.draw(position, missing)
-        requests = [request(parts, prompt, cursor.rollout, attempt, i) for i, prompt in enumerate(prompts)]
+        first = [] if attempt else varied
+        drawn, position = parts.draw(position, missing - len(first))
+        requests = [request(parts, prompt, cursor.rollout, attempt, i) for i, prompt in enumerate([*first, *drawn])]
         timed = {"generating": watch.time("rollout"), "waiting": watch.time("rewards")}
         groups += collect(parts.engine, requests, sampling, parts.grader, told, update=start, **timed)
         missing = stage.rollout.questions - len(informative(groups))
         if missing == 0:
             break
-    return groups, position
+    return Explored(groups, position, len(varied))
+
+
+def accuracy(group: ScoredGroup) -> tuple[Problem, float]:
+    """The problem, and the share of its completions that are right; 0 where no verdict could be had."""
+    scores = graded(group).scores
+    return group.group.prompt.problem, sum(map(is_right, scores)) / max(1, len(scores))
 
 
 def request(parts: Parts, prompt: Prompt, *place: int) -> GenerationRequest:
@@ -153,7 +200,7 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
 def save(parts: Parts, cursor: Cursor) -> None:
     """A checkpoint of everything from which the next rollout follows."""
     step = cursor.rollout * parts.stage.updates_per_rollout
-    parts.context.store.save_checkpoint(step, parts.trainer.save, asdict(cursor))
+    parts.context.store.save_checkpoint(step, parts.trainer.save, cursor.state())
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 Status = Literal["ok", "error", "timeout", "memory", "output-limit"]
@@ -21,6 +21,12 @@ class Limits:
     """Of everything in its temporary directory."""
     files: int = 256
     threads: int = 32
+
+
+def widest(first: Limits, *others: Limits) -> Limits:
+    """Of every limit the largest."""
+    every = (first, *others)
+    return Limits(**{field.name: max(getattr(limits, field.name) for limits in every) for field in fields(Limits)})
 
 
 PATIENCE = 3.0

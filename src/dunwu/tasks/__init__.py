@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import generators
+from dunwu.tasks import generators, gym
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.premise import PREMISE
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
@@ -20,14 +20,14 @@ FAMILIES = {family.name: family for family in (*generators.FAMILIES, PREMISE)}
 
 def names() -> tuple[str, ...]:
     """Every name that ``TaskSpec.task`` may have, generators first."""
-    return (*FAMILIES, *DATA_SETS)
+    return (*FAMILIES, *DATA_SETS, "gym")
 
 
 def build(spec: TaskSpec, seed: int) -> Task:
     """The task that a recipe's entry describes; its held-out side does not depend on ``seed``.
 
     Raises:
-        UserError: the task or a level is unknown, or its file cannot be used.
+        UserError: the task, its set or a level is unknown, its file cannot be used, or reasoning-gym is not installed.
     """
     if spec.task not in names():
         close = difflib.get_close_matches(spec.task, names(), n=1)
@@ -37,9 +37,8 @@ def build(spec: TaskSpec, seed: int) -> Task:
         from dunwu.tasks.files import FileTask
 
         return FileTask(spec, seed)
-    return GeneratedTask(
-        FAMILIES[spec.task], seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out
-    )
+    family = gym.family(spec.set or "") if spec.task == "gym" else FAMILIES[spec.task]
+    return GeneratedTask(family, seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out)
 
 
 def build_mixture(specs: Sequence[TaskSpec], seed: int) -> Mixture:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from dunwu.errors import UserError
-from dunwu.tasks.task import Draft, Family, GeneratedTask
+from dunwu.tasks.task import Draft, Family
 
 ENTRIES = 1 << 30
 """Of a set: it makes each from its number when it is asked for."""
@@ -73,15 +73,6 @@ def family(name: str) -> Family:
         return _draft(name, _data_set(name)[rng.randrange(MADE_AHEAD.get(name, ENTRIES))])
 
     return Family(name=f"gym-{name}", levels=(1,), draft=draft)
-
-
-def build(name: str, seed: int, *, held_out_share: float = 0.1) -> GeneratedTask:
-    """A set as an endless task; see ``GeneratedTask``.
-
-    Raises:
-        UserError: as ``family``.
-    """
-    return GeneratedTask(family(name), seed, held_out_share=held_out_share)
 
 
 def _draft(name: str, entry: dict[str, Any]) -> Draft:

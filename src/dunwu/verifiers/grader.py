@@ -8,7 +8,8 @@ Kinds of problems and what decides them:
 - ``choice``: the letter of the right option, or its text (``tests`` = options);
 - ``text``, ``sequence``, ``set``: words, ordered words, unordered words;
 - ``premise``: the value, or the refusal of a question that rests on something false;
-- ``code``: a program that passes every test (``tests``, see ``code``).
+- ``code``: a program that passes every test (``tests``, see ``code``);
+- ``gym``: what a scorer of reasoning-gym gives 1 (``tests``, see ``gym``).
 
 Accuracy is one part of the reward; ``composition`` says what the parts weigh.
 """
@@ -30,6 +31,7 @@ from dunwu.verifiers import answers, exact, expression, penalties, premise, qual
 from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import extract, follows_format, reasoning
+from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
 from dunwu.verifiers.latex import literal
 from dunwu.verifiers.own import OwnParts
@@ -66,6 +68,7 @@ class Grader:
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
         self._own = OwnParts(spec.own, spec.workers)
         self._code = CodeVerifier(sandbox, limits_of(spec.code)) if sandbox else None
+        self._gym = GymVerifier(sandbox) if sandbox else None
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
 
@@ -152,8 +155,11 @@ class Grader:
             return Verdict(*premise.check(problem.gold, answer))
         if problem.kind == "code":
             return self._program(problem.tests, answer)
+        if problem.kind == "gym":
+            assert self._gym is not None, "a recipe with sets of reasoning-gym has a sandbox"
+            return Verdict(*self._gym.judge(problem.tests, answer))
         if problem.kind not in SIMPLE:
-            known = ", ".join(["expression", "math", "choice", "premise", "code", *SIMPLE])
+            known = ", ".join(["expression", "math", "choice", "premise", "code", "gym", *SIMPLE])
             raise UserError(f"no verifier grades problems of kind {problem.kind!r}; known: {known}", field="kind")
         return _plain(SIMPLE[problem.kind](problem.gold, answer), problem.gold)
 

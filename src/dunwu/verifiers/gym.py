@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cached_property
 from importlib.util import find_spec
 
 from dunwu.errors import UserError
@@ -57,14 +58,15 @@ class GymVerifier:
     """Threads may share it, each waiting for a place in the sandbox.
 
     Args:
-        sandbox: one that was chosen with ``libraries()``; whoever made it closes it.
-
-    Raises:
-        UserError: see ``libraries``.
+        sandbox: one that was chosen with ``libraries()``, before the first answer is judged; whoever made it closes it.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox, self._libraries = sandbox, libraries()
+        self._sandbox = sandbox
+
+    @cached_property
+    def _libraries(self) -> list[str]:
+        return list(libraries())
 
     def judge(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
         """Whether the set's scorer gives 1.0, and why. None where that cannot be found out.
@@ -78,7 +80,7 @@ class GymVerifier:
 
     def _score(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
         name, facts = tests
-        given = {"LIBRARIES": list(self._libraries), "NAME": name, "MODULE": json.loads(facts)["module"]}
+        given = {"LIBRARIES": self._libraries, "NAME": name, "MODULE": json.loads(facts)["module"]}
         source = "".join(f"{key} = {value!r}\n" for key, value in given.items()) + SCORER
         with self._sandbox.open(LIMITS) as session, session.staying(source, "score") as said:
             if said != "R":  # no answer has been seen yet

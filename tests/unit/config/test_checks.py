@@ -90,7 +90,25 @@ ZERO = "stages.zero."
         (
             ["tasks.0.path=x.jsonl"],
             "tasks.0.path",
-            "'countdown' is a generator and reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval,",
+            "'countdown' reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval,",
+        ),
+        (["tasks.0.task=gym"], "tasks.0.set", "is missing: say which set of reasoning-gym"),
+        (["tasks.0.set=acre"], "tasks.0.set", "only task = gym has sets, not 'countdown'"),
+        (
+            ["tasks.0.task=gym", "tasks.0.set=acre", "tasks.0.languages=['zh']"],
+            "tasks.0.languages",
+            "the sets of reasoning-gym are in English",
+        ),
+        (["rollout.similar=0.1"], "rollout.similar", "0.1 of 8 questions is not one"),
+        (
+            ["tasks=[{task='gsm8k', path='x'}, {task='gym', set='acre'}]", "rollout.similar=0.5"],
+            "rollout.similar",
+            "only generators make similar problems; gsm8k, gym-acre has none",
+        ),
+        (
+            ["rollout.similar_bounds=[0.5, 0.5]"],
+            "rollout.similar_bounds",
+            "no accuracy lies between 0.5 and 0.5",
         ),
         (["tasks.1.task=file"], "tasks.1.fields", "must say which columns are problem and answer"),
         (["tasks.1.fields={problem='q'}"], "tasks.1.fields", "only task = file maps columns, not 'gsm8k'"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 
 from dunwu.errors import Fault, Interrupted
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.measuring import Stopwatch
-from dunwu.pipeline.rl import Cursor, explore, train
+from dunwu.pipeline.rl import Cursor, explore, half_solved, train
+from dunwu.tasks.similar import NUMBER
 from dunwu.types import Problem
 
 from .conftest import Bench, Engine, RecordingTrainer
@@ -40,7 +42,7 @@ def resume(bench: Bench) -> Parts:
     assert checkpoint
     parts.trainer.load(checkpoint.path)
     parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-    cursor = Cursor(**checkpoint.state)
+    cursor = Cursor().resumed(checkpoint.state)
     parts.context.store.rewind(checkpoint.step, ended=cursor.rollout == parts.stage.rollouts)
     train(parts, cursor)
     return parts
@@ -124,7 +126,7 @@ def test_refill_draws_what_is_missing_and_goes_on_where_it_ended(bench: Bench) -
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 3}
     bench.text = uniform_but(1, 2)  # the engine yields the last request first; 2 is the first of the second round
     parts = bench.parts()
-    groups, position = explore(parts, Cursor(rollout=0, position=5), Stopwatch())
+    groups, position, _ = explore(parts, Cursor(rollout=0, position=5), Stopwatch())
     assert [count for count, _, _ in engine(parts).log] == [2, 1]
     assert (len(groups), position) == (3, 8)
     seeds = [seed for request in engine(parts).requests for seed in request.seeds]
@@ -135,8 +137,64 @@ def test_refill_gives_up_after_its_rounds(bench: Bench) -> None:
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 2}
     bench.text = uniform_but()
     parts = bench.parts()
-    groups, position = explore(parts, Cursor(), Stopwatch())
+    groups, position, _ = explore(parts, Cursor(), Stopwatch())
     assert ([count for count, _, _ in engine(parts).log], len(groups), position) == ([2, 2, 2], 6, 6)
+
+
+def asked(parts: Parts) -> list[list[str]]:
+    """The questions of each rollout."""
+    log, requests = engine(parts).log, iter(engine(parts).requests)
+    rollouts = [[next(requests).prompt.problem.messages[-1].content for _ in range(count)] for count, _, _ in log]
+    return [questions for questions in rollouts if len(questions) == 4]
+
+
+def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) -> None:
+    """Also after a resume; where nothing is half solved, the mixture alone is asked."""
+    bench.recipe["rollout"] |= {"questions": 4, "similar": 0.5}
+    bench.recipe["evaluation"] = {}
+    answers = cycle(("right", "wrong"))
+    bench.text = lambda problem, seed: next(answers) if len(problem.tests) == 4 else "wrong"
+    bench.recipe["tasks"][0]["levels"] = [3, 4]
+    cursor = Cursor(similar=half_solved(bench.parts().stage, 3))
+    train(parts := bench.parts(), cursor)
+    rollouts = asked(parts)
+    plain = [problem.messages[-1].content for problem in parts.mixture.draw(0, 16)]
+    assert rollouts[0] == plain[:4]
+    first = rollouts[1]
+    assert first[2:] == plain[4:6], "the mixture goes on where it ended"
+    assert len(set(first[:2]) - set(plain)) == 2
+    shown = {len(NUMBER.findall(question)) for question in first[:2]}
+    assert shown == {4}, "of the level that is half solved"
+    assert all(row["prompts_too_long"] == 0 for row in parts.context.store.read_metrics())
+
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    shutil.rmtree(checkpoint.path)
+    checkpoint = parts.context.store.newest_checkpoint()
+    assert checkpoint
+    assert checkpoint.step == 4
+    parts = bench.parts()
+    parts.trainer.load(checkpoint.path)
+    parts.context.store.rewind(checkpoint.step)
+    train(parts, cursor.resumed(checkpoint.state))
+    assert asked(parts) == rollouts[2:]
+
+
+def test_nothing_is_varied_where_nothing_is_half_solved(bench: Bench) -> None:
+    bench.recipe["rollout"] |= {"similar": 0.5}
+    bench.recipe["evaluation"] = {}
+    bench.text = lambda problem, seed: "wrong"
+    train(parts := bench.parts(), Cursor(similar=half_solved(bench.parts().stage, 3)))
+    questions = [request.prompt.problem for request in engine(parts).requests]
+    assert questions == list(parts.mixture.draw(0, 8))
+
+
+def test_what_any_entry_of_a_task_holds_out_is_held_out_of_its_variations(bench: Bench) -> None:
+    bench.recipe["tasks"] += [{"task": "countdown", "held_out": 0.4}, {"task": "knights"}]
+    bench.recipe["rollout"] |= {"similar": 0.5}
+    similar = half_solved(bench.parts().stage, 3)
+    assert similar
+    assert similar.held_out == {"countdown": 0.4, "knights": 0.1}
 
 
 def test_a_rollout_that_teaches_nothing_makes_no_update_and_is_not_met_again(bench: Bench) -> None:

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from dunwu import tasks
+from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import gym
+from dunwu.tasks import Task, gym
 
 reasoning_gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed")
 
@@ -38,6 +40,10 @@ def made(name):
 found = {name: made(name) for name in gym._registry() if gym.EXCLUDED.get(name, gym.UNSTABLE) == gym.UNSTABLE}
 print("\\n" + json.dumps(found))
 """
+
+
+def build(name: str, seed: int, held_out: float = 0.1) -> Task:
+    return tasks.build(TaskSpec(task="gym", set=name, held_out=held_out), seed)
 
 
 def number(text: str) -> float | None:
@@ -150,12 +156,12 @@ def test_exactly_the_sets_that_are_the_same_in_every_process_are_used() -> None:
 
 @pytest.mark.parametrize("name", ["acre", "chain_sum", "figlet_font", "mini_sudoku", "pool_matrix"])
 def test_a_set_is_a_task(name: str) -> None:
-    task = gym.build(name, 1, held_out_share=0.3)
+    task = build(name, 1, 0.3)
     drawn = [task.problem(index) for index in range(20)]
     kept = task.held_out(10)
-    assert drawn == [gym.build(name, 1, held_out_share=0.3).problem(index) for index in range(20)]
-    assert drawn[:5] != [gym.build(name, 2, held_out_share=0.3).problem(index) for index in range(5)]
-    assert kept == gym.build(name, 2, held_out_share=0.3).held_out(10)
+    assert drawn == [build(name, 1, 0.3).problem(index) for index in range(20)]
+    assert drawn[:5] != [build(name, 2, 0.3).problem(index) for index in range(5)]
+    assert kept == build(name, 2, 0.3).held_out(10)
     assert not {p.messages[0].content for p in drawn} & {p.messages[0].content for p in kept}
     assert {(p.task, p.kind, p.level, p.language) for p in drawn} == {(f"gym-{name}", "gym", 1, "en")}
     facts = json.loads(drawn[0].tests[1])
@@ -165,6 +171,6 @@ def test_a_set_is_a_task(name: str) -> None:
 
 def test_sets_that_cannot_be_used_are_named_with_the_reason() -> None:
     with pytest.raises(UserError, match="set: the set countdown of reasoning-gym is left out: its scorer executes the"):
-        gym.build("countdown", 0)
+        build("countdown", 0)
     with pytest.raises(UserError, match=r"set: reasoning-gym has no set 'chain_sun'; did you mean chain_sum\?"):
-        gym.build("chain_sun", 0)
+        build("chain_sun", 0)
