@@ -106,6 +106,7 @@ class Bench(StrEnum):
 
     rollout = "rollout"
     step = "step"
+    rewards = "rewards"
     verify = "verify"
     sandbox = "sandbox"
 
@@ -198,11 +199,11 @@ def report(
 
 @main.command()
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, verify or sandbox.")],
+    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, rewards, verify or sandbox.")],
     against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Measure rollout, training step, verifiers or sandbox, beside peers in the same run."""
+    """Measure rollout, training step, waiting for rewards, verifiers or sandbox, beside peers in the same run."""
     from importlib import import_module
 
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.groups import generate_groups
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.models.load import Policy
-from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 

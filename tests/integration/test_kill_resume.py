@@ -12,7 +12,6 @@ import pytest
 
 from tests.integration.runs import exit_code, fingerprints, start, write_recipe
 
-
 SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bounds=[0, 1]")
 """Half of the questions hang on what earlier ones came to."""
 

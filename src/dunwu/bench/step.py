@@ -17,6 +17,7 @@ import string
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -33,11 +34,23 @@ from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSp
 from dunwu.errors import UserError
 from dunwu.models.load import NANO_BASE, load_policy, resolve
 from dunwu.models.templates import NANO
-from dunwu.rollout.collect import generate_groups
+from dunwu.pipeline.measuring import Stopwatch
+from dunwu.rollout.collect import NOTHING, Grader, collect
+from dunwu.rollout.engine import Engine
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.tasks import build_mixture
 from dunwu.training.trainer import PolicyTrainer
-from dunwu.types import GenerationRequest, Message, Problem, Prompt, RolloutGroup, Sampling, Score, ScoredGroup
+from dunwu.types import (
+    Completion,
+    GenerationRequest,
+    Message,
+    Problem,
+    Prompt,
+    RolloutGroup,
+    Sampling,
+    Score,
+    ScoredGroup,
+)
 
 PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
 PROMPT_TOKENS, COMPLETION_TOKENS, VOCABULARY = 24, 128, 1024
@@ -121,10 +134,26 @@ def natural(model: str) -> Workload:
     return Workload(model=resolve(model), prompts=prompts, max_new_tokens=2 * COMPLETION_TOKENS, exactly=False)
 
 
-class OurStep:
-    """Dunwu's side: the calls of ``pipeline.rl`` with a reward that costs nothing."""
+class FreeGrader:
+    """A reward that costs nothing, and is not the same for a whole group."""
 
-    def __init__(self, workload: Workload) -> None:
+    workers = 1
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        """See ``rollout.collect.Grader``."""
+        value = _reward(completion.token_ids.tolist())
+        return Score(value=value, parts={}, status="graded", extracted=None, reason="")
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        """See ``rollout.collect.Grader``."""
+        return tuple(scores)
+
+
+class OurStep:
+    """Dunwu's side: the calls of ``pipeline.rl``."""
+
+    def __init__(self, workload: Workload, grader: Grader) -> None:
+        self.grader = grader
         self.policy = load_policy(workload.model, device="cpu")
         if workload.exactly:
             self.policy = replace(self.policy, eos_ids=())
@@ -140,26 +169,29 @@ class OurStep:
             temperature=self.sampling.temperature,
             total_steps=1 + ROUNDS,
         )
-        self.engine = embedded_engine(self.policy, slots=PROMPTS * GROUP_SIZE)
+        self.engine: Engine = embedded_engine(self.policy, slots=PROMPTS * GROUP_SIZE)
 
-    def rollout(self) -> list[ScoredGroup]:
-        """Every prompt's group, other completions at every step."""
+    def rollout(self, waiting: AbstractContextManager[None] = NOTHING) -> list[ScoredGroup]:
+        """Every prompt's group, other completions at every step; see ``collect``."""
         first = self.trainer.policy_version * GROUP_SIZE
         seeds = tuple(range(first, first + GROUP_SIZE))
         requests = [GenerationRequest(prompt=prompt, seeds=seeds) for prompt in self.prompts]
-        return [_scored(group) for group in generate_groups(self.engine, requests, self.sampling)]
+        return collect(self.engine, requests, self.sampling, self.grader, waiting=waiting)
 
-    def __call__(self) -> None:
-        """One whole step."""
-        samples = algorithms.to_samples(self.rollout(), self.algorithm, self.sampling.max_new_tokens)
+    def __call__(self) -> float:
+        """One whole step; of its seconds, how many the rewards were waited for."""
+        watch = Stopwatch()
+        groups = self.rollout(watch.time("rewards"))
+        samples = algorithms.to_samples(groups, self.algorithm, self.sampling.max_new_tokens)
         for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
             self.trainer.step(step, at=self.trainer.policy_version)
         self.engine.update_weights(self.trainer.policy_version, self.trainer.weights)
+        return watch.seconds["rewards"]
 
 
 def ours(workload: Workload, connection: Connection) -> None:
     """Dunwu takes its turns."""
-    step = OurStep(workload)
+    step = OurStep(workload, FreeGrader())
     while connection.recv():
         start = time.perf_counter()
         step()
@@ -221,7 +253,7 @@ def floor_rate(workload: Workload) -> float:
     Two operations a weight and token forward: once to generate, once for the reference, once to train; backward twice
     as much. Prompts are counted once a group. Attention, embeddings and everything else are left out.
     """
-    step = OurStep(workload)
+    step = OurStep(workload, FreeGrader())
     groups = [scored.group for scored in step.rollout()]
     tokens = sum(len(completion.token_ids) for group in groups for completion in group.completions)
     tokens += sum(len(prompt.token_ids) for prompt in step.prompts)
@@ -238,12 +270,5 @@ def _prompt(text: str, tokenizer: Any) -> Prompt:
     return Prompt(problem=problem, token_ids=token_ids)
 
 
-def _scored(group: RolloutGroup) -> ScoredGroup:
-    values = [_reward(completion.token_ids.tolist()) for completion in group.completions]
-    scores = (Score(value=v, parts={}, status="graded", extracted=None, reason="") for v in values)
-    return ScoredGroup(group=group, scores=tuple(scores))
-
-
 def _reward(token_ids: Sequence[int]) -> float:
-    """Cheap, and not the same for a whole group."""
     return float(sum(token_ids) % 2)

@@ -76,9 +76,3 @@ def grouped(
     for number, request in enumerate(requests):
         own = [Sample(number, index) for index in range(len(request.seeds))]
         yield own, RolloutGroup(prompt=request.prompt, completions=tuple(completions[sample] for sample in own))
-
-
-def generate_groups(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[RolloutGroup]:
-    """The groups alone, in the order of the requests."""
-    completions = dict(engine.generate(requests, sampling))
-    return [group for _, group in grouped(requests, completions)]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.groups import generate_groups
 
 from dunwu.models.load import Policy
-from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.stopping import StopStrings, decode
 from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Completion, Sampling

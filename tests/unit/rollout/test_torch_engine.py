@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.groups import generate_groups
 from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
 from dunwu.rollout.cache import SlotCache
-from dunwu.rollout.collect import generate_groups
 from dunwu.rollout.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.fused import FusedDecoder, fusible
 from dunwu.rollout.seeds import as_tensor

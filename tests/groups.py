@@ -1,0 +1,15 @@
+"""Rollouts without rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dunwu.rollout.collect import grouped
+from dunwu.rollout.engine import Engine
+from dunwu.types import GenerationRequest, RolloutGroup, Sampling
+
+
+def generate_groups(engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling) -> list[RolloutGroup]:
+    """The groups, in the order of the requests."""
+    completions = dict(engine.generate(requests, sampling))
+    return [group for _, group in grouped(requests, completions)]
