@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -65,8 +66,30 @@ def test_a_run_whose_answers_are_programs(tmp_path: Path) -> None:
     assert verdicts & {"error", "wrong"}, "no program was run"
 
 
+def test_a_run_whose_answers_a_set_of_reasoning_gym_scores(tmp_path: Path) -> None:
+    """In the sandbox, beside programs: each kind gets its own verdicts."""
+    pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed")
+    (tmp_path / "programs.jsonl").write_text('{"q": "1 2 3", "a": "x", "t": [{"stdin": "", "stdout": "1"}]}\n')
+    gym = '[[stages.zero.tasks]]\ntask = "gym"\nset = "chain_sum"\n[stages.zero.prompt]'
+    text = (
+        RECIPE.replace("[stages.zero.prompt]", gym)
+        .replace("max_tokens = 64", "max_tokens = 400")
+        .replace("workers = 2", 'workers = 2\nanswer_in = "last-line"')
+    )
+    (tmp_path / "programs.toml").write_text(text)
+    done = CliRunner().invoke(cli.main, ["run", str(tmp_path / "programs.toml"), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["sandbox_tier"] in (1, 2)
+    (table, *_) = sorted((tmp_path / "run" / "stages" / "zero" / "rollouts").glob("*.parquet"))
+    rows = pyarrow.parquet.read_table(table).select(["task", "reason"]).to_pylist()
+    said = {row["reason"] for row in rows if row["task"] == "gym-chain_sum"}
+    assert said
+    assert all(re.fullmatch(r"scores [\d.]+ in chain_sum", reason) for reason in said), said
+    assert {row["reason"].split(":")[0] for row in rows if row["task"] == "file"} <= {"error", "wrong", "passed"}
+
+
 def test_without_a_safe_sandbox_the_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(places: int, limits: Limits, *, allow_unsafe: bool) -> None:
+    def refuse(places: int, limits: Limits, *, libraries: object, allow_unsafe: bool) -> None:
         raise Unavailable("tier 1: not here")
 
     monkeypatch.setattr("dunwu.pipeline.assembly.choose", refuse)

@@ -34,16 +34,15 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> No
         # The moment is drawn over a whole run's length at first, so that every phase is met: loading, rollout,
         # backward, saving, renaming, evaluation.
         process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)
-        if not process.is_alive():
-            assert exit_code(process) == 0
-            if done == kills:
-                break
-            out = tmp_path / f"killed-{done}"  # it got through: the kills that are left meet a new run
-            continue
         process.kill()
         process.join()
-        assert exit_code(process) == -signal.SIGKILL
-        done += 1
+        if exit_code(process) == -signal.SIGKILL:
+            done += 1
+            continue
+        assert exit_code(process) == 0
+        if done == kills:
+            break
+        out = tmp_path / f"killed-{done}"  # it got through: the kills that are left meet a new run
     straight, resumed = fingerprints(tmp_path / "straight"), fingerprints(out)
     assert any(name.endswith("model.safetensors") for name in straight)
     assert resumed == straight

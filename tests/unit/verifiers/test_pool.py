@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +34,8 @@ def pool() -> Iterator[WorkerPool]:
 
 def workers() -> list[psutil.Process]:
     """The worker processes of this test process, without their forks."""
-    return [child for child in psutil.Process().children() if "worker.py" in " ".join(child.cmdline())]
+    children = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in children if "worker.py" in " ".join(child.cmdline())]
 
 
 def and_forks(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -88,6 +92,28 @@ def test_a_killed_fork_ends_its_worker_and_the_answer_comes_all_the_same(pool: W
         fork.send_signal(signal.SIGKILL)
     worker.wait()
     assert pool.ask(UNIT, ROOT)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+def test_killing_workers_at_random_moments_changes_no_verdict(pool: WorkerPool, kills: int) -> None:
+    """The worker or the fork that compares, before or while it does."""
+    pairs = ((r"\frac{1}{2}", "0.5", True), (UNIT, ROOT, True), (r"\sqrt{8}", r"2\sqrt{2}", True), ("x", "x-1", False))
+    rng, killed = random.Random(0), []
+
+    def kill() -> None:
+        if victims := and_forks(workers()):  # none where the last kill has just come through
+            with contextlib.suppress(psutil.NoSuchProcess):
+                (victim := rng.choice(victims)).kill()
+                killed.append(victim)
+
+    for gold, answer, right in itertools.cycle(pairs):
+        assert pool.ask(gold, answer) is right  # one is up
+        killer = threading.Timer(rng.random() * 0.005, kill)
+        killer.start()
+        assert pool.ask(gold, answer) is right
+        killer.join()
+        if len(killed) == kills:
+            break
 
 
 def test_a_cut_leaves_the_worker_and_another_fork() -> None:
