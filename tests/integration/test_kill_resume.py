@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> No
     assert exit_code(process) == 0
 
     rng = random.Random(kills)
-    out, done = tmp_path / "killed", 0
+    folders, done = (tmp_path / f"killed-{number}" for number in count()), 0
+    out = next(folders)
     while True:
         process = start(recipe, out, SIMILAR)
         # The moment is drawn over a whole run's length at first, so that every phase is met: loading, rollout,
@@ -42,7 +44,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> No
         assert exit_code(process) == 0
         if done == kills:
             break
-        out = tmp_path / f"killed-{done}"  # it got through: the kills that are left meet a new run
+        out = next(folders)  # it got through: the kills that are left meet a new run
     straight, resumed = fingerprints(tmp_path / "straight"), fingerprints(out)
     assert any(name.endswith("model.safetensors") for name in straight)
     assert resumed == straight
