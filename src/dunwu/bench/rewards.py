@@ -9,7 +9,6 @@ Half of the programs pass all five tests, the others fail at the first; none has
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dunwu.bench.sandbox import TESTS
 from dunwu.bench.step import GROUP_SIZE, PROMPTS, OurStep, Workload, fixed, natural
 from dunwu.errors import UserError
 from dunwu.models.load import NANO_BASE
@@ -29,7 +29,6 @@ from dunwu.verifiers.code import CodeVerifier
 ROUNDS = 3
 PEER = "afterwards"
 PROGRAMS = ("a, b = map(int, input().split())\nprint(a + b)", "a, b = map(int, input().split())\nprint(a - b)")
-TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
 
 
 class ProgramGrader:

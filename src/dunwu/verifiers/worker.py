@@ -14,6 +14,7 @@ expressions at random points, two relations are compared by the ratio of their s
 math-verify; of the sets that it takes for equal the symmetric difference must be empty.
 """
 
+import ctypes
 import json
 import os
 import random
@@ -38,6 +39,7 @@ REQUESTS = 2000
 RENEWED = 3
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 """What an answer can make a process die of, by deep recursion for one: like an exception, it equals nothing."""
+PR_SET_PDEATHSIG = 1
 IMAGINARY = sympy.Symbol("i")
 STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min)
 """Flat between their jumps: agreeing at points says little."""
@@ -165,8 +167,9 @@ def serve() -> None:
     judge(r"\frac{\sqrt{2}}{2}+x", r"x+\frac{1}{\sqrt{2}}")
     print('"ready"', file=replies, flush=True)
     while True:
-        fork = os.fork()
+        parent, fork = os.getpid(), os.fork()
         if not fork:
+            end_with(parent)
             answer(replies)
         _, status = os.waitpid(fork, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -174,6 +177,14 @@ def serve() -> None:
             print(json.dumps([None if code == -signal.SIGPROF else False, 0.0]), file=replies, flush=True)
         elif code != RENEWED:  # stdin has ended, or something from outside killed it
             sys.exit(code != 0)
+
+
+def end_with(parent: int) -> None:
+    """A fork whose worker is killed ends too (Linux); otherwise it would serve on, with nobody to replace it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was killed before that
+        os._exit(1)
 
 
 def answer(replies: TextIO) -> NoReturn:
