@@ -252,4 +252,8 @@ def _timings(stage: StageReader) -> str:
     series = [Series(label=n, points=[exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
     chart = line_chart("Where the time went", series, y_label="seconds a rollout")
     total = sum(row[name] for row in timings for name in names if name in row)
-    return page.grid([chart], f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted.")
+    told = f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted."
+    if total and "rewards" in names:
+        waited = sum(row.get("rewards", 0.0) for row in timings) / total
+        told += f" The rewards, graded while the policy still writes, were waited for in {100 * waited:.2f} % of it."
+    return page.grid([chart], told)

@@ -79,7 +79,8 @@ def train(stage: StageDirectory, rollouts: int, questions: int = 16) -> None:
             "grad_norm": 1.5 - skill,
             "reward": 1.0 + skill,
         }
-        stage.append(step, metrics, {"rollout": 6.5 + 2 * skill, "update": 8.0 + 3 * skill, "weights": 0.1})
+        timings = {"rollout": 6.5 + 2 * skill, "update": 8.0 + 3 * skill, "weights": 0.1}
+        stage.append(step, metrics, timings | {"rewards": sum(timings.values()) / 49})
         stage.write_rollouts(step, [group(number, skill, version, random) for number in range(questions)])
 
 

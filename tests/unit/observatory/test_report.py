@@ -82,6 +82,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert "Held-out: harder" in text
     assert "60 problems, 4 samples each, that training never drew" in text
     assert "Wrong before, right after: " in text
+    assert "were waited for in 2.00 % of it" in text
     assert "torch 2.13.0" in text
     assert "seed = 3" in text
     assert f"dunwu run {tmp_path}/recipe.json --out" in text
