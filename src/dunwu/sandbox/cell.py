@@ -29,7 +29,7 @@ TICK = 0.05
 """Seconds between two looks at a program's processor time."""
 CHUNK = 1 << 16
 MOST_LINES = 20_000
-"""That a program may say: each is carried to the client."""
+"""That a program may say unasked: each is carried to the client."""
 NAMES = {number.value: number.name for number in signal.Signals}
 STACK = 64 << 20
 DESCRIPTORS = 64
@@ -164,9 +164,11 @@ class _Child:
         self._clock = (~pid << 3) | 2
         """The process's own clock (CPUCLOCK_SCHED), see clock_getcpuclockid(3)."""
         self._written = {"out": bytearray(), "err": bytearray(), "saying": bytearray()}
-        self._output = self._lines = 0
+        self._output = self._unasked = 0
         self._reason = ""
         self._entered = False
+        self._worked = 0.0
+        """Seconds by the clock, before the work that it is at."""
         self._owing: float | None = time.monotonic()
         """Since when the program has been at work on something; None while it waits for a line."""
         for descriptor in ends.values():
@@ -179,7 +181,8 @@ class _Child:
     def say(self, line: str) -> None:
         """Gives the program a line; it works again."""
         self._owing = time.monotonic()
-        data = line.encode("ascii") + b"\n"
+        self._unasked -= 1
+        data = line.encode("ascii", "replace") + b"\n"
         while data:
             try:
                 data = data[os.write(self._ends["hearing"], data) :]
@@ -216,17 +219,18 @@ class _Child:
             if (first := lines.pop(0)) != ENTERED:
                 raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
             self._entered = True
-        if lines and self._converses:
+        if lines and self._converses and self._owing is not None:
+            self._worked += time.monotonic() - self._owing
             self._owing = None
-        self._lines += len(lines)
+        self._unasked += len(lines)
         return [line.decode("ascii", "replace") for line in lines]
 
     def _check_limits(self) -> None:
         """Kills the program where it has used up its time or its output."""
-        if self._output > self._limits["output_bytes"] or self._lines > MOST_LINES:
+        if self._output > self._limits["output_bytes"] or self._unasked > MOST_LINES:
             self.kill("output-limit")
-        owing = 0.0 if self._owing is None else time.monotonic() - self._owing
-        if owing > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
+        worked = self._worked + (0.0 if self._owing is None else time.monotonic() - self._owing)
+        if worked > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
             self.kill("timeout")
 
     def _ended(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Launcher(Protocol):
         """The near end of a new cell, which begins when the last one in its place has ended. Raises Unavailable."""
 
     def close(self) -> None:
-        """Ends everything that was started."""
+        """Ends everything that was started; nothing starts after that."""
 
 
 def retried(work: Callable[[], T]) -> T:
@@ -87,12 +87,15 @@ class Zygote:
         self._processes = places * (limits.threads + 2) + 2
         self._groups: list[Path] = []
         self._lock = threading.Lock()
+        self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
 
     def open(self, place: int, limits: Limits) -> socket.socket:
         """See ``Launcher``."""
         with self._lock:
+            if self._closed:
+                raise Unavailable("the sandbox is closed")
             for _ in range(BIRTHS):
                 try:
                     return self._open(place, limits)
@@ -103,6 +106,7 @@ class Zygote:
     def close(self) -> None:
         """See ``Launcher``."""
         with self._lock:
+            self._closed = True
             self._end()
 
     @property

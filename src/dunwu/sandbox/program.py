@@ -38,6 +38,7 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
     name, under which the source may call it too.
     """
     _fresh_streams()
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the site module, which is not loaded, gives them
     random.seed(0)  # forks seed it anew; here a program that runs again shall do again what it did
     try:
         if mode == "program":

@@ -45,10 +45,13 @@ class Plain:
 
     def __init__(self, *, bubblewrap: str | None = None, libraries: Sequence[str] = ()) -> None:
         self._bubblewrap, self._libraries = bubblewrap, list(map(os.path.realpath, libraries))
+        self._closed = False
         self._cells: dict[int, tuple[subprocess.Popen[bytes], tempfile.TemporaryDirectory[str]]] = {}
 
     def open(self, place: int, limits: Limits) -> socket.socket:
         """See ``client.Launcher``."""
+        if self._closed:
+            raise Unavailable("the sandbox is closed")
         self._end(place)
         folder = tempfile.TemporaryDirectory(prefix="dunwu-cell-", ignore_cleanup_errors=True)
         near, far = socket.socketpair()
@@ -76,6 +79,7 @@ class Plain:
 
     def close(self) -> None:
         """See ``client.Launcher``."""
+        self._closed = True
         for place in list(self._cells):
             self._end(place)
 

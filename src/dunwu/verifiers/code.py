@@ -22,7 +22,7 @@ import math
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
@@ -33,8 +33,11 @@ Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit"
 TOLERANCE = 1e-6
 REMEMBERED = 2000
 """Verdicts kept."""
-FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*(?:python3?|py)?[ \t]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.M | re.I)
+FENCES = ("```", "~~~")
+PYTHON = ("python", "python3", "py", "python2")
+FUTURE = re.compile(r"^from __future__ import [\w, ]+$", re.M | re.ASCII)
 DECIMAL = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+STRANGE = "it says what no program says"
 SHOWN = 80
 """Characters of a value that a reason quotes."""
 
@@ -93,7 +96,8 @@ class CodeVerifier:
         return Ran("passed", f"passes {len(tests)} tests")
 
     def _one(self, session: Session, test: Mapping[str, Any], source: str) -> Ran:
-        source = f"{test['prelude']}\n{source}" if "prelude" in test else source
+        if "prelude" in test:
+            source = _under(test["prelude"], source)
         if "stdout" in test:
             return _program(session.run(source, test["stdin"]), test["stdout"])
         with session.staying(source, test.get("call") or test["candidate"]) as said:
@@ -108,8 +112,8 @@ class CodeVerifier:
             said = tester.start("test", test["test"], f"{test['entry']} {test['candidate']}")
             while isinstance(said, str) and said.startswith("C"):
                 answer = session.say(said[1:])
-                if isinstance(answer, Outcome) or answer[:1] not in ("V", "E"):
-                    return _failure(answer, "V") or Ran("error", "it ended")
+                if isinstance(answer, Outcome) or answer[:1] not in ("V", "E") or not answer.isascii():
+                    return _failure(answer, "V") or Ran("error", STRANGE)
                 said = tester.say(answer)
         if said == "P":
             return Ran("passed", "")
@@ -146,18 +150,48 @@ def _failure(said: str | Outcome, wanted: str) -> Ran | None:
     if said.startswith(wanted):
         return None
     if not said.startswith("E"):
-        return Ran("error", "it says what no program says")
+        return Ran("error", STRANGE)
     try:
         kind, message = json.loads(said[1:])
     except (ValueError, TypeError, RecursionError):
-        return Ran("error", "it says what no program says")
+        return Ran("error", STRANGE)
     return Ran("error", f"{kind}: {message}"[: 2 * SHOWN])
 
 
+def _under(prelude: str, source: str) -> str:
+    """One program of both. What the source imports from ``__future__`` comes first, as it must."""
+    first = "; ".join(FUTURE.findall(source))
+    return f"{first}\n{prelude}\n{FUTURE.sub('', source)}" if first else f"{prelude}\n{source}"
+
+
 def source_of(answer: str) -> str:
-    """The last fenced block of an answer, where there is one; else the answer."""
-    blocks = FENCED.findall(answer)
-    return str(blocks[-1][1]) if blocks else answer
+    """The last fenced block that says it is Python; else the last that says nothing; else the answer.
+
+    Fences are read line by line, as Markdown does; one that is never closed ends with the answer.
+    """
+    blocks = list(_blocks(answer))
+    found = [source for name, source in blocks if name in PYTHON] or [source for name, source in blocks if not name]
+    return found[-1] if found else answer
+
+
+def _blocks(answer: str) -> Iterator[tuple[str, str]]:
+    """What each fenced block says it is, in small letters, and what stands in it."""
+    fence, name, lines = "", "", list[str]()
+    for line in answer.split("\n"):
+        bare = line.strip()
+        if not bare.startswith(fence or FENCES):
+            lines.append(line)
+            continue
+        if not fence:
+            marks = len(bare) - len(bare.lstrip(bare[0]))
+            fence, name, lines = bare[:marks], bare[marks:].strip().lower(), []
+        elif not bare.strip(fence[0]):
+            yield name, "\n".join(lines)
+            fence = ""
+        else:
+            lines.append(line)
+    if fence and lines:
+        yield name, "\n".join(lines)
 
 
 def same_output(expected: str, written: str) -> bool:
@@ -182,7 +216,10 @@ def _same_word(expected: str, written: str) -> bool:
         return True
     if not any(mark in expected for mark in ".eE"):
         return False
-    return bool(DECIMAL.fullmatch(expected) and DECIMAL.fullmatch(written)) and _near(float(expected), float(written))
+    if not (DECIMAL.fullmatch(expected) and DECIMAL.fullmatch(written)):
+        return False
+    left, right = float(expected), float(written)
+    return math.isfinite(left) and math.isfinite(right) and _near(left, right)
 
 
 def same_value(expected: Any, value: Any) -> bool:

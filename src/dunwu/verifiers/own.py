@@ -3,15 +3,15 @@
     def score(problem: dunwu.types.Problem, text: str) -> float
 
 ``text`` is the completion. The function must be pure: what it returns may depend on nothing but its arguments, because
-it is called from several processes, in any order, and again after a process was lost.
+it is called from several processes, in any order, and again after a process was lost. What it prints stands on stderr.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from dunwu.config.schema import OwnPart
 from dunwu.errors import UserError
@@ -19,6 +19,8 @@ from dunwu.types import Completion, Problem
 from dunwu.verifiers.process import LineProcess, ProcessPool
 
 STARTUP_SECONDS = 120.0
+LARGEST = 1e6
+"""Of what a part may be; its square still is a number in single precision."""
 
 
 class OwnParts:
@@ -30,7 +32,7 @@ class OwnParts:
 
     def __init__(self, specs: Sequence[OwnPart], workers: int) -> None:
         self._specs = {spec.name: (index, spec) for index, spec in enumerate(specs)}
-        self._pool = ProcessPool(self._started, workers)
+        self._pool: ProcessPool[_Scorer] = ProcessPool(self._started, workers)
         if specs:
             self._pool.use(lambda process: None, "")  # what is wrong with a file shows before anything is scored
 
@@ -38,7 +40,7 @@ class OwnParts:
         """What the function of part ``name`` returns.
 
         Raises:
-            UserError: it raises, or returns no finite number.
+            UserError: it raises, or returns no number that can be a reward.
             WorkerLost: its process died or took longer than the part's time, twice.
         """
         index, spec = self._specs[name]
@@ -48,25 +50,41 @@ class OwnParts:
             f"{spec.function} of {spec.file} died or took longer than {spec.timeout_seconds} s, twice",
         )
         value = reply.get("value")
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            what = reply.get("error") or f"returned {value!r}, no finite number"
-            raise UserError(f"{spec.function} {what} on problem {problem.id}", file=spec.file)
+        if not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+            what = reply.get("error") or f"returned {value!r:.40}, no number from -{LARGEST:g} to {LARGEST:g}"
+            text = f"{spec.file}: {spec.function} {what} on problem {problem.id}"
+            raise UserError(text, field=f"reward.own.{index}.function")
         return float(value)
 
     def close(self) -> None:
-        """Waits for requests under way, then ends every process."""
+        """Ends every process."""
         self._pool.close()
 
-    def _started(self) -> LineProcess:
+    def _started(self) -> _Scorer:
         specs = [spec for _, spec in self._specs.values()]
-        process = LineProcess([sys.executable, "-m", "dunwu.verifiers.own_worker"])
+        process = _Scorer([sys.executable, "-P", "-m", "dunwu.verifiers.own_worker"], quiet=False)
         try:
             problems = process.ask([[str(spec.file), spec.function] for spec in specs], STARTUP_SECONDS)
         except EOFError:
             process.kill()
-            raise UserError("its process does not start, or ends while it loads", file=specs[0].file) from None
-        for spec, problem in zip(specs, problems, strict=True):
+            text = f"{specs[0].file}: its process does not start, or ends while it loads"
+            raise UserError(text, field="reward.own.0.file") from None
+        for index, (spec, problem) in enumerate(zip(specs, problems, strict=True)):
             if problem:
                 process.kill()
-                raise UserError(problem, file=spec.file)
+                raise UserError(f"{spec.file}: {problem}", field=f"reward.own.{index}.file")
         return process
+
+
+class _Scorer(LineProcess):
+    """Whose replies bear their requests' numbers: what a user's function writes, or a fork of it, is no reply."""
+
+    _asked = 0
+
+    def ask(self, request: object, seconds: float) -> Any:
+        """See ``LineProcess``; EOFError also for a reply to something else."""
+        self._asked += 1
+        reply = super().ask([self._asked, request], seconds)
+        if not isinstance(reply, list) or len(reply) != 2 or reply[0] != self._asked:
+            raise EOFError
+        return reply[1]

@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 
 GOING_SECONDS = 1.0
 """Between a process's last word and its end."""
+LONGEST_LINE = 1 << 20
+"""Bytes of a reply: numbers and a few words."""
 
 
 class WorkerLost(Exception):  # noqa: N818  -- a finding
@@ -24,49 +26,62 @@ class WorkerLost(Exception):  # noqa: N818  -- a finding
 class LineProcess:
     """Started at construction, in a process group of its own, and not waited for."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], *, quiet: bool = True) -> None:
         self._unread = b""
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if quiet else None,
             start_new_session=True,  # Ctrl-C is the parent's to handle
             bufsize=0,
         )
 
     def ask(self, request: object, seconds: float) -> Any:
-        """The reply to a request. Raises EOFError where the process is dead, or silent for so long."""
+        """The reply to a request. Raises EOFError where the process is dead, or does not listen and answer so soon."""
         assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
-        except BrokenPipeError:
-            raise EOFError from None
-        return self.line(seconds)
+        deadline = time.monotonic() + seconds
+        data = memoryview(json.dumps(request).encode("ascii") + b"\n")
+        while data:
+            _, writable, _ = select.select([], [self.process.stdin], [], max(0.0, deadline - time.monotonic()))
+            if not writable:
+                raise EOFError
+            try:
+                data = data[os.write(self.process.stdin.fileno(), data[: select.PIPE_BUF]) :]
+            except BrokenPipeError:
+                raise EOFError from None
+        return self.line(deadline - time.monotonic())
 
     def line(self, seconds: float) -> Any:
-        """The next line. Raises EOFError where the process is dead, or silent for so long."""
+        """The next line. Raises EOFError where the process is dead, or says no line of JSON so soon."""
         assert self.process.stdout is not None
         stdout = self.process.stdout.fileno()
         deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
+        pieces = [self._unread]
+        while b"\n" not in pieces[-1]:
             readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
+            if not readable or sum(map(len, pieces)) > LONGEST_LINE:
                 raise EOFError
-            chunk = os.read(stdout, 65536)
+            chunk = os.read(stdout, 1 << 20)
             if not chunk:
                 with suppress(subprocess.TimeoutExpired):
                     self.process.wait(GOING_SECONDS)
                 raise EOFError
-            self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        return json.loads(line)
+            pieces.append(chunk)
+        line, _, self._unread = b"".join(pieces).partition(b"\n")
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise EOFError from None
+
+    def stop(self) -> None:
+        """Ends it and what it has started, at once; who waits for its reply hears."""
+        with suppress(ProcessLookupError):  # also where it is dead itself: its group may not be
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """Ends it and what it has started, at once."""
-        if self.process.poll() is None:  # what a dead one has started ends when the pipes close
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        """``stop``, and takes back what it held."""
+        self.stop()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
@@ -83,6 +98,7 @@ class ProcessPool(Generic[P]):
     def __init__(self, start: Callable[[], P], size: int) -> None:
         self._start, self._size = start, size
         self._closed = False
+        self._working: set[P] = set()
         self._places: queue.SimpleQueue[P | None] = queue.SimpleQueue()
         for _ in range(size):
             self._places.put(None)
@@ -96,29 +112,37 @@ class ProcessPool(Generic[P]):
         """
         process = keep = self._places.get()
         try:
-            if self._closed:
-                raise ValueError("the grader is closed")
             for _ in range(2):
                 process, keep = process or self._start(), None  # whatever is raised, one that owes a reply is not kept
+                self._working.add(process)
+                if self._closed:
+                    raise ValueError("the grader is closed")
                 try:
                     result = work(process)
                 except EOFError:
-                    process.kill()
+                    self._end(process)
                     process = None
                 else:
+                    self._working.discard(process)
                     keep = process
                     return result
             raise WorkerLost(lost)
         finally:
             if process is not None and process is not keep:
-                process.kill()
+                self._end(process)
             self._places.put(keep)
 
     def close(self) -> None:
-        """Waits for requests under way, then ends every process."""
+        """Ends every process, those at work too: nobody waits for their replies any more."""
         self._closed = True
-        for process in [self._places.get() for _ in range(self._size)]:
-            if process is not None:
-                process.kill()
+        for process in list(self._working):
+            process.stop()
+        for idle in [self._places.get() for _ in range(self._size)]:
+            if idle is not None:
+                idle.kill()
         for _ in range(self._size):
             self._places.put(None)
+
+    def _end(self, process: P) -> None:
+        self._working.discard(process)
+        process.kill()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried
 from dunwu.sandbox.client import Zygote
 from dunwu.sandbox.tiers import obstacle
 
@@ -191,6 +191,21 @@ print("all")
     assert run(own, tried, limits=Limits(seconds=1.0, threads=32)).stdout == "all\n"
     own.close()
     assert not any(group.exists() for group in groups.values())
+
+
+def test_what_is_closed_stays_closed(zygote: tuple[Zygote, Sandbox]) -> None:
+    """Also where a program was at work meanwhile, whose caller tries again."""
+    launcher, own = zygote
+
+    def work() -> Outcome:
+        with own.open(Limits(seconds=30.0)) as session:
+            assert session.start("serve", "def f(): pass", "f") == "R"
+            own.close()
+            return session.run("print(1)")
+
+    with pytest.raises(Unavailable, match="the sandbox failed 3 times: the sandbox is closed"):
+        retried(work)
+    assert launcher.pid is None
 
 
 def test_a_zygote_leaves_no_directory_on_the_host() -> None:

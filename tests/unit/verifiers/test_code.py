@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.sandbox.attacks import sections
+from dunwu.sandbox.cell import MOST_LINES
 from dunwu.verifiers.code import CodeVerifier, Ran, same_output, same_value, source_of
 from dunwu.verifiers.tricks import SHEET, faked
 
@@ -109,13 +110,25 @@ def test_comparing_and_reading_ten_megabytes_is_linear() -> None:
         text = char * 10_000_000
         assert same_output(text, text)
         assert source_of(text) == text
+        assert source_of(f"```{text}x").endswith("x")
 
 
-def test_the_last_fenced_block_is_the_program() -> None:
-    assert source_of("print(1)") == "print(1)"
-    assert source_of("So:\n```python\nprint(1)\n```\nor\n```\nprint(2)\n```\ndone") == "print(2)\n"
-    assert source_of("```py\nx = '''\n```'''\n```") == "x = '''\n```'''\n"
-    assert source_of("```python\nprint(1)") == "```python\nprint(1)"
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [
+        ("print(1)", "print(1)"),
+        ("So:\n```\nprint(1)\n```\nor\n```\nprint(2)\n```\ndone", "print(2)"),
+        ("```python\nprint(1)\n```\nIt writes\n```\n1\n```", "print(1)"),
+        ("```text\n1 2\n```\n~~~Python\nprint(1)\n~~~", "print(1)"),
+        ("```py\nx = '''\n```'''\n```", "x = '''\n```'''"),
+        ("````\n```\nx\n```\n````", "```\nx\n```"),
+        ("It is\n```python\nprint(1)", "print(1)"),
+        ("  ```py  \n  x = 1\n  ```", "  x = 1"),
+        ("```bash\nls\n```", "```bash\nls\n```"),
+    ],
+)
+def test_the_program_of_an_answer(answer: str, source: str) -> None:
+    assert source_of(answer) == source
 
 
 def test_all_tests_must_pass(verifier: CodeVerifier) -> None:
@@ -203,7 +216,7 @@ def test_the_same_program_is_run_once(sandbox: Sandbox) -> None:
     first = verifier.judge(tests, "print(1)")
     assert verifier.judge(tests, "So:\n```\nprint(1)\n```") == verifier.judge(tests, "```\nprint(1)\n```") == first
     assert verifier.judge((whole("", "2"),), "print(1)").result == "wrong"
-    assert once.failures == -3
+    assert once.failures == -2
 
 
 def test_a_sandbox_that_fails_is_tried_again_and_is_no_zero(sandbox: Sandbox) -> None:
@@ -246,3 +259,30 @@ def test_humaneval_s_solutions_pass_and_stubs_fail(sandbox: Sandbox, rounds: int
             assert solved == {"passed": 164}
             assert stubbed["passed"] == 0
             assert stubbed["infrastructure"] == 0
+
+
+def test_what_interpreters_offer_without_import(verifier: CodeVerifier) -> None:
+    assert verifier.judge((whole("", "42\n"),), "print(42); exit()") == Ran("passed", "passes 1 tests")
+    assert verifier.judge((called([3], 4),), "def f(x):\n    return x + 1\nquit") == Ran("passed", "passes 1 tests")
+
+
+def test_imports_from_the_future_under_a_prelude(verifier: CodeVerifier) -> None:
+    test = json.loads(called([3], 4)) | {"prelude": "import math"}
+    source = "from __future__ import annotations\ndef f(x: Any) -> Any:\n    return math.floor(x + 1.5)"
+    assert verifier.judge((json.dumps(test),), source) == Ran("passed", "passes 1 tests")
+
+
+def test_naps_add_up_over_the_calls_of_a_test(verifier: CodeVerifier) -> None:
+    """Each is shorter than what one call may take by the clock, 1.5 s."""
+    source = "import time\ndef f(x):\n    time.sleep(0.7)\n    return x"
+    check = "def check(g):\n    for x in range(100):\n        assert g(x) == x"
+    test = json.dumps({"test": check, "entry": "check", "candidate": "f"})
+    assert verifier.judge((test,), source).result == "timeout"
+
+
+@pytest.mark.slow
+def test_many_calls_are_no_output(sandbox: Sandbox) -> None:
+    check = f"def check(g):\n    for x in range({MOST_LINES + 500}):\n        assert g(x) == x"
+    test = json.dumps({"test": check, "entry": "check", "candidate": "f"})
+    ran = CodeVerifier(sandbox, Limits(seconds=20.0)).judge((test,), "def f(x):\n    return x")
+    assert ran == Ran("passed", "passes 1 tests")

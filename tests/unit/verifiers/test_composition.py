@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,99 +106,6 @@ def test_penalties_take_away(problem: MakeProblem, completion: MakeCompletion) -
     assert (cut.parts["truncation"], cut.value) == (-1.0, 1.5)
     assert loop.parts["repetition"] < -0.9
     assert loop.value == pytest.approx(2.0 + loop.parts["repetition"])
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Callable[..., RewardSpec]:
-    """A reward with one part of the user's, as a file says it."""
-
-    def make(source: str, **fields: Any) -> RewardSpec:
-        file = tmp_path / "scorer.py"
-        file.write_text(source)
-        return spec(own=[{"name": "short", "file": str(file), **fields}])
-
-    return make
-
-
-def test_a_user_s_function_is_a_part(
-    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
-) -> None:
-    source = """
-import sys
-def score(problem, text):
-    print("noise"); sys.stderr.write("noise")
-    assert problem.messages[0].content is not None
-    return 1 / len(text) if problem.gold == "7" else 0
-"""
-    text = GOOD.format("so")
-    with build(own(source, weight=10.0)) as grader:
-        score = grader.score(problem("math", "7"), completion(text))
-    assert score.parts["short"] == 1 / len(text)
-    assert score.value == pytest.approx(2.0 + 10 / len(text))
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("def score(problem, text): raise KeyError('x')", "raised KeyError: 'x' on problem"),
-        ("def score(problem, text): return 'much'", "returned 'much', no finite number"),
-        ("def score(problem, text): return float('nan')", "returned nan, no finite number"),
-        ("def score(problem, text): return object()", "raised TypeError: Object of type object is not JSON"),
-    ],
-)
-def test_a_function_that_is_wrong_stops_the_run(
-    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion, source: str, message: str
-) -> None:
-    with build(own(source)) as grader, pytest.raises(UserError, match=r"scorer\.py") as caught:
-        grader.score(problem("math", "7"), completion("x"))
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("def other(): pass", "cannot be loaded: AttributeError"),
-        ("1 / 0", "cannot be loaded: ZeroDivisionError"),
-        ("def score(:", "cannot be loaded: SyntaxError"),
-        ("import os; os._exit(3)", "ends while it loads"),
-    ],
-)
-def test_a_file_that_is_wrong_is_found_before_anything_runs(
-    own: Callable[..., RewardSpec], source: str, message: str
-) -> None:
-    with pytest.raises(UserError, match=r"scorer\.py") as caught:
-        build(own(source))
-    assert message in str(caught.value)
-
-
-def test_a_function_that_hangs_or_dies_is_no_verdict(
-    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
-) -> None:
-    source = """
-import os, time
-def score(problem, text):
-    if "hang" in text: time.sleep(60)
-    if "die" in text: os._exit(1)
-    return 1.0
-"""
-    with build(own(source, timeout_seconds=0.3)) as grader:
-        scores = [grader.score(problem("math", "7"), completion(GOOD.format(text))) for text in ("hang", "die", "so")]
-    assert [score.status for score in scores] == ["verifier_failed", "verifier_failed", "graded"]
-    assert "died or took longer than 0.3 s, twice" in scores[0].reason
-    assert scores[2].value == 3.0
-
-
-def test_a_killed_process_changes_no_score(
-    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
-) -> None:
-    source = "import os\npid = os.getpid()\ndef score(problem, text): return float(pid)"
-    with build(own(source)) as grader:
-        seen = set()
-        for _ in range(3):
-            pid = int(grader.score(problem("math", "7"), completion("x")).parts["short"])
-            seen.add(pid)
-            os.kill(pid, signal.SIGKILL)
-    assert len(seen) == 3
 
 
 def test_languages_that_cannot_be_told_apart_are_refused_before_anything_runs() -> None:
