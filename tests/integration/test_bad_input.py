@@ -91,6 +91,31 @@ def test_empty_data_set(tmp_path: Path) -> None:
     one_line(run(recipe, tmp_path / "out"), 2, "empty.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (None, ("own.0.file", "no such file")),
+        ("def score(problem, text) return 1", ("own.0.file", "expected ':'")),
+        ("def score(text): return 1", ("own.0.function", "two arguments")),
+    ],
+)
+def test_own_function_that_is_none(tmp_path: Path, source: str | None, says: tuple[str, ...]) -> None:
+    if source is not None:
+        (tmp_path / "mine.py").write_text(source)
+    own = "[[stages.zero.reward.own]]\nname = 'mine'\nfile = 'mine.py'\n"
+    recipe = write_recipe(tmp_path, SHORT_RECIPE + own)
+    one_line(run(recipe, tmp_path / "out"), 2, f"{recipe}: stages.zero.reward.", str(tmp_path / "mine.py"), *says)
+    assert not (tmp_path / "out").exists()
+
+
+def test_test_source_that_is_no_python(tmp_path: Path) -> None:
+    test = '{"test": "def check(c) pass", "entry": "check", "candidate": "f"}'
+    (tmp_path / "code.jsonl").write_text('{"q": "Write f.", "t": [' + test + "]}\n")
+    tasks = 'task = "file"\nkind = "code"\npath = "code.jsonl"\nfields = { problem = "q", tests = "t" }'
+    recipe = edited(tmp_path, 'task = "countdown"\nlevels = [3]\nlanguages = ["en", "zh"]', tasks)
+    one_line(run(recipe, tmp_path / "out"), 2, "code.jsonl", "line 1: a test is none: its source is no Python")
+
+
 def test_second_process(tmp_path: Path) -> None:
     from dunwu.runs.lock import DirectoryLock
 

@@ -147,6 +147,8 @@ def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
         text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
         raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error
     context.note("sandbox_tier", tier)
+    if tier == 3:
+        context.progress.message("programs of the model run without a sandbox (tier 3): they can do what you can do")
     with sandbox:
         yield sandbox
 

@@ -67,16 +67,24 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
     groups = evaluate(
         parts.engine,
         prompts,
-        parts.grader,
+        parts.grader.plain,
         sampling,
         samples=samples,
         seed=parts.context.seed,
         set_name=chosen.name,
         finished=parts.context.progress.rollout_progress,
     )
+    if not any(graded(group).scores for group in groups):
+        raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)
     parts.context.store.write_evaluation(checkpoint, chosen.name, rows(groups), results)
     parts.context.progress.evaluation(checkpoint, chosen.name, results)
+
+
+def why_failed(groups: Sequence[ScoredGroup]) -> str:
+    """The first reason for which a verifier failed."""
+    scores = (score for group in groups for score in group.scores if score.status == "verifier_failed")
+    return next((score.reason for score in scores), "there are none")
 
 
 def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult], drawn: int) -> dict[str, float]:
@@ -86,10 +94,10 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
     ``length_right`` and ``length_wrong`` are left out where there are no such responses. Responses whose verifier
     failed are counted and otherwise left out. Raises Fault where nothing is graded.
     """
-    responses, prompts_too_long = sum(len(group.scores) for group in groups), drawn - len(groups)
-    groups = [group for group in map(graded, groups) if group.scores]
+    whole, responses, prompts_too_long = groups, sum(len(group.scores) for group in groups), drawn - len(groups)
+    groups = [group for group in map(graded, whole) if group.scores]
     if not groups:
-        raise Fault("every verifier failed on every response of a rollout: there is nothing to learn from")
+        raise Fault(f"every verifier failed on every response of a rollout: {why_failed(whole)}")
     scores = [score for group in groups for score in group.scores]
     completions = [completion for group in groups for completion in group.group.completions]
     right = np.array([is_right(score) for score in scores])

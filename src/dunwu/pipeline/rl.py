@@ -28,7 +28,7 @@ from dunwu.errors import Interrupted
 from dunwu.evaluation.evaluate import is_right
 from dunwu.pipeline.assembly import Parts, assembled
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics
+from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED
@@ -120,11 +120,14 @@ def train(parts: Parts, cursor: Cursor) -> None:
             updates = learn(parts, cursor, anchored, watch)
         drawn = explored.position - cursor.position + explored.varied
         metrics = rollout_metrics(explored.groups, updates, drawn=drawn)
+        metrics |= {"similar": float(explored.varied)} if cursor.similar else {}
         cursor = cursor.after(explored)
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
+        if failed := metrics["verifier_failed"]:
+            progress.message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
     with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():

@@ -98,6 +98,6 @@ def _data_set(name: str) -> Any:
 def _registry() -> dict[str, Any]:
     """Every set's name, with its class and its configuration's."""
     if find_spec("reasoning_gym") is None:
-        raise UserError("reasoning-gym is not installed: pip install reasoning-gym==0.1.25", field="task")
+        raise UserError("reasoning-gym is not installed: pip install 'dunwu[gym]'", field="task")
     import_module("reasoning_gym")  # which fills it
     return dict(import_module("reasoning_gym.factory").DATASETS)

@@ -65,14 +65,21 @@ def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> st
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is".
 
-    A ``\boxed{}`` inside the answer or the line is unwrapped. An answer that shows nothing is none.
+    A ``\boxed{}`` inside the answer or the line is unwrapped. An answer on lines of its own keeps what its first line
+    is indented by: it may be the body of a function. An answer that shows nothing is none.
     """
     if where == "boxed":
         answer = last_boxed(text)
     else:
         found = _last_answer_tag(text) if where == "answer-tag" else _last_line(text)
-        answer = None if found is None else last_boxed(found) or found.strip()
+        answer = None if found is None else last_boxed(found) or _bare(found)
     return answer if answer and _shows(answer) else None
+
+
+def _bare(text: str) -> str:
+    """Without space around it, but for what indents the first line where it stands on a line of its own."""
+    before = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, before) + 1 if "\n" in text[:before] else before :].rstrip()
 
 
 def _last_answer_tag(text: str) -> str | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -77,6 +77,11 @@ class Grader:
         """How many threads it serves at once; more wait for each other."""
         return self._spec.workers
 
+    @property
+    def plain(self) -> PlainGrader:
+        """For measurements: what is rewarded besides, and may fail, must not decide which answers count."""
+        return PlainGrader(self)
+
     def score(self, problem: Problem, completion: Completion) -> Score:
         """What can be said of one completion alone; never raises for anything that a model may write.
 
@@ -88,10 +93,16 @@ class Grader:
             UserError: no verifier grades this kind of problem; a user's own part is not as it should be.
             Fault: the workers cannot start.
         """
+        return self.grade(problem, completion, self._composition.wanted(problem.task) - {"novelty"})
+
+    def grade(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
+        """As ``score``, with these parts, ``accuracy`` among them."""
         extracted = extract(completion.text, self._spec.answer_in)
+        if extracted and problem.kind != "code":
+            extracted = extracted.strip()
         verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
         try:
-            parts = self._parts(problem, completion, bool(verdict.right))
+            parts = self._parts(problem, completion, bool(verdict.right), wanted)
         except WorkerLost as lost:
             parts, verdict = {}, Verdict(None, str(lost))
         if verdict.right is None:
@@ -116,7 +127,7 @@ class Grader:
             weighed.append(replace(score, parts=parts, value=value))
         return tuple(weighed)
 
-    def _parts(self, problem: Problem, completion: Completion, right: bool) -> dict[str, float]:
+    def _parts(self, problem: Problem, completion: Completion, right: bool, wanted: Set[str]) -> dict[str, float]:
         ruled, chain = self._spec.format_rule == "think-answer", reasoning(completion.text)
         known: dict[str, Callable[[], float]] = {
             "accuracy": lambda: float(right),
@@ -127,7 +138,6 @@ class Grader:
             "truncation": lambda: penalties.truncated(completion.finish),
             "repetition": lambda: penalties.repetition(completion.text),
         }
-        wanted = self._composition.wanted(problem.task) - {"novelty"}  # which takes the whole group
         parts = {name: part() for name, part in known.items() if name in wanted}
         return parts | {name: self._own.score(name, problem, completion) for name in sorted(wanted - known.keys())}
 
@@ -177,7 +187,7 @@ class Grader:
                 return self._remembered[key]
         try:
             verdict = _plain(answers.same(gold, answer, self._pool.ask), gold)
-        except CheckTimeout:
+        except CheckTimeout:  # remembered too: the same answer must not be right in one place and wrong in another
             verdict = Verdict(False, f"timeout: not compared within {self._spec.timeout_seconds} s")
         except WorkerLost as lost:
             return Verdict(None, str(lost))
@@ -186,6 +196,21 @@ class Grader:
             if len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
         return verdict
+
+
+class PlainGrader:
+    """Accuracy and format alone: see ``rollout.collect.Grader``."""
+
+    def __init__(self, grader: Grader) -> None:
+        self._grader, self.workers = grader, grader.workers
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        """See ``Grader.score``."""
+        return self._grader.grade(problem, completion, {"accuracy", "format"})
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        """As they are."""
+        return tuple(scores)
 
 
 SIMPLE: Mapping[str, Callable[[str, str], bool]] = {

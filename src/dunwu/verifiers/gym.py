@@ -44,7 +44,7 @@ def libraries() -> tuple[str, ...]:
         UserError: the package is not installed, or lies where no program of the sandbox can see it.
     """
     if find_spec("reasoning_gym") is None:
-        raise UserError("reasoning-gym is not installed: pip install reasoning-gym==0.1.25", field="task")
+        raise UserError("reasoning-gym is not installed: pip install 'dunwu[gym]'", field="task")
     places = [
         place for name in PACKAGES if (spec := find_spec(name)) for place in spec.submodule_search_locations or ()
     ]

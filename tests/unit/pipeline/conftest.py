@@ -123,6 +123,10 @@ class WordGrader:
 
     workers = 1
 
+    @property
+    def plain(self) -> WordGrader:
+        return self
+
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         return tuple(scores)
 
@@ -133,7 +137,7 @@ class WordGrader:
             parts={"accuracy": value, "format": 1.0},
             status="verifier_failed" if completion.text == "fail" else "graded",
             extracted=completion.text,
-            reason="",
+            reason="it broke" if completion.text == "fail" else "",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable
+from io import StringIO
 from itertools import cycle
 
 import pytest
@@ -165,7 +166,8 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     assert len(set(first[:2]) - set(plain)) == 2
     shown = {len(NUMBER.findall(question)) for question in first[:2]}
     assert shown == {4}, "of the level that is half solved"
-    assert all(row["prompts_too_long"] == 0 for row in parts.context.store.read_metrics())
+    rows = parts.context.store.read_metrics()
+    assert [(row["similar"], row["prompts_too_long"]) for row in rows[:2]] == [(0, 0), (2, 0)]
 
     checkpoint = parts.context.store.newest_checkpoint()
     assert checkpoint
@@ -234,12 +236,17 @@ def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
     assert trainer(parts).log[0] == ("anchor", 4)
     metrics = parts.context.store.read_metrics()
     assert [(row["responses"], row["verifier_failed"]) for row in metrics] == [(4, 4), (8, 0), (8, 0), (8, 0)]
+    told = parts.context.progress.console.file
+    assert isinstance(told, StringIO)
+    assert "4 responses were not graded: it broke" in told.getvalue()
 
 
 def test_nothing_graded_at_all_is_a_fault(bench: Bench) -> None:
-    bench.recipe["evaluation"] = {}
     bench.text = lambda problem, seed: "fail"
-    with pytest.raises(Fault, match="every verifier failed"):
+    with pytest.raises(Fault, match="every verifier failed on every answer: it broke"):
+        train(bench.parts(), Cursor())
+    bench.recipe["evaluation"] = {}
+    with pytest.raises(Fault, match="every verifier failed on every response of a rollout: it broke"):
         train(bench.parts(), Cursor())
 
 

@@ -20,6 +20,7 @@ from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.sandbox.attacks import sections
 from dunwu.sandbox.cell import MOST_LINES
 from dunwu.verifiers.code import CodeVerifier, Ran, same_output, same_value, source_of
+from dunwu.verifiers.format import extract
 from dunwu.verifiers.tricks import SHEET, faked
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
@@ -244,12 +245,13 @@ def humaneval() -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_humaneval_s_solutions_pass_and_stubs_fail(sandbox: Sandbox, rounds: int) -> None:
-    """Under load: more threads than places."""
+    """Bodies as a model writes them, under load: more threads than places."""
     rows = humaneval()
 
     def result(verifier: CodeVerifier, row: dict[str, str], body: str) -> str:
         test = {"test": f"{row['prompt']}\n{row['test']}", "entry": "check", "candidate": row["entry_point"]}
-        return verifier.judge((json.dumps(test | {"prelude": row["prompt"]}),), body).result
+        answer = extract(f"<think>so</think><answer>\n{body}</answer>", "answer-tag")
+        return verifier.judge((json.dumps(test | {"prelude": row["prompt"]}),), answer or "").result
 
     with ThreadPoolExecutor(6) as pool:
         for _ in range(rounds):

@@ -218,3 +218,17 @@ def test_a_boxed_answer_is_balanced_text_of_its_source(text: str) -> None:
 
 def test_a_hundred_thousand_open_boxes_are_read_in_one_pass() -> None:
     assert last_boxed("\\boxed{" * 100_000 + "5}") == "5"
+
+
+@pytest.mark.parametrize(
+    ("inside", "answer"),
+    [
+        (" 42 ", "42"),
+        ("\n  return 42 \n", "  return 42"),
+        (" \n\n    x = 1\n    return x\n", "    x = 1\n    return x"),
+        ("def f():\n  return 1", "def f():\n  return 1"),
+        ("a\n  b\n\n", "a\n  b"),
+    ],
+)
+def test_what_the_first_line_of_an_answer_is_indented_by_is_kept(inside: str, answer: str) -> None:
+    assert extract(f"<answer>{inside}</answer>", "answer-tag") == answer

@@ -105,6 +105,14 @@ def score(problem, text):
     assert scores[2].value == 3.0
 
 
+def test_measurements_ask_no_user_s_function(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    with build(own("def score(problem, text): raise KeyError")) as grader:
+        score = grader.plain.score(problem("math", "7"), completion(GOOD.format("so")))
+    assert (score.status, score.parts) == ("graded", {"accuracy": 1.0, "format": 1.0})
+
+
 def test_a_killed_process_changes_no_score(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
 ) -> None:
