@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from dunwu.config.schema import (
-    REWARD_PARTS,
-    EvaluationSet,
-    OptimizerSpec,
-    PretrainStage,
-    Recipe,
-    RewardSpec,
-    RLStage,
-    TaskSpec,
-    Weight,
-)
+from dunwu.config.findings import Finding, near
+from dunwu.config.rewards import check_reward
+from dunwu.config.schema import EvaluationSet, OptimizerSpec, PretrainStage, Recipe, RLStage, TaskSpec
 
 PACKAGED_MODELS = ("nano-base",)
 CORPORA = ("countdown-traces",)
@@ -32,14 +22,6 @@ NUMBER_GAMES = ("countdown", "game24")
 """Generators that share their problems: a game of 24 is a countdown to 24."""
 CORPUS_HELD_OUT = 0.1
 """Share of the number games that the corpus of a pretrain stage, and so of ``nano-base``, leaves out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong: the field as the recipe writes it (``stages.zero.steps``), and what to mend."""
-
-    field: str
-    message: str
 
 
 def check_recipe(recipe: Recipe) -> Iterator[Finding]:
@@ -60,12 +42,6 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
             pretrained.add(name)
         yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
         earlier.append(name)
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """``; did you mean X?`` where one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def needs_file(task: TaskSpec) -> bool:
@@ -105,12 +81,13 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
             text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
             yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
     yield from _similar(stage)
-    yield from _reward(stage)
+    yield from check_reward(stage)
     if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
         text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
         yield Finding("prompt.template", text + near(stage.prompt.template, TEMPLATES))
     for index, task in enumerate(stage.tasks):
         yield from _task(task, f"tasks.{index}")
+    yield from _called(stage.tasks)
     yield from _algorithm(stage)
     yield from _optimizer(stage.optimizer, stage.steps)
 
@@ -121,6 +98,10 @@ def _similar(stage: RLStage) -> Iterator[Finding]:
         yield Finding("rollout.similar_bounds", f"no accuracy lies between {low:g} and {high:g}")
     if not share:
         return
+    group = stage.rollout.group_size
+    if low < high and not any(low < right / group < high for right in range(1, group)):
+        text = f"no accuracy of a group of {group} lies between {low:g} and {high:g}: nothing is ever half solved"
+        yield Finding("rollout.similar_bounds", text)
     if int(share * stage.rollout.questions) == 0:
         yield Finding("rollout.similar", f"{share:g} of {stage.rollout.questions} questions is not one")
     if not any(_is_generator(task) for task in stage.tasks):
@@ -130,39 +111,6 @@ def _similar(stage: RLStage) -> Iterator[Finding]:
 
 def _is_generator(task: TaskSpec) -> bool:
     return not needs_file(task) and task.task != "gym"
-
-
-def _reward(stage: RLStage) -> Iterator[Finding]:
-    reward = stage.reward
-    named = [part.name for part in reward.own]
-    for index, name in enumerate(named):
-        if name in REWARD_PARTS or name in named[:index]:
-            yield Finding(f"reward.own.{index}.name", f"{name!r} is the name of another part")
-    for place, weight in _weights(reward):
-        if weight.until is not None and weight.until <= weight.from_:
-            yield Finding(f"{place}.until", f"{weight.until} is not after from = {weight.from_}")
-    paid = [reward.accuracy, reward.language, reward.quality, *(part.weight for part in reward.own)]
-    paid += [reward.format] if reward.format_rule == "think-answer" else []
-    if not reward.tasks and not any(weight.weight for weight in paid):
-        other = "format = 0" if reward.format.weight == 0 else "format_rule = none"
-        yield Finding("reward", f"accuracy = 0 and {other}: nothing is rewarded")
-    tasks, parts = [task.name for task in stage.tasks], [*REWARD_PARTS, *named]
-    for task, table in reward.tasks.items():
-        if task not in tasks:
-            yield Finding(f"reward.tasks.{task}", f"no task of this stage has this name{near(task, tasks)}")
-        for part in table.keys() - set(parts):
-            yield Finding(f"reward.tasks.{task}.{part}", f"no part of the reward has this name{near(part, parts)}")
-
-
-def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
-    """Every weight of the table, with its place."""
-    for name in REWARD_PARTS:
-        yield f"reward.{name}", getattr(reward, name)
-    for index, part in enumerate(reward.own):
-        yield f"reward.own.{index}.weight", part.weight
-    for task, table in reward.tasks.items():
-        for name, weight in table.items():
-            yield f"reward.tasks.{task}.{name}", weight
 
 
 def _algorithm(stage: RLStage) -> Iterator[Finding]:
@@ -194,10 +142,13 @@ def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
     if not needs_file(task) and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
-    if task.task == "file" and not {"problem", "answer"} <= task.fields.keys():
-        yield Finding(f"{place}.fields", "must say which columns are problem and answer")
+    needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
+    if task.task == "file" and not set(needed) <= task.fields.keys():
+        yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
     if task.task != "file" and task.fields:
         yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+    if not needs_file(task) and task.called is not None:
+        yield Finding(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
     if task.task == "gym" and task.set is None:
         yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
     if task.task != "gym" and task.set is not None:
@@ -206,6 +157,14 @@ def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
         yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
     if task.held_out == 1 and place.startswith("tasks."):
         yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+
+
+def _called(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
+    """A name of the user's stands for one entry of a stage."""
+    for index, task in enumerate(tasks):
+        others = [other.name for place, other in enumerate(tasks) if place != index]
+        if task.called in others:
+            yield Finding(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
 
 
 def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:

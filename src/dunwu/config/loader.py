@@ -16,9 +16,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from dunwu.config.checks import Finding, check_recipe, near
+from dunwu.config.checks import check_recipe
+from dunwu.config.findings import Finding, near
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
-from dunwu.config.schema import Recipe
+from dunwu.config.schema import Recipe, Weight
 from dunwu.errors import UserError
 
 
@@ -89,13 +90,13 @@ def _read_json(text: str, path: Path) -> Tree:
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:
-    """Makes every ``path``, and every ``from`` that is a folder, absolute, in place. Absolute ones stay as they are."""
+    """Makes every ``path`` and ``file``, and every ``from`` that is a folder, absolute, in place."""
     if isinstance(tree, list):
         for entry in tree:
             _resolve_paths(entry, base)
     elif isinstance(tree, dict):
         for key, value in tree.items():
-            if key == "path" and isinstance(value, str):
+            if key in ("path", "file") and isinstance(value, str):
                 tree[key] = _absolute(value, base)
             elif key == "from" and isinstance(value, str):
                 written = value.startswith((".", "/", "~"))
@@ -114,7 +115,10 @@ def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Finding]:
 
 
 def _absolute(text: str, base: Path) -> str:
-    return str((base / Path(text).expanduser()).resolve())
+    try:
+        return str((base / Path(text).expanduser()).resolve())
+    except (RuntimeError, ValueError):  # the home of nobody, a NUL byte: the plan finds no such file
+        return text
 
 
 def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Override]) -> UserError:
@@ -125,11 +129,11 @@ def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Ove
 
 
 def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
-    """Pydantic's errors in the recipe's own terms."""
+    """Pydantic's errors in the recipe's own terms; missing fields come last: a misspelt one is missing too."""
     findings = []
-    for item in error.errors(include_url=False):
+    for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] == "missing"):
         kind, context, given = item["type"], item.get("ctx", {}), item["input"]
-        place = _without_tag([str(part) for part in item["loc"] if part != "[key]"])
+        place = _written(_without_tag([str(part) for part in item["loc"] if part != "[key]"]), tree)
         if kind == "missing":
             message = "is missing"
         elif kind == "extra_forbidden":
@@ -139,6 +143,10 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
             message = f"must be rl or pretrain, not {context['tag']!r}" if "tag" in context else "is missing"
         elif kind == "too_short":
             message = f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
+        elif context.get("class_name") == Weight.__name__:
+            message = f"must be a number or a table, not {_short(given)}"
+        elif kind == "tuple_type" and isinstance(given, dict) and _field_names(place, tree):
+            message = f"must be an array of tables: write [[{'.'.join(place)}]]"
         elif kind == "string_pattern_mismatch":
             message = f"may hold letters, digits, - and _ only, not {given!r}"
         else:
@@ -152,8 +160,18 @@ def _without_tag(place: list[str]) -> list[str]:
     return place[:2] + place[3:] if place[:1] == ["stages"] and len(place) > 3 else place
 
 
+def _written(place: list[str], tree: Any) -> list[str]:
+    """The place as far as the recipe has tables: a number is a whole weight, and has no fields."""
+    for depth, part in enumerate(place[:-1]):
+        tree = tree[int(part)] if isinstance(tree, list) else tree[part]
+        if not isinstance(tree, dict | list):
+            return place[: depth + 1]
+    return place
+
+
 def _must(message: str) -> str:
-    return message.replace("Input should be", "must be").replace("String should", "must")
+    message = message.replace("Input should be", "must be").replace("String should", "must")
+    return message.replace("an object", "a table")
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.checks import Finding, near
+from dunwu.config.findings import Finding, near
 from dunwu.errors import UserError
 
 Tree = dict[str, Any]

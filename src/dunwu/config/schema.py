@@ -44,6 +44,8 @@ class TaskSpec(Strict):
     (a set of reasoning-gym)."""
     set: str | None = None
     """For ``gym``: which set."""
+    called: Name | None = None
+    """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
     levels: tuple[int, ...] = ()
@@ -53,8 +55,9 @@ class TaskSpec(Strict):
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
     fields: dict[str, str] = {}
-    """For ``file``: which column is ``problem``, ``answer`` and, where there are such, ``level``, ``tests`` (lists: an
-    expression's target and numbers, a choice's options, a program's tests) and ``entry`` (the function they call)."""
+    """For ``file``: which column is ``problem``, ``answer`` (programs need none) and, where there are such, ``level``,
+    ``tests`` (lists: an expression's target and numbers, a choice's options, a program's tests) and ``entry`` (the
+    function they call, or LiveCodeBench's metadata)."""
     kind: Literal["math", "choice", "expression", "code"] = "math"
     """For ``file``: the verifier that grades the answers."""
     held_out: Share = 0.1
@@ -65,7 +68,7 @@ class TaskSpec(Strict):
     @property
     def name(self) -> str:
         """What its problems call it (``Problem.task``)."""
-        return f"gym-{self.set}" if self.task == "gym" else self.task
+        return self.called or (f"gym-{self.set}" if self.task == "gym" else self.task)
 
     @property
     def needs_sandbox(self) -> bool:

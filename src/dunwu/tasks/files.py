@@ -18,7 +18,7 @@ from typing import Any
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import code
+from dunwu.tasks import code, names
 from dunwu.tasks.readers import BadRow, Row, read_rows
 from dunwu.tasks.task import fingerprint, is_held_out
 from dunwu.types import Message, Problem
@@ -51,7 +51,7 @@ class Layout:
     tests of a program; ``entry`` names the function that they call. ``row_tests`` makes them of a whole row."""
 
     problem: str
-    answer: str
+    answer: str | None
     level: str | None = None
     tests: str | None = None
     entry: str | None = None
@@ -73,25 +73,33 @@ LAYOUTS = {
 """Published data sets, in their published form."""
 
 COLUMNS = ("problem", "answer", "level", "tests", "entry")
-NEED_TESTS = ("expression", "code")
+NEEDED = {
+    "math": ("problem", "answer"),
+    "choice": ("problem", "answer"),
+    "expression": ("problem", "answer", "tests"),
+    "code": ("problem", "tests"),
+}
+"""Columns that a file must have, by the kind of its answers."""
+NO_SOLUTION = "none is given"
+"""The gold of a program that nobody solved: tests decide, and the gold is only shown."""
 
 
 def layout_of(spec: TaskSpec) -> Layout:
     """The layout of a data set; of ``file``, what the recipe's ``fields`` and ``kind`` say.
 
     Raises:
-        UserError: ``fields`` name no problem or answer, name something unknown, or lack tests where they are needed.
+        UserError: ``fields`` lack a column that the kind needs, or name something unknown.
     """
     if spec.task != "file":
         return LAYOUTS[spec.task]
-    needed = ("problem", "answer", "tests") if spec.kind in NEED_TESTS else ("problem", "answer")
+    needed = NEEDED[spec.kind]
     if not set(needed) <= spec.fields.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")
     columns = spec.fields
     return Layout(
         problem=columns["problem"],
-        answer=columns["answer"],
+        answer=columns.get("answer"),
         level=columns.get("level"),
         tests=columns.get("tests"),
         entry=columns.get("entry"),
@@ -107,7 +115,7 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
             are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
     question = _text(row, layout.problem).strip()
-    gold = layout.gold(_text(row, layout.answer))
+    gold = _gold(row, layout)
     tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
     return Problem(
         id=f"{task}-{fingerprint(question):016x}",
@@ -119,6 +127,11 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         gold=_letter(gold, tests) if layout.kind == "choice" else gold,
         tests=tests,
     )
+
+
+def _gold(row: Row, layout: Layout) -> str:
+    solved = layout.answer is not None and not (layout.kind == "code" and _is_empty(row, layout.answer))
+    return layout.gold(_text(row, str(layout.answer))) if solved else NO_SOLUTION
 
 
 def _facts(row: Row, layout: Layout) -> tuple[str, ...]:
@@ -133,7 +146,8 @@ def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
     try:
         if layout.row_tests:
             return (layout.row_tests(row.values),)
-        entry = None if layout.entry is None else code.function_name(_text(row, layout.entry))
+        named = layout.entry is not None and not _is_empty(row, layout.entry)
+        entry = code.function_name(_text(row, str(layout.entry))) if named else None
         return tuple(code.read_test(value, entry) for value in _listed(row, str(layout.tests)))
     except code.NotATestError as error:
         raise MalformedError(f"a test is none: {error}") from None
@@ -179,6 +193,11 @@ def _column(row: Row, name: str) -> Any:
     return row.values[name]
 
 
+def _is_empty(row: Row, name: str) -> bool:
+    found = _column(row, name)
+    return found is None or (isinstance(found, str) and not found.strip())
+
+
 def _text(row: Row, name: str) -> str:
     return _written(_column(row, name), name)
 
@@ -222,28 +241,40 @@ def read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float) ->
 @lru_cache(maxsize=8)
 def _read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float, _version: int) -> tuple[Problem, ...]:
     found: dict[str, tuple[int, Problem]] = {}
-    bad: list[str] = []
+    bad: list[tuple[int, str]] = []
     rows = duplicates = 0
     for line, outcome in _parsed(path, layout, task):
         rows += 1
         if isinstance(outcome, str):
-            bad.append(f"{path}:{line}: {outcome}")
+            bad.append((line, outcome))
             continue
         first, same = found.setdefault(" ".join(outcome.messages[0].content.split()), (line, outcome))
         if same.gold != outcome.gold:
-            bad.append(f"{path}:{line}: the problem of line {first} with another answer")
+            bad.append((line, f"the problem of line {first} with another answer"))
         elif first != line:
             duplicates += 1
     if len(bad) > max_bad_rows * rows:
         text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {max_bad_rows:g}"
-        raise UserError(f"{text}: {'; '.join(bad[:SHOWN])}", file=path, field="max_bad_rows")
+        raise UserError(f"{text}: {_reasons(bad)}", file=path, field="max_bad_rows")
     if not found:
         raise UserError("the data set is empty", file=path, field="path")
     if bad:
-        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, "; ".join(bad[:SHOWN]))
+        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, _reasons(bad))
     if duplicates:
         log.info("%s: left out %d rows that repeat an earlier problem", path, duplicates)
     return tuple(problem for _, problem in found.values())
+
+
+def _reasons(bad: list[tuple[int, str]]) -> str:
+    """The first few reasons, each once, with its first line and the number of others."""
+    lines: dict[str, list[int]] = {}
+    for line, reason in bad:
+        lines.setdefault(reason, []).append(line)
+    shown = [
+        f"line {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
+        for reason, found in list(lines.items())[:SHOWN]
+    ]
+    return "; ".join(shown)
 
 
 def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Problem | str]]:
@@ -274,18 +305,20 @@ class FileTask:
         seed: gives the orders.
 
     Raises:
-        UserError: no path; the file cannot be used; no problem has one of the levels.
+        UserError: no path; the name is that of another task; the file cannot be used; no problem has one of the levels.
     """
 
     def __init__(self, spec: TaskSpec, seed: int) -> None:
         if spec.path is None:
             raise UserError(f"{spec.task} is read from a file: say which", field="path")
-        problems = read_problems(spec.path, layout_of(spec), spec.task, spec.max_bad_rows)
+        if spec.called in names():
+            raise UserError(f"{spec.called!r} is the name of another task", field="called")
+        problems = read_problems(spec.path, layout_of(spec), spec.name, spec.max_bad_rows)
         chosen = [problem for problem in problems if not spec.levels or problem.level in spec.levels]
         if not chosen:
             levels = ", ".join(map(str, sorted({problem.level for problem in problems})))
             raise UserError(f"no problem of these levels; the file has {levels}", file=spec.path, field="levels")
-        self.name = spec.task
+        self.name = spec.name
         self._path = spec.path
         self._seed = seed
         held_out = {p.id for p in chosen if is_held_out(_side(p.messages[0].content), spec.held_out)}

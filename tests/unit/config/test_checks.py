@@ -110,7 +110,24 @@ ZERO = "stages.zero."
             "rollout.similar_bounds",
             "no accuracy lies between 0.5 and 0.5",
         ),
+        (
+            ["rollout.similar=0.5", "rollout.similar_bounds=[0.3, 0.4]"],
+            "rollout.similar_bounds",
+            "no accuracy of a group of 4 lies between 0.3 and 0.4",
+        ),
+        (
+            ["rollout.similar=0.5", "rollout.similar_bounds=[0.5, 0.75]"],
+            "rollout.similar_bounds",
+            "no accuracy of a group of 4 lies between 0.5 and 0.75",
+        ),
         (["tasks.1.task=file"], "tasks.1.fields", "must say which columns are problem and answer"),
+        (["tasks.1.task=file", "tasks.1.kind=code"], "tasks.1.fields", "must say which columns are problem and tests"),
+        (
+            ["tasks.0.called=mine"],
+            "tasks.0.called",
+            "only what is read from a file has a name of its own, not 'countdown'",
+        ),
+        (["tasks.1.called=countdown"], "tasks.1.called", "'countdown' is the name of another task of this stage"),
         (["tasks.1.fields={problem='q'}"], "tasks.1.fields", "only task = file maps columns, not 'gsm8k'"),
         (
             ["tasks.0.held_out=0.05"],

@@ -15,6 +15,32 @@ from dunwu.errors import UserError
 Write = Callable[..., Path]
 
 
+BEFORE = "[stages.zero.prompt]"
+REWARDS = [
+    (
+        "language = { wieght = 1 }",
+        "stages.zero.reward.language.wieght: unknown field; did you mean weight? (and 1 more)",
+    ),
+    (
+        "own = [{ name = 'a', fle = 'a.py' }]",
+        "stages.zero.reward.own.0.fle: unknown field; did you mean file? (and 1 more)",
+    ),
+    ("language = true", "stages.zero.reward.language: must be a number or a table, not true"),
+    ("tasks.countdown.format = '1'", 'stages.zero.reward.tasks.countdown.format: must be a number or a table, not "1"'),
+    ("code = 4", "stages.zero.reward.code: must be a table, not 4"),
+    (
+        "own = [{ name = 'a', file = 'a.py', weight = -0.1 }]",
+        "stages.zero.reward.own.0.weight: must be greater than or equal to 0, not -0.1",
+    ),
+    (
+        "language = { weight = -0.1 }",
+        "stages.zero.reward.language.weight: must be greater than or equal to 0, not -0.1",
+    ),
+    ("own = { name = 'a' }", "stages.zero.reward.own: must be an array of tables: write [[stages.zero.reward.own]]"),
+]
+"""What stands in the table of the reward, and the line that it gets."""
+
+
 def rl(recipe: Recipe) -> RLStage:
     stage = recipe.stages["zero"]
     assert isinstance(stage, RLStage)
@@ -41,6 +67,20 @@ def test_paths_are_relative_to_the_recipe_and_overrides_to_the_current_directory
     assert (stage.from_, stage.tasks[1].path) == (str(tmp_path / "models/x"), tmp_path / "data/train.jsonl")
     stage = rl(load_recipe(path, ["stages.zero.from=./y", "stages.zero.tasks.1.path=other.jsonl"]))
     assert (stage.from_, stage.tasks[1].path) == (str(elsewhere / "y"), elsewhere / "other.jsonl")
+
+
+def test_a_function_s_file_is_beside_the_recipe_and_absolute_in_the_dump(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write((BEFORE, f"[[stages.zero.reward.own]]\nname = 'a'\nfile = 'short.py'\n{BEFORE}"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    recipe = load_recipe(path)
+    assert rl(recipe).reward.own[0].file == tmp_path / "short.py"
+    assert json.loads(dump_recipe(recipe))["stages"]["zero"]["reward"]["own"][0]["file"] == str(tmp_path / "short.py")
+    overridden = load_recipe(path, ["stages.zero.reward.own.0.file=other.py"])
+    assert rl(overridden).reward.own[0].file == elsewhere / "other.py"
 
 
 def test_an_owner_and_name_is_a_folder_where_one_lies_beside_the_recipe_else_a_hub_id(write: Write) -> None:
@@ -71,7 +111,15 @@ def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None
         ),
         (("[stages.zero.rollout]", "[stages.zero.rolout]"), "stages.zero.rolout: unknown field; did you mean rollout?"),
         (("seed = 7", "zebra = 7"), "zebra: unknown field"),
-        (('task = "gsm8k"', 'taks = "gsm8k"'), "stages.zero.tasks.1.task: is missing (and 1 more)"),
+        (
+            ('task = "gsm8k"', 'taks = "gsm8k"'),
+            "stages.zero.tasks.1.taks: unknown field; did you mean task? (and 1 more)",
+        ),
+        *(((BEFORE, f"[stages.zero.reward]\n{written}\n{BEFORE}"), line) for written, line in REWARDS),
+        (
+            (BEFORE, f"[stages.zero.optimizer]\nbetas = {{ a = 1 }}\n{BEFORE}"),
+            'stages.zero.optimizer.betas: must be a valid array, not {"a": 1}',
+        ),
         (('from = "base"\n', ""), "stages.zero.from: is missing"),
         (('kind = "rl"', 'kind = "sft"'), "stages.zero.kind: must be rl or pretrain, not 'sft'"),
         (('kind = "rl"\n', ""), "stages.zero.kind: is missing"),

@@ -28,6 +28,24 @@ HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
             "Solution.f",
             {"call": "Solution.f", "args": [[1, 2], "a"], "result": True},
         ),
+        (
+            {"input": '"a\u2028b"', "output": "1", "testtype": "functional"},
+            "f",
+            {"call": "f", "args": ["a\u2028b"], "result": 1},
+        ),
+        (
+            {
+                "test": "try:\n    import check\nexcept ImportError:\n    check = print",
+                "entry": "check",
+                "candidate": "f",
+            },
+            None,
+            {
+                "test": "try:\n    import check\nexcept ImportError:\n    check = print",
+                "entry": "check",
+                "candidate": "f",
+            },
+        ),
     ],
 )
 def test_the_forms_of_tests(value: Any, entry: str | None, expected: dict[str, Any]) -> None:
@@ -44,8 +62,19 @@ def test_the_forms_of_tests(value: Any, entry: str | None, expected: dict[str, A
         ({"stdin": 1, "stdout": "2"}, "'stdin' is int"),
         ({"call": "f", "args": 1, "result": 2}, "'args' is no list"),
         ({"args": [], "result": 2}, "has the fields args, result"),
-        ({"input": "x", "output": "1", "testtype": "functional"}, "is no JSON"),
-        ({"input": "1", "output": "1", "testtype": "functional"}, "'call' is NoneType"),
+        ({"input": "1", "testtype": "functional"}, "'output' is missing"),
+        ({"input": "1", "output": "1", "testtype": "functional"}, "is functional and has no function: name its column"),
+        ({"foo": 1}, "a test has stdin, stdout; or call, args, result; or test, entry, candidate$"),
+        ({"call": "def f(x):", "args": [], "result": 2}, "'call' is 'def f.x.:', not the name of a function"),
+        ({"test": "def check(c) pass", "entry": "check", "candidate": "f"}, "its source is no Python: expected ':'"),
+        (
+            {"test": "return 1", "entry": "check", "candidate": "f"},
+            "its source is no Python: 'return' outside function",
+        ),
+        ({"test": "x = " + "-" * 10**5 + "1", "entry": "x", "candidate": "f"}, "no Python: nested too deep"),
+        ({"test": "def chekc(c): pass", "entry": "check", "candidate": "f"}, "its source defines no 'check'"),
+        ({"test": "check(1)", "entry": "check", "candidate": "f"}, "its source defines no 'check'"),
+        ({"test": "def t():\n def check(c): 0", "entry": "check", "candidate": "f"}, "its source defines no 'check'"),
         ({"input": "1", "testtype": "stdin"}, "'output' is missing"),
     ],
 )
@@ -54,9 +83,21 @@ def test_what_is_no_test(value: Any, message: str) -> None:
         code.read_test(value)
 
 
+def test_a_functional_test_is_written_in_json() -> None:
+    with pytest.raises(code.NotATestError, match="a functional test's input or output is no JSON"):
+        code.read_test({"input": "x", "output": "1", "testtype": "functional"}, "f")
+
+
+def test_no_test_source_is_run(tmp_path: Path) -> None:
+    source = f"open({str(tmp_path / 'ran')!r}, 'w')\ndef check(c): pass"
+    code.read_test({"test": source, "entry": "check", "candidate": "f"})
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_function_s_name_comes_as_text_or_in_metadata() -> None:
     assert code.function_name("solve") == "solve"
     assert code.function_name('{"func_name": "countPairs"}') == "Solution.countPairs"
+    assert code.function_name("{}") is None
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
@@ -67,22 +108,54 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
 
 def spec(path: Path, **fields: str) -> TaskSpec:
     """A file of programs."""
-    columns = {"problem": "q", "answer": "a", "tests": "t"} | fields
+    columns = fields or {"problem": "q", "answer": "a", "tests": "t"}
     return TaskSpec(task="file", kind="code", path=path, fields=columns, held_out=0.0)
 
 
 def test_a_file_of_programs(tmp_path: Path) -> None:
     tests = [{"args": [1], "result": 2}, {"args": [2], "result": 3}]
     row = {"q": "Write f.", "a": "def f(x): return x + 1", "t": json.dumps(tests), "m": '{"func_name": "f"}'}
-    problem = build(spec(write(tmp_path / "p.jsonl", row), entry="m"), 0).problem(0)
+    path = write(tmp_path / "p.jsonl", row)
+    problem = build(spec(path, problem="q", answer="a", tests="t", entry="m"), 0).problem(0)
     assert (problem.kind, problem.gold) == ("code", "def f(x): return x + 1")
     assert [json.loads(test) for test in problem.tests] == [{"call": "Solution.f"} | test for test in tests]
 
 
 def test_a_row_with_a_bad_test_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", {"q": "Write f.", "a": "x", "t": [{"stdin": "1"}]})
-    with pytest.raises(UserError, match=r"p.jsonl:1: a test is none: has the fields stdin"):
+    with pytest.raises(UserError, match=r"p.jsonl: .*: line 1: a test is none: has the fields stdin"):
         build(spec(path), 0)
+
+
+LIVECODEBENCH = [
+    {
+        "question_content": "Print the sum.",
+        "starter_code": "",
+        "public_test_cases": '[{"input": "1 2\\n", "output": "3\\n", "testtype": "stdin"}]',
+        "metadata": "{}",
+    },
+    {
+        "question_content": "Double it.",
+        "starter_code": "class Solution:\n    def twice(self, x: int) -> int:\n        ",
+        "public_test_cases": '[{"input": "[2]\\n3\\n", "output": "[4]", "testtype": "functional"}]',
+        "metadata": '{"func_name": "twice"}',
+    },
+]
+"""Two rows in the form of the data set, a whole program and a function; none brings a solution."""
+
+
+def test_livecodebench_as_it_is_published(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", *LIVECODEBENCH)
+    task = build(spec(path, problem="question_content", tests="public_test_cases", entry="metadata"), 0)
+    assert {json.dumps(list(map(json.loads, p.tests))): p.gold for p in map(task.problem, range(2))} == {
+        '[{"stdin": "1 2\\n", "stdout": "3\\n"}]': "none is given",
+        '[{"call": "Solution.twice", "args": [[2], 3], "result": [4]}]': "none is given",
+    }
+    columns = {"problem": "question_content", "answer": "starter_code", "tests": "public_test_cases"}
+    with pytest.raises(UserError, match=r"1 of 2 rows are malformed.*line 2: a test is none: is functional and has no"):
+        build(spec(path, **columns), 0)
+    with pytest.raises(UserError, match=r"1 of 2 rows are malformed.*line 2: .*'call' is 'class Solution:"):
+        build(spec(path, **columns, entry="starter_code"), 0)
 
 
 def test_humaneval_as_it_is_published() -> None:

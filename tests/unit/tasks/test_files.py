@@ -110,10 +110,10 @@ def test_a_malformed_row_is_left_out_and_named_by_its_line(
         assert len(whole(path)) == 100
         assert len(whole(path)) == 100
     assert len(caplog.messages) == 1, "logged once"
-    assert f"left out 1 of 101 rows as malformed: {path}:52: {reason}" in caplog.messages[0]
+    assert f"{path}: left out 1 of 101 rows as malformed: line 52: {reason}" in caplog.messages[0]
     with pytest.raises(UserError) as error:
         whole(path, max_bad_rows=0.0)
-    assert error.value.message.startswith(f"1 of 101 rows are malformed, more than max_bad_rows = 0: {path}:52: ")
+    assert error.value.message.startswith("1 of 101 rows are malformed, more than max_bad_rows = 0: line 52: ")
     assert (error.value.file, error.value.field) == (str(path), "max_bad_rows")
 
 
@@ -142,11 +142,24 @@ def test_a_line_of_the_longest_length_is_read(tmp_path: Path) -> None:
 
 
 def test_too_many_malformed_rows_show_the_first_three(tmp_path: Path) -> None:
-    path = lines(tmp_path / "a.jsonl", [*ROWS[:96], b"{", b"[", b"1", b"2"])
+    path = lines(tmp_path / "a.jsonl", [*ROWS[:96], b"{", b"[", b"1", b"{}"])
     with pytest.raises(UserError, match=r"4 of 100 rows are malformed") as error:
         whole(path, max_bad_rows=0.03)
-    assert [place in str(error.value) for place in (":97: ", ":98: ", ":99: ", ":100: ")] == [True, True, True, False]
+    shown = [f"line {number}: " in error.value.message for number in (97, 98, 99, 100)]
+    assert shown == [True, True, True, False]
     assert len(whole(path, max_bad_rows=0.04)) == 96
+
+
+def test_a_reason_and_the_path_are_told_once(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    with pytest.raises(UserError) as error:
+        whole(path, fields={"problem": "question", "answer": "a"})
+    message = "100 of 100 rows are malformed, more than max_bad_rows = 0.01: line 1 and 99 more: no field 'question'"
+    assert str(error.value) == f"{path}: max_bad_rows: {message}; it has 'q', 'a', 'hard'"
+    path = lines(tmp_path / "b.jsonl", [b"1", {"q": "x"}, b"2", {"q": "y"}, *ROWS])
+    reasons = "line 1 and 1 more: is a JSON int, not an object; line 2 and 1 more: no field 'a'; it has 'q'"
+    with pytest.raises(UserError, match=f"= 0.01: {reasons}$"):
+        whole(path)
 
 
 def test_repeated_problems_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +203,7 @@ def test_expressions_and_choices_bring_their_facts(tmp_path: Path) -> None:
     task = FileTask(spec(path, fields=fields, kind="choice", held_out=0), 0)
     assert (task.problem(0).kind, task.problem(0).tests) == ("choice", ("grass", "blood"))
     path = lines(tmp_path / "c.jsonl", [{"q": "x", "a": "4*6", "t": []}])
-    with pytest.raises(UserError, match=r"c\.jsonl:1: 't' is no list with entries"):
+    with pytest.raises(UserError, match=r"c\.jsonl: .*: line 1: 't' is no list with entries"):
         FileTask(spec(path, fields=fields, kind="expression"), 0)
 
 
@@ -213,7 +226,7 @@ def test_facts_that_no_answer_can_meet_are_malformed(
     tmp_path: Path, kind: str, gold: str, facts: list[Any], reason: str
 ) -> None:
     path = lines(tmp_path / "a.jsonl", [{"q": "x", "a": gold, "t": facts}])
-    with pytest.raises(UserError, match=rf"a\.jsonl:1: {re.escape(reason)}"):
+    with pytest.raises(UserError, match=rf"a\.jsonl: .*: line 1: {re.escape(reason)}"):
         FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind=kind), 0)
 
 
@@ -270,6 +283,16 @@ def test_twins_in_other_spacing_case_or_width_are_on_one_side(tmp_path: Path) ->
     assert kept[0] == kept[1]
 
 
+def test_a_file_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", ROWS)
+    one, two = (build(spec(path, called=name), 0) for name in (None, "mine"))
+    assert (one.name, two.name) == ("file", "mine")
+    assert {(p.task, p.id.rpartition("-")[0]) for p in (two.problem(0), *two.held_out(3))} == {("mine", "mine")}
+    assert [p.messages for p in one.held_out(5)] == [p.messages for p in two.held_out(5)]
+    with pytest.raises(UserError, match="called: 'countdown' is the name of another task"):
+        build(spec(path, called="countdown"), 0)
+
+
 def test_nothing_left_and_too_few(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(UserError, match="held_out: every problem is held out"):
@@ -285,9 +308,7 @@ def test_gsm8k_takes_the_number_after_the_hashes(tmp_path: Path) -> None:
     )
     task = FileTask(TaskSpec(task="gsm8k", path=path, held_out=0, max_bad_rows=0.4), 0)
     assert sorted(task.problem(index).gold for index in range(3)) == ["1450000", "2450000", "3450000"]
-    with pytest.raises(
-        UserError, match=r"a.jsonl:4: no gold answer after ####; .*a.jsonl:5: no gold answer after ####"
-    ):
+    with pytest.raises(UserError, match=r"a.jsonl: .*: line 4 and 1 more: no gold answer after ####$"):
         build(TaskSpec(task="gsm8k", path=path), 0)
 
 

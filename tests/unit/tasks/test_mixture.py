@@ -84,11 +84,11 @@ def test_weights_that_are_none(shares: list[float]) -> None:
 def test_names_are_generators_and_data_sets() -> None:
     assert names()[:2] == ("countdown", "game24")
     assert set(names()) >= set(DATA_SETS)
-    assert len(set(names())) == len(names()) == 19
+    assert len(set(names())) == len(names()) == 20
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"no task is called 'countdwn'; there are countdown, .*, file; did you mean"):
+    with pytest.raises(UserError, match=r"no task is called 'countdwn'; there are countdown, .*, file, gym; did you mean"):
         build(TaskSpec(task="countdwn"), 0)
 
 

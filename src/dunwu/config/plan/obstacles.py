@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dunwu.config.checks import Finding, needs_file
+from dunwu.config.checks import needs_file
+from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
 from dunwu.config.schema import Recipe, RLStage, TaskSpec
 from dunwu.errors import UserError

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.checks import Finding
+from dunwu.config.findings import Finding
 from dunwu.config.overrides import located, parse_override
 from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
@@ -20,6 +20,7 @@ from dunwu.config.plan.estimate import (
     rl_hours,
     rl_memory,
 )
+from dunwu.config.plan.functions import own_obstacles
 from dunwu.config.plan.obstacles import Probe, context_obstacles, out_obstacles, source_obstacles, task_obstacles
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.schema import HardwareSpec, PretrainStage, Recipe, RLStage
@@ -111,6 +112,7 @@ def make_plan(
             planned = _rl(name, stage, shape, recipe.hardware)
             if not is_stage:
                 findings += source_obstacles(name, stage)
+            findings += own_obstacles(name, stage)
             if shape is not None:
                 findings += context_obstacles(name, stage, shape, _longest(planned))
         else:

@@ -1,0 +1,21 @@
+"""What a check of the recipe finds, and the hint at what was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: the field as the recipe writes it (``stages.zero.steps``), and what to mend."""
+
+    field: str
+    message: str
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` where one of the known words is close, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
