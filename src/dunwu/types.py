@@ -46,8 +46,9 @@ class Message:
 class Problem:
     """A question whose answer a rule can check.
 
-    ``gold`` is a correct answer and scores 1 against itself, but for programs, whose tests alone decide. ``tests`` are the facts that the verifier of this ``kind``
-    checks against beside the gold: for ``expression`` the target, then the numbers; for ``choice`` the options.
+    ``gold`` is a correct answer and scores 1 against itself, but for programs, whose tests alone decide. ``tests`` are
+    the facts that the verifier of this ``kind`` checks against beside the gold: for ``expression`` the target, then the
+    numbers; for ``choice`` the options.
     ``id`` is unique and stable over runs; ``task`` and ``level`` name the source for the curves.
     """
 
