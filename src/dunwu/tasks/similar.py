@@ -24,16 +24,22 @@ CANDIDATES = 8
 DRAWS = 100
 """For each that is wanted, before the generator counts as exhausted."""
 NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+MEMBER = re.compile(rf"{NUMBER.pattern}(?:/\d+)?", re.ASCII)
+LIST = re.compile(rf"{MEMBER.pattern}(?:(?:[\s,，、+×]|and|和)+{MEMBER.pattern})*", re.ASCII)
+"""Numbers of which the order says nothing: 3, 1 and 2; 3 + 4; 1/2, 2/3."""
 WORD = re.compile(r"[A-Za-z]+|\S")
 
 
 def mark(problem: Problem) -> int:
-    """What problems are told apart by: the words and numbers of the question, in whatever order.
+    """What problems are told apart by: the words of the question in whatever order, and its lists of numbers in order.
 
-    So the same numbers shown in another order are no new problem; the same content in another language is one.
+    So a list shown in another order is no new problem, and numbers that change places between lists make one; so does
+    the same content in another language. Conservative: other problems of the same words ("Ann says that Bob lies", "Bob
+    says that Ann lies") are taken for one.
     """
     question = problem.messages[-1].content
-    return fingerprint(" ".join(sorted([*NUMBER.findall(question), *_words(question)])))
+    lists = [" ".join(sorted(MEMBER.findall(numbers))) for numbers in LIST.findall(question)]
+    return fingerprint(" ".join([*lists, *sorted(_words(question))]))
 
 
 def variations(

@@ -9,8 +9,10 @@ lets through:
 - 50% is 1/2, not 50;
 - 5 meters is not 5 cm, and not 500 cm either: the question named the unit. A unit of the table (``units.py``) on one
   side only is fine. Any other word after a number counts only where both sides have it: "5 zorks" answers "5 zorks"
-  alone, because nobody can list all words that change a number (5 doubled, 5 or so, 5左右);
+  alone, because nobody can list all words that change a number (5 doubled, 5 or so, 5左右). A letter is a unit where
+  the other side names that unit (5 m, 5 meters), else a factor;
 - sets and bare lists have no order, tuples and intervals do, and brackets count: (1,2] is not [1,2), [5] is not 5;
+- a ratio has a value, 2:3 is 4:6; two that could be times of the day (3:30, 1:10) are equal part by part only;
 - "≈" is "=" only between written decimals, where the gold is a rounded value itself;
 - an equation in one letter is no answer to what that letter is: 2x = 10 is not x = 5;
 - dots (1,2,...,n), words, number bases, remainders and whatever an algebra system would misread are compared as text.
@@ -31,7 +33,7 @@ from dunwu.verifiers.math_algebra import depth, only_text, wording
 from dunwu.verifiers.math_numerals import digits
 from dunwu.verifiers.math_shapes import RELATION, Shape, shape
 from dunwu.verifiers.pool import one_budget
-from dunwu.verifiers.units import ANGLE_OF, agree, known, quantity
+from dunwu.verifiers.units import ANGLE_OF, agree, known, quantities, quantity
 
 Ask = Callable[[str, str], bool]
 
@@ -49,6 +51,8 @@ CHOICE = re.compile(r"(?:\\text ?\{ *)?(?P<option>(?:option|choice|选项?) ?)?\
 APPROXIMATE = re.compile(rf"(?:{NAME})?\\approx ?(.+)")
 DECIMAL = re.compile(r"-?\d*\.\d+", re.ASCII)
 DEGREES = re.compile(r"(\d+(?:\.\d+)?)°", re.ASCII)
+NEGATIVE = re.compile(r"(?:\A|(?<=[(\[{,]))(?:(?:negative|minus) ?|负)(?=\.?\d|\\(?:frac|sqrt|pi)(?![a-z]))", re.I)
+WRITTEN_FRACTION = re.compile(r"/|\\frac")
 SUCH_THAT = re.compile(r"\\\{ ?[a-zA-Z](?:\\in ?\\mathbb\{R\})?(?:\\mid ?|\\vert ?|\||:)([^{}]+)\\\}")
 LEAD_IN = re.compile(
     r"\**(?:(?:so|thus|therefore|hence|所以|因此|故),? ?)?(?:the )?(?:final |correct )?(?:answer|答案?)\**"
@@ -69,16 +73,20 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
 
 
 def same_literal(gold: str, answer: str) -> bool:
-    """Whether ``answer`` is a written number with the value of ``gold``, no operation left to do. Units as in same."""
+    """Whether ``answer`` is a written number with the value of ``gold``, no operation left to do. Units as in same.
+
+    A fraction for a whole number (24/2 for 12) is a division left to do, unless the gold is written so itself.
+    """
 
     def written(left: str, right: str) -> bool:
         value = literal(left)
-        return value is not None and value == literal(right)
+        undone = value is not None and value.denominator == 1 and left != right and WRITTEN_FRACTION.search(right)
+        return value is not None and value == literal(right) and not undone
 
     if max(len(gold), len(answer)) > LONGEST:
         return False
     named = _named(answer_text := _read(answer))
-    return _same_quantity(_read(gold), named[1] if named else answer_text, written)
+    return _same_quantity(_read(gold), named[1] if named else answer_text, written, literal)
 
 
 def key(answer: str, value_of: Callable[[str], Fraction | None] = rational) -> str:
@@ -98,7 +106,8 @@ def _read(answer: str) -> str:
     r"""Normal text without a lead-in, numerals as digits, ``{x | x > 2}`` as ``x > 2``, sin 30° as sin(30\pi/180)."""
     text = normal(answer)
     lead_in = LEAD_IN.match(text)
-    text = digits(text[lead_in.end() :].strip() or text if lead_in else text)
+    text = text[lead_in.end() :].strip() or text if lead_in else text
+    text = digits(NEGATIVE.sub("-", text))
     if ANGLE_OF.search(text):
         text = DEGREES.sub(r"(\1\\pi/180)", text)
     condition = SUCH_THAT.fullmatch(text)
@@ -168,10 +177,12 @@ class _Comparison:
         return self.ask(gold, answer)
 
 
-def _same_quantity(gold: str, answer: str, same_value: Ask) -> bool:
-    (gold_value, gold_unit), (answer_value, answer_unit) = quantity(gold), quantity(answer)
+def _same_quantity(
+    gold: str, answer: str, same_value: Ask, value_of: Callable[[str], Fraction | None] = rational
+) -> bool:
+    (gold_value, gold_unit), (answer_value, answer_unit) = quantities(gold, answer)
     if "%" in (gold_unit, answer_unit) and gold_unit != answer_unit:
-        left, right = rational(gold_value), rational(answer_value)
+        left, right = value_of(gold_value), value_of(answer_value)
         scale = 100 if answer_unit == "%" else 1
         bare = not (gold_unit and answer_unit)
         return bare and left is not None and right is not None and left * scale == right * (100 // scale)

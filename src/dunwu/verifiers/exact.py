@@ -84,7 +84,8 @@ def same_set(gold: str, answer: str) -> bool:
 def same_choice(options: tuple[str, ...], gold: str, answer: str) -> bool:
     """Whether ``answer`` names the option of letter ``gold``: by letter ("B", "(b)", "B. text") or by its whole text.
 
-    A letter with a text must go with that option's text. Where no ``options`` are known only the letter counts.
+    A letter with a text must go with that option's text. Where no ``options`` are known only the letter counts. Of
+    options that are one after ``folded`` (5 and $5, mm and Mm) only the exact text chooses.
     """
     return chosen(options, answer) == gold.strip().upper()
 
@@ -95,8 +96,10 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
         return None
     texts = [folded(option) for option in options]
     given = folded(answer)
-    if given in texts:
-        return chr(ord("A") + texts.index(given))
+    exact = [place for place, option in enumerate(options) if option.strip() == answer.strip()]
+    places = exact or [place for place, text in enumerate(texts) if text == given]
+    if places:
+        return chr(ord("A") + places[0]) if len(places) == 1 else None
     match = LETTER.fullmatch(given)
     if match is None:
         return None

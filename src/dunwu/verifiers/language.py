@@ -1,8 +1,10 @@
 r"""Language consistency: words of the target language / words of the chain of thought (R1 2501.12948v2, section 3.2.1).
 
 What every language writes alike is no word and counts on neither side: digits and operators, mathematics between
-dollars or ``\( \)`` and ``\[ \]``, LaTeX commands, code between backticks, URLs, single Latin or Greek letters, names
-with a digit or an underscore (x1, step_2), up to four capitals (ABCD, DNA), functions and units (``ALIKE``).
+dollars or ``\( \)`` and ``\[ \]``, the LaTeX commands of a table, code between backticks, URLs, single Latin or Greek
+letters, functions and units (``ALIKE``), and of names with a digit or an underscore the parts of up to three letters
+(x1, a_max; "let_me_compute" has one word). Up to four capitals are names (ABCD, DNA) while a text has few different
+ones (``NAMES``): more of them are words in capitals.
 
 A word is a run of letters of one script, except that Chinese and Japanese are written without spaces: there every Han
 character is a word, and every run of kana. No segmenter is asked. A Chinese word has about 1.5 characters, so in a
@@ -11,7 +13,8 @@ mixed text Chinese weighs more than its words would: of as many Chinese words as
 The script decides the language. Han characters are Japanese in a sentence with kana and Chinese in one without.
 Languages that share a script are told apart by py3langid, and only where rivals of that script are named.
 
-What remains: text inside code and mathematics is not judged, in whatever language it is.
+What remains: text inside code, mathematics and URLs is not judged, in whatever language it is; nor are words that are
+spelled in single letters.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
 
 from dunwu.errors import UserError
+from dunwu.verifiers.math_algebra import COMMANDS
 
 RANGES = {
     "han": "々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
@@ -50,10 +54,36 @@ ALIKE = frozenset(
     nm mm cm dm km mg kg ml mL kB Hz kHz MHz GHz Pa kPa kW kWh mol
     """.split()  # noqa: SIM905  -- readable as a block
 )
+NAMES = 12
+"""Different runs of capitals that are names; in a text with over four times as many words, a quarter of those."""
+LATEX = frozenset(
+    """
+    begin end left right middle big Big bigg Bigg bigl bigr Bigl Bigr displaystyle textstyle limits nolimits
+    text textbf textit textrm texttt textnormal mathrm mathbf mathit mathsf mathcal mathfrak mathscr boldsymbol
+    operatorname mbox boxed fbox dfrac tfrac cfrac dbinom tbinom over choose quad qquad hspace vspace hfill
+    overline underline overbrace underbrace overrightarrow widehat widetilde tilde dot ddot stackrel overset underset
+    ldots cdots vdots ddots dots star ast circ bullet degree prime backslash
+    leq geq leqslant geqslant neq ll gg approx equiv sim simeq cong propto parallel perp mid nmid vert lVert rVert
+    notin ni subset subseteq supset supseteq subsetneq bigcup bigcap varnothing complement
+    land lor lnot neg wedge vee forall exists nexists therefore because implies iff
+    rightarrow leftarrow leftrightarrow Rightarrow Leftarrow Leftrightarrow longrightarrow Longrightarrow mapsto
+    uparrow downarrow triangle angle measuredangle square blacksquare nabla partial oplus otimes odot
+    iint iiint oint coprod arg sup inf liminf limsup lg det dim ker hom Pr mod bmod pmod lcm coth
+    langle rangle lbrace rbrace lbrack rbrack varrho varsigma Upsilon ell hbar imath jmath Re Im aleph
+    label tag ref eqref hline cline item newline
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+"""Commands that may stand outside of mathematics, beside those of ``math_algebra``; any other is its letters."""
+ENVIRONMENTS = (
+    "(?:[bpvBV]?matrix|smallmatrix|array|cases|(?:align|equation|gather|multline)(?:ed)?|split|tabular|center|"
+    r"itemize|enumerate)\*?"
+)
 SKIPPED = re.compile(
     r"```.*?```|`[^`\n]*`"
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
-    r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)|\\(?:begin|end)\{[a-z*]{0,20}\}|\\[A-Za-z]+"
+    r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)|\\(?:begin|end)\{"
+    + ENVIRONMENTS
+    + r"\}|\\(?P<command>[A-Za-z]+)"
     r"|https?://[!-~]*|www\.[!-~]*",
     re.DOTALL,
 )
@@ -83,46 +113,71 @@ def consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
     for language in (target, *rivals):
         if language not in LANGUAGES:
             raise UserError(f"no language is called {language!r}; there are {', '.join(LANGUAGES)}")
-    text = SKIPPED.sub(" ", text)
+    text = SKIPPED.sub(_without, text)
     script = LANGUAGES[target]
-    counts = {name: _words(text, name) for name in TOKENS}
+    symbols = _symbols(text)
+    counts = {name: _count(text, name, symbols) for name in TOKENS}
     total = sum(counts.values())
     if total == 0:
         return 0.0
     own = counts[script]
     close = tuple(sorted({rival for rival in rivals if LANGUAGES[rival] == script and rival != target}))
     if close and own:
-        own = _identified(text, target, close)
+        own = _identified(text, target, close, symbols)
     if counts["han"] and target in ("zh", "ja"):
-        japanese = _words("\n".join(_with_kana(text)), "han") if counts["kana"] else 0
+        japanese = _count("\n".join(_with_kana(text)), "han") if counts["kana"] else 0
         own += japanese if target == "ja" else -japanese
     return own / total
 
 
-def _words(text: str, script: str) -> int:
+def _without(skipped: re.Match[str]) -> str:
+    r"""Nothing, but the letters of what only looks like a command: ``\wait \let \me``."""
+    name = skipped["command"]
+    return " " if name is None or name in LATEX or name in COMMANDS else f" {name} "
+
+
+def _symbols(text: str) -> Set[str]:
+    """What is no word in this text: ``ALIKE``, and its runs of capitals unless they are too many to be names."""
+    parts = {part for token in set(TOKENS["latin"].findall(text)) for part in _parts(token)}
+    capitals = {part for part in parts if len(part) <= 4 and part.isupper()}
+    few = len(capitals) <= NAMES
+    if not few:
+        words = sum(_count(text, script, ALIKE | capitals) for script in TOKENS)
+        few = len(capitals) <= words / 4
+    return ALIKE | capitals if few else ALIKE
+
+
+def _count(text: str, script: str, symbols: Set[str] = ALIKE) -> int:
     """How many words of a script stand in a text without mathematics and code."""
     found = TOKENS[script].findall(text)
     if script == "latin":
-        return sum(count for token, count in Counter(found).items() if _is_latin_word(token))
+        return sum(count * len(_latin_words(token, symbols)) for token, count in Counter(found).items())
     return len(found) if script else sum(len(token) > 1 and token.isalpha() for token in found)
 
 
-def _is_latin_word(token: str) -> bool:
-    """Whether it is more than a symbol: see the module."""
-    symbol = len(token) < 2 or (len(token) <= 4 and token.isupper()) or token in ALIKE
-    return not symbol and not re.search(r"[0-9_]", token)
+def _latin_words(token: str, symbols: Set[str]) -> list[str]:
+    """The words in a token: one or none, and in a name with digits or underscores any number."""
+    return [part for part in _parts(token) if part not in symbols]
+
+
+def _parts(token: str) -> list[str]:
+    """What may be words in a token, by its letters alone: see the module."""
+    parts = re.split("[0-9_]+", token)
+    shortest = 2 if len(parts) == 1 else 4
+    return [part for part in parts if len(part) >= shortest]
 
 
 def _with_kana(text: str) -> Iterator[str]:
     return (sentence for sentence in SENTENCE.findall(text) if TOKENS["kana"].search(sentence))
 
 
-def _identified(text: str, target: str, rivals: tuple[str, ...]) -> int:
+def _identified(text: str, target: str, rivals: tuple[str, ...], symbols: Set[str]) -> int:
     """How many words of the target's script stand in sentences that are taken for the target language."""
     identify, script = _identifier((target, *rivals)), LANGUAGES[target]
     own, waiting = 0, list[str]()
     for sentence in SENTENCE.findall(text):
-        waiting += [token for token in TOKENS[script].findall(sentence) if script != "latin" or _is_latin_word(token)]
+        for token in TOKENS[script].findall(sentence):
+            waiting += _latin_words(token, symbols) if script == "latin" else [token]
         if len(waiting) >= SURE:
             own += len(waiting) * (identify(" ".join(waiting)) == target)
             waiting = []

@@ -46,6 +46,8 @@ SPELLINGS = (
     (re.compile(r"\\rbrace(?![a-zA-Z])"), r"\\}"),
     (re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![a-zA-Z])\s*\}?|\\degree(?![a-zA-Z])"), "°"),
     (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\dot\s*\{(\d)\}"), r"\\dot \1"),
+    (re.compile(r"(?<=\.)(\d*)\\dot ?(\d)(?:(\d*)\\dot ?(\d))?"), r"\1\\overline{\2\3\4}"),
     (re.compile(r"\\frac(?:\s*(\d)|\s+(\w))\s*(\w)"), r"\\frac{\1\2}{\3}"),
     (re.compile(r"\\frac\s*(\w)\s*\{"), r"\\frac{\1}{"),
     (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\w)"), r"\\frac\1{\2}"),
@@ -74,7 +76,7 @@ SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
 RECURRING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\{(\d+)\}", re.ASCII)
 SCIENTIFIC = re.compile(r"(-?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})", re.ASCII)
 RATIO = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", re.ASCII)
-LITERAL = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:/\d+)?", re.ASCII)
+LITERAL = re.compile(r"-?(?:\d+\.?\d*|\.\d+|\d+/\d+)", re.ASCII)
 COMMA = re.compile(",")
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 

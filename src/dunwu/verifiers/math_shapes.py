@@ -1,17 +1,19 @@
-"""Collections in an answer: sets and bare lists, tuples, intervals, unions, matrices, ratios."""
+"""Collections in an answer: sets and bare lists, tuples, intervals, unions, matrices, times."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from dunwu.verifiers.latex import RATIO, enclosed, split
+from dunwu.verifiers.latex import enclosed, split
 
 OR = re.compile(r"\\text ?\{ *,? *or *\}|(?<![a-zA-Z\\])or(?![a-zA-Z])|或者?")
 AND = re.compile(r"\\text ?\{ *(?:,? *and) *\}|(?<![a-zA-Z\\])and(?![a-zA-Z])|[和与]")
 LIST = re.compile(rf",|;|{AND.pattern}|{OR.pattern}")
 CUP = re.compile(r"\\cup(?![a-zA-Z])")
 RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in|approx|equiv|sim)(?![a-zA-Z])")
+CLOCK = re.compile(r"\d{1,2}:[0-5]\d", re.ASCII)
+"""A ratio that may be a time of the day; any other has a value, by which it is compared."""
 MATRIX = re.compile(r"\\begin\{([bpv]matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 
 
@@ -34,7 +36,7 @@ def shape(text: str) -> Shape | None:
         name = "vmatrix" if matrix[1] == "vmatrix" else "matrix"
         items = tuple(item.strip() for row in rows for item in row)
         return Shape(f"{name} {[len(row) for row in rows]}", True, items)
-    if RATIO.fullmatch(text):
+    if CLOCK.fullmatch(text):
         return Shape(":", True, tuple(text.split(":")))
     whole = enclosed(text)
     for separator in (CUP, OR):

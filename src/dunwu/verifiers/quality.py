@@ -8,7 +8,9 @@
   one. Not so where x is set anew ("let", "try", "now", "x = 7:") or its value was conditional ("if", "when", "or"),
   asked or rejected. Other statements with letters are equations to be solved as often as claims, and not judged.
 - Not judged: what is supposed ("if 1 = 2") or denied ("not", 不) in its clause, what a question mark ends, and what is
-  wrong and rejected right after ("3+4=8, no"). Words only exempt; none of them makes a statement right.
+  wrong and rejected right after ("3+4=8, no"); nor a side next to a word that is not known to be harmless, since it may
+  mean "twice 5 = 10". Words only exempt; none of them makes a statement right. So "zzz 2+2=5" is exempt too: it earns
+  what its absence would.
 - Circular, and so wrong: letters that get no value and are defined by each other alone (a = b+1, b = a-1), and a
   statement that is its own reason ("x > 3 because x > 3", "since 5 = 5"). Equal sides are otherwise no statement.
 
@@ -38,6 +40,7 @@ MOST_RIGHT = 20
 STEP_LENGTH = 200
 """Characters of a step: a longer sentence is several."""
 STEP_ENDS = re.compile(r"[.!?](?=\s)|[\n。！？；;]")
+CLAUSE_ENDS = re.compile(r"[,:](?=\s)|[，：]")
 ROUNDED = re.compile(r"-?\d*\.\d{2,}")
 RELATIONS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
     "=": operator.eq,
@@ -59,12 +62,18 @@ def logic(chain: str) -> float:
 def steps(chain: str) -> float:
     """1 / number of steps, and 0 for a chain without any.
 
-    A step is a sentence or a line with a letter or digit in it. One with several relations (=) is as many steps, one of
-    more than ``STEP_LENGTH`` characters as many as it has beginnings of such; a repeated step counts again.
+    A step is a sentence or a line with a letter or digit in it. One with several relations (=), or several clauses of
+    two numbers and more ("3 and 4 make 7, 7 and 2 make 9"), is as many steps, one of more than ``STEP_LENGTH``
+    characters as many as it has beginnings of such; a repeated step counts again.
     """
     pieces = [piece for piece in STEP_ENDS.split(chain) if re.search(r"\w", piece)]
-    count = sum(max(piece.count("=") + piece.count("＝"), -(-len(piece) // STEP_LENGTH)) for piece in pieces)
+    count = sum(map(_steps_in, pieces))
     return 1 / count if count else 0.0
+
+
+def _steps_in(piece: str) -> int:
+    calculations = sum(len(NUMBER.findall(clause)) > 1 for clause in CLAUSE_ENDS.split(piece))
+    return max(piece.count("=") + piece.count("＝"), calculations, -(-len(piece) // STEP_LENGTH))
 
 
 def novelty(chain: str, siblings: Sequence[str]) -> float:

@@ -70,6 +70,8 @@ WORD = re.compile(
     r"(?P<power>\^\{?\d\}?)?",
     re.DOTALL,
 )
+LETTER = re.compile(r"(?P<value>.*(?:[\d})]|\\pi(?= )))\s*(?P<letter>[mghslLWVNJ])(?P<power>\^\{?\d\}?)?", re.DOTALL)
+"""A last letter, as units are written, that may as well be a factor."""
 DEGREES = re.compile(r"(?P<value>.+)°\s*(?:\\text\s?\{\s*)?(?P<scale>[CF])\}?", re.DOTALL)
 
 ANGLE_OF = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
@@ -83,6 +85,23 @@ def known(unit: str) -> bool:
 def agree(left: str, right: str) -> bool:
     """Whether quantities in these units can be equal by value: one unit, or a known one on one side alone."""
     return left == right or (not (left and right) and known(left + right))
+
+
+def quantities(left: str, right: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Both as ``quantity`` has them; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
+    (left_value, left_unit), (right_value, right_unit) = quantity(left), quantity(right)
+    if left_unit and not right_unit:
+        return (left_value, left_unit), _lettered(right, left_unit)
+    if right_unit and not left_unit:
+        return _lettered(left, right_unit), (right_value, right_unit)
+    return (left_value, left_unit), (right_value, right_unit)
+
+
+def _lettered(text: str, unit: str) -> tuple[str, str]:
+    match = LETTER.fullmatch(text)
+    if match is None or _unit(match["letter"] + (match["power"] or "")) != unit:
+        return text, ""
+    return match["value"].strip(), unit
 
 
 def quantity(text: str) -> tuple[str, str]:

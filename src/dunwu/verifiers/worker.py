@@ -45,6 +45,7 @@ STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min)
 """Flat between their jumps: agreeing at points says little."""
 SIDES = {
     sympy.Eq: ("=", 1),
+    sympy.Ne: ("!=", 1),
     sympy.StrictLessThan: ("<", 1),
     sympy.StrictGreaterThan: ("<", -1),
     sympy.LessThan: ("<=", 1),
@@ -153,7 +154,7 @@ def same_relation(left: Any, right: Any) -> bool:
     a, b = left_sign * (left.lhs - left.rhs), right_sign * (right.lhs - right.rhs)
     ratios = [a.subs(point) / b.subs(point) for point in points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
-    directed = left_name == "=" or bool(sympy.re(ratios[0]) > 0)
+    directed = left_name in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)
     return left_name == right_name and constant and ratios[0] != 0 and directed
 
 

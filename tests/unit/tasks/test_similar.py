@@ -104,10 +104,15 @@ def written(text: str) -> Problem:
     return Problem(id=text, task="countdown", kind="number", level=3, language="en", messages=messages, gold="")
 
 
-def test_words_count_before_numbers_and_their_order_not_at_all() -> None:
+def test_words_count_before_numbers_and_their_order_within_a_list_not_at_all() -> None:
     first = written("Use 1, 2 and 3 to make 6.")
     assert mark(first) == mark(written("Use 3, 1 and 2 to make 6."))
     assert mark(first) != mark(written("Use 1, 2 and 3 to make 7."))
+    assert mark(written("Use 7, 2 and 12 to make 10.")) != mark(written("Use 10, 12 and 2 to make 7."))
+    assert mark(written("7、2和12，得到10")) == mark(written("12、7和2，得到10"))
+    assert mark(written("sort 1/2, 3/4")) == mark(written("sort 3/4, 1/2")) != mark(written("sort 1/4, 3/2"))
+    assert mark(written("Compute 3 + 14.")) == mark(written("Compute 14 + 3."))
+    assert mark(written("Compute 3 - 14.")) != mark(written("Compute 14 - 3."))
     assert mark(written("用1、23得到4。")) != mark(written("用12、3得到4。"))
     assert distance(first, first) == (0, 0)
     assert distance(first, written("Use 1, 2 and 3 to make 7."))[1] == pytest.approx(np.log(8 / 7))

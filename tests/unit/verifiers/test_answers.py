@@ -157,6 +157,21 @@ EQUAL = [
     (r"$3$ and $4$", r"4, 3"),
     (r"x \ge 3", r"x >= 3"),
     (r"(-\infty, 3]", r"x<=3"),
+    *((r"5\text{ m}", text) for text in ("5 m", "5m", "5 meters", "5米")),
+    (r"10\text{ L}", r"10 L"),
+    (r"5\text{ hours}", r"5 h"),
+    (r"6\sqrt{2}\text{ m}", r"6\sqrt{2} m"),
+    (r"12\pi\text{ m}^2", r"12\pi m^2"),
+    (r"x\neq 1", r"x\ne1"),
+    (r"x\neq 1", r"2x≠2"),
+    (r"x\ne 1", r"1 \ne x"),
+    (r"2:3", r"4:6"),
+    (r"4:5", r"12:15"),
+    *((r"-2", text) for text in ("negative 2", "minus 2", "Negative 2.", "负2", "the answer is negative 2")),
+    (r"(-2,-\frac12)", r"(negative 2, negative \frac12)"),
+    *((r"\frac13", text) for text in (r"0.\dot{3}", r"0.\dot3")),
+    (r"\frac17", r"0.\dot{1}4285\dot{7}"),
+    (r"\frac16", r"0.1\dot{6}"),
 ]
 DIFFERENT = [
     (r"1/2004!", r"1/2006!"),
@@ -294,8 +309,19 @@ DIFFERENT = [
     (r"3.14", r"\approx 3.1"),
     (r"3.14", r"\pi \approx 3.14"),
     (r"3:4", r"4:3"),
-    (r"3:4", r"6:8"),
     (r"3:30", r"1:10"),
+    (r"2:3", r"4:9"),
+    (r"2:3:4", r"4:6:9"),
+    *((r"5\text{ m}", text) for text in ("5 s", "5k", "5 m^2", "6 m", "5mm", "5M", "5n")),
+    *((r"5m", text) for text in ("5", "5n", r"5\text{ cm}", r"5\text{ minutes}")),
+    *((r"5\text{ hours}", text) for text in ("5 m", "5H")),
+    *((r"x\ne 1", text) for text in ("x=1", "x>1", r"x\ne 2", r"y\ne 1")),
+    *((r"2", text) for text in ("negative 2", "minus 2", "负2")),
+    (r"3", r"5 negative 2"),
+    (r"3", r"5 minus 2"),
+    (r"0.3", r"0.\dot{3}"),
+    (r"\frac{4}{33}", r"0.\dot{1}2"),
+    (r"3", r"\dot{3}"),
     (r"1024", r"2^{1}0"),
     (r"1161!", r"1161!+1"),
     (r"e^{1000}", r"e^{1000}+1"),
@@ -384,7 +410,7 @@ def test_what_is_no_rational_is_none(text: str) -> None:
 def test_a_written_number_has_no_operations_left() -> None:
     assert literal(normal("1,024")) == 1024
     assert literal(normal(r"-\frac{6}{4}")) == Fraction(-3, 2)
-    for text in ("2^{10}", "1000+24", "(5)", "2*3", "--5", "1/2/3"):
+    for text in ("2^{10}", "1000+24", "(5)", "2*3", "--5", "1/2/3", "2.5/5"):
         assert literal(normal(text)) is None, text
 
 
@@ -406,6 +432,19 @@ def test_a_written_number_has_no_operations_left() -> None:
         ("5%", "0.05", True),
         ("5%", "5", False),
         ("2/6", "1/3", True),
+        ("1/3", "2/6", True),
+        ("3/2", "1.5", True),
+        ("3/2", r"1\frac{1}{2}", True),
+        ("12", "24/2", False),
+        ("-10", "-50/5", False),
+        ("12", r"\frac{24}{2}", False),
+        ("12", "12/1", False),
+        ("12", "11 2/2", False),
+        ("24/2", "24/2", True),
+        ("24/2", "12", True),
+        ("1/2", "2.5/5", False),
+        ("50%", "1/4+1/4", False),
+        ("-2", "negative 2", True),
         ("18", "9*2", False),
         ("18", "9+9=18", False),
         ("18", "81", False),

@@ -131,6 +131,25 @@ def test_choices_of_something_else(answer: str) -> None:
     assert not same_choice(OPTIONS, "B", answer)
 
 
+@pytest.mark.parametrize(
+    ("options", "answer", "letter"),
+    [
+        (("$5", "5", "€5", "6"), "5", "B"),
+        (("$5", "5", "€5", "6"), " $5 ", "A"),
+        (("$5", "5", "€5", "6"), "5.", None),
+        (("$5", "5", "€5", "6"), "B. 5", "B"),
+        (("Mm", "mm", "cm"), "mm", "B"),
+        (("Mm", "mm", "cm"), "MM", None),
+        (("Mm", "mm", "cm"), "CM", "C"),
+        (("no", "no", "yes"), "no", None),
+    ],
+)
+def test_options_that_fold_together_are_told_apart_by_their_exact_text(
+    options: tuple[str, ...], answer: str, letter: str | None
+) -> None:
+    assert chosen(options, answer) == letter
+
+
 def test_the_letter_chosen() -> None:
     assert chosen(OPTIONS, "dark green") == "C"
     assert chosen((), "(d) whatever") == "D"

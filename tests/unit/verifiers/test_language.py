@@ -63,7 +63,8 @@ def test_shares_of_mixed_texts(text: str, target: str, share: float) -> None:
         "`print(total)` ```python\nfor item in items:\n    use(item)\n```",
         "https://example.org/page?q=word www.example.org/path",
         "x, y, n, A, α, I",
-        "x1 step_2 a_total 3rd",
+        "x1 v_2 a_max 3rd 5cm 1200kWh",
+        "\\alpha \\leq \\infty \\text{} \\Rightarrow \\ldots",
         "ABCD DNA GCD",
         "sin cos log gcd 5 km 3 kg",
         "𝐱𝐲 ² ½ ① Ⅷ √ ∑",
@@ -73,6 +74,32 @@ def test_what_every_language_writes_alike_is_no_word(symbols: str) -> None:
     assert consistency(symbols, "en") == consistency(symbols, "zh") == 0.0
     assert consistency(f"所以 {symbols} 成立", "zh") == 1.0
     assert consistency(f"hence {symbols} holds 吗", "en") == pytest.approx(2 / 3)
+
+
+STEALTHY = ["wait", "then", "compute", "their", "total", "since", "adding", "everything", "failed", "again"]
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        "_".join(STEALTHY),
+        " ".join(word + "1" for word in STEALTHY),
+        " ".join("_" + word for word in STEALTHY),
+        " ".join("\\" + word for word in STEALTHY),
+        " ".join(f"\\begin{{{word}}}" for word in STEALTHY),
+    ],
+)
+def test_a_disguised_word_is_a_word(disguise: str) -> None:
+    assert consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + len(STEALTHY)))
+
+
+def test_many_different_capitals_are_words_and_a_few_names() -> None:
+    capitals = [f"{a}{b}" for a in "ABCD" for b in "EFGH"]
+    names, words = " ".join(capitals[: language.NAMES] * 5), " ".join(capitals[: language.NAMES + 1])
+    assert consistency(f"加 {names}", "zh") == 1.0
+    assert consistency(f"加 {words}", "zh") == pytest.approx(1 / (2 + language.NAMES))
+    assert consistency("加" * (4 * language.NAMES + 4) + words, "zh") == 1.0
+    assert consistency("WAIT_LETS THEN1 " + words, "en") == 1.0
 
 
 @pytest.mark.parametrize("text", ["it costs $5 and the rest is $6 too", "it costs \\$five and\\$ two", "an `open tick"])
@@ -144,6 +171,12 @@ def test_without_py3langid_the_error_says_what_to_install(monkeypatch: pytest.Mo
     assert consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_disguised_words_are_identified_too() -> None:
+    text = FRENCH.replace(" ", "_")
+    assert consistency(f"{text} la", "fr", ("en",)) == consistency(f"{text} la", "fr") == 1.0
+
+
 def test_the_real_py3langid_knows_french_from_english() -> None:
     pytest.importorskip("py3langid")
     language._identifier.cache_clear()
@@ -176,7 +209,9 @@ def test_rivals_share_what_there_is(text: str) -> None:
     assert french + english == pytest.approx(consistency(text, "en"))
 
 
-@pytest.mark.parametrize("unit", ["(", "<think>", "\\[", "\\(", "$a", "`", "中の", "a'", ". "])
+@pytest.mark.parametrize(
+    "unit", ["(", "<think>", "\\[", "\\(", "$a", "`", "中の", "a'", ". ", "\\a ", "\\begin{", "AB ", "a_"]
+)
 def test_ten_megabytes_are_no_matter(unit: str) -> None:
     text = unit * (10_000_000 // len(unit))
     assert consistency(text, "ja") in (0.0, 1.0)

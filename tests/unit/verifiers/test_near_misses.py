@@ -33,10 +33,11 @@ UNITS = (
     "dollars",
     "cents",
     "元",
-    "米",
-    "千克",
-    "小时",
+    "英里",
+    "吨",
+    "天",
 )
+"""No two of them are one unit."""
 CHANGING_WORDS = (
     "hundred", "thousand", "million", "dozen", "pairs", "squared", "cubed", "doubled", "halved", "backwards", "fives",
     "or so", "minus one", "and a half", "point five", "percent", "basis points", "below zero", "something", "nope",

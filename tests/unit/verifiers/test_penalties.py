@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.penalties import GRAM, UNIT, repetition, truncated
+from dunwu.verifiers.penalties import APART, GRAM, UNIT, repetition, truncated
 
 
 def test_only_what_is_cut_off_pays() -> None:
@@ -22,7 +22,9 @@ def words(count: int, seed: int = 0) -> str:
     return " ".join(f"w{rng.randrange(10**9)}" for _ in range(count))
 
 
-@pytest.mark.parametrize(("text", "units"), [("3 + 41 = x1, 我们", 8), ("ひと don't", 5), (" \n", 0), ("\ud800((", 3)])
+@pytest.mark.parametrize(
+    ("text", "units"), [("3 + 41 = x1, 我们", 8), ("ひと don't", 5), (" \n", 0), ("\ud800((", 3), ("a" * 41, 3)]
+)
 def test_units(text: str, units: int) -> None:
     assert len(UNIT.findall(text)) == units
 
@@ -46,6 +48,32 @@ def test_share_of_runs_that_stood_before(text: str, share: float) -> None:
     assert repetition(text) == pytest.approx(share)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"wait let me try again number {turn}" for turn in range(300)),
+        "，".join(f"等等，让我再试第{turn}次" for turn in range(300)),
+        "wait" * 5000,
+        "waitagain" * 5000,
+    ],
+)
+def test_a_loop_that_counts_or_has_no_spaces_is_one(text: str) -> None:
+    assert -1 <= repetition(text) < -0.97
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ", ".join(f"{a}*{b}={a * b}" for a in range(2, 30) for b in range(2, 9)),
+        " ".join(f"Is 221 divisible by {number}? No." for number in range(3, 99)),
+        " ".join(f"try {a}*{a + 1}={a * a + a}, {a}+7={a + 7}. check: too small. wait," for a in range(99)),
+        ", ".join(map(str, range(500))),
+    ],
+)
+def test_arithmetic_and_lists_are_no_loop(text: str) -> None:
+    assert repetition(text) == 0.0
+
+
 def test_order_within_a_run_counts() -> None:
     rng, names = random.Random(1), [f"w{n}" for n in range(GRAM)]
     shuffled = [" ".join(rng.sample(names, GRAM)) for _ in range(5)]
@@ -55,12 +83,20 @@ def test_order_within_a_run_counts() -> None:
 def naive(text: str) -> float:
     """The definition, run by run."""
     units = UNIT.findall(text)
+    numbers = [place for place, unit in enumerate(units) if unit.isdecimal()]
+    for place in numbers:
+        if not any(0 < abs(place - other) < APART for other in numbers):
+            units[place] = "number"
     grams = [tuple(units[i : i + GRAM]) for i in range(len(units) - GRAM + 1)]
     return len(set(grams)) / len(grams) - 1 if grams else 0.0
 
 
 @settings(deadline=None)  # the machine may be busy
-@given(st.lists(st.sampled_from(["a", "b ", "想", "12", "+"]), min_size=1, max_size=6), st.integers(1, 60), st.text())
+@given(
+    st.lists(st.sampled_from(["a", "b ", "想", "12", " 7 ", "+"]), min_size=1, max_size=9),
+    st.integers(1, 60),
+    st.text(),
+)
 def test_hashes_count_what_the_definition_counts(loop: list[str], turns: int, end: str) -> None:
     text = "".join(loop) * turns + end
     assert repetition(text) == pytest.approx(naive(text))

@@ -90,6 +90,7 @@ def test_what_is_read(chain: str, read: list[str]) -> None:
         "22/7 ≈ 3.14",
         "x = 0.\\overline{3}",
         "<think>3</think> = 4",
+        "zzz 2+2 = 5",
     ],
 )
 def test_what_may_mean_something_else_is_not_read(chain: str) -> None:
@@ -230,6 +231,10 @@ def test_farming_hides_little_of_what_is_wrong() -> None:
         ("x = 3.5 and y", 1),
         ("2*3 = 6 = 5+1", 2),
         ("1+1=2, 2+2=4, 4+4=8", 3),
+        ("3 plus 4 is 7, 7 times 2 is 14: 14 and 1 make 15", 3),
+        ("3加4得7，7乘2得14", 2),
+        ("we have 3, 4, and 5 apples, so we add them", 1),
+        ("1,000 and 1,500 make 2,500", 1),
         ("again. " * 10, 10),
         ("word " * 100, 3),
         ("甲" * 201, 2),
