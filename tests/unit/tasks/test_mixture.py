@@ -88,7 +88,9 @@ def test_names_are_generators_and_data_sets() -> None:
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"no task is called 'countdwn'; there are countdown, .*, file, gym; did you mean"):
+    with pytest.raises(
+        UserError, match=r"no task is called 'countdwn'; there are countdown, .*, file, gym; did you mean"
+    ):
         build(TaskSpec(task="countdwn"), 0)
 
 
