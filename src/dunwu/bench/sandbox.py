@@ -26,7 +26,7 @@ from dunwu.verifiers.tricks import SHEET, faked
 
 SOURCE = "a, b = map(int, input().split())\nprint(a + b)"
 TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
-ROUNDS, COMPLETIONS = 3, 100
+ROUNDS, COMPLETIONS = 3, 1000
 
 
 def check() -> dict[str, Any]:
