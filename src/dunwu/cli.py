@@ -106,6 +106,7 @@ class Bench(StrEnum):
 
     rollout = "rollout"
     step = "step"
+    sft = "sft"
     rewards = "rewards"
     verify = "verify"
     sandbox = "sandbox"
@@ -199,7 +200,7 @@ def report(
 
 @main.command()
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, rewards, verify or sandbox.")],
+    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify or sandbox.")],
     against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,8 @@
     trainer    -> AnchoredSample(sample, old_logprobs f32[L] | None, ref_logprobs f32[L] | None)
     batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
 
+and supervised training: Example -> Lesson(token_ids i32[L], loss_mask bool[L]).
+
 Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C; a microbatch is B sequences of
 T tokens, padded on the right. Slot t of an array describes token t: ``logprobs[t]`` is the log-probability of
 ``token_ids[t]`` given the tokens before it. Only ``dunwu.models`` shifts.
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # numpy and jaxtyping are a third of what `dunwu plan` would 
     from jaxtyping import Bool, Float32, Int32
 
 Finish = Literal["stop", "length"]
+Role = Literal["system", "user", "assistant"]
 Status = Literal["graded", "truncated", "verifier_failed"]
 
 
@@ -38,7 +41,7 @@ Status = Literal["graded", "truncated", "verifier_failed"]
 class Message:
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
@@ -150,6 +153,25 @@ class TrainSample:
     sampler_logprobs: Float32[np.ndarray, " L"]
     advantages: Float32[np.ndarray, " L"]
     group_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A conversation to learn from, in which the assistant has the last word. ``category`` is the source for reports:
+    the task's name, or whatever a file says."""
+
+    id: str
+    category: str
+    language: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """An example as the trainer sees it; ``loss_mask`` is true on what the assistant wrote and on the ends of turns."""
+
+    token_ids: Int32[np.ndarray, " L"]
+    loss_mask: Bool[np.ndarray, " L"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

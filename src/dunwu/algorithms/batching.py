@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from dunwu.config.schema import UpdateSpec
-from dunwu.types import AnchoredSample, TrainSample
+from dunwu.types import AnchoredSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,37 +66,33 @@ def cut(samples: Sequence[AnchoredSample], spec: UpdateSpec, seed: int) -> Itera
 
 def train_step(samples: Sequence[AnchoredSample], tokens_per_microbatch: int) -> TrainStep:
     """All of ``samples`` as one step."""
-    parts = buckets([anchored.sample for anchored in samples], tokens_per_microbatch)
+    plain = [anchored.sample for anchored in samples]
+    lengths, groups = [len(sample.token_ids) for sample in plain], [sample.group_id for sample in plain]
+    parts = buckets(lengths, groups, tokens_per_microbatch)
     return TrainStep(
         microbatches=tuple(microbatch([samples[i] for i in bucket]) for bucket in parts),
-        num_loss_tokens=sum(int(anchored.sample.loss_mask.sum()) for anchored in samples),
+        num_loss_tokens=sum(int(sample.loss_mask.sum()) for sample in plain),
         num_sequences=len(samples),
     )
 
 
-def buckets(samples: Sequence[TrainSample], budget: int) -> list[list[int]]:
-    """Indices, so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
+def buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of sequences, so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
 
     A sequence longer than that is alone in its bucket. A group stays together, because what its sequences share is
     computed once (``models.packing``); groups of like length are neighbours, the longest first: little is padded.
     """
     longest: dict[int, int] = {}
-    for sample in samples:
-        longest[sample.group_id] = max(longest.get(sample.group_id, 0), len(sample.token_ids))
-
-    def place(index: int) -> tuple[int, int, int, int]:
-        group_id, length = samples[index].group_id, len(samples[index].token_ids)
-        return -longest[group_id], group_id, -length, index
-
+    for length, group in zip(lengths, groups, strict=True):
+        longest[group] = max(longest.get(group, 0), length)
     result: list[list[int]] = []
     width = 0
-    for index in sorted(range(len(samples)), key=place):
-        length = len(samples[index].token_ids)
-        if not result or (len(result[-1]) + 1) * max(width, length) > budget:
+    for index in sorted(range(len(lengths)), key=lambda i: (-longest[groups[i]], groups[i], -lengths[i], i)):
+        if not result or (len(result[-1]) + 1) * max(width, lengths[index]) > budget:
             result.append([])
             width = 0
         result[-1].append(index)
-        width = max(width, length)
+        width = max(width, lengths[index])
     return result
 
 

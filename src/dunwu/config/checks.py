@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from dunwu.config.findings import Finding, near
 from dunwu.config.rewards import check_reward
-from dunwu.config.schema import EvaluationSet, OptimizerSpec, PretrainStage, Recipe, RLStage, TaskSpec
+from dunwu.config.schema import (
+    EvalStage,
+    EvaluationSet,
+    OptimizerSpec,
+    PretrainStage,
+    Recipe,
+    RLStage,
+    SFTStage,
+    TaskSpec,
+)
 
 PACKAGED_MODELS = ("nano-base",)
 CORPORA = ("countdown-traces",)
@@ -26,22 +35,27 @@ CORPUS_HELD_OUT = 0.1
 
 def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     """Everything that is wrong between fields, in the recipe's order; touches no file."""
-    earlier: list[str] = []
+    earlier: list[str] = []  # stages that end in a model
     pretrained = set(PACKAGED_MODELS)  # and what was begun from them: models that have read a corpus
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
         checks: Iterable[Finding]
-        if isinstance(stage, RLStage):
-            trained = [task for other in recipe.stages.values() if isinstance(other, RLStage) for task in other.tasks]
-            checks = (*_source(stage.from_, earlier), *_rl(stage), *_held_out(stage, trained))
-            if stage.from_ in pretrained:
-                checks = (*checks, *_unread(stage))
-                pretrained.add(name)
-        else:
-            checks = _pretrain(stage)
-            pretrained.add(name)
+        trained = [task for other in recipe.stages.values() if isinstance(other, RLStage) for task in other.tasks]
+        match stage:
+            case RLStage():
+                checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
+                checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, pretrained)))
+            case SFTStage():
+                checks = (*_source(stage.from_, "from", earlier), *_sft(stage, recipe))
+            case EvalStage():
+                checks = _eval(stage, earlier, trained, pretrained)
+            case PretrainStage():
+                checks = _pretrain(stage)
         yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
-        earlier.append(name)
+        if isinstance(stage, PretrainStage) or (not isinstance(stage, EvalStage) and stage.from_ in pretrained):
+            pretrained.add(name)
+        if not isinstance(stage, EvalStage):
+            earlier.append(name)
 
 
 def needs_file(task: TaskSpec) -> bool:
@@ -49,13 +63,13 @@ def needs_file(task: TaskSpec) -> bool:
     return task.task in DATA_SETS
 
 
-def _source(source: str, earlier: list[str]) -> Iterator[Finding]:
-    """``from``: an earlier stage, a packaged model, a folder (absolute by now), or a hub id with its owner."""
+def _source(source: str, field: str, earlier: list[str]) -> Iterator[Finding]:
+    """A model: an earlier stage, a packaged one, a folder (absolute by now), or a hub id with its owner."""
     known = [*earlier, *PACKAGED_MODELS]
     if source not in known and not Path(source).is_absolute() and not HUB_ID.fullmatch(source):
         names = ", ".join(known)
         hint = near(source, known) or "; write ./NAME for a folder, OWNER/NAME for a hub id"
-        yield Finding("from", f"no earlier stage or packaged model is called {source!r} (known here: {names}){hint}")
+        yield Finding(field, f"no earlier stage or packaged model is called {source!r} (known here: {names}){hint}")
 
 
 def _rl(stage: RLStage) -> Iterator[Finding]:
@@ -82,14 +96,39 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
             yield Finding("rollout.longer_from", f"{text}; updates and lengths must grow")
     yield from _similar(stage)
     yield from check_reward(stage)
-    if stage.prompt.template not in TEMPLATES and "{prompt}" not in stage.prompt.template:
-        text = f"{stage.prompt.template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
-        yield Finding("prompt.template", text + near(stage.prompt.template, TEMPLATES))
+    yield from _template(stage.prompt.template)
     for index, task in enumerate(stage.tasks):
         yield from _task(task, f"tasks.{index}")
     yield from _called(stage.tasks)
     yield from _algorithm(stage)
     yield from _optimizer(stage.optimizer, stage.steps)
+
+
+def _template(template: str) -> Iterator[Finding]:
+    if template not in TEMPLATES and "{prompt}" not in template:
+        text = f"{template!r} is none of {', '.join(TEMPLATES)} and contains no {{prompt}}"
+        yield Finding("prompt.template", text + near(template, TEMPLATES))
+
+
+def _sft(stage: SFTStage, recipe: Recipe) -> Iterator[Finding]:
+    for index, name in enumerate(stage.data):
+        if name not in recipe.data:
+            known = ", ".join(recipe.data) or "none"
+            text = f"no data of this recipe is called {name!r} (known here: {known}){near(name, recipe.data)}"
+            yield Finding(f"data.{index}", text)
+    yield from _template(stage.prompt.template)
+    yield from _betas(stage.optimizer)
+
+
+def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrained: set[str]) -> Iterator[Finding]:
+    names = [Path(model).name for model in stage.models]
+    for index, model in enumerate(stage.models):
+        yield from _source(model, f"models.{index}", earlier)
+        yield from _unread(stage.sets, "", model, pretrained)
+        if names[index] in names[:index]:
+            yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
+    yield from _template(stage.prompt.template)
+    yield from _sets(stage.sets, "", stage.temperature, trained)
 
 
 def _similar(stage: RLStage) -> Iterator[Finding]:
@@ -131,9 +170,13 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
         yield Finding("algorithm.overlong_buffer", text)
 
 
-def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
+def _betas(optimizer: OptimizerSpec) -> Iterator[Finding]:
     if not all(0 <= beta < 1 for beta in optimizer.betas):
         yield Finding("optimizer.betas", f"{list(optimizer.betas)} must lie in [0, 1)")
+
+
+def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
+    yield from _betas(optimizer)
     if optimizer.warmup_steps >= steps:
         yield Finding("optimizer.warmup_steps", f"{optimizer.warmup_steps} are not fewer than the {steps} steps")
 
@@ -175,12 +218,16 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
         yield Finding("evaluation.during_problems", text)
-    names = [chosen.name for chosen in evaluation.sets]
-    for index, chosen in enumerate(evaluation.sets):
-        place = f"evaluation.sets.{index}"
+    yield from _sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
+
+
+def _sets(sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]) -> Iterator[Finding]:
+    names = [chosen.name for chosen in sets]
+    for index, chosen in enumerate(sets):
+        place = f"{prefix}sets.{index}"
         if chosen.name in names[:index]:
             yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
-        if evaluation.temperature == 0 and chosen.samples > 1:
+        if temperature == 0 and chosen.samples > 1:
             text = f"{chosen.samples} samples at temperature 0 are all equal"
             yield Finding(f"{place}.samples", text)
         yield from _task(chosen.task, f"{place}.task")
@@ -209,12 +256,12 @@ def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
     return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
 
 
-def _unread(stage: RLStage) -> Iterator[Finding]:
+def _unread(sets: Sequence[EvaluationSet], prefix: str, model: str, pretrained: set[str]) -> Iterator[Finding]:
     """No evaluation may draw what the corpus of the base model held."""
-    for index, chosen in enumerate(stage.evaluation.sets):
+    for index, chosen in enumerate(sets if model in pretrained else ()):
         if chosen.task.task in NUMBER_GAMES and chosen.task.held_out > CORPUS_HELD_OUT:
-            text = f"{chosen.task.held_out:g} is more than the corpus of {stage.from_} left out ({CORPUS_HELD_OUT:g})"
-            yield Finding(f"evaluation.sets.{index}.task.held_out", text)
+            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({CORPUS_HELD_OUT:g})"
+            yield Finding(f"{prefix}sets.{index}.task.held_out", text)
 
 
 def _pretrain(stage: PretrainStage) -> Iterator[Finding]:

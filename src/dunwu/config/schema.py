@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 Language = Literal["en", "zh"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+TopP = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 def _sampling(temperature: float) -> float:
@@ -92,7 +93,7 @@ class RolloutSpec(Strict):
     questions: Positive = 512
     group_size: Annotated[int, Field(gt=1)] = 16
     temperature: Temperature = 1.0
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    top_p: TopP = 1.0
     max_new_tokens: Positive = 32768
     longer_from: dict[int, Positive] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
@@ -155,7 +156,20 @@ class CodeSpec(Strict):
     """Run model-written code although this machine can only limit its resources."""
 
 
-class RewardSpec(Strict):
+class GradingSpec(Strict):
+    """How answers are read and graded."""
+
+    format_rule: Literal["think-answer", "none"] = "think-answer"
+    answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
+    """Where the answer is looked for."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes that run math-verify, and programs at the same time; each can be killed."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """For one comparison of two mathematical answers."""
+    code: CodeSpec = CodeSpec()
+
+
+class RewardSpec(GradingSpec):
     """Rule rewards and their weights. R1-Zero: accuracy and format, equal; R1 adds language consistency. The others are
     not R1's; quality and its three parts pay for right answers only."""
 
@@ -180,14 +194,6 @@ class RewardSpec(Strict):
     """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
     languages: tuple[str, ...] = ()
     """Languages that may turn up in the reasoning; needed for those of one script (en, fr), which takes py3langid."""
-    format_rule: Literal["think-answer", "none"] = "think-answer"
-    answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
-    """Where the answer is looked for."""
-    workers: Annotated[int, Field(ge=1)] = 1
-    """Processes that run math-verify, and programs at the same time; each can be killed."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    """For one comparison of two mathematical answers."""
-    code: CodeSpec = CodeSpec()
 
 
 REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if field.annotation is Weight)
@@ -241,17 +247,29 @@ class OptimizerSpec(Strict):
     """For linear and cosine: the last learning rate as a share of ``lr``."""
 
 
-class UpdateSpec(Strict):
+class SupervisedOptimizerSpec(OptimizerSpec):
+    """The paper's for supervised training: cosine from 5e-5 to a tenth."""
+
+    lr: Annotated[float, Field(gt=0)] = 5e-5
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+
+
+class PassSpec(Strict):
+    """How forward and backward passes are cut; never changes the result."""
+
+    tokens_per_microbatch: Positive = 16384
+    """A pass holds at most so many tokens, padding included."""
+    logprob_chunk: Positive = 1024
+    """Tokens whose logits exist at once."""
+    gradient_checkpointing: bool = False
+
+
+class UpdateSpec(PassSpec):
     """What is done with one rollout (R1-Zero: 8,192 outputs in 16 minibatches, one epoch)."""
 
     minibatches: Positive = 16
     """questions x group_size must divide by it. The split is random and breaks groups; advantages come before it."""
     epochs: Positive = 1
-    tokens_per_microbatch: Positive = 16384
-    """Forward and backward passes hold at most so many tokens, padding included; never changes the result."""
-    logprob_chunk: Positive = 1024
-    """Tokens whose logits exist at once."""
-    gradient_checkpointing: bool = False
 
 
 class EvaluationSet(Strict):
@@ -273,7 +291,7 @@ class EvaluationSpec(Strict):
     during_problems: Positive = 128
     during_samples: Positive = 1
     temperature: Temperature = 1.0
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    top_p: TopP = 1.0
     max_new_tokens: Positive | None = None
     """None: the rollout's."""
 
@@ -365,7 +383,63 @@ class PretrainStage(Strict):
         return -(-self.tokens // (self.batch_sequences * self.sequence_length))
 
 
-Stage = Annotated[RLStage | PretrainStage, Field(discriminator="kind")]
+class SFTStage(Strict):
+    """Supervised training on conversations, the assistant's part alone (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine
+    from 5e-5 to a tenth, batches of 128)."""
+
+    kind: Literal["sft"]
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    data: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Sources by name, from the recipe's ``data``."""
+    epochs: Positive = 2
+    batch: Positive = 128
+    """Conversations an update; the last update of an epoch may have fewer."""
+    max_tokens: Positive = 32768
+    """Longer conversations are left out, and counted."""
+    prompt: PromptSpec = PromptSpec()
+    optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
+    update: PassSpec = PassSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class EvalStage(Strict):
+    """Models beside each other on held-out problems."""
+
+    kind: Literal["eval"]
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Earlier stages, ``nano-base``, folders or hub ids; each is told by the last part of its name."""
+    sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
+    prompt: PromptSpec = PromptSpec()
+    temperature: Temperature = 0.6
+    top_p: TopP = 0.95
+    """The paper's, as is the temperature (R1, section 3)."""
+    max_new_tokens: Positive = 32768
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    slots: Positive = 256
+    grading: GradingSpec = GradingSpec()
+    model: ModelSpec = ModelSpec()
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The models by the names under which they are told."""
+        return {Path(model).name: model for model in self.models}
+
+
+Stage = Annotated[RLStage | SFTStage | EvalStage | PretrainStage, Field(discriminator="kind")]
+
+
+class DataSpec(Strict):
+    """Conversations in a file: JSON lines or Parquet."""
+
+    path: Path
+    """Relative to the recipe's file."""
+    fields: dict[str, str] = {"messages": "messages"}
+    """Which column is ``messages`` (a list of ``role`` and ``content``), or which are ``prompt`` and ``response``; and,
+    where there are such, ``category`` and ``language``."""
+    max_bad_rows: Share = 0.01
+    """Malformed rows are left out and told with their lines; above this share the run stops."""
 
 
 class HardwareSpec(Strict):
@@ -383,4 +457,6 @@ class Recipe(Strict):
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     hardware: HardwareSpec = HardwareSpec()
+    data: dict[Name, DataSpec] = {}
+    """Conversations to learn from, by name."""
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]

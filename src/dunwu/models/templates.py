@@ -1,7 +1,8 @@
-"""From a problem to the tokens that a model reads."""
+"""From problems and conversations to the tokens that a model reads."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ from jinja2 import TemplateError
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
-from dunwu.types import Problem, Prompt
+from dunwu.types import Example, Lesson, Message, Problem, Prompt
 
 R1_ZERO: Final = (
     "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant "
@@ -58,21 +59,66 @@ class Template:
             PromptTooLong: it has more than ``max_tokens``.
             UserError: the chat template refuses these messages; some know no system role.
         """
-        if self._text is None:
-            token_ids = self._tokenizer.encode(self._chat(problem), add_special_tokens=False)
-        else:
-            question = "\n".join(message.content for message in problem.messages)
-            token_ids = self._tokenizer.encode(self._text.replace("{prompt}", question))
+        asked = problem.messages
+        token_ids = self._ids(self._chat(asked, f"problem {problem.id}")) if self._text is None else self._asked(asked)
         if len(token_ids) > self._max_tokens:
             raise PromptTooLong(problem, len(token_ids), self._max_tokens)
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32))
 
-    def _chat(self, problem: Problem) -> str:
-        messages = [{"role": message.role, "content": message.content} for message in problem.messages]
+    def lesson(self, example: Example) -> Lesson:
+        """The whole conversation. Each turn is tokenized alone, as at rollout: what is asked there is what was learnt.
+
+        Raises:
+            UserError: the conversation does not end with the assistant; it has several turns and the template is no
+                chat template; the chat template refuses it, or changes earlier turns when later ones come.
+        """
+        if not example.messages or example.messages[-1].role != "assistant":
+            raise UserError(f"{example.id} does not end with the assistant's message", field="data")
+        pieces = [self._turn(example)] if self._text is not None else list(self._turns(example))
+        token_ids = [token_id for prompt, answer in pieces for token_id in (*prompt, *answer)]
+        mask = [written for prompt, answer in pieces for written in (*[False] * len(prompt), *[True] * len(answer))]
+        return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
+
+    def _turn(self, example: Example) -> tuple[list[int], list[int]]:
+        *asked, answer = example.messages
+        if any(message.role == "assistant" for message in asked):
+            raise UserError(f"{example.id} has several turns, which takes a chat template", field="prompt.template")
+        return self._asked(asked), [*self._ids(answer.content), self._tokenizer.eos_token_id]
+
+    def _turns(self, example: Example) -> Iterator[tuple[list[int], list[int]]]:
+        """What comes before each of the assistant's messages, and the message with its end."""
+        told = ""
+        for place, message in enumerate(example.messages):
+            if message.role != "assistant":
+                continue
+            asked = self._chat(example.messages[:place], example.id)
+            whole = self._chat(example.messages[: place + 1], example.id, asks=False)
+            if not (asked.startswith(told) and whole.startswith(asked)):
+                text = (
+                    f"the tokenizer's chat template changes earlier turns of {example.id}; give it one turn at a time"
+                )
+                raise UserError(text, field="prompt.template")
+            answer = self._ids(whole.removeprefix(asked).rstrip())
+            eos = self._tokenizer.eos_token_id
+            yield self._ids(asked.removeprefix(told)), answer if answer[-1:] == [eos] else [*answer, eos]
+            told = whole.rstrip()
+
+    def _asked(self, messages: Sequence[Message]) -> list[int]:
+        assert self._text is not None
+        question = "\n".join(message.content for message in messages)
+        token_ids: list[int] = self._tokenizer.encode(self._text.replace("{prompt}", question))
+        return token_ids
+
+    def _ids(self, text: str) -> list[int]:
+        token_ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return token_ids
+
+    def _chat(self, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
         except TemplateError as error:
             raise UserError(
-                f"the tokenizer's chat template refuses problem {problem.id}: {error}", field="prompt.template"
+                f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template"
             ) from error
         return text

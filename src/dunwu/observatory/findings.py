@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RunReader
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
-"""Sets in the recipe's order; of each its evaluations from the base to the trained model."""
+"""Sets in the recipe's order; of each its evaluations, from the base to the trained model or model by model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +28,14 @@ class Outcome:
 
 
 def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]]:
-    """A stage's evaluations; empty where it has none."""
-    sets = run.recipe["stages"].get(stage, {}).get("evaluation", {}).get("sets", [])
+    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models."""
+    recipe = run.recipe["stages"].get(stage, {})
+    sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
+    models = [Path(model).name for model in recipe.get("models", [])]
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
-    for evaluation in run.stage(stage).read_evaluations():
+    evaluations = run.stage(stage).read_evaluations()
+    evaluations.sort(key=lambda found: models.index(found.checkpoint) if found.checkpoint in models else -1)
+    for evaluation in evaluations:
         by_set.setdefault(evaluation.set, []).append(evaluation)
     return {name: evaluations for name, evaluations in by_set.items() if evaluations}
 

@@ -174,7 +174,7 @@ def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Seq
 
 
 def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
-    """Base against trained; where one of them is missing, what is there."""
+    """Base against trained, models beside each other, or what there is."""
     shown = base_and_trained(evaluations) or evaluations
     names = dict.fromkeys(name for evaluation in shown for name in evaluation.results)
     rows = [
@@ -198,8 +198,8 @@ def _cell(name: str, estimate: Estimate | None) -> str:
 def _examples(by_set: EvaluationsBySet) -> str:
     """Answers before and after on the first set that has both, each kind of outcome with its share."""
     for set_name, evaluations in by_set.items():
-        if ends := base_and_trained(evaluations):
-            kinds = outcomes(*ends)
+        if pair := base_and_trained(evaluations):
+            kinds = outcomes(*pair)
             total = sum(kind.count for kind in kinds)
             heading = (
                 f"<h3>Before and after: {page.text(set_name)}</h3>"

@@ -179,18 +179,18 @@ def duration(seconds: float) -> str:
 
 
 def summary_table(by_set: EvaluationsBySet) -> RenderableType:
-    """Base against trained, with 95 % intervals; a table for each set."""
+    """Base against trained, or models beside each other, with 95 % intervals; a table for each set."""
     tables: list[RenderableType] = []
     for set_name, evaluations in by_set.items():
-        ends = [evaluation for evaluation in evaluations if evaluation.checkpoint in (BASE, TRAINED)]
-        problems = max((evaluation.problems for evaluation in ends), default=0)
+        shown = base_and_trained(evaluations) or evaluations
+        problems = max((evaluation.problems for evaluation in shown), default=0)
         title = Text(f"{plain(set_name)}: {problems:,} held-out problems", style="bold")
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("")
-        for evaluation in ends:
-            table.add_column(evaluation.checkpoint, justify="right")
-        for name in dict.fromkeys(name for evaluation in ends for name in evaluation.results):
-            cells = [_cell(name, evaluation.results.get(name)) for evaluation in ends]
+        for evaluation in shown:
+            table.add_column(plain(evaluation.checkpoint), justify="right")
+        for name in dict.fromkeys(name for evaluation in shown for name in evaluation.results):
+            cells = [_cell(name, evaluation.results.get(name)) for evaluation in shown]
             table.add_row(Text(plain(quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
@@ -210,8 +210,8 @@ def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableT
 
 def _telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
     """The typical pair of the first set, of a kind that training mended where there is one."""
-    ends = base_and_trained(next(iter(by_set.values())))
-    found = outcomes(*ends) if ends else []
+    pair = base_and_trained(next(iter(by_set.values())))
+    found = outcomes(*pair) if pair else []
     return found[0].examples[0] if found else None
 
 

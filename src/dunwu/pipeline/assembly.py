@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import RLStage
+from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import PromptTooLong, Template
@@ -110,7 +110,8 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
     )
     template = Template(stage.prompt, policy.tokenizer)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
-    with closing(engine), _sandbox(stage, context) as sandbox, verifiers.build(stage.reward, sandbox) as grader:
+    tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
+    with closing(engine), grading(stage.reward, tasks_of, context) as grader:
         parts = Parts(
             stage=stage,
             context=context,
@@ -120,29 +121,35 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
             grader=grader,
             algorithm=algorithm,
             trainer=trainer,
-            held_out=held_out_prompts(stage, context.seed, template),
+            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template),
         )
         parts.draw(0, 1)
         yield parts
 
 
 @contextmanager
-def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
+def grading(reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Grader]:
+    """What grades answers to these tasks, with the sandbox that they need."""
+    with _sandbox(reward, specs, context) as sandbox, verifiers.build(reward, sandbox) as grader:
+        yield grader
+
+
+@contextmanager
+def _sandbox(reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Sandbox | None]:
     """Where programs run, if any task needs it; its tier stands in the manifest.
 
     Raises:
         UserError: this machine gives no safe one, and the recipe does not allow another.
     """
-    every = [task for task in (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets)) if task.needs_sandbox]
-    if not every:
+    if not any(spec.needs_sandbox for spec in specs):
         yield None
         return
-    limits, allow = limits_of(stage.reward.code), stage.reward.code.allow_unsafe_sandbox
+    limits, allow = limits_of(reward.code), reward.code.allow_unsafe_sandbox
     libraries: tuple[str, ...] = ()
-    if any(task.task == "gym" for task in every):
+    if any(spec.task == "gym" for spec in specs):
         limits, libraries = widest(limits, gym.LIMITS), gym.libraries()
     try:
-        sandbox, tier = choose(stage.reward.workers, limits, libraries=libraries, allow_unsafe=allow)
+        sandbox, tier = choose(reward.workers, limits, libraries=libraries, allow_unsafe=allow)
     except Unavailable as error:
         text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
         raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error
@@ -153,7 +160,9 @@ def _sandbox(stage: RLStage, context: StageContext) -> Iterator[Sandbox | None]:
         yield sandbox
 
 
-def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str, list[Prompt]]:
+def held_out_prompts(
+    sets: Sequence[EvaluationSet], prompt: PromptSpec, seed: int, template: Template
+) -> dict[str, list[Prompt]]:
     """The prompts of each evaluation set.
 
     Raises:
@@ -161,7 +170,7 @@ def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str,
     """
     prompts: dict[str, list[Prompt]] = {}
     too_long: list[int] = []
-    for chosen in stage.evaluation.sets:
+    for chosen in sets:
         prompts[chosen.name] = []
         for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
             try:
@@ -169,7 +178,7 @@ def held_out_prompts(stage: RLStage, seed: int, template: Template) -> dict[str,
             except PromptTooLong as error:
                 too_long.append(error.tokens)
     if too_long:
-        limit, count = stage.prompt.max_tokens, len(too_long)
+        limit, count = prompt.max_tokens, len(too_long)
         told = "held-out prompt has" if count == 1 else "held-out prompts have"
         message = f"{count} {told} more than {limit} tokens: set it to {max(too_long)}, the longest, or ask for others"
         raise UserError(message, field="prompt.max_tokens")

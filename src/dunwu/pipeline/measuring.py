@@ -15,8 +15,11 @@ from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import evaluate, is_right, rows, summarize
 from dunwu.observatory import reflection
 from dunwu.pipeline.assembly import Parts
+from dunwu.pipeline.context import StageContext
+from dunwu.rollout.engine import Engine
 from dunwu.runs.checkpoints import step_name
-from dunwu.types import ScoredGroup, StepResult
+from dunwu.types import Prompt, Sampling, ScoredGroup, StepResult
+from dunwu.verifiers import Grader
 
 
 class Stopwatch:
@@ -58,27 +61,48 @@ def due(step: int, every: int, updates_per_rollout: int) -> bool:
 
 
 def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:
-    done = {(e.checkpoint, e.set) for e in parts.context.store.read_evaluations(checkpoint)}
-    if (checkpoint, chosen.name) in done:
-        return
     prompts = parts.held_out[chosen.name][:problems]
-    sampling = parts.evaluation_sampling()
-    parts.context.progress.evaluation_started(checkpoint, chosen.name, len(prompts) * samples)
-    groups = evaluate(
+    examine(
+        parts.context,
         parts.engine,
-        prompts,
-        parts.grader.plain,
-        sampling,
-        samples=samples,
-        seed=parts.context.seed,
+        parts.grader,
+        parts.evaluation_sampling(),
+        checkpoint=checkpoint,
         set_name=chosen.name,
-        finished=parts.context.progress.rollout_progress,
+        prompts=prompts,
+        samples=samples,
+    )
+
+
+def examine(
+    context: StageContext,
+    engine: Engine,
+    grader: Grader,
+    sampling: Sampling,
+    *,
+    checkpoint: str,
+    set_name: str,
+    prompts: Sequence[Prompt],
+    samples: int,
+) -> None:
+    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done.
+
+    Raises:
+        Fault: nothing could be graded.
+    """
+    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint)):
+        return
+    context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
+    told = context.progress.rollout_progress
+    seed = context.seed
+    groups = evaluate(
+        engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
     )
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)
-    parts.context.store.write_evaluation(checkpoint, chosen.name, rows(groups), results)
-    parts.context.progress.evaluation(checkpoint, chosen.name, results)
+    context.store.write_evaluation(checkpoint, set_name, rows(groups), results)
+    context.progress.evaluation(checkpoint, set_name, results)
 
 
 def why_failed(groups: Sequence[ScoredGroup]) -> str:

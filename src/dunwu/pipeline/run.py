@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,8 +13,9 @@ from platform import python_version
 from typing import Any
 
 import dunwu
-from dunwu.config.schema import PretrainStage, Recipe, RLStage, Stage
+from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RLStage, SFTStage, Stage
 from dunwu.errors import UserError
+from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
@@ -55,19 +56,20 @@ def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> No
 
 
 def results(run: Run) -> dict[str, dict[str, Any]]:
-    """The evaluations of the run's last stage that has any: ``base`` and ``trained`` on the first set, then
-    ``base/NAME`` and ``trained/NAME`` on the others; each quantity as value, low, high (95 %)."""
-    for name in reversed(run.stages):
-        evaluations = [e for e in run.stage(name).read_evaluations() if not e.checkpoint.startswith("step-")]
-        if evaluations:
-            first = run.recipe["stages"][name]["evaluation"]["sets"][0]["name"]
-            return {
-                (e.checkpoint if e.set == first else f"{e.checkpoint}/{e.set}"): {
-                    quantity: asdict(estimate) for quantity, estimate in e.results.items()
-                }
-                for e in sorted(evaluations, key=lambda e: e.set != first)
-            }
-    return {}
+    """The evaluations of the run's last stage that has any: ``base`` and ``trained``, or an evaluation stage's models,
+    on the first set, then ``base/SET`` and so on; each quantity as value, low, high (95 %)."""
+    found = last_evaluated(run)
+    if found is None:
+        return {}
+    first = next(iter(found[1]))
+    return {
+        (e.checkpoint if name == first else f"{e.checkpoint}/{name}"): {
+            quantity: asdict(estimate) for quantity, estimate in e.results.items()
+        }
+        for name, evaluations in found[1].items()
+        for e in evaluations
+        if not e.checkpoint.startswith("step-")
+    }
 
 
 def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
@@ -83,24 +85,43 @@ def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
 def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, progress: Progress) -> None:
     import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
+    from dunwu.pipeline.inputs import inputs_of
+
+    def model(source: str) -> str:
+        return str(run.stage(source).model) if source in recipe.stages else source
+
     for name, stage in recipe.stages.items():
+        with _placed(recipe_path, name):
+            inputs = inputs_of(stage, recipe, model)
+        if name in run.stages:
+            run.check_inputs(name, inputs)
         if run.stages.get(name) == "done":
             progress.message(f"{name}: done before")
             continue
         torch.set_num_threads(stage.model.threads or _cores())
-        source = run.stage(stage.from_).model if isinstance(stage, RLStage) and stage.from_ in run.stages else None
-        store = run.stage(name, keep=stage.checkpoint.keep)
+        keep = 1 if isinstance(stage, EvalStage) else stage.checkpoint.keep
+        store = run.stage(name, keep=keep)
+        run.check_inputs(name, inputs)
         context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, note=run.note)
         with _placed(recipe_path, name):
-            _run_stage(stage, context, source)
+            _run_stage(stage, context, recipe, model)
 
 
-def _run_stage(stage: Stage, context: StageContext, source: Path | None) -> None:
+def _run_stage(stage: Stage, context: StageContext, recipe: Recipe, model: Callable[[str], str]) -> None:
+    """Each kind in a module of its own, imported when it is wanted. ``model``: a source to what can be loaded."""
     match stage:
         case RLStage():
             from dunwu.pipeline.rl import run_rl
 
-            run_rl(stage, context, str(source or stage.from_))
+            run_rl(stage, context, model(stage.from_))
+        case SFTStage():
+            from dunwu.pipeline.sft import run_sft
+
+            run_sft(stage, context, model(stage.from_), recipe.data)
+        case EvalStage():
+            from dunwu.pipeline.evaluating import run_eval
+
+            run_eval(stage, context, {name: model(source) for name, source in stage.named.items()})
         case PretrainStage():
             from dunwu.pipeline.pretrain import run_pretrain
 

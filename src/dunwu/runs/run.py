@@ -18,11 +18,14 @@ SCHEMA = 1
 
 FREE_FIELDS = (
     "checkpoint",
+    "grading.code.allow_unsafe_sandbox",
+    "grading.workers",
     "model.device",
     "model.threads",
     "reward.code.allow_unsafe_sandbox",
     "reward.workers",
     "rollout.slots",
+    "slots",
     "update.gradient_checkpointing",
     "update.logprob_chunk",
     "update.tokens_per_microbatch",
@@ -59,8 +62,9 @@ class RunReader:
 
     @property
     def stages(self) -> dict[str, str]:
-        """``running`` or ``done`` for each stage that has begun, in the order in which they began."""
-        return dict(self.manifest["stages"])
+        """``running`` or ``done`` for each stage that has begun, in that order; one whose folder is gone has not."""
+        stages: dict[str, str] = self.manifest["stages"]
+        return {name: status for name, status in stages.items() if (self.directory / "stages" / name).is_dir()}
 
     def read_recipe_text(self) -> str:
         """The recipe as it was given, recipe.toml. Raises UserError where it is gone."""
@@ -129,7 +133,8 @@ class Run(RunReader):
     def resume(cls, directory: Path, recipe_json: Mapping[str, Any]) -> Self:
         """Takes up a run where it stopped, after removing what a kill left half-written.
 
-        ``steps`` of a stage may have grown; a finished stage is then open again.
+        ``steps`` of a stage may have grown; a finished stage is then open again. Stages that have not begun may be any.
+        A stage whose folder was removed begins again.
 
         Raises:
             UserError: there is no run, another process uses it, or the recipe changed in a field that matters (named).
@@ -150,8 +155,26 @@ class Run(RunReader):
         """A stage to write, keeping ``keep`` checkpoints; its first use marks it as running."""
         path = self.directory / "stages" / checked_name(name)
         if name not in self.stages:
+            make_directory(path)
+            self.manifest.get("inputs", {}).pop(name, None)
             self._mark(name, "running")
         return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"))
+
+    def check_inputs(self, name: str, inputs: Mapping[str, str]) -> None:
+        """Keeps the hashes of what a stage begins from; later, holds what is there against them.
+
+        Raises:
+            UserError: something else is there than what the stage began from.
+        """
+        kept = self.manifest.setdefault("inputs", {}).setdefault(name, dict(inputs))
+        for what, now in inputs.items():
+            if kept.get(what, now) != now:
+                raise UserError(
+                    f"{what} is not what stage {name!r} began from: put it back, or remove this folder to make the "
+                    "stage again",
+                    file=self.directory / "stages" / name,
+                )
+        _write_json(self.directory / "manifest.json", self.manifest)
 
     def note(self, key: str, value: object) -> None:
         """Puts a fact about how the run was made into manifest.json."""
@@ -211,6 +234,10 @@ class Run(RunReader):
                 case ["stages", name, "steps"] if isinstance(after, int) and after > before:
                     grown.append(name)
                 case ["stages", _, rest] if _is_free(rest):
+                    continue
+                case ["stages", name, *_] if name not in self.stages:
+                    continue
+                case ["data", *_]:  # what they hold is among the inputs of the stages that use them
                     continue
                 case _:
                     raise UserError(

@@ -22,7 +22,8 @@ from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
 from dunwu.types import Estimate, ScoredGroup
 
 BASE, TRAINED = "base", "trained"
-"""Evaluations before the first update and after the last one; those between are named by :func:`step_name`."""
+"""Evaluations before the first update and after the last one; those between are named by :func:`step_name`, those of an
+evaluation stage by its models."""
 
 
 class StageReader:
@@ -63,17 +64,19 @@ class StageReader:
         return [row for s in steps if step in (None, s) for row in tables.read_rollout_rows(self._rollouts(s))]
 
     def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained`` last."""
+        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name."""
         found = []
         for file in (self.path / "evaluations").glob("*/*.json"):
-            place = _order(file.parent.name)
-            if place is None or file.name.startswith(".") or checkpoint not in (None, file.parent.name):
+            if "." in (file.name[0], file.parent.name[0]) or checkpoint not in (None, file.parent.name):
                 continue
+            place = _order(file.parent.name)
+            if place is None and not file.with_suffix(".parquet").exists():
+                continue  # none of ours
             results = _read_results(file)
             rows = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet")))
             evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
-            found.append((place, file.stem, evaluation))
-        return [evaluation for _, _, evaluation in sorted(found, key=lambda entry: entry[:2])]
+            found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
+        return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
 
     def newest_checkpoint(self) -> Checkpoint | None:
         """See :func:`dunwu.runs.checkpoints.newest`."""
@@ -137,14 +140,15 @@ class StageDirectory(StageReader):
                 atomic_remove(self._rollouts(later))
         for folder in sorted((self.path / "evaluations").iterdir()):
             place = _order(folder.name)
-            if place is not None and place > step and not (ended and folder.name == TRAINED):
+            if place is not None and place > (0, step) and not (ended and folder.name == TRAINED):
                 atomic_remove(folder)
         checkpoints.cut(self.path / "checkpoints", step)
         checkpoints.prune(self.path / "checkpoints", self._keep)
 
-    def finish(self, write_model: Callable[[Path], None]) -> None:
-        """Stores the stage's result, an ordinary transformers folder, and marks the stage as done."""
-        atomic_directory(self.model, write_model)
+    def finish(self, write_model: Callable[[Path], None] | None = None) -> None:
+        """Stores the stage's result, an ordinary transformers folder, where it has one, and marks the stage as done."""
+        if write_model is not None:
+            atomic_directory(self.model, write_model)
         self._mark_done()
 
 
@@ -155,11 +159,11 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _order(checkpoint: str) -> float | None:
-    """Where an evaluation stands among the others; None for a folder that is none of ours."""
+def _order(checkpoint: str) -> tuple[int, int] | None:
+    """Where an evaluation of a stage's own model stands among the others; None for any other name."""
     if is_step(checkpoint):
-        return step_of(checkpoint)
-    return {BASE: 0.0, TRAINED: float("inf")}.get(checkpoint)
+        return 0, step_of(checkpoint)
+    return {BASE: (0, 0), TRAINED: (1, 0)}.get(checkpoint)
 
 
 def _read_results(path: Path) -> dict[str, Estimate]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import random
 import re
 import unicodedata
@@ -19,7 +18,7 @@ from typing import Any
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import code, names
-from dunwu.tasks.readers import BadRow, Row, read_rows
+from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, read_rows, text_of, written
 from dunwu.tasks.task import fingerprint, is_held_out
 from dunwu.types import Message, Problem
 
@@ -27,13 +26,8 @@ SHOWN = 3
 LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
 NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d{0,98})", re.ASCII)
 GIVEN = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
-HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 
 log = logging.getLogger(__name__)
-
-
-class MalformedError(ValueError):
-    """A row that makes no problem; the message says why."""
 
 
 def after_hashes(answer: str) -> str:
@@ -114,15 +108,15 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
             are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
-    question = _text(row, layout.problem).strip()
+    question = text_of(row, layout.problem).strip()
     gold = _gold(row, layout)
     tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
     return Problem(
         id=f"{task}-{fingerprint(question):016x}",
         task=task,
         kind=layout.kind,
-        level=0 if layout.level is None else _level(_column(row, layout.level), layout.level),
-        language="zh" if 2 * len(HAN.findall(question)) > len(LATIN.findall(question)) else "en",
+        level=0 if layout.level is None else _level(column(row, layout.level), layout.level),
+        language=language_of(question),
         messages=(Message(role="user", content=question),),
         gold=_letter(gold, tests) if layout.kind == "choice" else gold,
         tests=tests,
@@ -131,12 +125,12 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
 
 def _gold(row: Row, layout: Layout) -> str:
     solved = layout.answer is not None and not (layout.kind == "code" and _is_empty(row, layout.answer))
-    return layout.gold(_text(row, str(layout.answer))) if solved else NO_SOLUTION
+    return layout.gold(text_of(row, str(layout.answer))) if solved else NO_SOLUTION
 
 
 def _facts(row: Row, layout: Layout) -> tuple[str, ...]:
     facts = [] if layout.tests is None else _listed(row, layout.tests)
-    tests = tuple(_written(fact, str(layout.tests)) for fact in facts)
+    tests = tuple(written(fact, str(layout.tests)) for fact in facts)
     if layout.kind == "expression":
         _check_facts(tests, str(layout.tests))
     return tests
@@ -147,7 +141,7 @@ def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
         if layout.row_tests:
             return (layout.row_tests(row.values),)
         named = layout.entry is not None and not _is_empty(row, layout.entry)
-        entry = code.function_name(_text(row, str(layout.entry))) if named else None
+        entry = code.function_name(text_of(row, str(layout.entry))) if named else None
         return tuple(code.read_test(value, entry) for value in _listed(row, str(layout.tests)))
     except code.NotATestError as error:
         raise MalformedError(f"a test is none: {error}") from None
@@ -155,7 +149,7 @@ def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
 
 def _listed(row: Row, name: str) -> list[Any]:
     """A list with entries; one written as JSON is one too."""
-    found = _column(row, name)
+    found = column(row, name)
     if isinstance(found, str):
         with suppress(ValueError):
             found = json.loads(found)
@@ -187,39 +181,13 @@ def _letter(gold: str, options: tuple[str, ...]) -> str:
     return found.pop()
 
 
-def _column(row: Row, name: str) -> Any:
-    if name not in row.values:
-        raise MalformedError(f"no field {name!r}; it has {', '.join(map(repr, row.values)) or 'none'}")
-    return row.values[name]
-
-
 def _is_empty(row: Row, name: str) -> bool:
-    found = _column(row, name)
+    found = column(row, name)
     return found is None or (isinstance(found, str) and not found.strip())
 
 
-def _text(row: Row, name: str) -> str:
-    return _written(_column(row, name), name)
-
-
-def _written(value: Any, name: str) -> str:
-    """Text as it is, whole floats as integers (27.0 is 27)."""
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value) if value.is_integer() else value
-    elif not isinstance(value, str | int) or isinstance(value, bool):
-        raise MalformedError(f"{name!r} is {type(value).__name__} {value!r:.40}, not text or a number")
-    text = str(value)
-    if not text.strip():
-        raise MalformedError(f"{name!r} is empty")
-    if "\0" in text:
-        raise MalformedError(f"{name!r} contains NUL bytes")
-    if not text.isascii() and re.search(r"[\ud800-\udfff]", text):
-        raise MalformedError(f"{name!r} is no valid Unicode: a lone surrogate")
-    return text
-
-
 def _level(value: Any, name: str) -> int:
-    match = LEVEL.fullmatch(_written(value, name).strip())
+    match = LEVEL.fullmatch(written(value, name).strip())
     if not match:
         raise MalformedError(f"{name!r} is {value!r:.40}, not a level")
     return int(match[1])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import math
+import re
 import zlib
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -20,6 +22,7 @@ from dunwu.errors import UserError
 BOM = b"\xef\xbb\xbf"
 LONGEST_LINE = 2**20
 """Bytes, the line end among them; what is longer is no row, and never stands in memory whole."""
+HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 
@@ -35,6 +38,10 @@ class BadRow(NamedTuple):
 
     line: int
     reason: str
+
+
+class MalformedError(ValueError):
+    """A row from which what is wanted cannot be made; the message says why."""
 
 
 def read_rows(path: Path) -> Iterator[Row | BadRow]:
@@ -140,3 +147,36 @@ def _datasets_folder(path: Path) -> Iterator[Row]:
         raise UserError(f"holds the splits {splits}; name one of them: {path / next(iter(table))}", field="path")
     for number, values in enumerate(table, start=1):
         yield Row(number, values)
+
+
+def column(row: Row, name: str) -> Any:
+    """A column's value. Raises MalformedError where the row has none."""
+    if name not in row.values:
+        raise MalformedError(f"no field {name!r}; it has {', '.join(map(repr, row.values)) or 'none'}")
+    return row.values[name]
+
+
+def text_of(row: Row, name: str) -> str:
+    """A column as text; see ``written``."""
+    return written(column(row, name), name)
+
+
+def written(value: Any, name: str) -> str:
+    """Text as it is, whole floats as integers (27.0 is 27). Raises MalformedError for anything else, and bad text."""
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value) if value.is_integer() else value
+    elif not isinstance(value, str | int) or isinstance(value, bool):
+        raise MalformedError(f"{name!r} is {type(value).__name__} {value!r:.40}, not text or a number")
+    text = str(value)
+    if not text.strip():
+        raise MalformedError(f"{name!r} is empty")
+    if "\0" in text:
+        raise MalformedError(f"{name!r} contains NUL bytes")
+    if not text.isascii() and re.search(r"[\ud800-\udfff]", text):
+        raise MalformedError(f"{name!r} is no valid Unicode: a lone surrogate")
+    return text
+
+
+def language_of(text: str) -> str:
+    """``zh`` where more than a third of the letters are Han characters, else ``en``."""
+    return "zh" if 2 * len(HAN.findall(text)) > len(LATIN.findall(text)) else "en"

@@ -71,8 +71,7 @@ def test_padding_is_on_the_right_and_zero() -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 100))
 def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    samples = [anchored(index, prompt=0, completion=length).sample for index, length in enumerate(lengths)]
-    parts = buckets(samples, budget)
+    parts = buckets(lengths, [index // 4 for index in range(len(lengths))], budget)
     assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
     for part in parts:
         assert len(part) == 1 or len(part) * max(lengths[index] for index in part) <= budget
@@ -80,6 +79,6 @@ def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budg
 
 def test_buckets_keep_groups_together_and_like_lengths_beside_each_other() -> None:
     lengths = [3, 9, 4, 4, 20, 2, 2, 20, 9, 9, 9, 8]  # three groups of four
-    samples = [anchored(index, prompt=0, completion=length).sample for index, length in enumerate(lengths)]
-    assert buckets(samples, budget=80) == [[4, 7, 5, 6], [1, 2, 3, 0, 8, 9, 10, 11]]
-    assert buckets(samples, budget=40) == [[4, 7], [5, 6, 1, 2], [3, 0, 8, 9], [10, 11]]
+    groups = [index // 4 for index in range(12)]
+    assert buckets(lengths, groups, budget=80) == [[4, 7, 5, 6], [1, 2, 3, 0, 8, 9, 10, 11]]
+    assert buckets(lengths, groups, budget=40) == [[4, 7], [5, 6, 1, 2], [3, 0, 8, 9], [10, 11]]

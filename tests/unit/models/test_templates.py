@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import PromptTooLong, Template
-from dunwu.types import Message, Problem
+from dunwu.types import Example, Message, Problem
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}<assistant>"
 
@@ -82,3 +82,57 @@ def test_long_prompts_are_told_apart() -> None:
     )
     with pytest.raises(PromptTooLong, match=f"problem p: {length} tokens, more than {length - 1}"):
         Template(PromptSpec(template="nano", max_tokens=length - 1), tokenizer()).encode(QUESTION)
+
+
+CHATML = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+FORGETFUL = CHATML.replace(
+    "{{ m.content }}", "{% if loop.last %}{{ m.content }}{% else %}{{ m.content[:1] }}{% endif %}"
+)
+
+
+def example(*turns: str) -> Example:
+    """User and assistant by turns."""
+    roles = ("user", "assistant")
+    messages = tuple(Message(role=roles[place % 2], content=content) for place, content in enumerate(turns))  # type: ignore[arg-type]
+    return Example(id="e", category="c", language="en", messages=messages)
+
+
+def learnt(template: str, chosen: Example, chat_template: str | None = None) -> tuple[str, list[str]]:
+    """The whole text, and the runs of it that carry loss."""
+    reader = tokenizer(chat_template)
+    reader.add_special_tokens({"eos_token": "<|end|>"})
+    lesson = Template(PromptSpec(template=template), reader).lesson(chosen)
+    runs: list[list[int]] = []
+    for place, (token_id, written) in enumerate(zip(lesson.token_ids.tolist(), lesson.loss_mask, strict=True)):
+        if written:
+            runs += [] if place and lesson.loss_mask[place - 1] else [[]]
+            runs[-1].append(token_id)
+    return reader.decode(lesson.token_ids), [reader.decode(run) for run in runs]
+
+
+def test_a_lesson_is_the_prompt_and_the_answer_with_its_end() -> None:
+    assert learnt("nano", example("2+2?", " 4")) == ("User: 2+2? Assistant: 4<|end|>", [" 4<|end|>"])
+    prompt = Template(PromptSpec(template="nano"), tokenizer()).encode(problem(Message(role="user", content="2+2?")))
+    assert learnt("nano", example("2+2?", " 4"))[0].startswith(tokenizer().decode(prompt.token_ids))
+
+
+def test_of_a_conversation_everything_that_the_assistant_wrote_is_learnt() -> None:
+    whole, runs = learnt("chat", example("a?", "b", "c?", "d"), CHATML)
+    assert whole == "<user>a?<|end|>\n<assistant>b<|end|>\n<user>c?<|end|>\n<assistant>d<|end|>"
+    assert runs == ["b<|end|>", "d<|end|>"]
+
+
+@pytest.mark.parametrize(
+    ("template", "chosen", "chat", "message"),
+    [
+        ("nano", example("a?"), None, "data: e does not end with the assistant's message"),
+        ("nano", example("a?", "b", "c?", "d"), None, "prompt.template: e has several turns, which takes a chat"),
+        ("chat", example("a?", "bb", "c?", "d"), FORGETFUL, "prompt.template: the tokenizer's chat template changes"),
+    ],
+)
+def test_conversations_that_cannot_be_learnt(template: str, chosen: Example, chat: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        learnt(template, chosen, chat)

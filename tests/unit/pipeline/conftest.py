@@ -165,7 +165,7 @@ class Bench:
             grader=WordGrader(),  # type: ignore[arg-type]
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
-            held_out=held_out_prompts(stage, 3, template),
+            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, 3, template),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,11 +155,43 @@ def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
     ],
 )
 def test_resume_names_the_field_that_changed(tmp_path: Path, recipe: dict[str, Any], field: str) -> None:
-    begin(tmp_path).close()
+    with begin(tmp_path) as run:
+        run.stage(STAGE)
     with pytest.raises(UserError, match="since the run began") as raised:
         Run.resume(tmp_path, recipe)
     assert raised.value.field == field
     Run.resume(tmp_path, RECIPE).close()  # the refusal gave the lock back and changed nothing
+
+
+def test_a_stage_that_has_not_begun_may_be_any_other(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE).finish(write_weights(1))
+    later = {**RECIPE, "stages": {**RECIPE["stages"], "later": {"kind": "sft", "epochs": 2}}}
+    with Run.resume(tmp_path, later) as run:
+        assert run.stages == {STAGE: "done"}
+    later["stages"]["later"]["epochs"] = 3
+    with Run.resume(tmp_path, later) as run:
+        run.stage("later")
+    later["stages"]["later"]["epochs"] = 4
+    with pytest.raises(UserError, match="epochs: changed from 3 to 4 since the run began"):
+        Run.resume(tmp_path, later)
+
+
+def test_a_stage_whose_folder_was_removed_begins_again_with_other_inputs(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        stage = run.stage(STAGE)
+        run.check_inputs(STAGE, {"from": "1"})
+        stage.finish(write_weights(1))
+    with Run.resume(tmp_path, RECIPE) as run:
+        run.check_inputs(STAGE, {"from": "1"})
+        with pytest.raises(UserError, match="from is not what stage 'zero' began from: put it back, or remove this"):
+            run.check_inputs(STAGE, {"from": "2"})
+    shutil.rmtree(tmp_path / "stages" / STAGE)
+    with Run.resume(tmp_path, changed(steps=4)) as run:
+        assert run.stages == {}
+        run.stage(STAGE)
+        run.check_inputs(STAGE, {"from": "2"})
+        assert run.stages == {STAGE: "running"}
 
 
 def test_resume_takes_more_steps_and_other_ways_of_working(tmp_path: Path) -> None:

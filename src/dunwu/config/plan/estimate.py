@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import HardwareSpec, PretrainStage, RLStage
+from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RLStage, SFTStage
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -117,6 +117,40 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     )
 
 
+def sft_memory(stage: SFTStage, shape: ModelShape) -> Memory:
+    """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    checkpointing = stage.update.gradient_checkpointing
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=_optimizer(shape, size),
+        reference=0,
+        engine=0,
+        kv_cache=0,
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing),
+    )
+
+
+def eval_memory(stage: EvalStage, shape: ModelShape, engines: int = 1) -> Memory:
+    """Memory of an evaluation: the weights, those of each of the ``engines``, which have their own, and the cache."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    context = stage.prompt.max_tokens + stage.max_new_tokens
+    return Memory(
+        weights=weights,
+        gradients=0,
+        optimizer=0,
+        reference=0,
+        engine=weights * engines,
+        kv_cache=stage.slots * context * shape.kv_values * size,
+        logits=stage.slots * shape.vocabulary * 4,
+        activations=0,
+    )
+
+
 def _optimizer(shape: ModelShape, size: int) -> int:
     return shape.parameters * (8 if size == BYTES["float32"] else 16)
 
@@ -159,6 +193,21 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
 def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of pre-training: three forward passes' worth for each token."""
     return 3 * stage.tokens * _forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
+
+
+def sft_hours(stage: SFTStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
+    """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
+    checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
+    passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    flops = _forward_flops(shape, min(stage.max_tokens, 1000))
+    return passes * tokens * flops / DEVICES[hardware.device].train / 3600
+
+
+def eval_hours(stage: EvalStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Device hours of one model's evaluation if every completion reaches its limit."""
+    completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
+    flops = _forward_flops(shape, stage.prompt.max_tokens + stage.max_new_tokens)
+    return completions * stage.max_new_tokens * flops / DEVICES[hardware.device].decode / 3600
 
 
 def _forward_flops(shape: ModelShape, length: int) -> float:

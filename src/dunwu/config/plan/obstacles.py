@@ -9,7 +9,7 @@ from pathlib import Path
 from dunwu.config.checks import needs_file
 from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
-from dunwu.config.schema import Recipe, RLStage, TaskSpec
+from dunwu.config.schema import EvalStage, Recipe, RLStage, TaskSpec
 from dunwu.errors import UserError
 
 Probe = Callable[[TaskSpec, int], None]
@@ -17,25 +17,34 @@ Probe = Callable[[TaskSpec, int], None]
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
-def source_obstacles(name: str, stage: RLStage) -> Iterator[Finding]:
-    """A ``from`` that is a folder must hold a transformers model."""
-    folder = model_folder(stage.from_)
+def source_obstacles(field: str, source: str) -> Iterator[Finding]:
+    """A model that is a folder must be one of transformers."""
+    folder = model_folder(source)
     if folder is None:
         return
     if not folder.is_dir():
-        yield Finding(f"stages.{name}.from", f"no such folder: {folder}")
+        yield Finding(field, f"no such folder: {folder}")
     elif not (folder / "config.json").is_file():
-        yield Finding(f"stages.{name}.from", f"no transformers model: {folder} has no config.json")
+        yield Finding(field, f"no transformers model: {folder} has no config.json")
     elif not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
-        yield Finding(f"stages.{name}.from", f"no weights (*.safetensors) in {folder}")
+        yield Finding(field, f"no weights (*.safetensors) in {folder}")
 
 
-def context_obstacles(name: str, stage: RLStage, shape: ModelShape, longest: int) -> Iterator[Finding]:
+def context_obstacles(field: str, prompt: int, longest: int, shape: ModelShape | None) -> Iterator[Finding]:
     """Prompt and completion must fit into the positions of the model; ``longest`` counts new tokens."""
-    needed = stage.prompt.max_tokens + longest
-    if shape.max_positions and needed > shape.max_positions:
+    needed = prompt + longest
+    if shape is not None and shape.max_positions and needed > shape.max_positions:
         text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {shape.max_positions} positions"
-        yield Finding(f"stages.{name}.rollout.max_new_tokens", text)
+        yield Finding(field, text)
+
+
+def data_obstacles(recipe: Recipe) -> Iterator[Finding]:
+    """Files of conversations must be there."""
+    for name, data in recipe.data.items():
+        if not data.path.exists():
+            yield Finding(f"data.{name}.path", f"no such file: {data.path}")
+        elif data.path.is_file() and data.path.stat().st_size == 0:
+            yield Finding(f"data.{name}.path", f"the file is empty: {data.path}")
 
 
 def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
@@ -88,6 +97,9 @@ def _is_there(path: Path) -> bool:
 def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec, int]]:
     """Every task with its place in the recipe and the held-out problems that are asked of it."""
     for name, stage in recipe.stages.items():
+        sets = stage.sets if isinstance(stage, EvalStage) else ()
+        for index, chosen in enumerate(sets):
+            yield f"stages.{name}.sets.{index}.task", chosen.task, chosen.problems
         if isinstance(stage, RLStage):
             for index, task in enumerate(stage.tasks):
                 yield f"stages.{name}.tasks.{index}", task, 0

@@ -14,18 +14,31 @@ from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
     Memory,
+    eval_hours,
+    eval_memory,
     lanes,
     pretrain_hours,
     pretrain_memory,
     rl_hours,
     rl_memory,
+    sft_hours,
+    sft_memory,
 )
 from dunwu.config.plan.functions import own_obstacles
-from dunwu.config.plan.obstacles import Probe, context_obstacles, out_obstacles, source_obstacles, task_obstacles
+from dunwu.config.plan.obstacles import (
+    Probe,
+    context_obstacles,
+    data_obstacles,
+    out_obstacles,
+    source_obstacles,
+    task_obstacles,
+)
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
-from dunwu.config.schema import HardwareSpec, PretrainStage, Recipe, RLStage
+from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, Recipe, RLStage, SFTStage
 from dunwu.errors import UserError
 
+BYTES_PER_TOKEN = 3
+"""Of a file of conversations, for the hours of supervised training."""
 UNKNOWN_MODEL = (
     "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"
 )
@@ -33,7 +46,8 @@ UNKNOWN_MODEL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """One stage. ``batches`` is None for a stage without rollouts; estimates are None where the model is unknown.
+    """One stage. ``batches`` is None for a stage without rollouts, ``steps`` for one without updates, or where only its
+    data can tell; estimates are None where the model is unknown.
 
     ``device_hours`` and ``dollars`` are upper bounds: every completion at its limit.
     """
@@ -41,7 +55,7 @@ class StagePlan:
     name: str
     kind: str
     source: str | None
-    steps: int
+    steps: int | None
     batches: Batches | None
     parameters: int | None
     memory: Memory | None
@@ -105,21 +119,37 @@ def make_plan(
     shapes: dict[str, ModelShape | None] = {}
     stages: list[StagePlan] = []
     findings: list[Finding] = []
+
+    def shape_from(field: str, source: str) -> ModelShape | None:
+        if source not in shapes:
+            findings.extend(source_obstacles(field, source))
+        return shapes[source] if source in shapes else shape_of(source)
+
     for name, stage in recipe.stages.items():
-        if isinstance(stage, RLStage):
-            is_stage = stage.from_ in shapes
-            shape = shapes[stage.from_] if is_stage else shape_of(stage.from_)
-            planned = _rl(name, stage, shape, recipe.hardware)
-            if not is_stage:
-                findings += source_obstacles(name, stage)
-            findings += own_obstacles(name, stage)
-            if shape is not None:
-                findings += context_obstacles(name, stage, shape, _longest(planned))
-        else:
-            shape = shape_from_spec(stage.transformer)
-            planned = _pretrain(name, stage, shape, recipe.hardware)
-        shapes[name] = shape
+        place = f"stages.{name}"
+        match stage:
+            case RLStage():
+                shape = shape_from(f"{place}.from", stage.from_)
+                planned = _rl(name, stage, shape, recipe.hardware)
+                findings += own_obstacles(name, stage)
+                field = f"{place}.rollout.max_new_tokens"
+                findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
+            case SFTStage():
+                shape = shape_from(f"{place}.from", stage.from_)
+                planned = _sft(name, stage, shape, recipe)
+            case EvalStage():
+                models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
+                planned = _eval(name, stage, models, recipe.hardware)
+                for model in models:
+                    field = f"{place}.max_new_tokens"
+                    findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, model)
+            case PretrainStage():
+                shape = shape_from_spec(stage.transformer)
+                planned = _pretrain(name, stage, shape, recipe.hardware)
+        if not isinstance(stage, EvalStage):
+            shapes[name] = shape
         stages.append(planned)
+    findings += data_obstacles(recipe)
     findings += task_obstacles(recipe, probe)
     parsed = [parse_override(text) for text in overrides]
     problems = [located(finding, file, parsed) for finding in findings]
@@ -164,6 +194,51 @@ def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: Hard
         steps=stage.steps,
         batches=None,
         parameters=shape.parameters,
+        memory=memory,
+        device_hours=hours,
+        dollars=_dollars(hours, hardware),
+        notes=_notes(memory, hardware),
+    )
+
+
+def _sft(name: str, stage: SFTStage, shape: ModelShape | None, recipe: Recipe) -> StagePlan:
+    """Counts conversations by lines, and tokens by bytes; where a file is no JSON lines, neither is known."""
+    paths = [recipe.data[source].path for source in stage.data if source in recipe.data]
+    counted = all(path.is_file() and path.name.endswith((".jsonl", ".ndjson")) for path in paths)
+    rows = sum(path.read_bytes().count(b"\n") for path in paths) if counted else 0
+    tokens = sum(path.stat().st_size for path in paths) / BYTES_PER_TOKEN if counted else 0.0
+    known = shape is not None and counted
+    memory = None if shape is None else sft_memory(stage, shape)
+    hours = sft_hours(stage, shape, tokens, recipe.hardware) if known and shape else None
+    return StagePlan(
+        name=name,
+        kind=stage.kind,
+        source=stage.from_,
+        steps=stage.epochs * -(-rows // stage.batch) if counted else None,
+        batches=None,
+        parameters=None if shape is None else shape.parameters,
+        memory=memory,
+        device_hours=hours,
+        dollars=_dollars(hours, recipe.hardware),
+        notes=_notes(memory, recipe.hardware),
+    )
+
+
+def _eval(name: str, stage: EvalStage, shapes: Sequence[ModelShape | None], hardware: HardwareSpec) -> StagePlan:
+    """The largest model's memory, and all models' hours."""
+    known = [shape for shape in shapes if shape is not None]
+    largest = max(known, key=lambda shape: shape.parameters, default=None)
+    threads = stage.model.threads or os.cpu_count() or 1
+    engines = lanes(largest.parameters, threads, stage.slots) if largest and hardware.device == "cpu" else 1
+    memory = eval_memory(stage, largest, engines) if largest else None
+    hours = sum(eval_hours(stage, shape, hardware) for shape in known) if len(known) == len(shapes) else None
+    return StagePlan(
+        name=name,
+        kind=stage.kind,
+        source=", ".join(stage.models),
+        steps=None,
+        batches=None,
+        parameters=None if largest is None else largest.parameters,
         memory=memory,
         device_hours=hours,
         dollars=_dollars(hours, hardware),

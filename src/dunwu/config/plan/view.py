@@ -17,7 +17,8 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
         yield "from", stage.source
     if stage.parameters is not None:
         yield "parameters", f"{stage.parameters:,}"
-    yield "updates", f"{stage.steps:,}"
+    if stage.steps is not None:
+        yield "updates", f"{stage.steps:,}"
     if stage.batches is not None:
         yield from _batch_rows(stage.batches)
     if stage.memory is not None:

@@ -1,0 +1,55 @@
+"""Evaluation as a stage: several models on the same held-out problems, on common random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+
+from dunwu.config.schema import EvalStage, RewardSpec
+from dunwu.models.load import load_policy
+from dunwu.models.templates import Template
+from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.measuring import examine
+from dunwu.rollout.lanes import embedded_engine
+from dunwu.types import Sampling
+
+
+def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]) -> None:
+    """Measures every model on every set; what was measured before a stop is not measured again.
+
+    Args:
+        stage: the recipe's.
+        context: the run's.
+        sources: the folder or hub id of each model, by the name under which it is told.
+
+    Raises:
+        UserError: a model or a set cannot be used.
+        Interrupted: a stop was asked for; sets that were done are saved.
+        Fault: nothing could be graded, or the disk is full.
+    """
+    sampling = Sampling(
+        temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
+    )
+    sets = ", ".join(chosen.name for chosen in stage.sets)
+    context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
+    reward = RewardSpec.model_validate(stage.grading.model_dump())
+    with grading(reward, [chosen.task for chosen in stage.sets], context) as grader:
+        for name, source in sources.items():
+            if len(context.store.read_evaluations(name)) == len(stage.sets):
+                continue
+            policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+            prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, Template(stage.prompt, policy.tokenizer))
+            with closing(embedded_engine(policy, slots=stage.slots)) as engine, context.stop.interruptible():
+                for chosen in stage.sets:
+                    examine(
+                        context,
+                        engine,
+                        grader,
+                        sampling,
+                        checkpoint=name,
+                        set_name=chosen.name,
+                        prompts=prompts[chosen.name],
+                        samples=chosen.samples,
+                    )
+    context.store.finish()

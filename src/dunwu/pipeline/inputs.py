@@ -1,0 +1,55 @@
+"""What a stage depends on beside its own fields: models and files, by the hash of what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from dunwu.config.schema import EvalStage, PretrainStage, Recipe, SFTStage, Stage
+from dunwu.models.load import resolve
+from dunwu.runs.fingerprints import fingerprint
+
+
+def inputs_of(stage: Stage, recipe: Recipe, model: Callable[[str], str]) -> dict[str, str]:
+    """The hash of every input by its name in the recipe; a hub id stands for itself.
+
+    Args:
+        stage: the recipe's.
+        recipe: for what the stage names.
+        model: an earlier stage's name to its model's folder; any other source as it is.
+
+    Raises:
+        UserError: an input is not there.
+    """
+    found = {str(path): fingerprint(path) for path in _paths(stage)}
+    if isinstance(stage, SFTStage):
+        for name in stage.data:
+            spec = recipe.data[name]
+            found[f"data.{name}"] = f"{fingerprint(spec.path)} {spec.model_dump_json(exclude={'path'})}"
+    for source in _sources(stage):
+        place = Path(resolve(model(source)))
+        found[source] = fingerprint(place) if place.is_dir() else source
+    return found
+
+
+def _sources(stage: Stage) -> tuple[str, ...]:
+    if isinstance(stage, EvalStage):
+        return stage.models
+    return () if isinstance(stage, PretrainStage) else (stage.from_,)
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """Every path in a part of the recipe."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _paths(getattr(value, name))
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from _paths(entry)
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from _paths(entry)

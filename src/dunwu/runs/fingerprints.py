@@ -1,0 +1,29 @@
+"""What a file or a folder holds, as a hash: whether a stage would begin from the same things again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from dunwu.errors import UserError
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of a file's content; of a folder's, of the names and hashes of all files in it but hidden ones.
+
+    Raises:
+        UserError: it is not there, or cannot be read.
+    """
+    try:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+            lines = "".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in inside)
+            return hashlib.sha256(lines.encode()).hexdigest()
+        return _sha256(path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,117 @@
+"""A model that learns, with its optimizer: updated, saved and loaded as one. Every trainer holds one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dunwu.config.schema import OptimizerSpec
+from dunwu.errors import Fault
+from dunwu.models import packing
+from dunwu.models.load import Policy, load_policy, save_policy
+from dunwu.models.logprobs import check_head
+from dunwu.training.optimizers import Optimizer
+from dunwu.training.schedule import lr_share
+
+
+class Learner:
+    """Weights, optimizer and the number of updates.
+
+    Args:
+        policy: updated in place; computed by prefix trees from here on, and without dropout.
+        optimizer: what updates the weights, and its schedule.
+        total_steps: updates in the whole stage, for the schedule.
+        gradient_checkpointing: activations are made again instead of kept.
+
+    Raises:
+        UserError: the model makes its logits in a way that is not known here.
+    """
+
+    def __init__(
+        self, policy: Policy, optimizer: OptimizerSpec, total_steps: int, gradient_checkpointing: bool
+    ) -> None:
+        check_head(policy.model)
+        packing.enable(policy.model)
+        self.model = policy.model
+        self.version = 0
+        self._policy = policy
+        self._spec, self._total_steps = optimizer, total_steps
+        self._optimizer = Optimizer(self.model, optimizer)
+        _prepare(self.model, gradient_checkpointing)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        self._optimizer.zero_grad()
+
+    def backward(self, loss: Tensor, place: str) -> None:
+        """Adds the gradient of a part of the step's loss; ``place`` says which part.
+
+        Raises:
+            Fault: the loss, or the gradient so far, is not finite; the weights are untouched.
+        """
+        loss.backward()  # type: ignore[no-untyped-call]
+        for what, value in (("loss", loss), ("gradient", self._optimizer.grad_norm())):
+            if not torch.isfinite(value):
+                self.zero_grad()
+                text = f"the {what} is {value.item()} in update {self.version + 1}, {place}"
+                raise Fault(f"{text}; the weights are as they were before this update")
+
+    def step(self, at: int) -> dict[str, float]:
+        """One update from the gradients, at place ``at`` of the schedule: the gradient's norm and the learning rate."""
+        grad_norm = self._optimizer.grad_norm()
+        share = lr_share(self._spec, at, self._total_steps)
+        self._optimizer.step(grad_norm, share)
+        self.version += 1
+        return {"grad_norm": float(grad_norm), "lr": self._spec.lr * share}
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters under transformers' names."""
+        for name, parameter in self.model.named_parameters():
+            yield name, parameter.detach()
+
+    def save(self, folder: Path) -> None:
+        """Writes everything from which the next update follows; the same state gives the same bytes."""
+        self.save_model(folder / "model")
+        save_tensors(self._optimizer.state(), folder / "optimizer.safetensors")
+        (folder / "trainer.json").write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
+
+    def save_model(self, folder: Path) -> None:
+        """Writes the model alone, an ordinary transformers folder."""
+        save_policy(self._policy, folder)
+
+    def load(self, folder: Path) -> None:
+        """Goes on bit for bit where ``save`` was called."""
+        saved = load_policy(str(folder / "model"), dtype=self.model.dtype, device=self.model.device)
+        take(self.model, dict(saved.model.named_parameters()))
+        self._optimizer.load(load_file(folder / "optimizer.safetensors"))
+        self.version = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))["policy_version"]
+
+
+@torch.no_grad()
+def take(model: Any, weights: Mapping[str, Tensor]) -> None:
+    """Copies ``weights`` into the model's parameters."""
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """As safetensors wants them: off the graph, contiguous, on the CPU."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def _prepare(model: Any, gradient_checkpointing: bool) -> None:
+    """No dropout, so that a token has one probability; transformers checkpoints in training mode only."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+    model.train(gradient_checkpointing)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable()
