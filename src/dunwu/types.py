@@ -167,6 +167,30 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Two answers to the same conversation, of which one is better."""
+
+    id: str
+    category: str
+    language: str
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An answer to a conversation, and whether it is as it should be."""
+
+    id: str
+    category: str
+    language: str
+    messages: tuple[Message, ...]
+    response: str
+    good: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """An example as the trainer sees it; ``loss_mask`` is true on what the assistant wrote and on the ends of turns."""
 

@@ -15,6 +15,7 @@ from dunwu.config.schema import (
     OptimizerSpec,
     PretrainStage,
     Recipe,
+    RewardModelStage,
     RLStage,
     SFTStage,
     TaskSpec,
@@ -35,7 +36,8 @@ CORPUS_HELD_OUT = 0.1
 
 def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     """Everything that is wrong between fields, in the recipe's order; touches no file."""
-    earlier: list[str] = []  # stages that end in a model
+    earlier: list[str] = []  # stages that end in a model that writes
+    scorers: dict[str, RewardModelStage] = {}
     pretrained = set(PACKAGED_MODELS)  # and what was begun from them: models that have read a corpus
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
@@ -45,16 +47,19 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
             case RLStage():
                 checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
                 checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, pretrained)))
-            case SFTStage():
-                checks = (*_source(stage.from_, "from", earlier), *_sft(stage, recipe))
+                checks = (*checks, *_judges(stage, scorers))
+            case SFTStage() | RewardModelStage():
+                checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, recipe))
             case EvalStage():
                 checks = _eval(stage, earlier, trained, pretrained)
             case PretrainStage():
                 checks = _pretrain(stage)
         yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
-        if isinstance(stage, PretrainStage) or (not isinstance(stage, EvalStage) and stage.from_ in pretrained):
+        if isinstance(stage, PretrainStage) or (isinstance(stage, RLStage | SFTStage) and stage.from_ in pretrained):
             pretrained.add(name)
-        if not isinstance(stage, EvalStage):
+        if isinstance(stage, RewardModelStage):
+            scorers[name] = stage
+        elif not isinstance(stage, EvalStage):
             earlier.append(name)
 
 
@@ -110,7 +115,7 @@ def _template(template: str) -> Iterator[Finding]:
         yield Finding("prompt.template", text + near(template, TEMPLATES))
 
 
-def _sft(stage: SFTStage, recipe: Recipe) -> Iterator[Finding]:
+def _supervised(stage: SFTStage | RewardModelStage, recipe: Recipe) -> Iterator[Finding]:
     for index, name in enumerate(stage.data):
         if name not in recipe.data:
             known = ", ".join(recipe.data) or "none"
@@ -129,6 +134,21 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrai
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
     yield from _template(stage.prompt.template)
     yield from _sets(stage.sets, "", stage.temperature, trained)
+
+
+def _judges(stage: RLStage, scorers: dict[str, RewardModelStage]) -> Iterator[Finding]:
+    """Reward models are asked as they were trained."""
+    for index, part in enumerate(stage.reward.models):
+        place, trained = f"reward.models.{index}", scorers.get(part.from_)
+        if trained is None and not Path(part.from_).is_absolute() and not HUB_ID.fullmatch(part.from_):
+            known = ", ".join(scorers) or "none"
+            text = f"no earlier stage called {part.from_!r} makes a reward model (known here: {known})"
+            yield Finding(f"{place}.from", text + near(part.from_, scorers))
+        if trained is not None and part.reads != trained.reads:
+            yield Finding(f"{place}.reads", f"{part.reads}, but {part.from_} was trained on {trained.reads}")
+        if trained is not None and part.prompt.template != trained.prompt.template:
+            text = f"{part.prompt.template!r}, but {part.from_} was trained with {trained.prompt.template!r}"
+            yield Finding(f"{place}.prompt.template", text)
 
 
 def _similar(stage: RLStage) -> Iterator[Finding]:

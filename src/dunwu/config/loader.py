@@ -140,7 +140,8 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
             message = f"unknown field{near(place[-1], _field_names(place[:-1], tree))}"
         elif kind in ("union_tag_invalid", "union_tag_not_found"):
             place.append("kind")
-            message = f"must be rl, sft, eval or pretrain, not {context['tag']!r}" if "tag" in context else "is missing"
+            kinds = context.get("expected_tags", "").replace("'", "")
+            message = f"is {context['tag']!r}, none of {kinds}" if "tag" in context else "is missing"
         elif kind == "too_short":
             message = f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
         elif context.get("class_name") == Weight.__name__:

@@ -29,10 +29,11 @@ def _names(stage: RLStage) -> Iterator[Finding]:
         if language not in LANGUAGES:
             text = f"no language is called {language!r}; there are {', '.join(LANGUAGES)}"
             yield Finding(f"reward.languages.{index}", text)
-    named = [part.name for part in reward.own]
-    for index, name in enumerate(named):
+    places = [f"own.{i}" for i in range(len(reward.own))] + [f"models.{i}" for i in range(len(reward.models))]
+    named = [part.name for part in reward.added]
+    for index, (place, name) in enumerate(zip(places, named, strict=True)):
         if name in REWARD_PARTS or name in named[:index]:
-            yield Finding(f"reward.own.{index}.name", f"{name!r} is the name of another part")
+            yield Finding(f"reward.{place}.name", f"{name!r} is the name of another part")
     tasks, parts = [task.name for task in stage.tasks], [*REWARD_PARTS, *named]
     for task, table in reward.tasks.items():
         if task not in tasks:
@@ -64,6 +65,8 @@ def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
         yield f"reward.{name}", getattr(reward, name)
     for index, part in enumerate(reward.own):
         yield f"reward.own.{index}.weight", part.weight
+    for index, model in enumerate(reward.models):
+        yield f"reward.models.{index}.weight", model.weight
     for task, table in reward.tasks.items():
         for name, weight in table.items():
             yield f"reward.tasks.{task}.{name}", weight
@@ -103,7 +106,7 @@ def _tables(stage: RLStage) -> Iterator[tuple[str, list[str], dict[str, Weight]]
     """Place, tasks and weights: of the tasks without a table of their own, then of each that has one."""
     reward, tasks = stage.reward, list(dict.fromkeys(task.name for task in stage.tasks))
     common: dict[str, Weight] = {name: getattr(reward, name) for name in REWARD_PARTS}
-    common |= {part.name: part.weight for part in reward.own}
+    common |= {part.name: part.weight for part in reward.added}
     if others := [task for task in tasks if task not in reward.tasks]:
         yield "reward", others, common
     for task in tasks:

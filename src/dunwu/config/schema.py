@@ -145,6 +145,23 @@ class OwnPart(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
 
 
+class ModelPart(Strict):
+    """A part of the reward that a reward model gives (R1, arXiv 2501.12948v2, section 3.1)."""
+
+    name: Name
+    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    from_: str = Field(alias="from")
+    """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
+    reads: Literal["summary", "all"]
+    """As it was trained: what follows the reasoning, or everything."""
+    gives: Literal["score", "probability"] = "score"
+    """Its score as it is, or the sigmoid of it, which for verdicts is the probability of a good answer."""
+    weight: Weighted = WHOLE
+    prompt: PromptSpec = PromptSpec()
+    """The template that it was trained with."""
+    tokens_per_pass: Positive = 16384
+
+
 class CodeSpec(Strict):
     """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
 
@@ -190,10 +207,17 @@ class RewardSpec(GradingSpec):
     repetition: Weighted = NOTHING
     """Minus the share of repeated runs of 40 words."""
     own: tuple[OwnPart, ...] = ()
+    models: tuple[ModelPart, ...] = ()
+    """Asked only in rollouts in which they weigh something."""
     tasks: dict[str, dict[str, Weighted]] = {}
     """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
     languages: tuple[str, ...] = ()
     """Languages that may turn up in the reasoning; needed for those of one script (en, fr), which takes py3langid."""
+
+    @property
+    def added(self) -> tuple[OwnPart | ModelPart, ...]:
+        """The parts that the recipe adds to the rules."""
+        return *self.own, *self.models
 
 
 REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if field.annotation is Weight)
@@ -404,6 +428,44 @@ class SFTStage(Strict):
     checkpoint: CheckpointSpec = CheckpointSpec()
 
 
+class RewardModelOptimizerSpec(OptimizerSpec):
+    """The paper's for reward models."""
+
+    lr: Annotated[float, Field(gt=0)] = 6e-6
+
+
+class RewardModelStage(Strict):
+    """A reward model on the same transformer with a head of one number (R1, arXiv 2501.12948v2, section 3.1: batches of
+    256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
+
+    kind: Literal["reward_model"]
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    data: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Sources by name, from the recipe's ``data``."""
+    learns: Literal["pairs", "verdicts"]
+    """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
+    good (``response``, ``good``; its safety)."""
+    reads: Literal["summary", "all"]
+    """What follows the reasoning (helpfulness), or everything (safety)."""
+    margin: Annotated[float, Field(ge=0)] = 1.0
+    """Pairs with a column ``judgements`` (differences of scores, chosen minus rejected) are kept where their mean is
+    more than this."""
+    balance_lengths: bool = True
+    """Pairs are dropped until the better answer is as often the longer one as the shorter one."""
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the questions, by hash, that accuracy and calibration are measured on."""
+    epochs: Positive = 1
+    batch: Positive = 256
+    max_tokens: Positive = 8192
+    """Longer texts are left out, and counted."""
+    prompt: PromptSpec = PromptSpec()
+    optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
+    update: PassSpec = PassSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+
 class EvalStage(Strict):
     """Models beside each other on held-out problems."""
 
@@ -427,7 +489,7 @@ class EvalStage(Strict):
         return {Path(model).name: model for model in self.models}
 
 
-Stage = Annotated[RLStage | SFTStage | EvalStage | PretrainStage, Field(discriminator="kind")]
+Stage = Annotated[RLStage | SFTStage | RewardModelStage | EvalStage | PretrainStage, Field(discriminator="kind")]
 
 
 class DataSpec(Strict):
@@ -435,9 +497,10 @@ class DataSpec(Strict):
 
     path: Path
     """Relative to the recipe's file."""
-    fields: dict[str, str] = {"messages": "messages"}
-    """Which column is ``messages`` (a list of ``role`` and ``content``), or which are ``prompt`` and ``response``; and,
-    where there are such, ``category`` and ``language``."""
+    fields: dict[str, str] = {}
+    """Names of columns that are called otherwise than here. Asked: ``messages`` (a list of ``role`` and ``content``) or
+    ``prompt``. Answered, where the last message is not the answer: ``response``, with ``good`` for verdicts; ``chosen``
+    and ``rejected`` for pairs, with ``judgements`` where there are such. Beside these ``category`` and ``language``."""
     max_bad_rows: Share = 0.01
     """Malformed rows are left out and told with their lines; above this share the run stops."""
 

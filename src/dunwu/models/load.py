@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
 from dunwu.errors import UserError
@@ -55,6 +56,42 @@ def load_policy(
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return Policy(model=model, tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
+
+
+def load_scorer(
+    source: str, *, dtype: Dtype | torch.dtype = "float32", device: Device | torch.device = "auto"
+) -> Policy:
+    """Loads a model with one number at the end in the place of a vocabulary: a sequence classifier of transformers.
+
+    A causal language model gets a new head, drawn from torch's seed. Arguments and errors as for ``load_policy``; also
+    UserError where the architecture has no such form, or its head more than one number.
+    """
+    place = resolve(source)
+    try:
+        with _quietly():
+            model = AutoModelForSequenceClassification.from_pretrained(place, dtype=_dtype(dtype), num_labels=1)
+    except SafetensorError as error:
+        raise UserError(f"corrupt safetensors ({error})", file=place) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"cannot load a sequence classifier: {_first_line(error)}", file=place) from error
+    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+        raise UserError(f"{type(model).__name__} has no head that gives one number", file=place)
+    tokenizer = _load_tokenizer(place)
+    eos_ids = _eos_ids(tokenizer, model, place)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    model.config.pad_token_id = int(pad_id)
+    return Policy(model=model.to(device_of(device)).eval(), tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """That the head is new is no warning here."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
@@ -108,7 +145,7 @@ def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
     """The tokenizer's end of sequence, then those that the generation config adds (chat models have several)."""
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no eos_token: completions could never end", file=place, field="eos_token")
-    configured = getattr(model.generation_config, "eos_token_id", None)
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = [configured] if isinstance(configured, int) else list(configured or ())
     return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more]))
 

@@ -136,7 +136,7 @@ class Progress:
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
             for name, estimate in results.items()
-            if name.startswith(("pass@1", "cons@"))
+            if name.startswith(("pass@1", "cons@")) or name in ("accuracy", "auc", "calibration_error")
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")

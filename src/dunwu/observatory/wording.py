@@ -26,6 +26,8 @@ _QUANTITIES = {
     "length_right": Quantity("mean length of right answers, tokens", False),
     "length_wrong": Quantity("mean length of wrong answers, tokens", False),
     "reflections": Quantity("words of reflection per response", False),
+    "auc": Quantity("good ranked above bad (AUC)", True),
+    "calibration_error": Quantity("calibration error", True),
     "reflection_rate": Quantity("responses with a word of reflection", True),
 }
 _AT_K = {

@@ -8,22 +8,27 @@ from dataclasses import dataclass
 
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, RLStage, TaskSpec
+from dunwu.config.schema import EvaluationSet, ModelPart, ModelSpec, PromptSpec, RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy
+from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.templates import PromptTooLong, Template
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.engine import Engine
+from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Problem, Prompt, Sampling
-from dunwu.verifiers import Grader, gym
+from dunwu.verifiers import Grader, Judge, gym
 from dunwu.verifiers.code import limits_of
+from dunwu.verifiers.format import summary
 
 MAX_SKIPPED = 1000
 """Prompts in a row that may be too long before the recipe must be wrong."""
+
+
+NO_SCORERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +97,12 @@ class Parts:
 
 
 @contextmanager
-def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Parts]:
+def assembled(
+    stage: RLStage, context: StageContext, source: str, scorers: Mapping[str, str] = NO_SCORERS
+) -> Iterator[Parts]:
     """Opens the rooms of a stage that starts from the model at ``source``, and closes them.
+
+    ``scorers``: where the reward models lie, by the names of their parts.
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
@@ -111,7 +120,8 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
     template = Template(stage.prompt, policy.tokenizer)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
-    with closing(engine), grading(stage.reward, tasks_of, context) as grader:
+    judges = {part.name: judge(part, scorers[part.name], stage.model) for part in stage.reward.models}
+    with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
         parts = Parts(
             stage=stage,
             context=context,
@@ -127,10 +137,24 @@ def assembled(stage: RLStage, context: StageContext, source: str) -> Iterator[Pa
         yield parts
 
 
+def judge(part: ModelPart, source: str, model: ModelSpec) -> RewardModel:
+    """A reward model as a part of the reward. Raises UserError where it cannot be used."""
+    scorer = load_scorer(source, dtype=model.dtype, device=model.device)
+    return RewardModel(
+        scorer,
+        Template(part.prompt, scorer.tokenizer),
+        read=summary if part.reads == "summary" else str,
+        probability=part.gives == "probability",
+        tokens_per_pass=part.tokens_per_pass,
+    )
+
+
 @contextmanager
-def grading(reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Grader]:
+def grading(
+    reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext, judges: Mapping[str, Judge] | None = None
+) -> Iterator[Grader]:
     """What grades answers to these tasks, with the sandbox that they need."""
-    with _sandbox(reward, specs, context) as sandbox, verifiers.build(reward, sandbox) as grader:
+    with _sandbox(reward, specs, context) as sandbox, verifiers.build(reward, sandbox, judges) as grader:
         yield grader
 
 

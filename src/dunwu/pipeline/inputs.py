@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import EvalStage, PretrainStage, Recipe, SFTStage, Stage
+from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage, Stage
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
@@ -24,7 +24,7 @@ def inputs_of(stage: Stage, recipe: Recipe, model: Callable[[str], str]) -> dict
         UserError: an input is not there.
     """
     found = {str(path): fingerprint(path) for path in _paths(stage)}
-    if isinstance(stage, SFTStage):
+    if isinstance(stage, SFTStage | RewardModelStage):
         for name in stage.data:
             spec = recipe.data[name]
             found[f"data.{name}"] = f"{fingerprint(spec.path)} {spec.model_dump_json(exclude={'path'})}"
@@ -37,7 +37,9 @@ def inputs_of(stage: Stage, recipe: Recipe, model: Callable[[str], str]) -> dict
 def _sources(stage: Stage) -> tuple[str, ...]:
     if isinstance(stage, EvalStage):
         return stage.models
-    return () if isinstance(stage, PretrainStage) else (stage.from_,)
+    if isinstance(stage, PretrainStage):
+        return ()
+    return stage.from_, *(part.from_ for part in (stage.reward.models if isinstance(stage, RLStage) else ()))
 
 
 def _paths(value: object) -> Iterator[Path]:

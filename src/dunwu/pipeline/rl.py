@@ -26,7 +26,7 @@ from dunwu.algorithms.filters import graded
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.evaluation.evaluate import is_right
-from dunwu.pipeline.assembly import Parts, assembled
+from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
 from dunwu.rollout.collect import collect
@@ -63,13 +63,15 @@ class Cursor:
         return Cursor(rollout=state["rollout"], position=state["position"], similar=similar)
 
 
-def run_rl(stage: RLStage, context: StageContext, source: str) -> None:
+def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[str, str] = NO_SCORERS) -> None:
     """Runs a stage from the model at ``source`` (a folder, ``nano-base`` or a hub id), or from its newest checkpoint.
+
+    ``scorers``: where the reward models lie, by the names of their parts.
 
     Raises: see ``train``, and UserError for whatever cannot be used of the model, the data or the recipe.
     """
     store = context.store
-    with assembled(stage, context, source) as parts:
+    with assembled(stage, context, source, scorers) as parts:
         cursor = Cursor(similar=half_solved(stage, context.seed))
         if checkpoint := store.newest_checkpoint():
             parts.trainer.load(checkpoint.path)

@@ -13,7 +13,7 @@ from platform import python_version
 from typing import Any
 
 import dunwu
-from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RLStage, SFTStage, Stage
+from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage, Stage
 from dunwu.errors import UserError
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.report import write_report
@@ -113,11 +113,16 @@ def _run_stage(stage: Stage, context: StageContext, recipe: Recipe, model: Calla
         case RLStage():
             from dunwu.pipeline.rl import run_rl
 
-            run_rl(stage, context, model(stage.from_))
+            scorers = {part.name: model(part.from_) for part in stage.reward.models}
+            run_rl(stage, context, model(stage.from_), scorers)
         case SFTStage():
             from dunwu.pipeline.sft import run_sft
 
             run_sft(stage, context, model(stage.from_), recipe.data)
+        case RewardModelStage():
+            from dunwu.pipeline.reward_model import run_reward_model
+
+            run_reward_model(stage, context, model(stage.from_), recipe.data)
         case EvalStage():
             from dunwu.pipeline.evaluating import run_eval
 

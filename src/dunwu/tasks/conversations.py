@@ -1,39 +1,109 @@
-"""Conversations to learn from, out of a file: one a row."""
+"""Conversations out of a file, one a row: to learn from, with two answers to prefer one of, or with a verdict."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping
-from typing import Any, get_args
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
 from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, read_rows, text_of, written
-from dunwu.types import Example, Message, Role
+from dunwu.types import Example, Judged, Message, Preference, Role
 
-COLUMNS = ("messages", "prompt", "response", "category", "language")
+COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
 SHOWN = 3
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def read_examples(spec: DataSpec) -> tuple[Example, ...]:
     """Every conversation of the file, in its order; what was left out is logged.
 
     Raises:
-        UserError: ``fields`` are not as they should be; the file cannot be read or holds no conversation; more than a
+        UserError: ``fields`` name something unknown; the file cannot be read or holds no conversation; more than a
             share ``max_bad_rows`` of its rows is malformed.
     """
-    _check(spec.fields)
-    found: list[Example] = []
+    return _read(spec, _example)
+
+
+def read_preferences(spec: DataSpec, margin: float) -> tuple[tuple[Preference, ...], int]:
+    """The pairs whose judgements, where there are such, differ by more than ``margin`` on average, and the number of
+    those that do not. The better answer is ``chosen`` then, whatever its column was. Raises as ``read_examples``."""
+    read = _read(spec, lambda row: (_preference(row), row.judgements()))
+    kept = [_ordered(pair, judged) for pair, judged in read if judged is None or abs(judged) > margin]
+    return tuple(kept), len(read) - len(kept)
+
+
+def read_judged(spec: DataSpec) -> tuple[Judged, ...]:
+    """Every answer with its verdict. Raises as ``read_examples``."""
+    return _read(spec, _judged)
+
+
+class _Named(NamedTuple):
+    """A row, its columns by the names that they have here."""
+
+    row: Row
+    fields: Mapping[str, str]
+    source: str
+
+    def has(self, name: str) -> bool:
+        return self.fields.get(name, name) in self.row.values
+
+    def value(self, name: str) -> Any:
+        return column(self.row, self.fields.get(name, name))
+
+    def text(self, name: str) -> str:
+        return text_of(self.row, self.fields.get(name, name))
+
+    def asked(self) -> tuple[Message, ...]:
+        """The messages, or the prompt as one."""
+        if self.has("messages"):
+            return tuple(map(_message, _list(self.value("messages"))))
+        if self.has("prompt"):
+            return (Message(role="user", content=self.text("prompt")),)
+        found = ", ".join(map(repr, self.row.values)) or "none"
+        raise MalformedError(f"no field {self.fields.get('messages', 'messages')!r} and no prompt; it has {found}")
+
+    def about(self, asked: tuple[Message, ...]) -> dict[str, Any]:
+        """What every record has."""
+        question = next((message.content for message in reversed(asked) if message.role == "user"), "")
+        return {
+            "id": f"{self.source}-{self.row.line}",
+            "category": self.text("category") if self.has("category") else self.source,
+            "language": self.text("language") if self.has("language") else language_of(question),
+            "messages": asked,
+        }
+
+    def judgements(self) -> float | None:
+        """The mean of the differences; None where nobody judged."""
+        if not self.has("judgements"):
+            return None
+        found = self.value("judgements")
+        if not isinstance(found, list) or not found:
+            raise MalformedError("the judgements are no list with entries")
+        if not all(isinstance(one, int | float) and math.isfinite(one) for one in found):
+            raise MalformedError(f"the judgements {found!r:.60} are no numbers")
+        return math.fsum(found) / len(found)
+
+
+def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
+    if unknown := sorted(spec.fields.keys() - set(COLUMNS)):
+        raise UserError(f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}", field="fields")
+    source = spec.path.name.partition(".")[0]
+    found: list[T] = []
     bad: list[str] = []
     for row in read_rows(spec.path):
         try:
             if isinstance(row, BadRow):
                 raise MalformedError(row.reason)
-            found.append(_example(row, spec.fields, spec.path.name.partition(".")[0]))
+            found.append(make(_Named(row, spec.fields, source)))
         except MalformedError as error:
-            bad.append(f"{spec.path}:{row.line}: {error}")
+            bad.append(f"line {row.line}: {error}")
     rows = len(found) + len(bad)
     if len(bad) > spec.max_bad_rows * rows:
         text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {spec.max_bad_rows:g}"
@@ -45,30 +115,47 @@ def read_examples(spec: DataSpec) -> tuple[Example, ...]:
     return tuple(found)
 
 
-def _check(fields: Mapping[str, str]) -> None:
-    unknown = sorted(fields.keys() - set(COLUMNS))
-    if unknown or not ("messages" in fields) ^ ({"prompt", "response"} <= fields.keys()):
-        text = f"must say which column is messages, or which are prompt and response; known: {', '.join(COLUMNS)}"
-        raise UserError(text, field="fields")
-
-
-def _example(row: Row, fields: Mapping[str, str], source: str) -> Example:
-    if "messages" in fields:
-        messages = tuple(map(_message, _list(column(row, fields["messages"]))))
-    else:
-        asked, answered = text_of(row, fields["prompt"]), text_of(row, fields["response"])
-        messages = (Message(role="user", content=asked), Message(role="assistant", content=answered))
+def _example(row: _Named) -> Example:
+    messages = row.asked()
+    if row.has("response"):
+        messages = (*messages, Message(role="assistant", content=row.text("response")))
     if messages[-1].role != "assistant" or len(messages) < 2:
         raise MalformedError("the assistant does not have the last word")
-    return Example(
-        id=f"{source}-{row.line}",
-        category=text_of(row, fields["category"]) if "category" in fields else source,
-        language=text_of(row, fields["language"]) if "language" in fields else language_of(messages[-2].content),
-        messages=messages,
-    )
+    return Example(**row.about(messages))
+
+
+def _preference(row: _Named) -> Preference:
+    chosen, rejected = row.text("chosen"), row.text("rejected")
+    if chosen == rejected:
+        raise MalformedError("chosen and rejected are the same")
+    return Preference(**row.about(_question(row)), chosen=chosen, rejected=rejected)
+
+
+def _ordered(pair: Preference, judged: float | None) -> Preference:
+    if judged is None or judged > 0:
+        return pair
+    fields = {name: getattr(pair, name) for name in ("id", "category", "language", "messages")}
+    return Preference(**fields, chosen=pair.rejected, rejected=pair.chosen)
+
+
+def _judged(row: _Named) -> Judged:
+    good = row.value("good")
+    if not isinstance(good, bool):
+        raise MalformedError(f"'good' is {good!r:.40}, not true or false")
+    return Judged(**row.about(_question(row)), response=row.text("response"), good=good)
+
+
+def _question(row: _Named) -> tuple[Message, ...]:
+    asked = row.asked()
+    if asked[-1].role != "user":
+        raise MalformedError("the user does not have the last word")
+    return asked
 
 
 def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = json.loads(value)
     if not isinstance(value, list) or not value:
         raise MalformedError("the messages are no list with entries")
     return value

@@ -14,8 +14,7 @@ from torch import Tensor
 from dunwu.config.schema import OptimizerSpec
 from dunwu.errors import Fault
 from dunwu.models import packing
-from dunwu.models.load import Policy, load_policy, save_policy
-from dunwu.models.logprobs import check_head
+from dunwu.models.load import Policy, save_policy
 from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import lr_share
 
@@ -28,15 +27,11 @@ class Learner:
         optimizer: what updates the weights, and its schedule.
         total_steps: updates in the whole stage, for the schedule.
         gradient_checkpointing: activations are made again instead of kept.
-
-    Raises:
-        UserError: the model makes its logits in a way that is not known here.
     """
 
     def __init__(
         self, policy: Policy, optimizer: OptimizerSpec, total_steps: int, gradient_checkpointing: bool
     ) -> None:
-        check_head(policy.model)
         packing.enable(policy.model)
         self.model = policy.model
         self.version = 0
@@ -87,8 +82,8 @@ class Learner:
 
     def load(self, folder: Path) -> None:
         """Goes on bit for bit where ``save`` was called."""
-        saved = load_policy(str(folder / "model"), dtype=self.model.dtype, device=self.model.device)
-        take(self.model, dict(saved.model.named_parameters()))
+        saved = type(self.model).from_pretrained(folder / "model", dtype=self.model.dtype)
+        take(self.model, dict(saved.named_parameters()))
         self._optimizer.load(load_file(folder / "optimizer.safetensors"))
         self.version = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))["policy_version"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from dunwu.algorithms.batching import buckets, pad
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import token_logprobs
+from dunwu.models.logprobs import check_head, token_logprobs
 from dunwu.training.learner import Learner
 from dunwu.types import Lesson, StepResult
 
@@ -29,6 +29,7 @@ class SupervisedTrainer:
     """
 
     def __init__(self, policy: Policy, optimizer: OptimizerSpec, passes: PassSpec, *, total_steps: int) -> None:
+        check_head(policy.model)
         self._learner = Learner(policy, optimizer, total_steps, passes.gradient_checkpointing)
         self._passes = passes
         self.weights, self.save = self._learner.weights, self._learner.save

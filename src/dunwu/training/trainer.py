@@ -18,7 +18,7 @@ from dunwu.algorithms.batching import TrainStep, buckets, pad
 from dunwu.config.schema import OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import token_logprobs
+from dunwu.models.logprobs import check_head, token_logprobs
 from dunwu.training.learner import Learner, save_tensors, take
 from dunwu.types import AnchoredSample, StepResult, TrainSample
 
@@ -86,6 +86,7 @@ class PolicyTrainer:
         temperature: float,
         total_steps: int,
     ) -> None:
+        check_head(policy.model)
         self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing)
         self._algorithm, self._update = algorithm, update
         self._temperature = temperature

@@ -18,7 +18,7 @@ class Composition:
 
     def __init__(self, spec: RewardSpec) -> None:
         self._common: dict[str, Weight] = {name: getattr(spec, name) for name in REWARD_PARTS}
-        self._common |= {part.name: part.weight for part in spec.own}
+        self._common |= {part.name: part.weight for part in spec.added}
         if spec.format_rule == "none":
             self._common["format"] = NOTHING
         self._of_task = spec.tasks

@@ -58,6 +58,11 @@ def reasoning(text: str) -> str:
     return TAG.sub(" ", text[start:end])
 
 
+def summary(text: str) -> str:
+    """What follows the reasoning, for what must not grade that: without tags; all of it where no think tag closes."""
+    return TAG.sub(" ", text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :]).strip()
+
+
 def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> str | None:
     r"""The answer as written, or None where there is none (or an empty one).
 

@@ -42,6 +42,10 @@ REMEMBERED = 10_000
 """Verdicts kept: the completions of a group often end in the same answer."""
 
 
+Judge = Callable[[RolloutGroup], Sequence[float]]
+"""A number for each completion of a group."""
+
+
 class Verdict(NamedTuple):
     """Whether an answer is right (None: it could not be found out), and why."""
 
@@ -55,13 +59,19 @@ class Grader:
     Args:
         spec: the recipe's rewards: parts, weights, where the answer stands, workers and their budgets.
         sandbox: where programs run; None where no problem asks for one. Whoever made it closes it.
+        judges: the reward models by the names of their parts, asked by ``weigh`` about whole groups.
 
     Raises:
         UserError: a language that is not known or cannot be told apart here; a user's own part cannot be loaded.
     """
 
-    def __init__(self, spec: RewardSpec, sandbox: Sandbox | None = None) -> None:
+    def __init__(
+        self, spec: RewardSpec, sandbox: Sandbox | None = None, judges: Mapping[str, Judge] | None = None
+    ) -> None:
         self._spec = spec
+        self._judges = judges or {}
+        # Which take the whole group; ``weigh`` adds them.
+        self._late = {"novelty", *(part.name for part in spec.models)}
         self._composition = Composition(spec)
         for language in spec.languages:  # unknown ones, and a missing identifier, show here
             consistency("word", language, spec.languages)
@@ -93,7 +103,7 @@ class Grader:
             UserError: no verifier grades this kind of problem; a user's own part is not as it should be.
             Fault: the workers cannot start.
         """
-        return self.grade(problem, completion, self._composition.wanted(problem.task) - {"novelty"})
+        return self.grade(problem, completion, self._composition.wanted(problem.task) - self._late)
 
     def grade(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
         """As ``score``, with these parts, ``accuracy`` among them."""
@@ -112,14 +122,18 @@ class Grader:
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
 
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
-        """The scores of a group, ``novelty`` among their parts, as the rollout after ``update`` updates weighs them."""
+        """The scores of a group, ``novelty`` and what reward models give among their parts, as the rollout after
+        ``update`` updates weighs them. Reward models that weigh nothing then are not asked."""
         task = group.prompt.problem.task
         weights = self._composition.weights(task, update)
         novel = "novelty" in self._composition.wanted(task)
         chains = [reasoning(completion.text) for completion in group.completions] if novel else []
+        judged = {name: judge(group) for name, judge in self._judges.items() if weights[name]}
         weighed = []
         for place, score in enumerate(scores):
             parts = dict(score.parts)
+            if parts:
+                parts |= {name: values[place] for name, values in judged.items()}
             if novel and parts:
                 siblings = chains[:place] + chains[place + 1 :]
                 parts["novelty"] = quality.novelty(chains[place], siblings) if parts["accuracy"] else 0.0
@@ -225,9 +239,9 @@ def _plain(right: bool, gold: str) -> Verdict:
     return Verdict(right, f"equals {gold}" if right else f"does not equal {gold}")
 
 
-def build(spec: RewardSpec, sandbox: Sandbox | None = None) -> Grader:
+def build(spec: RewardSpec, sandbox: Sandbox | None = None, judges: Mapping[str, Judge] | None = None) -> Grader:
     """The grader of a recipe's reward table; see ``Grader``."""
-    return Grader(spec, sandbox)
+    return Grader(spec, sandbox, judges)
 
 
 def answer_key(problem: Problem, extracted: str | None) -> str | None:

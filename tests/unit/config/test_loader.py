@@ -121,7 +121,10 @@ def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None
             'stages.zero.optimizer.betas: must be a valid array, not {"a": 1}',
         ),
         (('from = "base"\n', ""), "stages.zero.from: is missing"),
-        (('kind = "rl"', 'kind = "sftt"'), "stages.zero.kind: must be rl, sft, eval or pretrain, not 'sftt'"),
+        (
+            ('kind = "rl"', 'kind = "sftt"'),
+            "stages.zero.kind: is 'sftt', none of rl, sft, reward_model, eval, pretrain",
+        ),
         (('kind = "rl"\n', ""), "stages.zero.kind: is missing"),
         (("steps = 32", 'steps = "32"'), 'stages.zero.steps: must be a valid integer, not "32"'),
         (("steps = 32", "steps = true"), "stages.zero.steps: must be a valid integer, not true"),

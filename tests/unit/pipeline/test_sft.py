@@ -16,8 +16,9 @@ from dunwu.errors import Interrupted
 from dunwu.models.load import NANO_BASE
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.sft import batch, run_sft
+from dunwu.pipeline.sft import run_sft
 from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.updates import batch
 from dunwu.runs import StageDirectory
 
 STAGE: dict[str, Any] = {
@@ -59,9 +60,8 @@ def data(folder: Path) -> dict[str, DataSpec]:
 
 
 def test_every_lesson_comes_once_an_epoch_in_other_orders() -> None:
-    stage = SFTStage.model_validate(STAGE)
     lessons: list[Any] = [object() for _ in range(10)]
-    steps = [batch(stage, context_named(), lessons, step) for step in range(6)]
+    steps = [batch(lessons, 4, context_named(), step) for step in range(6)]
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
     epochs = [[lesson for step in part for lesson in step] for part in (steps[:3], steps[3:])]
     assert all(Counter(map(id, epoch)) == Counter(map(id, lessons)) for epoch in epochs)

@@ -10,10 +10,11 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.conversations import read_examples
+from dunwu.tasks.conversations import read_examples, read_judged, read_preferences
 from dunwu.types import Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+PAIR = {"prompt": "Why?", "chosen": "Because.", "rejected": "No."}
 
 
 def written(folder: Path, *rows: Any, **spec: Any) -> DataSpec:
@@ -24,7 +25,7 @@ def written(folder: Path, *rows: Any, **spec: Any) -> DataSpec:
 
 def test_messages_are_taken_as_they_are(tmp_path: Path) -> None:
     zh = [{"role": "system", "content": "Brief."}, {"role": "user", "content": "为什么？"}, GOOD[1]]
-    first, second = read_examples(written(tmp_path, {"messages": GOOD}, {"messages": zh}))
+    first, second = read_examples(written(tmp_path, {"messages": GOOD}, {"messages": json.dumps(zh)}))
     messages = (Message(role="user", content="Why?"), Message(role="assistant", content="So."))
     assert first == Example(id="talk-1", category="talk", language="en", messages=messages)
     assert (second.id, second.language, second.messages[0].role) == ("talk-2", "zh", "system")
@@ -32,9 +33,10 @@ def test_messages_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_columns_of_one_s_own(tmp_path: Path) -> None:
     fields = {"prompt": "q", "response": "a", "category": "kind", "language": "lang"}
-    (example,) = read_examples(written(tmp_path, {"q": "1+1?", "a": "2", "kind": "math", "lang": "en"}, fields=fields))
-    assert [message.content for message in example.messages] == ["1+1?", "2"]
-    assert (example.category, example.language) == ("math", "en")
+    rows = {"q": "1+1?", "a": "2", "kind": "math", "lang": "fr"}, {"q": "1+2?", "a": "3"}
+    named, plain = read_examples(written(tmp_path, *rows, fields=fields))
+    assert [message.content for message in named.messages] == ["1+1?", "2"]
+    assert [(one.category, one.language) for one in (named, plain)] == [("math", "fr"), ("talk", "en")]
 
 
 @pytest.mark.parametrize(
@@ -47,25 +49,54 @@ def test_columns_of_one_s_own(tmp_path: Path) -> None:
         ({"messages": [{"role": "tool", "content": "x"}, *GOOD]}, "is no message with a role"),
         ({"messages": [{"role": "user", "content": None}, *GOOD]}, "'content' is NoneType None"),
         ({"messages": [GOOD[0], {"role": "assistant", "content": "  "}]}, "'content' is empty"),
-        ({"text": "x"}, "no field 'messages'"),
+        ({"text": "x"}, "no field 'messages' and no prompt; it has 'text'"),
+        ({"prompt": "x"}, "the assistant does not have the last word"),
     ],
 )
 def test_rows_that_are_no_conversation(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(UserError, match="max_bad_rows: 1 of 2 rows are malformed") as caught:
         read_examples(written(tmp_path, row, {"messages": GOOD}))
-    assert f"talk.jsonl:1: {message}" in str(caught.value) or message in str(caught.value)
+    assert "line 1: " in str(caught.value)
+    assert message in str(caught.value)
     (kept,) = read_examples(written(tmp_path, row, {"messages": GOOD}, max_bad_rows=0.5))
     assert kept.id == "talk-2"
 
 
-@pytest.mark.parametrize(
-    "fields", [{"prompt": "q"}, {"messages": "m", "prompt": "q", "response": "a"}, {"messages": "m", "answer": "a"}, {}]
-)
-def test_fields_that_say_too_little_or_too_much(tmp_path: Path, fields: dict[str, str]) -> None:
-    with pytest.raises(UserError, match="fields: must say which column is messages, or which are prompt and response"):
-        read_examples(written(tmp_path, {"messages": GOOD}, fields=fields))
-
-
-def test_a_file_without_a_conversation(tmp_path: Path) -> None:
+def test_fields_of_another_name_and_files_without_a_conversation(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fields: no column is called 'answer' here; there are messages, prompt"):
+        read_examples(written(tmp_path, {"messages": GOOD}, fields={"answer": "a"}))
     with pytest.raises(UserError, match="path: holds no conversation"):
         read_examples(written(tmp_path))
+
+
+def test_pairs_are_kept_and_turned_by_what_judges_said(tmp_path: Path) -> None:
+    rows = [PAIR | {"judgements": judged} for judged in ([2, 2, 1, 2], [1, 1, 1, 1], [-3, -1, -2, -2], [4, -4, 4, -4])]
+    kept, near = read_preferences(written(tmp_path, PAIR, *rows), margin=1.0)
+    assert [(pair.id, pair.chosen) for pair in kept] == [
+        ("talk-1", "Because."),
+        ("talk-2", "Because."),
+        ("talk-4", "No."),
+    ]
+    assert near == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (PAIR | {"rejected": "Because."}, "chosen and rejected are the same"),
+        ({"prompt": "Why?", "chosen": "x"}, "no field 'rejected'"),
+        (PAIR | {"judgements": []}, "the judgements are no list with entries"),
+        (PAIR | {"judgements": [1, "2"]}, "are no numbers"),
+        (PAIR | {"prompt": None, "messages": GOOD}, "the user does not have the last word"),
+    ],
+)
+def test_rows_that_are_no_pair(tmp_path: Path, row: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_preferences(written(tmp_path, row), margin=1.0)
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    (judged,) = read_judged(written(tmp_path, {"messages": GOOD[:1], "response": "No!", "good": False}))
+    assert (judged.messages[-1].content, judged.response, judged.good) == ("Why?", "No!", False)
+    with pytest.raises(UserError, match="'good' is 1, not true or false"):
+        read_judged(written(tmp_path, {"prompt": "x", "response": "y", "good": 1}))

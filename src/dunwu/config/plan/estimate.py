@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RLStage, SFTStage
+from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RewardModelStage, RLStage, SFTStage
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -117,7 +117,7 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     )
 
 
-def sft_memory(stage: SFTStage, shape: ModelShape) -> Memory:
+def supervised_memory(stage: SFTStage | RewardModelStage, shape: ModelShape) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
@@ -195,7 +195,9 @@ def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSp
     return 3 * stage.tokens * _forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
 
 
-def sft_hours(stage: SFTStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
+def supervised_hours(
+    stage: SFTStage | RewardModelStage, shape: ModelShape, tokens: float, hardware: HardwareSpec
+) -> float:
     """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
     checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
     passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)

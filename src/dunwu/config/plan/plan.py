@@ -21,8 +21,8 @@ from dunwu.config.plan.estimate import (
     pretrain_memory,
     rl_hours,
     rl_memory,
-    sft_hours,
-    sft_memory,
+    supervised_hours,
+    supervised_memory,
 )
 from dunwu.config.plan.functions import own_obstacles
 from dunwu.config.plan.obstacles import (
@@ -34,7 +34,7 @@ from dunwu.config.plan.obstacles import (
     task_obstacles,
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
-from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, Recipe, RLStage, SFTStage
+from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage
 from dunwu.errors import UserError
 
 BYTES_PER_TOKEN = 3
@@ -134,9 +134,9 @@ def make_plan(
                 findings += own_obstacles(name, stage)
                 field = f"{place}.rollout.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
-            case SFTStage():
+            case SFTStage() | RewardModelStage():
                 shape = shape_from(f"{place}.from", stage.from_)
-                planned = _sft(name, stage, shape, recipe)
+                planned = _supervised(name, stage, shape, recipe)
             case EvalStage():
                 models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
                 planned = _eval(name, stage, models, recipe.hardware)
@@ -201,15 +201,15 @@ def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: Hard
     )
 
 
-def _sft(name: str, stage: SFTStage, shape: ModelShape | None, recipe: Recipe) -> StagePlan:
+def _supervised(name: str, stage: SFTStage | RewardModelStage, shape: ModelShape | None, recipe: Recipe) -> StagePlan:
     """Counts conversations by lines, and tokens by bytes; where a file is no JSON lines, neither is known."""
     paths = [recipe.data[source].path for source in stage.data if source in recipe.data]
     counted = all(path.is_file() and path.name.endswith((".jsonl", ".ndjson")) for path in paths)
     rows = sum(path.read_bytes().count(b"\n") for path in paths) if counted else 0
     tokens = sum(path.stat().st_size for path in paths) / BYTES_PER_TOKEN if counted else 0.0
     known = shape is not None and counted
-    memory = None if shape is None else sft_memory(stage, shape)
-    hours = sft_hours(stage, shape, tokens, recipe.hardware) if known and shape else None
+    memory = None if shape is None else supervised_memory(stage, shape)
+    hours = supervised_hours(stage, shape, tokens, recipe.hardware) if known and shape else None
     return StagePlan(
         name=name,
         kind=stage.kind,

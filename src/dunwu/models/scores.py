@@ -1,0 +1,33 @@
+"""The scores of whole sequences: the last token's state, through a head of one number. B sequences of T tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from dunwu.models import packing
+
+
+def sequence_scores(
+    model: Any, token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]
+) -> Float[Tensor, " B"]:
+    """One number for each sequence, with gradients into all of the model's weights.
+
+    Args:
+        model: a sequence classifier of transformers with one label, its head called ``score``.
+        token_ids_BT: padded on the right with any token.
+        lengths_B: how many tokens of each row count, at least one.
+    """
+    rows_B, last_B = torch.arange(len(lengths_B), device=lengths_B.device), lengths_B - 1
+    if model.config._attn_implementation == packing.ATTENTION:
+        tree = packing.pack(token_ids_BT, lengths_B)
+        states_BH = embedding(tree.slots[rows_B, last_B], packing.packed_states(model, tree))
+    else:
+        hidden_BTH = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
+        states_BH = hidden_BTH[rows_B, last_B]
+    scores_B1: Tensor = model.score(states_BH)
+    return scores_B1.squeeze(1).float()

@@ -1,0 +1,171 @@
+"""Reward models as a stage: which of two answers is better, or whether one is good (R1, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from dunwu.config.schema import DataSpec, RewardModelStage
+from dunwu.errors import UserError
+from dunwu.evaluation.estimators import calibration_error, proportion, ranking
+from dunwu.models.load import load_scorer
+from dunwu.models.templates import Template
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.updates import Check, batch, make_updates, resumed
+from dunwu.rollout.seeds import sample_seed
+from dunwu.runs import TRAINED, EvaluationRow
+from dunwu.tasks.conversations import read_judged, read_preferences
+from dunwu.tasks.task import is_held_out
+from dunwu.training.reward import RewardTrainer, Tokens
+from dunwu.types import Estimate, Example, Judged, Message, Preference, StepResult
+from dunwu.verifiers.format import summary
+
+HELD_OUT = "held-out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A text to score: against another one, which is worse, or by a verdict."""
+
+    record: Preference | Judged
+    tokens: Tokens
+    worse: Tokens | None
+    good: bool
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Of both texts; of a single one twice the same."""
+        return len(self.tokens), len(self.tokens if self.worse is None else self.worse)
+
+
+def run_reward_model(stage: RewardModelStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
+    """Trains a scorer from the model at ``source``, measures it on held-out questions, stores it as the stage's model.
+
+    Raises:
+        UserError: the model or the data cannot be used, or nothing is left to train or to measure on.
+        Interrupted: a stop was asked for; the state is saved.
+        Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
+    """
+    torch.manual_seed(sample_seed(context.seed, context.name, "head"))
+    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device)
+    cases, told = cases_of(stage, context.seed, Template(stage.prompt, scorer.tokenizer), data)
+    held_out = [case for case in cases if is_held_out(_question(case), stage.held_out)]
+    training = [case for case in cases if not is_held_out(_question(case), stage.held_out)]
+    if not (training and held_out):
+        text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
+        raise UserError(text, field="held_out")
+    updates = stage.epochs * -(-len(training) // stage.batch)
+    trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
+    resumed(context, trainer)
+    text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
+    context.progress.stage_started(context.name, text, step=trainer.version)
+
+    def step(number: int, check: Check) -> StepResult:
+        chosen = batch(training, stage.batch, context, number)
+        if stage.learns == "pairs":
+            worse = [case.worse for case in chosen if case.worse is not None]
+            return trainer.step_pairs([case.tokens for case in chosen], worse, at=number, check=check)
+        verdicts = [case.good for case in chosen]
+        return trainer.step_verdicts([case.tokens for case in chosen], verdicts, at=number, check=check)
+
+    make_updates(context, trainer, updates, stage.checkpoint, step)
+    results, rows = measured(trainer, held_out)
+    context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
+    context.progress.evaluation(TRAINED, HELD_OUT, results)
+    context.store.finish(trainer.save_model)
+
+
+def cases_of(
+    stage: RewardModelStage, seed: int, template: Template, data: Mapping[str, DataSpec]
+) -> tuple[list[Case], str]:
+    """Every text that fits, in the order of the recipe; and what was left out, in words.
+
+    Raises:
+        UserError: a file cannot be used.
+    """
+    left: dict[str, int] = {}
+    records: list[Preference | Judged] = []
+    for name in stage.data:
+        if stage.learns == "pairs":
+            pairs, near = read_preferences(data[name], stage.margin)
+            records += pairs
+            left["too near"] = left.get("too near", 0) + near
+        else:
+            records += read_judged(data[name])
+    cases = [_case(record, stage.reads, template) for record in records]
+    fitting = [case for case in cases if max(case.lengths) <= stage.max_tokens]
+    left["too long"] = len(cases) - len(fitting)
+    if stage.learns == "pairs" and stage.balance_lengths:
+        before = len(fitting)
+        fitting = balanced(fitting, seed)
+        left["to balance lengths"] = before - len(fitting)
+    told = ", ".join(f"{count:,} {why}" for why, count in left.items() if count)
+    return fitting, f" ({told} left out)" if told else ""
+
+
+def balanced(cases: Sequence[Case], seed: int) -> list[Case]:
+    """As many pairs whose better text is the longer one as pairs whose better text is the shorter one.
+
+    A model that learns from others learns that longer is better (R1, section 3.1). Those of equal length stay; of the
+    surplus a random part goes.
+    """
+    signs = np.array([better - worse for better, worse in (case.lengths for case in cases)])
+    longer, shorter = np.flatnonzero(signs > 0), np.flatnonzero(signs < 0)
+    surplus = longer if len(longer) > len(shorter) else shorter
+    spare = abs(len(longer) - len(shorter))
+    gone = set(np.random.default_rng(seed).choice(surplus, spare, replace=False).tolist() if spare else ())
+    return [case for place, case in enumerate(cases) if place not in gone]
+
+
+def measured(trainer: RewardTrainer, cases: Sequence[Case]) -> tuple[dict[str, Estimate], list[EvaluationRow]]:
+    """Accuracy and calibration on ``cases``; of verdicts also how well the scores rank good before bad (``auc``)."""
+    scores = trainer.scores([case.tokens for case in cases]).astype(np.float64)
+    worse = [case.worse for case in cases if case.worse is not None]
+    logits = scores - trainer.scores(worse) if worse else scores
+    good = np.array([case.good for case in cases])
+    right = (logits > 0) == good
+    results = {
+        "accuracy": proportion(right.astype(np.float64), 1),
+        "calibration_error": calibration_error(expit(np.abs(logits)), right),
+    }
+    if not worse and good.any() and not good.all():
+        results["auc"] = ranking(scores, good)
+    return results, [_row(*told) for told in zip(cases, scores, right, strict=True)]
+
+
+def _case(record: Preference | Judged, reads: str, template: Template) -> Case:
+    def tokens(answer: str) -> Tokens:
+        text = summary(answer) if reads == "summary" else answer
+        messages = (*record.messages, Message(role="assistant", content=text))
+        fields = {"id": record.id, "category": record.category, "language": record.language}
+        return template.lesson(Example(**fields, messages=messages)).token_ids
+
+    if isinstance(record, Judged):
+        return Case(record=record, tokens=tokens(record.response), worse=None, good=record.good)
+    return Case(record=record, tokens=tokens(record.chosen), worse=tokens(record.rejected), good=True)
+
+
+def _question(case: Case) -> str:
+    return "reward/" + " ".join(case.record.messages[-1].content.split())
+
+
+def _row(case: Case, score: float, right: bool) -> EvaluationRow:
+    record = case.record
+    pair = isinstance(record, Preference)
+    return EvaluationRow(
+        problem_id=record.id,
+        level=0,
+        language=record.language,
+        sample=0,
+        correct=int(right),
+        tokens=len(case.tokens),
+        reflections=0,
+        prompt=record.messages[-1].content,
+        gold="better" if pair else "good" if case.good else "bad",
+        text=record.chosen if isinstance(record, Preference) else record.response,
+        extracted=f"{score:.4f}",
+    )

@@ -1,0 +1,83 @@
+"""A stage that makes one update after another from data that are all there: progress, checkpoints, stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from dunwu.config.schema import CheckpointSpec
+from dunwu.errors import Interrupted
+from dunwu.pipeline.context import StageContext
+from dunwu.rollout.seeds import sample_seed
+from dunwu.types import StepResult
+
+ROWS = 40
+"""Lines on the terminal for a whole stage, about."""
+Check = Callable[[float], None]
+T = TypeVar("T")
+
+
+class Resumable(Protocol):
+    """What the loop sees of a trainer."""
+
+    @property
+    def version(self) -> int:
+        """Updates done."""
+
+    def save(self, folder: Path) -> None:
+        """Writes everything from which the next update follows."""
+
+    def load(self, folder: Path) -> None:
+        """Goes on bit for bit where ``save`` was called."""
+
+
+def resumed(context: StageContext, trainer: Resumable) -> None:
+    """Takes the newest checkpoint, where there is one, and cuts off whatever is past it."""
+    if checkpoint := context.store.newest_checkpoint():
+        trainer.load(checkpoint.path)
+    context.store.rewind(trainer.version)
+
+
+def make_updates(
+    context: StageContext,
+    trainer: Resumable,
+    updates: int,
+    spec: CheckpointSpec,
+    step: Callable[[int, Check], StepResult],
+) -> None:
+    """Calls ``step(number, check)`` until there are ``updates``; each is written down, and some are saved.
+
+    Raises:
+        Interrupted: a stop was asked for; the state before the update under way is saved.
+        Fault: a loss is not finite, or the disk is full; the newest checkpoint stands.
+    """
+    store = context.store
+
+    def check(share: float) -> None:
+        if context.stop.requested:
+            raise Interrupted("asked to stop")
+
+    while (number := trainer.version) < updates:
+        began = time.perf_counter()
+        try:
+            result = step(number, check)
+        except Interrupted as stop:
+            store.save_checkpoint(number, trainer.save, {})
+            raise Interrupted(f"{stop}; saved") from None
+        timings = {"update": time.perf_counter() - began}
+        store.append(number + 1, result.metrics, timings)
+        if (number + 1) % max(1, updates // ROWS) == 0 or number + 1 == updates:
+            context.progress.row(number + 1, updates, result.metrics, timings)
+        if (number + 1) % spec.every == 0:
+            store.save_checkpoint(number + 1, trainer.save, {})
+
+
+def batch(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:
+    """What update ``step`` learns from: each epoch has every item once, in an order of its own."""
+    epoch, place = divmod(step, -(-len(items) // size))
+    order = np.random.default_rng(sample_seed(context.seed, context.name, "epoch", epoch)).permutation(len(items))
+    return [items[i] for i in order[place * size :][:size]]

@@ -1,0 +1,62 @@
+"""Reward models at work: a number for each completion of a group, in a few passes that share the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Int32
+
+from dunwu.algorithms.batching import buckets, pad
+from dunwu.models import packing
+from dunwu.models.load import Policy
+from dunwu.models.scores import sequence_scores
+from dunwu.models.templates import Template
+from dunwu.types import Example, Message, Problem, RolloutGroup
+
+
+class RewardModel:
+    """Scores the completions of a group: the conversation with each as its last message.
+
+    Args:
+        scorer: see ``models.load.load_scorer``; computed by prefix trees from here on.
+        template: the one that it was trained with.
+        read: the part of a completion's text that it reads.
+        probability: gives the sigmoid of the score.
+        tokens_per_pass: that a pass holds at most, padding included.
+    """
+
+    def __init__(
+        self,
+        scorer: Policy,
+        template: Template,
+        *,
+        read: Callable[[str], str],
+        probability: bool,
+        tokens_per_pass: int,
+    ) -> None:
+        packing.enable(scorer.model)
+        self._model, self._template, self._read = scorer.model, template, read
+        self._probability, self._budget = probability, tokens_per_pass
+
+    def __call__(self, group: RolloutGroup) -> list[float]:
+        """One number for each completion, in their order. Raises UserError where the template refuses the problem."""
+        problem = group.prompt.problem
+        texts = [self._read(completion.text) for completion in group.completions]
+        rows = [self._tokens(problem, text) for text in texts]
+        found = [0.0] * len(rows)
+        lengths = [len(row) for row in rows]
+        with torch.no_grad():
+            for part in buckets(lengths, [0] * len(rows), self._budget):
+                token_ids = pad([rows[i] for i in part], torch.int64).to(self._model.device)
+                counted = torch.tensor([lengths[i] for i in part], device=self._model.device)
+                scores = sequence_scores(self._model, token_ids, counted)
+                for i, score in zip(part, (scores.sigmoid() if self._probability else scores).tolist(), strict=True):
+                    found[i] = score
+        return found
+
+    def _tokens(self, problem: Problem, text: str) -> Int32[np.ndarray, " L"]:
+        messages = (*problem.messages, Message(role="assistant", content=text))
+        example = Example(id=problem.id, category=problem.task, language=problem.language, messages=messages)
+        return self._template.lesson(example).token_ids

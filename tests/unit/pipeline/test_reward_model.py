@@ -1,0 +1,27 @@
+"""Which pairs a reward model learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dunwu.pipeline.reward_model import Case, balanced
+from dunwu.types import Preference
+
+
+def case(name: str, chosen: int, rejected: int) -> Case:
+    record = Preference(id=name, category="c", language="en", messages=(), chosen="x", rejected="y")
+    return Case(record=record, tokens=np.zeros(chosen, np.int32), worse=np.zeros(rejected, np.int32), good=True)
+
+
+def test_longer_is_as_often_better_as_worse() -> None:
+    longer = [case(f"longer-{n}", 9, 5) for n in range(20)]
+    shorter = [case(f"shorter-{n}", 3, 5) for n in range(6)]
+    alike = [case("alike", 5, 5)]
+    mixed = [*longer[:10], *alike, *shorter, *longer[10:]]
+    kept = balanced(mixed, seed=1)
+    assert [one for one in kept if one in shorter] == shorter
+    assert sum(one in longer for one in kept) == 6
+    assert alike[0] in kept
+    assert kept == [one for one in mixed if one in kept], "in the order of the file"
+    assert balanced(mixed, seed=2) != kept
+    assert balanced([*shorter, *alike], seed=1) == alike
