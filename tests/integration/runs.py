@@ -80,7 +80,7 @@ def exit_code(process: ForkServerProcess) -> int | None:
 
 def fingerprints(out: Path) -> dict[str, str]:
     """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number."""
-    timed = {"timings.jsonl", "timings.json", "summary.json", "report.html", "lock"}
+    timed = {"timings.jsonl", "ledger.jsonl", "timings.json", "summary.json", "report.html", "lock"}
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))

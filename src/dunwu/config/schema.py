@@ -511,7 +511,9 @@ class HardwareSpec(Strict):
     device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
     count: Positive = 1
     dollars_per_hour: Annotated[float, Field(ge=0)] | None = None
-    """Price of one device; None: the plan names no dollars."""
+    """Price of one device; None: neither plan nor ledger names dollars."""
+    watts: Annotated[float, Field(gt=0)] | None = None
+    """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
 
 
 class Recipe(Strict):

@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from dunwu.observatory import page
+from dunwu.observatory import ledger, page
 from dunwu.observatory.findings import base_and_trained, last_evaluated
 from dunwu.observatory.sections import stage_section
 from dunwu.observatory.wording import interval, number, quantity
@@ -23,7 +23,7 @@ def write_report(run_dir: Path) -> Path:
     """
     run = RunReader(run_dir)
     path = run_dir / "report.html"
-    sections = [_opening(run), *(stage_section(run, name) for name in run.stages), _reproduce(run)]
+    sections = [_opening(run), *(stage_section(run, name) for name in run.stages), _ledger(run), _reproduce(run)]
     atomic_write(path, page.page(f"{run.recipe['name']} · Dunwu", sections).encode())
     return path
 
@@ -89,6 +89,19 @@ def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
         f"<span>{page.text(quantity(name).label)}</span>"
         f"<small>{interval(name, before)} → {interval(name, after)}</small></div>"
     )
+
+
+def _ledger(run: RunReader) -> str:
+    found = list(ledger.lines(run))
+    if not found:
+        return ""
+    rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*found, ledger.total(found))]
+    note = (
+        "All processes of the run together, work that a stop or a kill undid among it. Rewards are graded while the "
+        f"policy still writes: only what was waited for counts. {ledger.beside()}"
+    )
+    table = page.table("What the run cost", ["stage", "module", *ledger.HEADS], rows)
+    return f'<h2>Ledger</h2>{table}<p class="note">{page.text(note)}</p>'
 
 
 def _reproduce(run: RunReader) -> str:

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from dunwu.observatory import reflection
+from dunwu.observatory import ledger, reflection
 from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
@@ -155,6 +155,11 @@ class Progress:
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
+        costs = list(ledger.lines(run))
+        if len(run.stages) > 1 and costs:
+            self.console.print()
+            self.console.print(ledger_table(costs))
+            self._line(ledger.beside(), "dim")
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
 
     def _line(self, text: str, style: str = "") -> None:
@@ -194,6 +199,17 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
             table.add_row(Text(plain(quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
+
+
+def ledger_table(lines: list[ledger.Line]) -> RenderableType:
+    """What each module of each stage cost."""
+    table = Table(title=Text("What it cost", style="bold"), title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for head in ledger.HEADS:
+        table.add_column(head, justify="right")
+    for line in (*lines, ledger.total(lines)):
+        table.add_row(Text(plain(f"{line.stage} {line.module}".strip())), *ledger.cells(line))
+    return table
 
 
 def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableType:

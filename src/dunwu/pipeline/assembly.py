@@ -13,6 +13,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.templates import PromptTooLong, Template
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
@@ -43,6 +44,7 @@ class Parts:
     grader: Grader
     algorithm: Algorithm
     trainer: Trainer
+    ledger: Ledger
     held_out: Mapping[str, Sequence[Prompt]]
     """The prompts of each evaluation set, by its name."""
 
@@ -131,6 +133,7 @@ def assembled(
             grader=grader,
             algorithm=algorithm,
             trainer=trainer,
+            ledger=Ledger(context.store, policy.model),
             held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template),
         )
         parts.draw(0, 1)

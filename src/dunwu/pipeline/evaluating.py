@@ -10,6 +10,7 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.assembly import grading, held_out_prompts
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.types import Sampling
@@ -47,6 +48,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         engine,
                         grader,
                         sampling,
+                        Ledger(context.store, policy.model),
                         checkpoint=name,
                         set_name=chosen.name,
                         prompts=prompts[chosen.name],

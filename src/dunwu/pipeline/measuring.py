@@ -16,6 +16,7 @@ from dunwu.evaluation.evaluate import evaluate, is_right, rows, summarize
 from dunwu.observatory import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.runs.checkpoints import step_name
 from dunwu.types import Prompt, Sampling, ScoredGroup, StepResult
@@ -67,6 +68,7 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
         parts.engine,
         parts.grader,
         parts.evaluation_sampling(),
+        parts.ledger,
         checkpoint=checkpoint,
         set_name=chosen.name,
         prompts=prompts,
@@ -79,6 +81,7 @@ def examine(
     engine: Engine,
     grader: Grader,
     sampling: Sampling,
+    ledger: Ledger,
     *,
     checkpoint: str,
     set_name: str,
@@ -94,10 +97,11 @@ def examine(
         return
     context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
     told = context.progress.rollout_progress
-    seed = context.seed
+    seed, began = context.seed, time.perf_counter()
     groups = evaluate(
         engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
     )
+    ledger.evaluation(0, time.perf_counter() - began, groups)
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 from dunwu.config.schema import PretrainStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.pretraining.train import Place, Pretrainer, save_base
 
 
@@ -25,13 +27,18 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     store.rewind(pretrainer.place.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
     progress.stage_started(context.name, description, step=pretrainer.place.step)
+    ledger = Ledger(store, pretrainer.model)
     told = max(1, stage.steps // 100)
     while (step := pretrainer.place.step + 1) <= stage.steps:
         if context.stop.requested:
             store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
             raise Interrupted("asked to stop; saved")
+        began = time.perf_counter()
         numbers = pretrainer.step()
         store.append(step, numbers, {})
+        tokens, rows = int(numbers["tokens"]), max(1, int(numbers["tokens"]) // stage.sequence_length)
+        lengths = [tokens // rows + (row < tokens % rows) for row in range(rows)]  # nearly: documents are shorter
+        ledger.training(step, time.perf_counter() - began, lengths, recomputed=False)
         if step % told == 0 or step == stage.steps:
             progress.message(f"{step:>7,}/{stage.steps:,}  loss {numbers['loss']:.4f}")
         if step % stage.checkpoint.every == 0:

@@ -15,6 +15,7 @@ from dunwu.evaluation.estimators import calibration_error, proportion, ranking
 from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.updates import Check, batch, make_updates, resumed
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
@@ -72,7 +73,13 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         verdicts = [case.good for case in chosen]
         return trainer.step_verdicts([case.tokens for case in chosen], verdicts, at=number, check=check)
 
-    make_updates(context, trainer, updates, stage.checkpoint, step)
+    def spend(number: int, seconds: float) -> None:
+        read = [case.lengths[: 1 + (case.worse is not None)] for case in batch(training, stage.batch, context, number)]
+        lengths = [length for lengths in read for length in lengths]
+        ledger.training(number + 1, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
+
+    ledger = Ledger(context.store, scorer.model)
+    make_updates(context, trainer, updates, stage.checkpoint, step, spend)
     results, rows = measured(trainer, held_out)
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)

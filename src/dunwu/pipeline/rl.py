@@ -126,6 +126,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
         cursor = cursor.after(explored)
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
+        parts.ledger.rollout(step, stage, explored.groups, watch.seconds)
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
         if failed := metrics["verifier_failed"]:

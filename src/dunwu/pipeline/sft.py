@@ -9,6 +9,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.updates import Check, batch, make_updates, resumed
 from dunwu.tasks.conversations import read_examples
 from dunwu.training.supervised import SupervisedTrainer
@@ -35,7 +36,12 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
     def step(number: int, check: Check) -> StepResult:
         return trainer.step(batch(lessons, stage.batch, context, number), at=number, check=check)
 
-    make_updates(context, trainer, updates, stage.checkpoint, step)
+    def spend(number: int, seconds: float) -> None:
+        lengths = [len(lesson.token_ids) for lesson in batch(lessons, stage.batch, context, number)]
+        ledger.training(number + 1, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
+
+    ledger = Ledger(context.store, policy.model)
+    make_updates(context, trainer, updates, stage.checkpoint, step, spend)
     context.store.finish(trainer.save_model)
 
 

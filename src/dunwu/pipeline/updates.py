@@ -48,8 +48,11 @@ def make_updates(
     updates: int,
     spec: CheckpointSpec,
     step: Callable[[int, Check], StepResult],
+    spend: Callable[[int, float], None],
 ) -> None:
     """Calls ``step(number, check)`` until there are ``updates``; each is written down, and some are saved.
+
+    ``spend(number, seconds)`` writes down what each cost.
 
     Raises:
         Interrupted: a stop was asked for; the state before the update under way is saved.
@@ -70,6 +73,7 @@ def make_updates(
             raise Interrupted(f"{stop}; saved") from None
         timings = {"update": time.perf_counter() - began}
         store.append(number + 1, result.metrics, timings)
+        spend(number, timings["update"])
         if (number + 1) % max(1, updates // ROWS) == 0 or number + 1 == updates:
             context.progress.row(number + 1, updates, result.metrics, timings)
         if (number + 1) % spec.every == 0:

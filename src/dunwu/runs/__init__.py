@@ -1,6 +1,6 @@
 """The run directory: the only reader and writer of its files."""
 
-from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
+from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
 from dunwu.runs.stage import BASE, TRAINED, StageDirectory, StageReader
 
@@ -13,6 +13,7 @@ __all__ = [
     "RolloutRow",
     "Run",
     "RunReader",
+    "Spent",
     "StageDirectory",
     "StageReader",
 ]

@@ -29,7 +29,7 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
     return [{name: number for name, number in entry.items() if number is not None} for _, entry in _lines(path)]
 
 
-def cut_numbers(path: Path, last_step: int) -> None:
+def cut_numbers(path: Path, last_step: float) -> None:
     """Removes the lines past ``last_step`` and a torn end, leaving the bytes before them as they are."""
     if path.exists():
         kept = b"".join(line + b"\n" for line, entry in _lines(path) if entry["step"] <= last_step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dunwu.types import Estimate, Finish, Status
 
@@ -89,3 +89,15 @@ class Checkpoint:
     path: Path
     step: int
     state: Mapping[str, Any]
+
+
+class Spent(NamedTuple):
+    """What a module's work cost: seconds by the clock, tokens that it made or read, FLOPs as reckoned."""
+
+    seconds: float
+    tokens: int
+    flops: float
+
+    def __add__(self, other: object) -> Spent:
+        assert isinstance(other, Spent)
+        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))  # type: ignore[arg-type]

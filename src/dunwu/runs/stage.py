@@ -7,6 +7,7 @@ checkpoint at step s stands for everything with a step up to s. Write those rows
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from dunwu.runs import checkpoints, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.checkpoints import is_step, step_name, step_of
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
-from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow
+from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.types import Estimate, ScoredGroup
 
 BASE, TRAINED = "base", "trained"
@@ -49,6 +50,15 @@ class StageReader:
     def read_timings(self) -> list[dict[str, float]]:
         """As :meth:`read_metrics`, for wall-clock times."""
         return read_numbers(self.path / "timings.jsonl")
+
+    def read_ledger(self) -> dict[str, Spent]:
+        """What each module's work has cost, over all processes; see :meth:`StageDirectory.spend`."""
+        total: dict[str, Spent] = {}
+        for row in read_numbers(self.path / "ledger.jsonl"):
+            for module in {name.partition("/")[0] for name in row} - {"step"}:
+                spent = Spent(*(row.get(f"{module}/{field}", 0.0) for field in Spent._fields))  # type: ignore[arg-type]
+                total[module] = total.get(module, Spent(0.0, 0, 0.0)) + spent
+        return total
 
     def rollout_steps(self) -> list[int]:
         """The steps whose rollouts are stored, ascending."""
@@ -108,6 +118,13 @@ class StageDirectory(StageReader):
         append_numbers(self.path / "metrics.jsonl", step, metrics)
         append_numbers(self.path / "timings.jsonl", step, timings)
 
+    def spend(self, step: int, modules: Mapping[str, Spent]) -> None:
+        """Adds a line to ledger.jsonl, which no ``rewind`` takes away; durable on return."""
+        numbers = {
+            f"{module}/{field}": value for module, spent in modules.items() for field, value in spent._asdict().items()
+        }
+        append_numbers(self.path / "ledger.jsonl", step, numbers)
+
     def write_rollouts(self, step: int, groups: Sequence[ScoredGroup]) -> None:
         """Stores the completions of one step, in the order given, as Parquet (zstd)."""
         assert step > 0, "rows count the updates done: the first has step >= 1"
@@ -135,6 +152,7 @@ class StageDirectory(StageReader):
         """
         cut_numbers(self.path / "metrics.jsonl", step)
         cut_numbers(self.path / "timings.jsonl", step)
+        cut_numbers(self.path / "ledger.jsonl", math.inf)  # a torn end alone
         for later in self.rollout_steps():
             if later > step:
                 atomic_remove(self._rollouts(later))

@@ -24,6 +24,7 @@ from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import Parts, held_out_prompts
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
@@ -58,6 +59,24 @@ STAGE: dict[str, Any] = {
         ],
     },
 }
+
+
+class Shaped:
+    """A model of which only the sizes are known: 100 weights, of which 36 work on a token beside the embeddings."""
+
+    class config:  # noqa: N801  -- as transformers calls it
+        @staticmethod
+        def to_dict() -> dict[str, int]:
+            return {
+                "hidden_size": 8,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 16,
+                "vocab_size": 32,
+            }
+
+
+SHAPED = Shaped()
 
 
 class RecordingTrainer:
@@ -165,6 +184,7 @@ class Bench:
             grader=WordGrader(),  # type: ignore[arg-type]
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
+            ledger=Ledger(store, SHAPED),
             held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, 3, template),
         )
 

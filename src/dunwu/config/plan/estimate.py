@@ -184,15 +184,15 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
         completions = phase.rollouts * counts.completions_per_rollout
         length = prompt + phase.max_new_tokens
         generated = completions * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
-        flops = _forward_flops(shape, length)
+        flops = forward_flops(shape, length)
         seconds += generated * flops / device.decode + passes * completions * length * flops / device.train
-    evaluated = _forward_flops(shape, prompt + stage.rollout.max_new_tokens) * counts.evaluation_tokens_at_most
+    evaluated = forward_flops(shape, prompt + stage.rollout.max_new_tokens) * counts.evaluation_tokens_at_most
     return (seconds + evaluated / device.decode) / 3600
 
 
 def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of pre-training: three forward passes' worth for each token."""
-    return 3 * stage.tokens * _forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
+    return 3 * stage.tokens * forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
 
 
 def supervised_hours(
@@ -201,16 +201,17 @@ def supervised_hours(
     """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
     checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
     passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
-    flops = _forward_flops(shape, min(stage.max_tokens, 1000))
+    flops = forward_flops(shape, min(stage.max_tokens, 1000))
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
 def eval_hours(stage: EvalStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of one model's evaluation if every completion reaches its limit."""
     completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
-    flops = _forward_flops(shape, stage.prompt.max_tokens + stage.max_new_tokens)
+    flops = forward_flops(shape, stage.prompt.max_tokens + stage.max_new_tokens)
     return completions * stage.max_new_tokens * flops / DEVICES[hardware.device].decode / 3600
 
 
-def _forward_flops(shape: ModelShape, length: int) -> float:
+def forward_flops(shape: ModelShape, length: float) -> float:
+    """Of one token's forward pass in a sequence of so many."""
     return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2

@@ -1,0 +1,89 @@
+"""The ledger of a run: what each stage cost, module by module, beside what R1 cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dunwu.runs import RunReader, Spent
+
+MODULES = ("rollout", "reward", "inference", "training", "evaluation")
+WATTS = {"cpu": 65.0, "a100": 400.0, "h100": 700.0, "h800": 700.0, "h200": 700.0}
+"""Of one device at work: its maker's limit; a CPU's is ours."""
+PAPER = (("DeepSeek-R1-Zero", 101_000), ("SFT data creation", 5_000), ("DeepSeek-R1", 41_000))
+"""H800 hours (R1, arXiv 2501.12948v2, table 7), at 2 dollars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A stage's module: seconds by the clock on all devices of the recipe together, energy, and dollars if priced."""
+
+    stage: str
+    module: str
+    spent: Spent
+    device_hours: float
+    kilowatt_hours: float
+    dollars: float | None
+
+
+def lines(run: RunReader) -> Iterator[Line]:
+    """Every module that did anything, stage by stage, in the order of the recipe."""
+    hardware: dict[str, Any] = run.recipe.get("hardware", {})
+    count, price = hardware.get("count", 1), hardware.get("dollars_per_hour")
+    watts = hardware.get("watts") or WATTS.get(hardware.get("device", "cpu"), WATTS["cpu"])
+    for stage in run.stages:
+        spent = run.stage(stage).read_ledger()
+        for module in MODULES:
+            if module in spent:
+                hours = spent[module].seconds * count / 3600
+                yield Line(
+                    stage=stage,
+                    module=module,
+                    spent=spent[module],
+                    device_hours=hours,
+                    kilowatt_hours=hours * watts / 1000,
+                    dollars=None if price is None else hours * price,
+                )
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """Tokens, FLOPs, device hours, energy and dollars, as they are written."""
+    spent = line.spent
+    return (
+        f"{spent.tokens:,.0f}",
+        f"{spent.flops:.2g}",
+        *(
+            "–" if value is None else _rounded(value)
+            for value in (line.device_hours, line.kilowatt_hours, line.dollars)
+        ),
+    )
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+HEADS = ("tokens", "FLOPs, reckoned", "device hours", "kWh", "dollars")
+
+
+def total(found: list[Line]) -> Line:
+    """Everything together."""
+    spent = Spent(0.0, 0, 0.0)
+    for line in found:
+        spent += line.spent
+    return Line(
+        stage="all",
+        module="",
+        spent=spent,
+        device_hours=sum(line.device_hours for line in found),
+        kilowatt_hours=sum(line.kilowatt_hours for line in found),
+        dollars=None if any(line.dollars is None for line in found) else sum(line.dollars or 0.0 for line in found),
+    )
+
+
+def beside() -> str:
+    """What the paper's run cost, in a sentence."""
+    told = ", ".join(f"{name} {hours / 1000:,.0f}K" for name, hours in PAPER)
+    hours = sum(hours for _, hours in PAPER)
+    return f"Beside it, R1 in H800 hours: {told}; {hours / 1000:,.0f}K in all, ${2 * hours / 1000:,.0f}K at $2."

@@ -1,0 +1,70 @@
+"""What the work of a stage cost, written down as it is done: seconds, tokens and FLOPs of each of R1's four modules.
+
+Unlike metrics, a line stays when a run that was killed makes a rollout again: it was paid for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dunwu.config.plan.estimate import forward_flops
+from dunwu.config.plan.shape import ModelShape, shape_from_config
+from dunwu.config.schema import RLStage
+from dunwu.runs import Spent, StageDirectory
+from dunwu.types import ScoredGroup
+
+BACKWARD = 2
+"""Forward passes that a backward pass is worth."""
+
+
+class Ledger:
+    """Of one stage. FLOPs are reckoned from the shape of ``model``, one of transformers; 0 where that is not known."""
+
+    def __init__(self, store: StageDirectory, model: Any) -> None:
+        self._store = store
+        self._shape: ModelShape | None = shape_from_config(model.config.to_dict())
+
+    def training(self, step: int, seconds: float, lengths: Sequence[int], *, recomputed: bool) -> None:
+        """An update on sequences of these lengths in tokens; ``recomputed`` where activations are made again."""
+        passes = 1 + BACKWARD + recomputed
+        flops = passes * self._flops(sum(lengths), len(lengths))
+        self._store.spend(step, {"training": Spent(seconds, sum(lengths), flops)})
+
+    def evaluation(self, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
+        """Answers to held-out problems."""
+        tokens, sequences = generated(groups)
+        self._store.spend(step, {"evaluation": Spent(seconds, tokens, self._flops(tokens, sequences))})
+
+    def rollout(self, step: int, stage: RLStage, groups: Sequence[ScoredGroup], seconds: dict[str, float]) -> None:
+        """A rollout and what was learned from it. Prompts are counted once a group."""
+        written, sequences = generated(groups)
+        tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
+        one = self._flops(tokens, sequences)
+        algorithm, update = stage.algorithm, stage.update
+        anchors = int(algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1)
+        anchors += algorithm.kl_coefficient > 0
+        passes = update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
+        self._store.spend(
+            step,
+            {
+                "rollout": Spent(seconds.get("rollout", 0.0), written, one),
+                "reward": Spent(seconds.get("rewards", 0.0), 0, 0.0),
+                "inference": Spent(seconds.get("anchor", 0.0), anchors * tokens, anchors * one),
+                "training": Spent(
+                    seconds.get("update", 0.0) + seconds.get("weights", 0.0), update.epochs * tokens, passes * one
+                ),
+            },
+        )
+
+    def _flops(self, tokens: int, sequences: int) -> float:
+        """Of one forward pass over sequences of the mean length."""
+        if self._shape is None or not tokens:
+            return 0.0
+        return tokens * forward_flops(self._shape, tokens / max(1, sequences))
+
+
+def generated(groups: Sequence[ScoredGroup]) -> tuple[int, int]:
+    """Tokens and completions."""
+    lengths = [len(completion.token_ids) for group in groups for completion in group.group.completions]
+    return sum(lengths), len(lengths)

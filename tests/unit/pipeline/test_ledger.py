@@ -1,0 +1,96 @@
+"""What a stage cost: by hand for a tiny shape, over processes, and as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dunwu.config.schema import RLStage
+from dunwu.observatory import ledger as table
+from dunwu.pipeline.ledger import Ledger
+from dunwu.runs import Run, Spent
+from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
+
+from .conftest import SHAPED, STAGE
+
+RECIPE = {
+    "name": "r",
+    "stages": {"zero": {}},
+    "hardware": {"device": "h800", "count": 4, "dollars_per_hour": 2.0},
+}
+
+
+def begin(folder: Path) -> Run:
+    return Run.create(folder, recipe_text="", recipe_json=RECIPE, seed=1, versions={})
+
+
+def group(prompt: int, *lengths: int) -> ScoredGroup:
+    problem = Problem(id="p", task="t", kind="math", level=0, language="en", messages=(), gold="1")
+    made = [np.zeros(length, np.int32) for length in lengths]
+    completions = tuple(
+        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text="", finish="stop", policy_version=0)
+        for ids in made
+    )
+    score = Score(value=0.0, parts={}, status="graded", extracted=None, reason="")
+    prompted = Prompt(problem=problem, token_ids=np.zeros(prompt, np.int32))
+    return ScoredGroup(group=RolloutGroup(prompt=prompted, completions=completions), scores=(score,) * len(lengths))
+
+
+def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
+    """Two updates a rollout and a KL term: old policy and reference are passes over everything."""
+    stage = RLStage.model_validate(STAGE | {"algorithm": {"kl_coefficient": 0.01}, "update": {"minibatches": 2}})
+    with begin(tmp_path) as run:
+        store = run.stage("zero")
+        ledger = Ledger(store, SHAPED)
+        seconds = {"rollout": 3.0, "rewards": 0.5, "anchor": 1.0, "update": 2.0, "weights": 0.25}
+        ledger.rollout(2, stage, [group(10, 20, 40), group(6, 4, 8)], seconds)
+        spent = store.read_ledger()
+    tokens = 72 + 16
+    flops = spent["rollout"].flops
+    assert {name: one.tokens for name, one in spent.items()} == {
+        "rollout": 72,
+        "reward": 0,
+        "inference": 2 * tokens,
+        "training": tokens,
+    }
+    assert {name: one.seconds for name, one in spent.items()} == {
+        "rollout": 3.0,
+        "reward": 0.5,
+        "inference": 1.0,
+        "training": 2.25,
+    }
+    assert flops > 2 * 500 * tokens
+    assert spent["inference"].flops == pytest.approx(2 * flops)
+    assert spent["training"].flops == pytest.approx(3 * flops)
+
+
+def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        store = run.stage("zero")
+        ledger = Ledger(store, SHAPED)
+        for _ in range(2):
+            ledger.training(4, 1.5, [10, 20], recomputed=False)
+            store.rewind(0)
+        (tmp_path / "stages/zero/ledger.jsonl").open("a").write('{"step": 9, "tr')
+        store.rewind(0)
+        ledger.training(4, 1.5, [10, 20], recomputed=True)
+        spent = store.read_ledger()["training"]
+    assert (spent.seconds, spent.tokens) == (4.5, 90)
+    once = spent.flops / (3 + 3 + 4)
+    assert spent.flops == pytest.approx(10 * once)
+
+
+def test_hours_energy_and_dollars_are_those_of_every_device(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        store = run.stage("zero")
+        store.spend(1, {"training": Spent(1800.0, 5, 1e9), "rollout": Spent(3600.0, 7, 1e9)})
+        found = list(table.lines(run))
+    assert [line.module for line in found] == ["rollout", "training"]
+    everything = table.total(found)
+    assert everything.device_hours == pytest.approx(4 * 1.5)
+    assert everything.kilowatt_hours == pytest.approx(4 * 1.5 * 0.7)
+    assert everything.dollars == pytest.approx(12.0)
+    assert table.cells(everything) == ("12", "2e+09", "6", "4.2", "12")
+    assert "147K in all, $294K at $2" in table.beside()
