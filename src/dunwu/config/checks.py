@@ -15,6 +15,7 @@ from dunwu.config.schema import (
     OptimizerSpec,
     PretrainStage,
     Recipe,
+    RejectStage,
     RewardModelStage,
     RLStage,
     SFTStage,
@@ -38,18 +39,22 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     """Everything that is wrong between fields, in the recipe's order; touches no file."""
     earlier: list[str] = []  # stages that end in a model that writes
     scorers: dict[str, RewardModelStage] = {}
+    sources = list(recipe.data)  # of conversations
+    learning = [stage for stage in recipe.stages.values() if isinstance(stage, RLStage | RejectStage)]
     pretrained = set(PACKAGED_MODELS)  # and what was begun from them: models that have read a corpus
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
         checks: Iterable[Finding]
-        trained = [task for other in recipe.stages.values() if isinstance(other, RLStage) for task in other.tasks]
+        trained = [task for other in learning for task in other.tasks]
         match stage:
             case RLStage():
                 checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
                 checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, pretrained)))
                 checks = (*checks, *_judges(stage, scorers))
             case SFTStage() | RewardModelStage():
-                checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, recipe))
+                checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
+            case RejectStage():
+                checks = (*_source(stage.from_, "from", earlier), *_reject(stage))
             case EvalStage():
                 checks = _eval(stage, earlier, trained, pretrained)
             case PretrainStage():
@@ -59,6 +64,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
             pretrained.add(name)
         if isinstance(stage, RewardModelStage):
             scorers[name] = stage
+        elif isinstance(stage, RejectStage):
+            sources.append(name)
         elif not isinstance(stage, EvalStage):
             earlier.append(name)
 
@@ -115,14 +122,25 @@ def _template(template: str) -> Iterator[Finding]:
         yield Finding("prompt.template", text + near(template, TEMPLATES))
 
 
-def _supervised(stage: SFTStage | RewardModelStage, recipe: Recipe) -> Iterator[Finding]:
+def _supervised(stage: SFTStage | RewardModelStage, sources: list[str]) -> Iterator[Finding]:
     for index, name in enumerate(stage.data):
-        if name not in recipe.data:
-            known = ", ".join(recipe.data) or "none"
-            text = f"no data of this recipe is called {name!r} (known here: {known}){near(name, recipe.data)}"
+        if name not in sources:
+            known = ", ".join(sources) or "none"
+            text = f"no data of this recipe is called {name!r} (known here: {known}){near(name, sources)}"
             yield Finding(f"data.{index}", text)
     yield from _template(stage.prompt.template)
     yield from _betas(stage.optimizer)
+
+
+def _reject(stage: RejectStage) -> Iterator[Finding]:
+    if stage.temperature == 0 and stage.samples > 1:
+        yield Finding("samples", f"{stage.samples} samples at temperature 0 are all equal")
+    if stage.keep > stage.samples:
+        yield Finding("keep", f"{stage.keep} are more than the {stage.samples} samples")
+    yield from _template(stage.prompt.template)
+    for index, task in enumerate(stage.tasks):
+        yield from _task(task, f"tasks.{index}")
+    yield from _called(stage.tasks)
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrained: set[str]) -> Iterator[Finding]:

@@ -415,7 +415,7 @@ class SFTStage(Strict):
     from_: str = Field(alias="from")
     """As for reinforcement learning."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Sources by name, from the recipe's ``data``."""
+    """Sources by name: earlier stages that made conversations, and the recipe's ``data``."""
     epochs: Positive = 2
     batch: Positive = 128
     """Conversations an update; the last update of an epoch may have fewer."""
@@ -426,6 +426,48 @@ class SFTStage(Strict):
     update: PassSpec = PassSpec()
     model: ModelSpec = ModelSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class ReadableSpec(Strict):
+    """What a right answer must be beside right, to be learnt from. Thresholds are ours: the paper gives none."""
+
+    format: bool = True
+    """It keeps to the format rule."""
+    language: Share = 0.9
+    """At least this share of the reasoning's words is of the question's language; 0: any."""
+    repetition: Share = 0.2
+    """At most this share of its runs of 40 words stood there before; 1: any."""
+    paragraph: Positive = 2000
+    """Characters of the longest paragraph of the reasoning."""
+    code_blocks: bool = False
+    """Whether the reasoning may hold fenced code."""
+
+
+class RejectStage(Strict):
+    """Rejection sampling: several answers to each question, of which right and readable ones are kept as conversations
+    (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+    kind: Literal["reject"]
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    """Whose training questions are asked."""
+    questions: Positive
+    samples: Annotated[int, Field(ge=1)] = 16
+    """Answers to each question."""
+    keep: Positive = 1
+    """Different answers to a question that are kept at most, the first ones drawn."""
+    chunk: Positive = 64
+    """Questions that are asked at once; what is done of them is kept on a stop."""
+    prompt: PromptSpec = PromptSpec()
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_new_tokens: Positive = 32768
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    slots: Positive = 256
+    grading: GradingSpec = GradingSpec()
+    readable: ReadableSpec = ReadableSpec()
+    model: ModelSpec = ModelSpec()
 
 
 class RewardModelOptimizerSpec(OptimizerSpec):
@@ -489,7 +531,9 @@ class EvalStage(Strict):
         return {Path(model).name: model for model in self.models}
 
 
-Stage = Annotated[RLStage | SFTStage | RewardModelStage | EvalStage | PretrainStage, Field(discriminator="kind")]
+Stage = Annotated[
+    RLStage | SFTStage | RejectStage | RewardModelStage | EvalStage | PretrainStage, Field(discriminator="kind")
+]
 
 
 class DataSpec(Strict):

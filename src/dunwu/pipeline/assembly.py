@@ -49,25 +49,8 @@ class Parts:
     """The prompts of each evaluation set, by its name."""
 
     def draw(self, position: int, count: int) -> tuple[list[Prompt], int]:
-        """The next ``count`` prompts of the training mixture that fit, and the position after them.
-
-        Raises:
-            UserError: nothing but prompts that are too long for ``prompt.max_tokens``.
-        """
-        prompts: list[Prompt] = []
-        skipped = 0
-        while len(prompts) < count:
-            (problem,) = self.mixture.draw(position, 1)
-            position += 1
-            try:
-                prompts.append(self.template.encode(problem))
-                skipped = 0
-            except PromptTooLong as error:
-                skipped += 1
-                if skipped == MAX_SKIPPED:
-                    message = f"{skipped} prompts in a row are too long: {error}"
-                    raise UserError(message, field="prompt.max_tokens") from error
-        return prompts, position
+        """See ``drawn``."""
+        return drawn(self.mixture, self.template, position, count)
 
     def fitting(self, problems: Iterable[Problem]) -> list[Prompt]:
         """Those that fit."""
@@ -96,6 +79,28 @@ class Parts:
             max_new_tokens=spec.max_new_tokens or self.stage.rollout.max_new_tokens,
             stop=self.stage.rollout.stop,
         )
+
+
+def drawn(mixture: Mixture, template: Template, position: int, count: int) -> tuple[list[Prompt], int]:
+    """The next ``count`` prompts of a mixture that fit, and the position after them.
+
+    Raises:
+        UserError: nothing but prompts that are too long for ``prompt.max_tokens``.
+    """
+    prompts: list[Prompt] = []
+    skipped = 0
+    while len(prompts) < count:
+        (problem,) = mixture.draw(position, 1)
+        position += 1
+        try:
+            prompts.append(template.encode(problem))
+            skipped = 0
+        except PromptTooLong as error:
+            skipped += 1
+            if skipped == MAX_SKIPPED:
+                message = f"{skipped} prompts in a row are too long: {error}"
+                raise UserError(message, field="prompt.max_tokens") from error
+    return prompts, position
 
 
 @contextmanager

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage, Stage
+from dunwu.config.schema import DataSpec, EvalStage, PretrainStage, RewardModelStage, RLStage, SFTStage, Stage
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
 
-def inputs_of(stage: Stage, recipe: Recipe, model: Callable[[str], str]) -> dict[str, str]:
+def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> dict[str, str]:
     """The hash of every input by its name in the recipe; a hub id stands for itself.
 
     Args:
         stage: the recipe's.
-        recipe: for what the stage names.
+        data: the recipe's, and that of earlier stages.
         model: an earlier stage's name to its model's folder; any other source as it is.
 
     Raises:
@@ -26,7 +26,7 @@ def inputs_of(stage: Stage, recipe: Recipe, model: Callable[[str], str]) -> dict
     found = {str(path): fingerprint(path) for path in _paths(stage)}
     if isinstance(stage, SFTStage | RewardModelStage):
         for name in stage.data:
-            spec = recipe.data[name]
+            spec = data[name]
             found[f"data.{name}"] = f"{fingerprint(spec.path)} {spec.model_dump_json(exclude={'path'})}"
     for source in _sources(stage):
         place = Path(resolve(model(source)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,7 +13,17 @@ from platform import python_version
 from typing import Any
 
 import dunwu
-from dunwu.config.schema import EvalStage, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage, Stage
+from dunwu.config.schema import (
+    DataSpec,
+    EvalStage,
+    PretrainStage,
+    Recipe,
+    RejectStage,
+    RewardModelStage,
+    RLStage,
+    SFTStage,
+    Stage,
+)
 from dunwu.errors import UserError
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.report import write_report
@@ -90,24 +100,26 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
     def model(source: str) -> str:
         return str(run.stage(source).model) if source in recipe.stages else source
 
+    made = [name for name, stage in recipe.stages.items() if isinstance(stage, RejectStage)]
+    data = recipe.data | {name: DataSpec(path=run.stage(name).data) for name in made}
     for name, stage in recipe.stages.items():
         with _placed(recipe_path, name):
-            inputs = inputs_of(stage, recipe, model)
+            inputs = inputs_of(stage, data, model)
         if name in run.stages:
             run.check_inputs(name, inputs)
         if run.stages.get(name) == "done":
             progress.message(f"{name}: done before")
             continue
         torch.set_num_threads(stage.model.threads or _cores())
-        keep = 1 if isinstance(stage, EvalStage) else stage.checkpoint.keep
+        keep = 1 if isinstance(stage, EvalStage | RejectStage) else stage.checkpoint.keep
         store = run.stage(name, keep=keep)
         run.check_inputs(name, inputs)
         context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, note=run.note)
         with _placed(recipe_path, name):
-            _run_stage(stage, context, recipe, model)
+            _run_stage(stage, context, data, model)
 
 
-def _run_stage(stage: Stage, context: StageContext, recipe: Recipe, model: Callable[[str], str]) -> None:
+def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> None:
     """Each kind in a module of its own, imported when it is wanted. ``model``: a source to what can be loaded."""
     match stage:
         case RLStage():
@@ -118,11 +130,15 @@ def _run_stage(stage: Stage, context: StageContext, recipe: Recipe, model: Calla
         case SFTStage():
             from dunwu.pipeline.sft import run_sft
 
-            run_sft(stage, context, model(stage.from_), recipe.data)
+            run_sft(stage, context, model(stage.from_), data)
+        case RejectStage():
+            from dunwu.pipeline.reject import run_reject
+
+            run_reject(stage, context, model(stage.from_))
         case RewardModelStage():
             from dunwu.pipeline.reward_model import run_reward_model
 
-            run_reward_model(stage, context, model(stage.from_), recipe.data)
+            run_reward_model(stage, context, model(stage.from_), data)
         case EvalStage():
             from dunwu.pipeline.evaluating import run_eval
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, mak
 from dunwu.runs.checkpoints import is_step, step_name, step_of
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
-from dunwu.types import Estimate, ScoredGroup
+from dunwu.types import Estimate, Example, ScoredGroup
 
 BASE, TRAINED = "base", "trained"
 """Evaluations before the first update and after the last one; those between are named by :func:`step_name`, those of an
@@ -42,6 +43,11 @@ class StageReader:
     def model(self) -> Path:
         """Where the finished model lies."""
         return self.path / "model"
+
+    @property
+    def data(self) -> Path:
+        """Where the conversations lie that the stage made."""
+        return self.path / "data.jsonl"
 
     def read_metrics(self) -> list[dict[str, float]]:
         """One mapping a rollout, in order, with its ``step``; numbers that were not finite are left out."""
@@ -140,6 +146,31 @@ class StageDirectory(StageReader):
         tables.write_evaluation_rows(folder / f"{checked_name(set_name)}.parquet", rows)
         atomic_write(folder / f"{set_name}.json", text.encode())
 
+    def chunks(self) -> int:
+        """How many chunks of conversations are stored; they come one after another."""
+        folder = self.path / "chunks"
+        return next(number for number in count() if not (folder / f"{number:06d}.json").exists())
+
+    def write_chunk(self, number: int, examples: Sequence[Example], counts: Mapping[str, Mapping[str, float]]) -> None:
+        """Stores conversations that a stage made, and what is told of them by category."""
+        make_directory(self.path / "chunks")
+        chunk = {"examples": [_written(example) for example in examples], "counts": counts}
+        atomic_write(self.path / "chunks" / f"{number:06d}.json", json.dumps(chunk, ensure_ascii=False).encode())
+
+    def join_chunks(self) -> dict[str, dict[str, float]]:
+        """Makes data.jsonl, and counts.json with the sums, of all chunks; the sums by category."""
+        rows: list[str] = []
+        counts: dict[str, dict[str, float]] = {}
+        for number in range(self.chunks()):
+            chunk = json.loads((self.path / "chunks" / f"{number:06d}.json").read_text())
+            rows += [json.dumps(row, ensure_ascii=False) + "\n" for row in chunk["examples"]]
+            for category, numbers in chunk["counts"].items():
+                own = counts.setdefault(category, {})
+                own.update({name: own.get(name, 0.0) + value for name, value in numbers.items()})
+        atomic_write(self.data, "".join(rows).encode())
+        atomic_write(self.path / "counts.json", json.dumps(counts, indent=2, ensure_ascii=False).encode())
+        return counts
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
         checkpoints.save(self.path / "checkpoints", step, write, state)
@@ -175,6 +206,16 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise UserError(f"the name {name!r} may hold letters, digits and . _ - + only, as it names a file")
     return name
+
+
+def _written(example: Example) -> dict[str, Any]:
+    """A conversation as a row that ``tasks.conversations`` reads."""
+    return {
+        "id": example.id,
+        "category": example.category,
+        "language": example.language,
+        "messages": [{"role": message.role, "content": message.content} for message in example.messages],
+    }
 
 
 def _order(checkpoint: str) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RewardModelStage, RLStage, SFTStage
+from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RejectStage, RewardModelStage, RLStage, SFTStage
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -134,8 +134,9 @@ def supervised_memory(stage: SFTStage | RewardModelStage, shape: ModelShape) -> 
     )
 
 
-def eval_memory(stage: EvalStage, shape: ModelShape, engines: int = 1) -> Memory:
-    """Memory of an evaluation: the weights, those of each of the ``engines``, which have their own, and the cache."""
+def eval_memory(stage: EvalStage | RejectStage, shape: ModelShape, engines: int = 1) -> Memory:
+    """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
+    own, and the cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
     context = stage.prompt.max_tokens + stage.max_new_tokens
@@ -205,9 +206,12 @@ def supervised_hours(
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
-def eval_hours(stage: EvalStage, shape: ModelShape, hardware: HardwareSpec) -> float:
-    """Device hours of one model's evaluation if every completion reaches its limit."""
-    completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
+def eval_hours(stage: EvalStage | RejectStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Device hours of one model's answers if every completion reaches its limit."""
+    if isinstance(stage, RejectStage):
+        completions = stage.questions * stage.samples
+    else:
+        completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
     flops = forward_flops(shape, stage.prompt.max_tokens + stage.max_new_tokens)
     return completions * stage.max_new_tokens * flops / DEVICES[hardware.device].decode / 3600
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dunwu.config.checks import needs_file
 from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
-from dunwu.config.schema import EvalStage, Recipe, RLStage, TaskSpec
+from dunwu.config.schema import EvalStage, Recipe, RejectStage, RLStage, TaskSpec
 from dunwu.errors import UserError
 
 Probe = Callable[[TaskSpec, int], None]
@@ -100,8 +100,9 @@ def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec, int]]:
         sets = stage.sets if isinstance(stage, EvalStage) else ()
         for index, chosen in enumerate(sets):
             yield f"stages.{name}.sets.{index}.task", chosen.task, chosen.problems
-        if isinstance(stage, RLStage):
+        if isinstance(stage, RLStage | RejectStage):
             for index, task in enumerate(stage.tasks):
                 yield f"stages.{name}.tasks.{index}", task, 0
+        if isinstance(stage, RLStage):
             for index, chosen in enumerate(stage.evaluation.sets):
                 yield f"stages.{name}.evaluation.sets.{index}.task", chosen.task, chosen.problems

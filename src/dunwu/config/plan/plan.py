@@ -34,7 +34,16 @@ from dunwu.config.plan.obstacles import (
     task_obstacles,
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
-from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, Recipe, RewardModelStage, RLStage, SFTStage
+from dunwu.config.schema import (
+    EvalStage,
+    HardwareSpec,
+    PretrainStage,
+    Recipe,
+    RejectStage,
+    RewardModelStage,
+    RLStage,
+    SFTStage,
+)
 from dunwu.errors import UserError
 
 BYTES_PER_TOKEN = 3
@@ -139,14 +148,19 @@ def make_plan(
                 planned = _supervised(name, stage, shape, recipe)
             case EvalStage():
                 models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
-                planned = _eval(name, stage, models, recipe.hardware)
+                planned = _answers(name, stage, stage.models, models, recipe.hardware)
                 for model in models:
                     field = f"{place}.max_new_tokens"
                     findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, model)
+            case RejectStage():
+                shape = shape_from(f"{place}.from", stage.from_)
+                planned = _answers(name, stage, (stage.from_,), [shape], recipe.hardware)
+                field = f"{place}.max_new_tokens"
+                findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, shape)
             case PretrainStage():
                 shape = shape_from_spec(stage.transformer)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
-        if not isinstance(stage, EvalStage):
+        if isinstance(stage, RLStage | SFTStage | PretrainStage):
             shapes[name] = shape
         stages.append(planned)
     findings += data_obstacles(recipe)
@@ -204,7 +218,9 @@ def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: Hard
 def _supervised(name: str, stage: SFTStage | RewardModelStage, shape: ModelShape | None, recipe: Recipe) -> StagePlan:
     """Counts conversations by lines, and tokens by bytes; where a file is no JSON lines, neither is known."""
     paths = [recipe.data[source].path for source in stage.data if source in recipe.data]
-    counted = all(path.is_file() and path.name.endswith((".jsonl", ".ndjson")) for path in paths)
+    counted = len(paths) == len(stage.data) and all(
+        path.is_file() and path.name.endswith((".jsonl", ".ndjson")) for path in paths
+    )
     rows = sum(path.read_bytes().count(b"\n") for path in paths) if counted else 0
     tokens = sum(path.stat().st_size for path in paths) / BYTES_PER_TOKEN if counted else 0.0
     known = shape is not None and counted
@@ -224,7 +240,13 @@ def _supervised(name: str, stage: SFTStage | RewardModelStage, shape: ModelShape
     )
 
 
-def _eval(name: str, stage: EvalStage, shapes: Sequence[ModelShape | None], hardware: HardwareSpec) -> StagePlan:
+def _answers(
+    name: str,
+    stage: EvalStage | RejectStage,
+    models: Sequence[str],
+    shapes: Sequence[ModelShape | None],
+    hardware: HardwareSpec,
+) -> StagePlan:
     """The largest model's memory, and all models' hours."""
     known = [shape for shape in shapes if shape is not None]
     largest = max(known, key=lambda shape: shape.parameters, default=None)
@@ -235,7 +257,7 @@ def _eval(name: str, stage: EvalStage, shapes: Sequence[ModelShape | None], hard
     return StagePlan(
         name=name,
         kind=stage.kind,
-        source=", ".join(stage.models),
+        source=", ".join(models),
         steps=None,
         batches=None,
         parameters=None if largest is None else largest.parameters,

@@ -1,0 +1,136 @@
+"""Rejection sampling: ask, grade, keep what is right and readable (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+from dunwu import tasks
+from dunwu.config.schema import ReadableSpec, RejectStage, RewardSpec
+from dunwu.errors import UserError
+from dunwu.evaluation.evaluate import is_right
+from dunwu.models.load import load_policy
+from dunwu.models.templates import Template
+from dunwu.pipeline.assembly import drawn, grading
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
+from dunwu.rollout.collect import collect
+from dunwu.rollout.lanes import embedded_engine
+from dunwu.rollout.seeds import sample_seed
+from dunwu.types import Completion, Example, GenerationRequest, Message, Prompt, Sampling, Score, ScoredGroup
+from dunwu.verifiers import penalties
+from dunwu.verifiers.format import follows_format, reasoning
+from dunwu.verifiers.language import consistency
+
+PARAGRAPH = re.compile(r"\n\s*\n")
+KEPT, TOKENS = "kept", "tokens"
+SCRIPTS = ("zh", "ja", "ko", "ru", "ar", "en")
+"""A language of each script that can be told."""
+
+
+def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
+    """Answers of the model at ``source`` that are worth learning from, as the stage's data.
+
+    Raises:
+        UserError: the model or a task cannot be used, or nothing was kept.
+        Interrupted: a stop was asked for; chunks of questions that were done are saved.
+        Fault: nothing could be graded, or the disk is full.
+    """
+    store, progress = context.store, context.progress
+    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    template, mixture = Template(stage.prompt, policy.tokenizer), tasks.build_mixture(stage.tasks, context.seed)
+    prompts, _ = drawn(mixture, template, 0, stage.questions)
+    sampling = Sampling(
+        temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
+    )
+    ledger, reward = Ledger(store, policy.model), RewardSpec.model_validate(stage.grading.model_dump())
+    text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
+    store.rewind(0)
+    progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
+    engine = embedded_engine(policy, slots=stage.slots)
+    with closing(engine), grading(reward, stage.tasks, context) as grader:
+        for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
+            first, began = chunk * stage.chunk, time.perf_counter()
+            requests = [
+                request(stage, context, prompt, first + place)
+                for place, prompt in enumerate(prompts[first : first + stage.chunk])
+            ]
+            with context.stop.interruptible():
+                groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
+            ledger.evaluation(chunk + 1, time.perf_counter() - began, groups)
+            examples, counts = harvest(stage, groups)
+            store.write_chunk(chunk, examples, counts)
+            done = min(stage.questions, first + stage.chunk)
+            progress.message(f"{done:>7,}/{stage.questions:,}  kept {len(examples):,} of {len(requests):,} questions")
+    counts = store.join_chunks()
+    for category, numbers in counts.items():
+        progress.message(f"{category}: {told(numbers)}")
+    if not any(numbers.get(KEPT) for numbers in counts.values()):
+        raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
+    store.finish()
+
+
+def request(stage: RejectStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
+    """A question with its seeds, which depend on its place alone."""
+    seeds = (sample_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
+    return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
+
+
+def harvest(stage: RejectStage, groups: Sequence[ScoredGroup]) -> tuple[list[Example], dict[str, dict[str, float]]]:
+    """What is kept of a chunk, and by category how many answers went, each for its first reason."""
+    examples: list[Example] = []
+    counts: dict[str, dict[str, float]] = {}
+    for group in groups:
+        problem, kept = group.group.prompt.problem, dict[str, Completion]()
+        numbers = counts.setdefault(problem.task, {"questions": 0.0, "answers": 0.0})
+        numbers["questions"] += 1
+        for completion, score in zip(group.group.completions, group.scores, strict=True):
+            fault = _fault(stage.readable, problem.language, completion, score)
+            fault = fault or ("same" if completion.text in kept else "spare" if len(kept) == stage.keep else None)
+            numbers["answers"] += 1
+            numbers[fault or KEPT] = numbers.get(fault or KEPT, 0.0) + 1
+            if fault is None:
+                kept[completion.text] = completion
+                numbers[TOKENS] = numbers.get(TOKENS, 0.0) + len(completion.token_ids)
+        for place, text in enumerate(kept):
+            messages = (*problem.messages, Message(role="assistant", content=text))
+            name = f"{problem.id}-{place}"
+            examples.append(Example(id=name, category=problem.task, language=problem.language, messages=messages))
+    return examples, counts
+
+
+def _fault(spec: ReadableSpec, language: str, completion: Completion, score: Score) -> str | None:
+    """The first reason why an answer is not kept."""
+    return next(_faults(spec, language, completion, score), None)
+
+
+def _faults(spec: ReadableSpec, language: str, completion: Completion, score: Score) -> Iterator[str]:
+    text, chain = completion.text, reasoning(completion.text)
+    if score.status == "verifier_failed":
+        yield "ungraded"
+    elif not is_right(score):
+        yield "wrong"
+    if completion.finish == "length":
+        yield "cut off"
+    if spec.format and not follows_format(text):
+        yield "format"
+    if not spec.code_blocks and "```" in chain:
+        yield "code block"
+    if max(map(len, PARAGRAPH.split(chain))) > spec.paragraph:
+        yield "long paragraph"
+    if -penalties.repetition(text) > spec.repetition:
+        yield "repetitive"
+    # A chain without words is of no language, and mixes none.
+    if consistency(chain, language) < spec.language and any(consistency(chain, other) for other in SCRIPTS):
+        yield "mixed language"
+
+
+def told(numbers: Mapping[str, float]) -> str:
+    """A category's counts in words, as the paper's table of its 800,000 samples has them (R1, table 5)."""
+    kept = numbers.get(KEPT, 0.0)
+    length = numbers.get(TOKENS, 0.0) / kept if kept else 0.0
+    gone = {name: n for name, n in numbers.items() if name not in ("questions", "answers", KEPT, TOKENS)}
+    text = f"{kept:,.0f} of {numbers['answers']:,.0f} answers kept, {length:,.1f} tokens on average"
+    return text + (f"; gone: {', '.join(f'{n:,.0f} {name}' for name, n in gone.items())}" if gone else "")

@@ -1,0 +1,88 @@
+"""What rejection sampling keeps, and what it says of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dunwu.config.schema import RejectStage
+from dunwu.pipeline.reject import harvest, told
+from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
+
+STAGE: dict[str, Any] = {
+    "kind": "reject",
+    "from": "nowhere",
+    "tasks": [{"task": "countdown"}],
+    "questions": 1,
+    "readable": {"paragraph": 60},
+}
+GOOD = "<think>first two and three make five</think><answer>5</answer>"
+
+
+def group(*texts: str, language: str = "en", wrong: int = 0, cut: int = 0) -> ScoredGroup:
+    """The last ``wrong`` answers are wrong, the first ``cut`` were cut off."""
+    asked = (Message(role="user", content="2+3?"),)
+    problem = Problem(id="p", task="t", kind="math", level=0, language=language, messages=asked, gold="5")
+    ids = np.zeros(7, np.int32)
+    completions = tuple(
+        Completion(
+            token_ids=ids,
+            logprobs=ids.astype(np.float32),
+            text=text,
+            finish="length" if place < cut else "stop",
+            policy_version=0,
+        )
+        for place, text in enumerate(texts)
+    )
+    rights = [float(place < len(texts) - wrong) for place in range(len(texts))]
+    scores = tuple(
+        Score(value=right, parts={"accuracy": right, "format": 1.0}, status="graded", extracted="5", reason="")
+        for right in rights
+    )
+    return ScoredGroup(
+        group=RolloutGroup(prompt=Prompt(problem=problem, token_ids=ids), completions=completions), scores=scores
+    )
+
+
+def kept(made: ScoredGroup, **fields: Any) -> tuple[list[str], dict[str, float]]:
+    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), [made])
+    assert all(example.messages[0].content == "2+3?" for example in examples)
+    return [example.messages[-1].content for example in examples], counts["t"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "reason"),
+    [
+        (GOOD, "en", None),
+        (GOOD.replace("</think>", ""), "en", "format"),
+        (GOOD.replace("five", "```x = 5```"), "en", "code block"),
+        (GOOD.replace("five", "five " * 20), "en", "long paragraph"),
+        (GOOD.replace("five", "\n\nfive two three"), "en", None),
+        (GOOD.replace("five", "\n\n".join(["one two three four five six"] * 40)), "en", "repetitive"),
+        (GOOD, "zh", "mixed language"),
+        ("<think>先算二加三</think><answer>5</answer>", "zh", None),
+        ("<think>2+3=5</think><answer>5</answer>", "zh", None),
+    ],
+)
+def test_what_is_readable(text: str, language: str, reason: str | None) -> None:
+    texts, numbers = kept(group(text, language=language))
+    assert texts == ([text] if reason is None else [])
+    assert numbers.get(reason or "kept") == 1
+
+
+def test_the_first_different_right_answers_are_kept() -> None:
+    other = GOOD.replace("first", "then")
+    third = GOOD.replace("first", "now")
+    texts, numbers = kept(group(GOOD, GOOD, other, third, GOOD, wrong=1), keep=2)
+    assert texts == [GOOD, other]
+    assert numbers == {"questions": 1, "answers": 5, "kept": 2, "tokens": 14, "same": 1, "spare": 1, "wrong": 1}
+    assert told(numbers) == "2 of 5 answers kept, 7.0 tokens on average; gone: 1 same, 1 spare, 1 wrong"
+
+
+def test_the_first_reason_is_told_once() -> None:
+    _, numbers = kept(group("no format at all", wrong=1, cut=1))
+    assert numbers == {"questions": 1, "answers": 1, "wrong": 1}
+    assert told(numbers) == "0 of 1 answers kept, 0.0 tokens on average; gone: 1 wrong"
+    assert kept(group(GOOD, cut=1))[1]["cut off"] == 1
