@@ -16,7 +16,7 @@ from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
-from dunwu.pipeline.updates import Check, batch, make_updates, resumed
+from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
 from dunwu.tasks.conversations import read_judged, read_preferences
@@ -59,27 +59,25 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     if not (training and held_out):
         text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
         raise UserError(text, field="held_out")
-    updates = stage.epochs * -(-len(training) // stage.batch)
+    updates = updates_of(stage, len(training))
     trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
     resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)
+    ledger = Ledger(context.store, scorer.model)
 
-    def step(number: int, check: Check) -> StepResult:
-        chosen = batch(training, stage.batch, context, number)
+    def step(chosen: list[Case], number: int, check: Check) -> StepResult:
+        texts = [case.tokens for case in chosen]
         if stage.learns == "pairs":
             worse = [case.worse for case in chosen if case.worse is not None]
-            return trainer.step_pairs([case.tokens for case in chosen], worse, at=number, check=check)
-        verdicts = [case.good for case in chosen]
-        return trainer.step_verdicts([case.tokens for case in chosen], verdicts, at=number, check=check)
+            return trainer.step_pairs(texts, worse, at=number, check=check)
+        return trainer.step_verdicts(texts, [case.good for case in chosen], at=number, check=check)
 
-    def spend(number: int, seconds: float) -> None:
-        read = [case.lengths[: 1 + (case.worse is not None)] for case in batch(training, stage.batch, context, number)]
-        lengths = [length for lengths in read for length in lengths]
-        ledger.training(number + 1, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
+    def spend(chosen: list[Case], number: int, seconds: float) -> None:
+        lengths = [length for case in chosen for length in case.lengths[: 1 + (case.worse is not None)]]
+        ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
 
-    ledger = Ledger(context.store, scorer.model)
-    make_updates(context, trainer, updates, stage.checkpoint, step, spend)
+    make_updates(stage, context, trainer, training, step, spend)
     results, rows = measured(trainer, held_out)
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)

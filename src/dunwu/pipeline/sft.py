@@ -10,7 +10,7 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
-from dunwu.pipeline.updates import Check, batch, make_updates, resumed
+from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.tasks.conversations import read_examples
 from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson, StepResult
@@ -26,22 +26,22 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
     """
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data)
-    updates = stage.epochs * -(-len(lessons) // stage.batch)
+    updates = updates_of(stage, len(lessons))
     trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
     resumed(context, trainer)
     told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
     text = f"SFT on {told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)
-
-    def step(number: int, check: Check) -> StepResult:
-        return trainer.step(batch(lessons, stage.batch, context, number), at=number, check=check)
-
-    def spend(number: int, seconds: float) -> None:
-        lengths = [len(lesson.token_ids) for lesson in batch(lessons, stage.batch, context, number)]
-        ledger.training(number + 1, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
-
     ledger = Ledger(context.store, policy.model)
-    make_updates(context, trainer, updates, stage.checkpoint, step, spend)
+
+    def step(chosen: list[Lesson], number: int, check: Check) -> StepResult:
+        return trainer.step(chosen, at=number, check=check)
+
+    def spend(chosen: list[Lesson], number: int, seconds: float) -> None:
+        lengths = [len(lesson.token_ids) for lesson in chosen]
+        ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
+
+    make_updates(stage, context, trainer, lessons, step, spend)
     context.store.finish(trainer.save_model)
 
 

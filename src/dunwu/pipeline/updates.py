@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from dunwu.config.schema import CheckpointSpec
+from dunwu.config.schema import RewardModelStage, SFTStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.seeds import sample_seed
@@ -42,23 +43,28 @@ def resumed(context: StageContext, trainer: Resumable) -> None:
     context.store.rewind(trainer.version)
 
 
+def updates_of(stage: SFTStage | RewardModelStage, items: int) -> int:
+    """Optimizer steps in the whole stage; the last of an epoch may learn from fewer."""
+    return stage.epochs * -(-items // stage.batch)
+
+
 def make_updates(
+    stage: SFTStage | RewardModelStage,
     context: StageContext,
     trainer: Resumable,
-    updates: int,
-    spec: CheckpointSpec,
-    step: Callable[[int, Check], StepResult],
-    spend: Callable[[int, float], None],
+    items: Sequence[T],
+    step: Callable[[list[T], int, Check], StepResult],
+    spend: Callable[[list[T], int, float], None],
 ) -> None:
-    """Calls ``step(number, check)`` until there are ``updates``; each is written down, and some are saved.
+    """Calls ``step(batch, number, check)`` for every update that is left; each is written down, and some are saved.
 
-    ``spend(number, seconds)`` writes down what each cost.
+    ``spend(batch, number, seconds)`` enters what one cost into the ledger, when so many are done.
 
     Raises:
         Interrupted: a stop was asked for; the state before the update under way is saved.
         Fault: a loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    store = context.store
+    store, updates = context.store, updates_of(stage, len(items))
 
     def check(share: float) -> None:
         if context.stop.requested:
@@ -66,22 +72,29 @@ def make_updates(
 
     while (number := trainer.version) < updates:
         began = time.perf_counter()
+        chosen = batch(items, stage.batch, context, number)
         try:
-            result = step(number, check)
+            result = step(chosen, number, check)
         except Interrupted as stop:
             store.save_checkpoint(number, trainer.save, {})
             raise Interrupted(f"{stop}; saved") from None
         timings = {"update": time.perf_counter() - began}
         store.append(number + 1, result.metrics, timings)
-        spend(number, timings["update"])
+        spend(chosen, number + 1, timings["update"])
         if (number + 1) % max(1, updates // ROWS) == 0 or number + 1 == updates:
             context.progress.row(number + 1, updates, result.metrics, timings)
-        if (number + 1) % spec.every == 0:
+        if (number + 1) % stage.checkpoint.every == 0:
             store.save_checkpoint(number + 1, trainer.save, {})
 
 
 def batch(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:
     """What update ``step`` learns from: each epoch has every item once, in an order of its own."""
     epoch, place = divmod(step, -(-len(items) // size))
-    order = np.random.default_rng(sample_seed(context.seed, context.name, "epoch", epoch)).permutation(len(items))
+    order = _order(sample_seed(context.seed, context.name, "epoch", epoch), len(items))
     return [items[i] for i in order[place * size :][:size]]
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, count: int) -> list[int]:
+    order: list[int] = np.random.default_rng(seed).permutation(count).tolist()
+    return order
