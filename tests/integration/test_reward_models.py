@@ -99,7 +99,7 @@ def scores(folder: Path, stage: str, rows: list[dict[str, Any]]) -> np.ndarray:
     recipe = load_recipe(folder / "rewards.toml", [f"data.verdicts.path={path}"])
     spec = recipe.stages[stage].model_copy(update={"learns": "verdicts", "data": ("verdicts",)})
     scorer = load_scorer(str(folder / "run/stages" / stage / "model"), device="cpu")
-    cases, _ = cases_of(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data)  # type: ignore[arg-type]
+    cases, _ = cases_of(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data, 999)  # type: ignore[arg-type]
     trainer = RewardTrainer(scorer, OptimizerSpec(), PassSpec(), total_steps=1)
     return trainer.scores([case.tokens for case in cases])
 

@@ -29,6 +29,7 @@ TEMPLATES = ("r1-zero", "nano", "chat")
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
 """Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+MODEL_NAME, RESERVED = re.compile(r"\w[\w.+-]*", re.ASCII), re.compile(r"base|trained|step-\d+")
 NUMBER_GAMES = ("countdown", "game24")
 """Generators that share their problems: a game of 24 is a countdown to 24."""
 CORPUS_HELD_OUT = 0.1
@@ -65,6 +66,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
         if isinstance(stage, RewardModelStage):
             scorers[name] = stage
         elif isinstance(stage, RejectStage):
+            if name in recipe.data:
+                yield Finding(f"data.{name}", "is the name of a stage that makes conversations too")
             sources.append(name)
         elif not isinstance(stage, EvalStage):
             earlier.append(name)
@@ -150,6 +153,11 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrai
         yield from _unread(stage.sets, "", model, pretrained)
         if names[index] in names[:index]:
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
+        if not MODEL_NAME.fullmatch(names[index]) or RESERVED.fullmatch(names[index]):
+            text = (
+                f"{names[index]!r} cannot name an evaluation: letters, digits and . _ - + only, and not base, trained, "
+            )
+            yield Finding(f"models.{index}", text + "step-N; give the folder another name")
     yield from _template(stage.prompt.template)
     yield from _sets(stage.sets, "", stage.temperature, trained)
 

@@ -59,23 +59,33 @@ def load_policy(
 
 
 def load_scorer(
-    source: str, *, dtype: Dtype | torch.dtype = "float32", device: Device | torch.device = "auto"
+    source: str,
+    *,
+    dtype: Dtype | torch.dtype = "float32",
+    device: Device | torch.device = "auto",
+    new_head: bool = False,
 ) -> Policy:
     """Loads a model with one number at the end in the place of a vocabulary: a sequence classifier of transformers.
 
-    A causal language model gets a new head, drawn from torch's seed. Arguments and errors as for ``load_policy``; also
-    UserError where the architecture has no such form, or its head more than one number.
+    With ``new_head`` also a causal language model, whose head is drawn from torch's seed. Other arguments and errors as
+    for ``load_policy``; also UserError where the architecture has no such form, or its head more than one number.
     """
     place = resolve(source)
     try:
         with _quietly():
-            model = AutoModelForSequenceClassification.from_pretrained(place, dtype=_dtype(dtype), num_labels=1)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                place, dtype=_dtype(dtype), num_labels=1, output_loading_info=True
+            )
     except SafetensorError as error:
         raise UserError(f"corrupt safetensors ({error})", file=place) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"cannot load a sequence classifier: {_first_line(error)}", file=place) from error
     if not isinstance(getattr(model, "score", None), torch.nn.Linear):
         raise UserError(f"{type(model).__name__} has no head that gives one number", file=place)
+    missing = set(info["missing_keys"]) - ({"score.weight"} if new_head else set())
+    if missing:
+        hint = "; this is no reward model" if missing == {"score.weight"} else ""
+        raise UserError(f"weights are missing: {_some(missing)}{hint}", file=place)
     tokenizer = _load_tokenizer(place)
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]

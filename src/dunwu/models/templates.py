@@ -70,7 +70,7 @@ class Template:
 
         Raises:
             UserError: the conversation does not end with the assistant; it has several turns and the template is no
-                chat template; the chat template refuses it, or changes earlier turns when later ones come.
+                chat template; the chat template refuses it, drops part of an answer, or changes what stood before it.
         """
         if not example.messages or example.messages[-1].role != "assistant":
             raise UserError(f"{example.id} does not end with the assistant's message", field="data")
@@ -94,9 +94,10 @@ class Template:
             asked = self._chat(example.messages[:place], example.id)
             whole = self._chat(example.messages[: place + 1], example.id, asks=False)
             if not (asked.startswith(told) and whole.startswith(asked)):
-                text = (
-                    f"the tokenizer's chat template changes earlier turns of {example.id}; give it one turn at a time"
-                )
+                text = f"the tokenizer's chat template changes the turns before an answer of {example.id}"
+                raise UserError(text, field="prompt.template")
+            if message.content.strip() not in whole.removeprefix(asked):
+                text = f"the tokenizer's chat template drops part of the answer of {example.id}; take another template"
                 raise UserError(text, field="prompt.template")
             answer = self._ids(whole.removeprefix(asked).rstrip())
             eos = self._tokenizer.eos_token_id
@@ -122,3 +123,8 @@ class Template:
                 f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template"
             ) from error
         return text
+
+
+def positions(model: Any) -> int:
+    """How many tokens a model of transformers can read; a number past all texts where it does not say."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)

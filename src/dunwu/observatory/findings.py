@@ -41,8 +41,10 @@ def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]
 
 
 def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | None:
-    """The run's last stage that has evaluations, with them."""
+    """The run's last stage that has evaluations of a model that writes, with them."""
     for stage in reversed(run.stages):
+        if run.recipe["stages"].get(stage, {}).get("kind") == "reward_model":
+            continue
         if found := evaluations_by_set(run, stage):
             return stage, found
     return None

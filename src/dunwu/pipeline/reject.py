@@ -19,12 +19,15 @@ from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.collect import collect
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.rollout.seeds import sample_seed
+from dunwu.tasks.mixture import Mixture
 from dunwu.types import Completion, Example, GenerationRequest, Message, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import penalties
 from dunwu.verifiers.format import follows_format, reasoning
 from dunwu.verifiers.language import consistency
 
 PARAGRAPH = re.compile(r"\n\s*\n")
+REPEATS = 1000
+"""Questions in a row that were there before, after which there are no others."""
 KEPT, TOKENS = "kept", "tokens"
 SCRIPTS = ("zh", "ja", "ko", "ru", "ar", "en")
 """A language of each script that can be told."""
@@ -41,7 +44,7 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
     store, progress = context.store, context.progress
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     template, mixture = Template(stage.prompt, policy.tokenizer), tasks.build_mixture(stage.tasks, context.seed)
-    prompts, _ = drawn(mixture, template, 0, stage.questions)
+    prompts = different(mixture, template, stage.questions)
     sampling = Sampling(
         temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
     )
@@ -70,6 +73,23 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
     if not any(numbers.get(KEPT) for numbers in counts.values()):
         raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
     store.finish()
+
+
+def different(mixture: Mixture, template: Template, count: int) -> list[Prompt]:
+    """The first ``count`` questions of a mixture, none twice.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    found: dict[str, Prompt] = {}
+    position = repeats = 0
+    while len(found) < count:
+        (prompt,), position = drawn(mixture, template, position, 1)
+        repeats = repeats + 1 if prompt.problem.id in found else 0
+        found.setdefault(prompt.problem.id, prompt)
+        if repeats == REPEATS:
+            raise UserError(f"the tasks have {len(found)} different ones: ask for so many or fewer", field="questions")
+    return list(found.values())
 
 
 def request(stage: RejectStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:

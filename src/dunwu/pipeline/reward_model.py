@@ -13,7 +13,7 @@ from dunwu.config.schema import DataSpec, RewardModelStage
 from dunwu.errors import UserError
 from dunwu.evaluation.estimators import calibration_error, proportion, ranking
 from dunwu.models.load import load_scorer
-from dunwu.models.templates import Template
+from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
@@ -52,10 +52,14 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
-    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device)
-    cases, told = cases_of(stage, context.seed, Template(stage.prompt, scorer.tokenizer), data)
+    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    with context.stop.interruptible():
+        longest = min(stage.max_tokens, positions(scorer.model))
+        cases, told = cases_of(stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest)
     held_out = [case for case in cases if is_held_out(_question(case), stage.held_out)]
     training = [case for case in cases if not is_held_out(_question(case), stage.held_out)]
+    if not cases:
+        raise UserError(f"no text has at most {longest} tokens{told}", field="max_tokens")
     if not (training and held_out):
         text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
         raise UserError(text, field="held_out")
@@ -78,16 +82,19 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
 
     make_updates(stage, context, trainer, training, step, spend)
-    results, rows = measured(trainer, held_out)
+    if trainer.version % stage.checkpoint.every:
+        context.store.save_checkpoint(trainer.version, trainer.save, {})
+    with context.stop.interruptible():
+        results, rows = measured(trainer, held_out)
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)
     context.store.finish(trainer.save_model)
 
 
 def cases_of(
-    stage: RewardModelStage, seed: int, template: Template, data: Mapping[str, DataSpec]
+    stage: RewardModelStage, seed: int, template: Template, data: Mapping[str, DataSpec], longest: int
 ) -> tuple[list[Case], str]:
-    """Every text that fits, in the order of the recipe; and what was left out, in words.
+    """Every text of at most ``longest`` tokens, in the order of the recipe; and what was left out, in words.
 
     Raises:
         UserError: a file cannot be used.
@@ -102,7 +109,10 @@ def cases_of(
         else:
             records += read_judged(data[name])
     cases = [_case(record, stage.reads, template) for record in records]
-    fitting = [case for case in cases if max(case.lengths) <= stage.max_tokens]
+    alike = [case.worse is not None and np.array_equal(case.tokens, case.worse) for case in cases]
+    left["alike in what is read"] = sum(alike)
+    cases = [case for case, same in zip(cases, alike, strict=True) if not same]
+    fitting = [case for case in cases if max(case.lengths) <= longest]
     left["too long"] = len(cases) - len(fitting)
     if stage.learns == "pairs" and stage.balance_lengths:
         before = len(fitting)

@@ -98,10 +98,10 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
     from dunwu.pipeline.inputs import inputs_of
 
     def model(source: str) -> str:
-        return str(run.stage(source).model) if source in recipe.stages else source
+        return str(run.reader(source).model) if source in recipe.stages else source
 
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, RejectStage)]
-    data = recipe.data | {name: DataSpec(path=run.stage(name).data) for name in made}
+    data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     for name, stage in recipe.stages.items():
         with _placed(recipe_path, name):
             inputs = inputs_of(stage, data, model)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dunwu.config.schema import DataSpec, SFTStage
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
-from dunwu.models.templates import Template
+from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
@@ -25,7 +25,9 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
-    lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data)
+    longest = min(stage.max_tokens, positions(policy.model))
+    with context.stop.interruptible():
+        lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest)
     updates = updates_of(stage, len(lessons))
     trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
     resumed(context, trainer)
@@ -45,8 +47,10 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
     context.store.finish(trainer.save_model)
 
 
-def lessons_of(stage: SFTStage, template: Template, data: Mapping[str, DataSpec]) -> tuple[list[Lesson], int]:
-    """Every conversation that fits, in the order of the recipe, and how many do not.
+def lessons_of(
+    stage: SFTStage, template: Template, data: Mapping[str, DataSpec], longest: int
+) -> tuple[list[Lesson], int]:
+    """Every conversation of at most ``longest`` tokens, in the order of the recipe, and how many are longer.
 
     Raises:
         UserError: a file or a conversation cannot be used, or none fits.
@@ -56,9 +60,9 @@ def lessons_of(stage: SFTStage, template: Template, data: Mapping[str, DataSpec]
     for name in stage.data:
         for example in read_examples(data[name]):
             lesson = template.lesson(example)
-            fits = len(lesson.token_ids) <= stage.max_tokens
+            fits = len(lesson.token_ids) <= longest
             left_out += not fits
             lessons += [lesson] if fits else []
     if not lessons:
-        raise UserError(f"none of {left_out:,} conversations has at most {stage.max_tokens} tokens", field="max_tokens")
+        raise UserError(f"none of {left_out:,} conversations has at most {longest} tokens", field="max_tokens")
     return lessons, left_out

@@ -9,14 +9,15 @@ from dunwu.errors import UserError
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 of a file's content; of a folder's, of the names and hashes of all files in it but hidden ones.
+    """sha256 of a file's content; of a folder's, of the names and hashes of all that is in it and not hidden.
 
     Raises:
         UserError: it is not there, or cannot be read.
     """
     try:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+            hidden = {file for file in path.rglob("*") if any(part[0] == "." for part in file.relative_to(path).parts)}
+            inside = sorted(file for file in path.rglob("*") if file.is_file() and file not in hidden)
             lines = "".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in inside)
             return hashlib.sha256(lines.encode()).hexdigest()
         return _sha256(path)

@@ -160,6 +160,10 @@ class Run(RunReader):
             self._mark(name, "running")
         return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"))
 
+    def reader(self, name: str) -> StageReader:
+        """A stage to read, begun or not."""
+        return super().stage(name)
+
     def check_inputs(self, name: str, inputs: Mapping[str, str]) -> None:
         """Keeps the hashes of what a stage begins from; later, holds what is there against them.
 

@@ -16,6 +16,8 @@ from dunwu.types import Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
 SHOWN = 3
+LARGEST = 1e6
+"""Of a judgement."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,14 +88,15 @@ class _Named(NamedTuple):
         found = self.value("judgements")
         if not isinstance(found, list) or not found:
             raise MalformedError("the judgements are no list with entries")
-        if not all(isinstance(one, int | float) and math.isfinite(one) for one in found):
-            raise MalformedError(f"the judgements {found!r:.60} are no numbers")
+        if not all(isinstance(one, int | float) and abs(one) <= LARGEST for one in found):
+            raise MalformedError(f"the judgements {found!r:.60} are no numbers up to {LARGEST:g}")
         return math.fsum(found) / len(found)
 
 
 def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
     if unknown := sorted(spec.fields.keys() - set(COLUMNS)):
-        raise UserError(f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}", field="fields")
+        text = f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}"
+        raise UserError(text, file=spec.path, field="fields")
     source = spec.path.name.partition(".")[0]
     found: list[T] = []
     bad: list[str] = []
@@ -154,7 +157,7 @@ def _question(row: _Named) -> tuple[Message, ...]:
 
 def _list(value: Any) -> list[Any]:
     if isinstance(value, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             value = json.loads(value)
     if not isinstance(value, list) or not value:
         raise MalformedError("the messages are no list with entries")

@@ -84,7 +84,7 @@ def test_a_stop_saves_and_the_rest_is_as_if_there_had_been_none(tmp_path: Path) 
     assert "SFT on 5 conversations (1 longer ones left out) from nano-base, 4 updates" in told.getvalue()
 
     stop = StopAfter()
-    stop.looks = 2
+    stop.looks = 3  # once before the first update
     with pytest.raises(Interrupted, match="asked to stop; saved"):
         run_sft(stage, context(tmp_path / "stopped", stop), NANO_BASE, sources)
     newest = StageDirectory(tmp_path / "stopped", keep=2, mark_done=lambda: None).newest_checkpoint()

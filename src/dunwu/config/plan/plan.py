@@ -141,6 +141,9 @@ def make_plan(
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _rl(name, stage, shape, recipe.hardware)
                 findings += own_obstacles(name, stage)
+                for i, part in enumerate(stage.reward.models):
+                    if part.from_ not in recipe.stages:
+                        findings += source_obstacles(f"{place}.reward.models.{i}.from", part.from_)
                 field = f"{place}.rollout.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
             case SFTStage() | RewardModelStage():
