@@ -94,6 +94,7 @@ def test_killed_and_resumed_equals_undisturbed(made: Path, tmp_path: Path) -> No
             "stages.taught.data=['pickd']",
             "taught.data.0: no data of this recipe is called 'pickd' (known here:",
         ),
+        ("data.picked={path='x.jsonl'}", "data.picked: is the name of a stage that makes conversations too"),
         ("stages.picked.keep=9", "picked.keep: 9 are more than the 8 samples"),
         ("stages.picked.temperature=0", "picked.samples: 8 samples at temperature 0 are all equal"),
         ("stages.picked.tasks.0.levels=[9]", "picked.tasks.0.levels: countdown has no level 9"),

@@ -93,6 +93,9 @@ FORGETFUL = CHATML.replace(
 )
 
 
+DROPPING = CHATML.replace("m.content", "m.content.split('</think>')[-1]")
+
+
 def example(*turns: str) -> Example:
     """User and assistant by turns."""
     roles = ("user", "assistant")
@@ -131,6 +134,7 @@ def test_of_a_conversation_everything_that_the_assistant_wrote_is_learnt() -> No
         ("nano", example("a?"), None, "data: e does not end with the assistant's message"),
         ("nano", example("a?", "b", "c?", "d"), None, "prompt.template: e has several turns, which takes a chat"),
         ("chat", example("a?", "bb", "c?", "d"), FORGETFUL, "prompt.template: the tokenizer's chat template changes"),
+        ("chat", example("a?", "<think>b</think>c"), DROPPING, "chat template drops part of the answer of e"),
     ],
 )
 def test_conversations_that_cannot_be_learnt(template: str, chosen: Example, chat: str | None, message: str) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dunwu.config.schema import RejectStage
-from dunwu.pipeline.reject import harvest, told
+from dunwu.config.schema import PromptSpec, RejectStage, TaskSpec
+from dunwu.errors import UserError
+from dunwu.models.load import NANO_BASE, load_policy
+from dunwu.models.templates import Template
+from dunwu.pipeline.reject import different, harvest, told
+from dunwu.tasks import build_mixture
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 STAGE: dict[str, Any] = {
@@ -86,3 +92,15 @@ def test_the_first_reason_is_told_once() -> None:
     assert numbers == {"questions": 1, "answers": 1, "wrong": 1}
     assert told(numbers) == "0 of 1 answers kept, 0.0 tokens on average; gone: 1 wrong"
     assert kept(group(GOOD, cut=1))[1]["cut off"] == 1
+
+
+def test_no_question_is_asked_twice_and_too_few_are_told(tmp_path: Path) -> None:
+    rows = [{"q": f"{n}+1?", "a": f"{n + 1}"} for n in range(5)]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fields = {"problem": "q", "answer": "a"}
+    spec = TaskSpec(task="file", path=tmp_path / "few.jsonl", fields=fields, held_out=0.0)
+    template = Template(PromptSpec(template="nano"), load_policy(NANO_BASE, device="cpu").tokenizer)
+    found = different(build_mixture([spec], 1), template, 5)
+    assert len({prompt.problem.id for prompt in found}) == 5
+    with pytest.raises(UserError, match="questions: the tasks have 5 different ones: ask for so many or fewer"):
+        different(build_mixture([spec], 1), template, 6)

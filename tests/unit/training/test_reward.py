@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dunwu.config.schema import OptimizerSpec, PassSpec
+from dunwu.errors import UserError
 from dunwu.models.load import Policy, load_scorer, save_policy
 from dunwu.training.reward import RewardTrainer, Tokens
 
@@ -25,7 +26,7 @@ def scorer(make_policy: MakePolicy, tmp_path: Path) -> Callable[[], Policy]:
 
     def load() -> Policy:
         torch.manual_seed(7)
-        return load_scorer(str(tmp_path / "base"), device="cpu")
+        return load_scorer(str(tmp_path / "base"), device="cpu", new_head=True)
 
     return load
 
@@ -111,3 +112,9 @@ def test_a_saved_scorer_is_an_ordinary_checkpoint(scorer: Callable[[], Policy], 
     made.save_model(tmp_path / "model")
     loaded = trainer(load_scorer(str(tmp_path / "model"), device="cpu"))
     assert np.array_equal(loaded.scores(good), made.scores(good))
+
+
+def test_a_model_without_a_head_is_none(scorer: Callable[[], Policy], tmp_path: Path) -> None:
+    scorer()
+    with pytest.raises(UserError, match=r"weights are missing: score\.weight; this is no reward model"):
+        load_scorer(str(tmp_path / "base"), device="cpu")
