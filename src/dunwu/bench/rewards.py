@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dunwu.bench.sandbox import TESTS
+from dunwu.bench.sandbox import SOURCE, TESTS
 from dunwu.bench.step import GROUP_SIZE, PROMPTS, OurStep, Workload, fixed, natural
 from dunwu.errors import UserError
 from dunwu.models.load import NANO_BASE
@@ -28,7 +28,7 @@ from dunwu.verifiers.code import CodeVerifier
 
 ROUNDS = 3
 PEER = "afterwards"
-PROGRAMS = ("a, b = map(int, input().split())\nprint(a + b)", "a, b = map(int, input().split())\nprint(a - b)")
+PROGRAMS = (SOURCE, SOURCE.replace("+", "-"))
 
 
 class ProgramGrader:

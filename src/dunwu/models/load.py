@@ -51,11 +51,7 @@ def load_policy(
             ``cuda`` asked for on a machine without it.
     """
     place = resolve(source)
-    model = _load_model(place, _dtype(dtype)).to(device_of(device)).eval()
-    tokenizer = _load_tokenizer(place)
-    eos_ids = _eos_ids(tokenizer, model, place)
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
-    return Policy(model=model, tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
+    return _with_tokenizer(_load_model(place, _dtype(dtype)), place, device)
 
 
 def load_scorer(
@@ -86,10 +82,15 @@ def load_scorer(
     if missing:
         hint = "; this is no reward model" if missing == {"score.weight"} else ""
         raise UserError(f"weights are missing: {_some(missing)}{hint}", file=place)
+    scorer = _with_tokenizer(model, place, device)
+    model.config.pad_token_id = scorer.pad_id
+    return scorer
+
+
+def _with_tokenizer(model: Any, place: str, device: Device | torch.device) -> Policy:
     tokenizer = _load_tokenizer(place)
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
-    model.config.pad_token_id = int(pad_id)
     return Policy(model=model.to(device_of(device)).eval(), tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
 
 

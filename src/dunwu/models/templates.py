@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
+from jaxtyping import Int32
 from jinja2 import TemplateError
 
 from dunwu.config.schema import PromptSpec
@@ -78,6 +79,11 @@ class Template:
         token_ids = [token_id for prompt, answer in pieces for token_id in (*prompt, *answer)]
         mask = [written for prompt, answer in pieces for written in (*[False] * len(prompt), *[True] * len(answer))]
         return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
+
+    def answered(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
+        """The tokens of a conversation with an answer at its end; ``name`` is for errors, as for ``lesson``."""
+        messages = (*asked, Message(role="assistant", content=answer))
+        return self.lesson(Example(id=name, category="", language="", messages=messages)).token_ids
 
     def _turn(self, example: Example) -> tuple[list[int], list[int]]:
         *asked, answer = example.messages

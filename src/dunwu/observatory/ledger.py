@@ -28,7 +28,7 @@ class Line:
 
 
 def lines(run: RunReader) -> Iterator[Line]:
-    """Every module that did anything, stage by stage, in the order of the recipe."""
+    """Every module that did anything, stage by stage, in the order in which they began."""
     hardware: dict[str, Any] = run.recipe.get("hardware", {})
     count, price = hardware.get("count", 1), hardware.get("dollars_per_hour")
     watts = hardware.get("watts") or WATTS.get(hardware.get("device", "cpu"), WATTS["cpu"])

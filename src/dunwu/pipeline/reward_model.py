@@ -20,9 +20,9 @@ from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
 from dunwu.tasks.conversations import read_judged, read_preferences
-from dunwu.tasks.task import is_held_out
+from dunwu.tasks.task import is_held_out, side
 from dunwu.training.reward import RewardTrainer, Tokens
-from dunwu.types import Estimate, Example, Judged, Message, Preference, StepResult
+from dunwu.types import Estimate, Judged, Preference, StepResult
 from dunwu.verifiers.format import summary
 
 HELD_OUT = "held-out"
@@ -56,8 +56,10 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
         cases, told = cases_of(stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest)
-    held_out = [case for case in cases if is_held_out(_question(case), stage.held_out)]
-    training = [case for case in cases if not is_held_out(_question(case), stage.held_out)]
+    held_out, training = list[Case](), list[Case]()
+    for case in cases:
+        question = side(case.record.messages[-1].content)
+        (held_out if is_held_out(question, stage.held_out) else training).append(case)
     if not cases:
         raise UserError(f"no text has at most {longest} tokens{told}", field="max_tokens")
     if not (training and held_out):
@@ -154,18 +156,11 @@ def measured(trainer: RewardTrainer, cases: Sequence[Case]) -> tuple[dict[str, E
 
 def _case(record: Preference | Judged, reads: str, template: Template) -> Case:
     def tokens(answer: str) -> Tokens:
-        text = summary(answer) if reads == "summary" else answer
-        messages = (*record.messages, Message(role="assistant", content=text))
-        fields = {"id": record.id, "category": record.category, "language": record.language}
-        return template.lesson(Example(**fields, messages=messages)).token_ids
+        return template.answered(record.id, record.messages, summary(answer) if reads == "summary" else answer)
 
     if isinstance(record, Judged):
         return Case(record=record, tokens=tokens(record.response), worse=None, good=record.good)
     return Case(record=record, tokens=tokens(record.chosen), worse=tokens(record.rejected), good=True)
-
-
-def _question(case: Case) -> str:
-    return "reward/" + " ".join(case.record.messages[-1].content.split())
 
 
 def _row(case: Case, score: float, right: bool) -> EvaluationRow:

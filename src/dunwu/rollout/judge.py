@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from jaxtyping import Int32
 
 from dunwu.algorithms.batching import buckets, pad
 from dunwu.models import packing
 from dunwu.models.load import Policy
 from dunwu.models.scores import sequence_scores
 from dunwu.models.templates import Template
-from dunwu.types import Example, Message, Problem, RolloutGroup
+from dunwu.types import RolloutGroup
 
 
 class RewardModel:
@@ -43,8 +41,10 @@ class RewardModel:
     def __call__(self, group: RolloutGroup) -> list[float]:
         """One number for each completion, in their order. Raises UserError where the template refuses the problem."""
         problem = group.prompt.problem
-        texts = [self._read(completion.text) for completion in group.completions]
-        rows = [self._tokens(problem, text) for text in texts]
+        rows = [
+            self._template.answered(problem.id, problem.messages, self._read(completion.text))
+            for completion in group.completions
+        ]
         found = [0.0] * len(rows)
         lengths = [len(row) for row in rows]
         with torch.no_grad():
@@ -55,8 +55,3 @@ class RewardModel:
                 for i, score in zip(part, (scores.sigmoid() if self._probability else scores).tolist(), strict=True):
                     found[i] = score
         return found
-
-    def _tokens(self, problem: Problem, text: str) -> Int32[np.ndarray, " L"]:
-        messages = (*problem.messages, Message(role="assistant", content=text))
-        example = Example(id=problem.id, category=problem.task, language=problem.language, messages=messages)
-        return self._template.lesson(example).token_ids

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,15 +10,13 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, read_rows, text_of, written
+from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, leave_out, read_rows, text_of, written
 from dunwu.types import Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
-SHOWN = 3
 LARGEST = 1e6
 """Of a judgement."""
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -99,22 +96,17 @@ def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
         raise UserError(text, file=spec.path, field="fields")
     source = spec.path.name.partition(".")[0]
     found: list[T] = []
-    bad: list[str] = []
+    bad: list[tuple[int, str]] = []
     for row in read_rows(spec.path):
         try:
             if isinstance(row, BadRow):
                 raise MalformedError(row.reason)
             found.append(make(_Named(row, spec.fields, source)))
         except MalformedError as error:
-            bad.append(f"line {row.line}: {error}")
-    rows = len(found) + len(bad)
-    if len(bad) > spec.max_bad_rows * rows:
-        text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {spec.max_bad_rows:g}"
-        raise UserError(f"{text}: {'; '.join(bad[:SHOWN])}", file=spec.path, field="max_bad_rows")
+            bad.append((row.line, str(error)))
+    leave_out(spec.path, bad, len(found) + len(bad), spec.max_bad_rows)
     if not found:
         raise UserError("holds no conversation", file=spec.path, field="path")
-    if bad:
-        log.warning("%s: left out %d of %d rows as malformed: %s", spec.path, len(bad), rows, "; ".join(bad[:SHOWN]))
     return tuple(found)
 
 

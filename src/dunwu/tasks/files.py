@@ -6,7 +6,6 @@ import json
 import logging
 import random
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ from typing import Any
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import code, names
-from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, read_rows, text_of, written
-from dunwu.tasks.task import fingerprint, is_held_out
+from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, leave_out, read_rows, text_of, written
+from dunwu.tasks.task import fingerprint, is_held_out, side
 from dunwu.types import Message, Problem
 
-SHOWN = 3
 LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
 NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d{0,98})", re.ASCII)
 GIVEN = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
@@ -221,28 +219,12 @@ def _read_problems(path: Path, layout: Layout, task: str, max_bad_rows: float, _
             bad.append((line, f"the problem of line {first} with another answer"))
         elif first != line:
             duplicates += 1
-    if len(bad) > max_bad_rows * rows:
-        text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {max_bad_rows:g}"
-        raise UserError(f"{text}: {_reasons(bad)}", file=path, field="max_bad_rows")
+    leave_out(path, bad, rows, max_bad_rows)
     if not found:
         raise UserError("the data set is empty", file=path, field="path")
-    if bad:
-        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, _reasons(bad))
     if duplicates:
         log.info("%s: left out %d rows that repeat an earlier problem", path, duplicates)
     return tuple(problem for _, problem in found.values())
-
-
-def _reasons(bad: list[tuple[int, str]]) -> str:
-    """The first few reasons, each once, with its first line and the number of others."""
-    lines: dict[str, list[int]] = {}
-    for line, reason in bad:
-        lines.setdefault(reason, []).append(line)
-    shown = [
-        f"line {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
-        for reason, found in list(lines.items())[:SHOWN]
-    ]
-    return "; ".join(shown)
 
 
 def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Problem | str]]:
@@ -255,11 +237,6 @@ def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Proble
             yield row.line, parse(row, layout, task)
         except MalformedError as error:
             yield row.line, str(error)
-
-
-def _side(question: str) -> str:
-    """What decides on which side of the split a question falls: its twins in other case, width or spacing go along."""
-    return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
 
 
 class FileTask:
@@ -289,7 +266,7 @@ class FileTask:
         self.name = spec.name
         self._path = spec.path
         self._seed = seed
-        held_out = {p.id for p in chosen if is_held_out(_side(p.messages[0].content), spec.held_out)}
+        held_out = {p.id for p in chosen if is_held_out(side(p.messages[0].content), spec.held_out)}
         self._train = tuple(problem for problem in chosen if problem.id not in held_out)
         self._held_out = tuple(sorted((p for p in chosen if p.id in held_out), key=lambda problem: problem.id))
         self._order: tuple[int, list[int]] = (-1, [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import logging
 import math
 import re
 import zlib
@@ -20,10 +21,15 @@ from typing import Any, NamedTuple
 from dunwu.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
+SHOWN = 3
+"""Reasons that are told."""
 LONGEST_LINE = 2**20
 """Bytes, the line end among them; what is longer is no row, and never stands in memory whole."""
 HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+
+
+log = logging.getLogger(__name__)
 
 
 class Row(NamedTuple):
@@ -180,3 +186,23 @@ def written(value: Any, name: str) -> str:
 def language_of(text: str) -> str:
     """``zh`` where more than a third of the letters are Han characters, else ``en``."""
     return "zh" if 2 * len(HAN.findall(text)) > len(LATIN.findall(text)) else "en"
+
+
+def leave_out(path: Path, bad: list[tuple[int, str]], rows: int, most: float) -> None:
+    """Tells of malformed rows, by line and reason, that are left out of so many.
+
+    Raises:
+        UserError: they are more than a share ``most``.
+    """
+    lines: dict[str, list[int]] = {}
+    for line, reason in bad:
+        lines.setdefault(reason, []).append(line)
+    told = "; ".join(
+        f"line {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
+        for reason, found in list(lines.items())[:SHOWN]
+    )
+    if len(bad) > most * rows:
+        text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {most:g}"
+        raise UserError(f"{text}: {told}", file=path, field="max_bad_rows")
+    if bad:
+        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, told)

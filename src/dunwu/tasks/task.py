@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -81,6 +82,11 @@ def is_held_out(key: str, share: float) -> bool:
     Sides nest: what is held out at a share is held out at every larger one.
     """
     return fingerprint("split/" + key) < share * 2**64
+
+
+def side(question: str) -> str:
+    """What decides on which side of the split a question falls: its twins in other case, width or spacing go along."""
+    return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
 
 
 class GeneratedTask:
