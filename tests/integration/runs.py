@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import random
+import signal
+import time
+from itertools import count
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -71,6 +75,33 @@ def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
 
     arguments = ["run", str(recipe), "--out", str(out), *(part for text in overrides for part in ("--set", text))]
     main([*arguments, *(["--resume"] if (out / "manifest.json").exists() else [])])
+
+
+def survive(recipe: Path, folder: Path, kills: int, seed: int, overrides: tuple[str, ...] = ()) -> Path:
+    """A run that is killed so many times, each at a random moment of it, and resumed to its end; its directory.
+
+    One that gets through before its kills is begun anew: they meet the next.
+    """
+    began = time.monotonic()
+    process = start(recipe, folder / "timed", overrides)
+    process.join()
+    assert exit_code(process) == 0
+    # Drawn over a whole run's length, so that every phase is met: loading, rollout, backward, saving, evaluation.
+    duration, rng = time.monotonic() - began, random.Random(seed)
+    outs = (folder / f"killed-{number}" for number in count())
+    out, done = next(outs), 0
+    while True:
+        process = start(recipe, out, overrides)
+        process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)
+        process.kill()
+        process.join()
+        if exit_code(process) == -signal.SIGKILL:
+            done += 1
+            continue
+        assert exit_code(process) == 0
+        if done == kills:
+            return out
+        out = next(outs)
 
 
 def exit_code(process: ForkServerProcess) -> int | None:

@@ -101,6 +101,27 @@ def test_without_a_safe_sandbox_the_run_is_refused(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
+def test_a_stage_without_rewards_names_its_own_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(places: int, limits: Limits, *, libraries: object, allow_unsafe: bool) -> None:
+        raise Unavailable("tier 1: not here")
+
+    monkeypatch.setattr("dunwu.pipeline.assembly.choose", refuse)
+    (tmp_path / "programs.jsonl").write_text('{"q": "1 2 3", "a": "x", "t": [{"stdin": "", "stdout": "1"}]}\n')
+    lines = ['name = "asked"', "[stages.asked]", 'kind = "reject"', 'from = "nano-base"', "questions = 1"]
+    task = ["[[stages.asked.tasks]]", 'task = "file"', 'kind = "code"', 'path = "programs.jsonl"', "held_out = 0.0"]
+    fields = [
+        'fields = { problem = "q", answer = "a", tests = "t" }',
+        "[stages.asked.prompt]",
+        'template = "nano"',
+        "max_tokens = 64",
+    ]
+    limit = ["max_new_tokens = 24"]
+    (tmp_path / "asked.toml").write_text("\n".join([*lines, *limit, *task, *fields]))
+    done = CliRunner().invoke(cli.main, ["run", str(tmp_path / "asked.toml"), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 2
+    assert "stages.asked.grading.code.allow_unsafe_sandbox: programs of the model would not be safe" in done.output
+
+
 @pytest.fixture
 def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
     """One to be killed."""

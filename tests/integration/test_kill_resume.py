@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import time
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.integration.runs import exit_code, fingerprints, start, write_recipe
+from tests.integration.runs import exit_code, fingerprints, start, survive, write_recipe
 
 SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bounds=[0, 1]")
 """Half of the questions hang on what earlier ones came to."""
@@ -22,30 +19,8 @@ SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bound
 )
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> None:
     recipe = write_recipe(tmp_path)
-    began = time.monotonic()
-    process = start(recipe, tmp_path / "straight", SIMILAR)
-    process.join()
-    duration = time.monotonic() - began
-    assert exit_code(process) == 0
-
-    rng = random.Random(kills)
-    folders, done = (tmp_path / f"killed-{number}" for number in count()), 0
-    out = next(folders)
-    while True:
-        process = start(recipe, out, SIMILAR)
-        # The moment is drawn over a whole run's length at first, so that every phase is met: loading, rollout,
-        # backward, saving, renaming, evaluation.
-        process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)
-        process.kill()
-        process.join()
-        if exit_code(process) == -signal.SIGKILL:
-            done += 1
-            continue
-        assert exit_code(process) == 0
-        if done == kills:
-            break
-        out = next(folders)  # it got through: the kills that are left meet a new run
-    straight, resumed = fingerprints(tmp_path / "straight"), fingerprints(out)
+    resumed = fingerprints(survive(recipe, tmp_path, kills, seed=kills, overrides=SIMILAR))
+    straight = fingerprints(tmp_path / "timed")
     assert any(name.endswith("model.safetensors") for name in straight)
     assert resumed == straight
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
-import signal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dunwu.cli import main
-from tests.integration.runs import exit_code, fingerprints, start
+from tests.integration.runs import exit_code, fingerprints, start, survive
 
 RECIPE = """
 name = "harvest"
@@ -74,17 +72,8 @@ def test_right_answers_are_kept_and_learnt(made: Path) -> None:
 
 
 def test_killed_and_resumed_equals_undisturbed(made: Path, tmp_path: Path) -> None:
-    rng = random.Random(2)
-    for _ in range(3):
-        process = start(made / "harvest.toml", tmp_path / "killed")
-        process.join(timeout=rng.uniform(0.5, 3.0))
-        process.kill()
-        process.join()
-        assert exit_code(process) in (0, -signal.SIGKILL)
-    process = start(made / "harvest.toml", tmp_path / "killed")
-    process.join()
-    assert exit_code(process) == 0
-    assert fingerprints(tmp_path / "killed") == fingerprints(made / "run")
+    out = survive(made / "harvest.toml", tmp_path, kills=3, seed=2)
+    assert fingerprints(out) == fingerprints(made / "run")
 
 
 @pytest.mark.parametrize(

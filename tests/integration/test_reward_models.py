@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from dunwu.models.templates import Template
 from dunwu.pipeline.reward_model import cases_of
 from dunwu.runs import RunReader
 from dunwu.training.reward import RewardTrainer
-from tests.integration.runs import exit_code, fingerprints, start
+from tests.integration.runs import exit_code, fingerprints, start, survive
 
 RECIPE = """
 name = "rewards"
@@ -136,17 +135,8 @@ def test_the_helpful_model_sees_no_reasoning_and_the_safe_one_does(made: Path) -
 
 
 def test_killed_and_resumed_equals_undisturbed(made: Path, tmp_path: Path) -> None:
-    rng = random.Random(1)
-    for _ in range(3):
-        process = start(made / "rewards.toml", tmp_path / "killed")
-        process.join(timeout=rng.uniform(0.5, 4.0))
-        process.kill()
-        process.join()
-        assert exit_code(process) in (0, -signal.SIGKILL)
-    process = start(made / "rewards.toml", tmp_path / "killed")
-    process.join()
-    assert exit_code(process) == 0
-    assert fingerprints(tmp_path / "killed") == fingerprints(made / "run")
+    out = survive(made / "rewards.toml", tmp_path, kills=3, seed=1)
+    assert fingerprints(out) == fingerprints(made / "run")
 
 
 RL = """

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pyarrow.parquet
@@ -16,7 +13,7 @@ from typer.testing import CliRunner, Result
 from dunwu.cli import main
 from dunwu.tasks.countdown import COUNTDOWN
 from dunwu.tasks.task import GeneratedTask
-from tests.integration.runs import exit_code, fingerprints, start
+from tests.integration.runs import exit_code, fingerprints, start, survive
 
 RECIPE = """
 name = "two"
@@ -110,24 +107,18 @@ def test_what_was_taught_is_said_and_the_models_stand_beside_each_other(straight
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_and_resumed_equals_undisturbed(straight: Path, tmp_path: Path, kills: int) -> None:
-    rng, out = random.Random(kills), tmp_path / "killed"
-    began, done = time.monotonic(), 0
-    process = start(straight / "two.toml", tmp_path / "timed")
-    process.join()
-    duration = time.monotonic() - began
-    while True:
-        process = start(straight / "two.toml", out)
-        process.join(timeout=rng.uniform(0.0, duration) if done < kills else None)
-        process.kill()
-        process.join()
-        if exit_code(process) == 0 and done < kills:
-            shutil.rmtree(out)
-        elif exit_code(process) == 0:
-            break
-        else:
-            assert exit_code(process) == -signal.SIGKILL
-            done += 1
+    out = survive(straight / "two.toml", tmp_path, kills, seed=kills)
     assert fingerprints(out) == fingerprints(straight / "straight")
+
+
+def test_a_stage_that_comes_out_the_same_leaves_what_was_built_on_it(straight: Path, tmp_path: Path) -> None:
+    shutil.copytree(straight / "straight", tmp_path / "out")
+    shutil.rmtree(tmp_path / "out/stages/taught")
+    done = run(straight / "two.toml", tmp_path / "out", "--resume")
+    assert done.exit_code == 0, done.output
+    assert "table: done before" in done.output
+    assert "taught: done before" not in done.output
+    assert fingerprints(tmp_path / "out/stages") == fingerprints(straight / "straight/stages")
 
 
 def test_finished_stages_are_not_run_again_and_a_new_one_is(straight: Path, tmp_path: Path) -> None:

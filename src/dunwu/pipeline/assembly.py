@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import EvaluationSet, ModelPart, ModelSpec, PromptSpec, RewardSpec, RLStage, TaskSpec
+from dunwu.config.schema import (
+    EvaluationSet,
+    GradingSpec,
+    ModelPart,
+    ModelSpec,
+    PromptSpec,
+    RewardSpec,
+    RLStage,
+    TaskSpec,
+)
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.templates import PromptTooLong, Template
@@ -162,29 +171,42 @@ def grading(
     reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext, judges: Mapping[str, Judge] | None = None
 ) -> Iterator[Grader]:
     """What grades answers to these tasks, with the sandbox that they need."""
-    with _sandbox(reward, specs, context) as sandbox, verifiers.build(reward, sandbox, judges) as grader:
+    with (
+        _sandbox(reward, specs, context, "reward") as sandbox,
+        verifiers.build(reward, sandbox, judges) as grader,
+    ):
         yield grader
 
 
 @contextmanager
-def _sandbox(reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Sandbox | None]:
-    """Where programs run, if any task needs it; its tier stands in the manifest.
+def plain_grading(spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Grader]:
+    """The same for a stage that rewards nothing."""
+    rules = RewardSpec.model_validate(spec.model_dump())
+    with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
+        yield grader
+
+
+@contextmanager
+def _sandbox(
+    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, field: str
+) -> Iterator[Sandbox | None]:
+    """Where programs run, if any task needs it; its tier stands in the manifest. ``field``: where ``spec`` stands.
 
     Raises:
         UserError: this machine gives no safe one, and the recipe does not allow another.
     """
-    if not any(spec.needs_sandbox for spec in specs):
+    if not any(task.needs_sandbox for task in specs):
         yield None
         return
-    limits, allow = limits_of(reward.code), reward.code.allow_unsafe_sandbox
+    limits, allow = limits_of(spec.code), spec.code.allow_unsafe_sandbox
     libraries: tuple[str, ...] = ()
-    if any(spec.task == "gym" for spec in specs):
+    if any(task.task == "gym" for task in specs):
         limits, libraries = widest(limits, gym.LIMITS), gym.libraries()
     try:
-        sandbox, tier = choose(reward.workers, limits, libraries=libraries, allow_unsafe=allow)
+        sandbox, tier = choose(spec.workers, limits, libraries=libraries, allow_unsafe=allow)
     except Unavailable as error:
         text = f"programs of the model would not be safe on this machine ({error}); true runs them all the same"
-        raise UserError(text, field="reward.code.allow_unsafe_sandbox") from error
+        raise UserError(text, field=f"{field}.code.allow_unsafe_sandbox") from error
     context.note("sandbox_tier", tier)
     if tier == 3:
         context.progress.message("programs of the model run without a sandbox (tier 3): they can do what you can do")

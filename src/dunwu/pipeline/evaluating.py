@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 
-from dunwu.config.schema import EvalStage, RewardSpec
+from dunwu.config.schema import EvalStage
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.pipeline.assembly import held_out_prompts, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
@@ -34,8 +34,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     )
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
-    reward = RewardSpec.model_validate(stage.grading.model_dump())
-    with grading(reward, [chosen.task for chosen in stage.sets], context) as grader:
+    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue

@@ -31,10 +31,10 @@ class Ledger:
         flops = passes * self._flops(sum(lengths), len(lengths))
         self._store.spend(step, {"training": Spent(seconds, sum(lengths), flops)})
 
-    def evaluation(self, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
-        """Answers to held-out problems."""
+    def answers(self, module: str, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
+        """Answers that nothing is learned from here: to held-out problems (``evaluation``), or to choose from."""
         tokens, sequences = generated(groups)
-        self._store.spend(step, {"evaluation": Spent(seconds, tokens, self._flops(tokens, sequences))})
+        self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
     def rollout(self, step: int, stage: RLStage, groups: Sequence[ScoredGroup], seconds: dict[str, float]) -> None:
         """A rollout and what was learned from it. Prompts are counted once a group."""

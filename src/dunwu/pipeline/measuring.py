@@ -101,7 +101,7 @@ def examine(
     groups = evaluate(
         engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
     )
-    ledger.evaluation(0, time.perf_counter() - began, groups)
+    ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)

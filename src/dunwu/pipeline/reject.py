@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 from dunwu import tasks
-from dunwu.config.schema import ReadableSpec, RejectStage, RewardSpec
+from dunwu.config.schema import ReadableSpec, RejectStage
 from dunwu.errors import UserError
 from dunwu.evaluation.evaluate import is_right
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.assembly import drawn, grading
+from dunwu.pipeline.assembly import drawn, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.collect import collect
@@ -48,12 +48,12 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
     sampling = Sampling(
         temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
     )
-    ledger, reward = Ledger(store, policy.model), RewardSpec.model_validate(stage.grading.model_dump())
+    ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     store.rewind(0)
     progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
     engine = embedded_engine(policy, slots=stage.slots)
-    with closing(engine), grading(reward, stage.tasks, context) as grader:
+    with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
         for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
             first, began = chunk * stage.chunk, time.perf_counter()
             requests = [
@@ -62,7 +62,7 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
             ]
             with context.stop.interruptible():
                 groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
-            ledger.evaluation(chunk + 1, time.perf_counter() - began, groups)
+            ledger.answers("rollout", chunk + 1, time.perf_counter() - began, groups)
             examples, counts = harvest(stage, groups)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)

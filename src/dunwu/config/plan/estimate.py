@@ -49,13 +49,13 @@ class Memory:
     """Bytes over all devices. The sum is an upper bound: cache and activations need not live at the same time."""
 
     weights: int
-    gradients: int
-    optimizer: int
-    reference: int
-    engine: int
-    kv_cache: int
-    logits: int
-    activations: int
+    gradients: int = 0
+    optimizer: int = 0
+    reference: int = 0
+    engine: int = 0
+    kv_cache: int = 0
+    logits: int = 0
+    activations: int = 0
 
     @property
     def gib(self) -> float:
@@ -109,9 +109,6 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
         weights=weights,
         gradients=weights,
         optimizer=_optimizer(shape, size),
-        reference=0,
-        engine=0,
-        kv_cache=0,
         logits=3 * tokens * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=False),
     )
@@ -126,9 +123,6 @@ def supervised_memory(stage: SFTStage | RewardModelStage, shape: ModelShape) -> 
         weights=weights,
         gradients=weights,
         optimizer=_optimizer(shape, size),
-        reference=0,
-        engine=0,
-        kv_cache=0,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
         activations=_activations(shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing),
     )
@@ -142,13 +136,9 @@ def eval_memory(stage: EvalStage | RejectStage, shape: ModelShape, engines: int 
     context = stage.prompt.max_tokens + stage.max_new_tokens
     return Memory(
         weights=weights,
-        gradients=0,
-        optimizer=0,
-        reference=0,
         engine=weights * engines,
         kv_cache=stage.slots * context * shape.kv_values * size,
         logits=stage.slots * shape.vocabulary * 4,
-        activations=0,
     )
 
 
