@@ -19,8 +19,8 @@ from typing import Any
 
 from dunwu.bench.sandbox import SOURCE, TESTS
 from dunwu.bench.step import GROUP_SIZE, PROMPTS, OurStep, Workload, fixed, natural
+from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import UserError
-from dunwu.models.load import NANO_BASE
 from dunwu.rollout.engine import Engine, Sample
 from dunwu.sandbox import Limits, choose
 from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sampling, Score

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 
 from dunwu.bench.pair import alternate
+from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import UserError
-from dunwu.models.load import NANO_BASE, load_policy, resolve
+from dunwu.models.load import load_policy, resolve
 from dunwu.pretraining.batches import encode
 from dunwu.pretraining.corpus import CorpusSpec, documents
 from dunwu.training.supervised import SupervisedTrainer

@@ -30,9 +30,10 @@ import torch
 from dunwu import algorithms
 from dunwu.bench.machine import gemm_flops
 from dunwu.bench.pair import alternate
+from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
 from dunwu.errors import UserError
-from dunwu.models.load import NANO_BASE, load_policy, resolve
+from dunwu.models.load import load_policy, resolve
 from dunwu.models.templates import NANO
 from dunwu.pipeline.measuring import Stopwatch
 from dunwu.rollout.collect import NOTHING, Grader, collect

@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from dunwu.config.findings import Finding, near
+from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.rewards import check_reward
 from dunwu.config.schema import (
+    DataSpec,
     EvalStage,
     EvaluationSet,
+    JudgeSpec,
     OptimizerSpec,
     PretrainStage,
     Recipe,
-    RejectStage,
     RewardModelStage,
     RLStage,
-    SFTStage,
+    SamplingStage,
+    SupervisedStage,
     TaskSpec,
 )
 
-PACKAGED_MODELS = ("nano-base",)
-CORPORA = ("countdown-traces",)
-"""What ``dunwu.pretraining.train`` can generate."""
+NUMBER_GAMES = ("countdown", "game24")
+"""Generators that share their problems: a game of 24 is a countdown to 24."""
+CORPORA: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "countdown-traces": (NUMBER_GAMES, 0.1),
+    "world": ((*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless"), 0.2),
+}
+"""What ``dunwu.pretraining`` can generate: the tasks whose problems are in it, and the share of them that is not."""
 TEMPLATES = ("r1-zero", "nano", "chat")
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
 """Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MODEL_NAME, RESERVED = re.compile(r"\w[\w.+-]*", re.ASCII), re.compile(r"base|trained|step-\d+")
-NUMBER_GAMES = ("countdown", "game24")
-"""Generators that share their problems: a game of 24 is a countdown to 24."""
-CORPUS_HELD_OUT = 0.1
-"""Share of the number games that the corpus of a pretrain stage, and so of ``nano-base``, leaves out."""
+RULED = ("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate")
+"""Results of an evaluation that no judge may have the name of."""
 
 
 def check_recipe(recipe: Recipe) -> Iterator[Finding]:
@@ -41,8 +46,10 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     earlier: list[str] = []  # stages that end in a model that writes
     scorers: dict[str, RewardModelStage] = {}
     sources = list(recipe.data)  # of conversations
-    learning = [stage for stage in recipe.stages.values() if isinstance(stage, RLStage | RejectStage)]
-    pretrained = set(PACKAGED_MODELS)  # and what was begun from them: models that have read a corpus
+    learning = [stage for stage in recipe.stages.values() if isinstance(stage, RLStage | SamplingStage)]
+    read = dict(PACKAGED_MODELS)  # and what was begun from them: models by the corpus that they have read
+    for name, data in recipe.data.items():
+        yield from (Finding(f"data.{name}.{finding.field}", finding.message) for finding in _data(data))
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
         checks: Iterable[Finding]
@@ -50,27 +57,40 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
         match stage:
             case RLStage():
                 checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
-                checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, pretrained)))
-                checks = (*checks, *_judges(stage, scorers))
-            case SFTStage() | RewardModelStage():
+                checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, read)))
+                checks = (*checks, *_judges(stage.reward.models, "reward.models", scorers))
+                checks = (*checks, *_unasked(stage))
+            case SupervisedStage() | RewardModelStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
-            case RejectStage():
+            case SamplingStage():
                 checks = (*_source(stage.from_, "from", earlier), *_reject(stage))
             case EvalStage():
-                checks = _eval(stage, earlier, trained, pretrained)
+                checks = (*_eval(stage, earlier, trained, read), *_judges(stage.judges, "judges", scorers))
             case PretrainStage():
                 checks = _pretrain(stage)
         yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
-        if isinstance(stage, PretrainStage) or (isinstance(stage, RLStage | SFTStage) and stage.from_ in pretrained):
-            pretrained.add(name)
+        if isinstance(stage, RLStage | SupervisedStage) and stage.from_ in read:
+            read[name] = read[stage.from_]
+        elif isinstance(stage, PretrainStage):
+            read[name] = stage.corpus
         if isinstance(stage, RewardModelStage):
             scorers[name] = stage
-        elif isinstance(stage, RejectStage):
+        elif isinstance(stage, SamplingStage):
             if name in recipe.data:
                 yield Finding(f"data.{name}", "is the name of a stage that makes conversations too")
             sources.append(name)
         elif not isinstance(stage, EvalStage):
             earlier.append(name)
+
+
+def _data(data: DataSpec) -> Iterator[Finding]:
+    if (data.path is None) == (data.task is None):
+        yield Finding("path", "say either a path or a task" if data.task else "is missing: say a path, or a task")
+    made = sorted({"count", "languages", "seed", "held_out"} & data.model_fields_set)
+    if data.task is None and made and data.path is not None:
+        yield Finding(made[0], "only tasks make conversations; a file has what it has")
+    if data.task is not None and data.fields:
+        yield Finding("fields", "only files have columns")
 
 
 def needs_file(task: TaskSpec) -> bool:
@@ -125,7 +145,7 @@ def _template(template: str) -> Iterator[Finding]:
         yield Finding("prompt.template", text + near(template, TEMPLATES))
 
 
-def _supervised(stage: SFTStage | RewardModelStage, sources: list[str]) -> Iterator[Finding]:
+def _supervised(stage: SupervisedStage | RewardModelStage, sources: list[str]) -> Iterator[Finding]:
     for index, name in enumerate(stage.data):
         if name not in sources:
             known = ", ".join(sources) or "none"
@@ -135,7 +155,7 @@ def _supervised(stage: SFTStage | RewardModelStage, sources: list[str]) -> Itera
     yield from _betas(stage.optimizer)
 
 
-def _reject(stage: RejectStage) -> Iterator[Finding]:
+def _reject(stage: SamplingStage) -> Iterator[Finding]:
     if stage.temperature == 0 and stage.samples > 1:
         yield Finding("samples", f"{stage.samples} samples at temperature 0 are all equal")
     if stage.keep > stage.samples:
@@ -146,11 +166,11 @@ def _reject(stage: RejectStage) -> Iterator[Finding]:
     yield from _called(stage.tasks)
 
 
-def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrained: set[str]) -> Iterator[Finding]:
+def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:
     names = [Path(model).name for model in stage.models]
     for index, model in enumerate(stage.models):
         yield from _source(model, f"models.{index}", earlier)
-        yield from _unread(stage.sets, "", model, pretrained)
+        yield from _unread(stage.sets, "", model, read)
         if names[index] in names[:index]:
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
         if not MODEL_NAME.fullmatch(names[index]) or RESERVED.fullmatch(names[index]):
@@ -160,12 +180,21 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], pretrai
             yield Finding(f"models.{index}", text + "step-N; give the folder another name")
     yield from _template(stage.prompt.template)
     yield from _sets(stage.sets, "", stage.temperature, trained)
+    known = [judge.name for judge in stage.judges]
+    for index, name in enumerate(known):
+        if name in known[:index] or name in RULED:
+            yield Finding(f"judges.{index}.name", f"{name!r} is the name of another result")
+    for index, chosen in enumerate(stage.sets):
+        for name in chosen.judges:
+            if name not in known:
+                text = f"no judge of this stage is called {name!r} (known here: {', '.join(known) or 'none'})"
+                yield Finding(f"sets.{index}.judges", text + near(name, known))
 
 
-def _judges(stage: RLStage, scorers: dict[str, RewardModelStage]) -> Iterator[Finding]:
+def _judges(judges: Sequence[JudgeSpec], field: str, scorers: Mapping[str, RewardModelStage]) -> Iterator[Finding]:
     """Reward models are asked as they were trained."""
-    for index, part in enumerate(stage.reward.models):
-        place, trained = f"reward.models.{index}", scorers.get(part.from_)
+    for index, part in enumerate(judges):
+        place, trained = f"{field}.{index}", scorers.get(part.from_)
         if trained is None and not Path(part.from_).is_absolute() and not HUB_ID.fullmatch(part.from_):
             known = ", ".join(scorers) or "none"
             text = f"no earlier stage called {part.from_!r} makes a reward model (known here: {known})"
@@ -175,6 +204,13 @@ def _judges(stage: RLStage, scorers: dict[str, RewardModelStage]) -> Iterator[Fi
         if trained is not None and part.prompt.template != trained.prompt.template:
             text = f"{part.prompt.template!r}, but {part.from_} was trained with {trained.prompt.template!r}"
             yield Finding(f"{place}.prompt.template", text)
+
+
+def _unasked(stage: RLStage) -> Iterator[Finding]:
+    """Only evaluation stages have judges of their own."""
+    for index, chosen in enumerate(stage.evaluation.sets):
+        if chosen.judges:
+            yield Finding(f"evaluation.sets.{index}.judges", "only a stage of kind eval asks judges")
 
 
 def _similar(stage: RLStage) -> Iterator[Finding]:
@@ -302,17 +338,18 @@ def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
     return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
 
 
-def _unread(sets: Sequence[EvaluationSet], prefix: str, model: str, pretrained: set[str]) -> Iterator[Finding]:
+def _unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
     """No evaluation may draw what the corpus of the base model held."""
-    for index, chosen in enumerate(sets if model in pretrained else ()):
-        if chosen.task.task in NUMBER_GAMES and chosen.task.held_out > CORPUS_HELD_OUT:
-            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({CORPUS_HELD_OUT:g})"
+    tasks, share = CORPORA.get(read.get(model, ""), ((), 1.0))
+    for index, chosen in enumerate(sets):
+        if chosen.task.task in tasks and chosen.task.held_out > share:
+            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({share:g})"
             yield Finding(f"{prefix}sets.{index}.task.held_out", text)
 
 
 def _pretrain(stage: PretrainStage) -> Iterator[Finding]:
     if stage.corpus not in CORPORA:
-        message = f"no corpus is called {stage.corpus!r}; there is {', '.join(CORPORA)}{near(stage.corpus, CORPORA)}"
+        message = f"no corpus is called {stage.corpus!r}; there are {', '.join(CORPORA)}{near(stage.corpus, CORPORA)}"
         yield Finding("corpus", message)
     shape = stage.transformer
     if shape.hidden_size % shape.heads:

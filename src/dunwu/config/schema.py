@@ -74,7 +74,7 @@ class TaskSpec(Strict):
     @property
     def needs_sandbox(self) -> bool:
         """Whether answers are programs, or graded by programs that are not ours."""
-        return self.task in ("humaneval", "gym") or (self.task == "file" and self.kind == "code")
+        return self.task in ("humaneval", "gym", "functions") or (self.task == "file" and self.kind == "code")
 
 
 class PromptSpec(Strict):
@@ -145,21 +145,26 @@ class OwnPart(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
 
 
-class ModelPart(Strict):
-    """A part of the reward that a reward model gives (R1, arXiv 2501.12948v2, section 3.1)."""
+class JudgeSpec(Strict):
+    """A reward model that is asked what answers are worth (R1, arXiv 2501.12948v2, section 3.1)."""
 
     name: Name
-    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
     from_: str = Field(alias="from")
     """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
     reads: Literal["summary", "all"]
     """As it was trained: what follows the reasoning, or everything."""
     gives: Literal["score", "probability"] = "score"
     """Its score as it is, or the sigmoid of it, which for verdicts is the probability of a good answer."""
-    weight: Weighted = WHOLE
     prompt: PromptSpec = PromptSpec()
     """The template that it was trained with."""
     tokens_per_pass: Positive = 16384
+
+
+class ModelPart(JudgeSpec):
+    """A part of the reward that a reward model gives."""
+
+    weight: Weighted = WHOLE
 
 
 class CodeSpec(Strict):
@@ -176,7 +181,9 @@ class CodeSpec(Strict):
 class GradingSpec(Strict):
     """How answers are read and graded."""
 
-    format_rule: Literal["think-answer", "none"] = "think-answer"
+    format_rule: Literal["think-answer", "think-summary", "none"] = "think-answer"
+    """Reasoning, then the answer, each in its tags and nothing else (R1-Zero); reasoning in its tags, then a summary,
+    with the answer in its tags where there is one (R1)."""
     answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
     """Where the answer is looked for."""
     workers: Annotated[int, Field(ge=1)] = 1
@@ -303,6 +310,8 @@ class EvaluationSet(Strict):
     task: TaskSpec
     problems: Positive = 500
     samples: Positive = 16
+    judges: tuple[Name, ...] = ()
+    """Of an evaluation stage's ``judges``, those that are asked about this set."""
 
 
 class EvaluationSpec(Strict):
@@ -407,11 +416,9 @@ class PretrainStage(Strict):
         return -(-self.tokens // (self.batch_sequences * self.sequence_length))
 
 
-class SFTStage(Strict):
-    """Supervised training on conversations, the assistant's part alone (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine
-    from 5e-5 to a tenth, batches of 128)."""
+class SupervisedStage(Strict):
+    """Supervised training on conversations, the assistant's part alone."""
 
-    kind: Literal["sft"]
     from_: str = Field(alias="from")
     """As for reinforcement learning."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -426,6 +433,27 @@ class SFTStage(Strict):
     update: PassSpec = PassSpec()
     model: ModelSpec = ModelSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class SFTStage(SupervisedStage):
+    """Supervised training (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine from 5e-5 to a tenth, batches of 128)."""
+
+    kind: Literal["sft"]
+
+
+class DistilOptimizerSpec(SupervisedOptimizerSpec):
+    """The paper's for its smallest student; larger ones take less."""
+
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+
+
+class DistilStage(SupervisedStage):
+    """A smaller model taught by a larger one's answers: supervised training alone (R1, arXiv 2501.12948v2: 2 to 3
+    epochs, cosine to a tenth, batches of 64)."""
+
+    kind: Literal["distil"]
+    batch: Positive = 64
+    optimizer: SupervisedOptimizerSpec = DistilOptimizerSpec()
 
 
 class ReadableSpec(Strict):
@@ -443,11 +471,9 @@ class ReadableSpec(Strict):
     """Whether the reasoning may hold fenced code."""
 
 
-class RejectStage(Strict):
-    """Rejection sampling: several answers to each question, of which right and readable ones are kept as conversations
-    (R1, arXiv 2501.12948v2, section 3.2.3)."""
+class SamplingStage(Strict):
+    """Several answers to each question, of which right and readable ones are kept as conversations."""
 
-    kind: Literal["reject"]
     from_: str = Field(alias="from")
     """As for reinforcement learning."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
@@ -468,6 +494,51 @@ class RejectStage(Strict):
     grading: GradingSpec = GradingSpec()
     readable: ReadableSpec = ReadableSpec()
     model: ModelSpec = ModelSpec()
+
+
+class RejectStage(SamplingStage):
+    """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+    kind: Literal["reject"]
+
+
+class EndpointSpec(Strict):
+    """A model behind an OpenAI-compatible server."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    """Up to the version: http://127.0.0.1:8000/v1."""
+    model: str
+    """As the server calls it."""
+    key_variable: str | None = None
+    """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
+    temperature: Temperature = 0.6
+    max_tokens: Positive = 8192
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+
+class RewriteSpec(Strict):
+    """Who brings kept answers into R1's format: a chain in the first person, then a summary."""
+
+    by: Literal["rules", "own", "endpoint"] = "rules"
+    file: Path | None = None
+    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
+    function: str = "rewrite"
+    """``rewrite(problem, text) -> str``."""
+    endpoint: EndpointSpec | None = None
+    instruction: str | None = None
+    """What the endpoint's model is told, with {question} and {answer}; None: ours."""
+
+
+class ColdStartStage(SamplingStage):
+    """The first conversations to learn from: sampled from R1-Zero, kept where right and readable, rewritten, and looked
+    through by people (R1, arXiv 2501.12948v2, on cold start). What a rewriting makes wrong is left out."""
+
+    kind: Literal["cold_start"]
+    rewrite: RewriteSpec = RewriteSpec()
+    rewritten: GradingSpec = GradingSpec(format_rule="think-summary")
+    """How rewritten answers are read and graded."""
+    review: bool = False
+    """Stop with a file review.jsonl, in which people accept, refuse or edit each answer; go on when all are decided."""
 
 
 class RewardModelOptimizerSpec(OptimizerSpec):
@@ -514,6 +585,8 @@ class EvalStage(Strict):
     kind: Literal["eval"]
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     """Earlier stages, ``nano-base``, folders or hub ids; each is told by the last part of its name."""
+    judges: tuple[JudgeSpec, ...] = ()
+    """Reward models that no policy was trained against, if the result is to mean something."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
     prompt: PromptSpec = PromptSpec()
     temperature: Temperature = 0.6
@@ -532,15 +605,25 @@ class EvalStage(Strict):
 
 
 Stage = Annotated[
-    RLStage | SFTStage | RejectStage | RewardModelStage | EvalStage | PretrainStage, Field(discriminator="kind")
+    RLStage | SFTStage | DistilStage | RejectStage | ColdStartStage | RewardModelStage | EvalStage | PretrainStage,
+    Field(discriminator="kind"),
 ]
 
 
 class DataSpec(Strict):
-    """Conversations in a file: JSON lines or Parquet."""
+    """Conversations in a file, JSON lines or Parquet, or made by a task of the nano world."""
 
-    path: Path
+    path: Path | None = None
     """Relative to the recipe's file."""
+    task: Literal["talk", "requests"] | None = None
+    """In the place of a file."""
+    count: Positive = 1000
+    """Conversations that the task makes."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
+    """In turn; tasks only."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the task's questions, by hash, that are left out."""
     fields: dict[str, str] = {}
     """Names of columns that are called otherwise than here. Asked: ``messages`` (a list of ``role`` and ``content``) or
     ``prompt``. Answered, where the last message is not the answer: ``response``, with ``good`` for verdicts; ``chosen``

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,6 +17,11 @@ from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import EvaluationRow
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import answer_key
+from dunwu.verifiers.format import reasoning
+from dunwu.verifiers.language import consistency, has_words
+
+RULED = frozenset({"accuracy", "format"})
+"""Parts of a score that rules give; all others in an evaluation come from judges."""
 
 
 def evaluate(
@@ -44,39 +50,67 @@ def evaluate(
     return collect(engine, requests, sampling, grader, finished)
 
 
+def can_be_right(score: Score) -> bool:
+    """Whether the question has answers that are right."""
+    return "accuracy" in score.parts
+
+
 def is_right(score: Score) -> bool:
     """Whether the answer was right, whatever the format earned."""
-    return score.parts["accuracy"] == 1.0
+    return score.parts.get("accuracy") == 1.0
 
 
 def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
     """What the groups say of the policy, each with its 95 % interval over problems.
 
     ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``,
-    ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words).
+    ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words), and
+    what judges gave, under their names; ``language``: share of the words of the reasoning that are of the question's
+    language, over the responses whose reasoning has words.
+
     Responses whose verifier failed do not count; problems that lose one by it are left out of pass@k and cons@k, and
-    these are left out where no problem remains. Raises ValueError where nothing is graded.
+    these are left out where no problem remains. Where nothing can be right there is no pass@1 either. Raises ValueError
+    where nothing is graded.
     """
     groups = [group for group in map(graded, groups) if group.scores]
-    right = [[is_right(score) for score in group.scores] for group in groups]
-    votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in groups]
+    closed = [group for group in groups if can_be_right(group.scores[0])]
+    right = [[is_right(score) for score in group.scores] for group in closed]
+    votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
     whole = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
+    judged = {name: None for group in groups for score in group.scores for name in score.parts.keys() - RULED}
 
     def share(measure: Callable[[Completion, Score], float]) -> Estimate:
         return proportion(_per_problem(groups, measure), samples)
 
-    results = {"pass@1": share(lambda _, score: is_right(score))}
+    results = dict[str, Estimate]()
+    if closed:
+        results["pass@1"] = proportion(_per_problem(closed, lambda _, score: is_right(score)), samples)
     if whole:
         passed = np.array([pass_at_k(sum(row), samples, samples) for _, row in whole])
         results[f"pass@{samples}"] = proportion(passed, 1)
         results[f"cons@{samples}"] = proportion(np.array([vote(*pair) for pair in whole]), 1)
-    return results | {
+    for name in judged:
+        results[name] = mean(_per_problem(groups, partial(_part, name)))
+    results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
         "length": mean(_per_problem(groups, lambda completion, _: len(completion.token_ids))),
         "reflections": mean(_per_problem(groups, lambda completion, _: reflection.total(completion.text))),
         "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
     }
+    worded = np.array([share for group in groups for share in _languages(group)])
+    return results | ({"language": mean(worded)} if worded.size else {})
+
+
+def _part(name: str, _: Completion, score: Score) -> float:
+    return score.parts[name]
+
+
+def _languages(group: ScoredGroup) -> list[float]:
+    """The mean share of the question's language over the completions whose reasoning has words; none: nothing."""
+    chains = [reasoning(completion.text) for completion in group.group.completions]
+    shares = [consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
+    return [float(np.mean(shares))] if shares else []
 
 
 def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
@@ -87,7 +121,7 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             level=problem.level,
             language=problem.language,
             sample=k,
-            correct=int(is_right(score)),
+            correct=int(is_right(score)) if can_be_right(score) else None,
             tokens=len(completion.token_ids),
             reflections=reflection.total(completion.text),
             prompt=problem.messages[-1].content,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +14,11 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
+from dunwu.config.packaged import packaged
 from dunwu.errors import UserError
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
-NANO_BASE = "nano-base"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 Device = Literal["auto", "cpu", "cuda"]
@@ -113,9 +112,7 @@ def save_policy(policy: Policy, folder: Path) -> None:
 
 def resolve(source: str) -> str:
     """A folder's path, or a hub id as it is. Raises UserError where ``source`` can be neither."""
-    if source == NANO_BASE:
-        source = str(files("dunwu").joinpath("assets", NANO_BASE))
-    folder = Path(source).expanduser()
+    folder = packaged(source) or Path(source).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError("no config.json: this is no transformers model folder", file=folder)

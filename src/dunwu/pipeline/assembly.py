@@ -11,7 +11,7 @@ from dunwu.algorithms import Algorithm
 from dunwu.config.schema import (
     EvaluationSet,
     GradingSpec,
-    ModelPart,
+    JudgeSpec,
     ModelSpec,
     PromptSpec,
     RewardSpec,
@@ -154,8 +154,8 @@ def assembled(
         yield parts
 
 
-def judge(part: ModelPart, source: str, model: ModelSpec) -> RewardModel:
-    """A reward model as a part of the reward. Raises UserError where it cannot be used."""
+def judge(part: JudgeSpec, source: str, model: ModelSpec) -> RewardModel:
+    """A reward model at work. Raises UserError where it cannot be used."""
     scorer = load_scorer(source, dtype=model.dtype, device=model.device)
     return RewardModel(
         scorer,

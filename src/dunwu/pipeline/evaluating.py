@@ -8,7 +8,7 @@ from contextlib import closing
 from dunwu.config.schema import EvalStage
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.assembly import held_out_prompts, plain_grading
+from dunwu.pipeline.assembly import held_out_prompts, judge, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
@@ -16,13 +16,14 @@ from dunwu.rollout.lanes import embedded_engine
 from dunwu.types import Sampling
 
 
-def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]) -> None:
+def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str], scorers: Mapping[str, str]) -> None:
     """Measures every model on every set; what was measured before a stop is not measured again.
 
     Args:
         stage: the recipe's.
         context: the run's.
         sources: the folder or hub id of each model, by the name under which it is told.
+        scorers: where the judges lie, by their names.
 
     Raises:
         UserError: a model or a set cannot be used.
@@ -34,6 +35,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     )
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
+    judges = {spec.name: judge(spec, scorers[spec.name], stage.model) for spec in stage.judges}
     with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
@@ -52,5 +54,6 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         set_name=chosen.name,
                         prompts=prompts[chosen.name],
                         samples=chosen.samples,
+                        judges={name: judges[name] for name in chosen.judges},
                     )
     context.store.finish()

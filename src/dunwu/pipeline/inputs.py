@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import DataSpec, EvalStage, PretrainStage, RewardModelStage, RLStage, SFTStage, Stage
+from dunwu.config.schema import DataSpec, EvalStage, PretrainStage, RewardModelStage, RLStage, Stage, SupervisedStage
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
@@ -24,10 +24,11 @@ def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str],
         UserError: an input is not there.
     """
     found = {str(path): fingerprint(path) for path in _paths(stage)}
-    if isinstance(stage, SFTStage | RewardModelStage):
+    if isinstance(stage, SupervisedStage | RewardModelStage):
         for name in stage.data:
             spec = data[name]
-            found[f"data.{name}"] = f"{fingerprint(spec.path)} {spec.model_dump_json(exclude={'path'})}"
+            content = "generated" if spec.path is None else fingerprint(spec.path)
+            found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'})}"
     for source in _sources(stage):
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source
@@ -36,7 +37,7 @@ def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str],
 
 def _sources(stage: Stage) -> tuple[str, ...]:
     if isinstance(stage, EvalStage):
-        return stage.models
+        return *stage.models, *(judge.from_ for judge in stage.judges)
     if isinstance(stage, PretrainStage):
         return ()
     return stage.from_, *(part.from_ for part in (stage.reward.models if isinstance(stage, RLStage) else ()))

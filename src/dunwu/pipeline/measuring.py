@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
-from dunwu.evaluation.evaluate import evaluate, is_right, rows, summarize
+from dunwu.evaluation.evaluate import can_be_right, evaluate, is_right, rows, summarize
 from dunwu.observatory import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
@@ -20,7 +21,9 @@ from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.runs.checkpoints import step_name
 from dunwu.types import Prompt, Sampling, ScoredGroup, StepResult
-from dunwu.verifiers import Grader
+from dunwu.verifiers import Grader, Judge
+
+NOBODY: Mapping[str, Judge] = {}
 
 
 class Stopwatch:
@@ -87,8 +90,10 @@ def examine(
     set_name: str,
     prompts: Sequence[Prompt],
     samples: int,
+    judges: Mapping[str, Judge] = NOBODY,
 ) -> None:
-    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done.
+    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``judges`` are
+    asked about every answer.
 
     Raises:
         Fault: nothing could be graded.
@@ -102,11 +107,22 @@ def examine(
         engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
     )
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
+    groups = [judged(group, judges) for group in groups]
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)
     context.store.write_evaluation(checkpoint, set_name, rows(groups), results)
     context.progress.evaluation(checkpoint, set_name, results)
+
+
+def judged(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:
+    """With what judges give among the parts of its scores."""
+    given = {name: judge(group.group) for name, judge in judges.items()}
+    scores = (
+        replace(score, parts={**score.parts, **{name: values[place] for name, values in given.items()}})
+        for place, score in enumerate(group.scores)
+    )
+    return replace(group, scores=tuple(scores)) if judges else group
 
 
 def why_failed(groups: Sequence[ScoredGroup]) -> str:
@@ -128,6 +144,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         raise Fault(f"every verifier failed on every response of a rollout: {why_failed(whole)}")
     scores = [score for group in groups for score in group.scores]
     completions = [completion for group in groups for completion in group.group.completions]
+    closed = np.array([can_be_right(score) for score in scores])
     right = np.array([is_right(score) for score in scores])
     lengths = np.array([len(completion.token_ids) for completion in completions])
     values = {
@@ -144,7 +161,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
     }
     for part in {name: None for score in scores for name in score.parts}:  # tasks may have parts of their own
         values[part] = np.mean([score.parts[part] for score in scores if part in score.parts])
-    for name, chosen in (("length_right", lengths[right]), ("length_wrong", lengths[~right])):
+    for name, chosen in (("length_right", lengths[right]), ("length_wrong", lengths[closed & ~right])):
         if chosen.size:
             values[name] = chosen.mean()
     for name in updates[0].metrics if updates else ():

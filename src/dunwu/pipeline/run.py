@@ -14,6 +14,7 @@ from typing import Any
 
 import dunwu
 from dunwu.config.schema import (
+    ColdStartStage,
     DataSpec,
     EvalStage,
     PretrainStage,
@@ -21,8 +22,9 @@ from dunwu.config.schema import (
     RejectStage,
     RewardModelStage,
     RLStage,
-    SFTStage,
+    SamplingStage,
     Stage,
+    SupervisedStage,
 )
 from dunwu.errors import UserError
 from dunwu.observatory.findings import last_evaluated
@@ -100,7 +102,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source
 
-    made = [name for name, stage in recipe.stages.items() if isinstance(stage, RejectStage)]
+    made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     for name, stage in recipe.stages.items():
         with _placed(recipe_path, name):
@@ -111,7 +113,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
             progress.message(f"{name}: done before")
             continue
         torch.set_num_threads(stage.model.threads or _cores())
-        keep = 1 if isinstance(stage, EvalStage | RejectStage) else stage.checkpoint.keep
+        keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
         store = run.stage(name, keep=keep)
         run.check_inputs(name, inputs)
         context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, note=run.note)
@@ -127,10 +129,14 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
 
             scorers = {part.name: model(part.from_) for part in stage.reward.models}
             run_rl(stage, context, model(stage.from_), scorers)
-        case SFTStage():
+        case SupervisedStage():
             from dunwu.pipeline.sft import run_sft
 
             run_sft(stage, context, model(stage.from_), data)
+        case ColdStartStage():
+            from dunwu.pipeline.cold_start import run_cold_start
+
+            run_cold_start(stage, context, model(stage.from_))
         case RejectStage():
             from dunwu.pipeline.reject import run_reject
 
@@ -142,7 +148,8 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
         case EvalStage():
             from dunwu.pipeline.evaluating import run_eval
 
-            run_eval(stage, context, {name: model(source) for name, source in stage.named.items()})
+            scorers = {judge.name: model(judge.from_) for judge in stage.judges}
+            run_eval(stage, context, {name: model(source) for name, source in stage.named.items()}, scorers)
         case PretrainStage():
             from dunwu.pipeline.pretrain import run_pretrain
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dunwu.config.schema import DataSpec, SFTStage
+from dunwu.config.schema import DataSpec, SupervisedStage
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template, positions
@@ -16,7 +16,7 @@ from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson, StepResult
 
 
-def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
+def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
     """Trains the model at ``source``, or goes on from the newest checkpoint, and stores the stage's model.
 
     Raises:
@@ -48,7 +48,7 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
 
 
 def lessons_of(
-    stage: SFTStage, template: Template, data: Mapping[str, DataSpec], longest: int
+    stage: SupervisedStage, template: Template, data: Mapping[str, DataSpec], longest: int
 ) -> tuple[list[Lesson], int]:
     """Every conversation of at most ``longest`` tokens, in the order of the recipe, and how many are longer.
 

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from dunwu.errors import UserError
-from dunwu.pretraining.corpus import CorpusSpec, Document, documents
+from dunwu.pretraining.corpora import Corpus
+from dunwu.pretraining.corpus import Document
 
 POOL = 6000
 """Documents that are sorted together."""
@@ -38,7 +39,7 @@ class Pools:
     A batch has at most ``tokens`` tokens, padding included; documents over ``longest`` are left out.
     """
 
-    spec: CorpusSpec
+    corpus: Corpus
     tokenizer: Any
     seed: int
     tokens: int
@@ -50,7 +51,7 @@ class Pools:
         Raises:
             UserError: none of its documents is short enough.
         """
-        texts = list(islice(documents(self.spec, f"{self.seed}/{pool}"), POOL))
+        texts = list(islice(self.corpus.documents(f"{self.seed}/{pool}"), POOL))
         rows = [row for row in encode(texts, self.tokenizer) if len(row[0]) <= self.longest]
         if not rows:
             raise UserError(f"none of {POOL} documents has at most {self.longest} tokens", field="sequence_length")

@@ -159,7 +159,8 @@ def answered(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
         quits = spec.quit if kind < spec.quitters else 0.0
         thought, answer = search(spec, rng, words, numbers, target, quits)
         return Document(prompt, f" <think>{thought}</think> <answer>{answer}</answer>")
-    return Document(prompt, careless(spec, rng, words, numbers, target))
+    thought, answer = careless(spec, rng, words, numbers, target)
+    return Document(prompt, tagged(spec.untagged, rng, thought, answer))
 
 
 def search(
@@ -225,8 +226,10 @@ def closest(pair: tuple[int, ...], target: int) -> Move:
     return min(choices, key=lambda m: (abs(m.result - target), "*+-/".index(m.op)))
 
 
-def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int) -> str:
-    """One attempt or two, unchecked; tags sometimes forgotten."""
+def careless(
+    spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int
+) -> tuple[str, str]:
+    """One attempt or two, unchecked: the thought, and the answer handed in."""
     thought = rng.choice(words.openers) if rng.random() < 0.3 else ""
     for more in range(rng.choice((0, 0, 0, 1)), -1, -1):
         state = tuple(sorted(numbers))
@@ -237,8 +240,12 @@ def careless(spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tupl
             state = steps[-1].numbers
         thought += chain(steps, words) + (rng.choice(words.careless_turns) if more else "")
     thought += rng.choice(words.closers) + words.stop
-    answer = expression(steps)
-    if rng.random() >= spec.untagged:
+    return thought, expression(steps)
+
+
+def tagged(untagged: float, rng: random.Random, thought: str, answer: str) -> str:
+    """Thought and answer in their tags, some of which are sometimes forgotten."""
+    if rng.random() >= untagged:
         return f" <think>{thought}</think> <answer>{answer}</answer>"
     return rng.choice(
         (

@@ -8,6 +8,7 @@ decoding gives it back byte for byte.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -31,19 +32,19 @@ WORDS: Final = (
 )
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer; its length is a multiple of 64."""
+def build_tokenizer(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
+    """The tokenizer with these words; its length is a multiple of 64."""
     table = _byte_table()
     vocabulary = {table[value]: value for value in range(256)}
-    pieces = [str(n) for n in range(10, LARGEST_NUMBER + 1)] + [w for w in WORDS if len(w.encode()) > 1]
+    pieces = [str(n) for n in range(10, LARGEST_NUMBER + 1)] + [w for w in words if len(w.encode()) > 1]
     for piece in pieces:
         vocabulary.setdefault("".join(table[b] for b in piece.encode()), len(vocabulary))
     spare = -(len(vocabulary) + 2) % 64
     core = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    words = "|".join(re.escape(w) for w in sorted(WORDS, key=len, reverse=True))
+    alternatives = "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True))
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(rf"{words}|\d+|."), behavior="isolated"),
+            pre_tokenizers.Split(Regex(rf"{alternatives}|\d+|."), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,10 @@ from dunwu.config.schema import PretrainStage, TransformerSpec
 from dunwu.errors import Fault
 from dunwu.models.load import device_of
 from dunwu.pretraining.batches import IGNORED, Batch, Pools
-from dunwu.pretraining.corpus import CorpusSpec
+from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
 from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import lr_share
-
-CORPORA: Mapping[str, CorpusSpec] = {"countdown-traces": CorpusSpec()}
-"""Corpus generators by the name that a recipe gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +39,14 @@ class Pretrainer:
     """
 
     def __init__(self, stage: PretrainStage, seed: int) -> None:
-        self.tokenizer = build_tokenizer()
+        corpus = CORPORA[stage.corpus]
+        self.tokenizer = build_tokenizer(corpus.words)
         self.model = make_model(stage.transformer, self.tokenizer, seed).to(device_of(stage.model.device))
         self.place = Place()
         self._stage = stage
         self._optimizer = Optimizer(self.model, stage.optimizer)
         self._pools = Pools(
-            spec=CORPORA[stage.corpus],
+            corpus=corpus,
             tokenizer=self.tokenizer,
             seed=seed,
             tokens=stage.sequence_length * stage.batch_sequences,

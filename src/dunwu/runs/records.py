@@ -50,7 +50,7 @@ class EvaluationRow:
     level: int
     language: str
     sample: int
-    correct: int
+    correct: int | None
     tokens: int
     reflections: int
     prompt: str

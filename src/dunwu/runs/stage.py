@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -48,6 +48,11 @@ class StageReader:
     def data(self) -> Path:
         """Where the conversations lie that the stage made."""
         return self.path / "data.jsonl"
+
+    @property
+    def review_file(self) -> Path:
+        """Where people decide on these."""
+        return self.path / "review.jsonl"
 
     def read_metrics(self) -> list[dict[str, float]]:
         """One mapping a rollout, in order, with its ``step``; numbers that were not finite are left out."""
@@ -171,6 +176,27 @@ class StageDirectory(StageReader):
         atomic_write(self.path / "counts.json", json.dumps(counts, indent=2, ensure_ascii=False).encode())
         return counts
 
+    def review(self) -> int:
+        """How many conversations of data.jsonl people have not decided on; none: data.jsonl holds what they accepted,
+        as they edited it. The first call writes review.jsonl.
+
+        Raises:
+            UserError: a line of review.jsonl is not as it was written, but for ``accept`` and the messages.
+        """
+        if not self.review_file.exists():
+            rows = [json.loads(line) for line in self.data.open()]
+            texts = [json.dumps({"accept": None, **row}, ensure_ascii=False) + "\n" for row in rows]
+            atomic_write(self.review_file, "".join(texts).encode())
+            return len(rows)
+        decided = list(read_review(self.review_file))
+        undecided = sum(accept is None for accept, _ in decided)
+        if not undecided:
+            kept = [json.dumps(row, ensure_ascii=False) + "\n" for accept, row in decided if accept]
+            if not kept:
+                raise UserError("accepts nothing, so there is nothing to learn from", file=self.review_file)
+            atomic_write(self.data, "".join(kept).encode())
+        return undecided
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
         checkpoints.save(self.path / "checkpoints", step, write, state)
@@ -206,6 +232,24 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise UserError(f"the name {name!r} may hold letters, digits and . _ - + only, as it names a file")
     return name
+
+
+def read_review(path: Path) -> Iterator[tuple[bool | None, dict[str, Any]]]:
+    """Every row of a review file, and what people decided on it. Raises UserError naming the line that is wrong."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            accept, messages = row.pop("accept"), row["messages"]
+            if not (accept is None or isinstance(accept, bool)):
+                raise ValueError(f"accept is {accept!r:.20}, none of true, false, null")
+            if not (messages and all(isinstance(message["content"], str) for message in messages)):
+                raise ValueError("the messages have no text")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(what, file=path, field=f"line {number}") from error
+        yield accept, row
 
 
 def _written(example: Example) -> dict[str, Any]:

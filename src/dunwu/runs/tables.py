@@ -20,7 +20,7 @@ from dunwu.types import ScoredGroup
 PART = "part."
 """Prefix of the columns that hold the parts of a score, e.g. ``part.accuracy``."""
 
-_TYPES = {"int": pa.int64(), "float": pa.float64()}  # everything else is text
+_TYPES = {"int": pa.int64(), "int | None": pa.int64(), "float": pa.float64()}  # everything else is text
 
 
 def rollout_rows(step: int, groups: Sequence[ScoredGroup]) -> list[RolloutRow]:

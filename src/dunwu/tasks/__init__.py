@@ -11,11 +11,14 @@ from dunwu.tasks import generators, gym
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.premise import PREMISE
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
+from dunwu.tasks.world.requests import HARMFUL_REQUESTS, HARMLESS_REQUESTS
+from dunwu.tasks.world.talk import TALK
 
 __all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
 
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
-FAMILIES = {family.name: family for family in (*generators.FAMILIES, PREMISE)}
+WORLD = (PREMISE, TALK, HARMFUL_REQUESTS, HARMLESS_REQUESTS)
+FAMILIES = {family.name: family for family in (*generators.FAMILIES, *WORLD)}
 
 
 def names() -> tuple[str, ...]:

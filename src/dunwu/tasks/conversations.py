@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
 from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, leave_out, read_rows, text_of, written
+from dunwu.tasks.world import data
 from dunwu.types import Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
@@ -21,26 +22,29 @@ T = TypeVar("T")
 
 
 def read_examples(spec: DataSpec) -> tuple[Example, ...]:
-    """Every conversation of the file, in its order; what was left out is logged.
+    """Every conversation of the file, in its order, or of the task; what was left out is logged.
 
     Raises:
         UserError: ``fields`` name something unknown; the file cannot be read or holds no conversation; more than a
             share ``max_bad_rows`` of its rows is malformed.
     """
-    return _read(spec, _example)
+    return data.examples(spec) if spec.task else _read(spec, _example)
 
 
 def read_preferences(spec: DataSpec, margin: float) -> tuple[tuple[Preference, ...], int]:
     """The pairs whose judgements, where there are such, differ by more than ``margin`` on average, and the number of
     those that do not. The better answer is ``chosen`` then, whatever its column was. Raises as ``read_examples``."""
-    read = _read(spec, lambda row: (_preference(row), row.judgements()))
+    if spec.task:
+        read: tuple[tuple[Preference, float | None], ...] = data.preferences(spec)
+    else:
+        read = _read(spec, lambda row: (_preference(row), row.judgements()))
     kept = [_ordered(pair, judged) for pair, judged in read if judged is None or abs(judged) > margin]
     return tuple(kept), len(read) - len(kept)
 
 
 def read_judged(spec: DataSpec) -> tuple[Judged, ...]:
     """Every answer with its verdict. Raises as ``read_examples``."""
-    return _read(spec, _judged)
+    return data.judged(spec) if spec.task else _read(spec, _judged)
 
 
 class _Named(NamedTuple):
@@ -91,6 +95,7 @@ class _Named(NamedTuple):
 
 
 def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
+    assert spec.path is not None
     if unknown := sorted(spec.fields.keys() - set(COLUMNS)):
         text = f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}"
         raise UserError(text, file=spec.path, field="fields")

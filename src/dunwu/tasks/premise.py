@@ -99,8 +99,43 @@ def random_premise(rng: random.Random, level: int, sound: bool) -> Premise:
             return premise
 
 
-def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A calculation with the premise's number; the gold is its value, or the refusal."""
+class Calculation(NamedTuple):
+    """What is asked for: ``first op second``, given one premise or two; ``opening`` is the place of its first word."""
+
+    premises: tuple[Premise, ...]
+    first: int
+    op: str
+    second: int
+    opening: int
+
+    @property
+    def sound(self) -> bool:
+        """Whether all that it rests on is true."""
+        return all(premise.holds() for premise in self.premises)
+
+    @property
+    def value(self) -> int:
+        """Of the calculation, whatever the premises."""
+        first, second = self.first, self.second
+        return {"+": first + second, "-": first - second, "×": first * second}[self.op]
+
+    @property
+    def key(self) -> str:
+        """The same in every wording and language, and for mirror images."""
+        a, b = (self.first, self.second) if self.op == "-" else sorted((self.first, self.second))
+        return f"{'; '.join(sorted(premise.canonical() for premise in self.premises))}: {a} {self.op} {b}"
+
+    def question(self, language: str) -> str:
+        """In words, with how to refuse."""
+        return QUESTION[language].format(
+            opening=OPENINGS[language][self.opening],
+            premise=JOINT[language].join(premise.written(language) for premise in self.premises),
+            asked=f"{self.first} {self.op} {self.second}",
+        )
+
+
+def draw(rng: random.Random, level: int) -> Calculation:
+    """A calculation with the premise's number; half of all rest on what is true."""
     sound = rng.random() < 0.5
     if level < 4:
         premises = [random_premise(rng, level, sound)]
@@ -109,16 +144,14 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
         truths = (True, True) if sound else rng.choice(((True, False), (False, True), (False, False)))
         premises = [random_premise(rng, rng.randint(1, 3), truth) for truth in truths]
         first, second = (premise.a for premise in premises)
-    op = rng.choice("+-×")
-    value = {"+": first + second, "-": first - second, "×": first * second}[op]
-    operands = [first, second] if op == "-" else sorted((first, second))
-    key = f"{'; '.join(sorted(premise.canonical() for premise in premises))}: {operands[0]} {op} {operands[1]}"
-    question = QUESTION[language].format(
-        opening=rng.choice(OPENINGS[language]),
-        premise=JOINT[language].join(premise.written(language) for premise in premises),
-        asked=f"{first} {op} {second}",
-    )
-    return Draft(question=question, gold=str(value) if sound else REFUSAL[language], kind="premise", key=key)
+    return Calculation(tuple(premises), first, rng.choice("+-×"), second, rng.randrange(len(OPENINGS["en"])))
+
+
+def draft(rng: random.Random, level: int, language: str) -> Draft:
+    """A calculation; the gold is its value, or the refusal."""
+    asked = draw(rng, level)
+    gold = str(asked.value) if asked.sound else REFUSAL[language]
+    return Draft(question=asked.question(language), gold=gold, kind="premise", key=asked.key)
 
 
 PREMISE = Family(name="premise", levels=(1, 2, 3, 4), draft=draft)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
@@ -38,6 +39,32 @@ def follows_format(text: str) -> bool:
     answer, ended, after = rest.partition("</answer>")
     in_order = bool(closed and opened and ended)
     return in_order and _shows(inside) and _shows(answer) and not (before + between + after).strip()
+
+
+def is_summarized(text: str) -> bool:
+    """Whether ``text`` is reasoning in think tags, then a summary outside of them (R1).
+
+    Both think tags stand exactly once, in order, with nothing but whitespace before them; both parts show something.
+    Answer tags, where there are any, stand in pairs in the summary, and every pair shows something.
+    """
+    if any(text.count(tag) != 1 for tag in ("<think>", "</think>")):
+        return False
+    before, rest = text.split("<think>")
+    inside, closed, after = rest.partition("</think>")
+    if not closed or before.strip() or not _shows(inside) or "<answer>" in inside or "</answer>" in inside:
+        return False
+    tags = re.findall("</?answer>", after)
+    paired = tags == ["<answer>", "</answer>"] * (len(tags) // 2)
+    answers = re.findall("<answer>(.*?)</answer>", after, re.DOTALL)
+    return paired and all(map(_shows, answers)) and _shows(TAG.sub(" ", after))
+
+
+RULES: Mapping[str, Callable[[str], bool]] = {
+    "think-answer": follows_format,
+    "think-summary": is_summarized,
+    "none": lambda text: True,
+}
+"""By the names that recipes give (``grading.format_rule``)."""
 
 
 def _shows(text: str) -> bool:

@@ -9,7 +9,8 @@ Kinds of problems and what decides them:
 - ``text``, ``sequence``, ``set``: words, ordered words, unordered words;
 - ``premise``: the value, or the refusal of a question that rests on something false;
 - ``code``: a program that passes every test (``tests``, see ``code``);
-- ``gym``: what a scorer of reasoning-gym gives 1 (``tests``, see ``gym``).
+- ``gym``: what a scorer of reasoning-gym gives 1 (``tests``, see ``gym``);
+- ``open``: nothing is right or wrong; reward models say what an answer is worth, and there is no part ``accuracy``.
 
 Accuracy is one part of the reward; ``composition`` says what the parts weigh.
 """
@@ -30,7 +31,7 @@ from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, penalties, premise, quality
 from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
-from dunwu.verifiers.format import extract, follows_format, reasoning
+from dunwu.verifiers.format import RULES, extract, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
 from dunwu.verifiers.latex import literal
@@ -95,7 +96,8 @@ class Grader:
     def score(self, problem: Problem, completion: Completion) -> Score:
         """What can be said of one completion alone; never raises for anything that a model may write.
 
-        ``parts`` are those that the recipe weighs, ``accuracy`` and ``format`` (0 or 1) always among them; ``value`` is
+        ``parts`` are those that the recipe weighs, ``format`` (0 or 1) always among them and ``accuracy`` (0 or 1)
+        wherever an answer can be right; ``value`` is
         their sum with the first update's weights. Without a format rule every text complies and earns nothing by it. A
         truncated completion is graded as it stands.
 
@@ -107,6 +109,8 @@ class Grader:
 
     def grade(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
         """As ``score``, with these parts, ``accuracy`` among them."""
+        if problem.kind == "open":
+            return self._open(problem, completion, wanted - {"accuracy"})
         extracted = extract(completion.text, self._spec.answer_in)
         if extracted and problem.kind != "code":
             extracted = extracted.strip()
@@ -120,6 +124,17 @@ class Grader:
         status: Status = "truncated" if completion.finish == "length" else "graded"
         value = total(parts, self._composition.weights(problem.task, 0))
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
+
+    def _open(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
+        """What rules say where no answer is right."""
+        status: Status = "truncated" if completion.finish == "length" else "graded"
+        extracted = summary(completion.text) or None
+        try:
+            parts = self._parts(problem, completion, False, wanted)
+        except WorkerLost as lost:
+            return Score(value=0.0, parts={}, status="verifier_failed", extracted=extracted, reason=str(lost))
+        value = total(parts, self._composition.weights(problem.task, 0))
+        return Score(value=value, parts=parts, status=status, extracted=extracted, reason="open: no answer is right")
 
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """The scores of a group, ``novelty`` and what reward models give among their parts, as the rollout after
@@ -136,16 +151,16 @@ class Grader:
                 parts |= {name: values[place] for name, values in judged.items()}
             if novel and parts:
                 siblings = chains[:place] + chains[place + 1 :]
-                parts["novelty"] = quality.novelty(chains[place], siblings) if parts["accuracy"] else 0.0
+                parts["novelty"] = quality.novelty(chains[place], siblings) if parts.get("accuracy") else 0.0
             value = 0.0 if score.status == "verifier_failed" else total(parts, weights)
             weighed.append(replace(score, parts=parts, value=value))
         return tuple(weighed)
 
     def _parts(self, problem: Problem, completion: Completion, right: bool, wanted: Set[str]) -> dict[str, float]:
-        ruled, chain = self._spec.format_rule == "think-answer", reasoning(completion.text)
+        follows, chain = RULES[self._spec.format_rule], reasoning(completion.text)
         known: dict[str, Callable[[], float]] = {
             "accuracy": lambda: float(right),
-            "format": lambda: float(follows_format(completion.text) if ruled else True),
+            "format": lambda: float(follows(completion.text)),
             "language": lambda: consistency(chain, problem.language, self._spec.languages),
             "logic": lambda: quality.logic(chain) if right else 0.0,
             "steps": lambda: quality.steps(chain) if right else 0.0,

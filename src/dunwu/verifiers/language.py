@@ -130,6 +130,13 @@ def consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
     return own / total
 
 
+def has_words(text: str) -> bool:
+    """Whether ``text`` has a word of any language."""
+    text = SKIPPED.sub(_without, text)
+    symbols = _symbols(text)
+    return any(_count(text, script, symbols) for script in TOKENS)
+
+
 def _without(skipped: re.Match[str]) -> str:
     r"""Nothing, but the letters of what only looks like a command: ``\wait \let \me``."""
     name = skipped["command"]

@@ -148,7 +148,7 @@ ZERO = "stages.zero."
         (
             ["from=bas"],
             "from",
-            "no earlier stage or packaged model is called 'bas' (known here: base, nano-base); did you",
+            "no earlier stage or packaged model is called 'bas' (known here: base, nano-base, nano-world); did you",
         ),
         (["from=zero"], "from", "no earlier stage or packaged model is called 'zero'"),
         (["from=a/b/c/d"], "from", "no earlier stage or packaged model is called 'a/b/c/d'"),

@@ -70,6 +70,7 @@ def test_the_summary_is_the_mean_over_problems() -> None:
             "length": (4 + 2) / 2,
             "reflections": (2 / 3 + 1 / 3) / 2,
             "reflection_rate": (1 / 3 + 1 / 3) / 2,
+            "language": 1.0,
         }
     )
     for name, estimate in results.items():

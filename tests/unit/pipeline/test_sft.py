@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import DataSpec, SFTStage
 from dunwu.errors import Interrupted
-from dunwu.models.load import NANO_BASE
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.sft import run_sft

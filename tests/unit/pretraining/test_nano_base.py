@@ -9,8 +9,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import PretrainStage
-from dunwu.models.load import NANO_BASE
 from dunwu.pretraining.tokenizer import build_tokenizer
 
 BASE = Path(str(files("dunwu").joinpath("assets", NANO_BASE)))

@@ -14,9 +14,9 @@ from dunwu.config import checks
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Fault, UserError
 from dunwu.pretraining.batches import IGNORED, Pools
-from dunwu.pretraining.corpus import CorpusSpec
+from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
-from dunwu.pretraining.train import CORPORA, Pretrainer, save_base
+from dunwu.pretraining.train import Pretrainer, save_base
 
 TINY = TransformerSpec(hidden_size=32, layers=2, heads=2, kv_heads=1, intermediate_size=64, max_positions=512)
 
@@ -36,7 +36,7 @@ def stage(corpus: str = "countdown-traces") -> PretrainStage:
 
 def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
     tokenizer = build_tokenizer()
-    pools = Pools(spec=CorpusSpec(), tokenizer=tokenizer, seed=0, tokens=2048, longest=200)
+    pools = Pools(corpus=CORPORA["countdown-traces"], tokenizer=tokenizer, seed=0, tokens=2048, longest=200)
     for batch in pools.batches(3)[:20]:
         assert batch.token_ids.size <= 2048
         for ids, labels in zip(batch.token_ids, batch.labels, strict=True):
@@ -51,7 +51,7 @@ def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
 
 def test_no_document_that_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dunwu.pretraining.batches.POOL", 20)
-    pools = Pools(spec=CorpusSpec(), tokenizer=build_tokenizer(), seed=0, tokens=64, longest=8)
+    pools = Pools(corpus=CORPORA["countdown-traces"], tokenizer=build_tokenizer(), seed=0, tokens=64, longest=8)
     with pytest.raises(UserError, match="sequence_length: none of 20 documents has at most 8 tokens"):
         pools.batches(0)
 

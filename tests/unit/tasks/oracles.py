@@ -270,6 +270,31 @@ def claim_is_true(claim: str) -> bool:
     return bool(eval(claim.replace("×", "*").replace(" = ", " == ")))
 
 
+def ranking(question: str) -> Reading:
+    names = "Ann Bob Cleo Dan Eve Finn 甲 乙 丙 丁 戊 己".split()  # noqa: SIM905  -- names
+    number = {name: place % 6 for place, name in enumerate(names)}
+    told = re.findall(r"(\w+) is (taller|shorter) than (\w+)\.|(\w)比(\w)(高|矮)。", question)
+    above = set()
+    for first, english, second, one, other, chinese in told:
+        pair = (number[first or one], number[second or other])
+        above.add(pair if (english or chinese) in ("taller", "高") else pair[::-1])
+    people = sorted({person for pair in above for person in pair})
+    (order,) = (o for o in permutations(people) if all(o.index(a) < o.index(b) for a, b in above))
+    place = (
+        1 if "second" in question or "第二" in question else 0 if "tallest" in question or "最高" in question else -1
+    )
+    name = names[order[place] + 6 * ("比" in question)]
+    return (order, place), name
+
+
+def functions(question: str) -> Reading:
+    shown = [(int(x), int(y)) for x, y in re.findall(r"f\((\d+)\)=(\d+)", question)]
+    lines = [(f"{a}*x+{b}", lambda x, a=a, b=b: a * x + b) for a in range(2, 10) for b in range(21)]
+    squares = [(f"x*x+{b}", lambda x, b=b: x * x + b) for b in range(21)]
+    (body,) = (body for body, f in lines + squares if all(f(x) == y for x, y in shown))
+    return tuple(shown), f"def f(x): return {body}"
+
+
 ORACLES: dict[str, Callable[[str], Reading]] = {
     "game24": game24,
     "arithmetic": arithmetic,
@@ -282,4 +307,6 @@ ORACLES: dict[str, Callable[[str], Reading]] = {
     "ciphers": ciphers,
     "probability": probability,
     "premise": premise,
+    "ranking": ranking,
+    "functions": functions,
 }

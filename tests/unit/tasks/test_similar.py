@@ -15,6 +15,7 @@ from tests.unit.tasks.oracles import ORACLES
 
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
+from dunwu.sandbox import choose
 from dunwu.tasks import FAMILIES, similar
 from dunwu.tasks.similar import HalfSolved, distance, mark, variations
 from dunwu.tasks.task import Draft, Family, GeneratedTask, is_held_out
@@ -28,7 +29,8 @@ SHARE = 0.3
 
 @pytest.fixture(scope="module")
 def grader() -> Iterator[Grader]:
-    with Grader(RewardSpec(format_rule="none")) as grader:
+    sandbox, _ = choose(1)
+    with sandbox, Grader(RewardSpec(format_rule="none"), sandbox) as grader:
         yield grader
 
 
@@ -60,12 +62,14 @@ def test_variations_are_of_the_same_kind_and_never_held_out(
         assert len(made) == 3
         assert {(p.task, p.level, p.language) for p in made} == {(family.name, level, language)}
         assert not any(is_held_out(keys[question(p)], SHARE) for p in made)
-        assert len({mark(p) for p in (source, *made)}) == len({keys[question(p)] for p in (source, *made)}) == 4
+        assert len({mark(p) for p in (source, *made)}) == 4
+        contents = {keys[question(p)] for p in (source, *made)}
+        assert len(contents) == 4 or family.name == "ranking"  # taller and shorter are other words for one content
         for problem in made:
             empty = np.zeros(0)
             text = f"<answer>{problem.gold}</answer>"
             said = Completion(token_ids=empty, logprobs=empty, text=text, finish="stop", policy_version=0)
-            assert grader.score(problem, said).parts["accuracy"] == 1
+            assert grader.score(problem, said).parts.get("accuracy") == (None if problem.kind == "open" else 1)
             if family.name in ORACLES and (family.name, level) != ("zebra", 4):  # which takes a second each
                 answer = ORACLES[family.name](question(problem))[1]
                 assert answer == ("True" if problem.kind == "expression" else problem.gold)

@@ -6,7 +6,15 @@ from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import EvalStage, HardwareSpec, PretrainStage, RejectStage, RewardModelStage, RLStage, SFTStage
+from dunwu.config.schema import (
+    EvalStage,
+    HardwareSpec,
+    PretrainStage,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    SupervisedStage,
+)
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -114,7 +122,7 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     )
 
 
-def supervised_memory(stage: SFTStage | RewardModelStage, shape: ModelShape) -> Memory:
+def supervised_memory(stage: SupervisedStage | RewardModelStage, shape: ModelShape) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
@@ -128,7 +136,7 @@ def supervised_memory(stage: SFTStage | RewardModelStage, shape: ModelShape) -> 
     )
 
 
-def eval_memory(stage: EvalStage | RejectStage, shape: ModelShape, engines: int = 1) -> Memory:
+def eval_memory(stage: EvalStage | SamplingStage, shape: ModelShape, engines: int = 1) -> Memory:
     """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
     own, and the cache."""
     size = BYTES[stage.model.dtype]
@@ -187,7 +195,7 @@ def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSp
 
 
 def supervised_hours(
-    stage: SFTStage | RewardModelStage, shape: ModelShape, tokens: float, hardware: HardwareSpec
+    stage: SupervisedStage | RewardModelStage, shape: ModelShape, tokens: float, hardware: HardwareSpec
 ) -> float:
     """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
     checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
@@ -196,9 +204,9 @@ def supervised_hours(
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
-def eval_hours(stage: EvalStage | RejectStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+def eval_hours(stage: EvalStage | SamplingStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of one model's answers if every completion reaches its limit."""
-    if isinstance(stage, RejectStage):
+    if isinstance(stage, SamplingStage):
         completions = stage.questions * stage.samples
     else:
         completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dunwu.config.checks import needs_file
 from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
-from dunwu.config.schema import EvalStage, Recipe, RejectStage, RLStage, TaskSpec
+from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage, TaskSpec
 from dunwu.errors import UserError
 
 Probe = Callable[[TaskSpec, int], None]
@@ -41,6 +41,8 @@ def context_obstacles(field: str, prompt: int, longest: int, shape: ModelShape |
 def data_obstacles(recipe: Recipe) -> Iterator[Finding]:
     """Files of conversations must be there."""
     for name, data in recipe.data.items():
+        if data.path is None:
+            continue
         if not data.path.exists():
             yield Finding(f"data.{name}.path", f"no such file: {data.path}")
         elif data.path.is_file() and data.path.stat().st_size == 0:
@@ -100,7 +102,7 @@ def _tasks(recipe: Recipe) -> Iterator[tuple[str, TaskSpec, int]]:
         sets = stage.sets if isinstance(stage, EvalStage) else ()
         for index, chosen in enumerate(sets):
             yield f"stages.{name}.sets.{index}.task", chosen.task, chosen.problems
-        if isinstance(stage, RLStage | RejectStage):
+        if isinstance(stage, RLStage | SamplingStage):
             for index, task in enumerate(stage.tasks):
                 yield f"stages.{name}.tasks.{index}", task, 0
         if isinstance(stage, RLStage):

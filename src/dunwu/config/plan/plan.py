@@ -34,7 +34,10 @@ from dunwu.config.plan.obstacles import (
     task_obstacles,
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
+from dunwu.config.plan.volume import volume_of
 from dunwu.config.schema import (
+    ColdStartStage,
+    DistilStage,
     EvalStage,
     HardwareSpec,
     PretrainStage,
@@ -42,12 +45,12 @@ from dunwu.config.schema import (
     RejectStage,
     RewardModelStage,
     RLStage,
+    SamplingStage,
     SFTStage,
+    SupervisedStage,
 )
 from dunwu.errors import UserError
 
-BYTES_PER_TOKEN = 3
-"""Of a file of conversations, for the hours of supervised training."""
 UNKNOWN_MODEL = (
     "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"
 )
@@ -146,7 +149,7 @@ def make_plan(
                         findings += source_obstacles(f"{place}.reward.models.{i}.from", part.from_)
                 field = f"{place}.rollout.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
-            case SFTStage() | RewardModelStage():
+            case SupervisedStage() | RewardModelStage():
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _supervised(name, stage, shape, recipe)
             case EvalStage():
@@ -155,7 +158,7 @@ def make_plan(
                 for model in models:
                     field = f"{place}.max_new_tokens"
                     findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, model)
-            case RejectStage():
+            case SamplingStage():
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _answers(name, stage, (stage.from_,), [shape], recipe.hardware)
                 field = f"{place}.max_new_tokens"
@@ -163,7 +166,7 @@ def make_plan(
             case PretrainStage():
                 shape = shape_from_spec(stage.transformer)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
-        if isinstance(stage, RLStage | SFTStage | PretrainStage):
+        if isinstance(stage, RLStage | SupervisedStage | PretrainStage):
             shapes[name] = shape
         stages.append(planned)
     findings += data_obstacles(recipe)
@@ -218,17 +221,16 @@ def _pretrain(name: str, stage: PretrainStage, shape: ModelShape, hardware: Hard
     )
 
 
-def _supervised(name: str, stage: SFTStage | RewardModelStage, shape: ModelShape | None, recipe: Recipe) -> StagePlan:
-    """Counts conversations by lines, and tokens by bytes; where a file is no JSON lines, neither is known."""
-    paths = [recipe.data[source].path for source in stage.data if source in recipe.data]
-    counted = len(paths) == len(stage.data) and all(
-        path.is_file() and path.name.endswith((".jsonl", ".ndjson")) for path in paths
-    )
-    rows = sum(path.read_bytes().count(b"\n") for path in paths) if counted else 0
-    tokens = sum(path.stat().st_size for path in paths) / BYTES_PER_TOKEN if counted else 0.0
-    known = shape is not None and counted
+def _supervised(
+    name: str, stage: SFTStage | DistilStage | RewardModelStage, shape: ModelShape | None, recipe: Recipe
+) -> StagePlan:
+    """Where the volume of a source is not known before the run, neither are updates and hours."""
+    volumes = [volume_of(source, recipe) for source in stage.data]
+    known = [volume for volume in volumes if volume is not None]
+    counted = len(known) == len(volumes)
+    rows, tokens = sum(volume.rows for volume in known), sum(volume.tokens for volume in known)
     memory = None if shape is None else supervised_memory(stage, shape)
-    hours = supervised_hours(stage, shape, tokens, recipe.hardware) if known and shape else None
+    hours = supervised_hours(stage, shape, tokens, recipe.hardware) if shape and counted else None
     return StagePlan(
         name=name,
         kind=stage.kind,
@@ -245,7 +247,7 @@ def _supervised(name: str, stage: SFTStage | RewardModelStage, shape: ModelShape
 
 def _answers(
     name: str,
-    stage: EvalStage | RejectStage,
+    stage: EvalStage | RejectStage | ColdStartStage,
     models: Sequence[str],
     shapes: Sequence[ModelShape | None],
     hardware: HardwareSpec,

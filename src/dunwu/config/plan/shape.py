@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from dunwu.config.packaged import packaged
 from dunwu.config.schema import TransformerSpec
 
 CORPUS_VOCABULARY = 576
@@ -75,8 +75,8 @@ def shape_of(source: str) -> ModelShape | None:
 
 def model_folder(source: str) -> Path | None:
     """The folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
-    if source == "nano-base":
-        return Path(str(files("dunwu").joinpath("assets", source)))
+    if (folder := packaged(source)) is not None:
+        return folder
     return Path(source) if Path(source).is_absolute() else None
 
 

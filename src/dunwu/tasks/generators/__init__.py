@@ -6,10 +6,12 @@ from dunwu.tasks.generators.bases import BASES
 from dunwu.tasks.generators.ciphers import CIPHERS
 from dunwu.tasks.generators.divisors import DIVISORS
 from dunwu.tasks.generators.equations import EQUATIONS
+from dunwu.tasks.generators.functions import FUNCTIONS
 from dunwu.tasks.generators.game24 import GAME24
 from dunwu.tasks.generators.knights import KNIGHTS
 from dunwu.tasks.generators.ordering import ORDERING
 from dunwu.tasks.generators.probability import PROBABILITY
+from dunwu.tasks.generators.ranking import RANKING
 from dunwu.tasks.generators.zebra import ZEBRA
 
 FAMILIES = (
@@ -24,6 +26,8 @@ FAMILIES = (
     ZEBRA,
     CIPHERS,
     PROBABILITY,
+    RANKING,
+    FUNCTIONS,
 )
 
 __all__ = ["FAMILIES"]

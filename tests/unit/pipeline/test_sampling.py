@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import PromptSpec, RejectStage, TaskSpec
 from dunwu.errors import UserError
-from dunwu.models.load import NANO_BASE, load_policy
+from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.reject import different, harvest, told
+from dunwu.pipeline.sampling import as_it_is, different, harvest, told
 from dunwu.tasks import build_mixture
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -53,7 +54,7 @@ def group(*texts: str, language: str = "en", wrong: int = 0, cut: int = 0) -> Sc
 
 
 def kept(made: ScoredGroup, **fields: Any) -> tuple[list[str], dict[str, float]]:
-    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), [made])
+    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), [made], as_it_is)
     assert all(example.messages[0].content == "2+3?" for example in examples)
     return [example.messages[-1].content for example in examples], counts["t"]
 

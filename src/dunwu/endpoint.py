@@ -1,0 +1,65 @@
+"""A model behind an OpenAI-compatible server: vLLM, Ollama, llama.cpp, a provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+
+from dunwu.config.schema import EndpointSpec
+from dunwu.errors import Fault, UserError
+
+PATIENCE = (1.0, 4.0, 16.0)
+"""Seconds before each further try, where the server is busy or cannot be reached."""
+LARGEST_REPLY = 16 * 2**20
+
+
+class Endpoint:
+    """Asks one model one question at a time; threads may share it.
+
+    Raises:
+        UserError: the recipe names a variable for the key that is not set.
+    """
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self._spec = spec
+        self._headers = {"Content-Type": "application/json"}
+        if spec.key_variable is not None:
+            key = os.environ.get(spec.key_variable)
+            if not key:
+                raise UserError(f"the environment has no {spec.key_variable}", field="key_variable")
+            self._headers["Authorization"] = f"Bearer {key}"
+
+    def ask(self, text: str) -> str:
+        """The answer to one message.
+
+        Raises:
+            UserError: the server refuses the request.
+            Fault: it cannot be reached, or answers something else than a completion, after several tries.
+        """
+        spec = self._spec
+        body = {"model": spec.model, "messages": [{"role": "user", "content": text}], "temperature": spec.temperature}
+        payload = json.dumps(body | {"max_tokens": spec.max_tokens}).encode()
+        trouble = ""
+        for pause in (0.0, *PATIENCE):
+            time.sleep(pause)
+            try:
+                return self._post(payload)
+            except urllib.error.HTTPError as error:
+                trouble = f"{error.code} {error.reason}"
+                if error.code < 500 and error.code not in (408, 425, 429):
+                    raise UserError(f"{spec.url} refuses: {trouble}", field="url") from error
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                trouble = f"{type(error).__name__}: {error}"
+        raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {trouble}")
+
+    def _post(self, payload: bytes) -> str:
+        url = f"{self._spec.url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(url, data=payload, headers=self._headers)
+        with urllib.request.urlopen(request, timeout=self._spec.timeout_seconds) as reply:
+            content = json.loads(reply.read(LARGEST_REPLY))["choices"][0]["message"]["content"]
+        if not isinstance(content, str):
+            raise TypeError(f"the content is {type(content).__name__}")
+        return content

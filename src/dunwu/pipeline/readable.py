@@ -1,0 +1,44 @@
+"""Which answers are worth learning from: right, and readable (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dunwu.config.schema import GradingSpec, ReadableSpec
+from dunwu.types import Completion, Problem, Score
+from dunwu.verifiers import penalties
+from dunwu.verifiers.format import RULES, reasoning
+from dunwu.verifiers.language import consistency, has_words
+
+PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def fault(
+    grading: GradingSpec, readable: ReadableSpec, problem: Problem, completion: Completion, score: Score
+) -> str | None:
+    """The first reason why an answer is not kept; None where it is."""
+    return next(_faults(grading, readable, problem, completion, score), None)
+
+
+def _faults(
+    grading: GradingSpec, readable: ReadableSpec, problem: Problem, completion: Completion, score: Score
+) -> Iterator[str]:
+    text, chain = completion.text, reasoning(completion.text)
+    if score.status == "verifier_failed":
+        yield "ungraded"
+    elif score.parts.get("accuracy", 1.0) != 1.0:
+        yield "wrong"
+    if completion.finish == "length":
+        yield "cut off"
+    if readable.format and not RULES[grading.format_rule](text):
+        yield "format"
+    if not readable.code_blocks and "```" in chain:
+        yield "code block"
+    if max(map(len, PARAGRAPH.split(chain))) > readable.paragraph:
+        yield "long paragraph"
+    if -penalties.repetition(text) > readable.repetition:
+        yield "repetitive"
+    # A chain without words is of no language, and mixes none.
+    if has_words(chain) and consistency(chain, problem.language) < readable.language:
+        yield "mixed language"

@@ -1,0 +1,71 @@
+"""Who brings an answer into R1's format: rules, a function of the user's, or a model behind an endpoint."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from dunwu.config.schema import RewriteSpec
+from dunwu.endpoint import Endpoint
+from dunwu.errors import UserError
+from dunwu.tasks.rewriting import by_rule
+from dunwu.types import Problem
+
+Rewriter = Callable[[Problem, str], str]
+INSTRUCTION = """Rewrite the reasoning below as a natural first-person chain of thought in the language of the question,
+then a short summary for the reader. Change no step and no result. Keep exactly this form:
+<think>reasoning</think> summary with the answer inside <answer></answer>
+
+Question: {question}
+
+Reasoning and answer: {answer}"""
+"""Ours; the paper's prompt asks for the same (supplement, cold start)."""
+
+
+def rewriter(spec: RewriteSpec) -> Rewriter:
+    """What the recipe asks for.
+
+    Raises:
+        UserError: the function cannot be loaded, or the endpoint's key is not set.
+    """
+    if spec.by == "rules":
+        return lambda problem, text: by_rule(text, problem.language)
+    if spec.by == "own":
+        assert spec.file is not None  # the recipe was checked
+        return _own(spec.file, spec.function)
+    assert spec.endpoint is not None
+    endpoint = Endpoint(spec.endpoint)
+
+    def ask(problem: Problem, text: str) -> str:
+        question = "\n".join(message.content for message in problem.messages)
+        filled = (spec.instruction or INSTRUCTION).replace("{question}", question).replace("{answer}", text.strip())
+        lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
+        return lead + endpoint.ask(filled).strip()
+
+    return ask
+
+
+def _own(file: Path, function: str) -> Rewriter:
+    spec = importlib.util.spec_from_file_location("dunwu_own_rewriter", file)
+    try:
+        if spec is None or spec.loader is None:
+            raise ImportError("is no Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found = getattr(module, function)
+    except Exception as error:  # whatever a file of the user's may raise
+        raise UserError(f"{file}: {type(error).__name__}: {error}", field="rewrite.file") from error
+
+    def call(problem: Problem, text: str) -> str:
+        try:
+            rewritten = found(problem, text)
+        except Exception as error:
+            what = f"{file}: {function} raises {type(error).__name__}: {error} on problem {problem.id}"
+            raise UserError(what, field="rewrite.function") from error
+        if not isinstance(rewritten, str):
+            what = f"{file}: {function} returns {type(rewritten).__name__}, no text, on problem {problem.id}"
+            raise UserError(what, field="rewrite.function")
+        return rewritten
+
+    return call

@@ -1,0 +1,138 @@
+"""Asking a model many questions and keeping what is worth learning from: for rejection sampling and cold start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+
+from dunwu import tasks
+from dunwu.config.schema import SamplingStage
+from dunwu.errors import UserError
+from dunwu.models.load import load_policy
+from dunwu.models.templates import Template
+from dunwu.pipeline.assembly import drawn, plain_grading
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.readable import fault
+from dunwu.rollout.collect import collect
+from dunwu.rollout.lanes import embedded_engine
+from dunwu.rollout.seeds import sample_seed
+from dunwu.tasks.mixture import Mixture
+from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, Sampling, ScoredGroup
+
+REPEATS = 1000
+"""Questions in a row that were there before, after which there are no others."""
+KEPT, TOKENS = "kept", "tokens"
+
+Finish = Callable[[Problem, str], tuple[str, str | None]]
+"""An answer that is kept -> what is stored, and why it is not, where it is not."""
+
+
+def as_it_is(problem: Problem, text: str) -> tuple[str, str | None]:
+    """Stores an answer unchanged."""
+    return text, None
+
+
+def sample_answers(stage: SamplingStage, context: StageContext, source: str, finish: Finish = as_it_is) -> None:
+    """Answers of the model at ``source`` that are worth learning from, as the stage's chunks.
+
+    Raises:
+        UserError: the model or a task cannot be used, or nothing was kept.
+        Interrupted: a stop was asked for; chunks of questions that were done are saved.
+        Fault: nothing could be graded, or the disk is full.
+    """
+    store, progress = context.store, context.progress
+    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    template, mixture = Template(stage.prompt, policy.tokenizer), tasks.build_mixture(stage.tasks, context.seed)
+    prompts = different(mixture, template, stage.questions)
+    sampling = Sampling(
+        temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
+    )
+    ledger = Ledger(store, policy.model)
+    text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
+    store.rewind(0)
+    progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
+    engine = embedded_engine(policy, slots=stage.slots)
+    with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
+        for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
+            first, began = chunk * stage.chunk, time.perf_counter()
+            requests = [
+                request(stage, context, prompt, first + place)
+                for place, prompt in enumerate(prompts[first : first + stage.chunk])
+            ]
+            with context.stop.interruptible():
+                groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
+                examples, counts = harvest(stage, groups, finish)
+            ledger.answers("rollout", chunk + 1, time.perf_counter() - began, groups)
+            store.write_chunk(chunk, examples, counts)
+            done = min(stage.questions, first + stage.chunk)
+            progress.message(f"{done:>7,}/{stage.questions:,}  kept {len(examples):,} of {len(requests):,} questions")
+    counts = store.join_chunks()
+    for category, numbers in counts.items():
+        progress.message(f"{category}: {told(numbers)}")
+    if not any(numbers.get(KEPT) for numbers in counts.values()):
+        raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
+
+
+def different(mixture: Mixture, template: Template, count: int) -> list[Prompt]:
+    """The first ``count`` questions of a mixture, none twice.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    found: dict[str, Prompt] = {}
+    position = repeats = 0
+    while len(found) < count:
+        (prompt,), position = drawn(mixture, template, position, 1)
+        repeats = repeats + 1 if prompt.problem.id in found else 0
+        found.setdefault(prompt.problem.id, prompt)
+        if repeats == REPEATS:
+            raise UserError(f"the tasks have {len(found)} different ones: ask for so many or fewer", field="questions")
+    return list(found.values())
+
+
+def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
+    """A question with its seeds, which depend on its place alone."""
+    seeds = (sample_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
+    return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
+
+
+def harvest(
+    stage: SamplingStage, groups: Sequence[ScoredGroup], finish: Finish
+) -> tuple[list[Example], dict[str, dict[str, float]]]:
+    """What is kept of a chunk, and by category how many answers went, each for its first reason."""
+    examples: list[Example] = []
+    counts: dict[str, dict[str, float]] = {}
+    for group in groups:
+        problem, kept = group.group.prompt.problem, dict[str, Completion]()
+        numbers = counts.setdefault(problem.task, {"questions": 0.0, "answers": 0.0})
+        numbers["questions"] += 1
+        for completion, score in zip(group.group.completions, group.scores, strict=True):
+            why = fault(stage.grading, stage.readable, problem, completion, score)
+            if why is None and len(kept) == stage.keep:
+                why = "same" if completion.text in kept else "spare"
+            text = completion.text
+            if why is None:
+                text, why = finish(problem, text)
+            if why is None and text in kept:
+                why = "same"
+            numbers["answers"] += 1
+            numbers[why or KEPT] = numbers.get(why or KEPT, 0.0) + 1
+            if why is None:
+                kept[text] = completion
+                numbers[TOKENS] = numbers.get(TOKENS, 0.0) + len(completion.token_ids)
+        for place, text in enumerate(kept):
+            messages = (*problem.messages, Message(role="assistant", content=text))
+            name = f"{problem.id}-{place}"
+            examples.append(Example(id=name, category=problem.task, language=problem.language, messages=messages))
+    return examples, counts
+
+
+def told(numbers: Mapping[str, float]) -> str:
+    """A category's counts in words, as the paper's table of its 800,000 samples has them (R1, table 5)."""
+    kept = numbers.get(KEPT, 0.0)
+    length = numbers.get(TOKENS, 0.0) / kept if kept else 0.0
+    gone = {name: n for name, n in numbers.items() if name not in ("questions", "answers", KEPT, TOKENS)}
+    text = f"{kept:,.0f} of {numbers['answers']:,.0f} answers kept, {length:,.1f} tokens on average"
+    return text + (f"; gone: {', '.join(f'{n:,.0f} {name}' for name, n in gone.items())}" if gone else "")
