@@ -146,6 +146,7 @@ class TrainSample:
     """One completion as the trainer sees it: prompt and completion in one row of L tokens.
 
     ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` and ``advantages`` are 0 elsewhere.
+    ``reward`` is the completion's, ``policy_version`` the one that wrote it.
     """
 
     token_ids: Int32[np.ndarray, " L"]
@@ -153,6 +154,8 @@ class TrainSample:
     sampler_logprobs: Float32[np.ndarray, " L"]
     advantages: Float32[np.ndarray, " L"]
     group_id: int
+    reward: float
+    policy_version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,12 +206,15 @@ class AnchoredSample:
     """A sample with the log-probabilities that its loss is anchored to.
 
     ``old_logprobs`` is None where the update's own forward pass gives them (one update per rollout, so the ratio is 1);
-    ``ref_logprobs`` is None where the KL weight is 0.
+    ``ref_logprobs`` is None where the KL weight is 0. With a value network ``old_values`` is what it expected before
+    this update and ``returns`` what it should have; without one both are None.
     """
 
     sample: TrainSample
     old_logprobs: Float32[np.ndarray, " L"] | None
     ref_logprobs: Float32[np.ndarray, " L"] | None
+    old_values: Float32[np.ndarray, " L"] | None = None
+    returns: Float32[np.ndarray, " L"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

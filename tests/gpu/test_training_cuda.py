@@ -59,6 +59,8 @@ def make_samples(count: int, seed: int = 0) -> list[TrainSample]:
                 sampler_logprobs=np.where(mask, -6.0, 0.0).astype(np.float32),
                 advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
                 group_id=index // 8,
+                reward=0.0,
+                policy_version=0,
             )
         )
     return samples

@@ -49,8 +49,14 @@ def leave_one_out(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G
     return group_mean(rewards_G) * np.float32(size / (size - 1))
 
 
+def of_a_critic(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:
+    """Zeros: a value network says later what each token was worth (``training.critic``)."""
+    return np.zeros(len(rewards_G), dtype=np.float32)
+
+
 ADVANTAGES: dict[str, Advantages] = {
     "group-std": group_std,
     "group-mean": group_mean,
     "leave-one-out": leave_one_out,
+    "gae": of_a_critic,
 }

@@ -64,7 +64,7 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate) -> LossFunction:
     ) -> LossOutput:
         mask_BT, advantages_BT = batch.loss_mask, batch.advantages
         old_BT = logprobs_BT.detach() if batch.old_logprobs is None else batch.old_logprobs
-        if batch.ref_logprobs is not None and spec.kl_in == "reward":
+        if batch.ref_logprobs is not None and spec.kl_in == "reward" and batch.returns is None:
             advantages_BT = advantages_BT - beta * still_to_come(kl_of(old_BT, batch.ref_logprobs), mask_BT)
         objective = objective_of(logprobs_BT, old_BT, mask_BT, advantages_BT, clip)
         token_loss_BT = -objective.values

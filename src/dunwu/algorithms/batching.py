@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ class Microbatch:
     """B samples of T tokens, padded on the right with zeros: what one forward and backward pass holds.
 
     ``old_logprobs`` is None where the policy that trains is itself the old one,
-    ``ref_logprobs`` where the KL weight is 0.
+    ``ref_logprobs`` where the KL weight is 0, ``old_values`` and ``returns`` where there is no value network.
     """
 
     token_ids: Int64[Tensor, "B T"]
@@ -29,18 +29,14 @@ class Microbatch:
     old_logprobs: Float32[Tensor, "B T"] | None
     ref_logprobs: Float32[Tensor, "B T"] | None
     group_ids: tuple[int, ...]
+    old_values: Float32[Tensor, "B T"] | None = None
+    returns: Float32[Tensor, "B T"] | None = None
 
     def to(self, device: torch.device) -> Microbatch:
         """The same on another device."""
-        return Microbatch(
-            token_ids=self.token_ids.to(device),
-            loss_mask=self.loss_mask.to(device),
-            sampler_logprobs=self.sampler_logprobs.to(device),
-            advantages=self.advantages.to(device),
-            old_logprobs=None if self.old_logprobs is None else self.old_logprobs.to(device),
-            ref_logprobs=None if self.ref_logprobs is None else self.ref_logprobs.to(device),
-            group_ids=self.group_ids,
-        )
+        moved = {one.name: getattr(self, one.name) for one in fields(self)}
+        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()}
+        return Microbatch(**moved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +107,8 @@ def microbatch(samples: Sequence[AnchoredSample]) -> Microbatch:
         old_logprobs=_if_all(padded, [anchored.old_logprobs for anchored in samples]),
         ref_logprobs=_if_all(padded, [anchored.ref_logprobs for anchored in samples]),
         group_ids=tuple(sample.group_id for sample in plain),
+        old_values=_if_all(padded, [anchored.old_values for anchored in samples]),
+        returns=_if_all(padded, [anchored.returns for anchored in samples]),
     )
 
 

@@ -25,13 +25,15 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm, max_new_toke
     samples = []
     for group_id, whole in enumerate(groups):
         scored = graded(whole)
-        if len(scored.scores) < 2 or (spec.drop_uniform_groups and not informative([scored])):
+        alone = len(scored.scores) < 2 and spec.advantage != "gae"  # which knows no siblings
+        if not scored.scores or alone or (spec.drop_uniform_groups and not informative([scored])):
             continue
         completions = scored.group.completions
-        advantages_G = algorithm.advantages(_with_length_cost(scored, max_new_tokens, spec.overlong_buffer))
+        rewards_G = _with_length_cost(scored, max_new_tokens, spec.overlong_buffer)
+        advantages_G = algorithm.advantages(rewards_G)
         samples += [
-            _sample(scored.group.prompt, completion, float(advantage), group_id)
-            for completion, advantage in zip(completions, advantages_G, strict=True)
+            _sample(scored.group.prompt, completion, float(advantage), float(reward), group_id)
+            for completion, advantage, reward in zip(completions, advantages_G, rewards_G, strict=True)
             if not (spec.overlong == "mask" and completion.finish == "length")
         ]
     return samples
@@ -44,7 +46,7 @@ def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[n
     return costed_G
 
 
-def _sample(prompt: Prompt, completion: Completion, advantage: float, group_id: int) -> TrainSample:
+def _sample(prompt: Prompt, completion: Completion, advantage: float, reward: float, group_id: int) -> TrainSample:
     """Prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
     before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
     sampler_logprobs = np.zeros(length, dtype=np.float32)
@@ -56,4 +58,6 @@ def _sample(prompt: Prompt, completion: Completion, advantage: float, group_id: 
         sampler_logprobs=sampler_logprobs,
         advantages=np.where(loss_mask, advantage, 0.0).astype(np.float32),
         group_id=group_id,
+        reward=reward,
+        policy_version=completion.policy_version,
     )

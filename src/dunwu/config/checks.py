@@ -60,6 +60,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                 checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, read)))
                 checks = (*checks, *_judges(stage.reward.models, "reward.models", scorers))
                 checks = (*checks, *_unasked(stage))
+                if stage.value and stage.value.from_:
+                    checks = (*checks, *_source(stage.value.from_, "value.from", [*earlier, *scorers]))
             case SupervisedStage() | RewardModelStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
             case SamplingStage():
@@ -241,6 +243,16 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1" and algorithm.kl_coefficient > 0:
         text = "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward"
         yield Finding("algorithm.kl_estimator", text)
+    if (algorithm.advantage == "gae") != (stage.value is not None):
+        missing = "needs a value network: say [stages.NAME.value]" if stage.value is None else "uses no value network"
+        yield Finding("algorithm.advantage" if stage.value is None else "value", f"{algorithm.advantage} {missing}")
+    if stage.value is not None:
+        betas = stage.value.optimizer.betas
+        if not all(0 <= beta < 1 for beta in betas):
+            yield Finding("value.optimizer.betas", f"{list(betas)} must lie in [0, 1)")
+    if stage.replay is not None and not algorithm.importance_cap:
+        text = "what an older policy wrote needs a correction: set algorithm.importance_cap, 2 for one"
+        yield Finding("replay", text)
     if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Finding("algorithm.importance_cap", text)

@@ -234,8 +234,8 @@ REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if 
 class AlgorithmSpec(Strict):
     """GRPO and its relatives, by what differs between them; ``algorithms/`` cites each."""
 
-    advantage: Literal["group-std", "group-mean", "leave-one-out"] = "group-std"
-    """(r-mean)/std (GRPO), r-mean (Dr. GRPO), r-mean of the others (RLOO)."""
+    advantage: Literal["group-std", "group-mean", "leave-one-out", "gae"] = "group-std"
+    """(r-mean)/std (GRPO), r-mean (Dr. GRPO), r-mean of the others (RLOO), of a value network (PPO; see ``value``)."""
     loss: Literal["grpo", "gspo", "cispo"] = "grpo"
     clip_low: Annotated[float, Field(gt=0)] = 0.2
     clip_high: Annotated[float, Field(gt=0)] = 0.2
@@ -283,6 +283,31 @@ class SupervisedOptimizerSpec(OptimizerSpec):
 
     lr: Annotated[float, Field(gt=0)] = 5e-5
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
+
+
+class ValueSpec(Strict):
+    """PPO's value network (Schulman et al., arXiv 1707.06347), as large as the policy."""
+
+    from_: str | None = Field(alias="from", default=None)
+    """As for the stage, or a reward model; None: the model that the stage begins from. The head is new where there is
+    none."""
+    lam: Annotated[float, Field(alias="lambda", ge=0, le=1)] = 1.0
+    """Of generalised advantage estimation. In the paper 0.95 is clearly worse on long chains than 1."""
+    discount: Annotated[float, Field(alias="gamma", gt=0, le=1)] = 1.0
+    clip: Annotated[float, Field(gt=0)] | None = 0.2
+    """An update may move a value by so much; None: as far as it likes."""
+    whiten: bool = True
+    """Advantages are brought to mean 0 and deviation 1 over the tokens of a rollout."""
+    optimizer: OptimizerSpec = OptimizerSpec(lr=1e-5)
+
+
+class ReplaySpec(Strict):
+    """Samples of earlier rollouts, learned from once more."""
+
+    rollouts: Positive
+    """How many of the last ones are kept."""
+    share: Annotated[float, Field(gt=0, le=4)] = 0.5
+    """Replayed samples in an update, as a share of the fresh ones."""
 
 
 class PassSpec(Strict):
@@ -361,6 +386,9 @@ class RLStage(Strict):
     rollout: RolloutSpec = RolloutSpec()
     reward: RewardSpec = RewardSpec()
     algorithm: AlgorithmSpec = AlgorithmSpec()
+    value: ValueSpec | None = None
+    """PPO's; for ``algorithm.advantage`` = gae and only for that."""
+    replay: ReplaySpec | None = None
     optimizer: OptimizerSpec = OptimizerSpec()
     update: UpdateSpec = UpdateSpec()
     evaluation: EvaluationSpec = EvaluationSpec()

@@ -48,7 +48,7 @@ def token_logprobs(
     batch, length = token_ids_BT.shape
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
-    hidden_NH = _states(model, token_ids_BT, mask_BT, rows_N, columns_N)
+    hidden_NH = states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     head, targets_N = Head.of(model), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
@@ -60,7 +60,7 @@ def token_logprobs(
     )
 
 
-def _states(
+def states_before(
     model: Any,
     token_ids_BT: Int64[Tensor, "B T"],
     mask_BT: Bool[Tensor, "B T"],

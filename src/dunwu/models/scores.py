@@ -1,15 +1,16 @@
-"""The scores of whole sequences: the last token's state, through a head of one number. B sequences of T tokens."""
+"""Numbers for sequences, and for every state before a token, through a head of one number. B sequences of T tokens."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import embedding
 
 from dunwu.models import packing
+from dunwu.models.logprobs import states_before
 
 
 def sequence_scores(
@@ -31,3 +32,14 @@ def sequence_scores(
         states_BH = hidden_BTH[rows_B, last_B]
     scores_B1: Tensor = model.score(states_BH)
     return scores_B1.squeeze(1).float()
+
+
+def token_values(model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """For each slot in ``mask_BT`` a number for the state before its token, as a value network gives it; 0 elsewhere.
+
+    Arguments as for ``sequence_scores`` and ``logprobs.token_logprobs``; slot 0 has no state before it.
+    """
+    rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
+    states_NH = states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
+    values_N: Tensor = model.score(states_NH).squeeze(1).float()
+    return values_N.new_zeros(token_ids_BT.shape).index_put((rows_N, columns_N + 1), values_N)

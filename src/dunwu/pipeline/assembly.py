@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
+import torch
+
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import (
@@ -26,8 +28,10 @@ from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
+from dunwu.rollout.seeds import sample_seed
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
+from dunwu.training.critic import Critic
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
@@ -39,6 +43,8 @@ MAX_SKIPPED = 1000
 
 
 NO_SCORERS: Mapping[str, str] = {}
+VALUE = "algorithm.value"
+"""The value network among the scorers; no part of a reward can have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +124,7 @@ def assembled(
 ) -> Iterator[Parts]:
     """Opens the rooms of a stage that starts from the model at ``source``, and closes them.
 
-    ``scorers``: where the reward models lie, by the names of their parts.
+    ``scorers``: where the reward models lie, by the names of their parts, and the value network's source by VALUE.
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
@@ -132,6 +138,7 @@ def assembled(
         stage.update,
         temperature=stage.rollout.temperature,
         total_steps=stage.steps,
+        critic=_critic(stage, context.seed, scorers[VALUE]) if stage.value else None,
     )
     template = Template(stage.prompt, policy.tokenizer)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
@@ -152,6 +159,13 @@ def assembled(
         )
         parts.draw(0, 1)
         yield parts
+
+
+def _critic(stage: RLStage, seed: int, source: str) -> Critic:
+    assert stage.value is not None
+    torch.manual_seed(sample_seed(seed, "value head"))
+    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    return Critic(scorer, stage.value, stage.algorithm, stage.update, total_steps=stage.steps)
 
 
 def judge(part: JudgeSpec, source: str, model: ModelSpec) -> RewardModel:

@@ -40,7 +40,10 @@ def _sources(stage: Stage) -> tuple[str, ...]:
         return *stage.models, *(judge.from_ for judge in stage.judges)
     if isinstance(stage, PretrainStage):
         return ()
-    return stage.from_, *(part.from_ for part in (stage.reward.models if isinstance(stage, RLStage) else ()))
+    if isinstance(stage, RLStage):
+        value = (stage.value.from_,) if stage.value and stage.value.from_ else ()
+        return stage.from_, *(part.from_ for part in stage.reward.models), *value
+    return (stage.from_,)
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -5,7 +5,7 @@ Unlike metrics, a line stays when a run that was killed makes a rollout again: i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dunwu.config.plan.estimate import forward_flops
@@ -36,19 +36,30 @@ class Ledger:
         tokens, sequences = generated(groups)
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
-    def rollout(self, step: int, stage: RLStage, groups: Sequence[ScoredGroup], seconds: dict[str, float]) -> None:
-        """A rollout and what was learned from it. Prompts are counted once a group."""
+    def rollout(
+        self,
+        step: int,
+        stage: RLStage,
+        groups: Sequence[ScoredGroup],
+        seconds: Mapping[str, float],
+        replayed: float = 0.0,
+    ) -> None:
+        """A rollout and what was learned from it, with ``replayed`` samples for each fresh one. Prompts count once a
+        group, a value network as another policy."""
         written, sequences = generated(groups)
         tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
         one = self._flops(tokens, sequences)
         algorithm, update = stage.algorithm, stage.update
         anchors = int(algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1)
         anchors += algorithm.kl_coefficient > 0
-        passes = update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
+        anchors += stage.value is not None
+        networks = 1 + (stage.value is not None)
+        passes = networks * update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
+        tokens, one = round(tokens * (1 + replayed)), one * (1 + replayed)
         self._store.spend(
             step,
             {
-                "rollout": Spent(seconds.get("rollout", 0.0), written, one),
+                "rollout": Spent(seconds.get("rollout", 0.0), written, one / (1 + replayed)),
                 "reward": Spent(seconds.get("rewards", 0.0), 0, 0.0),
                 "inference": Spent(seconds.get("anchor", 0.0), anchors * tokens, anchors * one),
                 "training": Spent(

@@ -5,7 +5,7 @@
         groups    <- G completions each, from the policy    rollout      pi_old
         scores    <- rules                                  verifiers    accuracy + format
         samples   <- advantages within each group           algorithms
-        anchored  <- log-probabilities of pi_old, pi_ref    training
+        anchored  <- log-probabilities of pi_old, pi_ref    training     of earlier samples too, where there is replay
         for each minibatch: one optimizer step              training
         the engine gets the new weights; now and then the reference too
 
@@ -19,10 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dunwu.algorithms import cut, informative, to_samples
 from dunwu.algorithms.filters import graded
+from dunwu.algorithms.replay import Replay
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.evaluation.evaluate import is_right
@@ -31,9 +33,11 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
-from dunwu.runs import BASE, TRAINED
+from dunwu.runs import BASE, TRAINED, Checkpoint
 from dunwu.tasks.similar import HalfSolved
-from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult
+from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
+
+REPLAY = "replay.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,37 +50,43 @@ class Cursor:
     """Problems drawn from the mixture."""
     similar: HalfSolved | None = None
     """What variations are made of, where the recipe asks for them."""
+    replay: Replay | None = None
+    """What earlier rollouts taught, where the recipe asks for it."""
 
-    def after(self, explored: Explored) -> Cursor:
-        """Once a rollout has been learned from."""
+    def after(self, explored: Explored, learned: Sequence[TrainSample]) -> Cursor:
+        """Once a rollout's samples have been learned from."""
         similar = self.similar.told(map(accuracy, explored.groups)) if self.similar else None
-        return Cursor(rollout=self.rollout + 1, position=explored.position, similar=similar)
+        replay = self.replay.after(learned) if self.replay else None
+        return Cursor(rollout=self.rollout + 1, position=explored.position, similar=similar, replay=replay)
 
     def state(self) -> dict[str, Any]:
-        """For JSON; see ``resumed``."""
+        """For JSON; see ``resumed``. The replay buffer has a file of its own."""
         similar = {} if self.similar is None else {"similar": self.similar.state()}
         return {"rollout": self.rollout, "position": self.position, **similar}
 
-    def resumed(self, state: Mapping[str, Any]) -> Cursor:
-        """This, with what ``state`` gave."""
+    def resumed(self, checkpoint: Checkpoint) -> Cursor:
+        """This, as it was saved."""
+        state = checkpoint.state
         similar = self.similar.load(state["similar"]) if self.similar else None
-        return Cursor(rollout=state["rollout"], position=state["position"], similar=similar)
+        replay = self.replay.load(checkpoint.path / REPLAY) if self.replay else None
+        return Cursor(rollout=state["rollout"], position=state["position"], similar=similar, replay=replay)
 
 
 def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[str, str] = NO_SCORERS) -> None:
     """Runs a stage from the model at ``source`` (a folder, ``nano-base`` or a hub id), or from its newest checkpoint.
 
-    ``scorers``: where the reward models lie, by the names of their parts.
+    ``scorers``: where the reward models lie, by the names of their parts, and the value network's source by VALUE.
 
     Raises: see ``train``, and UserError for whatever cannot be used of the model, the data or the recipe.
     """
     store = context.store
     with assembled(stage, context, source, scorers) as parts:
-        cursor = Cursor(similar=half_solved(stage, context.seed))
+        replay = Replay(rollouts=stage.replay.rollouts) if stage.replay else None
+        cursor = Cursor(similar=half_solved(stage, context.seed), replay=replay)
         if checkpoint := store.newest_checkpoint():
             parts.trainer.load(checkpoint.path)
             parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-            cursor = cursor.resumed(checkpoint.state)
+            cursor = cursor.resumed(checkpoint)
         store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
         context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
         train(parts, cursor)
@@ -118,15 +128,17 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 explored = explore(parts, cursor, watch)
                 with watch.time("anchor"):
                     samples = to_samples(explored.groups, parts.algorithm, stage.new_tokens_at(start))
-                    anchored = parts.trainer.anchor(samples)
+                    anchored = parts.trainer.anchor([*samples, *replayed(parts, cursor, len(samples))])
             updates = learn(parts, cursor, anchored, watch)
         drawn = explored.position - cursor.position + explored.varied
         metrics = rollout_metrics(explored.groups, updates, drawn=drawn)
         metrics |= {"similar": float(explored.varied)} if cursor.similar else {}
-        cursor = cursor.after(explored)
+        again = len(anchored) - len(samples)
+        metrics |= {"replayed": float(again)} if cursor.replay else {}
+        cursor = cursor.after(explored, [one.sample for one in anchored[: len(samples)]])
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
-        parts.ledger.rollout(step, stage, explored.groups, watch.seconds)
+        parts.ledger.rollout(step, stage, explored.groups, watch.seconds, replayed=again / max(1, len(samples)))
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
         if failed := metrics["verifier_failed"]:
@@ -135,6 +147,14 @@ def train(parts: Parts, cursor: Cursor) -> None:
             save(parts, cursor)
     with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
         measure(parts, TRAINED)
+
+
+def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[TrainSample]:
+    """Samples of earlier rollouts, as many for each fresh one as the recipe says."""
+    if parts.stage.replay is None or cursor.replay is None:
+        return []
+    seed = sample_seed(parts.context.seed, parts.context.name, "replay", cursor.rollout)
+    return cursor.replay.draw(round(parts.stage.replay.share * fresh), seed)
 
 
 class Explored(NamedTuple):
@@ -206,7 +226,13 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
 def save(parts: Parts, cursor: Cursor) -> None:
     """A checkpoint of everything from which the next rollout follows."""
     step = cursor.rollout * parts.stage.updates_per_rollout
-    parts.context.store.save_checkpoint(step, parts.trainer.save, cursor.state())
+
+    def write(folder: Path) -> None:
+        parts.trainer.save(folder)
+        if cursor.replay:
+            cursor.replay.save(folder / REPLAY)
+
+    parts.context.store.save_checkpoint(step, write, cursor.state())
 
 
 @contextmanager

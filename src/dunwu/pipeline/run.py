@@ -125,9 +125,12 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
     """Each kind in a module of its own, imported when it is wanted. ``model``: a source to what can be loaded."""
     match stage:
         case RLStage():
+            from dunwu.pipeline.assembly import VALUE
             from dunwu.pipeline.rl import run_rl
 
             scorers = {part.name: model(part.from_) for part in stage.reward.models}
+            if stage.value:
+                scorers[VALUE] = model(stage.value.from_ or stage.from_)
             run_rl(stage, context, model(stage.from_), scorers)
         case SupervisedStage():
             from dunwu.pipeline.sft import run_sft

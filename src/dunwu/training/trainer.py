@@ -19,6 +19,7 @@ from dunwu.config.schema import OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import check_head, token_logprobs
+from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner, save_tensors, take
 from dunwu.types import AnchoredSample, StepResult, TrainSample
 
@@ -69,6 +70,7 @@ class PolicyTrainer:
         algorithm: the loss, and which anchors it needs.
         optimizer: what updates the weights, and its schedule.
         update: how a rollout is split; ``minibatches x epochs`` = 1 means that every step is on-policy.
+        critic: the value network of PPO, updated in step with the policy; None: advantages come from the groups.
         temperature: the rollout's. Log-probabilities are those of the distribution that was sampled from.
         total_steps: updates in the whole stage, for the schedule.
 
@@ -85,10 +87,11 @@ class PolicyTrainer:
         *,
         temperature: float,
         total_steps: int,
+        critic: Critic | None = None,
     ) -> None:
         check_head(policy.model)
         self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing)
-        self._algorithm, self._update = algorithm, update
+        self._algorithm, self._update, self._critic = algorithm, update, critic
         self._temperature = temperature
         # The reference costs memory and a pass over every sample: only where the loss has a KL term.
         needs_reference = algorithm.spec.kl_coefficient > 0
@@ -107,17 +110,20 @@ class PolicyTrainer:
         elif not on_policy:
             old = self._logprobs(self._learner.model, samples)
         ref = nothing if self._reference is None else self._logprobs(self._reference, samples)
-        return [
+        anchored = [
             AnchoredSample(sample=sample, old_logprobs=old[i], ref_logprobs=ref[i]) for i, sample in enumerate(samples)
         ]
+        return self._critic.anchor(anchored) if self._critic else anchored
 
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
         self._learner.zero_grad()
+        if self._critic:
+            self._critic.zero_grad()
         parts = []
         for index in range(len(step.microbatches)):
             check(index / len(step.microbatches))
             parts.append(self._accumulate(index, step))
-        metrics = reduce(combine(parts)) | self._learner.step(at)
+        metrics = reduce(combine(parts)) | self._learner.step(at) | (self._critic.step(at) if self._critic else {})
         return StepResult(policy_version=self.policy_version, metrics=metrics)
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
@@ -131,6 +137,8 @@ class PolicyTrainer:
         self._learner.save(folder)
         if self._reference is not None:
             save_tensors(dict(self._reference.named_parameters()), folder / "reference.safetensors")
+        if self._critic:
+            self._critic.save(folder / "critic")
 
     def save_model(self, folder: Path) -> None:
         self._learner.save_model(folder)
@@ -139,6 +147,8 @@ class PolicyTrainer:
         self._learner.load(folder)
         if self._reference is not None:
             take(self._reference, load_file(folder / "reference.safetensors"))
+        if self._critic:
+            self._critic.load(folder / "critic")
 
     def _accumulate(self, index: int, step: TrainStep) -> dict[str, Metric]:
         """Forward and backward of one microbatch. Raises Fault where its loss or the gradient so far is not finite."""
@@ -152,8 +162,10 @@ class PolicyTrainer:
         )
         output = self._algorithm.loss(logprobs.values, logprobs.entropy, batch, step)
         groups = ", ".join(map(str, sorted(set(batch.group_ids))))
-        self._learner.backward(output.loss, f"microbatch {index + 1} of {len(step.microbatches)}, groups {groups}")
-        return dict(output.metrics)
+        place = f"microbatch {index + 1} of {len(step.microbatches)}, groups {groups}"
+        self._learner.backward(output.loss, place)
+        expected = self._critic.accumulate(batch, step, place) if self._critic else {}
+        return {**output.metrics, **expected}
 
     def _logprobs(self, model: Any, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
         """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""

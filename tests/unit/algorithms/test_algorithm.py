@@ -39,6 +39,8 @@ def anchored_samples(count: int = 9) -> list[AnchoredSample]:
             sampler_logprobs=noise(0.4),
             advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
             group_id=index // 3,
+            reward=0.0,
+            policy_version=0,
         )
         samples.append(AnchoredSample(sample=sample, old_logprobs=noise(0.4), ref_logprobs=noise(0.4)))
     return samples
@@ -136,6 +138,8 @@ def test_kl_in_the_reward_moves_the_advantage_of_what_came_before() -> None:
         sampler_logprobs=np.zeros(3, dtype=np.float32),
         advantages=mask.astype(np.float32),
         group_id=0,
+        reward=0.0,
+        policy_version=0,
     )
     old, ref = np.array([0, -1, -1], dtype=np.float32), np.array([0, -2, -4], dtype=np.float32)
     spec = AlgorithmSpec(kl_in="reward", kl_estimator="k1", kl_coefficient=0.1, aggregate="token")
@@ -155,6 +159,8 @@ def test_metrics_by_hand() -> None:
         sampler_logprobs=np.array([0, -1, -1, -1], dtype=np.float32),
         advantages=mask.astype(np.float32),
         group_id=0,
+        reward=0.0,
+        policy_version=0,
     )
     old = np.array([0, -1, -1, -1 + np.log(2)], dtype=np.float32)
     anchored = AnchoredSample(sample=sample, old_logprobs=old, ref_logprobs=old)

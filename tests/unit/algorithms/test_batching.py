@@ -21,6 +21,8 @@ def anchored(index: int, prompt: int, completion: int) -> AnchoredSample:
         sampler_logprobs=-ones,
         advantages=ones * index,
         group_id=index // 4,
+        reward=0.0,
+        policy_version=0,
     )
     return AnchoredSample(sample=sample, old_logprobs=-2 * ones, ref_logprobs=-3 * ones)
 

@@ -43,7 +43,7 @@ def resume(bench: Bench) -> Parts:
     assert checkpoint
     parts.trainer.load(checkpoint.path)
     parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-    cursor = Cursor().resumed(checkpoint.state)
+    cursor = Cursor().resumed(checkpoint)
     parts.context.store.rewind(checkpoint.step, ended=cursor.rollout == parts.stage.rollouts)
     train(parts, cursor)
     return parts
@@ -178,7 +178,7 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     parts = bench.parts()
     parts.trainer.load(checkpoint.path)
     parts.context.store.rewind(checkpoint.step)
-    train(parts, cursor.resumed(checkpoint.state))
+    train(parts, cursor.resumed(checkpoint))
     assert asked(parts) == rollouts[2:]
 
 

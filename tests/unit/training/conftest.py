@@ -63,6 +63,8 @@ def make_samples() -> MakeSamples:
                     sampler_logprobs=np.where(mask, rng.normal(-3.9, 0.3, len(mask)), 0.0).astype(np.float32),
                     advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
                     group_id=index // 4,
+                    reward=0.0,
+                    policy_version=0,
                 )
             )
         return samples

@@ -60,6 +60,7 @@ class Memory:
     gradients: int = 0
     optimizer: int = 0
     reference: int = 0
+    critic: int = 0
     engine: int = 0
     kv_cache: int = 0
     logits: int = 0
@@ -88,6 +89,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1)
         weights, gradients   N b each
         optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
         reference            N b, where kl_coefficient > 0
+        critic               as weights, gradients and optimizer, where there is a value network
         engine               N b, for each of the ``engines``, which have their own copies
         kv_cache             slots x context x kv_values x b
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
@@ -101,6 +103,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1)
         gradients=weights,
         optimizer=_optimizer(shape, size),
         reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
+        critic=2 * weights + _optimizer(shape, size) if stage.value else 0,
         engine=weights * engines,
         kv_cache=stage.rollout.slots * context * shape.kv_values * size,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
@@ -172,19 +175,23 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
     3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer where a rollout makes more than one update,
-    1 for a reference where kl_coefficient > 0.
+    1 for a reference where kl_coefficient > 0. A value network costs as much again as the policy's passes (one for the
+    values of the old network), and what is replayed costs passes but is not generated.
     """
     device, prompt = DEVICES[hardware.device], stage.prompt.max_tokens
     passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
     passes += stage.algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1
     passes += stage.algorithm.kl_coefficient > 0
+    if stage.value:
+        passes += 1 + stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    replayed = 1.0 + (stage.replay.share if stage.replay else 0.0)
     seconds = 0.0
     for phase in counts.contexts:
         completions = phase.rollouts * counts.completions_per_rollout
         length = prompt + phase.max_new_tokens
         generated = completions * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
         flops = forward_flops(shape, length)
-        seconds += generated * flops / device.decode + passes * completions * length * flops / device.train
+        seconds += generated * flops / device.decode + passes * replayed * completions * length * flops / device.train
     evaluated = forward_flops(shape, prompt + stage.rollout.max_new_tokens) * counts.evaluation_tokens_at_most
     return (seconds + evaluated / device.decode) / 3600
 

@@ -1,0 +1,38 @@
+"""Generalised advantage estimation: how much better each token went than a value network expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+
+def gae(
+    rewards_C: Float32[np.ndarray, " C"], values_C: Float32[np.ndarray, " C"], *, discount: float, lam: float
+) -> Float32[np.ndarray, " C"]:
+    """A_t = sum over l of (discount x lam)^l delta_(t+l), delta_t = r_t + discount V_(t+1) - V_t (Schulman et al.:
+    arXiv 1506.02438, equation 16).
+
+    Args:
+        rewards_C: of each of the C tokens of a completion.
+        values_C: what was expected of the state before each token; after the last one nothing is, cut off or not.
+        discount: gamma, of a reward one token later.
+        lam: 1: the whole return against the value (no bias); 0: one token alone.
+    """
+    deltas_C: np.ndarray = rewards_C - values_C
+    deltas_C[:-1] += discount * values_C[1:]
+    advantages_C: np.ndarray = np.zeros_like(deltas_C)
+    following = 0.0
+    for t in range(len(deltas_C) - 1, -1, -1):
+        following = float(deltas_C[t]) + discount * lam * following
+        advantages_C[t] = following
+    return advantages_C
+
+
+def whitened(rows: Sequence[Float32[np.ndarray, " C"]]) -> list[Float32[np.ndarray, " C"]]:
+    """Mean 0 and standard deviation 1 over the tokens of all rows; rows that are all alike become zeros."""
+    values_N = np.concatenate(rows)
+    deviation = values_N.std()
+    scale = 1.0 / deviation if deviation > 1e-8 else 0.0
+    return [((row - values_N.mean()) * scale).astype(np.float32) for row in rows]

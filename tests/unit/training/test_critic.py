@@ -1,0 +1,153 @@
+"""The value network: values at the right slots, its loss, advantages, and a resume that is bit for bit the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import Qwen2ForSequenceClassification
+
+from dunwu.algorithms import build, cut
+from dunwu.algorithms.batching import train_step
+from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
+from dunwu.errors import Fault
+from dunwu.metrics import reduce
+from dunwu.models.load import Policy
+from dunwu.models.scores import token_values
+from dunwu.training.critic import Critic
+from dunwu.training.trainer import PolicyTrainer
+from dunwu.types import AnchoredSample, TrainSample
+
+from .conftest import MakePolicy, MakeSamples
+
+UPDATE = UpdateSpec(minibatches=2, tokens_per_microbatch=60)
+PPO = AlgorithmSpec(advantage="gae", kl_coefficient=0.0)
+
+
+def make_scorer(make_policy: MakePolicy) -> Policy:
+    """The policy's shape with a head of one number."""
+    policy = make_policy()
+    torch.manual_seed(5)
+    config = policy.model.config.__class__(**{**policy.model.config.to_dict(), "num_labels": 1})
+    return replace(policy, model=Qwen2ForSequenceClassification(config).eval())
+
+
+def make_critic(make_policy: MakePolicy, algorithm: AlgorithmSpec = PPO, **spec: Any) -> Critic:
+    fields: dict[str, Any] = {"optimizer": OptimizerSpec(lr=1e-2), "whiten": False} | spec
+    return Critic(make_scorer(make_policy), ValueSpec(**fields), algorithm, UPDATE, total_steps=8)
+
+
+def anchored(samples: list[TrainSample]) -> list[AnchoredSample]:
+    return [
+        AnchoredSample(
+            sample=replace(sample, reward=float(n % 3)), old_logprobs=sample.sampler_logprobs, ref_logprobs=None
+        )
+        for n, sample in enumerate(samples)
+    ]
+
+
+def test_values_are_of_the_state_before_each_token(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    model = make_scorer(make_policy).model
+    (sample,) = make_samples(1)
+    ids, mask = torch.from_numpy(sample.token_ids)[None].long(), torch.from_numpy(sample.loss_mask)[None]
+    values = token_values(model, ids, mask)[0]
+    states = model.base_model(input_ids=ids).last_hidden_state[0]
+    for slot in range(ids.shape[1]):
+        expected = model.score(states[slot - 1]).item() if sample.loss_mask[slot] else 0.0
+        assert values[slot].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_returns_are_what_was_got_with_lambda_one(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    for one in make_critic(make_policy).anchor(anchored(make_samples(8))):
+        mask = one.sample.loss_mask
+        assert one.returns is not None
+        assert one.old_values is not None
+        assert one.returns[mask] == pytest.approx(one.sample.reward, abs=1e-5)
+        assert one.sample.advantages[mask] == pytest.approx(one.sample.reward - one.old_values[mask], abs=1e-5)
+        assert not one.sample.advantages[~mask].any()
+
+
+def test_kl_in_the_reward_is_paid_at_every_token(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    algorithm = AlgorithmSpec(advantage="gae", kl_in="reward", kl_estimator="k1", kl_coefficient=0.5)
+    (sample,) = make_samples(1)
+    away = np.where(sample.loss_mask, 0.25, 0.0).astype(np.float32)
+    one = AnchoredSample(sample=sample, old_logprobs=away, ref_logprobs=np.zeros_like(away))
+    (made,) = make_critic(make_policy, algorithm).anchor([one])
+    tokens = int(sample.loss_mask.sum())
+    assert made.returns is not None
+    assert made.returns[sample.loss_mask] == pytest.approx([-0.125 * (tokens - t) for t in range(tokens)], abs=1e-5)
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_the_loss_is_half_the_clipped_error(
+    make_policy: MakePolicy, make_samples: MakeSamples, clip: float | None
+) -> None:
+    critic = make_critic(make_policy, clip=clip)
+    samples = critic.anchor(anchored(make_samples(6)))
+    moved = [replace(one, old_values=one.old_values + 0.2) for one in samples if one.old_values is not None]
+    step = train_step(moved, 10_000)
+    (batch,) = step.microbatches
+    metrics = reduce(dict(critic.accumulate(batch, step, "here")))
+    errors = []
+    for one, plain in zip(moved, samples, strict=True):
+        for value, old, wanted in zip(plain.old_values, one.old_values, one.returns, strict=True):  # type: ignore[arg-type]
+            near = old + (value - old if clip is None else np.clip(value - old, -clip, clip))
+            errors.append(max((value - wanted) ** 2, (near - wanted) ** 2))
+    masks = np.concatenate([one.sample.loss_mask for one in moved])
+    assert metrics["value_loss"] == pytest.approx(0.5 * np.array(errors)[masks].sum() / masks.sum(), rel=1e-4)
+
+
+def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    critic = make_critic(make_policy, clip=None)
+    losses = []
+    for at in range(8):
+        step = train_step(critic.anchor(anchored(make_samples(6))), 10_000)
+        critic.zero_grad()
+        losses.append(reduce(dict(critic.accumulate(step.microbatches[0], step, "here")))["value_loss"])
+        assert critic.step(at)["value_lr"] == 1e-2
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def make_trainer(make_policy: MakePolicy) -> PolicyTrainer:
+    return PolicyTrainer(
+        make_policy(),
+        build(PPO, max_new_tokens=20),
+        OptimizerSpec(lr=1e-2),
+        UPDATE,
+        temperature=1.0,
+        total_steps=8,
+        critic=make_critic(make_policy),
+    )
+
+
+def learn(trainer: PolicyTrainer, samples: list[TrainSample]) -> list[dict[str, float]]:
+    rewarded = [one.sample for one in anchored(samples)]
+    steps = cut(trainer.anchor(rewarded), UPDATE, trainer.policy_version)
+    return [dict(trainer.step(step, at=trainer.policy_version).metrics) for step in steps]
+
+
+def test_policy_and_values_move_together_and_resume_bit_for_bit(
+    make_policy: MakePolicy, make_samples: MakeSamples, tmp_path: Path
+) -> None:
+    straight, stopped = make_trainer(make_policy), make_trainer(make_policy)
+    first = learn(straight, make_samples(8, seed=1))
+    assert learn(stopped, make_samples(8, seed=1)) == first
+    assert {"policy_loss", "value_loss", "value_grad_norm"} <= first[0].keys()
+    stopped.save(tmp_path)
+    resumed = make_trainer(make_policy)
+    resumed.load(tmp_path)
+    assert learn(resumed, make_samples(8, seed=2)) == learn(straight, make_samples(8, seed=2))
+
+
+def test_a_value_that_is_no_number_leaves_both_untouched(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    trainer = make_trainer(make_policy)
+    before = {name: weight.clone() for name, weight in trainer.weights()}
+    bad = [replace(sample, reward=float("nan")) for sample in make_samples(4)]
+    (step,) = cut(trainer.anchor(bad), UpdateSpec(minibatches=1), 0)
+    with pytest.raises(Fault, match="is nan in update 1"):
+        trainer.step(step, at=0)
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.weights())
