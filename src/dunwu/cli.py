@@ -199,6 +199,37 @@ def report(
 
 
 @main.command()
+def reproduce(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    seeds: Annotated[str, typer.Option(metavar="N,...", help="Two or more.")] = "1,2,3",
+    out: Annotated[
+        Path | None, typer.Option(parser=_folder, metavar="PATH", help="Folder of the runs; runs/NAME-seeds else.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the runs that are there.")] = False,
+) -> None:
+    """Run a recipe under several seeds; show its curves and tables with intervals over the runs."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see run
+    from dunwu.config.loader import load_recipe
+    from dunwu.config.plan import make_plan
+
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
+    loaded = load_recipe(recipe, overrides or ())
+    folder = out or Path("runs") / f"{loaded.name}-seeds"
+    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, probe=_probe(loaded.seed)))
+
+    from dunwu.pipeline.reproduce import reproduce as run_seeds
+
+    try:
+        typer.echo(run_seeds(recipe, folder, numbers, overrides or (), resume))
+    except Interrupted as error:
+        raise Interrupted(f"{error}; the same command with --resume goes on") from error
+
+
+@main.command()
 def bench(
     name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify or sandbox.")],
     against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",

@@ -68,11 +68,18 @@ def measure(rows: Sequence[RolloutRow]) -> RolloutPoint:
         parts=_parts(graded),
         length=_amount(rows, lambda row: row.tokens),
         length_right=_amount([row for row in graded if is_right(row)], lambda row: row.tokens),
-        length_wrong=_amount([row for row in graded if not is_right(row)], lambda row: row.tokens),
+        length_wrong=_amount(
+            [row for row in graded if can_be_right(row) and not is_right(row)], lambda row: row.tokens
+        ),
         truncated=_amount(rows, lambda row: row.finish == "length"),
         reflections=_amount(rows, lambda row: reflection.total(row.completion)),
         words={word: number / len(rows) for word, number in words.items()},
     )
+
+
+def can_be_right(row: RolloutRow) -> bool:
+    """Whether the question has answers that are right."""
+    return "accuracy" in row.parts
 
 
 def is_right(row: RolloutRow) -> bool:

@@ -56,8 +56,9 @@ def highlighted(content: str) -> str:
     return "".join(parts) + escape(shown[end:])
 
 
-def answer(heading: str, content: str, *, right: bool, told: str) -> str:
-    """One completion in a box, with its verdict."""
-    verdict = '<span class="right">right</span>' if right else '<span class="wrong">wrong</span>'
+def answer(heading: str, content: str, *, right: bool | None, told: str) -> str:
+    """One completion in a box, with its verdict; None where no answer is right."""
+    told_right, told_wrong = '<span class="right">right</span>', '<span class="wrong">wrong</span>'
+    verdict = "open question" if right is None else told_right if right else told_wrong
     body = f"<pre>{highlighted(content.strip())}</pre>"
     return f'<article class="answer"><header>{text(heading)}: {verdict}, {text(told)}</header>{body}</article>'

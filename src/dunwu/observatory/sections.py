@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dunwu.observatory import page, reflection
+from dunwu.observatory import beside, page, reflection
 from dunwu.observatory.charts import Point, Series, exact, line_chart
-from dunwu.observatory.curves import RolloutPoint, curves, is_right
+from dunwu.observatory.curves import RolloutPoint, can_be_right, curves, is_right
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, evaluations_by_set, outcomes
 from dunwu.observatory.wording import interval, number, quantity
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
@@ -40,10 +40,25 @@ def stage_section(run: RunReader, name: str) -> str:
         parts.append(_learning(points, by_set, last_step, len(stage.rollout_steps())))
         known |= FROM_ROLLOUTS | {part for point in points for part in point.parts}
     parts.append(_measurements(metrics, known))
+    if any(len(evaluations) > 2 for evaluations in by_set.values()) and not points:
+        parts.append(models_table(beside.rows(by_set), "95 % intervals over problems"))
     parts.append(page.grid([_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]))
     parts.append(_examples(by_set) or _rollout_examples(stage))
     parts.append(_timings(stage))
     return "".join(parts)
+
+
+def models_table(rows: Sequence[beside.Row], told: str) -> str:
+    """Models beside each other, a row a benchmark."""
+    models = list(dict.fromkeys(model for row in rows for model in row.values))
+    cells = [
+        [
+            page.text(row.label),
+            *(page.text(beside.cell(row.quantity, row.values.get(model))) for model in models),
+        ]
+        for row in rows
+    ]
+    return page.table(f"The models beside each other; ±: half of the {told}", ["", *models], cells)
 
 
 def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_step: float, rollouts: int) -> str:
@@ -221,7 +236,7 @@ def _pair(base: EvaluationRow, trained: EvaluationRow) -> str:
         page.answer(
             label,
             row.text,
-            right=bool(row.correct),
+            right=None if row.correct is None else bool(row.correct),
             told=f"{row.tokens:,} tokens, {row.reflections} words of reflection",
         )
         for label, row in ((BASE, base), (TRAINED, trained))
@@ -242,7 +257,12 @@ def _rollout_examples(stage: StageReader) -> str:
 
 def _rollout_answer(row: RolloutRow) -> str:
     told = f"{row.tokens:,} tokens, reward {row.value:.3g}. {row.prompt}"
-    return page.answer(f"after {row.policy_version:,} updates", row.completion, right=is_right(row), told=told)
+    return page.answer(
+        f"after {row.policy_version:,} updates",
+        row.completion,
+        right=is_right(row) if can_be_right(row) else None,
+        told=told,
+    )
 
 
 def _timings(stage: StageReader) -> str:

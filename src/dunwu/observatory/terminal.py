@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from dunwu.observatory import ledger, reflection
+from dunwu.observatory import beside, ledger, reflection
 from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
@@ -151,7 +151,7 @@ class Progress:
         if found := last_evaluated(run):
             _, by_set = found
             self.console.print()
-            self.console.print(summary_table(by_set))
+            self.console.print(summary_table(by_set) if _pairs(by_set) else models_table(beside.rows(by_set)))
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
@@ -199,6 +199,25 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
             table.add_row(Text(plain(quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
+
+
+def _pairs(by_set: EvaluationsBySet) -> bool:
+    """Whether there is a base and what became of it, not models beside each other."""
+    return any(base_and_trained(evaluations) for evaluations in by_set.values())
+
+
+def models_table(rows: Sequence[beside.Row], told: str = "95 % intervals over problems") -> RenderableType:
+    """Models beside each other, a row a benchmark."""
+    title = Text("The models beside each other", style="bold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table.add_column("", no_wrap=True)
+    models = dict.fromkeys(model for row in rows for model in row.values)
+    for model in models:
+        table.add_column(plain(model), justify="right", no_wrap=True)
+    for row in rows:
+        cells = (Text(beside.cell(row.quantity, row.values.get(model))) for model in models)
+        table.add_row(Text(plain(row.label)), *cells)
+    return Group(table, Text(f"±: half of the {told}. Benchmarks: right at the first try.", style="dim"))
 
 
 def ledger_table(lines: list[ledger.Line]) -> RenderableType:

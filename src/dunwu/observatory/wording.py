@@ -28,6 +28,7 @@ _QUANTITIES = {
     "reflections": Quantity("words of reflection per response", False),
     "auc": Quantity("good ranked above bad (AUC)", True),
     "calibration_error": Quantity("calibration error", True),
+    "language": Quantity("words of the question's language", True),
     "reflection_rate": Quantity("responses with a word of reflection", True),
 }
 _AT_K = {

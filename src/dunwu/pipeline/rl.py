@@ -105,7 +105,8 @@ def describe(stage: RLStage, source: str) -> str:
     """One line for the terminal."""
     names = ", ".join(dict.fromkeys(spec.name for spec in stage.tasks))
     batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
-    return f"{stage.algorithm.loss.upper()} on {names} from {source}; {stage.rollouts} rollouts of {batch}"
+    algorithm = "PPO" if stage.value else stage.algorithm.loss.upper()
+    return f"{algorithm} on {names} from {source}; {stage.rollouts} rollouts of {batch}"
 
 
 def train(parts: Parts, cursor: Cursor) -> None:

@@ -1,0 +1,62 @@
+"""Several runs of one recipe as one story: every curve and number with its interval over the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dunwu.observatory import beside, page
+from dunwu.observatory.beside import over_runs
+from dunwu.observatory.charts import Point, Series, line_chart
+from dunwu.observatory.findings import last_evaluated
+from dunwu.observatory.sections import models_table
+from dunwu.runs import RunReader
+from dunwu.runs.atomic import atomic_write
+
+FIGURES = (
+    # title, metric, unit on the axis, whether it is a share
+    ("Right answers, training problems", "accuracy", "share of responses", True),
+    ("Length of a response", "length", "tokens", False),
+    ("Words of reflection", "reflections", "words a response", False),
+    ("How undecided the policy is", "entropy", "nats a token", False),
+)
+
+
+def joined_table(runs: Sequence[RunReader]) -> list[beside.Row]:
+    """What the last evaluations of the runs say together."""
+    found = (last_evaluated(run) for run in runs)
+    return beside.over_seeds([beside.rows(by_set) for _, by_set in filter(None, found)])
+
+
+def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
+    """Of every stage that has the metric a curve: mean and interval over the runs, update by update."""
+    series = []
+    for stage in runs[0].stages:
+        rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
+        steps = [step for step in rows[0] if all(metric in of_run.get(step, {}) for of_run in rows)]
+        points = [Point(step, over_runs([of_run[step][metric] for of_run in rows])) for step in steps]
+        series.append(Series(label=stage, points=points))
+    return [one for one in series if one.points]
+
+
+def write_seeds_report(folder: Path, runs: Sequence[RunReader]) -> Path:
+    """Writes FOLDER/report.html; its path.
+
+    Raises:
+        UserError: a file of a run is damaged (named).
+        Fault: the report cannot be written.
+    """
+    name = runs[0].recipe["name"]
+    told = f"{len(runs)} seeds: {', '.join(str(run.seed) for run in runs)}"
+    figures = [
+        line_chart(title, curves(runs, metric), y_label=unit, share=share) for title, metric, unit, share in FIGURES
+    ]
+    parts = [
+        f"<h1>{page.text(name)} · {page.text(told)}</h1>",
+        page.grid(figures, f"Lines are means over {len(runs)} runs, bands Student's 95 % intervals of these means."),
+    ]
+    if rows := joined_table(runs) if all(last_evaluated(run) for run in runs) else []:
+        parts.append(models_table(rows, f"95 % intervals over {len(runs)} seeds"))
+    path = folder / "report.html"
+    atomic_write(path, page.page(f"{name} · Dunwu", parts).encode())
+    return path

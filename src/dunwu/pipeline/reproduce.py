@@ -1,0 +1,42 @@
+"""A recipe under several seeds, and what the runs say together: curves with bands, tables with intervals over runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dunwu.config.loader import load_recipe
+from dunwu.errors import UserError
+from dunwu.observatory.findings import last_evaluated
+from dunwu.observatory.seeds import joined_table, write_seeds_report
+from dunwu.observatory.terminal import Progress, models_table
+from dunwu.pipeline.run import run_recipe
+from dunwu.runs import RunReader
+
+
+def reproduce(recipe_path: Path, out: Path, seeds: Sequence[int], overrides: Sequence[str], resume: bool) -> Path:
+    """Runs the recipe once for each seed, in OUT/seed-N, then writes OUT/report.html; its path.
+
+    Args:
+        recipe_path: whose ``seed`` is replaced.
+        out: the folder of the runs.
+        seeds: at least two.
+        overrides: as for ``dunwu run``.
+        resume: go on with the runs that are there; those that are done are not run again.
+
+    Raises: as ``run_recipe``.
+    """
+    if len(set(seeds)) < 2:
+        raise UserError(f"{len(set(seeds))} seed gives no interval: name two or more", field="--seeds")
+    folders = {seed: out / f"seed-{seed}" for seed in seeds}
+    for seed, folder in folders.items():
+        recipe = load_recipe(recipe_path, [*overrides, f"seed={seed}"])
+        there = (folder / "manifest.json").exists()
+        if there and not resume:
+            raise UserError("holds a run already; go on with --resume", file=folder)
+        run_recipe(recipe, recipe_path, folder, resume=there)
+    runs = [RunReader(folder) for folder in folders.values()]
+    report = write_seeds_report(out, runs)
+    if all(last_evaluated(run) for run in runs):
+        Progress().console.print(models_table(joined_table(runs), f"95 % intervals over {len(runs)} seeds"))
+    return report
