@@ -671,6 +671,16 @@ class HardwareSpec(Strict):
     """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
 
 
+class DecontaminationSpec(Strict):
+    """What is done with training texts that share words with a benchmark of the recipe (R1: any 10-gram)."""
+
+    words: Annotated[int, Field(ge=3)] = 10
+    """In a row."""
+    boilerplate: Share = 0.02
+    """What more than this share of a benchmark's problems have in common is the wording of its task. Ours."""
+    matches: Literal["refuse", "drop", "keep"] = "refuse"
+
+
 class Recipe(Strict):
     """A run: named stages, in order."""
 
@@ -679,4 +689,5 @@ class Recipe(Strict):
     hardware: HardwareSpec = HardwareSpec()
     data: dict[Name, DataSpec] = {}
     """Conversations to learn from, by name."""
+    decontamination: DecontaminationSpec = DecontaminationSpec()
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]

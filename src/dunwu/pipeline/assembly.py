@@ -128,7 +128,7 @@ def assembled(
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
-    mixture = tasks.build_mixture(stage.tasks, context.seed)
+    mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
     trainer = PolicyTrainer(

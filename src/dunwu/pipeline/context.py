@@ -14,7 +14,8 @@ from dunwu.runs import StageDirectory
 class StageContext:
     """``name`` the stage's, ``seed`` the run's, ``store`` its part of the run directory.
 
-    ``note`` writes a fact about the machine into the run's manifest.
+    ``note`` writes a fact about the machine into the run's manifest; ``left_out`` names training texts that a benchmark
+    has too.
     """
 
     name: str
@@ -22,4 +23,5 @@ class StageContext:
     store: StageDirectory
     stop: StopSignal
     progress: Progress
+    left_out: frozenset[str] = frozenset()
     note: Callable[[str, object], None] = lambda key, value: None

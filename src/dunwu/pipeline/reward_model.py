@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,9 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
-        cases, told = cases_of(stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest)
+        cases, told = cases_of(
+            stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest, context.left_out
+        )
     held_out, training = list[Case](), list[Case]()
     for case in cases:
         question = side(case.record.messages[-1].content)
@@ -94,9 +96,15 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
 
 
 def cases_of(
-    stage: RewardModelStage, seed: int, template: Template, data: Mapping[str, DataSpec], longest: int
+    stage: RewardModelStage,
+    seed: int,
+    template: Template,
+    data: Mapping[str, DataSpec],
+    longest: int,
+    named: Set[str] = frozenset(),
 ) -> tuple[list[Case], str]:
-    """Every text of at most ``longest`` tokens, in the order of the recipe; and what was left out, in words.
+    """Every text of at most ``longest`` tokens, in the order of the recipe, but for those ``named``; and what was left
+    out, in words.
 
     Raises:
         UserError: a file cannot be used.
@@ -110,7 +118,8 @@ def cases_of(
             left["too near"] = left.get("too near", 0) + near
         else:
             records += read_judged(data[name])
-    cases = [_case(record, stage.reads, template) for record in records]
+    left["in a benchmark"] = sum(record.id in named for record in records)
+    cases = [_case(record, stage.reads, template) for record in records if record.id not in named]
     alike = [case.worse is not None and np.array_equal(case.tokens, case.worse) for case in cases]
     left["alike in what is read"] = sum(alike)
     cases = [case for case, same in zip(cases, alike, strict=True) if not same]

@@ -97,6 +97,7 @@ def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
 def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, progress: Progress) -> None:
     import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
+    from dunwu.pipeline.decontamination import decontaminate
     from dunwu.pipeline.inputs import inputs_of
 
     def model(source: str) -> str:
@@ -104,6 +105,10 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
 
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
+    try:
+        left_out = decontaminate(recipe, run.directory, progress)
+    except UserError as error:
+        raise error if error.file else UserError(error.message, file=recipe_path, field=error.field) from error
     for name, stage in recipe.stages.items():
         with _placed(recipe_path, name):
             inputs = inputs_of(stage, data, model)
@@ -116,7 +121,9 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
         keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
         store = run.stage(name, keep=keep)
         run.check_inputs(name, inputs)
-        context = StageContext(name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, note=run.note)
+        context = StageContext(
+            name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, left_out=left_out, note=run.note
+        )
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from dunwu.config.schema import DataSpec, SupervisedStage
 from dunwu.errors import UserError
@@ -27,7 +27,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     longest = min(stage.max_tokens, positions(policy.model))
     with context.stop.interruptible():
-        lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest)
+        lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
     updates = updates_of(stage, len(lessons))
     trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
     resumed(context, trainer)
@@ -48,9 +48,14 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
 
 
 def lessons_of(
-    stage: SupervisedStage, template: Template, data: Mapping[str, DataSpec], longest: int
+    stage: SupervisedStage,
+    template: Template,
+    data: Mapping[str, DataSpec],
+    longest: int,
+    named: Set[str] = frozenset(),
 ) -> tuple[list[Lesson], int]:
-    """Every conversation of at most ``longest`` tokens, in the order of the recipe, and how many are longer.
+    """Every conversation of at most ``longest`` tokens, in the recipe's order, but for those ``named``, and how many
+    are longer.
 
     Raises:
         UserError: a file or a conversation cannot be used, or none fits.
@@ -58,7 +63,7 @@ def lessons_of(
     lessons: list[Lesson] = []
     left_out = 0
     for name in stage.data:
-        for example in read_examples(data[name]):
+        for example in (one for one in read_examples(data[name]) if one.id not in named):
             lesson = template.lesson(example)
             fits = len(lesson.token_ids) <= longest
             left_out += not fits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
@@ -26,8 +26,9 @@ def names() -> tuple[str, ...]:
     return (*FAMILIES, *DATA_SETS, "gym")
 
 
-def build(spec: TaskSpec, seed: int) -> Task:
-    """The task that a recipe's entry describes; its held-out side does not depend on ``seed``.
+def build(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
+    """The task that a recipe's entry describes; its held-out side does not depend on ``seed``. Of a file the problems
+    named in ``left_out`` are not trained on.
 
     Raises:
         UserError: the task, its set or a level is unknown, its file cannot be used, or reasoning-gym is not installed.
@@ -39,13 +40,14 @@ def build(spec: TaskSpec, seed: int) -> Task:
     if spec.task in DATA_SETS:
         from dunwu.tasks.files import FileTask
 
-        return FileTask(spec, seed)
+        return FileTask(spec, seed, left_out)
     family = gym.family(spec.set or "") if spec.task == "gym" else FAMILIES[spec.task]
     return GeneratedTask(family, seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out)
 
 
-def build_mixture(specs: Sequence[TaskSpec], seed: int) -> Mixture:
-    """The training stream of a stage: every entry with its weight, and with a seed of its own.
+def build_mixture(specs: Sequence[TaskSpec], seed: int, left_out: Set[str] = frozenset()) -> Mixture:
+    """The training stream of a stage: every entry with its weight, and with a seed of its own; ``left_out`` as for
+    ``build``.
 
     Raises:
         UserError: as ``build``; or an entry is held out as a whole.
@@ -53,5 +55,5 @@ def build_mixture(specs: Sequence[TaskSpec], seed: int) -> Mixture:
     for spec in specs:
         if spec.held_out == 1:
             raise UserError(f"{spec.task}: 1 leaves nothing to train on", field="held_out")
-    tasks = [build(spec, fingerprint(f"{seed}/{place}")) for place, spec in enumerate(specs)]
+    tasks = [build(spec, fingerprint(f"{seed}/{place}"), left_out) for place, spec in enumerate(specs)]
     return Mixture(tasks, [spec.weight for spec in specs], seed)

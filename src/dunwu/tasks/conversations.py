@@ -47,12 +47,29 @@ def read_judged(spec: DataSpec) -> tuple[Judged, ...]:
     return data.judged(spec) if spec.task else _read(spec, _judged)
 
 
+def read_texts(spec: DataSpec) -> tuple[tuple[str, list[str]], ...]:
+    """Of every row of a file its name, which the records made of it share, and all that it says. Raises as
+    ``read_examples``."""
+    return _read(spec, _texts)
+
+
+def _texts(row: _Named) -> tuple[str, list[str]]:
+    asked = row.asked()
+    answers = [row.text(name) for name in ("response", "chosen", "rejected") if row.has(name)]
+    return row.name, [*(message.content for message in asked), *answers]
+
+
 class _Named(NamedTuple):
     """A row, its columns by the names that they have here."""
 
     row: Row
     fields: Mapping[str, str]
     source: str
+
+    @property
+    def name(self) -> str:
+        """Of what is made of the row."""
+        return f"{self.source}-{self.row.line}"
 
     def has(self, name: str) -> bool:
         return self.fields.get(name, name) in self.row.values
@@ -76,7 +93,7 @@ class _Named(NamedTuple):
         """What every record has."""
         question = next((message.content for message in reversed(asked) if message.role == "user"), "")
         return {
-            "id": f"{self.source}-{self.row.line}",
+            "id": self.name,
             "category": self.text("category") if self.has("category") else self.source,
             "language": self.text("language") if self.has("language") else language_of(question),
             "messages": asked,

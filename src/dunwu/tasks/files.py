@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -248,12 +248,13 @@ class FileTask:
     Args:
         spec: the recipe's entry.
         seed: gives the orders.
+        left_out: names of problems that training never draws.
 
     Raises:
         UserError: no path; the name is that of another task; the file cannot be used; no problem has one of the levels.
     """
 
-    def __init__(self, spec: TaskSpec, seed: int) -> None:
+    def __init__(self, spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> None:
         if spec.path is None:
             raise UserError(f"{spec.task} is read from a file: say which", field="path")
         if spec.called in names():
@@ -267,7 +268,7 @@ class FileTask:
         self._path = spec.path
         self._seed = seed
         held_out = {p.id for p in chosen if is_held_out(side(p.messages[0].content), spec.held_out)}
-        self._train = tuple(problem for problem in chosen if problem.id not in held_out)
+        self._train = tuple(problem for problem in chosen if problem.id not in held_out | left_out)
         self._held_out = tuple(sorted((p for p in chosen if p.id in held_out), key=lambda problem: problem.id))
         self._order: tuple[int, list[int]] = (-1, [])
 
@@ -276,10 +277,16 @@ class FileTask:
         """Training problems in one epoch."""
         return len(self._train)
 
+    def training(self) -> tuple[Problem, ...]:
+        """Every training problem, in the order of the file."""
+        return self._train
+
     def problem(self, index: int) -> Problem:
         """Training problem number ``index``; see ``Task.problem``. Each epoch has every problem once."""
         if not self._train:
-            raise UserError("every problem is held out: nothing to train on", file=self._path, field="held_out")
+            raise UserError(
+                "every problem is held out or left out: nothing to train on", file=self._path, field="held_out"
+            )
         epoch, place = divmod(index, self.size)
         ready, order = self._order
         if ready != epoch:

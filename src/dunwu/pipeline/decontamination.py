@@ -1,0 +1,85 @@
+"""Before anything is learnt: does a training set hold what a benchmark of the recipe asks?
+
+Files are held against every evaluation set. Generated tasks need no search: what they pose is held out by its content,
+in every wording, and no evaluation may ask for more than training leaves out (``config.checks``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dunwu import tasks
+from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage
+from dunwu.errors import UserError
+from dunwu.evaluation.contamination import Benchmarks, Match
+from dunwu.observatory.terminal import Progress
+from dunwu.runs.atomic import atomic_write
+from dunwu.tasks.conversations import read_texts
+from dunwu.tasks.files import FileTask
+
+TOLD = 1000
+"""Matches that the report holds of each source."""
+
+
+def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[str]:
+    """The names of the training texts to leave out; the report lies beside the run directory ``out``.
+
+    Raises:
+        UserError: there are matches and the recipe refuses them; a file cannot be used.
+    """
+    spec = recipe.decontamination
+    sources = list(_sources(recipe))
+    benchmarks = Benchmarks(spec.words, spec.boilerplate)
+    if not sources or not (count := _add_benchmarks(recipe, benchmarks)):
+        return frozenset()
+    found = {name: list(benchmarks.matches(texts)) for name, texts in sources}
+    sizes = {name: len(texts) for name, texts in sources}
+    total = sum(map(len, found.values()))
+    path = out.with_name(f"{out.name}-contamination.json")
+    atomic_write(path, _report(spec.words, sizes, found).encode())
+    told = f"{total:,} of {sum(sizes.values()):,} training texts share {spec.words} words in a row with a benchmark"
+    if total and spec.matches == "refuse":
+        first = next(match for matches in found.values() for match in matches)
+        text = f"{told}, {first.text} with {first.benchmark}: {first.words!r}; all of them in {path}; "
+        raise UserError(text + '"drop" leaves them out', field="decontamination.matches")
+    ends = {"drop": ", and are left out", "keep": ", and are kept"}.get(spec.matches, "") if total else ""
+    progress.message(f"decontamination: {told} ({count:,} problems looked at){ends}")
+    return frozenset(match.text for matches in found.values() for match in matches if spec.matches == "drop")
+
+
+def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence[str]]]]]:
+    """Every file that is trained on, with its texts."""
+    for name, data in recipe.data.items():
+        if data.path is not None:
+            yield f"data.{name}", read_texts(data)
+    for name, stage in recipe.stages.items():
+        if isinstance(stage, RLStage | SamplingStage):
+            for place, spec in enumerate(stage.tasks):
+                task = tasks.build(spec, recipe.seed)
+                if isinstance(task, FileTask):
+                    problems = task.training()
+                    texts = [(one.id, [message.content for message in one.messages]) for one in problems]
+                    yield f"stages.{name}.tasks.{place}", texts
+
+
+def _add_benchmarks(recipe: Recipe, benchmarks: Benchmarks) -> int:
+    """Every evaluation set of the recipe, and how many problems there are."""
+    count = 0
+    for name, stage in recipe.stages.items():
+        sets = stage.sets if isinstance(stage, EvalStage) else ()
+        for chosen in (*sets, *(stage.evaluation.sets if isinstance(stage, RLStage) else ())):
+            problems = tasks.build(chosen.task, recipe.seed).held_out(chosen.problems)
+            texts = [(one.id, [*(message.content for message in one.messages), one.gold]) for one in problems]
+            benchmarks.add(f"{name}/{chosen.name}", texts)
+            count += len(problems)
+    return count
+
+
+def _report(words: int, sizes: dict[str, int], found: dict[str, list[Match]]) -> str:
+    sources = {
+        name: {"texts": sizes[name], "matches": len(matches), "first": [match._asdict() for match in matches[:TOLD]]}
+        for name, matches in found.items()
+    }
+    return json.dumps({"words": words, "sources": sources}, indent=2, ensure_ascii=False) + "\n"

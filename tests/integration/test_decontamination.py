@@ -1,0 +1,67 @@
+"""What training and benchmark share is refused, left out or kept, as the recipe says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dunwu.cli import main
+
+RECIPE = """
+name = "clean"
+decontamination = { matches = "MATCHES" }
+[data.lessons]
+path = "lessons.jsonl"
+[stages.taught]
+kind = "sft"
+from = "nano-base"
+data = ["lessons"]
+epochs = 1
+batch = 4
+prompt = { template = "nano" }
+model = { threads = 1 }
+[stages.table]
+kind = "eval"
+models = ["taught"]
+max_new_tokens = 8
+prompt = { template = "nano", max_tokens = 128 }
+model = { threads = 1 }
+[[stages.table.sets]]
+name = "asked"
+problems = 2
+samples = 1
+task = { task = "file", path = "asked.jsonl", fields = { problem = "q", answer = "a" }, held_out = 1.0 }
+"""
+QUESTION = "A farmer has seventeen sheep and all but nine of them run away, how many are left?"
+
+
+def run(folder: Path, matches: str) -> tuple[int, str]:
+    lessons = [{"prompt": f"{n} + 1?", "response": f" {n + 1}"} for n in range(6)]
+    lessons.append({"prompt": f"Listen. {QUESTION}", "response": " 9"})
+    asked = [{"q": QUESTION, "a": "9"}, {"q": "What is the largest prime below thirty?", "a": "29"}]
+    (folder / "lessons.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lessons))
+    (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    (folder / "clean.toml").write_text(RECIPE.replace("MATCHES", matches))
+    result = CliRunner().invoke(main, ["run", str(folder / "clean.toml"), "--out", str(folder / "run")])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_matches_are_refused_by_default_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    code, told = run(tmp_path, "refuse")
+    assert code == 2
+    assert "decontamination.matches: 1 of 7 training texts share 10 words in a row with a benchmark, lessons-7" in told
+    assert not (tmp_path / "run/manifest.json").exists(), "the same command may begin again"
+    report = json.loads((tmp_path / "run-contamination.json").read_text())
+    (first,) = report["sources"]["data.lessons"]["first"]
+    assert first["text"] == "lessons-7"
+    assert first["benchmark"] == "table/asked"
+
+
+@pytest.mark.parametrize(("matches", "learnt"), [("drop", 6), ("keep", 7)])
+def test_matches_are_left_out_or_kept(matches: str, learnt: int, tmp_path: Path) -> None:
+    code, told = run(tmp_path, matches)
+    assert code == 0
+    assert f"SFT on {learnt} conversations" in told

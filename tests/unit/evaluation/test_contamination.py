@@ -1,0 +1,49 @@
+"""Runs of words that training texts share with benchmarks."""
+
+from __future__ import annotations
+
+from dunwu.evaluation.contamination import Benchmarks
+
+QUESTION = "A farmer has seventeen sheep and all but nine of them run away how many are left"
+
+
+def benchmarks(problems: list[tuple[str, list[str]]], n: int = 10, boilerplate: float = 0.0) -> Benchmarks:
+    made = Benchmarks(n, boilerplate)
+    made.add("bench", problems)
+    return made
+
+
+def test_ten_words_in_a_row_match_whatever_case_and_signs() -> None:
+    known = benchmarks([("p", [QUESTION])])
+    inside = "Once: SEVENTEEN sheep, and all but nine of them run away!"
+    (match,) = known.matches([("fine", ["seventeen sheep and all but nine of them run"]), ("bad", ["", inside])])
+    assert match == ("bad", "bench", "p", "seventeen sheep and all but nine of them run away")
+
+
+def test_solutions_count_and_full_width_letters_are_letters() -> None:
+    known = benchmarks([("p", ["short question", "first add the two numbers then divide all of it by ten"])])
+    (match,) = known.matches([("t", ["ｆｉｒｓｔ add the two numbers then divide all of it by two"])])
+    assert match.problem == "p"
+
+
+def test_a_han_character_is_a_word() -> None:
+    known = benchmarks([("p", ["小明有十七只羊，跑了八只，还剩几只？"])])
+    assert [
+        match.text for match in known.matches([("bad", ["问：小明有十七只羊跑了八只"]), ("fine", ["小明有十七只羊"])])
+    ] == ["bad"]
+
+
+def test_a_short_question_matches_itself_alone() -> None:
+    known = benchmarks([("p", ["What is 2+2?"])])
+    texts = [("same", ["what is 2 + 2"]), ("longer", ["what is 2 + 2 + 3"]), ("empty", ["?"])]
+    assert [match.text for match in known.matches(texts)] == ["same"]
+
+
+def test_the_wording_of_a_task_is_boilerplate() -> None:
+    tail = " answer with one of the letters A B C or D and nothing else"
+    questions = [(f"p{n}", [f"unlike {n} all others" + tail]) for n in range(100)]
+    text = [("t", ["Please" + tail])]
+    assert list(benchmarks(questions, boilerplate=0.5).matches(text)) == []
+    assert list(benchmarks(questions, boilerplate=1.0).matches(text))
+    few = questions[:3]
+    assert list(benchmarks(few, boilerplate=0.5).matches(text)), "what three problems share is no boilerplate yet"
