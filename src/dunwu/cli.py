@@ -304,8 +304,12 @@ def _print_json(value: object) -> None:
 def _print_plan(planned: Plan) -> None:
     from dunwu.config.plan.view import stage_rows
 
+    for line in planned.graph:
+        typer.echo(line)
     for stage in planned.stages:
         _print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
+    for line in planned.totals:
+        typer.echo(line)
     for line in planned.assumptions:
         typer.echo(f"assumed: {line}")
 

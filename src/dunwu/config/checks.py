@@ -11,6 +11,7 @@ from dunwu.config.findings import Finding, near
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.rewards import check_reward
 from dunwu.config.schema import (
+    ColdStartStage,
     DataSpec,
     EvalStage,
     EvaluationSet,
@@ -19,12 +20,15 @@ from dunwu.config.schema import (
     PretrainStage,
     Recipe,
     RewardModelStage,
+    RewriteSpec,
     RLStage,
     SamplingStage,
     SupervisedStage,
     TaskSpec,
 )
 
+MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
+"""Whose questions the conversations of a ``data`` task answer."""
 NUMBER_GAMES = ("countdown", "game24")
 """Generators that share their problems: a game of 24 is a countdown to 24."""
 CORPORA: Mapping[str, tuple[tuple[str, ...], float]] = {
@@ -47,13 +51,16 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
     scorers: dict[str, RewardModelStage] = {}
     sources = list(recipe.data)  # of conversations
     learning = [stage for stage in recipe.stages.values() if isinstance(stage, RLStage | SamplingStage)]
+    taught = [
+        TaskSpec(task=task, held_out=data.held_out) for data in recipe.data.values() for task in MADE_OF[data.task]
+    ]
     read = dict(PACKAGED_MODELS)  # and what was begun from them: models by the corpus that they have read
     for name, data in recipe.data.items():
         yield from (Finding(f"data.{name}.{finding.field}", finding.message) for finding in _data(data))
     for name, stage in recipe.stages.items():
         place = f"stages.{name}"
         checks: Iterable[Finding]
-        trained = [task for other in learning for task in other.tasks]
+        trained = [*taught, *(task for other in learning for task in other.tasks)]
         match stage:
             case RLStage():
                 checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
@@ -64,8 +71,10 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                     checks = (*checks, *_source(stage.value.from_, "value.from", [*earlier, *scorers]))
             case SupervisedStage() | RewardModelStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
+            case ColdStartStage():
+                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_rewrite(stage.rewrite))
             case SamplingStage():
-                checks = (*_source(stage.from_, "from", earlier), *_reject(stage))
+                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage))
             case EvalStage():
                 checks = (*_eval(stage, earlier, trained, read), *_judges(stage.judges, "judges", scorers))
             case PretrainStage():
@@ -88,9 +97,11 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
 def _data(data: DataSpec) -> Iterator[Finding]:
     if (data.path is None) == (data.task is None):
         yield Finding("path", "say either a path or a task" if data.task else "is missing: say a path, or a task")
-    made = sorted({"count", "languages", "seed", "held_out"} & data.model_fields_set)
-    if data.task is None and made and data.path is not None:
-        yield Finding(made[0], "only tasks make conversations; a file has what it has")
+    made = ("count", "held_out", "languages", "seed")
+    # A recipe.json writes every default out: it means nothing by them.
+    changed = [name for name in made if getattr(data, name) != DataSpec.model_fields[name].default]
+    if data.task is None and changed and data.path is not None:
+        yield Finding(changed[0], "only tasks make conversations; a file has what it has")
     if data.task is not None and data.fields:
         yield Finding("fields", "only files have columns")
 
@@ -157,7 +168,7 @@ def _supervised(stage: SupervisedStage | RewardModelStage, sources: list[str]) -
     yield from _betas(stage.optimizer)
 
 
-def _reject(stage: SamplingStage) -> Iterator[Finding]:
+def _sampling(stage: SamplingStage) -> Iterator[Finding]:
     if stage.temperature == 0 and stage.samples > 1:
         yield Finding("samples", f"{stage.samples} samples at temperature 0 are all equal")
     if stage.keep > stage.samples:
@@ -166,6 +177,15 @@ def _reject(stage: SamplingStage) -> Iterator[Finding]:
     for index, task in enumerate(stage.tasks):
         yield from _task(task, f"tasks.{index}")
     yield from _called(stage.tasks)
+
+
+def _rewrite(rewrite: RewriteSpec) -> Iterator[Finding]:
+    """What each kind of rewriter needs, and nothing that another one does."""
+    for kind, field, value in (("own", "file", rewrite.file), ("endpoint", "endpoint", rewrite.endpoint)):
+        if rewrite.by == kind and value is None:
+            yield Finding(f"rewrite.{field}", f"is missing: by = {kind} needs it")
+        if rewrite.by != kind and value is not None:
+            yield Finding(f"rewrite.{field}", f"is for by = {kind}, and by is {rewrite.by}")
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:

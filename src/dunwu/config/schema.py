@@ -669,6 +669,8 @@ class HardwareSpec(Strict):
     """Price of one device; None: neither plan nor ledger names dollars."""
     watts: Annotated[float, Field(gt=0)] | None = None
     """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
+    length_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of their limit that completions reach on average, for the plan's hours alone."""
 
 
 class DecontaminationSpec(Strict):

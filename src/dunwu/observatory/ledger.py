@@ -11,8 +11,6 @@ from dunwu.runs import RunReader, Spent
 MODULES = ("rollout", "reward", "inference", "training", "evaluation")
 WATTS = {"cpu": 65.0, "a100": 400.0, "h100": 700.0, "h800": 700.0, "h200": 700.0}
 """Of one device at work: its maker's limit; a CPU's is ours."""
-PAPER = (("DeepSeek-R1-Zero", 101_000), ("SFT data creation", 5_000), ("DeepSeek-R1", 41_000))
-"""H800 hours (R1, arXiv 2501.12948v2, table 7), at 2 dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +78,3 @@ def total(found: list[Line]) -> Line:
         kilowatt_hours=sum(line.kilowatt_hours for line in found),
         dollars=None if any(line.dollars is None for line in found) else sum(line.dollars or 0.0 for line in found),
     )
-
-
-def beside() -> str:
-    """What the paper's run cost, in a sentence."""
-    told = ", ".join(f"{name} {hours / 1000:,.0f}K" for name, hours in PAPER)
-    hours = sum(hours for _, hours in PAPER)
-    return f"Beside it, R1 in H800 hours: {told}; {hours / 1000:,.0f}K in all, ${2 * hours / 1000:,.0f}K at $2."

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+from dunwu.config.plan import paper
 from dunwu.observatory import ledger, page
 from dunwu.observatory.findings import base_and_trained, last_evaluated
 from dunwu.observatory.sections import stage_section
@@ -98,7 +99,7 @@ def _ledger(run: RunReader) -> str:
     rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*found, ledger.total(found))]
     note = (
         "All processes of the run together, work that a stop or a kill undid among it. Rewards are graded while the "
-        f"policy still writes: only what was waited for counts. {ledger.beside()}"
+        f"policy still writes: only what was waited for counts. {paper.beside()}"
     )
     table = page.table("What the run cost", ["stage", "module", *ledger.HEADS], rows)
     return f'<h2>Ledger</h2>{table}<p class="note">{page.text(note)}</p>'

@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from dunwu.config.plan import paper
 from dunwu.observatory import beside, ledger, reflection
 from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.wording import interval, number, plain, quantity
@@ -159,7 +160,7 @@ class Progress:
         if len(run.stages) > 1 and costs:
             self.console.print()
             self.console.print(ledger_table(costs))
-            self._line(ledger.beside(), "dim")
+            self._line(paper.beside(), "dim")
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
 
     def _line(self, text: str, style: str = "") -> None:

@@ -170,7 +170,8 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
 
 
 def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: HardwareSpec) -> float:
-    """Device hours of an RL stage if every prompt and completion reaches its limit: an upper bound.
+    """Device hours of an RL stage if prompts reach their limit and completions ``hardware.length_share`` of theirs:
+    an upper bound where that is 1.
 
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
@@ -178,7 +179,7 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
     1 for a reference where kl_coefficient > 0. A value network costs as much again as the policy's passes (one for the
     values of the old network), and what is replayed costs passes but is not generated.
     """
-    device, prompt = DEVICES[hardware.device], stage.prompt.max_tokens
+    device, prompt, share = DEVICES[hardware.device], stage.prompt.max_tokens, hardware.length_share
     passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
     passes += stage.algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1
     passes += stage.algorithm.kl_coefficient > 0
@@ -188,11 +189,12 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
     seconds = 0.0
     for phase in counts.contexts:
         completions = phase.rollouts * counts.completions_per_rollout
-        length = prompt + phase.max_new_tokens
-        generated = completions * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
+        length = prompt + share * phase.max_new_tokens
+        generated = completions * share * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
         flops = forward_flops(shape, length)
         seconds += generated * flops / device.decode + passes * replayed * completions * length * flops / device.train
-    evaluated = forward_flops(shape, prompt + stage.rollout.max_new_tokens) * counts.evaluation_tokens_at_most
+    longest = stage.evaluation.max_new_tokens or stage.rollout.max_new_tokens
+    evaluated = forward_flops(shape, prompt + share * longest) * share * counts.evaluation_tokens_at_most
     return (seconds + evaluated / device.decode) / 3600
 
 
@@ -212,13 +214,14 @@ def supervised_hours(
 
 
 def eval_hours(stage: EvalStage | SamplingStage, shape: ModelShape, hardware: HardwareSpec) -> float:
-    """Device hours of one model's answers if every completion reaches its limit."""
+    """Device hours of one model's answers if completions reach ``hardware.length_share`` of their limit."""
     if isinstance(stage, SamplingStage):
         completions = stage.questions * stage.samples
     else:
         completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
-    flops = forward_flops(shape, stage.prompt.max_tokens + stage.max_new_tokens)
-    return completions * stage.max_new_tokens * flops / DEVICES[hardware.device].decode / 3600
+    length = hardware.length_share * stage.max_new_tokens
+    flops = forward_flops(shape, stage.prompt.max_tokens + length)
+    return completions * length * flops / DEVICES[hardware.device].decode / 3600
 
 
 def forward_flops(shape: ModelShape, length: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dunwu.config.findings import Finding
 from dunwu.config.overrides import located, parse_override
+from dunwu.config.plan import paper
 from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
@@ -25,6 +26,7 @@ from dunwu.config.plan.estimate import (
     supervised_memory,
 )
 from dunwu.config.plan.functions import own_obstacles
+from dunwu.config.plan.graph import feeds, graph
 from dunwu.config.plan.obstacles import (
     Probe,
     context_obstacles,
@@ -61,7 +63,8 @@ class StagePlan:
     """One stage. ``batches`` is None for a stage without rollouts, ``steps`` for one without updates, or where only its
     data can tell; estimates are None where the model is unknown.
 
-    ``device_hours`` and ``dollars`` are upper bounds: every completion at its limit.
+    ``device_hours`` and ``dollars`` are upper bounds where ``hardware.length_share`` is 1: every completion at its
+    limit.
     """
 
     name: str
@@ -98,15 +101,22 @@ class Plan:
     """What a recipe would do, what was assumed, and what stands in its way."""
 
     recipe: str
+    graph: tuple[str, ...]
+    """A line a stage."""
+    feeds: Mapping[str, tuple[str, ...]]
+    """What each stage begins from."""
     stages: tuple[StagePlan, ...]
+    totals: tuple[str, ...]
+    """All stages together, beside the paper's where the hardware is the paper's."""
     assumptions: tuple[str, ...]
     problems: tuple[UserError, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """``{"recipe", "stages": [...], "assumptions": [lines], "problems": [lines]}``."""
+        """``{"recipe", "stages": [...], "totals": [lines], "assumptions": [lines], "problems": [lines]}``."""
         return {
             "recipe": self.recipe,
-            "stages": [stage.as_json() for stage in self.stages],
+            "stages": [stage.as_json() | {"feeds": list(self.feeds[stage.name])} for stage in self.stages],
+            "totals": list(self.totals),
             "assumptions": list(self.assumptions),
             "problems": [str(problem) for problem in self.problems],
         }
@@ -177,7 +187,10 @@ def make_plan(
         problems += out_obstacles(out)
     return Plan(
         recipe=recipe.name,
+        graph=tuple(graph(recipe)),
+        feeds={name: feeds(stage) for name, stage in recipe.stages.items()},
         stages=tuple(stages),
+        totals=tuple(_totals(stages, recipe.hardware)),
         assumptions=_assumptions(recipe.hardware),
         problems=tuple(problems),
     )
@@ -293,9 +306,23 @@ def _notes(memory: Memory | None, hardware: HardwareSpec) -> tuple[str, ...]:
     return (f"{text}: lower rollout.slots or update.tokens_per_microbatch",)
 
 
+def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str]:
+    if len(stages) > 1:
+        known = [stage.device_hours for stage in stages if stage.device_hours is not None]
+        dollars = [stage.dollars for stage in stages if stage.dollars is not None]
+        priced = f", ${sum(dollars):,.2f}" if dollars else ""
+        unknown = len(stages) - len(known)
+        text = f"{sum(known):,.2f} device hours{priced}" + (f", {unknown} stages unknown" if unknown else "")
+        yield f"all stages: {text}; {sum(known) / hardware.count:,.2f} hours by the clock on {hardware.count}"
+    if hardware.device == "h800":
+        yield paper.beside()
+
+
 def _assumptions(hardware: HardwareSpec) -> tuple[str, ...]:
+    share = hardware.length_share
+    length = "at its limit" if share == 1 else f"at {share:g} of its limit (hardware.length_share)"
     return (
         f"{hardware.count} x {hardware.device}: {DEVICES[hardware.device].basis}",
-        "hours are an upper bound: every prompt and completion at its limit, no device idle",
+        f"hours: every completion {length}, every prompt at its limit, no device idle",
         "memory is an upper bound: rollout cache and activations counted together, over all devices",
     )

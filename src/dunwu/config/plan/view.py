@@ -25,9 +25,9 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
         parts = ", ".join(f"{name} {_size(gib)}" for name, gib in stage.memory.parts_gib().items() if gib)
         yield "memory at most", f"{_size(stage.memory.gib)} ({parts})"
     if stage.device_hours is not None:
-        yield "device hours at most", f"{stage.device_hours:,.2f}"
+        yield "device hours", f"{stage.device_hours:,.2f}"
     if stage.dollars is not None:
-        yield "dollars at most", f"{stage.dollars:,.2f}"
+        yield "dollars", f"{stage.dollars:,.2f}" if stage.dollars >= 0.01 else f"{stage.dollars:.2g}"
     for note in stage.notes:
         yield "note", note
 
