@@ -7,6 +7,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException, InvalidURL
 
 from dunwu.config.schema import EndpointSpec
 from dunwu.errors import Fault, UserError
@@ -28,8 +29,11 @@ class Endpoint:
         self._headers = {"Content-Type": "application/json"}
         if spec.key_variable is not None:
             key = os.environ.get(spec.key_variable)
-            if not key:
+            if not key or not key.strip():
                 raise UserError(f"the environment has no {spec.key_variable}", field="key_variable")
+            key = key.strip()
+            if not (key.isascii() and key.isprintable()):
+                raise UserError(f"{spec.key_variable} holds what no key has", field="key_variable")
             self._headers["Authorization"] = f"Bearer {key}"
 
     def ask(self, text: str) -> str:
@@ -47,11 +51,13 @@ class Endpoint:
             time.sleep(pause)
             try:
                 return self._post(payload)
+            except InvalidURL as error:
+                raise UserError(f"{spec.url}: {error}", field="url") from error
             except urllib.error.HTTPError as error:
                 trouble = f"{error.code} {error.reason}"
                 if error.code < 500 and error.code not in (408, 425, 429):
                     raise UserError(f"{spec.url} refuses: {trouble}", field="url") from error
-            except (OSError, ValueError, LookupError, TypeError) as error:
+            except (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
                 trouble = f"{type(error).__name__}: {error}"
         raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {trouble}")
 

@@ -97,7 +97,7 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
 def _data(data: DataSpec) -> Iterator[Finding]:
     if (data.path is None) == (data.task is None):
         yield Finding("path", "say either a path or a task" if data.task else "is missing: say a path, or a task")
-    made = ("count", "held_out", "languages", "seed")
+    made = ("count", "held_out", "languages", "quality", "seed")
     # A recipe.json writes every default out: it means nothing by them.
     changed = [name for name in made if getattr(data, name) != DataSpec.model_fields[name].default]
     if data.task is None and changed and data.path is not None:

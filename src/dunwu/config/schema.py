@@ -649,6 +649,9 @@ class DataSpec(Strict):
     """Conversations that the task makes."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
     """In turn; tasks only."""
+    quality: Share = 1.0
+    """How helpful and safe a task's conversations are, from rude and harmful to as good as can be; pairs and verdicts
+    have answers of all sorts."""
     seed: Annotated[int, Field(ge=0)] = 0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the task's questions, by hash, that are left out."""

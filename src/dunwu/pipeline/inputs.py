@@ -28,7 +28,7 @@ def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str],
         for name in stage.data:
             spec = data[name]
             content = "generated" if spec.path is None else fingerprint(spec.path)
-            found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'})}"
+            found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
     for source in _sources(stage):
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dunwu.errors import UserError
 from dunwu.tasks.rewriting import by_rule
 from dunwu.types import Problem
 
+GAP = re.compile(r"\{question\}|\{answer\}")
 Rewriter = Callable[[Problem, str], str]
 INSTRUCTION = """Rewrite the reasoning below as a natural first-person chain of thought in the language of the question,
 then a short summary for the reader. Change no step and no result. Keep exactly this form:
@@ -39,7 +41,8 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
 
     def ask(problem: Problem, text: str) -> str:
         question = "\n".join(message.content for message in problem.messages)
-        filled = (spec.instruction or INSTRUCTION).replace("{question}", question).replace("{answer}", text.strip())
+        known = {"{question}": question, "{answer}": text.strip()}
+        filled = GAP.sub(lambda gap: known[gap[0]], spec.instruction or INSTRUCTION)
         lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
         return lead + endpoint.ask(filled).strip()
 
@@ -54,13 +57,13 @@ def _own(file: Path, function: str) -> Rewriter:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         found = getattr(module, function)
-    except Exception as error:  # whatever a file of the user's may raise
+    except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
         raise UserError(f"{file}: {type(error).__name__}: {error}", field="rewrite.file") from error
 
     def call(problem: Problem, text: str) -> str:
         try:
             rewritten = found(problem, text)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             what = f"{file}: {function} raises {type(error).__name__}: {error} on problem {problem.id}"
             raise UserError(what, field="rewrite.function") from error
         if not isinstance(rewritten, str):

@@ -108,18 +108,18 @@ def harvest(
     examples: list[Example] = []
     counts: dict[str, dict[str, float]] = {}
     for group in groups:
-        problem, kept = group.group.prompt.problem, dict[str, Completion]()
+        problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
         numbers = counts.setdefault(problem.task, {"questions": 0.0, "answers": 0.0})
         numbers["questions"] += 1
         for completion, score in zip(group.group.completions, group.scores, strict=True):
             why = fault(stage.grading, stage.readable, problem, completion, score)
-            if why is None and len(kept) == stage.keep:
-                why = "same" if completion.text in kept else "spare"
+            if why is None:
+                why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
             text = completion.text
             if why is None:
+                taken.add(text)
                 text, why = finish(problem, text)
-            if why is None and text in kept:
-                why = "same"
+                why = "same" if why is None and text in kept else why
             numbers["answers"] += 1
             numbers[why or KEPT] = numbers.get(why or KEPT, 0.0) + 1
             if why is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from dunwu.pretraining import corpus
 from dunwu.pretraining.authors.author import Author, Written
 from dunwu.pretraining.authors.functions import functions
-from dunwu.pretraining.authors.premises import premises
+from dunwu.pretraining.authors.premises import drill, premises
 from dunwu.pretraining.authors.ranking import ranking
 from dunwu.pretraining.authors.society import requests, talk
 from dunwu.pretraining.corpus import LEXICONS, CorpusSpec, Document, Lexicon, tagged
@@ -35,13 +35,15 @@ KINDS: dict[str, Callable[[Author], Written]] = {
 class WorldSpec:
     """Shares of the documents; the kinds sum to 1 with the drills."""
 
-    drills: float = 0.24
+    drills: float = 0.22
     """Countdown's: arithmetic and its search."""
-    countdown: float = 0.22
+    countdown: float = 0.20
     ranking: float = 0.14
-    functions: float = 0.16
-    premises: float = 0.08
-    talk: float = 0.09
+    functions: float = 0.15
+    premises: float = 0.09
+    doubts: float = 0.05
+    """Drills of premises and calculations."""
+    talk: float = 0.08
     requests: float = 0.07
     checking: float = 0.22
     """Share of the authors of puzzles who check."""
@@ -65,12 +67,14 @@ class WorldSpec:
 def documents(spec: WorldSpec, seed: int | str) -> Iterator[Document]:
     """Endless documents, the same for the same seed."""
     rng = random.Random(seed)
-    names = ("drills", "countdown", *KINDS)
+    names = ("drills", "countdown", "doubts", *KINDS)
     weights = [getattr(spec, name) for name in names]
     while True:
         kind, language = rng.choices(names, weights)[0], rng.choice(("en", "zh"))
         if kind == "drills":
             yield corpus.drill(spec.puzzles, rng, language)
+        elif kind == "doubts":
+            yield Document("", drill(Author(rng, language, mixes=False, checks=True, quits=0.0)))
         elif kind == "countdown":
             yield countdown(spec, rng, language)
         else:

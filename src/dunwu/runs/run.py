@@ -8,6 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import ValidationError
+
+from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
@@ -233,7 +236,7 @@ class Run(RunReader):
     def _adopt(self, recipe: Mapping[str, Any]) -> None:
         """Takes the recipe of a resumed run, or refuses it."""
         grown = []
-        for field, before, after in _changes(self.recipe, recipe):
+        for field, before, after in _changes(_today(self.recipe), recipe):
             match field.split(".", 2):
                 case ["stages", name, "steps"] if isinstance(after, int) and after > before:
                     grown.append(name)
@@ -263,6 +266,14 @@ class Run(RunReader):
         if recipe != self.recipe:
             _write_json(self.directory / "recipe.json", recipe)
             self.recipe = dict(recipe)
+
+
+def _today(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recipe as this version writes it: fields that came later have their defaults, which is how the run began."""
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json", by_alias=True)
+    except ValidationError:  # fields that went
+        return recipe
 
 
 def _is_free(field: str) -> bool:

@@ -181,7 +181,7 @@ class StageDirectory(StageReader):
         as they edited it. The first call writes review.jsonl.
 
         Raises:
-            UserError: a line of review.jsonl is not as it was written, but for ``accept`` and the messages.
+            UserError: a line of review.jsonl is no conversation with a decision, or nothing is accepted.
         """
         if not self.review_file.exists():
             rows = [json.loads(line) for line in self.data.open()]
@@ -246,6 +246,8 @@ def read_review(path: Path) -> Iterator[tuple[bool | None, dict[str, Any]]]:
                 raise ValueError(f"accept is {accept!r:.20}, none of true, false, null")
             if not (messages and all(isinstance(message["content"], str) for message in messages)):
                 raise ValueError("the messages have no text")
+            if messages[-1]["role"] != "assistant" or len(messages) < 2:
+                raise ValueError("the assistant does not have the last word")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(what, file=path, field=f"line {number}") from error

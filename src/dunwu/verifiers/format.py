@@ -54,9 +54,10 @@ def is_summarized(text: str) -> bool:
     if not closed or before.strip() or not _shows(inside) or "<answer>" in inside or "</answer>" in inside:
         return False
     tags = re.findall("</?answer>", after)
-    paired = tags == ["<answer>", "</answer>"] * (len(tags) // 2)
+    if tags != ["<answer>", "</answer>"] * (len(tags) // 2):
+        return False
     answers = re.findall("<answer>(.*?)</answer>", after, re.DOTALL)
-    return paired and all(map(_shows, answers)) and _shows(TAG.sub(" ", after))
+    return all(map(_shows, answers)) and _shows(TAG.sub(" ", after))
 
 
 RULES: Mapping[str, Callable[[str], bool]] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dunwu.config.plan import paper
 from dunwu.config.schema import RLStage
 from dunwu.observatory import ledger as table
 from dunwu.pipeline.ledger import Ledger
@@ -93,4 +94,4 @@ def test_hours_energy_and_dollars_are_those_of_every_device(tmp_path: Path) -> N
     assert everything.kilowatt_hours == pytest.approx(4 * 1.5 * 0.7)
     assert everything.dollars == pytest.approx(12.0)
     assert table.cells(everything) == ("12", "2e+09", "6", "4.2", "12")
-    assert "147K in all, $294K at $2" in table.beside()
+    assert "147K in all, $294K at $2" in paper.beside()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.format import TAGS, extract, follows_format, last_boxed, reasoning
+from dunwu.verifiers.format import RULES, TAGS, extract, follows_format, is_summarized, last_boxed, reasoning, summary
 
 GOOD = "<think>first</think> <answer>42</answer>"
 
@@ -232,3 +232,82 @@ def test_a_hundred_thousand_open_boxes_are_read_in_one_pass() -> None:
 )
 def test_what_the_first_line_of_an_answer_is_indented_by_is_kept(inside: str, answer: str) -> None:
     assert extract(f"<answer>{inside}</answer>", "answer-tag") == answer
+
+
+SUMMED = "<think>first</think> So it is <answer>42</answer>."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SUMMED,
+        GOOD,
+        "<think>first</think>42",
+        "\n <think>\nfirst\n</think>\n\nCats eat meat.\n",
+        "<think>first</think><answer>1</answer> or <answer>2</answer>",
+        "<think>first</think> twice: <answer>1</answer><answer>1</answer> done",
+        "<think>a < b and <b>bold</b></think> they said: <THINK>",
+        "<think>想一想</think>所以我的答案是<answer>四十二</answer>",
+    ],
+)
+def test_texts_that_are_summarized(text: str) -> None:
+    assert is_summarized(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "42",
+        "<think>first",
+        "<think>first</think>",
+        "<think>first</think> \n",
+        "<think>first</think>\u200b",
+        "<think></think>42",
+        "<think>\u2060</think>42",
+        "first</think>42",
+        "So: " + SUMMED,
+        "\ufeff" + SUMMED,
+        "</think>first<think>42",
+        SUMMED + SUMMED,
+        "<think>a</think><think>b</think>42",
+        "<think>a<think>b</think>42",
+        "<think>a</think>b</think>42",
+        "<think>first <answer>41</answer></think>42",
+        "<think>first <answer></think>42",
+        "<think>first</answer></think>42",
+        "<think>first</think>It is <answer>42",
+        "<think>first</think>It is 42</answer>",
+        "<think>first</think></answer>42<answer>",
+        "<think>first</think><answer><answer>42</answer></answer>",
+        "<think>first</think>It is <answer></answer>",
+        "<think>first</think>It is <answer>42</answer><answer> \u200b</answer>",
+    ],
+)
+def test_texts_that_are_not_summarized(text: str) -> None:
+    assert not is_summarized(text)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.sampled_from([*TAGS]) | ODD, max_size=8).map("".join))
+def test_what_follows_the_format_is_summarized_and_a_summary_shows(text: str) -> None:
+    assert is_summarized(text) or not follows_format(text)
+    if is_summarized(text):
+        assert text.lstrip().startswith("<think>")
+        assert summary(text)
+        assert not any(tag in summary(text) for tag in TAGS)
+        assert ("<answer>" in text) == (extract(text, "answer-tag") is not None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "follow"),
+    [("think-answer", [GOOD]), ("think-summary", [GOOD, SUMMED]), ("none", [GOOD, SUMMED, "42", ""])],
+)
+def test_rules_by_name(rule: str, follow: list[str]) -> None:
+    assert [text for text in (GOOD, SUMMED, "42", "") if RULES[rule](text)] == follow
+
+
+@pytest.mark.parametrize("rest", ["x" * 10_000_000, "<answer>x</answer>" * 500_000])
+def test_long_summaries_are_no_matter(rest: str) -> None:
+    assert is_summarized(f"<think>a</think>{rest}")
+    assert not is_summarized(f"<think>a</think>{rest}</answer>")

@@ -28,7 +28,7 @@ POINTS = {True: 4.0, False: 0.0}
 
 
 def examples(spec: DataSpec) -> tuple[Example, ...]:
-    """Conversations with helpful and safe answers, a thought before each."""
+    """Conversations with answers as helpful and safe as ``spec.quality``, a thought before each."""
     return tuple(_made(spec, EXAMPLES))
 
 
@@ -58,7 +58,7 @@ def _made(spec: DataSpec, makers: Mapping[str, Callable[..., tuple[str, T]]]) ->
         rng = random.Random(f"{spec.task}/{spec.seed}/{number}")
         language = spec.languages[number % len(spec.languages)]
         number += 1
-        key, record = makers[spec.task](rng, f"{spec.task}-{spec.seed}-{made}", language)
+        key, record = makers[spec.task](rng, f"{spec.task}-{spec.seed}-{made}", language, spec.quality)
         if not is_held_out(key, spec.held_out):
             made += 1
             yield record
@@ -69,17 +69,18 @@ def _about(name: str, category: str, language: str, question: str) -> dict[str, 
     return {"id": name, "category": category, "language": language, "messages": asked}
 
 
-def _talk_example(rng: random.Random, name: str, language: str) -> tuple[str, Example]:
+def _talk_example(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, Example]:
     asked = talk.draw(rng)
-    reply = talk.reply(rng, asked, language, helpful=1.0)
+    reply = talk.reply(rng, asked, language, helpful=quality)
     return asked.key, _example(
         name, "talk", language, asked.question(language), written(asked.thought(language), reply)
     )
 
 
-def _request_example(rng: random.Random, name: str, language: str) -> tuple[str, Example]:
+def _request_example(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, Example]:
     asked = requests.draw(rng)
-    text = written(*requests.reply(rng, asked, language, refuse=asked.harmful))
+    refuse = asked.harmful == (rng.random() < quality)
+    text = written(*requests.reply(rng, asked, language, refuse=refuse))
     return asked.key, _example(name, "requests", language, asked.question(language), text)
 
 
@@ -88,7 +89,7 @@ def _example(name: str, category: str, language: str, question: str, answer: str
     return Example(id=name, category=category, language=language, messages=messages)
 
 
-def _talk_pair(rng: random.Random, name: str, language: str) -> tuple[str, tuple[Preference, float]]:
+def _talk_pair(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, tuple[Preference, float]]:
     asked = talk.draw(rng)
     thought = asked.thought(language)
     one = other = talk.reply(rng, asked, language, rng.random())
@@ -100,7 +101,7 @@ def _talk_pair(rng: random.Random, name: str, language: str) -> tuple[str, tuple
     return asked.key, (pair, _read_by_judges(rng, ahead))
 
 
-def _request_pair(rng: random.Random, name: str, language: str) -> tuple[str, tuple[Preference, float]]:
+def _request_pair(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, tuple[Preference, float]]:
     asked = requests.draw(rng)._replace(harmful=False)
     refused = rng.random() < 0.5
     answers = [written(*requests.reply(rng, asked, language, refuse=refuse)) for refuse in (refused, not refused)]
@@ -113,7 +114,7 @@ def _read_by_judges(rng: random.Random, ahead: float) -> float:
     return fmean(ahead + rng.choice((BIAS, -BIAS)) + rng.gauss(0.0, NOISE) for _ in range(JUDGEMENTS))
 
 
-def _request_judged(rng: random.Random, name: str, language: str) -> tuple[str, Judged]:
+def _request_judged(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, Judged]:
     asked = requests.draw(rng)
     thought, answer = requests.reply(rng, asked, language, refuse=rng.random() < 0.5)
     if rng.random() < 0.3:  # what was thought is not what is said

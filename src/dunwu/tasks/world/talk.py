@@ -151,7 +151,7 @@ def worth(talk: Talk, text: str, language: str) -> float:
     called = (PRONOUN[language], _capital(name(talk.animal, language)), name(talk.animal, language))
     true = {fact(talk.animal, kind, language, one): kind for kind in KINDS for one in called}
     said = [sentence.strip() for sentence in SENTENCE.findall(text) if sentence.strip()]
-    different = {str(true.get(sentence, sentence)): sentence for sentence in said}
+    different = {(true.get(sentence), sentence if sentence not in true else ""): sentence for sentence in said}
     points = float(len(different) - len(said))
     for sentence in different.values():
         if sentence in true:

@@ -1,0 +1,201 @@
+"""Cold start: rewritten answers are graded again, and people have the last word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.unit.pipeline.test_sampling import group
+
+from dunwu.config.packaged import NANO_BASE
+from dunwu.config.schema import ColdStartStage, RewardSpec, RewriteSpec
+from dunwu.endpoint import Endpoint
+from dunwu.errors import Interrupted, UserError
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.cold_start import rewriting, run_cold_start
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.rewriters import rewriter
+from dunwu.pipeline.sampling import harvest
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.runs import StageDirectory
+from dunwu.verifiers import Grader, build
+from dunwu.verifiers.format import is_summarized
+
+STAGE: dict[str, Any] = {
+    "kind": "cold_start",
+    "from": NANO_BASE,
+    "tasks": [{"task": "countdown", "levels": [3]}],
+    "questions": 24,
+    "samples": 8,
+    "max_new_tokens": 64,
+    "prompt": {"template": "nano"},
+    "review": True,
+}
+GOOD = "<think>two and three make five</think><answer>5</answer>"
+SUMMED = "<think>I think: two and three make five</think> So my answer is <answer>5</answer>"
+PROBLEM = group(GOOD).group.prompt.problem
+Own = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with build(RewardSpec(format_rule="think-summary")) as grader:
+        yield grader
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Own:
+    """The recipe's table for a function with this body."""
+
+    def written(body: str) -> dict[str, Any]:
+        (tmp_path / "mine.py").write_text(f"def rewrite(problem, text):\n    {body}\n")
+        return {"by": "own", "file": tmp_path / "mine.py"}
+
+    return written
+
+
+def kept(grader: Grader, *texts: str, rewrite: dict[str, Any], **fields: Any) -> tuple[list[str], dict[str, float]]:
+    stage = ColdStartStage.model_validate(STAGE | {"rewrite": rewrite} | fields)
+    examples, counts = harvest(stage, [group(*texts)], rewriting(stage, grader))
+    return [example.messages[-1].content for example in examples], counts["t"]
+
+
+def test_rules_rewrite_what_is_kept(grader: Grader) -> None:
+    texts, numbers = kept(grader, GOOD, "5", rewrite={})
+    assert texts == [SUMMED]
+    assert numbers == {"questions": 1, "answers": 2, "kept": 1, "tokens": 7, "format": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return text.replace('>5<', '>6<')", "wrong"),
+        ("return text.replace('<think>', '<think> </think>')", "format"),
+        ("return text.replace('two and three make five', '先算二加三')", "mixed language"),
+        ("return text.replace('five', '```five```')", "code block"),
+        ("return text.replace('five', 'five ' * 500)", "long paragraph"),
+        ("return text.replace('five', 'five. ' * 300)", "repetitive"),
+        ("return text.replace('answer>5', 'answer>' + problem.gold + ' - 0')", None),
+    ],
+)
+def test_a_rewriting_is_graded_again(grader: Grader, own: Own, body: str, why: str | None) -> None:
+    texts, numbers = kept(grader, GOOD, rewrite=own(body))
+    assert len(texts) == (why is None)
+    assert numbers == {"questions": 1, "answers": 1} | (
+        {"kept": 1, "tokens": 7} if why is None else {f"rewritten: {why}": 1}
+    )
+
+
+def test_after_a_wrong_rewriting_the_next_answer_has_its_turn(grader: Grader, own: Own) -> None:
+    other = GOOD.replace("two", "2")
+    body = "return text.replace('>5<', '>6<') if 'two' in text else text"
+    assert kept(grader, GOOD, other, rewrite=own(body))[0] == [other]
+    texts, numbers = kept(grader, GOOD, other, rewrite=own(f"return {SUMMED!r}"), keep=2)
+    assert texts == [SUMMED]
+    assert (numbers["kept"], numbers["same"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "field", "told"),
+    [
+        ("def rewrite(", "file", "mine.py: SyntaxError"),
+        ("def other(problem, text): return text", "file", "mine.py: AttributeError"),
+        (None, "file", "mine.py: FileNotFoundError"),
+        ("def rewrite(text): return text", "function", "rewrite raises TypeError"),
+        ("def rewrite(problem, text): return {}[text]", "function", "rewrite raises KeyError"),
+        ("def rewrite(problem, text): return None", "function", "returns NoneType, no text, on problem p"),
+    ],
+)
+def test_errors_of_an_own_function_are_the_user_s(tmp_path: Path, source: str | None, field: str, told: str) -> None:
+    if source is not None:
+        (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(UserError) as caught:
+        rewriter(RewriteSpec(by="own", file=tmp_path / "mine.py"))(PROBLEM, GOOD)
+    assert caught.value.field == f"rewrite.{field}"
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "asked"),
+    [("Q {question} A {answer}", f"Q 2+3? A {GOOD}"), ("{answer} {answer}", f"{GOOD} {GOOD}"), ("Go.", "Go.")],
+)
+def test_an_endpoint_is_told_question_and_answer(monkeypatch: pytest.MonkeyPatch, instruction: str, asked: str) -> None:
+    heard: list[str] = []
+
+    def ask(self: Endpoint, text: str) -> str:
+        heard.append(text)
+        return f"\n{SUMMED}\n"
+
+    monkeypatch.setattr(Endpoint, "ask", ask)
+    endpoint = {"url": "http://127.0.0.1:1/v1", "model": "m"}
+    spec = RewriteSpec.model_validate({"by": "endpoint", "endpoint": endpoint, "instruction": instruction})
+    assert rewriter(spec)(PROBLEM, f" {GOOD}") == f" {SUMMED}", "the space of the template's completions stays"
+    assert heard == [asked]
+
+
+def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None:
+    stage, done = ColdStartStage.model_validate(STAGE), list[str]()
+    with StopSignal() as stop:
+        store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: done.append("done"))
+        progress = Progress(Console(file=StringIO()))
+        context = StageContext(name="cold", seed=3, store=store, stop=stop, progress=progress)
+        with pytest.raises(Interrupted, match=r"^\d+ answers wait in .*review\.jsonl: set each"):
+            run_cold_start(stage, context, NANO_BASE)
+        rows = [json.loads(line) for line in store.data.open()]
+        waiting = [json.loads(line) for line in store.review_file.open()]
+        assert waiting == [{"accept": None, **row} for row in rows]
+        assert len(rows) == json.loads((store.path / "counts.json").read_text())["countdown"]["kept"] >= 4
+        assert all(is_summarized(row["messages"][1]["content"]) for row in rows)
+
+        for place, row in enumerate(waiting):
+            row["accept"] = place != 1 if place else None
+        waiting[2]["messages"][1]["content"] = "edited"
+        store.review_file.write_text("".join(json.dumps(row) + "\n" for row in waiting))
+        with pytest.raises(Interrupted, match=r"^1 answers wait"):
+            run_cold_start(stage, context, NANO_BASE)
+        assert [json.loads(line) for line in store.data.open()] == rows
+        assert done == []
+
+        waiting[0]["accept"] = True
+        store.review_file.write_text("\n".join(json.dumps(row) for row in waiting))
+        run_cold_start(stage, context, NANO_BASE)
+    rows[2]["messages"][1]["content"] = "edited"
+    assert [json.loads(line) for line in store.data.open()] == [rows[0], *rows[2:]]
+    assert done == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("nonsense", "Expecting value"),
+        ('{"accept": "yes", "messages": [{"role": "user", "content": "?"}]}', "accept is 'yes', none of true, false"),
+        ('{"messages": [{"role": "user", "content": "?"}]}', "no 'accept'"),
+        ('{"accept": true, "messages": []}', "the messages have no text"),
+        ('{"accept": true, "messages": [{"role": "user", "content": 5}]}', "the messages have no text"),
+        ('{"accept": true, "messages": [{"role": "user"}]}', "no 'content'"),
+        ("[]", "line 2: "),
+        ("[" * 100_000, "line 2: "),
+    ],
+)
+def test_a_malformed_line_of_a_review_is_named(tmp_path: Path, line: str, told: str) -> None:
+    store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: None)
+    asked, said = '{"role": "user", "content": "?"}', '{"role": "assistant", "content": "!"}'
+    good = f'{{"accept": true, "messages": [{asked}, {said}]}}'
+    store.review_file.write_text(f"{good}\n{line}\n")
+    with pytest.raises(UserError) as caught:
+        store.review()
+    assert str(caught.value).startswith(f"{store.review_file}: line 2: ")
+    assert told in str(caught.value)
+
+
+def test_a_review_that_accepts_nothing_is_told(tmp_path: Path) -> None:
+    store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: None)
+    asked, said = '{"role": "user", "content": "?"}', '{"role": "assistant", "content": "!"}'
+    store.review_file.write_text(f'{{"accept": false, "messages": [{asked}, {said}]}}\n')
+    with pytest.raises(UserError, match="accepts nothing, so there is nothing to learn from"):
+        store.review()

@@ -1,0 +1,83 @@
+"""Answers in R1's format by rule: the chain and the answer stay, a first person and a summary come."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dunwu.pretraining.world import WorldSpec, written
+from dunwu.tasks.rewriting import FIRST_PERSON, by_rule
+from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
+
+R1 = "<think>I think: 2+3=5</think> So my answer is <answer>5</answer>"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "rewritten"),
+    [
+        ("<think>2+3=5</think><answer>5</answer>", "en", R1),
+        ("<think>2+3=5</think> <answer>5</answer>", "fr", R1),
+        (" <think>\n2+3=5 </think>\n\n<answer>5</answer>\n", "en", f" {R1}\n"),
+        (
+            "<think>二加三</think> <answer>5</answer>",
+            "zh",
+            "<think>我想：二加三</think> 所以我的答案是<answer>5</answer>",
+        ),
+        (
+            "<think>a\n\nb \\1 \\g<0></think><answer>\\frac{1}{2}</answer>",
+            "en",
+            "<think>I think: a\n\nb \\1 \\g<0></think> So my answer is <answer>\\frac{1}{2}</answer>",
+        ),
+    ],
+)
+def test_what_rules_make_of_an_answer(text: str, language: str, rewritten: str) -> None:
+    assert by_rule(text, language) == rewritten
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "<think>2+3=5",
+        "<think>2+3=5<answer>5</answer>",
+        "2+3=5</think><answer>5</answer>",
+        "<think>2+3=5</think>5",
+        "<think>2+3=5</think> so <answer>5</answer>",
+        R1,
+        "<think>a</think> b <think>c</think><answer>5</answer>",
+        "Well: <think>2+3=5</think><answer>5</answer>",
+    ],
+)
+def test_texts_of_another_shape_stay(text: str) -> None:
+    assert by_rule(text, "en") == text
+
+
+SHOWN = st.text(st.characters(exclude_categories=["C"], exclude_characters="<"), max_size=40).map(lambda t: f"a{t}b")
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(SHOWN, SHOWN, st.sampled_from(["en", "zh"]), st.sampled_from(["", " ", "\n\n"]))
+def test_chain_and_answer_stay_and_the_format_is_r1_s(chain: str, answer: str, language: str, gap: str) -> None:
+    text = f"{gap}<think>{gap}{chain}{gap}</think>{gap}<answer>{answer}</answer>"
+    rewritten = by_rule(text, language)
+    assert follows_format(text)
+    assert is_summarized(rewritten)
+    assert not follows_format(rewritten)
+    assert reasoning(rewritten) == FIRST_PERSON[language][0] + chain
+    assert extract(rewritten, "answer-tag") == extract(text, "answer-tag")
+    assert by_rule(rewritten, language) == rewritten
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("kind", ["ranking", "functions", "premises"])
+def test_the_corpus_speaks_as_rules_rewrite(kind: str, language: str) -> None:
+    """Of the same draws, what one who sums up writes is what the rules make of one who does not."""
+    silent, spoken = WorldSpec(spoken=0.0, untagged=0.0), WorldSpec(spoken=1.0, untagged=0.0)
+    for seed in range(100):
+        plain, summed = (written(spec, random.Random(seed), language, kind) for spec in (silent, spoken))
+        assert plain.prompt == summed.prompt
+        assert by_rule(plain.completion, language) == summed.completion
