@@ -17,6 +17,7 @@ from dunwu.config.schema import (
     EvaluationSet,
     JudgeSpec,
     OptimizerSpec,
+    PairJudgeSpec,
     PretrainStage,
     Recipe,
     RewardModelStage,
@@ -71,8 +72,10 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                     checks = (*checks, *_source(stage.value.from_, "value.from", [*earlier, *scorers]))
             case SupervisedStage() | RewardModelStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
+                if isinstance(stage, RewardModelStage) and stage.judge:
+                    checks = (*checks, *_helper(stage.judge, "judge"))
             case ColdStartStage():
-                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_rewrite(stage.rewrite))
+                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_helper(stage.rewrite, "rewrite"))
             case SamplingStage():
                 checks = (*_source(stage.from_, "from", earlier), *_sampling(stage))
             case EvalStage():
@@ -179,13 +182,13 @@ def _sampling(stage: SamplingStage) -> Iterator[Finding]:
     yield from _called(stage.tasks)
 
 
-def _rewrite(rewrite: RewriteSpec) -> Iterator[Finding]:
-    """What each kind of rewriter needs, and nothing that another one does."""
-    for kind, field, value in (("own", "file", rewrite.file), ("endpoint", "endpoint", rewrite.endpoint)):
-        if rewrite.by == kind and value is None:
-            yield Finding(f"rewrite.{field}", f"is missing: by = {kind} needs it")
-        if rewrite.by != kind and value is not None:
-            yield Finding(f"rewrite.{field}", f"is for by = {kind}, and by is {rewrite.by}")
+def _helper(spec: RewriteSpec | PairJudgeSpec, place: str) -> Iterator[Finding]:
+    """What each kind of rewriter or judge needs, and nothing that another one does."""
+    for kind, field, value in (("own", "file", spec.file), ("endpoint", "endpoint", spec.endpoint)):
+        if spec.by == kind and value is None:
+            yield Finding(f"{place}.{field}", f"is missing: by = {kind} needs it")
+        if spec.by != kind and value is not None:
+            yield Finding(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:

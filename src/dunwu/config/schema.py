@@ -569,6 +569,20 @@ class ColdStartStage(SamplingStage):
     """Stop with a file review.jsonl, in which people accept, refuse or edit each answer; go on when all are decided."""
 
 
+class PairJudgeSpec(Strict):
+    """Who says which of two answers is better, where a file does not: asked several times in random order."""
+
+    by: Literal["own", "endpoint"]
+    file: Path | None = None
+    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
+    function: str = "judge"
+    """``judge(question, first, second) -> (score, score)``."""
+    endpoint: EndpointSpec | None = None
+    instruction: str | None = None
+    """What the endpoint's model is told, with {question}, {first} and {second}; None: ours."""
+    judgements: Positive = 4
+
+
 class RewardModelOptimizerSpec(OptimizerSpec):
     """The paper's for reward models."""
 
@@ -589,8 +603,10 @@ class RewardModelStage(Strict):
     good (``response``, ``good``; its safety)."""
     reads: Literal["summary", "all"]
     """What follows the reasoning (helpfulness), or everything (safety)."""
+    judge: PairJudgeSpec | None = None
+    """For pairs without a column ``judgements``; None: there the answer called chosen is the better one."""
     margin: Annotated[float, Field(ge=0)] = 1.0
-    """Pairs with a column ``judgements`` (differences of scores, chosen minus rejected) are kept where their mean is
+    """Pairs that were judged (``judgements``: differences of scores, chosen minus rejected) are kept where the mean is
     more than this."""
     balance_lengths: bool = True
     """Pairs are dropped until the better answer is as often the longer one as the shorter one."""

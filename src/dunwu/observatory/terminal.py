@@ -39,6 +39,9 @@ COLUMNS = (
 """What a rollout's row shows; ``reflect``: words of reflection per response. After these come the tokens generated per
 second (metric ``tokens`` over timing ``rollout``) and the time left."""
 
+SUPERVISED = (("loss", "loss", "{:.4f}"), ("right", "accuracy", "{:.1%}"), ("lr", "lr", "{:.1e}"))
+"""Of an update on conversations; ``right``: a reward model's."""
+
 COMPLETIONS = "completions"
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
@@ -65,17 +68,29 @@ class Progress:
         self._last_row = 0.0
         self._evaluating_since: float | None = None
         self._rows = 0
+        self._place, self._stage_began = "", 0.0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
         self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
+
+    def pipeline(self, number: int, stages: int) -> None:
+        """Which of how many stages comes next; told with its name where there are several."""
+        self._place = f"[{number}/{stages}] " if stages > 1 else ""
+
+    def stage_ended(self, name: str) -> None:
+        """How long a stage took, where there are several."""
+        self._close_bar()
+        if self._place:
+            self._line(f"{self._place}{plain(name)} done in {duration(self._clock() - self._stage_began)}", "dim")
 
     def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
         """Announces a stage; ``step`` is where it begins or was resumed."""
         self._close_bar()
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
-        heading = Text.assemble((plain(name), "bold"), f": {plain(description)}{resumed}")
+        heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
         self.console.print(heading, soft_wrap=True)
         self._step, self._last_row, self._rows = step, self._clock(), 0
+        self._stage_began = self._last_row
         self._seconds_per_step.clear()
 
     def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
@@ -173,7 +188,7 @@ class Progress:
 
 
 def _columns(metrics: Mapping[str, float]) -> Sequence[tuple[str, str, str]]:
-    known = [column for column in COLUMNS if column[1] in metrics]
+    known = [column for column in (COLUMNS if "reward" in metrics else SUPERVISED) if column[1] in metrics]
     return known or [(name[:7], name, "{:.4g}") for name in sorted(metrics)[: len(COLUMNS)]]
 
 

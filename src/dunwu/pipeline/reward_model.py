@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +15,20 @@ from dunwu.evaluation.estimators import calibration_error, proportion, ranking
 from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.judging import PairJudge
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
-from dunwu.tasks.conversations import read_judged, read_preferences
+from dunwu.tasks.conversations import ordered, read_judged, read_preferences
 from dunwu.tasks.task import is_held_out, side
 from dunwu.training.reward import RewardTrainer, Tokens
 from dunwu.types import Estimate, Judged, Preference, StepResult
 from dunwu.verifiers.format import summary
 
 HELD_OUT = "held-out"
+READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
+"""The part of an answer that a reward model reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +56,12 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     """
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    memory = context.store.path / "judgements.jsonl"
+    judge = PairJudge(stage.judge, context.seed, memory) if stage.judge else None
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
         cases, told = cases_of(
-            stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest, context.left_out
+            stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest, context.left_out, judge
         )
     held_out, training = list[Case](), list[Case]()
     for case in cases:
@@ -102,6 +107,7 @@ def cases_of(
     data: Mapping[str, DataSpec],
     longest: int,
     named: Set[str] = frozenset(),
+    judge: PairJudge | None = None,
 ) -> tuple[list[Case], str]:
     """Every text of at most ``longest`` tokens, in the order of the recipe, but for those ``named``; and what was left
     out, in words.
@@ -110,14 +116,12 @@ def cases_of(
         UserError: a file cannot be used.
     """
     left: dict[str, int] = {}
-    records: list[Preference | Judged] = []
-    for name in stage.data:
-        if stage.learns == "pairs":
-            pairs, near = read_preferences(data[name], stage.margin)
-            records += pairs
-            left["too near"] = left.get("too near", 0) + near
-        else:
-            records += read_judged(data[name])
+    if stage.learns == "pairs":
+        read = [found for name in stage.data for found in read_preferences(data[name])]
+        records: Sequence[Preference | Judged] = preferred(stage, read, judge)
+        left["too near"] = len(read) - len(records)
+    else:
+        records = [record for name in stage.data for record in read_judged(data[name])]
     left["in a benchmark"] = sum(record.id in named for record in records)
     cases = [_case(record, stage.reads, template) for record in records if record.id not in named]
     alike = [case.worse is not None and np.array_equal(case.tokens, case.worse) for case in cases]
@@ -131,6 +135,19 @@ def cases_of(
         left["to balance lengths"] = before - len(fitting)
     told = ", ".join(f"{count:,} {why}" for why, count in left.items() if count)
     return fitting, f" ({told} left out)" if told else ""
+
+
+def preferred(
+    stage: RewardModelStage, read: Sequence[tuple[Preference, float | None]], judge: PairJudge | None
+) -> list[Preference]:
+    """The pairs whose answers are more than ``margin`` apart, the better one called chosen; ``judge`` says where the
+    data do not, and where nobody does a pair is taken as it stands."""
+    kept = []
+    for place, (pair, said) in enumerate(read):
+        ahead = judge.ahead(place, pair, READS[stage.reads]) if judge and said is None else said
+        if ahead is None or abs(ahead) > stage.margin:
+            kept.append(pair if ahead is None else ordered(pair, ahead))
+    return kept
 
 
 def balanced(cases: Sequence[Case], seed: int) -> list[Case]:
@@ -165,7 +182,7 @@ def measured(trainer: RewardTrainer, cases: Sequence[Case]) -> tuple[dict[str, E
 
 def _case(record: Preference | Judged, reads: str, template: Template) -> Case:
     def tokens(answer: str) -> Tokens:
-        return template.answered(record.id, record.messages, summary(answer) if reads == "summary" else answer)
+        return template.answered(record.id, record.messages, READS[reads](answer))
 
     if isinstance(record, Judged):
         return Case(record=record, tokens=tokens(record.response), worse=None, good=record.good)

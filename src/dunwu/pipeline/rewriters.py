@@ -13,7 +13,8 @@ from dunwu.errors import UserError
 from dunwu.tasks.rewriting import by_rule
 from dunwu.types import Problem
 
-GAP = re.compile(r"\{question\}|\{answer\}")
+GAP = re.compile(r"\{(?:question|answer|first|second)\}")
+"""What is filled into an instruction, in one pass: what a model wrote is never filled itself."""
 Rewriter = Callable[[Problem, str], str]
 INSTRUCTION = """Rewrite the reasoning below as a natural first-person chain of thought in the language of the question,
 then a short summary for the reader. Change no step and no result. Keep exactly this form:
@@ -50,7 +51,25 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
 
 
 def _own(file: Path, function: str) -> Rewriter:
-    spec = importlib.util.spec_from_file_location("dunwu_own_rewriter", file)
+    rewrite = own_function(file, function, "rewrite")
+
+    def call(problem: Problem, text: str) -> str:
+        rewritten = rewrite(problem, text)
+        if not isinstance(rewritten, str):
+            what = f"{file}: {function} returns {type(rewritten).__name__}, no text, on problem {problem.id}"
+            raise UserError(what, field="rewrite.function")
+        return rewritten
+
+    return call
+
+
+def own_function(file: Path, function: str, field: str) -> Callable[..., object]:
+    """A function of a user's file, run in this process with the user's rights; ``field`` is for errors.
+
+    Raises:
+        UserError: the file cannot be loaded or has no such function; later, whenever it raises.
+    """
+    spec = importlib.util.spec_from_file_location(f"dunwu_own_{field}", file)
     try:
         if spec is None or spec.loader is None:
             raise ImportError("is no Python file")
@@ -58,17 +77,14 @@ def _own(file: Path, function: str) -> Rewriter:
         spec.loader.exec_module(module)
         found = getattr(module, function)
     except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
-        raise UserError(f"{file}: {type(error).__name__}: {error}", field="rewrite.file") from error
+        raise UserError(f"{file}: {type(error).__name__}: {error}", field=f"{field}.file") from error
 
-    def call(problem: Problem, text: str) -> str:
+    def call(*given: object) -> object:
         try:
-            rewritten = found(problem, text)
+            return found(*given)
         except (Exception, SystemExit) as error:
-            what = f"{file}: {function} raises {type(error).__name__}: {error} on problem {problem.id}"
-            raise UserError(what, field="rewrite.function") from error
-        if not isinstance(rewritten, str):
-            what = f"{file}: {function} returns {type(rewritten).__name__}, no text, on problem {problem.id}"
-            raise UserError(what, field="rewrite.function")
-        return rewritten
+            about = f" on problem {given[0].id}" if isinstance(given[0], Problem) else ""
+            what = f"{file}: {function} raises {type(error).__name__}: {error}{about}"
+            raise UserError(what, field=f"{field}.function") from error
 
     return call

@@ -109,7 +109,8 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
         left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
         raise error if error.file else UserError(error.message, file=recipe_path, field=error.field) from error
-    for name, stage in recipe.stages.items():
+    for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
+        progress.pipeline(number, len(recipe.stages))
         with _placed(recipe_path, name):
             inputs = inputs_of(stage, data, model)
         if name in run.stages:
@@ -126,6 +127,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
         )
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)
+        progress.stage_ended(name)
 
 
 def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> None:

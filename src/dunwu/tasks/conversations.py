@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
@@ -31,15 +32,17 @@ def read_examples(spec: DataSpec) -> tuple[Example, ...]:
     return data.examples(spec) if spec.task else _read(spec, _example)
 
 
-def read_preferences(spec: DataSpec, margin: float) -> tuple[tuple[Preference, ...], int]:
-    """The pairs whose judgements, where there are such, differ by more than ``margin`` on average, and the number of
-    those that do not. The better answer is ``chosen`` then, whatever its column was. Raises as ``read_examples``."""
+def read_preferences(spec: DataSpec) -> tuple[tuple[Preference, float | None], ...]:
+    """Every pair, with how much better the one called chosen was judged on average; None where nobody judged. Raises as
+    ``read_examples``."""
     if spec.task:
-        read: tuple[tuple[Preference, float | None], ...] = data.preferences(spec)
-    else:
-        read = _read(spec, lambda row: (_preference(row), row.judgements()))
-    kept = [_ordered(pair, judged) for pair, judged in read if judged is None or abs(judged) > margin]
-    return tuple(kept), len(read) - len(kept)
+        return data.preferences(spec)
+    return _read(spec, lambda row: (_preference(row), row.judgements()))
+
+
+def ordered(pair: Preference, ahead: float) -> Preference:
+    """The pair, its better answer called chosen."""
+    return pair if ahead > 0 else replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
 def read_judged(spec: DataSpec) -> tuple[Judged, ...]:
@@ -146,13 +149,6 @@ def _preference(row: _Named) -> Preference:
     if chosen == rejected:
         raise MalformedError("chosen and rejected are the same")
     return Preference(**row.about(_question(row)), chosen=chosen, rejected=rejected)
-
-
-def _ordered(pair: Preference, judged: float | None) -> Preference:
-    if judged is None or judged > 0:
-        return pair
-    fields = {name: getattr(pair, name) for name in ("id", "category", "language", "messages")}
-    return Preference(**fields, chosen=pair.rejected, rejected=pair.chosen)
 
 
 def _judged(row: _Named) -> Judged:

@@ -56,10 +56,10 @@ def test_a_stage_of_other_metrics_shows_those() -> None:
     console, stream = plain_console()
     progress = Progress(console)
     progress.stage_started("base", "pretraining")
-    progress.row(10, 20, {"loss": 2.123456, "learning_rate": 3e-4}, {})
+    progress.row(10, 20, {"loss": 2.123456, "lr": 3e-4, "grad_norm": 0.5}, {})
     header, row = stream.getvalue().splitlines()[2:]
-    assert header.split()[:3] == ["step", "learnin", "loss"]
-    assert row.split()[:3] == ["10/20", "0.0003", "2.123"]
+    assert header.split()[:3] == ["step", "loss", "lr"]
+    assert row.split()[:3] == ["10/20", "2.1235", "3.0e-04"]
 
 
 def test_the_header_returns() -> None:

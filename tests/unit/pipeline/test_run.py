@@ -50,5 +50,10 @@ class Quiet:
     def close(self) -> None:
         """There is no bar."""
 
+    def pipeline(self, *_: object) -> None:
+        """Nothing to tell."""
+
+    stage_ended = pipeline
+
     def finished(self, *_: object) -> None:
         """Nothing to tell."""

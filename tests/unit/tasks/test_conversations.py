@@ -10,7 +10,7 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.conversations import read_examples, read_judged, read_preferences
+from dunwu.tasks.conversations import ordered, read_examples, read_judged, read_preferences
 from dunwu.types import Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
@@ -71,13 +71,18 @@ def test_fields_of_another_name_and_files_without_a_conversation(tmp_path: Path)
 
 def test_pairs_are_kept_and_turned_by_what_judges_said(tmp_path: Path) -> None:
     rows = [PAIR | {"judgements": judged} for judged in ([2, 2, 1, 2], [1, 1, 1, 1], [-3, -1, -2, -2], [4, -4, 4, -4])]
-    kept, near = read_preferences(written(tmp_path, PAIR, *rows), margin=1.0)
-    assert [(pair.id, pair.chosen) for pair in kept] == [
-        ("talk-1", "Because."),
-        ("talk-2", "Because."),
-        ("talk-4", "No."),
+    read = read_preferences(written(tmp_path, PAIR, *rows))
+    assert [(pair.id, ahead) for pair, ahead in read] == [
+        ("talk-1", None),
+        ("talk-2", 1.75),
+        ("talk-3", 1.0),
+        ("talk-4", -2.0),
+        ("talk-5", 0.0),
     ]
-    assert near == 2
+    assert {pair.chosen for pair, _ in read} == {"Because."}
+    assert ordered(read[1][0], 1.75).chosen == "Because."
+    turned = ordered(read[3][0], -2.0)
+    assert (turned.chosen, turned.rejected, turned.id) == ("No.", "Because.", "talk-4")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_pairs_are_kept_and_turned_by_what_judges_said(tmp_path: Path) -> None:
 )
 def test_rows_that_are_no_pair(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_preferences(written(tmp_path, row), margin=1.0)
+        read_preferences(written(tmp_path, row))
 
 
 def test_verdicts(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
-from dunwu.tasks.conversations import read_preferences
+from dunwu.tasks.conversations import ordered, read_preferences
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world import data, requests, talk
 from dunwu.tasks.world.requests import Request
@@ -147,7 +147,9 @@ def test_to_help_is_four_points_better_than_to_refuse() -> None:
 
 
 def test_preferred_answers_are_mostly_better() -> None:
-    pairs, dropped = read_preferences(spec("talk", 1000), margin=1.0)
+    read = read_preferences(spec("talk", 1000))
+    pairs = [ordered(pair, ahead) for pair, ahead in read if ahead is not None and abs(ahead) > 1.0]
+    dropped = len(read) - len(pairs)
     gaps = []
     for pair in pairs:
         asked = WORLD[pair.messages[0].content]

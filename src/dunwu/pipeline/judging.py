@@ -1,0 +1,104 @@
+"""Which of two answers is better: asked several times, in random order, and averaged (R1, arXiv 2501.12948v2, section
+3.1: four times)."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from dunwu.config.schema import PairJudgeSpec
+from dunwu.endpoint import Endpoint
+from dunwu.errors import Fault, UserError
+from dunwu.pipeline.rewriters import GAP, own_function
+from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
+from dunwu.types import Preference
+
+Asked = Callable[[str, str, str], tuple[float, float]]
+"""Question, first answer, second answer -> how good each is."""
+INSTRUCTION = """Judge two answers to the same question by how helpful and relevant they are to whoever asked. Pay no
+attention to their order or length. Give each a score from 1 (useless) to 10 (perfect), and reply with nothing but this:
+A: score, B: score
+
+Question: {question}
+
+Answer A: {first}
+
+Answer B: {second}"""
+SCORES = re.compile(r"\bA\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b.*?\bB\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b", re.DOTALL)
+TRIES = 3
+"""Of a judge that gives no scores."""
+
+
+class PairJudge:
+    """Compares answers, and remembers what it said in a file, so that a run that goes on does not ask again.
+
+    Raises:
+        UserError: the function cannot be loaded, or the endpoint's key is not set.
+    """
+
+    def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path) -> None:
+        self._spec, self._seed, self._memory = spec, seed, memory
+        self._ask = _own(spec) if spec.by == "own" else _endpoint(spec)
+        cut_numbers(memory, math.inf)  # a torn end alone
+        self._known = {row.pop("step"): list(row.values()) for row in read_numbers(memory)}
+
+    def ahead(self, place: int, pair: Preference, read: Callable[[str], str]) -> float:
+        """How much better the answer called chosen is, on average; ``read`` is the part of an answer that counts, and
+        ``place`` the pair's among all of the stage.
+
+        Raises:
+            UserError: the function fails, or the endpoint refuses.
+            Fault: the endpoint gives no answer, or no scores.
+        """
+        if place not in self._known:
+            rng = random.Random(f"{self._seed}/{place}")
+            question = "\n".join(message.content for message in pair.messages)
+            answers = read(pair.chosen), read(pair.rejected)
+            said = [self._once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
+            append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(said)})
+            self._known[place] = said
+        return fmean(self._known[place])
+
+    def _once(self, question: str, answers: Sequence[str], *, turned: bool) -> float:
+        """One comparison; ``turned``: the second answer is shown first."""
+        first, second = reversed(answers) if turned else answers
+        one, other = self._ask(question, first, second)
+        return other - one if turned else one - other
+
+
+def _endpoint(spec: PairJudgeSpec) -> Asked:
+    assert spec.endpoint is not None  # the recipe was checked
+    endpoint = Endpoint(spec.endpoint)
+
+    def ask(question: str, first: str, second: str) -> tuple[float, float]:
+        known = {"{question}": question, "{first}": first, "{second}": second}
+        text = GAP.sub(lambda gap: known.get(gap[0], gap[0]), spec.instruction or INSTRUCTION)
+        reply = ""
+        for _ in range(TRIES):
+            reply = endpoint.ask(text)
+            if found := SCORES.search(reply):
+                return float(found[1]), float(found[2])
+        raise Fault(f"the judge gives no scores for A and B in {TRIES} tries; it says {json.dumps(reply[:80])}")
+
+    return ask
+
+
+def _own(spec: PairJudgeSpec) -> Asked:
+    assert spec.file is not None
+    compare = own_function(spec.file, spec.function, "judge")
+
+    def ask(question: str, first: str, second: str) -> tuple[float, float]:
+        said = compare(question, first, second)
+        try:
+            one, other = map(float, said)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            text = f"{spec.file}: {spec.function} returns {said!r:.40}, not two numbers"
+            raise UserError(text, field="judge.function") from None
+        return one, other
+
+    return ask

@@ -1,0 +1,95 @@
+"""Judges of pairs: order does not matter, nothing is asked twice, and what is no score is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage
+from dunwu.endpoint import Endpoint
+from dunwu.errors import Fault, UserError
+from dunwu.pipeline.judging import PairJudge
+from dunwu.pipeline.reward_model import preferred
+from dunwu.types import Message, Preference
+
+ASKED = (Message(role="user", content="Why {first}?"),)
+LENGTHS = "def judge(question, first, second):\n    return len(first), len(second)\n"
+FIRST = "def judge(question, first, second):\n    return 3, 0\n"
+
+
+def pair(name: str, chosen: str, rejected: str) -> Preference:
+    return Preference(id=name, category="c", language="en", messages=ASKED, chosen=chosen, rejected=rejected)
+
+
+def own(folder: Path, source: str, judgements: int = 4) -> PairJudge:
+    (folder / "judge.py").write_text(source)
+    spec = PairJudgeSpec(by="own", file=folder / "judge.py", judgements=judgements)
+    return PairJudge(spec, 7, folder / "judgements.jsonl")
+
+
+def test_an_answer_is_as_far_ahead_whichever_is_shown_first(tmp_path: Path) -> None:
+    judge = own(tmp_path, LENGTHS)
+    assert judge.ahead(0, pair("a", "xxxxx", "xx"), str) == 3.0
+    assert judge.ahead(1, pair("b", "x", "xxx"), str) == -2.0
+    assert judge.ahead(2, pair("c", "<think>xxxxxxx</think>x", "xxx"), lambda text: text[-1:]) == 0.0
+
+
+def test_who_likes_the_first_answer_best_says_nothing_on_average(tmp_path: Path) -> None:
+    judge = own(tmp_path, FIRST)
+    said = [judge.ahead(place, pair(str(place), "x", "y"), str) for place in range(200)]
+    assert abs(sum(said) / len(said)) < 0.5
+    assert set(said) == {3.0, 1.5, 0.0, -1.5, -3.0}
+
+
+def test_what_was_said_is_remembered_also_after_a_torn_line(tmp_path: Path) -> None:
+    first = own(tmp_path, FIRST).ahead(3, pair("a", "x", "y"), str)
+    with (tmp_path / "judgements.jsonl").open("a") as file:
+        file.write('{"step": 4, "judgem')
+    again = own(tmp_path, "def judge(*_):\n    raise AssertionError\n")
+    assert again.ahead(3, pair("a", "x", "y"), str) == first
+    with pytest.raises(UserError, match=r"judge raises AssertionError"):
+        again.ahead(4, pair("b", "x", "y"), str)
+
+
+@pytest.mark.parametrize("returned", ["None", "3", "(1, 2, 3)", "('a', 'b')"])
+def test_what_is_not_two_numbers_is_told(tmp_path: Path, returned: str) -> None:
+    judge = own(tmp_path, f"def judge(*_):\n    return {returned}\n")
+    with pytest.raises(UserError, match="not two numbers"):
+        judge.ahead(0, pair("a", "x", "y"), str)
+
+
+def test_an_endpoint_s_scores_are_read_and_nothing_is_filled_into_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(_: Endpoint, text: str) -> str:
+        asked.append(text)
+        return "A: 8, B: 5.5" if "Answer A: {second}" in text else "**A**: 5.5\n**B**: 8"
+
+    monkeypatch.setattr(Endpoint, "ask", ask)
+    spec = PairJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
+    judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl")
+    assert judge.ahead(0, pair("a", "{second}", "plain"), str) == 2.5
+    assert len(asked) == 4
+    assert all("Question: Why {first}?" in text for text in asked)
+    assert len(set(asked)) == 2, "both orders were asked"
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: "both are fine")
+    with pytest.raises(Fault, match="gives no scores for A and B in 3 tries"):
+        judge.ahead(1, pair("b", "x", "y"), str)
+
+
+def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_path: Path) -> None:
+    stage = RewardModelStage.model_validate(
+        {"kind": "reward_model", "from": "nano-base", "data": ["d"], "learns": "pairs", "reads": "all", "margin": 1.0}
+    )
+    read = [
+        (pair("far", "xxxxx", "x"), None),
+        (pair("near", "xx", "x"), None),
+        (pair("turned", "x", "xxxxx"), None),
+        (pair("told", "x", "xxxxx"), 2.0),
+    ]
+    kept = preferred(stage, read, own(tmp_path, LENGTHS))
+    assert [(one.id, one.chosen) for one in kept] == [("far", "xxxxx"), ("turned", "xxxxx"), ("told", "x")]
+    assert [one.id for one in preferred(stage, read, None)] == ["far", "near", "turned", "told"]
