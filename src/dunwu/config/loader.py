@@ -6,6 +6,7 @@ file; paths in an override are relative to the current directory, as the shell c
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,9 +41,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in parsed:
         apply_override(tree, override)
     _resolve_paths(tree, Path.cwd())
-    dates = list(_dates(tree))
-    if dates:
-        raise _user_error(dates, path, parsed)
+    if slips := [*_dates(tree), *_share_tasks(tree)]:
+        raise _user_error(slips, path, parsed)
     try:
         recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
@@ -103,6 +103,42 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 tree[key] = _absolute(value, base) if written or ("/" in value and (base / value).is_dir()) else value
             else:
                 _resolve_paths(value, base)
+
+
+def _share_tasks(tree: Tree) -> Iterator[Finding]:
+    """Puts the recipe's own ``[tasks.NAME]`` where stages name them, in place."""
+    shared, used = tree.pop("tasks", {}), set[str]()
+    if not isinstance(shared, dict):
+        yield Finding("tasks", "must be tables, [tasks.NAME]")
+        return
+    for holder, key, place in _task_places(tree):
+        name = holder[key]
+        if name in shared:
+            holder[key] = copy.deepcopy(shared[name])
+            used.add(name)
+        else:
+            known = ", ".join(shared) or "none"
+            text = f"no task of this recipe is called {name!r} (known here: {known}){near(name, shared)}"
+            yield Finding(place, f"{text}; a task is a table, or the name of one under [tasks]")
+    for name in shared.keys() - used:
+        yield Finding(f"tasks.{name}", "no stage names it")
+
+
+def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:
+    """Where a task is given by a name: the list or table that holds it, its key there, its place in the recipe."""
+    stages = tree.get("stages")
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        if not isinstance(stage, dict):
+            continue
+        tasks, evaluation = stage.get("tasks"), stage.get("evaluation")
+        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+            if isinstance(task, str):
+                yield tasks, index, f"stages.{name}.tasks.{index}"
+        inner = evaluation.get("sets") if isinstance(evaluation, dict) else None
+        for where, sets in (("sets", stage.get("sets")), ("evaluation.sets", inner)):
+            for index, chosen in enumerate(sets if isinstance(sets, list) else ()):
+                if isinstance(chosen, dict) and isinstance(chosen.get("task"), str):
+                    yield chosen, "task", f"stages.{name}.{where}.{index}.task"
 
 
 def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Finding]:

@@ -703,7 +703,10 @@ class DecontaminationSpec(Strict):
 
 
 class Recipe(Strict):
-    """A run: named stages, in order."""
+    """A run: named stages, in order.
+
+    A file may also hold ``[tasks.NAME]`` tables: wherever a stage wants a task, it may give such a name instead.
+    """
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -135,6 +135,24 @@ def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:
     )
 
 
+def test_r1_in_the_paper_s_numbers() -> None:
+    """R1_SPEC: 16 updates a rollout, 650 rollouts, the reference every 25; hours of the paper's order."""
+    planned = make_plan(load_recipe(PAPER.with_name("r1.toml")), file=PAPER.with_name("r1.toml"))
+    assert planned.problems == ()
+    stages = {stage.name: stage for stage in planned.stages}
+    zero = stages["zero"].batches
+    assert zero is not None
+    assert (zero.updates_per_rollout, zero.rollouts, zero.reference_every_rollouts) == (16, 650, 25)
+    assert (stages["dev1"].steps, stages["dev3"].steps) == (2 * -(-5000 // 128), 2 * 800_000 // 128)
+    assert (stages["helpful"].steps, stages["safe"].steps) == (-(-66_000 // 256), -(-106_000 // 256))
+    hours = sum(stage.device_hours or 0.0 for stage in planned.stages)
+    assert 147_000 / 2 < hours < 147_000 * 2
+    assert planned.totals[0].startswith(f"all stages: {hours:,.2f} device hours, ${2 * hours:,.2f};")
+    assert "147K in all, $294K at $2" in planned.totals[1]
+    assert planned.feeds["dev3"] == ("deepseek-ai/DeepSeek-V3-Base", "reject", "general")
+    assert planned.graph[0].split() == ["deepseek-ai/DeepSeek-V3-Base", "───────", "rl", "───────▶", "zero"]
+
+
 def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", QWEN2)
     overrides = [

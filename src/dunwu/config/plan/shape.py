@@ -49,6 +49,29 @@ PUBLISHED = {
         vocabulary=151_936,
         max_positions=32_768,
     ),
+    "Qwen/Qwen2.5-1.5B": ModelShape(
+        parameters=1_543_714_304,
+        active=1_543_714_304,
+        layers=28,
+        hidden=1536,
+        attention=1536,
+        kv_values=28 * 2 * 256,
+        intermediate=8960,
+        vocabulary=151_936,
+        max_positions=131_072,
+    ),
+    # The output is a matrix of its own.
+    "Qwen/Qwen2.5-Math-7B": ModelShape(
+        parameters=7_615_616_512,
+        active=7_615_616_512,
+        layers=28,
+        hidden=3584,
+        attention=3584,
+        kv_values=28 * 2 * 512,
+        intermediate=18_944,
+        vocabulary=152_064,
+        max_positions=4096,
+    ),
     # DeepSeek-V3 report (arXiv 2412.19437, section 4.2): 671B, of which 37B work on a token; latent attention keeps
     # 512 + 64 values a layer; 8 routed experts and one shared, 2048 wide each.
     "deepseek-ai/DeepSeek-V3-Base": ModelShape(
