@@ -1,0 +1,84 @@
+"""Models beside each other: which rows, their means over sets, and their intervals over runs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dunwu.observatory import beside
+from dunwu.observatory.beside import Row, cell, over_runs, over_seeds
+from dunwu.runs import Evaluation
+from dunwu.types import Estimate
+
+
+def estimate(value: float, half: float = 0.1) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
+def evaluation(model: str, set_name: str, **results: float) -> Evaluation:
+    named = {name.replace("__", "@"): estimate(value) for name, value in results.items()}
+    return Evaluation(checkpoint=model, set=set_name, results=named, rows=())
+
+
+BY_SET = {
+    "maths": [
+        evaluation("base", "maths", pass__1=0.2, cons__4=0.3, format=0.5, length=10.0),
+        evaluation("r1", "maths", pass__1=0.9, cons__4=0.95, format=1.0, length=30.0),
+    ],
+    "talk": [
+        evaluation("base", "talk", helpful=-1.0, format=0.7, length=20.0, truncated=0.1),
+        evaluation("r1", "talk", helpful=3.0, format=1.0, length=20.0, truncated=0.0),
+    ],
+}
+
+
+def test_a_set_is_told_by_right_answers_or_by_its_judges_and_the_rest_once() -> None:
+    rows = {row.label: {model: value.value for model, value in row.values.items()} for row in beside.rows(BY_SET)}
+    assert rows == {
+        "maths %": {"base": 0.2, "r1": 0.9},
+        "talk, helpful": {"base": -1.0, "r1": 3.0},
+        "format %": {"base": pytest.approx(0.6), "r1": 1.0},
+        "length": {"base": 15.0, "r1": 25.0},
+    }
+
+
+def test_the_mean_of_two_sets_is_surer_than_one() -> None:
+    (row,) = (row for row in beside.rows(BY_SET) if row.quantity == "format")
+    assert (row.values["base"].high - row.values["base"].low) / 2 == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_intervals_over_runs_are_student_s() -> None:
+    joined = over_runs([0.1, 0.2, 0.3])
+    assert joined.value == pytest.approx(0.2)
+    assert (joined.high - joined.low) / 2 == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
+    alone = over_runs([0.7])
+    assert alone.low == alone.high == 0.7
+
+
+def test_only_what_every_run_has_is_joined() -> None:
+    def table(*rows: tuple[str, str, dict[str, float]]) -> list[Row]:
+        return [
+            Row(benchmark=name, quantity=of, values={m: estimate(v) for m, v in values.items()})
+            for name, of, values in rows
+        ]
+
+    first = table(("a", "pass@1", {"x": 0.2, "y": 0.4}), ("b", "pass@1", {"x": 1.0}))
+    second = table(("a", "pass@1", {"x": 0.4}))
+    (row,) = over_seeds([first, second])
+    assert (row.benchmark, list(row.values)) == ("a", ["x"])
+    assert row.values["x"].value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "half", "told"),
+    [
+        ("pass@1", 0.8812, 0.0123, "88.1±1.2"),
+        ("pass@1", 1.0, 0.004, "100.0±.4"),
+        ("helpful", -1.234, 0.056, "-1.23±.06"),
+        ("length", 1234.56, 7.89, "1,234.6±7.9"),
+    ],
+)
+def test_cells_are_short(name: str, value: float, half: float, told: str) -> None:
+    assert cell(name, estimate(value, half)) == told
+    assert cell(name, None) == "–"
