@@ -225,7 +225,7 @@ def _pairs(by_set: EvaluationsBySet) -> bool:
 def models_table(rows: Sequence[beside.Row], told: str = "95 % intervals over problems") -> RenderableType:
     """Models beside each other, a row a benchmark."""
     title = Text("The models beside each other", style="bold")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("", no_wrap=True)
     models = dict.fromkeys(model for row in rows for model in row.values)
     for model in models:
