@@ -20,12 +20,14 @@ from dunwu.config.schema import (
     PairJudgeSpec,
     PretrainStage,
     Recipe,
+    RejectStage,
     RewardModelStage,
     RewriteSpec,
     RLStage,
     SamplingStage,
     SupervisedStage,
     TaskSpec,
+    TruthJudgeSpec,
 )
 
 MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
@@ -76,8 +78,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                     checks = (*checks, *_helper(stage.judge, "judge"))
             case ColdStartStage():
                 checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_helper(stage.rewrite, "rewrite"))
-            case SamplingStage():
-                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage))
+            case RejectStage():
+                checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_truth(stage))
             case EvalStage():
                 checks = (*_eval(stage, earlier, trained, read), *_judges(stage.judges, "judges", scorers))
             case PretrainStage():
@@ -182,7 +184,17 @@ def _sampling(stage: SamplingStage) -> Iterator[Finding]:
     yield from _called(stage.tasks)
 
 
-def _helper(spec: RewriteSpec | PairJudgeSpec, place: str) -> Iterator[Finding]:
+def _truth(stage: RejectStage) -> Iterator[Finding]:
+    if stage.judge is None:
+        return
+    yield from _helper(stage.judge, "judge")
+    names = [task.name for task in stage.tasks]
+    for name in stage.judge.tasks:
+        if name not in names:
+            yield Finding("judge.tasks", f"no task of this stage is called {name!r}{near(name, names)}")
+
+
+def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> Iterator[Finding]:
     """What each kind of rewriter or judge needs, and nothing that another one does."""
     for kind, field, value in (("own", "file", spec.file), ("endpoint", "endpoint", spec.endpoint)):
         if spec.by == kind and value is None:

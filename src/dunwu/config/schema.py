@@ -524,12 +524,6 @@ class SamplingStage(Strict):
     model: ModelSpec = ModelSpec()
 
 
-class RejectStage(SamplingStage):
-    """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
-
-    kind: Literal["reject"]
-
-
 class EndpointSpec(Strict):
     """A model behind an OpenAI-compatible server."""
 
@@ -544,17 +538,39 @@ class EndpointSpec(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
 
-class RewriteSpec(Strict):
-    """Who brings kept answers into R1's format: a chain in the first person, then a summary."""
+class HelperSpec(Strict):
+    """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
-    by: Literal["rules", "own", "endpoint"] = "rules"
     file: Path | None = None
     """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
-    function: str = "rewrite"
-    """``rewrite(problem, text) -> str``."""
     endpoint: EndpointSpec | None = None
     instruction: str | None = None
-    """What the endpoint's model is told, with {question} and {answer}; None: ours."""
+    """What the endpoint's model is told, with gaps in braces; None: ours."""
+
+
+class TruthJudgeSpec(HelperSpec):
+    """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
+
+    by: Literal["own", "endpoint"]
+    function: str = "judge"
+    """``judge(question, gold, answer) -> bool``."""
+    tasks: tuple[str, ...] = ()
+    """Whose answers it judges in the place of rules; empty: all of them."""
+
+
+class RejectStage(SamplingStage):
+    """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+    kind: Literal["reject"]
+    judge: TruthJudgeSpec | None = None
+
+
+class RewriteSpec(HelperSpec):
+    """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
+
+    by: Literal["rules", "own", "endpoint"] = "rules"
+    function: str = "rewrite"
+    """``rewrite(problem, text) -> str``."""
 
 
 class ColdStartStage(SamplingStage):
@@ -569,17 +585,13 @@ class ColdStartStage(SamplingStage):
     """Stop with a file review.jsonl, in which people accept, refuse or edit each answer; go on when all are decided."""
 
 
-class PairJudgeSpec(Strict):
-    """Who says which of two answers is better, where a file does not: asked several times in random order."""
+class PairJudgeSpec(HelperSpec):
+    """Who says which of two answers is better, where a file does not: asked several times in random order; gaps:
+    question, first, second."""
 
     by: Literal["own", "endpoint"]
-    file: Path | None = None
-    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
     function: str = "judge"
     """``judge(question, first, second) -> (score, score)``."""
-    endpoint: EndpointSpec | None = None
-    instruction: str | None = None
-    """What the endpoint's model is told, with {question}, {first} and {second}; None: ours."""
     judgements: Positive = 4
 
 

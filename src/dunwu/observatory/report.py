@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from dunwu.config.plan import paper
+from dunwu import paper
 from dunwu.observatory import ledger, page
 from dunwu.observatory.findings import base_and_trained, last_evaluated
 from dunwu.observatory.sections import stage_section

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from dunwu.config.plan import paper
+from dunwu import paper
 from dunwu.observatory import beside, ledger, reflection
 from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.wording import interval, number, plain, quantity

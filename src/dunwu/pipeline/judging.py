@@ -1,5 +1,8 @@
-"""Which of two answers is better: asked several times, in random order, and averaged (R1, arXiv 2501.12948v2, section
-3.1: four times)."""
+"""Judges that are asked: which of two answers is better, and whether an answer agrees with the known one.
+
+Pairs are judged several times in random order, and the judgements averaged (R1, arXiv 2501.12948v2, section 3.1: four
+times); what rules cannot compare with the ground truth, a model does (section 3.2.3).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ import math
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from dunwu.config.schema import PairJudgeSpec
+from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, UserError
-from dunwu.pipeline.rewriters import GAP, own_function
+from dunwu.pipeline.rewriters import filled, own_function
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
-from dunwu.types import Preference
+from dunwu.types import Preference, ScoredGroup
+from dunwu.verifiers.format import summary
 
 Asked = Callable[[str, str, str], tuple[float, float]]
 """Question, first answer, second answer -> how good each is."""
@@ -31,7 +36,47 @@ Answer A: {first}
 Answer B: {second}"""
 SCORES = re.compile(r"\bA\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b.*?\bB\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b", re.DOTALL)
 TRIES = 3
-"""Of a judge that gives no scores."""
+"""Of a judge that gives no scores, or no verdict."""
+AGREES = """Does the answer below agree with the known answer to the question? Pay attention to what it comes to alone,
+not to how. Reply with one word, yes or no.
+
+Question: {question}
+
+Known answer: {gold}
+
+Answer: {answer}"""
+VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
+
+
+class TruthJudge:
+    """Whether an answer agrees with the known one.
+
+    Raises:
+        UserError: the function cannot be loaded, or the endpoint's key is not set.
+    """
+
+    def __init__(self, spec: TruthJudgeSpec) -> None:
+        self._spec = spec
+        self._ask = _agreement_of(spec)
+
+    def judged(self, scored: ScoredGroup) -> ScoredGroup:
+        """The group with the judge's verdicts in the place of the rules', where the task is the judge's.
+
+        Raises:
+            UserError: the function fails, or the endpoint refuses.
+            Fault: the endpoint gives no answer, or no verdict.
+        """
+        problem = scored.group.prompt.problem
+        if self._spec.tasks and problem.task not in self._spec.tasks:
+            return scored
+        question = "\n".join(message.content for message in problem.messages)
+        scores = []
+        for completion, score in zip(scored.group.completions, scored.scores, strict=True):
+            answer = score.extracted or summary(completion.text)
+            right = bool(answer.strip()) and self._ask(question, problem.gold, answer)
+            parts = {**score.parts, "accuracy": float(right)}
+            scores.append(replace(score, parts=parts, status="graded", reason="judged"))
+        return replace(scored, scores=tuple(scores))
 
 
 class PairJudge:
@@ -71,13 +116,32 @@ class PairJudge:
         return other - one if turned else one - other
 
 
+def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
+    if spec.by == "own":
+        assert spec.file is not None  # the recipe was checked
+        judge = own_function(spec.file, spec.function, "judge")
+        return lambda question, gold, answer: bool(judge(question, gold, answer))
+    assert spec.endpoint is not None
+    endpoint = Endpoint(spec.endpoint)
+
+    def ask(question: str, gold: str, answer: str) -> bool:
+        text = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
+        reply = ""
+        for _ in range(TRIES):
+            reply = endpoint.ask(text)
+            if found := VERDICT.match(reply):
+                return found[1].lower() == "yes"
+        raise Fault(f"the judge says neither yes nor no in {TRIES} tries, but {json.dumps(reply[:80])}")
+
+    return ask
+
+
 def _endpoint(spec: PairJudgeSpec) -> Asked:
     assert spec.endpoint is not None  # the recipe was checked
     endpoint = Endpoint(spec.endpoint)
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
-        known = {"{question}": question, "{first}": first, "{second}": second}
-        text = GAP.sub(lambda gap: known.get(gap[0], gap[0]), spec.instruction or INSTRUCTION)
+        text = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
         reply = ""
         for _ in range(TRIES):
             reply = endpoint.ask(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dunwu.config.schema import RejectStage
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.judging import TruthJudge
 from dunwu.pipeline.sampling import sample_answers
 
 
@@ -12,5 +13,8 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
 
     Raises: see ``sample_answers``.
     """
-    sample_answers(stage, context, source)
+    if stage.judge is None:
+        sample_answers(stage, context, source)
+    else:
+        sample_answers(stage, context, source, judged=TruthJudge(stage.judge).judged)
     context.store.finish()

@@ -13,8 +13,7 @@ from dunwu.errors import UserError
 from dunwu.tasks.rewriting import by_rule
 from dunwu.types import Problem
 
-GAP = re.compile(r"\{(?:question|answer|first|second)\}")
-"""What is filled into an instruction, in one pass: what a model wrote is never filled itself."""
+GAP = re.compile(r"\{([a-z]+)\}")
 Rewriter = Callable[[Problem, str], str]
 INSTRUCTION = """Rewrite the reasoning below as a natural first-person chain of thought in the language of the question,
 then a short summary for the reader. Change no step and no result. Keep exactly this form:
@@ -42,12 +41,17 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
 
     def ask(problem: Problem, text: str) -> str:
         question = "\n".join(message.content for message in problem.messages)
-        known = {"{question}": question, "{answer}": text.strip()}
-        filled = GAP.sub(lambda gap: known[gap[0]], spec.instruction or INSTRUCTION)
+        told = filled(spec.instruction or INSTRUCTION, question=question, answer=text.strip())
         lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
-        return lead + endpoint.ask(filled).strip()
+        return lead + endpoint.ask(told).strip()
 
     return ask
+
+
+def filled(instruction: str, **gaps: str) -> str:
+    """An instruction with its gaps filled in one pass, so that no gap in what a model wrote is filled; braces around
+    other words stay."""
+    return GAP.sub(lambda gap: gaps.get(gap[1], gap[0]), instruction)
 
 
 def _own(file: Path, function: str) -> Rewriter:

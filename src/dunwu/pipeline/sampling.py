@@ -34,8 +34,15 @@ def as_it_is(problem: Problem, text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def sample_answers(stage: SamplingStage, context: StageContext, source: str, finish: Finish = as_it_is) -> None:
-    """Answers of the model at ``source`` that are worth learning from, as the stage's chunks.
+def sample_answers(
+    stage: SamplingStage,
+    context: StageContext,
+    source: str,
+    finish: Finish = as_it_is,
+    judged: Callable[[ScoredGroup], ScoredGroup] = lambda group: group,
+) -> None:
+    """Answers of the model at ``source`` that are worth learning from, as the stage's chunks; ``judged`` may change
+    what the rules said of them.
 
     Raises:
         UserError: the model or a task cannot be used, or nothing was kept.
@@ -66,7 +73,7 @@ def sample_answers(stage: SamplingStage, context: StageContext, source: str, fin
             ]
             with context.stop.interruptible():
                 groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
-                examples, counts = harvest(stage, groups, finish)
+                examples, counts = harvest(stage, [judged(group) for group in groups], finish)
             ledger.answers("rollout", chunk + 1, time.perf_counter() - began, groups)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)

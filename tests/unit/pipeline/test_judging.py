@@ -1,17 +1,18 @@
-"""Judges of pairs: order does not matter, nothing is asked twice, and what is no score is told."""
+"""Judges: of pairs, in whose order nothing lies, asked once and remembered; and of answers against the known one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage
+from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, UserError
-from dunwu.pipeline.judging import PairJudge
+from dunwu.pipeline.judging import PairJudge, TruthJudge
 from dunwu.pipeline.reward_model import preferred
-from dunwu.types import Message, Preference
+from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 ASKED = (Message(role="user", content="Why {first}?"),)
 LENGTHS = "def judge(question, first, second):\n    return len(first), len(second)\n"
@@ -93,3 +94,37 @@ def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_pa
     kept = preferred(stage, read, own(tmp_path, LENGTHS))
     assert [(one.id, one.chosen) for one in kept] == [("far", "xxxxx"), ("turned", "xxxxx"), ("told", "x")]
     assert [one.id for one in preferred(stage, read, None)] == ["far", "near", "turned", "told"]
+
+
+def group(task: str, *texts: str) -> ScoredGroup:
+    problem = Problem(id="p", task=task, kind="math", level=0, language="en", messages=ASKED, gold="forty two")
+    ids = np.zeros(1, np.int32)
+    completions = tuple(
+        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish="stop", policy_version=0)
+        for text in texts
+    )
+    wrong = Score(value=0.0, parts={"accuracy": 0.0, "format": 1.0}, status="graded", extracted=None, reason="")
+    made = RolloutGroup(prompt=Prompt(problem=problem, token_ids=ids), completions=completions)
+    return ScoredGroup(group=made, scores=(wrong,) * len(texts))
+
+
+def accuracies(scored: ScoredGroup) -> list[float]:
+    return [score.parts["accuracy"] for score in scored.scores]
+
+
+def test_a_judge_decides_in_the_place_of_rules_for_its_tasks_alone(tmp_path: Path) -> None:
+    source = "def judge(question, gold, answer):\n    return gold == 'forty two' and '42' in answer\n"
+    (tmp_path / "judge.py").write_text(source)
+    judge = TruthJudge(TruthJudgeSpec(by="own", file=tmp_path / "judge.py", tasks=("words",)))
+    texts = ("<think>42</think> 42", "<think>42</think> 41", "<think>42</think>")
+    assert accuracies(judge.judged(group("words", *texts))) == [1.0, 0.0, 0.0]
+    assert accuracies(judge.judged(group("sums", *texts))) == [0.0, 0.0, 0.0]
+
+
+def test_an_endpoint_s_verdict_is_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Endpoint, "ask", lambda _, text: "**Yes**, it does" if "Answer: 42" in text else "No.")
+    spec = TruthJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
+    assert accuracies(TruthJudge(spec).judged(group("t", "42", "41"))) == [1.0, 0.0]
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: "Hard to say: yes and no")
+    with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
+        TruthJudge(spec).judged(group("t", "42"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dunwu.config.plan import paper
+from dunwu import paper
 from dunwu.config.schema import RLStage
 from dunwu.observatory import ledger as table
 from dunwu.pipeline.ledger import Ledger

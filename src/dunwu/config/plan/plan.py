@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dunwu import paper
 from dunwu.config.findings import Finding
 from dunwu.config.overrides import located, parse_override
-from dunwu.config.plan import paper
 from dunwu.config.plan.batches import Batches, batches
 from dunwu.config.plan.estimate import (
     DEVICES,
