@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 
 from dunwu import paper
-from dunwu.observatory import ledger, page
-from dunwu.observatory.findings import base_and_trained, last_evaluated
-from dunwu.observatory.sections import stage_section
+from dunwu.observatory import beside, ledger, page
+from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated
+from dunwu.observatory.sections import models_table, stage_section
 from dunwu.observatory.wording import interval, number, quantity
 from dunwu.runs import Evaluation, RunReader
 from dunwu.runs.atomic import atomic_write
@@ -37,6 +37,8 @@ def headline(run: RunReader) -> str:
     _, by_set = found
     name, evaluations = next(iter(by_set.items()))
     ends = base_and_trained(evaluations)
+    if ends is None and len(evaluations) > 1:
+        return _beside(by_set)
     if ends is None or any("pass@1" not in end.results for end in ends):
         only = evaluations[-1]
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
@@ -52,6 +54,20 @@ def headline(run: RunReader) -> str:
     return f"Right answers {verb} from {told} on {problems:,} problems that training never drew."
 
 
+def _beside(by_set: EvaluationsBySet) -> str:
+    """From the first model to the last: what each benchmark measures above all."""
+    told, ends = list[str](), ("", "")
+    for row in beside.rows(by_set):
+        if row.quantity == "pass@1" and len(row.values) > 1:
+            (first, before), *_, (last, after) = row.values.items()
+            ends = (first, last)
+            values = " to ".join(number("pass@1", value.value) for value in (before, after))
+            told.append(f"{row.benchmark} {values}")
+    if not told:
+        return "Models beside each other."
+    return f"Right answers from {ends[0]} to {ends[1]}: {', '.join(told)}."
+
+
 def _progress(run: RunReader) -> str:
     if not run.stages:
         return "The run has not begun its first stage"
@@ -59,7 +75,10 @@ def _progress(run: RunReader) -> str:
     rows = run.stage(name).read_metrics()
     done = int(rows[-1]["step"]) if rows else 0
     total = run.recipe["stages"].get(name, {}).get("steps")
-    return f"Stage {name} is {status}, step {done:,}" + (f" of {total:,}" if total else "")
+    stages = len(run.recipe["stages"])
+    place = f" ({len(run.stages)} of {stages})" if stages > 1 else ""
+    step = (f", step {done:,}" if done or total else "") + (f" of {total:,}" if total else "")
+    return f"Stage {name}{place} is {status}{step}"
 
 
 def _opening(run: RunReader) -> str:
@@ -76,6 +95,8 @@ def _opening(run: RunReader) -> str:
         shown = [name for name in ends[1].results if name in ends[0].results and _on_a_tile(name)]
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
         parts.append('<p class="note">Before → after; below each, and in brackets above, the 95 % intervals.</p>')
+    elif found and len(next(iter(found[1].values()))) > 1:
+        parts.append(models_table(beside.rows(found[1]), "95 % intervals over problems"))
     return "".join(parts)
 
 

@@ -40,8 +40,6 @@ def stage_section(run: RunReader, name: str) -> str:
         parts.append(_learning(points, by_set, last_step, len(stage.rollout_steps())))
         known |= FROM_ROLLOUTS | {part for point in points for part in point.parts}
     parts.append(_measurements(metrics, known))
-    if any(len(evaluations) > 2 for evaluations in by_set.values()) and not points:
-        parts.append(models_table(beside.rows(by_set), "95 % intervals over problems"))
     parts.append(page.grid([_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]))
     parts.append(_examples(by_set) or _rollout_examples(stage))
     parts.append(_timings(stage))
