@@ -38,10 +38,18 @@ class Benchmarks:
     def __init__(self, n: int, boilerplate: float) -> None:
         self._n, self._boilerplate = n, boilerplate
         self._known: dict[str, tuple[str, str]] = {}
+        self._lengths = {n}
 
-    def add(self, name: str, problems: Sequence[tuple[str, Sequence[str]]]) -> None:
-        """A benchmark: of every problem its name, and its question and solution."""
-        runs = {problem: {run for text in texts for run in self._runs(text)} for problem, texts in problems}
+    def add(self, name: str, problems: Sequence[tuple[str, Sequence[str]]], *, whole: bool = False) -> None:
+        """A benchmark: of every problem its name, and its question and solution. ``whole``: all of a text must be
+        there, not a run of it, as where a generator poses questions that differ by a number.
+        """
+        if whole:
+            sentences = {" ".join(words_of(text)): problem for problem, texts in problems for text in texts}
+            self._known |= {sentence: (name, problem) for sentence, problem in sentences.items() if sentence}
+            self._lengths |= {len(sentence.split(" ")) for sentence in sentences if sentence}
+            return
+        runs = {problem: {run for text in texts for run in self._runs(text, self._n)} for problem, texts in problems}
         common = Counter(run for found in runs.values() for run in found)
         most = max(FEW, self._boilerplate * len(problems))
         for problem, found in runs.items():
@@ -52,12 +60,18 @@ class Benchmarks:
     def matches(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Match]:
         """Of every training text (its name, and its parts) the first match, where it has one."""
         for name, parts in texts:
-            found = next((run for part in parts for run in self._runs(part) if run in self._known), None)
+            runs = (run for part in parts for n in sorted(self._lengths) for run in self._runs(part, n))
+            found = next((run for run in runs if run in self._known), None)
             if found is not None:
                 yield Match(name, *self._known[found], found)
 
-    def _runs(self, text: str) -> Iterator[str]:
-        words = WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-        if 0 < len(words) < self._n:
+    def _runs(self, text: str, n: int) -> Iterator[str]:
+        words = words_of(text)
+        if n == self._n and 0 < len(words) < n:
             yield " ".join(words)
-        yield from (" ".join(words[start : start + self._n]) for start in range(len(words) - self._n + 1))
+        yield from (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
+
+
+def words_of(text: str) -> list[str]:
+    """In one case and width, without signs."""
+    return WORD.findall(unicodedata.normalize("NFKC", text).casefold())

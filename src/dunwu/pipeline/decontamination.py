@@ -1,7 +1,8 @@
 """Before anything is learnt: does a training set hold what a benchmark of the recipe asks?
 
-Files are held against every evaluation set. Generated tasks need no search: what they pose is held out by its content,
-in every wording, and no evaluation may ask for more than training leaves out (``config.checks``).
+Files are held against every evaluation set, whose questions must be there whole where a generator made them. Generated
+tasks need no search: what they pose is held out by its content, in every wording, and no evaluation may ask for more
+than training leaves out (``config.checks``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu import tasks
+from dunwu.config.checks import needs_file
 from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import Benchmarks, Match
@@ -71,8 +73,13 @@ def _add_benchmarks(recipe: Recipe, benchmarks: Benchmarks) -> int:
         sets = stage.sets if isinstance(stage, EvalStage) else ()
         for chosen in (*sets, *(stage.evaluation.sets if isinstance(stage, RLStage) else ())):
             problems = tasks.build(chosen.task, recipe.seed).held_out(chosen.problems)
-            texts = [(one.id, [*(message.content for message in one.messages), one.gold]) for one in problems]
-            benchmarks.add(f"{name}/{chosen.name}", texts)
+            generated = not needs_file(chosen.task)
+            solutions = [[] if generated else [one.gold] for one in problems]  # a generator's gold is an answer alone
+            texts = [
+                (one.id, [*(message.content for message in one.messages), *solution])
+                for one, solution in zip(problems, solutions, strict=True)
+            ]
+            benchmarks.add(f"{name}/{chosen.name}", texts, whole=generated)
             count += len(problems)
     return count
 

@@ -47,3 +47,13 @@ def test_the_wording_of_a_task_is_boilerplate() -> None:
     assert list(benchmarks(questions, boilerplate=1.0).matches(text))
     few = questions[:3]
     assert list(benchmarks(few, boilerplate=0.5).matches(text)), "what three problems share is no boilerplate yet"
+
+
+def test_what_a_generator_asks_must_be_there_whole() -> None:
+    made = Benchmarks(10, 0.02)
+    made.add("bench", [("p", ["Use 5, 3 and 3 once each with + - * / to make 24."])], whole=True)
+    texts = [
+        ("other", ["Use 5, 3 and 3 once each with + - * / to make 18."]),
+        ("same", ["Well: use 5, 3 and 3 once each with + - * / to make 24. Go on."]),
+    ]
+    assert [match.text for match in made.matches(texts)] == ["same"]
