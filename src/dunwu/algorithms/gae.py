@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32
+from scipy.signal import lfilter
 
 
 def gae(
@@ -20,14 +21,11 @@ def gae(
         discount: gamma, of a reward one token later.
         lam: 1: the whole return against the value (no bias); 0: one token alone.
     """
-    deltas_C: np.ndarray = rewards_C - values_C
+    deltas_C = rewards_C.astype(np.float64) - values_C
     deltas_C[:-1] += discount * values_C[1:]
-    advantages_C: np.ndarray = np.zeros_like(deltas_C)
-    following = 0.0
-    for t in range(len(deltas_C) - 1, -1, -1):
-        following = float(deltas_C[t]) + discount * lam * following
-        advantages_C[t] = following
-    return advantages_C
+    # From the last token to the first: A_t = delta_t + discount x lam x A_(t+1).
+    advantages_C: np.ndarray = lfilter([1.0], [1.0, -discount * lam], deltas_C[::-1])[::-1]
+    return advantages_C.astype(np.float32)
 
 
 def whitened(rows: Sequence[Float32[np.ndarray, " C"]]) -> list[Float32[np.ndarray, " C"]]:
