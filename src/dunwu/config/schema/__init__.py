@@ -1,0 +1,112 @@
+"""The recipe, field by field. Validated once, frozen, imports no torch.
+
+A recipe is TOML: a name, a seed, and stages in the order in which they run. Numbers of the paper are cited in the
+recipes themselves; the defaults here are R1-Zero's where the paper gives them (R1: arXiv 2501.12948v2, section 2).
+What one field alone decides is checked here; what fields decide together, in ``dunwu.config.checks``.
+"""
+
+from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
+from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
+from dunwu.config.schema.helpers import EndpointSpec, HelperSpec, PairJudgeSpec, RewriteSpec, TruthJudgeSpec
+from dunwu.config.schema.learning import (
+    AlgorithmSpec,
+    CheckpointSpec,
+    ModelSpec,
+    OptimizerSpec,
+    PassSpec,
+    ReplaySpec,
+    SupervisedOptimizerSpec,
+    TransformerSpec,
+    UpdateSpec,
+    ValueSpec,
+)
+from dunwu.config.schema.recipe import DataSpec, DecontaminationSpec, HardwareSpec, Recipe
+from dunwu.config.schema.rewards import (
+    NOTHING,
+    REWARD_PARTS,
+    WHOLE,
+    CodeSpec,
+    GradingSpec,
+    JudgeSpec,
+    ModelPart,
+    OwnPart,
+    RewardSpec,
+    Weight,
+    Weighted,
+)
+from dunwu.config.schema.stages import (
+    ColdStartStage,
+    DistilOptimizerSpec,
+    DistilStage,
+    EvalStage,
+    PretrainStage,
+    ReadableSpec,
+    RejectStage,
+    RewardModelOptimizerSpec,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    SFTStage,
+    Stage,
+    SupervisedStage,
+)
+from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
+
+__all__ = [
+    "NOTHING",
+    "REWARD_PARTS",
+    "WHOLE",
+    "AlgorithmSpec",
+    "CheckpointSpec",
+    "CodeSpec",
+    "ColdStartStage",
+    "DataSpec",
+    "DecontaminationSpec",
+    "DistilOptimizerSpec",
+    "DistilStage",
+    "EndpointSpec",
+    "EvalStage",
+    "EvaluationSet",
+    "EvaluationSpec",
+    "GradingSpec",
+    "HardwareSpec",
+    "HelperSpec",
+    "JudgeSpec",
+    "Language",
+    "ModelPart",
+    "ModelSpec",
+    "Name",
+    "OptimizerSpec",
+    "OwnPart",
+    "PairJudgeSpec",
+    "PassSpec",
+    "Positive",
+    "PretrainStage",
+    "PromptSpec",
+    "RLStage",
+    "ReadableSpec",
+    "Recipe",
+    "RejectStage",
+    "ReplaySpec",
+    "RewardModelOptimizerSpec",
+    "RewardModelStage",
+    "RewardSpec",
+    "RewriteSpec",
+    "RolloutSpec",
+    "SFTStage",
+    "SamplingStage",
+    "Share",
+    "Stage",
+    "Strict",
+    "SupervisedOptimizerSpec",
+    "SupervisedStage",
+    "TaskSpec",
+    "Temperature",
+    "TopP",
+    "TransformerSpec",
+    "TruthJudgeSpec",
+    "UpdateSpec",
+    "ValueSpec",
+    "Weight",
+    "Weighted",
+]

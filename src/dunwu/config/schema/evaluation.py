@@ -1,0 +1,36 @@
+"""What is measured on held-out problems."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dunwu.config.schema.base import Name, Positive, Strict, Temperature, TopP
+from dunwu.config.schema.tasks import TaskSpec
+
+
+class EvaluationSet(Strict):
+    """A held-out measurement."""
+
+    name: Name
+    task: TaskSpec
+    problems: Positive = 500
+    samples: Positive = 16
+    judges: tuple[Name, ...] = ()
+    """Of an evaluation stage's ``judges``, those that are asked about this set."""
+
+
+class EvaluationSpec(Strict):
+    """When and how accuracy is measured."""
+
+    sets: tuple[EvaluationSet, ...] = ()
+    """Measured before the first and after the last update: base against trained."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Also measure the first set every so many updates; 0: never."""
+    during_problems: Positive = 128
+    during_samples: Positive = 1
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_new_tokens: Positive | None = None
+    """None: the rollout's."""

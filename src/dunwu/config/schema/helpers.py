@@ -1,0 +1,62 @@
+"""Who does what no rule can: functions of the user's, and models behind endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dunwu.config.schema.base import Positive, Strict, Temperature
+
+
+class EndpointSpec(Strict):
+    """A model behind an OpenAI-compatible server."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    """Up to the version: http://127.0.0.1:8000/v1."""
+    model: str
+    """As the server calls it."""
+    key_variable: str | None = None
+    """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
+    temperature: Temperature = 0.6
+    max_tokens: Positive = 8192
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+
+class HelperSpec(Strict):
+    """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
+
+    file: Path | None = None
+    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
+    endpoint: EndpointSpec | None = None
+    instruction: str | None = None
+    """What the endpoint's model is told, with gaps in braces; None: ours."""
+
+
+class TruthJudgeSpec(HelperSpec):
+    """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
+
+    by: Literal["own", "endpoint"]
+    function: str = "judge"
+    """``judge(question, gold, answer) -> bool``."""
+    tasks: tuple[str, ...] = ()
+    """Whose answers it judges in the place of rules; empty: all of them."""
+
+
+class RewriteSpec(HelperSpec):
+    """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
+
+    by: Literal["rules", "own", "endpoint"] = "rules"
+    function: str = "rewrite"
+    """``rewrite(problem, text) -> str``."""
+
+
+class PairJudgeSpec(HelperSpec):
+    """Who says which of two answers is better, where a file does not: asked several times in random order; gaps:
+    question, first, second."""
+
+    by: Literal["own", "endpoint"]
+    function: str = "judge"
+    """``judge(question, first, second) -> (score, score)``."""
+    judgements: Positive = 4

@@ -1,0 +1,136 @@
+"""How answers are graded and what the parts of a reward weigh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from dunwu.config.schema.base import Name, Positive, Strict
+from dunwu.config.schema.tasks import PromptSpec
+
+
+class Weight(Strict):
+    """What a part of the reward weighs, update by update. In a recipe a number alone is the weight throughout."""
+
+    weight: Annotated[float, Field(ge=0)]
+    from_: Annotated[int, Field(alias="from", ge=0)] = 0
+    """The first update that counts the part."""
+    until: Positive | None = None
+    """The first that no longer does."""
+    ramp: Annotated[int, Field(ge=0)] = 0
+    """Updates over which it grows from nothing, in a straight line."""
+
+    def at(self, update: int) -> float:
+        """Of the rollout that starts after so many updates."""
+        if update < self.from_ or (self.until is not None and update >= self.until):
+            return 0.0
+        return self.weight * min(1.0, (update - self.from_ + 1) / (self.ramp + 1))
+
+
+def _as_table(value: object) -> object:
+    return {"weight": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Weighted = Annotated[Weight, BeforeValidator(_as_table)]
+
+NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
+
+
+class OwnPart(Strict):
+    """A part of the reward that the user wrote: a function of a file, ``score(problem, completion) -> float``."""
+
+    name: Name
+    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    file: Path
+    """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
+    function: str = "score"
+    weight: Weighted = WHOLE
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+
+
+class JudgeSpec(Strict):
+    """A reward model that is asked what answers are worth (R1, arXiv 2501.12948v2, section 3.1)."""
+
+    name: Name
+    """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
+    from_: str = Field(alias="from")
+    """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
+    reads: Literal["summary", "all"]
+    """As it was trained: what follows the reasoning, or everything."""
+    gives: Literal["score", "probability"] = "score"
+    """Its score as it is, or the sigmoid of it, which for verdicts is the probability of a good answer."""
+    prompt: PromptSpec = PromptSpec()
+    """The template that it was trained with."""
+    tokens_per_pass: Positive = 16384
+
+
+class ModelPart(JudgeSpec):
+    """A part of the reward that a reward model gives."""
+
+    weight: Weighted = WHOLE
+
+
+class CodeSpec(Strict):
+    """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
+
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
+    """Of processor time; by the clock three times as much."""
+    memory_mib: Positive = 512
+    output_mib: Positive = 4
+    allow_unsafe_sandbox: bool = False
+    """Run model-written code although this machine can only limit its resources."""
+
+
+class GradingSpec(Strict):
+    """How answers are read and graded."""
+
+    format_rule: Literal["think-answer", "think-summary", "none"] = "think-answer"
+    """Reasoning, then the answer, each in its tags and nothing else (R1-Zero); reasoning in its tags, then a summary,
+    with the answer in its tags where there is one (R1)."""
+    answer_in: Literal["answer-tag", "boxed", "last-line"] = "answer-tag"
+    """Where the answer is looked for."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes that run math-verify, and programs at the same time; each can be killed."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """For one comparison of two mathematical answers."""
+    code: CodeSpec = CodeSpec()
+
+
+class RewardSpec(GradingSpec):
+    """Rule rewards and their weights. R1-Zero: accuracy and format, equal; R1 adds language consistency. The others are
+    not R1's; quality and its three parts pay for right answers only."""
+
+    accuracy: Weighted = WHOLE
+    format: Weighted = WHOLE
+    language: Weighted = NOTHING
+    """Share of the words of the reasoning that are of the problem's language (R1, section 3.2.1)."""
+    quality: Weighted = NOTHING
+    """Of ``logic``, ``steps`` and ``novelty`` together."""
+    logic: Weighted = Weight(weight=0.6)
+    """Share of the chain's own arithmetic statements that are true; within ``quality``."""
+    steps: Weighted = Weight(weight=0.3)
+    """1 / number of steps; within ``quality``."""
+    novelty: Weighted = Weight(weight=0.1)
+    """Share of the group's other chains that take another method; within ``quality``."""
+    truncation: Weighted = NOTHING
+    """-1 where the length limit cut the completion off."""
+    repetition: Weighted = NOTHING
+    """Minus the share of repeated runs of 40 words."""
+    own: tuple[OwnPart, ...] = ()
+    models: tuple[ModelPart, ...] = ()
+    """Asked only in rollouts in which they weigh something."""
+    tasks: dict[str, dict[str, Weighted]] = {}
+    """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
+    languages: tuple[str, ...] = ()
+    """Languages that may turn up in the reasoning; needed for those of one script (en, fr), which takes py3langid."""
+
+    @property
+    def added(self) -> tuple[OwnPart | ModelPart, ...]:
+        """The parts that the recipe adds to the rules."""
+        return *self.own, *self.models
+
+
+REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if field.annotation is Weight)
+"""Names of the weights; those of own parts come beside them."""

@@ -1,0 +1,258 @@
+"""The kinds of stages, field by field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dunwu.config.schema.base import Name, Positive, Share, Strict, Temperature, TopP
+from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
+from dunwu.config.schema.helpers import PairJudgeSpec, RewriteSpec, TruthJudgeSpec
+from dunwu.config.schema.learning import (
+    AlgorithmSpec,
+    CheckpointSpec,
+    ModelSpec,
+    OptimizerSpec,
+    PassSpec,
+    ReplaySpec,
+    SupervisedOptimizerSpec,
+    TransformerSpec,
+    UpdateSpec,
+    ValueSpec,
+)
+from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
+from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
+
+
+class RLStage(Strict):
+    """Reinforcement learning from rule rewards."""
+
+    kind: Literal["rl"]
+    from_: str = Field(alias="from")
+    """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    steps: Positive
+    """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
+    reference_every: Annotated[int, Field(ge=0)] = 400
+    """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    prompt: PromptSpec = PromptSpec()
+    rollout: RolloutSpec = RolloutSpec()
+    reward: RewardSpec = RewardSpec()
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    value: ValueSpec | None = None
+    """PPO's; for ``algorithm.advantage`` = gae and only for that."""
+    replay: ReplaySpec | None = None
+    optimizer: OptimizerSpec = OptimizerSpec()
+    update: UpdateSpec = UpdateSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps made from one rollout."""
+        return self.update.minibatches * self.update.epochs
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts in the whole stage."""
+        return self.steps // self.updates_per_rollout
+
+    def new_tokens_at(self, update: int) -> int:
+        """Limit on new tokens of the rollout that starts at this update (``longer_from``)."""
+        reached = [length for start, length in self.rollout.longer_from.items() if start <= update]
+        return max([self.rollout.max_new_tokens, *reached])
+
+
+class PretrainStage(Strict):
+    """A small base model from a generated corpus: corpus, tokenizer and weights, from nothing."""
+
+    kind: Literal["pretrain"]
+    corpus: str
+    """Name of the corpus generator."""
+    tokens: Positive
+    """At most, padding included: batches are full up to the next document."""
+    sequence_length: Positive = 512
+    """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
+    batch_sequences: Positive = 16
+    transformer: TransformerSpec
+    optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec(every=500)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return -(-self.tokens // (self.batch_sequences * self.sequence_length))
+
+
+class SupervisedStage(Strict):
+    """Supervised training on conversations, the assistant's part alone."""
+
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    data: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Sources by name: earlier stages that made conversations, and the recipe's ``data``."""
+    epochs: Positive = 2
+    batch: Positive = 128
+    """Conversations an update; the last update of an epoch may have fewer."""
+    max_tokens: Positive = 32768
+    """Longer conversations are left out, and counted."""
+    prompt: PromptSpec = PromptSpec()
+    optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
+    update: PassSpec = PassSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class SFTStage(SupervisedStage):
+    """Supervised training (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine from 5e-5 to a tenth, batches of 128)."""
+
+    kind: Literal["sft"]
+
+
+class DistilOptimizerSpec(SupervisedOptimizerSpec):
+    """The paper's for its smallest student; larger ones take less."""
+
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+
+
+class DistilStage(SupervisedStage):
+    """A smaller model taught by a larger one's answers: supervised training alone (R1, arXiv 2501.12948v2: 2 to 3
+    epochs, cosine to a tenth, batches of 64)."""
+
+    kind: Literal["distil"]
+    batch: Positive = 64
+    optimizer: SupervisedOptimizerSpec = DistilOptimizerSpec()
+
+
+class ReadableSpec(Strict):
+    """What a right answer must be beside right, to be learnt from. Thresholds are ours: the paper gives none."""
+
+    format: bool = True
+    """It keeps to the format rule."""
+    language: Share = 0.9
+    """At least this share of the reasoning's words is of the question's language; 0: any."""
+    repetition: Share = 0.2
+    """At most this share of its runs of 40 words stood there before; 1: any."""
+    paragraph: Positive = 2000
+    """Characters of the longest paragraph of the reasoning."""
+    code_blocks: bool = False
+    """Whether the reasoning may hold fenced code."""
+
+
+class SamplingStage(Strict):
+    """Several answers to each question, of which right and readable ones are kept as conversations."""
+
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    """Whose training questions are asked."""
+    questions: Positive
+    samples: Annotated[int, Field(ge=1)] = 16
+    """Answers to each question."""
+    keep: Positive = 1
+    """Different answers to a question that are kept at most, the first ones drawn."""
+    chunk: Positive = 64
+    """Questions that are asked at once; what is done of them is kept on a stop."""
+    prompt: PromptSpec = PromptSpec()
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_new_tokens: Positive = 32768
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    slots: Positive = 256
+    grading: GradingSpec = GradingSpec()
+    readable: ReadableSpec = ReadableSpec()
+    model: ModelSpec = ModelSpec()
+
+
+class RejectStage(SamplingStage):
+    """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
+
+    kind: Literal["reject"]
+    judge: TruthJudgeSpec | None = None
+
+
+class ColdStartStage(SamplingStage):
+    """The first conversations to learn from: sampled from R1-Zero, kept where right and readable, rewritten, and looked
+    through by people (R1, arXiv 2501.12948v2, on cold start). What a rewriting makes wrong is left out."""
+
+    kind: Literal["cold_start"]
+    rewrite: RewriteSpec = RewriteSpec()
+    rewritten: GradingSpec = GradingSpec(format_rule="think-summary")
+    """How rewritten answers are read and graded."""
+    review: bool = False
+    """Stop with a file review.jsonl, in which people accept, refuse or edit each answer; go on when all are decided."""
+
+
+class RewardModelOptimizerSpec(OptimizerSpec):
+    """The paper's for reward models."""
+
+    lr: Annotated[float, Field(gt=0)] = 6e-6
+
+
+class RewardModelStage(Strict):
+    """A reward model on the same transformer with a head of one number (R1, arXiv 2501.12948v2, section 3.1: batches of
+    256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
+
+    kind: Literal["reward_model"]
+    from_: str = Field(alias="from")
+    """As for reinforcement learning."""
+    data: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Sources by name, from the recipe's ``data``."""
+    learns: Literal["pairs", "verdicts"]
+    """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
+    good (``response``, ``good``; its safety)."""
+    reads: Literal["summary", "all"]
+    """What follows the reasoning (helpfulness), or everything (safety)."""
+    judge: PairJudgeSpec | None = None
+    """For pairs without a column ``judgements``; None: there the answer called chosen is the better one."""
+    margin: Annotated[float, Field(ge=0)] = 1.0
+    """Pairs that were judged (``judgements``: differences of scores, chosen minus rejected) are kept where the mean is
+    more than this."""
+    balance_lengths: bool = True
+    """Pairs are dropped until the better answer is as often the longer one as the shorter one."""
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the questions, by hash, that accuracy and calibration are measured on."""
+    epochs: Positive = 1
+    batch: Positive = 256
+    max_tokens: Positive = 8192
+    """Longer texts are left out, and counted."""
+    prompt: PromptSpec = PromptSpec()
+    optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
+    update: PassSpec = PassSpec()
+    model: ModelSpec = ModelSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class EvalStage(Strict):
+    """Models beside each other on held-out problems."""
+
+    kind: Literal["eval"]
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Earlier stages, ``nano-base``, folders or hub ids; each is told by the last part of its name."""
+    judges: tuple[JudgeSpec, ...] = ()
+    """Reward models that no policy was trained against, if the result is to mean something."""
+    sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
+    prompt: PromptSpec = PromptSpec()
+    temperature: Temperature = 0.6
+    top_p: TopP = 0.95
+    """The paper's, as is the temperature (R1, section 3)."""
+    max_new_tokens: Positive = 32768
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    slots: Positive = 256
+    grading: GradingSpec = GradingSpec()
+    model: ModelSpec = ModelSpec()
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The models by the names under which they are told."""
+        return {Path(model).name: model for model in self.models}
+
+
+Stage = Annotated[
+    RLStage | SFTStage | DistilStage | RejectStage | ColdStartStage | RewardModelStage | EvalStage | PretrainStage,
+    Field(discriminator="kind"),
+]

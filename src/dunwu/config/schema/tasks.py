@@ -1,0 +1,80 @@
+"""What is asked, how it becomes a prompt, and what a rollout generates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
+
+
+class TaskSpec(Strict):
+    """One source of problems."""
+
+    task: str
+    """A generator (countdown, game24, ...), a data set (gsm8k, math, aime, amc, cmath, humaneval), ``file``, or ``gym``
+    (a set of reasoning-gym)."""
+    set: str | None = None
+    """For ``gym``: which set."""
+    called: Name | None = None
+    """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Share of the draws, relative to the other tasks of the list."""
+    levels: tuple[int, ...] = ()
+    """Difficulty levels to draw from, evenly; empty: the generator's lowest, or every level of a file."""
+    languages: tuple[Language, ...] = ("en",)
+    """Wordings to draw from, evenly; generators only."""
+    path: Path | None = None
+    """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
+    fields: dict[str, str] = {}
+    """For ``file``: which column is ``problem``, ``answer`` (programs need none) and, where there are such, ``level``,
+    ``tests`` (lists: an expression's target and numbers, a choice's options, a program's tests) and ``entry`` (the
+    function they call, or LiveCodeBench's metadata)."""
+    kind: Literal["math", "choice", "expression", "code"] = "math"
+    """For ``file``: the verifier that grades the answers."""
+    held_out: Share = 0.1
+    """Share of the problems, by hash, that training never draws. 0 where evaluation has a file of its own."""
+    max_bad_rows: Share = 0.01
+    """Malformed rows are quarantined with file and line; above this share the run stops."""
+
+    @property
+    def name(self) -> str:
+        """What its problems call it (``Problem.task``)."""
+        return self.called or (f"gym-{self.set}" if self.task == "gym" else self.task)
+
+    @property
+    def needs_sandbox(self) -> bool:
+        """Whether answers are programs, or graded by programs that are not ours."""
+        return self.task in ("humaneval", "gym", "functions") or (self.task == "file" and self.kind == "code")
+
+
+class PromptSpec(Strict):
+    """How a problem becomes tokens."""
+
+    template: str = "r1-zero"
+    """``r1-zero`` (the paper's table 1), ``nano`` (its one-line form), ``chat`` (the tokenizer's own), or a text that
+    contains {prompt}."""
+    max_tokens: Positive = 1024
+    """Longer prompts are left out, and counted."""
+
+
+class RolloutSpec(Strict):
+    """What one rollout generates (R1-Zero: 512 questions, 16 completions each, T=1)."""
+
+    questions: Positive = 512
+    group_size: Annotated[int, Field(gt=1)] = 16
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    max_new_tokens: Positive = 32768
+    longer_from: dict[int, Positive] = {}
+    """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    similar: Share = 0.0
+    """Up to this share of the questions are variations, by the tasks' generators, of problems that the policy half
+    solved in the rollout before; the others come from the tasks as ever."""
+    similar_bounds: tuple[Share, Share] = (0.25, 0.75)
+    """A problem is half solved where the accuracy of its group lies strictly between these."""
+    slots: Positive = 256
+    """Completions that decode at once; halved by itself when memory runs out."""
