@@ -17,6 +17,16 @@ PATIENCE = (1.0, 4.0, 16.0)
 LARGEST_REPLY = 16 * 2**20
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Another host must not get the key, and a question that is posted must not become one that is got."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_NoRedirects)
+
+
 class Endpoint:
     """Asks one model one question at a time; threads may share it.
 
@@ -64,8 +74,8 @@ class Endpoint:
     def _post(self, payload: bytes) -> str:
         url = f"{self._spec.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(url, data=payload, headers=self._headers)
-        with urllib.request.urlopen(request, timeout=self._spec.timeout_seconds) as reply:
+        with OPENER.open(request, timeout=self._spec.timeout_seconds) as reply:
             content = json.loads(reply.read(LARGEST_REPLY))["choices"][0]["message"]["content"]
         if not isinstance(content, str):
             raise TypeError(f"the content is {type(content).__name__}")
-        return content
+        return content.encode("utf-8", "replace").decode()  # halves of surrogate pairs are no text

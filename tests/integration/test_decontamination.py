@@ -35,6 +35,10 @@ problems = 2
 samples = 1
 task = { task = "file", path = "asked.jsonl", fields = { problem = "q", answer = "a" }, held_out = 1.0 }
 """
+OTHERS = """
+[data.others]
+path = "other/lessons.jsonl"
+"""
 QUESTION = "A farmer has seventeen sheep and all but nine of them run away, how many are left?"
 
 
@@ -52,11 +56,12 @@ def run(folder: Path, matches: str) -> tuple[int, str]:
 def test_matches_are_refused_by_default_and_nothing_is_left_behind(tmp_path: Path) -> None:
     code, told = run(tmp_path, "refuse")
     assert code == 2
-    assert "decontamination.matches: 1 of 7 training texts share 10 words in a row with a benchmark, lessons-7" in told
+    assert "decontamination.matches: 1 of 7 training texts share 10 words in a row" in told
+    assert "with a benchmark, lessons:lessons-7 with table/asked: 'a farmer has seventeen sheep" in told
     assert not (tmp_path / "run/manifest.json").exists(), "the same command may begin again"
     report = json.loads((tmp_path / "run-contamination.json").read_text())
     (first,) = report["sources"]["data.lessons"]["first"]
-    assert first["text"] == "lessons-7"
+    assert first["text"] == "lessons:lessons-7"
     assert first["benchmark"] == "table/asked"
 
 
@@ -65,3 +70,29 @@ def test_matches_are_left_out_or_kept(matches: str, learnt: int, tmp_path: Path)
     code, told = run(tmp_path, matches)
     assert code == 0
     assert f"SFT on {learnt} conversations" in told
+
+
+def test_rows_of_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    rows = [{"prompt": f"{n} + 2?", "response": f" {n + 2}"} for n in range(7)]
+    (tmp_path / "other" / "lessons.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(tmp_path, "drop")  # writes the files
+    text = RECIPE.replace("MATCHES", "drop").replace('data = ["lessons"]', 'data = ["lessons", "others"]')
+    (tmp_path / "two.toml").write_text(text.replace("[stages.taught]", OTHERS + "[stages.taught]"))
+    result = CliRunner().invoke(main, ["run", str(tmp_path / "two.toml"), "--out", str(tmp_path / "two")])
+    assert result.exit_code == 0
+    assert "SFT on 13 conversations" in " ".join(result.output.split())
+
+
+def test_a_benchmark_that_comes_later_meets_what_was_learnt(tmp_path: Path) -> None:
+    """What was trained on without it must not be said to be left out."""
+    run(tmp_path, "drop")
+    whole = (tmp_path / "clean.toml").read_text()
+    table = whole.index("[stages.table]")
+    (tmp_path / "clean.toml").write_text(whole[:table])
+    command = ["run", str(tmp_path / "clean.toml"), "--out", str(tmp_path / "later")]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    (tmp_path / "clean.toml").write_text(whole)
+    result = CliRunner().invoke(main, [*command, "--resume"])
+    assert result.exit_code == 2
+    assert "what is left out of the training texts is not what stage 'taught' began from" in result.output

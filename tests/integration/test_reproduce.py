@@ -82,8 +82,17 @@ def test_runs_that_are_there_are_kept(made: tuple[Path, Result]) -> None:
     assert (folder / "runs/seed-3/stages/zero/metrics.jsonl").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize(("seeds", "told"), [("1", "1 seed gives no interval"), ("1,x", "is no list of whole numbers")])
+@pytest.mark.parametrize(
+    ("seeds", "told"), [("1", "1 seed gives no interval"), ("1,x", "is no list of whole numbers"), ("1,-2", "seed")]
+)
 def test_seeds_that_are_none(tmp_path: Path, seeds: str, told: str) -> None:
     result = reproduce(tmp_path, "--seeds", seeds)
     assert result.exit_code == 2
     assert told in result.output
+
+
+def test_the_seed_is_not_an_override(tmp_path: Path) -> None:
+    result = reproduce(tmp_path, "--seeds", "1,2", "--set", "seed=5")
+    assert result.exit_code == 2
+    assert "the seeds are --seeds'" in result.output
+    assert not (tmp_path / "runs").exists()

@@ -155,3 +155,18 @@ def test_a_key_that_no_header_can_hold_is_the_user_s_and_not_shown(
         Endpoint(server.spec(key_variable="THE_KEY")).ask("?")
     assert "cret" not in str(caught.value)
     assert isinstance(caught.value, UserError)
+
+
+def test_another_host_does_not_get_the_question_or_the_key(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret")
+    with Server() as other:
+        moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{other.server_port}/v1\r\nContent-Length: 0\r\n\r\n"
+        server.replies = [moved.encode()]
+        with pytest.raises(UserError, match="refuses: 302"):
+            Endpoint(server.spec(key_variable="SOME_KEY")).ask("?")
+        assert other.asked == []
+
+
+def test_halves_of_characters_are_replaced(server: Server) -> None:
+    server.replies = [(200, '{"choices": [{"message": {"content": "hi \\ud83d"}}]}')]
+    assert Endpoint(server.spec()).ask("?") == "hi ?"

@@ -30,6 +30,12 @@ from dunwu.config.schema import (
     TruthJudgeSpec,
 )
 
+GAPS: Mapping[type, tuple[str, ...]] = {
+    RewriteSpec: ("{answer}",),
+    PairJudgeSpec: ("{first}", "{second}"),
+    TruthJudgeSpec: ("{gold}", "{answer}"),
+}
+"""What an instruction must hold."""
 MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
 """Whose questions the conversations of a ``data`` task answer."""
 NUMBER_GAMES = ("countdown", "game24")
@@ -201,6 +207,9 @@ def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> I
             yield Finding(f"{place}.{field}", f"is missing: by = {kind} needs it")
         if spec.by != kind and value is not None:
             yield Finding(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
+    for gap in GAPS[type(spec)] if spec.instruction is not None else ():
+        if gap not in (spec.instruction or ""):
+            yield Finding(f"{place}.instruction", f"has no gap for {gap}: the model would never see it")
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:
@@ -281,6 +290,9 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     if (algorithm.advantage == "gae") != (stage.value is not None):
         missing = "needs a value network: say [stages.NAME.value]" if stage.value is None else "uses no value network"
         yield Finding("algorithm.advantage" if stage.value is None else "value", f"{algorithm.advantage} {missing}")
+    if algorithm.advantage == "gae" and algorithm.drop_uniform_groups:
+        text = "true hides from the value network what is always right and what never is; gae needs no such filter"
+        yield Finding("algorithm.drop_uniform_groups", text)
     if stage.value is not None:
         betas = stage.value.optimizer.betas
         if not all(0 <= beta < 1 for beta in betas):

@@ -41,15 +41,16 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in parsed:
         apply_override(tree, override)
     _resolve_paths(tree, Path.cwd())
-    if slips := [*_dates(tree), *_share_tasks(tree)]:
+    homes: dict[str, str] = {}
+    if slips := [*_dates(tree), *_share_tasks(tree, homes)]:
         raise _user_error(slips, path, parsed)
     try:
         recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
-        raise _user_error(_explain(error, tree), path, parsed) from None
+        raise _user_error(_at_home(_explain(error, tree), homes), path, parsed) from None
     findings = list(check_recipe(recipe))
     if findings:
-        raise _user_error(findings, path, parsed)
+        raise _user_error(_at_home(findings, homes), path, parsed)
     return recipe
 
 
@@ -105,8 +106,8 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 _resolve_paths(value, base)
 
 
-def _share_tasks(tree: Tree) -> Iterator[Finding]:
-    """Puts the recipe's own ``[tasks.NAME]`` where stages name them, in place."""
+def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Finding]:
+    """Puts the recipe's own ``[tasks.NAME]`` where stages name them, in place; ``homes`` learns which stands where."""
     shared, used = tree.pop("tasks", {}), set[str]()
     if not isinstance(shared, dict):
         yield Finding("tasks", "must be tables, [tasks.NAME]")
@@ -116,12 +117,23 @@ def _share_tasks(tree: Tree) -> Iterator[Finding]:
         if name in shared:
             holder[key] = copy.deepcopy(shared[name])
             used.add(name)
+            homes[place] = f"tasks.{name}"
         else:
             known = ", ".join(shared) or "none"
             text = f"no task of this recipe is called {name!r} (known here: {known}){near(name, shared)}"
             yield Finding(place, f"{text}; a task is a table, or the name of one under [tasks]")
     for name in shared.keys() - used:
         yield Finding(f"tasks.{name}", "no stage names it")
+
+
+def _at_home(findings: Sequence[Finding], homes: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with a shared task, where it is written; each slip once."""
+    moved: dict[Finding, None] = {}
+    for finding in findings:
+        place = next((place for place in homes if f"{finding.field}.".startswith(f"{place}.")), None)
+        field = finding.field if place is None else homes[place] + finding.field.removeprefix(place)
+        moved[Finding(field, finding.message)] = None
+    return list(moved)
 
 
 def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:

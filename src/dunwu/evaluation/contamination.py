@@ -41,7 +41,7 @@ class Benchmarks:
         self._lengths = {n}
 
     def add(self, name: str, problems: Sequence[tuple[str, Sequence[str]]], *, whole: bool = False) -> None:
-        """A benchmark: of every problem its name, and its question and solution. ``whole``: all of a text must be
+        """A benchmark: of every problem its name, its question, and solutions. ``whole``: all of a text must be
         there, not a run of it, as where a generator poses questions that differ by a number.
         """
         if whole:
@@ -49,7 +49,10 @@ class Benchmarks:
             self._known |= {sentence: (name, problem) for sentence, problem in sentences.items() if sentence}
             self._lengths |= {len(sentence.split(" ")) for sentence in sentences if sentence}
             return
-        runs = {problem: {run for text in texts for run in self._runs(text, self._n)} for problem, texts in problems}
+        runs = {
+            problem: {run for place, text in enumerate(texts) for run in self._runs(text, self._n, short=place == 0)}
+            for problem, texts in problems
+        }
         common = Counter(run for found in runs.values() for run in found)
         most = max(FEW, self._boilerplate * len(problems))
         for problem, found in runs.items():
@@ -60,14 +63,15 @@ class Benchmarks:
     def matches(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Match]:
         """Of every training text (its name, and its parts) the first match, where it has one."""
         for name, parts in texts:
-            runs = (run for part in parts for n in sorted(self._lengths) for run in self._runs(part, n))
+            runs = (run for part in parts for n in sorted(self._lengths) for run in self._runs(part, n, short=True))
             found = next((run for run in runs if run in self._known), None)
             if found is not None:
                 yield Match(name, *self._known[found], found)
 
-    def _runs(self, text: str, n: int) -> Iterator[str]:
+    def _runs(self, text: str, n: int, *, short: bool) -> Iterator[str]:
+        """``short``: a text of fewer than ``n`` words is a run; a short solution (11, yes) says nothing."""
         words = words_of(text)
-        if n == self._n and 0 < len(words) < n:
+        if short and n == self._n and 0 < len(words) < n:
             yield " ".join(words)
         yield from (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
 

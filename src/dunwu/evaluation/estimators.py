@@ -64,8 +64,9 @@ def proportion(values_N: Float64[np.ndarray, " N"], samples: int) -> Estimate:
     return Estimate(value=p, low=max(0.0, min(p, centre - half)), high=min(1.0, max(p, centre + half)))
 
 
-def mean(values_N: Float64[np.ndarray, " N"]) -> Estimate:
-    """Mean of a per-problem count with Student's t interval, which ends at 0. Raises ValueError on an empty array."""
+def mean(values_N: Float64[np.ndarray, " N"], *, lowest: float = 0.0, highest: float = math.inf) -> Estimate:
+    """Mean of per-problem values with Student's t interval, which ends at the lowest and highest that they may have: a
+    count's at 0. Raises ValueError on an empty array."""
     n = len(values_N)
     if n == 0:
         raise ValueError("no problems: nothing to estimate")
@@ -73,7 +74,7 @@ def mean(values_N: Float64[np.ndarray, " N"]) -> Estimate:
     if n == 1:
         return Estimate(value=centre, low=centre, high=centre)
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * float(values_N.std(ddof=1)) / math.sqrt(n)
-    return Estimate(value=centre, low=max(0.0, centre - half), high=centre + half)
+    return Estimate(value=centre, low=max(lowest, centre - half), high=min(highest, centre + half))
 
 
 def ranking(scores_N: Float64[np.ndarray, " N"], good_N: Bool[np.ndarray, " N"], seed: int = 0) -> Estimate:

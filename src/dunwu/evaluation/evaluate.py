@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -90,7 +91,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         results[f"pass@{samples}"] = proportion(passed, 1)
         results[f"cons@{samples}"] = proportion(np.array([vote(*pair) for pair in whole]), 1)
     for name in judged:
-        results[name] = mean(_per_problem(groups, partial(_part, name)))
+        results[name] = mean(_per_problem(groups, partial(_part, name)), lowest=-math.inf)
     results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
@@ -99,7 +100,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
     }
     worded = np.array([share for group in groups for share in _languages(group)])
-    return results | ({"language": mean(worded)} if worded.size else {})
+    return results | ({"language": mean(worded, highest=1.0)} if worded.size else {})
 
 
 def _part(name: str, _: Completion, score: Score) -> float:

@@ -62,9 +62,10 @@ def _overall(by_set: EvaluationsBySet) -> Iterator[Row]:
                 if e.checkpoint == model and name in e.results
             ]
             if found:
-                half = math.sqrt(sum(((e.high - e.low) / 2) ** 2 for e in found)) / len(found)
                 centre = sum(e.value for e in found) / len(found)
-                values[model] = Estimate(value=centre, low=centre - half, high=centre + half)
+                below = math.sqrt(sum((e.value - e.low) ** 2 for e in found)) / len(found)
+                above = math.sqrt(sum((e.high - e.value) ** 2 for e in found)) / len(found)
+                values[model] = Estimate(value=centre, low=centre - below, high=centre + above)
         if values:
             yield Row(benchmark="", quantity=name, values=values)
 
@@ -97,10 +98,11 @@ def over_runs(values: Sequence[float]) -> Estimate:
 
 
 def cell(name: str, estimate: Estimate | None) -> str:
-    """A value and half its interval, short: ``88.1±1.2`` (of shares in per cent)."""
+    """A value and the longer arm of its interval, short: ``88.1±1.2`` (of shares in per cent)."""
     if estimate is None:
         return "–"
     scale = 100.0 if quantity(name).share else 1.0
-    value, half = scale * estimate.value, scale * (estimate.high - estimate.low) / 2
+    arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
+    value, half = scale * estimate.value, scale * arm
     digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
     return f"{value:,.{digits}f}±{half:.{digits}f}".replace("±0.", "±.")

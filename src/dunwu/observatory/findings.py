@@ -50,6 +50,11 @@ def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | 
     return None
 
 
+def are_models(run: RunReader, stage: str) -> bool:
+    """Whether a stage's evaluations are of models beside each other, not of one on its way."""
+    return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
+
+
 def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
     """The two ends of a set's evaluations, where both are there."""
     by_checkpoint = {evaluation.checkpoint: evaluation for evaluation in evaluations}

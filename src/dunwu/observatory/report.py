@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, page
-from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated
+from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated
 from dunwu.observatory.sections import models_table, stage_section
 from dunwu.observatory.wording import interval, number, quantity
 from dunwu.runs import Evaluation, RunReader
@@ -34,11 +34,11 @@ def headline(run: RunReader) -> str:
     found = last_evaluated(run)
     if found is None:
         return _progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
-    _, by_set = found
+    stage, by_set = found
+    if are_models(run, stage):
+        return _beside(by_set)
     name, evaluations = next(iter(by_set.items()))
     ends = base_and_trained(evaluations)
-    if ends is None and len(evaluations) > 1:
-        return _beside(by_set)
     if ends is None or any("pass@1" not in end.results for end in ends):
         only = evaluations[-1]
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
@@ -95,7 +95,7 @@ def _opening(run: RunReader) -> str:
         shown = [name for name in ends[1].results if name in ends[0].results and _on_a_tile(name)]
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
         parts.append('<p class="note">Before → after; below each, and in brackets above, the 95 % intervals.</p>')
-    elif found and len(next(iter(found[1].values()))) > 1:
+    elif found and are_models(run, found[0]):
         parts.append(models_table(beside.rows(found[1]), "95 % intervals over problems"))
     return "".join(parts)
 

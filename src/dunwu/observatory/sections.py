@@ -56,7 +56,7 @@ def models_table(rows: Sequence[beside.Row], told: str) -> str:
         ]
         for row in rows
     ]
-    return page.table(f"The models beside each other; ±: half of the {told}", ["", *models], cells)
+    return page.table(f"The models beside each other; ±: the longer arm of the {told}", ["", *models], cells)
 
 
 def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_step: float, rollouts: int) -> str:

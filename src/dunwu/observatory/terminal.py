@@ -21,7 +21,7 @@ from rich.text import Text
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, reflection
-from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, last_evaluated, outcomes
+from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
 from dunwu.types import Estimate
@@ -165,9 +165,10 @@ class Progress:
         """The end of a run: base against trained, a problem that training mended, where the report lies."""
         self._close_bar()
         if found := last_evaluated(run):
-            _, by_set = found
+            stage, by_set = found
             self.console.print()
-            self.console.print(summary_table(by_set) if _pairs(by_set) else models_table(beside.rows(by_set)))
+            told = models_table(beside.rows(by_set)) if are_models(run, stage) else summary_table(by_set)
+            self.console.print(told)
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
@@ -217,11 +218,6 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def _pairs(by_set: EvaluationsBySet) -> bool:
-    """Whether there is a base and what became of it, not models beside each other."""
-    return any(base_and_trained(evaluations) for evaluations in by_set.values())
-
-
 def models_table(rows: Sequence[beside.Row], told: str = "95 % intervals over problems") -> RenderableType:
     """Models beside each other, a row a benchmark."""
     title = Text("The models beside each other", style="bold")
@@ -233,7 +229,7 @@ def models_table(rows: Sequence[beside.Row], told: str = "95 % intervals over pr
     for row in rows:
         cells = (Text(beside.cell(row.quantity, row.values.get(model))) for model in models)
         table.add_row(Text(plain(row.label)), *cells)
-    return Group(table, Text(f"±: half of the {told}. Benchmarks: right at the first try.", style="dim"))
+    return Group(table, Text(f"±: the longer arm of the {told}. Benchmarks: right at the first try.", style="dim"))
 
 
 def ledger_table(lines: list[ledger.Line]) -> RenderableType:

@@ -43,7 +43,7 @@ MAX_SKIPPED = 1000
 
 
 NO_SCORERS: Mapping[str, str] = {}
-VALUE = "algorithm.value"
+VALUE = "stage.value"
 """The value network among the scorers; no part of a reward can have this name."""
 
 

@@ -26,10 +26,11 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
     with plain_grading(stage.rewritten, stage.tasks, context) as grader:
         sample_answers(stage, context, source, rewriting(stage, grader))
     if stage.review:
-        undecided = context.store.review()
-        if undecided:
-            told = f"{undecided:,} answers wait in {context.store.review_file}"
+        said = context.store.review()
+        if said.undecided:
+            told = f"{said.undecided:,} answers wait in {context.store.review_file}"
             raise Interrupted(f'{told}: set each "accept" to true or false, edit what you like, then go on')
+        context.progress.message(f"people accepted {said.accepted:,} answers and refused {said.refused:,}")
     context.store.finish()
 
 

@@ -39,9 +39,10 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
     found = {name: list(benchmarks.matches(texts)) for name, texts in sources}
     sizes = {name: len(texts) for name, texts in sources}
     total = sum(map(len, found.values()))
-    path = out.with_name(f"{out.name}-contamination.json")
+    path = out.resolve().with_name(f"{out.resolve().name}-contamination.json")
     atomic_write(path, _report(spec.words, sizes, found).encode())
-    told = f"{total:,} of {sum(sizes.values()):,} training texts share {spec.words} words in a row with a benchmark"
+    shared = f"{spec.words} words in a row, or all of a shorter question,"
+    told = f"{total:,} of {sum(sizes.values()):,} training texts share {shared} with a benchmark"
     if total and spec.matches == "refuse":
         first = next(match for matches in found.values() for match in matches)
         text = f"{told}, {first.text} with {first.benchmark}: {first.words!r}; all of them in {path}; "
@@ -55,7 +56,7 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence
     """Every file that is trained on, with its texts."""
     for name, data in recipe.data.items():
         if data.path is not None:
-            yield f"data.{name}", read_texts(data)
+            yield f"data.{name}", [(f"{name}:{row}", texts) for row, texts in read_texts(data)]
     for name, stage in recipe.stages.items():
         if isinstance(stage, RLStage | SamplingStage):
             for place, spec in enumerate(stage.tasks):

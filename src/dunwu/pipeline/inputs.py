@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import DataSpec, EvalStage, PretrainStage, RewardModelStage, RLStage, Stage, SupervisedStage
+from dunwu.config.schema import (
+    DataSpec,
+    EvalStage,
+    PretrainStage,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    Stage,
+    SupervisedStage,
+)
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
 
-def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> dict[str, str]:
+def inputs_of(
+    stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str], left_out: Set[str]
+) -> dict[str, str]:
     """The hash of every input by its name in the recipe; a hub id stands for itself.
 
     Args:
         stage: the recipe's.
         data: the recipe's, and that of earlier stages.
         model: an earlier stage's name to its model's folder; any other source as it is.
+        left_out: names of training texts that a benchmark has too, see ``pipeline.decontamination``.
 
     Raises:
         UserError: an input is not there.
@@ -29,6 +42,10 @@ def inputs_of(stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str],
             spec = data[name]
             content = "generated" if spec.path is None else fingerprint(spec.path)
             found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
+    if isinstance(stage, SupervisedStage | RewardModelStage | RLStage | SamplingStage):
+        sources = tuple(f"{name}:" for name in getattr(stage, "data", ()))
+        mine = sorted(name for name in left_out if (name.startswith(sources) if sources else ":" not in name))
+        found["what is left out of the training texts"] = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
     for source in _sources(stage):
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source

@@ -34,7 +34,9 @@ Question: {question}
 Answer A: {first}
 
 Answer B: {second}"""
-SCORES = re.compile(r"\bA\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b.*?\bB\b\W{0,4}(\d{1,2}(?:\.\d+)?)\b", re.DOTALL)
+SCORES = [re.compile(rf"\b{name}\b[\s*_:=]{{0,6}}(\d{{1,2}}(?:\.\d{{1,9}})?)(?![\d.]*\d)") for name in "AB"]
+BEST, LONGEST = 10.0, 10_000
+"""Score, and characters of a reply that are read."""
 TRIES = 3
 """Of a judge that gives no scores, or no verdict."""
 AGREES = """Does the answer below agree with the known answer to the question? Pay attention to what it comes to alone,
@@ -144,9 +146,10 @@ def _endpoint(spec: PairJudgeSpec) -> Asked:
         text = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
         reply = ""
         for _ in range(TRIES):
-            reply = endpoint.ask(text)
-            if found := SCORES.search(reply):
-                return float(found[1]), float(found[2])
+            reply = endpoint.ask(text)[:LONGEST]
+            said = [float(found[1]) for pattern in SCORES if (found := pattern.search(reply))]
+            if len(said) == len(SCORES) and max(said) <= BEST:
+                return said[0], said[1]
         raise Fault(f"the judge gives no scores for A and B in {TRIES} tries; it says {json.dumps(reply[:80])}")
 
     return ask
@@ -160,6 +163,8 @@ def _own(spec: PairJudgeSpec) -> Asked:
         said = compare(question, first, second)
         try:
             one, other = map(float, said)  # type: ignore[call-overload]
+            if not (math.isfinite(one) and math.isfinite(other)):
+                raise ValueError
         except (TypeError, ValueError):
             text = f"{spec.file}: {spec.function} returns {said!r:.40}, not two numbers"
             raise UserError(text, field="judge.function") from None

@@ -36,15 +36,19 @@ class Ledger:
         tokens, sequences = generated(groups)
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
+    def judged(self, seconds: float) -> None:
+        """What judges took to read answers; their tokens are not counted."""
+        self._store.spend(0, {"inference": Spent(seconds, 0, 0.0)})
+
     def rollout(
         self,
         step: int,
         stage: RLStage,
         groups: Sequence[ScoredGroup],
         seconds: Mapping[str, float],
-        replayed: float = 0.0,
+        replayed: int = 0,
     ) -> None:
-        """A rollout and what was learned from it, with ``replayed`` samples for each fresh one. Prompts count once a
+        """A rollout and what was learned from it, ``replayed`` tokens of earlier ones among it. Prompts count once a
         group, a value network as another policy."""
         written, sequences = generated(groups)
         tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
@@ -55,11 +59,12 @@ class Ledger:
         anchors += stage.value is not None
         networks = 1 + (stage.value is not None)
         passes = networks * update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
-        tokens, one = round(tokens * (1 + replayed)), one * (1 + replayed)
+        written_flops, one = one, one * (1 + replayed / max(1, tokens))
+        tokens += replayed
         self._store.spend(
             step,
             {
-                "rollout": Spent(seconds.get("rollout", 0.0), written, one / (1 + replayed)),
+                "rollout": Spent(seconds.get("rollout", 0.0), written, written_flops),
                 "reward": Spent(seconds.get("rewards", 0.0), 0, 0.0),
                 "inference": Spent(seconds.get("anchor", 0.0), anchors * tokens, anchors * one),
                 "training": Spent(

@@ -107,7 +107,10 @@ def examine(
         engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
     )
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
-    groups = [judged(group, judges) for group in groups]
+    if judges:
+        began = time.perf_counter()
+        groups = [judged(group, judges) for group in groups]
+        ledger.judged(time.perf_counter() - began)
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)
@@ -122,7 +125,7 @@ def judged(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:
         replace(score, parts={**score.parts, **{name: values[place] for name, values in given.items()}})
         for place, score in enumerate(group.scores)
     )
-    return replace(group, scores=tuple(scores)) if judges else group
+    return replace(group, scores=tuple(scores))
 
 
 def why_failed(groups: Sequence[ScoredGroup]) -> str:

@@ -28,13 +28,15 @@ def reproduce(recipe_path: Path, out: Path, seeds: Sequence[int], overrides: Seq
     """
     if len(set(seeds)) < 2:
         raise UserError(f"{len(set(seeds))} seed gives no interval: name two or more", field="--seeds")
+    if any(override.partition("=")[0].strip() == "seed" for override in overrides):
+        raise UserError("the seeds are --seeds'", field="--set seed")
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
+    recipes = {seed: load_recipe(recipe_path, [*overrides, f"seed={seed}"]) for seed in seeds}
+    there = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
+    if there and not resume:
+        raise UserError("holds a run already; go on with --resume", file=folders[min(there)])
     for seed, folder in folders.items():
-        recipe = load_recipe(recipe_path, [*overrides, f"seed={seed}"])
-        there = (folder / "manifest.json").exists()
-        if there and not resume:
-            raise UserError("holds a run already; go on with --resume", file=folder)
-        run_recipe(recipe, recipe_path, folder, resume=there)
+        run_recipe(recipes[seed], recipe_path, folder, resume=seed in there)
     runs = [RunReader(folder) for folder in folders.values()]
     report = write_seeds_report(out, runs)
     if all(last_evaluated(run) for run in runs):

@@ -117,13 +117,16 @@ def cases_of(
     """
     left: dict[str, int] = {}
     if stage.learns == "pairs":
-        read = [found for name in stage.data for found in read_preferences(data[name])]
+        pairs = [(f"{name}:{found[0].id}", found) for name in stage.data for found in read_preferences(data[name])]
+        read = [found for place, found in pairs if place not in named]
+        left["in a benchmark"] = len(pairs) - len(read)
         records: Sequence[Preference | Judged] = preferred(stage, read, judge)
         left["too near"] = len(read) - len(records)
     else:
-        records = [record for name in stage.data for record in read_judged(data[name])]
-    left["in a benchmark"] = sum(record.id in named for record in records)
-    cases = [_case(record, stage.reads, template) for record in records if record.id not in named]
+        verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_judged(data[name])]
+        records = [record for place, record in verdicts if place not in named]
+        left["in a benchmark"] = len(verdicts) - len(records)
+    cases = [_case(record, stage.reads, template) for record in records]
     alike = [case.worse is not None and np.array_equal(case.tokens, case.worse) for case in cases]
     left["alike in what is read"] = sum(alike)
     cases = [case for case, same in zip(cases, alike, strict=True) if not same]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from dunwu.config.schema import RewriteSpec
 from dunwu.endpoint import Endpoint
-from dunwu.errors import UserError
+from dunwu.errors import Interrupted, UserError
 from dunwu.tasks.rewriting import by_rule
 from dunwu.types import Problem
 
@@ -62,7 +63,7 @@ def _own(file: Path, function: str) -> Rewriter:
         if not isinstance(rewritten, str):
             what = f"{file}: {function} returns {type(rewritten).__name__}, no text, on problem {problem.id}"
             raise UserError(what, field="rewrite.function")
-        return rewritten
+        return rewritten.encode("utf-8", "replace").decode()  # halves of surrogate pairs are no text
 
     return call
 
@@ -77,15 +78,19 @@ def own_function(file: Path, function: str, field: str) -> Callable[..., object]
     try:
         if spec is None or spec.loader is None:
             raise ImportError("is no Python file")
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # as an import does it
         spec.loader.exec_module(module)
         found = getattr(module, function)
+    except Interrupted:
+        raise
     except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
         raise UserError(f"{file}: {type(error).__name__}: {error}", field=f"{field}.file") from error
 
     def call(*given: object) -> object:
         try:
             return found(*given)
+        except Interrupted:
+            raise
         except (Exception, SystemExit) as error:
             about = f" on problem {given[0].id}" if isinstance(given[0], Problem) else ""
             what = f"{file}: {function} raises {type(error).__name__}: {error}{about}"

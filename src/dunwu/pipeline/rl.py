@@ -134,12 +134,14 @@ def train(parts: Parts, cursor: Cursor) -> None:
         drawn = explored.position - cursor.position + explored.varied
         metrics = rollout_metrics(explored.groups, updates, drawn=drawn)
         metrics |= {"similar": float(explored.varied)} if cursor.similar else {}
-        again = len(anchored) - len(samples)
-        metrics |= {"replayed": float(again)} if cursor.replay else {}
+        again = [one.sample for one in anchored[len(samples) :]]
+        metrics |= {"replayed": float(len(again))} if cursor.replay else {}
         cursor = cursor.after(explored, [one.sample for one in anchored[: len(samples)]])
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
-        parts.ledger.rollout(step, stage, explored.groups, watch.seconds, replayed=again / max(1, len(samples)))
+        parts.ledger.rollout(
+            step, stage, explored.groups, watch.seconds, replayed=sum(len(one.token_ids) for one in again)
+        )
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
         if failed := metrics["verifier_failed"]:

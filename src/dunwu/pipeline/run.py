@@ -106,13 +106,14 @@ def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, p
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     try:
-        left_out = decontaminate(recipe, run.directory, progress)
+        with stop.interruptible():
+            left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
         raise error if error.file else UserError(error.message, file=recipe_path, field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.pipeline(number, len(recipe.stages))
         with _placed(recipe_path, name):
-            inputs = inputs_of(stage, data, model)
+            inputs = inputs_of(stage, data, model, left_out)
         if name in run.stages:
             run.check_inputs(name, inputs)
         if run.stages.get(name) == "done":

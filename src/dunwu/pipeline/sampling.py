@@ -73,11 +73,13 @@ def sample_answers(
             ]
             with context.stop.interruptible():
                 groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
+                seconds = time.perf_counter() - began
                 examples, counts = harvest(stage, [judged(group) for group in groups], finish)
-            ledger.answers("rollout", chunk + 1, time.perf_counter() - began, groups)
+            ledger.answers("rollout", chunk + 1, seconds, groups)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
-            progress.message(f"{done:>7,}/{stage.questions:,}  kept {len(examples):,} of {len(requests):,} questions")
+            answers = stage.samples * len(requests)
+            progress.message(f"{done:>7,}/{stage.questions:,} questions, {len(examples):,} of {answers:,} answers kept")
     counts = store.join_chunks()
     for category, numbers in counts.items():
         progress.message(f"{category}: {told(numbers)}")

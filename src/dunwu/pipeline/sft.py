@@ -63,7 +63,7 @@ def lessons_of(
     lessons: list[Lesson] = []
     left_out = 0
     for name in stage.data:
-        for example in (one for one in read_examples(data[name]) if one.id not in named):
+        for example in (one for one in read_examples(data[name]) if f"{name}:{one.id}" not in named):
             lesson = template.lesson(example)
             fits = len(lesson.token_ids) <= longest
             left_out += not fits

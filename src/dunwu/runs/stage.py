@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dunwu.errors import UserError
 from dunwu.runs import checkpoints, tables
@@ -26,6 +27,14 @@ from dunwu.types import Estimate, Example, ScoredGroup
 BASE, TRAINED = "base", "trained"
 """Evaluations before the first update and after the last one; those between are named by :func:`step_name`, those of an
 evaluation stage by its models."""
+
+
+class Review(NamedTuple):
+    """How many conversations people have not decided on, accepted and refused."""
+
+    undecided: int
+    accepted: int
+    refused: int
 
 
 class StageReader:
@@ -176,9 +185,9 @@ class StageDirectory(StageReader):
         atomic_write(self.path / "counts.json", json.dumps(counts, indent=2, ensure_ascii=False).encode())
         return counts
 
-    def review(self) -> int:
-        """How many conversations of data.jsonl people have not decided on; none: data.jsonl holds what they accepted,
-        as they edited it. The first call writes review.jsonl.
+    def review(self) -> Review:
+        """What people have decided on the conversations of data.jsonl; once on all of them, data.jsonl holds what they
+        accepted, as they edited it, and counts.json says so. The first call writes review.jsonl.
 
         Raises:
             UserError: a line of review.jsonl is no conversation with a decision, or nothing is accepted.
@@ -187,15 +196,21 @@ class StageDirectory(StageReader):
             rows = [json.loads(line) for line in self.data.open()]
             texts = [json.dumps({"accept": None, **row}, ensure_ascii=False) + "\n" for row in rows]
             atomic_write(self.review_file, "".join(texts).encode())
-            return len(rows)
+            return Review(undecided=len(rows), accepted=0, refused=0)
         decided = list(read_review(self.review_file))
-        undecided = sum(accept is None for accept, _ in decided)
-        if not undecided:
+        numbers = Counter(accept for accept, _ in decided)
+        if not numbers[None]:
             kept = [json.dumps(row, ensure_ascii=False) + "\n" for accept, row in decided if accept]
             if not kept:
                 raise UserError("accepts nothing, so there is nothing to learn from", file=self.review_file)
             atomic_write(self.data, "".join(kept).encode())
-        return undecided
+            path = self.path / "counts.json"
+            counts = json.loads(path.read_text())
+            for category, own in counts.items():
+                of = Counter(accept for accept, row in decided if row.get("category") == category)
+                own.update({"kept": float(of[True]), "refused by people": float(of[False])})
+            atomic_write(path, json.dumps(counts, indent=2, ensure_ascii=False).encode())
+        return Review(undecided=numbers[None], accepted=numbers[True], refused=numbers[False])
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
@@ -244,10 +259,13 @@ def read_review(path: Path) -> Iterator[tuple[bool | None, dict[str, Any]]]:
             accept, messages = row.pop("accept"), row["messages"]
             if not (accept is None or isinstance(accept, bool)):
                 raise ValueError(f"accept is {accept!r:.20}, none of true, false, null")
-            if not (messages and all(isinstance(message["content"], str) for message in messages)):
-                raise ValueError("the messages have no text")
+            if not (messages and all(isinstance(m["content"], str) and m["content"].strip() for m in messages)):
+                raise ValueError("a message has no text")
+            if unknown := {message["role"] for message in messages} - {"system", "user", "assistant"}:
+                raise ValueError(f"no role is called {min(unknown)!r:.20}")
             if messages[-1]["role"] != "assistant" or len(messages) < 2:
                 raise ValueError("the assistant does not have the last word")
+            json.dumps(row, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(what, file=path, field=f"line {number}") from error

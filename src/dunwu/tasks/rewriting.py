@@ -12,7 +12,9 @@ def by_rule(text: str, language: str) -> str:
     before, opened, rest = text.partition("<think>")
     chain, closed, after = rest.partition("</think>")
     answer = after.lstrip()
-    if before.strip() or not (opened and closed) or "<think>" in rest or not answer.startswith("<answer>"):
+    shaped = opened and closed and "<think>" not in rest and answer.startswith("<answer>") and chain.strip()
+    if before.strip() or not shaped:
         return text
     opening, summing = FIRST_PERSON.get(language, FIRST_PERSON["en"])
-    return f"{before}<think>{opening}{chain.strip()}</think> {summing}{answer}"
+    chain = chain.strip().removeprefix(opening.strip()).strip()
+    return f"{before}<think>{opening}{chain}</think> {summing}{answer}"

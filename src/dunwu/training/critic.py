@@ -135,6 +135,6 @@ def _metrics(batch: Microbatch, values_BT: Tensor, loss: Tensor, step: TrainStep
     tokens = float(mask_BT.sum())
     return {
         "value": Mean(float((values_BT * mask_BT).sum()), tokens),
-        "value_error": Mean(float(((values_BT - batch.returns) * mask_BT).square().sum()), tokens),
+        "value_squared_error": Mean(float(((values_BT - batch.returns) * mask_BT).square().sum()), tokens),
         "value_loss": Mean(float(loss), tokens / step.num_loss_tokens),
     }

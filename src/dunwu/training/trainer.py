@@ -102,7 +102,8 @@ class PolicyTrainer:
         return self._learner.version
 
     def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
-        on_policy = self._update.minibatches * self._update.epochs == 1
+        fresh = all(sample.policy_version == self.policy_version for sample in samples)
+        on_policy = self._update.minibatches * self._update.epochs == 1 and fresh
         nothing: list[Float32[np.ndarray, " L"] | None] = [None] * len(samples)
         old: Sequence[Float32[np.ndarray, " L"] | None] = nothing
         if self._algorithm.spec.old_logprobs == "sampler":

@@ -67,3 +67,13 @@ def test_slips_are_told_with_their_place(path: Path, override: str, told: str) -
     with pytest.raises(UserError) as caught:
         load_recipe(path, [override])
     assert told in str(caught.value)
+
+
+def test_a_slip_in_a_shared_task_is_told_where_it_is_written(path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(path, ["tasks.three.held_out=7"])
+    assert str(caught.value).startswith("--set tasks.three.held_out=7: ")
+    path.write_text(RECIPE.replace("levels = [4]", "levles = [4]"))
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: tasks.four.levles: ")

@@ -57,3 +57,8 @@ def test_what_a_generator_asks_must_be_there_whole() -> None:
         ("same", ["Well: use 5, 3 and 3 once each with + - * / to make 24. Go on."]),
     ]
     assert [match.text for match in made.matches(texts)] == ["same"]
+
+
+def test_a_short_solution_is_no_question() -> None:
+    known = benchmarks([("p", ["How many sheep are left of the seventeen when all but nine ran?", "11"])])
+    assert list(known.matches([("t", ["Which number follows ten?", "11"])])) == []

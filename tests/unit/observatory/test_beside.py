@@ -82,3 +82,7 @@ def test_only_what_every_run_has_is_joined() -> None:
 def test_cells_are_short(name: str, value: float, half: float, told: str) -> None:
     assert cell(name, estimate(value, half)) == told
     assert cell(name, None) == "–"
+
+
+def test_the_longer_arm_is_shown() -> None:
+    assert cell("pass@1", Estimate(value=1.0, low=0.963, high=1.0)) == "100.0±3.7"

@@ -9,7 +9,7 @@ import pytest
 
 from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
-from dunwu.errors import Fault, UserError
+from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.pipeline.judging import PairJudge, TruthJudge
 from dunwu.pipeline.reward_model import preferred
 from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
@@ -53,7 +53,7 @@ def test_what_was_said_is_remembered_also_after_a_torn_line(tmp_path: Path) -> N
         again.ahead(4, pair("b", "x", "y"), str)
 
 
-@pytest.mark.parametrize("returned", ["None", "3", "(1, 2, 3)", "('a', 'b')"])
+@pytest.mark.parametrize("returned", ["None", "3", "(1, 2, 3)", "('a', 'b')", "(float('nan'), 1)", "(1, float('inf'))"])
 def test_what_is_not_two_numbers_is_told(tmp_path: Path, returned: str) -> None:
     judge = own(tmp_path, f"def judge(*_):\n    return {returned}\n")
     with pytest.raises(UserError, match="not two numbers"):
@@ -128,3 +128,29 @@ def test_an_endpoint_s_verdict_is_its_first_word(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Endpoint, "ask", lambda *_: "Hard to say: yes and no")
     with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
         TruthJudge(spec).judged(group("t", "42"))
+
+
+def test_scores_out_of_range_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replies = iter(["A: 99, B: 5", "A: -3, B: 4", "A 1 " * 4000, "A: 10, B: 0.5"])
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: next(replies, "A: 10, B: 0.5"))
+    spec = PairJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"), judgements=1)
+    with pytest.raises(Fault, match="gives no scores"):
+        PairJudge(spec, 0, tmp_path / "judgements.jsonl").ahead(0, pair("a", "x", "y"), str)
+    assert abs(PairJudge(spec, 0, tmp_path / "judgements.jsonl").ahead(0, pair("a", "x", "y"), str)) == 9.5
+
+
+def test_a_stop_and_a_dataclass_pass_through_a_user_s_file(tmp_path: Path) -> None:
+    source = """
+from __future__ import annotations
+from dataclasses import dataclass
+from dunwu.errors import Interrupted
+
+@dataclass
+class Seen:
+    count: int = 0
+
+def judge(*_):
+    raise Interrupted("asked to stop")
+"""
+    with pytest.raises(Interrupted, match="asked to stop"):
+        own(tmp_path, source).ahead(0, pair("a", "x", "y"), str)

@@ -178,3 +178,8 @@ def test_verdicts_are_as_the_rule_says_and_thoughts_are_judged_too() -> None:
 def test_a_task_without_such_data_is_named() -> None:
     with pytest.raises(UserError, match="data: talk gives no such data; requests does"):
         data.judged(spec("talk"))
+
+
+def test_questions_that_run_out_are_told() -> None:
+    with pytest.raises(UserError, match="too few questions are left to make 40"):
+        data.examples(DataSpec(task="talk", count=40, held_out=0.9999))

@@ -310,3 +310,15 @@ def test_gradient_checkpointing_changes_nothing(make_policy: MakePolicy, make_sa
         results.append(weights(trainer))
     for name, weight in results[0].items():
         torch.testing.assert_close(results[1][name], weight, rtol=0, atol=1e-6, msg=name)
+
+
+def test_what_an_older_policy_wrote_is_anchored_to_this_one(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    """Replayed samples in a step that is on-policy otherwise: their ratio starts at 1 all the same."""
+    trainer = make_trainer(make_policy(), kl_coefficient=0.0)
+    fresh = make_samples(4)
+    assert all(one.old_logprobs is None for one in trainer.anchor(fresh))
+    old = [replace(sample, policy_version=-1) for sample in make_samples(4, seed=1)]
+    anchored = trainer.anchor([*fresh, *old])
+    assert all(one.old_logprobs is not None for one in anchored)
+    (step,) = cut(anchored, UpdateSpec(minibatches=1), 0)
+    assert trainer.step(step, at=0).metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)

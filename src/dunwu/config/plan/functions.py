@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import ast
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu.config.findings import Finding, near
-from dunwu.config.schema import OwnPart, RLStage
+from dunwu.config.schema import (
+    ColdStartStage,
+    PairJudgeSpec,
+    RejectStage,
+    RewardModelStage,
+    RewriteSpec,
+    RLStage,
+    Stage,
+    TruthJudgeSpec,
+)
+
+SCORE, REWRITE = ("problem", "text"), ("problem", "text")
+COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
+"""What a function of the user's is given."""
+COUNTED = {2: "two", 3: "three"}
 
 
-def own_obstacles(name: str, stage: RLStage) -> Iterator[Finding]:
-    """A part of one's own must be a Python file with a function of two arguments at its top level."""
-    for index, part in enumerate(stage.reward.own):
-        place = f"stages.{name}.reward.own.{index}"
-        try:
-            tree = _parsed(part.file)
-        except ValueError as error:
-            yield Finding(f"{place}.file", f"{error}: {part.file}")
-            continue
-        if wrong := _wrong(tree, part):
-            yield Finding(f"{place}.function", wrong)
+def own_obstacles(name: str, stage: Stage) -> Iterator[Finding]:
+    """What the user wrote must be a Python file with a function of so many arguments at its top level; the keys of
+    endpoints must be in the environment."""
+    match stage:
+        case RLStage():
+            for index, part in enumerate(stage.reward.own):
+                yield from _function(f"stages.{name}.reward.own.{index}", part.file, part.function, SCORE)
+        case ColdStartStage():
+            yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
+        case RejectStage() if stage.judge:
+            yield from _helper(f"stages.{name}.judge", stage.judge, AGREE)
+        case RewardModelStage() if stage.judge:
+            yield from _helper(f"stages.{name}.judge", stage.judge, COMPARE)
+
+
+def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, given: Sequence[str]) -> Iterator[Finding]:
+    if spec.file is not None:
+        yield from _function(place, spec.file, spec.function, given)
+    variable = spec.endpoint.key_variable if spec.endpoint else None
+    if variable is not None and not os.environ.get(variable):
+        yield Finding(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
+
+
+def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Finding]:
+    try:
+        tree = _parsed(file)
+    except ValueError as error:
+        yield Finding(f"{place}.file", f"{error}: {file}")
+        return
+    if wrong := _wrong(tree, file, function, given):
+        yield Finding(f"{place}.function", wrong)
 
 
 def _parsed(file: Path) -> ast.Module:
@@ -49,18 +84,19 @@ def _tree(file: Path) -> ast.Module:
     return tree
 
 
-def _wrong(tree: ast.Module, part: OwnPart) -> str | None:
+def _wrong(tree: ast.Module, file: Path, function: str, given: Sequence[str]) -> str | None:
     """What is wrong with the function; None also where only running the file would tell."""
-    found = next((statement for statement in reversed(tree.body) if part.function in _bound(statement)), None)
+    found = next((statement for statement in reversed(tree.body) if function in _bound(statement)), None)
     if found is None and not any("*" in _bound(statement) for statement in tree.body):
         known = [name for statement in tree.body for name in _bound(statement)]
-        return f"{part.file} defines no {part.function!r} at its top level{near(part.function, known)}"
+        return f"{file} defines no {function!r} at its top level{near(function, known)}"
     if isinstance(found, ast.AsyncFunctionDef):
-        return f"{part.function!r} of {part.file} is async; a plain function is wanted"
+        return f"{function!r} of {file} is async; a plain function is wanted"
     if isinstance(found, ast.ClassDef):
-        return f"{part.function!r} of {part.file} is a class, not a function"
-    if isinstance(found, ast.FunctionDef) and not found.decorator_list and not _takes_two(found.args):
-        return f"{part.function!r} of {part.file} cannot be called with two arguments, problem and text"
+        return f"{function!r} of {file} is a class, not a function"
+    if isinstance(found, ast.FunctionDef) and not found.decorator_list and not _takes(found.args, len(given)):
+        told = f"{', '.join(given[:-1])} and {given[-1]}"
+        return f"{function!r} of {file} cannot be called with {COUNTED[len(given)]} arguments, {told}"
     return None
 
 
@@ -79,8 +115,8 @@ def _bound(statement: ast.stmt) -> set[str]:
     return names
 
 
-def _takes_two(arguments: ast.arguments) -> bool:
+def _takes(arguments: ast.arguments, given: int) -> bool:
     positional = [*arguments.posonlyargs, *arguments.args]
     needed = len(positional) - len(arguments.defaults)
-    enough = len(positional) >= 2 or arguments.vararg is not None
-    return needed <= 2 and enough and all(default is not None for default in arguments.kw_defaults)
+    enough = len(positional) >= given or arguments.vararg is not None
+    return needed <= given and enough and all(default is not None for default in arguments.kw_defaults)

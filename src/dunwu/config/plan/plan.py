@@ -153,7 +153,8 @@ def make_plan(
             case RLStage():
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _rl(name, stage, shape, recipe.hardware)
-                findings += own_obstacles(name, stage)
+                if stage.value and stage.value.from_ and stage.value.from_ not in recipe.stages:
+                    findings += source_obstacles(f"{place}.value.from", stage.value.from_)
                 for i, part in enumerate(stage.reward.models):
                     if part.from_ not in recipe.stages:
                         findings += source_obstacles(f"{place}.reward.models.{i}.from", part.from_)
@@ -163,6 +164,9 @@ def make_plan(
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _supervised(name, stage, shape, recipe)
             case EvalStage():
+                for i, judge in enumerate(stage.judges):
+                    if judge.from_ not in recipe.stages:
+                        findings += source_obstacles(f"{place}.judges.{i}.from", judge.from_)
                 models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
                 planned = _answers(name, stage, stage.models, models, recipe.hardware)
                 for model in models:
@@ -176,6 +180,7 @@ def make_plan(
             case PretrainStage():
                 shape = shape_from_spec(stage.transformer)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
+        findings += own_obstacles(name, stage)
         if isinstance(stage, RLStage | SupervisedStage | PretrainStage):
             shapes[name] = shape
         stages.append(planned)

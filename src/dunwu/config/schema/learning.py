@@ -73,7 +73,8 @@ class ValueSpec(Strict):
     """Of generalised advantage estimation. In the paper 0.95 is clearly worse on long chains than 1."""
     discount: Annotated[float, Field(alias="gamma", gt=0, le=1)] = 1.0
     clip: Annotated[float, Field(gt=0)] | None = 0.2
-    """An update may move a value by so much; None: as far as it likes."""
+    """What moves a value further than this from what it was before the rollout, in units of the reward, gains nothing;
+    None: no such clip."""
     whiten: bool = True
     """Advantages are brought to mean 0 and deviation 1 over the tokens of a rollout."""
     optimizer: OptimizerSpec = OptimizerSpec(lr=1e-5)

@@ -19,6 +19,8 @@ from dunwu.types import Example, Judged, Message, Preference
 
 T = TypeVar("T")
 
+ATTEMPTS = 1000
+"""For each conversation, before the questions count as exhausted."""
 JUDGEMENTS = 4
 """Of each pair (R1, section 3.1)."""
 NOISE, BIAS = 1.5, 0.7
@@ -55,6 +57,10 @@ def _made(spec: DataSpec, makers: Mapping[str, Callable[..., tuple[str, T]]]) ->
         raise UserError(f"{spec.task} gives no such data; {', '.join(makers)} does", field="data")
     made = number = 0
     while made < spec.count:
+        if number > ATTEMPTS * (made + 1):
+            raise UserError(
+                f"{spec.task}: too few questions are left to make {spec.count:,}; lower held_out", field="data"
+            )
         rng = random.Random(f"{spec.task}/{spec.seed}/{number}")
         language = spec.languages[number % len(spec.languages)]
         number += 1
