@@ -105,4 +105,4 @@ def cell(name: str, estimate: Estimate | None) -> str:
     arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
     value, half = scale * estimate.value, scale * arm
     digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}±{half:.{digits}f}".replace("±0.", "±.")
+    return f"{value:,.{digits}f}±{half:.{digits}f}".replace("±0.", "±.").replace("100.0±", "100±")

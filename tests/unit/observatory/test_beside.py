@@ -74,7 +74,7 @@ def test_only_what_every_run_has_is_joined() -> None:
     ("name", "value", "half", "told"),
     [
         ("pass@1", 0.8812, 0.0123, "88.1±1.2"),
-        ("pass@1", 1.0, 0.004, "100.0±.4"),
+        ("pass@1", 1.0, 0.004, "100±.4"),
         ("helpful", -1.234, 0.056, "-1.23±.06"),
         ("length", 1234.56, 7.89, "1,234.6±7.9"),
     ],
@@ -85,4 +85,4 @@ def test_cells_are_short(name: str, value: float, half: float, told: str) -> Non
 
 
 def test_the_longer_arm_is_shown() -> None:
-    assert cell("pass@1", Estimate(value=1.0, low=0.963, high=1.0)) == "100.0±3.7"
+    assert cell("pass@1", Estimate(value=1.0, low=0.963, high=1.0)) == "100±3.7"
