@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dunwu.observatory import beside, page
@@ -29,12 +30,14 @@ def joined_table(runs: Sequence[RunReader]) -> list[beside.Row]:
 
 
 def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
-    """Of every stage that has the metric a curve: mean and interval over the runs, update by update."""
+    """Of every stage that has the metric a curve: mean and interval over the runs, update by update. No metric of
+    ``FIGURES`` is ever below 0."""
     series = []
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in of_run.get(step, {}) for of_run in rows)]
-        points = [Point(step, over_runs([of_run[step][metric] for of_run in rows])) for step in steps]
+        means = [over_runs([of_run[step][metric] for of_run in rows]) for step in steps]
+        points = [Point(x, replace(one, low=max(one.low, 0.0))) for x, one in zip(steps, means, strict=True)]
         series.append(Series(label=stage, points=points))
     return [one for one in series if one.points]
 
