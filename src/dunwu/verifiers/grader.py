@@ -110,11 +110,13 @@ class Grader:
     def grade(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
         """As ``score``, with these parts, ``accuracy`` among them."""
         if problem.kind == "open":
-            return self._open(problem, completion, wanted - {"accuracy"})
-        extracted = extract(completion.text, self._spec.answer_in)
-        if extracted and problem.kind != "code":
-            extracted = extracted.strip()
-        verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
+            extracted, verdict = summary(completion.text) or None, Verdict(False, "open: no answer is right")
+            wanted = wanted - {"accuracy"}
+        else:
+            extracted = extract(completion.text, self._spec.answer_in)
+            if extracted and problem.kind != "code":
+                extracted = extracted.strip()
+            verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
         try:
             parts = self._parts(problem, completion, bool(verdict.right), wanted)
         except WorkerLost as lost:
@@ -124,17 +126,6 @@ class Grader:
         status: Status = "truncated" if completion.finish == "length" else "graded"
         value = total(parts, self._composition.weights(problem.task, 0))
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
-
-    def _open(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
-        """What rules say where no answer is right."""
-        status: Status = "truncated" if completion.finish == "length" else "graded"
-        extracted = summary(completion.text) or None
-        try:
-            parts = self._parts(problem, completion, False, wanted)
-        except WorkerLost as lost:
-            return Score(value=0.0, parts={}, status="verifier_failed", extracted=extracted, reason=str(lost))
-        value = total(parts, self._composition.weights(problem.task, 0))
-        return Score(value=value, parts=parts, status=status, extracted=extracted, reason="open: no answer is right")
 
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """The scores of a group, ``novelty`` and what reward models give among their parts, as the rollout after
