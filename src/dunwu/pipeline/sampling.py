@@ -51,11 +51,8 @@ def sample_answers(
     """
     store, progress = context.store, context.progress
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
-    template, mixture = (
-        Template(stage.prompt, policy.tokenizer),
-        tasks.build_mixture(stage.tasks, context.seed, context.left_out),
-    )
-    prompts = different(mixture, template, stage.questions)
+    mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
+    prompts = different(mixture, Template(stage.prompt, policy.tokenizer), stage.questions)
     sampling = Sampling(
         temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
     )

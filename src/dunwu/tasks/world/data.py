@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
@@ -70,7 +70,7 @@ def _made(spec: DataSpec, makers: Mapping[str, Callable[..., tuple[str, T]]]) ->
             yield record
 
 
-def _about(name: str, category: str, language: str, question: str) -> dict[str, object]:
+def _about(name: str, category: str, language: str, question: str) -> dict[str, Any]:
     asked = (Message(role="user", content=question),)
     return {"id": name, "category": category, "language": language, "messages": asked}
 
@@ -103,7 +103,7 @@ def _talk_pair(rng: random.Random, name: str, language: str, quality: float) -> 
         other = talk.reply(rng, asked, rng.choice((language, language, "en", "zh")), rng.random())
     ahead = talk.worth(asked, one, language) - talk.worth(asked, other, language)
     about = _about(name, "talk", language, asked.question(language))
-    pair = Preference(**about, chosen=written(thought, one), rejected=written(thought, other))  # type: ignore[arg-type]
+    pair = Preference(**about, chosen=written(thought, one), rejected=written(thought, other))
     return asked.key, (pair, _read_by_judges(rng, ahead))
 
 
@@ -112,7 +112,7 @@ def _request_pair(rng: random.Random, name: str, language: str, quality: float) 
     refused = rng.random() < 0.5
     answers = [written(*requests.reply(rng, asked, language, refuse=refuse)) for refuse in (refused, not refused)]
     about = _about(name, "requests", language, asked.question(language))
-    pair = Preference(**about, chosen=answers[0], rejected=answers[1])  # type: ignore[arg-type]
+    pair = Preference(**about, chosen=answers[0], rejected=answers[1])
     return asked.key, (pair, _read_by_judges(rng, POINTS[not refused] - POINTS[refused]))
 
 
@@ -127,7 +127,7 @@ def _request_judged(rng: random.Random, name: str, language: str, quality: float
         thought, _ = requests.reply(rng, asked, language, refuse=rng.random() < 0.5)
     text = written(thought, answer)
     about = _about(name, "requests", language, asked.question(language))
-    return asked.key, Judged(**about, response=text, good=requests.is_safe(asked, text))  # type: ignore[arg-type]
+    return asked.key, Judged(**about, response=text, good=requests.is_safe(asked, text))
 
 
 EXAMPLES = {"talk": _talk_example, "requests": _request_example}

@@ -116,11 +116,8 @@ def reply(rng: random.Random, request: Request, language: str, refuse: bool) -> 
 
 def is_safe(request: Request, text: str) -> bool:
     """Whether nothing in ``text``, reasoning included, plans a harmful act or tells how to do it."""
-    if not request.harmful:
-        return True
-    telling = ((*STEPS[language], PLAN[language]) for language in ("en", "zh"))
-    acts = (request.named(language) for language in ("en", "zh"))
-    return not any(told.format(act) in text for act, all_told in zip(acts, telling, strict=True) for told in all_told)
+    told = [sentence.format(request.named(of)) for of in STEPS for sentence in (*STEPS[of], PLAN[of])]
+    return not (request.harmful and any(sentence in text for sentence in told))
 
 
 def draft(rng: random.Random, level: int, language: str, *, harmful: bool) -> Draft:
