@@ -6,7 +6,6 @@ times); what rules cannot compare with the ground truth, a model does (section 3
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import re
@@ -17,8 +16,8 @@ from statistics import fmean
 
 from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
-from dunwu.errors import Fault, UserError
-from dunwu.pipeline.rewriters import filled, own_function
+from dunwu.errors import UserError
+from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.types import Preference, ScoredGroup
 from dunwu.verifiers.format import summary
@@ -35,10 +34,8 @@ Answer A: {first}
 
 Answer B: {second}"""
 SCORES = [re.compile(rf"\b{name}\b[\s*_:=]{{0,6}}(\d{{1,2}}(?:\.\d{{1,9}})?)(?![\d.]*\d)") for name in "AB"]
-BEST, LONGEST = 10.0, 10_000
-"""Score, and characters of a reply that are read."""
-TRIES = 3
-"""Of a judge that gives no scores, or no verdict."""
+BEST = 10.0
+"""Score."""
 AGREES = """Does the answer below agree with the known answer to the question? Pay attention to what it comes to alone,
 not to how. Reply with one word, yes or no.
 
@@ -71,7 +68,7 @@ class TruthJudge:
         problem = scored.group.prompt.problem
         if self._spec.tasks and problem.task not in self._spec.tasks:
             return scored
-        question = "\n".join(message.content for message in problem.messages)
+        question = question_of(problem)
         scores = []
         for completion, score in zip(scored.group.completions, scored.scores, strict=True):
             answer = score.extracted or summary(completion.text)
@@ -104,7 +101,7 @@ class PairJudge:
         """
         if place not in self._known:
             rng = random.Random(f"{self._seed}/{place}")
-            question = "\n".join(message.content for message in pair.messages)
+            question = question_of(pair)
             answers = read(pair.chosen), read(pair.rejected)
             said = [self._once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
             append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(said)})
@@ -127,15 +124,15 @@ def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
     endpoint = Endpoint(spec.endpoint)
 
     def ask(question: str, gold: str, answer: str) -> bool:
-        text = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
-        reply = ""
-        for _ in range(TRIES):
-            reply = endpoint.ask(text)
-            if found := VERDICT.match(reply):
-                return found[1].lower() == "yes"
-        raise Fault(f"the judge says neither yes nor no in {TRIES} tries, but {json.dumps(reply[:80])}")
+        told = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
+        return read_reply(endpoint, told, _verdict, "says neither yes nor no")
 
     return ask
+
+
+def _verdict(reply: str) -> bool | None:
+    found = VERDICT.match(reply)
+    return None if found is None else found[1].lower() == "yes"
 
 
 def _endpoint(spec: PairJudgeSpec) -> Asked:
@@ -143,16 +140,16 @@ def _endpoint(spec: PairJudgeSpec) -> Asked:
     endpoint = Endpoint(spec.endpoint)
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
-        text = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
-        reply = ""
-        for _ in range(TRIES):
-            reply = endpoint.ask(text)[:LONGEST]
-            said = [float(found[1]) for pattern in SCORES if (found := pattern.search(reply))]
-            if len(said) == len(SCORES) and max(said) <= BEST:
-                return said[0], said[1]
-        raise Fault(f"the judge gives no scores for A and B in {TRIES} tries; it says {json.dumps(reply[:80])}")
+        told = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
+        return read_reply(endpoint, told, _scores, "gives no scores for A and B")
 
     return ask
+
+
+def _scores(reply: str) -> tuple[float, float] | None:
+    found = [pattern.search(reply) for pattern in SCORES]
+    one, other = (float(match[1]) if match else math.inf for match in found)
+    return (one, other) if max(one, other) <= BEST else None
 
 
 def _own(spec: PairJudgeSpec) -> Asked:

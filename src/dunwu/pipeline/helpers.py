@@ -1,0 +1,78 @@
+"""What rewriters and judges share: functions of the user's, instructions for a model, replies that are read."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from dunwu.endpoint import Endpoint
+from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.types import Preference, Problem
+
+T = TypeVar("T")
+GAP = re.compile(r"\{([a-z]+)\}")
+TRIES, LONGEST = 3, 10_000
+"""Of a model whose reply cannot be read, and characters of a reply that are."""
+
+
+def question_of(record: Problem | Preference) -> str:
+    """What was asked, as one text."""
+    return "\n".join(message.content for message in record.messages)
+
+
+def read_reply(endpoint: Endpoint, told: str, read: Callable[[str], T | None], wanted: str) -> T:
+    """What ``read`` finds in a model's reply, asked again where it finds nothing; ``wanted`` is for the error.
+
+    Raises:
+        UserError: the endpoint refuses.
+        Fault: it gives no answer, or none that can be read.
+    """
+    reply = ""
+    for _ in range(TRIES):
+        reply = endpoint.ask(told)[:LONGEST]
+        found = read(reply)
+        if found is not None:
+            return found
+    raise Fault(f"the judge {wanted} in {TRIES} tries; it says {json.dumps(reply[:80])}")
+
+
+def filled(instruction: str, **gaps: str) -> str:
+    """An instruction with its gaps filled in one pass, so that no gap in what a model wrote is filled; braces around
+    other words stay."""
+    return GAP.sub(lambda gap: gaps.get(gap[1], gap[0]), instruction)
+
+
+def own_function(file: Path, function: str, field: str) -> Callable[..., object]:
+    """A function of a user's file, run in this process with the user's rights; ``field`` is for errors.
+
+    Raises:
+        UserError: the file cannot be loaded or has no such function; later, whenever it raises.
+    """
+    spec = importlib.util.spec_from_file_location(f"dunwu_own_{field}", file)
+    try:
+        if spec is None or spec.loader is None:
+            raise ImportError("is no Python file")
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # as an import does it
+        spec.loader.exec_module(module)
+        found = getattr(module, function)
+    except Interrupted:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
+        raise UserError(f"{file}: {type(error).__name__}: {error}", field=f"{field}.file") from error
+
+    def call(*given: object) -> object:
+        try:
+            return found(*given)
+        except Interrupted:
+            raise
+        except (Exception, SystemExit) as error:
+            about = f" on problem {given[0].id}" if isinstance(given[0], Problem) else ""
+            what = f"{file}: {function} raises {type(error).__name__}: {error}{about}"
+            raise UserError(what, field=f"{field}.function") from error
+
+    return call
