@@ -8,10 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from dunwu.config.plan.graph import models_of
 from dunwu.config.schema import (
     DataSpec,
-    EvalStage,
-    PretrainStage,
     RewardModelStage,
     RLStage,
     SamplingStage,
@@ -46,21 +45,10 @@ def inputs_of(
         sources = tuple(f"{name}:" for name in getattr(stage, "data", ()))
         mine = sorted(name for name in left_out if (name.startswith(sources) if sources else ":" not in name))
         found["what is left out of the training texts"] = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
-    for source in _sources(stage):
+    for source in models_of(stage):
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source
     return found
-
-
-def _sources(stage: Stage) -> tuple[str, ...]:
-    if isinstance(stage, EvalStage):
-        return *stage.models, *(judge.from_ for judge in stage.judges)
-    if isinstance(stage, PretrainStage):
-        return ()
-    if isinstance(stage, RLStage):
-        value = (stage.value.from_,) if stage.value and stage.value.from_ else ()
-        return stage.from_, *(part.from_ for part in stage.reward.models), *value
-    return (stage.from_,)
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -15,21 +15,28 @@ from dunwu.config.schema import (
 )
 
 
-def feeds(stage: Stage) -> tuple[str, ...]:
-    """The models and data that a stage begins from, each once, in the order of its fields."""
+def models_of(stage: Stage) -> tuple[str, ...]:
+    """The models that a stage begins from, in the order of its fields."""
     match stage:
         case PretrainStage():
-            found: tuple[str, ...] = (stage.corpus,)
+            return ()
         case EvalStage():
-            found = (*stage.models, *(judge.from_ for judge in stage.judges))
-        case SupervisedStage() | RewardModelStage():
-            found = (stage.from_, *stage.data)
+            return (*stage.models, *(judge.from_ for judge in stage.judges))
         case RLStage():
             value = (stage.value.from_,) if stage.value and stage.value.from_ else ()
-            found = (stage.from_, *(part.from_ for part in stage.reward.models), *value)
+            return (stage.from_, *(part.from_ for part in stage.reward.models), *value)
         case _:
-            found = (stage.from_,)
-    return tuple(dict.fromkeys(found))
+            return (stage.from_,)
+
+
+def feeds(stage: Stage) -> tuple[str, ...]:
+    """The models and data that a stage begins from, each once; of a base its corpus."""
+    data: tuple[str, ...] = ()
+    if isinstance(stage, SupervisedStage | RewardModelStage):
+        data = stage.data
+    elif isinstance(stage, PretrainStage):
+        data = (stage.corpus,)
+    return tuple(dict.fromkeys((*models_of(stage), *data)))
 
 
 def graph(recipe: Recipe) -> Iterator[str]:
