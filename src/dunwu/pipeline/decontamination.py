@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dunwu import tasks
 from dunwu.config.checks import needs_file
-from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage
+from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import Benchmarks, Match
 from dunwu.observatory.terminal import Progress
@@ -31,11 +31,12 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
     Raises:
         UserError: there are matches and the recipe refuses them; a file cannot be used.
     """
-    spec = recipe.decontamination
-    sources = list(_sources(recipe))
-    benchmarks = Benchmarks(spec.words, spec.boilerplate)
-    if not sources or not (count := _add_benchmarks(recipe, benchmarks)):
+    spec, sets = recipe.decontamination, list(_sets(recipe))
+    sources = list(_sources(recipe)) if sets else []  # nothing is read where nothing is measured
+    if not sources:
         return frozenset()
+    benchmarks = Benchmarks(spec.words, spec.boilerplate)
+    count = sum(_add(benchmarks, name, chosen, recipe.seed) for name, chosen in sets)
     found = {name: list(benchmarks.matches(texts)) for name, texts in sources}
     sizes = {name: len(texts) for name, texts in sources}
     total = sum(map(len, found.values()))
@@ -67,22 +68,25 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence
                     yield f"stages.{name}.tasks.{place}", texts
 
 
-def _add_benchmarks(recipe: Recipe, benchmarks: Benchmarks) -> int:
-    """Every evaluation set of the recipe, and how many problems there are."""
-    count = 0
+def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
+    """Every evaluation set, by stage and name."""
     for name, stage in recipe.stages.items():
         sets = stage.sets if isinstance(stage, EvalStage) else ()
         for chosen in (*sets, *(stage.evaluation.sets if isinstance(stage, RLStage) else ())):
-            problems = tasks.build(chosen.task, recipe.seed).held_out(chosen.problems)
-            generated = not needs_file(chosen.task)
-            solutions = [[] if generated else [one.gold] for one in problems]  # a generator's gold is an answer alone
-            texts = [
-                (one.id, [*(message.content for message in one.messages), *solution])
-                for one, solution in zip(problems, solutions, strict=True)
-            ]
-            benchmarks.add(f"{name}/{chosen.name}", texts, whole=generated)
-            count += len(problems)
-    return count
+            yield f"{name}/{chosen.name}", chosen
+
+
+def _add(benchmarks: Benchmarks, name: str, chosen: EvaluationSet, seed: int) -> int:
+    """Adds a set; how many problems it has."""
+    problems = tasks.build(chosen.task, seed).held_out(chosen.problems)
+    generated = not needs_file(chosen.task)
+    solutions = [[] if generated else [one.gold] for one in problems]  # a generator's gold is an answer alone
+    texts = [
+        (one.id, [*(message.content for message in one.messages), *solution])
+        for one, solution in zip(problems, solutions, strict=True)
+    ]
+    benchmarks.add(name, texts, whole=generated)
+    return len(problems)
 
 
 def _report(words: int, sizes: dict[str, int], found: dict[str, list[Match]]) -> str:
