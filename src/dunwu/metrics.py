@@ -1,9 +1,17 @@
-"""Metrics that know how to reduce: a sum and a weight travel together, so that averages over microbatches are exact."""
+"""Metrics that know how to reduce: a sum and a weight travel together, so that averages over microbatches are exact.
+And the mean of what was measured several times, with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import stdtrit
+
+from dunwu.types import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +66,16 @@ def _add(name: str, left: Metric, right: Metric) -> Metric:
 def reduce(metrics: Mapping[str, Metric]) -> dict[str, float]:
     """The plain numbers, sorted by name."""
     return {name: metrics[name].value for name in sorted(metrics)}
+
+
+def mean(
+    values_N: Sequence[float] | Float64[np.ndarray, " N"], *, lowest: float = -math.inf, highest: float = math.inf
+) -> Estimate:
+    """Mean of independent values with Student's 95 % interval, which ends at the lowest and highest that they may have:
+    a count's at 0; of a single value there is none. Raises ValueError where there are no values."""
+    n = len(values_N)
+    if not n:
+        raise ValueError("no values: nothing to estimate")
+    centre = float(np.mean(values_N))
+    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values_N, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    return Estimate(value=centre, low=max(lowest, centre - half), high=min(highest, centre + half))

@@ -41,6 +41,11 @@ def reproduce(folder: Path, *arguments: str) -> Result:
     )
 
 
+def mean_format(runs: list[RunReader], model: str) -> float:
+    found = [e.results["format"].value for run in runs for e in run.stage("table").read_evaluations(model)]
+    return 100 * sum(found) / len(found)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("seeds")
@@ -52,10 +57,10 @@ def test_each_seed_has_its_run_and_the_means_are_told(made: tuple[Path, Result])
     assert result.exit_code == 0
     runs = [RunReader(folder / "runs" / f"seed-{seed}") for seed in (3, 8)]
     assert [run.seed for run in runs] == [3, 8]
-    shares = [[e.results["format"].value for e in run.stage("table").read_evaluations("zero")] for run in runs]
-    mean = 100 * (shares[0][0] + shares[1][0]) / 2
-    *_, line = (line for line in result.output.splitlines() if line.split()[:2] == ["format", "%"])
-    assert line.split()[3].startswith(f"{mean:.1f}±")
+    base, zero = (mean_format(runs, model) for model in ("nano-base", "zero"))
+    *_, line, changed = (line.split() for line in result.output.splitlines() if line.split()[:2] == ["format", "%"])
+    assert [cell.partition("±")[0] for cell in line[2:]] == [f"{base:.1f}", f"{zero:.1f}"]
+    assert [cell.partition("±")[0] for cell in changed[2:]] == [f"{zero - base:+.1f}"]
     assert "over 2 seeds" in result.output
     report = (folder / "runs/report.html").read_text()
     assert "2 seeds: 3, 8" in report

@@ -64,19 +64,6 @@ def proportion(values_N: Float64[np.ndarray, " N"], samples: int) -> Estimate:
     return Estimate(value=p, low=max(0.0, min(p, centre - half)), high=min(1.0, max(p, centre + half)))
 
 
-def mean(values_N: Float64[np.ndarray, " N"], *, lowest: float = 0.0, highest: float = math.inf) -> Estimate:
-    """Mean of per-problem values with Student's t interval, which ends at the lowest and highest that they may have: a
-    count's at 0. Raises ValueError on an empty array."""
-    n = len(values_N)
-    if n == 0:
-        raise ValueError("no problems: nothing to estimate")
-    centre = float(values_N.mean())
-    if n == 1:
-        return Estimate(value=centre, low=centre, high=centre)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * float(values_N.std(ddof=1)) / math.sqrt(n)
-    return Estimate(value=centre, low=max(lowest, centre - half), high=min(highest, centre + half))
-
-
 def ranking(scores_N: Float64[np.ndarray, " N"], good_N: Bool[np.ndarray, " N"], seed: int = 0) -> Estimate:
     """The probability that a good one scores higher than a bad one, ties counted half: the area under the ROC curve.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,7 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from dunwu.algorithms.filters import graded
-from dunwu.evaluation.estimators import mean, pass_at_k, proportion, vote
+from dunwu.evaluation.estimators import pass_at_k, proportion, vote
+from dunwu.metrics import mean
 from dunwu.observatory import reflection
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
@@ -91,16 +91,16 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         results[f"pass@{samples}"] = proportion(passed, 1)
         results[f"cons@{samples}"] = proportion(np.array([vote(*pair) for pair in whole]), 1)
     for name in judged:
-        results[name] = mean(_per_problem(groups, partial(_part, name)), lowest=-math.inf)
+        results[name] = mean(_per_problem(groups, partial(_part, name)))
     results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
-        "length": mean(_per_problem(groups, lambda completion, _: len(completion.token_ids))),
-        "reflections": mean(_per_problem(groups, lambda completion, _: reflection.total(completion.text))),
+        "length": mean(_per_problem(groups, lambda completion, _: len(completion.token_ids)), lowest=0.0),
+        "reflections": mean(_per_problem(groups, lambda completion, _: reflection.total(completion.text)), lowest=0.0),
         "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
     }
     worded = np.array([share for group in groups for share in _languages(group)])
-    return results | ({"language": mean(worded, highest=1.0)} if worded.size else {})
+    return results | ({"language": mean(worded, lowest=0.0, highest=1.0)} if worded.size else {})
 
 
 def _part(name: str, _: Completion, score: Score) -> float:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-import numpy as np
-from scipy.special import stdtrit
-
+from dunwu.metrics import mean
 from dunwu.observatory.findings import EvaluationsBySet
 from dunwu.observatory.wording import quantity
 from dunwu.types import Estimate
@@ -25,6 +24,20 @@ class Row:
     benchmark: str
     quantity: str
     values: Mapping[str, Estimate]
+    change: bool = False
+    """Whether the values are differences."""
+
+    def cell(self, model: str) -> str:
+        """A model's value and the longer arm of its interval, short: ``88.1±1.2`` (of shares in per cent)."""
+        if model not in self.values:
+            return "–"
+        estimate = self.values[model]
+        scale = 100.0 if quantity(self.quantity).share else 1.0
+        arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
+        value, half = scale * estimate.value, scale * arm
+        digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
+        sign = "+" if self.change else ""
+        return f"{value:{sign},.{digits}f}±{half:.{digits}f}".replace("±0.", "±.").replace("100.0±", "100±")
 
     @property
     def label(self) -> str:
@@ -33,6 +46,45 @@ class Row:
         if self.quantity == "pass@1":
             return self.benchmark + unit
         return (f"{self.benchmark}, {self.quantity}" if self.benchmark else self.quantity) + unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows with what to call them and how to read them."""
+
+    title: str
+    note: str
+    rows: Sequence[Row]
+
+    @property
+    def models(self) -> list[str]:
+        """The columns."""
+        return list(dict.fromkeys(model for row in self.rows for model in row.values))
+
+
+def of_run(by_set: EvaluationsBySet) -> Table:
+    """The models of one run beside each other."""
+    return Table(title="The models beside each other", note=_note("over problems"), rows=rows(by_set))
+
+
+def of_seeds(runs: Sequence[EvaluationsBySet]) -> list[Table]:
+    """The models of several runs of one recipe beside each other, and what each has more than the one before it. No
+    tables where the runs have nothing in common."""
+    tables = [rows(by_set) for by_set in runs]
+    note = _note(f"over {len(runs)} seeds")
+    found = [
+        Table(title="The models beside each other", note=note, rows=over_seeds(tables)),
+        Table(
+            title="What changed from each model to the next, seed by seed",
+            note=note,
+            rows=over_seeds([changes(table) for table in tables]),
+        ),
+    ]
+    return [table for table in found if table.rows]
+
+
+def _note(over: str) -> str:
+    return f"±: the longer arm of the 95 % intervals {over}. Benchmarks: right at the first try."
 
 
 def rows(by_set: EvaluationsBySet) -> list[Row]:
@@ -77,32 +129,28 @@ def over_seeds(tables: Sequence[Sequence[Row]]) -> list[Row]:
     """
     joined = []
     for row in tables[0]:
-        alike = [
+        found = [
             other
             for table in tables
             for other in table
             if (other.benchmark, other.quantity) == (row.benchmark, row.quantity)
         ]
-        models = [model for model in row.values if all(model in other.values for other in alike)]
-        if len(alike) == len(tables) and models:
-            values = {model: over_runs([other.values[model].value for other in alike]) for model in models}
-            joined.append(Row(benchmark=row.benchmark, quantity=row.quantity, values=values))
+        models = [model for model in row.values if all(model in other.values for other in found)]
+        if len(found) == len(tables) and models:
+            values = {model: mean([other.values[model].value for other in found]) for model in models}
+            joined.append(replace(row, values=values))
     return joined
 
 
-def over_runs(values: Sequence[float]) -> Estimate:
-    """Mean of one number of several runs, with Student's 95 % interval; of a single run without one."""
-    centre, n = float(np.mean(values)), len(values)
-    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    return Estimate(value=centre, low=centre - half, high=centre + half)
+def changes(table: Sequence[Row]) -> list[Row]:
+    """What each model has more than the one before it; of one run, so without intervals."""
+    changed = []
+    for row in table:
+        pairs = pairwise(row.values.items())
+        values = {model: _exactly(of_model.value - before.value) for (_, before), (model, of_model) in pairs}
+        changed.append(replace(row, values=values, change=True))
+    return [row for row in changed if row.values]
 
 
-def cell(name: str, estimate: Estimate | None) -> str:
-    """A value and the longer arm of its interval, short: ``88.1±1.2`` (of shares in per cent)."""
-    if estimate is None:
-        return "–"
-    scale = 100.0 if quantity(name).share else 1.0
-    arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
-    value, half = scale * estimate.value, scale * arm
-    digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}±{half:.{digits}f}".replace("±0.", "±.").replace("100.0±", "100±")
+def _exactly(value: float) -> Estimate:
+    return Estimate(value=value, low=value, high=value)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import stdtrit
 
+from dunwu.metrics import mean
 from dunwu.observatory import reflection
 from dunwu.runs import RolloutRow, StageReader
 from dunwu.types import Estimate
@@ -102,18 +102,15 @@ def _part(name: str, row: RolloutRow) -> float:
 
 def _amount(rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float]) -> Estimate | None:
     """As :func:`_mean`, of what is never negative: neither is its interval."""
-    mean = _mean(rows, measured)
-    return None if mean is None else replace(mean, low=max(mean.low, 0.0))
+    return _mean(rows, measured, lowest=0.0)
 
 
-def _mean(rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float]) -> Estimate | None:
+def _mean(
+    rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float], lowest: float = -math.inf
+) -> Estimate | None:
     """Mean over problems of the mean over a problem's completions, with its interval; None without rows."""
     by_group: dict[int, list[float]] = {}
     for row in rows:
         by_group.setdefault(row.group, []).append(float(measured(row)))
-    if not by_group:
-        return None
-    values_N = np.array([np.mean(values) for values in by_group.values()])
-    centre, n = float(values_N.mean()), len(values_N)
-    half = float(stdtrit(n - 1, 0.975)) * float(values_N.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    return Estimate(value=centre, low=centre - half, high=centre + half)
+    means = [float(np.mean(values)) for values in by_group.values()]
+    return mean(means, lowest=lowest) if means else None

@@ -96,7 +96,7 @@ def _opening(run: RunReader) -> str:
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
         parts.append('<p class="note">Before → after; below each, and in brackets above, the 95 % intervals.</p>')
     elif found and are_models(run, found[0]):
-        parts.append(models_table(beside.rows(found[1]), "95 % intervals over problems"))
+        parts.append(models_table(beside.of_run(found[1])))
     return "".join(parts)
 
 

@@ -46,17 +46,10 @@ def stage_section(run: RunReader, name: str) -> str:
     return "".join(parts)
 
 
-def models_table(rows: Sequence[beside.Row], told: str) -> str:
+def models_table(shown: beside.Table) -> str:
     """Models beside each other, a row a benchmark."""
-    models = list(dict.fromkeys(model for row in rows for model in row.values))
-    cells = [
-        [
-            page.text(row.label),
-            *(page.text(beside.cell(row.quantity, row.values.get(model))) for model in models),
-        ]
-        for row in rows
-    ]
-    return page.table(f"The models beside each other; ±: the longer arm of the {told}", ["", *models], cells)
+    cells = [[page.text(row.label), *(page.text(row.cell(model)) for model in shown.models)] for row in shown.rows]
+    return page.table(f"{shown.title}. {shown.note}", ["", *shown.models], cells)
 
 
 def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_step: float, rollouts: int) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from dunwu.metrics import mean
 from dunwu.observatory import beside, page
-from dunwu.observatory.beside import over_runs
 from dunwu.observatory.charts import Point, Series, line_chart
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.sections import models_table
@@ -23,10 +22,10 @@ FIGURES = (
 )
 
 
-def joined_table(runs: Sequence[RunReader]) -> list[beside.Row]:
-    """What the last evaluations of the runs say together."""
-    found = (last_evaluated(run) for run in runs)
-    return beside.over_seeds([beside.rows(by_set) for _, by_set in filter(None, found)])
+def joined_tables(runs: Sequence[RunReader]) -> list[beside.Table]:
+    """What the last evaluations of the runs say together; nothing where a run has none."""
+    found = [by_set for _, by_set in filter(None, map(last_evaluated, runs))]
+    return beside.of_seeds(found) if len(found) == len(runs) else []
 
 
 def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
@@ -36,14 +35,13 @@ def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in of_run.get(step, {}) for of_run in rows)]
-        means = [over_runs([of_run[step][metric] for of_run in rows]) for step in steps]
-        points = [Point(x, replace(one, low=max(one.low, 0.0))) for x, one in zip(steps, means, strict=True)]
+        points = [Point(step, mean([of_run[step][metric] for of_run in rows], lowest=0.0)) for step in steps]
         series.append(Series(label=stage, points=points))
     return [one for one in series if one.points]
 
 
-def write_seeds_report(folder: Path, runs: Sequence[RunReader]) -> Path:
-    """Writes FOLDER/report.html; its path.
+def write_seeds_report(folder: Path, runs: Sequence[RunReader], tables: Sequence[beside.Table]) -> Path:
+    """Writes FOLDER/report.html, with these tables of the runs; its path.
 
     Raises:
         UserError: a file of a run is damaged (named).
@@ -58,8 +56,7 @@ def write_seeds_report(folder: Path, runs: Sequence[RunReader]) -> Path:
         f"<h1>{page.text(name)} · {page.text(told)}</h1>",
         page.grid(figures, f"Lines are means over {len(runs)} runs, bands Student's 95 % intervals of these means."),
     ]
-    if rows := joined_table(runs) if all(last_evaluated(run) for run in runs) else []:
-        parts.append(models_table(rows, f"95 % intervals over {len(runs)} seeds"))
+    parts += [models_table(table) for table in tables]
     path = folder / "report.html"
     atomic_write(path, page.page(f"{name} · Dunwu", parts).encode())
     return path

@@ -167,8 +167,9 @@ class Progress:
         if found := last_evaluated(run):
             stage, by_set = found
             self.console.print()
-            told = models_table(beside.rows(by_set)) if are_models(run, stage) else summary_table(by_set)
-            self.console.print(told)
+            shown = beside.of_run(by_set)
+            models = are_models(run, stage)
+            self.console.print(models_table(shown, self.console.width) if models else summary_table(by_set))
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
@@ -218,18 +219,22 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def models_table(rows: Sequence[beside.Row], told: str = "95 % intervals over problems") -> RenderableType:
-    """Models beside each other, a row a benchmark."""
-    title = Text("The models beside each other", style="bold")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
-    table.add_column("", no_wrap=True)
-    models = dict.fromkeys(model for row in rows for model in row.values)
-    for model in models:
-        table.add_column(plain(model), justify="right", no_wrap=True)
-    for row in rows:
-        cells = (Text(beside.cell(row.quantity, row.values.get(model))) for model in models)
-        table.add_row(Text(plain(row.label)), *cells)
-    return Group(table, Text(f"±: the longer arm of the {told}. Benchmarks: right at the first try.", style="dim"))
+def models_table(shown: beside.Table, width: int) -> RenderableType:
+    """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
+    labels = [plain(row.label) for row in shown.rows]
+    cell = max(len(row.cell(model)) for row in shown.rows for model in shown.models)
+    fitting = max(1, (width - max(map(len, labels))) // (cell + 1))
+    tables = []
+    for start in range(0, len(shown.models), fitting):
+        models = shown.models[start : start + fitting]
+        table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+        table.add_column("", no_wrap=True)
+        for model in models:  # names go over lines instead
+            table.add_column(plain(model).replace("-", "-\n"), justify="right", width=cell, overflow="fold")
+        for label, row in zip(labels, shown.rows, strict=True):
+            table.add_row(Text(label), *(Text(row.cell(model)) for model in models))
+        tables.append(table)
+    return Group(Text(shown.title, style="bold"), *tables, Text(shown.note, style="dim"))
 
 
 def ledger_table(lines: list[ledger.Line]) -> RenderableType:

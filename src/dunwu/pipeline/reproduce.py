@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dunwu.config.loader import load_recipe
 from dunwu.errors import UserError
-from dunwu.observatory.findings import last_evaluated
-from dunwu.observatory.seeds import joined_table, write_seeds_report
+from dunwu.observatory.seeds import joined_tables, write_seeds_report
 from dunwu.observatory.terminal import Progress, models_table
 from dunwu.pipeline.run import run_recipe
 from dunwu.runs import RunReader
@@ -38,7 +37,9 @@ def reproduce(recipe_path: Path, out: Path, seeds: Sequence[int], overrides: Seq
     for seed, folder in folders.items():
         run_recipe(recipes[seed], recipe_path, folder, resume=seed in there)
     runs = [RunReader(folder) for folder in folders.values()]
-    report = write_seeds_report(out, runs)
-    if all(last_evaluated(run) for run in runs):
-        Progress().console.print(models_table(joined_table(runs), f"95 % intervals over {len(runs)} seeds"))
-    return report
+    tables = joined_tables(runs)
+    console = Progress().console
+    for table in tables:
+        console.print()
+        console.print(models_table(table, console.width))
+    return write_seeds_report(out, runs, tables)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunwu.evaluation.estimators import calibration_error, mean, pass_at_k, proportion, ranking, vote
+from dunwu.evaluation.estimators import calibration_error, pass_at_k, proportion, ranking, vote
 from dunwu.types import Estimate
 
 
@@ -62,23 +62,9 @@ def test_problems_alike_by_chance_are_worth_no_more_flips_than_there_were() -> N
     assert estimate.high - estimate.low == pytest.approx(2 * half, abs=1e-6)
 
 
-def test_t_interval() -> None:
-    estimate = mean(np.array([1.0, 2.0, 3.0, 4.0]))
-    # t(0.975, 3) = 3.18245, s = 1.29099: half width 2.05427.
-    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2.5, 0.44573, 4.55427), abs=1e-4)
-
-
-def test_no_interval_of_a_count_goes_below_zero() -> None:
-    # s = 1, n = 3: the half width 4.30265 / sqrt 3 = 2.48 exceeds the mean of 2.
-    estimate = mean(np.array([1.0, 2.0, 3.0]))
-    assert (estimate.low, estimate.high) == pytest.approx((0.0, 4.48414), abs=1e-4)
-
-
 def test_nothing_to_estimate() -> None:
     with pytest.raises(ValueError, match="no problems"):
         proportion(np.array([]), 1)
-    with pytest.raises(ValueError, match="no problems"):
-        mean(np.array([]))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dunwu.observatory import beside
-from dunwu.observatory.beside import Row, cell, over_runs, over_seeds
+from dunwu.observatory.beside import Row, changes, of_seeds, over_seeds
 from dunwu.runs import Evaluation
 from dunwu.types import Estimate
 
@@ -48,21 +48,32 @@ def test_the_mean_of_two_sets_is_surer_than_one() -> None:
     assert (row.values["base"].high - row.values["base"].low) / 2 == pytest.approx(0.1 / math.sqrt(2))
 
 
-def test_intervals_over_runs_are_student_s() -> None:
-    joined = over_runs([0.1, 0.2, 0.3])
-    assert joined.value == pytest.approx(0.2)
-    assert (joined.high - joined.low) / 2 == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
-    alone = over_runs([0.7])
-    assert alone.low == alone.high == 0.7
+def table(*rows: tuple[str, str, dict[str, float]]) -> list[Row]:
+    return [
+        Row(benchmark=name, quantity=of, values={m: estimate(v) for m, v in values.items()})
+        for name, of, values in rows
+    ]
+
+
+def test_changes_are_taken_run_by_run() -> None:
+    first = table(("a", "pass@1", {"x": 0.2, "y": 0.4}))
+    second = table(("a", "pass@1", {"x": 0.7, "y": 0.8}))
+    (row,) = over_seeds([changes(first), changes(second)])
+    # Of runs that differ a lot, alike differences: 0.2 and 0.1, so s = 0.0707 and t(0.975, 1) = 12.706.
+    estimate = row.values["y"]
+    assert list(row.values) == ["y"]
+    assert (estimate.value, estimate.high - estimate.value) == pytest.approx((0.15, 12.7062 * 0.05), abs=1e-4)
+    assert row.cell("y") == "+15.0±63.5"
+
+
+def test_seeds_are_told_in_two_tables() -> None:
+    values, changed = of_seeds([BY_SET, BY_SET])
+    assert (values.models, changed.models) == (["base", "r1"], ["r1"])
+    assert [row.cell("r1") for row in changed.rows] == ["+70.0±.0", "+4.00±.00", "+40.0±.0", "+10.0±.0"]
+    assert "over 2 seeds" in changed.note
 
 
 def test_only_what_every_run_has_is_joined() -> None:
-    def table(*rows: tuple[str, str, dict[str, float]]) -> list[Row]:
-        return [
-            Row(benchmark=name, quantity=of, values={m: estimate(v) for m, v in values.items()})
-            for name, of, values in rows
-        ]
-
     first = table(("a", "pass@1", {"x": 0.2, "y": 0.4}), ("b", "pass@1", {"x": 1.0}))
     second = table(("a", "pass@1", {"x": 0.4}))
     (row,) = over_seeds([first, second])
@@ -80,9 +91,10 @@ def test_only_what_every_run_has_is_joined() -> None:
     ],
 )
 def test_cells_are_short(name: str, value: float, half: float, told: str) -> None:
-    assert cell(name, estimate(value, half)) == told
-    assert cell(name, None) == "–"
+    row = Row(benchmark="a", quantity=name, values={"x": estimate(value, half)})
+    assert (row.cell("x"), row.cell("y")) == (told, "–")
 
 
 def test_the_longer_arm_is_shown() -> None:
-    assert cell("pass@1", Estimate(value=1.0, low=0.963, high=1.0)) == "100±3.7"
+    sure = {"x": Estimate(value=1.0, low=0.963, high=1.0)}
+    assert Row(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100±3.7"

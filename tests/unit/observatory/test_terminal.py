@@ -6,10 +6,12 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from tests.unit.observatory.making import begin, finished_run
 
-from dunwu.observatory.terminal import HEADER_EVERY, Progress, duration
+from dunwu.observatory import beside
+from dunwu.observatory.terminal import HEADER_EVERY, Progress, duration, models_table
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -144,3 +146,15 @@ def test_the_end_of_a_run_without_evaluations(tmp_path: Path) -> None:
 
 def test_durations() -> None:
     assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2.0 h"]
+
+
+@pytest.mark.parametrize("width", [44, 80])
+def test_no_number_of_a_table_is_cut(width: int) -> None:
+    models = [f"a-model-of-a-long-name-{number}" for number in range(6)]
+    values = {model: Estimate(value=0.9, low=0.8, high=0.95) for model in models}
+    rows = [beside.Row(benchmark="mathematics", quantity="pass@1", values=values)]
+    console, stream = plain_console(width)
+    console.print(models_table(beside.Table(title="Models", note="a note", rows=rows), width))
+    text = stream.getvalue()
+    assert text.count("90.0±10.0") == 6
+    assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]
