@@ -13,6 +13,7 @@ from dunwu.config.rewards import check_reward
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
+    DataStage,
     EvalStage,
     EvaluationSet,
     JudgeSpec,
@@ -78,7 +79,7 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                 checks = (*checks, *_unasked(stage))
                 if stage.value and stage.value.from_:
                     checks = (*checks, *_source(stage.value.from_, "value.from", [*earlier, *scorers]))
-            case SupervisedStage() | RewardModelStage():
+            case DataStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
                 if isinstance(stage, RewardModelStage) and stage.judge:
                     checks = (*checks, *_helper(stage.judge, "judge"))

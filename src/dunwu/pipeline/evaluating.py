@@ -13,7 +13,6 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
 from dunwu.rollout.lanes import embedded_engine
-from dunwu.types import Sampling
 
 
 def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str], scorers: Mapping[str, str]) -> None:
@@ -30,9 +29,6 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         Interrupted: a stop was asked for; sets that were done are saved.
         Fault: nothing could be graded, or the disk is full.
     """
-    sampling = Sampling(
-        temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
-    )
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
     judges = {spec.name: judge(spec, scorers[spec.name], stage.model) for spec in stage.judges}
@@ -48,7 +44,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         context,
                         engine,
                         grader,
-                        sampling,
+                        stage.sampling,
                         Ledger(context.store, policy.model),
                         checkpoint=name,
                         set_name=chosen.name,

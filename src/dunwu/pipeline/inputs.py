@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from dunwu.config.plan.graph import models_of
-from dunwu.config.schema import (
-    DataSpec,
-    RewardModelStage,
-    RLStage,
-    SamplingStage,
-    Stage,
-    SupervisedStage,
-)
+from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
@@ -36,19 +30,23 @@ def inputs_of(
         UserError: an input is not there.
     """
     found = {str(path): fingerprint(path) for path in _paths(stage)}
-    if isinstance(stage, SupervisedStage | RewardModelStage):
+    if isinstance(stage, DataStage):
         for name in stage.data:
             spec = data[name]
             content = "generated" if spec.path is None else fingerprint(spec.path)
             found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
-    if isinstance(stage, SupervisedStage | RewardModelStage | RLStage | SamplingStage):
-        sources = tuple(f"{name}:" for name in getattr(stage, "data", ()))
-        mine = sorted(name for name in left_out if (name.startswith(sources) if sources else ":" not in name))
+    if isinstance(stage, DataStage | RLStage | SamplingStage):
+        mine = sorted(filter(partial(_may_read, stage), left_out))
         found["what is left out of the training texts"] = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
     for source in models_of(stage):
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source
     return found
+
+
+def _may_read(stage: Stage, text: str) -> bool:
+    """Whether a training text is of the stage's data (``source:row``), or may be of its tasks (no colon)."""
+    return text.partition(":")[0] in stage.data if isinstance(stage, DataStage) else ":" not in text
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from dunwu.rollout.collect import collect
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.rollout.seeds import sample_seed
 from dunwu.tasks.mixture import Mixture
-from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, Sampling, ScoredGroup
+from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
 
 REPEATS = 1000
 """Questions in a row that were there before, after which there are no others."""
@@ -53,9 +53,6 @@ def sample_answers(
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     prompts = different(mixture, Template(stage.prompt, policy.tokenizer), stage.questions)
-    sampling = Sampling(
-        temperature=stage.temperature, top_p=stage.top_p, max_new_tokens=stage.max_new_tokens, stop=stage.stop
-    )
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     store.rewind(0)
@@ -69,7 +66,7 @@ def sample_answers(
                 for place, prompt in enumerate(prompts[first : first + stage.chunk])
             ]
             with context.stop.interruptible():
-                groups = collect(engine, requests, sampling, grader.plain, progress.rollout_progress)
+                groups = collect(engine, requests, stage.sampling, grader.plain, progress.rollout_progress)
                 seconds = time.perf_counter() - began
                 examples, counts = harvest(stage, [judged(group) for group in groups], finish)
             ledger.answers("rollout", chunk + 1, seconds, groups)

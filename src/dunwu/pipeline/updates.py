@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from dunwu.config.schema import RewardModelStage, SupervisedStage
+from dunwu.config.schema import DataStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.rollout.seeds import sample_seed
@@ -43,13 +43,13 @@ def resumed(context: StageContext, trainer: Resumable) -> None:
     context.store.rewind(trainer.version)
 
 
-def updates_of(stage: SupervisedStage | RewardModelStage, items: int) -> int:
+def updates_of(stage: DataStage, items: int) -> int:
     """Optimizer steps in the whole stage; the last of an epoch may learn from fewer."""
     return stage.epochs * -(-items // stage.batch)
 
 
 def make_updates(
-    stage: SupervisedStage | RewardModelStage,
+    stage: DataStage,
     context: StageContext,
     trainer: Resumable,
     items: Sequence[T],

@@ -6,15 +6,7 @@ from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import (
-    EvalStage,
-    HardwareSpec,
-    PretrainStage,
-    RewardModelStage,
-    RLStage,
-    SamplingStage,
-    SupervisedStage,
-)
+from dunwu.config.schema import AnsweringStage, DataStage, HardwareSpec, PretrainStage, RLStage
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -125,7 +117,7 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     )
 
 
-def supervised_memory(stage: SupervisedStage | RewardModelStage, shape: ModelShape) -> Memory:
+def supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
@@ -139,7 +131,7 @@ def supervised_memory(stage: SupervisedStage | RewardModelStage, shape: ModelSha
     )
 
 
-def eval_memory(stage: EvalStage | SamplingStage, shape: ModelShape, engines: int = 1) -> Memory:
+def eval_memory(stage: AnsweringStage, shape: ModelShape, engines: int = 1) -> Memory:
     """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
     own, and the cache."""
     size = BYTES[stage.model.dtype]
@@ -203,9 +195,7 @@ def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSp
     return 3 * stage.tokens * forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
 
 
-def supervised_hours(
-    stage: SupervisedStage | RewardModelStage, shape: ModelShape, tokens: float, hardware: HardwareSpec
-) -> float:
+def supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
     """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
     checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
     passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
@@ -213,15 +203,11 @@ def supervised_hours(
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
-def eval_hours(stage: EvalStage | SamplingStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+def eval_hours(stage: AnsweringStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of one model's answers if completions reach ``hardware.length_share`` of their limit."""
-    if isinstance(stage, SamplingStage):
-        completions = stage.questions * stage.samples
-    else:
-        completions = sum(chosen.problems * chosen.samples for chosen in stage.sets)
     length = hardware.length_share * stage.max_new_tokens
     flops = forward_flops(shape, stage.prompt.max_tokens + length)
-    return completions * length * flops / DEVICES[hardware.device].decode / 3600
+    return stage.completions * length * flops / DEVICES[hardware.device].decode / 3600
 
 
 def forward_flops(shape: ModelShape, length: float) -> float:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dunwu.config.schema import (
-    EvalStage,
-    PretrainStage,
-    Recipe,
-    RewardModelStage,
-    RLStage,
-    Stage,
-    SupervisedStage,
-)
+from dunwu.config.schema import DataStage, EvalStage, PretrainStage, Recipe, RLStage, Stage
 
 
 def models_of(stage: Stage) -> tuple[str, ...]:
@@ -32,7 +24,7 @@ def models_of(stage: Stage) -> tuple[str, ...]:
 def feeds(stage: Stage) -> tuple[str, ...]:
     """The models and data that a stage begins from, each once; of a base its corpus."""
     data: tuple[str, ...] = ()
-    if isinstance(stage, SupervisedStage | RewardModelStage):
+    if isinstance(stage, DataStage):
         data = stage.data
     elif isinstance(stage, PretrainStage):
         data = (stage.corpus,)

@@ -39,6 +39,7 @@ from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.plan.volume import volume_of
 from dunwu.config.schema import (
     ColdStartStage,
+    DataStage,
     DistilStage,
     EvalStage,
     HardwareSpec,
@@ -160,7 +161,7 @@ def make_plan(
                         findings += source_obstacles(f"{place}.reward.models.{i}.from", part.from_)
                 field = f"{place}.rollout.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
-            case SupervisedStage() | RewardModelStage():
+            case DataStage():
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _supervised(name, stage, shape, recipe)
             case EvalStage():

@@ -35,7 +35,9 @@ from dunwu.config.schema.rewards import (
     Weighted,
 )
 from dunwu.config.schema.stages import (
+    AnsweringStage,
     ColdStartStage,
+    DataStage,
     DistilOptimizerSpec,
     DistilStage,
     EvalStage,
@@ -57,10 +59,12 @@ __all__ = [
     "REWARD_PARTS",
     "WHOLE",
     "AlgorithmSpec",
+    "AnsweringStage",
     "CheckpointSpec",
     "CodeSpec",
     "ColdStartStage",
     "DataSpec",
+    "DataStage",
     "DecontaminationSpec",
     "DistilOptimizerSpec",
     "DistilStage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from dunwu.config.schema.learning import (
 )
 from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
+from dunwu.types import Sampling
 
 
 class RLStage(Strict):
@@ -88,23 +90,31 @@ class PretrainStage(Strict):
         return -(-self.tokens // (self.batch_sequences * self.sequence_length))
 
 
-class SupervisedStage(Strict):
-    """Supervised training on conversations, the assistant's part alone."""
+class DataStage(Strict):
+    """A model that learns from texts, in epochs."""
 
     from_: str = Field(alias="from")
     """As for reinforcement learning."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Sources by name: earlier stages that made conversations, and the recipe's ``data``."""
-    epochs: Positive = 2
-    batch: Positive = 128
-    """Conversations an update; the last update of an epoch may have fewer."""
-    max_tokens: Positive = 32768
-    """Longer conversations are left out, and counted."""
+    """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
+    epochs: Positive
+    batch: Positive
+    """Texts an update; the last update of an epoch may have fewer."""
+    max_tokens: Positive
+    """Longer texts are left out, and counted."""
     prompt: PromptSpec = PromptSpec()
-    optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
     update: PassSpec = PassSpec()
     model: ModelSpec = ModelSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
+
+
+class SupervisedStage(DataStage):
+    """Supervised training on conversations, the assistant's part alone."""
+
+    epochs: Positive = 2
+    batch: Positive = 128
+    max_tokens: Positive = 32768
+    optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
 
 
 class SFTStage(SupervisedStage):
@@ -143,7 +153,33 @@ class ReadableSpec(Strict):
     """Whether the reasoning may hold fenced code."""
 
 
-class SamplingStage(Strict):
+class AnsweringStage(Strict):
+    """Models that answer questions, and rules that grade the answers."""
+
+    prompt: PromptSpec = PromptSpec()
+    temperature: Temperature
+    top_p: TopP
+    max_new_tokens: Positive = 32768
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    slots: Positive = 256
+    """Completions at once, at most."""
+    grading: GradingSpec = GradingSpec()
+    model: ModelSpec = ModelSpec()
+
+    @property
+    @abstractmethod
+    def completions(self) -> int:
+        """Answers of each model."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the models write."""
+        return Sampling(
+            temperature=self.temperature, top_p=self.top_p, max_new_tokens=self.max_new_tokens, stop=self.stop
+        )
+
+
+class SamplingStage(AnsweringStage):
     """Several answers to each question, of which right and readable ones are kept as conversations."""
 
     from_: str = Field(alias="from")
@@ -157,15 +193,13 @@ class SamplingStage(Strict):
     """Different answers to a question that are kept at most, the first ones drawn."""
     chunk: Positive = 64
     """Questions that are asked at once; what is done of them is kept on a stop."""
-    prompt: PromptSpec = PromptSpec()
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
-    max_new_tokens: Positive = 32768
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    slots: Positive = 256
-    grading: GradingSpec = GradingSpec()
     readable: ReadableSpec = ReadableSpec()
-    model: ModelSpec = ModelSpec()
+
+    @property
+    def completions(self) -> int:
+        return self.questions * self.samples
 
 
 class RejectStage(SamplingStage):
@@ -193,15 +227,11 @@ class RewardModelOptimizerSpec(OptimizerSpec):
     lr: Annotated[float, Field(gt=0)] = 6e-6
 
 
-class RewardModelStage(Strict):
+class RewardModelStage(DataStage):
     """A reward model on the same transformer with a head of one number (R1, arXiv 2501.12948v2, section 3.1: batches of
     256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
 
     kind: Literal["reward_model"]
-    from_: str = Field(alias="from")
-    """As for reinforcement learning."""
-    data: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Sources by name, from the recipe's ``data``."""
     learns: Literal["pairs", "verdicts"]
     """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
     good (``response``, ``good``; its safety)."""
@@ -219,15 +249,10 @@ class RewardModelStage(Strict):
     epochs: Positive = 1
     batch: Positive = 256
     max_tokens: Positive = 8192
-    """Longer texts are left out, and counted."""
-    prompt: PromptSpec = PromptSpec()
     optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
-    update: PassSpec = PassSpec()
-    model: ModelSpec = ModelSpec()
-    checkpoint: CheckpointSpec = CheckpointSpec()
 
 
-class EvalStage(Strict):
+class EvalStage(AnsweringStage):
     """Models beside each other on held-out problems."""
 
     kind: Literal["eval"]
@@ -236,15 +261,13 @@ class EvalStage(Strict):
     judges: tuple[JudgeSpec, ...] = ()
     """Reward models that no policy was trained against, if the result is to mean something."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
-    prompt: PromptSpec = PromptSpec()
     temperature: Temperature = 0.6
     top_p: TopP = 0.95
     """The paper's, as is the temperature (R1, section 3)."""
-    max_new_tokens: Positive = 32768
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    slots: Positive = 256
-    grading: GradingSpec = GradingSpec()
-    model: ModelSpec = ModelSpec()
+
+    @property
+    def completions(self) -> int:
+        return sum(chosen.problems * chosen.samples for chosen in self.sets)
 
     @property
     def named(self) -> dict[str, str]:
