@@ -9,13 +9,13 @@ from pathlib import Path
 
 from dunwu.config.findings import Finding, near
 from dunwu.config.packaged import PACKAGED_MODELS
+from dunwu.config.problems import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
 from dunwu.config.rewards import check_reward
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
     DataStage,
     EvalStage,
-    EvaluationSet,
     JudgeSpec,
     OptimizerSpec,
     PairJudgeSpec,
@@ -37,18 +37,7 @@ GAPS: Mapping[type, tuple[str, ...]] = {
     TruthJudgeSpec: ("{gold}", "{answer}"),
 }
 """What an instruction must hold."""
-MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
-"""Whose questions the conversations of a ``data`` task answer."""
-NUMBER_GAMES = ("countdown", "game24")
-"""Generators that share their problems: a game of 24 is a countdown to 24."""
-CORPORA: Mapping[str, tuple[tuple[str, ...], float]] = {
-    "countdown-traces": (NUMBER_GAMES, 0.1),
-    "world": ((*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless"), 0.2),
-}
-"""What ``dunwu.pretraining`` can generate: the tasks whose problems are in it, and the share of them that is not."""
 TEMPLATES = ("r1-zero", "nano", "chat")
-DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
-"""Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MODEL_NAME, RESERVED = re.compile(r"\w[\w.+-]*", re.ASCII), re.compile(r"base|trained|step-\d+")
 RULED = ("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate")
@@ -74,7 +63,7 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
         match stage:
             case RLStage():
                 checks = (*_source(stage.from_, "from", earlier), *_rl(stage), *_held_out(stage, trained))
-                checks = (*checks, *(_unread(stage.evaluation.sets, "evaluation.", stage.from_, read)))
+                checks = (*checks, *(check_unread(stage.evaluation.sets, "evaluation.", stage.from_, read)))
                 checks = (*checks, *_judges(stage.reward.models, "reward.models", scorers))
                 checks = (*checks, *_unasked(stage))
                 if stage.value and stage.value.from_:
@@ -118,11 +107,6 @@ def _data(data: DataSpec) -> Iterator[Finding]:
         yield Finding("fields", "only files have columns")
 
 
-def needs_file(task: TaskSpec) -> bool:
-    """Whether the task reads a file; otherwise it generates its problems."""
-    return task.task in DATA_SETS
-
-
 def _source(source: str, field: str, earlier: list[str]) -> Iterator[Finding]:
     """A model: an earlier stage, a packaged one, a folder (absolute by now), or a hub id with its owner."""
     known = [*earlier, *PACKAGED_MODELS]
@@ -158,8 +142,8 @@ def _rl(stage: RLStage) -> Iterator[Finding]:
     yield from check_reward(stage)
     yield from _template(stage.prompt.template)
     for index, task in enumerate(stage.tasks):
-        yield from _task(task, f"tasks.{index}")
-    yield from _called(stage.tasks)
+        yield from check_task(task, f"tasks.{index}")
+    yield from check_names(stage.tasks)
     yield from _algorithm(stage)
     yield from _optimizer(stage.optimizer, stage.steps)
 
@@ -187,8 +171,8 @@ def _sampling(stage: SamplingStage) -> Iterator[Finding]:
         yield Finding("keep", f"{stage.keep} are more than the {stage.samples} samples")
     yield from _template(stage.prompt.template)
     for index, task in enumerate(stage.tasks):
-        yield from _task(task, f"tasks.{index}")
-    yield from _called(stage.tasks)
+        yield from check_task(task, f"tasks.{index}")
+    yield from check_names(stage.tasks)
 
 
 def _truth(stage: RejectStage) -> Iterator[Finding]:
@@ -217,7 +201,7 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
     names = [Path(model).name for model in stage.models]
     for index, model in enumerate(stage.models):
         yield from _source(model, f"models.{index}", earlier)
-        yield from _unread(stage.sets, "", model, read)
+        yield from check_unread(stage.sets, "", model, read)
         if names[index] in names[:index]:
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
         if not MODEL_NAME.fullmatch(names[index]) or RESERVED.fullmatch(names[index]):
@@ -226,7 +210,7 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
             )
             yield Finding(f"models.{index}", text + "step-N; give the folder another name")
     yield from _template(stage.prompt.template)
-    yield from _sets(stage.sets, "", stage.temperature, trained)
+    yield from check_sets(stage.sets, "", stage.temperature, trained)
     known = [judge.name for judge in stage.judges]
     for index, name in enumerate(known):
         if name in known[:index] or name in RULED:
@@ -272,13 +256,9 @@ def _similar(stage: RLStage) -> Iterator[Finding]:
         yield Finding("rollout.similar_bounds", text)
     if int(share * stage.rollout.questions) == 0:
         yield Finding("rollout.similar", f"{share:g} of {stage.rollout.questions} questions is not one")
-    if not any(_is_generator(task) for task in stage.tasks):
+    if not any(is_generator(task) for task in stage.tasks):
         named = ", ".join(task.name for task in stage.tasks)
         yield Finding("rollout.similar", f"only generators make similar problems; {named} has none")
-
-
-def _is_generator(task: TaskSpec) -> bool:
-    return not needs_file(task) and task.task != "gym"
 
 
 def _algorithm(stage: RLStage) -> Iterator[Finding]:
@@ -323,35 +303,6 @@ def _optimizer(optimizer: OptimizerSpec, steps: int) -> Iterator[Finding]:
         yield Finding("optimizer.warmup_steps", f"{optimizer.warmup_steps} are not fewer than the {steps} steps")
 
 
-def _task(task: TaskSpec, place: str) -> Iterator[Finding]:
-    if not needs_file(task) and task.path is not None:
-        text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
-        yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
-    needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
-    if task.task == "file" and not set(needed) <= task.fields.keys():
-        yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
-    if task.task != "file" and task.fields:
-        yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
-    if not needs_file(task) and task.called is not None:
-        yield Finding(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
-    if task.task == "gym" and task.set is None:
-        yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
-    if task.task != "gym" and task.set is not None:
-        yield Finding(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
-    if task.task == "gym" and task.languages != ("en",):
-        yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
-    if task.held_out == 1 and place.startswith("tasks."):
-        yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
-
-
-def _called(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
-    """A name of the user's stands for one entry of a stage."""
-    for index, task in enumerate(tasks):
-        others = [other.name for place, other in enumerate(tasks) if place != index]
-        if task.called in others:
-            yield Finding(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
-
-
 def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     """No evaluation may draw what any stage of the recipe trains on."""
     evaluation = stage.evaluation
@@ -360,51 +311,7 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
         yield Finding("evaluation.during_problems", text)
-    yield from _sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
-
-
-def _sets(sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]) -> Iterator[Finding]:
-    names = [chosen.name for chosen in sets]
-    for index, chosen in enumerate(sets):
-        place = f"{prefix}sets.{index}"
-        if chosen.name in names[:index]:
-            yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
-        if temperature == 0 and chosen.samples > 1:
-            text = f"{chosen.samples} samples at temperature 0 are all equal"
-            yield Finding(f"{place}.samples", text)
-        yield from _task(chosen.task, f"{place}.task")
-        yield from _unseen(chosen, place, trained)
-
-
-def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
-    task = chosen.task
-    same = [other for other in trained if _source_of(other) == _source_of(task)]
-    if needs_file(task):
-        same = [other for other in trained if other.path is not None and other.path == task.path]
-    if not same:
-        return
-    if task.held_out == 0:
-        text = (
-            "0 leaves no held-out problems: training draws from the same source; use held_out > 0 or a path of its own"
-        )
-        yield Finding(f"{place}.task.held_out", text)
-    share = min(other.held_out for other in same)
-    if share < task.held_out:
-        text = f"{task.held_out:g} is more than training leaves out of this source ({share:g})"
-        yield Finding(f"{place}.task.held_out", text)
-
-
-def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
-    return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
-
-
-def _unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
-    """No evaluation may draw what the corpus of the base model held."""
-    tasks, share = CORPORA.get(read.get(model, ""), ((), 1.0))
-    for index, chosen in enumerate(sets):
-        if chosen.task.task in tasks and chosen.task.held_out > share:
-            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({share:g})"
-            yield Finding(f"{prefix}sets.{index}.task.held_out", text)
+    yield from check_sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
 
 
 def _pretrain(stage: PretrainStage) -> Iterator[Finding]:

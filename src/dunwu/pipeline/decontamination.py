@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu import tasks
-from dunwu.config.checks import needs_file
+from dunwu.config.problems import needs_file
 from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import Benchmarks, Match

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dunwu.config import checks
+from dunwu.config import problems
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Fault, UserError
 from dunwu.pretraining.batches import IGNORED, Pools
@@ -105,4 +105,4 @@ def test_a_loss_that_is_not_finite_stops_before_the_update() -> None:
 
 
 def test_recipes_may_name_every_corpus_that_there_is() -> None:
-    assert set(checks.CORPORA) == set(CORPORA)
+    assert set(problems.CORPORA) == set(CORPORA)

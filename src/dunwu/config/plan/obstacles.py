@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dunwu.config.checks import needs_file
 from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
+from dunwu.config.problems import needs_file
 from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage, TaskSpec
 from dunwu.errors import UserError
 

@@ -1,0 +1,106 @@
+"""What tasks and evaluation sets must be, and that no model is measured on what it was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dunwu.config.findings import Finding, near
+from dunwu.config.schema import EvaluationSet, TaskSpec
+
+MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
+"""Whose questions the conversations of a ``data`` task answer."""
+NUMBER_GAMES = ("countdown", "game24")
+"""Generators that share their problems: a game of 24 is a countdown to 24."""
+CORPORA: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "countdown-traces": (NUMBER_GAMES, 0.1),
+    "world": ((*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless"), 0.2),
+}
+"""What ``dunwu.pretraining`` can generate: the tasks whose problems are in it, and the share of them that is not."""
+DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
+"""Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
+
+
+def needs_file(task: TaskSpec) -> bool:
+    """Whether the task reads a file; otherwise it generates its problems."""
+    return task.task in DATA_SETS
+
+
+def is_generator(task: TaskSpec) -> bool:
+    return not needs_file(task) and task.task != "gym"
+
+
+def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
+    if not needs_file(task) and task.path is not None:
+        text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
+        yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
+    needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
+    if task.task == "file" and not set(needed) <= task.fields.keys():
+        yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
+    if task.task != "file" and task.fields:
+        yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+    if not needs_file(task) and task.called is not None:
+        yield Finding(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
+    if task.task == "gym" and task.set is None:
+        yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
+    if task.task != "gym" and task.set is not None:
+        yield Finding(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
+    if task.task == "gym" and task.languages != ("en",):
+        yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
+    if task.held_out == 1 and place.startswith("tasks."):
+        yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+
+
+def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
+    """A name of the user's stands for one entry of a stage."""
+    for index, task in enumerate(tasks):
+        others = [other.name for place, other in enumerate(tasks) if place != index]
+        if task.called in others:
+            yield Finding(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
+
+
+def check_sets(
+    sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]
+) -> Iterator[Finding]:
+    """Every set, and that it draws nothing of what any stage of the recipe trains on."""
+    names = [chosen.name for chosen in sets]
+    for index, chosen in enumerate(sets):
+        place = f"{prefix}sets.{index}"
+        if chosen.name in names[:index]:
+            yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
+        if temperature == 0 and chosen.samples > 1:
+            text = f"{chosen.samples} samples at temperature 0 are all equal"
+            yield Finding(f"{place}.samples", text)
+        yield from check_task(chosen.task, f"{place}.task")
+        yield from _unseen(chosen, place, trained)
+
+
+def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
+    task = chosen.task
+    same = [other for other in trained if _source_of(other) == _source_of(task)]
+    if needs_file(task):
+        same = [other for other in trained if other.path is not None and other.path == task.path]
+    if not same:
+        return
+    if task.held_out == 0:
+        text = (
+            "0 leaves no held-out problems: training draws from the same source; use held_out > 0 or a path of its own"
+        )
+        yield Finding(f"{place}.task.held_out", text)
+    share = min(other.held_out for other in same)
+    if share < task.held_out:
+        text = f"{task.held_out:g} is more than training leaves out of this source ({share:g})"
+        yield Finding(f"{place}.task.held_out", text)
+
+
+def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
+    return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
+
+
+def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
+    """No evaluation may draw what the corpus of the base model held."""
+    tasks, share = CORPORA.get(read.get(model, ""), ((), 1.0))
+    for index, chosen in enumerate(sets):
+        if chosen.task.task in tasks and chosen.task.held_out > share:
+            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({share:g})"
+            yield Finding(f"{prefix}sets.{index}.task.held_out", text)
