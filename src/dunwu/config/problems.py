@@ -27,10 +27,12 @@ def needs_file(task: TaskSpec) -> bool:
 
 
 def is_generator(task: TaskSpec) -> bool:
+    """Whether the task makes problems of its own, at levels."""
     return not needs_file(task) and task.task != "gym"
 
 
 def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
+    """A task's own fields together."""
     if not needs_file(task) and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
