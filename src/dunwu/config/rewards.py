@@ -105,10 +105,8 @@ def _unpaid(stage: RLStage) -> Iterator[Finding]:
 def _tables(stage: RLStage) -> Iterator[tuple[str, list[str], dict[str, Weight]]]:
     """Place, tasks and weights: of the tasks without a table of their own, then of each that has one."""
     reward, tasks = stage.reward, list(dict.fromkeys(task.name for task in stage.tasks))
-    common: dict[str, Weight] = {name: getattr(reward, name) for name in REWARD_PARTS}
-    common |= {part.name: part.weight for part in reward.added}
     if others := [task for task in tasks if task not in reward.tasks]:
-        yield "reward", others, common
+        yield "reward", others, reward.weights(others[0])
     for task in tasks:
         if task in reward.tasks:
-            yield f"reward.tasks.{task}", [task], common | reward.tasks[task]
+            yield f"reward.tasks.{task}", [task], reward.weights(task)

@@ -57,6 +57,7 @@ class Parts:
     template: Template
     engine: Engine
     grader: Grader
+    judges: Mapping[str, RewardModel]
     algorithm: Algorithm
     trainer: Trainer
     ledger: Ledger
@@ -152,6 +153,7 @@ def assembled(
             template=template,
             engine=engine,
             grader=grader,
+            judges=judges,
             algorithm=algorithm,
             trainer=trainer,
             ledger=Ledger(context.store, policy.model),

@@ -5,12 +5,13 @@ Unlike metrics, a line stays when a run that was killed makes a rollout again: i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dunwu.config.plan.estimate import forward_flops
 from dunwu.config.plan.shape import ModelShape, shape_from_config
 from dunwu.config.schema import RLStage
+from dunwu.rollout.judge import RewardModel
 from dunwu.runs import Spent, StageDirectory
 from dunwu.types import ScoredGroup
 
@@ -36,9 +37,16 @@ class Ledger:
         tokens, sequences = generated(groups)
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
-    def judged(self, seconds: float) -> None:
-        """What judges took to read answers; their tokens are not counted."""
-        self._store.spend(0, {"inference": Spent(seconds, 0, 0.0)})
+    def judged(self, step: int, judges: Iterable[RewardModel]) -> float:
+        """What reward models have read since the last time; the seconds that they took."""
+        whole = Spent(0.0, 0, 0.0)
+        for judge in judges:
+            seconds, lengths = judge.taken()
+            flops = Ledger(self._store, judge.model)._flops(sum(lengths), len(lengths))
+            whole += Spent(seconds, sum(lengths), flops)
+        if whole.tokens:
+            self._store.spend(step, {"inference": whole})
+        return whole.seconds
 
     def rollout(
         self,
@@ -46,10 +54,12 @@ class Ledger:
         stage: RLStage,
         groups: Sequence[ScoredGroup],
         seconds: Mapping[str, float],
+        *,
         replayed: int = 0,
+        judges: Iterable[RewardModel] = (),
     ) -> None:
         """A rollout and what was learned from it, ``replayed`` tokens of earlier ones among it. Prompts count once a
-        group, a value network as another policy."""
+        group, a value network as another policy, reward models as inference."""
         written, sequences = generated(groups)
         tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
         one = self._flops(tokens, sequences)
@@ -65,7 +75,7 @@ class Ledger:
             step,
             {
                 "rollout": Spent(seconds.get("rollout", 0.0), written, written_flops),
-                "reward": Spent(seconds.get("rewards", 0.0), 0, 0.0),
+                "reward": Spent(seconds.get("rewards", 0.0) - self.judged(step, judges), 0, 0.0),
                 "inference": Spent(seconds.get("anchor", 0.0), anchors * tokens, anchors * one),
                 "training": Spent(
                     seconds.get("update", 0.0) + seconds.get("weights", 0.0), update.epochs * tokens, passes * one

@@ -19,11 +19,12 @@ from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
+from dunwu.rollout.judge import RewardModel
 from dunwu.runs.checkpoints import step_name
 from dunwu.types import Prompt, Sampling, ScoredGroup, StepResult
 from dunwu.verifiers import Grader, Judge
 
-NOBODY: Mapping[str, Judge] = {}
+NOBODY: Mapping[str, RewardModel] = {}
 
 
 class Stopwatch:
@@ -90,7 +91,7 @@ def examine(
     set_name: str,
     prompts: Sequence[Prompt],
     samples: int,
-    judges: Mapping[str, Judge] = NOBODY,
+    judges: Mapping[str, RewardModel] = NOBODY,
 ) -> None:
     """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``judges`` are
     asked about every answer.
@@ -108,9 +109,8 @@ def examine(
     )
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
-        began = time.perf_counter()
         groups = [judged(group, judges) for group in groups]
-        ledger.judged(time.perf_counter() - began)
+        ledger.judged(0, judges.values())
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = summarize(groups, samples)

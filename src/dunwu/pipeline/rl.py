@@ -139,8 +139,9 @@ def train(parts: Parts, cursor: Cursor) -> None:
         cursor = cursor.after(explored, [one.sample for one in anchored[: len(samples)]])
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
+        repeated = sum(len(one.token_ids) for one in again)
         parts.ledger.rollout(
-            step, stage, explored.groups, watch.seconds, replayed=sum(len(one.token_ids) for one in again)
+            step, stage, explored.groups, watch.seconds, replayed=repeated, judges=parts.judges.values()
         )
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import torch
@@ -35,12 +36,13 @@ class RewardModel:
         tokens_per_pass: int,
     ) -> None:
         packing.enable(scorer.model)
-        self._model, self._template, self._read = scorer.model, template, read
+        self.model, self._template, self._read = scorer.model, template, read
         self._probability, self._budget = probability, tokens_per_pass
+        self._seconds, self._lengths = 0.0, list[int]()
 
     def __call__(self, group: RolloutGroup) -> list[float]:
         """One number for each completion, in their order. Raises UserError where the template refuses the problem."""
-        problem = group.prompt.problem
+        began, problem = time.perf_counter(), group.prompt.problem
         rows = [
             self._template.answered(problem.id, problem.messages, self._read(completion.text))
             for completion in group.completions
@@ -49,9 +51,16 @@ class RewardModel:
         lengths = [len(row) for row in rows]
         with torch.no_grad():
             for part in buckets(lengths, [0] * len(rows), self._budget):
-                token_ids = pad([rows[i] for i in part], torch.int64).to(self._model.device)
-                counted = torch.tensor([lengths[i] for i in part], device=self._model.device)
-                scores = sequence_scores(self._model, token_ids, counted)
+                token_ids = pad([rows[i] for i in part], torch.int64).to(self.model.device)
+                counted = torch.tensor([lengths[i] for i in part], device=self.model.device)
+                scores = sequence_scores(self.model, token_ids, counted)
                 for i, score in zip(part, (scores.sigmoid() if self._probability else scores).tolist(), strict=True):
                     found[i] = score
+        self._seconds += time.perf_counter() - began
+        self._lengths += lengths
         return found
+
+    def taken(self) -> tuple[float, list[int]]:
+        """Seconds, and the lengths in tokens of all that was read, since this was last asked."""
+        taken, self._seconds, self._lengths = (self._seconds, self._lengths), 0.0, []
+        return taken

@@ -6,8 +6,9 @@ Which parts there are, and what each weighs for a task at an update, is read fro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
-from dunwu.config.schema import NOTHING, REWARD_PARTS, RewardSpec, Weight
+from dunwu.config.schema import RewardSpec
 
 QUALITY = ("logic", "steps", "novelty")
 """Parts whose weights are shares of ``quality``."""
@@ -17,15 +18,11 @@ class Composition:
     """The recipe's weights, looked up by task and update."""
 
     def __init__(self, spec: RewardSpec) -> None:
-        self._common: dict[str, Weight] = {name: getattr(spec, name) for name in REWARD_PARTS}
-        self._common |= {part.name: part.weight for part in spec.added}
-        if spec.format_rule == "none":
-            self._common["format"] = NOTHING
-        self._of_task = spec.tasks
+        self._weights = cache(spec.weights)
 
     def weights(self, task: str, update: int) -> dict[str, float]:
         """What each part weighs; all of them stand there, so that every score of a task has the same parts."""
-        table = self._common | self._of_task.get(task, {})
+        table = self._weights(task)
         quality = table["quality"].at(update)
         return {
             name: weight.at(update) * (quality if name in QUALITY else 1.0)
@@ -35,7 +32,7 @@ class Composition:
 
     def wanted(self, task: str) -> frozenset[str]:
         """The parts that weigh something at some update. Accuracy and format are always looked at."""
-        table = self._common | self._of_task.get(task, {})
+        table = self._weights(task)
         used = {name for name, weight in table.items() if weight.weight and name != "quality"}
         return frozenset({"accuracy", "format"} | (used if table["quality"].weight else used - set(QUALITY)))
 

@@ -144,7 +144,8 @@ def test_r1_in_the_paper_s_numbers() -> None:
     assert zero is not None
     assert (zero.updates_per_rollout, zero.rollouts, zero.reference_every_rollouts) == (16, 650, 25)
     assert (stages["dev1"].steps, stages["dev3"].steps) == (2 * -(-5000 // 128), 2 * 800_000 // 128)
-    assert (stages["helpful"].steps, stages["safe"].steps) == (-(-66_000 // 256), -(-106_000 // 256))
+    # A tenth of the paper's 66,000 pairs and 106,000 verdicts is held out, which is ours.
+    assert (stages["helpful"].steps, stages["safe"].steps) == (-(-59_400 // 256), -(-95_400 // 256))
     hours = sum(stage.device_hours or 0.0 for stage in planned.stages)
     assert 147_000 / 2 < hours < 147_000 * 2
     assert planned.totals[0].startswith(f"all stages: {hours:,.2f} device hours, ${2 * hours:,.2f};")
@@ -173,6 +174,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             "optimizer": 494_032_768 * 16 / GIB,
             "reference": weights / GIB,
             "critic": 0,
+            "reward_models": 0,
             "engine": weights / GIB,
             "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
             "logits": 3 * 2048 * 151936 * 4 / GIB,
@@ -217,6 +219,25 @@ def test_hours_by_hand(write: Write, tmp_path: Path) -> None:
     assert stage.device_hours == pytest.approx(4 * (generated * flops / 35e9 + 3 * trained * flops / 68e9) / 3600)
 
 
+def test_reward_models_cost_where_they_weigh_something(write: Write, tmp_path: Path) -> None:
+    """Of 8 rollouts of 32 completions two start at update 24 or later."""
+    folder = save_model(tmp_path / "model", QWEN2)
+    plain = [f"stages.zero.from={folder}", "stages.zero.evaluation.sets=[]"]
+    model = f"{{name='helpful', from='{folder}', reads='all', weight={{weight=1, from=24}}}}"
+    without, judged = (
+        make_plan(load_recipe(write(), [*plain, *more])).stages[1]
+        for more in ([], [f"stages.zero.reward.models=[{model}]"])
+    )
+    assert judged.memory is not None
+    assert judged.batches is not None
+    assert judged.batches.updates_per_rollout == 4
+    length = 64 + 96
+    flops = 2 * 494_032_768 + 4 * 24 * 896 * length / 2
+    more_hours = (judged.device_hours or 0.0) - (without.device_hours or 0.0)
+    assert more_hours == pytest.approx(2 * 32 * length * flops / 68e9 / 3600)
+    assert judged.memory.reward_models == 494_032_768 * 4
+
+
 def test_pretraining_by_hand(write: Write) -> None:
     base = make_plan(load_recipe(write())).stages[0]
     assert base.memory is not None
@@ -228,6 +249,7 @@ def test_pretraining_by_hand(write: Write) -> None:
             "optimizer": base.parameters * 8 / GIB,
             "reference": 0,
             "critic": 0,
+            "reward_models": 0,
             "engine": 0,
             "kv_cache": 0,
             "logits": 3 * 16 * 512 * CORPUS_VOCABULARY * 4 / GIB,

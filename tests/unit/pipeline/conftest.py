@@ -182,6 +182,7 @@ class Bench:
             template=template,
             engine=Engine(self.text, self.tokenizer),
             grader=WordGrader(),  # type: ignore[arg-type]
+            judges={},
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
             ledger=Ledger(store, SHAPED),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +67,27 @@ def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
     assert flops > 2 * 500 * tokens
     assert spent["inference"].flops == pytest.approx(2 * flops)
     assert spent["training"].flops == pytest.approx(3 * flops)
+
+
+def test_what_reward_models_read_is_inference(tmp_path: Path) -> None:
+    """Of the seconds that rewards were waited for, theirs are booked with what they read, once."""
+
+    taken = iter([(0.2, [30, 50]), (0.0, [])])
+    judge: Any = SimpleNamespace(model=SHAPED, taken=lambda: next(taken))
+    stage = RLStage.model_validate(STAGE)
+    with begin(tmp_path) as run:
+        store = run.stage("zero")
+        ledger = Ledger(store, SHAPED)
+        ledger.rollout(1, stage, [group(10, 20)], {"rewards": 0.5}, judges=[judge])
+        once = store.read_ledger()
+        ledger.judged(1, [judge])
+        assert store.read_ledger() == once
+    assert once["reward"].seconds == pytest.approx(0.3)
+    assert once["inference"].seconds == pytest.approx(0.2)
+    assert once["inference"].tokens == 80 + 2 * 30  # the old policy and the reference read the rollout's
+    assert once["inference"].flops == pytest.approx(
+        80 * once["rollout"].flops / 30 + 2 * once["rollout"].flops, rel=0.1
+    )
 
 
 def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.shape import ModelShape
-from dunwu.config.schema import AnsweringStage, DataStage, HardwareSpec, PretrainStage, RLStage
+from dunwu.config.schema import AnsweringStage, DataStage, EvalStage, HardwareSpec, PretrainStage, RLStage
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -53,6 +54,7 @@ class Memory:
     optimizer: int = 0
     reference: int = 0
     critic: int = 0
+    reward_models: int = 0
     engine: int = 0
     kv_cache: int = 0
     logits: int = 0
@@ -73,7 +75,9 @@ def lanes(parameters: int, threads: int, slots: int) -> int:
     return min(threads, slots) if parameters <= LANES_UP_TO else 1
 
 
-def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1) -> Memory:
+def rl_memory(
+    stage: RLStage, shape: ModelShape, context: int, engines: int = 1, judges: Iterable[ModelShape] = ()
+) -> Memory:
     """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
 
     With N parameters of b bytes, and the recipe's fields by name:
@@ -82,6 +86,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1)
         optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
         reference            N b, where kl_coefficient > 0
         critic               as weights, gradients and optimizer, where there is a value network
+        reward_models        N b of each of the ``judges``
         engine               N b, for each of the ``engines``, which have their own copies
         kv_cache             slots x context x kv_values x b
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
@@ -96,6 +101,7 @@ def rl_memory(stage: RLStage, shape: ModelShape, context: int, engines: int = 1)
         optimizer=_optimizer(shape, size),
         reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
         critic=2 * weights + _optimizer(shape, size) if stage.value else 0,
+        reward_models=sum(judge.parameters for judge in judges) * size,
         engine=weights * engines,
         kv_cache=stage.rollout.slots * context * shape.kv_values * size,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
@@ -131,14 +137,17 @@ def supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
     )
 
 
-def eval_memory(stage: AnsweringStage, shape: ModelShape, engines: int = 1) -> Memory:
+def eval_memory(
+    stage: AnsweringStage, shape: ModelShape, engines: int = 1, judges: Iterable[ModelShape] = ()
+) -> Memory:
     """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
-    own, and the cache."""
+    own, and of the ``judges``, and the cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
     context = stage.prompt.max_tokens + stage.max_new_tokens
     return Memory(
         weights=weights,
+        reward_models=sum(judge.parameters for judge in judges) * size,
         engine=weights * engines,
         kv_cache=stage.slots * context * shape.kv_values * size,
         logits=stage.slots * shape.vocabulary * 4,
@@ -188,6 +197,40 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
     longest = stage.evaluation.max_new_tokens or stage.rollout.max_new_tokens
     evaluated = forward_flops(shape, prompt + share * longest) * share * counts.evaluation_tokens_at_most
     return (seconds + evaluated / device.decode) / 3600
+
+
+def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batches, hardware: HardwareSpec) -> float:
+    """Device hours of an RL stage's reward models, by the names of their parts: each reads the completions of the tasks
+    for which it weighs something just then."""
+    shares = sum(task.weight for task in stage.tasks)
+    hours = 0.0
+    for phase in counts.contexts:
+        length = stage.prompt.max_tokens + hardware.length_share * phase.max_new_tokens
+        for update in range(
+            phase.first_rollout * stage.updates_per_rollout,
+            (phase.first_rollout + phase.rollouts) * stage.updates_per_rollout,
+            stage.updates_per_rollout,
+        ):
+            for name, shape in judges.items():
+                asked = sum(task.weight for task in stage.tasks if stage.reward.weights(task.name)[name].at(update))
+                hours += _reading_hours(shape, asked / shares * counts.completions_per_rollout, length, hardware)
+    return hours
+
+
+def eval_judge_hours(stage: EvalStage, judges: Mapping[str, ModelShape], hardware: HardwareSpec) -> float:
+    """Device hours of an evaluation's judges, by their names, for the answers of all models."""
+    length = stage.prompt.max_tokens + hardware.length_share * stage.max_new_tokens
+    return sum(
+        _reading_hours(judges[name], len(stage.models) * chosen.problems * chosen.samples, length, hardware)
+        for chosen in stage.sets
+        for name in chosen.judges
+        if name in judges
+    )
+
+
+def _reading_hours(shape: ModelShape, texts: float, length: float, hardware: HardwareSpec) -> float:
+    """Of one forward pass over so many texts of a length in tokens."""
+    return texts * length * forward_flops(shape, length) / DEVICES[hardware.device].train / 3600
 
 
 def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from dunwu.config.plan.estimate import (
     DEVICES,
     Memory,
     eval_hours,
+    eval_judge_hours,
     eval_memory,
+    judge_hours,
     lanes,
     pretrain_hours,
     pretrain_memory,
@@ -50,13 +53,16 @@ from dunwu.config.schema import (
     RLStage,
     SamplingStage,
     SFTStage,
-    SupervisedStage,
 )
 from dunwu.errors import UserError
 
 UNKNOWN_MODEL = (
     "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"
 )
+
+
+Shapes = Mapping[str, ModelShape | None]
+"""Of reward models, by their names; None where it is not known: such a one is left out of estimates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,36 +159,38 @@ def make_plan(
         match stage:
             case RLStage():
                 shape = shape_from(f"{place}.from", stage.from_)
-                planned = _rl(name, stage, shape, recipe.hardware)
+                judges = {
+                    part.name: shape_from(f"{place}.reward.models.{i}.from", part.from_)
+                    for i, part in enumerate(stage.reward.models)
+                }
+                planned = _rl(name, stage, shape, judges, recipe.hardware)
                 if stage.value and stage.value.from_ and stage.value.from_ not in recipe.stages:
                     findings += source_obstacles(f"{place}.value.from", stage.value.from_)
-                for i, part in enumerate(stage.reward.models):
-                    if part.from_ not in recipe.stages:
-                        findings += source_obstacles(f"{place}.reward.models.{i}.from", part.from_)
                 field = f"{place}.rollout.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
             case DataStage():
                 shape = shape_from(f"{place}.from", stage.from_)
                 planned = _supervised(name, stage, shape, recipe)
             case EvalStage():
-                for i, judge in enumerate(stage.judges):
-                    if judge.from_ not in recipe.stages:
-                        findings += source_obstacles(f"{place}.judges.{i}.from", judge.from_)
+                judges = {
+                    judge.name: shape_from(f"{place}.judges.{i}.from", judge.from_)
+                    for i, judge in enumerate(stage.judges)
+                }
                 models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
-                planned = _answers(name, stage, stage.models, models, recipe.hardware)
+                planned = _answers(name, stage, stage.models, models, judges, recipe.hardware)
                 for model in models:
                     field = f"{place}.max_new_tokens"
                     findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, model)
             case SamplingStage():
                 shape = shape_from(f"{place}.from", stage.from_)
-                planned = _answers(name, stage, (stage.from_,), [shape], recipe.hardware)
+                planned = _answers(name, stage, (stage.from_,), [shape], {}, recipe.hardware)
                 field = f"{place}.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, shape)
             case PretrainStage():
                 shape = shape_from_spec(stage.transformer)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
         findings += own_obstacles(name, stage)
-        if isinstance(stage, RLStage | SupervisedStage | PretrainStage):
+        if isinstance(stage, RLStage | DataStage | PretrainStage):
             shapes[name] = shape
         stages.append(planned)
     findings += data_obstacles(recipe)
@@ -202,13 +210,15 @@ def make_plan(
     )
 
 
-def _rl(name: str, stage: RLStage, shape: ModelShape | None, hardware: HardwareSpec) -> StagePlan:
-    counts = batches(stage)
+def _rl(name: str, stage: RLStage, shape: ModelShape | None, judges: Shapes, hardware: HardwareSpec) -> StagePlan:
+    counts, known = batches(stage), _known(judges)
     context = stage.prompt.max_tokens + max(phase.max_new_tokens for phase in counts.contexts)
     threads = stage.model.threads or os.cpu_count() or 1
     engines = lanes(shape.parameters, threads, stage.rollout.slots) if shape and hardware.device == "cpu" else 1
-    memory = None if shape is None else rl_memory(stage, shape, context, engines)
-    hours = None if shape is None else rl_hours(stage, shape, counts, hardware)
+    memory = None if shape is None else rl_memory(stage, shape, context, engines, known.values())
+    hours = None
+    if shape is not None:
+        hours = rl_hours(stage, shape, counts, hardware) + judge_hours(stage, known, counts, hardware)
     return StagePlan(
         name=name,
         kind=stage.kind,
@@ -247,14 +257,16 @@ def _supervised(
     volumes = [volume_of(source, recipe) for source in stage.data]
     known = [volume for volume in volumes if volume is not None]
     counted = len(known) == len(volumes)
-    rows, tokens = sum(volume.rows for volume in known), sum(volume.tokens for volume in known)
+    learnt = 1 - stage.held_out if isinstance(stage, RewardModelStage) else 1.0
+    rows = learnt * sum(volume.rows for volume in known)
+    tokens = learnt * sum(volume.tokens for volume in known)
     memory = None if shape is None else supervised_memory(stage, shape)
     hours = supervised_hours(stage, shape, tokens, recipe.hardware) if shape and counted else None
     return StagePlan(
         name=name,
         kind=stage.kind,
         source=stage.from_,
-        steps=stage.epochs * -(-rows // stage.batch) if counted else None,
+        steps=stage.epochs * ceil(rows / stage.batch) if counted else None,
         batches=None,
         parameters=None if shape is None else shape.parameters,
         memory=memory,
@@ -269,6 +281,7 @@ def _answers(
     stage: EvalStage | RejectStage | ColdStartStage,
     models: Sequence[str],
     shapes: Sequence[ModelShape | None],
+    judges: Shapes,
     hardware: HardwareSpec,
 ) -> StagePlan:
     """The largest model's memory, and all models' hours."""
@@ -276,8 +289,10 @@ def _answers(
     largest = max(known, key=lambda shape: shape.parameters, default=None)
     threads = stage.model.threads or os.cpu_count() or 1
     engines = lanes(largest.parameters, threads, stage.slots) if largest and hardware.device == "cpu" else 1
-    memory = eval_memory(stage, largest, engines) if largest else None
+    memory = eval_memory(stage, largest, engines, _known(judges).values()) if largest else None
     hours = sum(eval_hours(stage, shape, hardware) for shape in known) if len(known) == len(shapes) else None
+    if hours is not None and isinstance(stage, EvalStage):
+        hours += eval_judge_hours(stage, _known(judges), hardware)
     return StagePlan(
         name=name,
         kind=stage.kind,
@@ -290,6 +305,10 @@ def _answers(
         dollars=_dollars(hours, hardware),
         notes=_notes(memory, hardware),
     )
+
+
+def _known(judges: Shapes) -> dict[str, ModelShape]:
+    return {name: shape for name, shape in judges.items() if shape is not None}
 
 
 def _longest(planned: StagePlan) -> int:

@@ -131,6 +131,14 @@ class RewardSpec(GradingSpec):
         """The parts that the recipe adds to the rules."""
         return *self.own, *self.models
 
+    def weights(self, task: str) -> dict[str, Weight]:
+        """Every part's for a task, its own table before the common one."""
+        common: dict[str, Weight] = {name: getattr(self, name) for name in REWARD_PARTS}
+        common |= {part.name: part.weight for part in self.added}
+        if self.format_rule == "none":
+            common["format"] = NOTHING
+        return common | self.tasks.get(task, {})
+
 
 REWARD_PARTS = tuple(name for name, field in RewardSpec.model_fields.items() if field.annotation is Weight)
 """Names of the weights; those of own parts come beside them."""
