@@ -24,7 +24,7 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
         Fault: see ``sample_answers``; the endpoint gives no answer.
     """
     with plain_grading(stage.rewritten, stage.tasks, context) as grader:
-        sample_answers(stage, context, source, rewriting(stage, grader))
+        sample_answers(stage, context, source, rewriting(stage, grader), at_once=stage.rewrite.at_once)
     if stage.review:
         said = context.store.review()
         if said.undecided:

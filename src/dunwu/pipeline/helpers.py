@@ -6,7 +6,9 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,7 @@ from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.types import Preference, Problem
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 GAP = re.compile(r"\{([a-z]+)\}")
 TRIES, LONGEST = 3, 10_000
 """Of a model whose reply cannot be read, and characters of a reply that are."""
@@ -39,6 +42,36 @@ def read_reply(endpoint: Endpoint, told: str, read: Callable[[str], T | None], w
         if found is not None:
             return found
     raise Fault(f"the judge {wanted} in {TRIES} tries; it says {json.dumps(reply[:80])}")
+
+
+def side_by_side(work: Callable[[Item], T], items: Sequence[Item], at_once: int) -> Iterator[T]:
+    """``work`` on every item, in their order, in so many threads. An exception ends it, and nothing more is begun; what
+    is under way then is not waited for, not even by the end of the process."""
+    if at_once == 1:
+        yield from map(work, items)
+        return
+    futures = [Future[T]() for _ in items]
+    todo, lock = list(zip(futures, items, strict=True))[::-1], threading.Lock()
+
+    def take() -> None:
+        while True:
+            with lock:
+                if not todo:
+                    return
+                future, item = todo.pop()
+            try:
+                future.set_result(work(item))
+            except BaseException as error:  # raised again where the result is read
+                future.set_exception(error)
+
+    for _ in range(min(at_once, len(items))):
+        threading.Thread(target=take, name="helper", daemon=True).start()
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        with lock:
+            todo.clear()
 
 
 def filled(instruction: str, **gaps: str) -> str:

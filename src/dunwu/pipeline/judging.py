@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ from statistics import fmean
 from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import UserError
-from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply
+from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply, side_by_side
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.types import Preference, ScoredGroup
 from dunwu.verifiers.format import summary
@@ -36,6 +36,8 @@ Answer B: {second}"""
 SCORES = [re.compile(rf"\b{name}\b[\s*_:=]{{0,6}}(\d{{1,2}}(?:\.\d{{1,9}})?)(?![\d.]*\d)") for name in "AB"]
 BEST = 10.0
 """Score."""
+TELL_EVERY = 100
+"""Pairs."""
 AGREES = """Does the answer below agree with the known answer to the question? Pay attention to what it comes to alone,
 not to how. Reply with one word, yes or no.
 
@@ -85,28 +87,33 @@ class PairJudge:
         UserError: the function cannot be loaded, or the endpoint's key is not set.
     """
 
-    def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path) -> None:
-        self._spec, self._seed, self._memory = spec, seed, memory
+    def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path, tell: Callable[[str], None]) -> None:
+        self._spec, self._seed, self._memory, self._tell = spec, seed, memory, tell
         self._ask = _own(spec) if spec.by == "own" else _endpoint(spec)
         cut_numbers(memory, math.inf)  # a torn end alone
         self._known = {row.pop("step"): list(row.values()) for row in read_numbers(memory)}
 
-    def ahead(self, place: int, pair: Preference, read: Callable[[str], str]) -> float:
-        """How much better the answer called chosen is, on average; ``read`` is the part of an answer that counts, and
-        ``place`` the pair's among all of the stage.
+    def ahead(self, pairs: Mapping[int, Preference], read: Callable[[str], str]) -> dict[int, float]:
+        """How much better the answer called chosen is, on average, of each pair by its place among all of the stage;
+        ``read`` is the part of an answer that counts.
 
         Raises:
             UserError: the function fails, or the endpoint refuses.
             Fault: the endpoint gives no answer, or no scores.
         """
-        if place not in self._known:
-            rng = random.Random(f"{self._seed}/{place}")
-            question = question_of(pair)
-            answers = read(pair.chosen), read(pair.rejected)
-            said = [self._once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
+        asked = [place for place in pairs if place not in self._known]
+        answers = side_by_side(lambda place: self._said(place, pairs[place], read), asked, self._spec.at_once)
+        for done, (place, said) in enumerate(zip(asked, answers, strict=True), 1):
             append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(said)})
             self._known[place] = said
-        return fmean(self._known[place])
+            if done % TELL_EVERY == 0:
+                self._tell(f"{done:,}/{len(asked):,} pairs judged")
+        return {place: fmean(self._known[place]) for place in pairs}
+
+    def _said(self, place: int, pair: Preference, read: Callable[[str], str]) -> list[float]:
+        rng, question = random.Random(f"{self._seed}/{place}"), question_of(pair)
+        answers = read(pair.chosen), read(pair.rejected)
+        return [self._once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
 
     def _once(self, question: str, answers: Sequence[str], *, turned: bool) -> float:
         """One comparison; ``turned``: the second answer is shown first."""

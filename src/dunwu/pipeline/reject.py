@@ -16,5 +16,6 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
     if stage.judge is None:
         sample_answers(stage, context, source)
     else:
-        sample_answers(stage, context, source, judged=TruthJudge(stage.judge).judged)
+        judge = TruthJudge(stage.judge)
+        sample_answers(stage, context, source, judged=judge.judged, at_once=stage.judge.at_once)
     context.store.finish()

@@ -57,7 +57,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
     memory = context.store.path / "judgements.jsonl"
-    judge = PairJudge(stage.judge, context.seed, memory) if stage.judge else None
+    judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
         cases, told = cases_of(
@@ -145,9 +145,11 @@ def preferred(
 ) -> list[Preference]:
     """The pairs whose answers are more than ``margin`` apart, the better one called chosen; ``judge`` says where the
     data do not, and where nobody does a pair is taken as it stands."""
+    unsaid = {place: pair for place, (pair, said) in enumerate(read) if said is None}
+    judged = judge.ahead(unsaid, READS[stage.reads]) if judge else {}
     kept = []
     for place, (pair, said) in enumerate(read):
-        ahead = judge.ahead(place, pair, READS[stage.reads]) if judge and said is None else said
+        ahead = judged.get(place, said)
         if ahead is None or abs(ahead) > stage.margin:
             kept.append(pair if ahead is None else ordered(pair, ahead))
     return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from dunwu import tasks
@@ -13,11 +13,13 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.assembly import drawn, plain_grading
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.helpers import side_by_side
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.readable import fault
 from dunwu.rollout.collect import collect
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.rollout.seeds import sample_seed
+from dunwu.runs.stage import Counts, add_counts
 from dunwu.tasks.mixture import Mixture
 from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
 
@@ -40,9 +42,10 @@ def sample_answers(
     source: str,
     finish: Finish = as_it_is,
     judged: Callable[[ScoredGroup], ScoredGroup] = lambda group: group,
+    at_once: int = 1,
 ) -> None:
     """Answers of the model at ``source`` that are worth learning from, as the stage's chunks; ``judged`` may change
-    what the rules said of them.
+    what the rules said of them. Both are called for so many questions ``at_once``.
 
     Raises:
         UserError: the model or a task cannot be used, or nothing was kept.
@@ -68,7 +71,11 @@ def sample_answers(
             with context.stop.interruptible():
                 groups = collect(engine, requests, stage.sampling, grader.plain, progress.rollout_progress)
                 seconds = time.perf_counter() - began
-                examples, counts = harvest(stage, [judged(group) for group in groups], finish)
+                gathered = side_by_side(lambda group: harvest(stage, judged(group), finish), groups, at_once)
+                examples, counts = list[Example](), Counts()
+                for found, more in gathered:
+                    examples += found
+                    add_counts(counts, more)
             ledger.answers("rollout", chunk + 1, seconds, groups)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
@@ -104,35 +111,30 @@ def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: 
     return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
 
 
-def harvest(
-    stage: SamplingStage, groups: Sequence[ScoredGroup], finish: Finish
-) -> tuple[list[Example], dict[str, dict[str, float]]]:
-    """What is kept of a chunk, and by category how many answers went, each for its first reason."""
-    examples: list[Example] = []
-    counts: dict[str, dict[str, float]] = {}
-    for group in groups:
-        problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
-        numbers = counts.setdefault(problem.task, {"questions": 0.0, "answers": 0.0})
-        numbers["questions"] += 1
-        for completion, score in zip(group.group.completions, group.scores, strict=True):
-            why = fault(stage.grading, stage.readable, problem, completion, score)
-            if why is None:
-                why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
-            text = completion.text
-            if why is None:
-                taken.add(text)
-                text, why = finish(problem, text)
-                why = "same" if why is None and text in kept else why
-            numbers["answers"] += 1
-            numbers[why or KEPT] = numbers.get(why or KEPT, 0.0) + 1
-            if why is None:
-                kept[text] = completion
-                numbers[TOKENS] = numbers.get(TOKENS, 0.0) + len(completion.token_ids)
-        for place, text in enumerate(kept):
-            messages = (*problem.messages, Message(role="assistant", content=text))
-            name = f"{problem.id}-{place}"
-            examples.append(Example(id=name, category=problem.task, language=problem.language, messages=messages))
-    return examples, counts
+def harvest(stage: SamplingStage, group: ScoredGroup, finish: Finish) -> tuple[list[Example], Counts]:
+    """What is kept of the answers to a question, and how many went, each for its first reason, by category."""
+    problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
+    numbers = {"questions": 1.0, "answers": 0.0}
+    for completion, score in zip(group.group.completions, group.scores, strict=True):
+        why = fault(stage.grading, stage.readable, problem, completion, score)
+        if why is None:
+            why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
+        text = completion.text
+        if why is None:
+            taken.add(text)
+            text, why = finish(problem, text)
+            why = "same" if why is None and text in kept else why
+        numbers["answers"] += 1
+        numbers[why or KEPT] = numbers.get(why or KEPT, 0.0) + 1
+        if why is None:
+            kept[text] = completion
+            numbers[TOKENS] = numbers.get(TOKENS, 0.0) + len(completion.token_ids)
+    examples = []
+    for place, text in enumerate(kept):
+        messages = (*problem.messages, Message(role="assistant", content=text))
+        name = f"{problem.id}-{place}"
+        examples.append(Example(id=name, category=problem.task, language=problem.language, messages=messages))
+    return examples, {problem.task: numbers}
 
 
 def told(numbers: Mapping[str, float]) -> str:

@@ -29,6 +29,17 @@ BASE, TRAINED = "base", "trained"
 evaluation stage by its models."""
 
 
+Counts = dict[str, dict[str, float]]
+"""By category, how many answers went which way."""
+
+
+def add_counts(sums: Counts, more: Counts) -> None:
+    """Adds ``more`` to ``sums``."""
+    for category, numbers in more.items():
+        own = sums.setdefault(category, {})
+        own.update({name: own.get(name, 0.0) + value for name, value in numbers.items()})
+
+
 class Review(NamedTuple):
     """How many conversations people have not decided on, accepted and refused."""
 
@@ -171,16 +182,14 @@ class StageDirectory(StageReader):
         chunk = {"examples": [_written(example) for example in examples], "counts": counts}
         atomic_write(self.path / "chunks" / f"{number:06d}.json", json.dumps(chunk, ensure_ascii=False).encode())
 
-    def join_chunks(self) -> dict[str, dict[str, float]]:
+    def join_chunks(self) -> Counts:
         """Makes data.jsonl, and counts.json with the sums, of all chunks; the sums by category."""
         rows: list[str] = []
-        counts: dict[str, dict[str, float]] = {}
+        counts: Counts = {}
         for number in range(self.chunks()):
             chunk = json.loads((self.path / "chunks" / f"{number:06d}.json").read_text())
             rows += [json.dumps(row, ensure_ascii=False) + "\n" for row in chunk["examples"]]
-            for category, numbers in chunk["counts"].items():
-                own = counts.setdefault(category, {})
-                own.update({name: own.get(name, 0.0) + value for name, value in numbers.items()})
+            add_counts(counts, chunk["counts"])
         atomic_write(self.data, "".join(rows).encode())
         atomic_write(self.path / "counts.json", json.dumps(counts, indent=2, ensure_ascii=False).encode())
         return counts

@@ -61,7 +61,7 @@ def own(tmp_path: Path) -> Own:
 
 def kept(grader: Grader, *texts: str, rewrite: dict[str, Any], **fields: Any) -> tuple[list[str], dict[str, float]]:
     stage = ColdStartStage.model_validate(STAGE | {"rewrite": rewrite} | fields)
-    examples, counts = harvest(stage, [group(*texts)], rewriting(stage, grader))
+    examples, counts = harvest(stage, group(*texts), rewriting(stage, grader))
     return [example.messages[-1].content for example in examples], counts["t"]
 
 

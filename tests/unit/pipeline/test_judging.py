@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.pipeline.judging import PairJudge, TruthJudge
 from dunwu.pipeline.reward_model import preferred
+from dunwu.runs.jsonl import read_numbers
 from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 ASKED = (Message(role="user", content="Why {first}?"),)
@@ -26,38 +30,42 @@ def pair(name: str, chosen: str, rejected: str) -> Preference:
 def own(folder: Path, source: str, judgements: int = 4) -> PairJudge:
     (folder / "judge.py").write_text(source)
     spec = PairJudgeSpec(by="own", file=folder / "judge.py", judgements=judgements)
-    return PairJudge(spec, 7, folder / "judgements.jsonl")
+    return PairJudge(spec, 7, folder / "judgements.jsonl", lambda told: None)
+
+
+def ahead(judge: PairJudge, place: int, asked: Preference, read: Callable[[str], str] = str) -> float:
+    return judge.ahead({place: asked}, read)[place]
 
 
 def test_an_answer_is_as_far_ahead_whichever_is_shown_first(tmp_path: Path) -> None:
     judge = own(tmp_path, LENGTHS)
-    assert judge.ahead(0, pair("a", "xxxxx", "xx"), str) == 3.0
-    assert judge.ahead(1, pair("b", "x", "xxx"), str) == -2.0
-    assert judge.ahead(2, pair("c", "<think>xxxxxxx</think>x", "xxx"), lambda text: text[-1:]) == 0.0
+    assert ahead(judge, 0, pair("a", "xxxxx", "xx")) == 3.0
+    assert ahead(judge, 1, pair("b", "x", "xxx")) == -2.0
+    assert ahead(judge, 2, pair("c", "<think>xxxxxxx</think>x", "xxx"), lambda text: text[-1:]) == 0.0
 
 
 def test_who_likes_the_first_answer_best_says_nothing_on_average(tmp_path: Path) -> None:
     judge = own(tmp_path, FIRST)
-    said = [judge.ahead(place, pair(str(place), "x", "y"), str) for place in range(200)]
+    said = [ahead(judge, place, pair(str(place), "x", "y")) for place in range(200)]
     assert abs(sum(said) / len(said)) < 0.5
     assert set(said) == {3.0, 1.5, 0.0, -1.5, -3.0}
 
 
 def test_what_was_said_is_remembered_also_after_a_torn_line(tmp_path: Path) -> None:
-    first = own(tmp_path, FIRST).ahead(3, pair("a", "x", "y"), str)
+    first = ahead(own(tmp_path, FIRST), 3, pair("a", "x", "y"))
     with (tmp_path / "judgements.jsonl").open("a") as file:
         file.write('{"step": 4, "judgem')
     again = own(tmp_path, "def judge(*_):\n    raise AssertionError\n")
-    assert again.ahead(3, pair("a", "x", "y"), str) == first
+    assert ahead(again, 3, pair("a", "x", "y")) == first
     with pytest.raises(UserError, match=r"judge raises AssertionError"):
-        again.ahead(4, pair("b", "x", "y"), str)
+        ahead(again, 4, pair("b", "x", "y"))
 
 
 @pytest.mark.parametrize("returned", ["None", "3", "(1, 2, 3)", "('a', 'b')", "(float('nan'), 1)", "(1, float('inf'))"])
 def test_what_is_not_two_numbers_is_told(tmp_path: Path, returned: str) -> None:
     judge = own(tmp_path, f"def judge(*_):\n    return {returned}\n")
     with pytest.raises(UserError, match="not two numbers"):
-        judge.ahead(0, pair("a", "x", "y"), str)
+        ahead(judge, 0, pair("a", "x", "y"))
 
 
 def test_an_endpoint_s_scores_are_read_and_nothing_is_filled_into_answers(
@@ -71,14 +79,14 @@ def test_an_endpoint_s_scores_are_read_and_nothing_is_filled_into_answers(
 
     monkeypatch.setattr(Endpoint, "ask", ask)
     spec = PairJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
-    judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl")
-    assert judge.ahead(0, pair("a", "{second}", "plain"), str) == 2.5
+    judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl", lambda told: None)
+    assert ahead(judge, 0, pair("a", "{second}", "plain")) == 2.5
     assert len(asked) == 4
     assert all("Question: Why {first}?" in text for text in asked)
     assert len(set(asked)) == 2, "both orders were asked"
     monkeypatch.setattr(Endpoint, "ask", lambda *_: "both are fine")
     with pytest.raises(Fault, match="gives no scores for A and B in 3 tries"):
-        judge.ahead(1, pair("b", "x", "y"), str)
+        ahead(judge, 1, pair("b", "x", "y"))
 
 
 def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_path: Path) -> None:
@@ -135,8 +143,10 @@ def test_scores_out_of_range_are_none(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Endpoint, "ask", lambda *_: next(replies, "A: 10, B: 0.5"))
     spec = PairJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"), judgements=1)
     with pytest.raises(Fault, match="gives no scores"):
-        PairJudge(spec, 0, tmp_path / "judgements.jsonl").ahead(0, pair("a", "x", "y"), str)
-    assert abs(PairJudge(spec, 0, tmp_path / "judgements.jsonl").ahead(0, pair("a", "x", "y"), str)) == 9.5
+        ahead(PairJudge(spec, 0, tmp_path / "judgements.jsonl", lambda told: None), 0, pair("a", "x", "y"))
+    assert (
+        abs(ahead(PairJudge(spec, 0, tmp_path / "judgements.jsonl", lambda told: None), 0, pair("a", "x", "y"))) == 9.5
+    )
 
 
 def test_a_stop_and_a_dataclass_pass_through_a_user_s_file(tmp_path: Path) -> None:
@@ -153,4 +163,28 @@ def judge(*_):
     raise Interrupted("asked to stop")
 """
     with pytest.raises(Interrupted, match="asked to stop"):
-        own(tmp_path, source).ahead(0, pair("a", "x", "y"), str)
+        ahead(own(tmp_path, source), 0, pair("a", "x", "y"))
+
+
+def test_an_endpoint_is_asked_about_many_pairs_at_once_and_no_two_answers_are_swapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is answered before three are waiting: one at a time would wait for ever."""
+    waiting = threading.Barrier(3, timeout=60)
+
+    def ask(_: Endpoint, text: str) -> str:
+        waiting.wait()
+        long, short = (re.search(f"Answer {name}: (x*)", text) for name in "AB")
+        assert long is not None
+        assert short is not None
+        return f"A: {len(long[1])} B: {len(short[1])}"
+
+    monkeypatch.setattr(Endpoint, "ask", ask)
+    endpoint = EndpointSpec(url="http://127.0.0.1:1/v1", model="m", at_once=3)
+    spec = PairJudgeSpec(by="endpoint", endpoint=endpoint, judgements=1)
+    told: list[str] = []
+    judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl", told.append)
+    pairs = {place: pair(str(place), "x" * (place % 9 + 1), "x") for place in range(102)}
+    assert judge.ahead(pairs, str) == {place: place % 9 for place in range(102)}
+    assert [row["step"] for row in read_numbers(tmp_path / "judgements.jsonl")] == list(range(102))
+    assert told == ["100/102 pairs judged"]

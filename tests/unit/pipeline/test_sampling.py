@@ -54,7 +54,7 @@ def group(*texts: str, language: str = "en", wrong: int = 0, cut: int = 0) -> Sc
 
 
 def kept(made: ScoredGroup, **fields: Any) -> tuple[list[str], dict[str, float]]:
-    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), [made], as_it_is)
+    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), made, as_it_is)
     assert all(example.messages[0].content == "2+3?" for example in examples)
     return [example.messages[-1].content for example in examples], counts["t"]
 

@@ -22,6 +22,8 @@ class EndpointSpec(Strict):
     temperature: Temperature = 0.6
     max_tokens: Positive = 8192
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    at_once: Positive = 8
+    """Questions that wait for their answers at the same time."""
 
 
 class HelperSpec(Strict):
@@ -32,6 +34,11 @@ class HelperSpec(Strict):
     endpoint: EndpointSpec | None = None
     instruction: str | None = None
     """What the endpoint's model is told, with gaps in braces; None: ours."""
+
+    @property
+    def at_once(self) -> int:
+        """Questions at the same time: a function of the user's gets one after the other."""
+        return 1 if self.endpoint is None else self.endpoint.at_once
 
 
 class TruthJudgeSpec(HelperSpec):
