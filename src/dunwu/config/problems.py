@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from dunwu.config.findings import Finding, near
 from dunwu.config.schema import EvaluationSet, TaskSpec
@@ -12,11 +13,19 @@ MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "r
 """Whose questions the conversations of a ``data`` task answer."""
 NUMBER_GAMES = ("countdown", "game24")
 """Generators that share their problems: a game of 24 is a countdown to 24."""
-CORPORA: Mapping[str, tuple[tuple[str, ...], float]] = {
-    "countdown-traces": (NUMBER_GAMES, 0.1),
-    "world": ((*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless"), 0.2),
-}
-"""What ``dunwu.pretraining`` can generate: the tasks whose problems are in it, and the share of them that is not."""
+
+
+class Corpus(NamedTuple):
+    """The tasks whose problems are in it, the share of them that is not, and entries of its tokenizer."""
+
+    tasks: tuple[str, ...]
+    left_out: float
+    vocabulary: int
+
+
+WORLD = (*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless")
+CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(WORLD, 0.2, 960)}
+"""What ``dunwu.pretraining`` can generate."""
 DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
 """Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
 
@@ -101,8 +110,10 @@ def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
 
 def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
     """No evaluation may draw what the corpus of the base model held."""
-    tasks, share = CORPORA.get(read.get(model, ""), ((), 1.0))
+    corpus = CORPORA.get(read.get(model, ""))
+    if corpus is None:
+        return
     for index, chosen in enumerate(sets):
-        if chosen.task.task in tasks and chosen.task.held_out > share:
-            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({share:g})"
+        if chosen.task.task in corpus.tasks and chosen.task.held_out > corpus.left_out:
+            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({corpus.left_out:g})"
             yield Finding(f"{prefix}sets.{index}.task.held_out", text)

@@ -88,8 +88,8 @@ def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None
 
 
 def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:
-    assert CorpusSpec().held_out == problems.CORPORA["countdown-traces"][1]
-    assert WorldSpec().held_out == WorldSpec().puzzles.held_out == problems.CORPORA["world"][1]
+    assert CorpusSpec().held_out == problems.CORPORA["countdown-traces"].left_out
+    assert WorldSpec().held_out == WorldSpec().puzzles.held_out == problems.CORPORA["world"].left_out
 
 
 def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> None:

@@ -40,6 +40,7 @@ from dunwu.config.plan.obstacles import (
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.plan.volume import volume_of
+from dunwu.config.problems import CORPORA
 from dunwu.config.schema import (
     ColdStartStage,
     DataStage,
@@ -187,7 +188,7 @@ def make_plan(
                 field = f"{place}.max_new_tokens"
                 findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, shape)
             case PretrainStage():
-                shape = shape_from_spec(stage.transformer)
+                shape = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
         findings += own_obstacles(name, stage)
         if isinstance(stage, RLStage | DataStage | PretrainStage):

@@ -12,8 +12,6 @@ from typing import Any
 from dunwu.config.packaged import packaged
 from dunwu.config.schema import TransformerSpec
 
-CORPUS_VOCABULARY = 576
-"""Entries of the nano tokenizer (``dunwu.pretraining.tokenizer``), before it is built."""
 MIXTURE_KEYS = ("num_experts", "n_routed_experts", "num_local_experts", "kv_lora_rank")
 
 
@@ -131,7 +129,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
     )
 
 
-def shape_from_spec(spec: TransformerSpec) -> ModelShape:
+def shape_from_spec(spec: TransformerSpec, vocabulary: int) -> ModelShape:
     """The shape of a model that a pretrain stage makes (Qwen3-shaped, tied embeddings)."""
     config = {
         "model_type": "qwen3",
@@ -140,7 +138,7 @@ def shape_from_spec(spec: TransformerSpec) -> ModelShape:
         "num_attention_heads": spec.heads,
         "num_key_value_heads": spec.kv_heads,
         "intermediate_size": spec.intermediate_size,
-        "vocab_size": CORPUS_VOCABULARY,
+        "vocab_size": vocabulary,
         "max_position_embeddings": spec.max_positions,
         "tie_word_embeddings": True,
     }
