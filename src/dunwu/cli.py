@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 from typer.core import TyperGroup
@@ -24,8 +24,16 @@ from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
     from dunwu.config.plan import Plan
-    from dunwu.config.plan.obstacles import Probe
+    from dunwu.config.plan.obstacles import Look, Probe
     from dunwu.config.schema import TaskSpec
+
+
+class Probes(TypedDict):
+    """What looks at a recipe's problems and conversations before anything runs."""
+
+    probe: Probe
+    look: Look
+
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
 GLANCE = 5
@@ -151,7 +159,7 @@ def run(
 
     loaded = load_recipe(recipe, overrides or ())
     folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, probe=_probe(loaded.seed)))
+    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.pipeline.run import run_recipe
 
@@ -177,7 +185,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
             _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
-    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, probe=_probe(loaded.seed, GLANCE))
+    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         _print_json(planned.as_json())
     else:
@@ -208,7 +216,7 @@ def reproduce(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the runs that are there.")] = False,
 ) -> None:
-    """Run a recipe under several seeds; show its curves and tables with intervals over the runs."""
+    """Run a recipe under several seeds, with intervals."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see run
     from dunwu.config.loader import load_recipe
     from dunwu.config.plan import make_plan
@@ -219,7 +227,7 @@ def reproduce(
         raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
     loaded = load_recipe(recipe, overrides or ())
     folder = out or Path("runs") / f"{loaded.name}-seeds"
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, probe=_probe(loaded.seed)))
+    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.pipeline.reproduce import reproduce as run_seeds
 
@@ -232,10 +240,16 @@ def reproduce(
 @main.command()
 def bench(
     name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify or sandbox.")],
-    against: Annotated[str, typer.Option(metavar="PEER,...", help="Peers to measure in the same run.")] = "",
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="PEER,...",
+            help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Measure rollout, training step, waiting for rewards, verifiers or sandbox, beside peers in the same run."""
+    """Measure a part beside its peers, in the same run."""
     from importlib import import_module
 
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
@@ -249,7 +263,7 @@ def bench(
 
 @sandbox.command("check")
 def sandbox_check(as_json: AsJson = False) -> None:
-    """Try the forbidden things inside the sandbox; say which tier this machine gives, and what got through."""
+    """Try to break out of the sandbox; say what got out."""
     from dunwu.bench.sandbox import check
     from dunwu.sandbox import Unavailable
 
@@ -274,19 +288,21 @@ def _sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "a trivial program", f"{found['median_ms']:.1f} ms"
 
 
-def _probe(seed: int, generated: int | None = None) -> Probe:
-    """Opens a task as the run will: unknown names, levels that do not exist and unreadable rows show here.
+def _probes(seed: int, generated: int | None = None) -> Probes:
+    """Open tasks and files of conversations as the run will: unknown names, levels that do not exist and unreadable
+    rows show here.
 
     Of an endless task at most ``generated`` held-out problems are drawn; None: as many as are wanted.
     """
     from dunwu import tasks
+    from dunwu.tasks.conversations import look
 
     def open_task(spec: TaskSpec, held_out: int) -> None:
         task = tasks.build(spec, seed)
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
         _ = task.held_out(wanted) if wanted else task.problem(0)
 
-    return open_task
+    return {"probe": open_task, "look": look}
 
 
 def _refuse(planned: Plan) -> None:

@@ -30,20 +30,24 @@ OPENER = urllib.request.build_opener(_NoRedirects)
 class Endpoint:
     """Asks one model one question at a time; threads may share it.
 
+    Args:
+        spec: the recipe's.
+        place: where it stands in its stage, for errors.
+
     Raises:
         UserError: the recipe names a variable for the key that is not set.
     """
 
-    def __init__(self, spec: EndpointSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: EndpointSpec, place: str) -> None:
+        self._spec, self._place = spec, place
         self._headers = {"Content-Type": "application/json"}
         if spec.key_variable is not None:
             key = os.environ.get(spec.key_variable)
             if not key or not key.strip():
-                raise UserError(f"the environment has no {spec.key_variable}", field="key_variable")
+                raise UserError(f"the environment has no {spec.key_variable}", field=f"{place}.key_variable")
             key = key.strip()
             if not (key.isascii() and key.isprintable()):
-                raise UserError(f"{spec.key_variable} holds what no key has", field="key_variable")
+                raise UserError(f"{spec.key_variable} holds what no key has", field=f"{place}.key_variable")
             self._headers["Authorization"] = f"Bearer {key}"
 
     def ask(self, text: str) -> str:
@@ -62,11 +66,11 @@ class Endpoint:
             try:
                 return self._post(payload)
             except InvalidURL as error:
-                raise UserError(f"{spec.url}: {error}", field="url") from error
+                raise UserError(f"{spec.url}: {error}", field=f"{self._place}.url") from error
             except urllib.error.HTTPError as error:
                 trouble = f"{error.code} {error.reason}"
                 if error.code < 500 and error.code not in (408, 425, 429):
-                    raise UserError(f"{spec.url} refuses: {trouble}", field="url") from error
+                    raise UserError(f"{spec.url} refuses: {trouble}", field=f"{self._place}.url") from error
             except (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
                 trouble = f"{type(error).__name__}: {error}"
         raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {trouble}")
@@ -74,8 +78,13 @@ class Endpoint:
     def _post(self, payload: bytes) -> str:
         url = f"{self._spec.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(url, data=payload, headers=self._headers)
+        deadline, found = time.monotonic() + self._spec.timeout_seconds, bytearray()
         with OPENER.open(request, timeout=self._spec.timeout_seconds) as reply:
-            content = json.loads(reply.read(LARGEST_REPLY))["choices"][0]["message"]["content"]
+            while (part := reply.read1()) and len(found) < LARGEST_REPLY:
+                found += part
+                if time.monotonic() > deadline:  # the timeout of the connection is for each piece alone
+                    raise TimeoutError(f"the answer takes more than {self._spec.timeout_seconds:g} s")
+        content = json.loads(found)["choices"][0]["message"]["content"]
         if not isinstance(content, str):
             raise TypeError(f"the content is {type(content).__name__}")
         return content.encode("utf-8", "replace").decode()  # halves of surrogate pairs are no text

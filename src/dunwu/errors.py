@@ -5,7 +5,15 @@ Everything else that escapes is a fault of ours (exit code 1).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def _line(text: str) -> str:
+    """Of whatever characters it is: one line, which a terminal shows and does not obey."""
+    return CONTROL.sub("", " ".join(text.split()))
 
 
 class UserError(ValueError):
@@ -18,15 +26,21 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str, *, file: Path | str | None = None, field: str | None = None) -> None:
-        self.message = " ".join(message.split())
+        self.message = _line(message)
         self.file = None if file is None else str(file)
-        self.field = field
+        self.field = None if field is None else _line(field)
         super().__init__(": ".join(part for part in (self.file, self.field, self.message) if part))
 
 
-class Interrupted(Exception):  # noqa: N818  -- an interruption is no error
-    """The run was asked to stop and can be resumed; the message says what was saved (exit code 3)."""
+class Interrupted(BaseException):
+    """The run was asked to stop and can be resumed; the message says what was saved (exit code 3).
+
+    No Exception: a function of the user's that catches those must not keep the run from stopping.
+    """
 
 
 class Fault(RuntimeError):  # noqa: N818  -- the short name is what the exit code is called
     """The work cannot go on though the input was right: NaN in an update, a full disk (exit code 1, one line)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_line(message))

@@ -170,7 +170,7 @@ def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: py
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
         f"error: --set {data}: {missing}",
-        f"error: --set {data}: stages.zero.tasks.1.path: is missing: math reads a file; name it here or with --set",
+        f"error: --set {data}: stages.zero.tasks.1.path: is missing: math reads a file; say which, there or with --set",
     ]
     assert len(json.loads(call("plan", recipe, "--set", data, "--json").stdout)["problems"]) == 2
     stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dunwu import endpoint
 from dunwu.config.schema import EndpointSpec
@@ -67,7 +69,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_one_question_has_one_answer(server: Server, slash: str) -> None:
     server.replies = [(200, GOOD)]
     spec = server.spec(url=server.spec().url + slash, temperature=0.25, max_tokens=77)
-    assert Endpoint(spec).ask("二加三 = ?") == "五 is five"
+    assert Endpoint(spec, "judge.endpoint").ask("二加三 = ?") == "五 is five"
     ((path, headers, body),) = server.asked
     assert path == "/v1/chat/completions"
     assert headers["Content-Type"] == "application/json"
@@ -84,15 +86,15 @@ def test_one_question_has_one_answer(server: Server, slash: str) -> None:
 def test_a_refusal_is_the_user_s_and_asked_once(server: Server, status: int) -> None:
     server.replies = [(status, GOOD)]
     with pytest.raises(UserError, match=f"refuses: {status}") as caught:
-        Endpoint(server.spec()).ask("?")
-    assert caught.value.field == "url"
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+    assert caught.value.field == "judge.endpoint.url"
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("passing", [(408, ""), (425, ""), (429, "slow"), (500, ""), (503, GOOD), (200, "{"), b""])
 def test_what_passes_is_tried_again(server: Server, passing: tuple[int, str] | bytes) -> None:
     server.replies = [passing, passing, passing, (200, GOOD)]
-    assert Endpoint(server.spec()).ask("?") == "五 is five"
+    assert Endpoint(server.spec(), "judge.endpoint").ask("?") == "五 is five"
     assert len(server.asked) == 4
 
 
@@ -118,7 +120,7 @@ def test_what_passes_is_tried_again(server: Server, passing: tuple[int, str] | b
 def test_no_answer_after_four_tries_is_a_fault(server: Server, reply: tuple[int, str] | bytes) -> None:
     server.replies = [reply]
     with pytest.raises(Fault, match="gives no answer after 4 tries: "):
-        Endpoint(server.spec()).ask("?")
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
     assert len(server.asked) == 4
 
 
@@ -126,13 +128,13 @@ def test_nobody_there_is_a_fault(server: Server) -> None:
     with Server() as gone:
         spec = gone.spec()
     with pytest.raises(Fault, match=f"127.0.0.1:{gone.server_port}/v1 gives no answer after 4 tries: URLError"):
-        Endpoint(spec).ask("?")
+        Endpoint(spec, "judge.endpoint").ask("?")
 
 
 def test_the_key_is_the_environment_s(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.replies = [(200, GOOD)]
     monkeypatch.setenv("THE_KEY", "s3cret")
-    Endpoint(server.spec(key_variable="THE_KEY")).ask("?")
+    Endpoint(server.spec(key_variable="THE_KEY"), "judge.endpoint").ask("?")
     assert server.asked[0][1]["Authorization"] == "Bearer s3cret"
 
 
@@ -141,8 +143,8 @@ def test_a_missing_key_is_the_user_s(monkeypatch: pytest.MonkeyPatch, server: Se
     monkeypatch.delenv("THE_KEY", raising=False)
     if value is not None:
         monkeypatch.setenv("THE_KEY", value)
-    with pytest.raises(UserError, match="key_variable: the environment has no THE_KEY"):
-        Endpoint(server.spec(key_variable="THE_KEY"))
+    with pytest.raises(UserError, match=r"judge\.endpoint\.key_variable: the environment has no THE_KEY"):
+        Endpoint(server.spec(key_variable="THE_KEY"), "judge.endpoint")
     assert server.asked == []
 
 
@@ -152,7 +154,7 @@ def test_a_key_that_no_header_can_hold_is_the_user_s_and_not_shown(
     server.replies = [(200, GOOD)]
     monkeypatch.setenv("THE_KEY", "s3\ncret")
     with pytest.raises((UserError, Fault)) as caught:
-        Endpoint(server.spec(key_variable="THE_KEY")).ask("?")
+        Endpoint(server.spec(key_variable="THE_KEY"), "judge.endpoint").ask("?")
     assert "cret" not in str(caught.value)
     assert isinstance(caught.value, UserError)
 
@@ -163,10 +165,30 @@ def test_another_host_does_not_get_the_question_or_the_key(server: Server, monke
         moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{other.server_port}/v1\r\nContent-Length: 0\r\n\r\n"
         server.replies = [moved.encode()]
         with pytest.raises(UserError, match="refuses: 302"):
-            Endpoint(server.spec(key_variable="SOME_KEY")).ask("?")
+            Endpoint(server.spec(key_variable="SOME_KEY"), "judge.endpoint").ask("?")
         assert other.asked == []
 
 
 def test_halves_of_characters_are_replaced(server: Server) -> None:
     server.replies = [(200, '{"choices": [{"message": {"content": "hi \\ud83d"}}]}')]
-    assert Endpoint(server.spec()).ask("?") == "hi ?"
+    assert Endpoint(server.spec(), "judge.endpoint").ask("?") == "hi ?"
+
+
+def test_an_answer_that_trickles_in_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clock that goes on by ten seconds with every look."""
+    server.replies = [(200, GOOD)]
+    monkeypatch.setattr("dunwu.endpoint.time.monotonic", itertools.count(0.0, 10.0).__next__)
+    with pytest.raises(Fault, match="the answer takes more than 5 s"):
+        Endpoint(server.spec(timeout_seconds=5), "judge.endpoint").ask("?")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/v1", "http://[::1/v1", "http://:80/v1", "http:///v1"])
+def test_what_is_no_address_is_told_before_anything_runs(url: str) -> None:
+    with pytest.raises(ValidationError, match="is no address of a server"):
+        EndpointSpec.model_validate({"url": url, "model": "m"})
+
+
+def test_a_server_s_words_cannot_move_the_cursor(server: Server) -> None:
+    server.replies = [b"HTTP/1.1 401 Go\x07\x1b[2Jaway\r\nContent-Length: 0\r\n\r\n"]
+    with pytest.raises(UserError, match=r"refuses: 401 Go\[2Jaway$"):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")

@@ -169,10 +169,15 @@ def _absolute(text: str, base: Path) -> str:
         return text
 
 
+SHOWN = 4
+"""Fields that are told beside the first."""
+
+
 def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Override]) -> UserError:
-    """The first finding as an error; the number of the others behind it."""
-    first, more = findings[0], len(findings) - 1
-    message = first.message + (f" (and {more} more)" if more else "")
+    """The first finding as an error; where the others are behind it."""
+    first, others = findings[0], list(dict.fromkeys(finding.field for finding in findings[1:]))
+    named = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
+    message = first.message + (f" (and {len(findings) - 1} more: {named})" if others else "")
     return located(Finding(first.field, message), path, overrides)
 
 

@@ -84,7 +84,7 @@ def of_seeds(runs: Sequence[EvaluationsBySet]) -> list[Table]:
 
 
 def _note(over: str) -> str:
-    return f"±: the longer arm of the 95 % intervals {over}. Benchmarks: right at the first try."
+    return f"±: the longer arm of the 95 % intervals {over}. Of a benchmark: answers right at the first try."
 
 
 def rows(by_set: EvaluationsBySet) -> list[Row]:

@@ -62,7 +62,7 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-HEADS = ("tokens", "FLOPs, reckoned", "device hours", "kWh", "dollars")
+HEADS = ("tokens", "FLOPs", "hours", "kWh", "dollars")
 
 
 def total(found: list[Line]) -> Line:

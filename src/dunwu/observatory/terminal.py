@@ -37,7 +37,8 @@ COLUMNS = (
     ("kl", "kl", "{:.4f}"),
 )
 """What a rollout's row shows; ``reflect``: words of reflection per response. After these come the tokens generated per
-second (metric ``tokens`` over timing ``rollout``) and the time left."""
+second (metric ``tokens`` over timing ``rollout``; where nothing is generated, read, over ``update``) and the time
+left."""
 
 SUPERVISED = (("loss", "loss", "{:.4f}"), ("right", "accuracy", "{:.1%}"), ("lr", "lr", "{:.1e}"))
 """Of an update on conversations; ``right``: a reward model's."""
@@ -133,7 +134,7 @@ class Progress:
             self._line(f"{'step':>{width}}{names}{'tok/s':>8}{'left':>8}", "dim")
         self._rows += 1
         cells = [f"{form.format(metrics[name]) if name in metrics else '-':>8}" for _, name, form in self._columns]
-        seconds = timings.get("rollout", 0.0)
+        seconds = timings.get("rollout") or timings.get("update", 0.0)
         speed = f"{metrics['tokens'] / seconds:,.0f}" if seconds and "tokens" in metrics else "-"
         self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{speed:>8}{duration(left):>8}")
 
@@ -143,7 +144,7 @@ class Progress:
         self._line(plain(text))
 
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
-        """One line: the shares of right answers with their 95 % intervals, and the mean length."""
+        """One line: right answers and what judges say with their 95 % intervals, and the mean length."""
         self._close_bar()
         if self._evaluating_since is not None:  # no part of a rollout, from which the time left is reckoned
             self._last_row += self._clock() - self._evaluating_since
@@ -152,7 +153,7 @@ class Progress:
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
             for name, estimate in results.items()
-            if name.startswith(("pass@1", "cons@")) or name in ("accuracy", "auc", "calibration_error")
+            if name.startswith(("pass@1", "cons@")) or ("@" not in name and name not in beside.SUPPORTING)
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
@@ -162,8 +163,13 @@ class Progress:
         self._close_bar()
 
     def finished(self, run: RunReader, report: Path, seconds: float) -> None:
-        """The end of a run: base against trained, a problem that training mended, where the report lies."""
+        """The end of a run: costs, base against trained, a problem that training mended, where the report lies."""
         self._close_bar()
+        costs = list(ledger.lines(run))
+        if len(run.stages) > 1 and costs:
+            self.console.print()
+            self.console.print(ledger_table(costs))
+            self._line(paper.beside(), "dim")
         if found := last_evaluated(run):
             stage, by_set = found
             self.console.print()
@@ -173,11 +179,6 @@ class Progress:
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
-        costs = list(ledger.lines(run))
-        if len(run.stages) > 1 and costs:
-            self.console.print()
-            self.console.print(ledger_table(costs))
-            self._line(paper.beside(), "dim")
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
 
     def _line(self, text: str, style: str = "") -> None:
@@ -221,16 +222,19 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
 
 def models_table(shown: beside.Table, width: int) -> RenderableType:
     """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
-    labels = [plain(row.label) for row in shown.rows]
+    labels, names = [plain(row.label) for row in shown.rows], [plain(model) for model in shown.models]
+    room = width - max(map(len, labels))
     cell = max(len(row.cell(model)) for row in shown.rows for model in shown.models)
-    fitting = max(1, (width - max(map(len, labels))) // (cell + 1))
+    cell = max(cell, min(max(map(len, names)), room // len(names) - 1))
+    fitting = max(1, room // (cell + 1))
     tables = []
     for start in range(0, len(shown.models), fitting):
         models = shown.models[start : start + fitting]
         table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
         table.add_column("", no_wrap=True)
         for model in models:  # names go over lines instead
-            table.add_column(plain(model).replace("-", "-\n"), justify="right", width=cell, overflow="fold")
+            name = plain(model) if len(plain(model)) <= cell else plain(model).replace("-", "-\n")
+            table.add_column(name, justify="right", width=cell, overflow="fold")
         for label, row in zip(labels, shown.rows, strict=True):
             table.add_row(Text(label), *(Text(row.cell(model)) for model in models))
         tables.append(table)
@@ -239,8 +243,9 @@ def models_table(shown: beside.Table, width: int) -> RenderableType:
 
 def ledger_table(lines: list[ledger.Line]) -> RenderableType:
     """What each module of each stage cost."""
-    table = Table(title=Text("What it cost", style="bold"), title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("")
+    title = Text("What it cost; FLOPs as reckoned from the model's shape", style="bold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
+    table.add_column("", no_wrap=True)
     for head in ledger.HEADS:
         table.add_column(head, justify="right")
     for line in (*lines, ledger.total(lines)):

@@ -74,6 +74,14 @@ def side_by_side(work: Callable[[Item], T], items: Sequence[Item], at_once: int)
             todo.clear()
 
 
+def shown(value: object) -> str:
+    """What a function of the user's returned, in a few characters; also of what raises when it is looked at."""
+    try:
+        return f"{value!r:.40}"
+    except Exception:
+        return type(value).__name__
+
+
 def filled(instruction: str, **gaps: str) -> str:
     """An instruction with its gaps filled in one pass, so that no gap in what a model wrote is filled; braces around
     other words stay."""
@@ -93,18 +101,18 @@ def own_function(file: Path, function: str, field: str) -> Callable[..., object]
         module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # as an import does it
         spec.loader.exec_module(module)
         found = getattr(module, function)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # whatever a file of the user's may raise
+    except BaseException as error:  # whatever a file of the user's may raise
         raise UserError(f"{file}: {type(error).__name__}: {error}", field=f"{field}.file") from error
 
     def call(*given: object) -> object:
         try:
             return found(*given)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
-            about = f" on problem {given[0].id}" if isinstance(given[0], Problem) else ""
+        except BaseException as error:
+            about = f" on problem {given[0].id}" if given and isinstance(given[0], Problem) else ""
             what = f"{file}: {function} raises {type(error).__name__}: {error}{about}"
             raise UserError(what, field=f"{field}.function") from error
 

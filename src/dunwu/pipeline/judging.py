@@ -14,11 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import UserError
-from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply, side_by_side
+from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply, shown, side_by_side
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
+from dunwu.tasks.conversations import LARGEST
 from dunwu.types import Preference, ScoredGroup
 from dunwu.verifiers.format import summary
 
@@ -124,15 +127,27 @@ class PairJudge:
 
 def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
     if spec.by == "own":
-        assert spec.file is not None  # the recipe was checked
-        judge = own_function(spec.file, spec.function, "judge")
-        return lambda question, gold, answer: bool(judge(question, gold, answer))
+        return _own_verdict(spec)
     assert spec.endpoint is not None
-    endpoint = Endpoint(spec.endpoint)
+    endpoint = Endpoint(spec.endpoint, "judge.endpoint")
 
     def ask(question: str, gold: str, answer: str) -> bool:
         told = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
         return read_reply(endpoint, told, _verdict, "says neither yes nor no")
+
+    return ask
+
+
+def _own_verdict(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
+    assert spec.file is not None  # the recipe was checked
+    judge = own_function(spec.file, spec.function, "judge")
+
+    def ask(question: str, gold: str, answer: str) -> bool:
+        said = judge(question, gold, answer)
+        if not isinstance(said, bool | np.bool_):
+            text = f"{spec.file}: {spec.function} returns {shown(said)}, neither True nor False"
+            raise UserError(text, field="judge.function")
+        return bool(said)
 
     return ask
 
@@ -144,7 +159,7 @@ def _verdict(reply: str) -> bool | None:
 
 def _endpoint(spec: PairJudgeSpec) -> Asked:
     assert spec.endpoint is not None  # the recipe was checked
-    endpoint = Endpoint(spec.endpoint)
+    endpoint = Endpoint(spec.endpoint, "judge.endpoint")
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
         told = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
@@ -154,8 +169,9 @@ def _endpoint(spec: PairJudgeSpec) -> Asked:
 
 
 def _scores(reply: str) -> tuple[float, float] | None:
-    found = [pattern.search(reply) for pattern in SCORES]
-    one, other = (float(match[1]) if match else math.inf for match in found)
+    """The last that are given: a judge may think aloud first."""
+    found = [pattern.findall(reply.rpartition("</think>")[2]) for pattern in SCORES]
+    one, other = (float(scores[-1]) if scores else math.inf for scores in found)
     return (one, other) if max(one, other) <= BEST else None
 
 
@@ -165,13 +181,15 @@ def _own(spec: PairJudgeSpec) -> Asked:
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
         said = compare(question, first, second)
-        try:
-            one, other = map(float, said)  # type: ignore[call-overload]
-            if not (math.isfinite(one) and math.isfinite(other)):
-                raise ValueError
-        except (TypeError, ValueError):
-            text = f"{spec.file}: {spec.function} returns {said!r:.40}, not two numbers"
-            raise UserError(text, field="judge.function") from None
-        return one, other
+        if not (isinstance(said, tuple | list) and len(said) == 2 and all(map(_is_score, said))):
+            text = f"{spec.file}: {spec.function} returns {shown(said)}, not two numbers up to {LARGEST:g}"
+            raise UserError(text, field="judge.function")
+        return float(said[0]), float(said[1])
 
     return ask
+
+
+def _is_score(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(-LARGEST <= value <= LARGEST)

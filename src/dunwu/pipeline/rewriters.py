@@ -35,7 +35,7 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
         assert spec.file is not None  # the recipe was checked
         return _own(spec.file, spec.function)
     assert spec.endpoint is not None
-    endpoint = Endpoint(spec.endpoint)
+    endpoint = Endpoint(spec.endpoint, "rewrite.endpoint")
 
     def ask(problem: Problem, text: str) -> str:
         told = filled(spec.instruction or INSTRUCTION, question=question_of(problem), answer=text.strip())

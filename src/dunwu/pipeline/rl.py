@@ -120,6 +120,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
     if cursor.rollout == 0:  # later the policy is the base no longer
         with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
             measure(parts, BASE)
+    taught = True
     while cursor.rollout < stage.rollouts:
         watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
         with saved_when_interrupted(parts, cursor):
@@ -145,6 +146,9 @@ def train(parts: Parts, cursor: Cursor) -> None:
         )
         store.write_rollouts(step, explored.groups)
         progress.row(step, stage.steps, metrics, watch.seconds)
+        if (alike := metrics["uniform_groups"] == 1.0 and not stage.value) and taught:
+            progress.message("in no group was one answer worth more than another: nothing to learn, until that changes")
+        taught = not alike
         if failed := metrics["verifier_failed"]:
             progress.message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:

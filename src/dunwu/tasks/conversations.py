@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar, get_args
+from itertools import islice
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
@@ -16,6 +17,8 @@ from dunwu.tasks.world import data
 from dunwu.types import Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
+Use = Literal["conversations", "pairs", "verdicts"]
+FIRST_ROWS = 20
 LARGEST = 1e6
 """Of a judgement."""
 
@@ -38,6 +41,18 @@ def read_preferences(spec: DataSpec) -> tuple[tuple[Preference, float | None], .
     if spec.task:
         return data.preferences(spec)
     return _read(spec, lambda row: (_preference(row), row.judgements()))
+
+
+def look(spec: DataSpec, use: Use) -> None:
+    """Reads the first rows of a file as a stage will that learns from them.
+
+    Raises:
+        UserError: ``fields`` name something unknown; the file cannot be read; not one of these rows can be used.
+    """
+    if not spec.task:
+        makers: dict[Use, Callable[[_Named], object]]
+        makers = {"conversations": _example, "pairs": _preference, "verdicts": _judged}
+        _read(spec, makers[use], FIRST_ROWS)
 
 
 def ordered(pair: Preference, ahead: float) -> Preference:
@@ -109,12 +124,12 @@ class _Named(NamedTuple):
         found = self.value("judgements")
         if not isinstance(found, list) or not found:
             raise MalformedError("the judgements are no list with entries")
-        if not all(isinstance(one, int | float) and abs(one) <= LARGEST for one in found):
+        if not all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= LARGEST for one in found):
             raise MalformedError(f"the judgements {found!r:.60} are no numbers up to {LARGEST:g}")
         return math.fsum(found) / len(found)
 
 
-def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
+def _read(spec: DataSpec, make: Callable[[_Named], T], rows: int | None = None) -> tuple[T, ...]:
     assert spec.path is not None
     if unknown := sorted(spec.fields.keys() - set(COLUMNS)):
         text = f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}"
@@ -122,14 +137,18 @@ def _read(spec: DataSpec, make: Callable[[_Named], T]) -> tuple[T, ...]:
     source = spec.path.name.partition(".")[0]
     found: list[T] = []
     bad: list[tuple[int, str]] = []
-    for row in read_rows(spec.path):
+    for row in islice(read_rows(spec.path), rows):
         try:
             if isinstance(row, BadRow):
                 raise MalformedError(row.reason)
             found.append(make(_Named(row, spec.fields, source)))
         except MalformedError as error:
             bad.append((row.line, str(error)))
-    leave_out(spec.path, bad, len(found) + len(bad), spec.max_bad_rows)
+    if rows is None:
+        leave_out(spec.path, bad, len(found) + len(bad), spec.max_bad_rows)
+    elif bad and not found:
+        text = f"of the first {len(bad)} rows none can be used; line {bad[0][0]}: {bad[0][1]}"
+        raise UserError(text, file=spec.path, field="fields")
     if not found:
         raise UserError("holds no conversation", file=spec.path, field="path")
     return tuple(found)

@@ -238,7 +238,7 @@ def test_an_unknown_corpus(write: Write) -> None:
 
 
 def test_every_finding_is_counted_and_the_first_is_told(write: Write) -> None:
-    with pytest.raises(UserError, match=r"not whole rollouts.*\(and 2 more\)$"):
+    with pytest.raises(UserError, match=r"not whole rollouts.*\(and 2 more: "):
         load_recipe(write(), [ZERO + text for text in ("steps=33", "reference_every=5", "rollout.temperature=0")])
 
 

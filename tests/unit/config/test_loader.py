@@ -19,11 +19,12 @@ BEFORE = "[stages.zero.prompt]"
 REWARDS = [
     (
         "language = { wieght = 1 }",
-        "stages.zero.reward.language.wieght: unknown field; did you mean weight? (and 1 more)",
+        "stages.zero.reward.language.wieght: unknown field; did you mean weight? "
+        "(and 1 more: stages.zero.reward.language.weight)",
     ),
     (
         "own = [{ name = 'a', fle = 'a.py' }]",
-        "stages.zero.reward.own.0.fle: unknown field; did you mean file? (and 1 more)",
+        "stages.zero.reward.own.0.fle: unknown field; did you mean file? (and 1 more: stages.zero.reward.own.0.file)",
     ),
     ("language = true", "stages.zero.reward.language: must be a number or a table, not true"),
     ("tasks.countdown.format = '1'", 'stages.zero.reward.tasks.countdown.format: must be a number or a table, not "1"'),
@@ -113,7 +114,7 @@ def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None
         (("seed = 7", "zebra = 7"), "zebra: unknown field"),
         (
             ('task = "gsm8k"', 'taks = "gsm8k"'),
-            "stages.zero.tasks.1.taks: unknown field; did you mean task? (and 1 more)",
+            "stages.zero.tasks.1.taks: unknown field; did you mean task? (and 1 more: stages.zero.tasks.1.task)",
         ),
         *(((BEFORE, f"[stages.zero.reward]\n{written}\n{BEFORE}"), line) for written, line in REWARDS),
         (

@@ -64,7 +64,7 @@ def test_the_paper_recipe_gives_the_paper_numbers() -> None:
     ]
     assert stage["tokens_generated_at_most"] == 8192 * (513 * 32768 + 137 * 65536)
     assert stage["dollars"] == pytest.approx(2 * stage["device_hours"])
-    assert 101_000 < stage["device_hours"] < 1_000_000  # what the paper spent, with completions far below the limit
+    assert 101_000 / 2 < stage["device_hours"] < 101_000 * 2  # what the paper spent
 
 
 def test_small_batches_by_hand(write: Write) -> None:
@@ -154,7 +154,7 @@ def test_r1_in_the_paper_s_numbers() -> None:
     assert planned.totals[0].startswith(f"all stages: {hours:,.2f} device hours, ${2 * hours:,.2f};")
     assert "147K in all, $294K at $2" in planned.totals[1]
     assert planned.feeds["dev3"] == ("deepseek-ai/DeepSeek-V3-Base", "reject", "general")
-    assert planned.graph[0].split() == ["deepseek-ai/DeepSeek-V3-Base", "───────", "rl", "───────▶", "zero"]
+    assert planned.graph[0].split() == ["zero", "◀───────", "rl", "───────", "deepseek-ai/DeepSeek-V3-Base"]
 
 
 def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_each_kind_of_obstacle(write: Write, tmp_path: Path) -> None:
     assert first(f"from={bare}") == f"no transformers model: {bare} has no config.json"
     assert first(f"from={weightless}") == f"no weights (*.safetensors) in {weightless}"
     assert first(f"tasks.1.path={empty}") == f"the file is empty: {empty}"
-    assert first("tasks.1={task='gsm8k'}") == "is missing: gsm8k reads a file; name it here or with --set"
+    assert first("tasks.1={task='gsm8k'}") == "is missing: gsm8k reads a file; say which, there or with --set"
     longer = "prompt.max_tokens + max_new_tokens = 1064 is more than the model's 1024 positions"
     assert first("rollout.longer_from={16=1000}") == longer
 

@@ -172,7 +172,7 @@ def test_no_evaluation_draws_what_the_corpus_held(path: Path, task: str) -> None
         load_recipe(path, [*models, f"{place}0.3}}"])
     told = str(caught.value)
     assert f"{TABLE}sets.0.task.held_out: 0.3 is more than the corpus of zero left out (0.2)" in told
-    assert told.endswith("(and 1 more)")
+    assert told.endswith("(and 1 more: stages.table.sets.0.task.held_out)")
     load_recipe(path, [*models, f"{place}0.2}}"])
     load_recipe(path, [*models, f"{TABLE}models=['owner/model']", f"{place}0.3}}"])
     with pytest.raises(UserError, match=r"0\.2 is more than the corpus of nano-base left out \(0\.1\)"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from dunwu.errors import Fault
-from dunwu.pipeline.helpers import side_by_side
+from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.pipeline.helpers import own_function, side_by_side
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -40,3 +42,22 @@ def test_nothing_is_begun_after_one_has_failed() -> None:
 def test_one_at_a_time_is_the_caller_s_own_thread() -> None:
     own = threading.current_thread()
     assert list(side_by_side(lambda _: threading.current_thread() is own, [1, 2], 1)) == [True, True]
+
+
+def own(folder: Path, body: str) -> Callable[..., object]:
+    source = f"import asyncio\nfrom dunwu.errors import Interrupted\ndef score():\n    {body}\n"
+    (folder / "own.py").write_text(source)
+    return own_function(folder / "own.py", "score", "judge")
+
+
+def test_a_function_that_catches_everything_does_not_keep_the_run_from_stopping(tmp_path: Path) -> None:
+    call = own(tmp_path, "try:\n        raise Interrupted('asked to stop')\n    except Exception:\n        return 1")
+    with pytest.raises(Interrupted):
+        call()
+
+
+@pytest.mark.parametrize("error", ["asyncio.CancelledError()", "SystemExit(0)", "GeneratorExit()", "ValueError('x')"])
+def test_whatever_a_function_raises_is_its_own_fault(tmp_path: Path, error: str) -> None:
+    call = own(tmp_path, f"raise {error}")
+    with pytest.raises(UserError, match=r"score raises (CancelledError|SystemExit|GeneratorExit|ValueError)"):
+        call()

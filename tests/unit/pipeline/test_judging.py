@@ -61,7 +61,22 @@ def test_what_was_said_is_remembered_also_after_a_torn_line(tmp_path: Path) -> N
         ahead(again, 4, pair("b", "x", "y"))
 
 
-@pytest.mark.parametrize("returned", ["None", "3", "(1, 2, 3)", "('a', 'b')", "(float('nan'), 1)", "(1, float('inf'))"])
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "None",
+        "3",
+        "(1, 2, 3)",
+        "('a', 'b')",
+        "(float('nan'), 1)",
+        "(1, float('inf'))",
+        "'91'",
+        "{9, 1}",
+        "('9', '1')",
+        "(10**400, 1)",
+        "(True, 1)",
+    ],
+)
 def test_what_is_not_two_numbers_is_told(tmp_path: Path, returned: str) -> None:
     judge = own(tmp_path, f"def judge(*_):\n    return {returned}\n")
     with pytest.raises(UserError, match="not two numbers"):
@@ -127,6 +142,25 @@ def test_a_judge_decides_in_the_place_of_rules_for_its_tasks_alone(tmp_path: Pat
     texts = ("<think>42</think> 42", "<think>42</think> 41", "<think>42</think>")
     assert accuracies(judge.judged(group("words", *texts))) == [1.0, 0.0, 0.0]
     assert accuracies(judge.judged(group("sums", *texts))) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "returned", ["'no'", "0.01", "None", "1", "[True]", "type('T', (), {'__bool__': lambda s: 1/0})()"]
+)
+def test_a_verdict_is_true_or_false(tmp_path: Path, returned: str) -> None:
+    (tmp_path / "judge.py").write_text(f"def judge(*_):\n    return {returned}\n")
+    judge = TruthJudge(TruthJudgeSpec(by="own", file=tmp_path / "judge.py"))
+    with pytest.raises(UserError, match="neither True nor False") as caught:
+        judge.judged(group("t", "42"))
+    assert caught.value.field == "judge.function"
+
+
+def test_scores_are_the_last_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "<think>A: 9? B: 1?</think> First A: 1, on a second look A: 2 B: 8"
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: said)
+    spec = PairJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"), judgements=1)
+    judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl", lambda told: None)
+    assert abs(ahead(judge, 0, pair("a", "x", "y"))) == 6.0
 
 
 def test_an_endpoint_s_verdict_is_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,8 @@ def feeds(stage: Stage) -> tuple[str, ...]:
 
 
 def graph(recipe: Recipe) -> Iterator[str]:
-    """A line a stage: what it begins from, its kind, its name."""
-    left = {name: " + ".join(feeds(stage)) for name, stage in recipe.stages.items()}
-    width = min(40, max(map(len, left.values())))
+    """A line a stage: its name, its kind, what it begins from."""
+    names = max(map(len, recipe.stages))
     kinds = max(len(stage.kind) for stage in recipe.stages.values())
     for name, stage in recipe.stages.items():
-        yield f"{left[name]:>{width}} ──{f' {stage.kind} ':─^{kinds + 2}}──▶ {name}"
+        yield f"{name:<{names}} ◀──{f' {stage.kind} ':─^{kinds + 2}}── {' + '.join(feeds(stage))}"

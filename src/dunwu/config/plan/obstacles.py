@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dunwu.config.findings import Finding
 from dunwu.config.plan.shape import ModelShape, model_folder
 from dunwu.config.problems import needs_file
-from dunwu.config.schema import EvalStage, Recipe, RLStage, SamplingStage, TaskSpec
+from dunwu.config.schema import (
+    DataSpec,
+    DataStage,
+    EvalStage,
+    Recipe,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    TaskSpec,
+)
 from dunwu.errors import UserError
 
 Probe = Callable[[TaskSpec, int], None]
 """Opens a task and raises UserError where it cannot give so many held-out problems, or, for 0, a training problem."""
+Look = Callable[[DataSpec, Any], None]
+"""Looks at the first rows of a file as ``conversations``, ``pairs`` or ``verdicts``; raises UserError."""
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken*")
 
 
 def source_obstacles(field: str, source: str) -> Iterator[Finding]:
@@ -28,6 +42,22 @@ def source_obstacles(field: str, source: str) -> Iterator[Finding]:
         yield Finding(field, f"no transformers model: {folder} has no config.json")
     elif not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
         yield Finding(field, f"no weights (*.safetensors) in {folder}")
+    elif not any(True for pattern in TOKENIZERS for _ in folder.glob(pattern)):
+        yield Finding(field, f"no tokenizer (tokenizer.json) in {folder}")
+
+
+def template_obstacles(field: str, template: str, source: str) -> Iterator[Finding]:
+    """The tokenizer's own template must be there where a stage wants it."""
+    folder = model_folder(source)
+    if template != "chat" or folder is None or any(True for _ in folder.glob("chat_template*")):
+        return
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_bytes())
+        found = isinstance(config, dict) and config.get("chat_template")
+    except (OSError, ValueError):
+        return  # whoever loads it says what is wrong with it
+    if not found:
+        yield Finding(field, f"chat, but the tokenizer in {folder} has no chat template")
 
 
 def context_obstacles(field: str, prompt: int, longest: int, shape: ModelShape | None) -> Iterator[Finding]:
@@ -38,8 +68,8 @@ def context_obstacles(field: str, prompt: int, longest: int, shape: ModelShape |
         yield Finding(field, text)
 
 
-def data_obstacles(recipe: Recipe) -> Iterator[Finding]:
-    """Files of conversations must be there."""
+def data_obstacles(recipe: Recipe, look: Look | None) -> Iterator[Finding]:
+    """Files of conversations must be there, and their rows what the stages want that learn from them."""
     for name, data in recipe.data.items():
         if data.path is None:
             continue
@@ -47,6 +77,22 @@ def data_obstacles(recipe: Recipe) -> Iterator[Finding]:
             yield Finding(f"data.{name}.path", f"no such file: {data.path}")
         elif data.path.is_file() and data.path.stat().st_size == 0:
             yield Finding(f"data.{name}.path", f"the file is empty: {data.path}")
+        else:
+            yield from _looked(name, data, _uses(recipe, name), look) if look else ()
+
+
+def _looked(name: str, data: DataSpec, uses: Sequence[str], look: Look) -> Iterator[Finding]:
+    for use in uses:
+        try:
+            look(data, use)
+        except UserError as error:
+            yield Finding(f"data.{name}.{error.field or 'path'}", f"{data.path}: {error.message}")
+
+
+def _uses(recipe: Recipe, name: str) -> list[str]:
+    """What stages read the data as."""
+    found = [stage for stage in recipe.stages.values() if isinstance(stage, DataStage) and name in stage.data]
+    return list(dict.fromkeys(s.learns if isinstance(s, RewardModelStage) else "conversations" for s in found))
 
 
 def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
@@ -54,7 +100,10 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
     for place, task, held_out in _tasks(recipe):
         path = task.path
         if needs_file(task) and path is None:
-            yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; name it here or with --set")
+            yield Finding(
+                f"{place}.path",
+                f"is missing: {task.task} reads a file; say which, there or with --set",
+            )
         elif path is not None and not path.exists():
             yield Finding(f"{place}.path", f"no such file: {path}")
         elif path is not None and path.is_file() and path.stat().st_size == 0:

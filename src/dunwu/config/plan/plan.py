@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,16 @@ from dunwu.config.plan.estimate import (
     supervised_memory,
 )
 from dunwu.config.plan.functions import own_obstacles
-from dunwu.config.plan.graph import feeds, graph
+from dunwu.config.plan.graph import feeds, graph, models_of
 from dunwu.config.plan.obstacles import (
+    Look,
     Probe,
     context_obstacles,
     data_obstacles,
     out_obstacles,
     source_obstacles,
     task_obstacles,
+    template_obstacles,
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.plan.volume import volume_of
@@ -85,6 +87,8 @@ class StagePlan:
     device_hours: float | None
     dollars: float | None
     notes: tuple[str, ...]
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a stage without rollouts asks or reads, label by label."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; the counts of the batches stand beside the others."""
@@ -100,6 +104,7 @@ class StagePlan:
             "memory_parts_gib": None if self.memory is None else self.memory.parts_gib(),
             "device_hours": self.device_hours,
             "dollars": self.dollars,
+            **self.details,
             "notes": list(self.notes),
         }
 
@@ -137,6 +142,7 @@ def make_plan(
     overrides: Sequence[str] = (),
     out: Path | None = None,
     probe: Probe | None = None,
+    look: Look | None = None,
 ) -> Plan:
     """Plans a validated recipe; reads config.json files, loads nothing.
 
@@ -145,6 +151,7 @@ def make_plan(
         overrides: what :func:`dunwu.config.loader.load_recipe` was given, to be named with the problems they cause.
         out: the run directory, checked for being writable; None: not checked.
         probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
+        look: the same for files of conversations.
     """
     shapes: dict[str, ModelShape | None] = {}
     stages: list[StagePlan] = []
@@ -191,10 +198,13 @@ def make_plan(
                 shape = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
                 planned = _pretrain(name, stage, shape, recipe.hardware)
         findings += own_obstacles(name, stage)
+        if not isinstance(stage, PretrainStage):
+            for source in models_of(stage):
+                findings += template_obstacles(f"{place}.prompt.template", stage.prompt.template, source)
         if isinstance(stage, RLStage | DataStage | PretrainStage):
             shapes[name] = shape
         stages.append(planned)
-    findings += data_obstacles(recipe)
+    findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
     parsed = [parse_override(text) for text in overrides]
     problems = [located(finding, file, parsed) for finding in findings]
@@ -274,6 +284,10 @@ def _supervised(
         device_hours=hours,
         dollars=_dollars(hours, recipe.hardware),
         notes=_notes(memory, recipe.hardware),
+        details={
+            "reads": f"{' + '.join(stage.data)}, {rows:,.0f} texts at most" if counted else " + ".join(stage.data),
+            "epochs": f"{stage.epochs}, {stage.batch:,} texts an update, of {stage.max_tokens:,} tokens at most",
+        },
     )
 
 
@@ -305,7 +319,17 @@ def _answers(
         device_hours=hours,
         dollars=_dollars(hours, hardware),
         notes=_notes(memory, hardware),
+        details={
+            "answers": f"{_asked(stage)}; {stage.max_new_tokens:,} new tokens at most",
+            "format rule": stage.grading.format_rule,
+        },
     )
+
+
+def _asked(stage: EvalStage | RejectStage | ColdStartStage) -> str:
+    if isinstance(stage, EvalStage):
+        return ", ".join(f"{chosen.name} {chosen.problems:,} x {chosen.samples}" for chosen in stage.sets)
+    return f"{stage.questions:,} questions x {stage.samples}, {stage.keep} kept of each at most"
 
 
 def _known(judges: Shapes) -> dict[str, ModelShape]:

@@ -17,8 +17,9 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
         yield "from", stage.source
     if stage.parameters is not None:
         yield "parameters", f"{stage.parameters:,}"
-    if stage.steps is not None:
-        yield "updates", f"{stage.steps:,}"
+    yield from stage.details.items()
+    if stage.steps is not None:  # what is left out of data shows only when it is read
+        yield "updates at most" if stage.details else "updates", f"{stage.steps:,}"
     if stage.batches is not None:
         yield from _batch_rows(stage.batches)
     if stage.memory is not None:

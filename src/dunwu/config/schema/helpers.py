@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from dunwu.config.schema.base import Positive, Strict, Temperature
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, half an IPv6 address
+        usable = False
+    if not usable:
+        raise PydanticCustomError("url", "is no address of a server")
+    return url
 
 
 class EndpointSpec(Strict):
     """A model behind an OpenAI-compatible server."""
 
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_address)]
     """Up to the version: http://127.0.0.1:8000/v1."""
     model: str
     """As the server calls it."""
