@@ -177,6 +177,8 @@ class Preference:
     category: str
     language: str
     messages: tuple[Message, ...]
+    question: str
+    """What was asked, whatever the wording: what is held out goes by it."""
     chosen: str
     rejected: str
 
@@ -189,6 +191,8 @@ class Judged:
     category: str
     language: str
     messages: tuple[Message, ...]
+    question: str
+    """As a preference's."""
     response: str
     good: bool
 

@@ -26,6 +26,7 @@ from dunwu.config.schema import (
     RewriteSpec,
     RLStage,
     SamplingStage,
+    Strict,
     SupervisedStage,
     TaskSpec,
     TruthJudgeSpec,
@@ -70,8 +71,9 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                     checks = (*checks, *_source(stage.value.from_, "value.from", [*earlier, *scorers]))
             case DataStage():
                 checks = (*_source(stage.from_, "from", earlier), *_supervised(stage, sources))
-                if isinstance(stage, RewardModelStage) and stage.judge:
-                    checks = (*checks, *_helper(stage.judge, "judge"))
+                if isinstance(stage, RewardModelStage):
+                    checks = (*checks, *_verdicts(stage))
+                    checks = (*checks, *_helper(stage.judge, "judge")) if stage.judge else checks
             case ColdStartStage():
                 checks = (*_source(stage.from_, "from", earlier), *_sampling(stage), *_helper(stage.rewrite, "rewrite"))
             case RejectStage():
@@ -99,12 +101,23 @@ def _data(data: DataSpec) -> Iterator[Finding]:
     if (data.path is None) == (data.task is None):
         yield Finding("path", "say either a path or a task" if data.task else "is missing: say a path, or a task")
     made = ("count", "held_out", "languages", "quality", "seed")
-    # A recipe.json writes every default out: it means nothing by them.
-    changed = [name for name in made if getattr(data, name) != DataSpec.model_fields[name].default]
+    changed = [name for name in made if _is_changed(data, name)]
     if data.task is None and changed and data.path is not None:
         yield Finding(changed[0], "only tasks make conversations; a file has what it has")
     if data.task is not None and data.fields:
         yield Finding("fields", "only files have columns")
+
+
+def _is_changed(table: Strict, field: str) -> bool:
+    """Whether a field is not as it is where nobody writes it: a recipe.json writes every default out, and means nothing
+    by it."""
+    return bool(getattr(table, field) != type(table).model_fields[field].default)
+
+
+def _verdicts(stage: RewardModelStage) -> Iterator[Finding]:
+    for field in ("judge", "margin", "balance_lengths"):
+        if stage.learns == "verdicts" and _is_changed(stage, field):
+            yield Finding(field, "is for pairs, and learns is verdicts")
 
 
 def _source(source: str, field: str, earlier: list[str]) -> Iterator[Finding]:
@@ -192,6 +205,9 @@ def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> I
             yield Finding(f"{place}.{field}", f"is missing: by = {kind} needs it")
         if spec.by != kind and value is not None:
             yield Finding(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
+    for kind, field in (("own", "function"), ("endpoint", "instruction")):
+        if spec.by != kind and _is_changed(spec, field):
+            yield Finding(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
     for gap in GAPS[type(spec)] if spec.instruction is not None else ():
         if gap not in (spec.instruction or ""):
             yield Finding(f"{place}.instruction", f"has no gap for {gap}: the model would never see it")
@@ -275,9 +291,8 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
         text = "true hides from the value network what is always right and what never is; gae needs no such filter"
         yield Finding("algorithm.drop_uniform_groups", text)
     if stage.value is not None:
-        betas = stage.value.optimizer.betas
-        if not all(0 <= beta < 1 for beta in betas):
-            yield Finding("value.optimizer.betas", f"{list(betas)} must lie in [0, 1)")
+        for finding in _optimizer(stage.value.optimizer, stage.steps):
+            yield Finding(f"value.{finding.field}", finding.message)
     if stage.replay is not None and not algorithm.importance_cap:
         text = "what an older policy wrote needs a correction: set algorithm.importance_cap, 2 for one"
         yield Finding("replay", text)

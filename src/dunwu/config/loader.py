@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
@@ -165,8 +166,8 @@ def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Finding]:
 def _absolute(text: str, base: Path) -> str:
     try:
         return str((base / Path(text).expanduser()).resolve())
-    except (RuntimeError, ValueError):  # the home of nobody, a NUL byte: the plan finds no such file
-        return text
+    except (RuntimeError, ValueError):  # a link to itself, the home of nobody, a NUL byte: the plan finds no such file
+        return os.path.abspath(base / text)
 
 
 SHOWN = 4

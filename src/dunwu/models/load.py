@@ -87,7 +87,7 @@ def load_scorer(
 
 
 def _with_tokenizer(model: Any, place: str, device: Device | torch.device) -> Policy:
-    tokenizer = _load_tokenizer(place)
+    tokenizer = load_tokenizer(place)
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return Policy(model=model.to(device_of(device)).eval(), tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
@@ -138,8 +138,13 @@ def _load_model(place: str, dtype: torch.dtype) -> Any:
     return model
 
 
-def _load_tokenizer(place: str) -> Any:
-    """Transformers makes a tokenizer without a vocabulary where the files are missing, so it must prove itself."""
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of a model; ``source`` as for ``load_policy``.
+
+    Raises:
+        UserError: it cannot be loaded, or has no vocabulary: transformers makes one where the files are missing.
+    """
+    place = resolve(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError) as error:

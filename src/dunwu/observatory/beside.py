@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypedDict
 
 from dunwu.metrics import mean
 from dunwu.observatory.findings import EvaluationsBySet
@@ -36,6 +37,7 @@ class Row:
         arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
         value, half = scale * estimate.value, scale * arm
         digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
+        value = round(value, digits) + 0.0  # no minus before 0
         sign = "+" if self.change else ""
         return f"{value:{sign},.{digits}f}±{half:.{digits}f}".replace("±0.", "±.").replace("100.0±", "100±")
 
@@ -137,17 +139,33 @@ def over_seeds(tables: Sequence[Sequence[Row]]) -> list[Row]:
         ]
         models = [model for model in row.values if all(model in other.values for other in found)]
         if len(found) == len(tables) and models:
-            values = {model: mean([other.values[model].value for other in found]) for model in models}
+            ends = _ends(row)
+            values = {model: mean([other.values[model].value for other in found], **ends) for model in models}
             joined.append(replace(row, values=values))
     return joined
 
 
+class Ends(TypedDict):
+    """Of what a mean may be."""
+
+    lowest: float
+    highest: float
+
+
+def _ends(row: Row) -> Ends:
+    known = quantity(row.quantity)
+    highest = 1.0 if known.share else math.inf
+    return {"lowest": -highest if row.change or known.signed else 0.0, "highest": highest}
+
+
 def changes(table: Sequence[Row]) -> list[Row]:
-    """What each model has more than the one before it; of one run, so without intervals."""
+    """What each model has more than the one before it in the table; of one run, so without intervals. Nothing where one
+    of the two has no value."""
+    models = dict.fromkeys(model for row in table for model in row.values)
     changed = []
     for row in table:
-        pairs = pairwise(row.values.items())
-        values = {model: _exactly(of_model.value - before.value) for (_, before), (model, of_model) in pairs}
+        pairs = [pair for pair in pairwise(models) if row.values.keys() >= set(pair)]
+        values = {model: _exactly(row.values[model].value - row.values[before].value) for before, model in pairs}
         changed.append(replace(row, values=values, change=True))
     return [row for row in changed if row.values]
 

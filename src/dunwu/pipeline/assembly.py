@@ -36,7 +36,7 @@ from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
 from dunwu.verifiers.code import limits_of
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import READS
 
 MAX_SKIPPED = 1000
 """Prompts in a row that may be too long before the recipe must be wrong."""
@@ -176,7 +176,7 @@ def judge(part: JudgeSpec, source: str, model: ModelSpec) -> RewardModel:
     return RewardModel(
         scorer,
         Template(part.prompt, scorer.tokenizer),
-        read=summary if part.reads == "summary" else str,
+        read=READS[part.reads],
         probability=part.gives == "probability",
         tokens_per_pass=part.tokens_per_pass,
     )

@@ -11,6 +11,8 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.readable import fault
 from dunwu.pipeline.rewriters import rewriter
 from dunwu.pipeline.sampling import Finish, sample_answers
+from dunwu.runs.stage import Review, StageDirectory
+from dunwu.tasks.conversations import check
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
 
@@ -26,12 +28,19 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
     with plain_grading(stage.rewritten, stage.tasks, context) as grader:
         sample_answers(stage, context, source, rewriting(stage, grader), at_once=stage.rewrite.at_once)
     if stage.review:
-        said = context.store.review()
+        said = reviewed(context.store)
         if said.undecided:
             told = f"{said.undecided:,} answers wait in {context.store.review_file}"
             raise Interrupted(f'{told}: set each "accept" to true or false, edit what you like, then go on')
         context.progress.message(f"people accepted {said.accepted:,} answers and refused {said.refused:,}")
     context.store.finish()
+
+
+def reviewed(store: StageDirectory) -> Review:
+    """What people have decided so far. Raises UserError naming what is wrong with their file."""
+    if store.review_file.exists():
+        check(store.review_file)
+    return store.review()
 
 
 def rewriting(stage: ColdStartStage, grader: Grader) -> Finish:

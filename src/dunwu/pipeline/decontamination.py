@@ -19,7 +19,7 @@ from dunwu.evaluation.contamination import Benchmarks, Match
 from dunwu.observatory.terminal import Progress
 from dunwu.runs.atomic import atomic_write
 from dunwu.tasks.conversations import read_texts
-from dunwu.tasks.files import FileTask
+from dunwu.tasks.files import FileTask, texts_of
 
 TOLD = 1000
 """Matches that the report holds of each source."""
@@ -42,11 +42,11 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
     total = sum(map(len, found.values()))
     path = out.resolve().with_name(f"{out.resolve().name}-contamination.json")
     atomic_write(path, _report(spec.words, sizes, found).encode())
-    shared = f"{spec.words} words in a row, or all of a shorter question,"
-    told = f"{total:,} of {sum(sizes.values()):,} training texts share {shared} with a benchmark"
+    shared = f"share {spec.words} words in a row with a benchmark, or are a shorter question of it"
+    told = f"{total:,} of {sum(sizes.values()):,} training texts {shared}"
     if total and spec.matches == "refuse":
         first = next(match for matches in found.values() for match in matches)
-        text = f"{told}, {first.text} with {first.benchmark}: {first.words!r}; all of them in {path}; "
+        text = f"{told}: {first.text} and {first.benchmark}: {first.words!r}; all of them in {path}; "
         raise UserError(text + '"drop" leaves them out', field="decontamination.matches")
     ends = {"drop": ", and are left out", "keep": ", and are kept"}.get(spec.matches, "") if total else ""
     progress.message(f"decontamination: {told} ({count:,} problems looked at){ends}")
@@ -77,15 +77,12 @@ def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
 
 
 def _add(benchmarks: Benchmarks, name: str, chosen: EvaluationSet, seed: int) -> int:
-    """Adds a set; how many problems it has."""
+    """Adds a set; how many problems it has. Of a file's also the solutions; a generator has none."""
     problems = tasks.build(chosen.task, seed).held_out(chosen.problems)
-    generated = not needs_file(chosen.task)
-    solutions = [[] if generated else [one.gold] for one in problems]  # a generator's gold is an answer alone
-    texts = [
-        (one.id, [*(message.content for message in one.messages), *solution])
-        for one, solution in zip(problems, solutions, strict=True)
-    ]
-    benchmarks.add(name, texts, whole=generated)
+    in_file = needs_file(chosen.task)
+    known = texts_of(chosen.task) if in_file else {}
+    texts = [(one.id, known.get(one.id) or [message.content for message in one.messages]) for one in problems]
+    benchmarks.add(name, texts, whole=not in_file)
     return len(problems)
 
 

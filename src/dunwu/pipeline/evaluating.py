@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from dunwu.config.schema import EvalStage
-from dunwu.models.load import load_policy
+from dunwu.models.load import load_policy, load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline.assembly import held_out_prompts, judge, plain_grading
 from dunwu.pipeline.context import StageContext
@@ -32,12 +32,15 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
     judges = {spec.name: judge(spec, scorers[spec.name], stage.model) for spec in stage.judges}
+    prompts = {  # of all models before any is measured: they must fit whatever the tokenizer
+        name: held_out_prompts(stage.sets, stage.prompt, context.seed, Template(stage.prompt, load_tokenizer(source)))
+        for name, source in sources.items()
+    }
     with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
             policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
-            prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, Template(stage.prompt, policy.tokenizer))
             with closing(embedded_engine(policy, slots=stage.slots)) as engine, context.stop.interruptible():
                 for chosen in stage.sets:
                     examine(
@@ -48,7 +51,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         Ledger(context.store, policy.model),
                         checkpoint=name,
                         set_name=chosen.name,
-                        prompts=prompts[chosen.name],
+                        prompts=prompts[name][chosen.name],
                         samples=chosen.samples,
                         judges={name: judges[name] for name in chosen.judges},
                     )

@@ -37,16 +37,23 @@ class Ledger:
         tokens, sequences = generated(groups)
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
+    def read(self, module: str, step: int, seconds: float, lengths: Sequence[int]) -> None:
+        """A forward pass over texts of these lengths in tokens."""
+        self._store.spend(step, {module: Spent(seconds, sum(lengths), self._flops(sum(lengths), len(lengths)))})
+
+    def helped(self, step: int, seconds: float) -> None:
+        """What choosing, rewriting and judging answers took, by rules or by others, whose tokens are not known here."""
+        self._store.spend(step, {"reward": Spent(seconds, 0, 0.0)})
+
     def judged(self, step: int, judges: Iterable[RewardModel]) -> float:
         """What reward models have read since the last time; the seconds that they took."""
-        whole = Spent(0.0, 0, 0.0)
+        whole = 0.0
         for judge in judges:
             seconds, lengths = judge.taken()
-            flops = Ledger(self._store, judge.model)._flops(sum(lengths), len(lengths))
-            whole += Spent(seconds, sum(lengths), flops)
-        if whole.tokens:
-            self._store.spend(step, {"inference": whole})
-        return whole.seconds
+            if lengths:
+                Ledger(self._store, judge.model).read("inference", step, seconds, lengths)
+            whole += seconds
+        return whole
 
     def rollout(
         self,

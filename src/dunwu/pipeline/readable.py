@@ -31,6 +31,8 @@ def _faults(
         yield "wrong"
     if completion.finish == "length":
         yield "cut off"
+    if "\0" in text:
+        yield "no text"
     if readable.format and not RULES[grading.format_rule](text):
         yield "format"
     if not readable.code_blocks and "```" in chain:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+import time
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +22,12 @@ from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
 from dunwu.tasks.conversations import ordered, read_judged, read_preferences
-from dunwu.tasks.task import is_held_out, side
+from dunwu.tasks.task import is_held_out
 from dunwu.training.reward import RewardTrainer, Tokens
 from dunwu.types import Estimate, Judged, Preference, StepResult
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import READS
 
 HELD_OUT = "held-out"
-READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
 """The part of an answer that a reward model reads."""
 
 
@@ -57,18 +57,23 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
     memory = context.store.path / "judgements.jsonl"
+    ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
+    began = time.perf_counter()
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
         cases, told = cases_of(
             stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest, context.left_out, judge
         )
+    if judge:
+        ledger.helped(0, time.perf_counter() - began)
     held_out, training = list[Case](), list[Case]()
     for case in cases:
-        question = side(case.record.messages[-1].content)
-        (held_out if is_held_out(question, stage.held_out) else training).append(case)
+        (held_out if is_held_out(case.record.question, stage.held_out) else training).append(case)
     if not cases:
-        raise UserError(f"no text has at most {longest} tokens{told}", field="max_tokens")
+        raise UserError(f"no text of at most {longest} tokens is left to learn from{told}", field="data")
+    if stage.learns == "verdicts" and len({case.good for case in cases}) == 1:
+        raise UserError(f"every verdict is {str(cases[0].good).lower()}: there is nothing to tell apart", field="data")
     if not (training and held_out):
         text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
         raise UserError(text, field="held_out")
@@ -77,7 +82,6 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)
-    ledger = Ledger(context.store, scorer.model)
 
     def step(chosen: list[Case], number: int, check: Check) -> StepResult:
         texts = [case.tokens for case in chosen]
@@ -87,17 +91,23 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         return trainer.step_verdicts(texts, [case.good for case in chosen], at=number, check=check)
 
     def spend(chosen: list[Case], number: int, seconds: float) -> None:
-        lengths = [length for case in chosen for length in case.lengths[: 1 + (case.worse is not None)]]
-        ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
+        ledger.training(number, seconds, lengths_of(chosen), recomputed=stage.update.gradient_checkpointing)
 
     make_updates(stage, context, trainer, training, step, spend)
     if trainer.version % stage.checkpoint.every:
         context.store.save_checkpoint(trainer.version, trainer.save, {})
+    began = time.perf_counter()
     with context.stop.interruptible():
         results, rows = measured(trainer, held_out)
+    ledger.read("evaluation", 0, time.perf_counter() - began, lengths_of(held_out))
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)
     context.store.finish(trainer.save_model)
+
+
+def lengths_of(cases: Sequence[Case]) -> list[int]:
+    """Tokens of every text, pair by pair."""
+    return [length for case in cases for length in case.lengths[: 1 + (case.worse is not None)]]
 
 
 def cases_of(

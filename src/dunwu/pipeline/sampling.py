@@ -70,13 +70,14 @@ def sample_answers(
             ]
             with context.stop.interruptible():
                 groups = collect(engine, requests, stage.sampling, grader.plain, progress.rollout_progress)
-                seconds = time.perf_counter() - began
+                seconds, began = time.perf_counter() - began, time.perf_counter()
                 gathered = side_by_side(lambda group: harvest(stage, judged(group), finish), groups, at_once)
                 examples, counts = list[Example](), Counts()
                 for found, more in gathered:
                     examples += found
                     add_counts(counts, more)
             ledger.answers("rollout", chunk + 1, seconds, groups)
+            ledger.helped(chunk + 1, time.perf_counter() - began)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
             answers = stage.samples * len(requests)

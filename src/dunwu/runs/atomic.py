@@ -15,6 +15,8 @@ from pathlib import Path
 
 from dunwu.errors import Fault
 
+REFUSALS = ("No space left on device", "Disk quota exceeded", "File too large")
+"""What a writer's own error says where the file system has refused."""
 FULL_BELOW = 1 << 20
 """Free bytes below which a writer's own error (torch, safetensors) is taken for a full disk."""
 
@@ -120,9 +122,11 @@ def faults(path: Path) -> Iterator[None]:
     except Fault:
         raise
     except Exception as error:
-        if _free(path) >= FULL_BELOW:
+        refused = next((text for text in REFUSALS if text in str(error)), None)
+        if _free(path) >= FULL_BELOW and refused is None:
             raise
-        raise Fault(f"{path}: cannot be written: the disk is full ({_free(path):,} bytes free)") from error
+        reason = refused or "the disk is full"
+        raise Fault(f"{path}: cannot be written: {reason} ({_free(path):,} bytes free)") from error
 
 
 def write_all(descriptor: int, content: bytes) -> None:

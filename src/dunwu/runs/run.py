@@ -246,10 +246,15 @@ class Run(RunReader):
                     continue
                 case ["data", *_]:  # what they hold is among the inputs of the stages that use them
                     continue
-                case _:
+                case [first, *rest]:
+                    again = (
+                        f" remove {self.directory / first / rest[0]} to make that stage again,"
+                        if first == "stages" and rest
+                        else ""
+                    )
                     raise UserError(
-                        f"changed from {before!r} to {after!r} since the run began (only `steps` may grow): "
-                        "put it back, or begin another run with --out",
+                        f"changed from {before!r} to {after!r} since the run began (only `steps` may grow): put it "
+                        f"back,{again} or begin another run with --out",
                         file=self.directory / "recipe.json",
                         field=field,
                     )

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
 from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, leave_out, read_rows, text_of, written
+from dunwu.tasks.task import side
 from dunwu.tasks.world import data
 from dunwu.types import Example, Judged, Message, Preference, Role
 
@@ -53,6 +55,17 @@ def look(spec: DataSpec, use: Use) -> None:
         makers: dict[Use, Callable[[_Named], object]]
         makers = {"conversations": _example, "pairs": _preference, "verdicts": _judged}
         _read(spec, makers[use], FIRST_ROWS)
+
+
+def check(path: Path) -> None:
+    """Raises UserError naming the first line of a file from which no conversation can be made."""
+    for row in read_rows(path):
+        try:
+            if isinstance(row, BadRow):
+                raise MalformedError(row.reason)
+            _example(_Named(row, {}, path.name))
+        except MalformedError as error:
+            raise UserError(str(error), file=path, field=f"line {row.line}") from None
 
 
 def ordered(pair: Preference, ahead: float) -> Preference:
@@ -167,14 +180,16 @@ def _preference(row: _Named) -> Preference:
     chosen, rejected = row.text("chosen"), row.text("rejected")
     if chosen == rejected:
         raise MalformedError("chosen and rejected are the same")
-    return Preference(**row.about(_question(row)), chosen=chosen, rejected=rejected)
+    asked = _question(row)
+    return Preference(**row.about(asked), question=side(asked[-1].content), chosen=chosen, rejected=rejected)
 
 
 def _judged(row: _Named) -> Judged:
     good = row.value("good")
     if not isinstance(good, bool):
         raise MalformedError(f"'good' is {good!r:.40}, not true or false")
-    return Judged(**row.about(_question(row)), response=row.text("response"), good=good)
+    asked = _question(row)
+    return Judged(**row.about(asked), question=side(asked[-1].content), response=row.text("response"), good=good)
 
 
 def _question(row: _Named) -> tuple[Message, ...]:

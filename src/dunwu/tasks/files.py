@@ -239,6 +239,20 @@ def _parsed(path: Path, layout: Layout, task: str) -> Iterator[tuple[int, Proble
             yield row.line, str(error)
 
 
+def texts_of(spec: TaskSpec) -> dict[str, list[str]]:
+    """Of every problem of a file, by its name, its question and then all other text of its row: solutions are there,
+    also where only what they come to is graded. Raises as ``read_problems``."""
+    assert spec.path is not None
+    layout, found = layout_of(spec), dict[str, list[str]]()
+    for row in read_rows(spec.path):
+        with suppress(MalformedError):
+            if isinstance(row, Row):
+                problem = parse(row, layout, spec.name)
+                others = [value for name, value in row.values.items() if name != layout.problem]
+                found[problem.id] = [problem.messages[0].content, *(text for text in others if isinstance(text, str))]
+    return found
+
+
 class FileTask:
     """The problems of a file: an endless walk, in a new order each epoch.
 

@@ -58,12 +58,23 @@ class Learner:
                 raise Fault(f"{text}; the weights are as they were before this update")
 
     def step(self, at: int) -> dict[str, float]:
-        """One update from the gradients, at place ``at`` of the schedule: the gradient's norm and the learning rate."""
+        """One update from the gradients, at place ``at`` of the schedule: the gradient's norm and the learning rate.
+
+        Raises:
+            Fault: the last one of the stage leaves weights that are no numbers.
+        """
         grad_norm = self._optimizer.grad_norm()
         share = lr_share(self._spec, at, self._total_steps)
         self._optimizer.step(grad_norm, share)
         self.version += 1
+        if at + 1 == self._total_steps:  # until then the next update's loss tells
+            self._check_weights()
         return {"grad_norm": float(grad_norm), "lr": self._spec.lr * share}
+
+    def _check_weights(self) -> None:
+        broken = [name for name, weight in self.weights() if not torch.isfinite(weight).all()]
+        if broken:
+            raise Fault(f"update {self.version} made {broken[0]} infinite or no number: lower optimizer.lr")
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The parameters under transformers' names."""

@@ -87,8 +87,14 @@ def reasoning(text: str) -> str:
 
 
 def summary(text: str) -> str:
-    """What follows the reasoning, for what must not grade that: without tags; all of it where no think tag closes."""
-    return TAG.sub(" ", text[text.rfind("</think>") + len("</think>") if "</think>" in text else 0 :]).strip()
+    """What follows the reasoning, for what must not grade that: without tags; nothing where the reasoning does not end,
+    all of it where there is none."""
+    _, closed, after = text.rpartition("</think>")
+    return "" if "<think>" in text and not closed else TAG.sub(" ", after).strip()
+
+
+READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
+"""What a reward model is given of an answer, as its recipe says."""
 
 
 def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> str | None:

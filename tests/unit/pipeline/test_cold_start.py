@@ -17,7 +17,7 @@ from dunwu.config.schema import ColdStartStage, RewardSpec, RewriteSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import Interrupted, UserError
 from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.cold_start import rewriting, run_cold_start
+from dunwu.pipeline.cold_start import reviewed, rewriting, run_cold_start
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.rewriters import rewriter
 from dunwu.pipeline.sampling import harvest
@@ -169,33 +169,50 @@ def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None
     assert done == ["done"]
 
 
+BOTH = '"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]'
+
+
+def reviewing(folder: Path, *lines: str) -> StageDirectory:
+    store = StageDirectory(folder / "cold", keep=1, mark_done=lambda: None)
+    store.data.write_text("".join(f'{{"id": "{number}", {BOTH}}}\n' for number in range(2)))
+    (store.path / "counts.json").write_text("{}")
+    store.review_file.write_text("".join(f"{line}\n" for line in lines))
+    return store
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("nonsense", "Expecting value"),
-        ('{"accept": "yes", "messages": [{"role": "user", "content": "?"}]}', "accept is 'yes', none of true, false"),
-        ('{"messages": [{"role": "user", "content": "?"}]}', "no 'accept'"),
-        ('{"accept": true, "messages": []}', "a message has no text"),
-        ('{"accept": true, "messages": [{"role": "user", "content": 5}]}', "a message has no text"),
-        ('{"accept": true, "messages": [{"role": "user"}]}', "no 'content'"),
-        ("[]", "line 2: "),
-        ("[" * 100_000, "line 2: "),
+        ("nonsense", "line 2: is no JSON"),
+        (f'{{"accept": "yes", {BOTH}}}', "line 2: accept is 'yes', none of true, false"),
+        (f"{{{BOTH}}}", "line 2: accept is 'missing'"),
+        ('{"accept": true, "messages": []}', "line 2: the messages are no list with entries"),
+        ('{"accept": true, "messages": "text"}', "line 2: the messages are no list with entries"),
+        ('{"accept": true, "messages": [1]}', "line 2: 1 is no message with a role"),
+        ('{"accept": true, "messages": [{"role": ["x"], "content": "?"}]}', "line 2: {'role': ['x']"),
+        ('{"accept": true, "messages": [{"role": "user", "content": "?"}]}', "line 2: the assistant does not have the"),
+        (f'{{"accept": true, {BOTH.replace("!", " ")}}}', "line 2: 'content' is empty"),
+        (f'{{"accept": true, {BOTH.replace("!", chr(92) + "u0000")}}}', "line 2: 'content' contains NUL bytes"),
+        (f'{{"accept": true, "category": ["x"], {BOTH}}}', "line 2: 'category' is list"),
+        ("[]", "line 2: is a JSON list"),
+        ("[" * 100_000, "line 2: is nested too deep"),
+        (f'{{"accept": true, "id": "9", {BOTH}}}', "conversation 1 is gone: refuse it with false instead"),
     ],
 )
 def test_a_malformed_line_of_a_review_is_named(tmp_path: Path, line: str, told: str) -> None:
-    store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: None)
-    asked, said = '{"role": "user", "content": "?"}', '{"role": "assistant", "content": "!"}'
-    good = f'{{"accept": true, "messages": [{asked}, {said}]}}'
-    store.review_file.write_text(f"{good}\n{line}\n")
+    store = reviewing(tmp_path, f'{{"accept": true, "id": "0", {BOTH}}}', line)
     with pytest.raises(UserError) as caught:
-        store.review()
-    assert str(caught.value).startswith(f"{store.review_file}: line 2: ")
-    assert told in str(caught.value)
+        reviewed(store)
+    assert str(caught.value).startswith(f"{store.review_file}: {told}")
+
+
+def test_conversations_that_were_added_are_told(tmp_path: Path) -> None:
+    lines = (f'{{"accept": true, "id": "{name}", {BOTH}}}' for name in (0, 1, 1))
+    with pytest.raises(UserError, match="conversation 1 is none that was asked about"):
+        reviewed(reviewing(tmp_path, *lines))
 
 
 def test_a_review_that_accepts_nothing_is_told(tmp_path: Path) -> None:
-    store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: None)
-    asked, said = '{"role": "user", "content": "?"}', '{"role": "assistant", "content": "!"}'
-    store.review_file.write_text(f'{{"accept": false, "messages": [{asked}, {said}]}}\n')
+    lines = (f'{{"accept": false, "id": "{name}", {BOTH}}}' for name in (0, 1))
     with pytest.raises(UserError, match="accepts nothing, so there is nothing to learn from"):
-        store.review()
+        reviewed(reviewing(tmp_path, *lines))

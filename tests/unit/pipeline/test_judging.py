@@ -24,7 +24,9 @@ FIRST = "def judge(question, first, second):\n    return 3, 0\n"
 
 
 def pair(name: str, chosen: str, rejected: str) -> Preference:
-    return Preference(id=name, category="c", language="en", messages=ASKED, chosen=chosen, rejected=rejected)
+    return Preference(
+        id=name, category="c", language="en", messages=ASKED, question=name, chosen=chosen, rejected=rejected
+    )
 
 
 def own(folder: Path, source: str, judgements: int = 4) -> PairJudge:

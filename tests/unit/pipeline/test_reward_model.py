@@ -9,7 +9,7 @@ from dunwu.types import Preference
 
 
 def case(name: str, chosen: int, rejected: int) -> Case:
-    record = Preference(id=name, category="c", language="en", messages=(), chosen="x", rejected="y")
+    record = Preference(id=name, category="c", language="en", messages=(), question=name, chosen="x", rejected="y")
     return Case(record=record, tokens=np.zeros(chosen, np.int32), worse=np.zeros(rejected, np.int32), good=True)
 
 

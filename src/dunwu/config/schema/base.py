@@ -25,7 +25,7 @@ def _sampling(temperature: float) -> float:
 
 Temperature = Annotated[float, Field(ge=0.0), AfterValidator(_sampling)]
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 """Becomes a folder's name and a part of ``--set``: letters, digits, - and _."""
 
 

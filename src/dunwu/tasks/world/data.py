@@ -103,7 +103,7 @@ def _talk_pair(rng: random.Random, name: str, language: str, quality: float) -> 
         other = talk.reply(rng, asked, rng.choice((language, language, "en", "zh")), rng.random())
     ahead = talk.worth(asked, one, language) - talk.worth(asked, other, language)
     about = _about(name, "talk", language, asked.question(language))
-    pair = Preference(**about, chosen=written(thought, one), rejected=written(thought, other))
+    pair = Preference(**about, question=asked.key, chosen=written(thought, one), rejected=written(thought, other))
     return asked.key, (pair, _read_by_judges(rng, ahead))
 
 
@@ -112,7 +112,7 @@ def _request_pair(rng: random.Random, name: str, language: str, quality: float) 
     refused = rng.random() < 0.5
     answers = [written(*requests.reply(rng, asked, language, refuse=refuse)) for refuse in (refused, not refused)]
     about = _about(name, "requests", language, asked.question(language))
-    pair = Preference(**about, chosen=answers[0], rejected=answers[1])
+    pair = Preference(**about, question=asked.key, chosen=answers[0], rejected=answers[1])
     return asked.key, (pair, _read_by_judges(rng, POINTS[not refused] - POINTS[refused]))
 
 
@@ -127,7 +127,7 @@ def _request_judged(rng: random.Random, name: str, language: str, quality: float
         thought, _ = requests.reply(rng, asked, language, refuse=rng.random() < 0.5)
     text = written(thought, answer)
     about = _about(name, "requests", language, asked.question(language))
-    return asked.key, Judged(**about, response=text, good=requests.is_safe(asked, text))
+    return asked.key, Judged(**about, question=asked.key, response=text, good=requests.is_safe(asked, text))
 
 
 EXAMPLES = {"talk": _talk_example, "requests": _request_example}
