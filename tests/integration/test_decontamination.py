@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from dunwu.cli import main
+from dunwu.config.loader import load_recipe
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.decontamination import decontaminate
 
 RECIPE = """
 name = "clean"
@@ -57,7 +62,7 @@ def test_matches_are_refused_by_default_and_nothing_is_left_behind(tmp_path: Pat
     code, told = run(tmp_path, "refuse")
     assert code == 2
     assert "decontamination.matches: 1 of 7 training texts share 10 words in a row" in told
-    assert "with a benchmark, lessons:lessons-7 with table/asked: 'a farmer has seventeen sheep" in told
+    assert "of it: lessons:lessons-7 and table/asked: 'a farmer has seventeen sheep" in told
     assert not (tmp_path / "run/manifest.json").exists(), "the same command may begin again"
     report = json.loads((tmp_path / "run-contamination.json").read_text())
     (first,) = report["sources"]["data.lessons"]["first"]
@@ -96,3 +101,52 @@ def test_a_benchmark_that_comes_later_meets_what_was_learnt(tmp_path: Path) -> N
     result = CliRunner().invoke(main, [*command, "--resume"])
     assert result.exit_code == 2
     assert "what is left out of the training texts is not what stage 'taught' began from" in result.output
+
+
+STAGED = """
+name = "staged"
+decontamination = { matches = "drop" }
+[stages.zero]
+kind = "rl"
+from = "nano-base"
+steps = 16
+reference_every = 0
+tasks = [{ task = "gsm8k", path = "train.jsonl", held_out = 0.0 }]
+[[stages.zero.evaluation.sets]]
+name = "test"
+problems = 2
+samples = 1
+task = { task = "gsm8k", path = "test.jsonl", held_out = 1.0 }
+[data.lessons]
+path = "lessons.jsonl"
+[stages.taught]
+kind = "sft"
+from = "nano-base"
+data = ["lessons"]
+"""
+SOLUTION = "Each of the four boxes holds six red pens so that there are 4 * 6 = 24 pens in all"
+
+
+def left_out(folder: Path, lessons: list[dict[str, str]], training: list[str]) -> frozenset[str]:
+    """What is dropped where a training file and a benchmark of GSM8K's form meet."""
+    asked = [{"question": QUESTION, "answer": f"{SOLUTION}. #### 24"}, {"question": "2 + 2?", "answer": "#### 4"}]
+    rows = [{"question": text, "answer": "#### 1"} for text in training]
+    for name, content in (("test", asked), ("train", rows), ("lessons", lessons)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    (folder / "staged.toml").write_text(STAGED)
+    progress = Progress(Console(file=io.StringIO()))
+    return decontaminate(load_recipe(folder / "staged.toml"), folder / "run", progress)
+
+
+CLEAN = [{"prompt": "1 + 1?", "response": "2"}]
+
+
+def test_a_solution_is_contamination_where_only_its_result_is_graded(tmp_path: Path) -> None:
+    copied = {"prompt": "How many pens?", "response": f"Well. {SOLUTION.upper()}!"}
+    assert left_out(tmp_path, [*CLEAN, copied], ["What is 7 + 9?"]) == {"lessons:lessons-2"}
+
+
+def test_problems_that_are_trained_on_are_held_against_evaluations_on_the_way(tmp_path: Path) -> None:
+    (found,) = left_out(tmp_path, CLEAN, ["What is 7 + 9?", f"Tell me: {QUESTION}"])
+    assert found.startswith("gsm8k-")
+    assert left_out(tmp_path, CLEAN, ["What is 7 + 9?"]) == frozenset()

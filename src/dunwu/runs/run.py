@@ -247,11 +247,8 @@ class Run(RunReader):
                 case ["data", *_]:  # what they hold is among the inputs of the stages that use them
                     continue
                 case [first, *rest]:
-                    again = (
-                        f" remove {self.directory / first / rest[0]} to make that stage again,"
-                        if first == "stages" and rest
-                        else ""
-                    )
+                    folder = self.directory / first / rest[0] if first == "stages" and rest else None
+                    again = f" remove {folder} to make that stage again," if folder else ""
                     raise UserError(
                         f"changed from {before!r} to {after!r} since the run began (only `steps` may grow): put it "
                         f"back,{again} or begin another run with --out",

@@ -69,6 +69,19 @@ def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
     assert spent["training"].flops == pytest.approx(3 * flops)
 
 
+def test_a_value_network_is_another_policy_and_what_is_replayed_is_learnt_from_again(tmp_path: Path) -> None:
+    value = {"optimizer": {"lr": 1e-3}}
+    lean = {"algorithm": {"kl_coefficient": 0.0, "advantage": "gae"}, "update": {"minibatches": 1}, "value": value}
+    stage = RLStage.model_validate(STAGE | lean)
+    with begin(tmp_path) as run:
+        store = run.stage("zero")
+        Ledger(store, SHAPED).rollout(1, stage, [group(10, 30)], {}, replayed=60)
+        spent = store.read_ledger()
+    assert (spent["rollout"].tokens, spent["training"].tokens) == (30, 40 + 60)
+    assert spent["inference"].tokens == 100, "the value network reads everything once before it learns"
+    assert spent["training"].flops == pytest.approx(2 * 3 * 2.5 * spent["rollout"].flops)
+
+
 def test_what_reward_models_read_is_inference(tmp_path: Path) -> None:
     """Of the seconds that rewards were waited for, theirs are booked with what they read, once."""
 

@@ -71,6 +71,17 @@ def test_returns_are_what_was_got_with_lambda_one(make_policy: MakePolicy, make_
         assert not one.sample.advantages[~mask].any()
 
 
+def test_advantages_are_whitened_over_all_tokens_unless_the_recipe_says_not(
+    make_policy: MakePolicy, make_samples: MakeSamples
+) -> None:
+    rows = anchored(make_samples(8))
+    plain, white = (
+        np.concatenate([one.sample.advantages[one.sample.loss_mask] for one in critic.anchor(rows)])
+        for critic in (make_critic(make_policy), make_critic(make_policy, whiten=ValueSpec().whiten))
+    )
+    np.testing.assert_allclose(white, (plain - plain.mean()) / plain.std(), rtol=1e-4, atol=1e-5)
+
+
 def test_kl_in_the_reward_is_paid_at_every_token(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
     algorithm = AlgorithmSpec(advantage="gae", kl_in="reward", kl_estimator="k1", kl_coefficient=0.5)
     (sample,) = make_samples(1)
