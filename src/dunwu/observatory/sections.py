@@ -25,6 +25,13 @@ MEASUREMENTS = (
 )
 """Metrics with a chart of their own; all others are folded away."""
 
+COUNTED = ("questions", "answers", "kept", "tokens")
+"""Of a stage that keeps answers; every other count is of answers that went."""
+SHOWN_CONVERSATIONS = 2
+KEPT_CAPTION = (
+    "What was kept to learn from, then why other answers went (same: repeats one that is kept; spare: enough of its "
+    "question are kept)"
+)
 FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
 """Metrics that the curves out of the rollouts show with intervals."""
 
@@ -39,11 +46,34 @@ def stage_section(run: RunReader, name: str) -> str:
         last_step = metrics[-1]["step"] if metrics else points[-1].updates
         parts.append(_learning(points, by_set, last_step, len(stage.rollout_steps())))
         known |= FROM_ROLLOUTS | {part for point in points for part in point.parts}
+    parts.append(_conversations(stage))
     parts.append(_measurements(metrics, known))
     parts.append(page.grid([_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]))
     parts.append(_examples(by_set) or _rollout_examples(stage))
     parts.append(_timings(stage))
     return "".join(parts)
+
+
+def _conversations(stage: StageReader) -> str:
+    """What a stage kept of the answers that it sampled, and two of the conversations."""
+    counts = stage.read_counts()
+    if not counts:
+        return ""
+    gone = list(dict.fromkeys(why for numbers in counts.values() for why in numbers if why not in COUNTED))
+    rows = []
+    for category, numbers in counts.items():
+        kept = numbers.get("kept", 0.0)
+        length = f"{numbers.get('tokens', 0.0) / kept:,.1f}" if kept else "–"
+        asked, went = (numbers["questions"], numbers["answers"], kept), (numbers.get(why, 0.0) for why in gone)
+        rows.append(
+            [page.text(category), *(f"{n:,.0f}" for n in asked), length, *(f"{n:,.0f}" for n in went)],
+        )
+    heads = ["", "questions", "answers", "kept", "mean tokens", *gone]
+    shown = "".join(
+        page.answer(row["category"], row["messages"][-1]["content"], right=True, told=row["messages"][-2]["content"])
+        for row in stage.read_conversations(SHOWN_CONVERSATIONS)
+    )
+    return page.table(KEPT_CAPTION, heads, rows) + f'<div class="pair">{shown}</div>'
 
 
 def models_table(shown: beside.Table) -> str:

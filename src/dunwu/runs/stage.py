@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,18 @@ class StageReader:
     def review_file(self) -> Path:
         """Where people decide on these."""
         return self.path / "review.jsonl"
+
+    def read_counts(self) -> Counts:
+        """By category how many answers were kept and why others went; empty for a stage that keeps none."""
+        path = self.path / "counts.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def read_conversations(self, count: int) -> list[dict[str, Any]]:
+        """The first conversations that the stage made, as rows of a file; none before it is done."""
+        if not self.data.is_file():
+            return []
+        with self.data.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in islice(lines, count)]
 
     def read_metrics(self) -> list[dict[str, float]]:
         """One mapping a rollout, in order, with its ``step``; numbers that were not finite are left out."""

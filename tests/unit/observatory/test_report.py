@@ -13,7 +13,7 @@ from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finis
 from dunwu.errors import UserError
 from dunwu.observatory.report import headline, write_report
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
-from dunwu.types import Estimate
+from dunwu.types import Estimate, Example, Message
 
 
 class Reader(HTMLParser):
@@ -160,3 +160,22 @@ def test_the_room_imports_no_torch() -> None:
     assert (
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
     )
+
+
+def test_a_stage_that_keeps_answers_shows_what_went_and_two_of_them(tmp_path: Path) -> None:
+    numbers = {"questions": 4.0, "answers": 16.0, "kept": 3.0, "tokens": 60.0, "wrong": 5.0, "spare": 8.0}
+    asked = Message(role="user", content="2 + 3?")
+    rows = [
+        Example(id=str(n), category="sums", language="en", messages=(asked, Message(role="assistant", content=HOSTILE)))
+        for n in range(3)
+    ]
+    with begin(tmp_path) as run:
+        stage = run.stage(STAGE)
+        stage.write_chunk(0, rows, {"sums": numbers, "none": {"questions": 1.0, "answers": 4.0, "wrong": 4.0}})
+        stage.join_chunks()
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "<th>mean tokens</th><th>wrong</th><th>spare</th>" in html
+    assert "<td>sums</td><td>4</td><td>16</td><td>3</td><td>20.0</td><td>5</td><td>8</td>" in html
+    assert "<td>none</td><td>1</td><td>4</td><td>0</td><td>–</td><td>4</td><td>0</td>" in html
+    assert html.count("2 + 3?</header>") == 2
+    assert "<script>alert" not in html
