@@ -10,7 +10,7 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.conversations import ordered, read_examples, read_judged, read_preferences
+from dunwu.tasks.conversations import look, ordered, read_examples, read_judged, read_preferences
 from dunwu.types import Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
@@ -105,3 +105,25 @@ def test_verdicts(tmp_path: Path) -> None:
     assert (judged.messages[-1].content, judged.response, judged.good) == ("Why?", "No!", False)
     with pytest.raises(UserError, match="'good' is 1, not true or false"):
         read_judged(written(tmp_path, {"prompt": "x", "response": "y", "good": 1}))
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        ("conversations", None),
+        ("pairs", "of the first 20 rows none can be used; line 1: no field 'chosen'"),
+        ("verdicts", "of the first 20 rows none can be used; line 1: no field 'good'"),
+    ],
+)
+def test_a_look_at_the_first_rows_finds_columns_that_are_called_otherwise(
+    tmp_path: Path, use: Any, told: str | None
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "?", "response": "!"}\n' * 30)
+    spec = DataSpec(path=tmp_path / "a.jsonl")
+    if told is None:
+        look(spec, use)
+        return
+    with pytest.raises(UserError) as caught:
+        look(spec, use)
+    assert caught.value.field == "fields"
+    assert told in str(caught.value)

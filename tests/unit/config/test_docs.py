@@ -1,0 +1,23 @@
+"""The whole recipe in docs/pipeline.md is one that can be run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from dunwu.config.loader import load_recipe
+from dunwu.config.plan import make_plan
+from dunwu.tasks.conversations import look
+
+DOCS = Path(__file__).parents[3] / "docs" / "pipeline.md"
+
+
+def test_the_recipe_of_the_docs_has_a_plan_without_obstacles(tmp_path: Path) -> None:
+    (recipe,) = re.findall(r"```toml\n(name = .*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "mine.toml").write_text(recipe, encoding="utf-8")
+    (tmp_path / "lessons.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "2"}) + "\n")
+    planned = make_plan(load_recipe(tmp_path / "mine.toml"), look=look)
+    assert planned.problems == ()
+    assert [stage.name for stage in planned.stages] == ["zero", "cold", "dev", "answers", "table"]
+    assert planned.feeds["dev"] == ("nano-world", "cold", "lessons")
