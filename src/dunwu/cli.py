@@ -253,6 +253,7 @@ def bench(
     from importlib import import_module
 
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
+    typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
     results = import_module(f"dunwu.bench.{name.value}").measure(peers)
     if as_json:
         _print_json(results)

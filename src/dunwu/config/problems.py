@@ -100,7 +100,8 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
         yield Finding(f"{place}.task.held_out", text)
     share = min(other.held_out for other in same)
     if share < task.held_out:
-        text = f"{task.held_out:g} is more than training leaves out of this source ({share:g})"
+        source = f"the same file, {task.path.name}" if task.path else "this source"
+        text = f"{task.held_out:g} is more than training leaves out of {source} ({share:g})"
         yield Finding(f"{place}.task.held_out", text)
 
 

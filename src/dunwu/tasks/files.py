@@ -279,7 +279,7 @@ class FileTask:
             levels = ", ".join(map(str, sorted({problem.level for problem in problems})))
             raise UserError(f"no problem of these levels; the file has {levels}", file=spec.path, field="levels")
         self.name = spec.name
-        self._path = spec.path
+        self._path, self._all_held_out = spec.path, spec.held_out == 1
         self._seed = seed
         held_out = {p.id for p in chosen if is_held_out(side(p.messages[0].content), spec.held_out)}
         self._train = tuple(problem for problem in chosen if problem.id not in held_out | left_out)
@@ -311,8 +311,7 @@ class FileTask:
     def held_out(self, count: int) -> tuple[Problem, ...]:
         """The first ``count`` held-out problems, in an order of their hashes; see ``Task.held_out``."""
         if count > len(self._held_out):
-            text = (
-                f"{count} held-out problems wanted, the file has {len(self._held_out)}; raise held_out or ask for fewer"
-            )
+            more = "" if self._all_held_out else "raise held_out, or "
+            text = f"{count} held-out problems wanted, the file has {len(self._held_out)}; {more}lower problems"
             raise UserError(text, file=self._path, field="held_out")
         return self._held_out[:count]
