@@ -206,7 +206,9 @@ def test_an_evaluation_on_a_training_file_needs_a_share_that_training_leaves(wri
     same = "stages.zero.evaluation.sets.0.task={task='gsm8k', path='data/train.jsonl', held_out=0.2}"
     path = write()
     text = same.replace("data/train.jsonl", str(path.parent / "data/train.jsonl"))
-    with pytest.raises(UserError, match=r"0\.2 is more than training leaves out of the same file, train\.jsonl \(0\.1\)"):
+    with pytest.raises(
+        UserError, match=r"0\.2 is more than training leaves out of the same file, train\.jsonl \(0\.1\)"
+    ):
         load_recipe(path, [text])
     with pytest.raises(UserError, match="0 leaves no held-out problems"):
         load_recipe(path, [text.replace("held_out=0.2", "held_out=0").replace("gsm8k", "math")])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.config.loader import dump_recipe, load_recipe
+from dunwu.config.plan import make_plan
 from dunwu.config.schema import EvalStage, RLStage
 from dunwu.errors import UserError
 
@@ -77,3 +78,9 @@ def test_a_slip_in_a_shared_task_is_told_where_it_is_written(path: Path) -> None
     with pytest.raises(UserError) as caught:
         load_recipe(path)
     assert str(caught.value).startswith(f"{path}: tasks.four.levles: ")
+
+
+def test_what_is_wrong_with_a_shared_task_is_told_once(path: Path) -> None:
+    planned = make_plan(load_recipe(path, ["tasks.three={task='gsm8k'}"]))
+    (told,) = (problem.message for problem in planned.problems)
+    assert told == "is missing: gsm8k reads a file; say which, there or with --set (1 more entries are the same task)"

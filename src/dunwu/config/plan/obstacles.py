@@ -96,23 +96,30 @@ def _uses(recipe: Recipe, name: str) -> list[str]:
 
 
 def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
-    """Data files must be there, and each task must open."""
+    """Data files must be there, and each task must open. What is wrong with a task that stands in several places, as
+    one that the recipe shares does, is told once."""
+    found: dict[tuple[str, str], list[Finding]] = {}
     for place, task, held_out in _tasks(recipe):
-        path = task.path
-        if needs_file(task) and path is None:
-            yield Finding(
-                f"{place}.path",
-                f"is missing: {task.task} reads a file; say which, there or with --set",
-            )
-        elif path is not None and not path.exists():
-            yield Finding(f"{place}.path", f"no such file: {path}")
-        elif path is not None and path.is_file() and path.stat().st_size == 0:
-            yield Finding(f"{place}.path", f"the file is empty: {path}")
-        elif probe is not None:
-            try:
-                probe(task, held_out)
-            except UserError as error:
-                yield _task_obstacle(place, error)
+        for finding in _task_findings(place, task, held_out, probe):
+            found.setdefault((task.model_dump_json(), finding.message), []).append(finding)
+    for first, *others in found.values():
+        more = f" ({len(others)} more entries are the same task)" if others else ""
+        yield Finding(first.field, first.message + more)
+
+
+def _task_findings(place: str, task: TaskSpec, held_out: int, probe: Probe | None) -> Iterator[Finding]:
+    path = task.path
+    if needs_file(task) and path is None:
+        yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; say which, there or with --set")
+    elif path is not None and not path.exists():
+        yield Finding(f"{place}.path", f"no such file: {path}")
+    elif path is not None and path.is_file() and path.stat().st_size == 0:
+        yield Finding(f"{place}.path", f"the file is empty: {path}")
+    elif probe is not None:
+        try:
+            probe(task, held_out)
+        except UserError as error:
+            yield _task_obstacle(place, error)
 
 
 def _task_obstacle(place: str, error: UserError) -> Finding:
