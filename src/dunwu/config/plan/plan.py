@@ -321,7 +321,7 @@ def _answers(
         notes=_notes(memory, hardware),
         details={
             "answers": f"{_asked(stage)}; {stage.max_new_tokens:,} new tokens at most",
-            "format rule": stage.grading.format_rule,
+            "format": stage.grading.format_rule,
         },
     )
 
