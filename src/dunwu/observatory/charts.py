@@ -122,8 +122,8 @@ class _Frame:
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``."""
     if high - low <= 1e-12 * max(abs(low), abs(high)):
-        margin = abs(low) / 2 or 1.0
-        low, high = low - margin, high + margin
+        margin = abs(low) / 2
+        low, high = (low - margin, high + margin) if margin else (0.0, 1.0)
     rough = (high - low) / (wanted - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)

@@ -17,7 +17,7 @@ from dunwu.types import Estimate
         (0, 160, [0, 50, 100, 150, 200]),
         (-3, 4, [-4, -2, 0, 2, 4]),
         (7, 7, [2, 4, 6, 8, 10, 12]),
-        (0, 0, [-1, -0.5, 0, 0.5, 1]),
+        (0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
     ],
 )
 def test_ticks_are_round_and_hold_the_data(low: float, high: float, expected: list[float]) -> None:
