@@ -67,9 +67,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         )
     if judge:
         ledger.helped(0, time.perf_counter() - began)
-    held_out, training = list[Case](), list[Case]()
-    for case in cases:
-        (held_out if is_held_out(case.record.question, stage.held_out) else training).append(case)
+    training, held_out = split(cases, stage.held_out)
     if not cases:
         raise UserError(f"no text of at most {longest} tokens is left to learn from{told}", field="data")
     if stage.learns == "verdicts" and len({case.good for case in cases}) == 1:
@@ -103,6 +101,17 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)
     context.store.finish(trainer.save_model)
+
+
+def split(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:
+    """Cases to train on, and those whose questions, in whatever wording, are kept apart.
+
+    A split of its own: a question that the data leave out for benchmarks is not here at all.
+    """
+    training, held_out = list[Case](), list[Case]()
+    for case in cases:
+        (held_out if is_held_out(f"reward model/{case.record.question}", share) else training).append(case)
+    return training, held_out
 
 
 def lengths_of(cases: Sequence[Case]) -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dunwu.pipeline.reward_model import Case, balanced
+from dunwu.config.schema import DataSpec
+from dunwu.pipeline.reward_model import Case, balanced, split
+from dunwu.tasks.world import data
 from dunwu.types import Preference
 
 
@@ -25,3 +27,15 @@ def test_longer_is_as_often_better_as_worse() -> None:
     assert kept == [one for one in mixed if one in kept], "in the order of the file"
     assert balanced(mixed, seed=2) != kept
     assert balanced([*shorter, *alike], seed=1) == alike
+
+
+def test_no_question_is_kept_apart_in_one_language_and_learnt_from_in_another() -> None:
+    """Of data that left a fifth out for benchmarks: what is kept apart here is of the rest."""
+    spec = DataSpec(task="requests", count=600, languages=("en", "zh"), held_out=0.2)
+    none = np.zeros(1, np.int32)
+    cases = [Case(record=one, tokens=none, worse=None, good=one.good) for one in data.judged(spec)]
+    training, held_out = split(cases, 0.1)
+    assert len(training) + len(held_out) == 600
+    assert 20 < len(held_out) < 140
+    assert {one.record.language for one in held_out} == {"en", "zh"}
+    assert not {one.record.question for one in held_out} & {one.record.question for one in training}
