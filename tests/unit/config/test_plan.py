@@ -363,3 +363,20 @@ def test_a_pretrained_model_has_the_parameters_that_the_plan_says(write: Write) 
     assert isinstance(stage, PretrainStage)
     tokenizer = build_tokenizer()
     assert make_model(stage.transformer, tokenizer, seed=0).num_parameters() == make_plan(recipe).stages[0].parameters
+
+
+def test_a_model_needs_a_tokenizer_and_the_template_that_a_stage_wants(write: Write, tmp_path: Path) -> None:
+    folder, judge = save_model(tmp_path / "model", QWEN2), save_model(tmp_path / "judge", QWEN2)
+    (judge / "tokenizer.json").write_text("{}")
+    reward = f"[{{name='helpful', from='{judge}', reads='all', prompt={{template='nano'}}}}]"
+    chat = [f"stages.zero.from={folder}", "stages.zero.prompt.template=chat", f"stages.zero.reward.models={reward}"]
+
+    def told() -> list[str]:
+        return [str(problem) for problem in make_plan(load_recipe(write(), chat)).problems]
+
+    assert told() == [f"stages.zero.from: no tokenizer (tokenizer.json) in {folder}"]
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer_config.json").write_text("{}")
+    assert told() == [f"stages.zero.prompt.template: chat, but the tokenizer in {folder} has no chat template"]
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    assert told() == []

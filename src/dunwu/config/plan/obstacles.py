@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,14 @@ from dunwu.config.schema import (
     DataSpec,
     DataStage,
     EvalStage,
+    JudgeSpec,
+    PretrainStage,
+    PromptSpec,
     Recipe,
     RewardModelStage,
     RLStage,
     SamplingStage,
+    Stage,
     TaskSpec,
 )
 from dunwu.errors import UserError
@@ -31,11 +35,35 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken*")
 
 
-def source_obstacles(field: str, source: str) -> Iterator[Finding]:
-    """A model that is a folder must be one of transformers."""
-    folder = model_folder(source)
-    if folder is None:
-        return
+def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Finding]:
+    """A folder that a stage begins from must be a model of transformers, with the template that the stage wants."""
+    for field, source, where, prompt in _models(stage):
+        folder = None if source in recipe.stages else model_folder(source)
+        if folder is not None:
+            yield from _folder_obstacles(f"stages.{name}.{field}", folder)
+            yield from _template_obstacles(f"stages.{name}.{where}prompt.template", prompt.template, folder)
+
+
+def _models(stage: Stage) -> Iterator[tuple[str, str, str, PromptSpec]]:
+    """The field of every model, its source, the table whose prompt it is asked with, and that prompt."""
+    judges: Sequence[JudgeSpec] = ()
+    match stage:
+        case PretrainStage():
+            return
+        case EvalStage():
+            yield from ((f"models.{i}", model, "", stage.prompt) for i, model in enumerate(stage.models))
+            place, judges = "judges", stage.judges
+        case RLStage():
+            yield "from", stage.from_, "", stage.prompt
+            if stage.value and stage.value.from_:
+                yield "value.from", stage.value.from_, "", stage.prompt
+            place, judges = "reward.models", stage.reward.models
+        case _:
+            yield "from", stage.from_, "", stage.prompt
+    yield from ((f"{place}.{i}.from", judge.from_, f"{place}.{i}.", judge.prompt) for i, judge in enumerate(judges))
+
+
+def _folder_obstacles(field: str, folder: Path) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding(field, f"no such folder: {folder}")
     elif not (folder / "config.json").is_file():
@@ -46,10 +74,9 @@ def source_obstacles(field: str, source: str) -> Iterator[Finding]:
         yield Finding(field, f"no tokenizer (tokenizer.json) in {folder}")
 
 
-def template_obstacles(field: str, template: str, source: str) -> Iterator[Finding]:
+def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Finding]:
     """The tokenizer's own template must be there where a stage wants it."""
-    folder = model_folder(source)
-    if template != "chat" or folder is None or any(True for _ in folder.glob("chat_template*")):
+    if template != "chat" or any(True for _ in folder.glob("chat_template*")):
         return
     try:
         config = json.loads((folder / "tokenizer_config.json").read_bytes())
@@ -60,11 +87,11 @@ def template_obstacles(field: str, template: str, source: str) -> Iterator[Findi
         yield Finding(field, f"chat, but the tokenizer in {folder} has no chat template")
 
 
-def context_obstacles(field: str, prompt: int, longest: int, shape: ModelShape | None) -> Iterator[Finding]:
-    """Prompt and completion must fit into the positions of the model; ``longest`` counts new tokens."""
-    needed = prompt + longest
-    if shape is not None and shape.max_positions and needed > shape.max_positions:
-        text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {shape.max_positions} positions"
+def context_obstacles(field: str, needed: int, shapes: Iterable[ModelShape | None]) -> Iterator[Finding]:
+    """Prompt and completion must fit into the positions of every model."""
+    known = [shape.max_positions for shape in shapes if shape is not None and shape.max_positions]
+    if known and needed > min(known):
+        text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {min(known)} positions"
         yield Finding(field, text)
 
 

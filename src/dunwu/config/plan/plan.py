@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
@@ -29,21 +29,21 @@ from dunwu.config.plan.estimate import (
     supervised_memory,
 )
 from dunwu.config.plan.functions import own_obstacles
-from dunwu.config.plan.graph import feeds, graph, models_of
+from dunwu.config.plan.graph import feeds, graph
 from dunwu.config.plan.obstacles import (
     Look,
     Probe,
     context_obstacles,
     data_obstacles,
+    model_obstacles,
     out_obstacles,
-    source_obstacles,
     task_obstacles,
-    template_obstacles,
 )
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.plan.volume import volume_of
 from dunwu.config.problems import CORPORA
 from dunwu.config.schema import (
+    AnsweringStage,
     ColdStartStage,
     DataStage,
     DistilStage,
@@ -54,8 +54,8 @@ from dunwu.config.schema import (
     RejectStage,
     RewardModelStage,
     RLStage,
-    SamplingStage,
     SFTStage,
+    Stage,
 )
 from dunwu.errors import UserError
 
@@ -157,52 +157,24 @@ def make_plan(
     stages: list[StagePlan] = []
     findings: list[Finding] = []
 
-    def shape_from(field: str, source: str) -> ModelShape | None:
-        if source not in shapes:
-            findings.extend(source_obstacles(field, source))
+    def shape(source: str) -> ModelShape | None:
         return shapes[source] if source in shapes else shape_of(source)
 
     for name, stage in recipe.stages.items():
-        place = f"stages.{name}"
-        match stage:
-            case RLStage():
-                shape = shape_from(f"{place}.from", stage.from_)
-                judges = {
-                    part.name: shape_from(f"{place}.reward.models.{i}.from", part.from_)
-                    for i, part in enumerate(stage.reward.models)
-                }
-                planned = _rl(name, stage, shape, judges, recipe.hardware)
-                if stage.value and stage.value.from_ and stage.value.from_ not in recipe.stages:
-                    findings += source_obstacles(f"{place}.value.from", stage.value.from_)
-                field = f"{place}.rollout.max_new_tokens"
-                findings += context_obstacles(field, stage.prompt.max_tokens, _longest(planned), shape)
-            case DataStage():
-                shape = shape_from(f"{place}.from", stage.from_)
-                planned = _supervised(name, stage, shape, recipe)
-            case EvalStage():
-                judges = {
-                    judge.name: shape_from(f"{place}.judges.{i}.from", judge.from_)
-                    for i, judge in enumerate(stage.judges)
-                }
-                models = [shape_from(f"{place}.models.{i}", model) for i, model in enumerate(stage.models)]
-                planned = _answers(name, stage, stage.models, models, judges, recipe.hardware)
-                for model in models:
-                    field = f"{place}.max_new_tokens"
-                    findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, model)
-            case SamplingStage():
-                shape = shape_from(f"{place}.from", stage.from_)
-                planned = _answers(name, stage, (stage.from_,), [shape], {}, recipe.hardware)
-                field = f"{place}.max_new_tokens"
-                findings += context_obstacles(field, stage.prompt.max_tokens, stage.max_new_tokens, shape)
-            case PretrainStage():
-                shape = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
-                planned = _pretrain(name, stage, shape, recipe.hardware)
+        findings += model_obstacles(name, stage, recipe)
+        if isinstance(stage, PretrainStage):
+            shapes[name] = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
+        elif isinstance(stage, RLStage | DataStage):
+            shapes[name] = shape(stage.from_)
+        planned = _stage(name, stage, shape, recipe)
         findings += own_obstacles(name, stage)
-        if not isinstance(stage, PretrainStage):
-            for source in models_of(stage):
-                findings += template_obstacles(f"{place}.prompt.template", stage.prompt.template, source)
-        if isinstance(stage, RLStage | DataStage | PretrainStage):
-            shapes[name] = shape
+        if isinstance(stage, RLStage):
+            field, needed = "rollout.max_new_tokens", stage.prompt.max_tokens + _longest(planned)
+            findings += context_obstacles(f"stages.{name}.{field}", needed, [shapes[name]])
+        elif isinstance(stage, AnsweringStage):
+            field, needed = "max_new_tokens", stage.prompt.max_tokens + stage.max_new_tokens
+            models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
+            findings += context_obstacles(f"stages.{name}.{field}", needed, map(shape, models))
         stages.append(planned)
     findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
@@ -219,6 +191,25 @@ def make_plan(
         assumptions=_assumptions(recipe.hardware),
         problems=tuple(problems),
     )
+
+
+def _stage(name: str, stage: Stage, shape: Callable[[str], ModelShape | None], recipe: Recipe) -> StagePlan:
+    """``shape``: of a source, as far as it is known."""
+    match stage:
+        case RLStage():
+            judges = {part.name: shape(part.from_) for part in stage.reward.models}
+            return _rl(name, stage, shape(stage.from_), judges, recipe.hardware)
+        case SFTStage() | DistilStage() | RewardModelStage():
+            return _supervised(name, stage, shape(stage.from_), recipe)
+        case EvalStage():
+            judges = {judge.name: shape(judge.from_) for judge in stage.judges}
+            return _answers(name, stage, stage.models, [*map(shape, stage.models)], judges, recipe.hardware)
+        case RejectStage() | ColdStartStage():
+            return _answers(name, stage, (stage.from_,), [shape(stage.from_)], {}, recipe.hardware)
+        case PretrainStage():
+            made = shape(name)
+            assert made is not None
+            return _pretrain(name, stage, made, recipe.hardware)
 
 
 def _rl(name: str, stage: RLStage, shape: ModelShape | None, judges: Shapes, hardware: HardwareSpec) -> StagePlan:
