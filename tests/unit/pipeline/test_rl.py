@@ -223,6 +223,16 @@ def test_the_schedule_goes_on_where_an_update_fell_out(bench: Bench) -> None:
     assert [row["updates"] for row in parts.context.store.read_metrics()] == [0, 0, 2, 2]
 
 
+def test_that_there_is_nothing_to_learn_is_told_once_until_it_changes(bench: Bench) -> None:
+    """Of four rollouts the first two and the last have no group of different rewards."""
+    bench.recipe["evaluation"] = {}
+    bench.text = uniform_but(4, 5)
+    train(parts := bench.parts(), Cursor())
+    told = parts.context.progress.console.file
+    assert isinstance(told, StringIO)
+    assert told.getvalue().count("in no group was one answer worth more than another") == 2
+
+
 def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
     bench.recipe["evaluation"] = {}
     first: list[str] = []
