@@ -27,7 +27,7 @@ def test_every_completion_of_a_step_is_run(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(CodeVerifier, "judge", recording)
     done = CliRunner().invoke(cli.main, ["bench", "rewards", "--against", "afterwards", "--json"])
     assert done.exit_code == 0, done.output
-    found = json.loads(done.output)
+    found = json.loads(done.stdout)
     assert len(verdicts) == 2 * 2 * 2 * 12  # workloads, sides, steps
     assert set(verdicts) == {"passed", "wrong"}
     for result in found.values():
