@@ -104,5 +104,9 @@ def test_calibration_is_the_gap_by_bins() -> None:
     assert calibration_error(confidence, right).value == pytest.approx(by_hand)
     assert calibration_error(np.ones(9), np.ones(9, dtype=bool)).value == 0.0
     rng = np.random.default_rng(0)
+    for _ in range(20):  # few texts, so that draws are further off than they are
+        few = rng.uniform(0.5, 1.0, 40)
+        found = calibration_error(few, rng.random(40) < few)
+        assert 0 <= found.low < found.value < found.high
     confidence = rng.uniform(0.5, 1.0, 20_000)
     assert calibration_error(confidence, rng.random(20_000) < confidence).value < 0.02
