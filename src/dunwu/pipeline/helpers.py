@@ -51,14 +51,14 @@ def side_by_side(work: Callable[[Item], T], items: Sequence[Item], at_once: int)
         yield from map(work, items)
         return
     futures = [Future[T]() for _ in items]
-    todo, lock = list(zip(futures, items, strict=True))[::-1], threading.Lock()
+    waiting, lock = list(zip(futures, items, strict=True))[::-1], threading.Lock()
 
     def take() -> None:
         while True:
             with lock:
-                if not todo:
+                if not waiting:
                     return
-                future, item = todo.pop()
+                future, item = waiting.pop()
             try:
                 future.set_result(work(item))
             except BaseException as error:  # raised again where the result is read
@@ -71,7 +71,7 @@ def side_by_side(work: Callable[[Item], T], items: Sequence[Item], at_once: int)
             yield future.result()
     finally:
         with lock:
-            todo.clear()
+            waiting.clear()
 
 
 def shown(value: object) -> str:
@@ -112,7 +112,7 @@ def own_function(file: Path, function: str, field: str) -> Callable[..., object]
         except (Interrupted, KeyboardInterrupt):
             raise
         except BaseException as error:
-            about = f" on problem {given[0].id}" if given and isinstance(given[0], Problem) else ""
+            about = f" on problem {given[0].id}" if isinstance(given[0], Problem) else ""
             what = f"{file}: {function} raises {type(error).__name__}: {error}{about}"
             raise UserError(what, field=f"{field}.function") from error
 

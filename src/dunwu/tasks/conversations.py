@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -59,13 +59,9 @@ def look(spec: DataSpec, use: Use) -> None:
 
 def check(path: Path) -> None:
     """Raises UserError naming the first line of a file from which no conversation can be made."""
-    for row in read_rows(path):
-        try:
-            if isinstance(row, BadRow):
-                raise MalformedError(row.reason)
-            _example(_Named(row, {}, path.name))
-        except MalformedError as error:
-            raise UserError(str(error), file=path, field=f"line {row.line}") from None
+    for line, found in _made(path, {}, _example):
+        if isinstance(found, MalformedError):
+            raise UserError(str(found), file=path, field=f"line {line}")
 
 
 def ordered(pair: Preference, ahead: float) -> Preference:
@@ -147,16 +143,13 @@ def _read(spec: DataSpec, make: Callable[[_Named], T], rows: int | None = None) 
     if unknown := sorted(spec.fields.keys() - set(COLUMNS)):
         text = f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}"
         raise UserError(text, file=spec.path, field="fields")
-    source = spec.path.name.partition(".")[0]
     found: list[T] = []
     bad: list[tuple[int, str]] = []
-    for row in islice(read_rows(spec.path), rows):
-        try:
-            if isinstance(row, BadRow):
-                raise MalformedError(row.reason)
-            found.append(make(_Named(row, spec.fields, source)))
-        except MalformedError as error:
-            bad.append((row.line, str(error)))
+    for line, made in islice(_made(spec.path, spec.fields, make), rows):
+        if isinstance(made, MalformedError):
+            bad.append((line, str(made)))
+        else:
+            found.append(made)
     if rows is None:
         leave_out(spec.path, bad, len(found) + len(bad), spec.max_bad_rows)
     elif bad and not found:
@@ -165,6 +158,21 @@ def _read(spec: DataSpec, make: Callable[[_Named], T], rows: int | None = None) 
     if not found:
         raise UserError("holds no conversation", file=spec.path, field="path")
     return tuple(found)
+
+
+def _made(
+    path: Path, fields: Mapping[str, str], make: Callable[[_Named], T]
+) -> Iterator[tuple[int, T | MalformedError]]:
+    """Of every row its line, and what is made of it or why nothing is."""
+    source = path.name.partition(".")[0]
+    for row in read_rows(path):
+        try:
+            if isinstance(row, BadRow):
+                raise MalformedError(row.reason)
+            made: T | MalformedError = make(_Named(row, fields, source))
+        except MalformedError as error:
+            made = error
+        yield row.line, made
 
 
 def _example(row: _Named) -> Example:

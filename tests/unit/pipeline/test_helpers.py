@@ -45,7 +45,7 @@ def test_one_at_a_time_is_the_caller_s_own_thread() -> None:
 
 
 def own(folder: Path, body: str) -> Callable[..., object]:
-    source = f"import asyncio\nfrom dunwu.errors import Interrupted\ndef score():\n    {body}\n"
+    source = f"import asyncio\nfrom dunwu.errors import Interrupted\ndef score(answer):\n    {body}\n"
     (folder / "own.py").write_text(source)
     return own_function(folder / "own.py", "score", "judge")
 
@@ -53,11 +53,11 @@ def own(folder: Path, body: str) -> Callable[..., object]:
 def test_a_function_that_catches_everything_does_not_keep_the_run_from_stopping(tmp_path: Path) -> None:
     call = own(tmp_path, "try:\n        raise Interrupted('asked to stop')\n    except Exception:\n        return 1")
     with pytest.raises(Interrupted):
-        call()
+        call("42")
 
 
 @pytest.mark.parametrize("error", ["asyncio.CancelledError()", "SystemExit(0)", "GeneratorExit()", "ValueError('x')"])
 def test_whatever_a_function_raises_is_its_own_fault(tmp_path: Path, error: str) -> None:
     call = own(tmp_path, f"raise {error}")
     with pytest.raises(UserError, match=r"score raises (CancelledError|SystemExit|GeneratorExit|ValueError)"):
-        call()
+        call("42")
