@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from dunwu.algorithms.filters import graded
 from dunwu.evaluation.estimators import pass_at_k, proportion, vote
 from dunwu.metrics import mean
-from dunwu.observatory import reflection
+from dunwu.observatory.reasoning import reflection
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import sample_seed

@@ -1,17 +1,22 @@
-"""Line charts as inline SVG: no scripts, no fonts, no network; colours come from the page's style sheet."""
+"""Line charts as SVG, in a page or as a file: no scripts, no fonts, no network; colours come from one style sheet."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from html import escape
+from importlib import resources
 from typing import Literal
 
 from dunwu.types import Estimate
 
 WIDTH, HEIGHT = 480, 280
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
+HEAD, LINE = 42, 16
+"""Of a drawing that stands alone: where its legend begins, and how high a line of that is."""
 MAX_MARKS = 120
 """Points of a line beyond which they are not marked one by one."""
 
@@ -42,27 +47,108 @@ def exact(x: float, value: float) -> Point:
     return Point(x, Estimate(value=value, low=value, high=value))
 
 
-def line_chart(
-    title: str, series: Sequence[Series], *, y_label: str, x_label: str = "updates", share: bool = False
-) -> str:
-    """A figure: title, legend, axes, curves. ``share``: the values lie in [0, 1] and are written in per cent.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of updates that is pointed out, behind the curves."""
 
-    Series without points are left out; "" where none is left.
-    """
-    drawn = [one for one in series if one.points]
-    if not drawn:
-        return ""
-    frame = _Frame.around(drawn, share)
-    body = "".join(_curve(frame, number, one) for number, one in enumerate(drawn))
-    legend = "".join(
-        f'<li class="c{number % 8}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
-        for number, one in enumerate(drawn)
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A figure: title, legend, axes, curves. ``share``: the values lie in [0, 1] and are written in per cent. Series
+    without points are left out."""
+
+    title: str
+    series: Sequence[Series]
+    y_label: str
+    x_label: str = "updates"
+    share: bool = False
+    spans: Sequence[Span] = ()
+
+    @property
+    def drawn(self) -> list[Series]:
+        """The series that have points."""
+        return [one for one in self.series if one.points]
+
+    def html(self) -> str:
+        """A figure of a page, coloured by its style sheet; "" where nothing is drawn."""
+        if not self.drawn:
+            return ""
+        legend = "".join(
+            f'<li class="c{number % 8}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
+            for number, one in enumerate(self.drawn)
+        )
+        return (
+            f"<figure><figcaption>{escape(self.title)}</figcaption>"
+            f'<ul class="legend">{legend}</ul>'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self._told(), quote=True)}">'
+            f"{self._body()}</svg></figure>"
+        )
+
+    def svg(self) -> str:
+        """A file of its own, in the colours of the page's light set; "" where nothing is drawn."""
+        if not self.drawn:
+            return ""
+        lines = _legend_lines([one.label for one in self.drawn])
+        head = HEAD + LINE * (1 + max(line for line, _ in lines))
+        legend = "".join(
+            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
+            f'<line class="{"level" if one.kind == "level" else "line"} c{number % 8}" x1="0" x2="14" y1="-4" y2="-4"/>'
+            f'<text x="20" y="0">{escape(one.label)}</text></g>'
+            for number, (one, (line, x)) in enumerate(zip(self.drawn, lines, strict=True))
+        )
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '
+            f'height="{2 * (HEIGHT + head)}"><style>{_style()}</style><rect width="100%" height="100%" fill="#ffffff"/>'
+            f'<text class="title" x="{LEFT - 48}" y="20">{escape(self.title)}</text>{legend}'
+            f'<g transform="translate(0 {head})">{self._body()}</g></svg>\n'
+        )
+
+    def _told(self) -> str:
+        """The figure in a sentence, for whoever cannot see it."""
+        ends = ((one.label, one.points[0].estimate.value, one.points[-1].estimate.value) for one in self.drawn)
+        text = partial(_written, share=self.share)
+        return f"{self.title}: " + "; ".join(
+            f"{label} from {text(first)} to {text(last)}" for label, first, last in ends
+        )
+
+    def _body(self) -> str:
+        frame = _Frame.around(self.drawn, self.share)
+        spans = "".join(frame.span(span) for span in self.spans)
+        curves = "".join(_curve(frame, number, one) for number, one in enumerate(self.drawn))
+        return spans + frame.axes(self.x_label, self.y_label) + curves
+
+
+def _legend_lines(labels: Sequence[str]) -> list[tuple[int, float]]:
+    """Where each label stands: its line and its x, as many on a line as have room."""
+    places, line, x = list[tuple[int, float]](), 0, float(LEFT - 48)
+    for label in labels:
+        width = 34 + 6.6 * len(label)
+        if x + width > WIDTH and x > LEFT - 48:
+            line, x = line + 1, float(LEFT - 48)
+        places.append((line, x))
+        x += width
+    return places
+
+
+@cache
+def _style() -> str:
+    """The rules of a drawing that stands alone, its colours from the page's style sheet."""
+    sheet = (resources.files("dunwu") / "assets" / "report.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", sheet.partition("}")[0]))
+    curves = "".join(
+        f"line.c{number},polyline.c{number}{{stroke:{colours[f'c{number}']}}}"
+        f"circle.c{number},polygon.c{number}{{fill:{colours[f'c{number}']}}}"
+        for number in range(8)
     )
     return (
-        f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<ul class="legend">{legend}</ul>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
-        f"{frame.axes(x_label, y_label)}{body}</svg></figure>"
+        f"text{{font:12px sans-serif;fill:{colours['soft']}}}.title{{font:600 15px sans-serif;fill:{colours['ink']}}}"
+        f".rule{{stroke:{colours['rule']}}}polyline{{fill:none;stroke-width:2}}.line{{stroke-width:2}}"
+        "polyline.dots{stroke-width:1;stroke-dasharray:2 3}.band{opacity:.16}.bar{stroke-width:2}"
+        f".level{{stroke-width:1.5;stroke-dasharray:6 4}}.span{{fill:{colours['mark']};opacity:.35}}{curves}"
     )
 
 
@@ -99,7 +185,15 @@ class _Frame:
         return HEIGHT - BOTTOM - (inside - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     def text(self, value: float) -> str:
-        return f"{100 * value:.4g} %" if self.share else f"{value:,.5g}"
+        return _written(value, share=self.share)
+
+    def span(self, span: Span) -> str:
+        left, right = (min(max(self.x(x), LEFT), WIDTH - RIGHT) for x in (span.start, span.end))
+        height = HEIGHT - TOP - BOTTOM
+        return (
+            f'<rect class="span" x="{left:.1f}" width="{max(right - left, 2):.1f}" y="{TOP}" height="{height}">'
+            f"<title>{escape(span.label)}</title></rect>"
+        )
 
     def axes(self, x_label: str, y_label: str) -> str:
         parts = []
@@ -117,6 +211,10 @@ class _Frame:
             f"{escape(y_label)}</text>"
         )
         return "".join(parts)
+
+
+def _written(value: float, *, share: bool) -> str:
+    return f"{100 * value:.4g} %" if share else f"{value:,.5g}"
 
 
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:

@@ -1,116 +1,251 @@
-"""Learning curves out of stored rollouts: what the policy did on its training problems."""
+"""Learning curves out of stored rollouts: what the policy did on its training problems, rollout by rollout."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64
 
 from dunwu.metrics import mean
-from dunwu.observatory import reflection
-from dunwu.runs import RolloutRow, StageReader
+from dunwu.observatory.reasoning import facts, reflection
+from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
+from dunwu.observatory.reasoning.facts import PART, WORD, Turn, Verdict
+from dunwu.runs import StageReader
 from dunwu.types import Estimate
 
 MAX_ROWS = 60_000
-"""Completions that are read for the curves; of a longer run, evenly spaced rollouts."""
+"""Completions that are read for a report; of a longer run, evenly spaced rollouts."""
+
+Numbers = Float64[np.ndarray, " N"]
+Mask = Bool[np.ndarray, " N"]
+
+
+class Slice(NamedTuple):
+    """Which completions of a rollout: by what the rule said of their answers, and by their problems' level."""
+
+    verdict: Literal["all", "right", "wrong"] = "all"
+    level: int | None = None
+
+
+class Rollout:
+    """One rollout's completions as arrays of N, made of a table of facts (``reasoning.facts.SCHEMA``)."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._arrays: dict[str, Any] = {}
+
+    def column(self, name: str) -> Numbers:
+        """A column as numbers, NaN where it says nothing or is not there."""
+        if name not in self._arrays:
+            known = name in self._table.column_names
+            values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
+            self._arrays[name] = values
+        found: Numbers = self._arrays[name]
+        return found
+
+    @cached_property
+    def groups(self) -> Int64[np.ndarray, " N"]:
+        """Of every completion its group's number."""
+        found: Int64[np.ndarray, " N"] = self._table["group"].to_numpy().astype(np.int64)
+        return found
+
+    @property
+    def step(self) -> int:
+        """Updates done when it had been learned from."""
+        return int(self.column("step")[0])
+
+    @property
+    def updates(self) -> int:
+        """The version of the policy that wrote it, so the first rollout stands at the stage's beginning."""
+        return int(self.column("version").min())
+
+    @property
+    def completions(self) -> int:
+        """How many there are."""
+        return len(self._table)
+
+    @property
+    def problems(self) -> int:
+        """How many were asked."""
+        return len(np.unique(self.groups))
+
+    @property
+    def failed(self) -> int:
+        """Completions whose verifier failed: they count in lengths and words, never in rewards."""
+        return int(self.completions - self.column("graded").sum())
+
+    @property
+    def levels(self) -> list[int]:
+        """The levels of its problems, ascending."""
+        return [int(level) for level in np.unique(self.column("level"))]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of its rewards."""
+        return sorted(name.removeprefix(PART) for name in self._table.column_names if name.startswith(PART))
+
+    def chosen(self, piece: Slice) -> Mask:
+        """The completions of a slice. Right and wrong are those of graded answers to questions that have right ones."""
+        chosen = np.ones(self.completions, dtype=bool)
+        if piece.verdict != "all":
+            wanted = Verdict.RIGHT if piece.verdict == "right" else Verdict.WRONG
+            chosen &= (self.column("verdict") == wanted) & (self.column("graded") == 1)
+        if piece.level is not None:
+            chosen &= self.column("level") == piece.level
+        return chosen
+
+    def estimate(self, measure: Measure, piece: Slice = Slice()) -> Estimate | None:  # noqa: B008 -- a constant
+        """Mean over problems of the mean over a problem's completions, with Student's 95 % interval over problems; None
+        where there is nothing to measure (no right answer, so no length of right ones)."""
+        values = measure.of(self)
+        chosen = self.chosen(piece) & ~np.isnan(values)
+        weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
+        totals = np.bincount(self.groups[chosen], weights=values[chosen])
+        counts = np.bincount(self.groups[chosen], weights=weights[chosen])
+        means = totals[counts > 0] / counts[counts > 0]
+        if not means.size:
+            return None
+        return mean(means, lowest=measure.lowest, highest=1.0 if measure.share else np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutPoint:
-    """One rollout. Estimates are means over its problems, with 95 % intervals (Student's t, n = ``problems``).
+class Measure:
+    """A quantity that a rollout has. ``of``: a number for each completion, NaN where it has none; ``over``: the column
+    that it is a rate over (None: a rate over completions). ``share``: in [0, 1]."""
 
-    ``updates`` is the version of the policy that wrote it, so the first point is the stage's beginning. None: there was
-    nothing to measure (no right answer, so no length of right ones). ``words`` are counts per response.
-    """
-
-    updates: int
-    problems: int
-    completions: int
-    failed: int
-    reward: Estimate | None
-    parts: Mapping[str, Estimate]
-    length: Estimate | None
-    length_right: Estimate | None
-    length_wrong: Estimate | None
-    truncated: Estimate | None
-    reflections: Estimate | None
-    words: Mapping[str, float]
+    name: str
+    label: str
+    unit: str
+    of: Callable[[Rollout], Numbers]
+    over: str | None = None
+    share: bool = False
+    lowest: float = 0.0
 
 
-def curves(stage: StageReader) -> list[RolloutPoint]:
+def _column(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: rollout.column(name)
+
+
+def _graded(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: np.where(rollout.column("graded") == 1, rollout.column(name), np.nan)
+
+
+def _shows(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: (rollout.column(name) > 0).astype(np.float64)
+
+
+def _turned(turn: Turn) -> Callable[[Rollout], Numbers]:
+    """Among the completions of which it is known what they had before they reflected."""
+
+    def of(rollout: Rollout) -> Numbers:
+        turns = rollout.column("turn")
+        return np.where(turns == Turn.NONE, np.nan, (turns == turn).astype(np.float64))
+
+    return of
+
+
+def _spread(rollout: Rollout) -> Numbers:
+    """Every completion's squared distance from its group's mean reward: its mean over a group is the variance."""
+    values = _graded("value")(rollout)
+    there = ~np.isnan(values)
+    counts = np.maximum(np.bincount(rollout.groups[there], minlength=int(rollout.groups.max()) + 1), 1)
+    means = np.bincount(rollout.groups[there], weights=values[there], minlength=len(counts)) / counts
+    squared: Numbers = (values - means[rollout.groups]) ** 2
+    return squared
+
+
+def part(name: str) -> Measure:
+    """A part of the reward, over the completions that have it."""
+    return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), lowest=-np.inf)
+
+
+def word(text: str) -> Measure:
+    """One word of reflection."""
+    return Measure(name=f"word.{text}", label=text, unit="words a response", of=_column(WORD + text))
+
+
+ACCURACY = Measure(
+    name="accuracy", label="right answers", unit="share of responses", of=_graded(PART + "accuracy"), share=True
+)
+REWARD = Measure(name="reward", label="reward", unit="mean", of=_graded("value"), lowest=-np.inf)
+LENGTH = Measure(name="length", label="length", unit="tokens", of=_column("tokens"))
+STEPS = Measure(name="steps", label="steps of reasoning", unit="steps a response", of=_column("steps"))
+REFLECTIONS = Measure(
+    name="reflections", label="words of reflection", unit="words a response", of=_column("reflections")
+)
+RATE = Measure(
+    name="reflection_rate",
+    label="words of reflection per thousand tokens",
+    unit="per 1,000 tokens",
+    of=lambda rollout: 1000 * rollout.column("reflections"),
+    over="tokens",
+)
+SHOWN = {
+    name: Measure(name=name, label=label, unit="share of responses", of=_shows(name), share=True)
+    for name, label in zip(
+        BEHAVIOURS, ("checks a result", "gives up and goes back", "tries another way", "solves in parts"), strict=True
+    )
+}
+MENDED = Measure(
+    name="mended", label="wrong before reflecting, right after", unit="share", of=_turned(Turn.MENDED), share=True
+)
+SPOILT = Measure(
+    name="spoilt", label="right before reflecting, wrong after", unit="share", of=_turned(Turn.SPOILT), share=True
+)
+LANGUAGE = Measure(
+    name="language",
+    label="words in the question's language",
+    unit="share of words",
+    of=_column("own_language"),
+    share=True,
+)
+REPETITION = Measure(
+    name="repetition", label="repeats itself", unit="share of runs of 40 words", of=_column("repetition"), share=True
+)
+TRUNCATED = Measure(
+    name="truncated",
+    label="cut off at the length limit",
+    unit="share of responses",
+    of=_column("truncated"),
+    share=True,
+)
+SPREAD = Measure(name="spread", label="spread of rewards in a group", unit="variance", of=_spread)
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        *(ACCURACY, REWARD, LENGTH, STEPS, REFLECTIONS, RATE, *SHOWN.values()),
+        *(MENDED, SPOILT, LANGUAGE, REPETITION, TRUNCATED, SPREAD),
+    )
+}
+"""By name, in the order in which they are shown; parts of the reward and single words come beside them."""
+
+
+def rollouts(stage: StageReader) -> list[Rollout]:
     """The stage's rollouts in order; evenly spaced ones, with the first and the last, where there are too many."""
     steps = stage.rollout_steps()
     if not steps:
         return []
-    first = stage.read_rollouts(steps[0])
-    wanted = max(2, MAX_ROWS // max(len(first), 1))
+    first = read(stage, steps[0])
+    wanted = max(2, MAX_ROWS // max(first.completions, 1))
     if len(steps) > wanted:
         steps = [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
-    return [measure(stage.read_rollouts(step)) for step in steps]
+    return [first, *(read(stage, step) for step in steps[1:])]
 
 
-def measure(rows: Sequence[RolloutRow]) -> RolloutPoint:
-    """One rollout's point. Completions whose verifier failed count in lengths and words, never in rewards."""
-    graded = [row for row in rows if row.status != "verifier_failed"]
-    words: Counter[str] = Counter()
-    for row in rows:
-        words.update(reflection.count(row.completion))
-    return RolloutPoint(
-        updates=min(row.policy_version for row in rows),
-        problems=len({row.group for row in rows}),
-        completions=len(rows),
-        failed=len(rows) - len(graded),
-        reward=_mean(graded, lambda row: row.value),
-        parts=_parts(graded),
-        length=_amount(rows, lambda row: row.tokens),
-        length_right=_amount([row for row in graded if is_right(row)], lambda row: row.tokens),
-        length_wrong=_amount(
-            [row for row in graded if can_be_right(row) and not is_right(row)], lambda row: row.tokens
-        ),
-        truncated=_amount(rows, lambda row: row.finish == "length"),
-        reflections=_amount(rows, lambda row: reflection.total(row.completion)),
-        words={word: number / len(rows) for word, number in words.items()},
-    )
+def read(stage: StageReader, step: int) -> Rollout:
+    """One rollout. Raises UserError where the step has none, or its file cannot be read."""
+    return Rollout(stage.derive(step, facts.MAKER, facts.facts))
 
 
-def can_be_right(row: RolloutRow) -> bool:
-    """Whether the question has answers that are right."""
-    return "accuracy" in row.parts
-
-
-def is_right(row: RolloutRow) -> bool:
-    """Whether the answer was right, whatever its form earned."""
-    return row.parts.get("accuracy") == 1.0
-
-
-def _parts(rows: Sequence[RolloutRow]) -> dict[str, Estimate]:
-    """The mean of each part of the reward over the rows that have it."""
-    means = {
-        name: _mean([row for row in rows if name in row.parts], partial(_part, name))
-        for name in sorted({name for row in rows for name in row.parts})
+def most_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:
+    """The words of reflection that stand in these rollouts most often, without absent ones."""
+    totals = {
+        text: sum(float(np.nansum(rollout.column(WORD + text))) for rollout in found) for text in reflection.WORDS
     }
-    return {name: estimate for name, estimate in means.items() if estimate is not None}
-
-
-def _part(name: str, row: RolloutRow) -> float:
-    return row.parts[name]
-
-
-def _amount(rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float]) -> Estimate | None:
-    """As :func:`_mean`, of what is never negative: neither is its interval."""
-    return _mean(rows, measured, lowest=0.0)
-
-
-def _mean(
-    rows: Sequence[RolloutRow], measured: Callable[[RolloutRow], float], lowest: float = -math.inf
-) -> Estimate | None:
-    """Mean over problems of the mean over a problem's completions, with its interval; None without rows."""
-    by_group: dict[int, list[float]] = {}
-    for row in rows:
-        by_group.setdefault(row.group, []).append(float(measured(row)))
-    means = [float(np.mean(values)) for values in by_group.values()]
-    return mean(means, lowest=lowest) if means else None
+    return [text for text in sorted(totals, key=lambda text: -totals[text])[:count] if totals[text]]

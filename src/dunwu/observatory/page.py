@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
+from itertools import pairwise
 
-from dunwu.observatory import reflection
+from dunwu.observatory.reasoning import reflection
+from dunwu.observatory.reasoning.behaviours import sightings
+from dunwu.observatory.reasoning.chain import read
 from dunwu.observatory.wording import plain
 
+MARKS = {
+    "reflection": "word of reflection",
+    "verification": "checks a result",
+    "backtracking": "gives up and goes back",
+    "alternatives": "tries another way",
+    "subgoals": "solves in parts",
+}
+"""What is marked in a model's text, and what it is called."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """What a browser may load for this page: nothing. A second wall behind the escaping of what models wrote."""
 
@@ -48,12 +59,24 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def highlighted(content: str) -> str:
-    """A model's text, its words of reflection marked."""
-    shown, parts, end = plain(content), [], 0
-    for start, stop in reflection.spans(shown):
-        parts.append(f"{escape(shown[end:start])}<mark>{escape(shown[start:stop])}</mark>")
-        end = stop
-    return "".join(parts) + escape(shown[end:])
+    """A model's text, its words of reflection and its behaviours marked. A title says what a mark is."""
+    shown = plain(content)
+    spans = [(start, end, "reflection") for start, end in reflection.spans(shown)]
+    spans += [(one.start, one.end, one.behaviour) for one in sightings(read(shown))]
+    edges = sorted({0, len(shown), *(edge for start, end, _ in spans for edge in (start, end))})
+    parts = []
+    for start, end in pairwise(edges):
+        kinds = [kind for kind in MARKS if any(kind == k and s <= start and end <= e for s, e, k in spans)]
+        written = escape(shown[start:end])
+        told = ", ".join(MARKS[kind] for kind in kinds)
+        parts.append(f'<mark class="{" ".join(kinds)}" title="{told}">{written}</mark>' if kinds else written)
+    return "".join(parts)
+
+
+def key() -> str:
+    """What the colours of ``highlighted`` mean."""
+    items = "".join(f'<li><mark class="{kind}">{told}</mark></li>' for kind, told in MARKS.items())
+    return f'<ul class="key">{items}</ul>'
 
 
 def answer(heading: str, content: str, *, right: bool | None, told: str) -> str:

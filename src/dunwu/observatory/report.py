@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, page
+from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated
 from dunwu.observatory.sections import models_table, stage_section
 from dunwu.observatory.wording import interval, number, quantity
@@ -24,7 +25,12 @@ def write_report(run_dir: Path) -> Path:
     """
     run = RunReader(run_dir)
     path = run_dir / "report.html"
-    sections = [_opening(run), *(stage_section(run, name) for name in run.stages), _ledger(run), _reproduce(run)]
+    sections = [
+        _opening(run),
+        *(stage_section(Told.of(run, name)) for name in run.stages),
+        _ledger(run),
+        _reproduce(run),
+    ]
     atomic_write(path, page.page(f"{run.recipe['name']} · Dunwu", sections).encode())
     return path
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from dunwu.observatory import beside, page, reflection
-from dunwu.observatory.charts import Point, Series, exact, line_chart
-from dunwu.observatory.curves import RolloutPoint, can_be_right, curves, is_right
-from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, evaluations_by_set, outcomes
+from dunwu.observatory import beside, figures, page
+from dunwu.observatory.aha.section import aha_section
+from dunwu.observatory.charts import Chart, Series, exact
+from dunwu.observatory.figures import Told
+from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
+from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.wording import interval, number, quantity
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
-from dunwu.runs.checkpoints import step_of
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, StageReader
 from dunwu.types import Estimate
-
-TOP_WORDS = 6
-"""Words of reflection that get a curve of their own."""
-
-MEASUREMENTS = (
-    # title, unit on the axis, metric: what it is called
-    ("How undecided the policy is", "nats a token", {"entropy": "entropy"}),
-    ("Distance from the reference policy", "nats a token", {"kl": "KL divergence (k3)"}),
-    ("Tokens outside the clipping range", "share of tokens", {"clip_low": "below", "clip_high": "above"}),
-    ("Groups without a gradient", "share of groups", {"uniform_groups": "all rewards equal"}),
-)
-"""Metrics with a chart of their own; all others are folded away."""
 
 COUNTED = ("questions", "answers", "kept", "tokens")
 """Of a stage that keeps answers; every other count is of answers that went."""
@@ -32,26 +21,36 @@ KEPT_CAPTION = (
     "What was kept to learn from, then why other answers went (same: repeats one that is kept; spare: enough of its "
     "question are kept)"
 )
-FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
-"""Metrics that the curves out of the rollouts show with intervals."""
 
 
-def stage_section(run: RunReader, name: str) -> str:
+def stage_section(told: Told) -> str:
     """One stage, as far as it has come."""
-    stage, by_set = run.stage(name), evaluations_by_set(run, name)
-    points, metrics = curves(stage), stage.read_metrics()
-    parts = [f"<h2>Stage {page.text(name)}</h2>"]
-    known = {"step"}
-    if points:
-        last_step = metrics[-1]["step"] if metrics else points[-1].updates
-        parts.append(_learning(points, by_set, last_step, len(stage.rollout_steps())))
-        known |= FROM_ROLLOUTS | {part for point in points for part in point.parts}
-    parts.append(_conversations(stage))
-    parts.append(_measurements(metrics, known))
-    parts.append(page.grid([_evaluation_table(set_name, evaluations) for set_name, evaluations in by_set.items()]))
-    parts.append(_examples(by_set) or _rollout_examples(stage))
-    parts.append(_timings(stage))
+    parts = [f"<h2>Stage {page.text(told.name)}</h2>"]
+    if told.rollouts:
+        parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
+        levels = page.grid([chart.html() for chart in figures.by_level(told)])
+        parts.append(f"<details><summary>Level by level</summary>{levels}</details>" if levels else "")
+    parts.append(_conversations(told.stage))
+    parts.append(_measurements(told))
+    tables = [_evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
+    parts.append(page.grid(tables))
+    parts.append(_examples(told.by_set) or _rollout_examples(told.stage))
+    parts.append(_timings(told.stage))
     return "".join(parts)
+
+
+def _note(told: Told) -> str:
+    first, stored = told.rollouts[0], len(told.stage.rollout_steps())
+    note = (
+        f"One seed. A point is one rollout of {first.problems:,} problems and {first.completions:,} responses, at the "
+        f"policy that wrote it; {len(told.rollouts):,} of {stored:,} rollouts shown. Bands and bars: 95 % intervals "
+        "over problems. Dashed: what the base does on held-out problems, or, not measured, the first rollout."
+    )
+    if told.search.moments:
+        note += " Shaded: where reflection rose."
+    if failed := sum(rollout.failed for rollout in told.rollouts):
+        note += f" {failed:,} responses could not be graded; they count in no reward."
+    return note + _base_words(told.by_set)
 
 
 def _conversations(stage: StageReader) -> str:
@@ -82,86 +81,6 @@ def models_table(shown: beside.Table) -> str:
     return page.table(f"{shown.title}. {shown.note}", ["", *shown.models], cells)
 
 
-def _learning(points: Sequence[RolloutPoint], by_set: EvaluationsBySet, last_step: float, rollouts: int) -> str:
-    """The curves out of the stored rollouts, held-out measurements among them."""
-    part_names = sorted({name for point in points for name in point.parts})
-    rewards = [_curve("reward", points, lambda point: point.reward)]
-    rewards += [_curve(f"part: {name}", points, _part(name)) for name in part_names]
-    lengths = [
-        _curve("all", points, lambda point: point.length),
-        _curve("right answers", points, lambda point: point.length_right),
-        _curve("wrong answers", points, lambda point: point.length_wrong),
-    ]
-    training = "training problems"
-    held_out_right = [_held_out("pass@1", *pair, last_step) for pair in by_set.items()]
-    base_words = _base_words(by_set)
-    figures = [
-        line_chart(
-            "Right answers",
-            [_curve(training, points, _part("accuracy")), *held_out_right],
-            y_label="share of responses",
-            share=True,
-        ),
-        line_chart("Reward and its parts, training problems", rewards, y_label="mean over responses"),
-        line_chart("Length of a response, training problems", lengths, y_label="tokens"),
-        line_chart(
-            "Words of reflection",
-            [_curve(training, points, lambda point: point.reflections), *_base_rate(points, by_set)],
-            y_label="words a response",
-        ),
-        line_chart("Which words of reflection, training problems", _words(points), y_label="words a response"),
-        line_chart(
-            "Cut off at the length limit",
-            [_curve(training, points, lambda point: point.truncated)],
-            y_label="share of responses",
-            share=True,
-        ),
-    ]
-    first = points[0]
-    note = (
-        f"One seed. A point is one rollout of {first.problems:,} problems and {first.completions:,} responses, at the "
-        f"policy that wrote it; {len(points):,} of {rollouts:,} rollouts shown. Bands and bars: 95 % intervals over "
-        "problems."
-    )
-    if failed := sum(point.failed for point in points):
-        note += f" {failed:,} responses could not be graded; they count in no reward."
-    return page.grid(figures, note + base_words)
-
-
-def _curve(label: str, points: Sequence[RolloutPoint], chosen: Callable[[RolloutPoint], Estimate | None]) -> Series:
-    measured = [(point.updates, chosen(point)) for point in points]
-    return Series(label=label, points=[Point(updates, estimate) for updates, estimate in measured if estimate])
-
-
-def _part(name: str) -> Callable[[RolloutPoint], Estimate | None]:
-    return lambda point: point.parts.get(name)
-
-
-def _held_out(quantity_name: str, set_name: str, evaluations: Sequence[Evaluation], last_step: float) -> Series:
-    """A set's evaluations, placed at the updates that they saw."""
-    places = {BASE: 0.0, TRAINED: float(last_step)}
-    points = [
-        Point(
-            places[e.checkpoint] if e.checkpoint in places else step_of(e.checkpoint),
-            e.results[quantity_name],
-        )
-        for e in evaluations
-        if quantity_name in e.results
-    ]
-    return Series(label=f"held-out: {set_name}", points=points, kind="dots")
-
-
-def _base_rate(points: Sequence[RolloutPoint], by_set: EvaluationsBySet) -> list[Series]:
-    """What the base does on held-out problems (of the first set); without evaluations, what the first rollout did."""
-    for name, evaluations in by_set.items():
-        for evaluation in evaluations:
-            if evaluation.checkpoint == BASE and "reflections" in evaluation.results:
-                rate = evaluation.results["reflections"]
-                return [Series(label=f"base, held-out: {name}", points=[Point(0, rate)], kind="level")]
-    first = points[0].reflections
-    return [Series(label="first rollout", points=[exact(0, first.value)], kind="level")] if first else []
-
-
 def _base_words(by_set: EvaluationsBySet) -> str:
     """The base's words on held-out problems, as a sentence."""
     evaluations = next(iter(by_set.values()), [])
@@ -172,41 +91,18 @@ def _base_words(by_set: EvaluationsBySet) -> str:
     for row in base.rows:
         for word, times in reflection.count(row.text).items():
             counts[word] = counts.get(word, 0) + times
-    most = sorted(counts, key=lambda word: (-counts[word], word))[:TOP_WORDS]
+    most = sorted(counts, key=lambda word: (-counts[word], word))[: figures.TOP_WORDS]
     told = ", ".join(f"{word} {counts[word] / len(base.rows):.2f}" for word in most) or "none"
     return f" Words a response of the base on held-out problems: {told}."
 
 
-def _words(points: Sequence[RolloutPoint]) -> list[Series]:
-    """The most frequent words, each where it was counted (0 where absent)."""
-    totals: dict[str, float] = {}
-    for point in points:
-        for word, rate in point.words.items():
-            totals[word] = totals.get(word, 0.0) + rate
-    most = sorted(totals, key=lambda word: (-totals[word], word))[:TOP_WORDS]
-    return [
-        Series(label=word, points=[exact(point.updates, point.words.get(word, 0.0)) for point in points])
-        for word in most
-    ]
-
-
-def _measurements(metrics: Sequence[Mapping[str, float]], known: set[str]) -> str:
+def _measurements(told: Told) -> str:
     """The metrics that no other chart shows: the telling ones, and the rest, folded away beside those."""
-    telling = [_metric_chart(title, unit, labels, metrics) for title, unit, labels in MEASUREMENTS]
-    named = {name for _, _, labels in MEASUREMENTS for name in labels}
-    others = sorted({name for row in metrics for name in row} - known - named)
-    rest = page.grid([_metric_chart(name, name, {name: name}, metrics) for name in others])
-    if rest and any(telling):
+    telling, others = ([chart.html() for chart in charts] for charts in figures.measured(told))
+    rest = page.grid(others)
+    if rest and telling:
         rest = f"<details><summary>Further measurements ({len(others)})</summary>{rest}</details>"
     return page.grid(telling) + rest
-
-
-def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> str:
-    curves_of = [
-        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row])
-        for name, label in labels.items()
-    ]
-    return line_chart(title, curves_of, y_label=unit)
 
 
 def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
@@ -222,7 +118,7 @@ def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     caption = f"{sizes[0]}, that training never drew" if alike else "Problems that training never drew"
     heads = [e.checkpoint if alike else f"{e.checkpoint} ({size})" for e, size in zip(shown, sizes, strict=True)]
     table = page.table(f"{caption}; 95 % intervals over problems", ["", *heads], rows)
-    return f"<section><h3>Held-out: {page.text(set_name)}</h3>{table}</section>"
+    return f"<section><h3>{page.text(figures.set_label(set_name).capitalize())}</h3>{table}</section>"
 
 
 def _cell(name: str, estimate: Estimate | None) -> str:
@@ -281,7 +177,7 @@ def _rollout_answer(row: RolloutRow) -> str:
     return page.answer(
         f"after {row.policy_version:,} updates",
         row.completion,
-        right=is_right(row) if can_be_right(row) else None,
+        right=row.parts["accuracy"] == 1.0 if "accuracy" in row.parts else None,
         told=told,
     )
 
@@ -291,7 +187,7 @@ def _timings(stage: StageReader) -> str:
     timings = stage.read_timings()
     names = sorted({name for row in timings for name in row} - {"step"})
     series = [Series(label=n, points=[exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
-    chart = line_chart("Where the time went", series, y_label="seconds a rollout")
+    chart = Chart(title="Where the time went", series=series, y_label="seconds a rollout").html()
     total = sum(row[name] for row in timings for name in names if name in row)
     told = f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted."
     if total and "rewards" in names:

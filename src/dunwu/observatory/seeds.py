@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dunwu.metrics import mean
 from dunwu.observatory import beside, page
-from dunwu.observatory.charts import Point, Series, line_chart
+from dunwu.observatory.charts import Chart, Point, Series
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.sections import models_table
 from dunwu.runs import RunReader
@@ -50,7 +50,8 @@ def write_seeds_report(folder: Path, runs: Sequence[RunReader], tables: Sequence
     name = runs[0].recipe["name"]
     told = f"{len(runs)} seeds: {', '.join(str(run.seed) for run in runs)}"
     figures = [
-        line_chart(title, curves(runs, metric), y_label=unit, share=share) for title, metric, unit, share in FIGURES
+        Chart(title=title, series=curves(runs, metric), y_label=unit, share=share).html()
+        for title, metric, unit, share in FIGURES
     ]
     parts = [
         f"<h1>{page.text(name)} · {page.text(told)}</h1>",

@@ -20,8 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dunwu import paper
-from dunwu.observatory import beside, ledger, reflection
+from dunwu.observatory import beside, ledger
 from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated, outcomes
+from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
 from dunwu.types import Estimate

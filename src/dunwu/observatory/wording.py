@@ -31,6 +31,22 @@ _QUANTITIES = {
     "language": Quantity("words of the question's language", True),
     "reflection_rate": Quantity("responses with a word of reflection", True),
 }
+_METRICS = {
+    "grad_norm": "length of the gradient before clipping",
+    "importance_max": "correction of the sampler, largest weight",
+    "importance_mean": "correction of the sampler, mean weight",
+    "policy_loss": "loss of the policy",
+    "prompts_too_long": "prompts left out as too long",
+    "ratio_max": "largest ratio of new to old probability",
+    "ratio_mean": "mean ratio of new to old probability",
+    "updates": "updates made from the rollout",
+    "value": "value that the critic expects",
+    "value_error": "error of the critic",
+    "value_grad_norm": "length of the critic's gradient before clipping",
+    "value_loss": "loss of the critic",
+    "value_lr": "learning rate of the critic",
+    "verifier_failed": "responses whose verifier failed",
+}
 _AT_K = {
     "pass": "right at least once in {k} tries (pass@{k})",
     "cons": "right by majority of {k} (cons@{k})",
@@ -48,6 +64,11 @@ def quantity(name: str) -> Quantity:
     if kind in _AT_K and k.isdigit():
         return Quantity(_AT_K[kind].format(k=k), True)
     return _QUANTITIES.get(name, Quantity(name, share=False, signed=True))
+
+
+def metric(name: str) -> str:
+    """What one of a stage's metrics is called; an unknown one stands for itself."""
+    return _METRICS.get(name, name.replace("_", " "))
 
 
 def number(name: str, value: float) -> str:

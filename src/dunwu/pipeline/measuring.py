@@ -14,7 +14,7 @@ from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import can_be_right, evaluate, is_right, rows, summarize
-from dunwu.observatory import reflection
+from dunwu.observatory.reasoning import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger

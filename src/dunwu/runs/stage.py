@@ -16,8 +16,10 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from dunwu.errors import UserError
-from dunwu.runs import checkpoints, tables
+from dunwu.runs import checkpoints, derived, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.checkpoints import is_step, step_name, step_of
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
@@ -115,6 +117,27 @@ class StageReader:
         if step is not None and step not in steps:
             raise UserError(f"has no rollout of step {step}", file=self.path)
         return [row for s in steps if step in (None, s) for row in tables.read_rollout_rows(self._rollouts(s))]
+
+    def derive(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
+        """What ``make`` makes of one step's completions, kept beside the run for the next time (``runs.derived``).
+
+        Args:
+            step: whose completions.
+            maker: names ``make``; another name where it would make something else of the same completions.
+            make: a pure function.
+
+        Raises:
+            UserError: that step has no rollouts, or a file of them cannot be read.
+        """
+        kept = derived.read(self.path, step, maker)
+        if kept is None:
+            try:
+                source = derived.source_of(self.path, step, maker)
+            except OSError:
+                raise UserError(f"has no rollout of step {step}", file=self.path) from None
+            kept = make(tables.read_rollout_rows(self._rollouts(step)))
+            derived.write(self.path, step, maker, kept, source)
+        return kept
 
     def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name."""

@@ -80,10 +80,14 @@ def reasoning(text: str) -> str:
     the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning, a
     template may write the opening tag, and a chain that was cut off counts as far as it goes.
     """
+    return TAG.sub(" ", text[reasoning_span(text)])
+
+
+def reasoning_span(text: str) -> slice:
+    """Where the reasoning stands in a text; see ``reasoning``."""
     start = text.find("<think>") + len("<think>") if "<think>" in text else 0
     ends = (text.rfind(tag, start) for tag in ("</think>", "<answer>"))
-    end = next((end for end in ends if end >= 0), len(text))
-    return TAG.sub(" ", text[start:end])
+    return slice(start, next((end for end in ends if end >= 0), len(text)))
 
 
 def summary(text: str) -> str:
@@ -97,18 +101,21 @@ READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
 """What a reward model is given of an answer, as its recipe says."""
 
 
-def extract(text: str, where: Literal["answer-tag", "boxed", "last-line"]) -> str | None:
+def extract(text: str, where: Literal["answer-tag", "boxed", "last-line", "summary"]) -> str | None:
     r"""The answer as written, or None where there is none (or an empty one).
 
     - ``answer-tag``: the content of the last closed answer tag.
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is".
+    - ``summary``: all that follows the reasoning, as it is: a program among words, say.
 
     A ``\boxed{}`` inside the answer or the line is unwrapped. An answer on lines of its own keeps what its first line
     is indented by: it may be the body of a function. An answer that shows nothing is none.
     """
     if where == "boxed":
         answer = last_boxed(text)
+    elif where == "summary":
+        answer = summary(text)
     else:
         found = _last_answer_tag(text) if where == "answer-tag" else _last_line(text)
         answer = None if found is None else last_boxed(found) or _bare(found)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dunwu.observatory.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Point, Series, exact, line_chart, ticks
+from dunwu.observatory.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Point, Series, exact, ticks
 from dunwu.types import Estimate
 
 
@@ -33,7 +33,7 @@ def test_points_bands_and_bars_lie_at_their_values() -> None:
     line = Series(label="a", points=[exact(0, 0.0), Point(10, Estimate(value=0.5, low=0.25, high=1.5)), exact(20, 1.0)])
     dots = Series(label="b", points=[Point(20, Estimate(value=0.5, low=0.0, high=1.0))], kind="dots")
     level = Series(label="c", points=[exact(0, 0.5)], kind="level")
-    figure = drawing(line_chart("t", [line, dots, level], y_label="y", share=True))
+    figure = drawing(Chart(title="t", series=[line, dots, level], y_label="y", share=True).html())
     left, right, bottom, top = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
     middle_x, middle_y = (left + right) / 2, (bottom + top) / 2
 
@@ -56,8 +56,8 @@ def test_points_bands_and_bars_lie_at_their_values() -> None:
 
 def test_labels_are_escaped_and_empty_series_left_out() -> None:
     series = [Series(label="</svg><script>", points=[exact(1, 2.0)]), Series(label="nothing", points=[])]
-    figure = drawing(line_chart('<b>"t"', series, y_label="<y>"))
+    figure = drawing(Chart(title='<b>"t"', series=series, y_label="<y>").html())
     assert [item.text for item in figure.iter("li")] == ["</svg><script>"]
     assert figure.find("figcaption") is not None
     assert figure.findtext("figcaption") == '<b>"t"'
-    assert line_chart("t", series[1:], y_label="y") == ""
+    assert Chart(title="t", series=series[1:], y_label="y").html() == ""

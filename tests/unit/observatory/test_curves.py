@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from tests.unit.observatory.making import PER_ROLLOUT, STAGE, begin, finished_run, train
 
-from dunwu.observatory import curves as curves_module
-from dunwu.observatory.curves import curves, measure
+from dunwu.observatory import curves
+from dunwu.observatory.curves import Measure, Rollout, Slice
 from dunwu.observatory.findings import base_and_trained, evaluations_by_set, outcomes
+from dunwu.observatory.reasoning.facts import facts
 from dunwu.runs import Evaluation, EvaluationRow, RolloutRow, RunReader
 
+ALL = Slice()
 ROW = RolloutRow(
     step=4,
     group=0,
@@ -37,52 +39,66 @@ ROW = RolloutRow(
 )
 
 
+def rollout(*rows: RolloutRow) -> Rollout:
+    return Rollout(facts(rows))
+
+
+def value(found: Rollout, measure: Measure, piece: Slice = ALL) -> float:
+    estimate = found.estimate(measure, piece)
+    assert estimate is not None
+    return estimate.value
+
+
 def test_means_and_intervals_are_over_problems() -> None:
-    rows = [
+    found = rollout(
         ROW,
         dataclasses.replace(ROW, value=0.0, tokens=30, parts={"accuracy": 0.0}, completion="check", finish="length"),
-        dataclasses.replace(ROW, group=1, value=2.0, tokens=14, completion=""),
-    ]
-    point = measure(rows)
-    assert (point.updates, point.problems, point.completions, point.failed) == (3, 2, 3, 0)
-    assert point.reward is not None
-    assert point.reward.value == pytest.approx(1.5)  # problems 1.0 and 2.0
-    assert point.reward.high - 1.5 == pytest.approx(12.7062 * 0.5, rel=1e-4)  # t(0.975, 1) x s / sqrt(2)
-    assert point.parts["accuracy"].value == pytest.approx(0.75)
-    assert point.parts["format"].value == pytest.approx(1.0)
-    assert point.length is not None
-    assert point.length.value == pytest.approx(17.0)  # problems 20 and 14
-    assert point.length_right is not None
-    assert point.length_right.value == pytest.approx(12.0)  # 10 and 14
-    assert point.length_wrong is not None
-    assert (point.length_wrong.value, point.length_wrong.low) == (30.0, 30.0)
-    assert point.truncated is not None
-    assert point.truncated.value == pytest.approx(0.25)
-    assert point.reflections is not None
-    assert point.reflections.value == pytest.approx(0.75)  # problems (2 + 1) / 2 and 0
-    assert (point.reflections.low, point.truncated.low, point.length.low) == (0.0, 0.0, 0.0)  # not 0.75 - 12.7 * 0.75
-    assert point.reward.low == pytest.approx(1.5 - 12.7062 * 0.5, rel=1e-4)  # a reward may be negative
-    assert point.words == pytest.approx({"wait": 2 / 3, "check": 1 / 3})
+        dataclasses.replace(ROW, group=1, value=2.0, tokens=14, completion="", level=2),
+    )
+    assert (found.updates, found.problems, found.completions, found.failed, found.levels) == (3, 2, 3, 0, [1, 2])
+    reward = found.estimate(curves.REWARD)
+    assert reward is not None
+    assert reward.value == pytest.approx(1.5)  # problems 1.0 and 2.0
+    assert reward.high - 1.5 == pytest.approx(12.7062 * 0.5, rel=1e-4)  # t(0.975, 1) x s / sqrt(2)
+    assert reward.low == pytest.approx(1.5 - 12.7062 * 0.5, rel=1e-4)  # a reward may be negative
+    assert value(found, curves.ACCURACY) == pytest.approx(0.75)
+    assert value(found, curves.part("format")) == pytest.approx(1.0)
+    assert value(found, curves.LENGTH) == pytest.approx(17.0)  # problems 20 and 14
+    assert value(found, curves.LENGTH, Slice("right")) == pytest.approx(12.0)  # 10 and 14
+    assert value(found, curves.LENGTH, Slice(level=2)) == pytest.approx(14.0)
+    assert value(found, curves.LENGTH, Slice("right", 1)) == pytest.approx(10.0)
+    wrong = found.estimate(curves.LENGTH, Slice("wrong"))
+    assert wrong is not None
+    assert (wrong.value, wrong.low) == (30.0, 30.0)
+    assert value(found, curves.TRUNCATED) == pytest.approx(0.25)
+    words = found.estimate(curves.REFLECTIONS)
+    assert words is not None
+    assert words.value == pytest.approx(0.75)  # problems (2 + 1) / 2 and 0
+    assert words.low == 0.0  # not 0.75 - 12.7 * 0.75
+    assert value(found, curves.RATE) == pytest.approx((1000 * 3 / 40 + 0) / 2)
+    assert value(found, curves.word("wait")) == pytest.approx(0.5)
+    assert curves.most_frequent_words([found], 3) == ["wait", "check"]
+    assert value(found, curves.SPREAD) == pytest.approx(0.5)  # variances 1 and 0
 
 
 def test_a_failed_verifier_gives_no_reward() -> None:
     failed = dataclasses.replace(ROW, value=0.0, parts={}, status="verifier_failed", tokens=20)
-    point = measure([ROW, failed])
-    assert point.reward is not None
-    assert point.length is not None
-    assert (point.failed, point.reward.value, point.length.value) == (1, 2.0, 15.0)
-    nothing = measure([failed])
-    assert (nothing.reward, nothing.length_right, nothing.length_wrong, nothing.parts) == (None, None, None, {})
+    found = rollout(ROW, failed)
+    assert (found.failed, value(found, curves.REWARD), value(found, curves.LENGTH)) == (1, 2.0, 15.0)
+    nothing = rollout(failed)
+    for measure, piece in ((curves.REWARD, ALL), (curves.LENGTH, Slice("right")), (curves.LENGTH, Slice("wrong"))):
+        assert nothing.estimate(measure, piece) is None
+    assert nothing.parts == []
 
 
 def test_curves_stand_at_the_policy_that_wrote_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with begin(tmp_path) as run:
         stage = run.stage(STAGE)
-        assert curves(stage) == []
+        assert curves.rollouts(stage) == []
         train(stage, rollouts=5, questions=2)
-        assert [point.updates for point in curves(stage)] == [PER_ROLLOUT * rollout for rollout in range(5)]
-        monkeypatch.setattr(curves_module, "MAX_ROWS", 3 * 16)
-        assert [point.updates for point in curves(stage)] == [0, 32, 64]
+        assert [found.updates for found in curves.rollouts(stage)] == [PER_ROLLOUT * number for number in range(5)]
+        monkeypatch.setattr(curves, "MAX_ROWS", 3 * 16)
+        assert [found.updates for found in curves.rollouts(stage)] == [0, 32, 64]
 
 
 def row(problem: int, sample: int, correct: int, tokens: int) -> EvaluationRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.observatory import reflection
+from dunwu.observatory.reasoning import reflection
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert "torch 2.13.0" in text
     assert "seed = 3" in text
     assert f"dunwu run {tmp_path}/recipe.json --out" in text
-    assert page.tags.count("svg") == 12
+    assert page.tags.count("svg") == 19
     assert "mark" in page.tags
 
 

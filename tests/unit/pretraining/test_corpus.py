@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from dunwu.config import problems
-from dunwu.observatory.reflection import total
+from dunwu.observatory.reasoning.reflection import total
 from dunwu.pretraining.corpus import CorpusSpec, Document, documents
 from dunwu.pretraining.world import WorldSpec
 from dunwu.tasks.countdown import problem_key

@@ -12,13 +12,14 @@ ENGLISH = ("wait", "mistake", "however", "but", "retry", "error", "verify", "wro
 CHINESE = ("等等", "等一下", "不对", "错", "但是", "然而", "再试", "重试", "重新", "检查", "验证", "评估")
 WORDS = ENGLISH + CHINESE
 
-_PATTERN = re.compile(
+PATTERN = (
     # English words stand alone: no letter or digit of a Latin word beside them (a Chinese character may be).
     rf"(?<![A-Za-z0-9_])(?:{'|'.join(ENGLISH)})(?![A-Za-z0-9_])"
     # 不错 and 没错 say "good" and "right", the opposite of 错.
-    rf"|(?<![不没])错|{'|'.join(word for word in CHINESE if word != '错')}",
-    re.IGNORECASE,
+    rf"|(?<![不没])错|{'|'.join(word for word in CHINESE if word != '错')}"
 )
+"""One word, in whatever case."""
+_WORD = re.compile(PATTERN, re.IGNORECASE)
 
 
 def count(text: str) -> dict[str, int]:
@@ -26,15 +27,15 @@ def count(text: str) -> dict[str, int]:
 
     English by whole words in any case ("Wait," counts, "waiting" does not), Chinese by substring.
     """
-    found = [match.group().lower() for match in _PATTERN.finditer(text)]
+    found = [match.group().lower() for match in _WORD.finditer(text)]
     return {word: found.count(word) for word in WORDS if word in found}
 
 
 def total(text: str) -> int:
     """How many words of reflection stand in ``text``."""
-    return sum(1 for _ in _PATTERN.finditer(text))
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Where they stand: (start, end) of each, ascending and disjoint."""
-    return [match.span() for match in _PATTERN.finditer(text)]
+    return [match.span() for match in _WORD.finditer(text)]

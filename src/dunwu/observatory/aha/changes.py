@@ -1,0 +1,184 @@
+"""Where the level of a series changes: a permutation test of the largest mean difference, and binary segmentation.
+
+The statistic is that of the likelihood ratio for one change of the mean (Sen and Srivastava 1975): over all places k
+that leave at least ``shortest`` points on each side, the largest sqrt(k (n-k) / n) |mean after - mean before|. Its
+distribution where nothing changes is that over permutations of the series itself, so the probability of a false alarm
+is at most the level, whatever the noise looks like, as long as it is exchangeable; ``tests/unit/observatory`` holds
+it to that. A change found splits the series, and both sides are looked at again (Vostrikova 1981).
+
+A level may change at once or climb. A change is a ``jump`` where one step describes the series around it as well as the
+best ramp does (likelihood ratio, chi-squared with the one parameter that a ramp has more, 95 %), and a ``climb``
+otherwise; steps that are parts of one ramp are one climb. Both are changes; only a jump is sudden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+PERMUTATIONS = 9999
+CHUNK = 2_000_000
+"""Numbers that are permuted at once."""
+CLOSE = 3.841
+"""The 95 % quantile of chi-squared with one degree of freedom."""
+TINY = 1e-12
+KNOTS = 60
+
+Values = Float64[np.ndarray, " N"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of a series of n points; the steepest part of it lies between point ``place`` - 1 and point ``place``.
+
+    ``first`` .. ``last``: of a jump the places that the data can hardly tell from it (95 % by the likelihood ratio), of
+    a climb the points where the ramp begins and ends. ``before`` and ``after``: the levels of the two sides. ``size``:
+    their difference in standard deviations of the points around them. ``p``: of the permutation test.
+    """
+
+    place: int
+    first: int
+    last: int
+    before: float
+    after: float
+    size: float
+    p: float
+    kind: Literal["jump", "climb"]
+
+
+def window(n: int) -> int:
+    """The shortest stretch of a series of n points that counts as a level: a twentieth, at least two."""
+    return max(2, n // 20)
+
+
+def changes(values_N: Sequence[float], *, level: float = 0.05, seed: int = 0) -> list[Change]:
+    """The changes of a series, in order; none where it is too short or nothing but noise.
+
+    Args:
+        values_N: the series; NaN nowhere.
+        level: the probability that a series without any change is said to have one, at most.
+        seed: of the permutations, so that the same series gives the same changes.
+    """
+    values = np.asarray(values_N, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    found = sorted(_split(values, 0, level, rng, window(len(values))))
+    ends = [*(place for place, _ in found), len(values)]
+    told, start, number = list[Change](), 0, 0
+    while number < len(found):
+        last = number  # of the steps that one ramp describes at least as well
+        while last + 1 < len(found) and _is_one_climb(values, start, ends[number : last + 3]):
+            last += 1
+        told.append(_change(values, start, ends[last + 1], found[number : last + 1]))
+        start, number = ends[last], last + 1
+    return told
+
+
+def _split(
+    values: Values, offset: int, level: float, rng: np.random.Generator, shortest: int
+) -> list[tuple[int, float]]:
+    """(place, p) of every change of a stretch that begins at ``offset``."""
+    n = len(values)
+    if n < 2 * shortest or np.ptp(values) == 0:
+        return []
+    profile = _profile(values[None, :], shortest)[0]
+    p = _p_value(values, float(profile.max()), rng, shortest)
+    if p > level:
+        return []
+    place = shortest + int(profile.argmax())
+    left = _split(values[:place], offset, level, rng, shortest)
+    return [*left, (offset + place, p), *_split(values[place:], offset + place, level, rng, shortest)]
+
+
+def _profile(values_BN: Float64[np.ndarray, "B N"], shortest: int) -> Float64[np.ndarray, "B K"]:
+    """The statistic at every place from ``shortest`` to n - ``shortest``."""
+    n = values_BN.shape[1]
+    sums_BN = np.cumsum(values_BN - values_BN.mean(axis=1, keepdims=True), axis=1)
+    k = np.arange(shortest, n - shortest + 1)
+    found: Float64[np.ndarray, "B K"] = np.abs(sums_BN[:, k - 1]) * np.sqrt(n / (k * (n - k)))
+    return found
+
+
+def _p_value(values: Values, found: float, rng: np.random.Generator, shortest: int) -> float:
+    """The share of permutations whose statistic is as large, the series itself counted as one (so never 0)."""
+    rows = max(1, CHUNK // len(values))
+    as_large, done = 0, 0
+    while done < PERMUTATIONS:
+        count = min(rows, PERMUTATIONS - done)
+        shuffled = rng.permuted(np.broadcast_to(values, (count, len(values))), axis=1)
+        as_large += int((_profile(shuffled, shortest).max(axis=1) >= found * (1 - 1e-12)).sum())
+        done += count
+    return (1 + as_large) / (1 + PERMUTATIONS)
+
+
+def _change(values: Values, start: int, end: int, steps: Sequence[tuple[int, float]]) -> Change:
+    """The change of the stretch between its neighbours that these steps, (place, p), describe."""
+    stretch = values[start:end]
+    n = len(stretch)
+    place, p = max(steps, key=lambda step: abs(values[step[0]] - values[step[0] - 1]))
+    ramp = _ramp(stretch)
+    left_K = np.array([_scatter(stretch[:k]) + _scatter(stretch[k:]) for k in range(1, n)])
+    # Chi-squared with one degree of freedom, 95 %: n log(RSS / RSS_min) <= CLOSE.
+    close = np.flatnonzero(left_K <= left_K.min() * math.exp(CLOSE / n) + TINY) + 1
+    if len(steps) == 1 and left_K[place - start - 1] <= ramp.left * math.exp(CLOSE / n) + TINY:
+        k = place - start
+        before, after, left = float(stretch[:k].mean()), float(stretch[k:].mean()), float(left_K[k - 1])
+        kind: Literal["jump", "climb"] = "jump"
+        first, last = min(int(close[0]), k), max(int(close[-1]), k)
+    else:
+        before, after, left, kind, first, last = ramp.before, ramp.after, ramp.left, "climb", ramp.first, ramp.last
+    noise = math.sqrt(left / max(n - 2, 1))
+    return Change(
+        place=place,
+        first=start + first,
+        last=start + last,
+        before=before,
+        after=after,
+        size=(after - before) / noise if noise > 0 else math.copysign(math.inf, after - before),
+        p=p,
+        kind=kind,
+    )
+
+
+def _is_one_climb(values: Values, start: int, ends: Sequence[int]) -> bool:
+    """Whether a ramp over the stretch leaves no more than steps at all of ``ends`` but the last do."""
+    edges = [start, *ends]
+    steps = sum(_scatter(values[low:high]) for low, high in pairwise(edges))
+    return _ramp(values[start : edges[-1]]).left <= steps
+
+
+class _Ramp(NamedTuple):
+    """Level ``before`` up to point ``first``, a straight line to ``last``, level ``after``; ``left``: the squares."""
+
+    first: int
+    last: int
+    before: float
+    after: float
+    left: float
+
+
+def _ramp(values: Values) -> _Ramp:
+    """The best one by least squares, its ends on a grid of at most KNOTS points."""
+    n = len(values)
+    knots = np.unique(np.linspace(0, n - 1, min(n, KNOTS)).round().astype(int))
+    firsts, lasts = (pair.ravel() for pair in np.meshgrid(knots, knots, indexing="ij"))
+    firsts, lasts = firsts[firsts < lasts], lasts[firsts < lasts]
+    shape_RN = np.clip((np.arange(n) - firsts[:, None]) / (lasts - firsts)[:, None], 0, 1)
+    means_R = shape_RN.mean(axis=1)
+    centred = values - values.mean()
+    slopes_R = (shape_RN @ centred) / ((shape_RN - means_R[:, None]) ** 2).sum(axis=1)
+    left_R = _scatter(values) - slopes_R * (shape_RN @ centred)
+    best = int(left_R.argmin())
+    before = float(values.mean() - slopes_R[best] * means_R[best])
+    return _Ramp(
+        int(firsts[best]), int(lasts[best]), before, before + float(slopes_R[best]), max(0.0, float(left_R[best]))
+    )
+
+
+def _scatter(values: Values) -> float:
+    return float(((values - values.mean()) ** 2).sum())

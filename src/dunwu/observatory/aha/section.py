@@ -1,0 +1,79 @@
+"""The candidate moments of a stage as a part of a page: what rose, the evidence, the same problem before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dunwu.observatory import page
+from dunwu.observatory.aha import telling
+from dunwu.observatory.aha.moments import Evidence, Moment
+from dunwu.observatory.figures import Told, place_of
+from dunwu.observatory.findings import outcomes
+from dunwu.runs import Evaluation
+
+HEADS = ("", "before", "after", "updates", "", "standard deviations", "p")
+METHOD = (
+    "Every series of rollouts is tested for a change of its level by permutations; a jump is a change that one step "
+    "describes as well as a ramp does. docs/observatory.md says how."
+)
+
+
+def aha_section(told: Told) -> str:
+    """Whether there is a candidate, with what speaks for it; the changes of all series, folded away."""
+    parts = ["<h3>Is it an aha?</h3>", f'<p class="verdict">{page.text(telling.verdict(told.search))}</p>']
+    parts += [_moment(told, moment) for moment in told.search.moments]
+    if told.search.changes:
+        every = _table("Every change of every series, in the order of the series", told.search.changes)
+        parts.append(f"<details><summary>All changes ({len(told.search.changes)})</summary>{every}</details>")
+    parts.append(f'<p class="note">{page.text(METHOD)}</p>' if told.search.series else "")
+    return f'<section class="aha">{"".join(parts)}</section>'
+
+
+def _moment(told: Told, moment: Moment) -> str:
+    table = _table("What changed while reflection rose, the largest change first", (moment.lead, *moment.others))
+    return table + _examples(told, moment)
+
+
+def _table(caption: str, evidence: Sequence[Evidence]) -> str:
+    rows = []
+    for one in evidence:
+        cells = (
+            f"{one.measure.label} ({one.measure.unit})",
+            telling.written(one, one.change.before),
+            telling.written(one, one.change.after),
+            f"{one.updates[0]:,} to {one.updates[1]:,}",
+            one.change.kind,
+            f"{one.change.size:+.1f}",
+            f"{one.change.p:.4f}",
+        )
+        rows.append([page.text(cell) for cell in cells])
+    return page.table(caption, HEADS, rows)
+
+
+def _examples(told: Told, moment: Moment) -> str:
+    """The same held-out problem with the same random seed, by the policies before and after."""
+    ends = _around(told, moment)
+    kinds = outcomes(*ends) if ends else []
+    if not kinds:
+        return ""
+    (before, after), names = kinds[0].examples[0], [end.checkpoint for end in ends or ()]
+    answers = "".join(
+        page.answer(
+            name,
+            row.text,
+            right=None if row.correct is None else bool(row.correct),
+            told=f"{row.tokens:,} tokens",
+        )
+        for name, row in zip(names, (before, after), strict=True)
+    )
+    problem = f"<p><b>{page.text(before.prompt)}</b> A right answer: {page.text(before.gold)}</p>"
+    return f'<h4>The same problem before and after</h4>{problem}<div class="pair">{answers}</div>{page.key()}'
+
+
+def _around(told: Told, moment: Moment) -> tuple[Evaluation, Evaluation] | None:
+    """Of the first set the last evaluation before reflection rose, and the first one after."""
+    evaluations = next(iter(told.by_set.values()), [])
+    start, end = moment.updates
+    before = [found for found in evaluations if place_of(found, told.last_step) <= start]
+    after = [found for found in evaluations if place_of(found, told.last_step) >= end]
+    return (before[-1], after[0]) if before and after else None

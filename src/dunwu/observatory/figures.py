@@ -1,0 +1,266 @@
+"""The figures of a stage: its learning curves, split by what the rule said and by level, with the base's rates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Literal
+
+from dunwu.observatory import curves
+from dunwu.observatory.aha.moments import Search, search
+from dunwu.observatory.charts import Chart, Point, Series, Span, exact
+from dunwu.observatory.curves import Measure, Rollout, Slice
+from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
+from dunwu.observatory.reasoning.facts import facts
+from dunwu.observatory.wording import metric
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
+from dunwu.runs.checkpoints import step_of
+
+TOP_WORDS = 6
+"""Words of reflection that get a curve of their own."""
+BASE_ROWS = 2000
+"""Answers of the base that its rates are read off, the first samples of every problem."""
+TRAINING = "training problems"
+VERDICTS: tuple[Literal["right", "wrong"], ...] = ("right", "wrong")
+HELD_OUT = {
+    curves.ACCURACY.name: "pass@1",
+    curves.REFLECTIONS.name: "reflections",
+    curves.LENGTH.name: "length",
+    curves.TRUNCATED.name: "truncated",
+}
+"""What an evaluation calls a measure, where it has it."""
+NOT_OF_TEXT = (curves.REWARD, curves.TRUNCATED, curves.SPREAD)
+"""Measures that an answer's text does not give."""
+MEASUREMENTS = (
+    # title, unit on the axis, metric: what it is called
+    ("How undecided the policy is", "nats a token", {"entropy": "entropy"}),
+    ("Distance from the reference policy", "nats a token", {"kl": "KL divergence (k3)"}),
+    ("Tokens outside the clipping range", "share of tokens", {"clip_low": "below", "clip_high": "above"}),
+    ("Groups without a gradient", "share of groups", {"uniform_groups": "all rewards equal"}),
+    ("Loss", "nats a token", {"loss": "loss"}),
+    ("Learning rate", "", {"lr": "learning rate"}),
+    ("Value network", "squared error", {"value_error": "error of the critic"}),
+)
+"""Metrics with a chart of their own; all others are folded away."""
+FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
+"""Metrics that the curves out of the rollouts show with intervals."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A stage with all that its figures are made of, read once."""
+
+    run: RunReader
+    name: str
+    rollouts: Sequence[Rollout]
+    by_set: EvaluationsBySet
+
+    @classmethod
+    def of(cls, run: RunReader, name: str) -> Told:
+        """Reads a stage as far as it has come. Raises UserError where one of its files is damaged (named)."""
+        return cls(run, name, curves.rollouts(run.stage(name)), evaluations_by_set(run, name))
+
+    @property
+    def stage(self) -> StageReader:
+        """Its part of the run directory."""
+        return self.run.stage(self.name)
+
+    @cached_property
+    def metrics(self) -> list[dict[str, float]]:
+        """A mapping for each rollout."""
+        return self.stage.read_metrics()
+
+    @cached_property
+    def base_evaluation(self) -> Evaluation | None:
+        """Of the first set that the base was measured on."""
+        every = (evaluation for found in self.by_set.values() for evaluation in found)
+        return next((found for found in every if found.checkpoint == BASE and found.rows), None)
+
+    @cached_property
+    def base(self) -> Rollout | None:
+        """The base's answers to held-out problems, as a rollout."""
+        rows = self.base_evaluation.rows if self.base_evaluation else ()
+        few = max(1, BASE_ROWS // max(len({row.problem_id for row in rows}), 1))
+        return as_rollout([row for row in rows if row.sample < few]) if rows else None
+
+    @cached_property
+    def search(self) -> Search:
+        """What changed, and whether it is an aha moment."""
+        return search(self.rollouts)
+
+    @property
+    def last_step(self) -> float:
+        """Updates done, where the trained model stands."""
+        return self.metrics[-1]["step"] if self.metrics else self.rollouts[-1].updates if self.rollouts else 0
+
+    @property
+    def levels(self) -> list[int]:
+        """The levels of its problems."""
+        return sorted({level for rollout in self.rollouts for level in rollout.levels})
+
+
+def learning(told: Told) -> list[Chart]:
+    """The curves that tell the story, first of what comes out, then of how."""
+    if not told.rollouts:
+        return []
+    plain, split = partial(_all, told), partial(_by_verdict, told)
+    parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
+    rewards = [_curve(told, curves.REWARD, "reward"), *(_curve(told, curves.part(n), f"part: {n}") for n in parts)]
+    words = [curves.word(text) for text in curves.most_frequent_words(told.rollouts, TOP_WORDS)]
+    behaviours = [_curve(told, measure, measure.label) for measure in curves.SHOWN.values()]
+    turns = [_curve(told, measure, measure.label) for measure in (curves.MENDED, curves.SPOILT)]
+    charts = [
+        Chart(title="Right answers", series=plain(curves.ACCURACY), y_label="share of responses", share=True),
+        Chart(title="Reward and its parts", series=rewards, y_label="mean over responses"),
+        Chart(title="Words of reflection", series=split(curves.REFLECTIONS), y_label="words a response"),
+        Chart(title="Words of reflection per 1,000 tokens", series=split(curves.RATE), y_label="per 1,000 tokens"),
+        Chart(title="How problems are gone about", series=behaviours, y_label="share of responses", share=True),
+        Chart(title="What reflection does to the answer", series=turns, y_label="share", share=True),
+        Chart(title="Length of a response", series=split(curves.LENGTH), y_label="tokens"),
+        Chart(title="Steps of reasoning", series=split(curves.STEPS), y_label="steps a response"),
+        Chart(
+            title="Which words of reflection",
+            series=[_bare(_curve(told, measure, measure.label)) for measure in words],
+            y_label="words a response",
+        ),
+        Chart(title="Language", series=split(curves.LANGUAGE), y_label="words in the question's language", share=True),
+        Chart(title="Repetition", series=split(curves.REPETITION), y_label="repeated runs of 40 words", share=True),
+        Chart(title="Cut off at the length limit", series=plain(curves.TRUNCATED), y_label="responses", share=True),
+        Chart(title="Spread of rewards in a group", series=plain(curves.SPREAD), y_label="variance"),
+    ]
+    return [_marked(chart, told.search) for chart in charts if chart.drawn]
+
+
+def by_level(told: Told) -> list[Chart]:
+    """What matters most, level by level; nothing where all problems have one level."""
+    if len(told.levels) < 2:
+        return []
+    measures = (curves.ACCURACY, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values())
+    return [
+        Chart(
+            title=f"{measure.label.capitalize()}, by level",
+            series=[_curve(told, measure, f"level {level}", Slice(level=level)) for level in told.levels],
+            y_label=measure.unit,
+            share=measure.share,
+        )
+        for measure in measures
+    ]
+
+
+def measured(told: Told) -> tuple[list[Chart], list[Chart]]:
+    """The metrics that no rollout holds: the telling ones, and the rest by their names."""
+    telling = [_metric_chart(title, unit, labels, told.metrics) for title, unit, labels in MEASUREMENTS]
+    parts = {part for rollout in told.rollouts for part in rollout.parts}
+    known = {"step"} | (FROM_ROLLOUTS | parts if told.rollouts else set())
+    known |= {name for _, _, labels in MEASUREMENTS for name in labels}
+    others = sorted({name for row in told.metrics for name in row} - known)
+    rest = [_metric_chart(metric(name).capitalize(), "", {name: metric(name)}, told.metrics) for name in others]
+    return [chart for chart in telling if chart.drawn], rest
+
+
+def as_rollout(rows: Sequence[EvaluationRow]) -> Rollout:
+    """Answers of an evaluation as a rollout of their own, a group a problem."""
+    places = {problem: place for place, problem in enumerate(dict.fromkeys(row.problem_id for row in rows))}
+    return Rollout(facts([_as_completion(row, places[row.problem_id]) for row in rows]))
+
+
+def _as_completion(row: EvaluationRow, group: int) -> RolloutRow:
+    parts = {} if row.correct is None else {"accuracy": float(row.correct)}
+    return RolloutRow(
+        step=0,
+        group=group,
+        index=row.sample,
+        problem_id=row.problem_id,
+        task="",
+        level=row.level,
+        language=row.language,
+        prompt=row.prompt,
+        completion=row.text,
+        finish="stop",
+        tokens=row.tokens,
+        logprob=0.0,
+        policy_version=0,
+        value=sum(parts.values()),
+        parts=parts,
+        status="graded",
+        extracted=row.extracted,
+        gold=row.gold,
+        reason="",
+    )
+
+
+def slug(title: str) -> str:
+    """A title as a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _all(told: Told, measure: Measure) -> list[Series]:
+    """A measure on training problems, in held-out evaluations, and the base's level."""
+    return [_curve(told, measure, TRAINING), *_held_out(told, measure), *_base(told, measure)]
+
+
+def _by_verdict(told: Told, measure: Measure) -> list[Series]:
+    """As ``_all``, with right and wrong answers apart where there are such."""
+    apart = [_curve(told, measure, f"{verdict} answers", Slice(verdict)) for verdict in VERDICTS]
+    return [_curve(told, measure, "all"), *apart, *_held_out(told, measure), *_base(told, measure)]
+
+
+def _curve(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> Series:  # noqa: B008 -- a constant
+    estimates = [(rollout.updates, rollout.estimate(measure, piece)) for rollout in told.rollouts]
+    return Series(label=label, points=[Point(updates, estimate) for updates, estimate in estimates if estimate])
+
+
+def _bare(series: Series) -> Series:
+    """Without intervals, where they would hide each other."""
+    return replace(series, points=[exact(point.x, point.estimate.value) for point in series.points])
+
+
+def _held_out(told: Told, measure: Measure) -> Iterator[Series]:
+    """Every set's evaluations, placed at the updates that they saw."""
+    quantity = HELD_OUT.get(measure.name)
+    if quantity is None:
+        return
+    for name, evaluations in told.by_set.items():
+        found = [evaluation for evaluation in evaluations if quantity in evaluation.results]
+        points = [Point(place_of(evaluation, told.last_step), evaluation.results[quantity]) for evaluation in found]
+        yield Series(label=set_label(name), points=points, kind="dots")
+
+
+def set_label(name: str) -> str:
+    """What a set of held-out problems is called."""
+    return name if name.startswith("held-out") else f"held-out: {name}"
+
+
+def place_of(evaluation: Evaluation, last_step: float) -> float:
+    """The updates that the evaluated policy had seen."""
+    places = {BASE: 0.0, TRAINED: float(last_step)}
+    known = places.get(evaluation.checkpoint)
+    return float(step_of(evaluation.checkpoint)) if known is None else known
+
+
+def _base(told: Told, measure: Measure) -> list[Series]:
+    """What the base does on held-out problems; without evaluations, what the first rollout did."""
+    if told.base is None:
+        label, estimate = "first rollout", told.rollouts[0].estimate(measure)
+    else:
+        results = told.base_evaluation.results if told.base_evaluation else {}
+        label, estimate = "base", results.get(HELD_OUT.get(measure.name, ""))
+        if estimate is None and measure not in NOT_OF_TEXT:
+            estimate = told.base.estimate(measure)
+    return [Series(label=label, points=[exact(0, estimate.value)], kind="level")] if estimate else []
+
+
+def _marked(chart: Chart, found: Search) -> Chart:
+    """With the stretches in which reflection rose behind its curves."""
+    spans = [Span(*moment.updates, "jump" if moment.sudden else "climb") for moment in found.moments]
+    return replace(chart, spans=spans)
+
+
+def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> Chart:
+    series = [
+        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row])
+        for name, label in labels.items()
+    ]
+    return Chart(title=title, series=series, y_label=unit)

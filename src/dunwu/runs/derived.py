@@ -1,0 +1,60 @@
+"""What readers derive from stored rollouts and keep beside them: DIR/derived/STAGE/step-000016.arrow.
+
+Written by whoever reads a run, never by training, so that the next reader is quick. All of it may be deleted at any
+time. A table belongs to the rollouts of one size and modification time and to what made it; anything else is as good
+as absent, as is a file that is torn or cannot be written.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+
+from dunwu.runs.checkpoints import step_name
+
+SOURCE = b"dunwu.source"
+
+
+def read(stage: Path, step: int, maker: str) -> pa.Table | None:
+    """The table that ``maker`` derived from a step's rollouts as they are now; None where there is none.
+
+    The columns lie in the file's own pages, and take memory as they are read.
+    """
+    path = _path(stage, step)
+    try:
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+        known = (table.schema.metadata or {}).get(SOURCE)
+        return table if known == source_of(stage, step, maker) else None
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+
+
+def write(stage: Path, step: int, maker: str, table: pa.Table, source: bytes) -> None:
+    """Keeps a table, if the folder lets itself be written. ``source``: what ``source_of`` said before the rollouts were
+    read, so that rollouts that were replaced meanwhile are not taken for those."""
+    path = _path(stage, step)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with pa.OSFile(str(temporary), "wb") as sink:
+                kept = table.replace_schema_metadata({SOURCE: source})
+                with pa.ipc.new_file(sink, kept.schema) as writer:
+                    writer.write_table(kept)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def source_of(stage: Path, step: int, maker: str) -> bytes:
+    """What a table is derived from, and by what. Raises OSError where the step has no rollouts."""
+    status = (stage / "rollouts" / f"{step_name(step)}.parquet").stat()
+    return f"{maker}; {status.st_size} bytes; {status.st_mtime_ns} ns".encode()
+
+
+def _path(stage: Path, step: int) -> Path:
+    return stage.parent.parent / "derived" / stage.name / f"{step_name(step)}.arrow"

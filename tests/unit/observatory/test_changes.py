@@ -1,0 +1,78 @@
+"""Change points: found where they are, and not where they are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dunwu.observatory.aha.changes import changes, window
+
+
+@pytest.mark.parametrize(("n", "size"), [(24, 3.0), (40, 2.5), (40, 3.0), (100, 2.0)])
+def test_a_planted_jump_is_found_within_one_window_in_95_of_100_draws(n: int, size: float) -> None:
+    """At the level at which ten series are tested together, by jumps of so many standard deviations."""
+    rng = np.random.default_rng(n)
+    found = 0
+    for _ in range(100):
+        place = int(rng.integers(n // 4, 3 * n // 4))
+        values = rng.normal(size=n)
+        values[place:] += size
+        found += any(abs(change.place - place) <= window(n) for change in changes(values, level=0.005))
+    assert found >= 95
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy tails", "one outlier", "permuted curve"])
+def test_false_alarms_are_as_rare_as_stated_on_1000_permuted_series(noise: str) -> None:
+    """A binomial 99.9 % bound above the stated 5 %: at most 73 of 1,000."""
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(1000):
+        values = {
+            "normal": lambda: rng.normal(size=24),
+            "heavy tails": lambda: rng.standard_cauchy(size=24),
+            "one outlier": lambda: rng.permutation(np.r_[np.zeros(23), 9.0] + 0.01 * np.arange(24)),
+            "permuted curve": lambda: rng.permutation(1 - 0.8 ** np.arange(24)),
+        }[noise]()
+        alarms += bool(changes(values, level=0.05))
+    assert alarms <= 73
+
+
+def test_a_step_is_a_jump_and_a_ramp_a_climb() -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.normal(scale=0.1, size=40)
+    step = np.r_[np.zeros(20), np.ones(20)] + noise
+    (jump,) = changes(step)
+    assert (jump.kind, jump.place) == ("jump", 20)
+    assert jump.first <= 20 <= jump.last
+    assert jump.before == pytest.approx(step[:20].mean())
+    assert jump.after == pytest.approx(step[20:].mean())
+    noise_left = np.sqrt((((step[:20] - jump.before) ** 2).sum() + ((step[20:] - jump.after) ** 2).sum()) / 38)
+    assert jump.size == pytest.approx((jump.after - jump.before) / noise_left)
+    ramp = np.clip((np.arange(40) - 10) / 15, 0, 1) + noise
+    (climb,) = changes(ramp)
+    assert climb.kind == "climb"
+    assert abs(climb.first - 10) <= 2
+    assert abs(climb.last - 25) <= 2
+    assert (climb.before, climb.after) == (pytest.approx(0.0, abs=0.1), pytest.approx(1.0, abs=0.1))
+
+
+def test_two_jumps_are_two_and_the_second_may_go_down() -> None:
+    values = np.r_[np.zeros(15), np.full(15, 2.0), np.ones(15)] + np.random.default_rng(3).normal(scale=0.2, size=45)
+    found = changes(values)
+    assert [(change.place, change.kind) for change in found] == [(15, "jump"), (30, "jump")]
+    assert found[0].size > 0 > found[1].size
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0, 3.0], [5.0] * 30])
+def test_too_short_or_constant_series_have_none(values: list[float]) -> None:
+    assert changes(values) == []
+
+
+def test_a_jump_without_any_noise() -> None:
+    (change,) = changes([0.0] * 10 + [1.0] * 10)
+    assert (change.place, change.size, change.kind) == (10, np.inf, "jump")
+
+
+def test_the_same_series_gives_the_same_changes() -> None:
+    values = np.random.default_rng(4).normal(size=30) + np.r_[np.zeros(15), np.ones(15)]
+    assert changes(values) == changes(values)
