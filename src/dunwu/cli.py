@@ -207,6 +207,27 @@ def report(
 
 
 @main.command()
+def watch(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders that hold such.")
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
+) -> None:
+    """Watch runs in a browser, on this machine alone; Ctrl-C ends it."""
+    from dunwu.observatory.web.server import serve
+
+    def tell(address: str) -> None:
+        typer.echo(f"watching at {address}; Ctrl-C ends it")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(directories, port, tell)
+
+
+@main.command()
 def reproduce(
     recipe: RecipePath,
     overrides: Overrides = None,

@@ -149,6 +149,7 @@ def test_the_command_s_face() -> None:
         "run": {"recipe", "--set", "--out", "--resume"},
         "plan": {"recipe", "--set", "--json"},
         "report": {"directory"},
+        "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "bench": {"name", "--against", "--json"},
         "sandbox": set(),

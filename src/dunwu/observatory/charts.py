@@ -138,7 +138,7 @@ def _legend_lines(labels: Sequence[str]) -> list[tuple[int, float]]:
 def _style() -> str:
     """The rules of a drawing that stands alone, its colours from the page's style sheet."""
     sheet = (resources.files("dunwu") / "assets" / "report.css").read_text(encoding="utf-8")
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", sheet.partition("}")[0]))
+    colours = dict(re.findall(r"--(\w+): light-dark\((#[0-9a-f]{6})", sheet))
     curves = "".join(
         f"line.c{number},polyline.c{number}{{stroke:{colours[f'c{number}']}}}"
         f"circle.c{number},polygon.c{number}{{fill:{colours[f'c{number}']}}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ from dunwu.observatory.reasoning.facts import PART, WORD, Turn, Verdict
 from dunwu.runs import StageReader
 from dunwu.types import Estimate
 
-MAX_ROWS = 60_000
-"""Completions that are read for a report; of a longer run, evenly spaced rollouts."""
+MAX_ROWS, FEWEST = 60_000, 50
+"""Completions that curves are made of at most, as long as that leaves so many rollouts, evenly spaced."""
 
 Numbers = Float64[np.ndarray, " N"]
 Mask = Bool[np.ndarray, " N"]
@@ -37,15 +37,13 @@ class Rollout:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
-        self._arrays: dict[str, Any] = {}
+        self._estimates: dict[tuple[str, Slice], Estimate | None] = {}
 
     def column(self, name: str) -> Numbers:
         """A column as numbers, NaN where it says nothing or is not there."""
-        if name not in self._arrays:
-            known = name in self._table.column_names
-            values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
-            self._arrays[name] = values
-        found: Numbers = self._arrays[name]
+        known = name in self._table.column_names
+        values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
+        found: Numbers = values
         return found
 
     @cached_property
@@ -102,6 +100,12 @@ class Rollout:
     def estimate(self, measure: Measure, piece: Slice = Slice()) -> Estimate | None:  # noqa: B008 -- a constant
         """Mean over problems of the mean over a problem's completions, with Student's 95 % interval over problems; None
         where there is nothing to measure (no right answer, so no length of right ones)."""
+        key = (measure.name, piece)
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(measure, piece)
+        return self._estimates[key]
+
+    def _estimate(self, measure: Measure, piece: Slice) -> Estimate | None:
         values = measure.of(self)
         chosen = self.chosen(piece) & ~np.isnan(values)
         weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
@@ -232,10 +236,15 @@ def rollouts(stage: StageReader) -> list[Rollout]:
     if not steps:
         return []
     first = read(stage, steps[0])
-    wanted = max(2, MAX_ROWS // max(first.completions, 1))
-    if len(steps) > wanted:
-        steps = [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
-    return [first, *(read(stage, step) for step in steps[1:])]
+    return [first, *(read(stage, step) for step in spaced(steps, first.completions)[1:])]
+
+
+def spaced(steps: Sequence[int], completions: int) -> list[int]:
+    """Of the steps, whose rollouts have so many completions, as many as curves are made of."""
+    wanted = max(FEWEST, MAX_ROWS // max(completions, 1))
+    if len(steps) <= wanted:
+        return list(steps)
+    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
 
 
 def read(stage: StageReader, step: int) -> Rollout:

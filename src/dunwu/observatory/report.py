@@ -39,7 +39,7 @@ def headline(run: RunReader) -> str:
     """What happened, in one sentence; claims no change that the 95 % intervals do not show."""
     found = last_evaluated(run)
     if found is None:
-        return _progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
+        return progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
     stage, by_set = found
     if are_models(run, stage):
         return _beside(by_set)
@@ -48,7 +48,7 @@ def headline(run: RunReader) -> str:
     if ends is None or any("pass@1" not in end.results for end in ends):
         only = evaluations[-1]
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
-        return f"{_progress(run)}. {only.checkpoint} on {only.problems:,} held-out problems ({name}): {told}."
+        return f"{progress(run)}. {only.checkpoint} on {only.problems:,} held-out problems ({name}): {told}."
     problems = ends[0].problems
     before, after = (end.results["pass@1"] for end in ends)
     told = " to ".join(f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in (before, after))
@@ -74,7 +74,8 @@ def _beside(by_set: EvaluationsBySet) -> str:
     return f"Right answers from {ends[0]} to {ends[1]}: {', '.join(told)}."
 
 
-def _progress(run: RunReader) -> str:
+def progress(run: RunReader) -> str:
+    """Which stage a run is at, and how far that is."""
     if not run.stages:
         return "The run has not begun its first stage"
     name, status = list(run.stages.items())[-1]
@@ -89,7 +90,7 @@ def _progress(run: RunReader) -> str:
 
 def _opening(run: RunReader) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.manifest["versions"].items())
-    facts = f"{_progress(run)}. Seed {run.seed}. {versions}."
+    facts = f"{progress(run)}. Seed {run.seed}. {versions}."
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
         f'<p class="headline">{page.text(headline(run))}</p>',

@@ -32,7 +32,7 @@ def stage_section(told: Told) -> str:
         parts.append(f"<details><summary>Level by level</summary>{levels}</details>" if levels else "")
     parts.append(_conversations(told.stage))
     parts.append(_measurements(told))
-    tables = [_evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
+    tables = [evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
     parts.append(page.grid(tables))
     parts.append(_examples(told.by_set) or _rollout_examples(told.stage))
     parts.append(_timings(told.stage))
@@ -105,12 +105,12 @@ def _measurements(told: Told) -> str:
     return page.grid(telling) + rest
 
 
-def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
+def evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     """Base against trained, models beside each other, or what there is."""
     shown = base_and_trained(evaluations) or evaluations
     names = dict.fromkeys(name for evaluation in shown for name in evaluation.results)
     rows = [
-        [page.text(quantity(name).label), *(_cell(name, evaluation.results.get(name)) for evaluation in shown)]
+        [page.text(quantity(name).label), *(result_cell(name, evaluation.results.get(name)) for evaluation in shown)]
         for name in names
     ]
     sizes = [f"{evaluation.problems:,} problems, {evaluation.samples} samples each" for evaluation in shown]
@@ -121,7 +121,8 @@ def _evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     return f"<section><h3>{page.text(figures.set_label(set_name).capitalize())}</h3>{table}</section>"
 
 
-def _cell(name: str, estimate: Estimate | None) -> str:
+def result_cell(name: str, estimate: Estimate | None) -> str:
+    """A result with its interval, as HTML."""
     if estimate is None:
         return "–"
     return f"<b>{number(name, estimate.value)}</b><br><small>{interval(name, estimate)}</small>"

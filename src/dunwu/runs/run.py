@@ -14,7 +14,7 @@ from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
-from dunwu.runs.stage import StageDirectory, StageReader, checked_name
+from dunwu.runs.stage import StageDirectory, StageReader, checked_name, mark
 
 SCHEMA = 1
 """Version of manifest.json, and with it of the whole layout."""
@@ -80,6 +80,11 @@ class RunReader:
     def stage(self, name: str) -> StageReader:
         """One stage that has begun."""
         return StageReader(self.directory / "stages" / checked_name(name))
+
+    @property
+    def mark(self) -> str:
+        """Another text where the run's stages or its summary have changed."""
+        return " ".join(mark(self.directory / name) for name in ("manifest.json", "summary.json"))
 
     def read_summary(self) -> dict[str, Any] | None:
         """summary.json; None where the run has not ended."""

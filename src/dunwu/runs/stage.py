@@ -118,6 +118,16 @@ class StageReader:
             raise UserError(f"has no rollout of step {step}", file=self.path)
         return [row for s in steps if step in (None, s) for row in tables.read_rollout_rows(self._rollouts(s))]
 
+    def read_texts(self, step: int) -> pa.Table:
+        """The ``prompt`` and ``completion`` of each row of one step, nothing else, as a table. Raises UserError where
+        that step has none, or its file cannot be read."""
+        return tables.read_texts(self._rollouts(step))
+
+    def source_of(self, step: int, maker: str) -> bytes:
+        """Which bytes of a step's rollouts are there, and what reads them: something else where they change. Raises
+        OSError where the step has none."""
+        return derived.source_of(self.path, step, maker)
+
     def derive(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
         """What ``make`` makes of one step's completions, kept beside the run for the next time (``runs.derived``).
 
@@ -132,7 +142,7 @@ class StageReader:
         kept = derived.read(self.path, step, maker)
         if kept is None:
             try:
-                source = derived.source_of(self.path, step, maker)
+                source = self.source_of(step, maker)
             except OSError:
                 raise UserError(f"has no rollout of step {step}", file=self.path) from None
             kept = make(tables.read_rollout_rows(self._rollouts(step)))
@@ -153,6 +163,17 @@ class StageReader:
             evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
             found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
+
+    @property
+    def numbers_mark(self) -> str:
+        """Another text where metrics, timings or ledger have changed."""
+        return " ".join(mark(self.path / name) for name in ("metrics.jsonl", "timings.jsonl", "ledger.jsonl"))
+
+    @property
+    def evaluations_mark(self) -> str:
+        """Another text where an evaluation has come or gone; "" while there is none."""
+        files = sorted((self.path / "evaluations").glob("*/*.json"))
+        return " ".join(f"{file.parent.name}/{file.name} {mark(file)}" for file in files)
 
     def newest_checkpoint(self) -> Checkpoint | None:
         """See :func:`dunwu.runs.checkpoints.newest`."""
@@ -289,6 +310,15 @@ class StageDirectory(StageReader):
         if write_model is not None:
             atomic_directory(self.model, write_model)
         self._mark_done()
+
+
+def mark(path: Path) -> str:
+    """Another text where a file has been written again."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "-"
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def checked_name(name: str) -> str:

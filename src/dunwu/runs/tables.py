@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,11 @@ def read_rollout_rows(path: Path) -> list[RolloutRow]:
     return rows
 
 
+def read_texts(path: Path) -> pa.Table:
+    """The columns ``prompt`` and ``completion``. Raises UserError where the file is no Parquet file of rollouts."""
+    return _table(path, ["prompt", "completion"])
+
+
 def write_evaluation_rows(path: Path, rows: Iterable[EvaluationRow]) -> None:
     """One column a field."""
     records = [asdict(row) for row in rows]
@@ -107,15 +112,21 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
 
 
 def _read(path: Path, kind: type[RolloutRow | EvaluationRow]) -> list[dict[str, Any]]:
-    """The columns of a kind of row, and the parts of a score where it has such; other columns are left."""
-    try:
-        table = pq.read_table(path, partitioning=None, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"is not a readable Parquet file: {error}", file=path) from error
-    columns = [field.name for field in fields(kind) if field.name != "parts"]
+    """The columns of a kind of row, and the parts of a score where it has such; other columns are left. A field with a
+    default may have no column: the file is older than the field."""
+    table = _table(path)
+    found = [field for field in fields(kind) if field.name != "parts"]
+    columns = [field.name for field in found if field.default is MISSING or field.name in table.column_names]
     for name in columns:
         if name not in table.column_names:
             raise UserError(f"lacks the column {name!r}", file=path)
     parts = [name for name in table.column_names if name.startswith(PART)] if kind is RolloutRow else []
     records: list[dict[str, Any]] = table.select([*columns, *parts]).to_pylist()
     return records
+
+
+def _table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"is not a readable Parquet file: {error}", file=path) from error

@@ -98,6 +98,7 @@ def test_curves_stand_at_the_policy_that_wrote_them(tmp_path: Path, monkeypatch:
         train(stage, rollouts=5, questions=2)
         assert [found.updates for found in curves.rollouts(stage)] == [PER_ROLLOUT * number for number in range(5)]
         monkeypatch.setattr(curves, "MAX_ROWS", 3 * 16)
+        monkeypatch.setattr(curves, "FEWEST", 2)
         assert [found.updates for found in curves.rollouts(stage)] == [0, 32, 64]
 
 

@@ -20,10 +20,12 @@ from dunwu.verifiers.format import reasoning
 from dunwu.verifiers.language import consistency, has_words
 from dunwu.verifiers.penalties import repetition
 
-MAKER = "facts 1"
+MAKER = "facts 3"
 """What made a table of facts; another number where the same rollouts would give other facts."""
 MOST = 255
 """A count that is kept in a byte ends here."""
+OPENING = 120
+"""Characters of question and reasoning that are kept for lists."""
 PART = "part."
 """Prefix of the columns that hold the parts of a score."""
 WORD = "word."
@@ -73,13 +75,15 @@ SCHEMA = pa.schema(
         ("own_language", pa.float32()),
         ("repetition", pa.float32()),
         ("turn", pa.uint8()),
+        ("opening", pa.string()),
+        ("question", pa.dictionary(pa.int32(), pa.string())),
         *((WORD + word, pa.uint8()) for word in reflection.WORDS),
     ]
 )
 """``version``: updates of the policy that wrote it. ``place``: its row in the stored rollout. ``problem``: the 64-bit
 fingerprint of its id. ``steps``: of reasoning. A behaviour: how often it shows. ``own_language``: share of the
 reasoning's words that are of the question's language; null without words. ``repetition``: share of its runs of 40 words
-that stood there before, in [0, 1]."""
+that stood there before, in [0, 1]. ``opening``, ``question``: how reasoning and prompt begin."""
 
 
 def facts(rows: Sequence[RolloutRow]) -> pa.Table:
@@ -116,8 +120,15 @@ def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
         "own_language": _own_language(thought, row.language),
         "repetition": -repetition(thought),
         "turn": turn(read, row.gold, verdict),
+        "opening": _opening(thought),
+        "question": _opening(row.prompt),
         **{WORD + word: min(words.get(word, 0), MOST) for word in reflection.WORDS},
     }
+
+
+def _opening(text: str) -> str:
+    """How a text begins, on one line; a lone surrogate, which a file cannot hold, is replaced."""
+    return " ".join(text[:OPENING].split()).encode(errors="replace").decode()
 
 
 def verdict_of(parts: Mapping[str, float]) -> Verdict:

@@ -1,0 +1,168 @@
+// The pages work without this file. With it they follow a running job, filter as one types, and obey keys.
+"use strict";
+
+const PULSE_MS = 2000;
+const TYPING_MS = 150;
+const THEMES = ["system", "light", "dark"];
+
+const chosenTheme = () => localStorage.getItem("theme") || "system";
+
+function showTheme() {
+  const theme = chosenTheme();
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  const button = document.getElementById("theme");
+  if (button) button.textContent = `Theme: ${theme}`;
+}
+showTheme();
+
+function nextTheme() {
+  localStorage.setItem("theme", THEMES[(THEMES.indexOf(chosenTheme()) + 1) % THEMES.length]);
+  showTheme();
+}
+
+let asked = 0; // a later question makes an earlier answer stale
+
+async function ask(address) {
+  const mine = ++asked;
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
+  const text = await answer.text();
+  return mine === asked ? new DOMParser().parseFromString(text, "text/html") : null;
+}
+
+// Puts the same page, read again, in the place of what is shown: open parts stay open, fields keep their content.
+async function refresh() {
+  const shown = await ask(location.href);
+  if (!shown) return;
+  const here = document.getElementById("main");
+  const there = shown.getElementById("main");
+  const open = new Set([...here.querySelectorAll("details[open] > summary")].map((s) => s.textContent.replace(/\d+/g, "")));
+  for (const summary of there.querySelectorAll("details > summary")) {
+    if (open.has(summary.textContent.replace(/\d+/g, ""))) summary.parentElement.open = true;
+  }
+  const form = here.querySelector("form[data-live]");
+  if (form) there.querySelector("form[data-live]")?.replaceWith(form);
+  const focused = document.activeElement;
+  here.replaceChildren(...there.childNodes);
+  if (focused && here.contains(focused)) focused.focus();
+  listen();
+}
+
+let pulse = null;
+
+async function follow() {
+  const main = document.getElementById("main");
+  const address = main?.dataset.pulse;
+  if (!address || document.hidden) return;
+  try {
+    const found = (await (await fetch(address)).json()).pulse;
+    if (pulse !== null && found !== pulse) await refresh();
+    pulse = found;
+    document.documentElement.classList.remove("lost");
+  } catch {
+    document.documentElement.classList.add("lost"); // the server has ended; it may come back
+  }
+}
+
+function addressOf(form) {
+  const fields = [...new FormData(form)].filter(([, value]) => value !== "");
+  return `${location.pathname}?${new URLSearchParams(fields)}`;
+}
+
+async function filter(form) {
+  const address = addressOf(form);
+  history.replaceState(null, "", address);
+  const shown = await ask(address);
+  if (!shown) return;
+  const results = shown.getElementById("results");
+  if (results) document.getElementById("results").replaceChildren(...results.childNodes);
+  else await refresh();
+  await searchOn();
+}
+
+// A search that found too little in its time goes on by itself, page by page, into the same table.
+async function searchOn() {
+  const search = document.querySelector("input[type=search]");
+  if (!search || !search.value) return;
+  for (;;) {
+    const next = document.querySelector("#results a[rel=next]");
+    const table = document.querySelector("#results tbody");
+    if (!next || (table && table.rows.length >= 50)) return;
+    const shown = await ask(next.href);
+    if (!shown) return;
+    const rows = shown.querySelectorAll("#results tbody tr");
+    if (table) {
+      table.append(...rows);
+      document.querySelector("#results .note").replaceWith(shown.querySelector("#results .note"));
+      const further = shown.querySelector("#results .further a[rel=next]");
+      if (further) next.replaceWith(further);
+      else next.remove();
+    } else {
+      document.getElementById("results").replaceChildren(...shown.getElementById("results").childNodes);
+    }
+  }
+}
+
+function listen() {
+  const form = document.querySelector("form[data-live]");
+  if (!form || form.dataset.heard) return;
+  form.dataset.heard = "yes";
+  let waiting;
+  form.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => filter(form), TYPING_MS);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    filter(form);
+  });
+}
+
+function moveInList(by) {
+  const rows = [...document.querySelectorAll(".rollouts tbody tr")];
+  if (!rows.length) return;
+  const at = rows.findIndex((row) => row.classList.contains("here"));
+  const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
+  if (at >= 0) rows[at].classList.remove("here");
+  next.classList.add("here");
+  next.querySelector("a").focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+const follows = (selector) => () => document.querySelector(selector)?.click();
+
+const KEYS = {
+  j: () => moveInList(1),
+  k: () => moveInList(-1),
+  "[": follows("main a[rel=prev]"),
+  "]": follows("main a[rel=next]"),
+  u: follows("main a[rel=up]"),
+  "/": () => document.querySelector("input[type=search]")?.focus(),
+  t: nextTheme,
+  "?": () => document.getElementById("help").showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
+  if (typing) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const key = KEYS[event.key] || (/^[1-9]$/.test(event.key) && follows(`header a[data-key="${event.key}"]`));
+  if (key) {
+    event.preventDefault();
+    key();
+  }
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  showTheme();
+  document.getElementById("theme")?.addEventListener("click", nextTheme);
+  document.getElementById("keys")?.addEventListener("click", KEYS["?"]);
+  listen();
+  searchOn();
+  follow();
+  setInterval(follow, PULSE_MS);
+  document.addEventListener("visibilitychange", follow);
+});

@@ -1,0 +1,1 @@
+"""The observatory in a browser: live curves, the stage graph, moments, and a browser of all stored rollouts."""

@@ -1,0 +1,132 @@
+"""The pages by their addresses. GET alone: nothing here can be made to change anything.
+
+A request must name this machine's own loopback as its host, so that a foreign name that has been pointed here (DNS
+rebinding) reads nothing; no answer allows another origin to read it; what a page may load is the page's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from html import escape
+from importlib import resources
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from dunwu.errors import UserError
+from dunwu.observatory.web import pages
+from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.query import Filter
+
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+ASSETS = {"report.css": "text/css", "watch.css": "text/css", "watch.js": "text/javascript"}
+Asked = Annotated[str, Query()]
+
+
+def make_app(library: Library) -> FastAPI:
+    """The application over these runs."""
+    app = FastAPI(title="Dunwu", docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_guard)
+    app.exception_handler(UserError)(_user_error)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_malformed)
+
+    @app.get("/")
+    def start() -> Response:
+        if len(library.runs) == 1:
+            return RedirectResponse("/runs/0")
+        return HTMLResponse(pages.shelf(library))
+
+    @app.get("/runs/{place}")
+    def overview(place: int) -> Response:
+        return HTMLResponse(pages.overview(library, place))
+
+    @app.get("/runs/{place}/pulse")
+    def pulse(place: int) -> Response:
+        return JSONResponse({"pulse": library[place].pulse()})
+
+    @app.get("/runs/{place}/curves")
+    def curves(place: int, stage: Asked = "") -> Response:
+        return HTMLResponse(pages.curves_page(library, place, stage))
+
+    @app.get("/runs/{place}/rollouts")
+    def rollouts(request: Request, place: int, stage: Asked = "", start: int = 0) -> Response:
+        asked = Filter.of(parse_qs(request.url.query))
+        return HTMLResponse(pages.rollouts_page(library, place, stage, asked, start))
+
+    @app.get("/runs/{place}/rollouts/{stage}/{step}/{row}")
+    def rollout(place: int, stage: str, step: int, row: int) -> Response:
+        return HTMLResponse(pages.rollout_page(library, place, stage, step, row))
+
+    @app.get("/runs/{place}/paths")
+    def paths(place: int, stage: Asked = "", problem: Asked = "") -> Response:
+        return HTMLResponse(pages.paths_page(library, place, stage, problem))
+
+    @app.get("/compare")
+    def compare(request: Request) -> Response:
+        return HTMLResponse(pages.compare_page(library, parse_qs(request.url.query).get("run", [])))
+
+    @app.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        if name not in ASSETS:
+            raise HTTPException(404)
+        folder = resources.files("dunwu") / "assets"
+        file = folder / name if name == "report.css" else folder / "web" / name
+        return Response(file.read_bytes(), media_type=ASSETS[name])
+
+    return app
+
+
+async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuses what does not come from a page of ours in a browser on this machine."""
+    host = request.headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in HOSTS:
+        response: Response = _plain(400, "this address answers to the names of this machine's loopback only")
+    elif request.method not in ("GET", "HEAD"):
+        response = _plain(405, "nothing here can be changed: GET only")
+    elif request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _is_link(request):
+        response = _plain(403, "another site may not read this")
+    else:
+        response = await answer(request)
+    response.headers.update(HEADERS)
+    return response
+
+
+def _is_link(request: Request) -> bool:
+    """A person who follows a link from elsewhere, which gives that site nothing to read."""
+    return request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
+
+
+def _user_error(_: Request, error: Exception) -> Response:
+    return HTMLResponse(pages.trouble(str(error)), status_code=404)
+
+
+def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return HTMLResponse(pages.trouble(str(error.detail)), status_code=error.status_code)
+
+
+def _malformed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    told = "; ".join(f"{escape(str(found['loc'][-1]))}: {found['msg']}" for found in error.errors())
+    return HTMLResponse(pages.trouble(told), status_code=400)
+
+
+def _plain(status: int, text: str) -> Response:
+    return Response(text + "\n", status_code=status, media_type="text/plain")

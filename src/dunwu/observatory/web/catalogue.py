@@ -1,0 +1,185 @@
+"""Every completion of a stage as columns of numbers, read in the background and grown while the run writes.
+
+    reader thread: rollout_steps -> StageReader.derive -> a Shelf a step, evenly spaced ones first, then the newest
+    request threads: columns(), rollouts(): what has been read so far, joined when it has grown
+
+A step whose file changed (a resumed run made it again) is read again; one that is gone leaves the shelf; one that is
+half-written or damaged is told of and tried again when it changes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from dunwu.errors import UserError
+from dunwu.observatory import curves
+from dunwu.observatory.curves import Rollout
+from dunwu.observatory.reasoning import facts
+from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
+from dunwu.runs import StageReader
+
+COLUMNS: Mapping[str, type[np.generic]] = {
+    "step": np.int32,
+    "place": np.int32,
+    "group": np.int32,
+    "index": np.int32,
+    "problem": np.int64,
+    "level": np.int16,
+    "verdict": np.int8,
+    "value": np.float32,
+    "tokens": np.int32,
+    "reflections": np.int32,
+    "truncated": np.bool_,
+    "graded": np.bool_,
+    "turn": np.uint8,
+}
+"""What is filtered and ordered by, as it lies in memory; beside these ``shown``, a bit for each behaviour, and the
+numbers of the task's and the language's names."""
+NAMED = ("task", "language")
+
+Columns = Mapping[str, "np.ndarray[Any, Any]"]
+
+
+class Shelf(NamedTuple):
+    """One step: of which bytes, its facts, and the same as columns."""
+
+    source: bytes
+    rollout: Rollout
+    texts: pa.Table
+    columns: Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many of the stored steps have been read, and what is wrong with others."""
+
+    read: int
+    stored: int
+    damaged: tuple[str, ...]
+
+
+class Catalogue:
+    """The completions of one stage."""
+
+    def __init__(self, stage: StageReader) -> None:
+        self._stage = stage
+        self._shelves: dict[int, Shelf] = {}
+        self._damaged: dict[int, tuple[bytes, str]] = {}
+        self._stored = 0
+        self._names: dict[str, list[str]] = {name: [] for name in NAMED}
+        self._joined: Columns | None = None
+        self._lock = threading.Lock()
+
+    def refresh(self, seconds: float = math.inf) -> bool:
+        """Reads steps that have not been read, or have changed, for so long; whether any remain."""
+        until = time.monotonic() + seconds
+        steps = self._stage.rollout_steps()
+        with self._lock:
+            for step in self._shelves.keys() - set(steps):
+                del self._shelves[step]
+                self._joined = None
+            self._stored = len(steps)
+        for step in _order(steps):
+            if time.monotonic() > until:
+                return True
+            source = self._source(step)
+            if source is not None and source != self._known(step):
+                self._read(step, source)
+        return False
+
+    @property
+    def progress(self) -> Progress:
+        """How far the reading is."""
+        with self._lock:
+            return Progress(len(self._shelves), self._stored, tuple(told for _, told in self._damaged.values()))
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that have been read, ascending."""
+        with self._lock:
+            return sorted(self._shelves)
+
+    def columns(self) -> Columns:
+        """All completions that have been read, the oldest first: arrays of the same length."""
+        with self._lock:
+            if self._joined is None:
+                shelves = [self._shelves[step].columns for step in sorted(self._shelves)]
+                names = (*COLUMNS, "shown", *NAMED)
+                self._joined = {
+                    name: np.concatenate([shelf[name] for shelf in shelves]) if shelves else np.zeros(0, np.int32)
+                    for name in names
+                }
+            return self._joined
+
+    def names(self, column: str) -> list[str]:
+        """The names that the numbers of ``task`` or ``language`` stand for."""
+        with self._lock:
+            return list(self._names[column])
+
+    def text(self, column: Literal["opening", "question"], step: int, place: int) -> str:
+        """How a completion's reasoning or its question begins; "" where the step has left."""
+        with self._lock:
+            shelf = self._shelves.get(step)
+        return str(shelf.texts[column][place]) if shelf and place < len(shelf.texts) else ""
+
+    def rollouts(self) -> list[Rollout]:
+        """The rollouts that curves are made of: all, or evenly spaced ones where there are too many."""
+        with self._lock:
+            steps = sorted(self._shelves)
+            if not steps:
+                return []
+            size = self._shelves[steps[0]].rollout.completions
+            return [self._shelves[step].rollout for step in curves.spaced(steps, size)]
+
+    def _known(self, step: int) -> bytes | None:
+        with self._lock:
+            if step in self._shelves:
+                return self._shelves[step].source
+            return self._damaged[step][0] if step in self._damaged else None
+
+    def _source(self, step: int) -> bytes | None:
+        try:
+            return self._stage.source_of(step, facts.MAKER)
+        except OSError:
+            return None
+
+    def _read(self, step: int, source: bytes) -> None:
+        try:
+            table = self._stage.derive(step, facts.MAKER, facts.facts)
+        except UserError as error:
+            with self._lock:
+                self._damaged[step] = (source, str(error))
+                self._shelves.pop(step, None)
+                self._joined = None
+            return
+        with self._lock:
+            self._damaged.pop(step, None)
+            self._shelves[step] = Shelf(
+                source, Rollout(table), table.select(["opening", "question"]), self._columns(table)
+            )
+            self._joined = None
+
+    def _columns(self, table: pa.Table) -> Columns:
+        found = {name: table[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}
+        bits = [(table[name].to_numpy() > 0).astype(np.uint8) << bit for bit, name in enumerate(BEHAVIOURS)]
+        found["shown"] = np.bitwise_or.reduce(bits)
+        for name in NAMED:
+            values = table[name].combine_chunks()
+            known = self._names[name]
+            known += [text for text in values.dictionary.to_pylist() if text not in known]
+            numbers = np.array([known.index(text) for text in values.dictionary.to_pylist()], dtype=np.int16)
+            found[name] = numbers[values.indices.to_numpy()]
+        return found
+
+
+def _order(steps: Sequence[int]) -> list[int]:
+    """Evenly spaced ones first, so that the curves soon reach over the whole run; then the newest."""
+    return list(dict.fromkeys([*curves.spaced(steps, curves.MAX_ROWS), *reversed(steps)]))

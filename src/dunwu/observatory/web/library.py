@@ -1,0 +1,123 @@
+"""The runs that are watched, and the thread that reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from dunwu.errors import UserError
+from dunwu.observatory.figures import Told
+from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
+from dunwu.observatory.web.catalogue import Catalogue
+from dunwu.runs import RunReader
+
+IDLE_SECONDS = 1.0
+"""Between looks at runs in which there was nothing new."""
+SLICE_SECONDS = 0.5
+"""Of reading one stage before another has its turn."""
+LOWEST_PRIORITY = 19
+
+log = logging.getLogger(__name__)
+
+
+class Watched:
+    """One run: what has been read of it, kept until its files change."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        RunReader(directory)  # an unusable one shows at once
+        self._catalogues: dict[str, Catalogue] = {}
+        self._evaluations: dict[str, tuple[str, EvaluationsBySet]] = {}
+        self._told: dict[str, tuple[str, Told]] = {}
+        self._lock = threading.Lock()
+
+    def read(self) -> RunReader:
+        """The run as it is now. Raises UserError where it is gone or damaged."""
+        return RunReader(self.directory)
+
+    def catalogue(self, stage: str) -> Catalogue:
+        """A stage's completions, as far as they have been read. Raises UserError where there is no such stage."""
+        run = self.read()
+        if stage not in run.stages:
+            raise UserError(f"no stage {stage!r:.60} has begun", file=self.directory)
+        with self._lock:
+            return self._catalogues.setdefault(stage, Catalogue(run.stage(stage)))
+
+    def told(self, stage: str) -> Told:
+        """What a stage's figures are made of; the same object until there is something new. Raises as ``catalogue``,
+        and where an evaluation is damaged."""
+        catalogue, run = self.catalogue(stage), self.read()
+        reader = run.stage(stage)
+        mark = f"{reader.numbers_mark} {reader.evaluations_mark} {catalogue.steps}"
+        with self._lock:
+            known = self._told.get(stage)
+        if known is None or known[0] != mark:
+            known = (mark, Told(run, stage, catalogue.rollouts(), self._by_set(run, stage)))
+            with self._lock:
+                self._told[stage] = known
+        return known[1]
+
+    def refresh(self, seconds: float) -> bool:
+        """Reads for so long at each stage; whether anything remains."""
+        remaining = [self.catalogue(stage).refresh(seconds) for stage in self.read().stages]
+        return any(remaining)
+
+    def pulse(self) -> str:
+        """Another text whenever a page of this run would look different."""
+        run = self.read()
+        marks = [run.mark]
+        for stage in run.stages:
+            reader = run.stage(stage)
+            marks += [reader.numbers_mark, reader.evaluations_mark, str(self.catalogue(stage).progress)]
+        return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
+
+    def _by_set(self, run: RunReader, stage: str) -> EvaluationsBySet:
+        mark = run.stage(stage).evaluations_mark
+        with self._lock:
+            known = self._evaluations.get(stage)
+        if known is None or known[0] != mark:
+            known = (mark, evaluations_by_set(run, stage))
+            with self._lock:
+                self._evaluations[stage] = known
+        return known[1]
+
+
+class Library:
+    """All watched runs, by their places in the command line. A context manager: within it a thread reads."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self.runs = [Watched(directory) for directory in directories]
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
+
+    def __getitem__(self, place: int) -> Watched:
+        if not 0 <= place < len(self.runs):
+            raise UserError(f"there is no run {place}; there are {len(self.runs)}")
+        return self.runs[place]
+
+    def __enter__(self) -> Library:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        """Reads with what the training leaves of the processor; a run that cannot be read now is tried again."""
+        if sys.platform == "linux":  # a thread has a priority of its own there
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        while not self._ended.is_set():
+            remaining = False
+            for run in self.runs:
+                try:
+                    remaining = run.refresh(SLICE_SECONDS) or remaining
+                except (UserError, OSError) as error:
+                    log.warning("%s", error)
+            if not remaining:
+                self._ended.wait(IDLE_SECONDS)

@@ -1,0 +1,304 @@
+"""The pages, made of the same parts as the report. Whatever a model or a recipe wrote goes through ``page.text``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from urllib.parse import quote, urlencode
+
+from dunwu.errors import UserError
+from dunwu.observatory import beside, curves, figures, graph, ledger, page
+from dunwu.observatory.aha import telling
+from dunwu.observatory.aha.section import aha_section
+from dunwu.observatory.charts import Chart, Point, Series
+from dunwu.observatory.findings import last_evaluated
+from dunwu.observatory.report import headline, progress
+from dunwu.observatory.sections import evaluation_table, models_table, result_cell
+from dunwu.observatory.web import browser
+from dunwu.observatory.web.library import Library, Watched
+from dunwu.observatory.web.paths import offers, path
+from dunwu.observatory.web.query import Filter
+from dunwu.observatory.wording import plain, quantity
+from dunwu.runs import RunReader, StageReader
+
+TABS = (("", "Overview"), ("/curves", "Curves"), ("/rollouts", "Rollouts"), ("/paths", "Paths"))
+"""Of a run: what follows its address, and what it is called. The keys 1 to 4 open them, 5 the comparison."""
+COMPARED = (curves.ACCURACY, curves.REWARD, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values(), curves.MENDED)
+HEADLINES = ("pass@1", "length", "reflections")
+"""Results of an evaluation that runs are compared by."""
+HELP = (
+    ("1 to 5", "overview, curves, rollouts, paths, compare"),
+    ("j and k", "next and previous rollout"),
+    ("Enter", "open the rollout"),
+    ("[ and ]", "previous and next of the group"),
+    ("u", "back to the list"),
+    ("/", "search"),
+    ("t", "light, dark, or as the system has it"),
+    ("?", "these keys"),
+)
+
+
+def shelf(library: Library) -> str:
+    """The runs that are watched."""
+    rows = []
+    for place, run in enumerate(library.runs):
+        reader = run.read()
+        name = f'<a href="/runs/{place}">{page.text(run.directory.name)}</a>'
+        rows.append([name, page.text(reader.recipe["name"]), str(reader.seed), page.text(progress(reader))])
+    return _document(library, None, "", "Runs", f"<h1>Runs</h1>{page.table('', ['', 'recipe', 'seed', ''], rows)}")
+
+
+def trouble(text: str) -> str:
+    """What went wrong, in one line."""
+    return _frame(
+        "Dunwu", f'<main id="main"><h1>That did not work</h1><p>{page.text(text)}</p><p><a href="/">Back</a></p></main>'
+    )
+
+
+def overview(library: Library, place: int) -> str:
+    """Where a run stands: its stages, its moments, what it has reached and cost."""
+    watched = library[place]
+    run = watched.read()
+    link = f"/runs/{place}/curves?stage="
+    parts = [
+        f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
+        f'<p class="headline">{page.text(headline(run))}</p>',
+        f'<p class="note">{page.text(progress(run))}</p>',
+        f"<h2>Stages</h2>{graph.drawing(graph.nodes(run), link)}",
+        _moments(watched, run, link),
+    ]
+    if found := last_evaluated(run):
+        parts.append(f"<h2>Held-out problems</h2>{models_table(beside.of_run(found[1]))}")
+    parts.append(_costs(run))
+    return _document(library, place, "", run.recipe["name"], "".join(parts))
+
+
+def _moments(watched: Watched, run: RunReader, link: str) -> str:
+    """A sentence for each stage that writes: is there a candidate?"""
+    told = [(stage, watched.told(stage)) for stage in run.stages if watched.catalogue(stage).progress.stored]
+    if not told:
+        return ""
+    lines = "".join(
+        f'<dt><a href="{link}{quote(stage)}">{page.text(stage)}</a></dt>'
+        f"<dd>{page.text(telling.verdict(one.search))}</dd>"
+        for stage, one in told
+    )
+    return f'<h2>Is it an aha?</h2><dl class="moments">{lines}</dl>'
+
+
+def _costs(run: RunReader) -> str:
+    lines = list(ledger.lines(run))
+    if not lines:
+        return ""
+    rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*lines, ledger.total(lines))]
+    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *ledger.HEADS], rows)}"
+
+
+def curves_page(library: Library, place: int, stage: str) -> str:
+    """A stage's curves, as far as it has come."""
+    watched = library[place]
+    stage = _stage(watched, "/curves", stage)
+    told = watched.told(stage)
+    telling_charts, others = figures.measured(told)
+    parts = [
+        f"<h1>Curves of {page.text(stage)}</h1>",
+        _stages(watched, place, "/curves", stage),
+        _reading(watched, stage),
+        aha_section(told) if told.rollouts else "",
+        page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)]),
+        _folded("Level by level", figures.by_level(told)),
+        _folded("Further measurements", others),
+        page.grid([evaluation_table(name, evaluations) for name, evaluations in told.by_set.items()]),
+    ]
+    return _document(library, place, "/curves", f"Curves of {stage}", "".join(parts))
+
+
+def rollouts_page(library: Library, place: int, stage: str, asked: Filter, start: int) -> str:
+    """The browser of a stage's rollouts: filters, and a page of what they let through."""
+    watched = library[place]
+    stage = _stage(watched, "/rollouts", stage)
+    head = f"<h1>Rollouts of {page.text(stage)}</h1>"
+    head += _stages(watched, place, "/rollouts", stage) + _reading(watched, stage)
+    body = browser.listing(watched, f"/runs/{place}/rollouts", stage, asked, start)
+    return _document(library, place, "/rollouts", f"Rollouts of {stage}", head + body)
+
+
+def rollout_page(library: Library, place: int, stage: str, step: int, row: int) -> str:
+    """One rollout: the question, the coloured answer, its score, and its siblings."""
+    body = browser.rollout(library[place], f"/runs/{place}", stage, step, row)
+    return _document(library, place, "/rollouts", f"Rollout {step}/{row} of {stage}", body)
+
+
+def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
+    """One problem through training, side by side."""
+    watched = library[place]
+    stage = _stage(watched, "/paths", stage)
+    told, catalogue = watched.told(stage), watched.catalogue(stage)
+    offered = offers(told, catalogue)
+    parts = [
+        f"<h1>Paths through {page.text(stage)}</h1>",
+        _stages(watched, place, "/paths", stage),
+        _reading(watched, stage),
+    ]
+    try:
+        chosen = int(problem) if problem else offered[0].problem if offered else None
+    except ValueError:
+        raise UserError(f"{problem!r:.40} is no problem's number", field="problem") from None
+    if chosen is None:
+        parts.append("<p>No problem has been answered more than once yet.</p>")
+    else:
+        stops = path(told, catalogue, chosen)
+        boxes = "".join(
+            page.answer(
+                stop.label,
+                stop.text,
+                right=stop.right,
+                told=f"{stop.tokens:,} tokens",
+            )
+            for stop in stops
+        )
+        parts.append(f'<p class="question">{page.text(stops[0].prompt)}</p>{page.key()}<div class="path">{boxes}</div>')
+        base = f"/runs/{place}/paths?" + urlencode({"stage": stage})
+        items = "".join(
+            f'<li><a href="{escape(base, quote=True)}&amp;problem={offer.problem}"'
+            f"{' aria-current=true' if offer.problem == chosen else ''}>{page.text(offer.told)}</a></li>"
+            for offer in offered
+        )
+        parts.append(f'<h2>Other problems</h2><ul class="offers">{items}</ul>')
+    return _document(library, place, "/paths", f"Paths through {stage}", "".join(parts))
+
+
+def compare_page(library: Library, asked: Sequence[str]) -> str:
+    """The same curves of several runs, and what their last evaluations say, beside each other."""
+    try:
+        places = [int(text) for text in asked] or list(range(len(library.runs)))
+    except ValueError:
+        raise UserError("runs are named by their numbers", field="run") from None
+    chosen = {place: library[place] for place in dict.fromkeys(places)}
+    boxes = "".join(
+        f'<label><input type="checkbox" name="run" value="{place}"{" checked" if place in chosen else ""}> '
+        f"{page.text(run.directory.name)}</label>"
+        for place, run in enumerate(library.runs)
+    )
+    form = (
+        f'<form class="filters" data-live><fieldset><legend>Runs</legend>{boxes}</fieldset>'
+        "<noscript><button>Show</button></noscript></form>"
+    )
+    stages = dict.fromkeys(stage for run in chosen.values() for stage in run.read().stages)
+    parts = ["<h1>Runs beside each other</h1>", form, _last_results(list(chosen.values()))]
+    for stage in stages:
+        shown = page.grid([chart.html() for chart in _compared(list(chosen.values()), stage)])
+        parts.append(f"<h2>Stage {page.text(stage)}</h2>{shown}" if shown else "")
+    return _document(library, None, "/compare", "Runs beside each other", "".join(parts))
+
+
+def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
+    told = [(run.directory.name, run.told(stage)) for run in runs if stage in run.read().stages]
+    for measure in COMPARED:
+        series = []
+        for name, one in told:
+            found = [(rollout.updates, rollout.estimate(measure)) for rollout in one.rollouts]
+            series.append(Series(label=plain(name), points=[Point(x, estimate) for x, estimate in found if estimate]))
+        chart = Chart(title=measure.label.capitalize(), series=series, y_label=measure.unit, share=measure.share)
+        if chart.drawn:
+            yield chart
+
+
+def _last_results(runs: Sequence[Watched]) -> str:
+    """Of every run what its last evaluation says of its last model."""
+    results = dict[str, dict[str, str]]()
+    for run in runs:
+        last = last_evaluated(run.read())
+        results[run.directory.name] = {
+            f"{name}: {quantity(key).label}": result_cell(key, estimate)
+            for name, evaluations in (last[1] if last else {}).items()
+            for key, estimate in evaluations[-1].results.items()
+            if key in HEADLINES
+        }
+    heads = list(dict.fromkeys(head for found in results.values() for head in found))
+    rows = [[page.text(name), *(found.get(head, "–") for head in heads)] for name, found in results.items()]
+    return page.table("The last model on held-out problems, with 95 % intervals", ["", *heads], rows) if heads else ""
+
+
+def _stage(watched: Watched, tab: str, stage: str) -> str:
+    """The stage that is asked for; otherwise the last one that has something to show on this page."""
+    if stage:
+        watched.catalogue(stage)
+        return stage
+    run = watched.read()
+    if not run.stages:
+        raise UserError("has not begun its first stage", file=watched.directory)
+    offered = _offered(run, tab)
+    writing = [name for name in offered if run.stage(name).rollout_steps()]
+    return (writing or offered or list(run.stages))[-1]
+
+
+def _offered(run: RunReader, tab: str) -> list[str]:
+    """The stages that have something to show on a page."""
+    wanted: Mapping[str, Callable[[StageReader], object]] = {
+        "/curves": lambda stage: stage.read_metrics() or stage.rollout_steps(),
+        "/rollouts": lambda stage: stage.rollout_steps(),
+        "/paths": lambda stage: stage.rollout_steps() or stage.evaluations_mark,
+    }
+    return [name for name in run.stages if wanted[tab](run.stage(name))]
+
+
+def _stages(watched: Watched, place: int, tab: str, current: str) -> str:
+    """Links to the same page of the other stages."""
+    names = _offered(watched.read(), tab)
+    if len(names) < 2:
+        return ""
+    links = "".join(
+        f'<a href="/runs/{place}{tab}?stage={quote(name)}"{" aria-current=true" if name == current else ""}>'
+        f"{page.text(name)}</a>"
+        for name in names
+    )
+    return f'<nav class="stages" aria-label="Stages">{links}</nav>'
+
+
+def _reading(watched: Watched, stage: str) -> str:
+    """How far the reading is, while it is not done, and what could not be read."""
+    found = watched.catalogue(stage).progress
+    told = [f"{file} (tried again when it changes)" for file in found.damaged]
+    if found.read + len(found.damaged) < found.stored:
+        told.insert(0, f"Reading rollouts: {found.read:,} of {found.stored:,} so far.")
+    return "".join(f'<p class="note" role="status">{page.text(line)}</p>' for line in told)
+
+
+def _folded(summary: str, charts: Sequence[Chart]) -> str:
+    shown = page.grid([chart.html() for chart in charts])
+    return f"<details><summary>{summary} ({len(charts)})</summary>{shown}</details>" if shown else ""
+
+
+def _document(library: Library, place: int | None, tab: str, title: str, body: str) -> str:
+    """A page with its head: runs, tabs, theme, keys."""
+    tabs = [(f"/runs/{place}{address}", name, address == tab) for address, name in TABS] if place is not None else []
+    tabs.append(("/compare", "Compare", place is None and tab == "/compare"))
+    links = "".join(
+        f'<a href="{address}"{" aria-current=page" if here else ""} data-key="{number}">{name}</a>'
+        for number, (address, name, here) in enumerate(tabs, start=1 if place is not None else 5)
+    )
+    runs = '<a class="brand" href="/">顿悟 Dunwu</a>'
+    if place is not None and len(library.runs) > 1:
+        runs += f'<span class="run">{page.text(library[place].directory.name)}</span>'
+    keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{told}</dd>" for key, told in HELP)
+    pulse = f' data-pulse="/runs/{place}/pulse"' if place is not None else ""
+    return _frame(
+        f"{title} · Dunwu",
+        f'<a class="skip" href="#main">To the content</a><header>{runs}<nav aria-label="Pages">{links}</nav>'
+        '<button id="theme" type="button" title="Light, dark, or as the system has it (t)">Theme: system</button>'
+        '<button id="keys" type="button" title="Keys (?)">Keys</button></header>'
+        f'<main id="main" tabindex="-1"{pulse}>{body}</main>'
+        f'<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>{keys}</dl>'
+        '<form method="dialog"><button>Close</button></form></dialog>',
+    )
+
+
+def _frame(title: str, body: str) -> str:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{page.text(title)}</title><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="/assets/report.css"><link rel="stylesheet" href="/assets/watch.css">'
+        f'<script src="/assets/watch.js"></script></head><body>{body}</body></html>\n'
+    )

@@ -1,0 +1,61 @@
+"""``dunwu watch``: the application on this machine's loopback, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from dunwu.errors import UserError
+from dunwu.observatory.web.app import make_app
+from dunwu.observatory.web.library import Library
+from dunwu.runs import RunReader
+
+LOOPBACK = "127.0.0.1"
+NICENESS = 10
+"""Training comes first, a page that is being looked at next; the reader of rollouts is nicer still."""
+
+
+def serve(directories: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
+    """Serves until it is stopped.
+
+    Args:
+        directories: run directories, or folders that hold such.
+        port: 0 for any that is free.
+        tell: is given the address, once it answers there.
+
+    Raises:
+        UserError: a folder holds no run, or the port is taken.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    with Library([run for directory in directories for run in runs_in(directory)]) as library:
+        listener = _listen(port)
+        tell(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
+        config = uvicorn.Config(make_app(library), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def runs_in(directory: Path) -> list[Path]:
+    """The run that a folder is, or the runs that lie in it. Raises UserError where there are none."""
+    if (directory / "manifest.json").is_file():
+        return [directory]
+    found = sorted(path.parent for path in directory.glob("*/manifest.json"))
+    if not found:
+        RunReader(directory)  # says what is missing
+    return found
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError as error:
+        listener.close()
+        raise UserError(f"cannot be listened on: {error.strerror}; 0 takes any that is free", field="--port") from None
+    return listener

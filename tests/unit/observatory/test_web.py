@@ -1,0 +1,383 @@
+"""The web observatory without a browser: what it shows, what it refuses, and what it does beside a run that changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import socket
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, group, train
+
+from dunwu.errors import UserError
+from dunwu.observatory.reasoning.facts import facts, problem_number
+from dunwu.observatory.web import query
+from dunwu.observatory.web.app import HEADERS, make_app
+from dunwu.observatory.web.catalogue import Catalogue
+from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.query import Filter, page_of, select
+from dunwu.observatory.web.server import _listen, runs_in
+from dunwu.runs import BASE, RolloutRow, RunReader, StageReader
+from dunwu.runs.tables import write_rollout_rows
+
+PAGES = (
+    "/runs/0",
+    f"/runs/0/curves?stage={STAGE}",
+    f"/runs/0/rollouts?stage={STAGE}",
+    f"/runs/0/rollouts/{STAGE}/16/3",
+    f"/runs/0/paths?stage={STAGE}",
+    "/compare",
+)
+
+
+class Reader(HTMLParser):
+    """Collects scripts, event handlers and addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[str | None] = []
+        self.handlers: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        if tag == "script":
+            self.scripts.append(named.get("src"))
+        self.handlers += [name for name in named if name.startswith("on")]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        assert tag != "img"
+
+
+def hostile_rows(directory: Path) -> list[RolloutRow]:
+    """The rows of the first step, with all that a model or a data set writes replaced by an attack."""
+    rows = RunReader(directory).stage(STAGE).read_rollouts(16)
+    return [
+        dataclasses.replace(
+            row, completion=f"<think>{HOSTILE}</think>", prompt=HOSTILE, gold=HOSTILE, extracted=HOSTILE, reason=HOSTILE
+        )
+        for row in rows
+    ]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return finished_run(tmp_path / "run", rollouts=6, problems=8, samples=2)
+
+
+@pytest.fixture
+def library(directory: Path) -> Library:
+    """Read to the end, without a thread."""
+    found = Library([directory])
+    found[0].refresh(60)
+    return found
+
+
+@pytest.fixture
+def client(library: Library) -> Iterator[TestClient]:
+    with TestClient(make_app(library), base_url="http://127.0.0.1:8765") as found:
+        yield found
+
+
+def test_every_page_is_there_and_says_what_it_should(client: TestClient) -> None:
+    texts = {address: client.get(address) for address in PAGES}
+    assert {address: answer.status_code for address, answer in texts.items()} == dict.fromkeys(PAGES, 200)
+    assert "Right answers grew from" in texts["/runs/0"].text
+    assert "160 of 160 steps" not in texts["/runs/0"].text
+    assert "96 of 160 steps" in texts["/runs/0"].text
+    curves = texts[f"/runs/0/curves?stage={STAGE}"].text
+    assert "Too few rollouts to look for an aha moment: 6." in curves
+    assert curves.count("<figure>") == 18
+    assert f"<b>{6 * 128:,}</b> of {6 * 128:,} rollouts" in texts[f"/runs/0/rollouts?stage={STAGE}"].text
+    assert client.get("/", follow_redirects=False).headers["location"] == "/runs/0"
+
+
+def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
+    write_rollout_rows(directory / "stages" / STAGE / "rollouts" / "step-000016.parquet", hostile_rows(directory))
+    library = Library([directory])
+    library[0].refresh(60)
+    with TestClient(make_app(library), base_url="http://localhost") as client:
+        for address in (*PAGES, f"/runs/0/rollouts?{urlencode({'stage': STAGE, 'q': HOSTILE[:60], 'task': HOSTILE})}"):
+            answer = client.get(address)
+            assert answer.status_code == 200
+            found = Reader(answer.text)
+            assert found.scripts == ["/assets/watch.js"], address
+            assert found.handlers == []
+            assert all(re.match(r"/|#|\?|data:,$", to) for to in found.addresses), "no page leads off this server"
+            assert "\x1b" not in answer.text
+            assert "\u202e" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "headers", "status"),
+    [
+        ("GET", "/runs/0", {"host": "evil.example"}, 400),
+        ("GET", "/runs/0", {"host": "127.0.0.1.evil.example:8765"}, 400),
+        ("GET", "/runs/0", {"host": "localhost:8765"}, 200),
+        ("GET", "/runs/0", {"host": "[::1]:8765"}, 200),
+        ("POST", "/runs/0", {}, 405),
+        ("DELETE", "/runs/0", {"origin": "http://evil.example"}, 405),
+        ("OPTIONS", "/runs/0", {"origin": "http://evil.example", "access-control-request-method": "POST"}, 405),
+        ("GET", "/runs/0/pulse", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}, 403),
+        (
+            "GET",
+            "/runs/0",
+            {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+            403,
+        ),
+        (
+            "GET",
+            "/runs/0",
+            {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"},
+            200,
+        ),
+        ("GET", "/runs/0", {"sec-fetch-site": "same-origin"}, 200),
+    ],
+)
+def test_who_may_ask_for_what(
+    client: TestClient, method: str, address: str, headers: dict[str, str], status: int
+) -> None:
+    answer = client.request(method, address, headers=headers)
+    assert answer.status_code == status
+    assert "access-control-allow-origin" not in answer.headers
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/assets/../../../../etc/passwd",
+        "/assets/..%2f..%2fpyproject.toml",
+        "/assets/%2e%2e%2freport.css",
+        "/runs/1",
+        "/runs/-1",
+        "/runs/x",
+        "/runs/0/rollouts/..%2f..%2f..%2fetc/16/3",
+        "/runs/0/rollouts/../16/3",
+        f"/runs/0/rollouts/{STAGE}/16/999999",
+        f"/runs/0/rollouts/{STAGE}/16/-1",
+        f"/runs/0/rollouts/{STAGE}/17/0",
+        "/runs/0/curves?stage=../../outside",
+        "/runs/0/curves?stage=%2Fetc",
+        f"/runs/0/paths?stage={STAGE}&problem=1",
+        f"/runs/0/paths?stage={STAGE}&problem=abc",
+        f"/runs/0/rollouts?stage={STAGE}&verdict=good",
+        f"/runs/0/rollouts?stage={STAGE}&level=high",
+        f"/runs/0/rollouts?stage={STAGE}&reward_from=nan",
+        f"/runs/0/rollouts?stage={STAGE}&step_from=99999999999999999999999",
+        f"/runs/0/rollouts?stage={STAGE}&start=x",
+        "/compare?run=7",
+        "/compare?run=a",
+    ],
+)
+def test_nothing_outside_of_the_run_is_read_and_wrong_questions_get_one_line(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code in (400, 404)
+    assert "root:" not in answer.text
+    if "/assets" not in address:
+        assert "That did not work" in answer.text
+
+
+def asked(**fields: str | list[str]) -> Filter:
+    return Filter.of({name: value if isinstance(value, list) else [value] for name, value in fields.items()})
+
+
+def test_filters_agree_with_looking_at_every_row(directory: Path, library: Library) -> None:
+    rows = RunReader(directory).stage(STAGE).read_rollouts()
+    found = [one | {"row": row} for step in range(16, 97, 16) for one, row in _facts(directory, step)]
+    catalogue = library[0].catalogue(STAGE)
+    columns = catalogue.columns()
+    assert len(columns["step"]) == len(rows) == len(found)
+    cases = {
+        asked(): lambda f: True,
+        asked(verdict="right"): lambda f: f["verdict"] == 1 and f["graded"],
+        asked(verdict="wrong", step_from="32", step_to="64"): lambda f: f["verdict"] == 0 and 32 <= f["step"] <= 64,
+        asked(reward_from="2"): lambda f: f["value"] >= 2,
+        asked(level="3", language="en", task="countdown"): lambda f: True,
+        asked(language="zh"): lambda f: False,
+        asked(shows=["verification", "backtracking"]): lambda f: f["verification"] and f["backtracking"],
+        asked(cut="1"): lambda f: f["truncated"],
+        asked(turn="mended"): lambda f: f["turn"] == 1,
+        asked(problem=str(problem_number("t3"))): lambda f: f["row"].problem_id == "t3",
+    }
+    for question, holds in cases.items():
+        expected = [place for place, one in enumerate(found) if holds(one)]
+        assert sorted(select(catalogue, columns, question)) == expected, question
+        assert Filter.of(_fields(question)) == question, "its address gives it again"
+    assert 0 < sum(bool(cases[question](f)) for question in list(cases)[6:7] for f in found) < len(found)
+    longest = select(catalogue, columns, asked(order="longest"))
+    tokens = [int(columns["tokens"][row]) for row in longest]
+    assert tokens == sorted(tokens, reverse=True)
+    assert list(select(catalogue, columns, asked(order="oldest"))) == list(range(len(rows)))
+    assert list(select(catalogue, columns, asked())) == list(range(len(rows)))[::-1]
+
+
+def _facts(directory: Path, step: int) -> list[tuple[dict[str, object], RolloutRow]]:
+    rows = RunReader(directory).stage(STAGE).read_rollouts(step)
+    return list(zip(facts(rows).to_pylist(), rows, strict=True))
+
+
+def _fields(question: Filter) -> dict[str, list[str]]:
+    from urllib.parse import parse_qs
+
+    return parse_qs(question.address())
+
+
+def test_a_search_finds_what_is_there_page_by_page_and_goes_on_when_time_is_up(
+    directory: Path, library: Library
+) -> None:
+    stage = RunReader(directory).stage(STAGE)
+    catalogue = library[0].catalogue(STAGE)
+    columns = catalogue.columns()
+    everything = select(catalogue, columns, asked(verdict="wrong"))
+    rows = stage.read_rollouts()
+    for text in ("12*4-9", "WAIT: CHECK", "make 76", "nowhere to be found"):
+        expected = [
+            int(place)
+            for place in everything
+            if text.lower() in rows[place].completion.lower() or text.lower() in rows[place].prompt.lower()
+        ]
+        for count, seconds in ((7, 60.0), (50, 0.0)):
+            hits, start = list[int](), 0
+            while True:
+                found = page_of(stage, columns, everything, text, start=start, count=count, seconds=seconds)
+                assert len(found.rows) <= count
+                hits += [int(row) for row in found.rows]
+                if found.go_on is None:
+                    break
+                assert found.go_on > start
+                start = found.go_on
+            assert hits == expected, (text, count)
+    first = page_of(stage, columns, everything, "nowhere to be found", start=0, count=50, seconds=0.0)
+    assert first.go_on is not None
+    assert first.searched < len(everything), "time was up after one step"
+
+
+def test_the_catalogue_follows_a_run_that_grows_is_rewound_and_written_again(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        stage = run.stage(STAGE)
+        catalogue = Catalogue(StageReader(stage.path))
+        assert not catalogue.refresh()
+        assert (catalogue.progress.read, catalogue.progress.stored) == (0, 0)
+        train(stage, rollouts=3, questions=2)
+        assert catalogue.refresh(seconds=-1), "no time: something remains"
+        assert not catalogue.refresh()
+        assert len(catalogue.columns()["step"]) == 48
+        before = catalogue.columns()["tokens"].copy()
+        stage.rewind(32)
+        catalogue.refresh()
+        assert catalogue.steps == [16, 32]
+        assert list(catalogue.columns()["tokens"]) == list(before[:32])
+        random = np.random.default_rng(9)
+        stage.write_rollouts(32, [group(number, 0.9, 16, random) for number in range(3)])
+        catalogue.refresh()
+        assert len(catalogue.columns()["step"]) == 16 + 24
+        assert [rollout.step for rollout in catalogue.rollouts()] == [16, 32]
+
+
+def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path) -> None:
+    path = directory / "stages" / STAGE / "rollouts" / "step-000032.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    library = Library([directory])
+    library[0].refresh(60)
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        page = client.get(f"/runs/0/rollouts?stage={STAGE}").text
+        assert "step-000032.parquet: is not a readable Parquet file" in page
+        assert "<b>640</b> of 640 rollouts" in page
+        for address in PAGES:
+            assert client.get(address).status_code == 200
+        pulse = client.get("/runs/0/pulse").json()
+        assert client.get("/runs/0/pulse").json() == pulse
+        path.write_bytes(whole)
+        library[0].refresh(60)
+        assert client.get("/runs/0/pulse").json() != pulse
+        assert "<b>768</b> of 768 rollouts" in client.get(f"/runs/0/rollouts?stage={STAGE}").text
+
+
+def test_a_torn_last_line_of_the_metrics_is_left_out(directory: Path, library: Library) -> None:
+    with (directory / "stages" / STAGE / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 112, "entro')
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        assert "96 of 160 steps" in client.get("/runs/0").text
+
+
+def test_the_pulse_tells_of_everything_that_a_page_would_show(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        stage = run.stage(STAGE)
+        library = Library([tmp_path])
+        watched = library[0]
+        seen = [watched.pulse()]
+
+        def changed() -> None:
+            watched.refresh(60)
+            seen.append(watched.pulse())
+            assert len(set(seen)) == len(seen)
+            assert watched.pulse() == seen[-1]
+
+        train(stage, rollouts=1, questions=1)
+        changed()
+        evaluate(stage, BASE, "countdown", 0.0, 2, 1)
+        changed()
+        stage.finish(lambda folder: None)
+        changed()
+        run.write_summary({"seed": 3, "seconds": 1.0, "results": {}})
+        changed()
+
+
+def test_watching_writes_nothing_into_the_stages(directory: Path) -> None:
+    def files() -> dict[str, float]:
+        return {str(path): path.stat().st_mtime_ns for path in (directory / "stages").rglob("*") if path.is_file()}
+
+    before = files()
+    library = Library([directory])
+    library[0].refresh(60)
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        for address in PAGES:
+            client.get(address)
+    assert files() == before
+    assert {path.name for path in directory.iterdir()} - {"derived"} == {
+        "lock", "manifest.json", "recipe.json", "recipe.toml", "stages", "summary.json"
+    }  # fmt: skip
+
+
+def test_a_folder_of_runs_and_what_is_none(tmp_path: Path, directory: Path) -> None:
+    other = tmp_path / "other"
+    os.symlink(directory, other)
+    assert runs_in(tmp_path) == [other, directory]
+    assert runs_in(directory) == [directory]
+    with pytest.raises(UserError, match="is no run directory"):
+        runs_in(directory / "stages")
+    library = Library(runs_in(tmp_path))
+    for run in library.runs:
+        run.refresh(60)
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        assert client.get("/").text.count('href="/runs/') == 2
+        both = client.get("/compare").text
+        assert both.count("<figure>") == 9
+        assert client.get("/compare?run=1").text.count('class="line c1"') < both.count('class="line c1"')
+
+
+def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken() -> None:
+    listener = _listen(0)
+    try:
+        host, port = listener.getsockname()
+        assert host == "127.0.0.1"
+        listener.listen()
+        with pytest.raises(UserError, match="--port: cannot be listened on"):
+            _listen(port)
+        with socket.socket() as outside:
+            assert outside.connect_ex(("127.0.0.2", port)) != 0, "another address of this machine"
+    finally:
+        listener.close()
+
+
+def test_a_search_text_is_cut_at_its_length() -> None:
+    assert len(asked(q="x" * 10_000).q) == query.LONGEST_SEARCH
