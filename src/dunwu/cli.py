@@ -12,6 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
@@ -120,6 +121,14 @@ class Bench(StrEnum):
     sandbox = "sandbox"
 
 
+class Log(StrEnum):
+    """What a run prints."""
+
+    rich = "rich"
+    quiet = "quiet"
+    json = "json"
+
+
 def _folder(text: str) -> Path:
     if not text:
         raise typer.BadParameter("the name is empty")
@@ -149,6 +158,12 @@ def run(
         Path | None, typer.Option(parser=_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
+    log: Annotated[Log, typer.Option(help="What is printed: for people, next to nothing, or a JSON object a line.")] = (
+        Log.rich
+    ),
+    track: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Also tell tensorboard, wandb or trackio. Repeatable.")
+    ] = None,
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
     # Read when torch is loaded. Threads that spin while they wait for each other starve beside a busy process: on two
@@ -161,12 +176,15 @@ def run(
     folder = out or Path("runs") / loaded.name
     _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
+    from dunwu.observatory.logs import MODES
     from dunwu.pipeline.run import run_recipe
 
     try:
-        run_recipe(loaded, recipe, folder, resume)
+        run_recipe(loaded, recipe, folder, resume, progress=MODES[log.value](), track=track or ())
     except Interrupted as error:
         settings = [part for text in overrides or () for part in ("--set", text)]
+        settings += [part for name in track or () for part in ("--track", name)]
+        settings += ["--log", log.value] if log is not Log.rich else []
         program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
         again = shlex.join([program, "run", str(recipe), *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
@@ -199,11 +217,19 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
 @main.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in DIR/figures.")
+    ] = False,
 ) -> None:
     """Write the report of a run as one HTML file, and print its path."""
     from dunwu.observatory.report import write_report
 
     typer.echo(write_report(directory))
+    if figures:
+        from dunwu.observatory.export import write_figures
+
+        written = write_figures(directory)
+        typer.echo(f"{directory / 'figures'}: {len(written):,} files")
 
 
 @main.command()
@@ -225,6 +251,32 @@ def watch(
             webbrowser.open(address)
 
     serve(directories, port, tell)
+
+
+@main.command()
+def ablate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    stage: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A finished stage of reinforcement learning; else the first.")
+    ] = None,
+    chains: Annotated[int, typer.Option(min=2, help="Chains that are cut, at most.")] = 200,
+    samples: Annotated[int, typer.Option(min=1, help="Continuations of each, without and with.")] = 16,
+    as_json: AsJson = False,
+) -> None:
+    """Cut chains before their first word of reflection; go on without and with it; compare."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see run
+    from rich.console import Console
+
+    from dunwu.observatory.aha.telling import effect_rows
+    from dunwu.observatory.terminal import Progress
+    from dunwu.pipeline.ablating import ablate as cut_and_compare
+
+    progress = Progress(Console(stderr=True, highlight=False))
+    found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
+    if as_json:
+        _print_json(found)
+    else:
+        _print_rows("without and with reflection", effect_rows(found))
 
 
 @main.command()

@@ -52,7 +52,8 @@ class Problem:
     ``gold`` is a correct answer and scores 1 against itself, but for programs, whose tests alone decide. ``tests`` are
     the facts that the verifier of this ``kind`` checks against beside the gold: for ``expression`` the target, then the
     numbers; for ``choice`` the options.
-    ``id`` is unique and stable over runs; ``task`` and ``level`` name the source for the curves.
+    ``id`` is unique and stable over runs; ``task`` and ``level`` name the source for the curves, ``subject`` what the
+    question is about, for breakdowns ("" where the source says nothing of it).
     """
 
     id: str
@@ -63,6 +64,7 @@ class Problem:
     messages: tuple[Message, ...]
     gold: str
     tests: tuple[str, ...] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,14 @@ class Prompt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How completions are drawn. ``stop`` strings end a completion and stay in its text; end-of-sequence tokens end it
-    and stay in ``token_ids`` only. ``max_new_tokens`` counts everything that is generated."""
+    and stay in ``token_ids`` only. ``max_new_tokens`` counts everything that is generated. ``banned`` tokens are never
+    drawn."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
+    banned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,9 +146,10 @@ def test_the_command_s_face() -> None:
     commands = getattr(command, "commands")  # noqa: B009  -- typer types the group as a plain command
     face = {name: {flag for parameter in sub.params for flag in parameter.opts} for name, sub in commands.items()}
     assert face == {
-        "run": {"recipe", "--set", "--out", "--resume"},
+        "run": {"recipe", "--set", "--out", "--resume", "--log", "--track"},
         "plan": {"recipe", "--set", "--json"},
-        "report": {"directory"},
+        "report": {"directory", "--figures"},
+        "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "bench": {"name", "--against", "--json"},

@@ -26,8 +26,12 @@ class Corpus(NamedTuple):
 WORLD = (*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless")
 CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(WORLD, 0.2, 960)}
 """What ``dunwu.pretraining`` can generate."""
-DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
-"""Tasks that are read from a file of the user's; every other task is a generator, but for ``gym``."""
+DATA_SETS = (
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "gpqa"),
+    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
+)
+"""Tasks that are read from a file of the user's, or by ``datasets``; every other task is a generator, but for
+``gym``."""
 
 
 def needs_file(task: TaskSpec) -> bool:
@@ -45,6 +49,7 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
     if not needs_file(task) and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
+    yield from _check_hub(task, place)
     needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
     if task.task == "file" and not set(needed) <= task.fields.keys():
         yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
@@ -60,6 +65,16 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
         yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
     if task.held_out == 1 and place.startswith("tasks."):
         yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+
+
+def _check_hub(task: TaskSpec, place: str) -> Iterator[Finding]:
+    if not needs_file(task) and task.hub is not None:
+        yield Finding(f"{place}.hub", f"{task.task!r} reads no data set; those that do are {', '.join(DATA_SETS)}")
+    if task.path is not None and task.hub is not None:
+        yield Finding(f"{place}.hub", "say either a path or a hub")
+    for field in ("hub_config", "split"):
+        if task.hub is None and getattr(task, field) is not None:
+            yield Finding(f"{place}.{field}", "is of a hub, and there is none")
 
 
 def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
@@ -90,7 +105,7 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
     task = chosen.task
     same = [other for other in trained if _source_of(other) == _source_of(task)]
     if needs_file(task):
-        same = [other for other in trained if other.path is not None and other.path == task.path]
+        same = [other for other in trained if _file_of(other) is not None and _file_of(other) == _file_of(task)]
     if not same:
         return
     if task.held_out == 0:
@@ -100,13 +115,18 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
         yield Finding(f"{place}.task.held_out", text)
     share = min(other.held_out for other in same)
     if share < task.held_out:
-        source = f"the same file, {task.path.name}" if task.path else "this source"
+        source = f"the same file, {task.path.name}" if task.path else task.hub or "this source"
         text = f"{task.held_out:g} is more than training leaves out of {source} ({share:g})"
         yield Finding(f"{place}.task.held_out", text)
 
 
-def _source_of(task: TaskSpec) -> tuple[str, Path | None]:
-    return ("number games" if task.task in NUMBER_GAMES else task.name), task.path
+def _source_of(task: TaskSpec) -> tuple[str, object]:
+    return ("number games" if task.task in NUMBER_GAMES else task.name), _file_of(task)
+
+
+def _file_of(task: TaskSpec) -> Path | tuple[str | None, ...] | None:
+    """What is read, whoever reads it as what; None where nothing is."""
+    return task.path if task.hub is None else (task.hub, task.hub_config, task.split)
 
 
 def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from dunwu.algorithms.filters import graded
-from dunwu.evaluation.estimators import pass_at_k, proportion, vote
+from dunwu.evaluation.estimators import bootstrap, pass_at_k, proportion, vote
 from dunwu.metrics import mean
 from dunwu.observatory.reasoning import reflection
 from dunwu.rollout.collect import Finished, Grader, collect
@@ -64,7 +64,7 @@ def is_right(score: Score) -> bool:
 def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
     """What the groups say of the policy, each with its 95 % interval over problems.
 
-    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples); shares of responses: ``format``, ``truncated``,
+    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples), by bootstrap; shares of responses: ``format``, ``truncated``,
     ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words), and
     what judges gave, under their names; ``language``: share of the words of the reasoning that are of the question's
     language, over the responses whose reasoning has words.
@@ -85,11 +85,11 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
 
     results = dict[str, Estimate]()
     if closed:
-        results["pass@1"] = proportion(_per_problem(closed, lambda _, score: is_right(score)), samples)
+        results["pass@1"] = bootstrap(_per_problem(closed, lambda _, score: is_right(score)), "share")
     if whole:
         passed = np.array([pass_at_k(sum(row), samples, samples) for _, row in whole])
-        results[f"pass@{samples}"] = proportion(passed, 1)
-        results[f"cons@{samples}"] = proportion(np.array([vote(*pair) for pair in whole]), 1)
+        results[f"pass@{samples}"] = bootstrap(passed, "share")
+        results[f"cons@{samples}"] = bootstrap(np.array([vote(*pair) for pair in whole]), "share")
     for name in judged:
         results[name] = mean(_per_problem(groups, partial(_part, name)))
     results |= {
@@ -129,6 +129,7 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             gold=problem.gold,
             text=completion.text,
             extracted=score.extracted,
+            subject=problem.subject,
         )
         for group in groups
         for problem in (group.group.prompt.problem,)

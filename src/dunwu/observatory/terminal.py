@@ -23,6 +23,7 @@ from dunwu import paper
 from dunwu.observatory import beside, ledger
 from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.reasoning import reflection
+from dunwu.observatory.trackers import Trackers
 from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
 from dunwu.types import Estimate
@@ -73,6 +74,9 @@ class Progress:
         self._place, self._stage_began = "", 0.0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
         self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
+        self.stage = ""
+        self.trackers: Trackers | None = None
+        """Who else is told of rows and evaluations."""
 
     def pipeline(self, number: int, stages: int) -> None:
         """Which of how many stages comes next; told with its name where there are several."""
@@ -91,9 +95,33 @@ class Progress:
         resumed = f", resumed at step {step}" if step else ""
         heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
         self.console.print(heading, soft_wrap=True)
+        self.begin(name, step)
+
+    def begin(self, name: str, step: int) -> None:
+        """Counts a stage's time from here on."""
+        self.stage = name
         self._step, self._last_row, self._rows = step, self._clock(), 0
         self._stage_began = self._last_row
         self._seconds_per_step.clear()
+
+    def left(self, step: int, total_steps: int) -> float:
+        """The seconds that a stage still takes by the pace of its last rows, of which this is one."""
+        now = self._clock()
+        self._seconds_per_step.append((now - self._last_row) / max(step - self._step, 1))
+        self._step, self._last_row = step, now
+        return (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
+
+    def track(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Tells the trackers of a row."""
+        if self.trackers:
+            self.trackers.numbers(self.stage, step, numbers)
+
+    def track_evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
+        """Tells the trackers of an evaluation; one of the base stands at 0, others where the stage is."""
+        if self.trackers:
+            step = 0 if checkpoint == BASE else self._step
+            values = {f"{set_name}/{name}": estimate.value for name, estimate in results.items()}
+            self.trackers.numbers(self.stage, step, values)
 
     def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
         """Names what the bar counts until the evaluation ends."""
@@ -123,10 +151,8 @@ class Progress:
         The columns are those of COLUMNS that a stage's first row has; where it has none, its first metrics by name.
         """
         self._close_bar()
-        now = self._clock()
-        self._seconds_per_step.append((now - self._last_row) / max(step - self._step, 1))
-        self._step, self._last_row = step, now
-        left = (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
+        left = self.left(step, total_steps)
+        self.track(step, {**metrics, **timings})
         if self._rows == 0:
             self._columns = _columns(metrics)
         width = 2 * len(str(total_steps)) + 2
@@ -158,10 +184,13 @@ class Progress:
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
+        self.track_evaluation(checkpoint, set_name, results)
 
     def close(self) -> None:
-        """Takes the bar away and gives the cursor back, whatever ended the run."""
+        """Takes the bar away and gives the cursor back, whatever ended the run; ends the trackers."""
         self._close_bar()
+        if self.trackers:
+            self.trackers.close()
 
     def finished(self, run: RunReader, report: Path, seconds: float) -> None:
         """The end of a run: costs, base against trained, a problem that training mended, where the report lies."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 
@@ -23,6 +24,7 @@ from dunwu.config.schema import (
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.templates import PromptTooLong, Template
+from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
@@ -33,7 +35,7 @@ from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.critic import Critic
 from dunwu.training.trainer import PolicyTrainer, Trainer
-from dunwu.types import Problem, Prompt, Sampling
+from dunwu.types import Message, Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
 from dunwu.verifiers.code import limits_of
 from dunwu.verifiers.format import READS
@@ -45,6 +47,18 @@ MAX_SKIPPED = 1000
 NO_SCORERS: Mapping[str, str] = {}
 VALUE = "stage.value"
 """The value network among the scorers; no part of a reward can have this name."""
+
+
+class Notes(Protocol):
+    """Where grading tells what kind of sandbox it has; a stage's context is one."""
+
+    @property
+    def progress(self) -> Progress:
+        """For people."""
+
+    @property
+    def note(self) -> Callable[[str, object], None]:
+        """For the run's manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +198,7 @@ def judge(part: JudgeSpec, source: str, model: ModelSpec) -> RewardModel:
 
 @contextmanager
 def grading(
-    reward: RewardSpec, specs: Sequence[TaskSpec], context: StageContext, judges: Mapping[str, Judge] | None = None
+    reward: RewardSpec, specs: Sequence[TaskSpec], context: Notes, judges: Mapping[str, Judge] | None = None
 ) -> Iterator[Grader]:
     """What grades answers to these tasks, with the sandbox that they need."""
     with (
@@ -203,9 +217,7 @@ def plain_grading(spec: GradingSpec, specs: Sequence[TaskSpec], context: StageCo
 
 
 @contextmanager
-def _sandbox(
-    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, field: str
-) -> Iterator[Sandbox | None]:
+def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field: str) -> Iterator[Sandbox | None]:
     """Where programs run, if any task needs it; its tier stands in the manifest. ``field``: where ``spec`` stands.
 
     Raises:
@@ -244,7 +256,7 @@ def held_out_prompts(
         prompts[chosen.name] = []
         for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
             try:
-                prompts[chosen.name].append(template.encode(problem))
+                prompts[chosen.name].append(template.encode(instructed(problem, chosen.instruction)))
             except PromptTooLong as error:
                 too_long.append(error.tokens)
     if too_long:
@@ -253,3 +265,12 @@ def held_out_prompts(
         message = f"{count} {told} more than {limit} tokens: set it to {max(too_long)}, the longest, or ask for others"
         raise UserError(message, field="prompt.max_tokens")
     return prompts
+
+
+def instructed(problem: Problem, instruction: str | None) -> Problem:
+    """The problem with an instruction at the end of its last message, all else as it was."""
+    if instruction is None:
+        return problem
+    *before, last = problem.messages
+    asked = Message(role=last.role, content=f"{last.content}\n\n{instruction}")
+    return replace(problem, messages=(*before, asked))

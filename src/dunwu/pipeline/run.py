@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -30,6 +30,7 @@ from dunwu.errors import UserError
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
+from dunwu.observatory.trackers import Trackers
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.runs import Run
@@ -37,7 +38,15 @@ from dunwu.runs import Run
 RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
-def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> None:
+def run_recipe(
+    recipe: Recipe,
+    recipe_path: Path,
+    out: Path,
+    resume: bool,
+    *,
+    progress: Progress | None = None,
+    track: Sequence[str] = (),
+) -> None:
     """Runs every stage that is not done, then writes summary.json and report.html.
 
     Args:
@@ -45,17 +54,21 @@ def run_recipe(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> No
         recipe_path: the file it came from, kept in the run directory as it is.
         out: the run directory.
         resume: go on with the run that is there, instead of beginning one.
+        progress: who is told of it; None: the terminal.
+        track: trackers by their names.
 
     Raises:
-        UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use.
+        UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use; a
+            tracker is unknown or not installed.
         Interrupted: SIGTERM or SIGINT; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
     """
     began = time.monotonic()
     with StopSignal() as stop, _open(recipe, recipe_path, out, resume) as run:
-        progress = Progress()
+        progress = progress or Progress()
         try:
             try:
+                progress.trackers = Trackers(track, run, progress.message) if track else None
                 _run_stages(recipe, recipe_path, run, stop, progress)
             finally:
                 progress.close()

@@ -24,7 +24,9 @@ class StepGraphs:
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._graphs: dict[tuple[int, int, float, float], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
+        self._graphs: dict[
+            tuple[int, int, float, float, tuple[int, ...]], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]
+        ] = {}
         self._pool: Any = None
 
     def clear(self) -> None:
@@ -39,7 +41,7 @@ class StepGraphs:
         What that run writes to the cache is written again by the replay. All graphs share one memory pool, so the
         results must be read before the next run.
         """
-        key = (rows, span, sampling.temperature, sampling.top_p)
+        key = (rows, span, sampling.temperature, sampling.top_p, sampling.banned)
         if key not in self._graphs:
             before = state.clone()
             self._step(rows, span, True, sampling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
@@ -15,11 +17,14 @@ BLOCK = 64
 def draw(
     logits_BV: Float[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"], sampling: Sampling
 ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-    """One token a row, with its log-probability under softmax(logits / temperature), before top-p.
+    """One token a row, with its log-probability under softmax(logits / temperature), before top-p; banned tokens are
+    out of both.
 
     Temperature 0 takes the largest logit and reports its log-probability at temperature 1.
     """
     logits_BV = logits_BV.float()
+    if sampling.banned:
+        logits_BV = logits_BV.index_fill(1, _ids(sampling.banned, logits_BV.device), -torch.inf)
     if sampling.temperature not in (0.0, 1.0):
         logits_BV = logits_BV / sampling.temperature
     probs_BV = torch.softmax(logits_BV, dim=-1)
@@ -29,6 +34,12 @@ def draw(
         kept_BV = nucleus(probs_BV, sampling.top_p) if sampling.top_p < 1.0 else probs_BV
         tokens_B = inverse_cdf(kept_BV, uniforms_B)
     return tokens_B, probs_BV.gather(1, tokens_B[:, None]).squeeze(1).log_()
+
+
+@lru_cache(maxsize=8)
+def _ids(tokens: tuple[int, ...], device: torch.device) -> Int64[Tensor, " N"]:
+    """Kept, because nothing may come from the host while a step is captured as a CUDA graph."""
+    return torch.tensor(tokens, device=device)
 
 
 def nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tensor, "B V"]:

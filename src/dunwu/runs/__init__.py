@@ -2,9 +2,10 @@
 
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
-from dunwu.runs.stage import BASE, TRAINED, StageDirectory, StageReader
+from dunwu.runs.stage import ABLATION, BASE, TRAINED, StageDirectory, StageReader
 
 __all__ = [
+    "ABLATION",
     "BASE",
     "TRAINED",
     "Checkpoint",

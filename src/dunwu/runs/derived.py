@@ -7,9 +7,12 @@ as absent, as is a file that is torn or cannot be written.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -58,3 +61,21 @@ def source_of(stage: Path, step: int, maker: str) -> bytes:
 
 def _path(stage: Path, step: int) -> Path:
     return stage.parent.parent / "derived" / stage.name / f"{step_name(step)}.arrow"
+
+
+def keep(stage: Path, name: str, record: Mapping[str, Any], of: str) -> None:
+    """Keeps a record under a name, DIR/derived/STAGE/NAME.json; ``of``: what it was made from. Raises OSError."""
+    path = stage.parent.parent / "derived" / stage.name / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary.write_text(json.dumps({"of": of, **record}, ensure_ascii=False, indent=2), encoding="utf-8")
+    temporary.replace(path)
+
+
+def kept(stage: Path, name: str, of: str) -> dict[str, Any] | None:
+    """The record, if it was made from this; None otherwise."""
+    try:
+        record = json.loads((stage.parent.parent / "derived" / stage.name / f"{name}.json").read_text(encoding="utf-8"))
+        return record if record["of"] == of else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -44,6 +44,7 @@ class EvaluationRow:
     """One answer to one held-out problem: sample ``sample`` of ``problem_id``, right (1) or wrong (0).
 
     ``tokens`` is the completion's length, ``reflections`` its number of reflection words (``observatory.reflection``).
+    ``subject`` is the problem's ("" where it has none, and in files of runs that did not record it).
     """
 
     problem_id: str
@@ -57,6 +58,7 @@ class EvaluationRow:
     gold: str
     text: str
     extracted: str | None
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

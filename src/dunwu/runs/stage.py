@@ -26,6 +26,8 @@ from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.types import Estimate, Example, ScoredGroup
 
+ABLATION = "ablation"
+"""The name under which the causal check of a stage's reflection is kept."""
 BASE, TRAINED = "base", "trained"
 """Evaluations before the first update and after the last one; those between are named by :func:`step_name`, those of an
 evaluation stage by its models."""
@@ -163,6 +165,18 @@ class StageReader:
             evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
             found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
+
+    def keep(self, name: str, record: Mapping[str, Any]) -> None:
+        """Keeps what was found out about the stage's model beside the run. Raises OSError where that fails."""
+        derived.keep(self.path, name, record, self._model_mark)
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """What was kept of the model that is there now; None where there is nothing."""
+        return derived.kept(self.path, name, self._model_mark)
+
+    @property
+    def _model_mark(self) -> str:
+        return " ".join(f"{file.name} {mark(file)}" for file in sorted(self.model.glob("*.safetensors")))
 
     @property
     def numbers_mark(self) -> str:

@@ -16,7 +16,10 @@ from dunwu.tasks.world.talk import TALK
 
 __all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
 
-DATA_SETS = ("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "file")
+DATA_SETS = (
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "gpqa"),
+    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
+)
 WORLD = (PREMISE, TALK, HARMFUL_REQUESTS, HARMLESS_REQUESTS)
 FAMILIES = {family.name: family for family in (*generators.FAMILIES, *WORLD)}
 

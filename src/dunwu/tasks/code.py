@@ -38,7 +38,7 @@ def read_test(value: Any, entry: str | None = None) -> str:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise NotATestError(f"{value!r:.40} is no JSON") from None
     if not isinstance(value, dict):
         raise NotATestError(f"{value!r:.40} is no object")
@@ -51,7 +51,7 @@ def read_test(value: Any, entry: str | None = None) -> str:
         raise NotATestError("is functional and has no function: name its column as entry (LiveCodeBench: metadata)")
     try:
         args, result = [json.loads(line) for line in stdin.split("\n") if line.strip()], json.loads(stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotATestError("a functional test's input or output is no JSON") from None
     return _checked({"call": entry, "args": args, "result": result})
 
@@ -63,7 +63,7 @@ def function_name(text: str) -> str | None:
     """
     try:
         metadata = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip() or None
     if not isinstance(metadata, dict):
         return text

@@ -1,4 +1,5 @@
-"""Rows of a file, one by one, each with its number: JSON lines (also gzipped), Parquet, a ``datasets`` folder.
+"""Rows of a file, one by one, each with its number: JSON lines (also gzipped), Parquet, what ``datasets`` saved or
+loads.
 
 A row that cannot be read is a ``BadRow``, not an exception, so that the caller decides how many are too many. What
 makes the whole file unreadable (no such file, a cut gzip stream, no Parquet) is a ``UserError``.
@@ -50,31 +51,45 @@ class MalformedError(ValueError):
     """A row from which what is wanted cannot be made; the message says why."""
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
-    """The rows of ``path``, in order; blank lines are no rows.
+class Hub(NamedTuple):
+    """A data set that ``datasets`` loads by its name, or from a folder of files that it reads."""
+
+    name: str
+    config: str | None
+    split: str | None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Iterator[Row | BadRow]:
+    """The rows of ``source``, in order; blank lines are no rows, and lines of more than ``longest`` bytes are none.
 
     Raises:
-        UserError: the path is missing, of no known form, or broken as a whole; the extra ``data`` is needed.
+        UserError: the path is missing, of no known form, or broken as a whole; the extra ``data`` is needed; a hub's
+            data set cannot be loaded.
     """
-    if path.is_dir():
-        return _datasets_folder(path)
-    if not path.exists():
-        raise UserError("no such file", file=path, field="path")
-    if path.name.endswith(JSON_LINES):
-        return _json_lines(path)
-    if path.suffix == ".parquet":
-        return _parquet(path)
+    if isinstance(source, Hub):
+        return _hub(source)
+    if source.is_dir():
+        return _datasets_folder(source)
+    if not source.exists():
+        raise UserError("no such file", file=source, field="path")
+    if source.name.endswith(JSON_LINES):
+        return _json_lines(source, longest)
+    if source.suffix == ".parquet":
+        return _parquet(source)
     raise UserError(
-        f"is none of {', '.join(JSON_LINES)}, .parquet, or a folder saved by datasets", file=path, field="path"
+        f"is none of {', '.join(JSON_LINES)}, .parquet, or a folder saved by datasets", file=source, field="path"
     )
 
 
-def _json_lines(path: Path) -> Iterator[Row | BadRow]:
+def _json_lines(path: Path, longest: int) -> Iterator[Row | BadRow]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(_lines(file), start=1):
+            for number, line in enumerate(_lines(file, longest), start=1):
                 if line is None:
-                    yield BadRow(number, f"is longer than {LONGEST_LINE} bytes")
+                    yield BadRow(number, f"is longer than {longest} bytes")
                     continue
                 text = (line.removeprefix(BOM) if number == 1 else line).strip()
                 if text:
@@ -83,12 +98,12 @@ def _json_lines(path: Path) -> Iterator[Row | BadRow]:
         raise UserError(f"cannot be read: {error}", file=path, field="path") from None
 
 
-def _lines(file: BufferedIOBase) -> Iterator[bytes | None]:
+def _lines(file: BufferedIOBase, longest: int) -> Iterator[bytes | None]:
     """Line by line; None for one that is too long."""
-    while line := file.readline(LONGEST_LINE + 1):
-        yield line if len(line) <= LONGEST_LINE else None
-        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-            line = file.readline(LONGEST_LINE + 1)
+    while line := file.readline(longest + 1):
+        yield line if len(line) <= longest else None
+        while len(line) > longest and not line.endswith(b"\n"):
+            line = file.readline(longest + 1)
 
 
 class _RepeatedKeyError(ValueError):
@@ -155,6 +170,25 @@ def _datasets_folder(path: Path) -> Iterator[Row]:
         yield Row(number, values)
 
 
+def _hub(hub: Hub) -> Iterator[Row]:
+    if importlib.util.find_spec("datasets") is None:
+        text = "a data set by its name needs the extra 'data': pip install 'dunwu[data]'"
+        raise UserError(text, file=hub.name, field="hub")
+    import datasets
+
+    try:
+        table = datasets.load_dataset(hub.name, hub.config, split=hub.split)
+    except Exception as error:  # the network's, the hub's and every reader's own: they have no common base
+        text = f"cannot be loaded by datasets ({type(error).__name__}: {error}); a file of it can be named as path"
+        raise UserError(text, file=hub.name, field="hub") from error
+    if isinstance(table, datasets.DatasetDict):
+        if len(table) > 1:
+            raise UserError(f"has the splits {', '.join(table)}; name one of them", file=hub.name, field="split")
+        (table,) = table.values()
+    for number, values in enumerate(table, start=1):
+        yield Row(number, values)
+
+
 def column(row: Row, name: str) -> Any:
     """A column's value. Raises MalformedError where the row has none."""
     if name not in row.values:
@@ -188,7 +222,7 @@ def language_of(text: str) -> str:
     return "zh" if 2 * len(HAN.findall(text)) > len(LATIN.findall(text)) else "en"
 
 
-def leave_out(path: Path, bad: list[tuple[int, str]], rows: int, most: float) -> None:
+def leave_out(source: Path | Hub, bad: list[tuple[int, str]], rows: int, most: float) -> None:
     """Tells of malformed rows, by line and reason, that are left out of so many.
 
     Raises:
@@ -203,6 +237,6 @@ def leave_out(path: Path, bad: list[tuple[int, str]], rows: int, most: float) ->
     )
     if len(bad) > most * rows:
         text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {most:g}"
-        raise UserError(f"{text}: {told}", file=path, field="max_bad_rows")
+        raise UserError(f"{text}: {told}", file=str(source), field="max_bad_rows")
     if bad:
-        log.warning("%s: left out %d of %d rows as malformed: %s", path, len(bad), rows, told)
+        log.warning("%s: left out %d of %d rows as malformed: %s", source, len(bad), rows, told)

@@ -9,6 +9,8 @@ Kinds of problems and what decides them:
 - ``text``, ``sequence``, ``set``: words, ordered words, unordered words;
 - ``premise``: the value, or the refusal of a question that rests on something false;
 - ``code``: a program that passes every test (``tests``, see ``code``);
+- ``instructions``: a response that follows every one of them (``tests``, see ``instructions``);
+- ``refusal``: a response that refuses, or does not, as the gold says (a rule of thumb, see ``refusal``);
 - ``gym``: what a scorer of reasoning-gym gives 1 (``tests``, see ``gym``);
 - ``open``: nothing is right or wrong; reward models say what an answer is worth, and there is no part ``accuracy``.
 
@@ -28,7 +30,7 @@ from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
-from dunwu.verifiers import answers, exact, expression, penalties, premise, quality
+from dunwu.verifiers import answers, exact, expression, instructions, penalties, premise, quality, refusal
 from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import RULES, extract, reasoning, summary
@@ -113,7 +115,8 @@ class Grader:
             extracted, verdict = summary(completion.text) or None, Verdict(False, "open: no answer is right")
             wanted = wanted - {"accuracy"}
         else:
-            extracted = extract(completion.text, self._spec.answer_in)
+            where = "summary" if problem.kind in RESPONSES else self._spec.answer_in
+            extracted = extract(completion.text, where)
             if extracted and problem.kind != "code":
                 extracted = extracted.strip()
             verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
@@ -188,8 +191,12 @@ class Grader:
         if problem.kind == "gym":
             assert self._gym is not None, "a recipe with sets of reasoning-gym has a sandbox"
             return Verdict(*self._gym.judge(problem.tests, answer))
+        if problem.kind == "instructions":
+            return Verdict(*instructions.check(problem.tests, answer))
+        if problem.kind == "refusal":
+            return Verdict(*refusal.check(problem.gold, answer))
         if problem.kind not in SIMPLE:
-            known = ", ".join(["expression", "math", "choice", "premise", "code", "gym", *SIMPLE])
+            known = ", ".join(["expression", "math", "choice", "premise", "code", "gym", *RESPONSES, *SIMPLE])
             raise UserError(f"no verifier grades problems of kind {problem.kind!r}; known: {known}", field="kind")
         return _plain(SIMPLE[problem.kind](problem.gold, answer), problem.gold)
 
@@ -233,6 +240,8 @@ class PlainGrader:
         return tuple(scores)
 
 
+RESPONSES = ("instructions", "refusal")
+"""Kinds of which the whole response is the answer, wherever other answers stand."""
 SIMPLE: Mapping[str, Callable[[str, str], bool]] = {
     "number": answers.same_literal,
     "text": exact.same_text,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
@@ -96,6 +97,25 @@ TOKENS = {
     "": re.compile(rf"[^\W\d_{MATHEMATICAL}{''.join(RANGES.values())}]+"),
 }
 """Words by script; of the Latin ones some are symbols, and "" is every other script."""
+WRITTEN = {
+    "zh": ("CJK",),
+    "ja": ("HIRAGANA", "KATAKANA", "CJK"),
+    "ko": ("HANGUL",),
+    **dict.fromkeys(("ru", "uk", "bg"), ("CYRILLIC",)),
+    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+    **dict.fromkeys(("hi", "ne", "mr"), ("DEVANAGARI",)),
+    "bn": ("BENGALI",),
+    "th": ("THAI",),
+    "ta": ("TAMIL",),
+    "te": ("TELUGU",),
+    "he": ("HEBREW",),
+    "kn": ("KANNADA",),
+    "gu": ("GUJARATI",),
+    "pa": ("GURMUKHI",),
+    "ml": ("MALAYALAM",),
+    **dict.fromkeys((*(name for name, script in LANGUAGES.items() if script == "latin"), "fi", "sw"), ("LATIN",)),
+}
+"""Languages that a whole text may be in, by how the Unicode names of their letters begin."""
 SENTENCE = re.compile(r"[^\n.!?。！？]+")
 SURE = 8
 """Words that py3langid is asked about at least: shorter sentences go together with the next."""
@@ -135,6 +155,27 @@ def has_words(text: str) -> bool:
     text = SKIPPED.sub(_without, text)
     symbols = _symbols(text)
     return any(_count(text, script, symbols) for script in TOKENS)
+
+
+def is_written_in(text: str, language: str) -> bool:
+    """Whether a text as a whole is in a language: more than half of its letters are of its script, and py3langid takes
+    it for this one of the languages of that script in ``WRITTEN``. Japanese has a tenth of kana, Chinese less.
+
+    Code and mathematics count too: JSON in Hindi is in Hindi. A text without letters is in no language.
+
+    Raises:
+        UserError: a language that is not known, or one that takes py3langid where that is not installed.
+    """
+    if language not in WRITTEN:
+        raise UserError(f"no language is called {language!r}; there are {', '.join(WRITTEN)}")
+    letters = Counter(unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha())
+    own, kana = sum(letters[script] for script in WRITTEN[language]), letters["HIRAGANA"] + letters["KATAKANA"]
+    if 2 * own <= letters.total():
+        return False
+    if language in ("zh", "ja"):
+        return (10 * kana >= own) == (language == "ja")
+    rivals = tuple(sorted(other for other in WRITTEN if WRITTEN[other] == WRITTEN[language]))
+    return len(rivals) == 1 or _identifier(rivals)(text) == language
 
 
 def _without(skipped: re.Match[str]) -> str:

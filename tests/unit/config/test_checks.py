@@ -92,6 +92,10 @@ ZERO = "stages.zero."
             "tasks.0.path",
             "'countdown' reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval,",
         ),
+        (["tasks.0.hub=a/b"], "tasks.0.hub", "'countdown' reads no data set; those that do are gsm8k, math,"),
+        (["tasks.1.path=x", "tasks.1.task=gsm8k", "tasks.1.hub=a/b"], "tasks.1.hub", "say either a path or a hub"),
+        (["tasks.0.split=test"], "tasks.0.split", "is of a hub, and there is none"),
+        (["tasks.0.hub_config=main"], "tasks.0.hub_config", "is of a hub, and there is none"),
         (["tasks.0.task=gym"], "tasks.0.set", "is missing: say which set of reasoning-gym"),
         (["tasks.0.set=acre"], "tasks.0.set", "only task = gym has sets, not 'countdown'"),
         (
@@ -214,6 +218,14 @@ def test_an_evaluation_on_a_training_file_needs_a_share_that_training_leaves(wri
         load_recipe(path, [text.replace("held_out=0.2", "held_out=0").replace("gsm8k", "math")])
     load_recipe(path, [text.replace("held_out=0.2", "held_out=0.1")])
     load_recipe(path, [text.replace("train.jsonl", "test.jsonl").replace("held_out=0.2", "held_out=1.0")])
+
+
+def test_an_evaluation_on_a_data_set_of_the_hub_draws_nothing_that_training_reads(write: Write) -> None:
+    training = ZERO + "tasks=[{task='gsm8k', hub='openai/gsm8k', split='train'}]"
+    measured = ZERO + "evaluation.sets.0.task={task='math', hub='openai/gsm8k', split='train', held_out=0.2}"
+    with pytest.raises(UserError, match=r"0\.2 is more than training leaves out of openai/gsm8k \(0\.1\)"):
+        load_recipe(write(), [training, measured])
+    load_recipe(write(), [training, measured.replace("train", "test")])
 
 
 def test_the_number_games_are_one_source(write: Write) -> None:

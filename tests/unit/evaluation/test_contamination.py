@@ -22,7 +22,7 @@ def test_ten_words_in_a_row_match_whatever_case_and_signs() -> None:
 
 def test_solutions_count_and_full_width_letters_are_letters() -> None:
     known = benchmarks([("p", ["short question", "first add the two numbers then divide all of it by ten"])])
-    (match,) = known.matches([("t", ["ｆｉｒｓｔ add the two numbers then divide all of it by two"])])
+    (match,) = known.matches([("t", ["ｆｉｒｓｔ add the two numbers then divide all of it and two"])])
     assert match.problem == "p"
 
 

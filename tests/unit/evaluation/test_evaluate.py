@@ -77,6 +77,14 @@ def test_the_summary_is_the_mean_over_problems() -> None:
         assert estimate.low <= estimate.value <= estimate.high, name
 
 
+def test_intervals_are_drawn_from_the_problems() -> None:
+    results = summarize(GROUPS, 3)
+    spans = {name: (results[name].low, results[name].high) for name in ("pass@1", "cons@3", "pass@3")}
+    assert spans["pass@1"] == pytest.approx((1 / 3, 2 / 3))  # both draws of the one problem, or of the other
+    assert spans["cons@3"] == pytest.approx((0, 1))
+    assert spans["pass@3"] == pytest.approx((2 / (2 + 1.959964**2), 1))  # Wilson's of 2 of 2, not certainty
+
+
 def test_rows_say_who_answered_what() -> None:
     written = rows(GROUPS)
     assert [(row.problem_id, row.sample, row.correct, row.tokens, row.reflections) for row in written] == [

@@ -136,7 +136,7 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
 
 def _task_findings(place: str, task: TaskSpec, held_out: int, probe: Probe | None) -> Iterator[Finding]:
     path = task.path
-    if needs_file(task) and path is None:
+    if needs_file(task) and path is None and task.hub is None:
         yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; say which, there or with --set")
     elif path is not None and not path.exists():
         yield Finding(f"{place}.path", f"no such file: {path}")

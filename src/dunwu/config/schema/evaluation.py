@@ -17,6 +17,9 @@ class EvaluationSet(Strict):
     task: TaskSpec
     problems: Positive = 500
     samples: Positive = 16
+    instruction: Annotated[str, Field(min_length=1)] | None = None
+    """What follows every question, after an empty line: how to answer. Neither a problem's name nor its side of the
+    split depends on it."""
     judges: tuple[Name, ...] = ()
     """Of an evaluation stage's ``judges``, those that are asked about this set."""
 

@@ -14,8 +14,8 @@ class TaskSpec(Strict):
     """One source of problems."""
 
     task: str
-    """A generator (countdown, game24, ...), a data set (gsm8k, math, aime, amc, cmath, humaneval), ``file``, or ``gym``
-    (a set of reasoning-gym)."""
+    """A generator (countdown, game24, ...), a data set in its published form (gsm8k, math, aime, amc, cmath, humaneval,
+    gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of reasoning-gym)."""
     set: str | None = None
     """For ``gym``: which set."""
     called: Name | None = None
@@ -28,10 +28,17 @@ class TaskSpec(Strict):
     """Wordings to draw from, evenly; generators only."""
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
+    hub: Annotated[str, Field(min_length=1)] | None = None
+    """In the place of ``path``: a name that ``datasets`` loads, such as openai/gsm8k, or a folder; takes the extra
+    ``data``."""
+    hub_config: str | None = None
+    """Which configuration of ``hub`` (of openai/gsm8k: main); None: the only one, or its default."""
+    split: str | None = None
+    """Which split of ``hub``; None: the only one."""
     fields: dict[str, str] = {}
     """For ``file``: which column is ``problem``, ``answer`` (programs need none) and, where there are such, ``level``,
-    ``tests`` (lists: an expression's target and numbers, a choice's options, a program's tests) and ``entry`` (the
-    function they call, or LiveCodeBench's metadata)."""
+    ``subject``, ``tests`` (lists: an expression's target and numbers, a choice's options, a program's tests) and
+    ``entry`` (the function they call, or LiveCodeBench's metadata)."""
     kind: Literal["math", "choice", "expression", "code"] = "math"
     """For ``file``: the verifier that grades the answers."""
     held_out: Share = 0.1
@@ -47,7 +54,8 @@ class TaskSpec(Strict):
     @property
     def needs_sandbox(self) -> bool:
         """Whether answers are programs, or graded by programs that are not ours."""
-        return self.task in ("humaneval", "gym", "functions") or (self.task == "file" and self.kind == "code")
+        programs = ("humaneval", "livecodebench", "codeforces", "gym", "functions")
+        return self.task in programs or (self.task == "file" and self.kind == "code")
 
 
 class PromptSpec(Strict):

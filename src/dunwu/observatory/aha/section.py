@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from dunwu.observatory import page
@@ -9,9 +10,10 @@ from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.moments import Evidence, Moment
 from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.findings import outcomes
-from dunwu.runs import Evaluation
+from dunwu.runs import ABLATION, Evaluation
 
 HEADS = ("", "before", "after", "updates", "", "standard deviations", "p")
+CAUSAL = "Chains of the trained model, cut before their first word of reflection: continued without any, and with it"
 METHOD = (
     "Every series of rollouts is tested for a change of its level by permutations; a jump is a change that one step "
     "describes as well as a ramp does. docs/observatory.md says how."
@@ -22,6 +24,12 @@ def aha_section(told: Told) -> str:
     """Whether there is a candidate, with what speaks for it; the changes of all series, folded away."""
     parts = ["<h3>Is it an aha?</h3>", f'<p class="verdict">{page.text(telling.verdict(told.search))}</p>']
     parts += [_moment(told, moment) for moment in told.search.moments]
+    if effect := told.stage.kept(ABLATION):
+        rows = [[page.text(label), page.text(value)] for label, value in telling.effect_rows(effect)]
+        parts.append(page.table(CAUSAL, ["", ""], rows))
+    elif told.search.moments:
+        command = f"dunwu ablate {shlex.quote(str(told.run.directory))} --stage {told.name}"
+        parts.append(f'<p class="note">Whether reflection is what helps, {page.text(command)} can tell.</p>')
     if told.search.changes:
         every = _table("Every change of every series, in the order of the series", told.search.changes)
         parts.append(f"<details><summary>All changes ({len(told.search.changes)})</summary>{every}</details>")

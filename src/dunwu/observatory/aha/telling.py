@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dunwu.observatory.aha.moments import LEVEL, Evidence, Moment, Search
 
 
@@ -40,3 +43,20 @@ def levels(one: Evidence) -> str:
 def written(one: Evidence, value: float) -> str:
     """A value of a series with its unit."""
     return f"{100 * value:.1f} %" if one.measure.share else f"{value:,.2f}"
+
+
+def effect_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The causal check as lines: its record (``evaluation.ablation.Effect`` as a mapping)."""
+    difference = found["difference"]
+    points = [f"{100 * difference[name]:+.1f}" for name in ("value", "low", "high")]
+    return [
+        ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
+        ("right without reflection", _share(found["without"])),
+        ("right with it", _share(found["with_"])),
+        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p = {found['p']:.5f}"),
+        ("reflected all the same", f"{100 * found['leaked']:.1f} %"),
+    ]
+
+
+def _share(estimate: Mapping[str, float]) -> str:
+    return f"{100 * estimate['value']:.1f} % ({100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"

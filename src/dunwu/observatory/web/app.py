@@ -34,7 +34,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-ASSETS = {"report.css": "text/css", "watch.css": "text/css", "watch.js": "text/javascript"}
+ASSETS = {"icon.svg": "image/svg+xml", "report.css": "text/css", "watch.css": "text/css", "watch.js": "text/javascript"}
 Asked = Annotated[str, Query()]
 
 

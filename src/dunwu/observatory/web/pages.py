@@ -298,7 +298,7 @@ def _frame(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{page.text(title)}</title><link rel="icon" href="data:,">'
+        f'<title>{page.text(title)}</title><link rel="icon" href="/assets/icon.svg">'
         '<link rel="stylesheet" href="/assets/report.css"><link rel="stylesheet" href="/assets/watch.css">'
         f'<script src="/assets/watch.js"></script></head><body>{body}</body></html>\n'
     )

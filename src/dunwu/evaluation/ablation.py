@@ -1,0 +1,231 @@
+"""Does reflection help? A chain is cut before its first word of reflection and goes on twice: without any, and with it.
+
+The causal check of a candidate aha moment. Both continuations start from the same tokens of the same chain and use the
+same random seeds; "with" is given the word that stood there, "without" may not write words of reflection at all: the
+tokens that begin one are never drawn. What it compares is a policy that may reflect from here on with one that may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int32
+
+from dunwu.algorithms.filters import graded
+from dunwu.errors import UserError
+from dunwu.evaluation.estimators import bootstrap, paired
+from dunwu.evaluation.evaluate import is_right
+from dunwu.observatory.reasoning import reflection
+from dunwu.observatory.reasoning.chain import read
+from dunwu.rollout.collect import Finished, Grader, collect
+from dunwu.rollout.engine import Engine
+from dunwu.rollout.seeds import sample_seed
+from dunwu.types import (
+    Completion,
+    Estimate,
+    GenerationRequest,
+    Problem,
+    Prompt,
+    RolloutGroup,
+    Sampling,
+    Score,
+    ScoredGroup,
+)
+
+Arm = Literal["without", "with"]
+ARMS: tuple[Arm, ...] = ("without", "with")
+Tokens = Int32[np.ndarray, " C"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A chain up to its first word of reflection, and the tokens of that word."""
+
+    prompt: Prompt
+    written: Tokens
+    word: Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """Shares of right answers over the continuations of each chain, ``difference`` = with - without, with intervals
+    over chains, and the p of the paired sign-flip test. ``leaked``: the share of the continuations without that
+    reflected all the same, in words of several tokens."""
+
+    chains: int
+    samples: int
+    without: Estimate
+    with_: Estimate
+    difference: Estimate
+    p: float
+    leaked: float
+
+
+def cuts(groups: Sequence[ScoredGroup], tokenizer: Any) -> list[Cut]:
+    """Of every group's first completion the part before its first word of reflection that has a step before it; chains
+    without such a word are left out."""
+    return [cut for group in groups if (cut := _cut(group.group, tokenizer))]
+
+
+def _cut(group: RolloutGroup, tokenizer: Any) -> Cut | None:
+    completion = group.completions[0]
+    span = read(completion.text)
+    for start, end in reflection.spans(completion.text):
+        if span.start <= start and end <= span.end and read(completion.text[:start]).steps:
+            before = _tokens_within(completion, start, tokenizer)
+            after = _tokens_within(completion, end - 1, tokenizer) + 1
+            ids = completion.token_ids
+            return Cut(prompt=group.prompt, written=ids[:before], word=ids[before:after])
+    return None
+
+
+def _tokens_within(completion: Completion, characters: int, tokenizer: Any) -> int:
+    """How many of the first tokens lie wholly within the first so many characters."""
+    low, high = 0, len(completion.token_ids)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(tokenizer.decode(completion.token_ids[:middle].tolist())) <= characters:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def reflective_tokens(tokenizer: Any) -> tuple[int, ...]:
+    """The tokens that hold a word of reflection, or with which a word of several tokens begins."""
+    ids = {number for number in range(len(tokenizer)) if reflection.total(tokenizer.decode([number]))}
+    for word in reflection.WORDS:
+        for text in (word, f" {word}", word.capitalize(), f" {word.capitalize()}"):
+            pieces = tokenizer.encode(text, add_special_tokens=False)
+            ids.update([piece for piece in pieces if tokenizer.decode([piece]).strip()][:1])
+    return tuple(sorted(ids))
+
+
+def compare(
+    engine: Engine,
+    chains: Sequence[Cut],
+    grader: Grader,
+    sampling: Sampling,
+    tokenizer: Any,
+    *,
+    samples: int,
+    seed: int,
+    finished: Finished | None = None,
+) -> Effect:
+    """Continues every chain ``samples`` times on each arm and compares how often the answers are right.
+
+    Raises:
+        UserError: no chain has a word of reflection to cut before.
+    """
+    if not chains:
+        raise UserError("no chain has a word of reflection with a step before it: there is nothing to cut")
+    found = {
+        arm: [
+            graded(group) for group in _continued(engine, chains, arm, grader, sampling, tokenizer, samples, seed, told)
+        ]
+        for arm, told in zip(ARMS, _shares_of(finished), strict=True)
+    }
+    both = [pair for pair in zip(*found.values(), strict=True) if all(group.scores for group in pair)]
+    without, with_ = (
+        np.array([np.mean([is_right(score) for score in group.scores]) for group in arm])
+        for arm in zip(*both, strict=True)
+    )
+    tested = paired(without, with_, seed)
+    leaked = [
+        _reflects(cut, completion, tokenizer)
+        for cut, group in zip(chains, found["without"], strict=True)
+        for completion in group.group.completions
+    ]
+    return Effect(
+        chains=len(both),
+        samples=samples,
+        without=bootstrap(without, "share", seed),
+        with_=bootstrap(with_, "share", seed),
+        difference=tested.difference,
+        p=tested.p,
+        leaked=float(np.mean(leaked)),
+    )
+
+
+def _continued(
+    engine: Engine,
+    chains: Sequence[Cut],
+    arm: Arm,
+    grader: Grader,
+    sampling: Sampling,
+    tokenizer: Any,
+    samples: int,
+    seed: int,
+    finished: Finished | None,
+) -> list[ScoredGroup]:
+    """The chains of one arm to their ends, graded as wholes."""
+    begun = {cut.prompt.problem.id: _begun(cut, arm) for cut in chains}
+    requests = [
+        GenerationRequest(
+            prompt=replace(cut.prompt, token_ids=np.concatenate([cut.prompt.token_ids, begun[cut.prompt.problem.id]])),
+            seeds=tuple(sample_seed(seed, "ablation", cut.prompt.problem.id, k) for k in range(samples)),
+        )
+        for cut in chains
+    ]
+    banned = reflective_tokens(tokenizer) if arm == "without" else ()
+    whole = _Whole(grader, begun, tokenizer)
+    groups = collect(engine, requests, replace(sampling, banned=banned), whole, finished)
+    return [
+        replace(
+            group,
+            group=replace(
+                group.group, completions=tuple(map(partial(whole.joined, cut.prompt.problem), group.group.completions))
+            ),
+        )
+        for cut, group in zip(chains, groups, strict=True)
+    ]
+
+
+def _begun(cut: Cut, arm: Arm) -> Tokens:
+    """What stands before the continuation."""
+    return np.concatenate([cut.written, cut.word]) if arm == "with" else cut.written
+
+
+class _Whole:
+    """Grades a continuation together with what it continues."""
+
+    def __init__(self, grader: Grader, begun: Mapping[str, Tokens], tokenizer: Any) -> None:
+        self._grader, self._begun, self._tokenizer = grader, begun, tokenizer
+        self.workers = grader.workers
+
+    def joined(self, problem: Problem, completion: Completion) -> Completion:
+        """The chain from its beginning, as one completion."""
+        begun = self._begun[problem.id]
+        return replace(
+            completion,
+            token_ids=np.concatenate([begun, completion.token_ids]),
+            text=self._tokenizer.decode(begun.tolist()) + completion.text,
+        )
+
+    def score(self, problem: Problem, completion: Completion) -> Score:
+        """The whole chain's."""
+        return self._grader.score(problem, self.joined(problem, completion))
+
+    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        """As they are."""
+        return tuple(scores)
+
+
+def _reflects(cut: Cut, completion: Completion, tokenizer: Any) -> bool:
+    """Whether the continuation has a word of reflection."""
+    return reflection.total(completion.text[len(tokenizer.decode(cut.written.tolist())) :]) > 0
+
+
+def _shares_of(finished: Finished | None) -> list[Finished | None]:
+    """Of each arm a share of the whole progress."""
+    if finished is None:
+        return [None] * len(ARMS)
+
+    def told(before: int, done: int, total: int) -> None:
+        finished(before * total + done, len(ARMS) * total)
+
+    return [partial(told, number) for number in range(len(ARMS))]

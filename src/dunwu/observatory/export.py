@@ -1,0 +1,47 @@
+"""The figures of a run as files, for papers and slides: SVG, and PNG at twice the size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import resvg_py
+
+from dunwu.errors import Fault
+from dunwu.observatory import figures
+from dunwu.observatory.figures import Told
+from dunwu.runs import RunReader
+from dunwu.runs.atomic import atomic_write, make_directory
+
+PROBE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
+
+
+def write_figures(run_dir: Path) -> list[Path]:
+    """Writes DIR/figures/STAGE-TITLE.svg and .png for every figure of the report; their paths.
+
+    Raises:
+        UserError: the folder holds no run, or one of its files is damaged (named).
+        Fault: a file cannot be written, or this machine has no font to write labels with.
+    """
+    run, folder = RunReader(run_dir), run_dir / "figures"
+    if _pixels(PROBE.format("")) == _pixels(PROBE.format('<text y="15" font-family="sans-serif">M</text>')):
+        raise Fault(
+            "no font is installed, so PNG files would have no labels (Debian: apt-get install fonts-dejavu-core)"
+        )
+    make_directory(folder)
+    return [path for stage in run.stages for path in _write(folder, Told.of(run, stage))]
+
+
+def _write(folder: Path, told: Told) -> list[Path]:
+    telling, others = figures.measured(told)
+    paths = []
+    for chart in (*figures.learning(told), *figures.by_level(told), *telling, *others):
+        if drawn := chart.svg():
+            name = f"{told.name}-{figures.slug(chart.title)}"
+            for path, content in ((folder / f"{name}.svg", drawn.encode()), (folder / f"{name}.png", _pixels(drawn))):
+                atomic_write(path, content)
+                paths.append(path)
+    return paths
+
+
+def _pixels(drawn: str) -> bytes:
+    return bytes(resvg_py.svg_to_bytes(svg_string=drawn))

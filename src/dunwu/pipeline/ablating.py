@@ -1,0 +1,105 @@
+"""The causal check of a run's reflection (``dunwu ablate``): its trained model, on problems that it never drew."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dunwu.config.schema import EvaluationSet, Recipe, RLStage
+from dunwu.errors import UserError
+from dunwu.evaluation.ablation import Effect, compare, cuts
+from dunwu.evaluation.evaluate import evaluate
+from dunwu.models.load import load_policy
+from dunwu.models.templates import Template
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.rollout.lanes import embedded_engine
+from dunwu.runs import ABLATION, RunReader
+from dunwu.types import Sampling
+
+ASKED_PER_CHAIN = 4
+"""Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What grading tells, where there is no run to note it in."""
+
+    progress: Progress
+
+    def note(self, key: str, value: object) -> None:
+        """A finished run's manifest stays as it is."""
+
+
+def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Progress) -> Effect:
+    """Samples answers of a stage's trained model to its first evaluation set (where it has none, to held-out problems
+    of its first task), cuts them before their first word of reflection, continues without and with it, and keeps the
+    result beside the run.
+
+    Raises:
+        UserError: the folder holds no run; there is no such stage, or it is no finished stage of reinforcement
+            learning; no answer reflects.
+    """
+    run = RunReader(directory)
+    name, stage = _stage(run, stage_name)
+    asked = chains * ASKED_PER_CHAIN
+    sets = (*stage.evaluation.sets, EvaluationSet(name="held-out", task=stage.tasks[0], problems=asked))
+    chosen = sets[0]
+    policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
+    template = Template(stage.prompt, policy.tokenizer)
+    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template)[chosen.name][:asked]
+    spec = stage.evaluation
+    sampling = Sampling(
+        temperature=spec.temperature,
+        top_p=spec.top_p,
+        max_new_tokens=spec.max_new_tokens or stage.rollout.max_new_tokens,
+        stop=stage.rollout.stop,
+    )
+    progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
+    with (
+        closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,
+        grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
+    ):
+        progress.evaluation_started("trained", chosen.name, len(prompts))
+        answers = evaluate(
+            engine,
+            prompts,
+            grader.plain,
+            sampling,
+            samples=1,
+            seed=run.seed,
+            set_name=chosen.name,
+            finished=progress.rollout_progress,
+        )
+        found = cuts(answers, policy.tokenizer)[:chains]
+        progress.evaluation_started("both arms", chosen.name, 2 * len(found) * samples)
+        effect = compare(
+            engine,
+            found,
+            grader.plain,
+            sampling,
+            policy.tokenizer,
+            samples=samples,
+            seed=run.seed,
+            finished=progress.rollout_progress,
+        )
+    progress.close()
+    run.stage(name).keep(ABLATION, {"set": chosen.name, **asdict(effect)})
+    return effect
+
+
+def _stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
+    """The stage that is asked for, or the run's first finished one of reinforcement learning."""
+    recipe = Recipe.model_validate(run.recipe)
+    usable = {
+        key: stage
+        for key, stage in recipe.stages.items()
+        if isinstance(stage, RLStage) and run.stages.get(key) == "done"
+    }
+    wanted = name if name is not None else next(iter(usable), None)
+    if wanted not in usable or wanted is None:
+        told = f"stage {name!r:.60} is none" if name is not None else "there is none"
+        text = f"{told} of the finished stages of reinforcement learning"
+        raise UserError(f"{text}{': ' + ', '.join(usable) if usable else ''}", file=run.directory, field="--stage")
+    return wanted, usable[wanted]

@@ -1,0 +1,196 @@
+"""Which columns of a row make a problem, by data set, and what is malformed about those that make none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+from dunwu.tasks import code, published
+from dunwu.tasks.published import NO_SOLUTION, Asked, listed, subject_of
+from dunwu.tasks.readers import LONGEST_LINE, MalformedError, Row, column, language_of, text_of, written
+from dunwu.tasks.task import fingerprint
+from dunwu.types import Message, Problem
+
+LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
+NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d{0,98})", re.ASCII)
+GIVEN = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
+
+
+def after_hashes(answer: str) -> str:
+    """GSM8K's gold: what follows ``####``, without thousands separators ("#### 1,450,000" is 1450000)."""
+    _, hashes, gold = answer.rpartition("####")
+    gold = gold.strip().replace(",", "")
+    if not hashes or not gold:
+        raise MalformedError("no gold answer after ####")
+    return gold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which columns of a row are what. ``tests`` are the facts of an ``expression``, the options of a ``choice``, the
+    tests of a program; ``entry`` names the function that they call; a row may lack its ``subject``.
+
+    Where columns alone do not make a problem, ``published`` reads the row, and only ``problem`` is named here. A line
+    of more than ``longest`` bytes is no row.
+    """
+
+    problem: str
+    answer: str | None = None
+    level: str | None = None
+    subject: str | None = None
+    tests: str | None = None
+    entry: str | None = None
+    kind: str = "math"
+    gold: Callable[[str], str] = str.strip
+    published: Callable[[Row], Asked] | None = None
+    longest: int = LONGEST_LINE
+
+
+LAYOUTS = {
+    "gsm8k": Layout(problem="question", answer="answer", gold=after_hashes),
+    "math": Layout(problem="problem", answer="answer", level="level", subject="subject"),
+    "aime": Layout(problem="problem", answer="answer"),
+    "amc": Layout(problem="problem", answer="answer"),
+    "cmath": Layout(problem="question", answer="answer", level="grade"),
+    "humaneval": Layout(problem="prompt", published=published.humaneval),
+    "gpqa": Layout(problem="Question", published=published.gpqa),
+    "livecodebench": Layout(
+        problem="question_content", published=published.livecodebench, longest=published.LONGEST_LINE
+    ),
+    "codeforces": Layout(problem="question_content", published=published.codeforces, longest=published.LONGEST_LINE),
+    "ifeval": Layout(problem="prompt", published=published.ifeval),
+    "safety": Layout(problem="prompt", published=published.safety),
+    "alpaca": Layout(problem="instruction", published=published.alpaca),
+    "arena": Layout(problem="prompt", published=published.arena),
+}
+"""Published data sets, in their published form."""
+
+COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
+NEEDED = {
+    "math": ("problem", "answer"),
+    "choice": ("problem", "answer"),
+    "expression": ("problem", "answer", "tests"),
+    "code": ("problem", "tests"),
+}
+"""Columns that a file must have, by the kind of its answers."""
+
+
+def layout_of(spec: TaskSpec) -> Layout:
+    """The layout of a data set; of ``file``, what the recipe's ``fields`` and ``kind`` say.
+
+    Raises:
+        UserError: ``fields`` lack a column that the kind needs, or name something unknown.
+    """
+    if spec.task != "file":
+        return LAYOUTS[spec.task]
+    needed = NEEDED[spec.kind]
+    if not set(needed) <= spec.fields.keys() <= set(COLUMNS):
+        text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
+        raise UserError(text, field="fields")
+    columns = spec.fields
+    return Layout(
+        problem=columns["problem"],
+        answer=columns.get("answer"),
+        level=columns.get("level"),
+        subject=columns.get("subject"),
+        tests=columns.get("tests"),
+        entry=columns.get("entry"),
+        kind=spec.kind,
+    )
+
+
+def parse(row: Row, layout: Layout, task: str) -> Problem:
+    """The problem in a row.
+
+    Raises:
+        MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
+            are no numbers, a choice's answer is none of its options, or a program's tests are none.
+    """
+    asked = layout.published(row) if layout.published else _by_columns(row, layout)
+    return Problem(
+        id=f"{task}-{fingerprint(asked.question):016x}",
+        task=task,
+        kind=asked.kind,
+        level=asked.level,
+        language=language_of(asked.question),
+        messages=(Message(role="user", content=asked.question),),
+        gold=asked.gold,
+        tests=asked.tests,
+        subject=asked.subject,
+    )
+
+
+def _by_columns(row: Row, layout: Layout) -> Asked:
+    question = text_of(row, layout.problem).strip()
+    gold = _gold(row, layout)
+    tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
+    return Asked(
+        question=question,
+        kind=layout.kind,
+        gold=_letter(gold, tests) if layout.kind == "choice" else gold,
+        level=0 if layout.level is None else _level(column(row, layout.level), layout.level),
+        subject="" if layout.subject is None else subject_of(row, layout.subject),
+        tests=tests,
+    )
+
+
+def _gold(row: Row, layout: Layout) -> str:
+    solved = layout.answer is not None and not (layout.kind == "code" and _is_empty(row, layout.answer))
+    return layout.gold(text_of(row, str(layout.answer))) if solved else NO_SOLUTION
+
+
+def _facts(row: Row, layout: Layout) -> tuple[str, ...]:
+    facts = [] if layout.tests is None else listed(row, layout.tests)
+    tests = tuple(written(fact, str(layout.tests)) for fact in facts)
+    if layout.kind == "expression":
+        _check_facts(tests, str(layout.tests))
+    return tests
+
+
+def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
+    try:
+        named = layout.entry is not None and not _is_empty(row, layout.entry)
+        entry = code.function_name(text_of(row, str(layout.entry))) if named else None
+        return tuple(code.read_test(value, entry) for value in listed(row, str(layout.tests)))
+    except code.NotATestError as error:
+        raise MalformedError(f"a test is none: {error}") from None
+
+
+def _check_facts(tests: tuple[str, ...], name: str) -> None:
+    """An expression's facts are a target and at least one number."""
+    for fact in tests:
+        if not NUMBER.fullmatch(fact.strip()):
+            raise MalformedError(f"{name!r} holds {fact!r:.40}, not a number")
+    if len(tests) < 2:
+        raise MalformedError(f"{name!r} holds a target and no numbers")
+    for number in tests[1:]:
+        if not GIVEN.fullmatch(number.strip()):
+            raise MalformedError(f"{name!r} gives {number!r:.40}; an expression is made of numbers without a sign")
+
+
+def _letter(gold: str, options: tuple[str, ...]) -> str:
+    """The upper-case letter of the right option, which ``gold`` names by letter or by its whole text."""
+    letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
+    texts = [option.strip().casefold() for option in options]
+    found = {letter for letter in letters if letter == gold.upper()}
+    found |= {letter for letter, text in zip(letters, texts, strict=False) if text == gold.casefold()}
+    if len(found) != 1:
+        raise MalformedError(f"the answer {gold!r:.40} names {len(found) or 'none'} of the {len(options)} options")
+    return found.pop()
+
+
+def _is_empty(row: Row, name: str) -> bool:
+    found = column(row, name)
+    return found is None or (isinstance(found, str) and not found.strip())
+
+
+def _level(value: Any, name: str) -> int:
+    match = LEVEL.fullmatch(written(value, name).strip())
+    if not match:
+        raise MalformedError(f"{name!r} is {value!r:.40}, not a level")
+    return int(match[1])
