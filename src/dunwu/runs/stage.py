@@ -130,6 +130,14 @@ class StageReader:
         OSError where the step has none."""
         return derived.source_of(self.path, step, maker)
 
+    def derived(self, step: int, maker: str) -> pa.Table | None:
+        """What :meth:`derive` has kept; None where it has not, or the rollouts are others by now."""
+        return derived.read(self.path, step, maker)
+
+    def trouble_with(self, step: int) -> str | None:
+        """Why a step's rollouts cannot be read; None where their file is whole, by its footer."""
+        return tables.trouble_with(self._rollouts(step))
+
     def derive(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
         """What ``make`` makes of one step's completions, kept beside the run for the next time (``runs.derived``).
 

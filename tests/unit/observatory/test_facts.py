@@ -6,6 +6,7 @@ import dataclasses
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.unit.observatory.making import STAGE, begin, train
 from tests.unit.observatory.test_curves import ROW
@@ -100,12 +101,12 @@ def test_facts_are_kept_beside_the_run_until_the_rollout_changes(
         train(run.stage(STAGE), rollouts=2, questions=2)
     calls: list[int] = []
 
-    def counted(rows: list[RolloutRow]) -> object:
+    def counted(rows: list[RolloutRow]) -> pa.Table:
         calls.append(len(rows))
         return module.facts(rows)
 
     def read(step: int, maker: str = MAKER) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derive(step, maker, counted).to_pylist()  # type: ignore[arg-type]
+        found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derive(step, maker, counted).to_pylist()
         return found
 
     first = read(16)

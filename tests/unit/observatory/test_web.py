@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import select
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import pytest
@@ -22,7 +25,9 @@ from dunwu.observatory.web import query
 from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.observatory.web.library import Library
-from dunwu.observatory.web.query import Filter, page_of, select
+from dunwu.observatory.web.query import Filter, page_of
+from dunwu.observatory.web.query import select as chosen
+from dunwu.observatory.web.reader import read_some, start
 from dunwu.observatory.web.server import _listen, runs_in
 from dunwu.runs import BASE, RolloutRow, RunReader, StageReader
 from dunwu.runs.tables import write_rollout_rows
@@ -67,6 +72,17 @@ def hostile_rows(directory: Path) -> list[RolloutRow]:
     ]
 
 
+def read(library: Library) -> Library:
+    """All that is there, as the reader and the loader do it, here and now."""
+    for watched in library.runs:
+        for stage in watched.read().stages:
+            known: dict[tuple[Path, int], bytes] = {}
+            while read_some(watched.read().stage(stage), known):
+                pass
+        watched.refresh()
+    return library
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return finished_run(tmp_path / "run", rollouts=6, problems=8, samples=2)
@@ -76,7 +92,7 @@ def directory(tmp_path: Path) -> Path:
 def library(directory: Path) -> Library:
     """Read to the end, without a thread."""
     found = Library([directory])
-    found[0].refresh(60)
+    read(found)
     return found
 
 
@@ -102,7 +118,7 @@ def test_every_page_is_there_and_says_what_it_should(client: TestClient) -> None
 def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
     write_rollout_rows(directory / "stages" / STAGE / "rollouts" / "step-000016.parquet", hostile_rows(directory))
     library = Library([directory])
-    library[0].refresh(60)
+    read(library)
     with TestClient(make_app(library), base_url="http://localhost") as client:
         for address in (*PAGES, f"/runs/0/rollouts?{urlencode({'stage': STAGE, 'q': HOSTILE[:60], 'task': HOSTILE})}"):
             answer = client.get(address)
@@ -195,7 +211,7 @@ def test_filters_agree_with_looking_at_every_row(directory: Path, library: Libra
     catalogue = library[0].catalogue(STAGE)
     columns = catalogue.columns()
     assert len(columns["step"]) == len(rows) == len(found)
-    cases = {
+    cases: dict[Filter, Callable[[dict[str, Any]], bool]] = {
         asked(): lambda f: True,
         asked(verdict="right"): lambda f: f["verdict"] == 1 and f["graded"],
         asked(verdict="wrong", step_from="32", step_to="64"): lambda f: f["verdict"] == 0 and 32 <= f["step"] <= 64,
@@ -209,24 +225,22 @@ def test_filters_agree_with_looking_at_every_row(directory: Path, library: Libra
     }
     for question, holds in cases.items():
         expected = [place for place, one in enumerate(found) if holds(one)]
-        assert sorted(select(catalogue, columns, question)) == expected, question
+        assert sorted(chosen(catalogue, columns, question)) == expected, question
         assert Filter.of(_fields(question)) == question, "its address gives it again"
     assert 0 < sum(bool(cases[question](f)) for question in list(cases)[6:7] for f in found) < len(found)
-    longest = select(catalogue, columns, asked(order="longest"))
+    longest = chosen(catalogue, columns, asked(order="longest"))
     tokens = [int(columns["tokens"][row]) for row in longest]
     assert tokens == sorted(tokens, reverse=True)
-    assert list(select(catalogue, columns, asked(order="oldest"))) == list(range(len(rows)))
-    assert list(select(catalogue, columns, asked())) == list(range(len(rows)))[::-1]
+    assert list(chosen(catalogue, columns, asked(order="oldest"))) == list(range(len(rows)))
+    assert list(chosen(catalogue, columns, asked())) == list(range(len(rows)))[::-1]
 
 
-def _facts(directory: Path, step: int) -> list[tuple[dict[str, object], RolloutRow]]:
+def _facts(directory: Path, step: int) -> list[tuple[dict[str, Any], RolloutRow]]:
     rows = RunReader(directory).stage(STAGE).read_rollouts(step)
     return list(zip(facts(rows).to_pylist(), rows, strict=True))
 
 
 def _fields(question: Filter) -> dict[str, list[str]]:
-    from urllib.parse import parse_qs
-
     return parse_qs(question.address())
 
 
@@ -236,7 +250,7 @@ def test_a_search_finds_what_is_there_page_by_page_and_goes_on_when_time_is_up(
     stage = RunReader(directory).stage(STAGE)
     catalogue = library[0].catalogue(STAGE)
     columns = catalogue.columns()
-    everything = select(catalogue, columns, asked(verdict="wrong"))
+    everything = chosen(catalogue, columns, asked(verdict="wrong"))
     rows = stage.read_rollouts()
     for text in ("12*4-9", "WAIT: CHECK", "make 76", "nowhere to be found"):
         expected = [
@@ -263,23 +277,46 @@ def test_a_search_finds_what_is_there_page_by_page_and_goes_on_when_time_is_up(
 def test_the_catalogue_follows_a_run_that_grows_is_rewound_and_written_again(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         stage = run.stage(STAGE)
-        catalogue = Catalogue(StageReader(stage.path))
-        assert not catalogue.refresh()
+        catalogue, known = Catalogue(StageReader(stage.path)), dict[tuple[Path, int], bytes]()
+
+        def follow() -> None:
+            while read_some(StageReader(stage.path), known):
+                pass
+            catalogue.refresh()
+
+        follow()
         assert (catalogue.progress.read, catalogue.progress.stored) == (0, 0)
         train(stage, rollouts=3, questions=2)
-        assert catalogue.refresh(seconds=-1), "no time: something remains"
-        assert not catalogue.refresh()
+        catalogue.refresh()
+        assert (catalogue.progress.read, catalogue.progress.stored) == (0, 3), "nobody has read them yet"
+        follow()
         assert len(catalogue.columns()["step"]) == 48
         before = catalogue.columns()["tokens"].copy()
         stage.rewind(32)
-        catalogue.refresh()
+        follow()
         assert catalogue.steps == [16, 32]
         assert list(catalogue.columns()["tokens"]) == list(before[:32])
         random = np.random.default_rng(9)
         stage.write_rollouts(32, [group(number, 0.9, 16, random) for number in range(3)])
         catalogue.refresh()
+        assert catalogue.steps == [16], "its facts are of other rollouts"
+        follow()
         assert len(catalogue.columns()["step"]) == 16 + 24
         assert [rollout.step for rollout in catalogue.rollouts()] == [16, 32]
+
+
+def test_the_reader_is_a_process_that_reads_and_ends_with_whoever_started_it(directory: Path) -> None:
+    reader = start([directory])
+    derived = directory / "derived" / STAGE
+    deadline = time.monotonic() + 60
+    while len(list(derived.glob("step-*.arrow"))) < 6:
+        assert reader.poll() is None
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.05)
+    assert os.getpriority(os.PRIO_PROCESS, reader.pid) == 19
+    assert reader.stdin is not None
+    reader.stdin.close()
+    assert reader.wait(30) == 0
 
 
 def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path) -> None:
@@ -287,7 +324,7 @@ def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     library = Library([directory])
-    library[0].refresh(60)
+    read(library)
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
         page = client.get(f"/runs/0/rollouts?stage={STAGE}").text
         assert "step-000032.parquet: is not a readable Parquet file" in page
@@ -297,7 +334,7 @@ def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path
         pulse = client.get("/runs/0/pulse").json()
         assert client.get("/runs/0/pulse").json() == pulse
         path.write_bytes(whole)
-        library[0].refresh(60)
+        read(library)
         assert client.get("/runs/0/pulse").json() != pulse
         assert "<b>768</b> of 768 rollouts" in client.get(f"/runs/0/rollouts?stage={STAGE}").text
 
@@ -317,7 +354,7 @@ def test_the_pulse_tells_of_everything_that_a_page_would_show(tmp_path: Path) ->
         seen = [watched.pulse()]
 
         def changed() -> None:
-            watched.refresh(60)
+            read(library)
             seen.append(watched.pulse())
             assert len(set(seen)) == len(seen)
             assert watched.pulse() == seen[-1]
@@ -338,7 +375,7 @@ def test_watching_writes_nothing_into_the_stages(directory: Path) -> None:
 
     before = files()
     library = Library([directory])
-    library[0].refresh(60)
+    read(library)
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
         for address in PAGES:
             client.get(address)
@@ -355,9 +392,7 @@ def test_a_folder_of_runs_and_what_is_none(tmp_path: Path, directory: Path) -> N
     assert runs_in(directory) == [directory]
     with pytest.raises(UserError, match="is no run directory"):
         runs_in(directory / "stages")
-    library = Library(runs_in(tmp_path))
-    for run in library.runs:
-        run.refresh(60)
+    library = read(Library(runs_in(tmp_path)))
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
         assert client.get("/").text.count('href="/runs/') == 2
         both = client.get("/compare").text

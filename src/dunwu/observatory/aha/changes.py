@@ -57,7 +57,7 @@ def window(n: int) -> int:
     return max(2, n // 20)
 
 
-def changes(values_N: Sequence[float], *, level: float = 0.05, seed: int = 0) -> list[Change]:
+def changes(values_N: Sequence[float] | Values, *, level: float = 0.05, seed: int = 0) -> list[Change]:
     """The changes of a series, in order; none where it is too short or nothing but noise.
 
     Args:

@@ -1,29 +1,28 @@
-"""Every completion of a stage as columns of numbers, read in the background and grown while the run writes.
+"""Every completion of a stage as columns of numbers, grown while the run writes.
 
-    reader thread: rollout_steps -> StageReader.derive -> a Shelf a step, evenly spaced ones first, then the newest
-    request threads: columns(), rollouts(): what has been read so far, joined when it has grown
+    reader (a process of its own): rollouts -> tables of facts in DIR/derived
+    loader thread: StageReader.derived -> a Shelf a step
+    request threads: columns(), rollouts(): what is there so far, joined when it has grown
 
-A step whose file changed (a resumed run made it again) is read again; one that is gone leaves the shelf; one that is
-half-written or damaged is told of and tried again when it changes.
+A step whose file changed (a resumed run made it again) is taken again; one that is gone leaves the shelf; one that is
+half-written or damaged is told of, and tried again when it changes.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from dunwu.errors import UserError
 from dunwu.observatory import curves
 from dunwu.observatory.curves import Rollout
 from dunwu.observatory.reasoning import facts
 from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
+from dunwu.observatory.web.reader import order
 from dunwu.runs import StageReader
 
 COLUMNS: Mapping[str, type[np.generic]] = {
@@ -78,22 +77,18 @@ class Catalogue:
         self._joined: Columns | None = None
         self._lock = threading.Lock()
 
-    def refresh(self, seconds: float = math.inf) -> bool:
-        """Reads steps that have not been read, or have changed, for so long; whether any remain."""
-        until = time.monotonic() + seconds
+    def refresh(self) -> None:
+        """Takes what has been read and was not there before, or has changed, and drops what is gone."""
         steps = self._stage.rollout_steps()
         with self._lock:
             for step in self._shelves.keys() - set(steps):
                 del self._shelves[step]
                 self._joined = None
             self._stored = len(steps)
-        for step in _order(steps):
-            if time.monotonic() > until:
-                return True
+        for step in order(steps):
             source = self._source(step)
             if source is not None and source != self._known(step):
-                self._read(step, source)
-        return False
+                self._take(step, source)
 
     @property
     def progress(self) -> Progress:
@@ -151,21 +146,20 @@ class Catalogue:
         except OSError:
             return None
 
-    def _read(self, step: int, source: bytes) -> None:
-        try:
-            table = self._stage.derive(step, facts.MAKER, facts.facts)
-        except UserError as error:
-            with self._lock:
-                self._damaged[step] = (source, str(error))
-                self._shelves.pop(step, None)
-                self._joined = None
-            return
+    def _take(self, step: int, source: bytes) -> None:
+        table = self._stage.derived(step, facts.MAKER)
+        told = None if table is not None else self._stage.trouble_with(step)
         with self._lock:
             self._damaged.pop(step, None)
-            self._shelves[step] = Shelf(
-                source, Rollout(table), table.select(["opening", "question"]), self._columns(table)
-            )
-            self._joined = None
+            if table is not None:
+                self._shelves[step] = Shelf(
+                    source, Rollout(table), table.select(["opening", "question"]), self._columns(table)
+                )
+                self._joined = None
+            elif self._shelves.pop(step, None):
+                self._joined = None
+            if told is not None:
+                self._damaged[step] = (source, told)
 
     def _columns(self, table: pa.Table) -> Columns:
         found = {name: table[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}
@@ -178,8 +172,3 @@ class Catalogue:
             numbers = np.array([known.index(text) for text in values.dictionary.to_pylist()], dtype=np.int16)
             found[name] = numbers[values.indices.to_numpy()]
         return found
-
-
-def _order(steps: Sequence[int]) -> list[int]:
-    """Evenly spaced ones first, so that the curves soon reach over the whole run; then the newest."""
-    return list(dict.fromkeys([*curves.spaced(steps, curves.MAX_ROWS), *reversed(steps)]))

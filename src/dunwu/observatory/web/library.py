@@ -1,11 +1,10 @@
-"""The runs that are watched, and the thread that reads them."""
+"""The runs that are watched: who reads them, and what has been read."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
+import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +12,12 @@ from pathlib import Path
 from dunwu.errors import UserError
 from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
+from dunwu.observatory.web import reader
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.runs import RunReader
 
-IDLE_SECONDS = 1.0
-"""Between looks at runs in which there was nothing new."""
-SLICE_SECONDS = 0.5
-"""Of reading one stage before another has its turn."""
-LOWEST_PRIORITY = 19
+LOOK_SECONDS = 1.0
+"""Between looks at what the reader has read."""
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +49,8 @@ class Watched:
         """What a stage's figures are made of; the same object until there is something new. Raises as ``catalogue``,
         and where an evaluation is damaged."""
         catalogue, run = self.catalogue(stage), self.read()
-        reader = run.stage(stage)
-        mark = f"{reader.numbers_mark} {reader.evaluations_mark} {catalogue.steps}"
+        begun = run.stage(stage)
+        mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.steps}"
         with self._lock:
             known = self._told.get(stage)
         if known is None or known[0] != mark:
@@ -62,18 +59,18 @@ class Watched:
                 self._told[stage] = known
         return known[1]
 
-    def refresh(self, seconds: float) -> bool:
-        """Reads for so long at each stage; whether anything remains."""
-        remaining = [self.catalogue(stage).refresh(seconds) for stage in self.read().stages]
-        return any(remaining)
+    def refresh(self) -> None:
+        """Takes what the reader has read."""
+        for stage in self.read().stages:
+            self.catalogue(stage).refresh()
 
     def pulse(self) -> str:
         """Another text whenever a page of this run would look different."""
         run = self.read()
         marks = [run.mark]
         for stage in run.stages:
-            reader = run.stage(stage)
-            marks += [reader.numbers_mark, reader.evaluations_mark, str(self.catalogue(stage).progress)]
+            begun = run.stage(stage)
+            marks += [begun.numbers_mark, begun.evaluations_mark, str(self.catalogue(stage).progress)]
         return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
 
     def _by_set(self, run: RunReader, stage: str) -> EvaluationsBySet:
@@ -88,12 +85,13 @@ class Watched:
 
 
 class Library:
-    """All watched runs, by their places in the command line. A context manager: within it a thread reads."""
+    """All watched runs, by their places in the command line. A context manager: within it they are read."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self.runs = [Watched(directory) for directory in directories]
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
+        self._reader: subprocess.Popen[bytes] | None = None
 
     def __getitem__(self, place: int) -> Watched:
         if not 0 <= place < len(self.runs):
@@ -101,23 +99,23 @@ class Library:
         return self.runs[place]
 
     def __enter__(self) -> Library:
+        self._reader = reader.start([run.directory for run in self.runs])
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        if self._reader is not None and self._reader.stdin is not None:
+            self._reader.stdin.close()
+            self._reader.wait()
 
     def _work(self) -> None:
-        """Reads with what the training leaves of the processor; a run that cannot be read now is tried again."""
-        if sys.platform == "linux":  # a thread has a priority of its own there
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        """A run that cannot be read now is tried again."""
         while not self._ended.is_set():
-            remaining = False
             for run in self.runs:
                 try:
-                    remaining = run.refresh(SLICE_SECONDS) or remaining
+                    run.refresh()
                 except (UserError, OSError) as error:
                     log.warning("%s", error)
-            if not remaining:
-                self._ended.wait(IDLE_SECONDS)
+            self._ended.wait(LOOK_SECONDS)

@@ -17,7 +17,7 @@ from dunwu.runs import RunReader
 
 LOOPBACK = "127.0.0.1"
 NICENESS = 10
-"""Training comes first, a page that is being looked at next; the reader of rollouts is nicer still."""
+"""Training comes first, a page that is being looked at next, the reader of rollouts last."""
 
 
 def serve(directories: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:

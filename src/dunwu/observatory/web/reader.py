@@ -1,0 +1,88 @@
+"""Reads rollouts for ``dunwu watch`` in a process of its own, with what the training leaves of the processor.
+
+A thread of the lowest priority would hold the interpreter's lock while it waits for the processor, and pages with it.
+What it reads off lies in DIR/derived, from where the pages take it. It ends when whoever started it has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dunwu.errors import UserError
+from dunwu.observatory import curves
+from dunwu.observatory.reasoning import facts
+from dunwu.runs import RunReader, StageReader
+
+LOWEST_PRIORITY = 19
+IDLE_SECONDS = 1.0
+"""Between looks at runs in which there was nothing new."""
+BATCH = 20
+"""Steps of one stage that are read before another has its turn."""
+
+log = logging.getLogger(__name__)
+
+
+def start(directories: Sequence[Path]) -> subprocess.Popen[bytes]:
+    """A reader of these runs, which ends when its standard input does."""
+    command = [sys.executable, "-m", "dunwu.observatory.web.reader", *map(str, directories)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+
+def main(directories: Sequence[Path]) -> None:
+    """Reads until nobody is left to read for."""
+    with suppress(OSError):
+        os.nice(LOWEST_PRIORITY)
+    known: dict[tuple[Path, int], bytes] = {}
+    while True:
+        busy = False
+        for directory in directories:
+            try:
+                run = RunReader(directory)
+                for stage in run.stages:
+                    busy = read_some(run.stage(stage), known) or busy
+            except (UserError, OSError) as error:
+                log.warning("%s", error)
+        if _is_over(0.0 if busy else IDLE_SECONDS):
+            return
+
+
+def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
+    """Derives the facts of at most ``BATCH`` steps of which ``known`` lacks the present bytes; whether there were any.
+
+    A file that cannot be read is not tried again until it changes.
+    """
+    done = 0
+    for step in order(stage.rollout_steps()):
+        with suppress(OSError):
+            source = stage.source_of(step, facts.MAKER)
+            if known.get((stage.path, step)) != source:
+                known[stage.path, step] = source
+                with suppress(UserError):
+                    stage.derive(step, facts.MAKER, facts.facts)
+                done += 1
+        if done == BATCH:
+            break
+    return done > 0
+
+
+def order(steps: Sequence[int]) -> list[int]:
+    """Evenly spaced ones first, so that the curves soon reach over the whole run; then the newest."""
+    return list(dict.fromkeys([*curves.spaced(steps, curves.MAX_ROWS), *reversed(steps)]))
+
+
+def _is_over(seconds: float) -> bool:
+    """Whether standard input has ended, after waiting for that so long."""
+    ready, _, _ = select.select([sys.stdin], [], [], seconds)
+    return bool(ready) and not sys.stdin.buffer.read1(1)  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main([Path(name) for name in sys.argv[1:]])
