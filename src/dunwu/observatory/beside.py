@@ -15,7 +15,10 @@ from dunwu.types import Estimate
 
 OVERALL = ("format", "language", "length", "reflections")
 """What is told once, as a mean over the sets."""
-SUPPORTING = (*OVERALL, "truncated", "reflection_rate")
+SUPPORTING = (
+    *(*OVERALL, "truncated", "reflection_rate"),
+    *("loose", "instructions", "instructions_loose", "inconsistent", "percentile"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RunReader
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RunReader, told_as
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 """Sets in the recipe's order; of each its evaluations, from the base to the trained model or model by model."""
@@ -31,7 +30,7 @@ def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]
     """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models."""
     recipe = run.recipe["stages"].get(stage, {})
     sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
-    models = [Path(model).name for model in recipe.get("models", [])]
+    models = [told_as(model) for model in recipe.get("models", [])]
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
     evaluations = run.stage(stage).read_evaluations()
     evaluations.sort(key=lambda found: models.index(found.checkpoint) if found.checkpoint in models else -1)
@@ -41,13 +40,20 @@ def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]
 
 
 def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | None:
-    """The run's last stage that has evaluations of a model that writes, with them."""
+    """The run's last stage that has evaluations of a model that writes, with them; where that one sets models beside
+    each other, with those of the stages before it that do so on other sets."""
+    last, found = "", dict[str, list[Evaluation]]()
     for stage in reversed(run.stages):
         if run.recipe["stages"].get(stage, {}).get("kind") == "reward_model":
             continue
-        if found := evaluations_by_set(run, stage):
-            return stage, found
-    return None
+        if not (by_set := evaluations_by_set(run, stage)):
+            continue
+        if found and (not are_models(run, stage) or by_set.keys() & found.keys()):
+            break
+        last, found = last or stage, {**by_set, **found}
+        if not are_models(run, stage):
+            break
+    return (last, found) if found else None
 
 
 def are_models(run: RunReader, stage: str) -> bool:

@@ -79,9 +79,10 @@ def drawing(stages: Sequence[Node], link: str = "") -> str:
     height = 16 + max(rows.values(), default=1) * (HEIGHT + DOWN) - DOWN
     edges = "".join(_edge(places[source], places[node.name]) for node in stages for source in node.sources)
     boxes = "".join(_box(node, places[node.name], link) for node in stages)
+    role = "group" if link else "img"  # an image has no links
     return (
-        f'<div class="scroll"><svg class="graph" viewBox="0 0 {width} {height}" width="{width}" role="img" '
-        f'aria-label="{escape(_told(stages), quote=True)}">{edges}{boxes}</svg></div>'
+        f'<div class="scroll" tabindex="0"><svg class="graph" viewBox="0 0 {width} {height}" width="{width}" '
+        f'role="{role}" aria-label="{escape(_told(stages), quote=True)}">{edges}{boxes}</svg></div>'
     )
 
 

@@ -50,10 +50,10 @@ def grid(blocks: Sequence[str], note: str = "") -> str:
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; header and caption are text, cells are HTML."""
-    heads = "".join(f"<th>{text(cell)}</th>" for cell in header)
+    heads = "".join(f'<th scope="col">{text(cell)}</th>' if cell else "<td></td>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="scroll"><table><caption>{text(caption)}</caption><thead><tr>{heads}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table><caption>{text(caption)}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -83,5 +83,5 @@ def answer(heading: str, content: str, *, right: bool | None, told: str) -> str:
     """One completion in a box, with its verdict; None where no answer is right."""
     told_right, told_wrong = '<span class="right">right</span>', '<span class="wrong">wrong</span>'
     verdict = "open question" if right is None else told_right if right else told_wrong
-    body = f"<pre>{highlighted(content.strip())}</pre>"
+    body = f'<pre tabindex="0">{highlighted(content.strip())}</pre>'
     return f'<article class="answer"><header>{text(heading)}: {verdict}, {text(told)}</header>{body}</article>'

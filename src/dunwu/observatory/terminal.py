@@ -24,7 +24,7 @@ from dunwu.observatory import beside, ledger
 from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated, outcomes
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.trackers import Trackers
-from dunwu.observatory.wording import interval, number, plain, quantity
+from dunwu.observatory.wording import interval, is_part, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
 from dunwu.types import Estimate
 
@@ -180,7 +180,8 @@ class Progress:
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
             for name, estimate in results.items()
-            if name.startswith(("pass@1", "cons@")) or ("@" not in name and name not in beside.SUPPORTING)
+            if not is_part(name)
+            and (name.startswith(("pass@1", "cons@")) or ("@" not in name and name not in beside.SUPPORTING))
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")

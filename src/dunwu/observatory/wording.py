@@ -30,6 +30,16 @@ _QUANTITIES = {
     "calibration_error": Quantity("calibration error", True),
     "language": Quantity("words of the question's language", True),
     "reflection_rate": Quantity("responses with a word of reflection", True),
+    "loose": Quantity("right when read loosely", True),
+    "instructions": Quantity("instructions followed", True),
+    "instructions_loose": Quantity("instructions followed when read loosely", True),
+    "refused": Quantity("refuses to answer", True),
+    "unsafe": Quantity("unsafe answers", True),
+    "win_rate": Quantity("better than the reference", True),
+    "win_rate_length": Quantity("better than the reference, at equal length", True),
+    "inconsistent": Quantity("verdicts that the other order turns around", True),
+    "rating": Quantity("expected rating", False, signed=True),
+    "percentile": Quantity("people rated lower", True),
 }
 _METRICS = {
     "grad_norm": "length of the gradient before clipping",
@@ -47,6 +57,8 @@ _METRICS = {
     "value_lr": "learning rate of the critic",
     "verifier_failed": "responses whose verifier failed",
 }
+PART = " | "
+"""Between a quantity and the part of a set of which it is told."""
 _AT_K = {
     "pass": "right at least once in {k} tries (pass@{k})",
     "cons": "right by majority of {k} (cons@{k})",
@@ -56,8 +68,17 @@ _AT_K = {
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+def is_part(name: str) -> bool:
+    """Whether a result is of some of a set's problems: ``pass@1 | level 3``."""
+    return PART in name
+
+
 def quantity(name: str) -> Quantity:
     """What a result is called; an unknown name stands for itself."""
+    if is_part(name):
+        whole, _, part = name.partition(PART)
+        known = quantity(whole)
+        return Quantity(f"{known.label}: {part}", known.share, known.signed)
     if name == "pass@1":
         return Quantity("right at the first try (pass@1)", True)
     kind, _, k = name.partition("@")

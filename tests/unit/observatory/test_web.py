@@ -405,7 +405,6 @@ def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken() -> None:
     try:
         host, port = listener.getsockname()
         assert host == "127.0.0.1"
-        listener.listen()
         with pytest.raises(UserError, match="--port: cannot be listened on"):
             _listen(port)
         with socket.socket() as outside:

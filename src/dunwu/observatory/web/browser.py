@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from urllib.parse import quote
 
@@ -31,7 +32,12 @@ HEADS = ("", "question", "step", "level", "answer", "reward", "tokens", "reflect
 
 
 def listing(watched: Watched, base: str, stage: str, asked: Filter, start: int) -> str:
-    """The filter and a page of what it lets through; ``base``: the address of the list without fields."""
+    """The filter and a page of what it lets through; ``base``: the address of the list without fields.
+
+    A search goes step by step, from the newest: in any other order it would read every rollout again and again.
+    """
+    if asked.q:
+        asked = replace(asked, order="newest")
     catalogue = watched.catalogue(stage)
     columns = catalogue.columns()
     chosen = select(catalogue, columns, asked)
@@ -101,7 +107,7 @@ def _told(found: Found, chosen: int, stored: int, asked: Filter) -> str:
     of = f"of {stored:,} rollouts"
     if not asked.q:
         return f'<p class="note"><b>{chosen:,}</b> {of}</p>'
-    share = f"{found.searched:,} of {chosen:,} looked through"
+    share = f"{found.searched:,} of {chosen:,} looked through, the newest first"
     return f'<p class="note"><b>{found.total:,}</b> on this page, {share} ({of})</p>'
 
 
@@ -111,7 +117,7 @@ def _table(catalogue: Catalogue, columns: Columns, rows: Rows, base: str, stage:
     if not lines:
         return '<p class="nothing">No rollout is like that.</p>'
     table = f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
-    return f'<div class="scroll"><table class="rollouts">{table}</table></div>'
+    return f'<div class="scroll" tabindex="0"><table class="rollouts">{table}</table></div>'
 
 
 def _line(catalogue: Catalogue, columns: Columns, row: int, base: str, stage: str) -> str:
@@ -212,8 +218,7 @@ def _siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) ->
         if number == place:
             continue
         told = f"{verdict(verdict_of(row.parts), row.status != 'verifier_failed')}, reward {row.value:.3g}"
-        summary = f'<a href="{here}/{number}">{row.group}.{row.index}</a> {told}, {row.tokens:,} tokens'
-        boxes.append(
-            f"<details><summary>{summary}</summary><pre>{page.highlighted(row.completion.strip())}</pre></details>"
-        )
+        opened = f'<p><a href="{here}/{number}">Open it</a></p><pre>{page.highlighted(row.completion.strip())}</pre>'
+        summary = f"{row.group}.{row.index} {told}, {row.tokens:,} tokens"
+        boxes.append(f"<details><summary>{summary}</summary>{opened}</details>")
     return f"<h2>Its group ({len(group)} answers to the same question)</h2>{''.join(boxes)}"

@@ -104,10 +104,12 @@ def curves_page(library: Library, place: int, stage: str) -> str:
         f"<h1>Curves of {page.text(stage)}</h1>",
         _stages(watched, place, "/curves", stage),
         _reading(watched, stage),
-        aha_section(told) if told.rollouts else "",
+        f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
+        "<h2>Curves</h2>",
         page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)]),
         _folded("Level by level", figures.by_level(told)),
         _folded("Further measurements", others),
+        "<h2>Evaluations</h2>" if told.by_set else "",
         page.grid([evaluation_table(name, evaluations) for name, evaluations in told.by_set.items()]),
     ]
     return _document(library, place, "/curves", f"Curves of {stage}", "".join(parts))
@@ -149,15 +151,10 @@ def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
     else:
         stops = path(told, catalogue, chosen)
         boxes = "".join(
-            page.answer(
-                stop.label,
-                stop.text,
-                right=stop.right,
-                told=f"{stop.tokens:,} tokens",
-            )
-            for stop in stops
+            page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
         )
-        parts.append(f'<p class="question">{page.text(stops[0].prompt)}</p>{page.key()}<div class="path">{boxes}</div>')
+        question = f'<p class="question">{page.text(stops[0].prompt)}</p>'
+        parts.append(f'{question}{page.key()}<div class="path" tabindex="0">{boxes}</div>')
         base = f"/runs/{place}/paths?" + urlencode({"stage": stage})
         items = "".join(
             f'<li><a href="{escape(base, quote=True)}&amp;problem={offer.problem}"'
@@ -187,13 +184,17 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
     stages = dict.fromkeys(stage for run in chosen.values() for stage in run.read().stages)
     parts = ["<h1>Runs beside each other</h1>", form, _last_results(list(chosen.values()))]
     for stage in stages:
-        shown = page.grid([chart.html() for chart in _compared(list(chosen.values()), stage)])
-        parts.append(f"<h2>Stage {page.text(stage)}</h2>{shown}" if shown else "")
+        having = [run for run in chosen.values() if stage in run.read().stages]
+        shown = page.grid([chart.html() for chart in _compared(having, stage)])
+        parts += [
+            f"<h2>Stage {page.text(stage)}</h2>{shown}" if shown else "",
+            *(_reading(run, stage) for run in having),
+        ]
     return _document(library, None, "/compare", "Runs beside each other", "".join(parts))
 
 
 def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
-    told = [(run.directory.name, run.told(stage)) for run in runs if stage in run.read().stages]
+    told = [(run.directory.name, run.told(stage)) for run in runs]
     for measure in COMPARED:
         series = []
         for name, one in told:

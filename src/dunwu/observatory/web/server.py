@@ -58,4 +58,5 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise UserError(f"cannot be listened on: {error.strerror}; 0 takes any that is free", field="--port") from None
+    listener.listen(128)  # from here on a browser waits, and is not turned away
     return listener
