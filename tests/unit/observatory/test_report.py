@@ -174,7 +174,7 @@ def test_a_stage_that_keeps_answers_shows_what_went_and_two_of_them(tmp_path: Pa
         stage.write_chunk(0, rows, {"sums": numbers, "none": {"questions": 1.0, "answers": 4.0, "wrong": 4.0}})
         stage.join_chunks()
     html = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "<th>mean tokens</th><th>wrong</th><th>spare</th>" in html
+    assert '<th scope="col">mean tokens</th><th scope="col">wrong</th><th scope="col">spare</th>' in html
     assert "<td>sums</td><td>4</td><td>16</td><td>3</td><td>20.0</td><td>5</td><td>8</td>" in html
     assert "<td>none</td><td>1</td><td>4</td><td>0</td><td>–</td><td>4</td><td>0</td>" in html
     assert html.count("2 + 3?</header>") == 2
