@@ -57,7 +57,7 @@ class Rollout:
         """Updates done when it had been learned from."""
         return int(self.column("step")[0])
 
-    @property
+    @cached_property
     def updates(self) -> int:
         """The version of the policy that wrote it, so the first rollout stands at the stage's beginning."""
         return int(self.column("version").min())

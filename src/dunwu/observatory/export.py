@@ -34,7 +34,8 @@ def write_figures(run_dir: Path) -> list[Path]:
 def _write(folder: Path, told: Told) -> list[Path]:
     telling, others = figures.measured(told)
     paths = []
-    for chart in (*figures.learning(told), *figures.by_level(told), *telling, *others):
+    spent = figures.test_time_compute(told)
+    for chart in (*figures.learning(told), *figures.by_level(told), *telling, *others, *spent):
         if drawn := chart.svg():
             name = f"{told.name}-{figures.slug(chart.title)}"
             for path, content in ((folder / f"{name}.svg", drawn.encode()), (folder / f"{name}.png", _pixels(drawn))):

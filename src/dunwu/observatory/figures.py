@@ -50,17 +50,19 @@ FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated"
 
 @dataclass(frozen=True)
 class Told:
-    """A stage with all that its figures are made of, read once."""
+    """A stage with all that its figures are made of, read once. ``base``: see ``base_of``."""
 
     run: RunReader
     name: str
     rollouts: Sequence[Rollout]
     by_set: EvaluationsBySet
+    base: Rollout | None
 
     @classmethod
     def of(cls, run: RunReader, name: str) -> Told:
         """Reads a stage as far as it has come. Raises UserError where one of its files is damaged (named)."""
-        return cls(run, name, curves.rollouts(run.stage(name)), evaluations_by_set(run, name))
+        by_set = evaluations_by_set(run, name)
+        return cls(run, name, curves.rollouts(run.stage(name)), by_set, base_of(by_set))
 
     @property
     def stage(self) -> StageReader:
@@ -71,19 +73,6 @@ class Told:
     def metrics(self) -> list[dict[str, float]]:
         """A mapping for each rollout."""
         return self.stage.read_metrics()
-
-    @cached_property
-    def base_evaluation(self) -> Evaluation | None:
-        """Of the first set that the base was measured on."""
-        every = (evaluation for found in self.by_set.values() for evaluation in found)
-        return next((found for found in every if found.checkpoint == BASE and found.rows), None)
-
-    @cached_property
-    def base(self) -> Rollout | None:
-        """The base's answers to held-out problems, as a rollout."""
-        rows = self.base_evaluation.rows if self.base_evaluation else ()
-        few = max(1, BASE_ROWS // max(len({row.problem_id for row in rows}), 1))
-        return as_rollout([row for row in rows if row.sample < few]) if rows else None
 
     @cached_property
     def search(self) -> Search:
@@ -99,6 +88,21 @@ class Told:
     def levels(self) -> list[int]:
         """The levels of its problems."""
         return sorted({level for rollout in self.rollouts for level in rollout.levels})
+
+
+def base_of(by_set: EvaluationsBySet) -> Rollout | None:
+    """The base's answers to held-out problems as a rollout; None where it was not measured."""
+    evaluation = _base_evaluation(by_set)
+    if evaluation is None:
+        return None
+    few = max(1, BASE_ROWS // evaluation.problems)
+    return as_rollout([row for row in evaluation.rows if row.sample < few])
+
+
+def _base_evaluation(by_set: EvaluationsBySet) -> Evaluation | None:
+    """Of the first set that the base was measured on."""
+    every = (evaluation for found in by_set.values() for evaluation in found)
+    return next((found for found in every if found.checkpoint == BASE and found.rows), None)
 
 
 def learning(told: Told) -> list[Chart]:
@@ -158,6 +162,34 @@ def measured(told: Told) -> tuple[list[Chart], list[Chart]]:
     others = sorted({name for row in told.metrics for name in row} - known)
     rest = [_metric_chart(metric(name).capitalize(), "", {name: metric(name)}, told.metrics) for name in others]
     return [chart for chart in telling if chart.drawn], rest
+
+
+SPENT = {
+    "thinking": ("Accuracy against thinking", "mean tokens of thought, in bins of as many answers"),
+    "votes": ("Accuracy against votes", "samples that vote"),
+}
+"""What test-time compute is spent on: title, and what is on the axis."""
+
+
+def test_time_compute(told: Told) -> list[Chart]:
+    """Of an evaluation stage, set by set: what more thinking and more votes are worth, a curve a model."""
+    found = told.stage.read_compared().curves
+    return [
+        Chart(
+            title=f"{title}: {name}",
+            series=[
+                Series(label=curve.model, points=[Point(*point) for point in curve.points])
+                for curve in found
+                if (curve.set, curve.of) == (name, of)
+            ],
+            y_label="right answers",
+            x_label=x_label,
+            share=True,
+        )
+        for name in dict.fromkeys(curve.set for curve in found)
+        for of, (title, x_label) in SPENT.items()
+        if any((curve.set, curve.of) == (name, of) for curve in found)
+    ]
 
 
 def as_rollout(rows: Sequence[EvaluationRow]) -> Rollout:
@@ -245,7 +277,8 @@ def _base(told: Told, measure: Measure) -> list[Series]:
     if told.base is None:
         label, estimate = "first rollout", told.rollouts[0].estimate(measure)
     else:
-        results = told.base_evaluation.results if told.base_evaluation else {}
+        evaluation = _base_evaluation(told.by_set)
+        results = evaluation.results if evaluation else {}
         label, estimate = "base", results.get(HELD_OUT.get(measure.name, ""))
         if estimate is None and measure not in NOT_OF_TEXT:
             estimate = told.base.estimate(measure)

@@ -11,12 +11,18 @@ from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.wording import interval, number, quantity
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, StageReader
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RolloutRow, StageReader
 from dunwu.types import Estimate
 
 COUNTED = ("questions", "answers", "kept", "tokens")
 """Of a stage that keeps answers; every other count is of answers that went."""
 SHOWN_CONVERSATIONS = 2
+SIGNIFICANT = 0.01
+"""The paper's (R1, arXiv 2501.12948v2)."""
+COMPUTE_NOTE = (
+    "Bands: 95 % intervals over problems. Harder problems are thought about longer, so a curve that falls with "
+    "thinking does not say that thinking harms. A vote is the majority of so many samples, averaged over all choices."
+)
 KEPT_CAPTION = (
     "What was kept to learn from, then why other answers went (same: repeats one that is kept; spare: enough of its "
     "question are kept)"
@@ -34,6 +40,8 @@ def stage_section(told: Told) -> str:
     parts.append(_measurements(told))
     tables = [evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
     parts.append(page.grid(tables))
+    parts.append(pairs_table(told.stage.read_compared().pairs))
+    parts.append(page.grid([chart.html() for chart in figures.test_time_compute(told)], COMPUTE_NOTE))
     parts.append(_examples(told.by_set) or _rollout_examples(told.stage))
     parts.append(_timings(told.stage))
     return "".join(parts)
@@ -115,10 +123,35 @@ def evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     ]
     sizes = [f"{evaluation.problems:,} problems, {evaluation.samples} samples each" for evaluation in shown]
     alike = len(set(sizes)) == 1
-    caption = f"{sizes[0]}, that training never drew" if alike else "Problems that training never drew"
+    unseen = any(e.checkpoint in (BASE, TRAINED) for e in shown)  # of other people's models nobody knows
+    caption = sizes[0] if alike else "Problems"
+    caption += f"{', ' if alike else ' '}that training never drew" if unseen else ""
     heads = [e.checkpoint if alike else f"{e.checkpoint} ({size})" for e, size in zip(shown, sizes, strict=True)]
     table = page.table(f"{caption}; 95 % intervals over problems", ["", *heads], rows)
     return f"<section><h3>{page.text(figures.set_label(set_name).capitalize())}</h3>{table}</section>"
+
+
+def pairs_table(pairs: Sequence[Pair]) -> str:
+    """Every model of an evaluation stage against its first one, on the same problems."""
+    rows = [
+        [
+            page.text(pair.set),
+            page.text(pair.model),
+            f"<b>{100 * pair.difference.value:+.1f}</b>",
+            f"{100 * pair.difference.low:+.1f} to {100 * pair.difference.high:+.1f}",
+            f"{pair.p:.2g}",
+            "yes" if pair.p < SIGNIFICANT else "no",
+            f"{pair.problems:,}",
+        ]
+        for pair in pairs
+    ]
+    if not rows:
+        return ""
+    caption = (
+        f"Right at the first try, in points of per cent, compared with {pairs[0].against} on the same problems and "
+        "random numbers; 95 % intervals over problems, p of a two-sided sign-flip test"
+    )
+    return page.table(caption, ["", "", "difference", "interval", "p", f"p < {SIGNIFICANT}", "problems"], rows)
 
 
 def result_cell(name: str, estimate: Estimate | None) -> str:

@@ -48,6 +48,7 @@ SUPERVISED = (("loss", "loss", "{:.4f}"), ("right", "accuracy", "{:.1%}"), ("lr"
 COMPLETIONS = "completions"
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
+FEW_ROWS = 40
 SHOWN_CHARACTERS = 3000
 RECENT = 5
 """Rollouts whose mean duration the time left is computed from."""
@@ -71,6 +72,7 @@ class Progress:
         self._last_row = 0.0
         self._evaluating_since: float | None = None
         self._rows = 0
+        self._place_shown, self._timed = -1, True
         self._place, self._stage_began = "", 0.0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
         self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
@@ -100,7 +102,7 @@ class Progress:
     def begin(self, name: str, step: int) -> None:
         """Counts a stage's time from here on."""
         self.stage = name
-        self._step, self._last_row, self._rows = step, self._clock(), 0
+        self._step, self._last_row, self._rows, self._place_shown = step, self._clock(), 0, -1
         self._stage_began = self._last_row
         self._seconds_per_step.clear()
 
@@ -148,22 +150,35 @@ class Progress:
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """One line for the rollout that has just been learned from; a header before the first and now and then.
 
-        The columns are those of COLUMNS that a stage's first row has; where it has none, its first metrics by name.
+        The columns are those of COLUMNS that a stage's first row has; where it has none, its first metrics by name. Of
+        a stage that writes nothing, whose updates are many and short, at most FEW_ROWS are shown.
         """
         self._close_bar()
         left = self.left(step, total_steps)
         self.track(step, {**metrics, **timings})
         if self._rows == 0:
-            self._columns = _columns(metrics)
+            self._columns, self._timed = _columns(metrics), "tokens" in metrics
+        if "reward" not in metrics and not self._is_due(step, total_steps):
+            return
         width = 2 * len(str(total_steps)) + 2
         if self._rows % HEADER_EVERY == 0:
             names = "".join(f"{header:>8}" for header, _, _ in self._columns)
-            self._line(f"{'step':>{width}}{names}{'tok/s':>8}{'left':>8}", "dim")
+            speed = f"{'tok/s':>8}" if self._timed else ""
+            self._line(f"{'step':>{width}}{names}{speed}{'left':>8}", "dim")
         self._rows += 1
         cells = [f"{form.format(metrics[name]) if name in metrics else '-':>8}" for _, name, form in self._columns]
-        seconds = timings.get("rollout") or timings.get("update", 0.0)
-        speed = f"{metrics['tokens'] / seconds:,.0f}" if seconds and "tokens" in metrics else "-"
-        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{speed:>8}{duration(left):>8}")
+        if self._timed:
+            seconds = timings.get("rollout") or timings.get("update", 0.0)
+            known = seconds and "tokens" in metrics
+            cells.append(f"{metrics['tokens'] / seconds:>8,.0f}" if known else f"{'-':>8}")
+        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
+
+    def _is_due(self, step: int, total_steps: int) -> bool:
+        """Whether a row is one of the few that are shown: the first, the last, and evenly spaced ones."""
+        place = step * FEW_ROWS // max(total_steps, 1)
+        due = place > self._place_shown or step == total_steps or self._rows == 0
+        self._place_shown = max(place, self._place_shown)
+        return due
 
     def message(self, text: str) -> None:
         """One plain line."""

@@ -64,6 +64,18 @@ def test_a_stage_of_other_metrics_shows_those() -> None:
     assert row.split()[:3] == ["10/20", "2.1235", "3.0e-04"]
 
 
+def test_of_many_short_updates_few_are_shown_the_first_and_the_last_among_them() -> None:
+    console, stream = plain_console()
+    progress = Progress(console)
+    progress.stage_started("taught", "")
+    for step in range(1, 1001):
+        progress.row(step, 1000, {"loss": 1.0 / step, "accuracy": 0.5}, {"update": 0.1})
+    rows = [line.split() for line in stream.getvalue().splitlines()[2:]]
+    steps = [int(row[0].split("/")[0]) for row in rows if row[0] != "step"]
+    assert steps == [1, *range(25, 1001, 25)]
+    assert rows[0] == ["step", "loss", "right", "left"], "nothing is counted in tokens"
+
+
 def test_the_header_returns() -> None:
     console, stream = plain_console()
     progress = Progress(console)

@@ -3,6 +3,7 @@
 
 const PULSE_MS = 2000;
 const TYPING_MS = 150;
+const SHARE = 0.02; // of the time that following a run may take: a costly page is read again more seldom
 const THEMES = ["system", "light", "dark"];
 
 const chosenTheme = () => localStorage.getItem("theme") || "system";
@@ -49,6 +50,7 @@ async function refresh() {
 }
 
 let pulse = null;
+let notBefore = 0;
 
 async function follow() {
   const main = document.getElementById("main");
@@ -56,7 +58,13 @@ async function follow() {
   if (!address || document.hidden) return;
   try {
     const found = (await (await fetch(address)).json()).pulse;
-    if (pulse !== null && found !== pulse) await refresh();
+    const began = performance.now();
+    if (pulse !== null && found !== pulse) {
+      if (began < notBefore) return;
+      await refresh();
+      const now = await new Promise(requestAnimationFrame);
+      notBefore = now + (now - began) / SHARE;
+    }
     pulse = found;
     document.documentElement.classList.remove("lost");
   } catch {

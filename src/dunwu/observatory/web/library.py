@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dunwu.errors import UserError
-from dunwu.observatory.figures import Told
+from dunwu.observatory.curves import Rollout
+from dunwu.observatory.figures import Told, base_of
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
 from dunwu.observatory.web import reader
 from dunwu.observatory.web.catalogue import Catalogue
@@ -29,7 +30,7 @@ class Watched:
         self.directory = directory
         RunReader(directory)  # an unusable one shows at once
         self._catalogues: dict[str, Catalogue] = {}
-        self._evaluations: dict[str, tuple[str, EvaluationsBySet]] = {}
+        self._evaluations: dict[str, tuple[str, EvaluationsBySet, Rollout | None]] = {}
         self._told: dict[str, tuple[str, Told]] = {}
         self._lock = threading.Lock()
 
@@ -54,7 +55,7 @@ class Watched:
         with self._lock:
             known = self._told.get(stage)
         if known is None or known[0] != mark:
-            known = (mark, Told(run, stage, catalogue.rollouts(), self._by_set(run, stage)))
+            known = (mark, Told(run, stage, catalogue.rollouts(), *self._evaluated(run, stage)))
             with self._lock:
                 self._told[stage] = known
         return known[1]
@@ -73,15 +74,17 @@ class Watched:
             marks += [begun.numbers_mark, begun.evaluations_mark, str(self.catalogue(stage).progress)]
         return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
 
-    def _by_set(self, run: RunReader, stage: str) -> EvaluationsBySet:
+    def _evaluated(self, run: RunReader, stage: str) -> tuple[EvaluationsBySet, Rollout | None]:
+        """A stage's evaluations, and the base's answers among them."""
         mark = run.stage(stage).evaluations_mark
         with self._lock:
             known = self._evaluations.get(stage)
         if known is None or known[0] != mark:
-            known = (mark, evaluations_by_set(run, stage))
+            by_set = evaluations_by_set(run, stage)
+            known = (mark, by_set, base_of(by_set))
             with self._lock:
                 self._evaluations[stage] = known
-        return known[1]
+        return known[1:]
 
 
 class Library:

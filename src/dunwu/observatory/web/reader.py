@@ -39,6 +39,8 @@ def main(directories: Sequence[Path]) -> None:
     """Reads until nobody is left to read for."""
     with suppress(OSError):
         os.nice(LOWEST_PRIORITY)
+        if sys.platform == "linux":  # nothing but what would lie idle
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     known: dict[tuple[Path, int], bytes] = {}
     while True:
         busy = False

@@ -1,0 +1,158 @@
+"""``dunwu bench eval``: a whole evaluation beside lm-evaluation-harness: 500 held-out problems, 16 answers each.
+
+Both sides draw at temperature 0.6 and top-p 0.95 from the nano base in fp32, at most 288 tokens, on the same prompts,
+and grade with the same rule; the harness runs its own Hugging Face model. Besides the speed both say the pass@1 that
+they found.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from dunwu.bench.pair import Side, alternate
+from dunwu.errors import UserError
+
+PEER = "lm_eval"
+PROBLEMS, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P = 500, 16, 288, 0.6, 0.95
+BATCH = 256
+"""Rows that the harness decodes at once."""
+ROUNDS = 1
+"""After one that is thrown away: a round of the harness takes minutes."""
+
+
+def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Answers a second, generated and graded, ours beside the harness; and each side's pass@1.
+
+    Raises:
+        UserError: another peer, or the harness is not installed.
+    """
+    import torch
+
+    for peer in against:
+        if peer != PEER:
+            raise UserError(f"no such peer: {peer}; there is {PEER}", field="--against")
+        if find_spec(PEER) is None:
+            raise UserError(f"{PEER} is not installed: pip install 'dunwu[bench]'", field="--against")
+    with tempfile.TemporaryDirectory(prefix="dunwu-eval-") as folder:
+        sides: dict[str, Side] = {"ours": partial(our_side, folder)}
+        sides |= {peer: partial(harness_side, folder) for peer in against}
+        speeds = {name: median(found) for name, found in alternate(sides, ROUNDS, torch.get_num_threads()).items()}
+        right = {name: json.loads((Path(folder) / f"{name}.json").read_text()) for name in speeds}
+    ours = speeds.pop("ours")
+    return {
+        f"countdown, {PROBLEMS} x {SAMPLES}": {
+            "ours": ours,
+            "unit": "answers/s",
+            "peers": speeds,
+            "ratio": ours / max(speeds.values()) if speeds else None,
+            "floor_share": None,
+            "pass@1": right,
+        }
+    }
+
+
+def our_side(folder: str, connection: Connection) -> None:
+    """What ``dunwu eval`` does for one set."""
+    from dunwu.config.schema import RewardSpec
+    from dunwu.evaluation.evaluate import evaluate, summarize
+    from dunwu.models.load import load_policy
+    from dunwu.rollout.lanes import embedded_engine
+    from dunwu.types import Sampling
+    from dunwu.verifiers import build
+
+    policy = load_policy("nano-base", device="cpu")
+    engine, prompts = embedded_engine(policy, slots=512), _prompts(policy.tokenizer)
+    sampling = Sampling(temperature=TEMPERATURE, top_p=TOP_P, max_new_tokens=NEW_TOKENS)
+    with build(RewardSpec()) as grader:
+        while connection.recv():
+            began = time.perf_counter()
+            groups = evaluate(engine, prompts, grader.plain, sampling, samples=SAMPLES, seed=1, set_name="bench")
+            right = summarize(groups, SAMPLES)["pass@1"].value
+            connection.send(PROBLEMS * SAMPLES / (time.perf_counter() - began))
+            (Path(folder) / "ours.json").write_text(json.dumps(right))
+
+
+def harness_side(folder: str, connection: Connection) -> None:
+    """lm-evaluation-harness: its model, its task, its loop; our rule in its ``process_results``."""
+    import torch
+    from lm_eval import simple_evaluate
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.models.huggingface import HFLM
+
+    from dunwu.config.schema import RewardSpec
+    from dunwu.models.load import load_policy, resolve
+    from dunwu.verifiers import build
+
+    prompts = _prompts(load_policy("nano-base", device="cpu").tokenizer)
+    by_id = {prompt.problem.id: prompt.problem for prompt in prompts}
+    data = Path(folder) / "countdown.jsonl"
+    rows = ({"id": p.problem.id, "text": f"User: {p.problem.messages[0].content} Assistant:"} for p in prompts)
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with build(RewardSpec()) as grader:
+
+        def right(doc: dict[str, str], results: list[Any]) -> dict[str, float]:
+            answers = results[0] if isinstance(results[0], list) else results
+            graded = [grader.plain.score(by_id[doc["id"]], _completion(text)) for text in answers]
+            return {"acc": sum(score.parts["accuracy"] for score in graded) / len(graded)}
+
+        task = ConfigurableTask(
+            config={
+                "task": "countdown",
+                "dataset_path": "json",
+                "dataset_kwargs": {"data_files": {"test": str(data)}},
+                "test_split": "test",
+                "output_type": "generate_until",
+                "doc_to_text": "{{text}}",
+                "doc_to_target": "",
+                "target_delimiter": "",
+                "repeats": SAMPLES,
+                "filter_list": [{"name": "all", "filter": [{"function": "take_first_k", "k": SAMPLES}]}],
+                "generation_kwargs": {
+                    "until": [],
+                    "do_sample": True,
+                    "temperature": TEMPERATURE,
+                    "top_p": TOP_P,
+                    "top_k": 0,
+                    "max_gen_toks": NEW_TOKENS,
+                },
+                "process_results": right,
+                "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+            }
+        )
+        model = HFLM(
+            pretrained=resolve("nano-base"), device="cpu", dtype=torch.float32, batch_size=BATCH, max_length=512
+        )
+        while connection.recv():
+            began = time.perf_counter()
+            found = simple_evaluate(model=model, tasks=[task], bootstrap_iters=0, log_samples=False)
+            connection.send(PROBLEMS * SAMPLES / (time.perf_counter() - began))
+            (Path(folder) / f"{PEER}.json").write_text(json.dumps(found["results"]["countdown"]["acc,all"]))
+
+
+def _prompts(tokenizer: Any) -> list[Any]:
+    from dunwu.config.schema import PromptSpec, TaskSpec
+    from dunwu.models.templates import Template
+    from dunwu.tasks import build
+
+    template = Template(PromptSpec(template="nano", max_tokens=64), tokenizer)
+    task = build(TaskSpec(task="countdown", levels=(3,), languages=("en", "zh")), 1)
+    return [template.encode(problem) for problem in task.held_out(PROBLEMS)]
+
+
+def _completion(text: str) -> Any:
+    import numpy as np
+
+    from dunwu.types import Completion
+
+    return Completion(
+        token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop", policy_version=0
+    )

@@ -1,0 +1,252 @@
+"""The observatory: what it costs a run to be watched, and how it answers over a million stored rollouts.
+
+``watched``   rollouts a second of a run whose policy stays as it is, in turns with and without ``dunwu watch`` and a
+              client that follows it as a page in a browser does; the peer is the same run unwatched
+``filter``    filters a second over 1,000,000 stored rollouts, each a page as a browser asks for it
+``overview``  the first page a second of the same run
+
+The last two also say the memory of the server, and which share of it is pages of files that the kernel may drop.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dunwu.errors import Fault, UserError
+from dunwu.observatory.reasoning import facts
+from dunwu.runs import Run, RunReader, derived
+
+PROGRAM = [sys.executable, "-c", "from dunwu.cli import main; main()"]
+RECIPE = """
+name = "standing-still"
+[stages.zero]
+kind = "rl"
+from = "nano-base"
+steps = 4000
+reference_every = 0
+tasks = [{ task = "countdown", levels = [3], languages = ["en", "zh"] }]
+prompt = { template = "nano", max_tokens = 64 }
+rollout = { questions = 32, group_size = 16, max_new_tokens = 128, slots = 512 }
+algorithm = { kl_coefficient = 0.0 }
+optimizer = { lr = 1e-12 }
+update = { minibatches = 4 }
+checkpoint = { every = 4000 }
+"""
+"""A policy that does not change, so that one rollout takes as long as another."""
+BLOCKS, ROLLOUTS = 24, 4
+"""Turns, half of them watched (A B B A), and the rollouts of each that are timed, after one that is not."""
+STEPS, DISTINCT = 500, 20
+"""Rollouts of the large run, each of 2,000 completions, and how many of them differ."""
+QUESTIONS, GROUP = 125, 16
+QUERIES = (
+    "verdict=wrong",
+    "verdict=wrong&shows=backtracking",
+    "shows=verification&shows=alternatives&order=longest",
+    "reward_from=1&reward_to=1.5&order=reflection",
+    "level=3&language=en&step_from=400&step_to=1200",
+    "turn=mended",
+)
+REPEATS = 5
+
+
+def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The three workloads, medians. Raises UserError where a peer is asked for: there is none but the run unwatched."""
+    if against:
+        raise UserError("the observatory is measured against a run that nobody watches", field="--against")
+    with tempfile.TemporaryDirectory(prefix="dunwu-watch-") as folder:
+        found = {"watched": _watched(Path(folder))}
+        return found | _large(Path(folder) / "large")
+
+
+def _watched(folder: Path) -> dict[str, Any]:
+    recipe, out = folder / "recipe.toml", folder / "run"
+    recipe.write_text(RECIPE)
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    training = subprocess.Popen(_run(recipe, out), stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(training, out, 2)
+        for block in range(BLOCKS):
+            watched = block % 4 in (1, 2)
+            if watched:
+                with _server(out) as address, _client(address):
+                    rates[True].append(_rate(training, out))
+            else:
+                rates[False].append(_rate(training, out))
+    finally:
+        training.terminate()
+        training.wait()
+    ours, alone = statistics.median(rates[True]), statistics.median(rates[False])
+    differences = [a / b - 1 for a, b in zip(rates[True], rates[False], strict=True)]
+    half = 1.96 * statistics.stdev(differences) / len(differences) ** 0.5
+    return {
+        "ours": ours,
+        "unit": "rollouts/s",
+        "peers": {"unwatched": alone},
+        "ratio": ours / alone,
+        "ratio_95": [1 + statistics.mean(differences) - half, 1 + statistics.mean(differences) + half],
+        "floor_share": None,
+    }
+
+
+def _run(recipe: Path, out: Path, *settings: str) -> list[str]:
+    changed = [part for setting in settings for part in ("--set", setting)]
+    return [*PROGRAM, "run", str(recipe), *changed, "--out", str(out), "--log", "quiet"]
+
+
+def _rate(training: subprocess.Popen[bytes], out: Path) -> float:
+    """Rollouts a second, after one in which the block began."""
+    first = len(_timings(out)) + 1
+    _wait_for(training, out, first + ROLLOUTS)
+    taken = [
+        sum(value for name, value in row.items() if name != "step") for row in _timings(out)[first : first + ROLLOUTS]
+    ]
+    return len(taken) / sum(taken)
+
+
+def _timings(out: Path) -> list[dict[str, float]]:
+    return RunReader(out).stage("zero").read_timings() if (out / "stages" / "zero").is_dir() else []
+
+
+def _wait_for(training: subprocess.Popen[bytes], out: Path, rows: int) -> None:
+    while len(_timings(out)) < rows if (out / "manifest.json").exists() else True:
+        if training.poll() is not None:
+            raise Fault(f"the run that was to be watched ended with exit code {training.returncode}")
+        time.sleep(0.2)
+
+
+@contextmanager
+def _client(address: str) -> Iterator[None]:
+    """Asks as a page does: the pulse every two seconds, and the curves when it has changed."""
+    over = threading.Event()
+
+    def follow() -> None:
+        last = ""
+        while not over.wait(2.0):
+            pulse = json.loads(_get(f"{address}/runs/0/pulse"))["pulse"]
+            if pulse != last:
+                _get(f"{address}/runs/0/curves?stage=zero")
+            last = pulse
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _server(directory: Path) -> Iterator[str]:
+    """``dunwu watch``, by its address."""
+    with _started(directory) as server:
+        yield server.address
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    address: str
+    pid: int
+
+    @property
+    def memory(self) -> dict[str, float]:
+        """MiB that it holds, and which of them are pages of files."""
+        told = dict(re.findall(r"(VmRSS|RssFile):\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()))
+        return {"resident_mib": int(told["VmRSS"]) / 1024, "of_files_mib": int(told["RssFile"]) / 1024}
+
+
+@contextmanager
+def _started(directory: Path) -> Iterator[_Server]:
+    command = [*PROGRAM, "watch", str(directory), "--no-open", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield _Server(process.stdout.readline().split()[2].rstrip(";"), process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def _get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def _large(directory: Path) -> dict[str, dict[str, Any]]:
+    """A million rollouts: some that were really sampled, over and over under other steps."""
+    _make_large(directory)
+    with _started(directory) as server:
+        began = time.perf_counter()
+        _get(f"{server.address}/runs/0")
+        first_page = time.perf_counter() - began
+        rollouts = f"{server.address}/runs/0/rollouts?stage=zero"
+        while 'role="status"' in _get(rollouts):
+            time.sleep(0.5)
+        taken = [_seconds(f"{rollouts}&{query}") for query in QUERIES for _ in range(REPEATS)]
+        overview = [_seconds(f"{server.address}/runs/0") for _ in range(REPEATS)]
+        memory = server.memory
+    common: dict[str, Any] = {"peers": {}, "ratio": None, "floor_share": None, **memory}
+    return {
+        "filter": {
+            "ours": 1 / statistics.median(taken),
+            "unit": "filters/s",
+            "slowest_ms": 1000 * max(taken),
+            **common,
+        },
+        "overview": {
+            "ours": 1 / statistics.median(overview),
+            "unit": "pages/s",
+            "first_ms": 1000 * first_page,
+            **common,
+        },
+    }
+
+
+def _seconds(address: str) -> float:
+    began = time.perf_counter()
+    _get(address)
+    return time.perf_counter() - began
+
+
+def _make_large(directory: Path) -> None:
+    source = directory.with_name("sampled")
+    recipe = directory.with_name("sampled.toml")
+    recipe.write_text(RECIPE.replace("questions = 32", f"questions = {QUESTIONS}"))
+    steps = 4 * DISTINCT
+    subprocess.run(_run(recipe, source, f"stages.zero.steps={steps}"), stdout=subprocess.DEVNULL, check=True)
+    sampled = RunReader(source).stage("zero")
+    tables = [sampled.derive(step, facts.MAKER, facts.facts) for step in sampled.rollout_steps()]
+    reader = RunReader(source)
+    text, versions = reader.read_recipe_text(), reader.manifest["versions"]
+    with Run.create(directory, recipe_text=text, recipe_json=reader.recipe, seed=1, versions=versions) as run:
+        stage = run.stage("zero")
+        for number in range(STEPS):
+            step, like = 4 * (number + 1), number * DISTINCT // STEPS
+            stage.append(step, {"reward": 1.0, "entropy": 0.3}, {"rollout": 1.0})
+            target = stage.path / "rollouts" / f"step-{step:06d}.parquet"
+            shutil.copy2(sampled.path / "rollouts" / f"step-{4 * (like + 1):06d}.parquet", target)
+            table = tables[like]
+            for column, value in (("step", step), ("version", step - 4)):
+                place = table.schema.get_field_index(column)
+                filled = pa.array(np.full(len(table), value, dtype=np.int32))
+                table = table.set_column(place, column, filled)
+            derived.write(stage.path, step, facts.MAKER, table, stage.source_of(step, facts.MAKER))
