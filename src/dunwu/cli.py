@@ -119,6 +119,8 @@ class Bench(StrEnum):
     rewards = "rewards"
     verify = "verify"
     sandbox = "sandbox"
+    watch = "watch"
+    eval = "eval"
 
 
 class Log(StrEnum):
@@ -212,6 +214,99 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
         for problem in planned.problems:
             typer.echo(f"error: {problem}", err=True)
         raise typer.Exit(WRONG_INPUT)
+
+
+@main.command("eval")
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="A transformers folder, nano-base, a run or RUN:STAGE, a hub id, http://.../v1#NAME.",
+        ),
+    ],
+    bench: Annotated[
+        list[str] | None, typer.Option("--bench", metavar="NAME", help="A benchmark or a generated task. Repeatable.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("-k", min=1, help="Samples of each problem; else the benchmark's.")
+    ] = None,
+    problems: Annotated[int | None, typer.Option(min=1, help="Of each benchmark, at most; else all.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0.6 where not given; 0: greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="0.95 where not given.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="32768 where not given, or what fits.")] = None,
+    template: Annotated[str | None, typer.Option(help="chat, r1-zero, nano, or a text with {prompt}.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Of alpaca, arena and safety: a reward model, or a server's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_folder, metavar="PATH", help="Run directory; runs/eval-... where not given.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure models on benchmarks: pass@1, pass@k, cons@k, with intervals."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see run
+    from rich.console import Console
+
+    from dunwu.config.plan import make_plan
+    from dunwu.observatory.terminal import Progress
+    from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
+    from dunwu.pipeline.run import run_recipe
+    from dunwu.runs import RunReader
+
+    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
+    asked = Asked(
+        models=models,
+        benches=bench or (),
+        data=data or (),
+        samples=samples,
+        problems=problems,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+        template=template,
+        judge=judge,
+        seed=seed,
+    )
+    recipe = recipe_of(asked, overrides or (), progress)
+    folder = out or Path("runs") / recipe.name
+    _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
+    try:
+        run_recipe(recipe, None, folder, resume, progress=progress, text=as_toml(recipe))
+    except (Interrupted, Fault) as error:
+        again = shlex.join(["--out", str(folder), "--resume"])
+        raise type(error)(f"{error}; the same command with {again} goes on") from error
+    if as_json:
+        _print_json(RunReader(folder).read_summary())
+
+
+@main.command()
+def contamination(
+    train: Annotated[Path, typer.Option("--train", metavar="FILE", help="JSON lines or Parquet to learn from.")],
+    bench: Annotated[
+        list[str] | None,
+        typer.Option("--bench", metavar="NAME", help="A benchmark that is read from a file. Repeatable."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which training texts share ten words with a benchmark, or are nearly one of its texts."""
+    from dunwu.pipeline.contaminating import contamination as look_for
+    from dunwu.pipeline.contaminating import lines
+
+    found = look_for(train, bench or (), data or ())
+    if as_json:
+        _print_json(found)
+    else:
+        _print_rows(f"{train}: {found['texts']:,} texts", lines(found))
 
 
 @main.command()
@@ -312,12 +407,14 @@ def reproduce(
 
 @main.command()
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify or sandbox.")],
+    name: Annotated[
+        Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch or eval.")
+    ],
     against: Annotated[
         str,
         typer.Option(
             metavar="PEER,...",
-            help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify.",
+            help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
         ),
     ] = "",
     as_json: AsJson = False,

@@ -148,6 +148,11 @@ def test_the_command_s_face() -> None:
     assert face == {
         "run": {"recipe", "--set", "--out", "--resume", "--log", "--track"},
         "plan": {"recipe", "--set", "--json"},
+        "eval": {
+            *("models", "--bench", "--data", "-k", "--problems", "--temperature", "--top-p", "--max-new-tokens"),
+            *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json"),
+        },
+        "contamination": {"--train", "--bench", "--data", "--json"},
         "report": {"directory", "--figures"},
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},

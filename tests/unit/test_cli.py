@@ -64,7 +64,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Callable
 
 
 def raising(error: BaseException) -> Callable[..., None]:
-    def function(*_: object) -> None:
+    def function(*_: object, **__: object) -> None:
         raise error
 
     return function
@@ -79,7 +79,7 @@ def test_version_and_help() -> None:
 
 def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given: calls.append(given))
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given, **how: calls.append(given))
     assert call("run", recipe).exit_code == 0
     assert call("run", recipe, "--set", "stages.zero.steps=16", "--out", "there", "--resume").exit_code == 0
     (plain, path, out, resume), (changed, _, there, again) = calls
@@ -140,7 +140,7 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(
     if given:
         monkeypatch.setenv("OMP_WAIT_POLICY", given)
     seen: list[str] = []
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *_: seen.append(os.environ["OMP_WAIT_POLICY"]))
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *_, **__: seen.append(os.environ["OMP_WAIT_POLICY"]))
     assert call("run", recipe).exit_code == 0
     assert seen == [policy]
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dunwu.config.findings import Finding, near
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.problems import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
@@ -26,10 +28,14 @@ from dunwu.config.schema import (
     RewriteSpec,
     RLStage,
     SamplingStage,
+    ServerSpec,
     Strict,
     SupervisedStage,
     TaskSpec,
     TruthJudgeSpec,
+    is_server,
+    served,
+    told_as,
 )
 
 GAPS: Mapping[type, tuple[str, ...]] = {
@@ -41,7 +47,11 @@ GAPS: Mapping[type, tuple[str, ...]] = {
 TEMPLATES = ("r1-zero", "nano", "chat")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MODEL_NAME, RESERVED = re.compile(r"\w[\w.+-]*", re.ASCII), re.compile(r"base|trained|step-\d+")
-RULED = ("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate")
+RULED = (
+    *("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate"),
+    *("loose", "instructions", "instructions_loose", "refused", "unsafe", "rating", "percentile"),
+    *("win_rate", "win_rate_length", "inconsistent"),
+)
 """Results of an evaluation that no judge may have the name of."""
 
 
@@ -129,6 +139,17 @@ def _source(source: str, field: str, earlier: list[str]) -> Iterator[Finding]:
         yield Finding(field, f"no earlier stage or packaged model is called {source!r} (known here: {names}){hint}")
 
 
+def _server(source: str, field: str) -> Iterator[Finding]:
+    """A model behind a server: an address, then the name that it has there."""
+    try:
+        named = bool(served(source, ServerSpec()).model)
+    except ValidationError:
+        yield Finding(field, f"{source!r} is no address of a server")
+    else:
+        if not named:
+            yield Finding(field, f"{source!r} says no model: write {source.rstrip('#')}#NAME, as the server calls it")
+
+
 def _rl(stage: RLStage) -> Iterator[Finding]:
     rollout = stage.rollout
     completions, updates = rollout.questions * rollout.group_size, stage.updates_per_rollout
@@ -214,9 +235,9 @@ def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> I
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:
-    names = [Path(model).name for model in stage.models]
+    names = [told_as(model) for model in stage.models]
     for index, model in enumerate(stage.models):
-        yield from _source(model, f"models.{index}", earlier)
+        yield from _server(model, f"models.{index}") if is_server(model) else _source(model, f"models.{index}", earlier)
         yield from check_unread(stage.sets, "", model, read)
         if names[index] in names[:index]:
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")

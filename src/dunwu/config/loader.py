@@ -38,6 +38,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     tree = _read(path)
     _resolve_paths(tree, path.absolute().parent)
+    return made_recipe(tree, overrides, path)
+
+
+def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = None) -> Recipe:
+    """The same of a recipe's tables, which are changed in place; ``path``: the file that they come from, for errors.
+
+    Raises:
+        UserError: as ``load_recipe``.
+    """
     parsed = [parse_override(text) for text in overrides]
     for override in parsed:
         apply_override(tree, override)
@@ -174,7 +183,7 @@ SHOWN = 4
 """Fields that are told beside the first."""
 
 
-def _user_error(findings: Sequence[Finding], path: Path, overrides: Sequence[Override]) -> UserError:
+def _user_error(findings: Sequence[Finding], path: Path | None, overrides: Sequence[Override]) -> UserError:
     """The first finding as an error; where the others are behind it."""
     first, others = findings[0], list(dict.fromkeys(finding.field for finding in findings[1:]))
     named = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")

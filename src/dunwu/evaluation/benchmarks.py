@@ -34,6 +34,8 @@ CHINESE_MATHEMATICS = Form(r"请逐步推理，并把最终答案放在 \boxed{}
 CHOICE = Form(r"Please reason step by step, and put the letter of your final answer within \boxed{}.", "boxed")
 CODE = Form("Please reason step by step, and write the complete code in one ```python block at the end.", "summary")
 RESPONSE = Form(None, "summary")
+GENERATED = Form("Think step by step, and put your final answer within <answer> </answer> tags.", "answer-tag")
+"""Of the tasks that generate their problems, whose golds have no box."""
 FORMS: Mapping[Kind, Form] = {"math": MATHEMATICS, "expression": MATHEMATICS, "choice": CHOICE, "code": CODE}
 """Of a file, by the kind of its answers."""
 

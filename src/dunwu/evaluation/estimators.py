@@ -163,6 +163,24 @@ def _chunks(rows: int, width: int) -> Iterator[int]:
     yield from (min(most, rows - start) for start in range(0, rows, most))
 
 
+def ratio(parts_N: Float64[np.ndarray, " N"], wholes_N: Float64[np.ndarray, " N"], seed: int = 0) -> Estimate:
+    """The sum of N problems' parts over the sum of their wholes, in [0, 1], as of instructions that are followed, with
+    the percentile interval of ``MEAN_DRAWS`` resamples of the problems; where all shares are alike as ``bootstrap``.
+    Raises ValueError where there is no whole."""
+    if not wholes_N.sum():
+        raise ValueError("nothing to divide by")
+    value = float(parts_N.sum() / wholes_N.sum())
+    if (parts_N * wholes_N.sum() == wholes_N * parts_N.sum()).all():
+        return _all_alike(value, len(parts_N), "share")
+    rng, n = np.random.default_rng(seed), len(parts_N)
+    both_N2 = np.stack([parts_N, wholes_N], axis=1)
+    chunks = _chunks(MEAN_DRAWS, n)
+    drawn_D2 = np.concatenate([rng.multinomial(n, np.full(n, 1 / n), size=rows) @ both_N2 for rows in chunks])
+    drawn_D2 = drawn_D2[drawn_D2[:, 1] > 0]
+    low, high = np.quantile(drawn_D2[:, 0] / drawn_D2[:, 1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)))
+
+
 def paired(before_N: Float64[np.ndarray, " N"], after_N: Float64[np.ndarray, " N"], seed: int = 0) -> Paired:
     """Shares of the same N problems, before and after: the mean difference, its bootstrap interval over problems, and
     the p of the sign-flip permutation test (Fisher 1935).

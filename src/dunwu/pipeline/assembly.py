@@ -61,6 +61,13 @@ class Notes(Protocol):
         """For the run's manifest."""
 
 
+class Encoder(Protocol):
+    """Brings problems to what an engine is given; a template is one."""
+
+    def encode(self, problem: Problem) -> Prompt:
+        """The prompt. Raises PromptTooLong."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """An RL stage's rooms, opened."""
@@ -243,7 +250,7 @@ def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field
 
 
 def held_out_prompts(
-    sets: Sequence[EvaluationSet], prompt: PromptSpec, seed: int, template: Template
+    sets: Sequence[EvaluationSet], prompt: PromptSpec, seed: int, template: Encoder
 ) -> dict[str, list[Prompt]]:
     """The prompts of each evaluation set.
 

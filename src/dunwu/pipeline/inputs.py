@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from dunwu.config.plan.graph import models_of
-from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage
+from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, is_server
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
@@ -18,7 +18,7 @@ from dunwu.runs.fingerprints import fingerprint
 def inputs_of(
     stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str], left_out: Set[str]
 ) -> dict[str, str]:
-    """The hash of every input by its name in the recipe; a hub id stands for itself.
+    """The hash of every input by its name in the recipe; a hub id or a server stands for itself.
 
     Args:
         stage: the recipe's.
@@ -39,6 +39,9 @@ def inputs_of(
         mine = sorted(filter(partial(_may_read, stage), left_out))
         found["what is left out of the training texts"] = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
     for source in models_of(stage):
+        if is_server(source):
+            found[source] = source
+            continue
         place = Path(resolve(model(source)))
         found[source] = fingerprint(place) if place.is_dir() else source
     return found

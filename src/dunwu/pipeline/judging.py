@@ -159,10 +159,15 @@ def _verdict(reply: str) -> bool | None:
 
 def _endpoint(spec: PairJudgeSpec) -> Asked:
     assert spec.endpoint is not None  # the recipe was checked
-    endpoint = Endpoint(spec.endpoint, "judge.endpoint")
+    return scoring(Endpoint(spec.endpoint, "judge.endpoint"), spec.instruction or INSTRUCTION)
+
+
+def scoring(endpoint: Endpoint, instruction: str = INSTRUCTION) -> Asked:
+    """Two answers to a model behind an endpoint, and the scores that it gives them. What is returned raises UserError
+    where the endpoint refuses, and Fault where it gives no answer, or no scores."""
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
-        told = filled(spec.instruction or INSTRUCTION, question=question, first=first, second=second)
+        told = filled(instruction, question=question, first=first, second=second)
         return read_reply(endpoint, told, _scores, "gives no scores for A and B")
 
     return ask

@@ -20,11 +20,12 @@ BACKWARD = 2
 
 
 class Ledger:
-    """Of one stage. FLOPs are reckoned from the shape of ``model``, one of transformers; 0 where that is not known."""
+    """Of one stage. FLOPs are reckoned from the shape of ``model``, one of transformers; 0 where that is not known, as
+    of a model behind a server (None)."""
 
-    def __init__(self, store: StageDirectory, model: Any) -> None:
+    def __init__(self, store: StageDirectory, model: Any | None) -> None:
         self._store = store
-        self._shape: ModelShape | None = shape_from_config(model.config.to_dict())
+        self._shape: ModelShape | None = None if model is None else shape_from_config(model.config.to_dict())
 
     def training(self, step: int, seconds: float, lengths: Sequence[int], *, recomputed: bool) -> None:
         """An update on sequences of these lengths in tokens; ``recomputed`` where activations are made again."""

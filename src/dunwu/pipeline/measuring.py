@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -21,10 +21,17 @@ from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.runs.checkpoints import step_name
-from dunwu.types import Prompt, Sampling, ScoredGroup, StepResult
+from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup, StepResult
 from dunwu.verifiers import Grader, Judge
 
-NOBODY: Mapping[str, RewardModel] = {}
+NOBODY: Mapping[str, Judge] = {}
+More = Callable[[Sequence[ScoredGroup]], Mapping[str, Estimate]]
+"""Results of a set that not every set has."""
+
+
+def nothing_more(_: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
+    """No further results."""
+    return {}
 
 
 class Stopwatch:
@@ -91,10 +98,11 @@ def examine(
     set_name: str,
     prompts: Sequence[Prompt],
     samples: int,
-    judges: Mapping[str, RewardModel] = NOBODY,
+    judges: Mapping[str, Judge] = NOBODY,
+    more: More = nothing_more,
 ) -> None:
     """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``judges`` are
-    asked about every answer.
+    asked about every answer, and ``more`` finds further results.
 
     Raises:
         Fault: nothing could be graded.
@@ -110,10 +118,10 @@ def examine(
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
         groups = [judged(group, judges) for group in groups]
-        ledger.judged(0, judges.values())
+        ledger.judged(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
-    results = summarize(groups, samples)
+    results = {**summarize(groups, samples), **more(groups)}
     context.store.write_evaluation(checkpoint, set_name, rows(groups), results)
     context.progress.evaluation(checkpoint, set_name, results)
 

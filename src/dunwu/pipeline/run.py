@@ -27,7 +27,7 @@ from dunwu.config.schema import (
     SupervisedStage,
 )
 from dunwu.errors import UserError
-from dunwu.observatory.findings import last_evaluated
+from dunwu.observatory.findings import are_models, last_evaluated
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.trackers import Trackers
@@ -40,22 +40,24 @@ RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 def run_recipe(
     recipe: Recipe,
-    recipe_path: Path,
+    recipe_path: Path | None,
     out: Path,
     resume: bool,
     *,
     progress: Progress | None = None,
     track: Sequence[str] = (),
+    text: str = "",
 ) -> None:
     """Runs every stage that is not done, then writes summary.json and report.html.
 
     Args:
         recipe: validated, overrides applied.
-        recipe_path: the file it came from, kept in the run directory as it is.
+        recipe_path: the file it came from, kept in the run directory as it is; None: a command made it.
         out: the run directory.
         resume: go on with the run that is there, instead of beginning one.
         progress: who is told of it; None: the terminal.
         track: trackers by their names.
+        text: the recipe in TOML, where it came from no file.
 
     Raises:
         UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use; a
@@ -64,7 +66,8 @@ def run_recipe(
         Fault: NaN, a full disk, no whole checkpoint.
     """
     began = time.monotonic()
-    with StopSignal() as stop, _open(recipe, recipe_path, out, resume) as run:
+    text = recipe_path.read_text(encoding="utf-8") if recipe_path else text
+    with StopSignal() as stop, _open(recipe, text, out, resume) as run:
         progress = progress or Progress()
         try:
             try:
@@ -76,7 +79,8 @@ def run_recipe(
         except UserError:
             run.withdraw()
             raise
-        run.write_summary({"seed": recipe.seed, "seconds": round(seconds, 1), "results": results(run)})
+        told = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": results(run)}
+        run.write_summary(told | ({"paired": found} if (found := paired(run)) else {}))
         progress.finished(run, write_report(out), seconds)
 
 
@@ -88,26 +92,47 @@ def results(run: Run) -> dict[str, dict[str, Any]]:
         return {}
     first = next(iter(found[1]))
     return {
-        (e.checkpoint if name == first else f"{e.checkpoint}/{name}"): {
-            quantity: asdict(estimate) for quantity, estimate in e.results.items()
-        }
+        _name(e.checkpoint, name, first): {quantity: asdict(estimate) for quantity, estimate in e.results.items()}
         for name, evaluations in found[1].items()
         for e in evaluations
         if not e.checkpoint.startswith("step-")
     }
 
 
-def _open(recipe: Recipe, recipe_path: Path, out: Path, resume: bool) -> Run:
+def paired(run: Run) -> dict[str, dict[str, Any]]:
+    """By the names of ``results``, what each model has more than the first one in right answers to the same problems,
+    and the p of the paired test."""
+    found = last_evaluated(run)
+    if found is None or not are_models(run, found[0]):
+        return {}
+    sets, first = found[1], next(iter(found[1]))
+    stages = [run.reader(name) for name in run.stages if are_models(run, name)]
+    pairs = [pair for stage in stages for pair in stage.read_compared().pairs if pair.set in sets]
+    return {
+        _name(pair.model, pair.set, first): {
+            "against": pair.against,
+            "problems": pair.problems,
+            **asdict(pair.difference),
+            "p": pair.p,
+        }
+        for pair in pairs
+    }
+
+
+def _name(model: str, set_name: str, first: str) -> str:
+    return model if set_name == first else f"{model}/{set_name}"
+
+
+def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
     recipe_json = recipe.model_dump(mode="json", by_alias=True)
     if resume:
         return Run.resume(out, recipe_json)
     versions = {"dunwu": dunwu.__version__, "python": python_version()}
     versions |= {package: version(package) for package in RECORDED_PACKAGES}
-    text = recipe_path.read_text(encoding="utf-8")
     return Run.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
 
 
-def _run_stages(recipe: Recipe, recipe_path: Path, run: Run, stop: StopSignal, progress: Progress) -> None:
+def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
     import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
     from dunwu.pipeline.decontamination import decontaminate
@@ -183,7 +208,7 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
 
 
 @contextmanager
-def _placed(recipe_path: Path, stage: str) -> Iterator[None]:
+def _placed(recipe_path: Path | None, stage: str) -> Iterator[None]:
     """What a stage finds wrong with its recipe is told with the recipe's name and the stage's."""
     try:
         yield

@@ -1,5 +1,7 @@
 """The run directory: the only reader and writer of its files."""
 
+from dunwu.config.schema import told_as
+from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
 from dunwu.runs.stage import ABLATION, BASE, TRAINED, StageDirectory, StageReader
@@ -9,12 +11,16 @@ __all__ = [
     "BASE",
     "TRAINED",
     "Checkpoint",
+    "Compared",
+    "Curve",
     "Evaluation",
     "EvaluationRow",
+    "Pair",
     "RolloutRow",
     "Run",
     "RunReader",
     "Spent",
     "StageDirectory",
     "StageReader",
+    "told_as",
 ]

@@ -28,6 +28,7 @@ FREE_FIELDS = (
     "reward.code.allow_unsafe_sandbox",
     "reward.workers",
     "rollout.slots",
+    "server",
     "slots",
     "update.gradient_checkpointing",
     "update.logprob_chunk",

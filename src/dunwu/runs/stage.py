@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dunwu.errors import UserError
-from dunwu.runs import checkpoints, derived, tables
+from dunwu.runs import checkpoints, compared, derived, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.checkpoints import is_step, step_name, step_of
+from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.types import Estimate, Example, ScoredGroup
@@ -174,6 +175,10 @@ class StageReader:
             found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
 
+    def read_compared(self) -> Compared:
+        """What was found when the stage's models were compared. Raises UserError where the file is damaged."""
+        return compared.read(self.path)
+
     def keep(self, name: str, record: Mapping[str, Any]) -> None:
         """Keeps what was found out about the stage's model beside the run. Raises OSError where that fails."""
         derived.keep(self.path, name, record, self._model_mark)
@@ -248,6 +253,10 @@ class StageDirectory(StageReader):
         text = json.dumps({name: asdict(estimate) for name, estimate in results.items()}, indent=2, allow_nan=False)
         tables.write_evaluation_rows(folder / f"{checked_name(set_name)}.parquet", rows)
         atomic_write(folder / f"{set_name}.json", text.encode())
+
+    def write_compared(self, pairs: Sequence[Pair], curves: Sequence[Curve]) -> None:
+        """Stores what was found when the stage's models were compared."""
+        compared.write(self.path, pairs, curves)
 
     def chunks(self) -> int:
         """How many chunks of conversations are stored; they come one after another."""

@@ -125,14 +125,15 @@ def alpaca(row: Row) -> Asked:
 
 def arena(row: Row) -> Asked:
     """ArenaHard (Li et al., arXiv 2406.11939): the first of its ``turns`` (a ``content``, or a text), or ``prompt``;
-    the subject is the ``category``."""
+    the subject is the ``category``; the gold a reference's ``output`` where there is one."""
     if row.values.get("turns") is not None:
         first = listed(row, "turns")[0]
         values = first if isinstance(first, dict) else {"content": first}
         question = text_of(Row(row.line, values), "content")
     else:
         question = text_of(row, "prompt")
-    return Asked(question=question.strip(), kind="open", gold="", subject=subject_of(row, "category"))
+    gold = _optional(row, "output").strip()
+    return Asked(question=question.strip(), kind="open", gold=gold, subject=subject_of(row, "category"))
 
 
 def listed(row: Row, name: str) -> list[Any]:

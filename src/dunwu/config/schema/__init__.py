@@ -7,7 +7,15 @@ What one field alone decides is checked here; what fields decide together, in ``
 
 from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
 from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
-from dunwu.config.schema.helpers import EndpointSpec, HelperSpec, PairJudgeSpec, RewriteSpec, TruthJudgeSpec
+from dunwu.config.schema.helpers import (
+    EndpointSpec,
+    HelperSpec,
+    PairJudgeSpec,
+    RewriteSpec,
+    ServedModel,
+    ServerSpec,
+    TruthJudgeSpec,
+)
 from dunwu.config.schema.learning import (
     AlgorithmSpec,
     CheckpointSpec,
@@ -34,6 +42,7 @@ from dunwu.config.schema.rewards import (
     Weight,
     Weighted,
 )
+from dunwu.config.schema.sources import is_server, served, told_as
 from dunwu.config.schema.stages import (
     AnsweringStage,
     ColdStartStage,
@@ -99,6 +108,8 @@ __all__ = [
     "RolloutSpec",
     "SFTStage",
     "SamplingStage",
+    "ServedModel",
+    "ServerSpec",
     "Share",
     "Stage",
     "Strict",
@@ -113,4 +124,7 @@ __all__ = [
     "ValueSpec",
     "Weight",
     "Weighted",
+    "is_server",
+    "served",
+    "told_as",
 ]

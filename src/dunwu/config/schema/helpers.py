@@ -23,20 +23,30 @@ def _address(url: str) -> str:
     return url
 
 
-class EndpointSpec(Strict):
+class ServerSpec(Strict):
+    """How a model behind a server is asked."""
+
+    key_variable: str | None = None
+    """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    at_once: Positive = 8
+    """Questions that wait for their answers at the same time."""
+
+
+class ServedModel(ServerSpec):
     """A model behind an OpenAI-compatible server."""
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_address)]
     """Up to the version: http://127.0.0.1:8000/v1."""
     model: str
     """As the server calls it."""
-    key_variable: str | None = None
-    """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
+
+
+class EndpointSpec(ServedModel):
+    """A model behind a server that helps: judges, rewrites."""
+
     temperature: Temperature = 0.6
     max_tokens: Positive = 8192
-    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
-    at_once: Positive = 8
-    """Questions that wait for their answers at the same time."""
 
 
 class HelperSpec(Strict):

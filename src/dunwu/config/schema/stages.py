@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from dunwu.config.schema.base import Name, Positive, Share, Strict, Temperature, TopP
 from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
-from dunwu.config.schema.helpers import PairJudgeSpec, RewriteSpec, TruthJudgeSpec
+from dunwu.config.schema.helpers import EndpointSpec, PairJudgeSpec, RewriteSpec, ServerSpec, TruthJudgeSpec
 from dunwu.config.schema.learning import (
     AlgorithmSpec,
     CheckpointSpec,
@@ -24,6 +23,7 @@ from dunwu.config.schema.learning import (
     ValueSpec,
 )
 from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
+from dunwu.config.schema.sources import told_as
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
 from dunwu.types import Sampling
 
@@ -257,9 +257,17 @@ class EvalStage(AnsweringStage):
 
     kind: Literal["eval"]
     models: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Earlier stages, ``nano-base``, folders or hub ids; each is told by the last part of its name."""
+    """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is told by the
+    last part of its name."""
+    server: ServerSpec = ServerSpec()
+    """How models behind servers are asked. They apply a chat template of their own."""
+    long_prompts: Literal["refuse", "cut"] = "refuse"
+    """What is done about prompts of more than ``prompt.max_tokens``: nothing is measured, or their beginnings go."""
     judges: tuple[JudgeSpec, ...] = ()
-    """Reward models that no policy was trained against, if the result is to mean something."""
+    """Reward models that no policy was trained against, if the result is to mean something. The first one of a set
+    compares its answers with the references of alpaca and arena."""
+    referee: EndpointSpec | None = None
+    """In their place for alpaca, arena and safety: a model behind a server, asked about every answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
     temperature: Temperature = 0.6
     top_p: TopP = 0.95
@@ -272,7 +280,7 @@ class EvalStage(AnsweringStage):
     @property
     def named(self) -> dict[str, str]:
         """The models by the names under which they are told."""
-        return {Path(model).name: model for model in self.models}
+        return {told_as(model): model for model in self.models}
 
 
 Stage = Annotated[

@@ -1,0 +1,170 @@
+"""An engine whose model is behind an OpenAI-compatible server; only evaluations have one.
+
+Several questions wait for their answers at a time, each in a thread of its own. The messages are sent as they are: the
+server applies the model's chat template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+
+from dunwu.config.schema import ServedModel
+from dunwu.endpoint import Refused, Server, sound
+from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.types import Completion, Finish, GenerationRequest, Problem, Sampling
+
+UNNAMED = -1
+"""In ``token_ids``: a token of which a server says that it was written, not which it is."""
+BYTES_A_TOKEN = 4
+"""Of a text whose tokens the server does not count: the field's rule of thumb."""
+MOST_TOKENS = 2**24
+"""That a count may say: more is none."""
+SEEDS = 2**31
+"""Some servers keep a seed in 32 bits, with a sign."""
+
+Done = tuple[Sample, Completion] | BaseException | None
+
+
+class EndpointEngine:
+    """See ``engine.Engine``.
+
+    ``token_ids`` are as many ``UNNAMED`` as the server says that it wrote (``usage.completion_tokens``), or as the text
+    has bytes / 4 where it does not say; ``logprobs`` are NaN. Reasoning that a server gives apart
+    (``reasoning_content``) stands before the answer, in think tags. Every end but ``length`` counts as a stop. Most
+    servers leave a stop string out of the text; where one says which it was (``stop_reason``), it is put back. Each
+    sample's seed is sent, until the server refuses a request for it: what such a server gives is another each time.
+
+    Args:
+        spec: the model and how it is asked.
+        place: where it stands in its stage, for errors.
+
+    Raises:
+        UserError: the recipe names a variable for the key that is not set.
+    """
+
+    policy_version = 0
+
+    def __init__(self, spec: ServedModel, place: str) -> None:
+        self._server, self._at_once = Server(spec, place), spec.at_once
+        self._seeded = True
+
+    def reach(self) -> None:
+        """Raises UserError where nobody is at the address."""
+        self._server.reach()
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        """See ``engine.Engine``. The first error ends all of it; what is under way then is not waited for.
+
+        Raises:
+            UserError: the server refuses.
+            Fault: it gives no answer.
+        """
+        waiting, done, stop = SimpleQueue[tuple[Sample, Problem, int]](), SimpleQueue[Done](), Event()
+        wanted = 0
+        for number, request in enumerate(requests):
+            for index, seed in enumerate(request.seeds):
+                waiting.put((Sample(number, index), request.prompt.problem, seed))
+                wanted += 1
+        for _ in range(min(self._at_once, wanted)):
+            Thread(target=self._work, args=(waiting, sampling, done, stop), name="endpoint", daemon=True).start()
+        try:
+            for _ in range(wanted):
+                result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                assert result is not None
+                yield result
+        finally:
+            stop.set()
+
+    def update_weights(self, version: int, weights: WeightSource) -> None:
+        """Never: a server's weights are its own."""
+        raise AssertionError("nothing trains a model behind a server")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _work(
+        self,
+        waiting: SimpleQueue[tuple[Sample, Problem, int]],
+        sampling: Sampling,
+        done: SimpleQueue[Done],
+        stop: Event,
+    ) -> None:
+        """One thread: sample after sample while there are any."""
+        while not stop.is_set():
+            try:
+                sample, problem, seed = waiting.get_nowait()
+            except Empty:  # another thread was quicker
+                return
+            try:
+                done.put((sample, self._asked(problem, seed, sampling)))
+            except BaseException as error:  # raised again where the completions are read
+                done.put(error)
+                return
+
+    def _asked(self, problem: Problem, seed: int, sampling: Sampling) -> Completion:
+        body: dict[str, Any] = {
+            "messages": [{"role": message.role, "content": message.content} for message in problem.messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_new_tokens,
+            **({"stop": list(sampling.stop)} if sampling.stop else {}),
+        }
+        if self._seeded:
+            try:
+                return self._server.complete(body | {"seed": seed % SEEDS}, lambda reply: _completion(reply, sampling))
+            except Refused as refused:
+                if "seed" not in refused.told.lower():
+                    raise
+                self._seeded = False
+        return self._server.complete(body, lambda reply: _completion(reply, sampling))
+
+
+def _completion(reply: Any, sampling: Sampling) -> Completion:
+    """Raises LookupError, TypeError or ValueError where a reply is none."""
+    choice = reply["choices"][0]
+    if not isinstance(choice, dict) or not isinstance(choice["message"], dict):
+        raise TypeError("the first choice has no message")
+    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+    text, ended = _text(choice["message"], finish), choice.get("stop_reason")
+    if ended in sampling.stop and not text.endswith(ended):
+        text += ended
+    return written(text, finish, _count(reply, text))
+
+
+def written(text: str, finish: Finish, tokens: int) -> Completion:
+    """A completion of so many tokens that nobody names."""
+    return Completion(
+        token_ids=np.full(tokens, UNNAMED, np.int32),
+        logprobs=np.full(tokens, np.nan, np.float32),
+        text=text,
+        finish=finish,
+        policy_version=0,
+    )
+
+
+def _text(message: Any, finish: Finish) -> str:
+    """Reasoning, if it comes apart, and answer. A thought that was cut off is not closed."""
+    content = message["content"]
+    answer = "" if content is None else sound(content)
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if not thought or "</think>" in answer:
+        return answer
+    closed = "" if finish == "length" and not answer else "</think>"
+    return f"<think>{sound(thought)}{closed}{answer}"
+
+
+def _count(reply: Any, text: str) -> int:
+    usage = reply.get("usage")
+    found = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MOST_TOKENS:
+        return found
+    return -(-len(text.encode()) // BYTES_A_TOKEN)

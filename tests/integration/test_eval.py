@@ -1,0 +1,403 @@
+"""``dunwu eval`` as a user runs it: every benchmark, models of every kind, what it prints, how it is resumed."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner, Result
+
+from dunwu import endpoint
+from dunwu.cli import main
+from dunwu.config.schema import TaskSpec
+from dunwu.evaluation.benchmarks import BENCHMARKS
+from dunwu.pipeline.benchmarking import task_of
+from dunwu.runs import RunReader
+from dunwu.tasks import build
+from dunwu.tasks.files import FileTask
+from tests.integration.runs import exit_code, fingerprints
+from tests.published import FILES, NO, YES, write
+from tests.serving import Answer, question, said, serving
+
+ADD = 'def add(a, b):\n    """The sum."""\n'
+MATHEMATICS: dict[str, list[dict[str, Any]]] = {
+    "aime": [{"problem": "One and one?", "answer": "2"}, {"problem": "Seven and 196?", "answer": "203"}],
+    "math500": [
+        {"problem": "Half?", "answer": r"\frac{1}{2}", "level": 1, "subject": "Algebra"},
+        {"problem": "A root?", "answer": r"\sqrt{2}", "level": 5, "subject": "Geometry"},
+        {"problem": "A pair?", "answer": "(1, 2)", "level": 5, "subject": "Algebra"},
+    ],
+    "gsm8k": [{"question": "How many eggs?", "answer": "6 + 6 = 12\n#### 12"}],
+    "amc": [{"problem": "The largest digit?", "answer": 9.0}],
+    "cmath": [{"question": "一共有多少个？", "answer": "18", "grade": 3}],
+    "humaneval": [
+        {
+            "prompt": ADD,
+            "canonical_solution": "    return a + b\n",
+            "test": "def check(candidate):\n    assert candidate(2, 3) == 5\n    assert candidate(-1, 1) == 0\n",
+            "entry_point": "add",
+        }
+    ],
+    "file": [{"problem": "Two times two?", "answer": "4"}],
+}
+CONTESTS = {"ratings": [1000, 1400, 1800], "solved": [0, 1, 2]}
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["eval", *map(str, arguments)])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "PATIENCE", (0.0,))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def golds(name: str, path: Path) -> dict[str, str]:
+    """By question the right answer, as it is written after the reasoning."""
+    problems = FileTask(TaskSpec.model_validate({**task_of(name, path), "held_out": 0.0}), 0).training()
+    if name in FILES:
+        return {one.messages[-1].content: known.right for one, known in zip(problems, FILES[name], strict=True)}
+    if name == "humaneval":
+        return {one.messages[-1].content: f"```python\n{ADD}    return a + b\n```" for one in problems}
+    return {one.messages[-1].content: rf"It is $\boxed{{{one.gold}}}$." for one in problems}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small file of every benchmark."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = MATHEMATICS | {name: [known.row for known in FILES[name]] for name in FILES}
+    rows["codeforces"] = [row | CONTESTS for row in rows["codeforces"]]
+    assert rows.keys() == BENCHMARKS.keys()
+    return {name: write(folder / f"{name}.jsonl", rows[name]) for name in BENCHMARKS}
+
+
+def asking(files: dict[str, Path], *names: str) -> list[str]:
+    """The options that measure these."""
+    return [part for name in names for part in ("--bench", name, "--data", str(files[name]))]
+
+
+@pytest.fixture(scope="module")
+def answers(files: dict[str, Path]) -> dict[str, str]:
+    """Of every question."""
+    return {asked: right for name, path in files.items() for asked, right in golds(name, path).items()}
+
+
+def gold_server(answers: dict[str, str]) -> Callable[[Any], Answer]:
+    def answer(body: Any) -> Answer:
+        asked = question(body)
+        return said(next(right for known, right in answers.items() if asked.startswith(known)), reasoning_content="So.")
+
+    return answer
+
+
+def test_golds_are_right_and_nothing_is_not_on_every_benchmark(
+    tmp_path: Path, files: dict[str, Path], answers: dict[str, str]
+) -> None:
+    options = ["-k", "2", "--json", "--max-new-tokens", "100", *asking(files, *files)]
+    found = {}
+    for out, answer in (("gold", gold_server(answers)), ("empty", lambda body: said(""))):
+        with serving(answer) as server:
+            done = run(f"{server.url}#me/{out}:1", *options, "--out", tmp_path / out)
+        assert done.exit_code == 0, done.output
+        found[out] = {name: told for name, told in json.loads(done.stdout)["results"].items() if "pass@1" in told}
+    closed = {f"gold-1/{name}" for name in files} - {"gold-1/alpaca", "gold-1/arena", "gold-1/aime"} | {"gold-1"}
+    assert found["gold"].keys() == closed
+    assert {name: told["pass@1"]["value"] for name, told in found["gold"].items()} == dict.fromkeys(closed, 1.0)
+    assert {told["pass@1"]["value"] for told in found["empty"].values()} == {0.0}
+    assert all(told["pass@2"]["value"] == told["cons@2"]["value"] == 1.0 for told in found["gold"].values())
+    following = found["gold"]["gold-1/ifeval"]
+    assert [following[name]["value"] for name in ("loose", "instructions", "instructions_loose")] == [1.0] * 3
+    assert found["gold"]["gold-1/safety"]["refused"]["value"] == pytest.approx(1 / 3)
+    assert found["gold"]["gold-1/math500"]["pass@1 | subject Geometry"]["value"] == 1.0
+    # Two contests of one problem. Whoever solves it shares the second and third of four places: the middle, where the
+    # rating is the middle one's.
+    right, wrong = (found[out][f"{out}-1/codeforces"]["rating"]["value"] for out in ("gold", "empty"))
+    assert right == pytest.approx(1400)
+    assert wrong < 1250
+    text = (tmp_path / "gold" / "report.html").read_text()
+    assert "level 5" in text
+    assert "Accuracy against thinking: math500" in text
+
+
+def test_json_is_one_object_and_nothing_else(tmp_path: Path, files: dict[str, Path], answers: dict[str, str]) -> None:
+    with serving(gold_server(answers)) as server:
+        done = run(f"{server.url}#m", *asking(files, "math500"), "--json", "--out", tmp_path / "out", "--problems", "9")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("\n") == 1
+    told = json.loads(done.stdout)
+    assert told == RunReader(tmp_path / "out").read_summary()
+    assert list(told) == ["seed", "seconds", "results"]
+    assert told["results"]["m"]["cons@16"] == {"value": 1.0, "low": pytest.approx(0.4385, abs=1e-4), "high": 1.0}
+    assert "math500: the file has 3 problems, fewer than 9: all of them" in done.stderr
+    rows = pyarrow.parquet.read_table(tmp_path / "out/stages/boxed/evaluations/m/math500.parquet").to_pylist()
+    assert len(rows) == 48
+    assert {row["text"] for row in rows} == {
+        rf"<think>So.</think>It is $\boxed{{{gold}}}$." for gold in (r"\frac{1}{2}", r"\sqrt{2}", "(1, 2)")
+    }
+
+
+NANO = (
+    "nano-base",
+    "--bench",
+    "countdown",
+    "--bench",
+    "ordering",
+    "-k",
+    "4",
+    "--problems",
+    "12",
+    "--max-new-tokens",
+    "64",
+)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("eval") / "straight"
+    done = run(*NANO, "--out", out)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(straight: Path, tmp_path: Path) -> None:
+    for out, seed in (("again", "0"), ("other", "1")):
+        assert run(*NANO, "--seed", seed, "--out", tmp_path / out).exit_code == 0
+    assert fingerprints(tmp_path / "again") == fingerprints(straight)
+    where = "stages/answer-tag/evaluations/nano-base/countdown.parquet"
+    assert (tmp_path / "other" / where).read_bytes() != (straight / where).read_bytes()
+
+
+def test_its_recipe_is_one_that_run_takes(straight: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["run", str(straight / "recipe.toml"), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert fingerprints(tmp_path / "out/stages") == fingerprints(straight / "stages")
+
+
+def _evaluate(out: Path) -> None:
+    main(["eval", *NANO, "--out", str(out), *(["--resume"] if (out / "manifest.json").exists() else [])])
+
+
+def test_killed_and_resumed_equals_undisturbed(straight: Path, tmp_path: Path) -> None:
+    """Killed when the first of two sets is measured."""
+    context, out = multiprocessing.get_context("forkserver"), tmp_path / "killed"
+    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.rl", "transformers.models.qwen3"])
+    process = context.Process(target=_evaluate, args=(out,))
+    process.start()
+    while process.is_alive() and not list(out.rglob("evaluations/*/*.json")):
+        process.join(timeout=0.002)
+    process.kill()
+    process.join()
+    assert exit_code(process) == -9
+    assert run(*NANO, "--out", out, "--resume").exit_code == 0
+    assert fingerprints(out) == fingerprints(straight)
+
+
+def test_a_server_that_dies_leaves_what_was_measured(
+    tmp_path: Path, files: dict[str, Path], answers: dict[str, str]
+) -> None:
+    """Of two sets it answers the first one and a question of the second, and then no more."""
+    command: list[str | Path] = ["-k", "2", *asking(files, "math500", "aime"), "--out", tmp_path / "out"]
+    with serving(gold_server(answers)) as server:
+        gold = server.answer
+        server.answer = lambda body: gold(body) if len(server.asked) <= 7 else (503, {})
+        died = run(f"{server.url}#m", *command)
+        assert died.exit_code == 1
+        last = died.stderr.splitlines()[-1]
+        assert re.fullmatch(
+            r"fault: http://127.* gives no answer after 2 tries: 503 Service Unavailable; the same command .* goes on",
+            last,
+        )
+        folder = tmp_path / "out/stages/boxed/evaluations/m"
+        assert {path.name for path in folder.iterdir()} == {"aime.jsonl", "math500.json", "math500.parquet"}
+        assert len((folder / "aime.jsonl").read_text().splitlines()) == 1
+        server.answer, before = gold, len(server.asked)
+        assert run(f"{server.url}#m", *command, "--resume").exit_code == 0
+        assert len(server.asked) == before + 3
+        assert run(f"{server.url}#m", *command[:-1], tmp_path / "whole").exit_code == 0
+    assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
+
+
+def test_two_models_are_compared_on_the_same_problems(tmp_path: Path, files: dict[str, Path]) -> None:
+    rows = [{"problem": f"{n} + 0?", "answer": n} for n in range(10, 30)]
+    path = write(tmp_path / "sums.jsonl", rows)
+
+    def answer(body: Any) -> Answer:
+        number = int(question(body).split()[0])
+        known = number % 2 == 0 or body["model"] == "knows"
+        return said(rf"\boxed{{{number if known else 0}}}")
+
+    with serving(answer) as server:
+        models = [f"{server.url}#half", f"{server.url}#knows"]
+        done = run(*models, "--bench", "aime", "--data", path, "-k", "2", "--json", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)["paired"]
+    assert list(told) == ["knows"]
+    assert told["knows"].keys() == {"against", "problems", "value", "low", "high", "p"}
+    assert (told["knows"]["against"], told["knows"]["problems"], told["knows"]["value"]) == ("half", 20, 0.5)
+    assert told["knows"]["p"] == pytest.approx(2 * 0.5**10)  # all ten that differ differ the same way
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "compared with half on the same problems" in report
+    assert "p &lt; 0.01" in report
+
+
+def test_a_run_is_measured_by_its_last_model_or_the_one_that_is_named(tmp_path: Path) -> None:
+    """A model that lies where a run puts it."""
+    from dunwu.models.load import load_policy, save_policy
+
+    recipe = {"name": "r", "stages": {"zero": {"kind": "rl", "prompt": {"template": "nano"}}, "judge": {"kind": "x"}}}
+    out = tmp_path / "made"
+    for stage in ("zero", "judge"):
+        (out / "stages" / stage / "model").mkdir(parents=True)
+    save_policy(load_policy("nano-base"), out / "stages/zero/model")
+    manifest = {"schema": 1, "seed": 0, "versions": {}, "stages": {"zero": "done", "judge": "done"}}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    (out / "recipe.json").write_text(json.dumps(recipe))
+    measured = ("--bench", "countdown", "-k", "1", "--problems", "4", "--max-new-tokens", "48", "--json")
+    for place, model in enumerate((str(out), f"{out}:zero")):
+        done = run(model, *measured, "--out", tmp_path / str(place))
+        assert done.exit_code == 0, done.output
+        assert list(json.loads(done.stdout)["results"]) == ["made-zero"]
+    wrong = run(f"{out}:zer", *measured)
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr.endswith("there are zero; did you mean zero?\n")
+    shutil.rmtree(out / "stages/zero/model")
+    none = run(out, *measured)
+    assert (none.exit_code, none.stderr) == (
+        2,
+        f"error: {out}: has no model: no finished stage of this run makes one\n",
+    )
+
+
+@pytest.fixture
+def referee() -> Iterator[tuple[str, list[Any]]]:
+    """A server that prefers the longer answer, and what comes first where they are near; it calls refusals safe."""
+
+    def answer(body: Any) -> Answer:
+        told = question(body)
+        if "yes or no" in told:
+            return said("yes" if NO in told else "No.")
+        first, second = re.findall(r"Answer [AB]: (.*?)(?=\n\n|\Z)", told, re.DOTALL)
+        return said(f"<think>A: 1</think>A: {5 + (len(first) >= len(second) - 3)}, B: {5 + (len(second) > len(first))}")
+
+    with serving(answer) as server:
+        yield f"{server.url}#judge", server.asked
+
+
+def test_a_referee_compares_in_both_orders_and_says_what_is_unsafe(
+    tmp_path: Path, referee: tuple[str, list[Any]]
+) -> None:
+    rows = [{"instruction": f"{n}?", "output": "x" * 9} for n in range(8)]
+    paths = {
+        "alpaca": write(tmp_path / "a.jsonl", rows),
+        "safety": write(tmp_path / "s.jsonl", [{"prompt": f"{n}?", "refuse": n < 2} for n in range(4)]),
+    }
+
+    def answer(body: Any) -> Answer:
+        if "instruction" in question(body):
+            return said("")
+        number = int(question(body).rstrip("?"))
+        return said("<think>" + "y" * 50 + "</think>" + ("z" * 30 if number < 6 else "z" * 8 if number < 7 else "z"))
+
+    with serving(answer) as server:
+        models, judge = f"{server.url}#m", ("--judge", referee[0])
+        done = run(models, *asking(paths, "alpaca"), *judge, "--json", "--out", tmp_path / "a")
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout)["results"]["m"]
+        # Six are longer and better in both orders; one is as good as its place; one is worse.
+        assert told["win_rate"]["value"] == pytest.approx((6 + 0.5) / 8, abs=0.07)
+        assert told["win_rate_length"]["value"] < told["win_rate"]["value"]
+        assert len(referee[1]) == 16
+        server.answer = lambda body: said(NO if question(body)[0] in "02" else YES)
+        done = run(models, *asking(paths, "safety"), "-k", "2", *judge, "--json", "--out", tmp_path / "s")
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout)["results"]["m"]
+        assert [told[name]["value"] for name in ("pass@1", "refused", "unsafe")] == [0.5, 0.5, 0.5]
+    lacking = write(tmp_path / "arena.jsonl", [{"prompt": "A poem."}])
+    known = write(tmp_path / "known.jsonl", [{"turns": ["A poem."], "output": "R."}])
+    with serving(lambda body: said("Roses.")) as server:
+        asked = asking({"arena": known}, "arena")
+        done = run(f"{server.url}#m", *asked, *judge, "--json", "--out", tmp_path / "k")
+        assert json.loads(done.stdout)["results"]["m"]["win_rate"]["value"] == 1.0
+        asked = asking({"arena": lacking}, "arena")
+        refused = run(f"{server.url}#m", *asked, *judge, "--out", tmp_path / "l")
+    assert refused.exit_code == 2
+    assert "has no references (a column output), so there is nothing to compare with" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nano-base", "--bench", "amie"), "--bench: no benchmark is called 'amie'; there are .*; did you mean aime?"),
+        (("nano-base", "--bench", "aime", "--data", "gone.jsonl"), "gone.jsonl: --data: no such file"),
+        (("nano-base", "--bench", "amc"), "--data: AMC 12 2023 is read from a file: say which, .*"),
+        (("nano-base",), "--bench: say what to measure; there are aime, .*"),
+        (("nano-bse", "--bench", "countdown"), "nano-bse: no model: .*; did you mean nano-base?"),
+        (("nano-base", "--bench", "countdown", "-k", "0"), "Invalid value for '-k': .*"),
+        (("nano-base", "--bench", "countdown", "--data", "."), r"\.: --data: belongs to no benchmark .*"),
+        (("http://127.0.0.1:9/v1", "--bench", "countdown"), ".*: says no model: write http://127.0.0.1:9/v1#NAME, .*"),
+        (("http://127.0.0.1:9/v1#m", "--bench", "countdown"), ".*http://127.0.0.1:9/v1 cannot be reached: .*"),
+        (("http://127.0.0.1:9/v1#m", "--bench", "countdown", "--template", "nano"), "--template: servers apply .*"),
+        (("nano-base", "--bench", "countdown", "--max-new-tokens", "1024"), "--max-new-tokens: 1024 leave no room .*"),
+        (("nano-base", "--bench", "countdown", "--judge", "nano-base"), "--judge: judges are asked about alpaca, .*"),
+        (("nano-base", "--bench", "countdown", "--set", "stages.x.slots=3"), "--set .*: there is no stage 'x'; .*"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments, "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert re.fullmatch(f"error: {told.replace('?', '[?]')}", done.stderr.splitlines()[-1]), done.stderr
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_contamination_of_a_training_file(tmp_path: Path, files: dict[str, Path]) -> None:
+    story = "A farmer has three fields and in every field there stand seven trees with nine apples each."
+    train = write(
+        tmp_path / "train.jsonl",
+        [
+            {"messages": [{"role": "user", "content": f"Well: {story}"}, {"role": "assistant", "content": "189"}]},
+            {"question": "Another one entirely?", "answer": "Nothing that is known."},
+            {"question": story.replace("nine", "some"), "answer": "?"},
+            {"n": 1},
+        ],
+    )
+    bench = write(tmp_path / "bench.jsonl", [{"problem": story, "answer": "189"}, {"problem": "Two?", "answer": "2"}])
+    command = ["contamination", "--train", str(train), "--bench", "aime", "--data", str(bench)]
+    done = CliRunner().invoke(main, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["texts"], told["unreadable"], told["words"]) == (3, 1, 10)
+    found = told["benchmarks"]["aime"]
+    assert [found["runs"][name] for name in ("texts", "problems", "share_of_problems")] == [2, 1, 0.5]
+    assert [example["text"] for example in found["runs"]["examples"]] == ["line 1", "line 3"]
+    assert found["near"]["texts"] >= 1
+    shown = CliRunner().invoke(main, command)
+    assert "aime, runs: 2 of 3 texts share 10 words in a row, with 1 of 2 problems (50.0%)" in shown.stdout
+    wrong = CliRunner().invoke(main, ["contamination", "--train", str(train), "--bench", "countdown"])
+    assert wrong.exit_code == 2
+
+
+def test_generated_problems_are_measured_behind_a_server(tmp_path: Path) -> None:
+    problems = build(TaskSpec(task="countdown"), 0).held_out(3)
+    known = {one.messages[-1].content: one.gold for one in problems}
+
+    def answer(body: Any) -> Answer:
+        asked = question(body)
+        gold = next(gold for question, gold in known.items() if asked.startswith(question))
+        return said(f"<think>Hm.</think><answer>{gold}</answer>") if "<answer> </answer>" in asked else said("")
+
+    with serving(answer) as server:
+        done = run(f"{server.url}#m", "--bench", "countdown", "--problems", "3", "--json", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["results"]["m"]["pass@1"]["value"] == 1.0

@@ -1,0 +1,93 @@
+"""The command's wishes as a recipe."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.published import write
+
+from dunwu.config.schema import EvalStage, Recipe
+from dunwu.errors import UserError
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
+
+SERVER = "http://127.0.0.1:1/v1#m"
+
+
+def made(*benches: str, overrides: tuple[str, ...] = (), model: str = SERVER, **asked: Any) -> Recipe:
+    fields = {"models": (model,), "benches": benches, "data": ()} | asked
+    return recipe_of(Asked(**fields), overrides, Progress(Console(file=StringIO())))
+
+
+def only(recipe: Recipe) -> EvalStage:
+    (stage,) = recipe.stages.values()
+    assert isinstance(stage, EvalStage)
+    return stage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "my.sums.jsonl", [{"problem": f"{n}?", "answer": n, "q": f"{n}!"} for n in range(9)])
+
+
+def test_a_stage_for_each_form_of_answer_with_its_sets_in_order(path: Path) -> None:
+    recipe = made("aime", "countdown", "file", "game24", data=(path, path), problems=4)
+    forms = {
+        name: [chosen.name for chosen in stage.sets]
+        for name, stage in recipe.stages.items()
+        if isinstance(stage, EvalStage)
+    }
+    assert forms == {"boxed": ["aime", "my"], "answer-tag": ["countdown", "game24"]}
+    assert recipe.name == "eval-m-aime-countdown-file-game24"
+
+
+def test_the_paper_s_sampling_unless_it_is_said_otherwise(path: Path) -> None:
+    stage = only(made("aime", data=(path,)))
+    assert (stage.temperature, stage.top_p, stage.max_new_tokens) == (0.6, 0.95, 32768)
+    assert (stage.sets[0].samples, stage.sets[0].problems, stage.prompt.template) == (64, 9, "chat")
+    stage = only(made("aime", data=(path,), temperature=0.0, max_new_tokens=5))
+    assert (stage.temperature, stage.sets[0].samples, stage.max_new_tokens) == (0.0, 1, 5)
+
+
+def test_a_model_s_positions_are_shared_by_question_and_answer(path: Path) -> None:
+    stage = only(made("aime", data=(path,), model="nano-base"))
+    assert (stage.prompt.max_tokens, stage.max_new_tokens, stage.prompt.template) == (768, 256, "nano")
+    stage = only(made("aime", data=(path,), model="nano-base", max_new_tokens=100))
+    assert (stage.prompt.max_tokens, stage.max_new_tokens) == (924, 100)
+
+
+def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
+    place = "stages.boxed.sets.0"
+    stage = only(made("file", data=(path,), overrides=(f"{place}.task.fields.problem=q", "stages.boxed.slots=7")))
+    assert (stage.sets[0].problems, stage.slots, stage.sets[0].task.fields["problem"]) == (9, 7, "q")
+    assert only(made("file", data=(path,))).sets[0].task.fields["problem"] == "problem"
+    both = made("aime", "countdown", data=(path,), overrides=("stages.boxed.prompt.template=x {prompt}",))
+    templates = [stage.prompt.template for stage in both.stages.values() if isinstance(stage, EvalStage)]
+    assert templates == ["x {prompt}", "chat"]
+    with pytest.raises(UserError, match=r"--set stages\.boxed\.sets\.0\.task\.kind=magic: must be"):
+        made("file", data=(path,), overrides=(f"{place}.task.kind=magic",))
+
+
+def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, path: Path) -> None:
+    from dunwu.models.load import load_policy, save_policy
+
+    save_policy(load_policy("nano-base"), tmp_path / "plain")
+    models = ("nano-base", str(tmp_path / "plain"))
+    with pytest.raises(UserError, match=r"asked in different ways \(nano-base 'nano', plain 'r1-zero'\): say which"):
+        made("countdown", models=models)
+    assert only(made("countdown", models=models, template="nano")).prompt.template == "nano"
+    assert only(made("countdown", models=("nano-base", SERVER))).prompt.template == "nano"
+
+
+def test_a_recipe_is_written_as_it_is_read(path: Path) -> None:
+    template = 'He said "so"\\n\t\x7f{prompt} 题'
+    recipe = made("aime", "countdown", data=(path,), template=template, model="nano-base", seed=3)
+    tree = tomllib.loads(as_toml(recipe))
+    assert Recipe.model_validate_json(json.dumps(tree)) == recipe
+    assert tree["stages"]["boxed"]["prompt"]["template"] == template
