@@ -23,12 +23,16 @@ def write_figures(run_dir: Path) -> list[Path]:
         Fault: a file cannot be written, or this machine has no font to write labels with.
     """
     run, folder = RunReader(run_dir), run_dir / "figures"
-    if _pixels(PROBE.format("")) == _pixels(PROBE.format('<text y="15" font-family="sans-serif">M</text>')):
-        raise Fault(
-            "no font is installed, so PNG files would have no labels (Debian: apt-get install fonts-dejavu-core)"
-        )
+    check_fonts()
     make_directory(folder)
     return [path for stage in run.stages for path in _write(folder, Told.of(run, stage))]
+
+
+def check_fonts() -> None:
+    """Raises Fault where a PNG would have no labels."""
+    if _pixels(PROBE.format("")) == _pixels(PROBE.format('<text y="15" font-family="sans-serif">M</text>')):
+        text = "no font is installed, so PNG files would have no labels (Debian: apt-get install fonts-dejavu-core)"
+        raise Fault(text)
 
 
 def _write(folder: Path, told: Told) -> list[Path]:
