@@ -29,7 +29,7 @@ PAGES = (
     "/compare",
     "/",
 )
-PATIENCE = 30_000
+PATIENCE = 120_000
 """Milliseconds for what must come; nothing is asserted about how soon it does."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
