@@ -40,6 +40,8 @@ class Series:
     label: str
     points: Sequence[Point]
     kind: Literal["line", "dots", "level"] = "line"
+    beside: str = ""
+    """The label of the curve whose colour it shares; it has no entry of its own in the legend."""
 
 
 def exact(x: float, value: float) -> Point:
@@ -73,13 +75,23 @@ class Chart:
         """The series that have points."""
         return [one for one in self.series if one.points]
 
+    @property
+    def _named(self) -> list[Series]:
+        """Those of the legend, in the order of their colours."""
+        return [one for one in self.drawn if not one.beside]
+
+    def _colour(self, series: Series) -> int:
+        labels = [one.label for one in self._named]
+        label = series.beside or series.label
+        return (labels.index(label) if label in labels else len(labels)) % 8
+
     def html(self) -> str:
         """A figure of a page, coloured by its style sheet; "" where nothing is drawn."""
         if not self.drawn:
             return ""
         legend = "".join(
-            f'<li class="c{number % 8}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
-            for number, one in enumerate(self.drawn)
+            f'<li class="c{self._colour(one)}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
+            for one in self._named
         )
         return (
             f"<figure><figcaption>{escape(self.title)}</figcaption>"
@@ -92,13 +104,14 @@ class Chart:
         """A file of its own, in the colours of the page's light set; "" where nothing is drawn."""
         if not self.drawn:
             return ""
-        lines = _legend_lines([one.label for one in self.drawn])
+        lines = _legend_lines([one.label for one in self._named])
         head = HEAD + LINE * (1 + max(line for line, _ in lines))
         legend = "".join(
             f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
-            f'<line class="{"level" if one.kind == "level" else "line"} c{number % 8}" x1="0" x2="14" y1="-4" y2="-4"/>'
+            f'<line class="{"level" if one.kind == "level" else "line"} c{self._colour(one)}" x1="0" x2="14" y1="-4" '
+            'y2="-4"/>'
             f'<text x="20" y="0">{escape(one.label)}</text></g>'
-            for number, (one, (line, x)) in enumerate(zip(self.drawn, lines, strict=True))
+            for one, (line, x) in zip(self._named, lines, strict=True)
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '
@@ -118,7 +131,7 @@ class Chart:
     def _body(self) -> str:
         frame = _Frame.around(self.drawn, self.share)
         spans = "".join(frame.span(span) for span in self.spans)
-        curves = "".join(_curve(frame, number, one) for number, one in enumerate(self.drawn))
+        curves = "".join(_curve(frame, self._colour(one), one) for one in self.drawn)
         return spans + frame.axes(self.x_label, self.y_label) + curves
 
 
@@ -230,10 +243,12 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
 
 
 def _curve(frame: _Frame, number: int, series: Series) -> str:
-    colour = f"c{number % 8}"
+    colour = f"c{number}"
     if series.kind == "level":
-        y = frame.y(series.points[0].estimate.value)
-        return f'<line class="level {colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        value = series.points[0].estimate.value
+        y, told = frame.y(value), escape(f"{series.label}: {frame.text(value)}")
+        line = f'<line class="level {colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}">'
+        return f"{line}<title>{told}</title></line>"
     places = [(frame.x(point.x), point.estimate) for point in series.points]
     path = " ".join(f"{x:.1f},{frame.y(estimate.value):.1f}" for x, estimate in places)
     parts = [f'<polyline class="{series.kind} {colour}" points="{path}"/>']

@@ -39,7 +39,8 @@ def _write(folder: Path, told: Told) -> list[Path]:
     telling, others = figures.measured(told)
     paths = []
     spent = figures.test_time_compute(told)
-    for chart in (*figures.learning(told), *figures.by_level(told), *telling, *others, *spent):
+    levels = [chart for verdict in figures.LEVEL_BY_LEVEL.values() for chart in figures.by_level(told, verdict)]
+    for chart in (*figures.learning(told), *levels, *telling, *others, *spent):
         if drawn := chart.svg():
             name = f"{told.name}-{figures.slug(chart.title)}"
             for path, content in ((folder / f"{name}.svg", drawn.encode()), (folder / f"{name}.png", _pixels(drawn))):

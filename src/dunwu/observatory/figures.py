@@ -113,8 +113,8 @@ def learning(told: Told) -> list[Chart]:
     parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
     rewards = [_curve(told, curves.REWARD, "reward"), *(_curve(told, curves.part(n), f"part: {n}") for n in parts)]
     words = [curves.word(text) for text in curves.most_frequent_words(told.rollouts, TOP_WORDS)]
-    behaviours = [_curve(told, measure, measure.label) for measure in curves.SHOWN.values()]
-    turns = [_curve(told, measure, measure.label) for measure in (curves.MENDED, curves.SPOILT)]
+    behaviours = [one for measure in curves.SHOWN.values() for one in _with_base(told, measure, measure.label)]
+    turns = [one for measure in (curves.MENDED, curves.SPOILT) for one in _with_base(told, measure, measure.label)]
     charts = [
         Chart(title="Right answers", series=plain(curves.ACCURACY), y_label="share of responses", share=True),
         Chart(title="Reward and its parts", series=rewards, y_label="mean over responses"),
@@ -126,7 +126,7 @@ def learning(told: Told) -> list[Chart]:
         Chart(title="Steps of reasoning", series=split(curves.STEPS), y_label="steps a response"),
         Chart(
             title="Which words of reflection",
-            series=[_bare(_curve(told, measure, measure.label)) for measure in words],
+            series=[_bare(one) for measure in words for one in _with_base(told, measure, measure.label)],
             y_label="words a response",
         ),
         Chart(title="Language", series=split(curves.LANGUAGE), y_label="words in the question's language", share=True),
@@ -137,20 +137,30 @@ def learning(told: Told) -> list[Chart]:
     return [_marked(chart, told.search) for chart in charts if chart.drawn]
 
 
-def by_level(told: Told) -> list[Chart]:
-    """What matters most, level by level; nothing where all problems have one level."""
+def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> list[Chart]:
+    """What matters most, level by level, over all answers or the right or wrong ones; nothing where all problems have
+    one level."""
     if len(told.levels) < 2:
         return []
-    measures = (curves.ACCURACY, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values())
+    measures = (curves.ACCURACY, curves.REFLECTIONS, curves.RATE, curves.LENGTH, curves.STEPS, *curves.SHOWN.values())
+    pieces = {f"level {level}": Slice(verdict, level) for level in told.levels}
     return [
         Chart(
-            title=f"{measure.label.capitalize()}, by level",
-            series=[_curve(told, measure, f"level {level}", Slice(level=level)) for level in told.levels],
+            title=f"{measure.label.capitalize()}, by level" + ("" if verdict == "all" else f", {verdict} answers"),
+            series=[one for label, piece in pieces.items() for one in _with_base(told, measure, label, piece)],
             y_label=measure.unit,
             share=measure.share,
         )
         for measure in measures
+        if verdict == "all" or measure is not curves.ACCURACY
     ]
+
+
+LEVEL_BY_LEVEL: Mapping[str, Literal["all", "right", "wrong"]] = {
+    "Level by level": "all",
+    "Level by level, right answers": "right",
+    "Level by level, wrong answers": "wrong",
+}
 
 
 def measured(told: Told) -> tuple[list[Chart], list[Chart]]:
@@ -270,6 +280,13 @@ def place_of(evaluation: Evaluation, last_step: float) -> float:
     places = {BASE: 0.0, TRAINED: float(last_step)}
     known = places.get(evaluation.checkpoint)
     return float(step_of(evaluation.checkpoint)) if known is None else known
+
+
+def _with_base(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> list[Series]:  # noqa: B008
+    """A curve, and beside it in its colour what the base does; without evaluations of it the curve alone."""
+    base = told.base.estimate(measure, piece) if told.base else None
+    level = [Series(label=f"base, {label}", points=[exact(0, base.value)], kind="level", beside=label)] if base else []
+    return [_curve(told, measure, label, piece), *level]
 
 
 def _base(told: Told, measure: Measure) -> list[Series]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dunwu.observatory import beside, figures, page
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart, Series, exact
-from dunwu.observatory.figures import Told
+from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.wording import interval, number, quantity
@@ -34,8 +34,7 @@ def stage_section(told: Told) -> str:
     parts = [f"<h2>Stage {page.text(told.name)}</h2>"]
     if told.rollouts:
         parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
-        levels = page.grid([chart.html() for chart in figures.by_level(told)])
-        parts.append(f"<details><summary>Level by level</summary>{levels}</details>" if levels else "")
+        parts += [folded(title, figures.by_level(told, verdict)) for title, verdict in LEVEL_BY_LEVEL.items()]
     parts.append(_conversations(told.stage))
     parts.append(_measurements(told))
     tables = [evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
@@ -106,11 +105,15 @@ def _base_words(by_set: EvaluationsBySet) -> str:
 
 def _measurements(told: Told) -> str:
     """The metrics that no other chart shows: the telling ones, and the rest, folded away beside those."""
-    telling, others = ([chart.html() for chart in charts] for charts in figures.measured(told))
-    rest = page.grid(others)
-    if rest and telling:
-        rest = f"<details><summary>Further measurements ({len(others)})</summary>{rest}</details>"
-    return page.grid(telling) + rest
+    telling, others = figures.measured(told)
+    shown = page.grid([chart.html() for chart in telling])
+    return shown + (folded("Further measurements", others) if telling else page.grid([c.html() for c in others]))
+
+
+def folded(title: str, charts: Sequence[Chart]) -> str:
+    """Figures behind a line that opens; nothing where there are none."""
+    shown = page.grid([chart.html() for chart in charts])
+    return f"<details><summary>{title} ({len(charts)})</summary>{shown}</details>" if shown else ""
 
 
 def evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:

@@ -13,7 +13,7 @@ from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart, Point, Series
 from dunwu.observatory.findings import last_evaluated
 from dunwu.observatory.report import headline, progress
-from dunwu.observatory.sections import evaluation_table, models_table, result_cell
+from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
 from dunwu.observatory.web import browser
 from dunwu.observatory.web.library import Library, Watched
 from dunwu.observatory.web.paths import offers, path
@@ -107,8 +107,8 @@ def curves_page(library: Library, place: int, stage: str) -> str:
         f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
         "<h2>Curves</h2>",
         page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)]),
-        _folded("Level by level", figures.by_level(told)),
-        _folded("Further measurements", others),
+        *(folded(title, figures.by_level(told, verdict)) for title, verdict in figures.LEVEL_BY_LEVEL.items()),
+        folded("Further measurements", others),
         "<h2>Evaluations</h2>" if told.by_set else "",
         page.grid([evaluation_table(name, evaluations) for name, evaluations in told.by_set.items()]),
     ]
@@ -264,11 +264,6 @@ def _reading(watched: Watched, stage: str) -> str:
     if found.read + len(found.damaged) < found.stored:
         told.insert(0, f"Reading rollouts: {found.read:,} of {found.stored:,} so far.")
     return "".join(f'<p class="note" role="status">{page.text(line)}</p>' for line in told)
-
-
-def _folded(summary: str, charts: Sequence[Chart]) -> str:
-    shown = page.grid([chart.html() for chart in charts])
-    return f"<details><summary>{summary} ({len(charts)})</summary>{shown}</details>" if shown else ""
 
 
 def _document(library: Library, place: int | None, tab: str, title: str, body: str) -> str:
