@@ -139,7 +139,8 @@ def test_filters_as_one_types_and_opens_a_rollout_with_its_group(watch: Watch) -
     second = page.locator("tbody tr").nth(1).locator("a").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_url("**/rollouts/zero/**")
-    assert f"Rollout {second} of step" in page.locator("h1").inner_text()
+    question, answer = second.split(".")
+    assert f"Answer {answer} to question {question} of step" in page.locator("h1").inner_text()
     assert page.locator("article mark.backtracking").count() > 0
     assert "Its group (8 answers" in page.inner_text("main")
     first = page.url

@@ -1,8 +1,8 @@
 """Does reflection help? A chain is cut before its first word of reflection and goes on twice: without any, and with it.
 
 The causal check of a candidate aha moment. Both continuations start from the same tokens of the same chain and use the
-same random seeds; "with" is given the word that stood there, "without" may not write words of reflection at all: the
-tokens that begin one are never drawn. What it compares is a policy that may reflect from here on with one that may not.
+same random seeds; "with" is given the word that stood there, "without" may not write words of reflection: the
+tokens that hold one are never drawn. What it compares is a policy that may reflect from here on with one that may not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dunwu.observatory.reasoning.chain import read
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.stopping import decode
 from dunwu.types import (
     Completion,
     Estimate,
@@ -77,7 +78,7 @@ def _cut(group: RolloutGroup, tokenizer: Any) -> Cut | None:
     for start, end in reflection.spans(completion.text):
         if span.start <= start and end <= span.end and read(completion.text[:start]).steps:
             before = _tokens_within(completion, start, tokenizer)
-            after = _tokens_within(completion, end - 1, tokenizer) + 1
+            after = _tokens_to_hold(completion, end, tokenizer)
             ids = completion.token_ids
             return Cut(prompt=group.prompt, written=ids[:before], word=ids[before:after])
     return None
@@ -88,21 +89,28 @@ def _tokens_within(completion: Completion, characters: int, tokenizer: Any) -> i
     low, high = 0, len(completion.token_ids)
     while low < high:
         middle = (low + high + 1) // 2
-        if len(tokenizer.decode(completion.token_ids[:middle].tolist())) <= characters:
+        if len(decode(tokenizer, completion.token_ids[:middle].tolist())) <= characters:
             low = middle
         else:
             high = middle - 1
     return low
 
 
+def _tokens_to_hold(completion: Completion, characters: int, tokenizer: Any) -> int:
+    """How many of the first tokens it takes to hold the first so many characters, whole: a token may be a byte."""
+    count = _tokens_within(completion, characters, tokenizer)
+    while count < len(completion.token_ids):
+        text = decode(tokenizer, completion.token_ids[:count].tolist())
+        if len(text) >= characters and not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            break
+        count += 1
+    return count
+
+
 def reflective_tokens(tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that hold a word of reflection, or with which a word of several tokens begins."""
-    ids = {number for number in range(len(tokenizer)) if reflection.total(tokenizer.decode([number]))}
-    for word in reflection.WORDS:
-        for text in (word, f" {word}", word.capitalize(), f" {word.capitalize()}"):
-            pieces = tokenizer.encode(text, add_special_tokens=False)
-            ids.update([piece for piece in pieces if tokenizer.decode([piece]).strip()][:1])
-    return tuple(sorted(ids))
+    """The tokens that hold a word of reflection. Words that take several tokens can still be written: to ban what they
+    begin with would take other words away as well; ``Effect.leaked`` says how often that happened."""
+    return tuple(number for number in range(len(tokenizer)) if reflection.total(decode(tokenizer, [number])))
 
 
 def compare(
@@ -199,12 +207,11 @@ class _Whole:
 
     def joined(self, problem: Problem, completion: Completion) -> Completion:
         """The chain from its beginning, as one completion."""
-        begun = self._begun[problem.id]
-        return replace(
-            completion,
-            token_ids=np.concatenate([begun, completion.token_ids]),
-            text=self._tokenizer.decode(begun.tolist()) + completion.text,
-        )
+        begun, ids = self._begun[problem.id], completion.token_ids
+        whole = np.concatenate([begun, ids])
+        unwritten = len(decode(self._tokenizer, ids.tolist())) - len(completion.text)  # an end of sequence
+        text = decode(self._tokenizer, whole.tolist())  # at once: a character may lie on both sides of the cut
+        return replace(completion, token_ids=whole, text=text[: len(text) - unwritten] if unwritten > 0 else text)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         """The whole chain's."""
@@ -217,7 +224,7 @@ class _Whole:
 
 def _reflects(cut: Cut, completion: Completion, tokenizer: Any) -> bool:
     """Whether the continuation has a word of reflection."""
-    return reflection.total(completion.text[len(tokenizer.decode(cut.written.tolist())) :]) > 0
+    return reflection.total(completion.text[len(decode(tokenizer, cut.written.tolist())) :]) > 0
 
 
 def _shares_of(finished: Finished | None) -> list[Finished | None]:

@@ -107,7 +107,7 @@ class Rollout:
 
     def _estimate(self, measure: Measure, piece: Slice) -> Estimate | None:
         values = measure.of(self)
-        chosen = self.chosen(piece) & ~np.isnan(values)
+        chosen = self.chosen(piece) & np.isfinite(values)
         weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
         totals = np.bincount(self.groups[chosen], weights=values[chosen])
         counts = np.bincount(self.groups[chosen], weights=weights[chosen])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from dunwu.observatory.terminal import Progress
+from dunwu.observatory.terminal import Progress, duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -23,6 +24,10 @@ class QuietProgress(Progress):
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """Nothing but what trackers are told."""
         self.track(step, {**metrics, **timings})
+
+    def finished(self, run: RunReader, report: Path, seconds: float) -> None:
+        """One line."""
+        self.message(f"Done in {duration(seconds)}. Report: {report}")
 
 
 class JsonProgress(Progress):
@@ -73,7 +78,14 @@ class JsonProgress(Progress):
         self._write("finished", report=str(report), seconds=round(seconds, 1), summary=run.read_summary())
 
     def _write(self, event: str, **fields: Any) -> None:
-        print(json.dumps({"event": event, **fields}, ensure_ascii=False), file=self._file, flush=True)
+        print(json.dumps(_finite({"event": event, **fields})), file=self._file, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """With null for what JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 MODES = {"rich": Progress, "quiet": QuietProgress, "json": JsonProgress}

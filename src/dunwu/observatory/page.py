@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
@@ -63,12 +64,15 @@ def highlighted(content: str) -> str:
     shown = plain(content)
     spans = [(start, end, "reflection") for start, end in reflection.spans(shown)]
     spans += [(one.start, one.end, one.behaviour) for one in sightings(read(shown))]
-    edges = sorted({0, len(shown), *(edge for start, end, _ in spans for edge in (start, end))})
-    parts = []
-    for start, end in pairwise(edges):
-        kinds = [kind for kind in MARKS if any(kind == k and s <= start and end <= e for s, e, k in spans)]
-        written = escape(shown[start:end])
-        told = ", ".join(MARKS[kind] for kind in kinds)
+    turns = defaultdict[int, Counter[str]](Counter)
+    for start, end, kind in spans:
+        turns[start][kind] += 1
+        turns[end][kind] -= 1
+    parts, open_ = list[str](), Counter[str]()
+    for start, end in pairwise(sorted({0, len(shown), *turns})):
+        open_.update(turns.get(start, {}))
+        kinds = [kind for kind in MARKS if open_[kind] > 0]
+        written, told = escape(shown[start:end]), ", ".join(MARKS[kind] for kind in kinds)
         parts.append(f'<mark class="{" ".join(kinds)}" title="{told}">{written}</mark>' if kinds else written)
     return "".join(parts)
 

@@ -42,7 +42,7 @@ def headline(run: RunReader) -> str:
         return progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
     stage, by_set = found
     if are_models(run, stage):
-        return _beside(by_set)
+        return _beside(run, by_set)
     name, evaluations = next(iter(by_set.items()))
     ends = base_and_trained(evaluations)
     if ends is None or any("pass@1" not in end.results for end in ends):
@@ -60,8 +60,16 @@ def headline(run: RunReader) -> str:
     return f"Right answers {verb} from {told} on {problems:,} problems that training never drew."
 
 
-def _beside(by_set: EvaluationsBySet) -> str:
-    """From the first model to the last: what each benchmark measures above all."""
+def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:
+    """Of a pipeline from the first model to the last, what each benchmark measures above all; of an evaluation every
+    model."""
+    if all(stage.get("kind") == "eval" for stage in run.recipe["stages"].values()):
+        told = [
+            f"{row.benchmark}: " + ", ".join(f"{name} {number('pass@1', v.value)}" for name, v in row.values.items())
+            for row in beside.rows(by_set)
+            if row.quantity == "pass@1"
+        ]
+        return f"Right answers, {'; '.join(told)}." if told else "Models beside each other."
     told, ends = list[str](), ("", "")
     for row in beside.rows(by_set):
         if row.quantity == "pass@1" and len(row.values) > 1:

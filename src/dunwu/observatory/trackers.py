@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -111,7 +112,13 @@ class Trackers:
 
     def __init__(self, names: Sequence[str], run: RunReader, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._open = {name: self._begun(name, run) for name in dict.fromkeys(names)}
+        self._open: dict[str, Tracker] = {}
+        for name in dict.fromkeys(names):
+            begin = _maker(name)
+            try:
+                self._open[name] = begin(run)
+            except Exception as error:
+                self._tell(f"{name} cannot begin and gets no numbers: {type(error).__name__}: {error}")
 
     def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """To every one of them; what is not finite is left out."""
@@ -123,16 +130,6 @@ class Trackers:
         self._each(lambda tracker: tracker.close())
         self._open.clear()
 
-    def _begun(self, name: str, run: RunReader) -> Tracker:
-        if name not in TRACKERS:
-            raise UserError(f"no tracker is called {name!r:.40}; there are {', '.join(TRACKERS)}", field="--track")
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            text = f"{name} is not installed: pip install 'dunwu[{name}]'"
-            raise UserError(text, field="--track") from None
-        return TRACKERS[name](run)
-
     def _each(self, do: Callable[[Tracker], None]) -> None:
         for name, tracker in self._pairs():
             try:
@@ -143,6 +140,15 @@ class Trackers:
 
     def _pairs(self) -> Iterable[tuple[str, Tracker]]:
         return list(self._open.items())
+
+
+def _maker(name: str) -> Callable[[RunReader], Tracker]:
+    """Raises UserError where there is no such tracker, or its package is not installed."""
+    if name not in TRACKERS:
+        raise UserError(f"no tracker is called {name!r:.40}; there are {', '.join(TRACKERS)}", field="--track")
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"{name} is not installed: pip install 'dunwu[{name}]'", field="--track")
+    return TRACKERS[name]
 
 
 def _identity(run: RunReader) -> str:

@@ -65,7 +65,7 @@ _AT_K = {
 }
 
 # Control characters (a terminal would obey ESC) and marks that reverse the reading direction of what follows.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_part(name: str) -> bool:
@@ -111,5 +111,6 @@ def interval(name: str, estimate: Estimate) -> str:
 
 
 def plain(text: str) -> str:
-    """A model's text with characters that could steer a terminal or reverse a line made visible as U+FFFD."""
+    """A model's text with characters that could steer a terminal or reverse a line, and halves of characters, made
+    visible as U+FFFD."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -85,7 +85,14 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             finished=progress.rollout_progress,
         )
     progress.close()
-    run.stage(name).keep(ABLATION, {"set": chosen.name, **asdict(effect)})
+    kept = run.stage(name).kept(ABLATION)
+    if kept and kept["chains"] * kept["samples"] > effect.chains * effect.samples:
+        progress.message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
+        return effect
+    try:
+        run.stage(name).keep(ABLATION, {"set": chosen.name, **asdict(effect)})
+    except OSError as error:
+        progress.message(f"not kept beside the run, so the report will not show it: {error}")
     return effect
 
 

@@ -22,14 +22,11 @@ SOURCE = b"dunwu.source"
 
 
 def read(stage: Path, step: int, maker: str) -> pa.Table | None:
-    """The table that ``maker`` derived from a step's rollouts as they are now; None where there is none.
-
-    The columns lie in the file's own pages, and take memory as they are read.
-    """
-    path = _path(stage, step)
+    """The table that ``maker`` derived from a step's rollouts as they are now; None where there is none, or a damaged
+    one. It is read into memory: pages of a file that somebody cuts short would take the process along."""
     try:
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_file(file).read_all()
+        table = pa.ipc.open_file(pa.BufferReader(_path(stage, step).read_bytes())).read_all()
+        table.validate(full=True)
         known = (table.schema.metadata or {}).get(SOURCE)
         return table if known == source_of(stage, step, maker) else None
     except (OSError, pa.ArrowException, ValueError):
@@ -51,6 +48,16 @@ def write(stage: Path, step: int, maker: str, table: pa.Table, source: bytes) ->
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def can_write(stage: Path) -> bool:
+    """Whether tables of a stage can be kept."""
+    folder = stage.parent.parent / "derived" / stage.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def source_of(stage: Path, step: int, maker: str) -> bytes:

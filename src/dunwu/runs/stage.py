@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import count, islice
 from pathlib import Path
@@ -135,9 +136,27 @@ class StageReader:
         """What :meth:`derive` has kept; None where it has not, or the rollouts are others by now."""
         return derived.read(self.path, step, maker)
 
-    def trouble_with(self, step: int) -> str | None:
-        """Why a step's rollouts cannot be read; None where their file is whole, by its footer."""
-        return tables.trouble_with(self._rollouts(step))
+    def trouble_with(self, step: int, maker: str) -> str | None:
+        """Why nothing can be derived from a step's rollouts; None where nobody has found out, and the file is whole by
+        its footer."""
+        found = derived.kept(self.path, _trouble(step), self._mark_of(step, maker))
+        return str(found["told"]) if found else tables.trouble_with(self._rollouts(step))
+
+    def keep_trouble(self, step: int, maker: str, told: str) -> None:
+        """Keeps why :meth:`derive` failed, for whoever shows it."""
+        with suppress(OSError):
+            text = f"{self._rollouts(step)}: {told}"
+            derived.keep(self.path, _trouble(step), {"told": text}, self._mark_of(step, maker))
+
+    def can_derive(self) -> bool:
+        """Whether what is derived can be kept."""
+        return derived.can_write(self.path)
+
+    def _mark_of(self, step: int, maker: str) -> str:
+        try:
+            return self.source_of(step, maker).decode()
+        except OSError:
+            return ""
 
     def derive(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
         """What ``make`` makes of one step's completions, kept beside the run for the next time (``runs.derived``).
@@ -341,6 +360,10 @@ class StageDirectory(StageReader):
         if write_model is not None:
             atomic_directory(self.model, write_model)
         self._mark_done()
+
+
+def _trouble(step: int) -> str:
+    return f"{step_name(step)}.trouble"
 
 
 def mark(path: Path) -> str:

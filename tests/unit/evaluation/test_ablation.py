@@ -13,7 +13,6 @@ import torch
 from dunwu.errors import UserError
 from dunwu.evaluation.ablation import compare, cuts, reflective_tokens
 from dunwu.models.load import load_tokenizer
-from dunwu.observatory.reasoning import reflection
 from dunwu.rollout.engine import Sample, WeightSource
 from dunwu.rollout.sampler import draw
 from dunwu.types import (
@@ -77,10 +76,31 @@ def test_a_chain_is_cut_before_its_first_word_of_reflection_that_follows_a_step(
     assert cuts([group("a", text, tokenizer) for text in none], tokenizer) == []
 
 
-def test_every_token_that_holds_or_begins_a_word_of_reflection_is_banned(tokenizer: Any) -> None:
+class Bytes:
+    """A tokenizer whose tokens are bytes, as a byte-level one may write rare words."""
+
+    def decode(self, ids: Sequence[int], **options: bool) -> str:
+        return bytes(int(number) for number in ids).decode(errors="replace")
+
+    def encode(self, text: str, **options: bool) -> list[int]:
+        return list(text.encode())
+
+    def __len__(self) -> int:
+        return 256
+
+
+def test_a_word_of_several_tokens_is_given_whole() -> None:
+    (cut,) = cuts([group("a", "<think>3+4=7，太小。等等，3*4=12</think>", Bytes())], Bytes())
+    assert Bytes().decode(cut.word.tolist()) == "等等"
+    assert Bytes().decode(cut.written.tolist()).endswith("太小。")
+    assert reflective_tokens(Bytes()) == (), "no byte holds a word, and none is taken away"
+
+
+def test_every_token_that_holds_a_word_of_reflection_is_banned(tokenizer: Any) -> None:
     banned = set(reflective_tokens(tokenizer))
-    for word in reflection.WORDS:
-        assert tokenizer.encode(word, add_special_tokens=False)[0] in banned, word
+    for word in ("wait", "check", "wrong", "等等", "不对", "错误"):
+        (number,) = tokenizer.encode(word, add_special_tokens=False)
+        assert number in banned, word
     for text in ("3", "+", "yes", "small", "对", "</think>"):
         assert not set(tokenizer.encode(text, add_special_tokens=False)) & banned, text
 

@@ -57,6 +57,31 @@ def test_a_step_is_a_jump_and_a_ramp_a_climb() -> None:
     assert climb.after == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("n", "width", "size"), [(24, 8, 6.0), (40, 12, 8.0), (100, 40, 6.0), (200, 60, 4.0)])
+def test_ramps_are_told_as_one_climb_not_as_jumps(n: int, width: int, size: float) -> None:
+    rng = np.random.default_rng(n)
+    jumps = alone = 0
+    for _ in range(100):
+        start = int(rng.integers(2, n - width - 2))
+        found = changes(np.clip((np.arange(n) - start) / width, 0, 1) * size + rng.normal(size=n), level=0.005)
+        jumps += any(change.kind == "jump" for change in found)
+        alone += len(found) == 1
+    assert jumps <= 25
+    assert alone >= 75
+
+
+@pytest.mark.parametrize(("n", "size"), [(40, 3.0), (100, 2.0)])
+def test_steps_are_told_as_jumps(n: int, size: float) -> None:
+    rng = np.random.default_rng(n)
+    told = 0
+    for _ in range(100):
+        place = int(rng.integers(n // 4, 3 * n // 4))
+        told += [
+            change.kind for change in changes((np.arange(n) >= place) * size + rng.normal(size=n), level=0.005)
+        ] == ["jump"]
+    assert told >= 88
+
+
 def test_two_jumps_are_two_and_the_second_may_go_down() -> None:
     values = np.r_[np.zeros(15), np.full(15, 2.0), np.ones(15)] + np.random.default_rng(3).normal(scale=0.2, size=45)
     found = changes(values)

@@ -85,6 +85,8 @@ def test_a_failed_verifier_gives_no_reward() -> None:
     failed = dataclasses.replace(ROW, value=0.0, parts={}, status="verifier_failed", tokens=20)
     found = rollout(ROW, failed)
     assert (found.failed, value(found, curves.REWARD), value(found, curves.LENGTH)) == (1, 2.0, 15.0)
+    graded = rollout(ROW, dataclasses.replace(ROW, status="verifier_failed", tokens=20))
+    assert value(graded, curves.LENGTH, Slice("right")) == 10.0, "what is not graded is neither right nor wrong"
     nothing = rollout(failed)
     for measure, piece in ((curves.REWARD, ALL), (curves.LENGTH, Slice("right")), (curves.LENGTH, Slice("wrong"))):
         assert nothing.estimate(measure, piece) is None

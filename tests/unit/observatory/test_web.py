@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import select
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ from starlette.testclient import TestClient
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, group, train
 
 from dunwu.errors import UserError
-from dunwu.observatory.reasoning.facts import facts, problem_number
+from dunwu.observatory.curves import LENGTH
+from dunwu.observatory.reasoning.facts import MAKER, facts, problem_number
 from dunwu.observatory.web import query
 from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.observatory.web.catalogue import Catalogue
@@ -111,7 +113,7 @@ def test_every_page_is_there_and_says_what_it_should(client: TestClient) -> None
     curves = texts[f"/runs/0/curves?stage={STAGE}"].text
     assert "Too few rollouts to look for an aha moment: 6." in curves
     assert curves.count("<figure>") == 18
-    assert f"<b>{6 * 128:,}</b> of {6 * 128:,} rollouts" in texts[f"/runs/0/rollouts?stage={STAGE}"].text
+    assert f"<b>{6 * 128:,}</b> of {6 * 128:,} answers" in texts[f"/runs/0/rollouts?stage={STAGE}"].text
     assert client.get("/", follow_redirects=False).headers["location"] == "/runs/0"
 
 
@@ -140,6 +142,7 @@ def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
         ("GET", "/runs/0", {"host": "[::1]:8765"}, 200),
         ("POST", "/runs/0", {}, 405),
         ("DELETE", "/runs/0", {"origin": "http://evil.example"}, 405),
+        ("HEAD", "/runs/0", {}, 405),
         ("OPTIONS", "/runs/0", {"origin": "http://evil.example", "access-control-request-method": "POST"}, 405),
         ("GET", "/runs/0/pulse", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}, 403),
         (
@@ -328,7 +331,7 @@ def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
         page = client.get(f"/runs/0/rollouts?stage={STAGE}").text
         assert "step-000032.parquet: is not a readable Parquet file" in page
-        assert "<b>640</b> of 640 rollouts" in page
+        assert "<b>640</b> of 640 answers" in page
         for address in PAGES:
             assert client.get(address).status_code == 200
         pulse = client.get("/runs/0/pulse").json()
@@ -336,7 +339,76 @@ def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path
         path.write_bytes(whole)
         read(library)
         assert client.get("/runs/0/pulse").json() != pulse
-        assert "<b>768</b> of 768 rollouts" in client.get(f"/runs/0/rollouts?stage={STAGE}").text
+        assert "<b>768</b> of 768 answers" in client.get(f"/runs/0/rollouts?stage={STAGE}").text
+
+
+def empty(rows: list[RolloutRow]) -> list[RolloutRow]:
+    return []
+
+
+def endless(rows: list[RolloutRow]) -> list[RolloutRow]:
+    return [dataclasses.replace(row, value=float("inf"), logprob=float("nan")) for row in rows]
+
+
+def absurd(rows: list[RolloutRow]) -> list[RolloutRow]:
+    return [dataclasses.replace(row, tokens=2**40) for row in rows]
+
+
+@pytest.mark.parametrize(("change", "told"), [(empty, "holds no rollouts"), (absurd, "ArrowInvalid"), (endless, None)])
+def test_one_odd_file_stops_neither_the_reader_nor_a_page(
+    directory: Path, change: Callable[[list[RolloutRow]], list[RolloutRow]], told: str | None
+) -> None:
+    stage = RunReader(directory).stage(STAGE)
+    write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", change(stage.read_rollouts(32)))
+    library = read(Library([directory]))
+    assert library[0].catalogue(STAGE).steps == ([16, 32, 48, 64, 80, 96] if told is None else [16, 48, 64, 80, 96])
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        for address in PAGES:
+            assert client.get(address).status_code == 200, address
+        page = client.get(f"/runs/0/rollouts?stage={STAGE}").text
+        assert (told or "tried again when it changes") in page or told is None
+
+
+def test_damaged_facts_are_as_good_as_none(directory: Path, library: Library) -> None:
+    kept = directory / "derived" / STAGE / "step-000032.arrow"
+    whole = kept.read_bytes()
+    for damaged in (whole[:200], whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :], b""):
+        kept.write_bytes(damaged)
+        found = StageReader(directory / "stages" / STAGE).derived(32, MAKER)
+        assert found is None or found.num_rows == 128
+    assert library[0].catalogue(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
+
+
+def test_without_a_place_for_what_is_read_it_is_read_all_the_same(directory: Path) -> None:
+    (directory / "derived").write_text("in the way")
+    library = Library([directory])
+    library[0].refresh()
+    assert library[0].catalogue(STAGE).steps == [16, 32, 48, 64, 80, 96]
+
+
+def test_rollouts_that_are_written_again_change_curves_and_pulse(directory: Path, library: Library) -> None:
+    before, pulse = library[0].told(STAGE), library[0].pulse()
+    stage = RunReader(directory).stage(STAGE)
+    rows = [dataclasses.replace(row, tokens=7777) for row in stage.read_rollouts(32)]
+    write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", rows)
+    read(library)
+    after = library[0].told(STAGE)
+    lengths = [found.estimate(LENGTH) for found in (before.rollouts[1], after.rollouts[1])]
+    assert lengths[0] is not None
+    assert lengths[1] is not None
+    assert lengths[0].value < 1000 < lengths[1].value == 7777
+    assert library[0].pulse() != pulse
+
+
+def test_a_run_that_is_gone_takes_no_page_of_others_along(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / name, rollouts=1, problems=1, samples=1) for name in ("one", "two")]
+    library = read(Library(runs))
+    shutil.rmtree(runs[1])
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        assert "is no run directory" in client.get("/").text
+        assert client.get("/compare").status_code == 200
+        assert client.get("/runs/0").status_code == 200
+        assert client.get("/runs/1").status_code == 404
 
 
 def test_a_torn_last_line_of_the_metrics_is_left_out(directory: Path, library: Library) -> None:

@@ -41,21 +41,30 @@ async function refresh() {
   for (const summary of there.querySelectorAll("details > summary")) {
     if (open.has(summary.textContent.replace(/\d+/g, ""))) summary.parentElement.open = true;
   }
+  const focused = document.activeElement;
+  const selection = focused?.selectionStart ?? null;
   const form = here.querySelector("form[data-live]");
   if (form) there.querySelector("form[data-live]")?.replaceWith(form);
-  const focused = document.activeElement;
   here.replaceChildren(...there.childNodes);
-  if (focused && here.contains(focused)) focused.focus();
+  if (focused && here.contains(focused)) {
+    focused.focus({ preventScroll: true });
+    if (selection !== null && focused.type === "search") focused.setSelectionRange(selection, selection);
+  }
   listen();
 }
 
 let pulse = null;
 let notBefore = 0;
+let following = false;
+
+// A search that is under way is not begun again because the run has grown.
+const searching = () => Boolean(document.querySelector("input[type=search]")?.value);
 
 async function follow() {
   const main = document.getElementById("main");
   const address = main?.dataset.pulse;
-  if (!address || document.hidden) return;
+  if (!address || document.hidden || following || searching()) return;
+  following = true;
   try {
     const found = (await (await fetch(address)).json()).pulse;
     const began = performance.now();
@@ -69,6 +78,8 @@ async function follow() {
     document.documentElement.classList.remove("lost");
   } catch {
     document.documentElement.classList.add("lost"); // the server has ended; it may come back
+  } finally {
+    following = false;
   }
 }
 

@@ -37,7 +37,7 @@ Values = Float64[np.ndarray, " N"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of a series of n points; the steepest part of it lies between point ``place`` - 1 and point ``place``.
+    """A change of a series of n points between point ``place`` - 1 and point ``place``; of a climb that is its middle.
 
     ``first`` .. ``last``: of a jump the places that the data can hardly tell from it (95 % by the likelihood ratio), of
     a climb the points where the ramp begins and ends. ``before`` and ``after``: the levels of the two sides. ``size``:
@@ -73,9 +73,10 @@ def changes(values_N: Sequence[float] | Values, *, level: float = 0.05, seed: in
     ends = [*(place for place, _ in found), len(values)]
     told, start, number = list[Change](), 0, 0
     while number < len(found):
-        last = number  # of the steps that one ramp describes at least as well
-        while last + 1 < len(found) and _is_one_climb(values, start, ends[number : last + 3]):
-            last += 1
+        last = max(  # of the steps that are one ramp, as many as can be
+            (end for end in range(number, len(found)) if _is_one_climb(values, start, ends[number : end + 2])),
+            default=number,
+        )
         told.append(_change(values, start, ends[last + 1], found[number : last + 1]))
         start, number = ends[last], last + 1
     return told
@@ -129,7 +130,7 @@ def _change(values: Values, start: int, end: int, steps: Sequence[tuple[int, flo
     """The change of the stretch between its neighbours that these steps, (place, p), describe."""
     stretch = values[start:end]
     n = len(stretch)
-    place, p = max(steps, key=lambda step: abs(values[step[0]] - values[step[0] - 1]))
+    place, p = steps[0][0], min(p for _, p in steps)
     ramp = _ramp(stretch)
     left_K = np.array([_scatter(stretch[:k]) + _scatter(stretch[k:]) for k in range(1, n)])
     # Chi-squared with one degree of freedom, 95 %: n log(RSS / RSS_min) <= CLOSE.
@@ -141,6 +142,7 @@ def _change(values: Values, start: int, end: int, steps: Sequence[tuple[int, flo
         first, last = min(int(close[0]), k), max(int(close[-1]), k)
     else:
         before, after, left, kind, first, last = ramp.before, ramp.after, ramp.left, "climb", ramp.first, ramp.last
+        place = start + max(1, (first + last + 1) // 2)
     noise = math.sqrt(left / max(n - 2, 1))
     return Change(
         place=place,
@@ -155,10 +157,13 @@ def _change(values: Values, start: int, end: int, steps: Sequence[tuple[int, flo
 
 
 def _is_one_climb(values: Values, start: int, ends: Sequence[int]) -> bool:
-    """Whether a ramp over the stretch leaves no more than steps at all of ``ends`` but the last do."""
-    edges = [start, *ends]
+    """Whether one ramp describes the stretch better than steps at all of ``ends`` but the last, by Schwarz's criterion:
+    a ramp has two ends and two levels, m steps have m places and m + 1 levels."""
+    edges, n = [start, *ends], ends[-1] - start
     steps = sum(_scatter(values[low:high]) for low, high in pairwise(edges))
-    return _ramp(values[start : edges[-1]]).left <= steps
+    spared = (2 * (len(ends) - 1) + 1 - 4) * math.log(n)
+    ramp = _ramp(values[start : edges[-1]]).left
+    return len(ends) > 2 and n * math.log((ramp + TINY) / (steps + TINY)) <= spared
 
 
 class _Ramp(NamedTuple):

@@ -16,7 +16,9 @@ HEADS = ("", "before", "after", "updates", "", "standard deviations", "p")
 CAUSAL = "Chains of the trained model, cut before their first word of reflection: continued without any, and with it"
 METHOD = (
     "Every series of rollouts is tested for a change of its level by permutations; a jump is a change that one step "
-    "describes as well as a ramp does. docs/observatory.md says how."
+    "describes as well as a ramp does. Before and after are the levels of the step or ramp that fits best, standard "
+    "deviations those of the rollouts around it; p is of one series, and counts where it is below 5 % divided by the "
+    "number of series. docs/observatory.md says how."
 )
 
 

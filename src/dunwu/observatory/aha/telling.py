@@ -16,7 +16,7 @@ def verdict(found: Search) -> str:
         return (
             f"No candidate for an aha moment in {found.rollouts:,} rollouts: no series of reflection rose by "
             f"more than chance makes it ({found.series} series, over all of them together {100 * LEVEL:.0f} % false "
-            "alarms at most)."
+            "alarms at most, where the rollouts of an unchanged policy differ by chance alone)."
         )
     told = " ".join(sentence(moment) for moment in found.moments)
     return f"{told} It is a candidate, no more: that reflection rose does not say that it is what helped."
@@ -29,9 +29,9 @@ def sentence(moment: Moment) -> str:
         how = f"Between updates {start:,} and {end:,} reflection jumped"
     else:
         how = f"From update {start:,} to {end:,} reflection rose in a climb, not in a jump"
-    with_it = [one.measure.label for one in (*moment.outcome, *moment.strategy) if one.change.size > 0]
+    with_it = [f"“{one.measure.label}”" for one in (*moment.outcome, *moment.strategy) if one.change.size > 0]
     also = f"; with it rose: {', '.join(with_it)}" if with_it else ""
-    return f"{how}: {moment.lead.measure.label} {levels(moment.lead)}{also}."
+    return f"{how}: “{moment.lead.measure.label}” {levels(moment.lead)}{also}."
 
 
 def levels(one: Evidence) -> str:

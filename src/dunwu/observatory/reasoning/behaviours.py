@@ -24,6 +24,8 @@ from dunwu.observatory.reasoning.chain import Chain, Event, Kind
 Behaviour = Literal["verification", "backtracking", "alternatives", "subgoals"]
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 
+MOST_LINES = 12
+"""Parts of an attempt that may still be joined: what stands farther back is forgotten."""
 NEAR = 40
 """Characters between a result and a plain verdict on it: "right" farther away may be a right angle."""
 _CHECKABLE = {Kind.EQUATION, Kind.ORDER, Kind.CLAIM}
@@ -137,7 +139,7 @@ class _Attempts:
             if again:  # the same numbers once more: another way, not another part
                 yield from self._begin(event)
                 return
-            self._lines.append(_Line())
+            self._lines = [*self._lines[-MOST_LINES:], _Line()]
             takes = self._lines[-1:]
         first, *others = takes
         for line in others:

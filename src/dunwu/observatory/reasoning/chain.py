@@ -1,6 +1,7 @@
 """A chain of thought as a sequence of events: what it derives, what it says about that, where it turns.
 
-Read by patterns, in English and Chinese, in one pass that no text makes slow. What derives is structure (equations,
+Read by patterns, in English and Chinese, in one pass; every pattern is of bounded length, so
+that no text makes it slow. What derives is structure (equations,
 orders, claims); what is said about it are words. ``behaviours`` makes sense of the two together.
 """
 
@@ -14,7 +15,7 @@ from dunwu.observatory.reasoning import phrases, reflection
 from dunwu.verifiers.format import reasoning_span
 
 _NUMBER = r"-?\d{1,18}(?:\.\d{1,18})?"
-_OPERAND = rf"\(*{_NUMBER}\)*"
+_OPERAND = rf"\({{0,4}}{_NUMBER}\){{0,4}}"
 _OPERATOR = r"(?:[-+*/×÷·−]|\\times|\\cdot|\\div)"
 _NAME = r"(?:[A-Z][a-z]{0,11}|[甲乙丙丁戊己庚辛壬癸])"
 
@@ -49,9 +50,9 @@ class Kind(Enum):
 _MISSING = rf"缺{_NAME}|{_NAME} is missing"
 _PATTERNS = {
     Kind.EQUATION: (
-        rf"{_OPERAND}(?:\s?{_OPERATOR}\s?{_OPERAND})+\s?(?:=|≈|等于|得|equals\b|is\b)\s?{_NUMBER}(?![\d*+/])"
+        rf"{_OPERAND}(?:\s?{_OPERATOR}\s?{_OPERAND}){{1,16}}\s?(?:=|≈|等于|得|equals\b|is\b)\s?{_NUMBER}(?![\d*+/])"
     ),
-    Kind.ORDER: (rf"(?<![A-Za-z]){_NAME}(?:\s?[>＞]\s?{_NAME})+|(?<![A-Za-z]){_NAME}(?=[,，]\s?(?:{_MISSING}))"),
+    Kind.ORDER: (rf"(?<![A-Za-z]){_NAME}(?:\s?[>＞]\s?{_NAME}){{1,16}}|(?<![A-Za-z]){_NAME}(?=[,，]\s?(?:{_MISSING}))"),
     Kind.CLAIM: (
         rf"{_NUMBER}\s?[<>=≠＜＞]\s?{_NUMBER}(?![\d*+/])"
         rf"|{_NUMBER}\s?(?:is (?:not )?(?:even|odd|prime)\b|不?是[奇偶质]数)"

@@ -98,7 +98,7 @@ async def _guard(request: Request, answer: Callable[[Request], Awaitable[Respons
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name not in HOSTS:
         response: Response = _plain(400, "this address answers to the names of this machine's loopback only")
-    elif request.method not in ("GET", "HEAD"):
+    elif request.method != "GET":
         response = _plain(405, "nothing here can be changed: GET only")
     elif request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _is_link(request):
         response = _plain(403, "another site may not read this")
@@ -114,7 +114,8 @@ def _is_link(request: Request) -> bool:
 
 
 def _user_error(_: Request, error: Exception) -> Response:
-    return HTMLResponse(pages.trouble(str(error)), status_code=404)
+    assert isinstance(error, UserError)
+    return HTMLResponse(pages.trouble(str(error)), status_code=400 if error.file is None else 404)
 
 
 def _http_error(_: Request, error: Exception) -> Response:

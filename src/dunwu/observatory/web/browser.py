@@ -104,7 +104,7 @@ def _range(label: str, name: str, low: float | None, high: float | None, step: s
 
 def _told(found: Found, chosen: int, stored: int, asked: Filter) -> str:
     """How many there are."""
-    of = f"of {stored:,} rollouts"
+    of = f"of {stored:,} answers"
     if not asked.q:
         return f'<p class="note"><b>{chosen:,}</b> {of}</p>'
     share = f"{found.searched:,} of {chosen:,} looked through, the newest first"
@@ -115,7 +115,7 @@ def _table(catalogue: Catalogue, columns: Columns, rows: Rows, base: str, stage:
     lines = "".join(_line(catalogue, columns, int(row), base, stage) for row in rows)
     heads = "".join(f'<th scope="col">{head or "<span class=unseen>rollout</span>"}</th>' for head in HEADS)
     if not lines:
-        return '<p class="nothing">No rollout is like that.</p>'
+        return '<p class="nothing">No answer is like that.</p>'
     table = f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
     return f'<div class="scroll" tabindex="0"><table class="rollouts">{table}</table></div>'
 
@@ -178,7 +178,7 @@ def rollout(watched: Watched, base: str, stage: str, step: int, place: int) -> s
     path = f"{base}/paths?stage={quote(stage)}&amp;problem={problem_number(row.problem_id)}"
     listed = f"{base}/rollouts?stage={quote(stage)}&amp;problem={problem_number(row.problem_id)}"
     return (
-        f"<h1>Rollout {row.group}.{row.index} of step {step:,}, {page.text(stage)}</h1>"
+        f"<h1>Answer {row.index} to question {row.group} of step {step:,}, {page.text(stage)}</h1>"
         f'<p class="question">{page.text(row.prompt)}</p>'
         f'<p class="note">A right answer: {page.text(row.gold)}. Task {page.text(row.task)}, level {row.level}, '
         f"{page.text(row.language)}. "

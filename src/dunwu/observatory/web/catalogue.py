@@ -72,23 +72,30 @@ class Catalogue:
         self._stage = stage
         self._shelves: dict[int, Shelf] = {}
         self._damaged: dict[int, tuple[bytes, str]] = {}
+        self.version = 0
+        """Another number whenever something has come, gone or changed."""
         self._stored = 0
         self._names: dict[str, list[str]] = {name: [] for name in NAMED}
         self._joined: Columns | None = None
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Takes what has been read and was not there before, or has changed, and drops what is gone."""
+        """Takes what has been read and was not there before, or has changed, and drops what is gone. Where the reader
+        cannot keep what it reads, it is read here, which makes pages wait."""
         steps = self._stage.rollout_steps()
+        kept = self._stage.can_derive()
         with self._lock:
             for step in self._shelves.keys() - set(steps):
                 del self._shelves[step]
-                self._joined = None
+                self._changed()
+            for step in self._damaged.keys() - set(steps):
+                del self._damaged[step]
+                self._changed()
             self._stored = len(steps)
         for step in order(steps):
             source = self._source(step)
             if source is not None and source != self._known(step):
-                self._take(step, source)
+                self._take(step, source, kept)
 
     @property
     def progress(self) -> Progress:
@@ -146,20 +153,35 @@ class Catalogue:
         except OSError:
             return None
 
-    def _take(self, step: int, source: bytes) -> None:
-        table = self._stage.derived(step, facts.MAKER)
-        told = None if table is not None else self._stage.trouble_with(step)
+    def _take(self, step: int, source: bytes, kept: bool) -> None:
+        shelf, told = None, None
+        try:
+            table = (
+                self._stage.derived(step, facts.MAKER) if kept else self._stage.derive(step, facts.MAKER, facts.facts)
+            )
+            if table is None:
+                told = self._stage.trouble_with(step, facts.MAKER)
+            elif len(table):
+                shelf = self._shelf(source, table)
+            else:
+                told = f"step {step:,}: holds no rollouts"
+        except Exception as error:  # whatever stands in the file: the others are shown
+            told = f"step {step:,}: {type(error).__name__}: {error}"
         with self._lock:
-            self._damaged.pop(step, None)
-            if table is not None:
-                self._shelves[step] = Shelf(
-                    source, Rollout(table), table.select(["opening", "question"]), self._columns(table)
-                )
-                self._joined = None
-            elif self._shelves.pop(step, None):
-                self._joined = None
-            if told is not None:
+            before = (self._shelves.pop(step, None), self._damaged.pop(step, None))
+            if shelf is not None:
+                self._shelves[step] = shelf
+            elif told is not None:
                 self._damaged[step] = (source, told)
+            if any(before) or shelf is not None or told is not None:
+                self._changed()
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._joined = None
+
+    def _shelf(self, source: bytes, table: pa.Table) -> Shelf:
+        return Shelf(source, Rollout(table), table.select(["opening", "question"]), self._columns(table))
 
     def _columns(self, table: pa.Table) -> Columns:
         found = {name: table[name].to_numpy().astype(kind) for name, kind in COLUMNS.items()}

@@ -38,6 +38,14 @@ class Watched:
         """The run as it is now. Raises UserError where it is gone or damaged."""
         return RunReader(self.directory)
 
+    def is_readable(self) -> bool:
+        """Whether it is there, and whole."""
+        try:
+            self.read()
+        except UserError:
+            return False
+        return True
+
     def catalogue(self, stage: str) -> Catalogue:
         """A stage's completions, as far as they have been read. Raises UserError where there is no such stage."""
         run = self.read()
@@ -51,7 +59,7 @@ class Watched:
         and where an evaluation is damaged."""
         catalogue, run = self.catalogue(stage), self.read()
         begun = run.stage(stage)
-        mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.steps}"
+        mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.version}"
         with self._lock:
             known = self._told.get(stage)
         if known is None or known[0] != mark:
@@ -71,7 +79,8 @@ class Watched:
         marks = [run.mark]
         for stage in run.stages:
             begun = run.stage(stage)
-            marks += [begun.numbers_mark, begun.evaluations_mark, str(self.catalogue(stage).progress)]
+            marks += [begun.numbers_mark, begun.evaluations_mark, str(self.catalogue(stage).version)]
+            marks.append(str(self.catalogue(stage).progress.stored))
         return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
 
     def _evaluated(self, run: RunReader, stage: str) -> tuple[EvaluationsBySet, Rollout | None]:
@@ -114,11 +123,16 @@ class Library:
             self._reader.wait()
 
     def _work(self) -> None:
-        """A run that cannot be read now is tried again."""
-        while not self._ended.is_set():
+        """A run that cannot be read now is tried again; a reader that has ended is begun again."""
+        told: dict[Path, str] = {}
+        while not self._ended.wait(LOOK_SECONDS):
             for run in self.runs:
                 try:
                     run.refresh()
                 except (UserError, OSError) as error:
-                    log.warning("%s", error)
-            self._ended.wait(LOOK_SECONDS)
+                    if told.get(run.directory) != str(error):
+                        log.warning("%s", error)
+                    told[run.directory] = str(error)
+            if self._reader is not None and self._reader.poll() is not None and not self._ended.is_set():
+                log.warning("the reader of rollouts ended with exit code %s and is begun again", self._reader.poll())
+                self._reader = reader.start([run.directory for run in self.runs])

@@ -11,7 +11,7 @@ from dunwu.observatory import beside, curves, figures, graph, ledger, page
 from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart, Point, Series
-from dunwu.observatory.findings import last_evaluated
+from dunwu.observatory.findings import are_models, last_evaluated
 from dunwu.observatory.report import headline, progress
 from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
 from dunwu.observatory.web import browser
@@ -42,9 +42,12 @@ def shelf(library: Library) -> str:
     """The runs that are watched."""
     rows = []
     for place, run in enumerate(library.runs):
-        reader = run.read()
         name = f'<a href="/runs/{place}">{page.text(run.directory.name)}</a>'
-        rows.append([name, page.text(reader.recipe["name"]), str(reader.seed), page.text(progress(reader))])
+        try:
+            reader = run.read()
+            rows.append([name, page.text(reader.recipe["name"]), str(reader.seed), page.text(progress(reader))])
+        except UserError as error:
+            rows.append([name, "–", "–", page.text(error)])
     return _document(library, None, "", "Runs", f"<h1>Runs</h1>{page.table('', ['', 'recipe', 'seed', ''], rows)}")
 
 
@@ -68,7 +71,10 @@ def overview(library: Library, place: int) -> str:
         _moments(watched, run, link),
     ]
     if found := last_evaluated(run):
-        parts.append(f"<h2>Held-out problems</h2>{models_table(beside.of_run(found[1]))}")
+        stage, by_set = found
+        tables = page.grid([evaluation_table(name, evaluations) for name, evaluations in by_set.items()])
+        shown = models_table(beside.of_run(by_set)) if are_models(run, stage) else tables
+        parts.append(f"<h2>Held-out problems</h2>{shown}")
     parts.append(_costs(run))
     return _document(library, place, "", run.recipe["name"], "".join(parts))
 
@@ -122,6 +128,9 @@ def rollouts_page(library: Library, place: int, stage: str, asked: Filter, start
     head = f"<h1>Rollouts of {page.text(stage)}</h1>"
     head += _stages(watched, place, "/rollouts", stage) + _reading(watched, stage)
     body = browser.listing(watched, f"/runs/{place}/rollouts", stage, asked, start)
+    if not watched.catalogue(stage).progress.stored:
+        told = "This stage has no rollouts. Answers of an evaluation, problem by problem:"
+        body = f'<p>{told} <a href="/runs/{place}/paths?stage={quote(stage)}">paths</a>.</p>'
     return _document(library, place, "/rollouts", f"Rollouts of {stage}", head + body)
 
 
@@ -171,7 +180,8 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
         places = [int(text) for text in asked] or list(range(len(library.runs)))
     except ValueError:
         raise UserError("runs are named by their numbers", field="run") from None
-    chosen = {place: library[place] for place in dict.fromkeys(places)}
+    asked_for = {place: library[place] for place in dict.fromkeys(places)}
+    chosen = {place: run for place, run in asked_for.items() if run.is_readable()}
     boxes = "".join(
         f'<label><input type="checkbox" name="run" value="{place}"{" checked" if place in chosen else ""}> '
         f"{page.text(run.directory.name)}</label>"
@@ -268,11 +278,12 @@ def _reading(watched: Watched, stage: str) -> str:
 
 def _document(library: Library, place: int | None, tab: str, title: str, body: str) -> str:
     """A page with its head: runs, tabs, theme, keys."""
-    tabs = [(f"/runs/{place}{address}", name, address == tab) for address, name in TABS] if place is not None else []
-    tabs.append(("/compare", "Compare", place is None and tab == "/compare"))
+    run = 0 if place is None else place  # beside each other: the way back to the first
+    tabs = [(f"/runs/{run}{address}", name, place is not None and address == tab) for address, name in TABS]
+    tabs = [*(tabs if tab or place is not None else ()), ("/compare", "Compare", tab == "/compare")]
     links = "".join(
         f'<a href="{address}"{" aria-current=page" if here else ""} data-key="{number}">{name}</a>'
-        for number, (address, name, here) in enumerate(tabs, start=1 if place is not None else 5)
+        for number, (address, name, here) in enumerate(tabs, start=1 + len(TABS) + 1 - len(tabs))
     )
     runs = '<a class="brand" href="/">顿悟 Dunwu</a>'
     if place is not None and len(library.runs) > 1:

@@ -50,8 +50,6 @@ def offers(told: Told, catalogue: Catalogue) -> list[Offer]:
 
 def _held_out_offers(by_set: EvaluationsBySet) -> Iterator[Offer]:
     for name, evaluations in by_set.items():
-        if len(evaluations) < 2:
-            continue
         ends = evaluations[0], evaluations[-1]
         first, last = ({row.problem_id: row for row in found.rows if row.sample == 0} for found in ends)
         both = [(first[problem], row) for problem, row in last.items() if problem in first]

@@ -42,6 +42,7 @@ def main(directories: Sequence[Path]) -> None:
         if sys.platform == "linux":  # nothing but what would lie idle
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     known: dict[tuple[Path, int], bytes] = {}
+    told: dict[Path, str] = {}
     while True:
         busy = False
         for directory in directories:
@@ -50,7 +51,9 @@ def main(directories: Sequence[Path]) -> None:
                 for stage in run.stages:
                     busy = read_some(run.stage(stage), known) or busy
             except (UserError, OSError) as error:
-                log.warning("%s", error)
+                if told.get(directory) != str(error):
+                    log.warning("%s", error)
+                told[directory] = str(error)
         if _is_over(0.0 if busy else IDLE_SECONDS):
             return
 
@@ -58,7 +61,8 @@ def main(directories: Sequence[Path]) -> None:
 def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
     """Derives the facts of at most ``BATCH`` steps of which ``known`` lacks the present bytes; whether there were any.
 
-    A file that cannot be read is not tried again until it changes.
+    Of a file from which nothing can be made it is kept why (``StageReader.trouble_with``), and it is not tried again
+    until it changes.
     """
     done = 0
     for step in order(stage.rollout_steps()):
@@ -66,9 +70,11 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
             source = stage.source_of(step, facts.MAKER)
             if known.get((stage.path, step)) != source:
                 known[stage.path, step] = source
-                with suppress(UserError):
-                    stage.derive(step, facts.MAKER, facts.facts)
                 done += 1
+                try:
+                    stage.derive(step, facts.MAKER, facts.facts)
+                except Exception as error:  # whatever stands in the file: the next one may be read
+                    stage.keep_trouble(step, facts.MAKER, f"{type(error).__name__}: {error}")
         if done == BATCH:
             break
     return done > 0
