@@ -110,10 +110,11 @@ def exit_code(process: ForkServerProcess) -> int | None:
 
 
 def fingerprints(out: Path) -> dict[str, str]:
-    """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number."""
+    """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number, and what readers
+    have derived, which holds times of files."""
     timed = {"timings.jsonl", "ledger.jsonl", "timings.json", "summary.json", "report.html", "lock"}
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name not in timed
+        if path.is_file() and path.name not in timed and "derived" not in path.relative_to(out).parts
     }
