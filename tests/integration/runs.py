@@ -110,8 +110,8 @@ def exit_code(process: ForkServerProcess) -> int | None:
 
 
 def fingerprints(out: Path) -> dict[str, str]:
-    """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number, and what readers
-    have derived, which holds times of files."""
+    """sha256 of every file that a run leaves, but those that hold wall-clock times or a process number. What readers
+    have derived holds times of files, too."""
     timed = {"timings.jsonl", "ledger.jsonl", "timings.json", "summary.json", "report.html", "lock"}
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
