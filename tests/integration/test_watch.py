@@ -85,6 +85,7 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as found:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
         opened = found.chromium.launch(executable_path=CHROMIUM, args=flags)
@@ -120,7 +121,7 @@ def test_every_page_loads_without_an_error_and_axe_finds_nothing(watch: Watch, t
 def test_filters_as_one_types_and_opens_a_rollout_with_its_group(watch: Watch) -> None:
     page = watch.open(f"/runs/0/rollouts?stage={STAGE}")
     note = page.locator("#results .note b")
-    assert note.inner_text() == "1,280"
+    playwright.expect(note).to_have_text("1,280")
     page.select_option("[name=verdict]", "wrong")
     playwright.expect(note).not_to_have_text("1,280")
     wrong = int(note.inner_text().replace(",", ""))
@@ -194,9 +195,9 @@ def test_it_follows_a_run_that_is_being_written_and_its_end_touches_nothing(tmp_
             step = (rollout + 1) * PER_ROLLOUT
             stage.append(step, {"reward": 1.0, "entropy": 0.3}, {"rollout": 1.0})
             stage.write_rollouts(step, [group(number, 0.9, rollout * PER_ROLLOUT, random) for number in range(2)])
-            playwright.expect(points).to_have_count(rollout + 1, timeout=PATIENCE)
+            playwright.expect(points).to_have_count(rollout + 1)
         evaluate(stage, TRAINED, "countdown", 1.0, 4, 1)
-        playwright.expect(page.locator("main")).to_contain_text("trained", timeout=PATIENCE)
+        playwright.expect(page.locator("main")).to_contain_text("trained")
         assert watch.errors == []
         os.kill(watch.server.pid, signal.SIGKILL)
         watch.server.wait(30)

@@ -74,7 +74,6 @@ class Catalogue:
         self._damaged: dict[int, tuple[bytes, str]] = {}
         self.version = 0
         """Another number whenever something has come, gone or changed."""
-        self._stored = 0
         self._names: dict[str, list[str]] = {name: [] for name in NAMED}
         self._joined: Columns | None = None
         self._lock = threading.Lock()
@@ -91,7 +90,6 @@ class Catalogue:
             for step in self._damaged.keys() - set(steps):
                 del self._damaged[step]
                 self._changed()
-            self._stored = len(steps)
         for step in order(steps):
             source = self._source(step)
             if source is not None and source != self._known(step):
@@ -100,8 +98,9 @@ class Catalogue:
     @property
     def progress(self) -> Progress:
         """How far the reading is."""
+        stored = len(self._stage.rollout_steps())
         with self._lock:
-            return Progress(len(self._shelves), self._stored, tuple(told for _, told in self._damaged.values()))
+            return Progress(len(self._shelves), stored, tuple(told for _, told in self._damaged.values()))
 
     @property
     def steps(self) -> list[int]:

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dunwu.errors import UserError
@@ -120,7 +121,9 @@ class Library:
         self._thread.join()
         if self._reader is not None and self._reader.stdin is not None:
             self._reader.stdin.close()
-            self._reader.wait()
+            self._reader.kill()
+            with suppress(subprocess.TimeoutExpired):  # on a busy machine it may take long to be given its turn to end
+                self._reader.wait(5)
 
     def _work(self) -> None:
         """A run that cannot be read now is tried again; a reader that has ended is begun again."""
