@@ -1,4 +1,4 @@
-"""What the detectors of behaviours see in chains that people have read."""
+"""What the detectors of behaviours see in chains that readers have labelled who knew nothing of them."""
 
 from __future__ import annotations
 
