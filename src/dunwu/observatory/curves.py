@@ -236,12 +236,16 @@ def rollouts(stage: StageReader) -> list[Rollout]:
     if not steps:
         return []
     first = read(stage, steps[0])
-    return [first, *(read(stage, step) for step in spaced(steps, first.completions)[1:])]
+    return [first, *(read(stage, step) for step in spaced(steps, wanted(first))[1:])]
 
 
-def spaced(steps: Sequence[int], completions: int) -> list[int]:
-    """Of the steps, whose rollouts have so many completions, as many as curves are made of."""
-    wanted = max(FEWEST, MAX_ROWS // max(completions, 1))
+def wanted(like: Rollout) -> int:
+    """How many rollouts like this one curves are made of, at most."""
+    return max(FEWEST, MAX_ROWS // max(like.completions, 1))
+
+
+def spaced(steps: Sequence[int], wanted: int) -> list[int]:
+    """At most so many of the steps, evenly, the first and the last among them."""
     if len(steps) <= wanted:
         return list(steps)
     return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]

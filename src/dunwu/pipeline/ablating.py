@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
-from dunwu.errors import UserError
+from dunwu.errors import Fault, UserError
 from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.models.load import load_policy
@@ -16,7 +16,6 @@ from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import grading, held_out_prompts
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.runs import ABLATION, RunReader
-from dunwu.types import Sampling
 
 ASKED_PER_CHAIN = 4
 """Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
@@ -49,13 +48,6 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
     template = Template(stage.prompt, policy.tokenizer)
     prompts = held_out_prompts([chosen], stage.prompt, run.seed, template)[chosen.name][:asked]
-    spec = stage.evaluation
-    sampling = Sampling(
-        temperature=spec.temperature,
-        top_p=spec.top_p,
-        max_new_tokens=spec.max_new_tokens or stage.rollout.max_new_tokens,
-        stop=stage.rollout.stop,
-    )
     progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,
@@ -66,7 +58,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             engine,
             prompts,
             grader.plain,
-            sampling,
+            stage.evaluation_sampling,
             samples=1,
             seed=run.seed,
             set_name=chosen.name,
@@ -78,7 +70,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             engine,
             found,
             grader.plain,
-            sampling,
+            stage.evaluation_sampling,
             policy.tokenizer,
             samples=samples,
             seed=run.seed,
@@ -91,7 +83,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
         return effect
     try:
         run.stage(name).keep(ABLATION, {"set": chosen.name, **asdict(effect)})
-    except OSError as error:
+    except Fault as error:
         progress.message(f"not kept beside the run, so the report will not show it: {error}")
     return effect
 

@@ -107,16 +107,6 @@ class Parts:
             stop=spec.stop,
         )
 
-    def evaluation_sampling(self) -> Sampling:
-        """How evaluations sample."""
-        spec = self.stage.evaluation
-        return Sampling(
-            temperature=spec.temperature,
-            top_p=spec.top_p,
-            max_new_tokens=spec.max_new_tokens or self.stage.rollout.max_new_tokens,
-            stop=self.stage.rollout.stop,
-        )
-
 
 def drawn(mixture: Mixture, template: Template, position: int, count: int) -> tuple[list[Prompt], int]:
     """The next ``count`` prompts of a mixture that fit, and the position after them.

@@ -78,7 +78,7 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
         parts.context,
         parts.engine,
         parts.grader,
-        parts.evaluation_sampling(),
+        parts.stage.evaluation_sampling,
         parts.ledger,
         checkpoint=checkpoint,
         set_name=chosen.name,

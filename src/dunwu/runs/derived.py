@@ -16,6 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from dunwu.errors import Fault
+from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import step_name
 
 SOURCE = b"dunwu.source"
@@ -36,28 +38,21 @@ def read(stage: Path, step: int, maker: str) -> pa.Table | None:
 def write(stage: Path, step: int, maker: str, table: pa.Table, source: bytes) -> None:
     """Keeps a table, if the folder lets itself be written. ``source``: what ``source_of`` said before the rollouts were
     read, so that rollouts that were replaced meanwhile are not taken for those."""
-    path = _path(stage, step)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with pa.OSFile(str(temporary), "wb") as sink:
-                kept = table.replace_schema_metadata({SOURCE: source})
-                with pa.ipc.new_file(sink, kept.schema) as writer:
-                    writer.write_table(kept)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    sink = pa.BufferOutputStream()
+    told = table.replace_schema_metadata({SOURCE: source})
+    with pa.ipc.new_file(sink, told.schema) as writer:
+        writer.write_table(told)
+    with suppress(Fault):
+        _put(_path(stage, step), sink.getvalue().to_pybytes())
 
 
 def can_write(stage: Path) -> bool:
     """Whether tables of a stage can be kept."""
-    folder = stage.parent.parent / "derived" / stage.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+        make_directory(_folder(stage))
+    except Fault:
         return False
-    return os.access(folder, os.W_OK)
+    return os.access(_folder(stage), os.W_OK)
 
 
 def source_of(stage: Path, step: int, maker: str) -> bytes:
@@ -66,23 +61,29 @@ def source_of(stage: Path, step: int, maker: str) -> bytes:
     return f"{maker}; {status.st_size} bytes; {status.st_mtime_ns} ns".encode()
 
 
-def _path(stage: Path, step: int) -> Path:
-    return stage.parent.parent / "derived" / stage.name / f"{step_name(step)}.arrow"
-
-
 def keep(stage: Path, name: str, record: Mapping[str, Any], of: str) -> None:
-    """Keeps a record under a name, DIR/derived/STAGE/NAME.json; ``of``: what it was made from. Raises OSError."""
-    path = stage.parent.parent / "derived" / stage.name / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps({"of": of, **record}, ensure_ascii=False, indent=2), encoding="utf-8")
-    temporary.replace(path)
+    """Keeps a record under a name, DIR/derived/STAGE/NAME.json; ``of``: what it was made from. Raises Fault where the
+    file system refuses."""
+    _put(_folder(stage) / f"{name}.json", json.dumps({"of": of, **record}, ensure_ascii=False, indent=2).encode())
 
 
 def kept(stage: Path, name: str, of: str) -> dict[str, Any] | None:
     """The record, if it was made from this; None otherwise."""
     try:
-        record = json.loads((stage.parent.parent / "derived" / stage.name / f"{name}.json").read_text(encoding="utf-8"))
+        record = json.loads((_folder(stage) / f"{name}.json").read_text(encoding="utf-8"))
         return record if record["of"] == of else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _put(path: Path, content: bytes) -> None:
+    make_directory(path.parent)
+    atomic_write(path, content)
+
+
+def _folder(stage: Path) -> Path:
+    return stage.parent.parent / "derived" / stage.name
+
+
+def _path(stage: Path, step: int) -> Path:
+    return _folder(stage) / f"{step_name(step)}.arrow"

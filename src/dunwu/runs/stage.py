@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from dunwu.errors import UserError
+from dunwu.errors import Fault, UserError
 from dunwu.runs import checkpoints, compared, derived, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.checkpoints import is_step, step_name, step_of
@@ -137,16 +137,14 @@ class StageReader:
         return derived.read(self.path, step, maker)
 
     def trouble_with(self, step: int, maker: str) -> str | None:
-        """Why nothing can be derived from a step's rollouts; None where nobody has found out, and the file is whole by
-        its footer."""
+        """Why nothing can be derived from a step's rollouts as they are now; None where nobody has found out."""
         found = derived.kept(self.path, _trouble(step), self._mark_of(step, maker))
-        return str(found["told"]) if found else tables.trouble_with(self._rollouts(step))
+        return str(found["told"]) if found else None
 
     def keep_trouble(self, step: int, maker: str, told: str) -> None:
         """Keeps why :meth:`derive` failed, for whoever shows it."""
-        with suppress(OSError):
-            text = f"{self._rollouts(step)}: {told}"
-            derived.keep(self.path, _trouble(step), {"told": text}, self._mark_of(step, maker))
+        with suppress(Fault):
+            derived.keep(self.path, _trouble(step), {"told": told}, self._mark_of(step, maker))
 
     def can_derive(self) -> bool:
         """Whether what is derived can be kept."""
@@ -199,7 +197,7 @@ class StageReader:
         return compared.read(self.path)
 
     def keep(self, name: str, record: Mapping[str, Any]) -> None:
-        """Keeps what was found out about the stage's model beside the run. Raises OSError where that fails."""
+        """Keeps what was found out about the stage's model beside the run. Raises Fault where that fails."""
         derived.keep(self.path, name, record, self._model_mark)
 
     def kept(self, name: str) -> dict[str, Any] | None:

@@ -84,15 +84,6 @@ def read_texts(path: Path) -> pa.Table:
     return _table(path, ["prompt", "completion"])
 
 
-def trouble_with(path: Path) -> str | None:
-    """Why a file is no readable Parquet; None where its footer says that it is."""
-    try:
-        pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        return f"{path}: is not a readable Parquet file: {error}"
-    return None
-
-
 def write_evaluation_rows(path: Path, rows: Iterable[EvaluationRow]) -> None:
     """One column a field."""
     records = [asdict(row) for row in rows]

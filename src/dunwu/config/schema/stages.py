@@ -62,6 +62,17 @@ class RLStage(Strict):
         """Rollouts in the whole stage."""
         return self.steps // self.updates_per_rollout
 
+    @property
+    def evaluation_sampling(self) -> Sampling:
+        """How evaluations sample."""
+        spec = self.evaluation
+        return Sampling(
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            max_new_tokens=spec.max_new_tokens or self.rollout.max_new_tokens,
+            stop=self.rollout.stop,
+        )
+
     def new_tokens_at(self, update: int) -> int:
         """Limit on new tokens of the rollout that starts at this update (``longer_from``)."""
         reached = [length for start, length in self.rollout.longer_from.items() if start <= update]

@@ -137,8 +137,8 @@ class Catalogue:
             steps = sorted(self._shelves)
             if not steps:
                 return []
-            size = self._shelves[steps[0]].rollout.completions
-            return [self._shelves[step].rollout for step in curves.spaced(steps, size)]
+            wanted = curves.wanted(self._shelves[steps[0]].rollout)
+            return [self._shelves[step].rollout for step in curves.spaced(steps, wanted)]
 
     def _known(self, step: int) -> bytes | None:
         with self._lock:

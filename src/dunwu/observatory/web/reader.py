@@ -73,8 +73,10 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
                 done += 1
                 try:
                     stage.derive(step, facts.MAKER, facts.facts)
+                except UserError as error:
+                    stage.keep_trouble(step, facts.MAKER, str(error))
                 except Exception as error:  # whatever stands in the file: the next one may be read
-                    stage.keep_trouble(step, facts.MAKER, f"{type(error).__name__}: {error}")
+                    stage.keep_trouble(step, facts.MAKER, f"step {step:,}: {type(error).__name__}: {error}")
         if done == BATCH:
             break
     return done > 0
@@ -82,7 +84,7 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
 
 def order(steps: Sequence[int]) -> list[int]:
     """Evenly spaced ones first, so that the curves soon reach over the whole run; then the newest."""
-    return list(dict.fromkeys([*curves.spaced(steps, curves.MAX_ROWS), *reversed(steps)]))
+    return list(dict.fromkeys([*curves.spaced(steps, curves.FEWEST), *reversed(steps)]))
 
 
 def _is_over(seconds: float) -> bool:
