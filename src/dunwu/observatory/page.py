@@ -12,6 +12,7 @@ from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.reasoning.behaviours import sightings
 from dunwu.observatory.reasoning.chain import read
 from dunwu.observatory.wording import plain
+from dunwu.runs import EvaluationRow
 
 MARKS = {
     "reflection": "word of reflection",
@@ -89,3 +90,13 @@ def answer(heading: str, content: str, *, right: bool | None, told: str) -> str:
     verdict = "open question" if right is None else told_right if right else told_wrong
     body = f'<pre tabindex="0">{highlighted(content.strip())}</pre>'
     return f'<article class="answer"><header>{text(heading)}: {verdict}, {text(told)}</header>{body}</article>'
+
+
+def pair(names: tuple[str, str], rows: tuple[EvaluationRow, EvaluationRow]) -> str:
+    """Two answers to the same held-out problem side by side, by whom each is."""
+    answers = "".join(
+        answer(name, row.text, right=row.right, told=f"{row.tokens:,} tokens, {row.reflections} words of reflection")
+        for name, row in zip(names, rows, strict=True)
+    )
+    problem = f"<p><b>{text(rows[0].prompt)}</b> A right answer: {text(rows[0].gold)}</p>"
+    return f'{problem}<div class="pair">{answers}</div>'

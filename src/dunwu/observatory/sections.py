@@ -11,7 +11,7 @@ from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.wording import interval, number, quantity
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RolloutRow, StageReader
+from dunwu.runs import BASE, TRAINED, Evaluation, Pair, RolloutRow, StageReader
 from dunwu.types import Estimate
 
 COUNTED = ("questions", "answers", "kept", "tokens")
@@ -182,21 +182,7 @@ def _examples(by_set: EvaluationsBySet) -> str:
 def _outcome(kind: Outcome, total: int) -> str:
     before, after = ("right" if right else "wrong" for right in (kind.before_right, kind.after_right))
     told = f"{before} before, {after} after: {kind.count:,} of {total:,} ({100 * kind.count / total:.1f} %)"
-    return f"<h4>{told.capitalize()}</h4>" + "".join(_pair(base, trained) for base, trained in kind.examples)
-
-
-def _pair(base: EvaluationRow, trained: EvaluationRow) -> str:
-    answers = "".join(
-        page.answer(
-            label,
-            row.text,
-            right=None if row.correct is None else bool(row.correct),
-            told=f"{row.tokens:,} tokens, {row.reflections} words of reflection",
-        )
-        for label, row in ((BASE, base), (TRAINED, trained))
-    )
-    problem = f"<p><b>{page.text(base.prompt)}</b> A right answer: {page.text(base.gold)}</p>"
-    return f'{problem}<div class="pair">{answers}</div>'
+    return f"<h4>{told.capitalize()}</h4>" + "".join(page.pair((BASE, TRAINED), rows) for rows in kind.examples)
 
 
 def _rollout_examples(stage: StageReader) -> str:
@@ -214,7 +200,7 @@ def _rollout_answer(row: RolloutRow) -> str:
     return page.answer(
         f"after {row.policy_version:,} updates",
         row.completion,
-        right=row.parts["accuracy"] == 1.0 if "accuracy" in row.parts else None,
+        right=row.right,
         told=told,
     )
 

@@ -38,6 +38,11 @@ class RolloutRow:
     gold: str
     reason: str
 
+    @property
+    def right(self) -> bool | None:
+        """Whether the answer is right, whatever its form earned; None where nothing can be."""
+        return self.parts["accuracy"] == 1.0 if "accuracy" in self.parts else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRow:
@@ -59,6 +64,11 @@ class EvaluationRow:
     text: str
     extracted: str | None
     subject: str = ""
+
+    @property
+    def right(self) -> bool | None:
+        """As a rollout's."""
+        return None if self.correct is None else bool(self.correct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

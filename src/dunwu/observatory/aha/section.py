@@ -66,18 +66,9 @@ def _examples(told: Told, moment: Moment) -> str:
     kinds = outcomes(*ends) if ends else []
     if not kinds:
         return ""
-    (before, after), names = kinds[0].examples[0], [end.checkpoint for end in ends or ()]
-    answers = "".join(
-        page.answer(
-            name,
-            row.text,
-            right=None if row.correct is None else bool(row.correct),
-            told=f"{row.tokens:,} tokens",
-        )
-        for name, row in zip(names, (before, after), strict=True)
-    )
-    problem = f"<p><b>{page.text(before.prompt)}</b> A right answer: {page.text(before.gold)}</p>"
-    return f'<h4>The same problem before and after</h4>{problem}<div class="pair">{answers}</div>{page.key()}'
+    first, second = (end.checkpoint for end in ends or ())
+    shown = page.pair((first, second), kinds[0].examples[0])
+    return f"<h4>The same problem before and after</h4>{shown}{page.key()}"
 
 
 def _around(told: Told, moment: Moment) -> tuple[Evaluation, Evaluation] | None:

@@ -98,7 +98,7 @@ def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
     read = chain.read(row.completion)
     shown = [sighting.behaviour for sighting in behaviours.sightings(read)]
     words, thought = reflection.count(row.completion), reasoning(row.completion)
-    verdict = verdict_of(row.parts)
+    verdict = verdict_of(row.right)
     return {
         "step": row.step,
         "version": row.policy_version,
@@ -131,9 +131,9 @@ def _opening(text: str) -> str:
     return " ".join(text[:OPENING].split()).encode(errors="replace").decode()
 
 
-def verdict_of(parts: Mapping[str, float]) -> Verdict:
-    """Whether an answer was right, whatever its form earned."""
-    return Verdict.OPEN if "accuracy" not in parts else Verdict(int(parts["accuracy"] == 1.0))
+def verdict_of(right: bool | None) -> Verdict:
+    """As a number."""
+    return Verdict.OPEN if right is None else Verdict(right)
 
 
 def problem_number(problem_id: str) -> int:

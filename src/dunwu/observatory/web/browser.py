@@ -193,8 +193,7 @@ def rollout(watched: Watched, base: str, stage: str, step: int, place: int) -> s
 def _answer(row: RolloutRow) -> str:
     cut = ", cut off at the length limit" if row.finish == "length" else ""
     told = f"{row.tokens:,} tokens{cut}, after {row.policy_version:,} updates"
-    right = row.parts["accuracy"] == 1.0 if "accuracy" in row.parts else None
-    return page.answer("The answer", row.completion, right=right, told=told)
+    return page.answer("The answer", row.completion, right=row.right, told=told)
 
 
 def _score(row: RolloutRow) -> str:
@@ -217,7 +216,7 @@ def _siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) ->
     for number, row in sorted(group, key=lambda pair: -pair[1].value):
         if number == place:
             continue
-        told = f"{verdict(verdict_of(row.parts), row.status != 'verifier_failed')}, reward {row.value:.3g}"
+        told = f"{verdict(verdict_of(row.right), row.status != 'verifier_failed')}, reward {row.value:.3g}"
         opened = f'<p><a href="{here}/{number}">Open it</a></p><pre>{page.highlighted(row.completion.strip())}</pre>'
         summary = f"{row.group}.{row.index} {told}, {row.tokens:,} tokens"
         boxes.append(f"<details><summary>{summary}</summary>{opened}</details>")

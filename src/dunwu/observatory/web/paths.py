@@ -98,7 +98,7 @@ def _evaluated(told: Told, problem: int) -> Iterator[Stop]:
                         label=found.checkpoint,
                         prompt=row.prompt,
                         text=row.text,
-                        right=None if row.correct is None else bool(row.correct),
+                        right=row.right,
                         tokens=row.tokens,
                     )
 
@@ -116,6 +116,6 @@ def _drawn(stage: StageReader, catalogue: Catalogue, problem: int) -> Iterator[S
             label=f"rollout at update {row.policy_version:,}",
             prompt=row.prompt,
             text=row.completion,
-            right=row.parts["accuracy"] == 1.0 if "accuracy" in row.parts else None,
+            right=row.right,
             tokens=row.tokens,
         )
