@@ -1,7 +1,8 @@
 """The observatory: what it costs a run to be watched, and how it answers over a million stored rollouts.
 
 ``watched``   rollouts a second of a run whose policy stays as it is, in turns with and without ``dunwu watch`` and a
-              client that follows it as a page in a browser does; the peer is the same run unwatched
+              client that follows it as a page in a browser does; the peer is the same run unwatched. Where a machine's
+              moods are larger than what watching costs, the processor time that the watcher used is the better bound
 ``filter``    filters a second over 1,000,000 stored rollouts, each a page as a browser asks for it
 ``overview``  the first page a second of the same run
 
@@ -11,6 +12,7 @@ The last two also say the memory of the server, and which share of it is pages o
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import statistics
@@ -50,8 +52,8 @@ update = { minibatches = 4 }
 checkpoint = { every = 4000 }
 """
 """A policy that does not change, so that one rollout takes as long as another."""
-BLOCKS, ROLLOUTS = 24, 4
-"""Turns, half of them watched (A B B A), and the rollouts of each that are timed, after one that is not."""
+BLOCKS, SETTLING, ROLLOUTS = 24, 2, 4
+"""Turns, half of them watched (A B B A); the rollouts of each in which a server may start, and those that are timed."""
 STEPS, DISTINCT = 500, 20
 """Rollouts of the large run, each of 2,000 completions, and how many of them differ."""
 QUESTIONS, GROUP = 125, 16
@@ -79,15 +81,22 @@ def _watched(folder: Path) -> dict[str, Any]:
     recipe, out = folder / "recipe.toml", folder / "run"
     recipe.write_text(RECIPE)
     rates: dict[bool, list[float]] = {False: [], True: []}
+    shares: list[float] = []
     training = subprocess.Popen(_run(recipe, out), stdout=subprocess.DEVNULL)
     try:
         _wait_for(training, out, 2)
         for block in range(BLOCKS):
             watched = block % 4 in (1, 2)
             if watched:
-                with _server(out) as address, _client(address):
+                with _started(out) as server, _client(server.address):
+                    _settle(training, out)
+                    began, used = time.perf_counter(), server.processor_seconds
                     rates[True].append(_rate(training, out))
+                    shares.append(
+                        (server.processor_seconds - used) / (time.perf_counter() - began) / (os.cpu_count() or 1)
+                    )
             else:
+                _settle(training, out)
                 rates[False].append(_rate(training, out))
     finally:
         training.terminate()
@@ -100,6 +109,7 @@ def _watched(folder: Path) -> dict[str, Any]:
         "unit": "rollouts/s",
         "peers": {"unwatched": alone},
         "ratio": ours / alone,
+        "share_of_cores": statistics.median(shares),
         "ratio_95": [1 + statistics.mean(differences) - half, 1 + statistics.mean(differences) + half],
         "floor_share": None,
     }
@@ -110,9 +120,13 @@ def _run(recipe: Path, out: Path, *settings: str) -> list[str]:
     return [*PROGRAM, "run", str(recipe), *changed, "--out", str(out), "--log", "quiet"]
 
 
+def _settle(training: subprocess.Popen[bytes], out: Path) -> None:
+    _wait_for(training, out, len(_timings(out)) + SETTLING)
+
+
 def _rate(training: subprocess.Popen[bytes], out: Path) -> float:
-    """Rollouts a second, after one in which the block began."""
-    first = len(_timings(out)) + 1
+    """Rollouts a second."""
+    first = len(_timings(out))
     _wait_for(training, out, first + ROLLOUTS)
     taken = [
         sum(value for name, value in row.items() if name != "step") for row in _timings(out)[first : first + ROLLOUTS]
@@ -153,13 +167,6 @@ def _client(address: str) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def _server(directory: Path) -> Iterator[str]:
-    """``dunwu watch``, by its address."""
-    with _started(directory) as server:
-        yield server.address
-
-
 @dataclass(frozen=True, slots=True)
 class _Server:
     address: str
@@ -170,6 +177,18 @@ class _Server:
         """MiB that it holds, and which of them are pages of files."""
         told = dict(re.findall(r"(VmRSS|RssFile):\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()))
         return {"resident_mib": int(told["VmRSS"]) / 1024, "of_files_mib": int(told["RssFile"]) / 1024}
+
+    @property
+    def processor_seconds(self) -> float:
+        """That the server and its reader have used."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
+        return sum(_processor_seconds(pid) for pid in [str(self.pid), *children])
+
+
+def _processor_seconds(pid: str) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
