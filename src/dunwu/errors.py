@@ -32,6 +32,14 @@ class UserError(ValueError):
         super().__init__(": ".join(part for part in (self.file, self.field, self.message) if part))
 
 
+class NotInstalled(UserError):  # noqa: N818 -- what it says, it says by its name
+    """A package of an extra is wanted and is not there."""
+
+    def __init__(self, package: str, extra: str, *, file: Path | str | None = None, field: str | None = None) -> None:
+        text = f"{package} is not installed: pip install -e '.[{extra}]' in the folder of Dunwu's pyproject.toml"
+        super().__init__(text, file=file, field=field)
+
+
 class Interrupted(BaseException):
     """The run was asked to stop and can be resumed; the message says what was saved (exit code 3).
 

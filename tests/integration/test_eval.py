@@ -27,7 +27,7 @@ from tests.published import FILES, NO, YES, write
 from tests.serving import Answer, question, said, serving
 
 ADD = 'def add(a, b):\n    """The sum."""\n'
-MATHEMATICS: dict[str, list[dict[str, Any]]] = {
+ROWS: dict[str, list[dict[str, Any]]] = {
     "aime": [{"problem": "One and one?", "answer": "2"}, {"problem": "Seven and 196?", "answer": "203"}],
     "math500": [
         {"problem": "Half?", "answer": r"\frac{1}{2}", "level": 1, "subject": "Algebra"},
@@ -46,7 +46,10 @@ MATHEMATICS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "file": [{"problem": "Two times two?", "answer": "4"}],
+    "choices": [{"problem": "Which is even? A) 3 B) 4", "answer": "B"}],
+    "programs": [{"problem": "Double the number.", "tests": [{"stdin": "2", "stdout": "4"}]}],
 }
+SOURCES = {"humaneval": f"{ADD}    return a + b", "programs": "print(2 * int(input()))"}
 CONTESTS = {"ratings": [1000, 1400, 1800], "solved": [0, 1, 2]}
 
 
@@ -65,8 +68,8 @@ def golds(name: str, path: Path) -> dict[str, str]:
     problems = FileTask(TaskSpec.model_validate({**task_of(name, path), "held_out": 0.0}), 0).training()
     if name in FILES:
         return {one.messages[-1].content: known.right for one, known in zip(problems, FILES[name], strict=True)}
-    if name == "humaneval":
-        return {one.messages[-1].content: f"```python\n{ADD}    return a + b\n```" for one in problems}
+    if name in SOURCES:
+        return {one.messages[-1].content: f"```python\n{SOURCES[name]}\n```" for one in problems}
     return {one.messages[-1].content: rf"It is $\boxed{{{one.gold}}}$." for one in problems}
 
 
@@ -74,7 +77,7 @@ def golds(name: str, path: Path) -> dict[str, str]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small file of every benchmark."""
     folder = tmp_path_factory.mktemp("data")
-    rows = MATHEMATICS | {name: [known.row for known in FILES[name]] for name in FILES}
+    rows = ROWS | {name: [known.row for known in FILES[name]] for name in FILES}
     rows["codeforces"] = [row | CONTESTS for row in rows["codeforces"]]
     assert rows.keys() == BENCHMARKS.keys()
     return {name: write(folder / f"{name}.jsonl", rows[name]) for name in BENCHMARKS}
@@ -244,6 +247,8 @@ def test_two_models_are_compared_on_the_same_problems(tmp_path: Path, files: dic
     assert told["knows"].keys() == {"against", "problems", "value", "low", "high", "p"}
     assert (told["knows"]["against"], told["knows"]["problems"], told["knows"]["value"]) == ("half", 20, 0.5)
     assert told["knows"]["p"] == pytest.approx(2 * 0.5**10)  # all ten that differ differ the same way
+    line = "knows against half on aime: +50.0 points (+30.0 to +70.0), p = 0.002; the same 20 problems\n"
+    assert line in done.stderr
     report = (tmp_path / "out" / "report.html").read_text()
     assert "compared with half on the same problems" in report
     assert "p &lt; 0.01" in report

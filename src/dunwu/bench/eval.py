@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from dunwu.bench.pair import Side, alternate
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 
 PEER = "lm_eval"
 PROBLEMS, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P = 500, 16, 288, 0.6, 0.95
@@ -41,7 +41,7 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         if peer != PEER:
             raise UserError(f"no such peer: {peer}; there is {PEER}", field="--against")
         if find_spec(PEER) is None:
-            raise UserError(f"{PEER} is not installed: pip install 'dunwu[bench]'", field="--against")
+            raise NotInstalled(PEER, "bench", field="--against")
     with tempfile.TemporaryDirectory(prefix="dunwu-eval-") as folder:
         sides: dict[str, Side] = {"ours": partial(our_side, folder)}
         sides |= {peer: partial(harness_side, folder) for peer in against}

@@ -24,7 +24,7 @@ import torch
 from dunwu.bench.pair import alternate
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import OptimizerSpec, PassSpec
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
 from dunwu.pretraining.batches import encode
 from dunwu.pretraining.corpus import CorpusSpec, documents
@@ -47,7 +47,7 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
         if peer not in PEERS:
             raise UserError(f"no such peer: {peer}; supervised training is measured against trl, trl-grouped")
         if importlib.util.find_spec("trl") is None:
-            raise UserError("TRL is not installed: pip install 'dunwu[bench]'", field="--against")
+            raise NotInstalled("TRL", "bench", field="--against")
     names, threads = ("dunwu", *against), torch.get_num_threads()
     seconds = alternate({name: partial(_side, name, "seconds") for name in names}, ROUNDS, threads)
     losses = alternate({name: partial(_side, name, "loss") for name in names}, ROUNDS, threads)

@@ -32,7 +32,7 @@ from dunwu.bench.machine import gemm_flops
 from dunwu.bench.pair import alternate
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
 from dunwu.models.templates import NANO
 from dunwu.pipeline.measuring import Stopwatch
@@ -80,7 +80,7 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
         if peer != "trl":
             raise UserError(f"no such peer: {peer}; the step is measured against trl", field="--against")
         if importlib.util.find_spec("trl") is None:
-            raise UserError("TRL is not installed: pip install 'dunwu[bench]'", field="--against")
+            raise NotInstalled("TRL", "bench", field="--against")
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
         workloads = {"fixed": fixed(Path(folder)), "natural": natural(NANO_BASE)}
         return {name: _measure(workload, against) for name, workload in workloads.items()}

@@ -253,7 +253,7 @@ def spaced(steps: Sequence[int], wanted: int) -> list[int]:
 
 def read(stage: StageReader, step: int) -> Rollout:
     """One rollout. Raises UserError where the step has none, or its file cannot be read."""
-    return Rollout(stage.derive(step, facts.MAKER, facts.facts))
+    return Rollout(stage.derived.make(step, facts.MAKER, facts.facts))
 
 
 def most_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RunReader, told_as
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RunReader, told_as
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 """Sets in the recipe's order; of each its evaluations, from the base to the trained model or model by model."""
@@ -59,6 +59,15 @@ def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | 
 def are_models(run: RunReader, stage: str) -> bool:
     """Whether a stage's evaluations are of models beside each other, not of one on its way."""
     return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
+
+
+def paired(run: RunReader) -> list[Pair]:
+    """What ``last_evaluated`` shows of models beside each other, tested model by model; none before it is all there."""
+    found = last_evaluated(run)
+    if found is None or not are_models(run, found[0]):
+        return []
+    compared = [run.stage(stage).read_compared() for stage in run.stages if are_models(run, stage)]
+    return [pair for one in compared for pair in one.pairs if pair.set in found[1]]
 
 
 def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:

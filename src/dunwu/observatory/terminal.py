@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -21,11 +22,18 @@ from rich.text import Text
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger
-from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated, outcomes
+from dunwu.observatory.findings import (
+    EvaluationsBySet,
+    are_models,
+    base_and_trained,
+    last_evaluated,
+    outcomes,
+    paired,
+)
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.trackers import Trackers
 from dunwu.observatory.wording import interval, is_part, number, plain, quantity
-from dunwu.runs import BASE, TRAINED, EvaluationRow, RunReader
+from dunwu.runs import BASE, TRAINED, EvaluationRow, Pair, RunReader
 from dunwu.types import Estimate
 
 COLUMNS = (
@@ -49,6 +57,7 @@ COMPLETIONS = "completions"
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
 FEW_ROWS = 40
+MOST_PAIRS = 12
 SHOWN_CHARACTERS = 3000
 RECENT = 5
 """Rollouts whose mean duration the time left is computed from."""
@@ -225,7 +234,19 @@ class Progress:
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
+            self._pairs(paired(run))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+
+    def _pairs(self, pairs: Sequence[Pair]) -> None:
+        if len(pairs) > MOST_PAIRS:
+            self._line(f"{len(pairs):,} paired tests of these models stand in the report.", "dim")
+            return
+        for pair in pairs:
+            value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(pair.difference))
+            text = (
+                f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), p = {pair.p:.2g}"
+            )
+            self._line(f"{plain(text)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)

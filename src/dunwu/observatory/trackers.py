@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.runs import RunReader
 
 
@@ -147,7 +147,7 @@ def _maker(name: str) -> Callable[[RunReader], Tracker]:
     if name not in TRACKERS:
         raise UserError(f"no tracker is called {name!r:.40}; there are {', '.join(TRACKERS)}", field="--track")
     if importlib.util.find_spec(name) is None:
-        raise UserError(f"{name} is not installed: pip install 'dunwu[{name}]'", field="--track")
+        raise NotInstalled(name, name, field="--track")
     return TRACKERS[name]
 
 

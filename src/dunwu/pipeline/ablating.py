@@ -77,12 +77,12 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             finished=progress.rollout_progress,
         )
     progress.close()
-    kept = run.stage(name).kept(ABLATION)
+    kept = run.stage(name).derived.record(ABLATION)
     if kept and kept["chains"] * kept["samples"] > effect.chains * effect.samples:
         progress.message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
         return effect
     try:
-        run.stage(name).keep(ABLATION, {"set": chosen.name, **asdict(effect)})
+        run.stage(name).derived.keep_record(ABLATION, {"set": chosen.name, **asdict(effect)})
     except Fault as error:
         progress.message(f"not kept beside the run, so the report will not show it: {error}")
     return effect

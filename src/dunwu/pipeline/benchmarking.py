@@ -19,7 +19,7 @@ from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, is_server, told_as
 from dunwu.errors import UserError
-from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form, benchmark
+from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
 from dunwu.tasks import FAMILIES
@@ -31,8 +31,6 @@ GENERATED_SAMPLES, GENERATED_PROBLEMS = 4, 500
 COMPARISON_SECONDS = 10.0
 """For one comparison of two mathematical answers: ten times a reward's, so that a busy machine changes no result."""
 JUDGED = ("alpaca", "arena", "safety")
-FILE_FIELDS = {"problem": "problem", "answer": "answer"}
-"""Columns of ``--bench file`` where ``--set`` says no others."""
 
 Tree = dict[str, Any]
 
@@ -163,15 +161,15 @@ def pairs(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, P
 
 def task_of(name: str, path: Path | None) -> Tree:
     """What reads a benchmark's file, or its data set by name, as a recipe writes it."""
-    found = benchmark(name)
+    found = BENCHMARKS[name]
     task: Tree = {"task": found.task, "held_out": 1.0}
     if path is not None:
         task["path"] = str(path.resolve())
     elif found.hub is not None:
         task |= {key: value for key, value in zip(("hub", "hub_config", "split"), found.hub, strict=True) if value}
-    if name == "file":
-        task["fields"] = dict(FILE_FIELDS)
-    elif name != found.task:
+    if found.fields:
+        task |= {"kind": found.kind, "fields": dict(found.fields)}
+    if name != found.task:
         task["called"] = name
     return task
 
@@ -188,8 +186,8 @@ def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[For
             "problems": asked.problems or GENERATED_PROBLEMS,
         }
         return GENERATED, chosen | ({"instruction": told} if told else {})
-    found, task = benchmark(name), task_of(name, path)
-    if name == "file" and path is not None:
+    found, task = BENCHMARKS[name], task_of(name, path)
+    if found.fields and path is not None:
         chosen["name"] = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0]).strip("-_") or name
     samples = asked.samples or (1 if asked.temperature == 0 else found.samples)
     chosen |= {"task": task, "samples": samples}

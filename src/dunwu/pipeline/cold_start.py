@@ -11,7 +11,8 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.readable import fault
 from dunwu.pipeline.rewriters import rewriter
 from dunwu.pipeline.sampling import Finish, sample_answers
-from dunwu.runs.stage import Review, StageDirectory
+from dunwu.runs import StageDirectory
+from dunwu.runs.conversations import Review
 from dunwu.tasks.conversations import check
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader

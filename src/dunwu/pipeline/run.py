@@ -27,7 +27,7 @@ from dunwu.config.schema import (
     SupervisedStage,
 )
 from dunwu.errors import UserError
-from dunwu.observatory.findings import are_models, last_evaluated
+from dunwu.observatory import findings
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.trackers import Trackers
@@ -87,7 +87,7 @@ def run_recipe(
 def results(run: Run) -> dict[str, dict[str, Any]]:
     """The evaluations of the run's last stage that has any: ``base`` and ``trained``, or an evaluation stage's models,
     on the first set, then ``base/SET`` and so on; each quantity as value, low, high (95 %)."""
-    found = last_evaluated(run)
+    found = findings.last_evaluated(run)
     if found is None:
         return {}
     first = next(iter(found[1]))
@@ -102,12 +102,8 @@ def results(run: Run) -> dict[str, dict[str, Any]]:
 def paired(run: Run) -> dict[str, dict[str, Any]]:
     """By the names of ``results``, what each model has more than the first one in right answers to the same problems,
     and the p of the paired test."""
-    found = last_evaluated(run)
-    if found is None or not are_models(run, found[0]):
-        return {}
-    sets, first = found[1], next(iter(found[1]))
-    stages = [run.reader(name) for name in run.stages if are_models(run, name)]
-    pairs = [pair for stage in stages for pair in stage.read_compared().pairs if pair.set in sets]
+    found = findings.last_evaluated(run)
+    first = next(iter(found[1])) if found else ""
     return {
         _name(pair.model, pair.set, first): {
             "against": pair.against,
@@ -115,7 +111,7 @@ def paired(run: Run) -> dict[str, dict[str, Any]]:
             **asdict(pair.difference),
             "p": pair.p,
         }
-        for pair in pairs
+        for pair in findings.paired(run)
     }
 
 

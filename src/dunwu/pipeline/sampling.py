@@ -19,7 +19,7 @@ from dunwu.pipeline.readable import fault
 from dunwu.rollout.collect import collect
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.rollout.seeds import sample_seed
-from dunwu.runs.stage import Counts, add_counts
+from dunwu.runs.conversations import Counts, add_counts
 from dunwu.tasks.mixture import Mixture
 from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
 

@@ -1,89 +1,142 @@
-"""What readers derive from stored rollouts and keep beside them: DIR/derived/STAGE/step-000016.arrow.
+"""What readers derive from a stage and keep beside it: DIR/derived/STAGE/step-000016.arrow, and records as .json.
 
 Written by whoever reads a run, never by training, so that the next reader is quick. All of it may be deleted at any
-time. A table belongs to the rollouts of one size and modification time and to what made it; anything else is as good
-as absent, as is a file that is torn or cannot be written.
+time. A table belongs to the rollouts of one size and modification time and to what made it, a record to the stage's
+model; anything else is as good as absent, as is a file that is torn or cannot be written.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from dunwu.errors import Fault
+from dunwu.errors import Fault, UserError
+from dunwu.runs import tables
 from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import step_name
+from dunwu.runs.marks import mark
+from dunwu.runs.records import RolloutRow
 
 SOURCE = b"dunwu.source"
 
 
-def read(stage: Path, step: int, maker: str) -> pa.Table | None:
-    """The table that ``maker`` derived from a step's rollouts as they are now; None where there is none, or a damaged
-    one. It is read into memory: pages of a file that somebody cuts short would take the process along."""
-    try:
-        table = pa.ipc.open_file(pa.BufferReader(_path(stage, step).read_bytes())).read_all()
-        table.validate(full=True)
-        known = (table.schema.metadata or {}).get(SOURCE)
-        return table if known == source_of(stage, step, maker) else None
-    except (OSError, pa.ArrowException, ValueError):
-        return None
+class Derived:
+    """What is derived from one stage. A ``maker`` names what makes a table; another name where it would make something
+    else of the same completions.
+
+    Args:
+        stage: DIR/stages/NAME.
+    """
+
+    def __init__(self, stage: Path) -> None:
+        self._stage = stage
+        self._folder = stage.parent.parent / "derived" / stage.name
+
+    def source_of(self, step: int, maker: str) -> bytes:
+        """Which bytes of a step's rollouts are there, and what reads them: something else where they change. Raises
+        OSError where the step has none."""
+        status = tables.rollouts_file(self._stage, step).stat()
+        return f"{maker}; {status.st_size} bytes; {status.st_mtime_ns} ns".encode()
+
+    def table(self, step: int, maker: str) -> pa.Table | None:
+        """What ``maker`` made of a step's rollouts as they are now; None where nothing is kept, or it is damaged.
+
+        It is read into memory: pages of a file that somebody cuts short would take the process along.
+        """
+        try:
+            found = pa.ipc.open_file(pa.BufferReader(self._table(step).read_bytes())).read_all()
+            found.validate(full=True)
+            known = (found.schema.metadata or {}).get(SOURCE)
+            return found if known == self.source_of(step, maker) else None
+        except (OSError, pa.ArrowException, ValueError):
+            return None
+
+    def make(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
+        """What ``make``, a pure function, makes of a step's completions; kept for the next time.
+
+        Raises:
+            UserError: that step has no rollouts, or a file of them cannot be read.
+        """
+        found = self.table(step, maker)
+        if found is None:
+            try:  # before the rollouts are read: others that come meanwhile are not taken for those
+                source = self.source_of(step, maker)
+            except OSError:
+                raise UserError(f"has no rollout of step {step}", file=self._stage) from None
+            found = make(tables.read_rollout_rows(tables.rollouts_file(self._stage, step)))
+            self.put(step, found, source)
+        return found
+
+    def put(self, step: int, table: pa.Table, source: bytes) -> None:
+        """Keeps a table, if the folder lets itself be written. ``source``: what it was made from."""
+        sink = pa.BufferOutputStream()
+        told = table.replace_schema_metadata({SOURCE: source})
+        with pa.ipc.new_file(sink, told.schema) as writer:
+            writer.write_table(told)
+        with suppress(Fault):
+            self._write(self._table(step), sink.getvalue().to_pybytes())
+
+    def can_write(self) -> bool:
+        """Whether tables can be kept."""
+        try:
+            make_directory(self._folder)
+        except Fault:
+            return False
+        return os.access(self._folder, os.W_OK)
+
+    def trouble(self, step: int, maker: str) -> str | None:
+        """Why nothing can be made of a step's rollouts as they are now; None where nobody has found out."""
+        found = self._read(_trouble(step), self._rollouts_mark(step, maker))
+        return str(found["told"]) if found else None
+
+    def keep_trouble(self, step: int, maker: str, told: str) -> None:
+        """Keeps why :meth:`make` failed, for whoever shows it."""
+        with suppress(Fault):
+            self._keep(_trouble(step), {"told": told}, self._rollouts_mark(step, maker))
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """What was kept under this name of the model that is there now; None where there is nothing."""
+        return self._read(name, self._model_mark)
+
+    def keep_record(self, name: str, record: Mapping[str, Any]) -> None:
+        """Keeps what was found out about the stage's model. Raises Fault where that fails."""
+        self._keep(name, record, self._model_mark)
+
+    def _read(self, name: str, of: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+            return found if found["of"] == of else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _keep(self, name: str, record: Mapping[str, Any], of: str) -> None:
+        text = json.dumps({"of": of, **record}, ensure_ascii=False, indent=2)
+        self._write(self._folder / f"{name}.json", text.encode())
+
+    def _write(self, path: Path, content: bytes) -> None:
+        make_directory(self._folder)
+        atomic_write(path, content)
+
+    def _rollouts_mark(self, step: int, maker: str) -> str:
+        try:
+            return self.source_of(step, maker).decode()
+        except OSError:
+            return ""
+
+    @property
+    def _model_mark(self) -> str:
+        files = sorted((self._stage / "model").glob("*.safetensors"))
+        return " ".join(f"{file.name} {mark(file)}" for file in files)
+
+    def _table(self, step: int) -> Path:
+        return self._folder / f"{step_name(step)}.arrow"
 
 
-def write(stage: Path, step: int, maker: str, table: pa.Table, source: bytes) -> None:
-    """Keeps a table, if the folder lets itself be written. ``source``: what ``source_of`` said before the rollouts were
-    read, so that rollouts that were replaced meanwhile are not taken for those."""
-    sink = pa.BufferOutputStream()
-    told = table.replace_schema_metadata({SOURCE: source})
-    with pa.ipc.new_file(sink, told.schema) as writer:
-        writer.write_table(told)
-    with suppress(Fault):
-        _put(_path(stage, step), sink.getvalue().to_pybytes())
-
-
-def can_write(stage: Path) -> bool:
-    """Whether tables of a stage can be kept."""
-    try:
-        make_directory(_folder(stage))
-    except Fault:
-        return False
-    return os.access(_folder(stage), os.W_OK)
-
-
-def source_of(stage: Path, step: int, maker: str) -> bytes:
-    """What a table is derived from, and by what. Raises OSError where the step has no rollouts."""
-    status = (stage / "rollouts" / f"{step_name(step)}.parquet").stat()
-    return f"{maker}; {status.st_size} bytes; {status.st_mtime_ns} ns".encode()
-
-
-def keep(stage: Path, name: str, record: Mapping[str, Any], of: str) -> None:
-    """Keeps a record under a name, DIR/derived/STAGE/NAME.json; ``of``: what it was made from. Raises Fault where the
-    file system refuses."""
-    _put(_folder(stage) / f"{name}.json", json.dumps({"of": of, **record}, ensure_ascii=False, indent=2).encode())
-
-
-def kept(stage: Path, name: str, of: str) -> dict[str, Any] | None:
-    """The record, if it was made from this; None otherwise."""
-    try:
-        record = json.loads((_folder(stage) / f"{name}.json").read_text(encoding="utf-8"))
-        return record if record["of"] == of else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _put(path: Path, content: bytes) -> None:
-    make_directory(path.parent)
-    atomic_write(path, content)
-
-
-def _folder(stage: Path) -> Path:
-    return stage.parent.parent / "derived" / stage.name
-
-
-def _path(stage: Path, step: int) -> Path:
-    return _folder(stage) / f"{step_name(step)}.arrow"
+def _trouble(step: int) -> str:
+    return f"{step_name(step)}.trouble"

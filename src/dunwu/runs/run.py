@@ -14,7 +14,8 @@ from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
-from dunwu.runs.stage import StageDirectory, StageReader, checked_name, mark
+from dunwu.runs.marks import mark
+from dunwu.runs.stage import StageDirectory, StageReader, checked_name
 
 SCHEMA = 1
 """Version of manifest.json, and with it of the whole layout."""

@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
-from dunwu.errors import Fault, UserError
-from dunwu.runs import checkpoints, compared, derived, tables
+from dunwu.errors import UserError
+from dunwu.runs import checkpoints, compared, conversations, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
-from dunwu.runs.checkpoints import is_step, step_name, step_of
+from dunwu.runs.checkpoints import is_step, step_of
 from dunwu.runs.compared import Compared, Curve, Pair
+from dunwu.runs.conversations import Counts, Review
+from dunwu.runs.derived import Derived
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
+from dunwu.runs.marks import mark
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.types import Estimate, Example, ScoredGroup
 
@@ -33,25 +33,6 @@ ABLATION = "ablation"
 BASE, TRAINED = "base", "trained"
 """Evaluations before the first update and after the last one; those between are named by :func:`step_name`, those of an
 evaluation stage by its models."""
-
-
-Counts = dict[str, dict[str, float]]
-"""By category, how many answers went which way."""
-
-
-def add_counts(sums: Counts, more: Counts) -> None:
-    """Adds ``more`` to ``sums``."""
-    for category, numbers in more.items():
-        own = sums.setdefault(category, {})
-        own.update({name: own.get(name, 0.0) + value for name, value in numbers.items()})
-
-
-class Review(NamedTuple):
-    """How many conversations people have not decided on, accepted and refused."""
-
-    undecided: int
-    accepted: int
-    refused: int
 
 
 class StageReader:
@@ -73,24 +54,25 @@ class StageReader:
     @property
     def data(self) -> Path:
         """Where the conversations lie that the stage made."""
-        return self.path / "data.jsonl"
+        return conversations.data_file(self.path)
 
     @property
     def review_file(self) -> Path:
         """Where people decide on these."""
-        return self.path / "review.jsonl"
+        return conversations.review_file(self.path)
+
+    @property
+    def derived(self) -> Derived:
+        """What readers made of it and keep beside it."""
+        return Derived(self.path)
 
     def read_counts(self) -> Counts:
-        """By category how many answers were kept and why others went; empty for a stage that keeps none."""
-        path = self.path / "counts.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        """See :func:`dunwu.runs.conversations.read_counts`."""
+        return conversations.read_counts(self.path)
 
     def read_conversations(self, count: int) -> list[dict[str, Any]]:
-        """The first conversations that the stage made, as rows of a file; none before it is done."""
-        if not self.data.is_file():
-            return []
-        with self.data.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in islice(lines, count)]
+        """See :func:`dunwu.runs.conversations.read_first`."""
+        return conversations.read_first(self.path, count)
 
     def read_metrics(self) -> list[dict[str, float]]:
         """One mapping a rollout, in order, with its ``step``; numbers that were not finite are left out."""
@@ -120,62 +102,17 @@ class StageReader:
         steps = self.rollout_steps()
         if step is not None and step not in steps:
             raise UserError(f"has no rollout of step {step}", file=self.path)
-        return [row for s in steps if step in (None, s) for row in tables.read_rollout_rows(self._rollouts(s))]
+        return [
+            row
+            for s in steps
+            if step in (None, s)
+            for row in tables.read_rollout_rows(tables.rollouts_file(self.path, s))
+        ]
 
     def read_texts(self, step: int) -> pa.Table:
         """The ``prompt`` and ``completion`` of each row of one step, nothing else, as a table. Raises UserError where
         that step has none, or its file cannot be read."""
-        return tables.read_texts(self._rollouts(step))
-
-    def source_of(self, step: int, maker: str) -> bytes:
-        """Which bytes of a step's rollouts are there, and what reads them: something else where they change. Raises
-        OSError where the step has none."""
-        return derived.source_of(self.path, step, maker)
-
-    def derived(self, step: int, maker: str) -> pa.Table | None:
-        """What :meth:`derive` has kept; None where it has not, or the rollouts are others by now."""
-        return derived.read(self.path, step, maker)
-
-    def trouble_with(self, step: int, maker: str) -> str | None:
-        """Why nothing can be derived from a step's rollouts as they are now; None where nobody has found out."""
-        found = derived.kept(self.path, _trouble(step), self._mark_of(step, maker))
-        return str(found["told"]) if found else None
-
-    def keep_trouble(self, step: int, maker: str, told: str) -> None:
-        """Keeps why :meth:`derive` failed, for whoever shows it."""
-        with suppress(Fault):
-            derived.keep(self.path, _trouble(step), {"told": told}, self._mark_of(step, maker))
-
-    def can_derive(self) -> bool:
-        """Whether what is derived can be kept."""
-        return derived.can_write(self.path)
-
-    def _mark_of(self, step: int, maker: str) -> str:
-        try:
-            return self.source_of(step, maker).decode()
-        except OSError:
-            return ""
-
-    def derive(self, step: int, maker: str, make: Callable[[list[RolloutRow]], pa.Table]) -> pa.Table:
-        """What ``make`` makes of one step's completions, kept beside the run for the next time (``runs.derived``).
-
-        Args:
-            step: whose completions.
-            maker: names ``make``; another name where it would make something else of the same completions.
-            make: a pure function.
-
-        Raises:
-            UserError: that step has no rollouts, or a file of them cannot be read.
-        """
-        kept = derived.read(self.path, step, maker)
-        if kept is None:
-            try:
-                source = self.source_of(step, maker)
-            except OSError:
-                raise UserError(f"has no rollout of step {step}", file=self.path) from None
-            kept = make(tables.read_rollout_rows(self._rollouts(step)))
-            derived.write(self.path, step, maker, kept, source)
-        return kept
+        return tables.read_texts(tables.rollouts_file(self.path, step))
 
     def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name."""
@@ -196,18 +133,6 @@ class StageReader:
         """What was found when the stage's models were compared. Raises UserError where the file is damaged."""
         return compared.read(self.path)
 
-    def keep(self, name: str, record: Mapping[str, Any]) -> None:
-        """Keeps what was found out about the stage's model beside the run. Raises Fault where that fails."""
-        derived.keep(self.path, name, record, self._model_mark)
-
-    def kept(self, name: str) -> dict[str, Any] | None:
-        """What was kept of the model that is there now; None where there is nothing."""
-        return derived.kept(self.path, name, self._model_mark)
-
-    @property
-    def _model_mark(self) -> str:
-        return " ".join(f"{file.name} {mark(file)}" for file in sorted(self.model.glob("*.safetensors")))
-
     @property
     def numbers_mark(self) -> str:
         """Another text where metrics, timings or ledger have changed."""
@@ -222,9 +147,6 @@ class StageReader:
     def newest_checkpoint(self) -> Checkpoint | None:
         """See :func:`dunwu.runs.checkpoints.newest`."""
         return checkpoints.newest(self.path / "checkpoints")
-
-    def _rollouts(self, step: int) -> Path:
-        return self.path / "rollouts" / f"{step_name(step)}.parquet"
 
 
 class StageDirectory(StageReader):
@@ -259,7 +181,7 @@ class StageDirectory(StageReader):
     def write_rollouts(self, step: int, groups: Sequence[ScoredGroup]) -> None:
         """Stores the completions of one step, in the order given, as Parquet (zstd)."""
         assert step > 0, "rows count the updates done: the first has step >= 1"
-        tables.write_rollout_rows(self._rollouts(step), tables.rollout_rows(step, groups))
+        tables.write_rollout_rows(tables.rollouts_file(self.path, step), tables.rollout_rows(step, groups))
 
     def write_evaluation(
         self, checkpoint: str, set_name: str, rows: Sequence[EvaluationRow], results: Mapping[str, Estimate]
@@ -276,59 +198,20 @@ class StageDirectory(StageReader):
         compared.write(self.path, pairs, curves)
 
     def chunks(self) -> int:
-        """How many chunks of conversations are stored; they come one after another."""
-        folder = self.path / "chunks"
-        return next(number for number in count() if not (folder / f"{number:06d}.json").exists())
+        """See :func:`dunwu.runs.conversations.chunks`."""
+        return conversations.chunks(self.path)
 
     def write_chunk(self, number: int, examples: Sequence[Example], counts: Mapping[str, Mapping[str, float]]) -> None:
-        """Stores conversations that a stage made, and what is told of them by category."""
-        make_directory(self.path / "chunks")
-        chunk = {"examples": [_written(example) for example in examples], "counts": counts}
-        atomic_write(self.path / "chunks" / f"{number:06d}.json", json.dumps(chunk, ensure_ascii=False).encode())
+        """See :func:`dunwu.runs.conversations.write_chunk`."""
+        conversations.write_chunk(self.path, number, examples, counts)
 
     def join_chunks(self) -> Counts:
-        """Makes data.jsonl, and counts.json with the sums, of all chunks; the sums by category."""
-        rows: list[str] = []
-        counts: Counts = {}
-        for number in range(self.chunks()):
-            chunk = json.loads((self.path / "chunks" / f"{number:06d}.json").read_text())
-            rows += [json.dumps(row, ensure_ascii=False) + "\n" for row in chunk["examples"]]
-            add_counts(counts, chunk["counts"])
-        atomic_write(self.data, "".join(rows).encode())
-        atomic_write(self.path / "counts.json", json.dumps(counts, indent=2, ensure_ascii=False).encode())
-        return counts
+        """See :func:`dunwu.runs.conversations.join_chunks`."""
+        return conversations.join_chunks(self.path)
 
     def review(self) -> Review:
-        """What people have decided on the conversations of data.jsonl; once on all of them, data.jsonl holds what they
-        accepted, as they edited it, and counts.json says so. The first call writes review.jsonl; later ones expect a
-        conversation in every line of it.
-
-        Raises:
-            UserError: a line of review.jsonl has no decision, a conversation is gone or new, or nothing is accepted.
-        """
-        rows = [json.loads(line) for line in self.data.open()]
-        if not self.review_file.exists():
-            texts = [json.dumps({"accept": None, **row}, ensure_ascii=False) + "\n" for row in rows]
-            atomic_write(self.review_file, "".join(texts).encode())
-            return Review(undecided=len(rows), accepted=0, refused=0)
-        decided = list(read_review(self.review_file))
-        asked, told = (Counter(str(row.get("id")) for row in some) for some in (rows, [row for _, row in decided]))
-        for name in (asked - told) | (told - asked):
-            how = "gone: refuse it with false instead" if name in asked - told else "none that was asked about"
-            raise UserError(f"conversation {name} is {how}", file=self.review_file)
-        numbers = Counter(accept for accept, _ in decided)
-        if not numbers[None]:
-            kept = [json.dumps(row, ensure_ascii=False) + "\n" for accept, row in decided if accept]
-            if not kept:
-                raise UserError("accepts nothing, so there is nothing to learn from", file=self.review_file)
-            atomic_write(self.data, "".join(kept).encode())
-            path = self.path / "counts.json"
-            counts = json.loads(path.read_text())
-            for category, own in counts.items():
-                of = Counter(accept for accept, row in decided if row.get("category") == category)
-                own.update({"kept": float(of[True]), "refused by people": float(of[False])})
-            atomic_write(path, json.dumps(counts, indent=2, ensure_ascii=False).encode())
-        return Review(undecided=numbers[None], accepted=numbers[True], refused=numbers[False])
+        """See :func:`dunwu.runs.conversations.review`."""
+        return conversations.review(self.path)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
@@ -345,7 +228,7 @@ class StageDirectory(StageReader):
         cut_numbers(self.path / "ledger.jsonl", math.inf)  # a torn end alone
         for later in self.rollout_steps():
             if later > step:
-                atomic_remove(self._rollouts(later))
+                atomic_remove(tables.rollouts_file(self.path, later))
         for folder in sorted((self.path / "evaluations").iterdir()):
             place = _order(folder.name)
             if place is not None and place > (0, step) and not (ended and folder.name == TRAINED):
@@ -360,46 +243,11 @@ class StageDirectory(StageReader):
         self._mark_done()
 
 
-def _trouble(step: int) -> str:
-    return f"{step_name(step)}.trouble"
-
-
-def mark(path: Path) -> str:
-    """Another text where a file has been written again."""
-    try:
-        status = path.stat()
-    except OSError:
-        return "-"
-    return f"{status.st_size}:{status.st_mtime_ns}"
-
-
 def checked_name(name: str) -> str:
     """A name that is safe as a file name. Raises UserError where it is not."""
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise UserError(f"the name {name!r} may hold letters, digits and . _ - + only, as it names a file")
     return name
-
-
-def read_review(path: Path) -> Iterator[tuple[bool | None, dict[str, Any]]]:
-    """Every row of a review file, and what people decided on it. Raises UserError naming the line that is wrong."""
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if line.strip():
-            row = json.loads(line)
-            accept = row.pop("accept", "missing")
-            if not (accept is None or isinstance(accept, bool)):
-                text = f"accept is {accept!r:.20}, none of true, false, null"
-                raise UserError(text, file=path, field=f"line {number}")
-            yield accept, row
-
-
-def _written(example: Example) -> dict[str, Any]:
-    """A conversation as a row that ``tasks.conversations`` reads."""
-    return {
-        "id": example.id,
-        "category": example.category,
-        "language": example.language,
-        "messages": [{"role": message.role, "content": message.content} for message in example.messages],
-    }
 
 
 def _order(checkpoint: str) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
+from dunwu.runs.checkpoints import step_name
 from dunwu.runs.records import EvaluationRow, RolloutRow
 from dunwu.types import ScoredGroup
 
@@ -21,6 +22,11 @@ PART = "part."
 """Prefix of the columns that hold the parts of a score, e.g. ``part.accuracy``."""
 
 _TYPES = {"int": pa.int64(), "int | None": pa.int64(), "float": pa.float64()}  # everything else is text
+
+
+def rollouts_file(stage: Path, step: int) -> Path:
+    """Where the completions of a step lie."""
+    return stage / "rollouts" / f"{step_name(step)}.parquet"
 
 
 def rollout_rows(step: int, groups: Sequence[ScoredGroup]) -> list[RolloutRow]:

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.tasks.task import Draft, Family
 
 ENTRIES = 1 << 30
@@ -98,6 +98,6 @@ def _data_set(name: str) -> Any:
 def _registry() -> dict[str, Any]:
     """Every set's name, with its class and its configuration's."""
     if find_spec("reasoning_gym") is None:
-        raise UserError("reasoning-gym is not installed: pip install 'dunwu[gym]'", field="task")
+        raise NotInstalled("reasoning-gym", "gym", field="task")
     import_module("reasoning_gym")  # which fills it
     return dict(import_module("reasoning_gym.factory").DATASETS)

@@ -19,7 +19,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 
 BOM = b"\xef\xbb\xbf"
 SHOWN = 3
@@ -155,8 +155,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 def _datasets_folder(path: Path) -> Iterator[Row]:
     if importlib.util.find_spec("datasets") is None:
-        text = "a datasets folder needs the extra 'data': pip install 'dunwu[data]'"
-        raise UserError(text, file=path, field="path")
+        raise NotInstalled("datasets", "data", file=path, field="path")
     import datasets
 
     try:
@@ -172,8 +171,7 @@ def _datasets_folder(path: Path) -> Iterator[Row]:
 
 def _hub(hub: Hub) -> Iterator[Row]:
     if importlib.util.find_spec("datasets") is None:
-        text = "a data set by its name needs the extra 'data': pip install 'dunwu[data]'"
-        raise UserError(text, file=hub.name, field="hub")
+        raise NotInstalled("datasets", "data", file=hub.name, field="hub")
     import datasets
 
     try:

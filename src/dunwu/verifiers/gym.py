@@ -12,7 +12,7 @@ import os
 from functools import cached_property
 from importlib.util import find_spec
 
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried, root, values
 
 LIMITS = Limits(memory_bytes=1 << 30)
@@ -44,7 +44,7 @@ def libraries() -> tuple[str, ...]:
         UserError: the package is not installed, or lies where no program of the sandbox can see it.
     """
     if find_spec("reasoning_gym") is None:
-        raise UserError("reasoning-gym is not installed: pip install 'dunwu[gym]'", field="task")
+        raise NotInstalled("reasoning-gym", "gym", field="task")
     places = [
         place for name in PACKAGES if (spec := find_spec(name)) for place in spec.submodule_search_locations or ()
     ]

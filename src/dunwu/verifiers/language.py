@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
 
-from dunwu.errors import UserError
+from dunwu.errors import NotInstalled, UserError
 from dunwu.verifiers.math_algebra import COMMANDS
 
 RANGES = {
@@ -238,8 +238,7 @@ def _identifier(languages: tuple[str, ...]) -> Callable[[str], str]:
     try:
         langid = importlib.import_module("py3langid.langid")
     except ModuleNotFoundError:
-        text = f"telling {' and '.join(languages)} apart needs py3langid: pip install 'dunwu[language]'"
-        raise UserError(text) from None
+        raise NotInstalled(f"py3langid, which tells {' and '.join(languages)} apart,", "language") from None
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
     identifier.set_languages(list(languages))
     return lambda text: str(identifier.classify(text)[0])

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tests.published import FILES, write
 
 from dunwu.config.problems import DATA_SETS
-from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, TaskSpec
+from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, RewardSpec, TaskSpec
 from dunwu.errors import UserError
-from dunwu.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmark, evaluation_set
+from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import rows
+from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import held_out_prompts
+from dunwu.pipeline.benchmarking import Asked, recipe_of, task_of
 from dunwu.sandbox import Sandbox
 from dunwu.tasks import build as build_task
 from dunwu.tasks.files import FileTask
@@ -50,11 +54,19 @@ def completion(text: str) -> Completion:
     return Completion(token_ids=np.zeros(1, np.int32), logprobs=nothing, text=text, finish="stop", policy_version=0)
 
 
+def asked(name: str, *paths: Path, overrides: Sequence[str] = (), **options: Any) -> EvalStage:
+    """The stage in which ``dunwu eval`` measures the benchmark."""
+    wanted = Asked(models=("http://127.0.0.1:1/v1#m",), benches=(name,), data=paths, **options)
+    (stage,) = recipe_of(wanted, overrides, Progress(Console(file=StringIO()))).stages.values()
+    assert isinstance(stage, EvalStage)
+    return stage
+
+
 @contextmanager
-def grading(found: Benchmark, sandbox: Sandbox) -> Iterator[Grader]:
-    """As an evaluation stage grades the benchmark; with time, because no timeout is tested."""
-    spec = RewardSpec(format_rule="none", answer_in=found.form.answer_in, workers=2, timeout_seconds=20.0)
-    with build(spec, sandbox) as grader:
+def grading(stage: EvalStage, sandbox: Sandbox) -> Iterator[Grader]:
+    """As the stage grades; with time, because no timeout is tested."""
+    rules = stage.grading.model_dump() | {"workers": 2, "timeout_seconds": 20.0}
+    with build(RewardSpec.model_validate(rules), sandbox) as grader:
         yield grader
 
 
@@ -83,10 +95,10 @@ def gold_answer(problem: Problem) -> str:
 
 @pytest.mark.parametrize("name", REAL)
 def test_golds_of_a_real_file_are_right_and_nothing_is_not(name: str, sandbox: Sandbox) -> None:
-    chosen = evaluation_set(name, real(name))
-    problems = problems_of(chosen)
-    assert (chosen.name, len(problems)) == (name, REAL[name][1])
-    with grading(benchmark(name), sandbox) as grader:
+    stage = asked(name, real(name))
+    problems = problems_of(stage.sets[0])
+    assert (stage.sets[0].name, len(problems)) == (name, REAL[name][1])
+    with grading(stage, sandbox) as grader:
         assert accuracies(grader, problems, [gold_answer(problem) for problem in problems]) == [1.0] * len(problems)
         assert accuracies(grader, problems, [""] * len(problems)) == [0.0] * len(problems)
 
@@ -96,24 +108,25 @@ def test_right_answers_of_a_published_form_are_right_and_others_are_not(
     tmp_path: Path, name: str, sandbox: Sandbox
 ) -> None:
     known = FILES[name]
-    chosen = evaluation_set(name, write(tmp_path / "a.jsonl", [one.row for one in known]))
+    stage = asked(name, write(tmp_path / "a.jsonl", [one.row for one in known]))
+    (chosen,) = stage.sets
     problems = FileTask(chosen.task.model_copy(update={"held_out": 0.0}), 0).training()  # in the order of the file
     assert {problem.id for problem in problems_of(chosen)} == {problem.id for problem in problems}
     full = [None if one.kind == "open" else 1.0 for one in known]
     none = [None if one.kind == "open" else 0.0 for one in known]
-    with grading(benchmark(name), sandbox) as grader:
+    with grading(stage, sandbox) as grader:
         assert accuracies(grader, problems, [one.right for one in known]) == full
         assert accuracies(grader, problems, [one.wrong for one in known]) == none
         assert accuracies(grader, problems, [""] * len(known)) == none
-        if benchmark(name).form.answer_in == "summary":
+        if stage.grading.answer_in == "summary":
             assert accuracies(grader, problems, [f"<think>{one.right}" for one in known]) == none
 
 
 def test_every_task_that_is_read_has_a_benchmark() -> None:
     assert {found.task for found in BENCHMARKS.values()} == set(DATA_SETS)
-    assert BENCHMARKS.keys() == {"math500", *DATA_SETS} - {"math"}
-    programs = {name for name, found in BENCHMARKS.items() if TaskSpec(task=found.task).needs_sandbox}
-    assert programs == {"humaneval", "livecodebench", "codeforces"}
+    assert BENCHMARKS.keys() == {"math500", "choices", "programs", *DATA_SETS} - {"math"}
+    programs = {name for name, found in BENCHMARKS.items() if TaskSpec(task=found.task, kind=found.kind).needs_sandbox}
+    assert programs == {"humaneval", "livecodebench", "codeforces", "programs"}
 
 
 def test_the_paper_s_samples_and_prompts() -> None:
@@ -130,42 +143,54 @@ def test_the_paper_s_samples_and_prompts() -> None:
 
 def test_a_set_says_what_is_measured(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"problem": f"{n}?", "answer": n, "level": 1} for n in range(9)])
-    chosen = evaluation_set("math500", path)
+    (chosen,) = asked("math500", path).sets
     assert (chosen.problems, chosen.samples, chosen.task.held_out, chosen.task.name) == (9, 16, 1.0, "math500")
-    assert chosen.instruction == benchmark("math500").form.instruction
-    few = evaluation_set("math500", path, samples=2, problems=3)
+    assert chosen.instruction == BENCHMARKS["math500"].form.instruction
+    (few,) = asked("math500", path, samples=2, problems=3).sets
     assert (few.problems, few.samples) == (3, 2)
     assert problems_of(few) == problems_of(chosen)[:3]
-    with pytest.raises(ValueError, match="greater than 0"):
-        evaluation_set("math500", path, samples=0)
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "where"), [("math", {}, "boxed"), ("choice", {"tests": "t"}, "boxed"), ("code", {}, "summary")]
+    ("name", "row", "right", "wrong"),
+    [
+        ("file", {"problem": "Half of 5?", "answer": "2.5"}, r"\boxed{5/2}", r"\boxed{2}"),
+        ("choices", {"problem": "A) 1 B) 2?", "answer": "b"}, r"\boxed{B}", r"\boxed{A}"),
+        (
+            "programs",
+            {"problem": "Double.", "tests": [{"stdin": "2", "stdout": "4"}]},
+            "```python\nprint(2 * int(input()))\n```",
+            "```python\nprint(input())\n```",
+        ),
+    ],
 )
-def test_a_file_is_asked_for_its_kind_of_answers(
-    tmp_path: Path, kind: Literal["math", "choice", "code"], fields: dict[str, str], where: str
+def test_a_file_of_one_s_own_is_asked_for_its_kind_of_answers(
+    tmp_path: Path, name: str, row: dict[str, Any], right: str, wrong: str, sandbox: Sandbox
 ) -> None:
-    tests = [{"stdin": "", "stdout": "1"}] if kind == "code" else ["1", "2"]
-    path = write(tmp_path / "a.jsonl", [{"q": "One?", "a": "1", "t": tests}])
-    columns = (
-        {"problem": "q", "answer": "a", "tests": "t"} if kind == "code" else {"problem": "q", "answer": "a"} | fields
-    )
-    chosen = evaluation_set("file", path, fields=columns, kind=kind)
-    assert (problems_of(chosen)[0].kind, chosen.samples) == (kind, 4)
-    assert chosen.instruction == benchmark("file", kind).form.instruction
-    assert benchmark("file", kind).form.answer_in == where
+    stage = asked(name, write(tmp_path / "mine.jsonl", [row]))
+    (chosen,) = stage.sets
+    assert (chosen.name, chosen.samples, chosen.instruction) == ("mine", 4, BENCHMARKS[name].form.instruction)
+    with grading(stage, sandbox) as grader:
+        assert accuracies(grader, problems_of(chosen) * 3, [right, wrong, ""]) == [1.0, 0.0, 0.0]
+
+
+def test_columns_of_a_file_have_any_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.jsonl", [{"q": "1 + 1?", "gold": "2"}])
+    place = "stages.boxed.sets.0.task.fields"
+    (chosen,) = asked("file", path, overrides=(f"{place}.problem=q", f"{place}.answer=gold")).sets
+    (problem,) = problems_of(chosen)
+    assert (problem.messages[0].content, problem.gold) == ("1 + 1?", "2")
 
 
 def test_a_benchmark_without_a_file_is_loaded_by_its_name_or_refused() -> None:
-    chosen = evaluation_set("gsm8k", problems=5)
-    assert (chosen.task.hub, chosen.task.hub_config, chosen.task.split) == ("openai/gsm8k", "main", "test")
-    with pytest.raises(UserError, match="data: CMATH is read from a file: say which"):
-        evaluation_set("cmath")
+    task = TaskSpec.model_validate(task_of("gsm8k", None))
+    assert (task.hub, task.hub_config, task.split) == ("openai/gsm8k", "main", "test")
+    with pytest.raises(UserError, match="--data: CMATH is read from a file: say which"):
+        asked("cmath")
     with pytest.raises(
-        UserError, match=r"bench: no benchmark is called 'amie'; there are aime, .*; did you mean aime?"
+        UserError, match=r"--bench: no benchmark is called 'amie'; there are aime, .*; did you mean aime?"
     ):
-        evaluation_set("amie")
+        asked("amie")
 
 
 class Everything:
@@ -177,24 +202,25 @@ class Everything:
 
 def test_an_instruction_follows_the_question_and_changes_nothing_else(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"problem": f"{n}?", "answer": n, "level": 1} for n in range(5)])
-    asked = evaluation_set("math500", path)
-    bare = asked.model_copy(update={"instruction": None, "name": "bare"})
+    (chosen,) = asked("math500", path).sets
+    bare = chosen.model_copy(update={"instruction": None, "name": "bare"})
     template: Any = Everything()
-    prompts = held_out_prompts([asked, bare], PromptSpec(), 0, template)
+    prompts = held_out_prompts([chosen, bare], PromptSpec(), 0, template)
     told = [prompt.problem for prompt in prompts["math500"]]
     left = [prompt.problem for prompt in prompts["bare"]]
     assert [problem.id for problem in told] == [problem.id for problem in left]
     assert [problem.messages[0].content for problem in told] == [
-        f"{problem.messages[0].content}\n\n{asked.instruction}" for problem in left
+        f"{problem.messages[0].content}\n\n{chosen.instruction}" for problem in left
     ]
-    assert left == list(problems_of(asked))
+    assert left == list(problems_of(chosen))
 
 
 def test_rows_of_an_evaluation_have_the_subject(tmp_path: Path, sandbox: Sandbox) -> None:
     known = FILES["gpqa"][0]
-    (problem,) = problems_of(evaluation_set("gpqa", write(tmp_path / "a.jsonl", [known.row])))
+    stage = asked("gpqa", write(tmp_path / "a.jsonl", [known.row]))
+    (problem,) = problems_of(stage.sets[0])
     answers = (completion(known.right),)
-    with grading(benchmark("gpqa"), sandbox) as grader:
+    with grading(stage, sandbox) as grader:
         scores = tuple(grader.plain.score(problem, answer) for answer in answers)
     prompt = Prompt(problem=problem, token_ids=np.zeros(1, np.int32))
     group = ScoredGroup(group=RolloutGroup(prompt=prompt, completions=answers), scores=scores)

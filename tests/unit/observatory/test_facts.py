@@ -106,7 +106,7 @@ def test_facts_are_kept_beside_the_run_until_the_rollout_changes(
         return module.facts(rows)
 
     def read(step: int, maker: str = MAKER) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derive(step, maker, counted).to_pylist()
+        found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derived.make(step, maker, counted).to_pylist()
         return found
 
     first = read(16)
@@ -128,4 +128,4 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         train(run.stage(STAGE), rollouts=1, questions=1)
     (tmp_path / "derived").write_text("in the way")
-    assert RunReader(tmp_path).stage(STAGE).derive(16, MAKER, facts).num_rows == 8
+    assert RunReader(tmp_path).stage(STAGE).derived.make(16, MAKER, facts).num_rows == 8

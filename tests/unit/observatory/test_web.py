@@ -374,7 +374,7 @@ def test_damaged_facts_are_as_good_as_none(directory: Path, library: Library) ->
     whole = kept.read_bytes()
     for damaged in (whole[:200], whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :], b""):
         kept.write_bytes(damaged)
-        found = StageReader(directory / "stages" / STAGE).derived(32, MAKER)
+        found = StageReader(directory / "stages" / STAGE).derived.table(32, MAKER)
         assert found is None or found.num_rows == 128
     assert library[0].catalogue(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
 

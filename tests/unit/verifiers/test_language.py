@@ -166,7 +166,9 @@ def test_short_sentences_go_with_the_next() -> None:
 def test_without_py3langid_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     language._identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
-    with pytest.raises(UserError, match=r"fr and en apart needs py3langid: pip install 'dunwu\[language\]'"):
+    with pytest.raises(
+        UserError, match=r"which tells fr and en apart, is not installed: pip install -e '\.\[language\]'"
+    ):
         consistency(FRENCH, "fr", ("en",))
     assert consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0
 

@@ -26,7 +26,7 @@ def aha_section(told: Told) -> str:
     """Whether there is a candidate, with what speaks for it; the changes of all series, folded away."""
     parts = ["<h3>Is it an aha?</h3>", f'<p class="verdict">{page.text(telling.verdict(told.search))}</p>']
     parts += [_moment(told, moment) for moment in told.search.moments]
-    if effect := told.stage.kept(ABLATION):
+    if effect := told.stage.derived.record(ABLATION):
         rows = [[page.text(label), page.text(value)] for label, value in telling.effect_rows(effect)]
         parts.append(page.table(CAUSAL, ["", ""], rows))
     elif told.search.moments:

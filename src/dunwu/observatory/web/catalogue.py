@@ -1,7 +1,7 @@
 """Every completion of a stage as columns of numbers, grown while the run writes.
 
     reader (a process of its own): rollouts -> tables of facts in DIR/derived
-    loader thread: StageReader.derived -> a Shelf a step
+    loader thread: Derived.table -> a Shelf a step
     request threads: columns(), rollouts(): what is there so far, joined when it has grown
 
 A step whose file changed (a resumed run made it again) is taken again; one that is gone leaves the shelf; one that is
@@ -82,7 +82,7 @@ class Catalogue:
         """Takes what has been read and was not there before, or has changed, and drops what is gone. Where the reader
         cannot keep what it reads, it is read here, which makes pages wait."""
         steps = self._stage.rollout_steps()
-        kept = self._stage.can_derive()
+        kept = self._stage.derived.can_write()
         with self._lock:
             for step in self._shelves.keys() - set(steps):
                 del self._shelves[step]
@@ -148,18 +148,17 @@ class Catalogue:
 
     def _source(self, step: int) -> bytes | None:
         try:
-            return self._stage.source_of(step, facts.MAKER)
+            return self._stage.derived.source_of(step, facts.MAKER)
         except OSError:
             return None
 
     def _take(self, step: int, source: bytes, kept: bool) -> None:
         shelf, told = None, None
         try:
-            table = (
-                self._stage.derived(step, facts.MAKER) if kept else self._stage.derive(step, facts.MAKER, facts.facts)
-            )
+            derived = self._stage.derived
+            table = derived.table(step, facts.MAKER) if kept else derived.make(step, facts.MAKER, facts.facts)
             if table is None:
-                told = self._stage.trouble_with(step, facts.MAKER)
+                told = derived.trouble(step, facts.MAKER)
             elif len(table):
                 shelf = self._shelf(source, table)
             else:

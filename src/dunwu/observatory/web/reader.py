@@ -61,22 +61,22 @@ def main(directories: Sequence[Path]) -> None:
 def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
     """Derives the facts of at most ``BATCH`` steps of which ``known`` lacks the present bytes; whether there were any.
 
-    Of a file from which nothing can be made it is kept why (``StageReader.trouble_with``), and it is not tried again
+    Of a file from which nothing can be made it is kept why (``Derived.trouble``), and it is not tried again
     until it changes.
     """
     done = 0
     for step in order(stage.rollout_steps()):
         with suppress(OSError):
-            source = stage.source_of(step, facts.MAKER)
+            source = stage.derived.source_of(step, facts.MAKER)
             if known.get((stage.path, step)) != source:
                 known[stage.path, step] = source
                 done += 1
                 try:
-                    stage.derive(step, facts.MAKER, facts.facts)
+                    stage.derived.make(step, facts.MAKER, facts.facts)
                 except UserError as error:
-                    stage.keep_trouble(step, facts.MAKER, str(error))
+                    stage.derived.keep_trouble(step, facts.MAKER, str(error))
                 except Exception as error:  # whatever stands in the file: the next one may be read
-                    stage.keep_trouble(step, facts.MAKER, f"step {step:,}: {type(error).__name__}: {error}")
+                    stage.derived.keep_trouble(step, facts.MAKER, f"step {step:,}: {type(error).__name__}: {error}")
         if done == BATCH:
             break
     return done > 0

@@ -1,26 +1,21 @@
-"""The command line: arguments in, exit codes out. Everything else is imported by the command that needs it.
-
-Exit codes: 0 done; 2 the user's input is wrong; 3 interrupted and resumable; 1 a fault of ours.
-"""
+"""The commands and their arguments. What they do is imported when they are called."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
 import sys
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
-from typer.core import TyperGroup
 
 from dunwu import __version__
+from dunwu.cli.exits import DONE, WRONG_INPUT, ExitCodes
+from dunwu.cli.printing import bench_rows, print_json, print_plan, print_rows, sandbox_rows
 from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -29,70 +24,10 @@ if TYPE_CHECKING:
     from dunwu.config.schema import TaskSpec
 
 
-class Probes(TypedDict):
-    """What looks at a recipe's problems and conversations before anything runs."""
-
-    probe: Probe
-    look: Look
-
-
-DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
-GLANCE = 5
-"""Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
-
-
-class _ExitCodes(TyperGroup):
-    """Turns what escapes a command into one line on stderr and the exit code that scripts rely on."""
-
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        asked = bool(args)
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except Exception as error:
-            if asked and hasattr(error, "format_message"):
-                raise _usage(error) from None
-            raise  # without arguments: typer shows the help
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            raise _exit(WRONG_INPUT, f"error: {error}") from None
-        except Interrupted as error:
-            raise _exit(INTERRUPTED, str(error)) from None
-        except Fault as error:
-            raise _exit(FAULT, f"fault: {error}") from error
-        except KeyboardInterrupt:
-            raise _exit(KEYBOARD, "interrupted") from None
-        except BrokenPipeError:
-            raise  # whoever read our output has left; typer ends quietly
-        except Exception as error:
-            if type(error).__name__ == "NoArgsIsHelpError":
-                raise  # a group without a command: typer shows its help
-            if hasattr(error, "format_message"):
-                raise _usage(error) from None
-            if type(error).__module__.startswith(("click", "typer")):
-                raise  # typer's own: it knows its Exit
-            if os.environ.get("DUNWU_DEBUG") == "1":
-                traceback.print_exc()
-            summary = " ".join(f"{type(error).__name__}: {error}".split())
-            raise _exit(FAULT, f"fault: {summary} (DUNWU_DEBUG=1 shows where)") from error
-
-
-def _usage(error: Any) -> typer.Exit:
-    """A command line that typer does not understand, as one line; typer's own way takes four."""
-    return _exit(WRONG_INPUT, f"error: {' '.join(error.format_message().split())}")
-
-
-def _exit(code: int, line: str) -> typer.Exit:
-    typer.echo(line, err=True)
-    return typer.Exit(code)
-
-
 main = typer.Typer(
     name="dunwu",
     help="Grow reasoning in language models the way DeepSeek-R1 did.",
-    cls=_ExitCodes,
+    cls=ExitCodes,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -202,14 +137,14 @@ def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = Fals
         loaded = load_recipe(recipe, overrides or ())
     except UserError as error:
         if as_json:
-            _print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
+            print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
     planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
-        _print_json(planned.as_json())
+        print_json(planned.as_json())
     else:
-        _print_plan(planned)
+        print_plan(planned)
     if planned.problems:
         for problem in planned.problems:
             typer.echo(f"error: {problem}", err=True)
@@ -283,7 +218,7 @@ def evaluate(
         again = shlex.join(["--out", str(folder), "--resume"])
         raise type(error)(f"{error}; the same command with {again} goes on") from error
     if as_json:
-        _print_json(RunReader(folder).read_summary())
+        print_json(RunReader(folder).read_summary())
 
 
 @main.command()
@@ -304,9 +239,9 @@ def contamination(
 
     found = look_for(train, bench or (), data or ())
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        _print_rows(f"{train}: {found['texts']:,} texts", lines(found))
+        print_rows(f"{train}: {found['texts']:,} texts", lines(found))
 
 
 @main.command()
@@ -369,9 +304,9 @@ def ablate(
     progress = Progress(Console(stderr=True, highlight=False))
     found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        _print_rows("without and with reflection", effect_rows(found))
+        print_rows("without and with reflection", effect_rows(found))
 
 
 @main.command()
@@ -426,10 +361,10 @@ def bench(
     typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
     results = import_module(f"dunwu.bench.{name.value}").measure(peers)
     if as_json:
-        _print_json(results)
+        print_json(results)
         return
     for workload, result in results.items():
-        _print_rows(f"{name.value} / {workload}", _bench_rows(result))
+        print_rows(f"{name.value} / {workload}", bench_rows(result))
 
 
 @sandbox.command("check")
@@ -443,20 +378,22 @@ def sandbox_check(as_json: AsJson = False) -> None:
     except Unavailable as error:
         raise Fault(f"no safe sandbox on this machine: {error}") from error
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
-        _print_rows("sandbox", _sandbox_rows(found))
+        print_rows("sandbox", sandbox_rows(found))
     if found["breached"] or found["faked"]:
         raise Fault(f"{len(found['breached'])} attacks and {len(found['faked'])} tricks got through")
 
 
-def _sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "tier", str(found["tier"])
-    yield "attacks tried", str(found["attacks"])
-    yield "attacks through", ", ".join(found["breached"]) or "none"
-    yield "tricks tried", f"{found['tricks']}, each in three shapes"
-    yield "faked verdicts", ", ".join(found["faked"]) or "none"
-    yield "a trivial program", f"{found['median_ms']:.1f} ms"
+class Probes(TypedDict):
+    """What looks at a recipe's problems and conversations before anything runs."""
+
+    probe: Probe
+    look: Look
+
+
+GLANCE = 5
+"""Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
 
 
 def _probes(seed: int, generated: int | None = None) -> Probes:
@@ -482,49 +419,3 @@ def _refuse(planned: Plan) -> None:
         first, more = planned.problems[0], len(planned.problems) - 1
         message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
         raise UserError(message, file=first.file, field=first.field)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _print_plan(planned: Plan) -> None:
-    from dunwu.config.plan.view import stage_rows
-
-    for line in planned.graph:
-        typer.echo(line)
-    for stage in planned.stages:
-        _print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
-    for line in planned.totals:
-        typer.echo(line)
-    for line in planned.assumptions:
-        typer.echo(f"assumed: {line}")
-
-
-def _bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """One workload: ours and each peer, in the same unit."""
-    yield "dunwu", f"{result['ours']:,.1f} {result['unit']}"
-    for peer, value in result["peers"].items():
-        yield peer, f"{value:,.1f} {result['unit']}"
-    for peer, reason in result.get("not_measured", {}).items():
-        yield peer, f"not measured: {reason}"
-    if result["ratio"] is not None:
-        yield "dunwu over the best peer", f"{result['ratio']:.2f}"
-    if result["floor_share"] is not None:
-        yield "share of the machine's floor", f"{result['floor_share']:.0%}"
-
-
-def _print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
-    """A table on a terminal, plain lines in a pipe."""
-    if not sys.stdout.isatty():
-        typer.echo(title)
-        for row in rows:
-            typer.echo("  " + ": ".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", show_header=False)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

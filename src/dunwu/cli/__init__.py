@@ -1,0 +1,5 @@
+"""The command line: arguments in, exit codes out. Everything else is imported by the command that needs it."""
+
+from dunwu.cli.commands import main
+
+__all__ = ["main"]

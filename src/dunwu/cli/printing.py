@@ -1,0 +1,75 @@
+"""What commands print: JSON, or rows of label and text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dunwu.config.plan import Plan
+
+
+def print_json(value: object) -> None:
+    """One object on one line."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_plan(planned: Plan) -> None:
+    """The graph, a table a stage, the sums and what they assume."""
+    from dunwu.config.plan.view import stage_rows
+
+    for line in planned.graph:
+        typer.echo(line)
+    for stage in planned.stages:
+        print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
+    for line in planned.totals:
+        typer.echo(line)
+    for line in planned.assumptions:
+        typer.echo(f"assumed: {line}")
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
+    """A table on a terminal, plain lines in a pipe."""
+    if not sys.stdout.isatty():
+        typer.echo(title)
+        for row in rows:
+            typer.echo("  " + ": ".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One workload: ours and each peer, in the same unit, then whatever else was measured."""
+    told = dict(result)
+    unit, peers, unmeasured = told.pop("unit"), told.pop("peers"), told.pop("not_measured", {})
+    ratio, floor_share = told.pop("ratio"), told.pop("floor_share")
+    for name, value in {"dunwu": told.pop("ours"), **peers}.items():
+        yield name, f"{value:,.1f} {unit}"
+    for peer, reason in unmeasured.items():
+        yield peer, f"not measured: {reason}"
+    if ratio is not None:
+        yield "dunwu over the best peer", f"{ratio:.2f}"
+    if floor_share is not None:
+        yield "share of the machine's floor", f"{floor_share:.0%}"
+    for name, value in told.items():
+        yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What ``bench.sandbox.check`` found: label, then text."""
+    yield "tier", str(found["tier"])
+    yield "attacks tried", str(found["attacks"])
+    yield "attacks through", ", ".join(found["breached"]) or "none"
+    yield "tricks tried", f"{found['tricks']}, each in three shapes"
+    yield "faked verdicts", ", ".join(found["faked"]) or "none"
+    yield "a trivial program", f"{found['median_ms']:.1f} ms"
