@@ -1,8 +1,10 @@
 """The observatory: what it costs a run to be watched, and how it answers over a million stored rollouts.
 
 ``watched``   rollouts a second of a run whose policy stays as it is, in turns with and without ``dunwu watch`` and a
-              client that follows it as a page in a browser does; the peer is the same run unwatched. Where a machine's
-              moods are larger than what watching costs, the processor time that the watcher used is the better bound
+              client that follows it as a page in a browser does; the peer is the same run while these two are stopped.
+              ``waited`` is the better measure where a machine's moods are larger than what watching costs: how many
+              seconds of a second the run's threads waited for a processor, all together. Their difference,
+              ``slowing``, is the most that the watcher can have taken from the run
 ``filter``    filters a second over 1,000,000 stored rollouts, each a page as a browser asks for it
 ``overview``  the first page a second of the same run
 
@@ -15,7 +17,7 @@ import json
 import os
 import re
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import mean, median, stdev
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +55,10 @@ update = { minibatches = 4 }
 checkpoint = { every = 4000 }
 """
 """A policy that does not change, so that one rollout takes as long as another."""
-BLOCKS, SETTLING, ROLLOUTS = 24, 2, 4
-"""Turns, half of them watched (A B B A); the rollouts of each in which a server may start, and those that are timed."""
+TURNS, SETTLING, ROLLOUTS = 32, 1, 3
+"""Half of them watched (A B B A); the rollouts of each in which the watcher catches up, and those that are measured."""
+PULSE_SECONDS, SHARE = 2.0, 0.01
+"""As in watch.js."""
 STEPS, DISTINCT = 500, 20
 """Rollouts of the large run, each of 2,000 completions, and how many of them differ."""
 QUESTIONS, GROUP = 125, 16
@@ -80,58 +85,68 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
 def _watched(folder: Path) -> dict[str, Any]:
     recipe, out = folder / "recipe.toml", folder / "run"
     recipe.write_text(RECIPE)
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    shares: list[float] = []
+    turns: dict[bool, list[_Turn]] = {False: [], True: []}
     training = subprocess.Popen(_run(recipe, out), stdout=subprocess.DEVNULL)
     try:
         _wait_for(training, out, 2)
-        for block in range(BLOCKS):
-            watched = block % 4 in (1, 2)
-            if watched:
-                with _started(out) as server, _client(server.address):
-                    _settle(training, out)
-                    began, used = time.perf_counter(), server.processor_seconds
-                    rates[True].append(_rate(training, out))
-                    shares.append(
-                        (server.processor_seconds - used) / (time.perf_counter() - began) / (os.cpu_count() or 1)
-                    )
-            else:
-                _settle(training, out)
-                rates[False].append(_rate(training, out))
+        with _started(out) as server, _client(server.address) as asking:
+            for number in range(TURNS):
+                if watched := number % 4 in (1, 2):
+                    turns[watched].append(_turn(training, out))
+                else:
+                    with asking, server.stopped():
+                        turns[watched].append(_turn(training, out))
     finally:
         training.terminate()
         training.wait()
-    ours, alone = statistics.median(rates[True]), statistics.median(rates[False])
-    differences = [a / b - 1 for a, b in zip(rates[True], rates[False], strict=True)]
-    half = 1.96 * statistics.stdev(differences) / len(differences) ** 0.5
+    ours, alone = (median(turn.rate for turn in turns[watched]) for watched in (True, False))
+    pairs = list(zip(turns[True], turns[False], strict=True))
     return {
         "ours": ours,
         "unit": "rollouts/s",
         "peers": {"unwatched": alone},
         "ratio": ours / alone,
-        "share_of_cores": statistics.median(shares),
-        "ratio_95": [1 + statistics.mean(differences) - half, 1 + statistics.mean(differences) + half],
+        "ratio_95": _interval([watched.rate / other.rate for watched, other in pairs]),
+        "waited": mean(turn.waited for turn in turns[True]),
+        "waited_unwatched": mean(turn.waited for turn in turns[False]),
+        "slowing_95": _interval([watched.waited - other.waited for watched, other in pairs]),
         "floor_share": None,
     }
+
+
+class _Turn(NamedTuple):
+    """Rollouts a second, and seconds of waiting for a processor a second."""
+
+    rate: float
+    waited: float
+
+
+def _turn(training: subprocess.Popen[bytes], out: Path) -> _Turn:
+    _wait_for(training, out, len(_timings(out)) + SETTLING)
+    first, began, waited = len(_timings(out)), time.perf_counter(), _waited(training.pid)
+    _wait_for(training, out, first + ROLLOUTS)
+    share = (_waited(training.pid) - waited) / (time.perf_counter() - began)
+    taken = [
+        sum(value for name, value in row.items() if name != "step") for row in _timings(out)[first : first + ROLLOUTS]
+    ]
+    return _Turn(len(taken) / sum(taken), share)
+
+
+def _waited(pid: int) -> float:
+    """Seconds that a process's threads could have run and had no processor."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
+
+
+def _interval(values: Sequence[float]) -> list[float]:
+    """The 95 % interval of the mean."""
+    half = 1.96 * stdev(values) / len(values) ** 0.5
+    return [mean(values) - half, mean(values) + half]
 
 
 def _run(recipe: Path, out: Path, *settings: str) -> list[str]:
     changed = [part for setting in settings for part in ("--set", setting)]
     return [*PROGRAM, "run", str(recipe), *changed, "--out", str(out), "--log", "quiet"]
-
-
-def _settle(training: subprocess.Popen[bytes], out: Path) -> None:
-    _wait_for(training, out, len(_timings(out)) + SETTLING)
-
-
-def _rate(training: subprocess.Popen[bytes], out: Path) -> float:
-    """Rollouts a second."""
-    first = len(_timings(out))
-    _wait_for(training, out, first + ROLLOUTS)
-    taken = [
-        sum(value for name, value in row.items() if name != "step") for row in _timings(out)[first : first + ROLLOUTS]
-    ]
-    return len(taken) / sum(taken)
 
 
 def _timings(out: Path) -> list[dict[str, float]]:
@@ -146,22 +161,25 @@ def _wait_for(training: subprocess.Popen[bytes], out: Path, rows: int) -> None:
 
 
 @contextmanager
-def _client(address: str) -> Iterator[None]:
-    """Asks as a page does: the pulse every two seconds, and the curves when it has changed."""
-    over = threading.Event()
+def _client(address: str) -> Iterator[threading.Lock]:
+    """Asks as a page does: the pulse, and where it has changed the curves, as often as they may be asked for. It asks
+    nothing while somebody else holds the lock."""
+    asking, over = threading.Lock(), threading.Event()
 
     def follow() -> None:
-        last = ""
-        while not over.wait(2.0):
-            pulse = json.loads(_get(f"{address}/runs/0/pulse"))["pulse"]
-            if pulse != last:
-                _get(f"{address}/runs/0/curves?stage=zero")
-            last = pulse
+        last, not_before = "", 0.0
+        while not over.wait(PULSE_SECONDS):
+            with asking:
+                pulse, began = json.loads(_get(f"{address}/runs/0/pulse"))["pulse"], time.perf_counter()
+                if pulse != last and began >= not_before:
+                    _get(f"{address}/runs/0/curves?stage=zero")
+                    now = time.perf_counter()
+                    last, not_before = pulse, now + (now - began) / SHARE
 
     thread = threading.Thread(target=follow)
     thread.start()
     try:
-        yield
+        yield asking
     finally:
         over.set()
         thread.join()
@@ -178,17 +196,18 @@ class _Server:
         told = dict(re.findall(r"(VmRSS|RssFile):\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()))
         return {"resident_mib": int(told["VmRSS"]) / 1024, "of_files_mib": int(told["RssFile"]) / 1024}
 
-    @property
-    def processor_seconds(self) -> float:
-        """That the server and its reader have used."""
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Neither the server nor its reader does anything meanwhile."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/children")
-        children = [child for thread in threads for child in thread.read_text().split()]
-        return sum(_processor_seconds(pid) for pid in [str(self.pid), *children])
-
-
-def _processor_seconds(pid: str) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        pids = [self.pid, *(int(child) for thread in threads for child in thread.read_text().split())]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -226,13 +245,13 @@ def _large(directory: Path) -> dict[str, dict[str, Any]]:
     common: dict[str, Any] = {"peers": {}, "ratio": None, "floor_share": None, **memory}
     return {
         "filter": {
-            "ours": 1 / statistics.median(taken),
+            "ours": 1 / median(taken),
             "unit": "filters/s",
             "slowest_ms": 1000 * max(taken),
             **common,
         },
         "overview": {
-            "ours": 1 / statistics.median(overview),
+            "ours": 1 / median(overview),
             "unit": "pages/s",
             "first_ms": 1000 * first_page,
             **common,

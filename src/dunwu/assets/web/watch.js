@@ -3,7 +3,7 @@
 
 const PULSE_MS = 2000;
 const TYPING_MS = 150;
-const SHARE = 0.02; // of the time that following a run may take: a costly page is read again more seldom
+const SHARE = 0.01; // of the time that following a run may take: a costly page is read again more seldom
 const THEMES = ["system", "light", "dark"];
 
 const chosenTheme = () => localStorage.getItem("theme") || "system";
