@@ -131,6 +131,7 @@ def harness_side(folder: str, connection: Connection) -> None:
         model = HFLM(
             pretrained=resolve("nano-base"), device="cpu", dtype=torch.float32, batch_size=BATCH, max_length=512
         )
+        model.model.generation_config.max_new_tokens = None  # the folder's limit would outdo the harness's
         while connection.recv():
             began = time.perf_counter()
             found = simple_evaluate(model=model, tasks=[task], bootstrap_iters=0, log_samples=False)
