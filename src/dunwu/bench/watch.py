@@ -61,7 +61,7 @@ PULSE_SECONDS, SHARE = 2.0, 0.01
 """As in watch.js."""
 STEPS, DISTINCT = 500, 20
 """Rollouts of the large run, each of 2,000 completions, and how many of them differ."""
-QUESTIONS, GROUP = 125, 16
+QUESTIONS = 125
 QUERIES = (
     "verdict=wrong",
     "verdict=wrong&shows=backtracking",
