@@ -113,11 +113,11 @@ class Template:
     def _asked(self, messages: Sequence[Message]) -> list[int]:
         assert self._text is not None
         question = "\n".join(message.content for message in messages)
-        token_ids: list[int] = self._tokenizer.encode(self._text.replace("{prompt}", question))
-        return token_ids
+        return self._ids(self._text.replace("{prompt}", question), special=True)
 
-    def _ids(self, text: str) -> list[int]:
-        token_ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+    def _ids(self, text: str, special: bool = False) -> list[int]:
+        """Without a warning where a text is longer than the model knows: whoever asked says what becomes of it."""
+        token_ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special, verbose=False)
         return token_ids
 
     def _chat(self, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -82,6 +83,22 @@ def test_long_prompts_are_told_apart() -> None:
     )
     with pytest.raises(PromptTooLong, match=f"problem p: {length} tokens, more than {length - 1}"):
         Template(PromptSpec(template="nano", max_tokens=length - 1), tokenizer()).encode(QUESTION)
+
+
+def test_a_prompt_that_is_longer_than_the_tokenizer_knows_is_told_of_by_us_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reader = tokenizer()
+    reader.model_max_length = 5
+    logging.getLogger("transformers").propagate = True
+    try:
+        with pytest.raises(PromptTooLong):
+            Template(PromptSpec(template="nano", max_tokens=9), reader).encode(QUESTION)
+        assert not caplog.records
+        reader.encode("this is told of")
+        assert "longer than the specified maximum" in caplog.text
+    finally:
+        logging.getLogger("transformers").propagate = False
 
 
 CHATML = (
