@@ -343,7 +343,7 @@ def test_a_referee_compares_in_both_orders_and_says_what_is_unsafe(
     [
         (("nano-base", "--bench", "amie"), "--bench: no benchmark is called 'amie'; there are .*; did you mean aime?"),
         (("nano-base", "--bench", "aime", "--data", "gone.jsonl"), "gone.jsonl: --data: no such file"),
-        (("nano-base", "--bench", "amc"), "--data: AMC 12 2023 is read from a file: say which, .*"),
+        (("nano-base", "--bench", "amc"), "--data: amc is read from a file: say which, .*"),
         (("nano-base",), "--bench: say what to measure; there are aime, .*"),
         (("nano-bse", "--bench", "countdown"), "nano-bse: no model: .*; did you mean nano-base?"),
         (("nano-base", "--bench", "countdown", "-k", "0"), "Invalid value for '-k': .*"),
@@ -389,8 +389,12 @@ def test_contamination_of_a_training_file(tmp_path: Path, files: dict[str, Path]
     assert found["near"]["texts"] >= 1
     shown = CliRunner().invoke(main, command)
     assert "aime, runs: 2 of 3 texts share 10 words in a row, with 1 of 2 problems (50.0%)" in shown.stdout
+    assert "not looked at: 1 rows that hold no text or cannot be read" in shown.stdout
     wrong = CliRunner().invoke(main, ["contamination", "--train", str(train), "--bench", "countdown"])
     assert wrong.exit_code == 2
+    other = CliRunner().invoke(main, [*command[:4], "gsm8k", *command[5:]])
+    assert other.exit_code == 2
+    assert re.search(r"bench\.jsonl: .*2 of 2 rows are malformed.*no field 'question'", other.stderr)
 
 
 def test_generated_problems_are_measured_behind_a_server(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
 ]
+MOST_SAMPLES = 65_536
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -171,7 +172,7 @@ def evaluate(
         list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("-k", min=1, help="Samples of each problem; else the benchmark's.")
+        int | None, typer.Option("-k", min=1, max=MOST_SAMPLES, help="Samples of each problem; else the benchmark's.")
     ] = None,
     problems: Annotated[int | None, typer.Option(min=1, help="Of each benchmark, at most; else all.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0.6 where not given; 0: greedy.")] = None,

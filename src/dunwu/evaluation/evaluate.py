@@ -130,6 +130,7 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             text=completion.text,
             extracted=score.extracted,
             subject=problem.subject,
+            reason=score.reason,
         )
         for group in groups
         for problem in (group.group.prompt.problem,)

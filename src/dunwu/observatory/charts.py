@@ -80,6 +80,11 @@ class Chart:
         """Those of the legend, in the order of their colours."""
         return [one for one in self.drawn if not one.beside]
 
+    @property
+    def _pointed_out(self) -> list[str]:
+        """What the stretches behind the curves are."""
+        return list(dict.fromkeys(span.label for span in self.spans))
+
     def _colour(self, series: Series) -> int:
         labels = [one.label for one in self._named]
         label = series.beside or series.label
@@ -93,6 +98,7 @@ class Chart:
             f'<li class="c{self._colour(one)}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
             for one in self._named
         )
+        legend += "".join(f'<li class="spanned">{escape(label)}</li>' for label in self._pointed_out)
         return (
             f"<figure><figcaption>{escape(self.title)}</figcaption>"
             f'<ul class="legend">{legend}</ul>'
@@ -104,14 +110,19 @@ class Chart:
         """A file of its own, in the colours of the page's light set; "" where nothing is drawn."""
         if not self.drawn:
             return ""
-        lines = _legend_lines([one.label for one in self._named])
+        lines = _legend_lines([*(one.label for one in self._named), *self._pointed_out])
         head = HEAD + LINE * (1 + max(line for line, _ in lines))
         legend = "".join(
             f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
             f'<line class="{"level" if one.kind == "level" else "line"} c{self._colour(one)}" x1="0" x2="14" y1="-4" '
             'y2="-4"/>'
             f'<text x="20" y="0">{escape(one.label)}</text></g>'
-            for one, (line, x) in zip(self._named, lines, strict=True)
+            for one, (line, x) in zip(self._named, lines, strict=False)
+        )
+        legend += "".join(
+            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
+            f'<rect class="span" x="0" y="-9" width="14" height="10"/><text x="20" y="0">{escape(label)}</text></g>'
+            for label, (line, x) in zip(self._pointed_out, lines[len(self._named) :], strict=True)
         )
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '

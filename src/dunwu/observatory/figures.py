@@ -304,7 +304,7 @@ def _base(told: Told, measure: Measure) -> list[Series]:
 
 def _marked(chart: Chart, found: Search) -> Chart:
     """With the stretches in which reflection rose behind its curves."""
-    spans = [Span(*moment.updates, "jump" if moment.sudden else "climb") for moment in found.moments]
+    spans = [Span(*moment.updates, "reflection rises") for moment in found.moments]
     return replace(chart, spans=spans)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from dunwu.runs import RunReader, Spent
 
 MODULES = ("rollout", "reward", "inference", "training", "evaluation")
+SMALLEST = 0.001
+"""Of hours, kWh and dollars, what is still written out."""
 WATTS = {"cpu": 65.0, "a100": 400.0, "h100": 700.0, "h800": 700.0, "h200": 700.0}
 """Of one device at work: its maker's limit; a CPU's is ours."""
 
@@ -45,6 +47,11 @@ def lines(run: RunReader) -> Iterator[Line]:
                 )
 
 
+def is_like_the_paper(run: RunReader) -> bool:
+    """Whether it makes sense to hold the costs against R1's: there is reinforcement learning in it."""
+    return any(stage.get("kind") == "rl" for stage in run.recipe["stages"].values())
+
+
 def cells(line: Line) -> tuple[str, ...]:
     """Tokens, FLOPs, device hours, energy and dollars, as they are written."""
     spent = line.spent
@@ -59,6 +66,8 @@ def cells(line: Line) -> tuple[str, ...]:
 
 
 def _rounded(value: float) -> str:
+    if 0 < value < SMALLEST:
+        return f"< {SMALLEST}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 

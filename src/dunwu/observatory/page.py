@@ -22,6 +22,8 @@ MARKS = {
     "subgoals": "solves in parts",
 }
 """What is marked in a model's text, and what it is called."""
+LONGEST_SHOWN = 100_000
+"""Characters of a text that are shown; with many marks they make a page of a megabyte."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """What a browser may load for this page: nothing. A second wall behind the escaping of what models wrote."""
 
@@ -62,7 +64,7 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def highlighted(content: str) -> str:
     """A model's text, its words of reflection and its behaviours marked. A title says what a mark is."""
-    shown = plain(content)
+    shown, more = plain(content[:LONGEST_SHOWN]), len(content) - LONGEST_SHOWN
     spans = [(start, end, "reflection") for start, end in reflection.spans(shown)]
     spans += [(one.start, one.end, one.behaviour) for one in sightings(read(shown))]
     turns = defaultdict[int, Counter[str]](Counter)
@@ -75,7 +77,7 @@ def highlighted(content: str) -> str:
         kinds = [kind for kind in MARKS if open_[kind] > 0]
         written, told = escape(shown[start:end]), ", ".join(MARKS[kind] for kind in kinds)
         parts.append(f'<mark class="{" ".join(kinds)}" title="{told}">{written}</mark>' if kinds else written)
-    return "".join(parts)
+    return "".join(parts) + (f"\n… {more:,} characters more" if more > 0 else "")
 
 
 def key() -> str:

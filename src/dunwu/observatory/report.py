@@ -11,7 +11,7 @@ from dunwu.observatory import beside, ledger, page
 from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import EvaluationsBySet, are_models, base_and_trained, last_evaluated
 from dunwu.observatory.sections import models_table, stage_section
-from dunwu.observatory.wording import interval, number, quantity
+from dunwu.observatory.wording import checkpoint, interval, number, quantity
 from dunwu.runs import Evaluation, RunReader
 from dunwu.runs.atomic import atomic_write
 
@@ -39,7 +39,7 @@ def headline(run: RunReader) -> str:
     """What happened, in one sentence; claims no change that the 95 % intervals do not show."""
     found = last_evaluated(run)
     if found is None:
-        return progress(run) + ". No held-out evaluation yet, so there is nothing to claim."
+        return "No held-out evaluation yet, so there is nothing to claim."
     stage, by_set = found
     if are_models(run, stage):
         return _beside(run, by_set)
@@ -48,7 +48,7 @@ def headline(run: RunReader) -> str:
     if ends is None or any("pass@1" not in end.results for end in ends):
         only = evaluations[-1]
         told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
-        return f"{progress(run)}. {only.checkpoint} on {only.problems:,} held-out problems ({name}): {told}."
+        return f"{checkpoint(only.checkpoint).capitalize()} on {only.problems:,} held-out problems ({name}): {told}."
     problems = ends[0].problems
     before, after = (end.results["pass@1"] for end in ends)
     told = " to ".join(f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in (before, after))
@@ -135,8 +135,10 @@ def _ledger(run: RunReader) -> str:
     rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*found, ledger.total(found))]
     note = (
         "All processes of the run together, work that a stop or a kill undid among it. Rewards are graded while the "
-        f"policy still writes: only what was waited for counts. {paper.beside()}"
+        "policy still writes: only what was waited for counts."
     )
+    if ledger.is_like_the_paper(run):
+        note += f" {paper.beside()}"
     table = page.table("What the run cost", ["stage", "module", *ledger.HEADS], rows)
     return f'<h2>Ledger</h2>{table}<p class="note">{page.text(note)}</p>'
 

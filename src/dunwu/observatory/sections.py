@@ -10,7 +10,7 @@ from dunwu.observatory.charts import Chart, Series, exact
 from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
-from dunwu.observatory.wording import interval, number, quantity
+from dunwu.observatory.wording import interval, number, probability, quantity
 from dunwu.runs import BASE, TRAINED, Evaluation, Pair, RolloutRow, StageReader
 from dunwu.types import Estimate
 
@@ -142,7 +142,7 @@ def pairs_table(pairs: Sequence[Pair]) -> str:
             page.text(pair.model),
             f"<b>{100 * pair.difference.value:+.1f}</b>",
             f"{100 * pair.difference.low:+.1f} to {100 * pair.difference.high:+.1f}",
-            f"{pair.p:.2g}",
+            page.text(probability(pair.p).removeprefix("p = ").removeprefix("p ")),
             "yes" if pair.p < SIGNIFICANT else "no",
             f"{pair.problems:,}",
         ]

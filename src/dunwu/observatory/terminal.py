@@ -32,7 +32,7 @@ from dunwu.observatory.findings import (
 )
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.trackers import Trackers
-from dunwu.observatory.wording import interval, is_part, number, plain, quantity
+from dunwu.observatory.wording import interval, is_part, number, plain, probability, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Pair, RunReader
 from dunwu.types import Estimate
 
@@ -139,6 +139,8 @@ class Progress:
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
         self._evaluating_since = self._clock()
+        if not self.console.is_terminal:
+            self._line(f"{self._what}: {completions:,} answers", "dim")
         self.rollout_progress(0, completions)
 
     def rollout_progress(self, done: int, total: int) -> None:
@@ -205,7 +207,7 @@ class Progress:
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
             for name, estimate in results.items()
             if not is_part(name)
-            and (name.startswith(("pass@1", "cons@")) or ("@" not in name and name not in beside.SUPPORTING))
+            and (name.startswith(("pass@", "cons@")) or ("@" not in name and name not in beside.SUPPORTING))
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
         self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
@@ -224,7 +226,8 @@ class Progress:
         if len(run.stages) > 1 and costs:
             self.console.print()
             self.console.print(ledger_table(costs))
-            self._line(paper.beside(), "dim")
+            if ledger.is_like_the_paper(run):
+                self._line(paper.beside(), "dim")
         if found := last_evaluated(run):
             stage, by_set = found
             self.console.print()
@@ -243,10 +246,8 @@ class Progress:
             return
         for pair in pairs:
             value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(pair.difference))
-            text = (
-                f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), p = {pair.p:.2g}"
-            )
-            self._line(f"{plain(text)}; the same {pair.problems:,} problems")
+            text = f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), "
+            self._line(f"{plain(text)}{probability(pair.p)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dunwu.runs.checkpoints import is_step, step_of
 from dunwu.types import Estimate
 
 
@@ -108,6 +109,16 @@ def interval(name: str, estimate: Estimate) -> str:
     signed, high = quantity(name).signed, number(name, estimate.high)
     low = number(name, estimate.low if signed else max(estimate.low, 0.0)).removesuffix(" %")
     return f"{low} to {high}" if signed else f"{low}–{high}"
+
+
+def checkpoint(name: str) -> str:
+    """Whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
+    return f"after {step_of(name):,} updates" if is_step(name) else name
+
+
+def probability(p: float) -> str:
+    """Of a test, e.g. ``p = 0.012``; what hangs on the number of permutations is not told."""
+    return f"p = {p:.2g}" if p >= 0.0001 else "p < 0.0001"
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +84,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
         return effect
     try:
         run.stage(name).derived.keep_record(ABLATION, {"set": chosen.name, **asdict(effect)})
+        progress.message(f"kept beside the run: dunwu report {shlex.quote(str(directory))} shows it from now on")
     except Fault as error:
         progress.message(f"not kept beside the run, so the report will not show it: {error}")
     return effect

@@ -77,13 +77,15 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
     if asked.judge is not None:
         _judge(asked.judge, stages)
     names = [told_as(source.source) for source in sources]
-    title = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(("eval", *names, *dict.fromkeys(asked.benches))))[:100]
+    sets = [chosen["name"] for stage in stages.values() for chosen in stage["sets"]]
+    title = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
     tree: Tree = {"name": title.rstrip("-"), "seed": asked.seed, "stages": stages}
     for override in overrides:
         apply_override(tree, parse_override(override))
     for stage in stages.values():
-        for chosen in stage["sets"]:
-            _count(chosen, progress)
+        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's, which is told below
+            for chosen in stage["sets"]:
+                _count(chosen, progress)
     return made_recipe(tree, overrides)
 
 
@@ -152,8 +154,7 @@ def pairs(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, P
         if path is not None and not path.exists():
             raise UserError("no such file", file=path, field="--data")
         if path is None and name in BENCHMARKS and BENCHMARKS[name].hub is None:
-            title = BENCHMARKS[name].title
-            raise UserError(f"{title} is read from a file: say which, in the order of the benchmarks", field="--data")
+            raise UserError(f"{name} is read from a file: say which, in the order of the benchmarks", field="--data")
         yield name, path
     if left:
         raise UserError("belongs to no benchmark that is read from a file", file=left[0], field="--data")
@@ -230,7 +231,7 @@ def _count(chosen: Tree, progress: Progress) -> None:
     """All problems of a file where no number is said, or more than there are, in place."""
     try:
         task = TaskSpec.model_validate(chosen["task"])
-    except ValidationError:  # an override's; whoever reads the whole recipe says what is wrong
+    except (ValidationError, TypeError):  # an override's; whoever reads the whole recipe says what is wrong
         return
     if not needs_file(task):
         return

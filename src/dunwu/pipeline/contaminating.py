@@ -64,6 +64,8 @@ def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> 
 
 def lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The same for people: label, then text."""
+    if found["unreadable"]:
+        yield "not looked at", f"{found['unreadable']:,} rows that hold no text or cannot be read"
     for name, one in found["benchmarks"].items():
         for kind, told in (("runs", f"share {found['words']} words in a row"), ("near", "are nearly the same")):
             part = one[kind]

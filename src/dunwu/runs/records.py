@@ -49,7 +49,8 @@ class EvaluationRow:
     """One answer to one held-out problem: sample ``sample`` of ``problem_id``, right (1) or wrong (0).
 
     ``tokens`` is the completion's length, ``reflections`` its number of reflection words (``observatory.reflection``).
-    ``subject`` is the problem's ("" where it has none, and in files of runs that did not record it).
+    ``subject`` is the problem's, ``reason`` the verifier's ("" where there is none, and in files of runs that did not
+    record it).
     """
 
     problem_id: str
@@ -64,6 +65,7 @@ class EvaluationRow:
     text: str
     extracted: str | None
     subject: str = ""
+    reason: str = ""
 
     @property
     def right(self) -> bool | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Set
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Set
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import names
 from dunwu.tasks.layouts import Layout, layout_of, parse
-from dunwu.tasks.readers import BadRow, Hub, MalformedError, Row, leave_out, read_rows
+from dunwu.tasks.readers import BadRow, Hub, MalformedError, leave_out, read_rows
 from dunwu.tasks.task import is_held_out, side
 from dunwu.types import Problem
 
@@ -49,7 +49,7 @@ def _read_problems(
     found: dict[str, tuple[int, Problem]] = {}
     bad: list[tuple[int, str]] = []
     rows = duplicates = 0
-    for line, outcome in _parsed(source, layout, task):
+    for line, _, outcome in _parsed(source, layout, task):
         rows += 1
         if isinstance(outcome, str):
             bad.append((line, outcome))
@@ -59,38 +59,50 @@ def _read_problems(
             bad.append((line, f"the problem of line {first} with another answer"))
         elif first != line:
             duplicates += 1
-    leave_out(source, bad, rows, max_bad_rows)
-    if not found:
-        raise UserError("the data set is empty", file=str(source), field="path")
+    _check(source, bad, rows, max_bad_rows, found)
     if duplicates:
         log.info("%s: left out %d rows that repeat an earlier problem", source, duplicates)
     return tuple(problem for _, problem in found.values())
 
 
-def _parsed(source: Path | Hub, layout: Layout, task: str) -> Iterator[tuple[int, Problem | str]]:
-    """(line, problem, or what is wrong with the row)."""
+def _check(
+    source: Path | Hub, bad: list[tuple[int, str]], rows: int, max_bad_rows: float, found: Collection[str]
+) -> None:
+    """Whether a file can be used, of whose rows some were bad."""
+    leave_out(source, bad, rows, max_bad_rows)
+    if not found:
+        raise UserError("the data set is empty", file=str(source), field="path")
+
+
+def _parsed(source: Path | Hub, layout: Layout, task: str) -> Iterator[tuple[int, Mapping[str, Any], Problem | str]]:
+    """(line, its values, problem, or what is wrong with the row)."""
     for row in read_rows(source, layout.longest):
         if isinstance(row, BadRow):
-            yield row.line, row.reason
+            yield row.line, {}, row.reason
             continue
+        outcome: Problem | str
         try:
-            yield row.line, parse(row, layout, task)
+            outcome = parse(row, layout, task)
         except MalformedError as error:
-            yield row.line, str(error)
+            outcome = str(error)
         except RecursionError:  # of lists in lists, whoever looks at them first
-            yield row.line, "is nested too deep"
+            outcome = "is nested too deep"
+        yield row.line, row.values, outcome
 
 
 def texts_of(spec: TaskSpec) -> dict[str, list[str]]:
     """Of every problem of a file, by its name, its question and then all other text of its row: solutions are there,
     also where only what they come to is graded. Raises as ``read_problems``."""
-    layout, found = layout_of(spec), dict[str, list[str]]()
-    for row in read_rows(source_of(spec), layout.longest):
-        with suppress(MalformedError, RecursionError):
-            if isinstance(row, Row):
-                problem = parse(row, layout, spec.name)
-                others = [value for name, value in row.values.items() if name != layout.problem]
-                found[problem.id] = [problem.messages[0].content, *(text for text in others if isinstance(text, str))]
+    source, layout, found = source_of(spec), layout_of(spec), dict[str, list[str]]()
+    rows, bad = 0, list[tuple[int, str]]()
+    for line, values, outcome in _parsed(source, layout, spec.name):
+        rows += 1
+        if isinstance(outcome, str):
+            bad.append((line, outcome))
+            continue
+        others = [value for name, value in values.items() if name != layout.problem]
+        found[outcome.id] = [outcome.messages[0].content, *(text for text in others if isinstance(text, str))]
+    _check(source, bad, rows, spec.max_bad_rows, found)
     return found
 
 

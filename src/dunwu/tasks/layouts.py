@@ -129,6 +129,8 @@ def _by_columns(row: Row, layout: Layout) -> Asked:
     question = text_of(row, layout.problem).strip()
     gold = _gold(row, layout)
     tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
+    if layout.kind == "choice" and not all(option.strip() in question for option in tests):
+        question = published.with_options(question, tests)
     return Asked(
         question=question,
         kind=layout.kind,
@@ -175,9 +177,12 @@ def _check_facts(tests: tuple[str, ...], name: str) -> None:
 
 def _letter(gold: str, options: tuple[str, ...]) -> str:
     """The upper-case letter of the right option, which ``gold`` names by letter or by its whole text."""
+    named = gold.strip("(). ").upper()
+    if not options and named not in tuple(ascii_uppercase):
+        raise MalformedError(f"the answer {gold!r:.40} is no letter; fields.tests names a column of options by text")
     letters = ascii_uppercase[: len(options)] if options else ascii_uppercase
     texts = [option.strip().casefold() for option in options]
-    found = {letter for letter in letters if letter == gold.upper()}
+    found = {letter for letter in letters if letter == named}
     found |= {letter for letter, text in zip(letters, texts, strict=False) if text == gold.casefold()}
     if len(found) != 1:
         raise MalformedError(f"the answer {gold!r:.40} names {len(found) or 'none'} of the {len(options)} options")

@@ -6,7 +6,7 @@ Each function brings a row to an ``Asked``. Columns that are missing, empty or o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any
@@ -54,14 +54,23 @@ def gpqa(row: Row) -> Asked:
     options = tuple(sorted((gold, *others), key=lambda option: fingerprint(f"{question}\n{option}")))
     if len(set(options)) < len(options):
         raise MalformedError("two of the options are the same")
-    listed = "\n".join(f"{letter}) {option}" for letter, option in zip(ascii_uppercase, options, strict=False))
     return Asked(
-        question=f"{question}\n\n{listed}\n\nAnswer with the letter of the right option: A, B, C or D.",
+        question=with_options(question, options),
         kind="choice",
         gold=ascii_uppercase[options.index(gold)],
         subject=subject_of(row, "Subdomain") or subject_of(row, "High-level domain"),
         tests=options,
     )
+
+
+def with_options(question: str, options: Sequence[str]) -> str:
+    """A question with its options below it, a letter before each. Raises MalformedError where letters do not do."""
+    if not 2 <= len(options) <= len(ascii_uppercase):
+        raise MalformedError(f"{len(options)} options; a choice has 2 to {len(ascii_uppercase)}")
+    letters = ascii_uppercase[: len(options)]
+    listed = "\n".join(f"{letter}) {option.strip()}" for letter, option in zip(letters, options, strict=True))
+    named = f"{', '.join(letters[:-1])} or {letters[-1]}"
+    return f"{question}\n\n{listed}\n\nAnswer with the letter of the right option: {named}."
 
 
 def livecodebench(row: Row) -> Asked:

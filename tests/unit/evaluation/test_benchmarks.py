@@ -185,7 +185,7 @@ def test_columns_of_a_file_have_any_name(tmp_path: Path) -> None:
 def test_a_benchmark_without_a_file_is_loaded_by_its_name_or_refused() -> None:
     task = TaskSpec.model_validate(task_of("gsm8k", None))
     assert (task.hub, task.hub_config, task.split) == ("openai/gsm8k", "main", "test")
-    with pytest.raises(UserError, match="--data: CMATH is read from a file: say which"):
+    with pytest.raises(UserError, match="--data: cmath is read from a file: say which"):
         asked("cmath")
     with pytest.raises(
         UserError, match=r"--bench: no benchmark is called 'amie'; there are aime, .*; did you mean aime?"

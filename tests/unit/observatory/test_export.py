@@ -50,8 +50,10 @@ def test_a_drawing_stands_alone_whatever_its_labels(tmp_path: Path) -> None:
     assert "var(" not in style
     assert "#0b6bcb" in style, "the first colour of the light set"
     rows = {group.attrib["transform"].split()[1] for group in drawn.iter(f"{SVG}g") if group.get("class") == "key"}
-    assert len(rows) == 3, "long labels get lines of their own"
-    (span,) = [rect for rect in drawn.iter(f"{SVG}rect") if rect.get("class") == "span"]
+    assert len(rows) == 4, "long labels get lines of their own, and so does what is behind the curves"
+    assert "climb" in {text.text for text in drawn.iter(f"{SVG}text")}
+    key, span = [rect for rect in drawn.iter(f"{SVG}rect") if rect.get("class") == "span"]
+    assert key.attrib["width"] == "14"
     assert float(span.attrib["width"]) == pytest.approx((480 - 62 - 14) / 2, abs=0.1)
     assert Chart(title="t", series=[], y_label="y").svg() == ""
 

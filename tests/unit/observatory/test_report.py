@@ -104,18 +104,19 @@ def test_what_models_wrote_is_text(tmp_path: Path) -> None:
 def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         _, text = read(write_report(tmp_path))
-        assert "The run has not begun its first stage. No held-out evaluation yet" in text
+        assert "No held-out evaluation yet" in text
         stage = run.stage(STAGE)
         _, text = read(write_report(tmp_path))
-        assert "Stage zero is running, step 0 of 160. No held-out evaluation yet, so there is nothing to claim." in text
+        assert "No held-out evaluation yet, so there is nothing to claim.Stage zero is running, step 0 of 160." in text
         evaluate(stage, BASE, "countdown", 0.0, problems=10, samples=2)
         train(stage, rollouts=2, questions=2)
         _, text = read(write_report(tmp_path))
-        assert "Stage zero is running, step 32 of 160. base on 10 held-out problems (countdown): " in text
+        assert "Base on 10 held-out problems (countdown): " in text
+        assert "Stage zero is running, step 32 of 160. Seed" in text
         assert "10 problems, 2 samples each, that training never drew" in text
         evaluate(stage, "step-000032", "countdown", 0.5, problems=4, samples=1)
         _, text = read(write_report(tmp_path))
-        assert "step-000032 on 4 held-out problems (countdown): " in text
+        assert "After 32 updates on 4 held-out problems (countdown): " in text
         assert "step-000032 (4 problems, 1 samples each)" in text
         assert "From the first and the last rollout" in text
         assert "after 0 updates: " in text

@@ -138,7 +138,8 @@ def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
     [
         ("GET", "/runs/0", {"host": "evil.example"}, 400),
         ("GET", "/runs/0", {"host": "127.0.0.1.evil.example:8765"}, 400),
-        ("GET", "/runs/0", {"host": "localhost:8765"}, 200),
+        ("GET", "/runs/0", {"host": "127.0.0.1:evil"}, 400),
+        ("GET", "/runs/0", {"host": "LOCALHOST:8765"}, 200),
         ("GET", "/runs/0", {"host": "[::1]:8765"}, 200),
         ("POST", "/runs/0", {}, 405),
         ("DELETE", "/runs/0", {"origin": "http://evil.example"}, 405),

@@ -44,7 +44,7 @@ def test_a_stage_for_each_form_of_answer_with_its_sets_in_order(path: Path) -> N
         if isinstance(stage, EvalStage)
     }
     assert forms == {"boxed": ["aime", "my"], "answer-tag": ["countdown", "game24"]}
-    assert recipe.name == "eval-m-aime-countdown-file-game24"
+    assert recipe.name == "eval-m-aime-my-countdown-game24"
 
 
 def test_the_paper_s_sampling_unless_it_is_said_otherwise(path: Path) -> None:
@@ -72,6 +72,12 @@ def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
     assert templates == ["x {prompt}", "chat"]
     with pytest.raises(UserError, match=r"--set stages\.boxed\.sets\.0\.task\.kind=magic: must be"):
         made("file", data=(path,), overrides=(f"{place}.task.kind=magic",))
+
+
+@pytest.mark.parametrize("override", ["stages.boxed.sets=3", "stages.boxed=3", "stages.boxed.sets.0=3"])
+def test_an_override_of_another_shape_is_told_of(path: Path, override: str) -> None:
+    with pytest.raises(UserError, match=r"must be|needs|table"):
+        made("file", data=(path,), overrides=(override,))
 
 
 def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, path: Path) -> None:

@@ -89,6 +89,9 @@ function addressOf(form) {
 }
 
 async function filter(form) {
+  const order = form.elements.order; // a search goes from the newest on
+  if (order) order.disabled = Boolean(form.elements.q.value);
+  if (order?.disabled) order.value = "newest";
   const address = addressOf(form);
   history.replaceState(null, "", address);
   const shown = await ask(address);

@@ -37,8 +37,9 @@ class TaskSpec(Strict):
     """Which split of ``hub``; None: the only one."""
     fields: dict[str, str] = {}
     """For ``file``: which column is ``problem``, ``answer`` (programs need none) and, where there are such, ``level``,
-    ``subject``, ``tests`` (lists: an expression's target and numbers, a choice's options, a program's tests) and
-    ``entry`` (the function they call, or LiveCodeBench's metadata)."""
+    ``subject``, ``tests`` (lists: an expression's target and numbers, a program's tests, a choice's options, which are
+    put below a question that does not hold them) and ``entry`` (the function they call, or LiveCodeBench's metadata).
+    """
     kind: Literal["math", "choice", "expression", "code"] = "math"
     """For ``file``: the verifier that grades the answers."""
     held_out: Share = 0.1

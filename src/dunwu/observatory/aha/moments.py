@@ -26,8 +26,9 @@ from dunwu.observatory.curves import (
 
 LEVEL = 0.05
 """The probability of a false alarm in a stage, over all of its series together."""
-FEWEST = 8
-"""Rollouts below which nothing can be told."""
+FEWEST = 12
+"""Rollouts below which nothing can be told: even a clean step in the middle of ten comes by chance in 2 of 252 orders,
+more often than LEVEL allows one series of ten."""
 REFLECTIVE = (REFLECTIONS, RATE, SHOWN["verification"], SHOWN["backtracking"], SHOWN["alternatives"])
 """Series of which one must rise for a moment to be one of reflection."""
 STRATEGY = (*SHOWN.values(), STEPS, LENGTH)
@@ -92,7 +93,7 @@ def search(rollouts: Sequence[Rollout]) -> Search:
         for measure, values in series.items()
         for change in changes(list(values.values()), level=LEVEL / len(series))
     )
-    return Search(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(_moments(found)))
+    return Search(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(found_together(found)))
 
 
 def _series(measure: Measure, rollouts: Sequence[Rollout]) -> dict[int, float]:
@@ -106,7 +107,7 @@ def _between(updates: Sequence[int], change: Change) -> tuple[int, int]:
     return updates[first], updates[change.last]
 
 
-def _moments(found: Sequence[Evidence]) -> list[Moment]:
+def found_together(found: Sequence[Evidence]) -> list[Moment]:
     """The largest rise of reflection with all that changes in its time, then the largest of those that remain."""
     moments, remaining = list[Moment](), sorted(found, key=lambda one: -abs(one.change.size))
     while lead := next((one for one in remaining if one.measure in REFLECTIVE and one.change.size > 0), None):

@@ -10,6 +10,7 @@ from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.moments import Evidence, Moment
 from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.findings import outcomes
+from dunwu.observatory.wording import checkpoint
 from dunwu.runs import ABLATION, Evaluation
 
 HEADS = ("", "before", "after", "updates", "", "standard deviations", "p")
@@ -66,7 +67,7 @@ def _examples(told: Told, moment: Moment) -> str:
     kinds = outcomes(*ends) if ends else []
     if not kinds:
         return ""
-    first, second = (end.checkpoint for end in ends or ())
+    first, second = (checkpoint(end.checkpoint) for end in ends or ())
     shown = page.pair((first, second), kinds[0].examples[0])
     return f"<h4>The same problem before and after</h4>{shown}{page.key()}"
 

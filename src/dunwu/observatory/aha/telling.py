@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dunwu.observatory.aha.moments import LEVEL, Evidence, Moment, Search
+from dunwu.observatory.wording import probability
 
 
 def verdict(found: Search) -> str:
@@ -53,7 +54,7 @@ def effect_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
         ("right without reflection", _share(found["without"])),
         ("right with it", _share(found["with_"])),
-        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p = {found['p']:.5f}"),
+        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), {probability(found['p'])}"),
         ("reflected all the same", f"{100 * found['leaked']:.1f} %"),
     ]
 

@@ -17,7 +17,7 @@ from dunwu.observatory.reasoning import behaviours, chain, reflection
 from dunwu.observatory.reasoning.chain import Chain, Kind
 from dunwu.runs import RolloutRow
 from dunwu.verifiers.format import reasoning
-from dunwu.verifiers.language import consistency, has_words
+from dunwu.verifiers.language import LANGUAGES, consistency, has_words
 from dunwu.verifiers.penalties import repetition
 
 MAKER = "facts 3"
@@ -143,7 +143,8 @@ def problem_number(problem_id: str) -> int:
 
 
 def _own_language(thought: str, language: str) -> float | None:
-    return consistency(thought, language) if has_words(thought) else None
+    known = language in LANGUAGES  # else somebody else's file, of which the rest can be told
+    return consistency(thought, language) if known and has_words(thought) else None
 
 
 def turn(read: Chain, gold: str, verdict: Verdict) -> Turn:

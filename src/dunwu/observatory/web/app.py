@@ -6,6 +6,7 @@ rebinding) reads nothing; no answer allows another origin to read it; what a pag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from html import escape
 from importlib import resources
@@ -22,7 +23,7 @@ from dunwu.observatory.web import pages
 from dunwu.observatory.web.library import Library
 from dunwu.observatory.web.query import Filter
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -94,9 +95,7 @@ def make_app(library: Library) -> FastAPI:
 
 async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
     """Refuses what does not come from a page of ours in a browser on this machine."""
-    host = request.headers.get("host", "")
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name not in HOSTS:
+    if not HOSTS.fullmatch(request.headers.get("host", "")):
         response: Response = _plain(400, "this address answers to the names of this machine's loopback only")
     elif request.method != "GET":
         response = _plain(405, "nothing here can be changed: GET only")

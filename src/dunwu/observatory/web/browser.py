@@ -28,7 +28,7 @@ TURN_WORDS = {
     "kept_right": "right before and after",
     "kept_wrong": "wrong before and after",
 }
-HEADS = ("", "question", "step", "level", "answer", "reward", "tokens", "reflects", "shows", "begins")
+HEADS = ("answer", "question", "step", "level", "verdict", "reward", "tokens", "reflects", "shows", "begins")
 
 
 def listing(watched: Watched, base: str, stage: str, asked: Filter, start: int) -> str:
@@ -76,20 +76,23 @@ def _form(catalogue: Catalogue, columns: Columns, stage: str, asked: Filter) -> 
         f"<fieldset><legend>Shows</legend>{behaviours}"
         f'<label><input type="checkbox" name="cut" value="1"{" checked" if asked.cut else ""}> cut off</label>'
         "</fieldset>"
-        f"{_choice('Order', 'order', asked.order, dict.fromkeys(ORDERS), any_too=False)}"
+        f"{_choice('Order', 'order', asked.order, dict.fromkeys(ORDERS), any_too=False, off=bool(asked.q))}"
         + (f'<input type="hidden" name="problem" value="{asked.problem}">' if asked.problem is not None else "")
         + f'<button>Show</button> <a href="?stage={quote(stage)}">Clear</a></form>'
     )
 
 
-def _choice(label: str, name: str, chosen: str, options: dict[str, str | None], *, any_too: bool = True) -> str:
+def _choice(
+    label: str, name: str, chosen: str, options: dict[str, str | None], *, any_too: bool = True, off: bool = False
+) -> str:
     offered = ({"": "any"} if any_too else {}) | {value: told or value for value, told in options.items()}
     items = "".join(
         f'<option value="{escape(value, quote=True)}"{" selected" if value == chosen else ""}>'
         f"{page.text(told)}</option>"
         for value, told in offered.items()
     )
-    return f'<label>{label} <select name="{name}">{items}</select></label>'
+    disabled = ' disabled title="A search goes from the newest on"' if off else ""
+    return f'<label>{label} <select name="{name}"{disabled}>{items}</select></label>'
 
 
 def _range(label: str, name: str, low: float | None, high: float | None, step: str) -> str:
@@ -104,16 +107,15 @@ def _range(label: str, name: str, low: float | None, high: float | None, step: s
 
 def _told(found: Found, chosen: int, stored: int, asked: Filter) -> str:
     """How many there are."""
-    of = f"of {stored:,} answers"
     if not asked.q:
-        return f'<p class="note"><b>{chosen:,}</b> {of}</p>'
+        return f'<p class="note"><b>{chosen:,}</b> of {stored:,} answers</p>'
     share = f"{found.searched:,} of {chosen:,} looked through, the newest first"
-    return f'<p class="note"><b>{found.total:,}</b> on this page, {share} ({of})</p>'
+    return f'<p class="note"><b>{found.total:,}</b> found on this page; {share}; {stored:,} answers in all</p>'
 
 
 def _table(catalogue: Catalogue, columns: Columns, rows: Rows, base: str, stage: str) -> str:
     lines = "".join(_line(catalogue, columns, int(row), base, stage) for row in rows)
-    heads = "".join(f'<th scope="col">{head or "<span class=unseen>rollout</span>"}</th>' for head in HEADS)
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
     if not lines:
         return '<p class="nothing">No answer is like that.</p>'
     table = f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
@@ -192,7 +194,7 @@ def rollout(watched: Watched, base: str, stage: str, step: int, place: int) -> s
 
 def _answer(row: RolloutRow) -> str:
     cut = ", cut off at the length limit" if row.finish == "length" else ""
-    told = f"{row.tokens:,} tokens{cut}, after {row.policy_version:,} updates"
+    told = f"{row.tokens:,} tokens{cut}, by the policy after {row.policy_version:,} updates"
     return page.answer("The answer", row.completion, right=row.right, told=told)
 
 
@@ -202,7 +204,7 @@ def _score(row: RolloutRow) -> str:
     facts = [
         ["<b>reward</b>", f"<b>{row.value:.4g}</b>"],
         *parts,
-        ["status", page.text(row.status.replace("_", " "))],
+        *([] if row.status == "graded" else [["status", page.text(row.status.replace("_", " "))]]),
         ["answer that was graded", page.text("none found" if row.extracted is None else row.extracted)],
         ["the verifier's reason", page.text(row.reason or "–")],
         ["mean log-probability of a token", f"{row.logprob:.3f}"],
@@ -220,4 +222,4 @@ def _siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) ->
         opened = f'<p><a href="{here}/{number}">Open it</a></p><pre>{page.highlighted(row.completion.strip())}</pre>'
         summary = f"{row.group}.{row.index} {told}, {row.tokens:,} tokens"
         boxes.append(f"<details><summary>{summary}</summary>{opened}</details>")
-    return f"<h2>Its group ({len(group)} answers to the same question)</h2>{''.join(boxes)}"
+    return f"<h2>The other {len(boxes)} answers of its group</h2>{''.join(boxes)}" if boxes else ""

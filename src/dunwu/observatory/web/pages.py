@@ -24,6 +24,7 @@ from dunwu.runs import RunReader, StageReader
 TABS = (("", "Overview"), ("/curves", "Curves"), ("/rollouts", "Rollouts"), ("/paths", "Paths"))
 """Of a run: what follows its address, and what it is called. The keys 1 to 4 open them, 5 the comparison."""
 COMPARED = (curves.ACCURACY, curves.REWARD, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values(), curves.MENDED)
+BRAND = "顿悟 Dunwu"
 HEADLINES = ("pass@1", "length", "reflections")
 """Results of an evaluation that runs are compared by."""
 HELP = (
@@ -54,7 +55,9 @@ def shelf(library: Library) -> str:
 def trouble(text: str) -> str:
     """What went wrong, in one line."""
     return _frame(
-        "Dunwu", f'<main id="main"><h1>That did not work</h1><p>{page.text(text)}</p><p><a href="/">Back</a></p></main>'
+        "Dunwu",
+        f'<header><a class="brand" href="/">{BRAND}</a></header><main id="main"><h1>That did not work</h1>'
+        f'<p>{page.text(text)}</p><p><a href="/">To the runs</a></p></main>',
     )
 
 
@@ -106,13 +109,13 @@ def curves_page(library: Library, place: int, stage: str) -> str:
     stage = _stage(watched, "/curves", stage)
     told = watched.told(stage)
     telling_charts, others = figures.measured(told)
+    drawn = page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)])
     parts = [
         f"<h1>Curves of {page.text(stage)}</h1>",
         _stages(watched, place, "/curves", stage),
         _reading(watched, stage),
         f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
-        "<h2>Curves</h2>",
-        page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)]),
+        f"<h2>Curves</h2>{drawn}" if drawn else "",
         *(folded(title, figures.by_level(told, verdict)) for title, verdict in figures.LEVEL_BY_LEVEL.items()),
         folded("Further measurements", others),
         "<h2>Evaluations</h2>" if told.by_set else "",
@@ -163,7 +166,9 @@ def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
             page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
         )
         question = f'<p class="question">{page.text(stops[0].prompt)}</p>'
-        parts.append(f'{question}{page.key()}<div class="path" tabindex="0">{boxes}</div>')
+        models = are_models(watched.read(), stage)  # beside each other, not one after the other
+        kind = "path models" if models else "path"
+        parts.append(f'{question}{page.key()}<div class="{kind}" tabindex="0">{boxes}</div>')
         base = f"/runs/{place}/paths?" + urlencode({"stage": stage})
         items = "".join(
             f'<li><a href="{escape(base, quote=True)}&amp;problem={offer.problem}"'
@@ -217,18 +222,17 @@ def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
 
 def _last_results(runs: Sequence[Watched]) -> str:
     """Of every run what its last evaluation says of its last model."""
-    results = dict[str, dict[str, str]]()
+    rows = dict[str, dict[str, str]]()
     for run in runs:
         last = last_evaluated(run.read())
-        results[run.directory.name] = {
-            f"{name}: {quantity(key).label}": result_cell(key, estimate)
-            for name, evaluations in (last[1] if last else {}).items()
-            for key, estimate in evaluations[-1].results.items()
-            if key in HEADLINES
-        }
-    heads = list(dict.fromkeys(head for found in results.values() for head in found))
-    rows = [[page.text(name), *(found.get(head, "–") for head in heads)] for name, found in results.items()]
-    return page.table("The last model on held-out problems, with 95 % intervals", ["", *heads], rows) if heads else ""
+        for name, evaluations in (last[1] if last else {}).items():
+            for key, estimate in evaluations[-1].results.items():
+                if key in HEADLINES:
+                    cells = rows.setdefault(f"{name}: {quantity(key).label}", {})
+                    cells[run.directory.name] = result_cell(key, estimate)
+    names = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+    table = [[page.text(head), *(cells.get(name, "–") for name in names)] for head, cells in rows.items()]
+    return page.table("The last model on held-out problems, with 95 % intervals", ["", *names], table) if rows else ""
 
 
 def _stage(watched: Watched, tab: str, stage: str) -> str:
@@ -285,7 +289,7 @@ def _document(library: Library, place: int | None, tab: str, title: str, body: s
         f'<a href="{address}"{" aria-current=page" if here else ""} data-key="{number}">{name}</a>'
         for number, (address, name, here) in enumerate(tabs, start=1 + len(TABS) + 1 - len(tabs))
     )
-    runs = '<a class="brand" href="/">顿悟 Dunwu</a>'
+    runs = f'<a class="brand" href="/">{BRAND}</a>'
     if place is not None and len(library.runs) > 1:
         runs += f'<span class="run">{page.text(library[place].directory.name)}</span>'
     keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{told}</dd>" for key, told in HELP)

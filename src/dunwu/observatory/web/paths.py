@@ -12,6 +12,7 @@ from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.findings import EvaluationsBySet, are_models
 from dunwu.observatory.reasoning.facts import problem_number
 from dunwu.observatory.web.catalogue import Catalogue
+from dunwu.observatory.wording import checkpoint
 from dunwu.runs import EvaluationRow, StageReader
 
 OFFERED = 40
@@ -55,15 +56,13 @@ def _held_out_offers(by_set: EvaluationsBySet) -> Iterator[Offer]:
         both = [(first[problem], row) for problem, row in last.items() if problem in first]
         both.sort(key=lambda pair: (pair[0].correct or 0, -(pair[1].correct or 0), -pair[1].reflections))
         for before, after in both:
-            yield Offer(
-                problem=problem_number(after.problem_id), told=f"{name}: {_turn(before, after)}: {after.prompt}"
-            )
+            answers = [before] if evaluations[0] is evaluations[-1] else [before, after]
+            turn = " → ".join(_verdict(row) for row in answers)
+            yield Offer(problem=problem_number(after.problem_id), told=f"{name}: {turn}: {after.prompt}")
 
 
-def _turn(before: EvaluationRow, after: EvaluationRow) -> str:
-    if before.correct is None or after.correct is None:
-        return "open"
-    return f"{'right' if before.correct else 'wrong'} → {'right' if after.correct else 'wrong'}"
+def _verdict(row: EvaluationRow) -> str:
+    return "open" if row.right is None else "right" if row.right else "wrong"
 
 
 def _drawn_offers(catalogue: Catalogue) -> Iterator[Offer]:
@@ -95,7 +94,7 @@ def _evaluated(told: Told, problem: int) -> Iterator[Stop]:
                 if row.sample == 0 and problem_number(row.problem_id) == problem:
                     yield Stop(
                         place=number if models else place_of(found, told.last_step),
-                        label=found.checkpoint,
+                        label=checkpoint(found.checkpoint),
                         prompt=row.prompt,
                         text=row.text,
                         right=row.right,

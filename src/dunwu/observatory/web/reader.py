@@ -74,7 +74,9 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
                 try:
                     stage.derived.make(step, facts.MAKER, facts.facts)
                 except UserError as error:
-                    stage.derived.keep_trouble(step, facts.MAKER, str(error))
+                    stage.derived.keep_trouble(
+                        step, facts.MAKER, str(error) if error.file else f"step {step:,}: {error}"
+                    )
                 except Exception as error:  # whatever stands in the file: the next one may be read
                     stage.derived.keep_trouble(step, facts.MAKER, f"step {step:,}: {type(error).__name__}: {error}")
         if done == BATCH:
