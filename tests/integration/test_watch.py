@@ -130,10 +130,12 @@ def test_filters_as_one_types_and_opens_a_rollout_with_its_group(watch: Watch) -
     playwright.expect(note).not_to_have_text(f"{wrong:,}")
     page.fill("[name=q]", "make 77")
     playwright.expect(page.locator("#results .note")).to_contain_text("looked through")
+    assert page.locator("[name=order]").is_disabled(), "a search goes from the newest on"
     assert "verdict=wrong" in page.url
     assert "q=make+77" in page.url
     page.reload()
     assert page.input_value("[name=q]") == "make 77", "the address is the filter"
+    assert page.locator("[name=order]").is_disabled()
     page.keyboard.press("j")
     page.keyboard.press("j")
     assert page.locator("tr.here").count() == 1
@@ -143,7 +145,7 @@ def test_filters_as_one_types_and_opens_a_rollout_with_its_group(watch: Watch) -
     question, answer = second.split(".")
     assert f"Answer {answer} to question {question} of step" in page.locator("h1").inner_text()
     assert page.locator("article mark.backtracking").count() > 0
-    assert "Its group (8 answers" in page.inner_text("main")
+    assert "The other 7 answers of its group" in page.inner_text("main")
     first = page.url
     page.keyboard.press("]")
     page.wait_for_url(lambda url: url != first)
