@@ -473,6 +473,17 @@ def test_a_folder_of_runs_and_what_is_none(tmp_path: Path, directory: Path) -> N
         assert client.get("/compare?run=1").text.count('class="line c1"') < both.count('class="line c1"')
 
 
+def test_runs_whose_folders_have_the_same_name_are_kept_apart(tmp_path: Path) -> None:
+    places = [finished_run(tmp_path / where / "demo", rollouts=1, problems=4, samples=1) for where in ("a", "b")]
+    library = Library(places)
+    read(library)
+    with TestClient(make_app(library), base_url="http://localhost") as client:
+        told = client.get("/compare").text
+    for place in places:
+        assert f'<th scope="col">{place}</th>' in told
+    assert Library([tmp_path / "a" / "demo"]).runs[0].name == "demo"
+
+
 def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken() -> None:
     listener = _listen(0)
     try:

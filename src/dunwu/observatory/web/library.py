@@ -6,6 +6,7 @@ import hashlib
 import logging
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Watched:
-    """One run: what has been read of it, kept until its files change."""
+    """One run: what has been read of it, kept until its files change. ``name``: what pages call it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory, self.name = directory, name
         RunReader(directory)  # an unusable one shows at once
         self._catalogues: dict[str, Catalogue] = {}
         self._evaluations: dict[str, tuple[str, EvaluationsBySet, Rollout | None]] = {}
@@ -101,7 +102,11 @@ class Library:
     """All watched runs, by their places in the command line. A context manager: within it they are read."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        self.runs = [Watched(directory) for directory in directories]
+        times = Counter(directory.name for directory in directories)
+        self.runs = [
+            Watched(directory, directory.name if times[directory.name] == 1 else str(directory))
+            for directory in directories
+        ]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
         self._reader: subprocess.Popen[bytes] | None = None

@@ -43,7 +43,7 @@ def shelf(library: Library) -> str:
     """The runs that are watched."""
     rows = []
     for place, run in enumerate(library.runs):
-        name = f'<a href="/runs/{place}">{page.text(run.directory.name)}</a>'
+        name = f'<a href="/runs/{place}">{page.text(run.name)}</a>'
         try:
             reader = run.read()
             rows.append([name, page.text(reader.recipe["name"]), str(reader.seed), page.text(progress(reader))])
@@ -189,7 +189,7 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
     chosen = {place: run for place, run in asked_for.items() if run.is_readable()}
     boxes = "".join(
         f'<label><input type="checkbox" name="run" value="{place}"{" checked" if place in chosen else ""}> '
-        f"{page.text(run.directory.name)}</label>"
+        f"{page.text(run.name)}</label>"
         for place, run in enumerate(library.runs)
     )
     form = (
@@ -209,7 +209,7 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
 
 
 def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
-    told = [(run.directory.name, run.told(stage)) for run in runs]
+    told = [(run.name, run.told(stage)) for run in runs]
     for measure in COMPARED:
         series = []
         for name, one in told:
@@ -229,7 +229,7 @@ def _last_results(runs: Sequence[Watched]) -> str:
             for key, estimate in evaluations[-1].results.items():
                 if key in HEADLINES:
                     cells = rows.setdefault(f"{name}: {quantity(key).label}", {})
-                    cells[run.directory.name] = result_cell(key, estimate)
+                    cells[run.name] = result_cell(key, estimate)
     names = list(dict.fromkeys(name for cells in rows.values() for name in cells))
     table = [[page.text(head), *(cells.get(name, "–") for name in names)] for head, cells in rows.items()]
     return page.table("The last model on held-out problems, with 95 % intervals", ["", *names], table) if rows else ""
@@ -291,7 +291,7 @@ def _document(library: Library, place: int | None, tab: str, title: str, body: s
     )
     runs = f'<a class="brand" href="/">{BRAND}</a>'
     if place is not None and len(library.runs) > 1:
-        runs += f'<span class="run">{page.text(library[place].directory.name)}</span>'
+        runs += f'<span class="run">{page.text(library[place].name)}</span>'
     keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{told}</dd>" for key, told in HELP)
     pulse = f' data-pulse="/runs/{place}/pulse"' if place is not None else ""
     return _frame(
