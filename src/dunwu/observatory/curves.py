@@ -33,18 +33,24 @@ class Slice(NamedTuple):
 
 
 class Rollout:
-    """One rollout's completions as arrays of N, made of a table of facts (``reasoning.facts.SCHEMA``)."""
+    """One rollout's completions as arrays of N, made of a table of facts (``reasoning.facts.SCHEMA``).
+
+    What has been asked for is kept: a page asks for some thirty measures of a dozen slices each.
+    """
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
+        self._columns: dict[str, Numbers] = {}
+        self._masks: dict[Slice, Mask] = {}
         self._estimates: dict[tuple[str, Slice], Estimate | None] = {}
 
     def column(self, name: str) -> Numbers:
-        """A column as numbers, NaN where it says nothing or is not there."""
-        known = name in self._table.column_names
-        values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
-        found: Numbers = values
-        return found
+        """A column as numbers, NaN where it says nothing or is not there; not to be written to."""
+        if name not in self._columns:
+            known = name in self._table.column_names
+            values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
+            self._columns[name] = values
+        return self._columns[name]
 
     @cached_property
     def groups(self) -> Int64[np.ndarray, " N"]:
@@ -89,6 +95,11 @@ class Rollout:
 
     def chosen(self, piece: Slice) -> Mask:
         """The completions of a slice. Right and wrong are those of graded answers to questions that have right ones."""
+        if piece not in self._masks:
+            self._masks[piece] = self._mask(piece)
+        return self._masks[piece]
+
+    def _mask(self, piece: Slice) -> Mask:
         chosen = np.ones(self.completions, dtype=bool)
         if piece.verdict != "all":
             wanted = Verdict.RIGHT if piece.verdict == "right" else Verdict.WRONG
