@@ -3,8 +3,8 @@
 ``watched``   rollouts a second of a run whose policy stays as it is, in turns with and without ``dunwu watch`` and a
               client that follows it as a page in a browser does; the peer is the same run while these two are stopped.
               ``waited`` is the better measure where a machine's moods are larger than what watching costs: how many
-              seconds of a second the run's threads waited for a processor, all together. Their difference,
-              ``slowing``, is the most that the watcher can have taken from the run
+              seconds of a second the run's threads waited for a processor, all together. What it is more than
+              ``waited_unwatched`` (``slowing_95``: its interval) is the most that watching can have taken from the run
 ``filter``    filters a second over 1,000,000 stored rollouts, each a page as a browser asks for it
 ``overview``  the first page a second of the same run
 

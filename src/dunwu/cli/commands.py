@@ -43,6 +43,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
 ]
 MOST_SAMPLES = 65_536
+"""Of a problem; a slip of the keys would fill the memory before anything is told."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

@@ -37,7 +37,6 @@ class Benchmark:
     task reads it. ``kind`` and ``fields`` are those of ``TaskSpec``, of anybody's own file."""
 
     name: str
-    title: str
     task: str
     form: Form
     samples: int
@@ -49,7 +48,6 @@ class Benchmark:
 _ALL = (
     Benchmark(
         name="aime",
-        title="AIME 2024",
         task="aime",
         form=MATHEMATICS,
         samples=64,
@@ -57,7 +55,6 @@ _ALL = (
     ),
     Benchmark(
         name="math500",
-        title="MATH-500",
         task="math",
         form=MATHEMATICS,
         samples=16,
@@ -65,17 +62,15 @@ _ALL = (
     ),
     Benchmark(
         name="gsm8k",
-        title="GSM8K",
         task="gsm8k",
         form=MATHEMATICS,
         samples=4,
         hub=("openai/gsm8k", "main", "test"),
     ),
-    Benchmark(name="amc", title="AMC 12 2023", task="amc", form=MATHEMATICS, samples=64),
-    Benchmark(name="cmath", title="CMATH", task="cmath", form=CHINESE_MATHEMATICS, samples=4),
+    Benchmark(name="amc", task="amc", form=MATHEMATICS, samples=64),
+    Benchmark(name="cmath", task="cmath", form=CHINESE_MATHEMATICS, samples=4),
     Benchmark(
         name="gpqa",
-        title="GPQA Diamond",
         task="gpqa",
         form=CHOICE,
         samples=64,
@@ -83,7 +78,6 @@ _ALL = (
     ),
     Benchmark(
         name="humaneval",
-        title="HumanEval",
         task="humaneval",
         form=CODE,
         samples=4,
@@ -91,32 +85,28 @@ _ALL = (
     ),
     Benchmark(
         name="livecodebench",
-        title="LiveCodeBench",
         task="livecodebench",
         form=CODE,
         samples=8,
     ),
     Benchmark(
         name="codeforces",
-        title="Codeforces",
         task="codeforces",
         form=CODE,
         samples=16,
     ),
     Benchmark(
         name="ifeval",
-        title="IFEval, strict",
         task="ifeval",
         form=RESPONSE,
         samples=4,
         hub=("google/IFEval", None, "train"),
     ),
-    Benchmark(name="safety", title="Safety", task="safety", form=RESPONSE, samples=4),
-    Benchmark(name="alpaca", title="AlpacaEval 2.0", task="alpaca", form=RESPONSE, samples=1),
-    Benchmark(name="arena", title="ArenaHard", task="arena", form=RESPONSE, samples=1),
+    Benchmark(name="safety", task="safety", form=RESPONSE, samples=4),
+    Benchmark(name="alpaca", task="alpaca", form=RESPONSE, samples=1),
+    Benchmark(name="arena", task="arena", form=RESPONSE, samples=1),
     Benchmark(
         name="file",
-        title="A file",
         task="file",
         form=MATHEMATICS,
         samples=4,
@@ -124,7 +114,6 @@ _ALL = (
     ),
     Benchmark(
         name="choices",
-        title="A file of choices",
         task="file",
         form=CHOICE,
         samples=4,
@@ -133,7 +122,6 @@ _ALL = (
     ),
     Benchmark(
         name="programs",
-        title="A file of programs",
         task="file",
         form=CODE,
         samples=4,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +61,10 @@ def are_models(run: RunReader, stage: str) -> bool:
     return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
 
 
-def paired(run: RunReader) -> list[Pair]:
-    """What ``last_evaluated`` shows of models beside each other, tested model by model; none before it is all there."""
-    found = last_evaluated(run)
-    if found is None or not are_models(run, found[0]):
-        return []
+def paired(run: RunReader, sets: Collection[str]) -> list[Pair]:
+    """Models beside each other on these sets, tested model by model; none before a stage of them is all there."""
     compared = [run.stage(stage).read_compared() for stage in run.stages if are_models(run, stage)]
-    return [pair for one in compared for pair in one.pairs if pair.set in found[1]]
+    return [pair for one in compared for pair in one.pairs if pair.set in sets]
 
 
 def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:

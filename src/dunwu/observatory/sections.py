@@ -142,7 +142,7 @@ def pairs_table(pairs: Sequence[Pair]) -> str:
             page.text(pair.model),
             f"<b>{100 * pair.difference.value:+.1f}</b>",
             f"{100 * pair.difference.low:+.1f} to {100 * pair.difference.high:+.1f}",
-            page.text(probability(pair.p).removeprefix("p = ").removeprefix("p ")),
+            page.text(probability(pair.p).removeprefix("= ")),
             "yes" if pair.p < SIGNIFICANT else "no",
             f"{pair.problems:,}",
         ]

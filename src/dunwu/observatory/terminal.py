@@ -237,7 +237,8 @@ class Progress:
             if pair := _telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
-            self._pairs(paired(run))
+            if models:
+                self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
 
     def _pairs(self, pairs: Sequence[Pair]) -> None:
@@ -247,7 +248,7 @@ class Progress:
         for pair in pairs:
             value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(pair.difference))
             text = f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), "
-            self._line(f"{plain(text)}{probability(pair.p)}; the same {pair.problems:,} problems")
+            self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)

@@ -117,8 +117,8 @@ def checkpoint(name: str) -> str:
 
 
 def probability(p: float) -> str:
-    """Of a test, e.g. ``p = 0.012``; what hangs on the number of permutations is not told."""
-    return f"p = {p:.2g}" if p >= 0.0001 else "p < 0.0001"
+    """Of a test, e.g. ``= 0.012``; what hangs on the number of permutations is not told."""
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def plain(text: str) -> str:

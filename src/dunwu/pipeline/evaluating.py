@@ -160,7 +160,7 @@ def _compare(context: StageContext, prompts: Mapping[str, Prompts], tokenizers: 
     for found in evaluations:
         problems = {prompt.problem.id: prompt.problem for prompt in prompts[found.checkpoint][found.set]}
         tokenizer = tokenizers[found.checkpoint]
-        encode = None if tokenizer is None else partial(tokenizer.encode, add_special_tokens=False)
+        encode = None if tokenizer is None else partial(tokenizer.encode, add_special_tokens=False, verbose=False)
         count = comparing.counted(encode) if encode else comparing.reckoned
         curves += comparing.curves(found, problems, count)
     context.store.write_compared(list(comparing.pairs(evaluations, list(prompts))), curves)

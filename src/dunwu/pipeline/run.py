@@ -28,6 +28,7 @@ from dunwu.config.schema import (
 )
 from dunwu.errors import UserError
 from dunwu.observatory import findings
+from dunwu.observatory.findings import EvaluationsBySet
 from dunwu.observatory.report import write_report
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.trackers import Trackers
@@ -79,31 +80,32 @@ def run_recipe(
         except UserError:
             run.withdraw()
             raise
-        told = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": results(run)}
-        run.write_summary(told | ({"paired": found} if (found := paired(run)) else {}))
+        told: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
+        if found := findings.last_evaluated(run):
+            stage, by_set = found
+            told["results"] = results(by_set)
+            if findings.are_models(run, stage) and (tested := paired(run, by_set)):
+                told["paired"] = tested
+        run.write_summary(told)
         progress.finished(run, write_report(out), seconds)
 
 
-def results(run: Run) -> dict[str, dict[str, Any]]:
+def results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
     """The evaluations of the run's last stage that has any: ``base`` and ``trained``, or an evaluation stage's models,
     on the first set, then ``base/SET`` and so on; each quantity as value, low, high (95 %)."""
-    found = findings.last_evaluated(run)
-    if found is None:
-        return {}
-    first = next(iter(found[1]))
+    first = next(iter(by_set))
     return {
         _name(e.checkpoint, name, first): {quantity: asdict(estimate) for quantity, estimate in e.results.items()}
-        for name, evaluations in found[1].items()
+        for name, evaluations in by_set.items()
         for e in evaluations
         if not e.checkpoint.startswith("step-")
     }
 
 
-def paired(run: Run) -> dict[str, dict[str, Any]]:
+def paired(run: Run, by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
     """By the names of ``results``, what each model has more than the first one in right answers to the same problems,
     and the p of the paired test."""
-    found = findings.last_evaluated(run)
-    first = next(iter(found[1])) if found else ""
+    first = next(iter(by_set))
     return {
         _name(pair.model, pair.set, first): {
             "against": pair.against,
@@ -111,7 +113,7 @@ def paired(run: Run) -> dict[str, dict[str, Any]]:
             **asdict(pair.difference),
             "p": pair.p,
         }
-        for pair in findings.paired(run)
+        for pair in findings.paired(run, by_set)
     }
 
 

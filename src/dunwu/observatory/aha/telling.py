@@ -54,7 +54,7 @@ def effect_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
         ("right without reflection", _share(found["without"])),
         ("right with it", _share(found["with_"])),
-        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), {probability(found['p'])}"),
+        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p {probability(found['p'])}"),
         ("reflected all the same", f"{100 * found['leaked']:.1f} %"),
     ]
 

@@ -50,7 +50,9 @@ class Watched:
 
     def catalogue(self, stage: str) -> Catalogue:
         """A stage's completions, as far as they have been read. Raises UserError where there is no such stage."""
-        run = self.read()
+        return self._catalogue(self.read(), stage)
+
+    def _catalogue(self, run: RunReader, stage: str) -> Catalogue:
         if stage not in run.stages:
             raise UserError(f"no stage {stage!r:.60} has begun", file=self.directory)
         with self._lock:
@@ -59,7 +61,8 @@ class Watched:
     def told(self, stage: str) -> Told:
         """What a stage's figures are made of; the same object until there is something new. Raises as ``catalogue``,
         and where an evaluation is damaged."""
-        catalogue, run = self.catalogue(stage), self.read()
+        run = self.read()
+        catalogue = self._catalogue(run, stage)
         begun = run.stage(stage)
         mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.version}"
         with self._lock:
@@ -72,17 +75,18 @@ class Watched:
 
     def refresh(self) -> None:
         """Takes what the reader has read."""
-        for stage in self.read().stages:
-            self.catalogue(stage).refresh()
+        run = self.read()
+        for stage in run.stages:
+            self._catalogue(run, stage).refresh()
 
     def pulse(self) -> str:
         """Another text whenever a page of this run would look different."""
         run = self.read()
         marks = [run.mark]
         for stage in run.stages:
-            begun = run.stage(stage)
-            marks += [begun.numbers_mark, begun.evaluations_mark, str(self.catalogue(stage).version)]
-            marks.append(str(self.catalogue(stage).progress.stored))
+            begun, catalogue = run.stage(stage), self._catalogue(run, stage)
+            marks += [begun.numbers_mark, begun.evaluations_mark, str(catalogue.version)]
+            marks.append(str(catalogue.progress.stored))
         return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
 
     def _evaluated(self, run: RunReader, stage: str) -> tuple[EvaluationsBySet, Rollout | None]:
