@@ -215,13 +215,15 @@ def test_an_instruction_follows_the_question_and_changes_nothing_else(tmp_path: 
     assert left == list(problems_of(chosen))
 
 
-def test_rows_of_an_evaluation_have_the_subject(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_rows_of_an_evaluation_have_the_subject_and_the_verifier_s_reason(tmp_path: Path, sandbox: Sandbox) -> None:
     known = FILES["gpqa"][0]
     stage = asked("gpqa", write(tmp_path / "a.jsonl", [known.row]))
     (problem,) = problems_of(stage.sets[0])
-    answers = (completion(known.right),)
+    answers = (completion(known.right), completion("No answer."))
     with grading(stage, sandbox) as grader:
         scores = tuple(grader.plain.score(problem, answer) for answer in answers)
     prompt = Prompt(problem=problem, token_ids=np.zeros(1, np.int32))
     group = ScoredGroup(group=RolloutGroup(prompt=prompt, completions=answers), scores=scores)
-    assert [(row.subject, row.correct) for row in rows([group])] == [("Optics", 1)]
+    assert [(row.subject, row.correct) for row in rows([group])] == [("Optics", 1), ("Optics", 0)]
+    assert [row.reason for row in rows([group])] == [score.reason for score in scores]
+    assert rows([group])[1].reason

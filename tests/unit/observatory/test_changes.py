@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dunwu.observatory.aha.changes import PERMUTATIONS, Change, Values, changes, window
-from dunwu.observatory.aha.moments import Evidence, found_together
+from dunwu.observatory.aha.moments import FEWEST, LEVEL, Evidence, found_together
 from dunwu.observatory.curves import ACCURACY, LENGTH, REFLECTIONS, STEPS, Measure
 
 
@@ -125,6 +125,12 @@ def test_the_probability_is_that_of_all_permutations() -> None:
     found = [change.p for seed in range(400) for change in changes(values, level=1.0, seed=seed)[:1]]
     assert len(found) == 400
     assert np.mean(found) == pytest.approx(exact, abs=4 * float(np.std(found)) / 20)
+
+
+def test_as_few_rollouts_as_can_tell_a_clean_step_from_chance() -> None:
+    """At the level at which ten series are tested together."""
+    found = {n: changes([0.0] * (n // 2) + [1.0] * (n - n // 2), level=LEVEL / 10) for n in (10, FEWEST)}
+    assert [len(told) for told in found.values()] == [0, 1]
 
 
 def evidence(measure: Measure, start: int, end: int, size: float = 5.0) -> Evidence:

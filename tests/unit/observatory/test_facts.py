@@ -49,6 +49,11 @@ def test_one_completion_by_hand() -> None:
     assert found["own_language"] == pytest.approx(4 / 6)  # too small wait yes, 等 等
 
 
+def test_a_language_that_nobody_knows_leaves_the_rest_readable() -> None:
+    (found,) = facts([dataclasses.replace(ROW, completion=TEXT, language="<l", tokens=40)]).to_pylist()
+    assert (found["own_language"], found["language"], found["tokens"], found["reflections"]) == (None, "<l", 40, 2)
+
+
 @pytest.mark.parametrize(
     ("thought", "right", "expected"),
     [

@@ -231,12 +231,35 @@ def test_facts_that_no_answer_can_meet_are_malformed(
 
 
 @pytest.mark.parametrize(
-    ("gold", "facts"), [("b", ["grass", "blood"]), ("Blood", ["grass", "blood"]), ("B", ["A", "B"])]
+    ("gold", "facts"),
+    [("b", ["grass", "blood"]), ("(B).", ["grass", "blood"]), ("Blood", ["grass", "blood"]), ("B", ["A", "B"])],
 )
 def test_the_gold_of_a_choice_is_its_letter(tmp_path: Path, gold: str, facts: list[str]) -> None:
     path = lines(tmp_path / "a.jsonl", [{"q": "x", "a": gold, "t": facts}])
     task = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0)
     assert task.problem(0).gold == "B"
+
+
+def test_options_are_put_below_a_question_that_does_not_hold_them(tmp_path: Path) -> None:
+    options, held = ["grass", " blood", "sky"], "Red: grass, blood or sky?"
+    rows = [{"q": "Which is red?", "a": "B", "t": options}, {"q": held, "a": "B", "t": options}]
+    task = FileTask(
+        spec(lines(tmp_path / "a.jsonl", rows), fields=FIELDS | {"tests": "t"}, kind="choice", held_out=1), 0
+    )
+    below = "Which is red?\n\nA) grass\nB) blood\nC) sky\n\nAnswer with the letter of the right option: A, B or C."
+    assert {problem.messages[0].content for problem in task.held_out(2)} == {below, held}
+
+
+@pytest.mark.parametrize(
+    ("row", "fields", "reason"),
+    [
+        ({"q": "x", "a": "blood"}, FIELDS, "the answer 'blood' is no letter; fields.tests names a column of options"),
+        ({"q": "x", "a": "A", "t": ["blood"]}, FIELDS | {"tests": "t"}, "1 options; a choice has 2 to 26"),
+    ],
+)
+def test_a_choice_needs_letters(tmp_path: Path, row: dict[str, Any], fields: dict[str, str], reason: str) -> None:
+    with pytest.raises(UserError, match=re.escape(reason)):
+        FileTask(spec(lines(tmp_path / "a.jsonl", [row]), fields=fields, kind="choice"), 0)
 
 
 def test_an_epoch_has_every_training_problem_once_in_an_order_of_its_own(tmp_path: Path) -> None:
