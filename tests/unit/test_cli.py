@@ -233,7 +233,7 @@ def test_plan_of_a_broken_recipe_still_prints_json(recipe: Path) -> None:
 def test_more_samples_than_anybody_means_are_a_slip() -> None:
     done = CliRunner().invoke(main, ["eval", "nano-base", "--bench", "countdown", "-k", "99999999999"])
     assert done.exit_code == 2
-    assert "-k.: Input should be less than or equal to 65536" in done.stderr
+    assert "'-k': Input should be less than or equal to 65536" in done.stderr
 
 
 def test_wrong_usage_is_code_2() -> None:
