@@ -1,0 +1,28 @@
+"""Area ``math``: is ``answer`` right where the gold is ``gold``?"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.cases.running import Case
+
+from dunwu.config.schema import RewardSpec
+from dunwu.verifiers import Grader, answers, build
+
+
+@cache
+def grader() -> Grader:
+    """One for all cases, with time enough that none is cut."""
+    return build(RewardSpec(timeout_seconds=5.0))
+
+
+def check(case: Case) -> bool:
+    """Whether the verdict is the expected one."""
+    from dunwu.verifiers.pool import CheckTimeout
+
+    gold, answer = case["input"]["gold"], case["input"]["answer"]
+    try:
+        equal = answers.same(gold, answer, grader()._pool.ask)
+    except CheckTimeout:
+        equal = False
+    return equal is case["expected"]
