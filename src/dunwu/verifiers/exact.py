@@ -7,7 +7,8 @@ import unicodedata
 from collections import Counter
 from fractions import Fraction
 
-from dunwu.verifiers.latex import encloses_digits, literal, normal
+from dunwu.verifiers.answers import literal_value
+from dunwu.verifiers.math.characters import encloses_digits
 
 LONGEST = 2000
 """Characters of an answer that is looked into."""
@@ -67,7 +68,7 @@ def items(text: str) -> list[str]:
 
 def _member(text: str) -> str:
     text = text.strip(" $")
-    value = None if ZERO_FIRST.match(text) else literal(normal(text))
+    value = None if ZERO_FIRST.match(text) else literal_value(text)
     return text if value is None else str(value)
 
 

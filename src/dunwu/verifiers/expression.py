@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from dunwu.verifiers.arithmetic import LONGEST, Arithmetic, NotArithmetic, evaluate
-from dunwu.verifiers.latex import reads_as_another
+from dunwu.verifiers.math.characters import reads_as_another
 
 SIGNS = (
     ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", " "), ("\\right", " "),

@@ -36,7 +36,6 @@ from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import RULES, extract, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
-from dunwu.verifiers.latex import literal
 from dunwu.verifiers.own import OwnParts
 from dunwu.verifiers.pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
@@ -272,7 +271,7 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
     if problem.kind == "math":
         return answers.key(extracted)
     if problem.kind in ("number", "premise"):
-        return answers.key(extracted, literal)
+        return answers.key(extracted, written=True)
     if problem.kind == "code":
         return source_of(extracted).strip()
     if problem.kind == "choice":

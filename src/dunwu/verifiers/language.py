@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
 
 from dunwu.errors import NotInstalled, UserError
-from dunwu.verifiers.math_algebra import COMMANDS
+from dunwu.verifiers.math.grammar import COMMANDS
 
 RANGES = {
     "han": "々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",

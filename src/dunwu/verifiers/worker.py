@@ -1,17 +1,17 @@
-"""The processes that run sympy and math-verify: a request a line on stdin, a reply a line on stdout, until stdin ends.
+"""The processes that run sympy: a request a line on stdin, a reply a line on stdout, until stdin ends.
 
     started as a file: imports, warms up, says "ready"; forks, waits, says what it died of; forks again
       `- fork: reads requests and replies, until one takes more processor time than its budget
 
-    {"gold": str, "answer": str, "budget": seconds}  ->  [true | false | null where it was cut, seconds it took]
+    {"gold": tree, "answer": tree, "budget": seconds}  ->  [true | false | null where it was cut, seconds it took]
 
 Started as a file, so that nothing of the parent is imported here. ``SIGPROF`` at its default action cannot be caught by
 anything that the fork runs; the next fork is there within milliseconds, where a new process would import for a second.
 
-math-verify alone accepts wrong answers (it compares absolute differences, drops what it cannot read, and unifies sets
-with tuples), and rejects right ones. So the difference of two numbers must vanish to ``DIGITS`` digits, that of two
-expressions at random points, two relations are compared by the ratio of their sides, and only what is left is asked of
-math-verify; of the sets that it takes for equal the symmetric difference must be empty.
+A tree is JSON, as ``math/tree.py`` dumps it; a relation is ``[sign, tree]``, the tree against zero. The difference of two
+numbers must vanish to ``DIGITS`` digits. Two expressions must be equal wherever both are real, at random points: so
+sqrt(ab) is sqrt(a) sqrt(b), which are both real for positive letters only, and sqrt(x^2) is not x. Two relations are one
+where the ratio of their sides is constant.
 """
 
 import ctypes
@@ -22,17 +22,16 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NoReturn, TextIO
 
 import sympy
-from latex2sympy2_extended import NormalizationConfig, latex2sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig
-from math_verify import verify
 
 DIGITS = 100
-PROBES = 4
+ENOUGH = 2
+"""Points at which both are real: fewer say too little."""
 MEMORY_BYTES = 2 << 30
 REQUESTS = 2000
 """Then the fork is replaced: sympy's caches only grow."""
@@ -40,56 +39,92 @@ RENEWED = 3
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 """What an answer can make a process die of, by deep recursion for one: like an exception, it equals nothing."""
 PR_SET_PDEATHSIG = 1
-IMAGINARY = sympy.Symbol("i")
-STEPS = (sympy.floor, sympy.ceiling, sympy.Max, sympy.Min)
+RELATIONS = ("=", "!=", "<", "<=")
+STEPS = (sympy.floor, sympy.ceiling)
 """Flat between their jumps: agreeing at points says little."""
-SIDES = {
-    sympy.Eq: ("=", 1),
-    sympy.Ne: ("!=", 1),
-    sympy.StrictLessThan: ("<", 1),
-    sympy.StrictGreaterThan: ("<", -1),
-    sympy.LessThan: ("<=", 1),
-    sympy.GreaterThan: ("<=", -1),
-}
-READING = NormalizationConfig(
-    basic_latex=True, units=False, malformed_operators=False, nits=False, boxed="none", equations=False
-)
-
-LETTERS = ConversionConfig(lowercase_symbols=False)
+CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
+    "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec,
+    "arccsc": sympy.acsc, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
+    "ln": sympy.log, "log": sympy.log, "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling,
+    "factorial": sympy.factorial, "binom": sympy.binomial, "gamma": sympy.gamma,
+    "sum": lambda body, letter, low, high: sympy.Sum(body, (letter, low, high)).doit(),
+    "prod": lambda body, letter, low, high: sympy.Product(body, (letter, low, high)).doit(),
+    "int": lambda body, letter, low, high: sympy.integrate(body, (letter, low, high)),
+    "lim": lambda body, letter, point: sympy.limit(body, letter, point),
+}  # fmt: skip
+OF_NUMBERS: dict[str, Callable[..., Any]] = {
+    "max": sympy.Max, "min": sympy.Min, "gcd": sympy.igcd, "lcm": sympy.ilcm,
+}  # fmt: skip
+"""Of letters they are names: sympy would say that gcd(m, n) is 1."""
 
 
 def judge(gold: str, answer: str) -> bool:
-    """Whether two LaTeX texts mean the same; see the module. Raises what reading and comparing may raise."""
-    left, right = read(gold), read(answer)
-    if is_number(left) and is_number(right):
-        return same_number(left, right)
-    if isinstance(left, sympy.Rel) and isinstance(right, sympy.Rel):
-        return same_relation(left, right)
-    if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
-        if sympy.expand(left - right) == 0:
-            return True
-        if not left.has(*STEPS) and not right.has(*STEPS):
-            return same(left, right)
-    return bool(verify(left, right, allow_set_relation_comp=True, timeout_seconds=None)) and same(left, right)
+    """Whether two trees, or two relations, mean the same; see the module. Raises what comparing may raise."""
+    left, right = json.loads(gold), json.loads(answer)
+    if left[0] in RELATIONS or right[0] in RELATIONS:
+        return left[0] == right[0] and same_relation(left[0], read(json.dumps(left[1])), read(json.dumps(right[1])))
+    return same(read(gold), read(answer))
 
 
 @lru_cache(maxsize=1000)
 def read(text: str) -> Any:
-    """LaTeX to sympy: decimals exact, ``i`` the imaginary unit where no other letter stands.
-
-    Remembered, because reading takes longer than comparing and a gold comes back with every completion of its group.
-    """
-    parsed = latex2sympy(text, normalization_config=READING, conversion_config=LETTERS)
-    if not hasattr(parsed, "free_symbols"):
-        raise ValueError("not an expression")
-    floats = {number: sympy.Rational(str(number)) for number in parsed.atoms(sympy.Float)}
-    parsed = parsed.xreplace(floats)
-    return parsed.xreplace({IMAGINARY: sympy.I}) if parsed.free_symbols == {IMAGINARY} else parsed
+    """A tree to sympy. Remembered, because a gold comes back with every completion of its group."""
+    return build(json.loads(text))
 
 
-def is_number(value: Any) -> bool:
-    """An expression without letters; no set, relation or matrix."""
-    return isinstance(value, sympy.Expr) and not value.free_symbols and not isinstance(value, sympy.MatrixExpr)
+def build(tree: list[Any]) -> Any:
+    """The sympy expression of a tree."""
+    head, *rest = tree
+    if head == "number":
+        return sympy.Rational(rest[0])
+    if head == "symbol":
+        return CONSTANTS.get(rest[0]) or sympy.Symbol(rest[0])
+    if head == "call":
+        name, arguments = rest[0], [build(argument) for argument in rest[1:]]
+        if name in OF_NUMBERS and all(argument.is_number for argument in arguments):
+            return OF_NUMBERS[name](*arguments)
+        return FUNCTIONS[name](*arguments) if name in FUNCTIONS else sympy.Function(name)(*arguments)
+    parts = [build(part) for part in rest]
+    if head == "power":
+        return real_power(*parts)
+    return sympy.Add(*parts) if head == "sum" else sympy.Mul(*parts)
+
+
+def real_power(base: Any, exponent: Any) -> Any:
+    """A power; an odd root of a negative number is the real one."""
+    if base.is_negative and exponent.is_Rational and exponent.q % 2:
+        return (-1) ** (exponent.p % 2) * (-base) ** exponent
+    return base**exponent
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two expressions are equal wherever both are real."""
+    if not left.free_symbols and not right.free_symbols:
+        return same_number(left, right)
+    if sympy.expand(left - right) == 0:
+        return True
+    if left.has(*STEPS) or right.has(*STEPS):
+        return bool(sympy.simplify(left - right) == 0)
+    verdicts = [verdict for point in points(left, right) if (verdict := same_at(left, right, point)) is not None]
+    if len(verdicts) >= ENOUGH:
+        return all(verdicts)
+    return all(same_number(left.subs(point), right.subs(point)) for point in points(left, right, imaginary=True))
+
+
+def same_at(left: Any, right: Any, point: dict[Any, Any]) -> bool | None:
+    """Whether two expressions are equal at a point; None where a root, a logarithm or the whole is no real number."""
+    for side in (left, right):
+        if not all(is_real(part.subs(point)) for part in (side, *side.atoms(sympy.Pow, sympy.log))):
+            return None
+    return same_number(left.subs(point), right.subs(point))
+
+
+def is_real(value: Any) -> bool:
+    """Whether a constant is a real number."""
+    near = sympy.N(value, 15, maxn=DIGITS)
+    return bool(near.is_finite) and bool(abs(sympy.im(near)) <= 1e-9 * max(1, abs(near)))
 
 
 def same_number(left: Any, right: Any) -> bool:
@@ -106,56 +141,36 @@ def same_number(left: Any, right: Any) -> bool:
     return all(noise) or bool(any(noise) and abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
 
 
-def same(left: Any, right: Any) -> bool:
-    """Whether two readings of one kind are equal; False for any that are of two kinds."""
-    if isinstance(left, sympy.MatrixBase) and isinstance(right, sympy.MatrixBase):
-        return left.shape == right.shape and all(map(same, left, right))
-    if isinstance(left, sympy.Tuple) and isinstance(right, sympy.Tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, sympy.Rel) and isinstance(right, sympy.Rel):
-        return same_relation(left, right)
-    sets = [as_set(value) for value in (left, right)]
-    if all(value is not None for value in sets):
-        return bool(sets[0] == sets[1] or sets[0].symmetric_difference(sets[1]).is_empty)
-    if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
-        return False
-    return all(same_number(left.subs(point), right.subs(point)) for point in points(left, right))
-
-
-def as_set(value: Any) -> Any:
-    """A set, or the solutions of relations in one variable; None for anything else."""
-    if isinstance(value, sympy.Set):
-        return value
-    if isinstance(value, sympy.Expr):  # a letter alone is a condition too, to sympy
-        return None
-    if isinstance(value, sympy.logic.boolalg.Boolean) and len(value.free_symbols) == 1:
-        return value.as_set()
-    return None
-
-
-def points(left: Any, right: Any) -> list[dict[Any, Any]]:
-    """Fixed random values for the letters of both, complex ones among them, so that sqrt(x^2) and x differ."""
+def points(left: Any, right: Any, imaginary: bool = False) -> list[dict[Any, Any]]:
+    """Fixed random values for the letters of both: all positive, all negative, of either sign; or complex."""
     rng = random.Random(0)
     ordered = sorted(left.free_symbols | right.free_symbols, key=str)
+    positive = {letter for letter in ordered if is_positive(letter, left, right)}
 
-    def coordinate(imaginary: int) -> Any:
-        return sympy.Rational(rng.randint(-997, 997), 331) + imaginary * sympy.I * sympy.Rational(
-            rng.randint(1, 997), 449
-        )
+    def coordinate(sign: int) -> Any:
+        real = sympy.Rational(rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
+        return real + sympy.I * sympy.Rational(rng.randint(1, 997), 449) if imaginary else real
 
-    return [{symbol: coordinate(probe % 2) for symbol in ordered} for probe in range(PROBES)]
+    signs = (1, -1, 1, 0, 0, 0)
+    return [{letter: coordinate(1 if letter in positive else sign) for letter in ordered} for sign in signs]
 
 
-def same_relation(left: Any, right: Any) -> bool:
-    """The same relation up to moving terms and a factor: constant, and positive where there is a direction."""
-    if type(left) not in SIDES or type(right) not in SIDES:
-        return False
-    (left_name, left_sign), (right_name, right_sign) = SIDES[type(left)], SIDES[type(right)]
-    a, b = left_sign * (left.lhs - left.rhs), right_sign * (right.lhs - right.rhs)
-    ratios = [a.subs(point) / b.subs(point) for point in points(left, right)]
+def is_positive(letter: Any, *sides: Any) -> bool:
+    """Whether a letter is meant as positive: it stands alone in a root or logarithm, not squared and in no sum.
+
+    Of sqrt(2h/g) are h and g, of sqrt(x^2) and of sqrt(x + 1) is none.
+    """
+    within = [part.base for side in sides for part in side.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
+    within += [part.args[0] for side in sides for part in side.atoms(sympy.log)]
+    return any(one.has(letter) and sympy.expand(one.subs(letter, -letter) + one) == 0 for one in within)
+
+
+def same_relation(sign: str, left: Any, right: Any) -> bool:
+    """Whether ``left <sign> 0`` is ``right <sign> 0`` up to a factor: constant, and positive where there is a direction."""
+    ratios = [left.subs(point) / right.subs(point) for point in points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
-    directed = left_name in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)
-    return left_name == right_name and constant and ratios[0] != 0 and directed
+    directed = sign in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)
+    return constant and ratios[0] != 0 and directed
 
 
 def serve() -> None:
@@ -165,7 +180,8 @@ def serve() -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what libraries print is no reply
-    judge(r"\frac{\sqrt{2}}{2}+x", r"x+\frac{1}{\sqrt{2}}")
+    x = ["symbol", "x"]
+    judge(json.dumps(["call", "sin", x]), json.dumps(["power", ["sum", x, ["number", "1"]], ["number", "1/2"]]))
     print('"ready"', file=replies, flush=True)
     while True:
         parent, fork = os.getpid(), os.fork()
@@ -197,9 +213,7 @@ def answer(replies: TextIO) -> NoReturn:
         signal.setitimer(signal.ITIMER_PROF, request["budget"])
         try:
             equal = judge(request["gold"], request["answer"])
-        except (
-            Exception
-        ):  # what cannot be read, or makes sympy raise, equals nothing (latex2sympy raises the bare class)
+        except Exception:  # what makes sympy raise equals nothing
             equal = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps([equal, time.process_time() - start]), file=replies, flush=True)

@@ -1,0 +1,383 @@
+"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists; docs/rewards.md has the table.
+
+What is constant, polynomial or made of roots is decided here (``field``); ``ask`` is called about the rest, piece by piece.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from dunwu.verifiers.math import field
+from dunwu.verifiers.math.field import Undecided
+from dunwu.verifiers.math.real_sets import NoSet, same_sets
+from dunwu.verifiers.math.records import (
+    Answer,
+    Collection,
+    Congruence,
+    Date,
+    Equation,
+    Inequality,
+    Matrix,
+    Member,
+    Quantity,
+    Ratio,
+    Region,
+    Rounded,
+    Time,
+    Words,
+)
+from dunwu.verifiers.math.tree import INFINITY, Number, Sum, Symbol, Tree, dump, letters, negative, quotient
+from dunwu.verifiers.math.units import PERCENT, Unit, in_unit
+
+Ask = Callable[[str, str], bool]
+"""Decides about two trees, or two relations, as ``dump`` and ``relation`` write them."""
+
+MOST_STEPS = 2000
+"""Pieces of two answers held against each other; lists of lists can have a million."""
+HUNDRED = Number(Fraction(100))
+MIRRORED = {">": "<", ">=": "<="}
+
+
+@dataclass
+class Comparison:
+    """One comparison: whom to ask, and how many pieces may still be looked at."""
+
+    ask: Ask
+    steps: int = MOST_STEPS
+
+    def equal(self, gold: Answer, answer: Answer) -> bool:
+        """Return whether ``answer`` means ``gold``. Raises whatever ``ask`` raises."""
+        self.steps -= 1
+        if self.steps < 0 or Words("") in (gold, answer):
+            return False
+        if gold == answer:
+            return True
+        if isinstance(gold, Equation) or isinstance(answer, Equation):
+            return self._equations(gold, answer)
+        if type(gold) is type(answer):
+            return self._alike(gold, answer)
+        return self._mixed(gold, answer)
+
+    def same(self, left: Tree, right: Tree) -> bool:
+        """Return whether two trees have one value."""
+        infinite = (INFINITY, negative(INFINITY))
+        if left == right:
+            return True
+        if left in infinite or right in infinite:
+            return False
+        try:
+            return field.same_value(left, right)
+        except Undecided:
+            return self.ask(dump(left), dump(right))
+
+    # One type
+
+    def _alike(self, gold: Answer, answer: Answer) -> bool:
+        match gold, answer:
+            case Quantity(), Quantity():
+                return self._quantities(gold, answer)
+            case Collection(), Collection():
+                return self._collections(gold, answer)
+            case Matrix(rows), Matrix(others):
+                shapes = [[len(row) for row in one] for one in (rows, others)]
+                cells = [[cell for row in one for cell in row] for one in (rows, others)]
+                return shapes[0] == shapes[1] and all(map(self.same, *cells))
+            case Ratio(), Ratio():
+                return self._ratios(gold, answer)
+            case Time(), Time():
+                return _same_time(gold, answer)
+            case Date(year, month, day), Date(other, other_month, other_day):
+                return (month, day) == (other_month, other_day) and year in (None, other)
+            case Congruence(), Congruence():
+                return self._congruences(gold, answer)
+            case Rounded(value), Rounded(other_value):
+                return self.equal(value, other_value)
+            case Inequality(), Inequality():
+                return self._inequalities(gold, answer)
+            case Region(), Region():
+                return self._regions(gold, answer)
+        return False
+
+    def _mixed(self, gold: Answer, answer: Answer) -> bool:
+        """The pairs of types that may be equal all the same."""
+        match gold, answer:
+            case (Quantity() as number, Rounded(Quantity() as rounded)) | (Rounded(Quantity() as rounded), Quantity() as number):
+                return number.decimal and rounded.decimal and self.equal(number, rounded)
+            case (Quantity(), Ratio(parts, None)) | (Ratio(parts, None), Quantity()) if len(parts) == 2:
+                number = gold if isinstance(gold, Quantity) else answer
+                assert isinstance(number, Quantity)
+                return number.unit is None and self.same(number.tree, quotient(*parts))
+            case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
+                return _same_time(time, Time(clock))
+            case (Collection("{}" | "", (item,)), other) | (other, Collection("{}" | "", (item,))):
+                return self.equal(item, other)
+            case (Collection() | Region() | Inequality(), Collection() | Region() | Inequality()):
+                return self._regions(gold, answer)
+        return False
+
+    def _quantities(self, gold: Quantity, answer: Quantity) -> bool:
+        (left, left_unit), (right, right_unit) = _with_units(gold, answer)
+        if left_unit is None or right_unit is None:
+            alone = left_unit or right_unit
+            if alone is not None and alone.names == PERCENT.names:
+                hundredth = quotient(left if left_unit else right, HUNDRED)
+                return self.same(hundredth, right if left_unit else left)
+            return (alone is None or alone.known) and self.same(left, right)
+        if left_unit.agrees(right_unit):
+            return self.same(left, right)
+        return (gold.compound or answer.compound) and _same_measure(left, left_unit, right, right_unit)
+
+    def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
+        if gold.clock and answer.clock:
+            return gold.clock == answer.clock
+        if len(gold.parts) != len(answer.parts):
+            return False
+        scaled = [
+            (quotient(one, gold.parts[0]), quotient(other, answer.parts[0]))
+            for one, other in zip(gold.parts, answer.parts, strict=True)
+        ]
+        return all(self.same(one, other) for one, other in scaled[1:])
+
+    def _congruences(self, gold: Congruence, answer: Congruence) -> bool:
+        names = gold.name == answer.name or not (gold.name and answer.name)
+        modulus, residues = field.rational(gold.modulus), [field.rational(one.residue) for one in (gold, answer)]
+        if not names or not self.same(gold.modulus, answer.modulus):
+            return False
+        if not modulus or residues[0] is None or residues[1] is None:
+            return self.same(gold.residue, answer.residue)
+        return (residues[0] - residues[1]) % modulus == 0
+
+    # Sets and lists
+
+    def _regions(self, gold: Answer, answer: Answer) -> bool:
+        try:
+            return same_sets(gold, answer, self.same)
+        except NoSet:
+            pass
+        if isinstance(gold, Region) and isinstance(answer, Region) and gold.kind == answer.kind:
+            return self._matched(gold.parts, answer.parts)
+        return False
+
+    def _collections(self, gold: Collection, answer: Collection) -> bool:
+        if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
+            return False
+        if gold.ordered:
+            same_length = len(gold.items) == len(answer.items)
+            return same_length and all(map(self.equal, gold.items, answer.items))
+        return self._lists(_named_items(gold), _named_items(answer))
+
+    def _lists(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
+        """Two lists whose items may have names: x = 1, y = 2. Roots of one letter (x_1, x_2) have no order."""
+        if len(gold) != len(answer):
+            return False
+        bases = [{_base(name) for name, _ in items} for items in (gold, answer)]
+        values = [[value for _, value in items] for items in (gold, answer)]
+        if len(bases[0]) > 1 and "" not in bases[0]:  # named in the gold, so that the answer has to say which is which
+            given, wanted = dict(answer), dict(gold)
+            return given.keys() == wanted.keys() and all(self.equal(wanted[name], given[name]) for name in wanted)
+        if len(bases[1]) > 1 and "" not in bases[1]:
+            return bases[0] == {""} and all(map(self.equal, *values))
+        one_name = bases[0] == bases[1] or "" in (*bases[0], *bases[1])
+        return one_name and self._matched(*values)
+
+    def _matched(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
+        """Whether each item of the one is an item of the other, in any order."""
+        if len(gold) != len(answer):
+            return False
+        left = list(answer)
+        for item in sorted(gold, key=lambda item: item not in left):  # what is the same needs no search
+            place = left.index(item) if item in left else None
+            if place is None:
+                place = next((at for at, other in enumerate(left) if self.equal(item, other)), None)
+            if place is None:
+                return False
+            left.pop(place)
+        return True
+
+    # Relations
+
+    def _equations(self, gold: Answer, answer: Answer) -> bool:
+        if not isinstance(answer, Equation):
+            assert isinstance(gold, Equation)
+            solved = solution(gold)
+            if solved is None:
+                return isinstance(answer, Collection) and self._assignments(gold, answer)
+            return all(self.equal(value, answer) for value in solved[1]) or (
+                isinstance(answer, Collection) and self._assignments(gold, answer)
+            )
+        if not isinstance(gold, Equation):
+            if isinstance(gold, Collection) and self._assignments(gold, answer):
+                return True
+            return self._chain(gold, answer)
+        return self._two_equations(gold, answer)
+
+    def _assignments(self, gold: Answer, answer: Answer) -> bool:
+        """(x,y) = (1,2) against x = 1, y = 2."""
+        sides = [_named_items(one) if isinstance(one, Collection) else _named_tuple(one) for one in (gold, answer)]
+        if any(not side or any(not name for name, _ in side) for side in sides):
+            return False
+        return self._lists(sides[0], sides[1]) if len({name for name, _ in sides[0]}) > 1 else False
+
+    def _chain(self, gold: Answer, answer: Equation) -> bool:
+        """An answer of several members: names and formulas in front of the value, which each other member must have."""
+        constant = not (isinstance(gold, Quantity) and letters(gold.tree))
+        values = [member.answer for place, member in enumerate(answer.members) if not _labels(member, constant, place)]
+        return bool(values) and all(self.equal(gold, value) for value in values)
+
+    def _two_equations(self, gold: Equation, answer: Equation) -> bool:
+        solved, given = solution(gold), solution(answer)
+        if solved and given and solved[0] == given[0]:
+            return all(self.equal(one, other) for one in solved[1] for other in given[1])
+        if _named_tuple(gold) and _named_tuple(answer):
+            return self._lists(_named_tuple(gold), _named_tuple(answer))
+        if any(_is_value_of_a_letter(one) for one in (solved, given)):
+            return False  # 2x = 10 is not yet x = 5
+        sides = [_difference(one) for one in (gold, answer)]
+        return sides[0] is not None and sides[1] is not None and self._proportional("=", sides[0], sides[1])
+
+    def _inequalities(self, gold: Inequality, answer: Inequality) -> bool:
+        try:
+            return same_sets(gold, answer, self.same)
+        except NoSet:
+            pass
+        if len(gold.signs) != 1 or len(answer.signs) != 1:
+            pairs = zip(_turned(gold), _turned(answer), strict=False)
+            same_signs = len(gold.signs) == len(answer.signs) and _turned_signs(gold) == _turned_signs(answer)
+            return same_signs and all(self.same(one, other) for one, other in pairs)
+        (left, sign), (right, other_sign) = _towards_less(gold), _towards_less(answer)
+        return sign == other_sign and self._proportional(sign, left, right)
+
+    def _proportional(self, sign: str, left: Tree, right: Tree) -> bool:
+        """Whether left <sign> 0 and right <sign> 0 are one relation: one side a constant times the other."""
+        if letters(left) != letters(right):
+            return False
+        if left == right:
+            return True
+        try:
+            factor = field.constant_factor(left, right)
+        except Undecided:
+            return self.ask(relation(sign, left), relation(sign, right))
+        return factor is not None and factor != 0 and (sign in ("=", "!=") or factor > 0)
+
+
+def relation(sign: str, tree: Tree) -> str:
+    """Return ``tree <sign> 0`` as the worker reads it."""
+    return f'["{sign}",{dump(tree)}]'
+
+
+def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
+    """Return the name and the values of ``x = 5``, ``x = 2 + 3 = 5``, ``9 = x``; None where nothing is solved for."""
+    members = equation.members
+    for named, others in ((members[0], members[1:]), (members[-1], members[:-1])):
+        if named.simple and not any(_contains(other, named) for other in others):
+            own = [other for other in others if not (other.simple and len(others) > 1)]
+            return named.text, [member.answer for member in own or others]
+    return None
+
+
+def _contains(member: Member, named: Member) -> bool:
+    if not isinstance(member.answer, Quantity) or not isinstance(named.answer, Quantity):
+        return member.text == named.text
+    return bool(letters(named.answer.tree) & letters(member.answer.tree)) and isinstance(named.answer.tree, Symbol)
+
+
+def _is_value_of_a_letter(solved: tuple[str, list[Answer]] | None) -> bool:
+    if solved is None or not re.fullmatch(r"\\?[a-zA-Z]+(?:_\w+)?", solved[0]):
+        return False
+    return all(not isinstance(value, Quantity) or not letters(value.tree) for value in solved[1])
+
+
+def _labels(member: Member, constant: bool, place: int) -> bool:
+    """Whether a member of a chain says what has the value, and not the value itself."""
+    if member.simple:
+        return True
+    formula = isinstance(member.answer, Quantity) and bool(letters(member.answer.tree))
+    unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
+    return constant and (formula or unread)
+
+
+def _difference(equation: Equation) -> Tree | None:
+    sides = [member.answer.tree for member in equation.members if isinstance(member.answer, Quantity)]
+    return Sum((sides[0], negative(sides[1]))) if len(sides) == len(equation.members) == 2 else None
+
+
+def _named_items(collection: Collection) -> list[tuple[str, Answer]]:
+    """The items with their names; one without a name has that of the item before: x = 2, 144."""
+    found: list[tuple[str, Answer]] = []
+    for item in collection.items:
+        solved = solution(item) if isinstance(item, Equation) else None
+        if solved is not None and len(solved[1]) == 1:
+            found.append((solved[0], solved[1][0]))
+        else:
+            found.append((found[-1][0] if found and not isinstance(item, Equation) else "", item))
+    return found
+
+
+def _named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
+    """The pairs of (x,y) = (1,2); none where it is no such equation."""
+    if not isinstance(answer, Equation) or len(answer.members) != 2:
+        return []
+    names, values = (member.answer for member in answer.members)
+    both = isinstance(names, Collection) and isinstance(values, Collection)
+    if not both or len(names.items) != len(values.items):  # type: ignore[union-attr]
+        return []
+    letters_of = [item.tree.name for item in names.items if isinstance(item, Quantity) and isinstance(item.tree, Symbol)]  # type: ignore[union-attr]
+    return list(zip(letters_of, values.items, strict=True)) if len(letters_of) == len(values.items) else []  # type: ignore[union-attr]
+
+
+def _base(name: str) -> str:
+    """A name without its index."""
+    return name.partition("_")[0]
+
+
+def _turned(inequality: Inequality) -> tuple[Tree, ...]:
+    turned = inequality.signs[0] in MIRRORED
+    return inequality.sides[::-1] if turned else inequality.sides
+
+
+def _turned_signs(inequality: Inequality) -> tuple[str, ...]:
+    turned = inequality.signs[0] in MIRRORED
+    return tuple(MIRRORED.get(sign, sign) for sign in inequality.signs[::-1]) if turned else inequality.signs
+
+
+def _towards_less(inequality: Inequality) -> tuple[Tree, str]:
+    """What is less than zero, and the sign: of x > 2, 2 - x."""
+    (left, right), (sign,) = inequality.sides, inequality.signs
+    if sign in MIRRORED:
+        left, right, sign = right, left, MIRRORED[sign]
+    return Sum((left, negative(right))), sign
+
+
+def _with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
+    """Values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
+    pairs = []
+    for one, other in ((gold, answer), (answer, gold)):
+        beside = other.unit is not None and one.unit is None and one.weak is not None
+        if beside and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
+            pairs.append(one.weak)
+        else:
+            pairs.append((one.tree, one.unit))  # type: ignore[arg-type]
+    return pairs[0], pairs[1]
+
+
+def _same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
+    values = field.rational(left), field.rational(right)
+    if values[0] is None or values[1] is None:
+        return False
+    return in_unit(values[0], left_unit, right_unit) == values[1]
+
+
+def _same_time(gold: Time, answer: Time) -> bool:
+    """One time of the day; where one of the two does not say which half of the day, that is left open."""
+    clocks = []
+    for one in (gold, answer):
+        hour, *rest = one.clock
+        rest = rest if any(rest[1:]) else rest[:1]
+        afternoon = one.half == "pm" and hour < 12
+        clocks.append((hour + 12 if afternoon else 0 if one.half == "am" and hour == 12 else hour, *rest))
+    if gold.half and answer.half:
+        return clocks[0] == clocks[1]
+    return clocks[0] == clocks[1] or (gold.clock[0] == answer.clock[0] and clocks[0][1:] == clocks[1][1:])

@@ -1,0 +1,448 @@
+r"""What a tree is worth in a finite field: whether two expressions are equal, at once and without rounding.
+
+Take a prime p. Whole numbers are residues modulo p, so are fractions, letters are random residues, and so are pi, e and
+the logarithms of primes, of which no relation is known. As p leaves the rest 3 modulo 4, no residue squares to -1, and
+a + bi with residues a, b is a field with an imaginary unit. Roots of rational numbers are roots of their primes there,
+chosen once, so that sqrt(8) is 2 sqrt(2). All this keeps sums, products and quotients: equal expressions have equal
+values, and unequal ones of a thousand characters differ but for one prime in about 2^100. The prime is drawn from the
+two expressions, so nobody can write one that vanishes modulo p.
+
+What has no such value (the sine of a letter, the root of a sum, a limit) is ``Undecided``, and the worker's to compare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache, lru_cache
+
+from dunwu.verifiers.math.tree import (
+    EULER,
+    FUNCTIONS,
+    IMAGINARY,
+    INFINITY,
+    ONE,
+    PI,
+    Call,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    Tree,
+    children,
+    dump,
+    substitute,
+)
+
+BITS = 127
+PRIMES = 16
+ODD_ROOTS = 3 * 5 * 7 * 11 * 13
+"""No factor of p - 1: each residue has one root of such an index."""
+LARGEST = 12_000
+"""Bits of a number that is worked out exactly: below the 4,300 digits that Python writes."""
+LARGEST_FACTORIAL = 2_000
+MOST_TERMS = 2_000
+MOST_STEPS = 20_000
+"""Nodes that one evaluation looks at, sums and products unrolled."""
+TRIAL_DIVISORS = 10_000
+
+Element = tuple[int, int]
+"""a + bi, both modulo p."""
+
+
+class Undecided(Exception):  # noqa: N818  -- a finding, not a failure
+    """The tree has no value here."""
+
+
+class Undefined(Exception):  # noqa: N818  -- a finding, not a failure
+    """The tree has no value anywhere: a division by zero."""
+
+
+def same_value(left: Tree, right: Tree) -> bool:
+    """Return whether two trees are equal.
+
+    Raises:
+        Undecided: one of them has no value in a field.
+    """
+    try:
+        exact = rational(left), rational(right)
+        if None not in exact:
+            return exact[0] == exact[1]
+        prime = _prime_for(left, right)
+        return value(left, prime) == value(right, prime)
+    except Undefined:
+        return False
+
+
+def constant_factor(left: Tree, right: Tree) -> Fraction | None:
+    """Return the rational number that ``left`` is times ``right`` whatever the letters are; None where there is none.
+
+    Raises:
+        Undecided: one of them has no value in a field, or the factor is no small fraction.
+    """
+    prime = _prime_for(left, right)
+    try:
+        factors = []
+        for draw in range(2):
+            above, below = value(left, prime, draw), value(right, prime, draw)
+            if above[1] or below[1]:
+                raise Undecided
+            factors.append(above[0] * pow(below[0], -1, prime) % prime)
+    except (Undefined, ValueError):
+        return None
+    return _small_fraction(factors[0], prime) if factors[0] == factors[1] else None
+
+
+def _small_fraction(residue: int, prime: int) -> Fraction:
+    """The fraction of small numbers that a residue is (Wang's reconstruction)."""
+    bound = math.isqrt(prime // 2)
+    (high, low), (before, behind) = (prime, residue), (0, 1)
+    while low > bound:
+        whole = high // low
+        high, low = low, high - whole * low
+        before, behind = behind, before - whole * behind
+    if behind == 0 or abs(behind) > bound or math.gcd(low, behind) != 1:
+        raise Undecided
+    return Fraction(low, behind)
+
+
+def _prime_for(left: Tree, right: Tree) -> int:
+    return primes()[int.from_bytes(_digest(dump(left) + dump(right))[:4], "big") % PRIMES]
+
+
+@lru_cache(maxsize=4096)
+def value(tree: Tree, prime: int, draw: int = 0) -> Element:
+    """Return the value of ``tree`` in the field of ``prime``, for one draw of its letters.
+
+    Raises:
+        Undecided: it has none.
+        Undefined: it divides by zero.
+    """
+    return _Field(prime, draw).value(tree)
+
+
+@cache
+def primes() -> tuple[int, ...]:
+    """Return primes of ``BITS`` bits that leave 3 modulo 4, where every odd root of a small index is one."""
+    rng, found = random.Random("fields for mathematical answers"), []
+    while len(found) < PRIMES:
+        candidate = rng.getrandbits(BITS) | (1 << (BITS - 1)) | 3
+        if math.gcd(candidate - 1, ODD_ROOTS) == 1 and _is_prime(candidate):
+            found.append(candidate)
+    return tuple(found)
+
+
+def _is_prime(number: int) -> bool:
+    """Miller and Rabin's test with the first primes as witnesses: one in 4^12 composites passes."""
+    odd = (number - 1) >> 1
+    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
+        if pow(base, odd, number) not in (1, number - 1):  # number - 1 is twice an odd number
+            return False
+    return True
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+
+
+# Exact values
+
+
+@lru_cache(maxsize=4096)
+def rational(tree: Tree) -> Fraction | None:
+    """Return the exact value of a tree of rational numbers alone; None for any other, and for very large numbers.
+
+    Raises:
+        Undefined: it divides by zero.
+    """
+    match tree:
+        case Number(number):
+            return number
+        case Symbol():
+            return None
+    parts = [rational(child) for child in children(tree)]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    match tree:
+        case Sum():
+            return _bounded(sum(known, Fraction(0)))
+        case Product():
+            return _bounded_product(known)
+        case Power():
+            return _power(*known)
+        case Call(name, _):
+            return _called(name, known)
+    return None
+
+
+def _bounded(number: Fraction) -> Fraction | None:
+    return number if max(number.numerator.bit_length(), number.denominator.bit_length()) <= LARGEST else None
+
+
+def _bounded_product(factors: list[Fraction]) -> Fraction | None:
+    product: Fraction | None = Fraction(1)
+    for factor in factors:
+        product = None if product is None else _bounded(product * factor)
+    return product
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
+    if base == 0 and exponent < 0:
+        raise Undefined
+    if exponent.denominator != 1:
+        return _exact_root(base, exponent)
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if base in (0, 1, -1):
+        return base ** (abs(int(exponent)) % 2 + (2 if exponent else 0))
+    return base ** int(exponent) if abs(exponent) * bits <= LARGEST else None
+
+
+def _exact_root(base: Fraction, exponent: Fraction) -> Fraction | None:
+    """The power with a fraction for its exponent, where it is rational: 8^(2/3), not 2^(1/2)."""
+    index = exponent.denominator
+    if index > 13 or (base < 0 and index % 2 == 0):
+        return None
+    roots = [_whole_root(abs(part), index) for part in (base.numerator, base.denominator)]
+    if None in roots:
+        return None
+    found = Fraction(roots[0] or 0, roots[1] or 1)
+    return _power(-found if base < 0 else found, Fraction(exponent.numerator))
+
+
+def _whole_root(number: int, index: int) -> int | None:
+    low, high = 0, 1 << (number.bit_length() // index + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**index <= number else (low, middle - 1)
+    return low if low**index == number else None
+
+
+def _called(name: str, arguments: list[Fraction]) -> Fraction | None:
+    whole = all(argument.denominator == 1 for argument in arguments)
+    numbers = [int(argument) for argument in arguments]
+    exact: dict[str, Callable[[], Fraction | int]] = {
+        "abs": lambda: abs(arguments[0]),
+        "floor": lambda: math.floor(arguments[0]),
+        "ceil": lambda: math.ceil(arguments[0]),
+        "max": lambda: max(arguments),
+        "min": lambda: min(arguments),
+    }
+    if name in exact:
+        return Fraction(exact[name]())
+    if name in ("gcd", "lcm") and whole:
+        return Fraction(math.gcd(*numbers) if name == "gcd" else math.lcm(*numbers))
+    if name == "factorial" and whole and 0 <= numbers[0] <= LARGEST_FACTORIAL:
+        return _bounded(Fraction(math.factorial(numbers[0])))
+    if name == "binom" and whole and 0 <= numbers[1] <= numbers[0] <= LARGEST_FACTORIAL:
+        return Fraction(math.comb(*numbers))
+    return None
+
+
+# Values in a field
+
+
+class _Field:
+    """The field of one prime, for one tree."""
+
+    def __init__(self, prime: int, draw: int) -> None:
+        self.prime = prime
+        self.draw = draw
+        self.steps = 0
+
+    def value(self, tree: Tree) -> Element:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise Undecided
+        match tree:
+            case Number(number):
+                return self.fraction(number), 0
+            case Symbol():
+                return self.symbol(tree)
+            case Sum(terms):
+                real, imaginary = zip(*map(self.value, terms), strict=True)
+                return sum(real) % self.prime, sum(imaginary) % self.prime
+            case Product(factors):
+                product = (1, 0)
+                for factor in factors:
+                    product = self.times(product, self.value(factor))
+                return product
+            case Power(base, exponent):
+                return self.power(base, exponent)
+            case Call(name, arguments):
+                return self.call(tree, name, arguments)
+
+    def times(self, left: Element, right: Element) -> Element:
+        (a, b), (c, d) = left, right
+        return (a * c - b * d) % self.prime, (a * d + b * c) % self.prime
+
+    def inverse(self, element: Element) -> Element:
+        a, b = element
+        norm = (a * a + b * b) % self.prime
+        if norm == 0:
+            raise Undefined
+        inverse = pow(norm, -1, self.prime)
+        return a * inverse % self.prime, -b * inverse % self.prime
+
+    def fraction(self, number: Fraction) -> int:
+        return number.numerator * pow(number.denominator, -1, self.prime) % self.prime
+
+    def symbol(self, tree: Symbol) -> Element:
+        if tree == INFINITY:
+            raise Undecided
+        return (0, 1) if tree == IMAGINARY else (self.integer(tree.name) % self.prime, 0)
+
+    def integer(self, name: str) -> int:
+        """The whole number that stands for a letter: as a residue in a base, and in an exponent."""
+        return int.from_bytes(_digest(f"{self.prime} {self.draw} {name}"), "big")
+
+    def power(self, base: Tree, exponent: Tree) -> Element:
+        number = rational(exponent)
+        if number is None:
+            if not letters_in_exponent(exponent):
+                raise Undecided
+            element, power = self.value(base), self.exponent(exponent)
+            if element[1] or not element[0]:
+                raise Undecided
+            return pow(element[0], power, self.prime), 0
+        if number.denominator == 1:
+            return self.raised(self.value(base), int(number))
+        exact = rational(base)
+        if exact is None:
+            raise Undecided
+        return self.rooted(exact, number)
+
+    def raised(self, element: Element, exponent: int) -> Element:
+        if exponent < 0:
+            element, exponent = self.inverse(element), -exponent
+        if element[1] == 0:
+            return pow(element[0], exponent, self.prime), 0
+        result = (1, 0)
+        while exponent:
+            if exponent & 1:
+                result = self.times(result, element)
+            element, exponent = self.times(element, element), exponent >> 1
+        return result
+
+    def exponent(self, tree: Tree) -> int:
+        """An exponent modulo p - 1: letters are whole numbers in it."""
+        order = self.prime - 1
+        self.steps += 1
+        match tree:
+            case Number(number):
+                if math.gcd(number.denominator, order) != 1:
+                    raise Undecided
+                return number.numerator * pow(number.denominator, -1, order) % order
+            case Symbol(name) if tree not in (PI, EULER, IMAGINARY, INFINITY):
+                return self.integer(name) % order
+            case Sum(terms):
+                return sum(map(self.exponent, terms)) % order
+            case Product(factors):
+                return math.prod(map(self.exponent, factors)) % order
+            case Power(base, Number(number)) if number.denominator == 1 and 0 <= number <= MOST_TERMS:
+                return pow(self.exponent(base), int(number), order)
+        raise Undecided
+
+    def rooted(self, base: Fraction, exponent: Fraction) -> Element:
+        """A root of a rational number; of a negative one the real root, or with an even index i times a root."""
+        index, odd = exponent.denominator, exponent.denominator
+        if index % 2 == 0:
+            odd = index // 2
+        if odd % 2 == 0 or math.gcd(odd, self.prime - 1) != 1:
+            raise Undecided
+        if base == 0:
+            return 0, 0
+        result = (1, 0)
+        for prime, times in _factors(base):
+            root = self.prime_root(prime, index, odd)
+            result = self.times(result, self.raised(root, times * exponent.numerator))
+        if base < 0:
+            unit = (-1 % self.prime, 0) if index % 2 else self.raised((0, 1), pow(odd, -1, 4))
+            result = self.times(result, self.raised(unit, exponent.numerator))
+        return result
+
+    def prime_root(self, prime: int, index: int, odd: int) -> Element:
+        """The root of a prime. Where it is no square here, minus it is one: its root is i times that root."""
+        down = pow(odd, -1, self.prime - 1)
+        if index % 2:
+            return pow(prime, down, self.prime), 0
+        square = pow(prime, (self.prime - 1) // 2, self.prime) == 1
+        half = pow(prime if square else -prime, (self.prime + 1) // 4, self.prime)
+        real = pow(half, down, self.prime)
+        return (real, 0) if square else self.times((real, 0), self.raised((0, 1), pow(odd, -1, 4)))
+
+    def call(self, tree: Call, name: str, arguments: tuple[Tree, ...]) -> Element:
+        exact = rational(tree) if name not in ("sum", "prod", "int", "lim") else None
+        if exact is not None:
+            return self.fraction(exact), 0
+        if name == "factorial" or name == "binom":
+            return self.large(name, arguments)
+        if name in ("sum", "prod"):
+            return self.series(name, arguments)
+        if name in ("ln", "log"):
+            below = self.logarithm(arguments[1]) if name == "log" else 1
+            return self.logarithm(arguments[0]) * self.inverse((below, 0))[0] % self.prime, 0
+        if name in FUNCTIONS:
+            raise Undecided
+        known = " ".join(str(self.value(argument)) for argument in arguments)
+        return self.integer(f"{name}({known})") % self.prime, 0
+
+    def large(self, name: str, arguments: tuple[Tree, ...]) -> Element:
+        """A factorial or binomial coefficient that is too large to be written."""
+        exact = [rational(argument) for argument in arguments]
+        numbers = [int(one) for one in exact if one is not None and one.denominator == 1]
+        if len(numbers) < len(exact) or not 0 <= numbers[-1] <= numbers[0] <= LARGEST_FACTORIAL:
+            raise Undecided
+        return (math.factorial(numbers[0]) if name == "factorial" else math.comb(*numbers)) % self.prime, 0
+
+    def series(self, name: str, arguments: tuple[Tree, ...]) -> Element:
+        body, variable, *bounds = arguments
+        low, high = map(rational, bounds)
+        if low is None or high is None or low.denominator != 1 or high.denominator != 1 or high - low > MOST_TERMS:
+            raise Undecided
+        assert isinstance(variable, Symbol)
+        terms = tuple(
+            substitute(body, variable.name, Number(Fraction(place))) for place in range(int(low), int(high) + 1)
+        )
+        return self.value(Sum((Number(Fraction(0)), *terms)) if name == "sum" else Product((ONE, *terms)))
+
+    def logarithm(self, tree: Tree) -> int:
+        """The logarithm of a positive rational number, from those of its primes; of e it is 1."""
+        if tree == EULER:
+            return 1
+        exact = rational(tree)
+        if exact is None or exact <= 0:
+            raise Undecided
+        return sum(times * self.integer(f"ln {prime}") for prime, times in _factors(exact)) % self.prime
+
+
+def letters_in_exponent(tree: Tree) -> bool:
+    """Return whether an exponent is made of letters, whole numbers, sums and products."""
+    if isinstance(tree, Call) or tree in (PI, EULER, IMAGINARY, INFINITY):
+        return False
+    return all(map(letters_in_exponent, children(tree)))
+
+
+@lru_cache(maxsize=1024)
+def _factors(number: Fraction) -> tuple[tuple[int, int], ...]:
+    """The primes of a rational number with their multiplicities, negative below the stroke."""
+    found = []
+    for part, sign in ((abs(number.numerator), 1), (number.denominator, -1)):
+        rest = part
+        divisor = 2
+        while divisor <= TRIAL_DIVISORS and divisor * divisor <= rest:
+            times = 0
+            while rest % divisor == 0:
+                rest, times = rest // divisor, times + 1
+            if times:
+                found.append((divisor, sign * times))
+            divisor += 1 + (divisor > 2)
+        if rest > 1:
+            if rest > TRIAL_DIVISORS**2:
+                raise Undecided
+            found.append((rest, sign))
+    return tuple(found)

@@ -1,0 +1,65 @@
+"""Dates and times of the day, in English and Chinese and by digits."""
+
+from __future__ import annotations
+
+import re
+
+from dunwu.verifiers.math.records import Date, Time
+
+MONTHS = "january february march april may june july august september october november december".split()
+MONTH = "|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS) + "|sept\\.?"
+ORDINAL = r"(?P<day>\d{1,2})(?: ?(?:st|nd|rd|th))?"
+DATES = (
+    re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"),
+    re.compile(r"(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})"),
+    re.compile(r"(?P<year>\d{4})\.(?P<month>\d{2})\.(?P<day>\d{2})"),
+    re.compile(r"(?:(?P<year>\d{4}) ?年 ?)?(?P<month>\d{1,2}) ?月 ?(?P<day>\d{1,2}) ?[日号]"),
+    re.compile(rf"(?P<name>{MONTH}) ?{ORDINAL}(?:,? ?(?P<year>\d{{4}}))?", re.I),
+    re.compile(rf"(?:the )?{ORDINAL}(?: of)? ?(?P<name>{MONTH})(?:,? ?(?P<year>\d{{4}}))?", re.I),
+)
+SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
+HALF = r"(?P<half>[ap])\.? ?m\.?"
+TIMES = (
+    re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),
+    re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>00))? ?o ?' ?clock", re.I),
+    re.compile(
+        r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?(?:[点时]|:) ?(?:整|(?P<minute>[0-5]?\d) ?分?)?"
+        r"(?<![:时\d])|(?P<word2>上午|下午|凌晨|早上|晚上|中午) ?(?P<hour2>\d{1,2}):(?P<minute2>[0-5]\d)"
+    ),
+)
+AFTERNOON = ("下午", "晚上")
+
+
+def read_date(text: str) -> Date | None:
+    """Return the date that ``text`` is; None where it is none."""
+    for pattern in DATES:
+        match = pattern.fullmatch(text)
+        if match:
+            found = match.groupdict()
+            month = int(found["month"]) if found.get("month") else month_number(found["name"])
+            year = int(found["year"]) if found.get("year") else None
+            day = int(found["day"])
+            return Date(year, month, day) if 1 <= month <= 12 and 1 <= day <= 31 else None
+    return None
+
+
+def month_number(name: str) -> int:
+    """Return the number of a month, by its name or the first letters of it."""
+    return 1 + next(place for place, month in enumerate(MONTHS) if month.startswith(name.lower()[:3]))
+
+
+def read_time(text: str) -> Time | None:
+    """Return the time of the day that ``text`` says to be one; None for 3:30 alone, which may be a ratio."""
+    for pattern in TIMES:
+        match = pattern.fullmatch(text)
+        if match:
+            found = {name: value for name, value in match.groupdict().items() if value}
+            hour = int(found.get("hour") or found["hour2"])
+            minute = int(found.get("minute") or found.get("minute2") or 0)
+            word = found.get("word") or found.get("word2")
+            half = f"{found['half'].lower()}m" if "half" in found else ""
+            if word:
+                half = "pm" if word in AFTERNOON else "am"
+            clock = (hour, minute, int(found["second"])) if "second" in found else (hour, minute)
+            return Time(clock, half) if hour <= 24 else None  # type: ignore[arg-type]
+    return None

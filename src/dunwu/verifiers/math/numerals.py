@@ -1,0 +1,265 @@
+"""Numbers in words, as digits: 五分之二, 百分之五十, 3又1/2, 1.2万, 3 million, twenty-five, two thirds, negative 2.
+
+Only standard spellings count: 一百二十 is 120, but 一百二 (120 in speech), 一二 and 百 are no numbers here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from dunwu.verifiers.math.tokens import Token, tokenize
+
+ZERO_TO_NINE = "零一二三四五六七八九"
+TENS = {"十": 10, "百": 100, "千": 1000}
+SCALES = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "千": 10**3, "万": 10**4, "亿": 10**8,
+}  # fmt: skip
+LONGEST = 40
+"""Characters of a number written in Chinese."""
+THOUSAND = "千(?![米克瓦卡帕伏焦])"
+"""In 3千米 it belongs to the unit."""
+HAN = rf"(?:[零〇一二两三四五六七八九十百万亿]|{THOUSAND})++"
+WRITTEN = rf"(?:{HAN}(?:点[零〇一二三四五六七八九]+)?|\d+(?:\.\d+)?)"
+HEAD = r"(?P<head>(?:-?(?:\\?\$ ?)?)?)(?P<minus>负?)"
+PERCENT = re.compile(rf"{HEAD}百分之(?P<value>{WRITTEN})")
+FRACTION = re.compile(
+    rf"{HEAD}(?:(?P<whole>{WRITTEN})又)?"
+    rf"(?:(?P<below>{WRITTEN})分之(?P<above>{WRITTEN})|(?P<up>\d+)/(?P<down>\d+)|\\frac\{{(?P<num>\d+)\}}\{{(?P<den>\d+)\}})"
+)
+SCALED = re.compile(
+    rf"{HEAD}(?P<value>\d+(?:\.\d+)?)"
+    rf"(?: ?(?P<han>{THOUSAND}|万亿|[万亿])| ?(?P<word>hundred|thousand|million|billion|trillion|dozen))"
+    r"(?![a-zA-Z零〇一二两三四五六七八九十百千万亿多余几半])"
+)
+PLAIN = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八九]+)?)(?!分之|[又多余几半点])")
+
+SMALL = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen".split()
+    )
+}
+ENGLISH_TENS = {
+    word: 10 * number
+    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+GREAT = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+PARTS = {
+    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+    "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
+BEFORE = frozenset({"(", "[", "{", "\\{", ",", "，", ";", "="})
+"""Behind these, and at the beginning, "negative" is a sign."""
+
+
+def read_digits(tokens: Sequence[Token]) -> list[Token]:
+    """Return ``tokens`` with the number that they begin with in digits; unchanged where they begin with none."""
+    tokens = _english(_signed(list(tokens)))
+    joined, ends = _joined(tokens)
+    for pattern, value_of in READINGS:
+        match = pattern.match(joined)
+        value = value_of(match) if match else None
+        if match and value is not None:
+            sign = "-" if match["minus"] else ""
+            percent = "%" if pattern is PERCENT else ""
+            head = [*tokenize(match["head"] + sign + _written(value) + percent)]
+            return [*head, *_behind(tokens, ends, match.end())]
+    return tokens
+
+
+def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
+    """The tokens as one text, with spaces between words alone, and where each of them ends in it."""
+    text, ends = "", []
+    before = None
+    for token in tokens[:LONGEST]:
+        words = before is not None and before.kind == token.kind == "word"
+        numbers = before is not None and before.kind == token.kind == "number"
+        text += (" " if words or numbers else "") + str(token)
+        ends.append(len(text))
+        before = token
+    return text, ends
+
+
+def _behind(tokens: Sequence[Token], ends: Sequence[int], taken: int) -> list[Token]:
+    """The tokens behind the first ``taken`` characters; the one that is cut in two keeps its rest."""
+    for place, end in enumerate(ends):
+        if end > taken:
+            text = tokens[place].text
+            rest = text[max(0, len(text) - (end - taken)) :]
+            return [replace(tokens[place], text=rest), *tokens[place + 1 :]]
+    return list(tokens[len(ends) :])
+
+
+def _written(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _signed(tokens: list[Token]) -> list[Token]:
+    """With "negative", "minus" and 负 in front of a number as its sign."""
+    signed: list[Token] = []
+    for place, token in enumerate(tokens):
+        first = not signed or signed[-1].text in BEFORE
+        behind = tokens[place + 1] if place + 1 < len(tokens) else None
+        numeric = behind is not None and (
+            behind.kind in ("number", "command") or behind.text.lower() in (*SMALL, *ENGLISH_TENS)
+        )
+        word = token.kind == "word" and token.text.lower() in ("negative", "minus")
+        if first and numeric and (word or token.text == "负"):
+            signed.append(Token("sign", "-", token.gap))
+        else:
+            signed.append(token)
+    return signed
+
+
+# English
+
+
+def _english(tokens: list[Token]) -> list[Token]:
+    """With the English numeral that stands first, behind a sign, as a number."""
+    start = 1 if tokens and tokens[0].text == "-" else 0
+    words: list[str] = []
+    for token in tokens[start : start + LONGEST]:
+        word = "-" if token.kind == "sign" and token.text == "-" else token.text.lower() if token.kind == "word" else None
+        if word is None:
+            break
+        words.append(word)
+    value, taken = _english_number(words)
+    if value is None:
+        return tokens
+    digits = [replace(token, gap=tokens[start].gap if not number else token.gap) for number, token in enumerate(tokenize(_written(value)))]
+    return [*tokens[:start], *digits, *tokens[start + taken :]]
+
+
+def _english_number(words: list[str]) -> tuple[Fraction | None, int]:
+    """The value of the numeral that ``words`` begin with, and how many of them it takes."""
+    if words[:1] in (["a"], ["an"], ["half"]) and len(words) <= 3:
+        article = words[0] != "half"
+        part = words[1] if article and len(words) > 1 else words[0]
+        if part in PARTS and (article or len(words) == 1):
+            return Fraction(1, PARTS[part]), 2 if article else 1
+        return (Fraction(12), 2) if words[:2] == ["a", "dozen"] else (None, 0)
+    whole, taken = _cardinal(words)
+    if whole is None:
+        return None, 0
+    rest = words[taken:]
+    if rest[:3] == ["and", "a", "half"]:
+        return whole + Fraction(1, 2), taken + 3
+    if rest[:1] == ["-"] and len(rest) > 1 and _part(rest[1]):
+        return whole / _part(rest[1]), taken + 2
+    if rest and whole and _part(rest[0]):
+        return whole / _part(rest[0]), taken + 1
+    return whole, taken
+
+
+def _part(word: str) -> int:
+    return PARTS.get(word) or PARTS.get(word.removesuffix("s"), 0)
+
+
+def _cardinal(words: list[str]) -> tuple[Fraction | None, int]:
+    """Twenty-five, one hundred and five, three thousand two hundred; None for words that are none."""
+    total = section = 0
+    place = taken = 0
+    tens = False
+    while place < len(words):
+        word = words[place]
+        if word in ("and", "-"):
+            joins = taken and (tens if word == "-" else words[taken - 1] in ("hundred", *GREAT))
+            if not joins or place + 1 == len(words) or words[place + 1] not in (*SMALL, *ENGLISH_TENS):
+                break
+            place += 1
+            continue
+        if word in SMALL and (section % 100 == 0 or (tens and 0 < SMALL[word] < 10 and section % 10 == 0)):
+            section, tens = section + SMALL[word], False
+        elif word in ENGLISH_TENS and section % 100 == 0:
+            section, tens = section + ENGLISH_TENS[word], True
+        elif word == "hundred" and 0 < section < 20:
+            section, tens = section * 100, False
+        elif word in GREAT and section:
+            total, section, tens = total + section * GREAT[word], 0, False
+        else:
+            break
+        place += 1
+        taken = place
+    return (Fraction(total + section), taken) if taken else (None, 0)
+
+
+# Chinese
+
+
+def number(text: str) -> Fraction | None:
+    """Return the value of a non-negative number in Chinese characters, or in digits; None for any other text."""
+    whole, _, places = text.partition("点")
+    if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
+        return Fraction(text)
+    value = _whole(whole)
+    if value is None or len(places) > LONGEST:
+        return None
+    decimals = "".join(str(ZERO_TO_NINE.index(char)) for char in places.replace("〇", "零"))
+    return Fraction(f"{value}.{decimals or 0}")
+
+
+def _whole(text: str) -> int | None:
+    text = text.replace("〇", "零").replace("两", "二")
+    total = section = digit = 0
+    for char in text if len(text) <= LONGEST else "":
+        if char in ZERO_TO_NINE:
+            digit = ZERO_TO_NINE.index(char)
+        elif char in TENS:
+            section, digit = section + (digit or 1) * TENS[char], 0
+        else:
+            total = (
+                (total + section + digit) * SCALES[char] if char == "亿" else total + (section + digit) * SCALES[char]
+            )
+            section = digit = 0
+    total += section + digit
+    spellings = (written(total), _inner(total))  # 一十二 is as good as 十二
+    return total if text in spellings else None
+
+
+def written(number: int) -> str:
+    """Return the standard Chinese spelling of a whole number: 105 is 一百零五, 10,500 is 一万零五百."""
+    for name, scale in (("亿", 10**8), ("万", 10**4), ("千", 1000), ("百", 100), ("十", 10)):
+        above, below = divmod(number, scale)
+        if above:
+            head = written(above) + name
+            gap = "零" if 0 < below < scale // 10 else ""
+            text = head + gap + (_inner(below) if below else "")
+            return text.removeprefix("一") if 10 <= number < 20 else text
+    return ZERO_TO_NINE[number]
+
+
+def _inner(number: int) -> str:
+    """Inside a longer number a ten is 一十."""
+    return "一" + written(number) if 10 <= number < 20 else written(number)
+
+
+def _percent(match: re.Match[str]) -> Fraction | None:
+    return number(match["value"])
+
+
+def _fraction(match: re.Match[str]) -> Fraction | None:
+    whole = number(match["whole"]) if match["whole"] else Fraction(0)
+    above = number(match["above"] or match["up"] or match["num"])
+    below = number(match["below"] or match["down"] or match["den"])
+    written_in_chinese = match["whole"] or match["below"]
+    return whole + above / below if written_in_chinese and whole is not None and above is not None and below else None
+
+
+def _scaled(match: re.Match[str]) -> Fraction:
+    value = Fraction(match["value"])
+    for name in match["han"] or [match["word"]]:
+        value *= SCALES[name]
+    return value
+
+
+READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Fraction | None]], ...] = (
+    (PERCENT, _percent),
+    (FRACTION, _fraction),
+    (SCALED, _scaled),
+    (PLAIN, _percent),
+)

@@ -1,0 +1,634 @@
+r"""Tokens to a typed answer. What a text is decides itself from the outside in:
+
+    lead-in, numerals        "the answer is", 答案是, 五分之二
+    or, and, commas          unions and lists; conditions in one letter are sets of reals
+    = < > in (mod)           equations, inequalities, membership, congruences
+    : / - of numbers         times, ratios, dates
+    brackets, rows           tuples, intervals, sets, matrices
+    number and unit          quantities
+    all else                 words
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from dunwu.verifiers.math.grammar import GREEK, NAMED, Unreadable, closing, matrix_rows, parse, split_at
+from dunwu.verifiers.math.moments import read_date, read_time
+from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.records import (
+    Answer,
+    Collection,
+    Congruence,
+    Equation,
+    Inequality,
+    Matrix,
+    Member,
+    Quantity,
+    Ratio,
+    Region,
+    Rounded,
+    Words,
+)
+from dunwu.verifiers.math.tokens import Token, tokenize
+from dunwu.verifiers.math.tree import CONSTANTS, Number, Product, Sum, Symbol, Tree, negative
+from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, read_unit, split_quantity
+
+MOST_ITEMS = 32
+"""Members of a list; a longer one is compared as text."""
+LISTING = (",", "，", ";", "and", "or")
+ORDER = {"<", "<=", ">", ">=", "!="}
+RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
+FOREIGN = {"~", "===", "=>", "<=>", "->", "cong", "notin", "==", "<>"}
+"""Signs of relations that nothing is known of."""
+SYSTEMS = frozenset({"cases", "aligned", "align", "array", "gathered", "dcases", "rcases", "split", "eqnarray"})
+MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"})
+LEAD_IN = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
+    r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
+    r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
+    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|一?共有?|总共有?|合计|还剩下?|共计)?",
+    re.I,
+)
+CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
+SHORT_WORDS = frozenset(
+    """
+    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
+    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Answer:
+    """Return what ``text`` says, as one of the types of ``records``."""
+    return read_tokens(lead(tokenize(text)))
+
+
+def lead(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
+    rest = bare(tokens)
+    while True:
+        joined, ends = _joined(rest)
+        match = CHOSEN.match(joined) or LEAD_IN.match(joined)
+        taken = len(joined[: match.end() if match else 0].rstrip())
+        count = sum(end <= taken for end in ends)
+        left = taken - (ends[count - 1] if count else 0)
+        cut = rest[count] if left and count < len(rest) else None
+        if not taken or count == len(rest) or (cut and cut.kind != "han"):  # all of it, or it ends within a word
+            return read_digits(rest)
+        rest = bare([replace(cut, text=cut.text[left:]), *rest[count + 1 :]] if cut else rest[count:])
+
+
+def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
+    """The first tokens as text, words parted by spaces, and where each of them ends."""
+    text, ends = "", []
+    for token in tokens[:12]:
+        gap = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
+        text += gap + str(token).lower()
+        ends.append(len(text))
+    return text, ends
+
+
+def bare(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens without emphasis, outer braces and full stops around them."""
+    rest = list(tokens)
+    while rest:
+        if rest[-1].text in (".", "。", "**", '"') and rest[-1].kind == "sign":
+            rest.pop()
+        elif rest[0].text in ("**", '"') and rest[0].kind == "sign":
+            rest.pop(0)
+        elif rest[0].text == "{" and closing(rest, 0) == len(rest) - 1 and not _is_set(rest):
+            rest = rest[1:-1]
+        else:
+            break
+    return rest
+
+
+def _is_set(tokens: Sequence[Token]) -> bool:
+    r"""Whether braces around the whole are meant as ``\{ \}``: something is listed in them, or told by a condition."""
+    inside = tokens[1:-1]
+    return len(split_at(inside, LISTING)) > 1 or len(split_at(inside, ("|", ":"))) == 2
+
+
+def read_tokens(tokens: Sequence[Token]) -> Answer:
+    """Return what these tokens say."""
+    rest = bare(tokens)
+    if any(token.text == "ldots" for token in rest):
+        return words(rest)
+    for reader in READERS:
+        answer = reader(rest)
+        if answer is not None:
+            return answer
+    return words(rest)
+
+
+def words(tokens: Sequence[Token]) -> Words:
+    """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
+    text = spelled(tokens)
+    return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: word[0].casefold(), text))
+
+
+def spelled(tokens: Sequence[Token]) -> str:
+    """Return tokens in one spelling."""
+    text, before = "", None
+    for token in _without_single_braces(tokens):
+        solid = before is not None and "sign" not in (before.kind, token.kind)
+        text += (" " if solid and (token.gap or before.kind == token.kind) else "") + str(token)  # type: ignore[union-attr]
+        before = token
+    return text
+
+
+def _without_single_braces(tokens: Sequence[Token]) -> list[Token]:
+    """Without the braces around one token: x_{1} is x_1, but x^{2y} is not x^2y."""
+    rest: list[Token] = []
+    for token in tokens:
+        rest.append(token)
+        if token.text == "}" and len(rest) > 2 and rest[-3].text == "{" and rest[-3].kind == "sign":
+            rest[-3:] = [rest[-2]]
+    return rest
+
+
+# Several things
+
+
+def _system(tokens: Sequence[Token]) -> Answer | None:
+    r"""``\begin{cases} x=1 \\ y=2 \end{cases}``: a list of its rows."""
+    rest = list(tokens[1:]) if tokens and tokens[0].text == "\\{" else list(tokens)
+    if not rest or rest[0].kind != "begin" or rest[0].text not in SYSTEMS or rest[-1].kind != "end":
+        return None
+    try:
+        rows, end = matrix_rows(rest, 0)
+    except Unreadable:
+        return None
+    if end != len(rest) or (rest[0].text == "array" and len(rest) == len(tokens)):
+        return None
+    joined = [[token for cell in row for token in cell] for row in rows]
+    items = [row[:-1] if row and row[-1].text in (",", ";", ".", "，") else row for row in joined]
+    return Collection("", tuple(read_tokens(item) for item in items if item))
+
+
+def _alternatives(tokens: Sequence[Token]) -> Answer | None:
+    """Conditions and intervals joined by "or" and "and": sets of reals."""
+    for sign, kind in (("or", "union"), ("and", "intersection")):
+        parts = split_at(_with_signs(tokens), (sign,))
+        if 1 < len(parts) <= MOST_ITEMS and all(parts):
+            answers = tuple(map(read_tokens, parts))
+            if all(_is_region(answer) for answer in answers):
+                return Region(kind, answers)  # type: ignore[arg-type]
+    return None
+
+
+def _is_region(answer: Answer) -> bool:
+    interval = isinstance(answer, Collection) and len(answer.items) == 2 and answer.ordered
+    return interval or isinstance(answer, (Region, Inequality))
+
+
+def _with_signs(tokens: Sequence[Token]) -> list[Token]:
+    """With the words "or" and "and" as signs; "," before them goes."""
+    found: list[Token] = []
+    for token in tokens:
+        word = token.kind == "word" and token.text.lower() in ("or", "and")
+        if word and found and found[-1].text == ",":
+            found.pop()
+        found.append(replace(token, kind="sign", text=token.text.lower()) if word else token)
+    return found if len(found) > 1 else list(tokens)
+
+
+def _list(tokens: Sequence[Token]) -> Answer | None:
+    """A bare list, or both values of ``\\pm``."""
+    items = split_at(_with_signs(tokens), LISTING)
+    if len(items) > 1 and not items[-1] and tokens[-1].text in (",", ";"):
+        return None
+    members = [member for item in items for member in _both_signs(item)]
+    if len(members) < 2 or len(members) > MOST_ITEMS or not all(members):
+        return None
+    return Collection("", tuple(read_tokens(read_digits(member)) for member in members))
+
+
+def _both_signs(tokens: list[Token]) -> list[list[Token]]:
+    r"""The two values of an item with ``\pm``, the upper signs first."""
+    if not any(token.text in ("pm", "mp") and token.kind == "sign" for token in tokens):
+        return [tokens]
+    pairs = [("+", "-"), ("-", "+")]
+    return [
+        [replace(token, text=upper if token.text == "pm" else lower) if token.text in ("pm", "mp") else token for token in tokens]
+        for upper, lower in pairs
+    ]
+
+
+def _sets(tokens: Sequence[Token]) -> Answer | None:
+    r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
+    text = spelled(tokens).lower()
+    if text in ("\\mathbbr", "all real numbers", "all reals", "real numbers", "全体实数", "一切实数", "任意实数", "实数集"):
+        return Region("reals")
+    if text in ("\\emptyset", "empty set", "the empty set", "空集"):
+        return Collection("{}", ())
+    spaced = [_cup(token, tokens, place) for place, token in enumerate(tokens)]
+    for sign, kind in (("cup", "union"), ("cap", "intersection"), ("setminus", "difference")):
+        parts = split_at(spaced, (sign,))
+        if len(parts) > 1 and all(parts) and len(parts) <= MOST_ITEMS:
+            answers = tuple(map(read_tokens, parts))
+            known = all(_is_region(one) or isinstance(one, Collection) for one in answers)
+            return Region(kind, answers) if known else None  # type: ignore[arg-type]
+    return None
+
+
+def _cup(token: Token, tokens: Sequence[Token], place: int) -> Token:
+    """The letter U between two intervals is a union."""
+    between = 0 < place < len(tokens) - 1
+    if token.text == "U" and between and tokens[place - 1].text in (")", "]") and tokens[place + 1].text in ("(", "["):
+        return replace(token, kind="sign", text="cup")
+    return token
+
+
+def _builder(tokens: Sequence[Token]) -> Answer | None:
+    if not tokens or tokens[0].text not in ("{", "\\{") or closing(tokens, 0) != len(tokens) - 1:
+        return None
+    inside = tokens[1:-1]
+    for place, token in enumerate(inside[:6]):
+        if token.text in ("|", ":") and 1 <= place and inside[0].kind == "word" and len(inside[0].text) == 1:
+            typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text == "mathbbR")
+            condition = read_tokens(inside[place + 1 :])
+            return condition if typed and isinstance(condition, (Inequality, Region, Equation)) else None
+    return None
+
+
+# Relations
+
+
+def _congruence(tokens: Sequence[Token]) -> Answer | None:
+    r"""``x \equiv 3 \pmod 5``, ``x ≡ 3 (mod 5)``, ``3 \mod 7``."""
+    place = next((at for at, token in enumerate(tokens) if token.text in ("pmod", "bmod", "mod", "Mod")), None)
+    if not place:
+        return None
+    start = place - 1 if tokens[place - 1].text in ("(", "[") else place
+    modulus = list(tokens[place + 1 :])
+    if start < place:
+        if closing(tokens, start) != len(tokens) - 1:
+            return None
+        modulus = modulus[:-1]
+    sides = split_at(tokens[:start], ("===", "="))
+    if len(sides) > 2 or not all(sides):
+        return None
+    try:
+        name = "" if len(sides) == 1 else spelled(sides[0])
+        return Congruence(name, parse(sides[-1]), parse(bare_group(modulus)))
+    except Unreadable:
+        return None
+
+
+def bare_group(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens without the braces of a group around them."""
+    whole = len(tokens) > 2 and tokens[0].text == "{" and closing(tokens, 0) == len(tokens) - 1
+    return list(tokens[1:-1]) if whole else list(tokens)
+
+
+def _relation(tokens: Sequence[Token]) -> Answer | None:
+    rest = _factorials(tokens)
+    sides = split_at(rest, (*RELATIONS, *FOREIGN))
+    if len(sides) < 2:
+        return None
+    signs = _signs(rest)
+    if set(signs) & FOREIGN or len(sides) > MOST_ITEMS:
+        return words(tokens)
+    if set(signs) == {"~="}:
+        return _rounded(sides)
+    if not all(sides):
+        return words(tokens)
+    if set(signs) == {"="}:
+        return Equation(tuple(_member(side, last=place == len(sides) - 1) for place, side in enumerate(sides)))
+    if signs == ["in"]:
+        value = read_tokens(sides[1])
+        return value if _is_name(sides[0]) and not isinstance(value, Words) else words(tokens)
+    if set(signs) <= ORDER:
+        try:
+            return Inequality(tuple(map(parse, sides)), tuple(signs))
+        except Unreadable:
+            return words(tokens)
+    return words(tokens)
+
+
+def _factorials(tokens: Sequence[Token]) -> list[Token]:
+    """With "!=" behind a number or a bracket as a factorial that equals something: 5!=120."""
+    found: list[Token] = []
+    for token in tokens:
+        behind = found and (found[-1].kind == "number" or found[-1].text in (")", "}", "!"))
+        if token.text == "!=" and token.kind == "sign" and behind and not token.gap and token not in found[:1]:
+            found += [replace(token, text="!"), replace(token, text="=")]
+        else:
+            found.append(token)
+    return found
+
+
+def _signs(tokens: Sequence[Token]) -> list[str]:
+    """The signs of relation at the top level, in order."""
+    found = []
+    rest: list[Token] = []
+    for token in tokens:
+        rest.append(token)
+        if token.kind == "sign" and token.text in (*RELATIONS, *FOREIGN) and len(split_at(rest, (token.text,))) > 1:
+            found.append(token.text)
+            rest = []
+    return found
+
+
+def _rounded(sides: list[list[Token]]) -> Answer:
+    name, value = sides[0], sides[-1]
+    letter = len(name) == 1 and name[0].kind == "word" and len(name[0].text) == 1 and name[0].text != "e"
+    whole = [token for side in sides for token in side]
+    return Rounded(read_tokens(value)) if len(sides) == 2 and value and (not name or letter) else words(whole)
+
+
+def _member(tokens: list[Token], last: bool) -> Member:
+    answer = read_tokens(read_digits(tokens)) if last or not _is_name(tokens) else _name(tokens)
+    return Member(spelled(tokens).casefold() if _spoken(tokens) else spelled(tokens), answer, _is_name(tokens))
+
+
+def _spoken(tokens: Sequence[Token]) -> bool:
+    return any(len(token.text) > 2 for token in tokens if token.kind == "word")
+
+
+def _name(tokens: list[Token]) -> Answer:
+    """What a name says as a member of a relation: its letter, if it is one."""
+    try:
+        return Quantity(parse(tokens))
+    except Unreadable:
+        return read_tokens(tokens) if tokens[0].text == "(" else words(tokens)
+
+
+def _is_name(tokens: Sequence[Token]) -> bool:
+    r"""Whether tokens are a simple name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
+    if not tokens:
+        return False
+    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+        return all(_is_name(part) for part in split_at(tokens[1:-1], (",", "，"))) and len(tokens) > 4
+    if any(token.kind == "word" and token.roman and len(token.text) > 1 for token in tokens) and len(tokens) < 6:
+        return all(token.kind in ("word", "han") for token in tokens)
+    if all(token.kind in ("word", "han") for token in tokens):
+        return len(tokens) < 6 and not (len(tokens) == 1 and tokens[0].text in ("e", "pi", "i"))
+    try:
+        tree = parse(tokens)
+    except Unreadable:
+        first = tokens[0]
+        return first.kind in ("word", "han") and len(tokens) > 2 and tokens[1].text in ("(", "_", "'")
+    known = isinstance(tree, Symbol) and tree not in CONSTANTS
+    called = not isinstance(tree, (Symbol, Number, Sum, Product)) and getattr(tree, "name", "") not in CALCULATED
+    return known or (called and hasattr(tree, "name")) or _is_product_of_capitals(tree)
+
+
+def _is_product_of_capitals(tree: Tree) -> bool:
+    return isinstance(tree, Product) and all(isinstance(one, Symbol) and one.name.isupper() for one in tree.factors)
+
+
+CALCULATED = frozenset(
+    "sin cos tan cot sec csc ln log abs factorial binom max min gcd lcm sum prod int lim floor ceil gamma".split()
+)
+
+
+# Times, ratios, brackets, rows
+
+
+def _moment(tokens: Sequence[Token]) -> Answer | None:
+    text = "".join((" " if token.gap else "") + str(token) for token in tokens).strip()
+    return read_date(text) or read_time(text)
+
+
+def _ratio(tokens: Sequence[Token]) -> Answer | None:
+    parts = split_at(tokens, (":",))
+    if len(parts) < 2 or not all(parts):
+        return None
+    try:
+        trees = tuple(map(parse, parts))
+    except Unreadable:
+        return None
+    digits = [part[0].text for part in parts if len(part) == 1 and part[0].text.isdigit()]
+    clock = None
+    if len(digits) == len(parts) <= 3 and len(digits[0]) <= 2 and int(digits[0]) <= 24:
+        if all(len(one) == 2 and int(one) < 60 for one in digits[1:]):
+            clock = tuple(map(int, digits))
+    return Ratio(trees, clock)
+
+
+PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "⟨": "⟩"}
+
+
+def _bracketed(tokens: Sequence[Token]) -> Answer | None:
+    """A tuple, an interval in any notation, a set; a bracket around one thing is only a bracket, but [5] is not 5."""
+    if len(tokens) < 2 or str(tokens[0]) not in (*PAIRS, "]") or str(tokens[-1]) not in (*PAIRS.values(), "["):
+        return None
+    opening, ending, inside = tokens[0].text, tokens[-1].text, list(tokens[1:-1])
+    turned = opening == "]" or ending == "["
+    if not turned and closing(tokens, 0) != len(tokens) - 1:
+        return None
+    items = [] if not inside else split_at(inside, (",", "，", ";", "and") if opening in ("{", "\\{") else (",", "，", ";"))
+    if turned:
+        brackets = {"]": "(", "[": "["}.get(opening, opening) + {"[": ")", "]": "]"}.get(ending, ending)
+        return Collection(brackets, tuple(map(read_tokens, items))) if len(items) == 2 and all(items) else None
+    if not all(items) or len(items) > MOST_ITEMS:
+        return None
+    if opening in ("{", "\\{") and ending == PAIRS[opening]:
+        members = [member for item in items for member in _both_signs(item)]
+        return Collection("{}", tuple(read_tokens(read_digits(member)) for member in members))
+    if len(items) < 2:
+        single = opening == "(" and ending == ")" and items
+        return read_tokens(read_digits(items[0])) if single else Collection("[]", tuple(map(read_tokens, items))) if items else None
+    brackets = "()" if opening == "⟨" else opening + ending
+    return Collection(brackets, tuple(read_tokens(read_digits(item)) for item in items))
+
+
+def _matrix(tokens: Sequence[Token]) -> Answer | None:
+    r"""A matrix in any environment or as nested lists, with a factor before it, ``(1,2)^\top``."""
+    try:
+        return _transposed(tokens) or _nested(tokens) or _environment(tokens)
+    except Unreadable:
+        return None
+
+
+def _transposed(tokens: Sequence[Token]) -> Matrix | None:
+    rest = [token for token in tokens if token.text not in ("{", "}")]
+    if len(rest) < 4 or rest[-2].text != "^" or rest[-1].text not in ("top", "T", "intercal"):
+        return None
+    inner = _bracketed(rest[:-2]) or _matrix(rest[:-2])
+    if isinstance(inner, Matrix):
+        return Matrix(tuple(zip(*inner.rows, strict=True)))
+    if isinstance(inner, Collection) and inner.ordered and all(isinstance(one, Quantity) for one in inner.items):
+        return Matrix(tuple((one.tree,) for one in inner.items if isinstance(one, Quantity)))
+    return None
+
+
+def _nested(tokens: Sequence[Token]) -> Matrix | None:
+    if len(tokens) < 4 or tokens[0].text != "[" or tokens[1].text != "[" or closing(tokens, 0) != len(tokens) - 1:
+        return None
+    rows = [split_at(row[1:-1], (",",)) for row in split_at(tokens[1:-1], (",",)) if row and row[0].text == "["]
+    same_length = len({len(row) for row in rows}) == 1 and len(rows) == len(split_at(tokens[1:-1], (",",)))
+    return Matrix(tuple(tuple(map(parse, row)) for row in rows)) if same_length else None
+
+
+def _environment(tokens: Sequence[Token]) -> Matrix | None:
+    start = next((place for place, token in enumerate(tokens) if token.kind == "begin"), None)
+    if start is None or tokens[start].text not in MATRICES:
+        return None
+    cells, end = matrix_rows(tokens, start)
+    before, behind = list(tokens[:start]), tokens[end:]
+    fence = "".join(token.text for token in (*before[-1:], *behind[:1]))
+    fenced = fence in ("()", "[]", "\\{\\}") and len(behind) == 1
+    before = before[:-1] if fenced else before
+    if (behind and not fenced) or (not fenced and tokens[start].text == "array"):
+        return None
+    rows = [[parse(cell) for cell in row] for row in cells]
+    if len({len(row) for row in rows}) != 1:
+        return None
+    if before:
+        factor = parse(before[:-1] if before[-1].text == "*" else before) if before != [*before[:0]] else None
+        sign = [token.text for token in before] == ["-"]
+        rows = [[negative(cell) if sign else Product((factor, cell)) for cell in row] for row in rows]  # type: ignore[arg-type]
+    return Matrix(tuple(map(tuple, rows)))
+
+
+# Quantities
+
+
+def _quantity(tokens: Sequence[Token]) -> Answer | None:
+    if len(tokens) == 1 and tokens[0].kind == "word" and _is_word(tokens[0].text):
+        return None
+    return _money(tokens) or _compound(tokens) or _measured(tokens)
+
+
+def _is_word(text: str) -> bool:
+    """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
+    if len(text) < 2 or text in NAMED or text in GREEK:
+        return False
+    return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
+
+
+def _money(tokens: Sequence[Token]) -> Quantity | None:
+    start = 1 if tokens and tokens[0].text in ("-", "+") else 0
+    found = leading_currency(tokens[start:])
+    if found is None or start + found[1] == len(tokens):
+        return None
+    currency, taken = found
+    amount = _measured(read_digits(tokens[start + taken :]))
+    if amount is None or (amount.unit and not amount.unit.agrees(currency)):
+        return None
+    tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
+    return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
+
+
+def _compound(tokens: Sequence[Token]) -> Quantity | None:
+    """Numbers and units in turn, of one dimension, biggest first: 5元6角, 1 hour 30 minutes, 30° 30'."""
+    rest = list(tokens)
+    negated = bool(rest) and rest[0].text == "-"
+    starts = [place for place, token in enumerate(rest) if token.kind == "number"]
+    if len(starts) < 2 or starts[0] != int(negated):
+        return None
+    parts: list[tuple[Tree, Unit]] = []
+    for start, end in zip(starts, [*starts[1:], len(rest)], strict=True):
+        named = [token for token in rest[start + 1 : end] if token.text not in ("and", ",")]
+        unit = read_unit([token for token in named if token.text != "^"] or named)
+        if unit is None:
+            return None
+        parts.append((parse(rest[start : start + 1]), unit))
+    first = parts[0][1]
+    total = parts[0][0].value  # type: ignore[union-attr]
+    size = in_unit(total, first, first)
+    for tree, unit in parts[1:]:
+        assert isinstance(tree, Number)
+        share = in_unit(tree.value, unit, first)
+        smaller = in_unit(tree.value.__class__(1), unit, first)
+        if share is None or size is None or smaller is None or smaller >= 1:
+            return None
+        total += share
+    return Quantity(Number(-total if negated else total), first, compound=True)
+
+
+def _measured(tokens: Sequence[Token]) -> Quantity | None:
+    """An expression, with the unit behind it."""
+    whole = _parsed(tokens)
+    decimal = _is_decimal(tokens)
+    weak = None
+    for place, unit in split_quantity(tokens):
+        value = tokens[:place]
+        tree = _parsed(value)
+        if tree is None or (whole is not None and unit.names == {"°"}):
+            continue
+        if unit.weak:
+            weak = weak or (tree, unit)
+        elif _stands_apart(value, tokens[place], unit):
+            return Quantity(tree, unit, decimal=_is_decimal(value))
+    return None if whole is None and weak is None else _lettered(whole, weak, decimal)
+
+
+def _lettered(whole: Tree | None, weak: tuple[Tree, Unit] | None, decimal: bool) -> Quantity:
+    if whole is None:
+        assert weak is not None
+        return Quantity(weak[0], weak[1], decimal=decimal)
+    return Quantity(whole, weak=weak, decimal=decimal)
+
+
+def _parsed(tokens: Sequence[Token]) -> Tree | None:
+    try:
+        return parse(tokens) if tokens else None
+    except Unreadable:
+        return None
+
+
+def _stands_apart(value: Sequence[Token], first: Token, unit: Unit) -> bool:
+    """Whether what follows can be no factor of the value: of "2 x y" it is one, of "3 cm" and "3个" not."""
+    if all(token.kind == "word" and _is_word(token.text) for token in value):
+        return False
+    if first.roman or first.kind in ("han", "sign", "command") or unit == PERCENT:
+        return unit.known or _is_written_number(value)
+    if _is_written_number(value):
+        return unit.known or bool(first.gap)
+    return unit.known and bool(first.gap)
+
+
+def _is_written_number(tokens: Sequence[Token]) -> bool:
+    return literal(tokens) is not None
+
+
+def _is_decimal(tokens: Sequence[Token]) -> bool:
+    rest = [token for token in tokens if token.text != "-"]
+    return len(rest) == 1 and rest[0].kind == "number" and "." in rest[0].text
+
+
+def literal(tokens: Sequence[Token]) -> Number | None:
+    r"""Return the number that tokens are written as: an integer, decimal, fraction or mixed number; else None."""
+    rest = list(tokens)
+    if rest and rest[0].text in ("-", "+"):
+        rest = rest[1:]
+    plain = [token for token in rest if token.text not in ("{", "}") or token.kind != "sign"]
+    kinds = "".join(_KINDS.get(token.kind if token.kind == "number" else str(token), "?") for token in plain)
+    if kinds not in ("n", "n/n", "fnn", "nfnn", "nn/n", "f-nn"):
+        return None
+    if "/" in kinds or "f" in kinds:
+        parts = plain[-3:] if "/" in kinds else plain[-2:]
+        if not all(token.text.isdigit() for token in parts if token.kind == "number"):
+            return None
+    try:
+        tree = parse(tokens)
+    except Unreadable:
+        return None
+    return tree if isinstance(tree, Number) else None
+
+
+_KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}
+
+READERS: tuple[Callable[[Sequence[Token]], Answer | None], ...] = (
+    _system,
+    _builder,
+    _matrix,
+    _bracketed,
+    _alternatives,
+    _congruence,
+    _list,
+    _sets,
+    _relation,
+    _moment,
+    _ratio,
+    _quantity,
+)

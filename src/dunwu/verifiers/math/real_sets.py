@@ -1,0 +1,227 @@
+r"""Sets of reals: intervals, single numbers, unions and the solutions of conditions in one letter, compared as sets.
+
+Both sets are cut at all the numbers at which one of them begins or ends. They are equal if they agree at each of these
+numbers and between each two of them. The numbers may be any constants; which is greater is decided by their decimals,
+which are equal by ``same``.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dunwu.verifiers.math.records import Answer, Collection, Inequality, Quantity, Region
+from dunwu.verifiers.math.tree import (
+    CONSTANTS,
+    EULER,
+    IMAGINARY,
+    INFINITY,
+    PI,
+    Call,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    Tree,
+    letters,
+    negative,
+)
+
+Same = Callable[[Tree, Tree], bool]
+CLOSE = 1e-9
+"""Relative: nearer than that, two numbers are asked whether they are equal."""
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!=", "=": "="}
+UNARY: dict[str, Callable[[complex], complex]] = {
+    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "ln": cmath.log, "arcsin": cmath.asin, "arccos": cmath.acos,
+    "arctan": cmath.atan, "abs": abs,
+}  # fmt: skip
+
+
+class NoSet(Exception):  # noqa: N818  -- a finding, not a failure
+    """The answer is no set of reals that can be compared here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """All numbers between two ends; None is infinity."""
+
+    low: Tree | None
+    low_closed: bool
+    high: Tree | None
+    high_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Single numbers, or all but them."""
+
+    numbers: tuple[Tree, ...]
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A union, an intersection or a difference."""
+
+    kind: str
+    parts: tuple[RealSet, ...]
+
+
+RealSet = Piece | Points | Combined
+ALL = Piece(None, False, None, False)
+
+
+def same_sets(left: Answer, right: Answer, same: Same) -> bool:
+    """Return whether two answers are one set of reals.
+
+    Raises:
+        NoSet: one of them is none, or its ends cannot be put in order.
+    """
+    sets = real_set(left), real_set(right)
+    if len(variables(left) | variables(right)) > 1:
+        return False
+    ends = _ordered([end for one in sets for end in _ends(one)], same)
+    places = range(2 * len(ends) + 1)  # even: between two ends; odd: at one
+    return all(_contains(sets[0], place, ends, same) == _contains(sets[1], place, ends, same) for place in places)
+
+
+def variables(answer: Answer) -> set[str]:
+    """Return the letters of which an answer's conditions speak."""
+    match answer:
+        case Inequality(sides, _):
+            return set().union(*map(letters, sides))
+        case Region(_, parts):
+            return set().union(*map(variables, parts)) if parts else set()
+    return set()
+
+
+def real_set(answer: Answer) -> RealSet:
+    """Return the set of reals that an answer is.
+
+    Raises:
+        NoSet: it is none.
+    """
+    match answer:
+        case Region("reals", _):
+            return ALL
+        case Region(kind, parts):
+            return Combined(kind, tuple(map(real_set, parts)))
+        case Inequality():
+            return _solved(answer)
+        case Collection("{}", items):
+            return Points(tuple(_number(item) for item in items))
+        case Collection(brackets, (low, high)) if brackets in ("()", "(]", "[)", "[]"):
+            below, above = _number(low), _number(high)
+            ends = None if below == negative(INFINITY) else below, None if above == INFINITY else above
+            return Piece(ends[0], brackets[0] == "[", ends[1], brackets[1] == "]")
+    raise NoSet
+
+
+def _number(answer: Answer) -> Tree:
+    if not isinstance(answer, Quantity) or answer.unit or letters(answer.tree):
+        raise NoSet
+    return answer.tree
+
+
+def _solved(condition: Inequality) -> RealSet:
+    """The solutions of x < 2, 1 < x <= 2, x != 3: a letter alone, and numbers beside it."""
+    pieces: list[RealSet] = []
+    for left, right, sign in zip(condition.sides, condition.sides[1:], condition.signs, strict=False):
+        if not isinstance(left, Symbol) or left in CONSTANTS:
+            left, right, sign = right, left, MIRRORED[sign]
+        if not isinstance(left, Symbol) or left in CONSTANTS or letters(right):
+            raise NoSet
+        closed = sign.endswith("=") and sign != "!="
+        bound = None if right in (INFINITY, negative(INFINITY)) else right
+        if sign == "!=":
+            pieces.append(Points((right,), left_out=True))
+        elif sign.startswith("<"):
+            pieces.append(Piece(None, False, bound, closed))
+        else:
+            pieces.append(Piece(bound, closed, None, False))
+    return pieces[0] if len(pieces) == 1 else Combined("intersection", tuple(pieces))
+
+
+def _ends(one: RealSet) -> Iterator[Tree]:
+    match one:
+        case Piece(low, _, high, _):
+            yield from (end for end in (low, high) if end is not None)
+        case Points(numbers, _):
+            yield from numbers
+        case Combined(_, parts):
+            for part in parts:
+                yield from _ends(part)
+
+
+def _ordered(ends: list[Tree], same: Same) -> list[tuple[float, Tree]]:
+    """The different ends, in order."""
+    found: list[tuple[float, Tree]] = []
+    for value, tree in sorted(((approximate(tree), tree) for tree in ends), key=lambda pair: pair[0]):
+        if not found or not _equal(value, tree, *found[-1], same):
+            found.append((value, tree))
+    return found
+
+
+def _equal(value: float, tree: Tree, other: float, other_tree: Tree, same: Same) -> bool:
+    close = abs(value - other) <= CLOSE * max(1.0, abs(value), abs(other))
+    return close and (tree == other_tree or same(tree, other_tree))
+
+
+def _place(tree: Tree, ends: list[tuple[float, Tree]], same: Same) -> int:
+    value = approximate(tree)
+    return 1 + 2 * next(at for at, (other, end) in enumerate(ends) if _equal(value, tree, other, end, same))
+
+
+def _contains(one: RealSet, place: int, ends: list[tuple[float, Tree]], same: Same) -> bool:
+    match one:
+        case Piece(low, low_closed, high, high_closed):
+            first = -1 if low is None else _place(low, ends, same)
+            last = 2 * len(ends) + 1 if high is None else _place(high, ends, same)
+            inside = first < place < last
+            return inside or (first == last == place and low_closed and high_closed) or (
+                first < last and ((place == first and low_closed) or (place == last and high_closed))
+            )
+        case Points(numbers, left_out):
+            return left_out != any(place == _place(number, ends, same) for number in numbers)
+        case Combined(kind, parts):
+            within = [_contains(part, place, ends, same) for part in parts]
+            if kind == "union":
+                return any(within)
+            return all(within) if kind == "intersection" else within[0] and not any(within[1:])
+
+
+def approximate(tree: Tree) -> float:
+    """Return the value of a constant to some fifteen digits.
+
+    Raises:
+        NoSet: it has none, or is not real.
+    """
+    try:
+        value = _complex(tree)
+    except (ArithmeticError, ValueError, KeyError):
+        raise NoSet from None
+    if abs(value.imag) > CLOSE * max(1.0, abs(value.real)) or not math.isfinite(value.real):
+        raise NoSet
+    return value.real
+
+
+def _complex(tree: Tree) -> complex:
+    match tree:
+        case Number(value):
+            return complex(float(value))
+        case Symbol():
+            return {PI: complex(math.pi), EULER: complex(math.e), IMAGINARY: 1j}[tree]
+        case Sum(terms):
+            return sum(map(_complex, terms))
+        case Product(factors):
+            return math.prod(map(_complex, factors))
+        case Power(base, exponent):
+            return _complex(base) ** _complex(exponent)
+        case Call("log", (argument, base)):
+            return cmath.log(_complex(argument)) / cmath.log(_complex(base))
+        case Call(name, (argument,)):
+            return complex(UNARY[name](_complex(argument)))
+    raise NoSet

@@ -1,0 +1,150 @@
+"""The types of mathematical answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from dunwu.verifiers.math.tree import Tree
+from dunwu.verifiers.math.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is no mathematics that the grammar knows: words, and signs that equal themselves alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """An expression, with its unit if it has one.
+
+    Attributes:
+        tree: its value; of ``5 m`` as a formula, that is 5 times m.
+        unit: its unit; None where it has none.
+        weak: the value and the unit where the last letter may be a unit: 5 and metre.
+        decimal: whether it is written as a decimal, so that a rounded value can be meant.
+        compound: whether it has several units, biggest first: 5元6角.
+    """
+
+    tree: Tree
+    unit: Unit | None = None
+    weak: tuple[Tree, Unit] | None = None
+    decimal: bool = False
+    compound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """What stands behind "≈"."""
+
+    value: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """a:b, or more parts; ``clock`` has its numbers where it may be a time of the day."""
+
+    parts: tuple[Tree, ...]
+    clock: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A time of the day that says so, by a.m., p.m. or o'clock: hour, minute, second, and the half of the day."""
+
+    clock: tuple[int, ...]
+    half: Literal["", "am", "pm"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A date; what is not said is None."""
+
+    year: int | None
+    month: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    r"""Things in a row: ``brackets`` is "()", "(]", "[]", ..., "{}" for a set and "" for a bare list."""
+
+    brackets: str
+    items: tuple[Answer, ...]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order counts: sets and bare lists have none."""
+        return self.brackets not in ("", "{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Sets of reals, combined: ``union``, ``intersection``, ``difference``, or ``reals``, which has no parts."""
+
+    kind: Literal["union", "intersection", "difference", "reals"]
+    parts: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of entries."""
+
+    rows: tuple[tuple[Tree, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One side of an equation.
+
+    Attributes:
+        text: how it is written, without what means nothing.
+        answer: what it says.
+        simple: whether it is a name: a letter, ``f(2)``, ``angle ABC``, a word, ``(x,y)``.
+    """
+
+    text: str
+    answer: Answer
+    simple: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """Members that are said to be equal: ``x = 5``, ``6 = 2 + 4``, ``2x + 4y - 3 = 0``."""
+
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inequality:
+    """Sides with a sign between each two: ``<``, ``<=``, ``>``, ``>=`` or ``!=``."""
+
+    sides: tuple[Tree, ...]
+    signs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Congruence:
+    """``name`` leaves ``residue`` modulo ``modulus``; the name is "" where only the residue is said."""
+
+    name: str
+    residue: Tree
+    modulus: Tree
+
+
+Answer: TypeAlias = (
+    Words
+    | Quantity
+    | Rounded
+    | Ratio
+    | Time
+    | Date
+    | Collection
+    | Region
+    | Matrix
+    | Equation
+    | Inequality
+    | Congruence
+)

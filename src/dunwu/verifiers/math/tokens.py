@@ -1,0 +1,352 @@
+r"""Text to tokens, of TeX, plain text and Chinese alike.
+
+Decoration goes (fonts, sizes, colours, ``\left``, math delimiters); what stood between two tokens stays as a ``gap``,
+because spaces mean something in plain text: ``2, 144`` is a list, ``10 000`` a number, ``5 7`` neither. Digits in groups
+become one number here, while it is still known how they were parted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dunwu.verifiers.math.characters import encloses_digits, spell
+
+LONGEST = 1000
+"""Characters of an answer that is looked into; longer ones can only equal the gold letter by letter."""
+
+Gap = Literal["", "thin", "space"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of an answer.
+
+    Attributes:
+        kind: number, word (Latin letters), han (Chinese characters), command, sign, mark (①), begin or end (of an
+            environment).
+        text: its digits, letters, name or sign.
+        gap: what stands before it: nothing, a thin space of TeX, or a space.
+        roman: whether it stands in ``\\text{}`` or the like.
+    """
+
+    kind: Literal["number", "word", "han", "command", "sign", "mark", "begin", "end"]
+    text: str
+    gap: Gap = ""
+    roman: bool = False
+
+    def __str__(self) -> str:
+        return "\\" + self.text if self.kind == "command" else self.text
+
+
+ROMAN = frozenset(
+    """
+    text textbf textrm textit textnormal textsf texttt textsc textup textmd mbox hbox mathrm mathsf mathtt operatorname
+    emph
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+TRANSPARENT = frozenset(
+    "boxed fbox framebox ensuremath bm boldsymbol pmb mathbf mathit mathcal mathfrak mathscr underline mathstrut".split()
+)
+INLINE = frozenset({"mathbin", "mathrel", "mathop", "mathord", "mathopen", "mathclose", "mathpunct"})
+DROPPED = frozenset(
+    """
+    left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle
+    scriptscriptstyle limits nolimits allowbreak tiny scriptsize footnotesize small normalsize large Large LARGE huge
+    Huge bf it rm sf tt cal bfseries itshape rmfamily noindent nonumber hfill displaylimits
+    """.split()  # noqa: SIM905
+)
+WITH_ARGUMENT = frozenset({"color", "textcolor", "colorbox", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag"})
+"""They go with their first argument; what follows stays."""
+THIN = frozenset(
+    {",", ":", ";", ">", " ", "enspace", "thinspace", "medspace", "thickspace", "nobreakspace", "enskip", "space"}
+)
+WIDE = frozenset({"quad", "qquad", "newline", "par"})
+SIGNS = {
+    "le": "<=", "leq": "<=", "leqslant": "<=", "leqq": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "geqq": ">=",
+    "ne": "!=", "neq": "!=", "lt": "<", "gt": ">", "approx": "~=", "thickapprox": "~=", "simeq": "~=", "equiv": "===",
+    "in": "in", "sim": "~", "thicksim": "~", "cup": "cup", "bigcup": "cup", "cap": "cap", "bigcap": "cap",
+    "setminus": "setminus", "smallsetminus": "setminus", "backslash": "setminus", "times": "*", "cdot": "*", "ast": "*",
+    "bullet": "*", "div": "/", "pm": "pm", "mp": "mp", "colon": ":", "mid": "|", "vert": "|", "lvert": "|",
+    "rvert": "|", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")",
+    "lor": "or", "vee": "or", "land": "and", "wedge": "and", "to": "->", "rightarrow": "->", "longrightarrow": "->",
+    "implies": "=>", "Rightarrow": "=>", "Longrightarrow": "=>", "%": "%", "$": "$", "pounds": "£", "euro": "€",
+    "yen": "¥", "textyen": "¥", "textdollar": "$", "degree": "°", "textdegree": "°", "prime": "'", "cr": "\\\\",
+    "tabularnewline": "\\\\", "{": "\\{", "}": "\\}", "|": "‖", "Vert": "‖", "\\": "\\\\", "&": "\\&", "#": "#",
+    "_": "\\_", "surd": "√", "langle": "⟨", "rangle": "⟩", "circ": "°", "over": "over", "choose": "choose",
+    "iff": "<=>", "Leftrightarrow": "<=>", "leftrightarrow": "<=>", "cong": "cong", "notin": "notin",
+}  # fmt: skip
+RENAMED = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "dbinom": "binom",
+    "tbinom": "binom", "varnothing": "emptyset", "infinity": "infty", "dots": "ldots", "cdots": "ldots",
+    "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots", "dotsi": "ldots", "vdots": "ldots", "varepsilon": "epsilon",
+    "phi": "varphi", "vartheta": "theta", "varrho": "rho", "arcctg": "arccot", "tg": "tan", "ctg": "cot",
+    "overrightarrow": "vec", "dif": "d", "differentialD": "d", "Re": "re", "Im": "im",
+}  # fmt: skip
+CONJUNCTIONS = {
+    "或者": "or", "或": "or", "和": "and", "与": "and", "且": "and", "并且": "and", "以及": "and", "及": "and",
+}  # fmt: skip
+HAN = re.compile("[\u3400-\u9fff〇]+")
+CONJUNCTION = re.compile("(或者|并且|以及|[或和与且及])")
+NUMBER = re.compile(r"\d+(?:\.\d+)*\.?|\.\d+", re.ASCII)
+SCIENTIFIC = re.compile(r"(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", re.ASCII)
+WORD = re.compile(r"[^\W\d_\u2460-\u24ff\u2776-\u2793\u3400-\u9fff]+")
+COMMAND = re.compile(r"\\([a-zA-Z]+|.)\*?", re.DOTALL)
+LONG_SIGNS = re.compile(r"<=>|===|<=|>=|=>|->|!=|==|\*\*|<>|\.\.\.|'+|\S")
+HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\!\s*")
+"""Commas that TeX sets without a space behind them: they part digits, never members of a list."""
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
+DOLLAR = re.compile(r"(?<!\\)\$\$?")
+OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
+
+
+def tokenize(text: str) -> tuple[Token, ...]:
+    """Return the tokens of ``text``; of more than ``LONGEST`` characters only the first are looked at."""
+    text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text[: LONGEST + 1])
+    spelled = "".join(map(spell, text))
+    return tuple(_grouped(_Scanner(_without_delimiters(spelled)).scan(roman=False)))
+
+
+def _without_delimiters(text: str) -> str:
+    r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
+    text = HARD_COMMA.sub("{,}", text)
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()
+    if len(text) > 4 and text.startswith("**") and text.endswith("**"):
+        text = text[2:-2]
+    dollars = list(DOLLAR.finditer(text))
+    if len(dollars) % 2 == 0:
+        return DOLLAR.sub("", text)
+    return DOLLAR.sub(r"\\$", text)
+
+
+class _Scanner:
+    """One text, read once from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.gap: Gap = ""
+
+    def scan(self, roman: bool, nested: bool = False) -> Iterator[Token]:
+        """Yield the tokens up to the end or, where ``nested``, up to the brace that closes."""
+        depth = 0
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char.isspace() or char == "~" and self._between():
+                self.gap = "space" if char.isspace() else self.gap or "thin"
+                self.at += 1
+            elif char == "\\" and self.at + 1 < len(self.text):
+                yield from self._command(roman)
+            elif nested and char == "}" and depth == 0:
+                self.at += 1
+                return
+            else:
+                depth += (char == "{") - (char == "}")
+                yield self._plain(roman)
+
+    def _between(self) -> bool:
+        """Whether a ``~`` stands between two things, where it is TeX's space and not "about"."""
+        before, after = self.text[self.at - 1 : self.at], self.text[self.at + 1 : self.at + 2]
+        return bool(before.strip() and after.strip())
+
+    def _token(self, kind: str, text: str, roman: bool) -> Token:
+        gap, self.gap = self.gap, ""
+        return Token(kind, text, gap, roman)  # type: ignore[arg-type]
+
+    def _plain(self, roman: bool) -> Token:
+        if match := SCIENTIFIC.match(self.text, self.at):
+            self.at = match.end()
+            return self._token("number", f"{match[1]}e{int(match[2])}", roman)
+        if encloses_digits(self.text[self.at]):
+            self.at += 1
+            return self._token("mark", self.text[self.at - 1], roman)
+        for kind, pattern in (("number", NUMBER), ("han", HAN), ("word", WORD)):
+            if match := pattern.match(self.text, self.at):
+                text = match[0]
+                if kind == "han":
+                    return self._han(text, roman)
+                if kind == "number" and text.count(".") > 1:  # 1.2.3 is no number: one sign after the other
+                    text = text[: text.index(".")]
+                if kind == "number" and text.endswith(".") and not self._recurs(match.end()):
+                    text = text[:-1]
+                self.at += len(text)
+                return self._token(kind, text, roman)
+        match = LONG_SIGNS.match(self.text, self.at)
+        assert match, "spaces are taken before"
+        if self.text.startswith("{,}", self.at):
+            self.at += 3
+            return self._token("sign", "{,}", roman)
+        sign = match[0][0] if match[0][0] == "'" else match[0]
+        self.at += len(sign)
+        known = {"...": "ldots"}.get(sign)
+        return self._token("command", known, roman) if known else self._token("sign", sign, roman)
+
+    def _recurs(self, end: int) -> bool:
+        return bool(re.match(r"\\(?:overline|bar|dot)(?![a-zA-Z])", self.text[end:]))
+
+    def _han(self, run: str, roman: bool) -> Token:
+        """The first piece of a run: a conjunction is a sign."""
+        piece = next(filter(None, CONJUNCTION.split(run)))
+        self.at += len(piece)
+        return self._token("sign" if piece in CONJUNCTIONS else "han", CONJUNCTIONS.get(piece, piece), roman)
+
+    def _command(self, roman: bool) -> Iterator[Token]:
+        match = COMMAND.match(self.text, self.at)
+        assert match, "a backslash that is not the last character"
+        name = match[1]
+        self.at = match.end() if name.isalpha() or name == "\\" else match.start() + 2
+        if name == "!":
+            self._skip_spaces()
+        elif name in THIN:
+            self.gap = self.gap or "thin"
+            self._skip_spaces()
+        elif name in WIDE:
+            self.gap = "space"
+        elif name in DROPPED:
+            if name in ("left", "right", "middle") and self.text.startswith(".", self.at):
+                self.at += 1
+        elif name in WITH_ARGUMENT:
+            self._argument()
+        elif name in ROMAN:
+            yield from self._inside(roman=True)
+        elif name in INLINE:
+            yield from self._inside(roman=roman)
+        elif name in ("begin", "end"):
+            yield self._environment(name, roman)
+        elif name not in TRANSPARENT:
+            if name == "\\":
+                self._option()
+            yield self._named(name, roman)
+
+    def _named(self, name: str, roman: bool) -> Token:
+        if name == "mathbb":
+            return self._token("command", "mathbb" + self._argument().strip(), roman)
+        if name in SIGNS:
+            return self._token("sign", SIGNS[name], roman)
+        return self._token("command", RENAMED.get(name, name), roman)
+
+    def _environment(self, name: str, roman: bool) -> Token:
+        kind = self._argument().strip().rstrip("*")
+        if name == "begin":
+            self._option()
+            if kind in ("array", "tabular", "alignedat"):
+                self._argument()
+        return self._token(name, kind, roman)
+
+    def _inside(self, roman: bool) -> Iterator[Token]:
+        """The tokens of an argument, without its braces; its borders part numbers."""
+        self._skip_spaces()
+        if not self.text.startswith("{", self.at):
+            return
+        self.at += 1
+        gap = self.gap = self.gap or "thin"
+        start = self.at
+        for token in self.scan(roman, nested=True):
+            yield token
+        if self.text[start : self.at].strip("}").strip() == "" and gap:
+            self.gap = gap
+        elif roman:
+            self.gap = self.gap or "thin"
+
+    def _argument(self) -> str:
+        """The text of a group that begins here, or of one character."""
+        self._skip_spaces()
+        if not self.text.startswith("{", self.at):
+            self.at += 1
+            return self.text[self.at - 1 : self.at]
+        depth, start = 0, self.at + 1
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            self.at += 2 if char == "\\" else 1
+            depth += (char == "{") - (char == "}")
+            if depth == 0:
+                break
+        return self.text[start : self.at - 1]
+
+    def _option(self) -> None:
+        match = re.compile(r"\s*\[[^\[\]]*\]").match(self.text, self.at)
+        if match and re.search(r"pt|em|ex|cm|mm|\A\s*\[[tcb]\]", match[0]):
+            self.at = match.end()
+
+    def _skip_spaces(self) -> None:
+        while self.text[self.at : self.at + 1].isspace():
+            self.at += 1
+
+
+def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
+    """The tokens with digits in groups joined: 1,234 and 1 234 567 and 12,34,567, outside of brackets also by commas."""
+    rest, depth, place = list(tokens), 0, 0
+    braces: list[bool] = []
+    while place < len(rest):
+        token = rest[place]
+        depth += (str(token) in OPENING) - (str(token) in CLOSING)
+        if token.text == "{":
+            braces.append(not _takes_argument(rest[:place]))
+            depth += braces[-1]
+        elif token.text == "}" and braces:
+            depth -= braces.pop()
+        length = _run(rest, place) if token.kind == "number" else 1
+        group = rest[place : place + length]
+        if length > 1 and _is_group(group, depth):
+            digits = "".join(piece.text for piece in group if piece.kind == "number")
+            yield replace(token, text=digits)
+        else:
+            yield from group
+        place += length
+
+
+def _takes_argument(before: Sequence[Token]) -> bool:
+    """Whether a brace behind these tokens opens an argument; otherwise ``{1,234}`` may be a set."""
+    last = before[-1] if before else None
+    return last is not None and (last.kind in ("command", "word") or last.text in ("^", "_", "}", "]"))
+
+
+def _run(tokens: Sequence[Token], start: int) -> int:
+    """How many tokens from ``start`` are digits and what may part their groups."""
+    place = start
+    while parting := _parting(tokens, place + 1):
+        place += parting[1]
+    return place - start + 1
+
+
+def _is_group(tokens: Sequence[Token], depth: int) -> bool:
+    """Whether a run of digits is one number in groups: all parted alike, three by three or, in India, by lakhs."""
+    numbers = [token.text for token in tokens if token.kind == "number"]
+    styles, place = set(), 0
+    while parting := _parting(tokens, place + 1):
+        styles.add(parting[0])
+        place += parting[1]
+    if len(styles) != 1 or any("e" in number for number in numbers):
+        return False
+    style = styles.pop()
+    if "." in numbers[0]:  # 3.141 59
+        return style == "thin" and all(number.isdigit() for number in numbers[1:])
+    wholes = [*numbers[:-1], numbers[-1].partition(".")[0]]
+    if (style == "comma" and depth > 0) or not all(map(str.isdigit, wholes)) or numbers[0].startswith("0"):
+        return False
+    lengths = [len(whole) for whole in wholes]
+    thousands = lengths[0] <= 3 and set(lengths[1:]) == {3}
+    lakhs = style == "comma" and len(lengths) > 2 and lengths[0] <= 2 and set(lengths[1:-1]) == {2} and lengths[-1] == 3
+    return thousands or lakhs
+
+
+def _parting(tokens: Sequence[Token], place: int) -> tuple[str, int] | None:
+    """What parts the digits before ``place`` from the next ones, and how many tokens further those stand."""
+    first = tokens[place] if place < len(tokens) else None
+    second = tokens[place + 1] if place + 1 < len(tokens) else None
+    if first is None:
+        return None
+    if first.kind == "number" and first.gap and first.roman == tokens[place - 1].roman:
+        return first.gap, 1
+    if second is None or second.kind != "number":
+        return None
+    if first.text == "{,}":
+        return "hard", 2
+    if first.text == "," and not first.gap and not second.gap:
+        return "comma", 2
+    if first.text == "'" and not first.gap and not second.gap:
+        return "apostrophe", 2
+    return ("underscore", 2) if first.text == "_" and len(second.text.partition(".")[0]) == 3 else None

@@ -1,0 +1,390 @@
+"""Units: which words after a number name one, and which of them agree.
+
+A word after a number may change it (5 hundred, 36 halved, 12左右), and no list of such words is ever complete. So the
+tables say which words do not: measures, money, and what word problems count. A word outside them is a unit only where
+the other side has the same one; ``Unit.agrees`` is that rule. Symbols are read as they are written, MHz and mHz are
+two; in another case only where that leaves no doubt (KM, Kg). A single letter that stands as a letter of a formula may
+be a factor as well: it is a unit only beside the same unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from itertools import takewhile
+
+from dunwu.verifiers.math.grammar import closing, split_at
+from dunwu.verifiers.math.tokens import Token
+
+PREFIXES = {
+    "T": "tera", "G": "giga", "M": "mega", "k": "kilo", "h": "hecto", "d": "deci", "c": "centi", "m": "milli",
+    "μ": "micro", "n": "nano", "p": "pico",
+}  # fmt: skip
+METRIC = {
+    "m": "meter metre", "g": "gram gramme", "s": "second", "A": "ampere amp", "K": "kelvin", "mol": "mole", "Hz": "hertz",
+    "N": "newton", "Pa": "pascal", "J": "joule", "W": "watt", "C": "coulomb", "V": "volt", "F": "farad", "Ω": "ohm",
+    "S": "siemens", "Wb": "weber", "T": "tesla", "H": "henry", "lm": "lumen", "lx": "lux", "Bq": "becquerel",
+    "L": "liter litre", "eV": "electronvolt", "B": "byte", "bit": "bit", "cal": "calorie", "Wh": "watthour",
+    "bar": "bar", "t": "tonne ton",
+}  # fmt: skip
+"""Symbols that take a prefix, with their names."""
+CHINESE_METRIC = {
+    "米": "m", "克": "g", "秒": "s", "安": "A", "安培": "A", "赫兹": "Hz", "赫": "Hz", "牛": "N", "牛顿": "N", "帕": "Pa",
+    "帕斯卡": "Pa", "焦": "J", "焦耳": "J", "瓦": "W", "瓦特": "W", "伏": "V", "伏特": "V", "欧": "Ω", "欧姆": "Ω", "升": "L",
+}  # fmt: skip
+CHINESE_PREFIXES = {"千": "k", "兆": "M", "分": "d", "厘": "c", "毫": "m", "微": "μ", "纳": "n"}
+MEASURES = {
+    "%": "percent|per cent|percentage|pct", "rad": "radian|弧度", "celsius": "°c|摄氏度|degree celsius|degrees celsius",
+    "fahrenheit": "°f|华氏度|degree fahrenheit|degrees fahrenheit", "'": "arcminute|′", "''": "arcsecond",
+    "dollar": "$|usd|us dollar|buck|美元|美金", "cent": "¢|美分", "yuan": "元|rmb|cny|块钱|块|人民币|¥", "jiao": "角|毛",
+    "fen": "分|分钱", "euro": "eur|€|欧元", "gbp": "£|pound|pound sterling|英镑|quid", "pence": "penny|p",
+    "yen": "jpy|¥|日元|円", "rupee": "₹|inr|rs|卢比", "won": "₩|krw|韩元", "hkd": "hk$|hk dollar|港元|港币",
+    "foot": "feet|ft|英尺", "inch": "in|英寸", "yard": "yd", "mile": "mi|英里", "nautical mile": "海里", "km": "公里",
+    "light year": "光年|lightyear", "hectare": "ha|公顷", "acre": "英亩", "mu": "亩", "kg": "公斤", "t": "吨|metric ton",
+    "jin": "斤", "liang": "两", "ounce": "oz", "lb": "pound|lbs|磅", "stone": "", "gallon": "gal|加仑", "quart": "qt",
+    "pint": "pt", "cup": "", "tablespoon": "tbsp", "teaspoon": "tsp", "mL": "cc", "L": "l|公升", "cm": "公分",
+    "s": "sec|秒钟", "minute": "min|分钟|分", "hour": "hr|h|小时|时|钟头", "day": "d|天|日", "week": "wk|周|星期|礼拜",
+    "month": "mo|月|个月", "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁", "decade": "",
+    "century": "centuries|世纪", "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
+    "horsepower": "hp", "knot": "", "kb": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
+    "mile/hour": "mph", "km/hour": "kph|kmh|kmph", "parsec": "pc", "carat": "ct", "°": "degree|deg|度|angle degree",
+}  # fmt: skip
+"""Canonical name to other names; English plurals are added."""
+COUNTED = """
+    people|person|persons child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
+    animal apple bag ball balloon banana bead bean bird block book bottle box boy bracelet brick brownie bus button cake
+    can candle candy car card carrot cat chair cherry chicken chocolate class coin combination cookie cow crayon cupcake
+    customer deer desk digit dog doll donut duck edge egg email employee episode face family flower fly friend frog fruit
+    game girl glass goal goat group guest handshake hat home horse house integer item jar jellybean job kid kitten lap
+    leg lemon letter line lollipop marble match meal member mango movie muffin nail necklace notebook number orange
+    outcome pack package page painting pair pancake parrot participant passenger path peach pear pen pencil permutation
+    pet photo pie piece pill pizza plane plant plate player point potato problem puppy question rabbit room root rose
+    sandwich scoop seat seed serving sheet shell shirt shoe side slice soldier solution song square stamp staff step
+    stick sticker store strawberry student subset table task teacher team term ticket tile time tire toddler tomato toy
+    train tree triangle trip truck turtle value vertex|vertices visitor vote way wheel window word worker
+"""
+"""What word problems ask the number of, in one form or as ``|`` alternatives; none of them changes a number."""
+CLASSIFIERS = frozenset(
+    "个只本人棵张辆盆页盒根朵块次下名条把颗筐束套组箱枚台袋件瓶副匹支架盏排间粒扇座行包位筒种楼层道节头株艘份户家句字题幅队班"
+    "桶杯碗盘片滴步圈段门枝面场列双级封对首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
+)
+CHANGING = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
+"""Within what follows a classifier: 5个半 is more than 5."""
+SQUARES = (("平方", 2), ("立方", 3))
+POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+CURRENCIES = {"$": "dollar", "£": "gbp", "€": "euro", "¥": "¥", "₹": "rupee", "₩": "won", "₽": "ruble", "¢": "cent"}
+REGIONS = {"US": "dollar", "U.S.": "dollar", "HK": "hkd", "A": "aud", "AU": "aud", "C": "cad", "CA": "cad", "NT": "twd"}
+CODES = {
+    "USD": "dollar", "EUR": "euro", "GBP": "gbp", "CNY": "yuan", "RMB": "yuan", "JPY": "yen", "INR": "rupee",
+    "KRW": "won", "HKD": "hkd", "AUD": "aud", "CAD": "cad", "Rs": "rupee",
+}  # fmt: skip
+SCALES = {
+    "hour": ("time", 3600), "minute": ("time", 60), "s": ("time", 1), "day": ("time", 86400), "week": ("time", 604800),
+    "year": ("age", 12), "month": ("age", 1), "°": ("angle", 3600), "'": ("angle", 60), "''": ("angle", 1),
+    "yuan": ("yuan", 100), "jiao": ("yuan", 10), "fen": ("yuan", 1), "dollar": ("dollar", 100), "cent": ("dollar", 1),
+    "gbp": ("gbp", 100), "pence": ("gbp", 1), "km": ("metre", 10**6), "m": ("metre", 1000), "dm": ("metre", 100),
+    "cm": ("metre", 10), "mm": ("metre", 1), "t": ("gram", 10**9), "kg": ("gram", 10**6), "g": ("gram", 1000),
+    "mg": ("gram", 1), "jin": ("jin", 10), "liang": ("jin", 1), "L": ("litre", 1000), "mL": ("litre", 1),
+    "mile": ("inch", 63360), "yard": ("inch", 36), "foot": ("inch", 12), "inch": ("inch", 1), "lb": ("ounce", 16),
+    "ounce": ("ounce", 1), "gallon": ("cup", 16), "quart": ("cup", 4), "pint": ("cup", 2), "cup": ("cup", 1),
+}  # fmt: skip
+"""Dimension and size: by them 5元6角 is 5.6元, and 1 hour 30 minutes is 1.5 hours."""
+MOST_TOKENS = 14
+SPOKEN = re.compile("(?=.*[aeiouy])[a-z]{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a unit may mean, and how sure it is one.
+
+    Attributes:
+        names: its canonical names; several where a word has several meanings (pound, ¥, 分).
+        known: whether the tables have it: any other word might say anything of the number.
+        weak: whether it is a letter of a formula as much as a unit.
+        noun: what a Chinese classifier counts.
+    """
+
+    names: frozenset[str]
+    known: bool = True
+    weak: bool = False
+    noun: str = ""
+
+    def agrees(self, other: Unit) -> bool:
+        """Return whether quantities in both units can be equal by value."""
+        nouns = self.noun == other.noun or not (self.noun and other.noun)
+        return bool(self.names & other.names) and nouns
+
+    @property
+    def name(self) -> str:
+        """The first of its names."""
+        return min(self.names)
+
+
+PERCENT = Unit(frozenset({"%"}))
+
+
+def plural(word: str) -> str:
+    """Return the English plural of a word."""
+    if re.search("[^aeiou]y$", word):
+        return word[:-1] + "ies"
+    return word + ("es" if re.search("(?:[sx]|ch|sh|ato)$", word) else "s")
+
+
+@cache
+def _symbols() -> dict[str, frozenset[str]]:
+    """Symbols as they are written, with the units that they name."""
+    table: dict[str, set[str]] = {}
+    for symbol in METRIC:
+        for prefix in ("", *PREFIXES):
+            table.setdefault(prefix + symbol, set()).add(prefix + symbol)
+    for symbol, prefix in (("ohm", ""), ("kohm", "k"), ("Mohm", "M")):
+        table[symbol] = {f"{prefix}Ω"}
+    table |= {f"u{symbol}": {f"μ{symbol}"} for symbol in ("m", "g", "s", "L", "A", "F", "C", "V", "J")}
+    table |= {f"{prefix}l": {f"{prefix}L"} for prefix in ("", *PREFIXES)}
+    for code, name in CODES.items():
+        table[code] = {name}
+    for clash in ("min", "ft", "pt", "cd", "nt", "Pm", "hm", "hh", "mt", "ct", "dt", "ht", "kt", "pT", "hT"):
+        table.pop(clash, None)  # other words, or letters of formulas
+    table |= {"h": {"hour", "H"}, "d": {"day"}, "C": {"C", "celsius"}, "F": {"F", "fahrenheit"}, "in": {"inch"}}
+    table |= {"B": {"B"}, "min": {"minute"}, "ft": {"foot"}, "pt": {"pint"}, "kWh": {"kWh"}, "kcal": {"kcal"}}
+    return {name: frozenset(units) for name, units in table.items()}
+
+
+@cache
+def _words() -> dict[str, frozenset[str]]:
+    """Words in lower case, with the units that they name; Chinese ones too."""
+    table: dict[str, set[str]] = {}
+    for symbol, names in METRIC.items():
+        for name in names.split():
+            for prefix, word in (("", ""), *PREFIXES.items()):
+                for form in (word + name, plural(word + name)):
+                    table.setdefault(form, set()).add(prefix + symbol)
+    for name, symbol in CHINESE_METRIC.items():
+        for before, prefix in (("", ""), *CHINESE_PREFIXES.items()):
+            table.setdefault(before + name, set()).add(prefix + symbol)
+    for name, others in MEASURES.items():
+        for word in filter(None, (name, *others.split("|"))):
+            for form in {word, plural(word)} if re.search("[a-z]{2}$", word) else {word}:
+                table.setdefault(form.lower(), set()).add(name)
+    for row in COUNTED.split():
+        for word in row.split("|"):
+            for form in (word, plural(word)):
+                table.setdefault(form, {row.split("|")[0]})
+    return {name: frozenset(units) for name, units in table.items()}
+
+
+@cache
+def _folded_symbols() -> dict[str, frozenset[str]]:
+    """Symbols in lower case that stand for one unit only: km for KM, but nothing for MM."""
+    found: dict[str, set[str]] = {}
+    for symbol, units in _symbols().items():
+        found.setdefault(symbol.lower(), set()).update(units)
+    return {name: frozenset(units) for name, units in found.items() if len(units) == 1 and len(name) > 1}
+
+
+def named(word: str) -> frozenset[str]:
+    """Return the units that a word or symbol names; empty where it is in no table."""
+    return _symbols().get(word) or _words().get(word.lower()) or _folded_symbols().get(word.lower(), frozenset())
+
+
+# Phrases
+
+
+def read_unit(tokens: Sequence[Token]) -> Unit | None:
+    """Return the unit that these tokens are: m/s, square inches, 千米每小时, 个苹果; None where they are none."""
+    if not tokens or len(tokens) > MOST_TOKENS:
+        return None
+    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+        inner = read_unit(tokens[1:-1])
+        return replace(inner, weak=False) if inner and inner.known else None
+    bare = _degrees_of([token for token in tokens if token.text not in ("{", "}") or token.kind != "sign"])
+    if tokens[0].kind == "command" and tokens[0].text == "frac":
+        return _fraction(tokens)
+    counted = _classified(bare)
+    if counted is not None:
+        return counted
+    upper: Unit | None = None
+    for number, part in enumerate(_per(bare)):
+        unit = _product(part)
+        if unit is None or (number and not unit.known):
+            return None
+        upper = unit if upper is None else _joined(upper, unit, "/")
+    return upper
+
+
+def _degrees_of(tokens: list[Token]) -> list[Token]:
+    """With °C and ``^\\circ C`` as one word."""
+    tokens = [token for place, token in enumerate(tokens) if not _raises(token, tokens[place + 1 : place + 2])]
+    if len(tokens) == 2 and tokens[0].text == "°" and tokens[1].text in ("C", "F"):
+        return [replace(tokens[0], kind="word", text="°" + tokens[1].text)]
+    return tokens
+
+
+def _raises(token: Token, behind: list[Token]) -> bool:
+    return token.text == "^" and bool(behind) and behind[0].text in ("°", "'")
+
+
+def _fraction(tokens: Sequence[Token]) -> Unit | None:
+    r"""``\frac{\text{m}}{\text{s}^2}``"""
+    end = closing(tokens, 1) if len(tokens) > 1 else -1
+    if end < 0 or closing(tokens, end + 1 if end + 1 < len(tokens) else 0) != len(tokens) - 1:
+        return None
+    above, below = read_unit(tokens[2:end]), read_unit(tokens[end + 2 : -1])
+    return _joined(above, below, "/") if above and below and above.known and below.known else None
+
+
+def _joined(left: Unit, right: Unit, sign: str) -> Unit:
+    names = frozenset(f"{a}{sign}{b}" for a in left.names for b in right.names)
+    return Unit(names, left.known and right.known, weak=left.weak and right.weak)
+
+
+def _per(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The tokens split at strokes, "per" and 每."""
+    pieces: list[list[Token]] = [[]]
+    for place, token in enumerate(tokens):
+        cent = place + 1 < len(tokens) and tokens[place + 1].text.lower() == "cent"
+        if token.text == "/" or (token.text.lower() == "per" and not cent):
+            pieces.append([])
+        elif token.kind == "han" and "每" in token.text:
+            before, _, after = token.text.partition("每")
+            if before:
+                pieces[-1].append(replace(token, text=before))
+            pieces.append([replace(token, text=after)] if after else [])
+        else:
+            pieces[-1].append(token)
+    return pieces
+
+
+def _product(tokens: Sequence[Token]) -> Unit | None:
+    """Factors side by side or with dots between them, each with its power: N·m, kg m^2."""
+    unit, place = None, 0
+    while place < len(tokens):
+        if tokens[place].text == "*":
+            place += 1
+            continue
+        found = _factor(tokens, place)
+        if found is None or (unit is not None and not (unit.known and found[0].known)):
+            return None
+        unit, place = (found[0] if unit is None else _joined(unit, found[0], "·")), found[1]
+    return unit
+
+
+def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+    power, place = 1, start
+    first = tokens[place]
+    if first.kind == "word" and first.text.lower() in POWER_WORDS and place + 1 < len(tokens):
+        power, place = POWER_WORDS[first.text.lower()], place + 1
+        place += tokens[place].text == "."
+    for prefix, exponent in SQUARES:
+        if place < len(tokens) and tokens[place].kind == "han" and tokens[place].text.startswith(prefix):
+            power = exponent
+            tokens = [*tokens[:place], replace(tokens[place], text=tokens[place].text[2:]), *tokens[place + 1 :]]
+    found = _name(tokens, place)
+    if found is None:
+        return None
+    unit, place = found
+    if place + 1 < len(tokens) and tokens[place].text == "^":
+        sign = -1 if tokens[place + 1].text == "-" else 1
+        place += 1 + (sign < 0)
+        if place == len(tokens) or not tokens[place].text.isdigit() or len(tokens[place].text) > 1:
+            return None
+        power, place = sign * int(tokens[place].text), place + 1
+    if power == 1:
+        return unit, place
+    if power < 0:
+        return None
+    general = {"unit": {2: "square unit", 3: "cubic unit"}}
+    names = frozenset(general.get(name, {}).get(power, f"{name}^{power}") for name in unit.names)
+    return replace(unit, names=names), place
+
+
+def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+    """A name of a unit, of up to three words; the longest that is known, else one that is not."""
+    token = tokens[start]
+    if token.kind == "command" and token.text in ("mu", "Omega") or token.text in ("Ω", "μ"):
+        return _greek(tokens, start)
+    words = [one.text for one in takewhile(_spells, tokens[start : start + 4])]
+    for length in range(min(3, len(words)), 0, -1):
+        names = named(" ".join(words[:length]))
+        if names:
+            weak = length == 1 and len(words[0]) == 1 and words[0].isalpha() and not token.roman
+            return Unit(names, weak=weak and words[0].isascii()), start + length
+    if token.kind == "han":
+        return (Unit(named(token.text)) if named(token.text) else Unit(frozenset({token.text}), known=False)), start + 1
+    if token.text in CURRENCIES:
+        return Unit(_meanings(CURRENCIES[token.text])), start + 1
+    spoken = [word.lower() for word in words]
+    if token.kind == "word" and len(words) == len(tokens) - start and (SPOKEN.fullmatch(spoken[0]) or token.roman):
+        if len(spoken) > 4 or not all(word.isalpha() for word in spoken):
+            return None
+        text = " ".join(word.removesuffix("s") if len(word) > 3 else word for word in spoken)
+        return Unit(frozenset({text}), known=False), len(tokens)
+    return None
+
+
+def _spells(token: Token) -> bool:
+    return token.kind in ("word", "sign") and token.text not in ("/", "^", "*")
+
+
+def _greek(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+    if tokens[start].text in ("Omega", "Ω"):
+        return Unit(frozenset({"Ω"})), start + 1
+    following = tokens[start + 1] if start + 1 < len(tokens) else None
+    if following is None or following.kind != "word" or "μ" + following.text not in _symbols():
+        return None
+    return Unit(_symbols()["μ" + following.text]), start + 2
+
+
+def _classified(tokens: Sequence[Token]) -> Unit | None:
+    """A Chinese classifier, with the noun that it counts or without: 个, 个苹果, 名学生."""
+    if len(tokens) != 1 or tokens[0].kind != "han":
+        return None
+    text = tokens[0].text
+    if named(text):
+        return Unit(named(text))
+    if text[0] not in CLASSIFIERS or CHANGING.search(text[1:]) or len(text) > 7:
+        return None
+    return Unit(frozenset({text[0]}), noun=text[1:])
+
+
+def _meanings(name: str) -> frozenset[str]:
+    return frozenset({"yuan", "yen"}) if name == "¥" else frozenset({name})
+
+
+def leading_currency(tokens: Sequence[Token]) -> tuple[Unit, int] | None:
+    r"""Return the currency in front of a number, and how many tokens it takes: $, US$, £, USD."""
+    words = [token.text for token in tokens[:2]]
+    if not words:
+        return None
+    if words[0] in CURRENCIES:
+        return Unit(_meanings(CURRENCIES[words[0]])), 1
+    if len(words) == 2 and words[0] in REGIONS and words[1] == "$":
+        return Unit(frozenset({REGIONS[words[0]]})), 2
+    if words[0] in CODES and len(tokens) > 1:
+        return Unit(frozenset({CODES[words[0]]})), 1
+    return None
+
+
+def in_unit(value: Fraction, unit: Unit, other: Unit) -> Fraction | None:
+    """Return ``value`` of ``unit`` in ``other``, where both measure one thing; None where they do not."""
+    for name in unit.names:
+        for wanted in other.names:
+            if name in SCALES and wanted in SCALES and SCALES[name][0] == SCALES[wanted][0]:
+                return value * SCALES[name][1] / SCALES[wanted][1]
+    return None
+
+
+def split_quantity(tokens: Sequence[Token]) -> list[tuple[int, Unit]]:
+    """Return the places from which the tokens are a unit, leftmost first: what stands before may be its number."""
+    start = max(1, len(tokens) - MOST_TOKENS)
+    found = []
+    for place in range(start, len(tokens)):
+        token = tokens[place]
+        starts = token.kind in ("word", "han", "command") or token.text in (*CURRENCIES, "%", "°", "^", "{", "(")
+        unit = read_unit(tokens[place:]) if starts else None
+        if unit is not None:
+            found.append((place, unit))
+    return found
