@@ -25,13 +25,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
+from dunwu.verifiers.math.brackets import split_at
 from dunwu.verifiers.math.equality import Ask, Comparison, solution
-from dunwu.verifiers.math.grammar import split_at
-from dunwu.verifiers.math.reading import LISTING, bare, lead, literal, read, spelled
+from dunwu.verifiers.math.quantities import literal
+from dunwu.verifiers.math.reading import read
 from dunwu.verifiers.math.records import Equation, Quantity
 from dunwu.verifiers.math.tokens import LONGEST, Token, tokenize
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import PERCENT, leading_currency, split_quantity
+from dunwu.verifiers.math.wording import LISTING, bare, lead, spelled, with_signs
 from dunwu.verifiers.pool import one_budget
 
 CHOICES = re.compile("[A-J]")
@@ -71,11 +73,21 @@ def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
         return frozenset(token.text for token in marks)
     if not alone and (first := _first_letter(tokens)):
         return frozenset({first})
-    items = split_at(tokens, LISTING)
+    items = split_at(_side_by_side(with_signs(tokens)), LISTING)
     words = [_letters(item) for item in items]
     if not all(words) or len("".join(words)) != len(set("".join(words))):
         return None
     return frozenset("".join(words))
+
+
+def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
+    """(A)(C) as (A),(C)."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.text == "(" and found and found[-1].text == ")":
+            found.append(Token("sign", ","))
+        found.append(token)
+    return found
 
 
 def _letters(tokens: Sequence[Token]) -> str:

@@ -14,7 +14,7 @@ from tests.unit.verifiers.conftest import SETS, golds
 
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
-from dunwu.verifiers.math_numerals import written
+from dunwu.verifiers.math.numerals import written
 
 Pair = tuple[str, str]
 

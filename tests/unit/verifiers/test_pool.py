@@ -18,11 +18,20 @@ import pytest
 
 from dunwu.errors import Fault
 from dunwu.verifiers import pool as pool_module
+from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.tokens import tokenize
+from dunwu.verifiers.math.tree import Symbol, dump
 from dunwu.verifiers.pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
 
-UNIT, ROOT = "i", r"\sqrt{-1}"
-HANGS = ["9^{9^9}", "10^10!", "10^{10}!", r"\binom{1000000000}{500000000}"]
+
+def tree(text: str) -> str:
+    """An expression as a worker reads it."""
+    return dump(parse(tokenize(text)))
+
+
+UNIT, ROOT = tree("i"), tree(r"\sqrt{-1}")
+HANGS = [tree(text) for text in ("9^{9^9}", "10^10!", "10^{10}!", r"\binom{1000000000}{500000000}")]
 
 
 @pytest.fixture
@@ -69,8 +78,8 @@ def test_a_hang_is_cut_and_the_next_answer_is_right() -> None:
     try:
         for hang in HANGS:
             with pytest.raises(CheckTimeout):
-                pool.ask("5", hang)
-        assert pool.ask("2", r"\sqrt{4}")
+                pool.ask(tree("5"), hang)
+        assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
     finally:
         pool.close()
 
@@ -97,7 +106,8 @@ def test_a_killed_fork_ends_its_worker_and_the_answer_comes_all_the_same(pool: W
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_killing_workers_at_random_moments_changes_no_verdict(pool: WorkerPool, kills: int) -> None:
     """The worker or the fork that compares, before or while it does."""
-    pairs = ((r"\frac{1}{2}", "0.5", True), (UNIT, ROOT, True), (r"\sqrt{8}", r"2\sqrt{2}", True), ("x", "x-1", False))
+    written = ((r"\frac{1}{2}", "0.5", True), (r"\sqrt{8}", r"2\sqrt{2}", True), ("x", "x-1", False))
+    pairs = ((UNIT, ROOT, True), *((tree(gold), tree(answer), right) for gold, answer, right in written))
     rng, killed = random.Random(0), []
 
     def kill() -> None:
@@ -119,12 +129,12 @@ def test_killing_workers_at_random_moments_changes_no_verdict(pool: WorkerPool, 
 def test_a_cut_leaves_the_worker_and_another_fork() -> None:
     pool = WorkerPool(workers=1, budget=0.2)
     try:
-        assert pool.ask("2", r"\sqrt{4}")
+        assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         (worker,) = workers()
         (fork,) = worker.children()
         with pytest.raises(CheckTimeout):
-            pool.ask("5", HANGS[0])
-        assert pool.ask("2", r"\sqrt{4}")
+            pool.ask(tree("5"), HANGS[0])
+        assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         assert workers() == [worker]
         assert worker.children() != [fork]
     finally:
@@ -141,15 +151,15 @@ def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, mo
         patch.setattr(pool_module._Worker, "line", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool.ask(UNIT, ROOT)
-    assert not pool.ask("2", r"\sqrt{5}")
+    assert not pool.ask(tree("2"), tree(r"\sqrt{5}"))
 
 
 def test_an_answer_that_crashes_the_process_equals_nothing(
     pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crash = 'if answer == "crash":\n        os.kill(os.getpid(), signal.SIGSEGV)\n    left, right = read(gold)'
-    monkeypatch.setattr(pool_module, "PROGRAM", edited(tmp_path, "left, right = read(gold)", crash))
-    assert not pool.ask("5", "crash")
+    crash = 'if "crash" in answer:\n        os.kill(os.getpid(), signal.SIGSEGV)\n    left, right = json.loads(gold)'
+    monkeypatch.setattr(pool_module, "PROGRAM", edited(tmp_path, "left, right = json.loads(gold)", crash))
+    assert not pool.ask(tree("5"), dump(Symbol("crash")))
     assert pool.ask(UNIT, ROOT)
 
 
@@ -167,11 +177,11 @@ def test_nothing_is_left_of_a_closed_pool() -> None:
 def test_a_stopped_worker_is_replaced_and_no_verdict_on_the_answer() -> None:
     pool = WorkerPool(workers=1, budget=0.2)
     try:
-        assert pool.ask("2", r"\sqrt{4}")
+        assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         stopped = and_forks(workers())
         for victim in stopped:
             victim.suspend()
-        assert pool.ask("2", r"\sqrt{4}")
+        assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         assert workers()
         assert stopped[-1] not in workers()
     finally:
@@ -209,8 +219,8 @@ def test_a_worker_that_cannot_start_is_our_fault_and_said(
 def test_forks_are_renewed(pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PROGRAM", edited(tmp_path, "REQUESTS = 2000", "REQUESTS = 2"))
     for number in range(2, 9):
-        assert pool.ask(str(number), rf"\sqrt{{{number**2}}}")
-        assert not pool.ask(str(number), rf"\sqrt{{{number**2 + 1}}}")
+        assert pool.ask(tree(str(number)), tree(rf"\sqrt{{{number**2}}}"))
+        assert not pool.ask(tree(str(number)), tree(rf"\sqrt{{{number**2 + 1}}}"))
     assert len(workers()) == 1
 
 
@@ -219,8 +229,8 @@ def test_many_threads_get_their_own_answers() -> None:
     golds = list(range(2, 26))
     try:
         with ThreadPoolExecutor(8) as threads:
-            right = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n}}}"), golds))
-            wrong = list(threads.map(lambda n: pool.ask(str(n), rf"\sqrt{{{n * n + 1}}}"), golds))
+            right = list(threads.map(lambda n: pool.ask(tree(str(n)), tree(rf"\sqrt{{{n * n}}}")), golds))
+            wrong = list(threads.map(lambda n: pool.ask(tree(str(n)), tree(rf"\sqrt{{{n * n + 1}}}")), golds))
     finally:
         pool.close()
     assert all(right)
@@ -231,7 +241,7 @@ def test_a_worker_does_not_outlive_its_parent() -> None:
     code = """
 import os, psutil
 from dunwu.verifiers.pool import WorkerPool
-WorkerPool(workers=1, budget=20.0).ask("i", "\\\\sqrt{-1}")
+WorkerPool(workers=1, budget=20.0).ask('["symbol","x"]', '["symbol","x"]')
 print(psutil.Process().children()[0].pid, flush=True)
 os.kill(os.getpid(), 9)
 """

@@ -21,9 +21,30 @@ PLAIN = {
 }  # fmt: skip
 GREEK = {
     unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}"): f"\\{name if size == 'SMALL' else name.capitalize()} "
-    for name in (
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lamda mu nu xi pi rho sigma tau upsilon chi psi omega"
-    ).split()
+    for name in [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lamda",
+        "mu",
+        "nu",
+        "xi",
+        "pi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "chi",
+        "psi",
+        "omega",
+    ]
     for size in ("SMALL", "CAPITAL")
 }
 THIN_SPACES = "\u2005\u2006\u2008\u2009\u200a\u202f\u00a0"

@@ -104,7 +104,10 @@ class Comparison:
     def _mixed(self, gold: Answer, answer: Answer) -> bool:
         """The pairs of types that may be equal all the same."""
         match gold, answer:
-            case (Quantity() as number, Rounded(Quantity() as rounded)) | (Rounded(Quantity() as rounded), Quantity() as number):
+            case (Quantity() as number, Rounded(Quantity() as rounded)) | (
+                Rounded(Quantity() as rounded),
+                Quantity() as number,
+            ):
                 return number.decimal and rounded.decimal and self.equal(number, rounded)
             case (Quantity(), Ratio(parts, None)) | (Ratio(parts, None), Quantity()) if len(parts) == 2:
                 number = gold if isinstance(gold, Quantity) else answer
@@ -324,7 +327,9 @@ def _named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
     both = isinstance(names, Collection) and isinstance(values, Collection)
     if not both or len(names.items) != len(values.items):  # type: ignore[union-attr]
         return []
-    letters_of = [item.tree.name for item in names.items if isinstance(item, Quantity) and isinstance(item.tree, Symbol)]  # type: ignore[union-attr]
+    letters_of = [
+        item.tree.name for item in names.items if isinstance(item, Quantity) and isinstance(item.tree, Symbol)
+    ]  # type: ignore[union-attr]
     return list(zip(letters_of, values.items, strict=True)) if len(letters_of) == len(values.items) else []  # type: ignore[union-attr]
 
 

@@ -6,7 +6,20 @@ import re
 
 from dunwu.verifiers.math.records import Date, Time
 
-MONTHS = "january february march april may june july august september october november december".split()
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 MONTH = "|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS) + "|sept\\.?"
 ORDINAL = r"(?P<day>\d{1,2})(?: ?(?:st|nd|rd|th))?"
 DATES = (

@@ -40,13 +40,35 @@ PLAIN = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八
 SMALL = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 ENGLISH_TENS = {
     word: 10 * number
-    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+    for number, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+    )
 }
 GREAT = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 PARTS = {
@@ -124,14 +146,19 @@ def _english(tokens: list[Token]) -> list[Token]:
     start = 1 if tokens and tokens[0].text == "-" else 0
     words: list[str] = []
     for token in tokens[start : start + LONGEST]:
-        word = "-" if token.kind == "sign" and token.text == "-" else token.text.lower() if token.kind == "word" else None
+        word = (
+            "-" if token.kind == "sign" and token.text == "-" else token.text.lower() if token.kind == "word" else None
+        )
         if word is None:
             break
         words.append(word)
     value, taken = _english_number(words)
     if value is None:
         return tokens
-    digits = [replace(token, gap=tokens[start].gap if not number else token.gap) for number, token in enumerate(tokenize(_written(value)))]
+    digits = [
+        replace(token, gap=tokens[start].gap if not number else token.gap)
+        for number, token in enumerate(tokenize(_written(value)))
+    ]
     return [*tokens[:start], *digits, *tokens[start + taken :]]
 
 

@@ -1,24 +1,25 @@
 r"""Tokens to a typed answer. What a text is decides itself from the outside in:
 
-    lead-in, numerals        "the answer is", 答案是, 五分之二
-    or, and, commas          unions and lists; conditions in one letter are sets of reals
-    = < > in (mod)           equations, inequalities, membership, congruences
-    : / - of numbers         times, ratios, dates
-    brackets, rows           tuples, intervals, sets, matrices
-    number and unit          quantities
-    all else                 words
+lead-in, numerals        "the answer is", 答案是, 五分之二
+or, and, commas          unions and lists; conditions in one letter are sets of reals
+= < > in (mod)           equations, inequalities, membership, congruences
+: / - of numbers         times, ratios, dates
+brackets, rows           tuples, intervals, sets, matrices
+number and unit          quantities
+all else                 words
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from dunwu.verifiers.math.grammar import GREEK, NAMED, Unreadable, closing, matrix_rows, parse, split_at
+from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at
+from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.moments import read_date, read_time
 from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.quantities import read_quantity
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -34,84 +35,23 @@ from dunwu.verifiers.math.records import (
     Words,
 )
 from dunwu.verifiers.math.tokens import Token, tokenize
-from dunwu.verifiers.math.tree import CONSTANTS, Number, Product, Sum, Symbol, Tree, negative
-from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, read_unit, split_quantity
+from dunwu.verifiers.math.tree import CONSTANTS, INFINITY, Number, Product, Sum, Symbol, Tree, negative
+from dunwu.verifiers.math.wording import LISTING, bare, lead, spelled, with_signs, words
 
 MOST_ITEMS = 32
 """Members of a list; a longer one is compared as text."""
-LISTING = (",", "，", ";", "and", "or")
 ORDER = {"<", "<=", ">", ">=", "!="}
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
 FOREIGN = {"~", "===", "=>", "<=>", "->", "cong", "notin", "==", "<>"}
 """Signs of relations that nothing is known of."""
 SYSTEMS = frozenset({"cases", "aligned", "align", "array", "gathered", "dcases", "rcases", "split", "eqnarray"})
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"})
-LEAD_IN = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
-    r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
-    r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
-    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|一?共有?|总共有?|合计|还剩下?|共计)?",
-    re.I,
-)
-CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
-SHORT_WORDS = frozenset(
-    """
-    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
-    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
 
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Answer:
     """Return what ``text`` says, as one of the types of ``records``."""
     return read_tokens(lead(tokenize(text)))
-
-
-def lead(tokens: Sequence[Token]) -> list[Token]:
-    """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
-    rest = bare(tokens)
-    while True:
-        joined, ends = _joined(rest)
-        match = CHOSEN.match(joined) or LEAD_IN.match(joined)
-        taken = len(joined[: match.end() if match else 0].rstrip())
-        count = sum(end <= taken for end in ends)
-        left = taken - (ends[count - 1] if count else 0)
-        cut = rest[count] if left and count < len(rest) else None
-        if not taken or count == len(rest) or (cut and cut.kind != "han"):  # all of it, or it ends within a word
-            return read_digits(rest)
-        rest = bare([replace(cut, text=cut.text[left:]), *rest[count + 1 :]] if cut else rest[count:])
-
-
-def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
-    """The first tokens as text, words parted by spaces, and where each of them ends."""
-    text, ends = "", []
-    for token in tokens[:12]:
-        gap = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
-        text += gap + str(token).lower()
-        ends.append(len(text))
-    return text, ends
-
-
-def bare(tokens: Sequence[Token]) -> list[Token]:
-    """Return tokens without emphasis, outer braces and full stops around them."""
-    rest = list(tokens)
-    while rest:
-        if rest[-1].text in (".", "。", "**", '"') and rest[-1].kind == "sign":
-            rest.pop()
-        elif rest[0].text in ("**", '"') and rest[0].kind == "sign":
-            rest.pop(0)
-        elif rest[0].text == "{" and closing(rest, 0) == len(rest) - 1 and not _is_set(rest):
-            rest = rest[1:-1]
-        else:
-            break
-    return rest
-
-
-def _is_set(tokens: Sequence[Token]) -> bool:
-    r"""Whether braces around the whole are meant as ``\{ \}``: something is listed in them, or told by a condition."""
-    inside = tokens[1:-1]
-    return len(split_at(inside, LISTING)) > 1 or len(split_at(inside, ("|", ":"))) == 2
 
 
 def read_tokens(tokens: Sequence[Token]) -> Answer:
@@ -124,32 +64,6 @@ def read_tokens(tokens: Sequence[Token]) -> Answer:
         if answer is not None:
             return answer
     return words(rest)
-
-
-def words(tokens: Sequence[Token]) -> Words:
-    """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
-    text = spelled(tokens)
-    return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: word[0].casefold(), text))
-
-
-def spelled(tokens: Sequence[Token]) -> str:
-    """Return tokens in one spelling."""
-    text, before = "", None
-    for token in _without_single_braces(tokens):
-        solid = before is not None and "sign" not in (before.kind, token.kind)
-        text += (" " if solid and (token.gap or before.kind == token.kind) else "") + str(token)  # type: ignore[union-attr]
-        before = token
-    return text
-
-
-def _without_single_braces(tokens: Sequence[Token]) -> list[Token]:
-    """Without the braces around one token: x_{1} is x_1, but x^{2y} is not x^2y."""
-    rest: list[Token] = []
-    for token in tokens:
-        rest.append(token)
-        if token.text == "}" and len(rest) > 2 and rest[-3].text == "{" and rest[-3].kind == "sign":
-            rest[-3:] = [rest[-2]]
-    return rest
 
 
 # Several things
@@ -174,12 +88,20 @@ def _system(tokens: Sequence[Token]) -> Answer | None:
 def _alternatives(tokens: Sequence[Token]) -> Answer | None:
     """Conditions and intervals joined by "or" and "and": sets of reals."""
     for sign, kind in (("or", "union"), ("and", "intersection")):
-        parts = split_at(_with_signs(tokens), (sign,))
+        parts = split_at(with_signs(tokens), (sign,))
         if 1 < len(parts) <= MOST_ITEMS and all(parts):
             answers = tuple(map(read_tokens, parts))
-            if all(_is_region(answer) for answer in answers):
+            if all(map(_is_region, answers)) and any(map(_is_condition, answers)):
                 return Region(kind, answers)  # type: ignore[arg-type]
     return None
+
+
+def _is_condition(answer: Answer) -> bool:
+    """Whether this can be no point: two points may be joined by "and" as well as two intervals."""
+    if isinstance(answer, Collection):
+        ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
+        return answer.brackets != "()" or INFINITY in ends or negative(INFINITY) in ends
+    return True
 
 
 def _is_region(answer: Answer) -> bool:
@@ -187,20 +109,9 @@ def _is_region(answer: Answer) -> bool:
     return interval or isinstance(answer, (Region, Inequality))
 
 
-def _with_signs(tokens: Sequence[Token]) -> list[Token]:
-    """With the words "or" and "and" as signs; "," before them goes."""
-    found: list[Token] = []
-    for token in tokens:
-        word = token.kind == "word" and token.text.lower() in ("or", "and")
-        if word and found and found[-1].text == ",":
-            found.pop()
-        found.append(replace(token, kind="sign", text=token.text.lower()) if word else token)
-    return found if len(found) > 1 else list(tokens)
-
-
 def _list(tokens: Sequence[Token]) -> Answer | None:
     """A bare list, or both values of ``\\pm``."""
-    items = split_at(_with_signs(tokens), LISTING)
+    items = split_at(with_signs(tokens), LISTING)
     if len(items) > 1 and not items[-1] and tokens[-1].text in (",", ";"):
         return None
     members = [member for item in items for member in _both_signs(item)]
@@ -215,7 +126,10 @@ def _both_signs(tokens: list[Token]) -> list[list[Token]]:
         return [tokens]
     pairs = [("+", "-"), ("-", "+")]
     return [
-        [replace(token, text=upper if token.text == "pm" else lower) if token.text in ("pm", "mp") else token for token in tokens]
+        [
+            replace(token, text=upper if token.text == "pm" else lower) if token.text in ("pm", "mp") else token
+            for token in tokens
+        ]
         for upper, lower in pairs
     ]
 
@@ -223,7 +137,16 @@ def _both_signs(tokens: list[Token]) -> list[list[Token]]:
 def _sets(tokens: Sequence[Token]) -> Answer | None:
     r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
     text = spelled(tokens).lower()
-    if text in ("\\mathbbr", "all real numbers", "all reals", "real numbers", "全体实数", "一切实数", "任意实数", "实数集"):
+    if text in (
+        "\\mathbbr",
+        "all real numbers",
+        "all reals",
+        "real numbers",
+        "全体实数",
+        "一切实数",
+        "任意实数",
+        "实数集",
+    ):
         return Region("reals")
     if text in ("\\emptyset", "empty set", "the empty set", "空集"):
         return Collection("{}", ())
@@ -250,7 +173,7 @@ def _builder(tokens: Sequence[Token]) -> Answer | None:
         return None
     inside = tokens[1:-1]
     for place, token in enumerate(inside[:6]):
-        if token.text in ("|", ":") and 1 <= place and inside[0].kind == "word" and len(inside[0].text) == 1:
+        if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
             typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text == "mathbbR")
             condition = read_tokens(inside[place + 1 :])
             return condition if typed and isinstance(condition, (Inequality, Region, Equation)) else None
@@ -385,7 +308,30 @@ def _is_product_of_capitals(tree: Tree) -> bool:
 
 
 CALCULATED = frozenset(
-    "sin cos tan cot sec csc ln log abs factorial binom max min gcd lcm sum prod int lim floor ceil gamma".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "ln",
+        "log",
+        "abs",
+        "factorial",
+        "binom",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "sum",
+        "prod",
+        "int",
+        "lim",
+        "floor",
+        "ceil",
+        "gamma",
+    ]
 )
 
 
@@ -398,7 +344,10 @@ def _moment(tokens: Sequence[Token]) -> Answer | None:
 
 
 def _ratio(tokens: Sequence[Token]) -> Answer | None:
-    parts = split_at(tokens, (":",))
+    rest = [
+        replace(token, kind="sign", text=":") if token.text == "to" and not token.roman else token for token in tokens
+    ]
+    parts = split_at(rest, (":",))
     if len(parts) < 2 or not all(parts):
         return None
     try:
@@ -424,7 +373,9 @@ def _bracketed(tokens: Sequence[Token]) -> Answer | None:
     turned = opening == "]" or ending == "["
     if not turned and closing(tokens, 0) != len(tokens) - 1:
         return None
-    items = [] if not inside else split_at(inside, (",", "，", ";", "and") if opening in ("{", "\\{") else (",", "，", ";"))
+    items = (
+        [] if not inside else split_at(inside, (",", "，", ";", "and") if opening in ("{", "\\{") else (",", "，", ";"))
+    )
     if turned:
         brackets = {"]": "(", "[": "["}.get(opening, opening) + {"[": ")", "]": "]"}.get(ending, ending)
         return Collection(brackets, tuple(map(read_tokens, items))) if len(items) == 2 and all(items) else None
@@ -435,9 +386,27 @@ def _bracketed(tokens: Sequence[Token]) -> Answer | None:
         return Collection("{}", tuple(read_tokens(read_digits(member)) for member in members))
     if len(items) < 2:
         single = opening == "(" and ending == ")" and items
-        return read_tokens(read_digits(items[0])) if single else Collection("[]", tuple(map(read_tokens, items))) if items else None
+        return (
+            read_tokens(read_digits(items[0]))
+            if single
+            else Collection("[]", tuple(map(read_tokens, items)))
+            if items
+            else None
+        )
     brackets = "()" if opening == "⟨" else opening + ending
     return Collection(brackets, tuple(read_tokens(read_digits(item)) for item in items))
+
+
+def _point(tokens: Sequence[Token]) -> Answer | None:
+    """P(2,3): a point with its name; C(5,2) counts."""
+    named = len(tokens) > 4 and tokens[0].kind == "word" and len(tokens[0].text) == 1 and tokens[0].text.isupper()
+    if not named or tokens[0].text == "C" or tokens[1].text != "(" or closing(tokens, 1) != len(tokens) - 1:
+        return None
+    place = _bracketed(tokens[1:])
+    if not isinstance(place, Collection):
+        return None
+    name = Member(tokens[0].text, words(tokens[:1]), simple=True)
+    return Equation((name, Member(spelled(tokens[1:]), place, simple=False)))
 
 
 def _matrix(tokens: Sequence[Token]) -> Answer | None:
@@ -489,146 +458,18 @@ def _environment(tokens: Sequence[Token]) -> Matrix | None:
     return Matrix(tuple(map(tuple, rows)))
 
 
-# Quantities
-
-
-def _quantity(tokens: Sequence[Token]) -> Answer | None:
-    if len(tokens) == 1 and tokens[0].kind == "word" and _is_word(tokens[0].text):
-        return None
-    return _money(tokens) or _compound(tokens) or _measured(tokens)
-
-
-def _is_word(text: str) -> bool:
-    """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or text in NAMED or text in GREEK:
-        return False
-    return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
-
-
-def _money(tokens: Sequence[Token]) -> Quantity | None:
-    start = 1 if tokens and tokens[0].text in ("-", "+") else 0
-    found = leading_currency(tokens[start:])
-    if found is None or start + found[1] == len(tokens):
-        return None
-    currency, taken = found
-    amount = _measured(read_digits(tokens[start + taken :]))
-    if amount is None or (amount.unit and not amount.unit.agrees(currency)):
-        return None
-    tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
-    return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
-
-
-def _compound(tokens: Sequence[Token]) -> Quantity | None:
-    """Numbers and units in turn, of one dimension, biggest first: 5元6角, 1 hour 30 minutes, 30° 30'."""
-    rest = list(tokens)
-    negated = bool(rest) and rest[0].text == "-"
-    starts = [place for place, token in enumerate(rest) if token.kind == "number"]
-    if len(starts) < 2 or starts[0] != int(negated):
-        return None
-    parts: list[tuple[Tree, Unit]] = []
-    for start, end in zip(starts, [*starts[1:], len(rest)], strict=True):
-        named = [token for token in rest[start + 1 : end] if token.text not in ("and", ",")]
-        unit = read_unit([token for token in named if token.text != "^"] or named)
-        if unit is None:
-            return None
-        parts.append((parse(rest[start : start + 1]), unit))
-    first = parts[0][1]
-    total = parts[0][0].value  # type: ignore[union-attr]
-    size = in_unit(total, first, first)
-    for tree, unit in parts[1:]:
-        assert isinstance(tree, Number)
-        share = in_unit(tree.value, unit, first)
-        smaller = in_unit(tree.value.__class__(1), unit, first)
-        if share is None or size is None or smaller is None or smaller >= 1:
-            return None
-        total += share
-    return Quantity(Number(-total if negated else total), first, compound=True)
-
-
-def _measured(tokens: Sequence[Token]) -> Quantity | None:
-    """An expression, with the unit behind it."""
-    whole = _parsed(tokens)
-    decimal = _is_decimal(tokens)
-    weak = None
-    for place, unit in split_quantity(tokens):
-        value = tokens[:place]
-        tree = _parsed(value)
-        if tree is None or (whole is not None and unit.names == {"°"}):
-            continue
-        if unit.weak:
-            weak = weak or (tree, unit)
-        elif _stands_apart(value, tokens[place], unit):
-            return Quantity(tree, unit, decimal=_is_decimal(value))
-    return None if whole is None and weak is None else _lettered(whole, weak, decimal)
-
-
-def _lettered(whole: Tree | None, weak: tuple[Tree, Unit] | None, decimal: bool) -> Quantity:
-    if whole is None:
-        assert weak is not None
-        return Quantity(weak[0], weak[1], decimal=decimal)
-    return Quantity(whole, weak=weak, decimal=decimal)
-
-
-def _parsed(tokens: Sequence[Token]) -> Tree | None:
-    try:
-        return parse(tokens) if tokens else None
-    except Unreadable:
-        return None
-
-
-def _stands_apart(value: Sequence[Token], first: Token, unit: Unit) -> bool:
-    """Whether what follows can be no factor of the value: of "2 x y" it is one, of "3 cm" and "3个" not."""
-    if all(token.kind == "word" and _is_word(token.text) for token in value):
-        return False
-    if first.roman or first.kind in ("han", "sign", "command") or unit == PERCENT:
-        return unit.known or _is_written_number(value)
-    if _is_written_number(value):
-        return unit.known or bool(first.gap)
-    return unit.known and bool(first.gap)
-
-
-def _is_written_number(tokens: Sequence[Token]) -> bool:
-    return literal(tokens) is not None
-
-
-def _is_decimal(tokens: Sequence[Token]) -> bool:
-    rest = [token for token in tokens if token.text != "-"]
-    return len(rest) == 1 and rest[0].kind == "number" and "." in rest[0].text
-
-
-def literal(tokens: Sequence[Token]) -> Number | None:
-    r"""Return the number that tokens are written as: an integer, decimal, fraction or mixed number; else None."""
-    rest = list(tokens)
-    if rest and rest[0].text in ("-", "+"):
-        rest = rest[1:]
-    plain = [token for token in rest if token.text not in ("{", "}") or token.kind != "sign"]
-    kinds = "".join(_KINDS.get(token.kind if token.kind == "number" else str(token), "?") for token in plain)
-    if kinds not in ("n", "n/n", "fnn", "nfnn", "nn/n", "f-nn"):
-        return None
-    if "/" in kinds or "f" in kinds:
-        parts = plain[-3:] if "/" in kinds else plain[-2:]
-        if not all(token.text.isdigit() for token in parts if token.kind == "number"):
-            return None
-    try:
-        tree = parse(tokens)
-    except Unreadable:
-        return None
-    return tree if isinstance(tree, Number) else None
-
-
-_KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}
-
 READERS: tuple[Callable[[Sequence[Token]], Answer | None], ...] = (
     _system,
     _builder,
     _matrix,
     _bracketed,
+    _moment,
+    _point,
     _alternatives,
     _congruence,
     _list,
     _sets,
     _relation,
-    _moment,
     _ratio,
-    _quantity,
+    read_quantity,
 )

@@ -111,6 +111,8 @@ def real_set(answer: Answer) -> RealSet:
             return Combined(kind, tuple(map(real_set, parts)))
         case Inequality():
             return _solved(answer)
+        case Collection("", items) if all(isinstance(item, Collection) for item in items):
+            return Combined("union", tuple(map(real_set, items)))
         case Collection("{}", items):
             return Points(tuple(_number(item) for item in items))
         case Collection(brackets, (low, high)) if brackets in ("()", "(]", "[)", "[]"):
@@ -181,8 +183,10 @@ def _contains(one: RealSet, place: int, ends: list[tuple[float, Tree]], same: Sa
             first = -1 if low is None else _place(low, ends, same)
             last = 2 * len(ends) + 1 if high is None else _place(high, ends, same)
             inside = first < place < last
-            return inside or (first == last == place and low_closed and high_closed) or (
-                first < last and ((place == first and low_closed) or (place == last and high_closed))
+            return (
+                inside
+                or (first == last == place and low_closed and high_closed)
+                or (first < last and ((place == first and low_closed) or (place == last and high_closed)))
             )
         case Points(numbers, left_out):
             return left_out != any(place == _place(number, ends, same) for number in numbers)

@@ -135,16 +135,5 @@ class Congruence:
 
 
 Answer: TypeAlias = (
-    Words
-    | Quantity
-    | Rounded
-    | Ratio
-    | Time
-    | Date
-    | Collection
-    | Region
-    | Matrix
-    | Equation
-    | Inequality
-    | Congruence
+    Words | Quantity | Rounded | Ratio | Time | Date | Collection | Region | Matrix | Equation | Inequality | Congruence
 )

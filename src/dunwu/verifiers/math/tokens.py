@@ -49,7 +49,22 @@ ROMAN = frozenset(
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 TRANSPARENT = frozenset(
-    "boxed fbox framebox ensuremath bm boldsymbol pmb mathbf mathit mathcal mathfrak mathscr underline mathstrut".split()
+    [
+        "boxed",
+        "fbox",
+        "framebox",
+        "ensuremath",
+        "bm",
+        "boldsymbol",
+        "pmb",
+        "mathbf",
+        "mathit",
+        "mathcal",
+        "mathfrak",
+        "mathscr",
+        "underline",
+        "mathstrut",
+    ]
 )
 INLINE = frozenset({"mathbin", "mathrel", "mathop", "mathord", "mathopen", "mathclose", "mathpunct"})
 DROPPED = frozenset(
@@ -59,7 +74,9 @@ DROPPED = frozenset(
     Huge bf it rm sf tt cal bfseries itshape rmfamily noindent nonumber hfill displaylimits
     """.split()  # noqa: SIM905
 )
-WITH_ARGUMENT = frozenset({"color", "textcolor", "colorbox", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag"})
+WITH_ARGUMENT = frozenset(
+    {"color", "textcolor", "colorbox", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag"}
+)
 """They go with their first argument; what follows stays."""
 THIN = frozenset(
     {",", ":", ";", ">", " ", "enspace", "thinspace", "medspace", "thickspace", "nobreakspace", "enskip", "space"}
@@ -135,7 +152,7 @@ class _Scanner:
         depth = 0
         while self.at < len(self.text):
             char = self.text[self.at]
-            if char.isspace() or char == "~" and self._between():
+            if char.isspace() or (char == "~" and self._between()):
                 self.gap = "space" if char.isspace() else self.gap or "thin"
                 self.at += 1
             elif char == "\\" and self.at + 1 < len(self.text):
@@ -168,10 +185,10 @@ class _Scanner:
                 text = match[0]
                 if kind == "han":
                     return self._han(text, roman)
-                if kind == "number" and text.count(".") > 1:  # 1.2.3 is no number: one sign after the other
-                    text = text[: text.index(".")]
                 if kind == "number" and text.endswith(".") and not self._recurs(match.end()):
                     text = text[:-1]
+                if text.count(".") > 1:  # 1.2.3 is no number: one piece after the other
+                    text = text[: text.index(".")]
                 self.at += len(text)
                 return self._token(kind, text, roman)
         match = LONG_SIGNS.match(self.text, self.at)

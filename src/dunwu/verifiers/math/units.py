@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import takewhile
+from typing import Literal
 
-from dunwu.verifiers.math.grammar import closing, split_at
+from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.tokens import Token
 
 PREFIXES = {
@@ -50,7 +51,7 @@ MEASURES = {
     "month": "mo|月|个月", "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁", "decade": "",
     "century": "centuries|世纪", "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
     "horsepower": "hp", "knot": "", "kb": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
-    "mile/hour": "mph", "km/hour": "kph|kmh|kmph", "parsec": "pc", "carat": "ct", "°": "degree|deg|度|angle degree",
+    "hour^-1·mile": "mph", "hour^-1·km": "kph|kmh|kmph", "parsec": "pc", "carat": "ct", "°": "degree|deg|度|angle degree",
 }  # fmt: skip
 """Canonical name to other names; English plurals are added."""
 COUNTED = """
@@ -60,10 +61,10 @@ COUNTED = """
     customer deer desk digit dog doll donut duck edge egg email employee episode face family flower fly friend frog fruit
     game girl glass goal goat group guest handshake hat home horse house integer item jar jellybean job kid kitten lap
     leg lemon letter line lollipop marble match meal member mango movie muffin nail necklace notebook number orange
-    outcome pack package page painting pair pancake parrot participant passenger path peach pear pen pencil permutation
-    pet photo pie piece pill pizza plane plant plate player point potato problem puppy question rabbit room root rose
-    sandwich scoop seat seed serving sheet shell shirt shoe side slice soldier solution song square stamp staff step
-    stick sticker store strawberry student subset table task teacher team term ticket tile time tire toddler tomato toy
+    outcome pack package page painting pancake parrot participant passenger path peach pear pen pencil permutation
+    pet photo pie piece pill pizza plane plant plate player point potato problem puppy question rabbit room rose
+    sandwich scoop seat seed serving sheet shell shirt shoe side slice soldier solution song stamp staff step
+    stick sticker store strawberry student subset table task teacher team ticket tile time tire toddler tomato toy
     train tree triangle trip truck turtle value vertex|vertices visitor vote way wheel window word worker
 """
 """What word problems ask the number of, in one form or as ``|`` alternatives; none of them changes a number."""
@@ -118,9 +119,9 @@ class Unit:
         return bool(self.names & other.names) and nouns
 
     @property
-    def name(self) -> str:
-        """The first of its names."""
-        return min(self.names)
+    def compound(self) -> bool:
+        """Whether it is a product or quotient of several units."""
+        return any("·" in name for name in self.names)
 
 
 PERCENT = Unit(frozenset({"%"}))
@@ -236,9 +237,19 @@ def _fraction(tokens: Sequence[Token]) -> Unit | None:
     return _joined(above, below, "/") if above and below and above.known and below.known else None
 
 
-def _joined(left: Unit, right: Unit, sign: str) -> Unit:
-    names = frozenset(f"{a}{sign}{b}" for a in left.names for b in right.names)
+def _joined(left: Unit, right: Unit, sign: Literal["·", "/"]) -> Unit:
+    names = frozenset(_product_of(one, other, 1 if sign == "·" else -1) for one in left.names for other in right.names)
     return Unit(names, left.known and right.known, weak=left.weak and right.weak)
+
+
+def _product_of(left: str, right: str, sign: int) -> str:
+    """The name of a product or, with -1, a quotient of two units: m and s^2 make m·s^-2."""
+    powers: dict[str, int] = {}
+    for names, factor in ((left, 1), (right, sign)):
+        for name in names.split("·"):
+            base, _, power = name.partition("^")
+            powers[base] = powers.get(base, 0) + factor * int(power or 1)
+    return "·".join(sorted(base if power == 1 else f"{base}^{power}" for base, power in powers.items() if power))
 
 
 def _per(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -294,8 +305,6 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
         power, place = sign * int(tokens[place].text), place + 1
     if power == 1:
         return unit, place
-    if power < 0:
-        return None
     general = {"unit": {2: "square unit", 3: "cubic unit"}}
     names = frozenset(general.get(name, {}).get(power, f"{name}^{power}") for name in unit.names)
     return replace(unit, names=names), place
@@ -304,7 +313,7 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
 def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     """A name of a unit, of up to three words; the longest that is known, else one that is not."""
     token = tokens[start]
-    if token.kind == "command" and token.text in ("mu", "Omega") or token.text in ("Ω", "μ"):
+    if (token.kind == "command" and token.text in ("mu", "Omega")) or token.text in ("Ω", "μ"):
         return _greek(tokens, start)
     words = [one.text for one in takewhile(_spells, tokens[start : start + 4])]
     for length in range(min(3, len(words)), 0, -1):

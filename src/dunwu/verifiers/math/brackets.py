@@ -1,0 +1,59 @@
+"""Tokens in brackets: where they close, and splitting at signs that stand outside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dunwu.verifiers.math.tokens import CLOSING, OPENING, Token
+
+
+class Unreadable(ValueError):  # noqa: N818  -- a finding, not a failure
+    """The tokens are no expression that the grammar knows."""
+
+
+def closing(tokens: Sequence[Token], start: int) -> int:
+    """Return the place of what closes the bracket or brace at ``start``, whichever kind it is; -1 where nothing does."""
+    depth = 0
+    for place in range(start, len(tokens)):
+        text = str(tokens[place])
+        depth += text in (*OPENING, "{")
+        depth -= text in (*CLOSING, "}")
+        if depth == 0:
+            return place
+    return -1
+
+
+def text_of(tokens: Sequence[Token]) -> str:
+    """Return tokens as text without gaps, for names."""
+    return "".join(map(str, tokens)).replace("{", "").replace("}", "")
+
+
+def split_at(tokens: Sequence[Token], signs: Sequence[str]) -> list[list[Token]]:
+    """Return the tokens in pieces, split at signs that stand outside all brackets."""
+    pieces: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        text = str(token)
+        depth += (text in (*OPENING, "{")) + (token.kind == "begin")
+        depth -= (text in (*CLOSING, "}")) + (token.kind == "end")
+        if depth == 0 and token.kind == "sign" and text in signs:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return pieces
+
+
+def matrix_rows(tokens: Sequence[Token], start: int) -> tuple[list[list[list[Token]]], int]:
+    """Return the cells of the environment that begins at ``start``, row by row, and the place behind it.
+
+    Raises:
+        Unreadable: it does not end.
+    """
+    depth = 0
+    for place in range(start, len(tokens)):
+        depth += (tokens[place].kind == "begin") - (tokens[place].kind == "end")
+        if depth == 0:
+            rows = split_at(tokens[start + 1 : place], ("\\\\",))
+            rows = rows[:-1] if len(rows) > 1 and not rows[-1] else rows
+            return [split_at(row, ("&",)) for row in rows], place + 1
+    raise Unreadable("an environment that does not end")

@@ -1,0 +1,227 @@
+r"""What commands and named functions say: ``\frac``, ``\sqrt``, ``\sin``, ``\sum``, ``\int``, ``\lim``, determinants.
+
+Each reader takes the parser where it stands behind the name, and leaves it behind what belongs to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at, text_of
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import (
+    EULER,
+    MINUS_ONE,
+    ONE,
+    Call,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    Tree,
+    negative,
+    quotient,
+    root,
+    substitute,
+)
+
+if TYPE_CHECKING:
+    from dunwu.verifiers.math.grammar import Parser
+
+FUNCTIONS = {
+    "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "arcsin",
+    "arccos": "arccos", "arctan": "arctan", "arccot": "arccot", "arcsec": "arcsec", "arccsc": "arccsc",
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
+    "coth": "coth", "ln": "ln", "log": "log", "lg": "log", "exp": "exp", "max": "max", "min": "min", "gcd": "gcd",
+    "lcm": "lcm", "abs": "abs", "floor": "floor", "ceil": "ceil", "sqrt": "sqrt", "cbrt": "cbrt", "det": "det",
+}  # fmt: skip
+"""By the names under which they are written, with a backslash or without."""
+ANGULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
+OF_MANY = frozenset({"max", "min", "gcd", "lcm"})
+DECORATIONS = frozenset(
+    """
+    overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+DIFFERENTIAL = re.compile(r"(?:d|\\partial)(?:\^\d)?[a-zA-Z]?")
+DIVISOR = re.compile(r"(?:(?:d|\\partial)[a-zA-Z](?:\^\d)?)+")
+LARGEST_DETERMINANT = 4
+
+
+def read_function(parser: Parser, name: str) -> Tree:
+    r"""Read a function with its power, index and argument: ``\sin^2 x``, ``\log_2 5``, ``\max(a,b)``, ``\cos 3x``."""
+    if name == "sqrt":
+        return _square_root(parser)
+    if name == "cbrt":
+        return root(parser.argument(), Number(Fraction(3)))
+    base, above = None, None
+    for _ in range(2):
+        if base is None and name == "log" and parser.take("_"):
+            base = parser.inside(parser.argument_tokens(short=True))
+        elif above is None and parser.take("^"):
+            above = parser.exponent()
+    if above == MINUS_ONE:
+        if name not in ANGULAR:
+            raise Unreadable(f"the inverse of {name}")
+        name, above = f"arc{name}", None
+    arguments = _arguments(parser, name)
+    if name == "exp":
+        tree: Tree = Power(EULER, arguments[0])
+    elif name == "log":
+        tree = Call("log", (arguments[0], base or Number(Fraction(10))))
+    else:
+        tree = Call(name, arguments)
+    return tree if above is None else Power(tree, above)
+
+
+def _arguments(parser: Parser, name: str) -> tuple[Tree, ...]:
+    """What a function is taken of: what stands in brackets, or a product without another function in it."""
+    with parser.deeper(angular=parser.angular or name in ANGULAR):
+        if parser.sign() not in ("(", "[", "{", "\\{"):
+            return (parser.product(functions=False, division=name in ANGULAR),)
+        parts = split_at(parser.enclosed(), (",", "，"))
+        twice = len(parts) == 1 and len(parts[0]) > 2 and parts[0][0].text in ("(", "{")
+        if twice and closing(parts[0], 0) == len(parts[0]) - 1:  # \ln{(2)}, \max{(a,b)}
+            parts = split_at(parts[0][1:-1], (",", "，"))
+        if len(parts) > 1 and name not in OF_MANY:
+            raise Unreadable(f"{name} of several things")
+        return tuple(map(parser.inside, parts))
+
+
+def _square_root(parser: Parser) -> Tree:
+    index = parser.inside(parser.enclosed()) if parser.sign() == "[" else None
+    return root(parser.argument(), index)
+
+
+def _fraction(parser: Parser) -> Tree:
+    r"""A quotient, or a derivative as it is written: ``\frac{dy}{dx}`` is a name."""
+    above, below = parser.piece(), parser.piece()
+    if isinstance(above, list) and isinstance(below, list):
+        names = text_of(above), text_of(below)
+        if names[0][:1] == names[1][:1] and DIFFERENTIAL.fullmatch(names[0]) and DIVISOR.fullmatch(names[1]):
+            return Symbol("/".join(names))
+    return quotient(*(parser.inside(part) if isinstance(part, list) else part for part in (above, below)))
+
+
+def read_decorated(parser: Parser, name: str) -> Tree:
+    r"""Read ``\overline{AB}``, ``\angle ABC``: one name."""
+    content = parser.argument_tokens(short=True)
+    if not content:
+        raise Unreadable(f"nothing behind {name}")
+    return parser.indexed(Symbol(f"\\{name} {text_of(content)}"))
+
+
+def _steps(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:
+    r"""A reader of ``\lfloor x \rfloor``."""
+
+    def read(parser: Parser) -> Tree:
+        depth = 1
+        for place in range(parser.at, len(parser.tokens)):
+            text = parser.tokens[place].text
+            depth += (text == opening) - (text == ending)
+            if depth == 0:
+                content, parser.at = parser.tokens[parser.at : place], place + 1
+                return Call(name, (parser.inside(content),))
+        raise Unreadable(f"{opening} is not closed")
+
+    return read
+
+
+def _limits(parser: Parser) -> tuple[list[Token] | None, list[Token] | None]:
+    below = above = None
+    for _ in range(2):
+        if below is None and parser.take("_"):
+            below = parser.argument_tokens(short=True)
+        elif above is None and parser.take("^"):
+            above = parser.argument_tokens(short=True)
+    return below, above
+
+
+def _series(name: str) -> Callable[[Parser], Tree]:
+    r"""A reader of ``\sum_{n=1}^{9} n``."""
+
+    def read(parser: Parser) -> Tree:
+        below, above = _limits(parser)
+        if not below or not above or len(below) < 3 or below[1].text != "=" or below[0].kind != "word":
+            raise Unreadable(f"{name} without its bounds")
+        low, high = parser.inside(below[2:]), parser.inside(above)
+        with parser.deeper():
+            return _bound(parser, name, below[0].text, parser.product(), (low, high))
+
+    return read
+
+
+def _bound(parser: Parser, name: str, variable: str, body: Tree, bounds: tuple[Tree, ...]) -> Tree:
+    """With the bound letter renamed, so that it is no letter of the answer and ``i`` no imaginary unit."""
+    own = Symbol(f"#{parser.depth}")
+    return Call(name, (substitute(body, variable, own), own, *bounds))
+
+
+def _integral(parser: Parser) -> Tree:
+    r"""A definite integral; what it is over may be written ``dx``, ``d x``, or run into the formula: ``2xdx``."""
+    below, above = _limits(parser)
+    if not below or not above:
+        raise Unreadable("an integral without bounds")
+    for place in range(parser.at, len(parser.tokens)):
+        token, behind = parser.tokens[place], parser.tokens[place + 1 : place + 2]
+        together = token.kind == "word" and len(token.text) > 1 and token.text[-2] == "d"
+        apart = token.text == "d" and bool(behind) and behind[0].kind == "word" and len(behind[0].text) == 1
+        if not together and not apart:
+            continue
+        variable = token.text[-1] if together else behind[0].text
+        rest = [replace(token, text=token.text[:-2])] if together and len(token.text) > 2 else []
+        body = [*parser.tokens[parser.at : place], *rest]
+        parser.at = place + (1 if together else 2)
+        bounds = parser.inside(below), parser.inside(above)
+        return _bound(parser, "int", variable, parser.inside(body) if body else ONE, bounds)
+    raise Unreadable("an integral over nothing")
+
+
+def _limit(parser: Parser) -> Tree:
+    below, _ = _limits(parser)
+    parts = split_at(below or [], ("->",))
+    if len(parts) != 2 or len(parts[0]) != 1 or parts[0][0].kind != "word":
+        raise Unreadable("a limit of nothing")
+    point = parser.inside(parts[1])
+    with parser.deeper():
+        return _bound(parser, "lim", parts[0][0].text, parser.product(), (point,))
+
+
+def read_determinant(parser: Parser) -> Tree:
+    """Read the determinant of a matrix in bars, expanded; any other matrix is no number."""
+    kind = parser.tokens[parser.at].text
+    rows, parser.at = matrix_rows(parser.tokens, parser.at)
+    square = len({len(row) for row in rows} | {len(rows)}) == 1
+    if kind != "vmatrix" or not square or len(rows) > LARGEST_DETERMINANT:
+        raise Unreadable("a matrix within an expression")
+    return _expanded([[parser.inside(cell) for cell in row] for row in rows])
+
+
+def _expanded(cells: list[list[Tree]]) -> Tree:
+    """The determinant of a square matrix, by its first row."""
+    if len(cells) == 1:
+        return cells[0][0]
+    terms: list[Tree] = []
+    for place, cell in enumerate(cells[0]):
+        minor = _expanded([row[:place] + row[place + 1 :] for row in cells[1:]])
+        product = Product((cell, minor))
+        terms.append(negative(product) if place % 2 else product)
+    return Sum(tuple(terms))
+
+
+CONSTRUCTS: Mapping[str, Callable[[Parser], Tree]] = {
+    "frac": _fraction,
+    "binom": lambda parser: Call("binom", (parser.argument(), parser.argument())),
+    "sum": _series("sum"),
+    "prod": _series("prod"),
+    "int": _integral,
+    "lim": _limit,
+    "lfloor": _steps("floor", "lfloor", "rfloor"),
+    "lceil": _steps("ceil", "lceil", "rceil"),
+}
+"""By the commands that they read."""

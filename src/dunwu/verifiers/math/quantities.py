@@ -1,0 +1,147 @@
+"""Tokens to a quantity: an expression, with the unit behind it or the currency before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dunwu.verifiers.math.brackets import Unreadable
+from dunwu.verifiers.math.grammar import GREEK, NAMED, parse
+from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.records import Quantity
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import Number, Tree, negative
+from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, read_unit, split_quantity
+
+SHORT_WORDS = frozenset(
+    """
+    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
+    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+
+
+def read_quantity(tokens: Sequence[Token]) -> Answer | None:
+    if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
+        return None
+    return _money(tokens) or _compound(tokens) or _measured(tokens)
+
+
+def is_word(text: str) -> bool:
+    """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
+    if len(text) < 2 or text in NAMED or text in GREEK:
+        return False
+    return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
+
+
+def _money(tokens: Sequence[Token]) -> Quantity | None:
+    start = 1 if tokens and tokens[0].text in ("-", "+") else 0
+    found = leading_currency(tokens[start:])
+    if found is None or start + found[1] == len(tokens):
+        return None
+    currency, taken = found
+    amount = _measured(read_digits(tokens[start + taken :]))
+    if amount is None or (amount.unit and not amount.unit.agrees(currency)):
+        return None
+    tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
+    return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
+
+
+def _compound(tokens: Sequence[Token]) -> Quantity | None:
+    """Numbers and units in turn, of one dimension, biggest first: 5元6角, 1 hour 30 minutes, 30° 30'."""
+    rest = list(tokens)
+    negated = bool(rest) and rest[0].text == "-"
+    starts = [place for place, token in enumerate(rest) if token.kind == "number"]
+    if len(starts) < 2 or starts[0] != int(negated):
+        return None
+    parts: list[tuple[Tree, Unit]] = []
+    for start, end in zip(starts, [*starts[1:], len(rest)], strict=True):
+        named = [token for token in rest[start + 1 : end] if token.text not in ("and", ",")]
+        unit = read_unit([token for token in named if token.text != "^"] or named)
+        if unit is None:
+            return None
+        parts.append((parse(rest[start : start + 1]), unit))
+    first = parts[0][1]
+    total = parts[0][0].value  # type: ignore[union-attr]
+    size = in_unit(total, first, first)
+    for tree, unit in parts[1:]:
+        assert isinstance(tree, Number)
+        share = in_unit(tree.value, unit, first)
+        smaller = in_unit(tree.value.__class__(1), unit, first)
+        if share is None or size is None or smaller is None or smaller >= 1:
+            return None
+        total += share
+    return Quantity(Number(-total if negated else total), first, compound=True)
+
+
+def _measured(tokens: Sequence[Token]) -> Quantity | None:
+    """An expression, with the unit behind it."""
+    whole = _parsed(tokens)
+    decimal = _is_decimal(tokens)
+    weak = None
+    for place, unit in split_quantity(tokens):
+        value = tokens[:place]
+        tree = _parsed(value)
+        if tree is None or (whole is not None and unit.names == {"°"}):
+            continue
+        if unit.weak and not (unit.compound and tokens[place].gap and literal(value)):
+            weak = weak or (tree, unit)
+        elif _stands_apart(value, tokens[place], unit):
+            return Quantity(tree, unit, decimal=_is_decimal(value))
+    return None if whole is None and weak is None else _lettered(whole, weak, decimal)
+
+
+def _lettered(whole: Tree | None, weak: tuple[Tree, Unit] | None, decimal: bool) -> Quantity:
+    if whole is None:
+        assert weak is not None
+        return Quantity(weak[0], weak[1], decimal=decimal)
+    return Quantity(whole, weak=weak, decimal=decimal)
+
+
+def _parsed(tokens: Sequence[Token]) -> Tree | None:
+    try:
+        return parse(tokens) if tokens else None
+    except Unreadable:
+        return None
+
+
+def _stands_apart(value: Sequence[Token], first: Token, unit: Unit) -> bool:
+    """Whether what follows can be no factor of the value: of "2 x y" it is one, of "3 cm" and "3个" not."""
+    if all(token.kind == "word" and is_word(token.text) for token in value):
+        return False
+    if first.roman or first.kind in ("han", "sign", "command") or unit == PERCENT:
+        return unit.known or _is_written_number(value)
+    if _is_written_number(value):
+        return unit.known or bool(first.gap)
+    return unit.known and bool(first.gap)
+
+
+def _is_written_number(tokens: Sequence[Token]) -> bool:
+    return literal(tokens) is not None
+
+
+def _is_decimal(tokens: Sequence[Token]) -> bool:
+    rest = [token for token in tokens if token.text != "-"]
+    return len(rest) == 1 and rest[0].kind == "number" and "." in rest[0].text
+
+
+def literal(tokens: Sequence[Token]) -> Number | None:
+    r"""Return the number that tokens are written as: an integer, decimal, fraction or mixed number; else None."""
+    rest = list(tokens)
+    if rest and rest[0].text in ("-", "+"):
+        rest = rest[1:]
+    plain = [token for token in rest if token.text not in ("{", "}") or token.kind != "sign"]
+    kinds = "".join(_KINDS.get(token.kind if token.kind == "number" else str(token), "?") for token in plain)
+    if kinds not in ("n", "n/n", "fnn", "nfnn", "nn/n", "f-nn"):
+        return None
+    if "/" in kinds or "f" in kinds:
+        parts = plain[-3:] if "/" in kinds else plain[-2:]
+        if not all(token.text.isdigit() for token in parts if token.kind == "number"):
+            return None
+    try:
+        tree = parse(tokens)
+    except Unreadable:
+        return None
+    return tree if isinstance(tree, Number) else None
+
+
+_KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}

@@ -1,0 +1,108 @@
+"""Tokens as text: what stands around an answer goes, what is no mathematics gets one spelling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.records import Words
+from dunwu.verifiers.math.tokens import Token
+
+LEAD_INS = 3
+"""One after the other: "so the answer is", "x equals"."""
+LISTING = (",", "，", ";", "and", "or")
+LEAD_IN = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
+    r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
+    r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
+    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|一?共有?|总共有?|合计|还剩下?|共计)?",
+    re.I,
+)
+CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
+
+
+def lead(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
+    rest = bare(tokens)
+    for _ in range(LEAD_INS):
+        joined, ends = _joined(rest)
+        match = CHOSEN.match(joined) or LEAD_IN.match(joined)
+        taken = len(joined[: match.end() if match else 0].rstrip())
+        count = sum(end <= taken for end in ends)
+        left = taken - (ends[count - 1] if count else 0)
+        cut = rest[count] if left and count < len(rest) else None
+        if not taken or count == len(rest) or (cut and cut.kind != "han"):  # all of it, or it ends within a word
+            break
+        rest = bare([replace(cut, text=cut.text[left:]), *rest[count + 1 :]] if cut else rest[count:])
+    return read_digits(rest)
+
+
+def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
+    """The first tokens as text, words parted by spaces, and where each of them ends."""
+    text, ends = "", []
+    for token in tokens[:12]:
+        gap = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
+        text += gap + str(token).lower()
+        ends.append(len(text))
+    return text, ends
+
+
+def bare(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens without emphasis, outer braces and full stops around them."""
+    rest = list(tokens)
+    while rest:
+        if rest[-1].text in (".", "。", "**", '"') and rest[-1].kind == "sign":
+            rest.pop()
+        elif rest[0].text in ("**", '"') and rest[0].kind == "sign":
+            rest.pop(0)
+        elif rest[0].text == "{" and closing(rest, 0) == len(rest) - 1 and not _is_set(rest):
+            rest = rest[1:-1]
+        else:
+            break
+    return rest
+
+
+def _is_set(tokens: Sequence[Token]) -> bool:
+    r"""Whether braces around the whole are meant as ``\{ \}``: something is listed in them, or told by a condition."""
+    inside = tokens[1:-1]
+    return len(split_at(inside, LISTING)) > 1 or len(split_at(inside, ("|", ":"))) == 2
+
+
+def words(tokens: Sequence[Token]) -> Words:
+    """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
+    text = spelled(tokens)
+    return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: word[0].casefold(), text))
+
+
+def spelled(tokens: Sequence[Token]) -> str:
+    """Return tokens in one spelling."""
+    text, before = "", None
+    for token in _without_single_braces(tokens):
+        solid = before is not None and "sign" not in (before.kind, token.kind)
+        text += (" " if solid and (token.gap or before.kind == token.kind) else "") + str(token)  # type: ignore[union-attr]
+        before = token
+    return text
+
+
+def _without_single_braces(tokens: Sequence[Token]) -> list[Token]:
+    """Without the braces around one token: x_{1} is x_1, but x^{2y} is not x^2y."""
+    rest: list[Token] = []
+    for token in tokens:
+        rest.append(token)
+        if token.text == "}" and len(rest) > 2 and rest[-3].text == "{" and rest[-3].kind == "sign":
+            rest[-3:] = [rest[-2]]
+    return rest
+
+
+def with_signs(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens with the words "or" and "and" as signs; a comma before them goes."""
+    found: list[Token] = []
+    for token in tokens:
+        word = token.kind == "word" and token.text.lower() in ("or", "and")
+        if word and found and found[-1].text == ",":
+            found.pop()
+        found.append(replace(token, kind="sign", text=token.text.lower()) if word else token)
+    return found if len(found) > 1 else list(tokens)
