@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.cases.running import Case
-
 from dunwu.config.schema import RewardSpec
 from dunwu.verifiers import Grader, answers, build
+from tests.cases.running import Case
 
 
 @cache

@@ -126,7 +126,7 @@ def same_literal(gold: str, answer: str) -> bool:
 
 
 def literal_value(text: str) -> Fraction | None:
-    """Return the value of the number that ``text`` writes down, with a unit or a name or without; None for any other."""
+    """Return the value of the number that ``text`` writes down, its unit and name aside; None for any other text."""
     written = _written(text) if len(text) <= LONGEST else None
     return None if written is None else written[0]
 

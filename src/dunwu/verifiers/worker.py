@@ -8,10 +8,10 @@
 Started as a file, so that nothing of the parent is imported here. ``SIGPROF`` at its default action cannot be caught by
 anything that the fork runs; the next fork is there within milliseconds, where a new process would import for a second.
 
-A tree is JSON, as ``math/tree.py`` dumps it; a relation is ``[sign, tree]``, the tree against zero. The difference of two
-numbers must vanish to ``DIGITS`` digits. Two expressions must be equal wherever both are real, at random points: so
-sqrt(ab) is sqrt(a) sqrt(b), which are both real for positive letters only, and sqrt(x^2) is not x. Two relations are one
-where the ratio of their sides is constant.
+A tree is JSON, as ``math/tree.py`` dumps it; a relation is ``[sign, tree]``, the tree against zero. The difference of
+two numbers must vanish to ``DIGITS`` digits. Two expressions must be equal wherever both are real, at random points: so
+sqrt(ab) is sqrt(a) sqrt(b), which are both real for positive letters only, and sqrt(x^2) is not x. Two relations are
+one where the ratio of their sides is constant.
 """
 
 import ctypes
@@ -166,7 +166,7 @@ def is_positive(letter: Any, *sides: Any) -> bool:
 
 
 def same_relation(sign: str, left: Any, right: Any) -> bool:
-    """Whether ``left <sign> 0`` is ``right <sign> 0`` up to a factor: constant, and positive where there is a direction."""
+    """Whether both are one relation up to a factor: constant, and positive where there is a direction."""
     ratios = [left.subs(point) / right.subs(point) for point in points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
     directed = sign in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)

@@ -12,7 +12,7 @@ class Unreadable(ValueError):  # noqa: N818  -- a finding, not a failure
 
 
 def closing(tokens: Sequence[Token], start: int) -> int:
-    """Return the place of what closes the bracket or brace at ``start``, whichever kind it is; -1 where nothing does."""
+    """Return the place of what closes the bracket or brace at ``start``, of any kind; -1 where nothing does."""
     depth = 0
     for place in range(start, len(tokens)):
         text = str(tokens[place])

@@ -1,6 +1,7 @@
-"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists; docs/rewards.md has the table.
+"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists (docs/rewards.md).
 
-What is constant, polynomial or made of roots is decided here (``field``); ``ask`` is called about the rest, piece by piece.
+What is constant, polynomial or made of roots is decided here (``field``); ``ask`` is called about the rest, piece by
+piece.
 """
 
 from __future__ import annotations
@@ -104,15 +105,10 @@ class Comparison:
     def _mixed(self, gold: Answer, answer: Answer) -> bool:
         """The pairs of types that may be equal all the same."""
         match gold, answer:
-            case (Quantity() as number, Rounded(Quantity() as rounded)) | (
-                Rounded(Quantity() as rounded),
-                Quantity() as number,
-            ):
-                return number.decimal and rounded.decimal and self.equal(number, rounded)
-            case (Quantity(), Ratio(parts, None)) | (Ratio(parts, None), Quantity()) if len(parts) == 2:
-                number = gold if isinstance(gold, Quantity) else answer
-                assert isinstance(number, Quantity)
-                return number.unit is None and self.same(number.tree, quotient(*parts))
+            case (Quantity() as one, Rounded(Quantity() as other)) | (Rounded(Quantity() as one), Quantity() as other):
+                return one.decimal and other.decimal and self.equal(one, other)
+            case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
+                return len(parts) == 2 and self.same(tree, quotient(*parts))
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
                 return _same_time(time, Time(clock))
             case (Collection("{}" | "", (item,)), other) | (other, Collection("{}" | "", (item,))):
@@ -324,13 +320,12 @@ def _named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
     if not isinstance(answer, Equation) or len(answer.members) != 2:
         return []
     names, values = (member.answer for member in answer.members)
-    both = isinstance(names, Collection) and isinstance(values, Collection)
-    if not both or len(names.items) != len(values.items):  # type: ignore[union-attr]
+    if not isinstance(names, Collection) or not isinstance(values, Collection):
         return []
-    letters_of = [
-        item.tree.name for item in names.items if isinstance(item, Quantity) and isinstance(item.tree, Symbol)
-    ]  # type: ignore[union-attr]
-    return list(zip(letters_of, values.items, strict=True)) if len(letters_of) == len(values.items) else []  # type: ignore[union-attr]
+    trees = [item.tree for item in names.items if isinstance(item, Quantity)]
+    letters_of = [tree.name for tree in trees if isinstance(tree, Symbol)]
+    alike = len(letters_of) == len(names.items) == len(values.items)
+    return list(zip(letters_of, values.items, strict=True)) if alike else []
 
 
 def _base(name: str) -> str:

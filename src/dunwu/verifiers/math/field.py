@@ -128,7 +128,8 @@ def value(tree: Tree, prime: int, draw: int = 0) -> Element:
 @cache
 def primes() -> tuple[int, ...]:
     """Return primes of ``BITS`` bits that leave 3 modulo 4, where every odd root of a small index is one."""
-    rng, found = random.Random("fields for mathematical answers"), []
+    rng = random.Random("fields for mathematical answers")
+    found: list[int] = []
     while len(found) < PRIMES:
         candidate = rng.getrandbits(BITS) | (1 << (BITS - 1)) | 3
         if math.gcd(candidate - 1, ODD_ROOTS) == 1 and _is_prime(candidate):
@@ -139,10 +140,8 @@ def primes() -> tuple[int, ...]:
 def _is_prime(number: int) -> bool:
     """Miller and Rabin's test with the first primes as witnesses: one in 4^12 composites passes."""
     odd = (number - 1) >> 1
-    for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
-        if pow(base, odd, number) not in (1, number - 1):  # number - 1 is twice an odd number
-            return False
-    return True
+    witnesses = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+    return all(pow(base, odd, number) in (1, number - 1) for base in witnesses)  # number - 1 is twice an odd number
 
 
 def _digest(text: str) -> bytes:
@@ -177,7 +176,6 @@ def rational(tree: Tree) -> Fraction | None:
             return _power(*known)
         case Call(name, _):
             return _called(name, known)
-    return None
 
 
 def _bounded(number: Fraction) -> Fraction | None:

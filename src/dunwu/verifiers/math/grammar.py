@@ -174,7 +174,7 @@ class Parser:
         """Factors, with signs between them or without.
 
         Args:
-            functions: whether another function may follow; an argument without brackets ends before it, and before ``*``.
+            functions: whether a function or ``*`` may follow; an argument without brackets ends before them.
             division: whether a stroke may follow: it belongs to the argument of an angle only.
         """
         factors = [self.power()]
@@ -310,7 +310,7 @@ class Parser:
         return Number(number_value(token) + (self._mixed_part() or 0))
 
     def _mixed_part(self) -> Fraction | None:
-        r"""The fraction of a mixed number: ``\frac{1}{2}`` behind 3, or 1/2 with a space between; taken if it is one."""
+        r"""The fraction of a mixed number, ``\frac{1}{2}`` behind 3, or 1/2 with a space between; else None."""
         start, token = self.at, self.peek()
         pieces: list[Token] = []
         if token and token.kind == "command" and token.text == "frac":
@@ -451,7 +451,7 @@ class Parser:
         return self.inside(piece) if isinstance(piece, list) else piece
 
     def piece(self) -> list[Token] | Tree:
-        r"""The tokens of an argument, or the tree of a command without braces around it: ``\frac\pi6``, ``\sqrt\frac12``."""
+        r"""The tokens of an argument, or the tree of a command without braces: ``\frac\pi6``, ``\sqrt\frac12``."""
         token = self.peek()
         if token and token.kind == "command" and (token.text in CONSTRUCTS or token.text in ("sqrt", *DECORATIONS)):
             with self.deeper():
@@ -459,7 +459,7 @@ class Parser:
         return self.argument_tokens()
 
     def argument_tokens(self, short: bool = False) -> list[Token]:
-        r"""The tokens of an argument: a group, a bracket behind ``sqrt``, one digit of ``\frac12``, a letter, a command.
+        r"""The tokens of an argument: a group, a bracket, one digit of ``\frac12``, a letter, a command.
 
         Args:
             short: of an index or a bound, where several digits or letters without braces belong together.

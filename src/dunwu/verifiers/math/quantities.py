@@ -20,7 +20,7 @@ SHORT_WORDS = frozenset(
 )
 
 
-def read_quantity(tokens: Sequence[Token]) -> Answer | None:
+def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
     return _money(tokens) or _compound(tokens) or _measured(tokens)

@@ -284,7 +284,7 @@ def _name(tokens: list[Token]) -> Answer:
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
-    r"""Whether tokens are a simple name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
+    r"""Whether tokens are a name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
     if not tokens:
         return False
     if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
@@ -354,12 +354,15 @@ def _ratio(tokens: Sequence[Token]) -> Answer | None:
         trees = tuple(map(parse, parts))
     except Unreadable:
         return None
+    return Ratio(trees, _clock(parts))
+
+
+def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
+    """The numbers of what may be a time of the day: 8:40, 12:05:30, but not 12:5."""
     digits = [part[0].text for part in parts if len(part) == 1 and part[0].text.isdigit()]
-    clock = None
-    if len(digits) == len(parts) <= 3 and len(digits[0]) <= 2 and int(digits[0]) <= 24:
-        if all(len(one) == 2 and int(one) < 60 for one in digits[1:]):
-            clock = tuple(map(int, digits))
-    return Ratio(trees, clock)
+    if len(digits) < len(parts) or len(parts) > 3 or len(digits[0]) > 2 or int(digits[0]) > 24:
+        return None
+    return tuple(map(int, digits)) if all(len(one) == 2 and int(one) < 60 for one in digits[1:]) else None
 
 
 PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "⟨": "⟩"}

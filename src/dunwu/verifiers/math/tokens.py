@@ -1,8 +1,8 @@
 r"""Text to tokens, of TeX, plain text and Chinese alike.
 
 Decoration goes (fonts, sizes, colours, ``\left``, math delimiters); what stood between two tokens stays as a ``gap``,
-because spaces mean something in plain text: ``2, 144`` is a list, ``10 000`` a number, ``5 7`` neither. Digits in groups
-become one number here, while it is still known how they were parted.
+because spaces mean something in plain text: ``2, 144`` is a list, ``10 000`` a number, ``5 7`` neither. Digits in
+groups become one number here, while it is still known how they were parted.
 """
 
 from __future__ import annotations
@@ -259,14 +259,13 @@ class _Scanner:
         if not self.text.startswith("{", self.at):
             return
         self.at += 1
-        gap = self.gap = self.gap or "thin"
-        start = self.at
-        for token in self.scan(roman, nested=True):
-            yield token
-        if self.text[start : self.at].strip("}").strip() == "" and gap:
-            self.gap = gap
-        elif roman:
-            self.gap = self.gap or "thin"
+        self._widen()
+        yield from self.scan(roman, nested=True)
+        self._widen()
+
+    def _widen(self) -> None:
+        """The border of a text parts what stands on its two sides."""
+        self.gap = self.gap or "thin"
 
     def _argument(self) -> str:
         """The text of a group that begins here, or of one character."""
@@ -294,7 +293,7 @@ class _Scanner:
 
 
 def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
-    """The tokens with digits in groups joined: 1,234 and 1 234 567 and 12,34,567, outside of brackets also by commas."""
+    """The tokens with digits in groups joined: 1 234 567, and outside of brackets 1,234 and 12,34,567."""
     rest, depth, place = list(tokens), 0, 0
     braces: list[bool] = []
     while place < len(rest):

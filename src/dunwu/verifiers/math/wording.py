@@ -79,10 +79,12 @@ def words(tokens: Sequence[Token]) -> Words:
 
 def spelled(tokens: Sequence[Token]) -> str:
     """Return tokens in one spelling."""
-    text, before = "", None
+    text = ""
+    before: Token | None = None
     for token in _without_single_braces(tokens):
         solid = before is not None and "sign" not in (before.kind, token.kind)
-        text += (" " if solid and (token.gap or before.kind == token.kind) else "") + str(token)  # type: ignore[union-attr]
+        parted = before is not None and solid and bool(token.gap or before.kind == token.kind)
+        text += (" " if parted else "") + str(token)
         before = token
     return text
 
