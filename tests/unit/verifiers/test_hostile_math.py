@@ -149,11 +149,11 @@ def test_lists_of_lists_cost_no_more_than_their_steps() -> None:
 
     def alike(gold: str, answer: str) -> bool:
         asked.append(answer)
-        return gold in answer
+        return gold.split('"')[-2] == answer.split('"')[-2]  # the letter
 
-    letters, ends = "abcdfghjkl", "ABCDEFGHJKLMNOPQRST"
+    letters, ends = "abcdfghjkl", "ABCDEFGHJKLMNOPQR"
     sizes = [f"|{letter}|" for letter in letters]
-    assert not same(rows(ends, sizes), rows(ends[::-1], [f"|{size}|" for size in sizes[::-1]]), alike)
+    assert not same(rows(ends, sizes), rows(ends[::-1], [f"|-{letter}|" for letter in letters[::-1]]), alike)
     assert MOST_STEPS // 2 < len(asked) <= MOST_STEPS
 
 
