@@ -24,6 +24,7 @@ from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
 from dunwu.tasks import FAMILIES
 from dunwu.tasks.files import FileTask
+from dunwu.tasks.readers import refuse_stream
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 """The paper's limit on an answer; ours on a question."""
@@ -153,6 +154,8 @@ def pairs(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, P
         path = left.pop(0) if name in BENCHMARKS and left else None
         if path is not None and not path.exists():
             raise UserError("no such file", file=path, field="--data")
+        if path is not None:
+            refuse_stream(path, "--data")
         if path is None and name in BENCHMARKS and BENCHMARKS[name].hub is None:
             raise UserError(f"{name} is read from a file: say which, in the order of the benchmarks", field="--data")
         yield name, path
