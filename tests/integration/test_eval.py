@@ -14,9 +14,9 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner, Result
 
-from dunwu import endpoint
 from dunwu.cli import main
 from dunwu.config.schema import TaskSpec
+from dunwu.endpoint import server as endpoint
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.pipeline.benchmarking import task_of
 from dunwu.runs import RunReader

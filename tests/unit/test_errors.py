@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 import dunwu
+from dunwu.endpoint.exchange import Reply
 from dunwu.errors import NotInstalled
 
 PACKAGE = Path(dunwu.__file__).parent
 BUILT_IN = {
     name for name, value in vars(builtins).items() if inspect.isclass(value) and issubclass(value, BaseException)
 }
-ARGUMENTS = {"Problem": type("Named", (), {"id": "p"})(), "int": 3}
+ARGUMENTS = {"Problem": type("Named", (), {"id": "p"})(), "Reply": Reply(400, "Bad", b"{}"), "int": 3}
 """What an exception is made of, by the annotation of its parameter; all others are texts."""
 
 

@@ -78,6 +78,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         more=partial(judging.results, chosen),
                     )
                     answers.drop()
+                    if isinstance(engine, EndpointEngine):
+                        _keep_server(context, name, engine)
     with context.stop.interruptible():
         _compare(context, prompts, tokenizers)
     context.store.finish()
@@ -118,6 +120,19 @@ def _engine(stage: EvalStage, source: str) -> Iterator[tuple[Engine, Any | None]
 
 def _remote(stage: EvalStage, source: str) -> EndpointEngine:
     return EndpointEngine(served(source, stage.server), "server")
+
+
+def _keep_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
+    """Stores how a server was asked, and tells what it newly refuses. Nothing where it was not: all was answered before
+    a stop, and the record is of then, if there is one."""
+    record, known = engine.record, context.store.read_servers().get(name)
+    if record is None or record == known:
+        return
+    context.store.write_server(name, record)
+    for field, words in record.refused.items():
+        if known is None or field not in known.refused:
+            said = f": {words}" if words else ""
+            context.progress.message(f"{name}: the server refuses {field}, and is asked without it{said}")
 
 
 class _Untold:
