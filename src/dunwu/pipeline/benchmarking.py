@@ -17,7 +17,7 @@ from dunwu.config.findings import near
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
-from dunwu.config.schema import Recipe, TaskSpec, is_server, told_as
+from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
@@ -77,9 +77,9 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
         stage["sets"].append(chosen)
     if asked.judge is not None:
         _judge(asked.judge, stages)
-    names = [told_as(source.source) for source in sources]
+    names = display_names([source.source for source in sources])
     sets = [chosen["name"] for stage in stages.values() for chosen in stage["sets"]]
-    title = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
+    title = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
     tree: Tree = {"name": title.rstrip("-"), "seed": asked.seed, "stages": stages}
     for override in overrides:
         apply_override(tree, parse_override(override))
@@ -110,7 +110,8 @@ def _value(value: object) -> str:
 
 def _template(asked: Asked, sources: Sequence[Source]) -> str:
     """That of the models in this process; servers have their own."""
-    wanted = {told_as(source.source): source.template for source in sources}
+    names = display_names([source.source for source in sources])
+    wanted = {name: source.template for name, source in zip(names, sources, strict=True)}
     local = {name: template for name, template in wanted.items() if template is not None}
     if asked.template is not None:
         if not local:
