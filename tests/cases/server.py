@@ -27,16 +27,16 @@ def check(case: Case) -> bool | None:
     if "reply" in found:
         answer = answered(lambda body: (200, found["reply"]))
         return answer == ("" if case["expected"] == "no answer" else case["expected"])
-    words = next((value for name, value in found.items() if name.startswith("server answers")), None)
-    return None if words is None else answered(refusing(words)) == ANSWER
+    refusals = [(int(name.split()[-1]), words) for name, words in found.items() if name.startswith("server answers")]
+    return answered(refusing(*refusals[0])) == ANSWER if refusals else None
 
 
-def refusing(words: str) -> Any:
+def refusing(status: int, words: str) -> Any:
     """A server that says these words as long as a request has a field that they name."""
     named = {*OPTIONAL, *RENAMED} & set(re.findall(r"\w+", words))
 
     def answer(body: Any) -> Answer:
-        return (400, {"error": {"message": words}}) if named & body.keys() else said(ANSWER)
+        return (status, {"error": {"message": words}}) if named & body.keys() else said(ANSWER)
 
     return answer
 
