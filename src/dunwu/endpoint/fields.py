@@ -8,16 +8,18 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-NEUTRAL: Mapping[str, float] = {
+NEUTRAL: Mapping[str, Any] = {
     "top_k": -1,
     "min_p": 0.0,
     "repetition_penalty": 1.0,
     "repeat_penalty": 1.0,
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
+    "samplers": ["temperature", "top_p"],
 }
 """Values that change nothing: servers have other defaults (llama.cpp: top_k 40, min_p 0.05), or take the model's
-generation_config (vLLM). ``repeat_penalty`` is what llama.cpp and LM Studio call the third."""
+generation_config (vLLM). ``repeat_penalty`` is what llama.cpp and LM Studio call the third. ``samplers`` is llama.cpp's
+order of work: by default it cuts at top-p before the temperature has sharpened anything, everybody else after."""
 OPTIONAL = (*NEUTRAL, "seed", "stop", "top_p", "temperature")
 """What can be left out, in the order in which it is given up where a refusal names several."""
 RENAMED = {"max_tokens": "max_completion_tokens"}

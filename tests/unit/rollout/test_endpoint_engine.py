@@ -68,6 +68,7 @@ def test_what_is_asked(server: FakeServer) -> None:
             "repeat_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
+            "samplers": ["temperature", "top_p"],
             "max_tokens": 77,
             "stop": ["END"],
             "seed": 5,
