@@ -299,3 +299,11 @@ def test_a_limit_is_never_left_out(server: Server) -> None:
     with pytest.raises(UserError, match=r"refuses: 400 .*: max_tokens is too large: 8192\. At most 4096\."):
         Endpoint(server.spec(), "judge.endpoint").ask("?")
     assert len(server.asked) == 2
+
+
+def test_what_a_server_says_of_a_field_is_shown_as_text(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.replies = [(400, json.dumps({"error": "temperature\x1b[2J\n is " + "bad " * 100})), (200, GOOD)]
+    Endpoint(server.spec(), "judge.endpoint").ask("?")
+    (told,) = caplog.messages
+    assert f"{server.spec().url} refuses temperature, and is asked without it: temperature[2J is bad bad" in told
+    assert len(told) < 300

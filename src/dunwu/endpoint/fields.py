@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from dunwu.errors import CONTROL
 
 NEUTRAL: Mapping[str, Any] = {
     "top_k": -1,
@@ -31,16 +34,22 @@ SHOWN = 200
 """Characters of what a server says that are told."""
 
 
+log = logging.getLogger(__name__)
+
+
 class Fields:
     """What one server takes, as far as it is known; threads may share it.
 
     ``refused`` has what it does not take, each with the server's words.
+
+    Args:
+        server: what it is called where a refusal is told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
         self.refused: dict[str, str] = {}
         self.accepted = False
-        self._lock = threading.Lock()
+        self._server, self._lock = server, threading.Lock()
 
     def of(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A request as the server takes it."""
@@ -62,12 +71,14 @@ class Fields:
                 told = words(refusal)
                 for name in _named(sent, refusal) or ([] if self.accepted else [one for one in NEUTRAL if one in sent]):
                     self.refused[name] = told
+                    log.warning("%s refuses %s, and is asked without it: %s", self._server, name, told)
             return self.of(body) != sent
 
 
 def words(refusal: bytes) -> str:
     """What a server says of its refusal, as far as it says so in a form that is known."""
-    return "; ".join(dict.fromkeys(_said(refusal, SAYING)))[:SHOWN]
+    told = "; ".join(dict.fromkeys(_said(refusal, SAYING)))
+    return CONTROL.sub("", " ".join(told.split()))[:SHOWN]
 
 
 def _named(sent: Mapping[str, Any], refusal: bytes) -> list[str]:

@@ -60,7 +60,7 @@ class Server:
 
     def __init__(self, spec: ServedModel, place: str) -> None:
         self._spec, self._place = spec, place
-        self._fields, self._says = Fields(), dict[str, str]()
+        self._fields, self._says = Fields(spec.url), dict[str, str]()
         self._sent: dict[str, Any] = {}
         self._headers = {"Content-Type": "application/json"}
         if spec.key_variable is not None:

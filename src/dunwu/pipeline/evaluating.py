@@ -123,16 +123,9 @@ def _remote(stage: EvalStage, source: str) -> EndpointEngine:
 
 
 def _keep_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
-    """Stores how a server was asked, and tells what it newly refuses. Nothing where it was not: all was answered before
-    a stop, and the record is of then, if there is one."""
-    record, known = engine.record, context.store.read_servers().get(name)
-    if record is None or record == known:
-        return
-    context.store.write_server(name, record)
-    for field, words in record.refused.items():
-        if known is None or field not in known.refused:
-            said = f": {words}" if words else ""
-            context.progress.message(f"{name}: the server refuses {field}, and is asked without it{said}")
+    """Stores how a server was asked. Nothing where it was not: all was answered before a stop."""
+    if engine.record is not None and engine.record != context.store.read_servers().get(name):
+        context.store.write_server(name, engine.record)
 
 
 class _Untold:
