@@ -278,7 +278,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("name", "refusal"), REFUSALS)
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("status", [400, 422, 500, 501])
 def test_what_a_helper_s_server_refuses_it_is_asked_without(
     server: Server, status: int, name: str, refusal: Any
 ) -> None:
@@ -291,6 +291,13 @@ def test_what_a_helper_s_server_refuses_it_is_asked_without(
     assert others == [later, later]
     assert helper.record is not None
     assert helper.record.refused.keys() == {name}
+
+
+def test_a_key_or_a_name_that_is_wrong_is_not_a_matter_of_fields(server: Server) -> None:
+    server.replies = [(404, json.dumps({"error": {"message": "no model called temperature"}}))]
+    with pytest.raises(UserError, match="refuses: 404"):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+    assert len(server.asked) == 1
 
 
 def test_a_limit_is_never_left_out(server: Server) -> None:

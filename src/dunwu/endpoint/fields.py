@@ -69,7 +69,7 @@ class Fields:
         with self._lock:
             if self.of(body) == sent:  # else another thread has learnt it
                 told = words(refusal)
-                for name in _named(sent, refusal) or ([] if self.accepted else [one for one in NEUTRAL if one in sent]):
+                for name in named(sent, refusal) or ([] if self.accepted else [one for one in NEUTRAL if one in sent]):
                     self.refused[name] = told
                     log.warning("%s refuses %s, and is asked without it: %s", self._server, name, told)
             return self.of(body) != sent
@@ -81,8 +81,8 @@ def words(refusal: bytes) -> str:
     return CONTROL.sub("", " ".join(told.split()))[:SHOWN]
 
 
-def _named(sent: Mapping[str, Any], refusal: bytes) -> list[str]:
-    """The field that a refusal is about, as a list: the first that it names."""
+def named(sent: Mapping[str, Any], refusal: bytes) -> list[str]:
+    """Return the field of ``sent`` that a refusal is about, as a list: the first that it names."""
     text = " ".join(_said(refusal, NAMING))
     for name in (*OPTIONAL, *RENAMED):
         spelt = name.replace("_", r"[_\s-]?")  # max_tokens, maxTokens, "max tokens"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from dunwu.config.schema import EndpointSpec, ServedModel
 from dunwu.endpoint.exchange import Reply, exchange
-from dunwu.endpoint.fields import SHOWN, Fields, words
+from dunwu.endpoint.fields import SHOWN, Fields, named, words
 from dunwu.endpoint.replies import read_reply
 from dunwu.errors import Fault, UserError
 from dunwu.runs.servers import ServerRecord
@@ -24,8 +24,8 @@ REACHED = 20.0
 """Seconds in which a server must say something at all."""
 PASSING = (408, 425, 429)
 """Refusals that may pass, as all from 500 on may."""
-OF_FIELDS = (400, 422)
-"""Refusals that may be of a field."""
+OF_FIELDS = (400, 422, 500, 501)
+"""Refusals that may be of a field; the last two only where they name one."""
 SAYS = ("model", "system_fingerprint")
 """What replies say of the server."""
 
@@ -132,9 +132,13 @@ class Server:
                 trouble = f"{type(error).__name__}: {error}"[:SHOWN]
                 continue
             trouble = f"{reply.status} {reply.reason[:SHOWN]}"
-            if reply.status < 500 and reply.status not in PASSING:
+            if (reply.status < 500 and reply.status not in PASSING) or self._is_of_field(reply, body):
                 raise Refused(f"{spec.url} refuses: {trouble}", f"{self._place}.url", reply)
         raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {trouble}")
+
+    @staticmethod
+    def _is_of_field(reply: Reply, sent: Mapping[str, Any]) -> bool:
+        return reply.status in OF_FIELDS and bool(named(sent, reply.body))
 
     def _read(self, reply: Reply, read: Callable[[Any], T]) -> T:
         found = json.loads(reply.body)
