@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow
+import pyarrow.parquet
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
@@ -30,17 +35,19 @@ def published_row(case: Case) -> bool:
         return (_golds(bench, write(Path(folder) / "rows.jsonl", [row])) is not None) is (case["expected"] == "read")
 
 
-def published_file(case: Case) -> bool:
-    """A file of the form that its name says has the problems that its rows have as JSON lines."""
-    bench, rows = case["input"]["bench"], [known.row for known in FILES[case["input"]["bench"]]]
+def published_file(case: Case) -> bool | None:
+    """A file of the form that its name says has the problems that its rows have as JSON lines; None where no rows of
+    the benchmark, or no way to write the form, are known here."""
+    known, name = FILES.get(case["input"]["bench"], ()), case["input"]["file"]
+    form = next((form for form in FORMS if name.endswith(form)), None)
+    if not known or form is None:
+        return None
+    rows = [one.row for one in known]
     with tempfile.TemporaryDirectory() as folder:
-        lines, file = write(Path(folder) / "rows.jsonl", rows), Path(folder) / case["input"]["file"]
-        if file.suffix == ".csv":
-            _write_csv(file, rows)
-        else:
-            file.write_text(json.dumps(rows), encoding="utf-8")
-        found = _golds(bench, file)
-        return found is not None and found == _golds(bench, lines)
+        lines, file = write(Path(folder) / "rows.jsonl", rows), Path(folder) / name
+        file.write_bytes(FORMS[form](rows))
+        found = _golds(case["input"]["bench"], file)
+        return found is not None and found == _golds(case["input"]["bench"], lines)
 
 
 def _golds(bench: str, path: Path) -> list[str] | None:
@@ -52,11 +59,24 @@ def _golds(bench: str, path: Path) -> list[str] | None:
         return None
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row), restval="")
-        table.writeheader()
-        table.writerows(rows)
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    file = io.StringIO()
+    table = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row), restval="")
+    table.writeheader()
+    table.writerows(rows)
+    return file.getvalue().encode()
 
 
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)
+    return file.getvalue()
+
+
+FORMS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], bytes]] = {
+    ".csv": _csv,
+    ".csv.gz": lambda rows: gzip.compress(_csv(rows)),
+    ".json": lambda rows: json.dumps(rows).encode(),
+    ".parquet": _parquet,
+}
 KINDS: Mapping[str, Callable[[Case], bool | None]] = {"F1": published_row, "F4": published_file}

@@ -71,7 +71,8 @@ class Fields:
                 told = words(refusal)
                 for name in named(sent, refusal) or ([] if self.accepted else [one for one in NEUTRAL if one in sent]):
                     self.refused[name] = told
-                    log.warning("%s refuses %s, and is asked without it: %s", self._server, name, told)
+                    way = f"with {RENAMED[name]}" if name in RENAMED else "without it"
+                    log.warning("%s refuses %s, and is asked %s: %s", self._server, name, way, told)
             return self.of(body) != sent
 
 

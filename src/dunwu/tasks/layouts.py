@@ -57,7 +57,9 @@ class Layout:
 COMPETITION = (("question", "problem"), ("Problem", "problem"), ("Answer", "answer"))
 LAYOUTS = {
     "gsm8k": Layout(problem="question", answer="answer", gold=after_hashes),
-    "math": Layout(problem="problem", answer="answer", level="level", subject="subject"),
+    "math": Layout(
+        problem="problem", answer="answer", level="level", subject="subject", also=(*COMPETITION, ("type", "subject"))
+    ),
     "aime": Layout(problem="problem", answer="answer", also=COMPETITION),
     "amc": Layout(problem="problem", answer="answer", also=COMPETITION),
     "cmath": Layout(problem="question", answer="golden", level="grade", also=(("answer", "golden"),)),

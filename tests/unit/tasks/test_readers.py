@@ -333,6 +333,7 @@ CMATH = {"grade": 1, "reasoning_step": 1, "num_digits": 1, "question": "3个苹�
         ("cmath", {"question": CMATH["question"], "answer": 5, "grade": 1}),
         ("aime", {"ID": "2024-I-1", "Problem": "How much?", "Answer": 5, "Solution": "Count."}),
         ("amc", {"question": "How much?", "answer": 5.0}),
+        ("math", {"question": "How much?", "answer": "5", "level": 3, "type": "Algebra", "reasoning": "Count."}),
         ("aime", {"problem": "How much?", "answer": "5", "question": "not asked"}),
     ],
 )
@@ -340,4 +341,5 @@ def test_published_columns_by_all_their_names(tmp_path: Path, task: str, row: di
     (problem,) = problems(write(tmp_path / "a.jsonl", [row]), task)
     question = row.get("problem") or row.get("question") or row["Problem"]
     assert (problem.messages[0].content, problem.gold) == (question, "5")
-    assert problem.level == row.get("grade", 0)
+    assert problem.level == row.get("grade", row.get("level", 0))
+    assert problem.subject == row.get("type", "")
