@@ -64,7 +64,7 @@ class Fields:
     def learn(self, body: Mapping[str, Any], sent: Mapping[str, Any], refusal: bytes) -> bool:
         """Learn from a refusal of ``sent``, which was made of ``body``; return whether there is another way to ask.
 
-        Where the refusal names no field of it and nothing was ever accepted, all that is not of OpenAI goes at once.
+        Where the refusal names no field of it and nothing was ever accepted, all of ``NEUTRAL`` goes at once.
         """
         with self._lock:
             if self.of(body) == sent:  # else another thread has learnt it
