@@ -69,8 +69,8 @@ def serving(answer: Callable[[Any], Answer]) -> Iterator[FakeServer]:
             thread.join()
 
 
-def said(text: str | None, finish: str = "stop", tokens: int | None = 3, **message: Any) -> Answer:
-    """A reply with one choice."""
+def said(text: Any, finish: str = "stop", tokens: int | None = 3, **message: Any) -> tuple[int, Any]:
+    """A reply with one choice; ``text`` is its content, also in parts."""
     choice = {"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
     usage = {} if tokens is None else {"usage": {"completion_tokens": tokens}}
     return 200, {"choices": [choice], **usage}

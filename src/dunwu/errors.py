@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -30,6 +31,14 @@ class UserError(ValueError):
         self.file = None if file is None else str(file)
         self.field = None if field is None else _line(field)
         super().__init__(": ".join(part for part in (self.file, self.field, self.message) if part))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it says: by default ``__init__`` would be called with that one line."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[UserError], said: tuple[str, ...]) -> UserError:
+    return kind.__new__(kind, *said)
 
 
 class NotInstalled(UserError):  # noqa: N818 -- what it says, it says by its name

@@ -14,9 +14,10 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner, Result
 
-from dunwu import endpoint
 from dunwu.cli import main
 from dunwu.config.schema import TaskSpec
+from dunwu.endpoint import server as endpoint
+from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.pipeline.benchmarking import task_of
 from dunwu.runs import RunReader
@@ -94,8 +95,8 @@ def answers(files: dict[str, Path]) -> dict[str, str]:
     return {asked: right for name, path in files.items() for asked, right in golds(name, path).items()}
 
 
-def gold_server(answers: dict[str, str]) -> Callable[[Any], Answer]:
-    def answer(body: Any) -> Answer:
+def gold_server(answers: dict[str, str]) -> Callable[[Any], tuple[int, Any]]:
+    def answer(body: Any) -> tuple[int, Any]:
         asked = question(body)
         return said(next(right for known, right in answers.items() if asked.startswith(known)), reasoning_content="So.")
 
@@ -411,3 +412,42 @@ def test_generated_problems_are_measured_behind_a_server(tmp_path: Path) -> None
         done = run(f"{server.url}#m", "--bench", "countdown", "--problems", "3", "--json", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["results"]["m"]["pass@1"]["value"] == 1.0
+
+
+def test_a_server_with_a_will_of_its_own_is_measured_and_its_sampling_recorded(
+    tmp_path: Path, files: dict[str, Path], answers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes no temperature, calls the limit otherwise, and its second answers are all reasoning."""
+    gold, replies = gold_server(answers), iter(range(1000))
+
+    def answer(body: Any) -> Answer:
+        for name in ("max_tokens", "temperature", "top_k"):
+            if name in body:
+                return 400, {"error": {"message": f"Unsupported parameter: '{name}' is <b>not</b> known."}}
+        if next(replies) % 2:
+            return 200, {"choices": [{"message": {"reasoning": "Hmm 12"}, "finish_reason": "length"}]}
+        return 200, {**gold(body)[1], "system_fingerprint": "b1234"}
+
+    options = [*asking(files, "aime"), "-k", "2", "--set", "stages.boxed.server.at_once=1"]
+    with serving(answer) as server:
+        done = run(f"{server.url}#m", *options, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    refused = {"max_tokens": "with max_completion_tokens", "temperature": "without it", "top_k": "without it"}
+    words = "Unsupported parameter: '{}' is <b>not</b> known."
+    assert sorted(caplog.messages) == [
+        f"{server.url} refuses {name}, and is asked {way}: {words.format(name)}" for name, way in refused.items()
+    ]
+    stage = RunReader(tmp_path / "out").stage("boxed")
+    (evaluation,) = stage.read_evaluations()
+    assert {row.text for row in evaluation.rows if not row.correct} == {"<think>Hmm 12"}
+    assert evaluation.results["pass@1"].value == 0.5
+    record = stage.read_servers()["m"]
+    assert record.refused.keys() == refused.keys()
+    assert (record.sent["top_p"], record.sent["max_completion_tokens"], record.sent["min_p"]) == (0.95, 32768, 0.0)
+    assert record.says == {"system_fingerprint": "b1234"}
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "top_p 0.95, min_p 0.0, repetition_penalty 1.0" in report
+    assert "is &lt;b&gt;not&lt;/b&gt; known." in report
+    (stage.path / "servers.json").write_text("{")
+    with pytest.raises(UserError, match=r"servers\.json: does not say how servers were asked"):
+        stage.read_servers()

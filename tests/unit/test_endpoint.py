@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from threading import Event
+from typing import IO, Any
 
 import pytest
 from pydantic import ValidationError
 
-from dunwu import endpoint
 from dunwu.config.schema import EndpointSpec
 from dunwu.endpoint import Endpoint
+from dunwu.endpoint import server as endpoint
+from dunwu.endpoint.exchange import LARGEST_REPLY
 from dunwu.errors import Fault, UserError
 
 GOOD = json.dumps({"choices": [{"message": {"role": "assistant", "content": "五 is five"}}]})
@@ -22,6 +24,9 @@ GOOD = json.dumps({"choices": [{"message": {"role": "assistant", "content": "五
 
 class Server(ThreadingHTTPServer):
     """Gives ``replies`` in turn, the last one for good: a status with a text, or bytes as they are."""
+
+    daemon_threads = True
+    block_on_close = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -37,12 +42,15 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
+        self.close_connection = True
+        self.answer()
+
+    def answer(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, dict(self.headers), json.loads(body)))
         reply = self.server.replies.pop(0) if len(self.server.replies) > 1 else self.server.replies[0]
         if isinstance(reply, bytes):
             self.wfile.write(reply)
-            self.close_connection = True
             return
         self.send_response(reply[0])
         self.send_header("Content-Length", str(len(reply[1].encode())))
@@ -107,8 +115,9 @@ def test_what_passes_is_tried_again(server: Server, passing: tuple[int, str] | b
         (200, "[]"),
         (200, "{}"),
         (200, '{"choices": []}'),
-        (200, '{"choices": [{"message": {"content": null}}]}'),
-        (200, '{"choices": [{"message": {"content": ["a"]}}]}'),
+        (200, '{"choices": [{"message": {"content": 5}}]}'),
+        (200, '{"choices": [{"message": {"content": [5]}}]}'),
+        (200, '{"error": {"message": "busy"}}'),
         (200, "[" * 100_000),
         (503, GOOD),
         b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{",
@@ -174,12 +183,73 @@ def test_halves_of_characters_are_replaced(server: Server) -> None:
     assert Endpoint(server.spec(), "judge.endpoint").ask("?") == "hi ?"
 
 
-def test_an_answer_that_trickles_in_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a clock that goes on by ten seconds with every look."""
-    server.replies = [(200, GOOD)]
-    monkeypatch.setattr("dunwu.endpoint.time.monotonic", itertools.count(0.0, 10.0).__next__)
-    with pytest.raises(Fault, match="the answer takes more than 5 s"):
-        Endpoint(server.spec(timeout_seconds=5), "judge.endpoint").ask("?")
+def drip(file: IO[bytes], first: bytes, then: bytes) -> None:
+    """Says ``first``, and then ``then`` again and again, until nobody listens."""
+    with suppress(OSError):
+        file.write(first)
+        while True:
+            file.write(then)
+            file.flush()
+            Event().wait(0.005)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+)
+def test_an_answer_that_drips_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, first: bytes, then: bytes
+) -> None:
+    """Every piece comes in time, the whole never."""
+    monkeypatch.setattr(endpoint, "PATIENCE", ())
+    monkeypatch.setattr(Handler, "answer", lambda self: drip(self.wfile, first, then))
+    with pytest.raises(Fault, match=r"TimeoutError: the answer takes more than 0\.2 s"):
+        Endpoint(server.spec(timeout_seconds=0.2), "judge.endpoint").ask("?")
+
+
+def test_a_refusal_that_drips_is_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "PATIENCE", ())
+    monkeypatch.setattr(Handler, "answer", lambda self: drip(self.wfile, b"HTTP/1.1 404 No\r\n\r\n", b" "))
+    with pytest.raises(Fault, match=r"the answer takes more than 0\.2 s"):
+        Endpoint(server.spec(timeout_seconds=0.2), "judge.endpoint").ask("?")
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"), [(0, "JSONDecodeError"), (1, "ValueError: the answer has more than 4194304")]
+)
+def test_a_reply_of_any_size_takes_little(server: Server, extra: int, told: str) -> None:
+    server.replies = [(200, " " * (LARGEST_REPLY + extra))]
+    with pytest.raises(Fault, match=told):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+
+
+def test_an_endless_reply_is_not_read_to_its_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "PATIENCE", ())
+
+    def answer(self: Handler) -> None:
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                self.wfile.write(b"x" * 2**16)
+
+    monkeypatch.setattr(Handler, "answer", answer)
+    with pytest.raises(Fault, match="the answer has more than 4194304 bytes"):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 503 " + b"x" * 60_000 + b"\r\n\r\n", b"x" * 60_000 + b"\r\n\r\n"])
+def test_what_is_told_of_a_reply_is_short(server: Server, reply: bytes) -> None:
+    server.replies = [reply]
+    with pytest.raises(Fault) as caught:
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/v1", "http://[::1/v1", "http://:80/v1", "http:///v1"])
@@ -192,3 +262,55 @@ def test_a_server_s_words_cannot_move_the_cursor(server: Server) -> None:
     server.replies = [b"HTTP/1.1 401 Go\x07\x1b[2Jaway\r\nContent-Length: 0\r\n\r\n"]
     with pytest.raises(UserError, match=r"refuses: 401 Go\[2Jaway$"):
         Endpoint(server.spec(), "judge.endpoint").ask("?")
+
+
+REFUSALS = [
+    ("max_tokens", {"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+     "'max_completion_tokens' instead.", "param": "max_tokens", "code": "unsupported_parameter"}}),
+    ("temperature", {"error": {"message": "Unsupported value: 'temperature' does not support 0.6 with this model. Only "
+     "the default (1) value is supported.", "param": "temperature"}}),
+    ("temperature", {"detail": [{"type": "extra_forbidden", "loc": ["body", "temperature"], "msg": "Not permitted"}]}),
+    ("temperature", [{"error": {"code": 400, "message": 'Unknown name "temperature": Cannot find field.'}}]),
+    ("temperature", "Temperature is not supported"),
+    ("max_tokens", {"error": "maxTokens: unknown field"}),
+    ("max_tokens", {"message": "max tokens is not known"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "refusal"), REFUSALS)
+@pytest.mark.parametrize("status", [400, 422, 500, 501])
+def test_what_a_helper_s_server_refuses_it_is_asked_without(
+    server: Server, status: int, name: str, refusal: Any
+) -> None:
+    server.replies = [(status, json.dumps(refusal)), (200, GOOD)]
+    helper = Endpoint(server.spec(), "judge.endpoint")
+    assert [helper.ask("?"), helper.ask("!")] == ["五 is five"] * 2
+    first, *others = (body.keys() - {"model", "messages"} for *_, body in server.asked)
+    assert first == {"temperature", "max_tokens"}
+    later = {"temperature"} ^ {"max_completion_tokens"} if name == "max_tokens" else {"max_tokens"}
+    assert others == [later, later]
+    assert helper.record is not None
+    assert helper.record.refused.keys() == {name}
+
+
+def test_a_key_or_a_name_that_is_wrong_is_not_a_matter_of_fields(server: Server) -> None:
+    server.replies = [(404, json.dumps({"error": {"message": "no model called temperature"}}))]
+    with pytest.raises(UserError, match="refuses: 404"):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+    assert len(server.asked) == 1
+
+
+def test_a_limit_is_never_left_out(server: Server) -> None:
+    """Who pays for the tokens set it."""
+    server.replies = [(400, json.dumps({"error": {"message": "max_tokens is too large: 8192. At most 4096."}}))]
+    with pytest.raises(UserError, match=r"refuses: 400 .*: max_tokens is too large: 8192\. At most 4096\."):
+        Endpoint(server.spec(), "judge.endpoint").ask("?")
+    assert len(server.asked) == 2
+
+
+def test_what_a_server_says_of_a_field_is_shown_as_text(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.replies = [(400, json.dumps({"error": "temperature\x1b[2J\n is " + "bad " * 100})), (200, GOOD)]
+    Endpoint(server.spec(), "judge.endpoint").ask("?")
+    (told,) = caplog.messages
+    assert f"{server.spec().url} refuses temperature, and is asked without it: temperature[2J is bad bad" in told
+    assert len(told) < 300

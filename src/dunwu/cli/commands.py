@@ -229,7 +229,7 @@ def evaluate(
 
 @main.command()
 def contamination(
-    train: Annotated[Path, typer.Option("--train", metavar="FILE", help="JSON lines or Parquet to learn from.")],
+    train: Annotated[Path, typer.Option("--train", metavar="FILE", help="JSON lines, CSV or Parquet to learn from.")],
     bench: Annotated[
         list[str] | None,
         typer.Option("--bench", metavar="NAME", help="A benchmark that is read from a file. Repeatable."),

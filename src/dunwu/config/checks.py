@@ -33,10 +33,11 @@ from dunwu.config.schema import (
     SupervisedStage,
     TaskSpec,
     TruthJudgeSpec,
+    display_names,
     is_server,
     served,
-    told_as,
 )
+from dunwu.config.schema.sources import RESERVED
 
 GAPS: Mapping[type, tuple[str, ...]] = {
     RewriteSpec: ("{answer}",),
@@ -46,7 +47,6 @@ GAPS: Mapping[type, tuple[str, ...]] = {
 """What an instruction must hold."""
 TEMPLATES = ("r1-zero", "nano", "chat")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-MODEL_NAME, RESERVED = re.compile(r"\w[\w.+-]*", re.ASCII), re.compile(r"base|trained|step-\d+")
 RULED = (
     *("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate"),
     *("loose", "instructions", "instructions_loose", "refused", "unsafe", "rating", "percentile"),
@@ -235,17 +235,15 @@ def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> I
 
 
 def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: Mapping[str, str]) -> Iterator[Finding]:
-    names = [told_as(model) for model in stage.models]
+    names = display_names(stage.models)
     for index, model in enumerate(stage.models):
         yield from _server(model, f"models.{index}") if is_server(model) else _source(model, f"models.{index}", earlier)
         yield from check_unread(stage.sets, "", model, read)
         if names[index] in names[:index]:
             yield Finding(f"models.{index}", f"{names[index]!r} is the name of an earlier model")
-        if not MODEL_NAME.fullmatch(names[index]) or RESERVED.fullmatch(names[index]):
-            text = (
-                f"{names[index]!r} cannot name an evaluation: letters, digits and . _ - + only, and not base, trained, "
-            )
-            yield Finding(f"models.{index}", text + "step-N; give the folder another name")
+        if RESERVED.fullmatch(names[index]):
+            text = "cannot name an evaluation, nor can base, trained and step-N: write more of the path"
+            yield Finding(f"models.{index}", f"{names[index]!r} {text}")
     yield from _template(stage.prompt.template)
     yield from check_sets(stage.sets, "", stage.temperature, trained)
     known = [judge.name for judge in stage.judges]

@@ -20,7 +20,8 @@ from dunwu.evaluation.evaluate import can_be_right, is_right
 from dunwu.evaluation.ratings import Contest, contest_rating, percentile
 from dunwu.tasks.files import source_of
 from dunwu.tasks.published import LONGEST_LINE
-from dunwu.tasks.readers import Row, read_rows
+from dunwu.tasks.readers import read_rows
+from dunwu.tasks.rows import Row
 from dunwu.types import Estimate, ScoredGroup
 from dunwu.verifiers.format import summary
 from dunwu.verifiers.instructions import follows, follows_loosely

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RunReader, told_as
+from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RunReader, display_names
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 """Sets in the recipe's order; of each its evaluations, from the base to the trained model or model by model."""
@@ -30,7 +30,7 @@ def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]
     """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models."""
     recipe = run.recipe["stages"].get(stage, {})
     sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
-    models = [told_as(model) for model in recipe.get("models", [])]
+    models = display_names(recipe.get("models", []))
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
     evaluations = run.stage(stage).read_evaluations()
     evaluations.sort(key=lambda found: models.index(found.checkpoint) if found.checkpoint in models else -1)

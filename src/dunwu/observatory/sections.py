@@ -10,6 +10,7 @@ from dunwu.observatory.charts import Chart, Series, exact
 from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
+from dunwu.observatory.servers import servers_table
 from dunwu.observatory.wording import interval, number, probability, quantity
 from dunwu.runs import BASE, TRAINED, Evaluation, Pair, RolloutRow, StageReader
 from dunwu.types import Estimate
@@ -39,6 +40,7 @@ def stage_section(told: Told) -> str:
     parts.append(_measurements(told))
     tables = [evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
     parts.append(page.grid(tables))
+    parts.append(servers_table(told.stage))
     parts.append(pairs_table(told.stage.read_compared().pairs))
     parts.append(page.grid([chart.html() for chart in figures.test_time_compute(told)], COMPUTE_NOTE))
     parts.append(_examples(told.by_set) or _rollout_examples(told.stage))

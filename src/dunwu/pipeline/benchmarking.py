@@ -17,13 +17,14 @@ from dunwu.config.findings import near
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
-from dunwu.config.schema import Recipe, TaskSpec, is_server, told_as
+from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
 from dunwu.tasks import FAMILIES
 from dunwu.tasks.files import FileTask
+from dunwu.tasks.readers import refuse_stream
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 """The paper's limit on an answer; ours on a question."""
@@ -76,9 +77,9 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
         stage["sets"].append(chosen)
     if asked.judge is not None:
         _judge(asked.judge, stages)
-    names = [told_as(source.source) for source in sources]
+    names = display_names([source.source for source in sources])
     sets = [chosen["name"] for stage in stages.values() for chosen in stage["sets"]]
-    title = re.sub(r"[^A-Za-z0-9_-]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
+    title = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
     tree: Tree = {"name": title.rstrip("-"), "seed": asked.seed, "stages": stages}
     for override in overrides:
         apply_override(tree, parse_override(override))
@@ -109,7 +110,8 @@ def _value(value: object) -> str:
 
 def _template(asked: Asked, sources: Sequence[Source]) -> str:
     """That of the models in this process; servers have their own."""
-    wanted = {told_as(source.source): source.template for source in sources}
+    names = display_names([source.source for source in sources])
+    wanted = {name: source.template for name, source in zip(names, sources, strict=True)}
     local = {name: template for name, template in wanted.items() if template is not None}
     if asked.template is not None:
         if not local:
@@ -153,6 +155,8 @@ def pairs(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, P
         path = left.pop(0) if name in BENCHMARKS and left else None
         if path is not None and not path.exists():
             raise UserError("no such file", file=path, field="--data")
+        if path is not None:
+            refuse_stream(path, "--data")
         if path is None and name in BENCHMARKS and BENCHMARKS[name].hub is None:
             raise UserError(f"{name} is read from a file: say which, in the order of the benchmarks", field="--data")
         yield name, path

@@ -15,7 +15,8 @@ from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.contamination import Overlap, overlaps
 from dunwu.pipeline.benchmarking import pairs, task_of
 from dunwu.tasks.files import texts_of
-from dunwu.tasks.readers import Row, read_rows
+from dunwu.tasks.readers import read_rows
+from dunwu.tasks.rows import Row
 
 LONGEST = 2**26
 """Bytes of a row."""

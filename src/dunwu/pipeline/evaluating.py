@@ -78,6 +78,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         more=partial(judging.results, chosen),
                     )
                     answers.drop()
+                    if isinstance(engine, EndpointEngine):
+                        _keep_server(context, name, engine)
     with context.stop.interruptible():
         _compare(context, prompts, tokenizers)
     context.store.finish()
@@ -118,6 +120,12 @@ def _engine(stage: EvalStage, source: str) -> Iterator[tuple[Engine, Any | None]
 
 def _remote(stage: EvalStage, source: str) -> EndpointEngine:
     return EndpointEngine(served(source, stage.server), "server")
+
+
+def _keep_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
+    """Stores how a server was asked. Nothing where it was not: all was answered before a stop."""
+    if engine.record is not None and engine.record != context.store.read_servers().get(name):
+        context.store.write_server(name, engine.record)
 
 
 class _Untold:

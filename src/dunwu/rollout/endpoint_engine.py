@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 
 from dunwu.config.schema import ServedModel
-from dunwu.endpoint import Refused, Server, sound
+from dunwu.endpoint import Server
+from dunwu.endpoint.fields import NEUTRAL
+from dunwu.endpoint.replies import ChatReply, read_reply
 from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.rollout.stopping import cut
+from dunwu.runs.servers import ServerRecord
 from dunwu.types import Completion, Finish, GenerationRequest, Problem, Sampling
 
 UNNAMED = -1
 """In ``token_ids``: a token of which a server says that it was written, not which it is."""
 BYTES_A_TOKEN = 4
 """Of a text whose tokens the server does not count: the field's rule of thumb."""
-MOST_TOKENS = 2**24
-"""That a count may say: more is none."""
+MOST_TOKENS = 2**20
+"""Of a completion, whatever a server says."""
 SEEDS = 2**31
 """Some servers keep a seed in 32 bits, with a sign."""
 
@@ -34,10 +38,11 @@ class EndpointEngine:
     """See ``engine.Engine``.
 
     ``token_ids`` are as many ``UNNAMED`` as the server says that it wrote (``usage.completion_tokens``), or as the text
-    has bytes / 4 where it does not say; ``logprobs`` are NaN. Reasoning that a server gives apart
-    (``reasoning_content``) stands before the answer, in think tags. Every end but ``length`` counts as a stop. Most
-    servers leave a stop string out of the text; where one says which it was (``stop_reason``), it is put back. Each
-    sample's seed is sent, until the server refuses a request for it: what such a server gives is another each time.
+    has bytes / 4 where it does not say, or says more than it was allowed and than the text has bytes; ``logprobs`` are
+    NaN. Reasoning that a server gives apart stands before the answer, in think tags. Every end but ``length`` counts as
+    a stop. Most servers leave a stop string out of the text; where one says which it was (``stop_reason``), it is put
+    back. Sampling is temperature and top-p alone: what else a server may do by itself is sent as switched off. Each
+    sample sends its seed: a server that refuses seeds gives something else each time.
 
     Args:
         spec: the model and how it is asked.
@@ -51,7 +56,11 @@ class EndpointEngine:
 
     def __init__(self, spec: ServedModel, place: str) -> None:
         self._server, self._at_once = Server(spec, place), spec.at_once
-        self._seeded = True
+
+    @property
+    def record(self) -> ServerRecord | None:
+        """See ``Server.record``."""
+        return self._server.record
 
     def reach(self) -> None:
         """Raises UserError where nobody is at the address."""
@@ -115,29 +124,22 @@ class EndpointEngine:
             "messages": [{"role": message.role, "content": message.content} for message in problem.messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
+            **NEUTRAL,
             "max_tokens": sampling.max_new_tokens,
             **({"stop": list(sampling.stop)} if sampling.stop else {}),
+            "seed": seed % SEEDS,
         }
-        if self._seeded:
-            try:
-                return self._server.complete(body | {"seed": seed % SEEDS}, lambda reply: _completion(reply, sampling))
-            except Refused as refused:
-                if "seed" not in refused.told.lower():
-                    raise
-                self._seeded = False
-        return self._server.complete(body, lambda reply: _completion(reply, sampling))
+        return self._server.complete(body, lambda reply: _completion(read_reply(reply), sampling))
 
 
-def _completion(reply: Any, sampling: Sampling) -> Completion:
-    """Raises LookupError, TypeError or ValueError where a reply is none."""
-    choice = reply["choices"][0]
-    if not isinstance(choice, dict) or not isinstance(choice["message"], dict):
-        raise TypeError("the first choice has no message")
-    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-    text, ended = _text(choice["message"], finish), choice.get("stop_reason")
-    if ended in sampling.stop and not text.endswith(ended):
-        text += ended
-    return written(text, finish, _count(reply, text))
+def _completion(reply: ChatReply, sampling: Sampling) -> Completion:
+    text = reply.text
+    if reply.ended in sampling.stop and not text.endswith(str(reply.ended)):
+        text += str(reply.ended)
+    whole, text = text, cut(text, sampling.stop)  # not every server knows stop strings
+    most = max(sampling.max_new_tokens, len(whole.encode()))
+    tokens = reply.tokens if reply.tokens is not None and reply.tokens <= most else _reckoned(whole)
+    return written(text, reply.finish if text == whole else "stop", min(tokens, MOST_TOKENS))
 
 
 def written(text: str, finish: Finish, tokens: int) -> Completion:
@@ -151,20 +153,5 @@ def written(text: str, finish: Finish, tokens: int) -> Completion:
     )
 
 
-def _text(message: Any, finish: Finish) -> str:
-    """Reasoning, if it comes apart, and answer. A thought that was cut off is not closed."""
-    content = message["content"]
-    answer = "" if content is None else sound(content)
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    if not thought or "</think>" in answer:
-        return answer
-    closed = "" if finish == "length" and not answer else "</think>"
-    return f"<think>{sound(thought)}{closed}{answer}"
-
-
-def _count(reply: Any, text: str) -> int:
-    usage = reply.get("usage")
-    found = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MOST_TOKENS:
-        return found
+def _reckoned(text: str) -> int:
     return -(-len(text.encode()) // BYTES_A_TOKEN)

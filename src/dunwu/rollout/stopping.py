@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,14 @@ class StopStrings:
         return any(string in text for string in self._stop)
 
     def cut(self, text: str) -> str:
-        """The text up to and with the first stop string that ends in it."""
-        ends = [text.find(string) + len(string) for string in self._stop if string in text]
-        return text[: min(ends)] if ends else text
+        """See ``cut``."""
+        return cut(text, self._stop)
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """The text up to and with the first stop string that ends in it."""
+    ends = [text.find(string) + len(string) for string in stop if string in text]
+    return text[: min(ends)] if ends else text
 
 
 def decode(tokenizer: Any, token_ids: list[int]) -> str:

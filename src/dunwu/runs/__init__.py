@@ -1,6 +1,6 @@
 """The run directory: the only reader and writer of its files."""
 
-from dunwu.config.schema import told_as
+from dunwu.config.schema import display_names
 from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
@@ -22,5 +22,5 @@ __all__ = [
     "Spent",
     "StageDirectory",
     "StageReader",
-    "told_as",
+    "display_names",
 ]

@@ -20,6 +20,8 @@ def fingerprint(path: Path) -> str:
             inside = sorted(file for file in path.rglob("*") if file.is_file() and file not in hidden)
             lines = "".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in inside)
             return hashlib.sha256(lines.encode()).hexdigest()
+        if path.exists() and not path.is_file():
+            raise UserError("is a pipe or a device: write it to a file first", file=path)
         return _sha256(path)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from None

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from dunwu.errors import UserError
-from dunwu.runs import checkpoints, compared, conversations, tables
+from dunwu.runs import checkpoints, compared, conversations, servers, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.checkpoints import is_step, step_of
 from dunwu.runs.compared import Compared, Curve, Pair
@@ -26,6 +26,7 @@ from dunwu.runs.derived import Derived
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.marks import mark
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
+from dunwu.runs.servers import ServerRecord
 from dunwu.types import Estimate, Example, ScoredGroup
 
 ABLATION = "ablation"
@@ -133,6 +134,10 @@ class StageReader:
         """What was found when the stage's models were compared. Raises UserError where the file is damaged."""
         return compared.read(self.path)
 
+    def read_servers(self) -> dict[str, ServerRecord]:
+        """See :func:`dunwu.runs.servers.read`."""
+        return servers.read(self.path)
+
     @property
     def numbers_mark(self) -> str:
         """Another text where metrics, timings or ledger have changed."""
@@ -196,6 +201,10 @@ class StageDirectory(StageReader):
     def write_compared(self, pairs: Sequence[Pair], curves: Sequence[Curve]) -> None:
         """Stores what was found when the stage's models were compared."""
         compared.write(self.path, pairs, curves)
+
+    def write_server(self, model: str, record: ServerRecord) -> None:
+        """See :func:`dunwu.runs.servers.write`."""
+        servers.write(self.path, model, record)
 
     def chunks(self) -> int:
         """See :func:`dunwu.runs.conversations.chunks`."""

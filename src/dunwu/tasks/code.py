@@ -42,6 +42,7 @@ def read_test(value: Any, entry: str | None = None) -> str:
             raise NotATestError(f"{value!r:.40} is no JSON") from None
     if not isinstance(value, dict):
         raise NotATestError(f"{value!r:.40} is no object")
+    value = _stated(value)
     if "testtype" not in value:
         return _checked({"call": entry, **value} if entry and "result" in value else value)
     stdin, stdout = _text(value, "input"), _text(value, "output")
@@ -54,6 +55,15 @@ def read_test(value: Any, entry: str | None = None) -> str:
     except (ValueError, RecursionError):
         raise NotATestError("a functional test's input or output is no JSON") from None
     return _checked({"call": entry, "args": args, "result": result})
+
+
+def _stated(test: Mapping[str, Any]) -> dict[str, Any]:
+    """A test without what is null: tables give each test the fields of all others. The result of a call may be None."""
+    return {name: value for name, value in test.items() if value is not None or _is_result(name, test)}
+
+
+def _is_result(name: str, test: Mapping[str, Any]) -> bool:
+    return name == "result" and test.get("args") is not None
 
 
 def function_name(text: str) -> str | None:

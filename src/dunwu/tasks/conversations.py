@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.readers import BadRow, MalformedError, Row, column, language_of, leave_out, read_rows, text_of, written
+from dunwu.tasks.readers import leave_out, read_rows
+from dunwu.tasks.rows import BadRow, MalformedError, Row, column, language_of, text_of, written
 from dunwu.tasks.task import side
 from dunwu.tasks.world import data
 from dunwu.types import Example, Judged, Message, Preference, Role

@@ -12,8 +12,9 @@ from typing import Any
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import names
-from dunwu.tasks.layouts import Layout, layout_of, parse
-from dunwu.tasks.readers import BadRow, Hub, MalformedError, leave_out, read_rows
+from dunwu.tasks.layouts import Layout, layout_of, named, parse
+from dunwu.tasks.readers import Hub, leave_out, read_rows
+from dunwu.tasks.rows import BadRow, MalformedError
 from dunwu.tasks.task import is_held_out, side
 from dunwu.types import Problem
 
@@ -100,7 +101,7 @@ def texts_of(spec: TaskSpec) -> dict[str, list[str]]:
         if isinstance(outcome, str):
             bad.append((line, outcome))
             continue
-        others = [value for name, value in values.items() if name != layout.problem]
+        others = [value for name, value in named(values, layout).items() if name != layout.problem]
         found[outcome.id] = [outcome.messages[0].content, *(text for text in others if isinstance(text, str))]
     _check(source, bad, rows, spec.max_bad_rows, found)
     return found

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dunwu.tasks.readers import MalformedError
+from dunwu.tasks.rows import MalformedError
 
 MOST = 100_000
 """Of anything that is counted."""

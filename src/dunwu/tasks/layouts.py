@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
@@ -12,7 +12,8 @@ from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import code, published
 from dunwu.tasks.published import NO_SOLUTION, Asked, listed, subject_of
-from dunwu.tasks.readers import LONGEST_LINE, MalformedError, Row, column, language_of, text_of, written
+from dunwu.tasks.readers import LONGEST_LINE
+from dunwu.tasks.rows import MalformedError, Row, column, language_of, text_of, written
 from dunwu.tasks.task import fingerprint
 from dunwu.types import Message, Problem
 
@@ -35,6 +36,7 @@ class Layout:
     """Which columns of a row are what. ``tests`` are the facts of an ``expression``, the options of a ``choice``, the
     tests of a program; ``entry`` names the function that they call; a row may lack its ``subject``.
 
+    ``also`` are names under which other copies of the data set have a column, each with the name that it has here.
     Where columns alone do not make a problem, ``published`` reads the row, and only ``problem`` is named here. A line
     of more than ``longest`` bytes is no row.
     """
@@ -49,14 +51,18 @@ class Layout:
     gold: Callable[[str], str] = str.strip
     published: Callable[[Row], Asked] | None = None
     longest: int = LONGEST_LINE
+    also: tuple[tuple[str, str], ...] = ()
 
 
+COMPETITION = (("question", "problem"), ("Problem", "problem"), ("Answer", "answer"))
 LAYOUTS = {
     "gsm8k": Layout(problem="question", answer="answer", gold=after_hashes),
-    "math": Layout(problem="problem", answer="answer", level="level", subject="subject"),
-    "aime": Layout(problem="problem", answer="answer"),
-    "amc": Layout(problem="problem", answer="answer"),
-    "cmath": Layout(problem="question", answer="answer", level="grade"),
+    "math": Layout(
+        problem="problem", answer="answer", level="level", subject="subject", also=(*COMPETITION, ("type", "subject"))
+    ),
+    "aime": Layout(problem="problem", answer="answer", also=COMPETITION),
+    "amc": Layout(problem="problem", answer="answer", also=COMPETITION),
+    "cmath": Layout(problem="question", answer="golden", level="grade", also=(("answer", "golden"),)),
     "humaneval": Layout(problem="prompt", published=published.humaneval),
     "gpqa": Layout(problem="Question", published=published.gpqa),
     "livecodebench": Layout(
@@ -111,6 +117,7 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
             are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
+    row = row._replace(values=named(row.values, layout))
     asked = layout.published(row) if layout.published else _by_columns(row, layout)
     return Problem(
         id=f"{task}-{fingerprint(asked.question):016x}",
@@ -123,6 +130,15 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         tests=asked.tests,
         subject=asked.subject,
     )
+
+
+def named(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """The columns of a row, those of other copies of the data set under the names that the layout gives them."""
+    found = dict(values)
+    for name, own in layout.also:
+        if name in found and own not in found:
+            found[own] = found.pop(name)
+    return found
 
 
 def _by_columns(row: Row, layout: Layout) -> Asked:

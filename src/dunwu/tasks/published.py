@@ -13,7 +13,7 @@ from typing import Any
 
 from dunwu.tasks import code, instructions
 from dunwu.tasks.packed import NotPackedError, unpacked
-from dunwu.tasks.readers import MalformedError, Row, column, text_of
+from dunwu.tasks.rows import MalformedError, Row, column, text_of
 from dunwu.tasks.task import fingerprint
 
 NO_SOLUTION = "none is given"
@@ -199,6 +199,8 @@ def _as_text(value: object) -> str:
 
 def _flag(row: Row, name: str) -> bool | None:
     found = row.values.get(name)
+    if isinstance(found, str):  # of CSV
+        found = {"": None, "true": True, "false": False}.get(found.strip().lower(), found)
     if found is not None and not isinstance(found, bool):
         raise MalformedError(f"{name!r} is {found!r:.40}, not true or false")
     return found

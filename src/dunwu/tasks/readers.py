@@ -1,5 +1,5 @@
-"""Rows of a file, one by one, each with its number: JSON lines (also gzipped), Parquet, what ``datasets`` saved or
-loads.
+"""Rows of a file, one by one, each with its number: JSON lines, one JSON array, CSV (all also gzipped), Parquet, what
+``datasets`` saved or loads.
 
 A row that cannot be read is a ``BadRow``, not an exception, so that the caller decides how many are too many. What
 makes the whole file unreadable (no such file, a cut gzip stream, no Parquet) is a ``UserError``.
@@ -7,48 +7,35 @@ makes the whole file unreadable (no such file, a cut gzip stream, no Parquet) is
 
 from __future__ import annotations
 
+import csv
 import gzip
 import importlib.util
-import json
 import logging
-import math
-import re
 import zlib
-from collections.abc import Iterator
-from io import BufferedIOBase
+from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dunwu.errors import NotInstalled, UserError
+from dunwu.tasks.rows import BadRow, MalformedError, Row, parse_json
 
 BOM = b"\xef\xbb\xbf"
 SHOWN = 3
 """Reasons that are told."""
 LONGEST_LINE = 2**20
 """Bytes, the line end among them; what is longer is no row, and never stands in memory whole."""
-HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
-JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+LARGEST_ARRAY = 2**26
+"""Bytes of a file that is one JSON array: it stands in memory whole."""
+JSON_ARRAY, CSV = (".json", ".json.gz"), (".csv", ".csv.gz")
+JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", *JSON_ARRAY)
+TABLE_ROWS = 1024
+"""That are brought to Python's values at a time."""
 
+File = gzip.GzipFile | BufferedReader
+Rows = Iterator[Row | BadRow]
 
 log = logging.getLogger(__name__)
-
-
-class Row(NamedTuple):
-    """A row as it stands in the file; ``line`` counts from 1 (of a table: the row's number)."""
-
-    line: int
-    values: dict[str, Any]
-
-
-class BadRow(NamedTuple):
-    """A row that is none, and why."""
-
-    line: int
-    reason: str
-
-
-class MalformedError(ValueError):
-    """A row from which what is wanted cannot be made; the message says why."""
 
 
 class Hub(NamedTuple):
@@ -62,7 +49,7 @@ class Hub(NamedTuple):
         return self.name
 
 
-def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Iterator[Row | BadRow]:
+def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Rows:
     """The rows of ``source``, in order; blank lines are no rows, and lines of more than ``longest`` bytes are none.
 
     Raises:
@@ -75,30 +62,99 @@ def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Iterator[Row |
         return _datasets_folder(source)
     if not source.exists():
         raise UserError("no such file", file=source, field="path")
+    refuse_stream(source, "path")
     if source.name.endswith(JSON_LINES):
-        return _json_lines(source, longest)
+        return _opened(source, longest, _json_rows)
+    if source.name.endswith(CSV):
+        return _opened(source, longest, _csv_rows)
     if source.suffix == ".parquet":
         return _parquet(source)
-    raise UserError(
-        f"is none of {', '.join(JSON_LINES)}, .parquet, or a folder saved by datasets", file=source, field="path"
-    )
+    text = f"is none of {', '.join((*JSON_LINES, *CSV))}, .parquet, or a folder saved by datasets"
+    raise UserError(text, file=source, field="path")
 
 
-def _json_lines(path: Path, longest: int) -> Iterator[Row | BadRow]:
+def refuse_stream(path: Path, field: str) -> None:
+    """Raise UserError for a pipe or a device: a data set is read more than once, and has an end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError("is a pipe or a device: write it to a file first", file=path, field=field)
+
+
+def _opened(path: Path, longest: int, read: Callable[[File, Path, int], Rows]) -> Rows:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(_lines(file, longest), start=1):
-                if line is None:
-                    yield BadRow(number, f"is longer than {longest} bytes")
-                    continue
-                text = (line.removeprefix(BOM) if number == 1 else line).strip()
-                if text:
-                    yield _parse(number, text)
+            yield from read(file, path, longest)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot be read: {error}", file=path, field="path") from None
 
 
-def _lines(file: BufferedIOBase, longest: int) -> Iterator[bytes | None]:
+def _json_rows(file: File, path: Path, longest: int) -> Rows:
+    """JSON lines; in a file called .json all rows may stand in one array."""
+    if path.name.endswith(JSON_ARRAY) and file.peek(1).removeprefix(BOM).lstrip()[:1] == b"[":
+        yield from _array(file, path)
+        return
+    for number, line in enumerate(_lines(file, longest), start=1):
+        if line is None:
+            yield BadRow(number, f"is longer than {longest} bytes")
+            continue
+        text = (line.removeprefix(BOM) if number == 1 else line).strip()
+        if text:
+            yield _parse(number, text)
+
+
+def _array(file: File, path: Path) -> Rows:
+    content = file.read(LARGEST_ARRAY + 1)
+    if len(content) > LARGEST_ARRAY:
+        text = f"is one JSON array of more than {LARGEST_ARRAY} bytes: write an object a line"
+        raise UserError(text, file=path, field="path")
+    try:
+        rows = parse_json(content.removeprefix(BOM))
+    except MalformedError as error:
+        raise UserError(f"begins as one JSON array, and {error}", file=path, field="path") from None
+    yield from (_object(number, values) for number, values in enumerate(rows, start=1))
+
+
+def _csv_rows(file: File, path: Path, longest: int) -> Rows:
+    """Below a line of names, the same number of texts in each row; a quoted text may go over several lines."""
+    csv.field_size_limit(longest)
+    table = csv.reader(_texts(file, path, longest), strict=True)
+    names: list[str] = []
+    while True:
+        number = table.line_num + 1
+        try:
+            values = next(table)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if not names:
+                raise UserError(f"its first line is no CSV: {error}", file=path, field="path") from None
+            yield BadRow(number, f"is no CSV: {error}")
+            continue
+        if not names:
+            names = _header(values, path)
+        elif len(values) == len(names):
+            yield Row(number, dict(zip(names, values, strict=True)))
+        elif values:
+            yield BadRow(number, f"has {len(values)} fields, and the first line names {len(names)}")
+
+
+def _header(values: list[str], path: Path) -> list[str]:
+    names = [name.strip() for name in values]
+    repeated = next((name for name in names if name and names.count(name) > 1), None)
+    if repeated is not None or not any(names):
+        text = "names no column" if repeated is None else f"names the column {repeated!r:.60} twice"
+        raise UserError(f"its first line {text}", file=path, field="path")
+    return names
+
+
+def _texts(file: File, path: Path, longest: int) -> Iterator[str]:
+    for number, line in enumerate(_lines(file, longest), start=1):
+        if line is None:
+            raise UserError(f"line {number} is longer than {longest} bytes", file=path, field="path")
+        # What is no UTF-8 becomes surrogates, by which whoever reads the text knows.
+        yield (line.removeprefix(BOM) if number == 1 else line).decode("utf-8", "surrogateescape")
+
+
+def _lines(file: File, longest: int) -> Iterator[bytes | None]:
     """Line by line; None for one that is too long."""
     while line := file.readline(longest + 1):
         yield line if len(line) <= longest else None
@@ -106,54 +162,34 @@ def _lines(file: BufferedIOBase, longest: int) -> Iterator[bytes | None]:
             line = file.readline(longest + 1)
 
 
-class _RepeatedKeyError(ValueError):
-    """A JSON object has a key twice: which value is meant is anybody's guess."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _RepeatedKeyError(f"has the key {next(name for name in names if names.count(name) > 1)!r:.40} twice")
-    return values
-
-
 def _parse(number: int, line: bytes) -> Row | BadRow:
     if b"\0" in line:
         return BadRow(number, "contains NUL bytes")
     try:
-        values = json.loads(line, object_pairs_hook=_object)
-    except UnicodeDecodeError:
-        return BadRow(number, "is not UTF-8 text")
-    except RecursionError:
-        return BadRow(number, "is nested too deep")
-    except json.JSONDecodeError as error:
-        return BadRow(number, f"is no JSON: {error.msg}, column {error.colno}")
-    except _RepeatedKeyError as error:
+        return _object(number, parse_json(line))
+    except MalformedError as error:
         return BadRow(number, str(error))
-    except ValueError as error:  # an integer of thousands of digits
-        return BadRow(number, f"is no JSON: {error}")
+
+
+def _object(number: int, values: object) -> Row | BadRow:
     if not isinstance(values, dict):
         return BadRow(number, f"is a JSON {type(values).__name__}, not an object")
     return Row(number, values)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
+def _parquet(path: Path) -> Rows:
     import pyarrow.parquet
 
+    from dunwu.tasks.arrow import UNREADABLE, rows_of
+
     try:
-        number = 0
         with pyarrow.parquet.ParquetFile(path) as table:
-            for batch in table.iter_batches():
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(number, values)
-    except (OSError, pyarrow.ArrowException) as error:
+            yield from rows_of(table.iter_batches(TABLE_ROWS))
+    except UNREADABLE as error:
         raise UserError(f"cannot be read as Parquet: {error}", file=path, field="path") from None
 
 
-def _datasets_folder(path: Path) -> Iterator[Row]:
+def _datasets_folder(path: Path) -> Rows:
     if importlib.util.find_spec("datasets") is None:
         raise NotInstalled("datasets", "data", file=path, field="path")
     import datasets
@@ -165,11 +201,10 @@ def _datasets_folder(path: Path) -> Iterator[Row]:
     if isinstance(table, datasets.DatasetDict):
         splits = ", ".join(table)
         raise UserError(f"holds the splits {splits}; name one of them: {path / next(iter(table))}", field="path")
-    for number, values in enumerate(table, start=1):
-        yield Row(number, values)
+    yield from _of_datasets(table)
 
 
-def _hub(hub: Hub) -> Iterator[Row]:
+def _hub(hub: Hub) -> Rows:
     if importlib.util.find_spec("datasets") is None:
         raise NotInstalled("datasets", "data", file=hub.name, field="hub")
     import datasets
@@ -183,41 +218,14 @@ def _hub(hub: Hub) -> Iterator[Row]:
         if len(table) > 1:
             raise UserError(f"has the splits {', '.join(table)}; name one of them", file=hub.name, field="split")
         (table,) = table.values()
-    for number, values in enumerate(table, start=1):
-        yield Row(number, values)
+    yield from _of_datasets(table)
 
 
-def column(row: Row, name: str) -> Any:
-    """A column's value. Raises MalformedError where the row has none."""
-    if name not in row.values:
-        raise MalformedError(f"no field {name!r}; it has {', '.join(map(repr, row.values)) or 'none'}")
-    return row.values[name]
+def _of_datasets(table: Any) -> Rows:
+    """Through Arrow's types, as a Parquet file of the same rows is read; pictures and sounds are not decoded."""
+    from dunwu.tasks.arrow import rows_of
 
-
-def text_of(row: Row, name: str) -> str:
-    """A column as text; see ``written``."""
-    return written(column(row, name), name)
-
-
-def written(value: Any, name: str) -> str:
-    """Text as it is, whole floats as integers (27.0 is 27). Raises MalformedError for anything else, and bad text."""
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value) if value.is_integer() else value
-    elif not isinstance(value, str | int) or isinstance(value, bool):
-        raise MalformedError(f"{name!r} is {type(value).__name__} {value!r:.40}, not text or a number")
-    text = str(value)
-    if not text.strip():
-        raise MalformedError(f"{name!r} is empty")
-    if "\0" in text:
-        raise MalformedError(f"{name!r} contains NUL bytes")
-    if not text.isascii() and re.search(r"[\ud800-\udfff]", text):
-        raise MalformedError(f"{name!r} is no valid Unicode: a lone surrogate")
-    return text
-
-
-def language_of(text: str) -> str:
-    """``zh`` where more than a third of the letters are Han characters, else ``en``."""
-    return "zh" if 2 * len(HAN.findall(text)) > len(LATIN.findall(text)) else "en"
+    yield from rows_of(table.with_format("arrow").iter(TABLE_ROWS))
 
 
 def leave_out(source: Path | Hub, bad: list[tuple[int, str]], rows: int, most: float) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import re
 from typing import Any
 
 import pytest
 
 from dunwu.config.loader import made_recipe
 from dunwu.config.plan import make_plan
-from dunwu.config.schema import EvalStage, ServerSpec, is_server, served, told_as
+from dunwu.config.schema import EvalStage, ServerSpec, display_names, is_server, served
 from dunwu.errors import UserError
 
 
@@ -30,8 +32,42 @@ def tree(*models: str) -> dict[str, Any]:
     ],
 )
 def test_a_model_is_told_by_the_last_part_of_its_name(source: str, name: str) -> None:
-    assert told_as(source) == name
+    assert display_names([source]) == [name]
     assert is_server(source) == source.startswith("http")
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["m/模型 with spaces"], ["模型-with-spaces"]),
+        (["/a/checkpoint-500", "/b/checkpoint-500", "/c"], ["a-checkpoint-500", "b-checkpoint-500", "c"]),
+        (["/a/ckpt/500", "/b/ckpt/500", "/b/ckpt/600"], ["a-ckpt-500", "b-ckpt-500", "600"]),
+        (["/x/a/m", "/x/b/m", "/x/a-m"], ["x-a-m", "b-m", "x-a-m-2"]),
+        (["/m", "/a/m"], ["m", "a-m"]),
+        (["/models/base", "/models/step-7", "./trained/"], ["models-base", "models-step-7", "trained"]),
+        (["/a b/m", "/a-b/m"], ["a-b-m", "a-b-m-2"]),
+        (["/a/!!!", "/模型/!?", "/!"], ["a", "模型", "model"]),
+        (["http://h:1/v1#q/m", "http://g/v1/#q/m", "q/m"], ["h-1-q-m", "g-q-m", "q-m"]),
+        (["http://h/v1#trained"], ["h-trained"]),
+        (["/r/one/stages/zero/model", "/s/one/stages/zero/model"], ["r-one-zero", "s-one-zero"]),
+        (["/a/m", "/a/m"], ["m", "m"]),
+        (["/a/" + "模" * 90, "/b/" + "模" * 90 + "x"], ["模" * 80, "模" * 80 + "-2"]),
+        ([".cache", "-f", "+x+"], ["cache", "f", "x"]),
+    ],
+)
+def test_models_are_told_apart(sources: list[str], names: list[str]) -> None:
+    assert display_names(sources) == names
+    assert display_names(sources[::-1])[::-1] == names or names[-1].endswith("-2")
+
+
+def test_names_of_any_folders_differ_and_name_files() -> None:
+    rng = random.Random(0)
+    parts = ["a", "b", "模型", "x y", "..", "-", "m", "stages", "model", "base", "step-1", "a-b", "é", "\udcff"]
+    for _ in range(300):
+        sources = list({"/" + "/".join(rng.choices(parts, k=rng.randint(1, 5))) for _ in range(6)})
+        names = display_names(sources)
+        assert len(set(names)) == len(sources)
+        assert all(re.fullmatch(r"\w[\w.+-]*", name) for name in names)
 
 
 def test_a_server_is_asked_as_the_stage_says() -> None:
@@ -48,9 +84,8 @@ def test_a_server_is_asked_as_the_stage_says() -> None:
         (["http://h:1/v1"], r"stages\.e\.models\.0: 'http://h:1/v1' says no model: write http://h:1/v1#NAME"),
         (["http://h:99999/v1#m"], r"stages\.e\.models\.0: .* is no address of a server"),
         (["http:// h/v1#m"], "is no address of a server"),
-        (["http://h/v1#m", "http://g/v1#m"], r"stages\.e\.models\.1: 'm' is the name of an earlier model"),
-        (["http://h/v1#trained"], "'trained' cannot name an evaluation"),
-        (["http://h/v1#::"], "'' cannot name an evaluation"),
+        (["http://h/v1#m", "http://h/v1#m"], r"stages\.e\.models\.1: 'm' is the name of an earlier model"),
+        (["./trained"], "'trained' cannot name an evaluation"),
     ],
 )
 def test_what_is_no_server_is_told_with_its_field(models: list[str], told: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.serving import Answer, FakeServer, question, said, serving
 
-from dunwu import endpoint
 from dunwu.config.schema import ServedModel
+from dunwu.endpoint import server as endpoint
 from dunwu.errors import Fault, UserError
 from dunwu.pipeline.remembering import RememberingEngine
 from dunwu.rollout.endpoint_engine import EndpointEngine

@@ -19,7 +19,8 @@ from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
 from dunwu.tasks.files import FileTask
-from dunwu.tasks.readers import LONGEST_LINE, BadRow, Row, read_rows
+from dunwu.tasks.readers import LONGEST_LINE, read_rows
+from dunwu.tasks.rows import BadRow, Row
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 FIELDS = {"problem": "q", "answer": "a"}
@@ -172,12 +173,12 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(gzip.compress(b'{"q": "x", "a": 1}\n' * 1000)[:-20])
     (tmp_path / "no.parquet").write_bytes(b"PAR1 nothing")
-    (tmp_path / "a.csv").write_text("q,a")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
     for name, reason in {
         "absent.jsonl": "cannot be read: No such file",
         "cut.jsonl.gz": "cannot be read: Compressed file ended",
         "no.parquet": "cannot be read as Parquet",
-        "a.csv": "is none of .jsonl",
+        "a.xlsx": r"is none of .jsonl, .*, \.csv, \.csv\.gz, \.parquet",
     }.items():
         with pytest.raises(UserError, match=reason) as error:
             FileTask(spec(tmp_path / name), 0)

@@ -42,7 +42,7 @@ from dunwu.config.schema.rewards import (
     Weight,
     Weighted,
 )
-from dunwu.config.schema.sources import is_server, served, told_as
+from dunwu.config.schema.sources import display_names, is_server, served
 from dunwu.config.schema.stages import (
     AnsweringStage,
     ColdStartStage,
@@ -124,7 +124,7 @@ __all__ = [
     "ValueSpec",
     "Weight",
     "Weighted",
+    "display_names",
     "is_server",
     "served",
-    "told_as",
 ]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from dunwu.config.schema.helpers import ServedModel, ServerSpec
 
 SERVER = ("http://", "https://")
-UNTOLD = re.compile(r"[^A-Za-z0-9_.+-]+")
-"""What no file's name may hold."""
+UNNAMED = re.compile(r"[^\w.+-]+")
+"""What no model's name holds: it names files."""
+RESERVED = re.compile(r"base|trained|step-\d+")
+"""Evaluations of a stage's own model."""
+LONGEST_NAME = 80
+"""Characters, of up to three bytes each."""
 
 
 def is_server(source: str) -> bool:
@@ -23,12 +29,47 @@ def served(source: str, server: ServerSpec) -> ServedModel:
     return ServedModel(url=url, model=name, **server.model_dump())
 
 
-def told_as(source: str) -> str:
-    """What a model is called in results: a server's by the last part of its name, a run's by run and stage, any other
-    by the last part of its folder or hub id."""
+def display_names(sources: Sequence[str]) -> list[str]:
+    """What models are called in results: each by the last part of its folder, hub id or name behind a server, a run's
+    by run and stage.
+
+    Where that is another's name too, or reserved, the parts before it stand before it, as many as it takes; two sources
+    that no part tells apart are numbered. The same source twice has the same name twice.
+    """
+    distinct = list(dict.fromkeys(sources))
+    parts = [_parts(source) for source in distinct]
+    used = [1] * len(distinct)
+    while True:
+        names = ["-".join(part[-count:]) for part, count in zip(parts, used, strict=True)]
+        times = Counter(names)
+        unclear = [place for place, name in enumerate(names) if times[name] > 1 or RESERVED.fullmatch(name)]
+        longer = [place for place in unclear if used[place] < len(parts[place])]
+        if not longer:
+            break
+        for place in longer:
+            used[place] += 1
+    by_source = dict(zip(distinct, _numbered(names), strict=True))
+    return [by_source[source] for source in sources]
+
+
+def _parts(source: str) -> list[str]:
+    """What a source's name is made of, from the farthest part to the nearest; at least one."""
     if is_server(source):
-        return UNTOLD.sub("-", source.partition("#")[2].rstrip("/").rpartition("/")[2]).strip("-")
-    path = Path(source)
-    if path.name == "model" and path.parent.parent.name == "stages":
-        return f"{path.parents[2].name}-{path.parent.name}"
-    return path.name
+        url, _, model = source.partition("#")
+        parts = [url.partition("://")[2].rstrip("/").removesuffix("/v1"), *model.split("/")]
+    else:
+        parts = list(Path(source).parts)
+        if parts[-1:] == ["model"] and parts[-3:-2] == ["stages"]:
+            *parts, run, _, stage, _ = parts
+            parts.append(f"{run}-{stage}")
+    return [name for part in parts if (name := UNNAMED.sub("-", part).strip("-.+"))] or ["model"]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in (name[:LONGEST_NAME] for name in names):
+        number = 1
+        while (called := name if number == 1 else f"{name}-{number}") in found:
+            number += 1
+        found.append(called)
+    return found

@@ -23,7 +23,7 @@ from dunwu.config.schema.learning import (
     ValueSpec,
 )
 from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
-from dunwu.config.schema.sources import told_as
+from dunwu.config.schema.sources import display_names
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
 from dunwu.types import Sampling
 
@@ -268,8 +268,8 @@ class EvalStage(AnsweringStage):
 
     kind: Literal["eval"]
     models: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is told by the
-    last part of its name."""
+    """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is called by the
+    last part of its name, with what stands before it where another has the same."""
     server: ServerSpec = ServerSpec()
     """How models behind servers are asked. They apply a chat template of their own."""
     long_prompts: Literal["refuse", "cut"] = "refuse"
@@ -291,7 +291,7 @@ class EvalStage(AnsweringStage):
     @property
     def named(self) -> dict[str, str]:
         """The models by the names under which they are told."""
-        return {told_as(model): model for model in self.models}
+        return dict(zip(display_names(self.models), self.models, strict=True))
 
 
 Stage = Annotated[

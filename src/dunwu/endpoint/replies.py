@@ -1,0 +1,86 @@
+"""What a chat completion says: servers put the same things in different places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dunwu.types import Finish
+
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Where reasoning stands that a server gives apart: DeepSeek, llama.cpp; vLLM, OpenRouter; Ollama."""
+TEXTS = ("text", "refusal", *THOUGHTS, "content")
+"""Where the text of a part stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReply:
+    """``answer`` is "" where there is none; ``tokens`` as the server counts them, None where it does not; ``ended`` is
+    what, it says, ended the text."""
+
+    answer: str
+    reasoning: str
+    finish: Finish
+    tokens: int | None
+    ended: object
+
+    @property
+    def text(self) -> str:
+        """The reasoning, in think tags, and the answer. A thought that was cut off is not closed."""
+        if not self.reasoning or "</think>" in self.answer:
+            return self.answer
+        closed = "" if self.finish == "length" and not self.answer else "</think>"
+        return f"<think>{self.reasoning}{closed}{self.answer}"
+
+
+def read_reply(reply: Any) -> ChatReply:
+    """Read the first choice of a reply. A message without content is one without an answer.
+
+    Raises:
+        TypeError: it is no chat completion.
+    """
+    choice = _first(reply)
+    message = choice.get("message")
+    if message is None and choice.get("finish_reason"):  # a filter that left nothing
+        message = {}
+    if not isinstance(message, dict):
+        raise TypeError("the first choice has no message")
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    answer = "".join(written(part) for part in parts if not _is_thought(part)) or written(message.get("refusal"))
+    apart = (written(message.get(name)) for name in THOUGHTS)
+    usage = reply.get("usage")
+    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return ChatReply(
+        answer=answer,
+        reasoning=next(filter(None, apart), "") or "".join(written(part) for part in parts if _is_thought(part)),
+        finish="length" if choice.get("finish_reason") == "length" else "stop",
+        tokens=count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None,
+        ended=choice.get("stop_reason"),
+    )
+
+
+def _first(reply: Any) -> dict[str, Any]:
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise TypeError("the reply has no choices")
+    first: dict[str, Any] = choices[0]
+    return first
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+
+
+def written(value: Any) -> str:
+    """A text, or the parts that make one; halves of surrogate pairs are none. Raises TypeError where it is something
+    else."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return "".join(map(written, value))
+    if isinstance(value, dict):
+        return written(next((value[name] for name in TEXTS if name in value), None))
+    raise TypeError(f"the content is {type(value).__name__}")

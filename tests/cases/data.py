@@ -1,0 +1,82 @@
+"""Area ``data``: what becomes of a row, or of a file, of a data set."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from dunwu.config.schema import TaskSpec
+from dunwu.errors import UserError
+from dunwu.pipeline.benchmarking import task_of
+from dunwu.tasks.files import FileTask
+from tests.cases.running import Case
+from tests.published import FILES, write
+
+
+def check(case: Case) -> bool | None:
+    """Whether the kind's own check finds what the case expects; None for other kinds."""
+    decide = KINDS.get(case["kind"])
+    return None if decide is None else decide(case)
+
+
+def published_row(case: Case) -> bool:
+    """A row as a data set has it is read, or refused where the case says so."""
+    bench, row = case["input"]["bench"], case["input"]["row"]
+    with tempfile.TemporaryDirectory() as folder:
+        return (_golds(bench, write(Path(folder) / "rows.jsonl", [row])) is not None) is (case["expected"] == "read")
+
+
+def published_file(case: Case) -> bool | None:
+    """A file of the form that its name says has the problems that its rows have as JSON lines; None where no rows of
+    the benchmark, or no way to write the form, are known here."""
+    known, name = FILES.get(case["input"]["bench"], ()), case["input"]["file"]
+    form = next((form for form in FORMS if name.endswith(form)), None)
+    if not known or form is None:
+        return None
+    rows = [one.row for one in known]
+    with tempfile.TemporaryDirectory() as folder:
+        lines, file = write(Path(folder) / "rows.jsonl", rows), Path(folder) / name
+        file.write_bytes(FORMS[form](rows))
+        found = _golds(case["input"]["bench"], file)
+        return found is not None and found == _golds(case["input"]["bench"], lines)
+
+
+def _golds(bench: str, path: Path) -> list[str] | None:
+    """Every gold of a file; None where it is refused."""
+    spec = TaskSpec.model_validate({**task_of(bench, path), "held_out": 0.0, "max_bad_rows": 0.0})
+    try:
+        return [problem.gold for problem in FileTask(spec, 0).training()]
+    except UserError:
+        return None
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    file = io.StringIO()
+    table = csv.DictWriter(file, dict.fromkeys(name for row in rows for name in row), restval="")
+    table.writeheader()
+    table.writerows(rows)
+    return file.getvalue().encode()
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)
+    return file.getvalue()
+
+
+FORMS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], bytes]] = {
+    ".csv": _csv,
+    ".csv.gz": lambda rows: gzip.compress(_csv(rows)),
+    ".json": lambda rows: json.dumps(rows).encode(),
+    ".parquet": _parquet,
+}
+KINDS: Mapping[str, Callable[[Case], bool | None]] = {"F1": published_row, "F4": published_file}

@@ -1,0 +1,28 @@
+"""What a file or a folder holds, as a hash."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dunwu.errors import UserError
+from dunwu.runs.fingerprints import fingerprint
+
+
+def test_a_hash_is_of_content_and_names(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "b").write_text("x")
+    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
+    both = fingerprint(tmp_path)
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert fingerprint(tmp_path) != both
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(UserError, match="is a pipe or a device"):
+        fingerprint(tmp_path / "a")
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        fingerprint(tmp_path / "b")
