@@ -134,8 +134,12 @@ def literal_value(text: str) -> Fraction | None:
 def _written(text: str) -> tuple[Fraction, list[Token]] | None:
     """The value of a written number, and its tokens without name, currency and unit."""
     tokens = lead(tokenize(text))
-    if isinstance(read(text), Equation):
-        tokens = bare(split_at(tokens, ("=",))[-1])
+    said = read(text)
+    if isinstance(said, Equation):
+        members = split_at(tokens, ("=",))
+        if len(members) != 2 or not said.members[0].simple:
+            return None
+        tokens = bare(members[1])
     sign = tokens[:1] if tokens and tokens[0].text == "-" else []
     currency = leading_currency(tokens[len(sign) :])
     tokens = [*sign, *tokens[len(sign) + currency[1] :]] if currency else tokens

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.answers import literal_value
+from dunwu.verifiers.answers import OPTION, literal_value
+from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.characters import encloses_digits
+from dunwu.verifiers.math.tokens import LONGEST as MOST_TOKENIZED
+from dunwu.verifiers.math.tokens import Token, tokenize
+from dunwu.verifiers.math.wording import bare, lead, spelled
 
 LONGEST = 2000
 """Characters of an answer that is looked into."""
@@ -16,6 +21,7 @@ SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
 NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 ZERO_FIRST = re.compile(r"-?0\d")
 """024 is what splitting leaves of 1,024: no 24."""
+PARTING = (".", ":", ")", "，", ",", "-")
 LETTER = re.compile(
     r"(?:(?:the (?:correct )?answer is|answer:|答案[是为:]|option|choice|选项|选)\s*)*"
     r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)",
@@ -101,10 +107,39 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
     places = exact or [place for place, text in enumerate(texts) if text == given]
     if places:
         return chr(ord("A") + places[0]) if len(places) == 1 else None
-    match = LETTER.fullmatch(given)
-    if match is None:
-        return None
-    letter = match[1].upper()
+    letter, text = _letter_and_text(answer)
+    if letter is None:
+        said = _spelled(answer)
+        places = [place for place, option in enumerate(options) if said and _spelled(option) == said]
+        return chr(ord("A") + places[0]) if len(places) == 1 else None
     place = ord(letter) - ord("A")
-    agrees = not match["text"] or not texts or (place < len(texts) and folded(match["text"]) == texts[place])
+    agrees = not text or not options or (place < len(options) and text in (texts[place], _spelled(options[place])))
     return letter if agrees else None
+
+
+def _letter_and_text(answer: str) -> tuple[str | None, str]:
+    """The letter that an answer begins with, and the text behind it: "B. 20 m/s", "B (20 m/s)", "(b)", "B 20 m/s"."""
+    match = LETTER.fullmatch(folded(answer))
+    if match and not match["text"]:
+        return match[1].upper(), ""
+    tokens = lead(tokenize(answer))
+    while len(tokens) > 1 and OPTION.fullmatch(tokens[0].text):
+        tokens = tokens[1:]
+    bracketed = len(tokens) > 2 and tokens[0].text in ("(", "[") and tokens[2].text in (")", "]")
+    letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if tokens else None, tokens[1:])
+    if letter is None or letter.kind != "word" or len(letter.text) > 1 or not (letter.text.isupper() or bracketed):
+        return (match[1].upper(), folded(match["text"])) if match else (None, "")
+    while rest and rest[0].text in PARTING:
+        rest = rest[1:]
+    if len(rest) > 2 and rest[0].text == "(" and closing(rest, 0) == len(rest) - 1:
+        rest = rest[1:-1]
+    return letter.text.upper(), _without_gaps(rest)
+
+
+def _spelled(text: str) -> str:
+    """A text in the one spelling of its tokens, without spaces and case."""
+    return _without_gaps(bare(tokenize(text))) if len(text) <= MOST_TOKENIZED else folded(text)
+
+
+def _without_gaps(tokens: Sequence[Token]) -> str:
+    return spelled(tokens).replace(" ", "").casefold()

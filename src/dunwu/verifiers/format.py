@@ -10,11 +10,19 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
+BRACES = re.compile(r"\\{1,2}(?:boxed|fbox|framebox)\s*\{|\\.|[{}]", re.DOTALL)
+"""Boxes open with one backslash or, where somebody escaped it, with two."""
+BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s{}\\$]+)")
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 TAG = re.compile("|".join(TAGS))
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that show nothing: Hangul fillers and the empty Braille pattern."""
+BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
+"""In front of a number a stroke is a sign."""
+TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark)>", re.I)
+FIRST_EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
+EMPHASIS = re.compile(r"(?<![\w)*])(\*\*|__)(?=\S)(.+?)(?<=\S)\1(?![\w(*])")
+"""Within a line two stars, as ``2*3*4`` has single ones."""
 LEAD_IN = re.compile(
     r"(?:(?:so|thus|therefore|hence|所以|因此)[,，]?\s*)?(?:the\s+)?(?:final\s+)?(?:answer|答案)\s*(?:is|是|为|[:：=])+\s*",
     re.I,
@@ -138,9 +146,15 @@ def _last_line(text: str) -> str | None:
     lines = text.rstrip().splitlines()
     if not lines:
         return None
-    line = lines[-1].strip()
+    line = _plain(lines[-1].strip())
     lead_ins = list(LEAD_IN.finditer(line))
     return (line[lead_ins[-1].end() :] if lead_ins else line).rstrip(" .。")
+
+
+def _plain(line: str) -> str:
+    """A line without marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
+    line = BULLET.sub("", TAGGED.sub("", line))
+    return EMPHASIS.sub(r"\2", FIRST_EMPHASIS.sub(r"\2", line))
 
 
 def last_boxed(text: str) -> str | None:
@@ -149,7 +163,7 @@ def last_boxed(text: str) -> str | None:
     One pass, so that no text makes it slow.
     """
     opened: list[tuple[int, bool]] = []
-    last = (-1, -1)
+    last = max((match.span(1) for match in BARE_BOX.finditer(text)), default=(-1, -1))
     for match in BRACES.finditer(text):
         if match[0].endswith("{") and match[0] != "\\{":
             opened.append((match.end(), match[0] != "{"))
@@ -157,4 +171,5 @@ def last_boxed(text: str) -> str | None:
             start, boxed = opened.pop()
             if boxed and start > last[0]:
                 last = (start, match.start())
-    return text[slice(*last)].strip() or None
+    content = text[slice(*last)].strip()
+    return (content.replace("$", "") if content.count("$") == 1 and "\\$" not in content else content) or None

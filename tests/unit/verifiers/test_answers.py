@@ -493,10 +493,11 @@ def test_units_are_split_off(text: str, value: str, unit: str) -> None:
     quantity = read(text)
     assert isinstance(quantity, Quantity)
     assert quantity.unit is not None
-    assert (rational(quantity.tree), set(quantity.unit.names)) == (Fraction(value), {unit})
+    assert rational(quantity.tree) == Fraction(value)
+    assert unit in quantity.unit.names
 
 
-@pytest.mark.parametrize("text", ["52_8", "5 7", r"1,2,\ldots,n", "1.2.3", "apples", "六", r"30° + 1", "3!!", "2,"])
+@pytest.mark.parametrize("text", ["52_8", "5 7", r"1,2,\ldots,n", "1.2.3", "apples", r"30° + 1", "3!!", "2,"])
 def test_what_the_grammar_does_not_know_is_words(text: str) -> None:
     assert isinstance(read(text), Words)
     assert not isinstance(read(r"\frac{\sqrt{2}}{2} + \sin x"), Words)

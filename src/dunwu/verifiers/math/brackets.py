@@ -23,6 +23,16 @@ def closing(tokens: Sequence[Token], start: int) -> int:
     return -1
 
 
+def nesting(tokens: Sequence[Token]) -> int:
+    """Return how deep brackets and braces stand inside one another."""
+    deepest = level = 0
+    for token in tokens:
+        text = str(token)
+        level += (text in (*OPENING, "{")) - (text in (*CLOSING, "}"))
+        deepest = max(deepest, level)
+    return deepest
+
+
 def text_of(tokens: Sequence[Token]) -> str:
     """Return tokens as text without gaps, for names."""
     return "".join(map(str, tokens)).replace("{", "").replace("}", "")

@@ -131,16 +131,19 @@ def literal(tokens: Sequence[Token]) -> Number | None:
         rest = rest[1:]
     plain = [token for token in rest if token.text not in ("{", "}") or token.kind != "sign"]
     kinds = "".join(_KINDS.get(token.kind if token.kind == "number" else str(token), "?") for token in plain)
+    if kinds == "fn":  # \\frac12
+        return _parsed_number(tokens) if len(plain[1].text) == 2 else None
     if kinds not in ("n", "n/n", "fnn", "nfnn", "nn/n", "f-nn"):
         return None
     if "/" in kinds or "f" in kinds:
         parts = plain[-3:] if "/" in kinds else plain[-2:]
         if not all(token.text.isdigit() for token in parts if token.kind == "number"):
             return None
-    try:
-        tree = parse(tokens)
-    except Unreadable:
-        return None
+    return _parsed_number(tokens)
+
+
+def _parsed_number(tokens: Sequence[Token]) -> Number | None:
+    tree = _parsed(tokens)
     return tree if isinstance(tree, Number) else None
 
 

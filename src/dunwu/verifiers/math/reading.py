@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at
-from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, nesting, split_at
+from dunwu.verifiers.math.grammar import DEEPEST, parse
 from dunwu.verifiers.math.moments import read_date, read_time
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.quantities import read_quantity
@@ -51,7 +51,8 @@ MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Answer:
     """Return what ``text`` says, as one of the types of ``records``."""
-    return read_tokens(lead(tokenize(text)))
+    tokens = lead(tokenize(text))
+    return words(tokens) if nesting(tokens) > DEEPEST else read_tokens(tokens)
 
 
 def read_tokens(tokens: Sequence[Token]) -> Answer:
