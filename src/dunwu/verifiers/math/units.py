@@ -53,7 +53,7 @@ MEASURES = {
     "hour": "hr|h|小时|时|钟头", "day": "d|天|日", "week": "wk|周|星期|礼拜", "month": "mo|月|个月",
     "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁", "decade": "",
     "century": "centuries|世纪", "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
-    "horsepower": "hp", "knot": "", "kb": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
+    "horsepower": "hp", "knot": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
     "hour^-1·mile": "mph", "hour^-1·km": "kph|kmh|kmph", "parsec": "pc", "carat": "ct",
     "°": "degree|deg|度|angle degree",
 }  # fmt: skip
@@ -80,6 +80,18 @@ CLASSIFIERS = frozenset(
 CHANGING = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
 """Within what follows a classifier: 5个半 is more than 5."""
 SQUARES = (("平方", 2), ("立方", 3))
+CAPITALS = {
+    "km": "km",
+    "cm": "cm",
+    "dm": "dm",
+    "kg": "kg",
+    "ml": "mL",
+    "hz": "Hz",
+    "khz": "kHz",
+    "kw": "kW",
+    "kwh": "kWh",
+}
+"""Symbols that people write in capitals; of the others another case is another unit."""
 POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 CURRENCIES = {"$": "dollar", "£": "gbp", "€": "euro", "¥": "¥", "₹": "rupee", "₩": "won", "₽": "ruble", "¢": "cent"}
 REGIONS = {"US": "dollar", "U.S.": "dollar", "HK": "hkd", "A": "aud", "AU": "aud", "C": "cad", "CA": "cad", "NT": "twd"}
@@ -183,18 +195,13 @@ def _words() -> dict[str, frozenset[str]]:
     return {name: frozenset(units) for name, units in table.items()}
 
 
-@cache
-def _folded_symbols() -> dict[str, frozenset[str]]:
-    """Symbols in lower case that stand for one unit only: km for KM, but nothing for MM."""
-    found: dict[str, set[str]] = {}
-    for symbol, units in _symbols().items():
-        found.setdefault(symbol.lower(), set()).update(units)
-    return {name: frozenset(units) for name, units in found.items() if len(units) == 1 and len(name) > 1}
-
-
 def named(word: str) -> frozenset[str]:
     """Return the units that a word or symbol names; empty where it is in no table."""
-    return _symbols().get(word) or _words().get(word.lower()) or _folded_symbols().get(word.lower(), frozenset())
+    return (
+        _symbols().get(word)
+        or _words().get(word.lower())
+        or _symbols().get(CAPITALS.get(word.lower(), ""), frozenset())
+    )
 
 
 # Phrases
