@@ -70,7 +70,7 @@ class _Worker(LineProcess):
                 raise Fault(f"the math worker is not ready after {STARTUP_SECONDS:.0f} s") from None
             if code < 0:  # killed from outside: worth another try
                 raise
-            raise Fault(f"the math worker does not start (exit code {code}); is math-verify installed?") from None
+            raise Fault(f"the math worker does not start (exit code {code}); is sympy installed?") from None
         self._ready = True
 
 

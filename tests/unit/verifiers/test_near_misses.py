@@ -6,12 +6,12 @@ Each perturbation is one that changes the meaning whatever the rest says: a digi
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.unit.verifiers.conftest import SETS, golds
 
+from dunwu.bench.respelling import CHANGING_WORDS, PERTURBATIONS
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
 from dunwu.verifiers.math.numerals import written
@@ -38,72 +38,6 @@ UNITS = (
     "天",
 )
 """No two of them are one unit."""
-CHANGING_WORDS = (
-    "hundred", "thousand", "million", "dozen", "pairs", "squared", "cubed", "doubled", "halved", "backwards", "fives",
-    "or so", "minus one", "and a half", "point five", "percent", "basis points", "below zero", "something", "nope",
-    "万", "千", "亿", "左右", "多", "余", "倍", "半", "折", "成", "打", "分之一", "又1/2",
-)  # fmt: skip
-"""After a number, they make it another one, or none."""
-
-
-def digit_changed(rng: random.Random, gold: str) -> str | None:
-    """One digit replaced by another one."""
-    places = [match.start() for match in re.finditer(r"\d", gold)]
-    if not places:
-        return None
-    place = rng.choice(places)
-    return gold[:place] + rng.choice([digit for digit in "0123456789" if digit != gold[place]]) + gold[place + 1 :]
-
-
-def digit_added(rng: random.Random, gold: str) -> str | None:
-    """One digit more in front of a number."""
-    places = [match.start() for match in re.finditer(r"(?<![\d.,!_^{\\])\d", gold)]
-    return gold[: (place := rng.choice(places))] + rng.choice("123456789") + gold[place:] if places else None
-
-
-def scalar_changed(rng: random.Random, gold: str) -> str | None:
-    """A number or root with another sign, factor, power or unit of counting."""
-    if not re.fullmatch(r"-?(?:\d+|\\frac\{\d+\}\{\d+\}|\d*\\sqrt\{\d+\}|\d* ?\\pi)", gold) or gold in ("0", "1"):
-        return None
-    minus = gold[1:] if gold.startswith("-") else "-" + gold
-    factors = [rf"{gold}\sqrt{{2}}", rf"{gold}\pi", f"{gold}i", f"{gold}x", rf"{gold}+1", rf"\frac{{1}}{{{gold}0}}"]
-    wholes = [f"{gold}\\%", f"{gold}.5", f"{gold}/7", f"{gold} {rng.choice(CHANGING_WORDS)}"] if gold.isdigit() else []
-    factorials = [f"{gold}!"] if gold.isdigit() and int(gold) > 2 else []
-    return rng.choice([minus, f"({gold})^2", *factors, *wholes, *factorials])
-
-
-def brackets_changed(rng: random.Random, gold: str) -> str | None:
-    """Another kind of bracket around a collection."""
-    match = re.fullmatch(r"(?:\\left)?([(\[])(.*,.*?)(?:\\right)?([)\]])", gold)
-    if match is None or "\\cup" in gold:
-        return None
-    kinds = [("(", ")"), ("[", "]"), ("(", "]"), ("[", ")"), (r"\{", r"\}")]
-    opening, closing = rng.choice([kind for kind in kinds if kind != (match[1], match[3])])
-    return opening + match[2] + closing
-
-
-def items_changed(rng: random.Random, gold: str) -> str | None:
-    """Items of a tuple swapped, one dropped, or one added."""
-    match = re.fullmatch(r"\(([^()\[\]]*,[^()\[\]]*)\)", gold)
-    items = match[1].split(",") if match else []
-    if len({item.strip() for item in items}) < 2:
-        return None
-    others = [list(reversed(items)), items[:-1], [*items, "1"], [*items, items[0]]]
-    chosen = rng.choice([other for other in others if [o.strip() for o in other] != [i.strip() for i in items]])
-    return f"({','.join(chosen)})"
-
-
-def row_changed(rng: random.Random, gold: str) -> str | None:
-    """A matrix with its rows turned round, or one of them dropped."""
-    match = re.fullmatch(r"\\begin\{pmatrix\}(.*)\\end\{pmatrix\}", gold)
-    rows = match[1].split(r"\\") if match else []
-    if len({row.strip() for row in rows}) < 2:
-        return None
-    other = rng.choice([rows[::-1], rows[:-1]])
-    return r"\begin{pmatrix}" + r"\\".join(other) + r"\end{pmatrix}" if other != rows else None
-
-
-PERTURBATIONS = (digit_changed, digit_added, scalar_changed, brackets_changed, items_changed, row_changed)
 
 
 def of_data(rng: random.Random) -> Iterator[Pair]:
