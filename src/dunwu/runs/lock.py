@@ -80,9 +80,12 @@ class DirectoryLock:
 
 def _take(descriptor: int) -> None:
     """Raises BlockingIOError where another process keeps the lock; a reader's look at it is waited for."""
-    for _ in range(TRIES):
+    for tries_left in reversed(range(TRIES)):
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not tries_left:
+                raise
             time.sleep(PAUSE_SECONDS)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            return

@@ -12,6 +12,7 @@ from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finis
 
 from dunwu.errors import UserError
 from dunwu.observatory.report import headline, write_report
+from dunwu.observatory.wording import interval, number
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
 from dunwu.types import Estimate, Example, Message
 
@@ -67,8 +68,9 @@ def test_a_finished_run(tmp_path: Path) -> None:
     page, text = read(path)
     run = RunReader(tmp_path)
     first = [e for e in run.stage(STAGE).read_evaluations() if e.set == "countdown"]
-    before, after = (100 * first[place].results["pass@1"].value for place in (0, -1))
-    assert f"Right answers grew from {before:.1f} % ({before - 2:.1f}–{before + 2:.1f} %) to {after:.1f} %" in text
+    ends = [first[place].results["pass@1"] for place in (0, -1)]
+    before, after = (f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in ends)
+    assert f"Right answers grew from {before} to {after}" in text
     assert "on 60 problems that training never drew" in text
     for told in (
         "Right answers",
@@ -136,8 +138,8 @@ def test_a_run_without_evaluations_claims_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), "grew from 20.0 % (10.0–30.0 %) to 50.0 % (40.0–60.0 %) on 1 problems"),
-        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), "fell from 50.0 %"),
+        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), "grew from 20 % (10–30 %) to 50 % (40–60 %) on 1 problems"),
+        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), "fell from 50 %"),
         ((0.3, 0.2, 0.4), (0.5, 0.4, 0.6), "no change that the intervals can tell"),
     ],
 )
