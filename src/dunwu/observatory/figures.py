@@ -10,6 +10,7 @@ from typing import Literal
 
 from dunwu.observatory import curves
 from dunwu.observatory.aha.moments import Search, search
+from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span, exact
 from dunwu.observatory.curves import Measure, Rollout, Slice
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
@@ -111,9 +112,16 @@ def learning(told: Told) -> list[Chart]:
         return []
     plain, split = partial(_all, told), partial(_by_verdict, told)
     parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
-    rewards = [_curve(told, curves.REWARD, "reward"), *(_curve(told, curves.part(n), f"part: {n}") for n in parts)]
+    rewards = [
+        replace(_curve(told, curves.REWARD, "reward"), colour="training"),
+        *(_curve(told, curves.part(n), f"part: {n}") for n in parts),
+    ]
     words = [curves.word(text) for text in curves.most_frequent_words(told.rollouts, TOP_WORDS)]
-    behaviours = [one for measure in curves.SHOWN.values() for one in _with_base(told, measure, measure.label)]
+    behaviours = [
+        replace(one, colour=f"c{place}")  # the hue in which the page marks that behaviour in a text
+        for place, measure in enumerate(curves.SHOWN.values())
+        for one in _with_base(told, measure, measure.label)
+    ]
     turns = [one for measure in (curves.MENDED, curves.SPOILT) for one in _with_base(told, measure, measure.label)]
     charts = [
         Chart(title="Right answers", series=plain(curves.ACCURACY), y_label="share of responses", share=True),
@@ -240,13 +248,24 @@ def slug(title: str) -> str:
 
 def _all(told: Told, measure: Measure) -> list[Series]:
     """A measure on training problems, in held-out evaluations, and the base's level."""
-    return [_curve(told, measure, TRAINING), *_held_out(told, measure), *_base(told, measure)]
+    return [
+        replace(_curve(told, measure, TRAINING), colour="training"),
+        *_held_out(told, measure),
+        *_base(told, measure),
+    ]
 
 
 def _by_verdict(told: Told, measure: Measure) -> list[Series]:
     """As ``_all``, with right and wrong answers apart where there are such."""
-    apart = [_curve(told, measure, f"{verdict} answers", Slice(verdict)) for verdict in VERDICTS]
-    return [_curve(told, measure, "all"), *apart, *_held_out(told, measure), *_base(told, measure)]
+    apart = [
+        replace(_curve(told, measure, f"{verdict} answers", Slice(verdict)), colour=verdict) for verdict in VERDICTS
+    ]
+    return [
+        replace(_curve(told, measure, TRAINING), colour="training"),
+        *apart,
+        *_held_out(told, measure),
+        *_base(told, measure),
+    ]
 
 
 def _curve(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> Series:  # noqa: B008 -- a constant
@@ -264,10 +283,10 @@ def _held_out(told: Told, measure: Measure) -> Iterator[Series]:
     quantity = HELD_OUT.get(measure.name)
     if quantity is None:
         return
-    for name, evaluations in told.by_set.items():
+    for place, (name, evaluations) in enumerate(told.by_set.items()):
         found = [evaluation for evaluation in evaluations if quantity in evaluation.results]
         points = [Point(place_of(evaluation, told.last_step), evaluation.results[quantity]) for evaluation in found]
-        yield Series(label=set_label(name), points=points, kind="dots")
+        yield Series(label=set_label(name), points=points, kind="dots", colour=HELD_OUT_COLOURS[place % 3])
 
 
 def set_label(name: str) -> str:
@@ -299,7 +318,7 @@ def _base(told: Told, measure: Measure) -> list[Series]:
         label, estimate = "base", results.get(HELD_OUT.get(measure.name, ""))
         if estimate is None and measure not in NOT_OF_TEXT:
             estimate = told.base.estimate(measure)
-    return [Series(label=label, points=[exact(0, estimate.value)], kind="level")] if estimate else []
+    return [Series(label=label, points=[exact(0, estimate.value)], kind="level", colour="base")] if estimate else []
 
 
 def _marked(chart: Chart, found: Search) -> Chart:
@@ -309,8 +328,9 @@ def _marked(chart: Chart, found: Search) -> Chart:
 
 
 def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> Chart:
+    colour = "training" if len(labels) == 1 else ""  # all of them are measured where the policy is trained
     series = [
-        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row])
+        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row], colour=colour)
         for name, label in labels.items()
     ]
     return Chart(title=title, series=series, y_label=unit)
