@@ -45,25 +45,36 @@ MEASUREMENTS = (
     ("Value network", "squared error", {"value_error": "error of the critic"}),
 )
 """Metrics with a chart of their own; all others are folded away."""
+OPENING = ("Right answers", "Words of reflection", "Length of a response", "Reward and its parts")
+"""Titles of the figures that an overview opens on."""
+MOST_AT_FIRST = 4
 FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
 """Metrics that the curves out of the rollouts show with intervals."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """A stage with all that its figures are made of, read once. ``base``: see ``base_of``."""
+    """A stage with all that its figures are made of, read once.
+
+    ``base``: see ``base_of``. ``reading``: of how many stored rollouts how many have been read, while those are too few
+    to draw a conclusion from. ``damaged``: why other rollouts could not be read.
+    """
 
     run: RunReader
     name: str
     rollouts: Sequence[Rollout]
     by_set: EvaluationsBySet
     base: Rollout | None
+    reading: tuple[int, int] | None = None
+    damaged: Sequence[str] = ()
 
     @classmethod
     def of(cls, run: RunReader, name: str) -> Told:
-        """Reads a stage as far as it has come. Raises UserError where one of its files is damaged (named)."""
+        """Reads a stage as far as it has come; rollouts that are damaged are left out and told of. Raises UserError
+        where another of its files is damaged (named)."""
         by_set = evaluations_by_set(run, name)
-        return cls(run, name, curves.rollouts(run.stage(name)), by_set, base_of(by_set))
+        rollouts, damaged = curves.rollouts(run.stage(name))
+        return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged)
 
     @property
     def stage(self) -> StageReader:
@@ -77,8 +88,8 @@ class Told:
 
     @cached_property
     def search(self) -> Search:
-        """What changed, and whether it is an aha moment."""
-        return search(self.rollouts)
+        """What changed, and whether it is an aha moment; nothing while the rollouts are being read."""
+        return search(self.rollouts if self.reading is None else [])
 
     @property
     def last_step(self) -> float:
@@ -143,6 +154,42 @@ def learning(told: Told) -> list[Chart]:
         Chart(title="Spread of rewards in a group", series=plain(curves.SPREAD), y_label="variance"),
     ]
     return [_marked(chart, told.search) for chart in charts if chart.drawn]
+
+
+def opening(told: Told) -> list[Chart]:
+    """Choose the few figures that say most of a stage.
+
+    Args:
+        told: the stage.
+
+    Returns:
+        At most four: right answers, reflection, length and reward; of a stage that writes nothing, its own metrics.
+    """
+    charts = {chart.title: chart for chart in learning(told)}
+    chosen = [charts[title] for title in OPENING if title in charts]
+    return (chosen or measured(told)[0])[:MOST_AT_FIRST]
+
+
+def of_run(name: str, told: Told, measure: Measure) -> list[Series]:
+    """One run's part of a figure of several: its curve, and in its colour what its base and its checkpoints do.
+
+    Args:
+        name: what the run is called.
+        told: its stage.
+        measure: what is drawn.
+
+    Returns:
+        The curve first. Held-out evaluations are those of its first set, the base's a ring.
+    """
+    held_out = [point for one in list(_held_out(told, measure))[:1] for point in one.points]
+    rings, dots = ([point for point in held_out if (point.x == 0) == at_base] for at_base in (True, False))
+    base = [one for one in _base(told, measure) if told.base]
+    return [
+        _curve(told, measure, name),
+        *(replace(one, label=f"{name}, base", colour="", beside=name) for one in base),
+        Series(label=f"{name}, base", points=rings, kind="rings", beside=name),
+        Series(label=f"{name}, held-out", points=dots, kind="dots", beside=name),
+    ]
 
 
 def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> list[Chart]:

@@ -189,6 +189,13 @@ def probability(p: float) -> str:
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
+def duration(seconds: float) -> str:
+    """Write a stretch of time, e.g. ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{rounded(seconds / 3600, 1)} h"
+
+
 def plain(text: str) -> str:
     """A model's text with characters that could steer a terminal or reverse a line, and halves of characters, made
     visible as U+FFFD."""

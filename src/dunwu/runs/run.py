@@ -86,8 +86,19 @@ class RunReader:
         times = _read_times(self.directory)
         files = [self.directory / "manifest.json", *(self.directory / "stages").glob("*/*.jsonl")]
         written = [file.stat().st_mtime for file in files if file.exists()]
-        began = times.get("began") or (self.directory / "recipe.json").stat().st_mtime
+        began = times.get("began", self._created)
         return began, times.get("ended") or max(written, default=began)
+
+    @property
+    def seconds(self) -> float | None:
+        """What its processes have worked so far, but for the one that is at it; None where none has said so."""
+        return _read_times(self.directory).get("seconds")
+
+    @property
+    def _created(self) -> float:
+        """The time of the file that no later process writes."""
+        file = self.directory / "recipe.toml"
+        return file.stat().st_mtime if file.exists() else (self.directory / "manifest.json").stat().st_mtime
 
     def read_recipe_text(self) -> str:
         """The recipe as it was given, recipe.toml. Raises UserError where it is gone."""
@@ -228,7 +239,8 @@ class Run(RunReader):
         """
         now, before = time.time(), _read_times(self.directory)
         total = seconds + before.get("seconds", 0.0)
-        times = {"seconds": total, "began": before.get("began", now - seconds), "ended": now}
+        began = before.get("began", min(now - seconds, self._created))
+        times = {"seconds": total, "began": began, "ended": now}
         _write_json(self.directory / "timings.json", times)
         return total
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
-from dunwu.observatory.terminal import HEADER_EVERY, Progress, duration, models_table
+from dunwu.observatory.terminal import HEADER_EVERY, Progress, models_table
+from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -157,7 +158,7 @@ def test_the_end_of_a_run_without_evaluations(tmp_path: Path) -> None:
 
 
 def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2.0 h"]
+    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2 h"]
 
 
 @pytest.mark.parametrize("width", [44, 80])
