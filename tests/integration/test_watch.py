@@ -190,7 +190,7 @@ def test_it_follows_a_run_that_is_being_written_and_its_end_touches_nothing(tmp_
         train(stage, rollouts=2, questions=2)
         watch = Watch([tmp_path], browser)
         page = watch.open(f"/runs/0/curves?stage={STAGE}")
-        points = page.locator("figure").first.locator("circle.c0")
+        points = page.locator("figure").first.locator("circle.training")
         playwright.expect(points).to_have_count(2)
         random = np.random.default_rng(5)
         for rollout in (2, 3):

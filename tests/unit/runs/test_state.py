@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.unit.runs.making import RECIPE, STAGE, begin
 
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.runs import Run, RunReader
 from dunwu.runs.lock import is_held
 from dunwu.runs.state import UNSAID
-from tests.unit.runs.making import RECIPE, STAGE, begin
 
 
 def test_a_run_is_running_while_a_process_holds_it_and_done_when_its_stages_are(tmp_path: Path) -> None:
@@ -41,9 +41,13 @@ def test_a_run_is_running_while_a_process_holds_it_and_done_when_its_stages_are(
     ],
 )
 def test_what_ended_a_run_is_kept_until_it_goes_on(tmp_path: Path, error: BaseException, kind: str, why: str) -> None:
-    with pytest.raises(type(error)), begin(tmp_path) as run:
-        run.stage(STAGE)
-        raise error
+    def fail() -> None:
+        with begin(tmp_path) as run:
+            run.stage(STAGE)
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert RunReader(tmp_path).state == (kind, why)
     with Run.resume(tmp_path, RECIPE):
         assert RunReader(tmp_path).state.kind == "running"

@@ -211,7 +211,8 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
         shown = page.grid([chart.html() for chart in _compared(having, stage)])
         if shown:
             reading = "".join(_reading(run, stage, name=run.name) for run in having)
-            parts.append(f"<h2>Stage {page.text(stage)}</h2><p class="note">{COMPARED_NOTE}</p>{reading}{shown}")
+            note = f'<p class="note">{COMPARED_NOTE}</p>'
+            parts.append(f"<h2>Stage {page.text(stage)}</h2>{note}{reading}{shown}")
     return _document(library, None, "/compare", "Runs beside each other", "".join(parts))
 
 
