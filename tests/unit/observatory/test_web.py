@@ -432,7 +432,7 @@ def test_no_verdict_is_drawn_from_a_part_of_the_rollouts(directory: Path) -> Non
             page = client.get(address).text
             assert told in page, address
             assert "Too few rollouts" not in page
-            assert "Reading 3 of 6 rollouts; what is shown is of those." in page
+            assert "Reading 3 of 6 rollouts; what is made of them is not whole yet." in page
         pulse = client.get("/runs/0/pulse").json()
         while read_some(stage, known):
             pass

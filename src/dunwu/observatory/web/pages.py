@@ -173,7 +173,7 @@ def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
         boxes = "".join(
             page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
         )
-        question = f'<p class="question">{page.text(stops[0].prompt)}</p>'
+        question = f'<p class="question">{page.text(stops[0].prompt)}{page.in_english(stops[0].prompt)}</p>'
         models = are_models(watched.read(), stage)  # beside each other, not one after the other
         kind = "path models" if models else "path"
         parts.append(f'{question}{page.key()}<div class="{kind}" tabindex="0">{boxes}</div>')
@@ -283,7 +283,7 @@ def _reading(watched: Watched, stage: str, name: str = "") -> str:
     found = watched.catalogue(stage).progress
     told = [f"{file} (tried again when it changes)" for file in found.damaged]
     if found.read + len(found.damaged) < found.stored:
-        told.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is shown is of those.")
+        told.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is made of them is not whole yet.")
     return "".join(
         f'<p class="note" role="status">{page.text(f"{name}: {line}" if name else line)}</p>' for line in told
     )
