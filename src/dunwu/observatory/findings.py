@@ -27,13 +27,14 @@ class Outcome:
     examples: tuple[tuple[EvaluationRow, EvaluationRow], ...]
 
 
-def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]]:
-    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models."""
+def evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
+    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models.
+    Without ``rows`` their results alone."""
     recipe = run.recipe["stages"].get(stage, {})
     sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
     models = display_names(recipe.get("models", []))
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
-    evaluations = run.stage(stage).read_evaluations()
+    evaluations = run.stage(stage).read_evaluations(rows=rows)
     evaluations.sort(key=lambda found: models.index(found.checkpoint) if found.checkpoint in models else -1)
     for evaluation in evaluations:
         by_set.setdefault(evaluation.set, []).append(evaluation)

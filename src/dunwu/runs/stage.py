@@ -126,8 +126,11 @@ class StageReader:
         that step has none, or its file cannot be read."""
         return tables.read_texts(tables.rollouts_file(self.path, step))
 
-    def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name."""
+    def read_evaluations(self, checkpoint: str | None = None, *, rows: bool = True) -> list[Evaluation]:
+        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name.
+
+        Without ``rows`` their results alone, which takes no time.
+        """
         found = []
         for file in (self.path / "evaluations").glob("*/*.json"):
             if "." in (file.name[0], file.parent.name[0]) or checkpoint not in (None, file.parent.name):
@@ -136,8 +139,8 @@ class StageReader:
             if place is None and not file.with_suffix(".parquet").exists():
                 continue  # none of ours
             results = _read_results(file)
-            rows = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet")))
-            evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
+            answers = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet"))) if rows else ()
+            evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=answers)
             found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
 

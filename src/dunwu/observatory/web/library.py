@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from dunwu.errors import UserError
@@ -78,6 +79,10 @@ class Watched:
     def last_evaluated(self) -> LastEvaluated | None:
         """As ``findings.last_evaluated``, of evaluations that are read once."""
         return last_evaluated(self.read(), lambda run, stage: self._evaluated(run, stage)[0])
+
+    def last_results(self) -> LastEvaluated | None:
+        """As ``last_evaluated``, without the answers: for a list of many runs."""
+        return last_evaluated(self.read(), partial(evaluations_by_set, rows=False))
 
     def refresh(self) -> None:
         """Takes what the reader has read."""

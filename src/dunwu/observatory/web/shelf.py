@@ -76,7 +76,7 @@ def _head(name: str, label: str, by: str, down: bool) -> str:
 def _row(place: int, watched: Watched) -> dict[str, Cell]:
     name = Cell(html=f'<a href="/runs/{place}">{page.text(watched.name)}</a>', key=watched.name)
     try:
-        run, last = watched.read(), watched.last_evaluated()
+        run, last = watched.read(), watched.last_results()
     except UserError as error:
         state = Cell(html=f'<span class="state">{page.text(error)}</span>', key="unreadable")
         return {column: Cell(html="–", key=None) for column in COLUMNS} | {"run": name, "state": state}
