@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -118,24 +119,33 @@ def told_in_three(run: RunReader) -> list[str]:
 
 
 def _what(stages: Mapping[str, Any]) -> str:
-    if len(stages) == 1:
-        (spec,) = stages.values()
-        source, kind = spec.get("from", "a model"), spec.get("kind")
-        if kind == "rl":
+    if len(stages) > 1:
+        sources = [str(spec["from"]) for spec in stages.values() if spec.get("from")]
+        times = Counter(_kind(spec) for spec in stages.values())
+        listed = _listed([kind if count == 1 else f"{count} x {kind}" for kind, count in times.items()])
+        how = "that build on each other" if set(sources) & stages.keys() else "side by side"
+        return f"Beginning with {_source(sources[0] if sources else 'a model')}, {len(stages)} stages {how}: {listed}."
+    (spec,) = stages.values()
+    source, models = _source(str(spec.get("from", "a model"))), _listed(list(spec.get("models") or ("models",)))
+    match spec.get("kind"):
+        case "rl":
             return f"The model {source} learned by reinforcement learning: {_rollouts(spec)}."
-        if kind == "eval":
-            models = spec.get("models") or {}
-            return (
-                f"Nothing was trained: {_listed(list(models))} answered the same problems."
-                if models
-                else ("Nothing was trained: models answered the same problems.")
-            )
-        if kind == "pretrain":
+        case "eval":
+            return f"Nothing was trained: {models} answered the same problems."
+        case "pretrain":
             return "A small model was made from nothing, by predicting the next token of a generated corpus."
-        return f"The model {source} went through {KINDS.get(str(kind), str(kind))}, {spec.get('steps', 'some')} steps."
-    first = next((spec["from"] for spec in stages.values() if spec.get("from")), "a model")
-    told = [f"{name} ({KINDS.get(str(spec.get('kind')), str(spec.get('kind')))})" for name, spec in stages.items()]
-    return f"Beginning with {first}, {len(stages)} stages built on each other: {_listed(told)}."
+        case _:
+            return f"The model {source} went through {_kind(spec)}."
+
+
+def _source(name: str) -> str:
+    """A model's name; of a folder somewhere on this machine its end."""
+    return "/".join(name.split("/")[-2:]) if name.startswith("/") else name
+
+
+def _kind(spec: Mapping[str, Any]) -> str:
+    kind = str(spec.get("kind", "unknown"))
+    return KINDS.get(kind, kind)
 
 
 def _rollouts(spec: Mapping[str, Any]) -> str:
@@ -171,10 +181,15 @@ def _trains(recipe: Mapping[str, Any]) -> bool:
 def _why(kinds: Sequence[str]) -> str:
     if set(kinds) == {"eval"}:
         return "Models that answer the same problems, drawn with the same random numbers, can be told apart fairly."
-    if kinds == ["rl"]:
+    if set(kinds) <= {"rl", "eval"}:
         return (
             "It matters because nobody showed the model how to reason: only results were rewarded, so whatever it does "
             "before it answers it found by itself, as DeepSeek-R1-Zero did (arXiv 2501.12948)."
+        )
+    if "distil" in kinds:
+        return (
+            "It matters because small models learn to reason better from a large one's answers than by reinforcement "
+            "alone, as DeepSeek reports (arXiv 2501.12948)."
         )
     if "rl" in kinds:
         return (

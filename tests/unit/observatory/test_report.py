@@ -183,6 +183,16 @@ def test_three_sentences_say_what_was_done(tmp_path: Path) -> None:
     assert on_what.startswith("The questions are Countdown puzzles (reach a number with given ones, each used once), ")
     assert "in English and Chinese; " in on_what
     assert "nobody showed the model how to reason" in why
+    run.recipe["stages"] = {
+        "zero": {"kind": "rl", "from": "/models/a/base"},
+        "dev": {"kind": "sft", "from": "zero"},
+        "r1": {"kind": "rl", "from": "dev"},
+    }
+    what, _, why = told_in_three(run)
+    assert what == (
+        "Beginning with a/base, 3 stages that build on each other: 2 x reinforcement learning and supervised fine-tuning."
+    )
+    assert "how DeepSeek-R1 was made" in why
 
 
 @pytest.mark.parametrize(
