@@ -189,9 +189,8 @@ def test_three_sentences_say_what_was_done(tmp_path: Path) -> None:
         "r1": {"kind": "rl", "from": "dev"},
     }
     what, _, why = told_in_three(run)
-    assert what == (
-        "Beginning with a/base, 3 stages that build on each other: 2 x reinforcement learning and supervised fine-tuning."
-    )
+    listed = "2 x reinforcement learning and supervised fine-tuning"
+    assert what == f"Beginning with a/base, 3 stages that build on each other: {listed}."
     assert "how DeepSeek-R1 was made" in why
 
 
