@@ -167,7 +167,7 @@ def test_what_a_model_wrote_stays_text(watch: Watch) -> None:
 
 def test_two_runs_beside_each_other_keys_and_themes(watch: Watch) -> None:
     page = watch.open("/compare")
-    lines = page.locator("figure").first.locator("polyline")
+    lines = page.locator("figure").first.locator("polyline.line")
     assert lines.count() == 2
     page.uncheck("[name=run][value='1']")
     playwright.expect(lines).to_have_count(1)
