@@ -95,8 +95,6 @@ class Chart:
 
     def _colour(self, series: Series) -> str:
         """The name of its colour in the style sheet."""
-        if series.colour:
-            return series.colour
         label = series.beside or series.label
         plain = list[str]()
         for one in self._named:
