@@ -101,7 +101,8 @@ class Chart:
             if one.label == label and one.colour:
                 return one.colour
             plain += [] if one.colour else [one.label]
-        return f"c{(plain.index(label) if label in plain else len(plain)) % PLAIN_COLOURS}"
+        place = plain.index(label) if label in plain else len(plain)
+        return series.colour or f"c{place % PLAIN_COLOURS}"
 
     def html(self) -> str:
         """A figure of a page, coloured by its style sheet; "" where nothing is drawn."""
