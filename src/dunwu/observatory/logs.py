@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from dunwu.observatory.terminal import Progress, duration
+from dunwu.observatory.terminal import Progress
+from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
