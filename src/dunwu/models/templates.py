@@ -106,6 +106,15 @@ class Template:
         return np.array(token_ids, dtype=np.int32)
 
     @cached_property
+    def opening(self) -> str:
+        """What every prompt has already written of its answer: a think tag with the white space behind it, or "".
+
+        Raises:
+            UserError: the chat template refuses a plain question.
+        """
+        return self._asked([Message(role="user", content="?")], "a question").opening
+
+    @cached_property
     def _frame(self) -> Frame:
         if self._text is None:
             return chat_frame(self._tokenizer)
