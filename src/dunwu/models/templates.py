@@ -114,6 +114,11 @@ class Template:
         """
         return self._asked([Message(role="user", content="?")], "a question").opening
 
+    @property
+    def end(self) -> tuple[int, ...]:
+        """The tokens that end every answer. Raises UserError as ``chat_frame``."""
+        return self._frame.end
+
     @cached_property
     def _frame(self) -> Frame:
         if self._text is None:

@@ -60,6 +60,11 @@ def look(spec: DataSpec, use: Use) -> None:
         _read(spec, makers[use], FIRST_ROWS)
 
 
+def first_examples(spec: DataSpec) -> tuple[Example, ...]:
+    """Read the conversations of a file's first rows. Raises as ``look``."""
+    return _read(spec, _example, FIRST_ROWS)
+
+
 def check(path: Path) -> None:
     """Raises UserError naming the first line of a file from which no conversation can be made."""
     for line, found in _made(path, {}, _example):
