@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.schema import DataSpec, EvalStage, RewardModelStage, RLStage, SamplingStage, Stage, SupervisedStage
-from dunwu.errors import UserError
+from dunwu.config.schema import (
+    DataSpec,
+    EvalStage,
+    PretrainStage,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    Stage,
+    SupervisedStage,
+)
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline.prompts import instructing
@@ -17,6 +25,8 @@ from dunwu.types import Lesson, Message, Problem
 
 SHOWN = 12
 """Tokens at either end of what is shown."""
+
+
 def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, str]:
     """Say how a stage asks and what it teaches; see ``config.plan.preview``.
 
@@ -28,6 +38,7 @@ def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, 
     Raises:
         UserError: the tokenizer, the template or one of the first conversations cannot be used.
     """
+    assert not isinstance(stage, PretrainStage), "a corpus has no template"
     tokenizer = load_tokenizer(str(folder))
     template = Template(stage.prompt.model_copy(update={"max_tokens": 2**40}), tokenizer)
     lines: dict[str, str] = {}
@@ -68,9 +79,7 @@ def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str 
     else:
         task, own = stage.tasks[0], None
     asked = Message(role="user", content="QUESTION")
-    problem = Problem(
-        id="a question", task=task.name, kind="math", level=0, language="en", messages=(asked,), gold=""
-    )
+    problem = Problem(id="a question", task=task.name, kind="math", level=0, language="en", messages=(asked,), gold="")
     return problem, own
 
 
