@@ -26,6 +26,8 @@ R1_ZERO: Final = (
 NANO: Final = "User: {prompt} Assistant:"
 """The one line that the nano base's corpus is written in; its completions begin with a space."""
 NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
+PYTHON_ERRORS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a template's expressions raise beside jinja2's own, where messages are not what it expects."""
 STAND_IN: Final = "ANSWER"
 """An answer that templates leave as it is."""
 
@@ -121,6 +123,8 @@ class Template:
 
     @cached_property
     def _frame(self) -> Frame:
+        if self._tokenizer.eos_token is None:
+            raise UserError("the tokenizer has no eos_token: answers could never end", field="prompt.template")
         if self._text is None:
             return chat_frame(self._tokenizer)
         return Frame("", "", (self._tokenizer.eos_token_id,))
@@ -227,7 +231,7 @@ def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool
     turns = [{"role": message.role, "content": message.content} for message in messages]
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
-    except TemplateError as error:
+    except (TemplateError, *PYTHON_ERRORS) as error:
         raise UserError(f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template") from error
     return text
 

@@ -67,7 +67,9 @@ def test_chat_is_the_tokenizers_own() -> None:
         Template(PromptSpec(template="chat"), tokenizer())
 
 
-@pytest.mark.parametrize("chat", ["{{ raise_exception('System role not supported') }}", "{% for %}"])
+@pytest.mark.parametrize(
+    "chat", ["{{ raise_exception('System role not supported') }}", "{% for %}", "{{ 1 + 'a' }}", "{{ none.strip() }}"]
+)
 def test_a_chat_template_that_refuses_is_the_users_to_know(chat: str) -> None:
     with pytest.raises(UserError, match=r"prompt.template: the tokenizer's chat template refuses problem p: .*[a-z]"):
         text("chat", chat_template=chat)
