@@ -58,8 +58,10 @@ ALIKE = frozenset(
     nm mm cm dm km mg kg ml mL kB Hz kHz MHz GHz Pa kPa kW kWh mol Rt
     """.split()  # noqa: SIM905  -- readable as a block
 )
-APPLIED = re.compile(r"(?:arc)?(?:sin|cos|tan|cot|sec|csc)(?:[A-Z]{1,4}|[xy])|(?:ln|lg|log)(?:[A-Z]|[xy])")
-"""A function with its argument (sinA, cosBAC, lnx); cost, which is a word, is none."""
+NOTATION = re.compile(
+    r"(?:arc)?(?:sin|cos|tan|cot|sec|csc)(?:[A-Z]{1,4}|[xy])|(?:ln|lg|log)(?:[A-Z]|[xy])|(?:[A-Z]['’])+[A-Z]"
+)
+"""A function with its argument (sinA, cosBAC, lnx; cost is a word), and names of primed points (A'B'C')."""
 NAMES = 12
 """Different runs of capitals that are names whatever their letters; in a text with over four times as many words, a
 quarter of those."""
@@ -200,7 +202,7 @@ def _without(skipped: re.Match[str]) -> str:
 def _symbols(text: str) -> Set[str]:
     """What is no word in this text: ``ALIKE``, and its runs of capitals unless they are too many to be names."""
     parts = {part for token in set(TOKENS["latin"].findall(text)) for part in _parts(token)}
-    symbols = ALIKE | {part for part in parts if APPLIED.fullmatch(part) or (len(part) > 4 and part in ALPHABET)}
+    symbols = ALIKE | {part for part in parts if NOTATION.fullmatch(part) or (len(part) > 4 and part in ALPHABET)}
     capitals = {part for part in parts if len(part) <= 4 and part.isupper()}
     few = len(capitals) <= NAMES or _are_points(capitals)
     if not few:

@@ -115,6 +115,7 @@ def test_a_figure_with_many_segments_is_told_in_its_language() -> None:
     text = (
         "在 Rt△ABC 中，∠C=90°，D 是 AB 的中点，过 D 作 DE⊥AC 于 E，DF⊥BC 于 F，连 CD、EF。则 AE=EC，"
         "BF=FC，四边形 CEDF 是矩形，EF=CD=AD=BD，sinA=BC/AB，cosB=BF/BD，tanA=DE/AE，lnx 递增。"
+        "平移得 △A'B'C'，棱柱 ABC-A'B'C'，长方体 ABCD-A1B1C1D1。"
         "延长 ED 到 G，GH∥AC 交 BC 于 H，五边形 ABCDE，六边形 ABCDEF。"
     )
     assert consistency(text, "zh") == 1.0
@@ -130,6 +131,8 @@ def test_many_different_words_in_capitals_are_words() -> None:
         some = " ".join(draw.sample(WORDS_IN_CAPITALS, 20))
         assert consistency(f"加 {some}", "zh") == pytest.approx(1 / 21)
     assert consistency("ABCDEFG 加 CABBAGE", "zh") == 1 / 2
+    assert consistency("A'B'C' 加 DON'T", "zh") == 1 / 2
+    assert consistency("sinA lnx 加 cost since", "zh") == 1 / 3
 
 
 @pytest.mark.parametrize("text", ["it costs $5 and the rest is $6 too", "it costs \\$five and\\$ two", "an `open tick"])
