@@ -118,6 +118,15 @@ def byte_tokenizer(**special: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=core, **special)
 
 
+def spaced_tokenizer(**special: str) -> Any:
+    """A tokenizer of one token a character that puts a space before every text, as Llama 2's and Mistral's do."""
+    letters = "▁" + "".join(map(chr, range(33, 127)))
+    core = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    core.decoder = decoders.Metaspace(prepend_scheme="always")
+    return PreTrainedTokenizerFast(tokenizer_object=core, **special)
+
+
 FAMILIES = {
     "qwen3": Family(
         template=QWEN3,

@@ -86,26 +86,22 @@ class Template:
         """
         if not example.messages or example.messages[-1].role != "assistant":
             raise UserError(f"{example.id} does not end with the assistant's message", field="data")
-        pieces: list[tuple[list[int], list[int]]] = []
-        told = ""
+        token_ids, mask = list[int](), list[bool]()
         for place, message in enumerate(example.messages):
             if message.role != "assistant":
                 continue
-            asked = self._asked(example.messages[:place], example.id)
-            if not asked.text.startswith(told):
-                yield _lesson(pieces)
-                pieces, told = [], ""
-            answer, end = self._answer(message.content, asked.opening), self._frame.end
-            pieces.append((self._encode(asked.text, told), [*self._ids(answer), *end]))
-            told = asked.text + answer + self._frame.closing
-        yield _lesson(pieces)
+            prompt, answer = self._pair(example.messages[:place], message.content, example.id)
+            if prompt[: len(token_ids)] != token_ids:
+                yield _lesson(token_ids, mask)
+                token_ids, mask = [], []
+            mask += [False] * (len(prompt) - len(token_ids)) + [True] * len(answer)
+            token_ids = [*prompt, *answer]
+        yield _lesson(token_ids, mask)
 
     def answered(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
         """Encode a conversation with an answer at its end; ``name`` is for errors, which are those of ``lessons``."""
-        before = self._asked(asked, name)
-        text = self._answer(answer, before.opening)
-        token_ids = [*self._encode(before.text), *self._ids(text), *self._frame.end]
-        return np.array(token_ids, dtype=np.int32)
+        prompt, ending = self._pair(asked, answer, name)
+        return np.array([*prompt, *ending], dtype=np.int32)
 
     @cached_property
     def opening(self) -> str:
@@ -127,7 +123,7 @@ class Template:
             raise UserError("the tokenizer has no eos_token: answers could never end", field="prompt.template")
         if self._text is None:
             return chat_frame(self._tokenizer)
-        return Frame("", "", (self._tokenizer.eos_token_id,))
+        return Frame("", (self._tokenizer.eos_token_id,))
 
     def _asked(self, messages: Sequence[Message], name: str) -> _Asked:
         """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
@@ -152,12 +148,22 @@ class Template:
             return answer.lstrip().removeprefix("<think>")
         return answer if "</think>" in answer else f"\n</think>\n\n{answer}"
 
-    def _encode(self, text: str, told: str = "") -> list[int]:
-        """Tokenize a prompt, but for what was ``told`` before; a chat template writes its special tokens itself."""
-        return self._ids(text.removeprefix(told), special=self._text is not None)
+    def _pair(self, messages: Sequence[Message], answer: str, name: str) -> tuple[list[int], list[int]]:
+        """Encode the prompt for what follows ``messages``, and an answer to it with its end.
 
-    def _ids(self, text: str, special: bool = False) -> list[int]:
-        return token_ids_of(self._tokenizer, text, special=special)
+        The answer is tokenized behind its prompt: by itself its first word might get a space of the tokenizer's. Where
+        tokens would lie across the border it is tokenized by itself all the same, since a prompt stands first.
+        """
+        asked = self._asked(messages, name)
+        prompt, written = self._encode(asked.text), self._answer(answer, asked.opening)
+        whole = self._encode(asked.text + written)
+        continued = whole[: len(prompt)] == prompt
+        behind = whole[len(prompt) :] if continued else token_ids_of(self._tokenizer, written)
+        return prompt, [*behind, *self._frame.end]
+
+    def _encode(self, text: str) -> list[int]:
+        """Tokenize from the beginning; a chat template writes its special tokens itself."""
+        return token_ids_of(self._tokenizer, text, special=self._text is not None)
 
 
 class _Asked(NamedTuple):
@@ -168,10 +174,9 @@ class _Asked(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a template writes around an answer: white space before it, and what ends its turn, as text and as tokens."""
+    """What a template writes around an answer: white space before it, and the tokens that end its turn."""
 
     lead: str
-    closing: str
     end: tuple[int, ...]
 
 
@@ -194,7 +199,7 @@ def chat_frame(tokenizer: Any) -> Frame:
     ended = re.search("|".join(map(re.escape, [tokenizer.eos_token, *special])), after)
     closing = after[: ended.end()] if ended else after.rstrip()
     end = [*token_ids_of(tokenizer, closing), *([] if ended else [tokenizer.eos_token_id])]
-    return Frame(lead if lead.isspace() else "", closing, tuple(end))
+    return Frame(lead if lead.isspace() else "", tuple(end))
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
@@ -242,10 +247,7 @@ def token_ids_of(tokenizer: Any, text: str, *, special: bool = False) -> list[in
     return token_ids
 
 
-def _lesson(pieces: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Lesson:
-    """Join pairs of what is asked and what is learnt."""
-    token_ids = [token_id for asked, answer in pieces for token_id in (*asked, *answer)]
-    mask = [learnt for asked, answer in pieces for learnt in (*[False] * len(asked), *[True] * len(answer))]
+def _lesson(token_ids: Sequence[int], mask: Sequence[bool]) -> Lesson:
     return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
 
 

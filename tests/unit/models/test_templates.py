@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from tests.chat_templates import FAMILIES, byte_tokenizer
+from tests.chat_templates import FAMILIES, byte_tokenizer, spaced_tokenizer
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
@@ -183,10 +183,25 @@ def test_where_a_template_rewrites_earlier_turns_each_answer_is_a_lesson_of_its_
 
 def test_a_template_without_an_end_of_turn_ends_with_the_end_of_sequence() -> None:
     tagged = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
-    asking = tagged + "{% if add_generation_prompt %}<assistant>{% endif %}"
-    whole, runs = learnt("chat", example("a?", "b", "c?", "d"), asking)
-    assert runs == ["b</assistant><|end|>", "d</assistant><|end|>"]
-    assert whole == "<user>a?</user><assistant>b</assistant><|end|><user>c?</user><assistant>d</assistant><|end|>"
+    reader = tokenizer(tagged + "{% if add_generation_prompt %}<assistant>{% endif %}")
+    assert lessons("chat", example("a?", "b", "c?", "d"), reader) == [
+        ("<user>a?</user><assistant>b</assistant><|end|>", ["b</assistant><|end|>"]),
+        (
+            "<user>a?</user><assistant>b</assistant><user>c?</user><assistant>d</assistant><|end|>",
+            ["d</assistant><|end|>"],
+        ),
+    ]
+
+
+def test_an_answer_gets_no_space_that_a_tokenizer_puts_before_a_text() -> None:
+    reader = spaced_tokenizer(eos_token="</s>")
+    reader.chat_template = FAMILIES["mistral"].template.strip().replace('" " + m.content', "m.content")
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    assert reader.convert_ids_to_tokens(reader.encode("4", add_special_tokens=False)) == ["▁", "4"]
+    assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["4", "</s>"]
+    reader.chat_template = FAMILIES["mistral"].template.strip()
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["▁", "4", "</s>"]
 
 
 REASONED = "<think>\n2 and 2 is 4\n</think>\n\nIt is 4."
