@@ -49,8 +49,8 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     chosen = sets[0]
     policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
     template = Template(stage.prompt, policy.tokenizer)
-    told = instructing(template, stage.prompt, stage.reward).told
-    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template, told)[chosen.name][:asked]
+    instruct = instructing(template, stage.prompt, stage.reward).instruct
+    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template, instruct)[chosen.name][:asked]
     progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,

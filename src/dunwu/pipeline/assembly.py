@@ -163,7 +163,7 @@ def assembled(
             algorithm=algorithm,
             trainer=trainer,
             ledger=Ledger(context.store, policy.model),
-            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template, asking.told),
+            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template, asking.instruct),
         )
         parts.draw(0, 1)
         yield parts
@@ -239,9 +239,9 @@ def held_out_prompts(
     prompt: PromptSpec,
     seed: int,
     template: Encoder,
-    tell: Callable[[Problem, str | None], Problem] = instructed,
+    instruct: Callable[[Problem, str | None], Problem] = instructed,
 ) -> dict[str, list[Prompt]]:
-    """The prompts of each evaluation set; ``tell`` puts a set's instruction to a problem, or another where it has none.
+    """The prompts of each evaluation set; ``instruct`` puts a set's instruction below a problem, or another one where the set has none.
 
     Raises:
         UserError: fewer held-out problems than asked for, or a prompt that is too long.
@@ -252,7 +252,7 @@ def held_out_prompts(
         prompts[chosen.name] = []
         for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
             try:
-                prompts[chosen.name].append(template.encode(tell(problem, chosen.instruction)))
+                prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
             except PromptTooLong as error:
                 too_long.append(error.tokens)
     if too_long:

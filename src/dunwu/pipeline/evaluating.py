@@ -158,7 +158,7 @@ def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any 
     else:
         asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading)
     template = cutting or asking.encoder
-    prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, template, asking.told)
+    prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, template, asking.instruct)
     if cutting and cutting.cut:
         total = sum(map(len, prompts.values()))
         told = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"

@@ -45,7 +45,7 @@ def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, 
     if isinstance(stage, RLStage | SamplingStage | EvalStage):
         grading = stage.reward if isinstance(stage, RLStage) else stage.grading
         asking = instructing(template, stage.prompt, grading)
-        prompt = template.encode(asking.told(*_question(stage)))
+        prompt = template.encode(asking.instruct(*_question(stage)))
         lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads as reasoning"] = _reasoning(template.opening)
     if isinstance(stage, SupervisedStage):
@@ -68,8 +68,8 @@ def show_lesson(tokenizer: Any, lesson: Lesson) -> str:
     if len(learnt) > 2 * SHOWN:
         learnt = [*learnt[:SHOWN], f"({len(learnt) - 2 * SHOWN} more)", *learnt[-SHOWN:]]
     asked = [*(["..."] if begins > SHOWN else []), *tokens[max(0, begins - SHOWN) : begins]]
-    told = f"{int(lesson.loss_mask.sum())} of {len(tokens)} tokens are learnt"
-    return f"{'·'.join(asked)} → {'·'.join(learnt)} ({told})"
+    count = f"{int(lesson.loss_mask.sum())} of {len(tokens)} tokens are learnt"
+    return f"{'·'.join(asked)} → {'·'.join(learnt)} ({count})"
 
 
 def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:

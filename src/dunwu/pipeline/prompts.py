@@ -19,8 +19,8 @@ ANSWER = {
     "summary": "answer here",
 }
 """By the place where answers are looked for."""
-UNTOLD = ("open", "instructions", "refusal")
-"""Kinds whose whole response counts."""
+WHOLE_RESPONSES = ("open", "instructions", "refusal")
+"""Kinds of problems whose answer is the whole response."""
 
 
 class Encoder(Protocol):
@@ -43,12 +43,13 @@ class Instructing:
 
     def encode(self, problem: Problem) -> Prompt:
         """Make the prompt; its record keeps the problem as it was. Raises PromptTooLong."""
-        return replace(self.encoder.encode(self.told(problem)), problem=problem)
+        return replace(self.encoder.encode(self.instruct(problem)), problem=problem)
 
-    def told(self, problem: Problem, own: str | None = None) -> Problem:
+    def instruct(self, problem: Problem, own: str | None = None) -> Problem:
         """Put the instruction below the question, or one of its ``own``."""
         generated = problem.task in FAMILIES or problem.task.startswith("gym-")
-        return instructed(problem, own or (self._instruction if generated and problem.kind not in UNTOLD else None))
+        ours = self._instruction if generated and problem.kind not in WHOLE_RESPONSES else None
+        return instructed(problem, own or ours)
 
 
 def instructing(template: Template, spec: PromptSpec, grading: GradingSpec) -> Instructing:

@@ -58,8 +58,10 @@ def sample_answers(
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
-    # What is learnt from the answers is asked as they were: with what the questions were told.
-    prompts = [replace(one, problem=asking.told(one.problem)) for one in different(mixture, asking, stage.questions)]
+    # With the instruction: what is learnt from the answers is asked as they were.
+    prompts = [
+        replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
+    ]
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     store.rewind(0)

@@ -11,7 +11,7 @@ from tests.chat_templates import FAMILIES
 from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, TaskSpec
 from dunwu.models.templates import Template
 from dunwu.pipeline.assembly import held_out_prompts
-from dunwu.pipeline.prompts import UNTOLD, Instructing, instructed, instructing, instruction
+from dunwu.pipeline.prompts import WHOLE_RESPONSES, Instructing, instructed, instructing, instruction
 from dunwu.tasks import build
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import build as build_grader
@@ -73,12 +73,12 @@ def test_nobody_is_told_under_another_template(template: str) -> None:
 
 def test_files_and_open_questions_say_themselves_how_to_answer() -> None:
     asking = Instructing(Template(CHAT, FAMILIES["qwen3"].tokenizer()), "So.")
-    assert asking.told(problem()).messages[0].content == "2+2?\n\nSo."
-    assert asking.told(problem("gym-chain_sum")).messages[0].content == "2+2?\n\nSo."
-    assert asking.told(problem("gsm8k")) == problem("gsm8k")
-    for kind in UNTOLD:
-        assert asking.told(problem("talk", kind)) == problem("talk", kind)
-    assert asking.told(problem("gsm8k"), "Own.") == instructed(problem("gsm8k"), "Own.")
+    assert asking.instruct(problem()).messages[0].content == "2+2?\n\nSo."
+    assert asking.instruct(problem("gym-chain_sum")).messages[0].content == "2+2?\n\nSo."
+    assert asking.instruct(problem("gsm8k")) == problem("gsm8k")
+    for kind in WHOLE_RESPONSES:
+        assert asking.instruct(problem("talk", kind)) == problem("talk", kind)
+    assert asking.instruct(problem("gsm8k"), "Own.") == instructed(problem("gsm8k"), "Own.")
 
 
 def test_a_set_s_own_instruction_takes_the_place_of_ours() -> None:
@@ -89,7 +89,7 @@ def test_a_set_s_own_instruction_takes_the_place_of_ours() -> None:
         EvaluationSet(name="ours", task=TaskSpec(task="countdown"), problems=2),
     ]
     asking = instructing(template, CHAT, RewardSpec())
-    prompts = held_out_prompts(sets, CHAT, 0, template, asking.told)
+    prompts = held_out_prompts(sets, CHAT, 0, template, asking.instruct)
     texts = {name: [reader.decode(one.token_ids) for one in found] for name, found in prompts.items()}
     assert all("\n\nOwn words.<|im_end|>" in text and "in this form" not in text for text in texts["own"])
     assert all(instruction(RewardSpec()) + "<|im_end|>" in text for text in texts["ours"])

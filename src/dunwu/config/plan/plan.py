@@ -168,7 +168,7 @@ def make_plan(
 
     for name, stage in recipe.stages.items():
         missing = list(model_obstacles(name, stage, recipe))
-        told, unusable = preview_stage(name, stage, recipe, None if missing else preview)
+        shown, unusable = preview_stage(name, stage, recipe, None if missing else preview)
         findings += [*missing, *unusable]
         if isinstance(stage, PretrainStage):
             shapes[name] = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
@@ -183,7 +183,7 @@ def make_plan(
             field, needed = "max_new_tokens", stage.prompt.max_tokens + stage.max_new_tokens
             models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
             findings += context_obstacles(f"stages.{name}.{field}", needed, map(shape, models))
-        stages.append(replace(planned, template=told))
+        stages.append(replace(planned, template=shown))
     findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
     parsed = [parse_override(text) for text in overrides]
