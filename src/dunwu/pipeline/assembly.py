@@ -241,7 +241,8 @@ def held_out_prompts(
     template: Encoder,
     instruct: Callable[[Problem, str | None], Problem] = instructed,
 ) -> dict[str, list[Prompt]]:
-    """The prompts of each evaluation set; ``instruct`` puts a set's instruction below a problem, or another one where the set has none.
+    """The prompts of each evaluation set; ``instruct`` puts the set's instruction below a problem, or one for sets
+    without.
 
     Raises:
         UserError: fewer held-out problems than asked for, or a prompt that is too long.
