@@ -22,11 +22,12 @@ from dunwu.config.schema import (
     TaskSpec,
 )
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy, load_scorer
+from dunwu.models.load import load_scorer
 from dunwu.models.templates import PromptTooLong, Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.policies import open_policy
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
@@ -141,7 +142,14 @@ def assembled(
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    policy = open_policy(
+        source,
+        stage.model,
+        longest=stage.longest_sequence,
+        learns=True,
+        writes=True,
+        tell=context.progress.message,
+    )
     algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
     trainer = PolicyTrainer(
         policy,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,13 +12,14 @@ import numpy as np
 
 from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, served
 from dunwu.evaluation.details import details
-from dunwu.models.load import load_policy, load_tokenizer
+from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline import comparing
 from dunwu.pipeline.assembly import Encoder, held_out_prompts, judge, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
+from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.referee import SAFE, Referee, preferred
 from dunwu.pipeline.remembering import RememberingEngine
 from dunwu.rollout.endpoint_engine import EndpointEngine
@@ -61,7 +62,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
-            with _engine(stage, source) as (engine, model), context.stop.interruptible():
+            with _engine(stage, source, context.progress.message) as (engine, model), context.stop.interruptible():
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
                     examine(
@@ -108,12 +109,13 @@ class _Judging:
 
 
 @contextmanager
-def _engine(stage: EvalStage, source: str) -> Iterator[tuple[Engine, Any | None]]:
+def _engine(stage: EvalStage, source: str, tell: Callable[[str], None]) -> Iterator[tuple[Engine, Any | None]]:
     """What generates, and the model of transformers in it, where it is in this process."""
     if is_server(source):
         yield _remote(stage, source), None
         return
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    longest = stage.longest_sequence
+    policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=tell)
     with closing(embedded_engine(policy, slots=stage.slots)) as engine:
         yield engine, policy.model
 
