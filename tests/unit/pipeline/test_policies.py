@@ -74,7 +74,7 @@ def test_local_attention_that_counts_from_the_end_of_the_cache(kind: str) -> Non
 def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
     """Phi-3's long factors hold from the original context on, here 64 tokens, and for its neighbours then too."""
     with pytest.raises(
-        UserError, match="phi3 cannot be used past 64 tokens: log-probabilities of the (trainer|engine)"
+        UserError, match=r"phi3 cannot be used past 64 tokens: log-probabilities of the (trainer|engine)"
     ):
         check("phi3, longrope", PAST, learns=way == "learns", writes=way == "writes")
     assert check("phi3, longrope", 64, learns=way == "learns", writes=way == "writes") == []
