@@ -30,6 +30,8 @@ def open_policy(
         UserError: see ``load_policy`` and ``check_agreement``.
     """
     policy = load_policy(source, dtype=spec.dtype, device=spec.device)
+    for note in policy.notes:
+        tell(note)
     try:
         for note in check_policy(policy, longest=longest, learns=learns, writes=writes):
             tell(note)
