@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int32
-from jinja2 import TemplateError
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
+from dunwu.models.chat import render_chat
 from dunwu.types import Example, Lesson, Message, Problem, Prompt
 
 R1_ZERO: Final = (
@@ -122,13 +122,7 @@ class Template:
 
     def _chat(self, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
-        except TemplateError as error:
-            raise UserError(
-                f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template"
-            ) from error
-        return text
+        return render_chat(self._tokenizer, turns, asks=asks, name=name)
 
 
 def positions(model: Any) -> int:
