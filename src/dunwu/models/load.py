@@ -213,10 +213,11 @@ def device_of(device: Device | torch.device) -> torch.device:
 
 
 def _plain(error: BaseException) -> str:
-    """The first sentence of a library's error that gives no advice."""
-    sentences = re.split(r"(?<=[.!?:])\s+|\n", str(error).strip())
-    plain = next((sentence for sentence in sentences if sentence and not ADVICE.search(sentence)), "")
-    return f"{plain:.200}" or type(error).__name__
+    """What a library says is wrong, without the sentences that give advice."""
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(str(error).split()))
+    text = " ".join(sentence for sentence in sentences if not ADVICE.search(sentence))
+    ordinary = isinstance(error, OSError | ValueError | RuntimeError) and text
+    return f"{text:.200}" if ordinary else f"{type(error).__name__}: {text:.200}"
 
 
 def _some(names: Iterable[str]) -> str:

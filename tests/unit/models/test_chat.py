@@ -10,6 +10,7 @@ from tests.unit.models.test_templates import tokenizer
 from dunwu.errors import UserError
 from dunwu.models import chat
 from dunwu.models.chat import render_chat
+from dunwu.verifiers.process import LineProcess
 
 MESSAGES = [{"role": "system", "content": "短 \ud800 <b>"}, {"role": "user", "content": "é" * 200_000}]
 USUAL = """
@@ -58,7 +59,7 @@ def test_what_a_template_may_not(template: str, says: str) -> None:
 def test_one_process_renders_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
-    class Counted(chat.LineProcess):
+    class Counted(LineProcess):
         def __init__(self, *arguments: Any) -> None:
             started.append(arguments)
             super().__init__(*arguments)

@@ -32,7 +32,7 @@ def nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 OWN_CODE = "from pathlib import Path\n\nPath(__file__).with_name('it-ran').touch()\n"
-AUTO_MAP = {name: "own.Own" for name in ("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer")}
+AUTO_MAP = dict.fromkeys(("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer"), "own.Own")
 
 
 def test_code_beside_a_known_type_is_told_and_not_run(tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_code_beside_a_known_type_is_told_and_not_run(tmp_path: Path) -> None:
     edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Own", None]})
     (folder / "own.py").write_text(OWN_CODE)
     policy = load_policy(str(folder), device="cpu")
-    assert policy.notes == (
-        "the model brings code of its own (auto_map), which is not run: transformers' qwen3 is",
-    )
+    assert policy.notes == ("the model brings code of its own (auto_map), which is not run: transformers' qwen3 is",)
     assert not list(tmp_path.rglob("it-ran"))
     save_policy(policy, tmp_path / "b")
-    assert "auto_map" not in (tmp_path / "b/config.json").read_text() + (tmp_path / "b/tokenizer_config.json").read_text()
+    assert (
+        "auto_map" not in (tmp_path / "b/config.json").read_text() + (tmp_path / "b/tokenizer_config.json").read_text()
+    )
 
 
 def test_an_unknown_type_with_code_of_its_own(tmp_path: Path) -> None:
