@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from dunwu.errors import UserError
 from dunwu.models import packing
 from dunwu.models.logprobs import Head, token_logprobs
+from dunwu.models.scores import sequence_scores
 
 BOUNDS: Final = {torch.float32: 0.01, torch.bfloat16: 1.0}
 """Nats by which two ways to a log-probability may differ through rounding alone (docs/log.md)."""
@@ -72,7 +73,8 @@ def check_agreement(
     name = model.config.model_type
     with _refused(name):
         plain, skipped = probes(model, longest, special_ids)
-        _check_causal(model, plain[0])
+        logits = [model(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
+        _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
         for probe in plain:
             expected = torch.stack([plain_logprobs(model, row) for row in probe.rows])
@@ -81,8 +83,33 @@ def check_agreement(
             for way, read in readers.items():
                 gap = _gap(read(probe.rows), expected)
                 if gap > BOUNDS[model.dtype]:
-                    raise UserError(_difference(name, way, gap, probe), field="from")
-    return [f"{name} was not compared with its own forward past {past:,} tokens: too long here" for past in skipped]
+                    text = f"log-probabilities of {way} differ from the model's own forward by {gap:.2g} nats"
+                    raise UserError(_where(name, text, probe), field="from")
+    return [_skipped(name, past) for past in skipped]
+
+
+@torch.no_grad()
+def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ()) -> list[str]:
+    """Compares what a sequence classifier gives to sequences beside each other with what it gives to each alone.
+
+    Args, Returns, Raises: as for ``check_agreement``; the bound holds for the score, relative where that is above one.
+    """
+    name = model.config.model_type
+    with _refused(name):
+        plain, skipped = probes(model, longest, special_ids)
+        packing.enable(model)
+        for probe in plain:
+            states = [model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
+            if probe is plain[0]:
+                _check_causal(model, *(model.score(state[: PROMPTS[0]]).float() for state in states[:2]))
+            expected = torch.stack([model.score(state[-1]) for state in states]).flatten().float()
+            lengths = torch.tensor([len(row) for row in probe.rows], device=model.device)
+            found = sequence_scores(model, pad_sequence(list(probe.rows), batch_first=True), lengths)
+            gap = _gap(found, expected) / max(1.0, float(expected.abs().max()))
+            if not gap <= BOUNDS[model.dtype]:
+                text = f"scores of sequences beside each other differ from those of each alone by {gap:.2g}"
+                raise UserError(_where(name, text, probe), field="from")
+    return [_skipped(name, past) for past in skipped]
 
 
 @torch.no_grad()
@@ -114,7 +141,8 @@ def probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple
     boundaries that would take too long. The same model gives the same rows.
     """
     generator = torch.Generator().manual_seed(0)
-    known = min(len(part.weight) for part in (model.get_input_embeddings(), model.get_output_embeddings()))
+    ends = [part for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part is not None]
+    known = min(len(part.weight) for part in ends)
     usable = torch.ones(known, dtype=torch.bool)
     usable[[token for token in special_ids if token < len(usable)]] = False
     ids = usable.nonzero().flatten()
@@ -176,13 +204,9 @@ def trainer_reader(model: Any) -> Reader:
     return read
 
 
-def _check_causal(model: Any, probe: Probe) -> None:
-    """What follows the prompt that the first two rows share must leave the prompt as it was."""
-    logprobs, others = (
-        model(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]].float().log_softmax(-1)
-        for row in probe.rows[:2]
-    )
-    gap = _gap(logprobs, others)
+def _check_causal(model: Any, one: Tensor, other: Tensor) -> None:
+    """What follows the prompt that two rows share must leave what is said of the prompt as it was."""
+    gap = _gap(one, other)
     if gap > BOUNDS[model.dtype]:
         text = f"{model.config.model_type} is not causal: other tokens at the end change what stands before them by"
         raise UserError(f"{text} {gap:.2g} nats", field="from")
@@ -193,14 +217,15 @@ def _gap(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().nan_to_num(torch.inf).max())
 
 
-def _difference(name: str, way: str, gap: float, probe: Probe) -> str:
-    text = f"log-probabilities of {way} differ from the model's own forward by {gap:.2g} nats"
+def _where(name: str, text: str, probe: Probe) -> str:
     if probe.past is None:
-        return (
-            f"{name} cannot be used: {text} in sequences of {len(probe.rows[0]):,} tokens and fewer beside each other"
-        )
+        return f"{name} cannot be used: {text}, in sequences of {len(probe.rows[0]):,} tokens beside shorter ones"
     past = f"{probe.past:,} tokens"
     return f"{name} cannot be used past {past}: {text}; keep prompt and completion within {past}"
+
+
+def _skipped(name: str, past: int) -> str:
+    return f"{name} was not compared with its own forward past {past:,} tokens: too long here"
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     """
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
-    judging = _Judging(stage, scorers)
+    judging = _Judging(stage, context, scorers)
     # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
     tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
     prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
@@ -89,8 +89,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
 class _Judging:
     """Who says what rules do not, of each set."""
 
-    def __init__(self, stage: EvalStage, scorers: Mapping[str, str]) -> None:
-        self._judges = {spec.name: judge(spec, scorers[spec.name], stage.model) for spec in stage.judges}
+    def __init__(self, stage: EvalStage, context: StageContext, scorers: Mapping[str, str]) -> None:
+        self._judges = {spec.name: judge(spec, scorers[spec.name], stage, context) for spec in stage.judges}
         self._referee = Referee(stage.referee) if stage.referee else None
 
     def of(self, chosen: EvaluationSet) -> dict[str, Judge]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from dunwu.config.schema import ModelSpec
 from dunwu.errors import UserError
-from dunwu.models.agreement import WRITTEN, Reader, check_agreement, trainer_reader
-from dunwu.models.load import Policy, load_policy
+from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, trainer_reader
+from dunwu.models.load import Policy, load_policy, load_scorer
 from dunwu.models.templates import positions
 from dunwu.rollout.decoder import decoder_of
 from dunwu.rollout.forcing import forced_logprobs
@@ -40,6 +40,24 @@ def open_policy(
     return policy
 
 
+def open_scorer(
+    source: str, spec: ModelSpec, *, longest: int, tell: Callable[[str], None], new_head: bool = False
+) -> Policy:
+    """Loads a reward model or a value network, and compares its batches with single sequences.
+
+    Args, Raises: as for ``open_policy``, ``load_scorer`` and ``check_scorer``.
+    """
+    scorer = load_scorer(source, dtype=spec.dtype, device=spec.device, new_head=new_head)
+    for note in scorer.notes:
+        tell(note)
+    try:
+        for note in check_scorer(scorer.model, longest=_reached(scorer, longest), special_ids=_special_ids(scorer)):
+            tell(note)
+    except UserError as error:
+        raise UserError(error.message, file=source) from error
+    return scorer
+
+
 def check_policy(policy: Policy, *, longest: int, learns: bool, writes: bool) -> list[str]:
     """See ``open_policy``; returns what was not compared."""
     readers: dict[str, Reader] = {}
@@ -48,6 +66,14 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, writes: bool) ->
     if writes:
         decoder = decoder_of(policy.model)
         readers["the engine"] = lambda rows: forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
-    special_ids = {*policy.tokenizer.all_special_ids, *policy.eos_ids, policy.pad_id}
-    longest = min(longest, positions(policy.model))
-    return check_agreement(policy.model, readers, longest=longest, special_ids=special_ids)
+    longest = _reached(policy, longest)
+    return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
+
+
+def _reached(policy: Policy, longest: int) -> int:
+    """What a stage's longest sequence can be: the engine and the stages hold to the model's positions."""
+    return min(longest, positions(policy.model))
+
+
+def _special_ids(policy: Policy) -> set[int]:
+    return {*policy.tokenizer.all_special_ids, *policy.eos_ids, policy.pad_id}

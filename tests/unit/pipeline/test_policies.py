@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 from tests.families.shapes import WINDOW, tiny_model
+from transformers import AutoModelForSequenceClassification
 
 from dunwu.errors import UserError
 from dunwu.models import agreement, packing
+from dunwu.models.agreement import check_scorer
 from dunwu.models.load import Policy
 from dunwu.pipeline.policies import check_policy
 
@@ -113,6 +115,28 @@ def test_a_fault_that_no_config_tells_of(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(packing, "pack", shifted)
     with pytest.raises(UserError, match="llama cannot be used: log-probabilities of the trainer differ"):
         check_model(model, WINDOW, learns=True)
+
+
+def scorer(config: Any) -> Any:
+    torch.manual_seed(0)
+    config.num_labels = 1
+    model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(6.0 if parameter.dim() == 2 else 1.0)
+    return model.eval()
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "gpt2"])
+def test_scores_that_agree(kind: str) -> None:
+    assert check_scorer(scorer(tiny_model(kind).config), longest=PAST) == []
+
+
+def test_scores_that_hang_on_their_neighbours() -> None:
+    config = tiny_model("phi3, longrope").config
+    with pytest.raises(UserError, match=r"phi3 cannot be used past 64 tokens: scores of sequences beside each other"):
+        check_scorer(scorer(config), longest=PAST)
+    assert check_scorer(scorer(config), longest=64) == []
 
 
 def test_weights_that_give_no_numbers() -> None:
