@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import resource
 import sys
 from collections import defaultdict
@@ -124,9 +125,11 @@ def _table(said: Mapping[str, str]) -> str:
     """The types by what is said of them."""
     by_words: dict[str, list[str]] = defaultdict(list)
     for kind, words in said.items():
-        name = kind.partition(",")[0]
-        class_name = next((word for word in words.split() if word.endswith(("LM", "LMHeadModel", "Decoder"))), "\0")
-        by_words[words.replace(class_name, "it").replace(f"{name}_text", "it").replace(name, "it")].append(kind)
+        name = kind.partition(" ")[0]
+        its_own = [name, f"{name}_text", f"{name}_text_model", *re.findall(r"\w+(?:LM|LMHeadModel|Decoder)\b", words)]
+        for own in sorted(its_own, key=len, reverse=True):
+            words = re.sub(rf"\b{re.escape(own)}\b", "it", words)
+        by_words[re.sub(r" by \S+ nats", "", words)].append(kind)
     lines = [f"| {', '.join(kinds)} | {words} |" for words, kinds in sorted(by_words.items(), key=lambda one: one[1])]
     return "\n".join(["| types | what is said |", "|---|---|", *lines]) + "\n"
 
@@ -134,7 +137,7 @@ def _table(said: Mapping[str, str]) -> str:
 def main() -> None:
     """Print the page; progress goes to stderr."""
     transformers.utils.logging.set_verbosity_error()
-    variants = [kind for kind in MORE if "," in kind]
+    variants = [kind for kind in MORE if " " in kind]
     findings = {}
     for kind in sorted([*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *variants]):
         findings[kind] = find_apart(kind)

@@ -39,29 +39,28 @@ SIZES: Final = {
 }
 """Patterns of a config's names, the first that fits counts, and their sizes."""
 SPECIAL: Final = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
-ROPE: Final = {"rope_type": "default", "rope_theta": 1e4}
 LONGROPE: Final = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
 MAMBA: Final = {"mamba_n_heads": 8, "mamba_d_head": 8}
+LATENT: Final = {"num_key_value_heads": 4}
+HEADS: Final = {"head_dim": 8}
+YARN: Final = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}
 MORE: Final[Mapping[str, Mapping[str, Any]]] = {
+    **dict.fromkeys(
+        ("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note", "dots3_note_text"), LATENT
+    ),
+    **dict.fromkeys(("glm4_moe_lite", "glm_moe_dsa", "minicpm3", "sarvam_mla", "youtu"), LATENT),
+    **dict.fromkeys(("hunyuan_v1_dense", "hunyuan_v1_moe", "ministral"), HEADS),
+    **dict.fromkeys(("bamba", "granitemoehybrid"), MAMBA),
+    "falcon_h1": {**MAMBA, "mamba_d_ssm": 64},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
-    "phi3, longrope": {"rope_parameters": LONGROPE, "original_max_position_embeddings": 64},
-    "llama, yarn": {
-        "rope_parameters": {**ROPE, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
-    },
-    "llama, dynamic": {
-        "rope_parameters": {**ROPE, "rope_type": "dynamic", "factor": 4.0},
-        "max_position_embeddings": 64,
-    },
-    "hunyuan_v1_dense": {"rope_parameters": ROPE},
-    "hunyuan_v1_moe": {"rope_parameters": ROPE},
-    "ministral": {"rope_parameters": ROPE},
-    "nemotron": {"num_key_value_heads": 2},
-    "bamba": MAMBA,
-    "falcon_h1": MAMBA,
-    "granitemoehybrid": MAMBA,
+    "lfm2_moe": {"layer_types": ["full_attention", "full_attention"]},
+    "llama (yarn)": {"rope_parameters": YARN},
+    "longcat_flash": {**LATENT, "qk_head_dim": 16},
     "mamba2": {"num_heads": 8, "head_dim": 8},
+    "nemotron": {"num_key_value_heads": 2},
+    "phi3 (longrope)": {"rope_parameters": LONGROPE, "original_max_position_embeddings": 64},
 }
-"""What single types need beside, and variants of types: the name up to the comma is the type's."""
+"""What single types need beside, and variants of types: the name up to the blank is the type's."""
 
 
 def tiny_model(kind: str) -> Any:
@@ -71,7 +70,7 @@ def tiny_model(kind: str) -> Any:
         Exception: the type's config or model does not allow these sizes.
     """
     torch.manual_seed(0)
-    model_type = kind.partition(",")[0]
+    model_type = kind.partition(" ")[0]
     sizes = {**small(AutoConfig.for_model(model_type).to_dict()), **MORE.get(kind, {})}
     config = AutoConfig.for_model(model_type, **sizes)
     model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)

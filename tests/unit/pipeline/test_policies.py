@@ -79,8 +79,8 @@ def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
     with pytest.raises(
         UserError, match=r"phi3 cannot be used past 64 tokens: log-probabilities of the (trainer|engine)"
     ):
-        check("phi3, longrope", PAST, learns=way == "learns", writes=way == "writes")
-    assert check("phi3, longrope", 64, learns=way == "learns", writes=way == "writes") == []
+        check("phi3 (longrope)", PAST, learns=way == "learns", writes=way == "writes")
+    assert check("phi3 (longrope)", 64, learns=way == "learns", writes=way == "writes") == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_scores_that_agree(kind: str) -> None:
 
 
 def test_scores_that_hang_on_their_neighbours() -> None:
-    config = tiny_model("phi3, longrope").config
+    config = tiny_model("phi3 (longrope)").config
     with pytest.raises(UserError, match=r"phi3 cannot be used past 64 tokens: scores of sequences beside each other"):
         check_scorer(scorer(config), longest=PAST)
     assert check_scorer(scorer(config), longest=64) == []
