@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dunwu.errors import UserError
+from dunwu.models.agreement import BOUNDS
 from dunwu.models.load import Policy
 from dunwu.pipeline.policies import check_policy
 from tests.families.shapes import MORE, WINDOW, tiny_model
@@ -101,7 +101,7 @@ def _send(sender: Connection, kind: str) -> None:
 
 def page(findings: Mapping[str, Finding]) -> Iterable[str]:
     """The page, a paragraph at a time."""
-    bounds = {str(dtype).removeprefix("torch."): bound for dtype, bound in _bounds().items()}
+    bounds = {str(dtype).removeprefix("torch."): bound for dtype, bound in BOUNDS.items()}
     versions = {"transformers": transformers.__version__, "torch": torch.__version__.partition("+")[0]}
     yield INTRODUCTION.format(window=WINDOW, longest=LONGEST, **versions, **bounds)
     shaped = {kind: found for kind, found in findings.items() if not found.shape}
@@ -113,12 +113,6 @@ def page(findings: Mapping[str, Finding]) -> Iterable[str]:
     yield f"## Refused as a policy that learns: {len(refused)}\n{_table(refused)}"
     none = {kind: found.shape for kind, found in findings.items() if found.shape}
     yield f"## Not tried: {len(none)}\nNo small model of these came out of the sizes here.\n\n{_table(none)}"
-
-
-def _bounds() -> Mapping[Any, float]:
-    from dunwu.models.agreement import BOUNDS
-
-    return BOUNDS
 
 
 def _table(said: Mapping[str, str]) -> str:

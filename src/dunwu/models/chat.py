@@ -68,8 +68,12 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
     Raises:
         UserError: the template refuses the conversation, fails, or takes too much.
     """
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:  # it has several, and none of them is the usual one
+        raise UserError(f"the tokenizer's chat template cannot be chosen: {error}", field="prompt.template") from error
     request = {
-        "template": tokenizer.get_chat_template(),
+        "template": template,
         "messages": list(messages),
         "asks": asks,
         "tokens": {kind: _plain(token) for kind, token in tokenizer.special_tokens_map.items()},

@@ -56,6 +56,13 @@ def test_what_a_template_may_not(template: str, says: str) -> None:
     assert render_chat(tokenizer("{{ messages[0].role }}"), MESSAGES[:1], asks=True, name="c") == "system"
 
 
+def test_several_templates_of_which_none_is_the_usual_one() -> None:
+    known = tokenizer("x")
+    known.chat_template = {"tool_use": "a", "rag": "b"}
+    with pytest.raises(UserError, match=r"^prompt.template: the tokenizer's chat template cannot be chosen: "):
+        render_chat(known, MESSAGES[:1], asks=True, name="c")
+
+
 def test_one_process_renders_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
