@@ -78,9 +78,9 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
         "asks": asks,
         "tokens": {kind: _plain(token) for kind, token in tokenizer.special_tokens_map.items()},
     }
-    text, error = _renderer.render(request)
-    if error is not None:
-        raise UserError(f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template")
+    text, reason = _renderer.render(request)
+    if reason is not None:
+        raise UserError(f"the tokenizer's chat template refuses {name}: {reason}", field="prompt.template")
     return text
 
 
