@@ -31,7 +31,7 @@ def check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise UserError("no config.json: this is no transformers model folder", file=folder)
     if not any(True for _ in folder.glob(WEIGHTS)):
-        raise UserError(missing_weights(folder), file=folder)
+        raise UserError(missing_weights(folder, "this folder"), file=folder)
     read_config(folder / "config.json")
     for path in sorted(folder.glob("*.json")):
         if path.name in READ_ELSEWHERE:
@@ -40,12 +40,12 @@ def check_folder(folder: Path) -> None:
             read_json(path)
 
 
-def missing_weights(folder: Path) -> str:
-    """Say what is the matter with a folder that has no safetensors file."""
+def missing_weights(folder: Path, called: str) -> str:
+    """Say what is the matter with a folder that has no safetensors file; ``called`` is how the folder is named."""
     pickle = next((path.name for pattern in PICKLES for path in sorted(folder.glob(pattern))), None)
     if pickle is None:
-        return "no weights (*.safetensors) in this folder"
-    return f"its weights are a pickle ({pickle}), which can run code when it is read: only *.safetensors are read here"
+        return f"no weights (*.safetensors) in {called}"
+    return f"the weights in {called} are a pickle ({pickle}), which can run code: only *.safetensors are read here"
 
 
 def read_config(path: Path) -> dict[str, Any]:

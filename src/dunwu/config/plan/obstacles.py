@@ -69,7 +69,7 @@ def _folder_obstacles(field: str, folder: Path) -> Iterator[Finding]:
     elif not (folder / "config.json").is_file():
         yield Finding(field, f"no transformers model: {folder} has no config.json")
     elif not any(True for _ in folder.glob(WEIGHTS)):
-        yield Finding(field, f"{folder}: {missing_weights(folder)}")
+        yield Finding(field, missing_weights(folder, str(folder)))
     elif not any(True for pattern in TOKENIZERS for _ in folder.glob(pattern)):
         yield Finding(field, f"no tokenizer (tokenizer.json) in {folder}")
 
