@@ -45,12 +45,11 @@ LATENT: Final = {"num_key_value_heads": 4}
 HEADS: Final = {"head_dim": 8}
 YARN: Final = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}
 MORE: Final[Mapping[str, Mapping[str, Any]]] = {
-    **dict.fromkeys(
-        ("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note", "dots3_note_text"), LATENT
-    ),
+    **dict.fromkeys(("axk1", "axk2", "deepseek_v3", "deepseek_v32", "dots3_note", "dots3_note_text"), LATENT),
     **dict.fromkeys(("glm4_moe_lite", "glm_moe_dsa", "minicpm3", "sarvam_mla", "youtu"), LATENT),
     **dict.fromkeys(("hunyuan_v1_dense", "hunyuan_v1_moe", "ministral"), HEADS),
     **dict.fromkeys(("bamba", "granitemoehybrid"), MAMBA),
+    "deepseek_v2": {**LATENT, "num_experts_per_tok": 2},
     "falcon_h1": {**MAMBA, "mamba_d_ssm": 64},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "lfm2_moe": {"layer_types": ["full_attention", "full_attention"]},
