@@ -35,8 +35,8 @@ SLACK_SECONDS = 5.0
 """Beyond a program's own time, before its cell is taken for dead."""
 CELL_BYTES, ZYGOTE_BYTES = 64 << 20, 256 << 20
 """Memory that a cell and the zygote may have beside their programs'."""
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
-"""All that programs find. A memory arena for each thread would use up their address space."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""All that programs find. Threads, and a memory arena for each, would use up their address space."""
 TRIES = 3
 BIRTHS = 3
 """Zygotes in a row that may be killed before one is given up."""

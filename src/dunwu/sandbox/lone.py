@@ -19,7 +19,7 @@ def main(link: socket.socket, directory: str) -> None:
     import_library()
     walls: Walls | None
     try:
-        walls = Walls([*root.library(), "/dev"], [directory, "/dev/null"])
+        walls = Walls([*root.library(), *root.import_paths(), "/dev"], [directory, "/dev/null"])
     except OSError:
         walls = None
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -16,6 +17,8 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 GRANTED = "DUNWU_LIBRARIES"
 """In the environment of a process that starts cells: further directories, separated by colons."""
+PACKAGES = ("numpy",)
+"""What programs may import beside the standard library: test programs of data sets do, and so do answers."""
 
 
 def library() -> list[str]:
@@ -23,13 +26,21 @@ def library() -> list[str]:
     own = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     shared = {os.path.realpath(path) for path in LIBRARIES if os.path.isdir(path)}
     shared.add(os.path.realpath(os.path.join(sys.base_exec_prefix, "lib")))
-    granted = set(filter(None, os.environ.get(GRANTED, "").split(":")))
-    return _outermost(own | shared | granted)
+    return _outermost(own | shared | set(_granted()))
 
 
 def granting(libraries: Sequence[str]) -> dict[str, str]:
-    """The environment that makes ``library`` name these too. Below ``WORKPLACE`` a program finds none of them."""
-    return {GRANTED: ":".join(map(os.path.realpath, libraries))} if libraries else {}
+    """The environment that makes ``library`` name these too, beside ``PACKAGES`` where they are installed."""
+    found = [spec for name in PACKAGES if (spec := importlib.util.find_spec(name))]
+    places = [place for spec in found for place in spec.submodule_search_locations or ()]
+    # A wheel's shared objects lie beside it.
+    paths = [path for place in places for path in (place, f"{place}.libs") if os.path.isdir(path)]
+    return {GRANTED: ":".join(map(os.path.realpath, [*paths, *libraries]))}
+
+
+def import_paths() -> list[str]:
+    """Where programs find ``PACKAGES``: there is nothing else there that they may read, unless it was granted."""
+    return sorted({os.path.dirname(path) for path in _granted() if os.path.basename(path) in PACKAGES})
 
 
 def enter() -> list[str]:
@@ -59,7 +70,7 @@ def enter() -> list[str]:
     kernel.unmount("/old")
     os.rmdir("/old")
     kernel.read_only("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
-    return [*paths, *DEVICES]
+    return [*paths, *import_paths(), *DEVICES]
 
 
 def workplace(file_bytes: int, files: int) -> None:
@@ -70,3 +81,7 @@ def workplace(file_bytes: int, files: int) -> None:
 
 def _outermost(paths: set[str]) -> list[str]:
     return sorted(path for path in paths if not any(path != other and path.startswith(other + "/") for other in paths))
+
+
+def _granted() -> list[str]:
+    return [path for path in os.environ.get(GRANTED, "").split(":") if path]

@@ -51,6 +51,7 @@ def import_library() -> None:
     """What programs ask for is there before they come, and so is their filter."""
     for name in IMPORTED.split():
         importlib.import_module(name)
+    sys.path += root.import_paths()
     seccomp.program(kernel.MACHINE)
 
 
