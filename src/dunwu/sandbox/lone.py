@@ -13,19 +13,24 @@ from dunwu.sandbox.walls import Walls
 from dunwu.sandbox.zygote import address_space, import_library
 
 
-def main(link: socket.socket, directory: str) -> None:
+def main(link: socket.socket, workplace: root.Workplace | root.Folder) -> None:
     """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     import_library()
+    workplace.clean()
     walls: Walls | None
     try:
-        walls = Walls([*root.library(), *root.import_paths(), "/dev"], [directory, "/dev/null"])
+        walls = Walls([*root.library(), *root.import_paths(), "/dev"], [workplace.path, "/dev/null"])
     except OSError:
         walls = None
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    os.chdir(directory)
-    Cell(link, directory, address_space(), walls).serve()
+    os.chdir(workplace.path)
+    Cell(link, workplace, address_space(), walls).serve()
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    descriptor, *place = sys.argv[1:]
+    main(
+        socket.socket(fileno=int(descriptor)),
+        root.Folder(place[0]) if len(place) == 1 else root.Workplace(*map(int, place)),
+    )

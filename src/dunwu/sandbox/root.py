@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 import sysconfig
 from collections.abc import Sequence
 
 from dunwu.sandbox import kernel
+from dunwu.sandbox.walls import PROGRAM_UID
 
 WORKPLACE = "/tmp"
 SITE = "/sys"
@@ -30,7 +32,7 @@ def library() -> list[str]:
 
 
 def granting(libraries: Sequence[str]) -> dict[str, str]:
-    """The environment that makes ``library`` name these too, beside ``PACKAGES`` where they are installed."""
+    """The environment in which ``library`` names these too, and ``PACKAGES`` where they are installed."""
     found = [spec for name in PACKAGES if (spec := importlib.util.find_spec(name))]
     places = [place for spec in found for place in spec.submodule_search_locations or ()]
     # A wheel's shared objects lie beside it.
@@ -73,10 +75,62 @@ def enter() -> list[str]:
     return [*paths, *import_paths(), *DEVICES]
 
 
-def workplace(file_bytes: int, files: int) -> None:
-    """A fresh, bounded directory over ``WORKPLACE``, in this process's own mount namespace."""
-    flags = kernel.MS_NOSUID | kernel.MS_NODEV
-    kernel.mount("tmpfs", WORKPLACE, "tmpfs", flags, f"size={file_bytes},nr_inodes={files},mode=1777")
+class Workplace:
+    """A bounded directory over ``WORKPLACE``, in this process's own mount namespace, clean for every program.
+
+    Libraries that lie below it are mounted again on top, so that an environment may be anywhere.
+    """
+
+    path = WORKPLACE
+
+    def __init__(self, file_bytes: int, files: int) -> None:
+        self._options = f"size={file_bytes},nr_inodes={files},mode=1777"
+        inside = [path for path in library() if path.startswith(WORKPLACE + "/")]
+        self._libraries = {path: kernel.copy_mounts(kernel.AT_FDCWD, path) for path in inside}
+        self._unused: tuple[int, ...] = ()
+
+    def clean(self) -> bool:
+        """Makes it anew where it has been used; whether it had to.
+
+        What is written below it leaves a trace in its own dates or size.
+        """
+        if self._unused and self._unused == _state(WORKPLACE):
+            return False
+        if self._unused:
+            kernel.unmount(WORKPLACE)
+        kernel.mount("tmpfs", WORKPLACE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, self._options)
+        for path, copy in self._libraries.items():
+            os.makedirs(path)
+            kernel.mount_copy(kernel.copy_mounts(copy), path)
+        self._unused = _state(WORKPLACE)
+        return True
+
+
+class Folder:
+    """The same in tier 3: a directory that is emptied."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        if os.geteuid() == 0:  # then programs are somebody else
+            os.chown(path, PROGRAM_UID, PROGRAM_UID)
+
+    def clean(self) -> bool:
+        """Empties it; it stays the same directory."""
+        for folder, folders, files in os.walk(self.path):
+            paths = [os.path.join(folder, name) for name in folders]
+            for path in paths:
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)  # or it could not be emptied
+            for path in [*(os.path.join(folder, name) for name in files), *filter(os.path.islink, paths)]:
+                os.unlink(path)
+        for entry in os.scandir(self.path):
+            shutil.rmtree(entry.path)
+        return False
+
+
+def _state(path: str) -> tuple[int, ...]:
+    found = os.stat(path)
+    return found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _outermost(paths: set[str]) -> list[str]:
