@@ -1,4 +1,4 @@
-"""``dunwu eval`` of a served model on programs in their published forms: what is right passes, what is wrong does not."""
+"""``dunwu eval`` of a served model on programs in their published forms: right ones pass, wrong ones do not."""
 
 from __future__ import annotations
 
