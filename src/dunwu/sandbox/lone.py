@@ -13,14 +13,21 @@ from dunwu.sandbox.walls import Walls
 from dunwu.sandbox.zygote import address_space, import_library
 
 
-def main(link: socket.socket, workplace: root.Workplace | root.Folder) -> None:
-    """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them."""
+def main(link: socket.socket, place: list[str]) -> None:
+    """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them.
+
+    Args:
+        link: the client's.
+        place: how many bytes and files programs may write; in tier 3 the directory where they do.
+    """
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     import_library()
+    readable = [*root.library(), *root.import_paths()]
+    workplace = root.Folder(*place) if len(place) == 1 else root.Workplace(int(place[0]), int(place[1]), readable)
     workplace.clean()
     walls: Walls | None
     try:
-        walls = Walls([*root.library(), *root.import_paths(), "/dev"], [workplace.path, "/dev/null"])
+        walls = Walls([*readable, "/dev"], [workplace.path, "/dev/null"])
     except OSError:
         walls = None
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -29,8 +36,4 @@ def main(link: socket.socket, workplace: root.Workplace | root.Folder) -> None:
 
 
 if __name__ == "__main__":
-    descriptor, *place = sys.argv[1:]
-    main(
-        socket.socket(fileno=int(descriptor)),
-        root.Folder(place[0]) if len(place) == 1 else root.Workplace(*map(int, place)),
-    )
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

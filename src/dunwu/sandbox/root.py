@@ -78,15 +78,18 @@ def enter() -> list[str]:
 class Workplace:
     """A bounded directory over ``WORKPLACE``, in this process's own mount namespace, clean for every program.
 
-    Libraries that lie below it are mounted again on top, so that an environment may be anywhere.
+    Args:
+        file_bytes, files: its bounds.
+        readable: what programs may read; what lies below it is mounted again on top, so that an environment may be
+            anywhere.
     """
 
     path = WORKPLACE
 
-    def __init__(self, file_bytes: int, files: int) -> None:
+    def __init__(self, file_bytes: int, files: int, readable: Sequence[str]) -> None:
         self._options = f"size={file_bytes},nr_inodes={files},mode=1777"
-        inside = [path for path in library() if path.startswith(WORKPLACE + "/")]
-        self._libraries = {path: kernel.copy_mounts(kernel.AT_FDCWD, path) for path in inside}
+        inside = {path for path in readable if path.startswith(WORKPLACE + "/")}
+        self._libraries = {path: kernel.copy_mounts(kernel.AT_FDCWD, path) for path in _outermost(inside)}
         self._unused: tuple[int, ...] = ()
 
     def clean(self) -> bool:

@@ -123,7 +123,7 @@ class Zygote:
             if os.read(go, 1):
                 kernel.close_all_but(0, 1, 2, descriptor)
                 self._furnish()
-                workplace = root.Workplace(request["file_bytes"], request["files"])
+                workplace = root.Workplace(request["file_bytes"], request["files"], self._readable)
                 workplace.clean()
                 walls = Walls(self._readable, [workplace.path, "/dev/null"])
                 Cell(link, workplace, self._address_space, walls).serve()
