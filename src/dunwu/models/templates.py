@@ -26,7 +26,6 @@ R1_ZERO: Final = (
 NANO: Final = "User: {prompt} Assistant:"
 """The one line that the nano base's corpus is written in; its completions begin with a space."""
 NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
-"""What a template's expressions raise beside jinja2's own, where messages are not what it expects."""
 STAND_IN: Final = "ANSWER"
 """An answer that templates leave as it is."""
 

@@ -76,7 +76,7 @@ class CodeSpec(Strict):
     """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
 
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
-    """Of processor time; by the clock three times as much."""
+    """Of processor time. By the clock a program may wait three times as long, longer where the machine is busy."""
     memory_mib: Positive = 512
     output_mib: Positive = 4
     allow_unsafe_sandbox: bool = False
