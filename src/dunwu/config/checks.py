@@ -300,9 +300,13 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     algorithm = stage.algorithm
     if algorithm.kl_in == "reward" and algorithm.kl_coefficient == 0:
         yield Finding("algorithm.kl_in", "reward has no effect with kl_coefficient = 0")
-    if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1" and algorithm.kl_coefficient > 0:
+    if algorithm.kl_correction and (algorithm.kl_in == "reward" or algorithm.kl_coefficient == 0):
+        why = "kl_coefficient = 0" if algorithm.kl_coefficient == 0 else "kl_in = reward"
+        yield Finding("algorithm.kl_correction", f"true has no effect with {why}")
+    in_loss = algorithm.kl_in == "loss" and algorithm.kl_coefficient > 0
+    if in_loss and algorithm.kl_estimator == "k1" and not stage.corrects_kl:
         text = "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward"
-        yield Finding("algorithm.kl_estimator", text)
+        yield Finding("algorithm.kl_estimator", f"{text}, or kl_correction = true")
     if (algorithm.advantage == "gae") != (stage.value is not None):
         missing = "needs a value network: say [stages.NAME.value]" if stage.value is None else "uses no value network"
         yield Finding("algorithm.advantage" if stage.value is None else "value", f"{algorithm.advantage} {missing}")

@@ -136,7 +136,9 @@ def assembled(
     """
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
-    algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
+    algorithm = algorithms.build(
+        stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+    )
     trainer = PolicyTrainer(
         policy,
         algorithm,

@@ -65,9 +65,20 @@ ZERO = "stages.zero."
             "reward has no effect with kl_coefficient = 0",
         ),
         (
-            ["algorithm.kl_estimator=k1"],
+            ["algorithm.kl_estimator=k1", "algorithm.kl_correction=false"],
             "algorithm.kl_estimator",
-            "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward",
+            "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward, or "
+            "kl_correction = true",
+        ),
+        (
+            ["algorithm.kl_in=reward", "algorithm.kl_correction=true"],
+            "algorithm.kl_correction",
+            "true has no effect with kl_in = reward",
+        ),
+        (
+            ["algorithm.kl_coefficient=0", "algorithm.kl_correction=true"],
+            "algorithm.kl_correction",
+            "true has no effect with kl_coefficient = 0",
         ),
         (
             ["algorithm.importance_cap=2", "algorithm.old_logprobs=sampler"],

@@ -25,6 +25,9 @@ class AlgorithmSpec(Strict):
     """Beta; 0 costs no reference pass."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = "loss"
+    kl_correction: bool | None = None
+    """Weigh the KL term in the loss by the importance ratio of the policy to the one that drew the tokens, so that its
+    gradient is unbiased (DeepSeek-V3.2); None: where a rollout makes several updates or samples are replayed."""
     old_logprobs: Literal["sampler", "trainer"] = "trainer"
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Annotated[float, Field(ge=0)] = 0.0

@@ -58,6 +58,13 @@ class RLStage(Strict):
         return self.update.minibatches * self.update.epochs
 
     @property
+    def corrects_kl(self) -> bool:
+        """Whether the KL term is weighed by the importance ratio: by itself where the policy that learns is not the one
+        that drew the tokens."""
+        chosen = self.algorithm.kl_correction
+        return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
+
+    @property
     def rollouts(self) -> int:
         """Rollouts in the whole stage."""
         return self.steps // self.updates_per_rollout
