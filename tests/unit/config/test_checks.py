@@ -71,6 +71,11 @@ ZERO = "stages.zero."
             "kl_correction = true",
         ),
         (
+            ["algorithm.sampler_gap_warning=0.1", "algorithm.sampler_gap_stop=0.01"],
+            "algorithm.sampler_gap_warning",
+            "0.1 is above sampler_gap_stop = 0.01",
+        ),
+        (
             ["algorithm.kl_in=reward", "algorithm.kl_correction=true"],
             "algorithm.kl_correction",
             "true has no effect with kl_in = reward",

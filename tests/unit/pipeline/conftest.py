@@ -9,7 +9,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from jaxtyping import Float32
 from rich.console import Console
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
@@ -93,6 +95,9 @@ class RecordingTrainer:
         self.log.append(("anchor", len(samples)))
         self.anchored.append(samples)
         return [AnchoredSample(sample=sample, old_logprobs=None, ref_logprobs=None) for sample in samples]
+
+    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+        return [sample.sampler_logprobs for sample in samples]
 
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
         self.on_step(at)

@@ -32,6 +32,11 @@ class AlgorithmSpec(Strict):
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Annotated[float, Field(ge=0)] = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
+    sampler_gap_warning: Annotated[float, Field(ge=0)] | None = None
+    """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
+    token, above which a run warns; 0: never. None: 0.0001 in float32, 0.05 in bfloat16."""
+    sampler_gap_stop: Annotated[float, Field(ge=0)] | None = None
+    """The same, above which it stops before it learns; 0: never. None: 0.02 in float32, 0.5 in bfloat16."""
     drop_uniform_groups: bool = False
     """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the
     mean."""
