@@ -29,6 +29,7 @@ from dunwu.algorithms.replay import Replay
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.evaluation.evaluate import is_right
+from dunwu.pipeline.alarms import Alarms
 from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.handover import check_last_handover, rollout_gap
@@ -123,7 +124,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
     if cursor.rollout == 0:  # later the policy is the base no longer
         with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
             measure(parts, BASE)
-    taught = True
+    taught, alarms = True, Alarms(stage, store)
     while cursor.rollout < stage.rollouts:
         watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
         with saved_when_interrupted(parts, cursor):
@@ -153,6 +154,8 @@ def train(parts: Parts, cursor: Cursor) -> None:
         if (alike := metrics["uniform_groups"] == 1.0 and not stage.value) and taught:
             progress.message("in no group was one answer worth more than another: nothing to learn, until that changes")
         taught = not alike
+        for line in alarms.after(step, metrics):
+            progress.message(line)
         if failed := metrics["verifier_failed"]:
             progress.message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
@@ -161,6 +164,8 @@ def train(parts: Parts, cursor: Cursor) -> None:
         if len(store.read_evaluations(TRAINED)) < len(stage.evaluation.sets):
             check_last_handover(parts, cursor.rollout, cursor.position)
         measure(parts, TRAINED)
+    if line := alarms.summary():
+        progress.message(line)
 
 
 def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[TrainSample]:
