@@ -323,7 +323,7 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Finding("algorithm.importance_cap", text)
     warning, stop = algorithm.sampler_gap_warning, algorithm.sampler_gap_stop
-    if warning and stop and warning > stop:
+    if _is_changed(algorithm, "sampler_gap_warning") and 0 < stop < warning:
         yield Finding("algorithm.sampler_gap_warning", f"{warning:g} is above sampler_gap_stop = {stop:g}")
     if algorithm.refill and not algorithm.drop_uniform_groups:
         text = f"{algorithm.refill} further rollouts would replace nothing: drop_uniform_groups is false"

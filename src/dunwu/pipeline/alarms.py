@@ -20,7 +20,7 @@ class Alarms:
     """
 
     def __init__(self, stage: RLStage, store: StageReader) -> None:
-        self._limits, self._store = Limits.of(stage), store
+        self._limits, self._store = Limits.read(stage.model_dump(mode="json", by_alias=True)), store
         self._set = next((chosen.name for chosen in stage.evaluation.sets), None)
         self._rows: list[Mapping[str, float]] = list(store.read_metrics())
         self._told = set[str]()

@@ -77,7 +77,7 @@ def _checked(parts: Parts, gap: tuple[float, float] | None) -> dict[str, float]:
     if gap is None:
         return {}
     mean, largest = gap
-    stop = parts.stage.sampler_gap_limits.stop
+    stop = parts.stage.algorithm.sampler_gap_stop
     if stop and not mean <= stop:  # no number is no agreement
         raise Fault(
             f"engine and trainer differ by {mean:.3g} nats a token (largest {largest:.3g}) under the same weights; "

@@ -49,7 +49,7 @@ def around(value: float, half: float = 0.02) -> Estimate:
 def flags(
     rows: Sequence[Row], held_out: Sequence[tuple[float, dict[str, Estimate]]] = (), **limits: Any
 ) -> dict[str, Flag]:
-    found = diagnose(Course(rows=rows, held_out=held_out, limits=Limits(**({"sampler_gap": 1e-4} | limits))))
+    found = diagnose(Course(rows=rows, held_out=held_out, limits=Limits(**({"sampler_gap": 0.05} | limits))))
     return {flag.name: flag for flag in found}
 
 
@@ -83,8 +83,8 @@ def test_a_healthy_run_is_looked_at_by_every_rule_and_raises_none() -> None:
     [
         (
             "engine against trainer",
-            {"sampler_gap_mean": lambda x: 0.03 if x == 0.0 else 2e-7},
-            "log-probabilities differ by up to 0.03 nats a token (step 4)",
+            {"sampler_gap_mean": lambda x: 0.03 if x == 1.0 else 2e-7},
+            "log-probabilities differ by up to 0.03 nats a token (step 160), at the first rollout by 2e-07",
         ),
         ("entropy", {"entropy": lambda x: 0.5 * math.exp(-5 * x)}, "0.0044 nats a token, 0.39 at the beginning"),
         (
@@ -187,6 +187,18 @@ def test_the_demo_is_healthy() -> None:
     assert len(flags(rows, held_out, sampler_gap=0.0)) == 7
 
 
+def test_windows_end_with_the_last_rollout_and_the_first_takes_what_is_left_over() -> None:
+    def course(rollouts: int) -> Course:
+        return Course(
+            rows=[{"step": 1.0, "a": float(i), "b": 100.0} for i in range(rollouts)], held_out=[], limits=Limits()
+        )
+
+    assert course(7).windows("a") == []
+    assert course(8).windows("a") == [2.0, 6.0]  # 0 to 4, 5 to 7
+    assert course(9).windows("a", "b") == [101.0, 104.0, 107.0]
+    assert course(40).windows("a") == [2.0 + 5 * i for i in range(8)]
+
+
 def test_one_bad_rollout_is_no_illness() -> None:
     rows = made()
     rows[-1] |= {"entropy": 0.001, "length": 500.0, "uniform_groups": 1.0, "clip_low": 0.2, "truncated": 0.3}
@@ -198,18 +210,34 @@ def test_metrics_that_are_not_there_are_not_looked_at() -> None:
     assert flags([]) == {}
 
 
-def stage(**changes: Any) -> RLStage:
+@pytest.mark.parametrize(
+    ("gaps", "ill"),
+    [
+        ([2e-7, 9e-5], False),  # in float32
+        ([2e-7, 1.1e-4], True),  # one missed update at the paper's learning rate
+        ([0.0022, 0.04], False),  # in bfloat16
+        ([0.0022, 0.045], True),
+        ([0.004, 0.051], True),
+        ([0.06], True),  # wrong from the start
+        ([0.049, 0.049], False),
+    ],
+)
+def test_the_gap_is_held_against_rounding_and_against_the_bound(gaps: list[float], ill: bool) -> None:
+    rows = [{"step": float(i), "sampler_gap_mean": gap} for i, gap in enumerate(gaps)]
+    assert red(rows) == ({"engine against trainer"} if ill else set())
+    assert red(rows, sampler_gap=0.0) == set()
+
+
+def stage(**changes: Any) -> dict[str, Any]:
+    """A stage as recipe.json has it."""
     tasks = [{"task": "countdown", "levels": [3]}]
-    return RLStage.model_validate({"kind": "rl", "from": "nano-base", "steps": 16, "tasks": tasks, **changes})
+    read = RLStage.model_validate({"kind": "rl", "from": "nano-base", "steps": 16, "tasks": tasks, **changes})
+    return read.model_dump(mode="json", by_alias=True)
 
 
 def test_the_bounds_come_from_the_recipe() -> None:
-    assert Limits.of(stage()) == Limits(sampler_gap=1e-4, clipped=0.1, groups=True)
-    assert Limits.of(stage(model={"dtype": "bfloat16"})).sampler_gap == 0.05
-    assert Limits.of(stage(algorithm={"sampler_gap_warning": 0.0})).sampler_gap == 0.0
-    assert Limits.of(stage(algorithm={"loss": "gspo"})).clipped == 0.5
-    assert not Limits.of(stage(algorithm={"advantage": "gae"}, value={})).groups
-    assert "engine against trainer" not in flags(made(), sampler_gap=0.0)
-    written = stage(algorithm={"loss": "gspo"}).model_dump(mode="json", by_alias=True)
-    assert Limits.read(written).clipped == 0.5
-    assert Limits.read({"kind": "rl", "a field of another version": 1}) == Limits()
+    assert Limits.read(stage()) == Limits(sampler_gap=0.05, clipped=0.1, groups=True)
+    assert Limits.read(stage(algorithm={"sampler_gap_warning": 0.01})).sampler_gap == 0.01
+    assert Limits.read(stage(algorithm={"loss": "gspo"})).clipped == 0.5
+    assert not Limits.read(stage(algorithm={"advantage": "gae"}, value={})).groups
+    assert Limits.read({"kind": "rl"}) == Limits(sampler_gap=0.0, clipped=0.1, groups=True)

@@ -41,7 +41,7 @@ STAGE: dict[str, Any] = {
     "tasks": [{"task": "countdown", "levels": [3]}],
     "prompt": {"template": "nano", "max_tokens": 64},
     "rollout": {"questions": 4, "group_size": 4, "max_new_tokens": 48},
-    "algorithm": {"kl_coefficient": 0.0},
+    "algorithm": {"kl_coefficient": 0.0, "sampler_gap_stop": 0.02},
     "optimizer": {"lr": 5e-3},
     "update": {"minibatches": 2},
 }
@@ -66,6 +66,13 @@ def opened(folder: Path, **changes: Any) -> Iterator[Parts]:
         context = StageContext(name="zero", seed=3, store=store, stop=stop, progress=progress)
         with assembled(stage, context, "nano-base") as parts:
             yield parts
+
+
+def output(parts: Parts) -> str:
+    """What the terminal shows, as one line."""
+    shown = parts.context.progress.console.file
+    assert isinstance(shown, StringIO)
+    return " ".join(shown.getvalue().split())
 
 
 class DeafEngine:
@@ -101,7 +108,7 @@ def deaf(parts: Parts, hears: int) -> Parts:
 
 
 COLD = {"questions": 4, "group_size": 4, "max_new_tokens": 48, "temperature": 0.7, "top_p": 0.9}
-SAMPLER = {"kl_coefficient": 0.0, "old_logprobs": "sampler"}
+SAMPLER = STAGE["algorithm"] | {"old_logprobs": "sampler"}
 
 
 @pytest.mark.parametrize(
@@ -140,12 +147,16 @@ def test_an_engine_that_ignores_the_last_update_is_not_evaluated(tmp_path: Path)
         assert [found.checkpoint for found in parts.context.store.read_evaluations()] == ["base"]
 
 
-def test_where_the_recipe_asks_for_no_bound_the_gap_is_told_alone(tmp_path: Path) -> None:
+def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path) -> None:
     bound = {"kl_coefficient": 0.0, "sampler_gap_stop": 0}
     with opened(tmp_path, algorithm=bound) as parts:
         train(deaf(parts, hears=0), Cursor())
     first, second = parts.context.store.read_metrics()
     assert first["sampler_gap_mean"] < 1e-5 < 0.02 < second["sampler_gap_mean"]
+    told = output(parts)
+    assert told.count("red flag, engine against trainer: log-probabilities differ by up to") == 1
+    assert "(step 4), at the first rollout by" in told
+    assert "diagnosis: 1 of 1 flags red: engine against trainer" in told
 
 
 def anchored(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> list[AnchoredSample]:

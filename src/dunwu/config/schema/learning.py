@@ -32,11 +32,12 @@ class AlgorithmSpec(Strict):
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Annotated[float, Field(ge=0)] = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
-    sampler_gap_warning: Annotated[float, Field(ge=0)] | None = None
+    sampler_gap_warning: Annotated[float, Field(ge=0)] = 0.05
     """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
-    token, above which a run warns; 0: never. None: 0.0001 in float32, 0.05 in bfloat16."""
-    sampler_gap_stop: Annotated[float, Field(ge=0)] | None = None
-    """The same, above which it stops before it learns; 0: never. None: 0.02 in float32, 0.5 in bfloat16."""
+    token, above which a run warns. It also warns above 1e-4 where that is 20 times the first rollout's, which is
+    rounding alone. 0: never."""
+    sampler_gap_stop: Annotated[float, Field(ge=0)] = 0.2
+    """The same, above which the run stops before it learns; 0: never."""
     drop_uniform_groups: bool = False
     """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the
     mean."""

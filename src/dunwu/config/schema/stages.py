@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,17 +26,6 @@ from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
 from dunwu.config.schema.sources import display_names
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
 from dunwu.types import Sampling
-
-
-class GapLimits(NamedTuple):
-    """Mean differences of engine and trainer, in nats a token, above which a run warns and stops; 0: never."""
-
-    warning: float
-    stop: float
-
-
-SAMPLER_GAP_LIMITS = {"float32": GapLimits(0.0001, 0.02), "bfloat16": GapLimits(0.05, 0.5)}
-"""Where the recipe says none: far above what rounding does in that precision (docs/log.md)."""
 
 
 class RLStage(Strict):
@@ -74,13 +63,6 @@ class RLStage(Strict):
         that drew the tokens."""
         chosen = self.algorithm.kl_correction
         return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
-
-    @property
-    def sampler_gap_limits(self) -> GapLimits:
-        """How far engine and trainer may be apart."""
-        chosen, usual = self.algorithm, SAMPLER_GAP_LIMITS[self.model.dtype]
-        warning, stop = chosen.sampler_gap_warning, chosen.sampler_gap_stop
-        return GapLimits(usual.warning if warning is None else warning, usual.stop if stop is None else stop)
 
     @property
     def rollouts(self) -> int:
