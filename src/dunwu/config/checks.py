@@ -352,6 +352,14 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
         yield Finding("evaluation.during_problems", text)
+    own = [part.name for part in stage.reward.own]
+    for index, name in enumerate(evaluation.measures):
+        place = f"evaluation.measures.{index}"
+        if name not in ("accuracy", *own):
+            text = f"no part of reward.own is called {name!r} (known here: {', '.join(['accuracy', *own])})"
+            yield Finding(place, text + near(name, own))
+        elif name in RULED and name != "accuracy":
+            yield Finding(place, f"{name!r} is the name of another result: give the part of reward.own another name")
     yield from check_sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
 
 

@@ -71,6 +71,16 @@ ZERO = "stages.zero."
             "kl_correction = true",
         ),
         (
+            ["evaluation.measures=['shrt']", "reward.own=[{name='short', file='short.py'}]"],
+            "evaluation.measures.0",
+            "no part of reward.own is called 'shrt' (known here: accuracy, short); did you mean short?",
+        ),
+        (
+            ["evaluation.measures=['accuracy', 'length']", "reward.own=[{name='length', file='short.py'}]"],
+            "evaluation.measures.1",
+            "'length' is the name of another result: give the part of reward.own another name",
+        ),
+        (
             ["algorithm.sampler_gap_warning=0.1", "algorithm.sampler_gap_stop=0.01"],
             "algorithm.sampler_gap_warning",
             "0.1 is above sampler_gap_stop = 0.01",

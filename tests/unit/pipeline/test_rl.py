@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from io import StringIO
 from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,15 @@ def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(b
     checkpoint = parts.context.store.newest_checkpoint()
     assert checkpoint
     assert checkpoint.state == {"rollout": 4, "position": 8}
+
+
+def test_evaluations_measure_the_user_s_functions_that_the_recipe_names(bench: Bench) -> None:
+    own = [{"name": name, "file": "own.py"} for name in ("short", "polite")]
+    bench.recipe |= {"steps": 2, "reference_every": 0, "reward": {"own": own}}
+    bench.recipe["evaluation"]["measures"] = ["short", "accuracy"]
+    train(parts := bench.parts(), Cursor())
+    grader: Any = parts.grader
+    assert grader.measured == ["short"]
 
 
 def test_splits_break_groups_and_differ_from_rollout_to_rollout(bench: Bench) -> None:
