@@ -246,10 +246,11 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
             yield Finding(f"models.{index}", f"{names[index]!r} {text}")
     yield from _template(stage.prompt.template)
     yield from check_sets(stage.sets, "", stage.temperature, trained)
-    known = [judge.name for judge in stage.judges]
-    for index, name in enumerate(known):
-        if name in known[:index] or name in RULED:
-            yield Finding(f"judges.{index}.name", f"{name!r} is the name of another result")
+    known, own = [judge.name for judge in stage.judges], [function.name for function in stage.own]
+    for field, names, others in (("judges", known, []), ("own", own, known)):
+        for index, name in enumerate(names):
+            if name in (*names[:index], *others, *RULED):
+                yield Finding(f"{field}.{index}.name", f"{name!r} is the name of another result")
     for index, chosen in enumerate(stage.sets):
         for name in chosen.judges:
             if name not in known:

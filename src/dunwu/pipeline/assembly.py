@@ -16,6 +16,7 @@ from dunwu.config.schema import (
     GradingSpec,
     JudgeSpec,
     ModelSpec,
+    OwnFunction,
     PromptSpec,
     RewardSpec,
     RLStage,
@@ -203,11 +204,18 @@ def grading(
 
 
 @contextmanager
-def plain_grading(spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Grader]:
-    """The same for a stage that rewards nothing."""
-    rules = RewardSpec.model_validate(spec.model_dump())
-    with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
-        yield grader
+def plain_grading(
+    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, own: Sequence[OwnFunction] = ()
+) -> Iterator[Grader]:
+    """The same for a stage that rewards nothing; ``own`` functions of the user's stand in its field ``own``."""
+    parts = [function.model_dump() for function in own]
+    rules = RewardSpec.model_validate({**spec.model_dump(), "own": parts})
+    try:
+        with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
+            yield grader
+    except UserError as error:
+        field = error.field.removeprefix("reward.") if error.field else None
+        raise UserError(error.message, file=error.file, field=field) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from jaxtyping import Float32
 from rich.console import Console
 from tokenizers import Tokenizer, decoders
@@ -194,6 +195,15 @@ class Bench:
             ledger=Ledger(store, SHAPED),
             held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, 3, template),
         )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on busy cores are ten times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from jaxtyping import Float32
 from rich.console import Console
 
@@ -33,6 +32,7 @@ from dunwu.types import AnchoredSample, Completion, GenerationRequest, Sampling,
 
 from .conftest import Bench, RecordingTrainer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 STAGE: dict[str, Any] = {
     "kind": "rl",
     "from": "nano-base",
@@ -45,15 +45,6 @@ STAGE: dict[str, Any] = {
     "optimizer": {"lr": 5e-3},
     "update": {"minibatches": 2},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on busy cores are ten times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @contextmanager
