@@ -13,7 +13,7 @@ from dunwu.algorithms.advantages import ADVANTAGES, Advantages
 from dunwu.algorithms.aggregation import Aggregate, by_constant, per_sequence, per_token
 from dunwu.algorithms.batching import Microbatch, TrainStep
 from dunwu.algorithms.correction import importance_weights
-from dunwu.algorithms.kl import ESTIMATORS, still_to_come
+from dunwu.algorithms.kl import ESTIMATORS, corrected, still_to_come
 from dunwu.algorithms.losses import LOSSES, Clip, Objective
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.metrics import Max, Mean, Metric
@@ -39,21 +39,27 @@ class Algorithm:
     loss: LossFunction
 
 
-def build(spec: AlgorithmSpec, *, max_new_tokens: int) -> Algorithm:
-    """The algorithm that a recipe describes. The only place that reads the names in it.
+def build(spec: AlgorithmSpec, *, max_new_tokens: int, correct_kl: bool = False) -> Algorithm:
+    """Build the algorithm that a recipe describes. The only place that reads the names in it.
 
-    ``max_new_tokens`` is the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
-    because that would move the learning rate.
+    Args:
+        spec: the recipe's.
+        max_new_tokens: the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
+            because that would move the learning rate.
+        correct_kl: weigh the KL term in the loss by the importance ratio (``kl.corrected``).
+
+    Returns:
+        The advantage function and the loss.
     """
     aggregates = {"sequence": per_sequence, "token": per_token, "constant": by_constant(max_new_tokens)}
     return Algorithm(
         spec=spec,
         advantages=ADVANTAGES[spec.advantage],
-        loss=_policy_loss(spec, aggregates[spec.aggregate]),
+        loss=_policy_loss(spec, aggregates[spec.aggregate], correct_kl),
     )
 
 
-def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate) -> LossFunction:
+def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) -> LossFunction:
     """loss = aggregate(-weight x objective + beta x KL). Equation 3 of DeepSeekMath (arXiv 2402.03300),
     with the recipe's choice in each place."""
     objective_of, kl_of = LOSSES[spec.loss], ESTIMATORS[spec.kl_estimator]
@@ -67,12 +73,17 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate) -> LossFunction:
         if batch.ref_logprobs is not None and spec.kl_in == "reward" and batch.returns is None:
             advantages_BT = advantages_BT - beta * still_to_come(kl_of(old_BT, batch.ref_logprobs), mask_BT)
         objective = objective_of(logprobs_BT, old_BT, mask_BT, advantages_BT, clip)
-        token_loss_BT = -objective.values
+        token_loss_BT, weights_BT = -objective.values, None
         if spec.importance_cap > 0:
-            token_loss_BT = token_loss_BT * importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
+            weights_BT = importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
+            token_loss_BT = token_loss_BT * weights_BT
         policy_loss = total = aggregate(token_loss_BT, mask_BT, step)
         if batch.ref_logprobs is not None and spec.kl_in == "loss":
-            total = policy_loss + beta * aggregate(kl_of(logprobs_BT, batch.ref_logprobs), mask_BT, step)
+            kl_BT = kl_of(logprobs_BT, batch.ref_logprobs)
+            if correct_kl:
+                kl_BT = corrected(spec.kl_estimator, logprobs_BT, batch.ref_logprobs, old_BT, mask_BT)
+                kl_BT = kl_BT if weights_BT is None else kl_BT * weights_BT
+            total = policy_loss + beta * aggregate(kl_BT, mask_BT, step)
         with torch.no_grad():
             metrics = _metrics(spec, objective, logprobs_BT, old_BT, entropy_BT, policy_loss, batch, step)
         return LossOutput(loss=total, metrics=metrics)
@@ -90,7 +101,7 @@ def _metrics(
     batch: Microbatch,
     step: TrainStep,
 ) -> dict[str, Metric]:
-    """Means over loss tokens and maxima. ``kl`` is k3 whatever the loss uses, so that runs compare.
+    """Means over loss tokens and maxima. ``kl`` is k3, unweighted, whatever the loss uses, so that runs compare.
 
     ``importance`` is trainer over sampler, left out where the sampler's own log-probabilities are taken for the old.
     """

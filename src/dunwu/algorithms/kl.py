@@ -34,6 +34,35 @@ def k3(logprobs_BT: Float[Tensor, "B T"], ref_logprobs_BT: Float[Tensor, "B T"])
 ESTIMATORS: dict[str, Estimator] = {"k1": k1, "k2": k2, "k3": k3}
 
 
+def corrected(
+    estimator: str,
+    logprobs_BT: Float[Tensor, "B T"],
+    ref_logprobs_BT: Float[Tensor, "B T"],
+    old_logprobs_BT: Float[Tensor, "B T"],
+    mask_BT: Bool[Tensor, "B T"],
+) -> Float[Tensor, "B T"]:
+    """Weigh an estimator by policy / old policy, so that its gradient is the KL's although the old policy drew.
+
+    For tokens x that q drew, E_q[pi/q k(x)] = E_pi[k(x)]. For k1 and k3 that is KL(pi || reference) whatever q is, and
+    so is its gradient, as long as the ratio is differentiated too (for k3: DeepSeek-V3.2, arXiv 2512.02556, section
+    3.1, equation 7). Of k2 the value is no KL, but E_pi[grad k2] = E_pi[log(pi/reference) grad log pi] is its gradient:
+    there the ratio is a constant weight. All of it holds token by token, for the prefixes that were sampled.
+
+    Args:
+        estimator: a name in ``ESTIMATORS``.
+        logprobs_BT: of the policy, with its gradient.
+        ref_logprobs_BT: of the reference.
+        old_logprobs_BT: of the policy that drew the tokens.
+        mask_BT: the tokens that count; elsewhere the weight is 1.
+
+    Returns:
+        The weighted estimator of each token, in nats.
+    """
+    ratio_BT = torch.exp((logprobs_BT - old_logprobs_BT) * mask_BT)
+    weight_BT = ratio_BT.detach() if estimator == "k2" else ratio_BT
+    return weight_BT * ESTIMATORS[estimator](logprobs_BT, ref_logprobs_BT)
+
+
 def still_to_come(kl_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """For each token the KL from it to the end of its completion: what the token can still change.
 

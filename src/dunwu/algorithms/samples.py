@@ -32,7 +32,13 @@ def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm, max_new_toke
         rewards_G = _with_length_cost(scored, max_new_tokens, spec.overlong_buffer)
         advantages_G = algorithm.advantages(rewards_G)
         samples += [
-            _sample(scored.group.prompt, completion, float(advantage), float(reward), group_id)
+            as_sample(
+                scored.group.prompt,
+                completion,
+                advantage=float(advantage),
+                reward=float(reward),
+                group_id=group_id,
+            )
             for completion, advantage, reward in zip(completions, advantages_G, rewards_G, strict=True)
             if not (spec.overlong == "mask" and completion.finish == "length")
         ]
@@ -46,8 +52,8 @@ def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[n
     return costed_G
 
 
-def _sample(prompt: Prompt, completion: Completion, advantage: float, reward: float, group_id: int) -> TrainSample:
-    """Prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
+def as_sample(prompt: Prompt, completion: Completion, *, advantage: float, reward: float, group_id: int) -> TrainSample:
+    """Put prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
     before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
     sampler_logprobs = np.zeros(length, dtype=np.float32)
     sampler_logprobs[before:] = completion.logprobs

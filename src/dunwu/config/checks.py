@@ -246,10 +246,11 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
             yield Finding(f"models.{index}", f"{names[index]!r} {text}")
     yield from _template(stage.prompt.template)
     yield from check_sets(stage.sets, "", stage.temperature, trained)
-    known = [judge.name for judge in stage.judges]
-    for index, name in enumerate(known):
-        if name in known[:index] or name in RULED:
-            yield Finding(f"judges.{index}.name", f"{name!r} is the name of another result")
+    known, own = [judge.name for judge in stage.judges], [function.name for function in stage.own]
+    for field, names, others in (("judges", known, []), ("own", own, known)):
+        for index, name in enumerate(names):
+            if name in (*names[:index], *others, *RULED):
+                yield Finding(f"{field}.{index}.name", f"{name!r} is the name of another result")
     for index, chosen in enumerate(stage.sets):
         for name in chosen.judges:
             if name not in known:
@@ -300,9 +301,13 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     algorithm = stage.algorithm
     if algorithm.kl_in == "reward" and algorithm.kl_coefficient == 0:
         yield Finding("algorithm.kl_in", "reward has no effect with kl_coefficient = 0")
-    if algorithm.kl_in == "loss" and algorithm.kl_estimator == "k1" and algorithm.kl_coefficient > 0:
+    if algorithm.kl_correction and (algorithm.kl_in == "reward" or algorithm.kl_coefficient == 0):
+        why = "kl_coefficient = 0" if algorithm.kl_coefficient == 0 else "kl_in = reward"
+        yield Finding("algorithm.kl_correction", f"true has no effect with {why}")
+    in_loss = algorithm.kl_in == "loss" and algorithm.kl_coefficient > 0
+    if in_loss and algorithm.kl_estimator == "k1" and not stage.corrects_kl:
         text = "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward"
-        yield Finding("algorithm.kl_estimator", text)
+        yield Finding("algorithm.kl_estimator", f"{text}, or kl_correction = true")
     if (algorithm.advantage == "gae") != (stage.value is not None):
         missing = "needs a value network: say [stages.NAME.value]" if stage.value is None else "uses no value network"
         yield Finding("algorithm.advantage" if stage.value is None else "value", f"{algorithm.advantage} {missing}")
@@ -318,6 +323,9 @@ def _algorithm(stage: RLStage) -> Iterator[Finding]:
     if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Finding("algorithm.importance_cap", text)
+    warning, stop = algorithm.sampler_gap_warning, algorithm.sampler_gap_stop
+    if _is_changed(algorithm, "sampler_gap_warning") and 0 < stop < warning:
+        yield Finding("algorithm.sampler_gap_warning", f"{warning:g} is above sampler_gap_stop = {stop:g}")
     if algorithm.refill and not algorithm.drop_uniform_groups:
         text = f"{algorithm.refill} further rollouts would replace nothing: drop_uniform_groups is false"
         yield Finding("algorithm.refill", text)
@@ -345,6 +353,14 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
         yield Finding("evaluation.during_problems", text)
+    own = [part.name for part in stage.reward.own]
+    for index, name in enumerate(evaluation.measures):
+        place = f"evaluation.measures.{index}"
+        if name not in ("accuracy", *own):
+            text = f"no part of reward.own is called {name!r} (known here: {', '.join(['accuracy', *own])})"
+            yield Finding(place, text + near(name, own))
+        elif name in RULED and name != "accuracy":
+            yield Finding(place, f"{name!r} is the name of another result: give the part of reward.own another name")
     yield from check_sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
 
 

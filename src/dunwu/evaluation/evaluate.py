@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
@@ -22,7 +21,7 @@ from dunwu.verifiers.format import reasoning
 from dunwu.verifiers.language import consistency, has_words
 
 RULED = frozenset({"accuracy", "format"})
-"""Parts of a score that rules give; all others in an evaluation come from judges."""
+"""Parts of a score that rules give; all others in an evaluation come from judges and from the user's functions."""
 
 
 def evaluate(
@@ -66,8 +65,8 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
 
     ``pass@1``, ``pass@k``, ``cons@k`` (k = samples), by bootstrap; shares of responses: ``format``, ``truncated``,
     ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words), and
-    what judges gave, under their names; ``language``: share of the words of the reasoning that are of the question's
-    language, over the responses whose reasoning has words.
+    what judges and the user's functions gave, under their names, where they gave something; ``language``: share of the
+    words of the reasoning that are of the question's language, over the responses whose reasoning has words.
 
     Responses whose verifier failed do not count; problems that lose one by it are left out of pass@k and cons@k, and
     these are left out where no problem remains. Where nothing can be right there is no pass@1 either. Raises ValueError
@@ -78,7 +77,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
     right = [[is_right(score) for score in group.scores] for group in closed]
     votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
     whole = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
-    judged = {name: None for group in groups for score in group.scores for name in score.parts.keys() - RULED}
+    judged = {name: None for group in groups for score in group.scores for name in score.parts if name not in RULED}
 
     def share(measure: Callable[[Completion, Score], float]) -> Estimate:
         return proportion(_per_problem(groups, measure), samples)
@@ -91,7 +90,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         results[f"pass@{samples}"] = bootstrap(passed, "share")
         results[f"cons@{samples}"] = bootstrap(np.array([vote(*pair) for pair in whole]), "share")
     for name in judged:
-        results[name] = mean(_per_problem(groups, partial(_part, name)))
+        results[name] = mean(_given(groups, name))
     results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
@@ -103,8 +102,10 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
     return results | ({"language": mean(worded, lowest=0.0, highest=1.0)} if worded.size else {})
 
 
-def _part(name: str, _: Completion, score: Score) -> float:
-    return score.parts[name]
+def _given(groups: Sequence[ScoredGroup], name: str) -> list[float]:
+    """The mean part of each problem's completions that have it; problems of which none has are left out."""
+    given = ([score.parts[name] for score in group.scores if name in score.parts] for group in groups)
+    return [float(np.mean(values)) for values in given if values]
 
 
 def _languages(group: ScoredGroup) -> list[float]:

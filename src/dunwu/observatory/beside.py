@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from dunwu.metrics import mean
 from dunwu.observatory.findings import EvaluationsBySet
@@ -15,6 +15,8 @@ from dunwu.types import Estimate
 
 OVERALL = ("format", "language", "length", "reflections")
 """What is told once, as a mean over the sets."""
+RESULT_OF = {"accuracy": "pass@1"}
+"""What an evaluation calls a part of the reward, where it has another name."""
 SUPPORTING = (
     *(*OVERALL, "truncated", "reflection_rate"),
     *("loose", "instructions", "instructions_loose", "inconsistent", "percentile"),
@@ -58,6 +60,22 @@ class Table:
     def models(self) -> list[str]:
         """The columns."""
         return list(dict.fromkeys(model for row in self.rows for model in row.values))
+
+
+def first_measure(stage: Mapping[str, Any], results: Collection[str]) -> str | None:
+    """Choose what a stage is judged by.
+
+    Args:
+        stage: the stage as recipe.json has it.
+        results: the names of what was measured, in their order.
+
+    Returns:
+        The first of the recipe's ``evaluation.measures``, else right answers, else what judges say; None where nothing
+        but what supports these was measured.
+    """
+    named = [RESULT_OF.get(name, name) for name in stage.get("evaluation", {}).get("measures", [])]
+    judged = [name for name in results if "@" not in name and name not in SUPPORTING]
+    return next((name for name in (*named[:1], "pass@1", *judged) if name in results), None)
 
 
 def of_run(by_set: EvaluationsBySet) -> Table:

@@ -49,7 +49,9 @@ def _opening(run: RunReader) -> str:
     found = last_evaluated(run)
     ends = base_and_trained(next(iter(found[1].values()))) if found else None
     if ends:
-        shown = [name for name in ends[1].results if name in ends[0].results and _on_a_tile(name)]
+        first = beside.first_measure(run.recipe["stages"].get(found[0], {}), ends[1].results) if found else None
+        both = [name for name in ends[1].results if name in ends[0].results]
+        shown = sorted((name for name in both if name == first or _on_a_tile(name)), key=lambda name: name != first)
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
         parts.append('<p class="note">From the base to the trained model; below each, the 95 % intervals.</p>')
     elif found and are_models(run, found[0]):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dunwu.observatory import beside, figures, page
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart, Series, exact
+from dunwu.observatory.diagnosis_section import diagnosis_section
 from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
@@ -32,7 +33,7 @@ KEPT_CAPTION = (
 
 def stage_section(told: Told) -> str:
     """One stage, as far as it has come."""
-    parts = [f"<h2>Stage {page.text(told.name)}</h2>", _damaged(told.damaged)]
+    parts = [f"<h2>Stage {page.text(told.name)}</h2>", _damaged(told.damaged), diagnosis_section(told)]
     if told.rollouts:
         parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
         parts += [folded(title, figures.by_level(told, verdict)) for title, verdict in LEVEL_BY_LEVEL.items()]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dunwu.observatory import beside
 from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, are_models, base_and_trained, last_evaluated
-from dunwu.observatory.wording import checkpoint, interval, number
+from dunwu.observatory.wording import checkpoint, interval, number, quantity
 from dunwu.runs import ABLATION, RunReader
 
 TASKS = {
@@ -66,20 +66,22 @@ def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
     if are_models(run, stage):
         return _beside(run, by_set)
     name, evaluations = next(iter(by_set.items()))
+    measure = beside.first_measure(run.recipe["stages"].get(stage, {}), evaluations[-1].results)
+    what = "Right answers" if measure == "pass@1" else quantity(measure or "").label.capitalize()
     ends = base_and_trained(evaluations)
-    if ends is None or any("pass@1" not in end.results for end in ends):
+    if measure is None or ends is None or any(measure not in end.results for end in ends):
         only = evaluations[-1]
-        told = number("pass@1", only.results["pass@1"].value) if "pass@1" in only.results else "measured"
-        return f"{checkpoint(only.checkpoint).capitalize()} on {only.problems:,} held-out problems ({name}): {told}."
+        told = number(measure, only.results[measure].value) if measure else "measured"
+        named = "" if measure in (None, "pass@1") else f"{what.lower()} "
+        whose = checkpoint(only.checkpoint).capitalize()
+        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{told}."
     problems = ends[0].problems
-    before, after = (end.results["pass@1"] for end in ends)
-    told = " to ".join(f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in (before, after))
+    before, after = (end.results[measure] for end in ends)
+    told = " to ".join(f"{number(measure, end.value)} ({interval(measure, end)})" for end in (before, after))
     if before.low <= after.high and after.low <= before.high:
-        return (
-            f"Right answers went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
-        )
+        return f"{what} went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
     verb = "grew" if after.value > before.value else "fell"
-    return f"Right answers {verb} from {told} on {problems:,} problems that training never drew."
+    return f"{what} {verb} from {told} on {problems:,} problems that training never drew."
 
 
 def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:

@@ -51,6 +51,8 @@ _METRICS = {
     "prompts_too_long": "prompts left out as too long",
     "ratio_max": "largest ratio of new to old probability",
     "ratio_mean": "mean ratio of new to old probability",
+    "sampler_gap_max": "engine against trainer, largest difference",
+    "sampler_gap_mean": "engine against trainer, mean difference",
     "updates": "updates made from the rollout",
     "value": "value that the critic expects",
     "value_error": "error of the critic",

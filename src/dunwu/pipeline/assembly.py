@@ -16,6 +16,7 @@ from dunwu.config.schema import (
     EvaluationSet,
     GradingSpec,
     JudgeSpec,
+    OwnFunction,
     PromptSpec,
     RewardSpec,
     RLStage,
@@ -143,7 +144,9 @@ def assembled(
         writes=True,
         tell=context.progress.message,
     )
-    algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
+    algorithm = algorithms.build(
+        stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+    )
     trainer = PolicyTrainer(
         policy,
         algorithm,
@@ -210,11 +213,18 @@ def grading(
 
 
 @contextmanager
-def plain_grading(spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext) -> Iterator[Grader]:
-    """The same for a stage that rewards nothing."""
-    rules = RewardSpec.model_validate(spec.model_dump())
-    with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
-        yield grader
+def plain_grading(
+    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, own: Sequence[OwnFunction] = ()
+) -> Iterator[Grader]:
+    """The same for a stage that rewards nothing; ``own`` functions of the user's stand in its field ``own``."""
+    parts = [function.model_dump() for function in own]
+    rules = RewardSpec.model_validate({**spec.model_dump(), "own": parts})
+    try:
+        with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
+            yield grader
+    except UserError as error:
+        field = error.field.removeprefix("reward.") if error.field else None
+        raise UserError(error.message, file=error.file, field=field) from error
 
 
 @contextmanager

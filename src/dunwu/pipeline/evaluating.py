@@ -59,7 +59,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
     for source in filter(is_server, sources.values()):
         _remote(stage, source).reach()
-    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context) as grader:
+    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.own) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
@@ -76,6 +76,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         set_name=chosen.name,
                         prompts=prompts[name][chosen.name],
                         samples=chosen.samples,
+                        own=[function.name for function in stage.own],
                         judges=judging.of(chosen),
                         more=partial(judging.results, chosen),
                     )

@@ -13,7 +13,7 @@ from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
-from dunwu.evaluation.evaluate import can_be_right, evaluate, is_right, rows, summarize
+from dunwu.evaluation.evaluate import RULED, can_be_right, evaluate, is_right, rows, summarize
 from dunwu.observatory.reasoning import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
@@ -84,6 +84,7 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
         set_name=chosen.name,
         prompts=prompts,
         samples=samples,
+        own=[name for name in parts.stage.evaluation.measures if name not in RULED],
     )
 
 
@@ -98,11 +99,12 @@ def examine(
     set_name: str,
     prompts: Sequence[Prompt],
     samples: int,
+    own: Sequence[str] = (),
     judges: Mapping[str, Judge] = NOBODY,
     more: More = nothing_more,
 ) -> None:
-    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``judges`` are
-    asked about every answer, and ``more`` finds further results.
+    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``own`` parts of
+    the reward are measured too, ``judges`` are asked about every answer, and ``more`` finds further results.
 
     Raises:
         Fault: nothing could be graded.
@@ -112,9 +114,8 @@ def examine(
     context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
     told = context.progress.rollout_progress
     seed, began = context.seed, time.perf_counter()
-    groups = evaluate(
-        engine, prompts, grader.plain, sampling, samples=samples, seed=seed, set_name=set_name, finished=told
-    )
+    rules = grader.measuring(own)
+    groups = evaluate(engine, prompts, rules, sampling, samples=samples, seed=seed, set_name=set_name, finished=told)
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
         groups = [judged(group, judges) for group in groups]

@@ -6,6 +6,7 @@
         scores    <- rules                                  verifiers    accuracy + format
         samples   <- advantages within each group           algorithms
         anchored  <- log-probabilities of pi_old, pi_ref    training     of earlier samples too, where there is replay
+        the engine's own log-probabilities are compared     handover     with the trainer's
         for each minibatch: one optimizer step              training
         the engine gets the new weights; now and then the reference too
 
@@ -28,8 +29,10 @@ from dunwu.algorithms.replay import Replay
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted
 from dunwu.evaluation.evaluate import is_right
+from dunwu.pipeline.alarms import Alarms
 from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.handover import check_last_handover, rollout_gap
 from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
@@ -114,13 +117,14 @@ def train(parts: Parts, cursor: Cursor) -> None:
 
     Raises:
         Interrupted: a stop was asked for; the message says whether the state is saved.
-        Fault: NaN or Inf in a loss or a gradient, or the disk is full; the newest checkpoint stands.
+        Fault: NaN or Inf in a loss or a gradient, an engine that is too far from the trainer, or the disk is full; the
+            newest checkpoint stands.
     """
     stage, store, progress = parts.stage, parts.context.store, parts.context.progress
     if cursor.rollout == 0:  # later the policy is the base no longer
         with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
             measure(parts, BASE)
-    taught = True
+    taught, alarms = True, Alarms(stage, store)
     while cursor.rollout < stage.rollouts:
         watch, start = Stopwatch(), cursor.rollout * stage.updates_per_rollout
         with saved_when_interrupted(parts, cursor):
@@ -131,9 +135,10 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 with watch.time("anchor"):
                     samples = to_samples(explored.groups, parts.algorithm, stage.new_tokens_at(start))
                     anchored = parts.trainer.anchor([*samples, *replayed(parts, cursor, len(samples))])
+                    gap = rollout_gap(parts, anchored[: len(samples)])
             updates = learn(parts, cursor, anchored, watch)
         drawn = explored.position - cursor.position + explored.varied
-        metrics = rollout_metrics(explored.groups, updates, drawn=drawn)
+        metrics = rollout_metrics(explored.groups, updates, drawn=drawn) | gap
         metrics |= {"similar": float(explored.varied)} if cursor.similar else {}
         again = [one.sample for one in anchored[len(samples) :]]
         metrics |= {"replayed": float(len(again))} if cursor.replay else {}
@@ -149,12 +154,18 @@ def train(parts: Parts, cursor: Cursor) -> None:
         if (alike := metrics["uniform_groups"] == 1.0 and not stage.value) and taught:
             progress.message("in no group was one answer worth more than another: nothing to learn, until that changes")
         taught = not alike
+        for line in alarms.after(step, metrics):
+            progress.message(line)
         if failed := metrics["verifier_failed"]:
             progress.message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
     with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
+        if len(store.read_evaluations(TRAINED)) < len(stage.evaluation.sets):
+            check_last_handover(parts, cursor.rollout, cursor.position)
         measure(parts, TRAINED)
+    if line := alarms.summary():
+        progress.message(line)
 
 
 def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[TrainSample]:

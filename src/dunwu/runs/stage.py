@@ -149,6 +149,12 @@ class StageReader:
         """The checkpoints and models of which an evaluation is there."""
         return {file.parent.name for file in (self.path / "evaluations").glob("*/*.json")}
 
+    def read_results(self, set_name: str) -> dict[str, dict[str, Estimate]]:
+        """The results of a set, without its answers, by checkpoint: ``base``, the steps, ``trained``."""
+        files = {file.parent.name: file for file in (self.path / "evaluations").glob(f"*/{set_name}.json")}
+        places = sorted((place, name) for name in files if (place := _order(name)))
+        return {name: _read_results(files[name]) for _, name in places}
+
     def read_compared(self) -> Compared:
         """What was found when the stage's models were compared. Raises UserError where the file is damaged."""
         return compared.read(self.path)

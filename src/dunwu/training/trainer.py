@@ -35,6 +35,9 @@ class Trainer(Protocol):
     def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
         """Adds the log-probabilities that the loss needs, under the weights as they are before the first update."""
 
+    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+        """Log-probabilities of the loss slots under the weights as they are, at the rollout's temperature; else 0."""
+
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = ...) -> StepResult:
         """One optimizer step.
 
@@ -110,12 +113,15 @@ class PolicyTrainer:
         if self._algorithm.spec.old_logprobs == "sampler":
             old = [sample.sampler_logprobs for sample in samples]
         elif not on_policy:
-            old = self._logprobs(self._learner.model, samples)
+            old = self.logprobs(samples)
         ref = nothing if self._reference is None else self._logprobs(self._reference, samples)
         anchored = [
             AnchoredSample(sample=sample, old_logprobs=old[i], ref_logprobs=ref[i]) for i, sample in enumerate(samples)
         ]
         return self._critic.anchor(anchored) if self._critic else anchored
+
+    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+        return self._logprobs(self._learner.model, samples)
 
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
         self._learner.zero_grad()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -92,7 +93,31 @@ class Grader:
     @property
     def plain(self) -> PlainGrader:
         """For measurements: what is rewarded besides, and may fail, must not decide which answers count."""
-        return PlainGrader(self)
+        return self.measuring(())
+
+    def measuring(self, own: Sequence[str]) -> PlainGrader:
+        """As ``plain``, with these parts of the user's beside accuracy and format."""
+        return PlainGrader(self, own)
+
+    def own_parts(self, names: Sequence[str], problem: Problem, completion: Completion) -> dict[str, float]:
+        """Ask functions of the user's about a completion.
+
+        Args:
+            names: of their parts.
+            problem: what was asked.
+            completion: what was answered.
+
+        Returns:
+            What they gave by name; those whose process was lost are left out.
+
+        Raises:
+            UserError: one raises, or returns no number that can be a reward.
+        """
+        given = dict[str, float]()
+        for name in names:
+            with suppress(WorkerLost):
+                given[name] = self._own.score(name, problem, completion)
+        return given
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         """What can be said of one completion alone; never raises for anything that a model may write.
@@ -225,14 +250,16 @@ class Grader:
 
 
 class PlainGrader:
-    """Accuracy and format alone: see ``rollout.collect.Grader``."""
+    """Accuracy and format, which alone decide, and ``own`` parts beside them: see ``rollout.collect.Grader``."""
 
-    def __init__(self, grader: Grader) -> None:
-        self._grader, self.workers = grader, grader.workers
+    def __init__(self, grader: Grader, own: Sequence[str] = ()) -> None:
+        self._grader, self._own, self.workers = grader, own, grader.workers
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         """See ``Grader.score``."""
-        return self._grader.grade(problem, completion, {"accuracy", "format"})
+        score = self._grader.grade(problem, completion, {"accuracy", "format"})
+        own = self._grader.own_parts(self._own, problem, completion)
+        return replace(score, parts={**score.parts, **own}) if own else score
 
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """As they are."""

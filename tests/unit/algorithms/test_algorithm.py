@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,9 +53,11 @@ def logprobs_of(batch: Microbatch) -> Tensor:
     return (-2.0 + 0.5 * torch.sin(batch.token_ids * 1.7 + columns)).requires_grad_()
 
 
-def run(spec: AlgorithmSpec, step: TrainStep) -> tuple[float, dict[bytes, Tensor], dict[str, float]]:
+def run(
+    spec: AlgorithmSpec, step: TrainStep, *, correct_kl: bool = False
+) -> tuple[float, dict[bytes, Tensor], dict[str, float]]:
     """The step's loss, its gradient for each sample (named by its tokens), and its metrics."""
-    algorithm = build(spec, max_new_tokens=MAX_NEW_TOKENS)
+    algorithm = build(spec, max_new_tokens=MAX_NEW_TOKENS, correct_kl=correct_kl)
     total, grads, parts = 0.0, {}, []
     for batch in step.microbatches:
         logprobs = logprobs_of(batch)
@@ -97,21 +100,42 @@ def test_grpo_is_the_paper_s_equation() -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("aggregate", AGGREGATES)
-@pytest.mark.parametrize("kl_in", ["loss", "reward"])
-def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any) -> None:
+@pytest.mark.parametrize(("kl_in", "correct_kl"), [("loss", False), ("loss", True), ("reward", False)])
+def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any, correct_kl: bool) -> None:
     samples = anchored_samples()
     spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, importance_cap=1.5)
     whole = train_step(samples, tokens_per_microbatch=10_000)
     assert len(whole.microbatches) == 1
-    expected, expected_grads, expected_metrics = run(spec, whole)
+    expected, expected_grads, expected_metrics = run(spec, whole, correct_kl=correct_kl)
     for budget in (1, 20, 50):
         step = train_step(samples, tokens_per_microbatch=budget)
         assert len(step.microbatches) > 1
-        total, grads, metrics = run(spec, step)
+        total, grads, metrics = run(spec, step, correct_kl=correct_kl)
         assert total == pytest.approx(expected, abs=1e-6)
         assert metrics == pytest.approx(expected_metrics, abs=1e-5)
         for name, grad in expected_grads.items():
             torch.testing.assert_close(grads[name], grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_kl_term_is_corrected_for_whoever_drew_the_tokens(loss: Any) -> None:
+    """By hand, token by token: policy/old x min(old/sampler, cap) x k3, whatever ratio the loss itself has."""
+    samples = [
+        replace(one, sample=replace(one.sample, advantages=0 * one.sample.advantages)) for one in anchored_samples()
+    ]
+    spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.5, importance_cap=1.5)
+    step = train_step(samples, tokens_per_microbatch=40)
+    total, _, _ = run(spec, step, correct_kl=True)
+    expected = 0.0
+    for anchored in samples:
+        assert anchored.old_logprobs is not None
+        assert anchored.ref_logprobs is not None
+        for t in np.flatnonzero(anchored.sample.loss_mask):
+            logprob, old = -2.0 + 0.5 * np.sin(anchored.sample.token_ids[t] * 1.7 + t), anchored.old_logprobs[t]
+            weight = np.exp(logprob - old) * min(np.exp(old - anchored.sample.sampler_logprobs[t]), 1.5)
+            difference = anchored.ref_logprobs[t] - logprob
+            expected += weight * (np.exp(difference) - difference - 1)
+    assert total == pytest.approx(0.5 * expected / step.num_loss_tokens, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -190,8 +214,8 @@ def test_the_sampler_is_not_compared_with_itself() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="trl (a development extra) is not installed")
 @pytest.mark.parametrize(("ours", "theirs"), [("sequence", "grpo"), ("token", "dapo"), ("constant", "dr_grpo")])
-@pytest.mark.parametrize("beta", [0.0, 0.04])
-def test_equal_to_trl(ours: Any, theirs: str, beta: float) -> None:
+@pytest.mark.parametrize(("beta", "correct_kl"), [(0.0, False), (0.04, False), (0.04, True)])
+def test_equal_to_trl(ours: Any, theirs: str, beta: float, correct_kl: bool) -> None:
     from trl import GRPOTrainer
 
     step = train_step(anchored_samples(), tokens_per_microbatch=10_000)
@@ -200,11 +224,12 @@ def test_equal_to_trl(ours: Any, theirs: str, beta: float) -> None:
     if beta == 0.0:
         batch = Microbatch(**{name: getattr(batch, name) for name in Microbatch.__slots__} | {"ref_logprobs": None})
     logprobs = logprobs_of(batch)
-    output = build(spec, max_new_tokens=MAX_NEW_TOKENS).loss(logprobs, torch.zeros_like(logprobs), batch, step)
+    algorithm = build(spec, max_new_tokens=MAX_NEW_TOKENS, correct_kl=correct_kl)
+    output = algorithm.loss(logprobs, torch.zeros_like(logprobs), batch, step)
     (grad,) = torch.autograd.grad(output.loss, logprobs)
 
     their_logprobs = logprobs_of(batch)
-    trainer = trl_stub(theirs, beta, their_logprobs)
+    trainer = trl_stub(theirs, beta, their_logprobs, correct_kl)
     advantages = torch.stack([row[mask][0] for row, mask in zip(batch.advantages, batch.loss_mask, strict=True)])
     inputs = {
         "prompt_ids": batch.token_ids[:, :0],
@@ -222,7 +247,7 @@ def test_equal_to_trl(ours: Any, theirs: str, beta: float) -> None:
     torch.testing.assert_close(grad, their_grad, rtol=1e-5, atol=1e-7)
 
 
-def trl_stub(loss_type: str, beta: float, logprobs: Tensor) -> Any:
+def trl_stub(loss_type: str, beta: float, logprobs: Tensor, correct_kl: bool) -> Any:
     """What TRL's ``_compute_loss`` reads of its trainer, with log-probabilities that are given."""
     accelerator = SimpleNamespace(num_processes=1, gather=lambda x: x, reduce=lambda x, reduction: x)
     from collections import defaultdict
@@ -230,7 +255,7 @@ def trl_stub(loss_type: str, beta: float, logprobs: Tensor) -> Any:
     return SimpleNamespace(
         _get_per_token_logps_and_entropies=lambda *args, **kwargs: (logprobs, torch.zeros_like(logprobs), None),
         accelerator=accelerator,
-        args=SimpleNamespace(delta=None, use_bias_correction_kl=False, steps_per_generation=1),
+        args=SimpleNamespace(delta=None, use_bias_correction_kl=correct_kl, steps_per_generation=1),
         model=SimpleNamespace(training=True),
         _metrics=defaultdict(lambda: defaultdict(list)),
         beta=beta,

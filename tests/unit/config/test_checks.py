@@ -65,9 +65,35 @@ ZERO = "stages.zero."
             "reward has no effect with kl_coefficient = 0",
         ),
         (
-            ["algorithm.kl_estimator=k1"],
+            ["algorithm.kl_estimator=k1", "algorithm.kl_correction=false"],
             "algorithm.kl_estimator",
-            "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward",
+            "k1 in the loss has a gradient of mean zero and holds nothing; use k2 or k3, or kl_in = reward, or "
+            "kl_correction = true",
+        ),
+        (
+            ["evaluation.measures=['shrt']", "reward.own=[{name='short', file='short.py'}]"],
+            "evaluation.measures.0",
+            "no part of reward.own is called 'shrt' (known here: accuracy, short); did you mean short?",
+        ),
+        (
+            ["evaluation.measures=['accuracy', 'length']", "reward.own=[{name='length', file='short.py'}]"],
+            "evaluation.measures.1",
+            "'length' is the name of another result: give the part of reward.own another name",
+        ),
+        (
+            ["algorithm.sampler_gap_warning=0.1", "algorithm.sampler_gap_stop=0.01"],
+            "algorithm.sampler_gap_warning",
+            "0.1 is above sampler_gap_stop = 0.01",
+        ),
+        (
+            ["algorithm.kl_in=reward", "algorithm.kl_correction=true"],
+            "algorithm.kl_correction",
+            "true has no effect with kl_in = reward",
+        ),
+        (
+            ["algorithm.kl_coefficient=0", "algorithm.kl_correction=true"],
+            "algorithm.kl_correction",
+            "true has no effect with kl_coefficient = 0",
         ),
         (
             ["algorithm.importance_cap=2", "algorithm.old_logprobs=sampler"],

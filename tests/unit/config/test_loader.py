@@ -57,6 +57,15 @@ def test_a_valid_recipe_keeps_its_values_order_and_defaults(write: Write) -> Non
     assert (stage.rollout.group_size, stage.rollout.temperature, stage.optimizer.lr) == (4, 1.0, 3e-6)
 
 
+def test_the_kl_term_is_corrected_where_the_policy_that_learns_did_not_draw(write: Write) -> None:
+    path = write()
+    once = ["stages.zero.update.minibatches=1"]
+    replay = ["stages.zero.replay={rollouts=2}", "stages.zero.algorithm.importance_cap=2"]
+    on, off = (f"stages.zero.algorithm.kl_correction={word}" for word in ("true", "false"))
+    cases = [([], True), (once, False), ([*once, *replay], True), ([off], False), ([*once, on], True)]
+    assert [rl(load_recipe(path, fields)).corrects_kl for fields, _ in cases] == [expected for _, expected in cases]
+
+
 def test_paths_are_relative_to_the_recipe_and_overrides_to_the_current_directory(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

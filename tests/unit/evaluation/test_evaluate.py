@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,25 @@ def test_the_summary_is_the_mean_over_problems() -> None:
     )
     for name, estimate in results.items():
         assert estimate.low <= estimate.value <= estimate.high, name
+
+
+def test_what_a_user_s_function_gave_is_averaged_where_it_gave_something() -> None:
+    given: list[list[float | None]] = [[0.5, 1.0, None], [0.25, 0.25, 0.25]]
+    groups = [
+        replace(
+            group,
+            scores=tuple(
+                replace(score, parts={**score.parts, **({} if value is None else {"short": value})})
+                for score, value in zip(group.scores, values, strict=True)
+            ),
+        )
+        for group, values in zip(GROUPS, given, strict=True)
+    ]
+    results = summarize(groups, 3)
+    assert results["short"].value == pytest.approx((0.75 + 0.25) / 2)
+    assert {name: value for name, value in results.items() if name != "short"} == summarize(GROUPS, 3)
+    nothing = replace(groups[0], scores=GROUPS[0].scores)
+    assert summarize([nothing, groups[1]], 3)["short"].value == pytest.approx(0.25)
 
 
 def test_intervals_are_drawn_from_the_problems() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -91,6 +92,27 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert f"dunwu run {tmp_path}/recipe.json --out" in text
     assert page.tags.count("svg") == 19
     assert "mark" in page.tags
+
+
+def test_health_stands_in_the_report(tmp_path: Path) -> None:
+    _, text = read(write_report(finished_run(tmp_path)))
+    section = text.split("Is it healthy?")[1].split("Is it an aha?")[0]
+    assert section.startswith("Healthy: none of 4 flags is red.")
+    for shown in ("entropyhealthy0.51 nats a token, 0.72 at the beginning", "clippinghealthy2.47% of the tokens"):
+        assert shown in section
+    assert "red flag" not in section.split("Rules of thumb")[0]
+
+
+def test_a_red_flag_stands_with_figure_and_remedy(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    train(run.stage(STAGE), 10)
+    for step in range(200, 300, 10):
+        run.stage(STAGE).append(step, {"entropy": 0.004, "uniform_groups": 1.0}, {})
+    _, text = read(write_report(tmp_path))
+    section = text.split("Is it healthy?")[1].split("Is it an aha?")[0]
+    assert section.startswith("2 of 3 flags are red.")
+    assert "entropyred flag0.004 nats a token, 0.68 at the beginningThe policy has stopped to explore" in section
+    assert "groups with a gradientred flag0% of the groupsNearly all answers" in section
 
 
 def test_what_models_wrote_is_text(tmp_path: Path) -> None:
@@ -245,6 +267,32 @@ def test_a_chinese_problem_says_what_it_asks_and_english_ones_come_first(tmp_pat
     assert shown.index("Use 3 and 5 to make 8.") < shown.index("用3和5各一次")
     assert "得到8。 In English: Use 3 and 5 once each with + - * / to make 8. A right answer: 3+5" in shown
     assert shown.count("In English") == 1, "of an unknown wording nothing is made up"
+
+
+@pytest.mark.parametrize(
+    ("measures", "kind", "told"),
+    [
+        (["short", "accuracy"], None, "Short grew from 0.20 (0.10 to 0.30) to 0.60 (0.50 to 0.70) on 60 problems"),
+        (["accuracy", "short"], None, "Right answers grew from"),
+        ([], None, "Right answers grew from"),
+        ([], "pass@1", "Short grew from 0.20 (0.10 to 0.30) to 0.60 (0.50 to 0.70) on 60 problems"),
+    ],
+    ids=["a function first", "accuracy first", "nothing said", "nothing is right"],
+)
+def test_the_headline_follows_the_recipe_s_first_measure(
+    tmp_path: Path, measures: list[str], kind: str | None, told: str
+) -> None:
+    directory = finished_run(tmp_path)
+    recipe = json.loads((directory / "recipe.json").read_text())
+    recipe["stages"][STAGE]["evaluation"]["measures"] = measures
+    (directory / "recipe.json").write_text(json.dumps(recipe))
+    for checkpoint, value in ((BASE, 0.2), (TRAINED, 0.6)):
+        file = directory / "stages" / STAGE / "evaluations" / checkpoint / "countdown.json"
+        results = json.loads(file.read_text()) | {"short": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+        file.write_text(json.dumps({name: result for name, result in results.items() if name != kind}))
+    assert told in headline(RunReader(directory))
+    _, text = read(write_report(directory))
+    assert ("0.20 → 0.60short" in text) == told.startswith("Short"), "the first measure has a tile"
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

@@ -111,11 +111,27 @@ def test_every_page_is_there_and_says_what_it_should(client: TestClient) -> None
     assert "Right answers grew from" in texts["/runs/0"].text
     assert "160 of 160 steps" not in texts["/runs/0"].text
     assert "96 of 160 steps" in texts["/runs/0"].text
+    assert "<h2>Is it healthy?</h2>" in texts["/runs/0"].text
+    assert '<span class="right">healthy</span>; 1 of 8 rules had enough to go by' in texts["/runs/0"].text
     curves = texts[f"/runs/0/curves?stage={STAGE}"].text
     assert "Too few rollouts to look for an aha moment: 6." in curves
     assert curves.count("<figure>") == 18
     assert f"<b>{6 * 128:,}</b> of {6 * 128:,} answers" in texts[f"/runs/0/rollouts?stage={STAGE}"].text
     assert client.get("/", follow_redirects=False).headers["location"] == "/runs/0"
+
+
+def test_the_overview_shows_red_flags_alone(directory: Path) -> None:
+    with RunReader(directory).stage(STAGE).path.joinpath("metrics.jsonl").open("a") as metrics:
+        metrics.writelines(f'{{"step": {step}, "entropy": 0.004, "clip_low": 0.0}}\n' for step in range(100, 120))
+    text = overview_of(directory)
+    assert '<span class="wrong">red flag</span>, entropy: 0.004 nats a token' in text
+    assert "clipping" not in text
+
+
+def overview_of(directory: Path) -> str:
+    """The section of the overview that says how healthy the run is."""
+    with TestClient(make_app(read(Library([directory]))), base_url="http://127.0.0.1:8765") as client:
+        return client.get("/runs/0").text.split("Is it healthy?")[1].split("Is it an aha?")[0]
 
 
 def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:

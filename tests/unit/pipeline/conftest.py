@@ -9,7 +9,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from jaxtyping import Float32
 from rich.console import Console
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
@@ -94,6 +97,9 @@ class RecordingTrainer:
         self.anchored.append(samples)
         return [AnchoredSample(sample=sample, old_logprobs=None, ref_logprobs=None) for sample in samples]
 
+    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+        return [sample.sampler_logprobs for sample in samples]
+
     def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
         self.on_step(at)
         check(0.0)
@@ -141,9 +147,10 @@ class WordGrader:
     """``right`` is right, ``fail`` cannot be graded, everything else is wrong."""
 
     workers = 1
+    measured: Sequence[str] = ()
 
-    @property
-    def plain(self) -> WordGrader:
+    def measuring(self, own: Sequence[str]) -> WordGrader:
+        self.measured = own
         return self
 
     def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
@@ -188,6 +195,15 @@ class Bench:
             ledger=Ledger(store, SHAPED),
             held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, 3, template),
         )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on busy cores are ten times slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

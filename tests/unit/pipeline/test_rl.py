@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from io import StringIO
 from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -61,9 +62,10 @@ def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(b
         *[("step", 0), ("step", 1), ("step", 2), ("step", 3), ("reference", 4), ("save", 4)],
         *[("step", 4), ("step", 5), ("step", 6), ("step", 7), ("reference", 8), ("save", 8)],
     ]
-    # base on 2 problems, two rollouts, 1 problem on the way, two rollouts, trained on 2 problems
+    # base on 2 problems, two rollouts, 1 problem on the way, two rollouts, 4 short completions that show whether the
+    # engine has the last weights, trained on 2 problems
     assert [(count, version) for count, _, version in engine(parts).log] == [
-        *[(2, 0), (2, 0), (2, 2), (1, 4), (2, 4), (2, 6), (2, 8)]
+        *[(2, 0), (2, 0), (2, 2), (1, 4), (2, 4), (2, 6), (4, 8), (2, 8)]
     ]
     assert evaluated(bench) == ["base", "step-000004", "trained"]
     rows = parts.context.store.read_rollouts()
@@ -72,6 +74,15 @@ def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(b
     checkpoint = parts.context.store.newest_checkpoint()
     assert checkpoint
     assert checkpoint.state == {"rollout": 4, "position": 8}
+
+
+def test_evaluations_measure_the_user_s_functions_that_the_recipe_names(bench: Bench) -> None:
+    own = [{"name": name, "file": "own.py"} for name in ("short", "polite")]
+    bench.recipe |= {"steps": 2, "reference_every": 0, "reward": {"own": own}}
+    bench.recipe["evaluation"]["measures"] = ["short", "accuracy"]
+    train(parts := bench.parts(), Cursor())
+    grader: Any = parts.grader
+    assert grader.measured == ["short"]
 
 
 def test_splits_break_groups_and_differ_from_rollout_to_rollout(bench: Bench) -> None:

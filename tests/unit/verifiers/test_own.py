@@ -88,6 +88,25 @@ def test_a_file_that_is_wrong_is_found_before_anything_runs(
     assert message in str(caught.value)
 
 
+def test_in_a_measurement_it_stands_beside_and_decides_nothing(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    source = """
+import os
+def score(problem, text):
+    if "die" in text: os._exit(1)
+    return 0.25
+"""
+    with build(own(source, weight=10.0)) as grader:
+        rules = grader.measuring(["short"])
+        plain, lost = (rules.score(problem("math", "7"), completion(GOOD.format(text))) for text in ("so", "die"))
+        assert grader.plain.score(problem("math", "7"), completion(GOOD.format("so"))).parts.keys() == lost.parts.keys()
+    assert plain.parts == {"accuracy": 1.0, "format": 1.0, "short": 0.25}
+    assert (plain.value, plain.status) == (2.0, "graded")
+    assert lost.parts == {"accuracy": 1.0, "format": 1.0}
+    assert (lost.value, lost.status) == (2.0, "graded")
+
+
 def test_a_function_that_hangs_or_dies_is_no_verdict(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
 ) -> None:

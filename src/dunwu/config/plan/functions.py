@@ -11,6 +11,7 @@ from pathlib import Path
 from dunwu.config.findings import Finding, near
 from dunwu.config.schema import (
     ColdStartStage,
+    EvalStage,
     PairJudgeSpec,
     RejectStage,
     RewardModelStage,
@@ -33,6 +34,9 @@ def own_obstacles(name: str, stage: Stage) -> Iterator[Finding]:
         case RLStage():
             for index, part in enumerate(stage.reward.own):
                 yield from _function(f"stages.{name}.reward.own.{index}", part.file, part.function, SCORE)
+        case EvalStage():
+            for index, function in enumerate(stage.own):
+                yield from _function(f"stages.{name}.own.{index}", function.file, function.function, SCORE)
         case ColdStartStage():
             yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
         case RejectStage() if stage.judge:

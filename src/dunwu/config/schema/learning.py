@@ -25,10 +25,19 @@ class AlgorithmSpec(Strict):
     """Beta; 0 costs no reference pass."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = "loss"
+    kl_correction: bool | None = None
+    """Weigh the KL term in the loss by the importance ratio of the policy to the one that drew the tokens, so that its
+    gradient is unbiased (DeepSeek-V3.2); None: where a rollout makes several updates or samples are replayed."""
     old_logprobs: Literal["sampler", "trainer"] = "trainer"
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Annotated[float, Field(ge=0)] = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
+    sampler_gap_warning: Annotated[float, Field(ge=0)] = 0.05
+    """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
+    token, above which a run warns. It also warns above 1e-4 where that is 20 times the first rollout's, which is
+    rounding alone. 0: never."""
+    sampler_gap_stop: Annotated[float, Field(ge=0)] = 0.2
+    """The same, above which the run stops before it learns; 0: never."""
     drop_uniform_groups: bool = False
     """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the
     mean."""

@@ -38,16 +38,21 @@ Weighted = Annotated[Weight, BeforeValidator(_as_table)]
 NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
 
 
-class OwnPart(Strict):
-    """A part of the reward that the user wrote: a function of a file, ``score(problem, completion) -> float``."""
+class OwnFunction(Strict):
+    """What the user wrote to say what an answer is worth: a function of a file, ``score(problem, text) -> float``."""
 
     name: Name
-    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
     file: Path
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
-    weight: Weighted = WHOLE
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+
+
+class OwnPart(OwnFunction):
+    """A part of the reward that a function of the user's gives."""
+
+    weight: Weighted = WHOLE
 
 
 class JudgeSpec(Strict):

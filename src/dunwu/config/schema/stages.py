@@ -22,7 +22,7 @@ from dunwu.config.schema.learning import (
     UpdateSpec,
     ValueSpec,
 )
-from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, RewardSpec
+from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, OwnFunction, RewardSpec
 from dunwu.config.schema.sources import display_names
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
 from dunwu.types import Sampling
@@ -56,6 +56,13 @@ class RLStage(Strict):
     def updates_per_rollout(self) -> int:
         """Optimizer steps made from one rollout."""
         return self.update.minibatches * self.update.epochs
+
+    @property
+    def corrects_kl(self) -> bool:
+        """Whether the KL term is weighed by the importance ratio: by itself where the policy that learns is not the one
+        that drew the tokens."""
+        chosen = self.algorithm.kl_correction
+        return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
 
     @property
     def rollouts(self) -> int:
@@ -288,6 +295,8 @@ class EvalStage(AnsweringStage):
     judges: tuple[JudgeSpec, ...] = ()
     """Reward models that no policy was trained against, if the result is to mean something. The first one of a set
     compares its answers with the references of alpaca and arena."""
+    own: tuple[OwnFunction, ...] = ()
+    """Functions of the user's that are asked about every answer, beside accuracy and format; they decide nothing."""
     referee: EndpointSpec | None = None
     """In their place for alpaca, arena and safety: a model behind a server, asked about every answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]

@@ -11,6 +11,7 @@ from dunwu.observatory import beside, curves, figures, graph, ledger, page
 from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart
+from dunwu.observatory.diagnosis_section import diagnosis_lines
 from dunwu.observatory.findings import are_models, base_and_trained
 from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
 from dunwu.observatory.standing import facts, progress
@@ -70,6 +71,7 @@ def overview(library: Library, place: int) -> str:
         page.facts([("state", f"{progress(run)}."), *facts(run)]),
         _first_curves(watched, run, link),
         f"<h2>Stages</h2>{graph.drawing(graph.nodes(run), link)}",
+        diagnosis_lines([watched.told(name) for name in run.stages if run.recipe["stages"][name]["kind"] == "rl"]),
         _moments(watched, run, link),
     ]
     if found:

@@ -1,0 +1,219 @@
+"""An engine that does not run the weights that are trained is noticed at the next hand-over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from jaxtyping import Float32
+from rich.console import Console
+
+from dunwu import algorithms
+from dunwu.algorithms import Algorithm
+from dunwu.config.schema import AlgorithmSpec, RLStage
+from dunwu.errors import Fault
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline import assembly
+from dunwu.pipeline.assembly import Parts, assembled
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.handover import check_last_handover, rollout_gap
+from dunwu.pipeline.rl import Cursor, train
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.rollout.engine import Engine, Sample, WeightSource
+from dunwu.runs import StageDirectory
+from dunwu.types import AnchoredSample, Completion, GenerationRequest, Sampling, TrainSample
+
+from .conftest import Bench, RecordingTrainer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+STAGE: dict[str, Any] = {
+    "kind": "rl",
+    "from": "nano-base",
+    "steps": 4,
+    "reference_every": 0,
+    "tasks": [{"task": "countdown", "levels": [3]}],
+    "prompt": {"template": "nano", "max_tokens": 64},
+    "rollout": {"questions": 4, "group_size": 4, "max_new_tokens": 48},
+    "algorithm": {"kl_coefficient": 0.0, "sampler_gap_stop": 0.02},
+    "optimizer": {"lr": 5e-3},
+    "update": {"minibatches": 2},
+}
+
+
+@contextmanager
+def opened(folder: Path, **changes: Any) -> Iterator[Parts]:
+    """A stage on the shipped nano base: its real engine and its real trainer."""
+    stage = RLStage.model_validate(STAGE | changes)
+    store = StageDirectory(folder, keep=1, mark_done=lambda: None)
+    with StopSignal() as stop:
+        progress = Progress(Console(file=StringIO()))
+        context = StageContext(name="zero", seed=3, store=store, stop=stop, progress=progress)
+        with assembled(stage, context, "nano-base") as parts:
+            yield parts
+
+
+def output(parts: Parts) -> str:
+    """What the terminal shows, as one line."""
+    shown = parts.context.progress.console.file
+    assert isinstance(shown, StringIO)
+    return " ".join(shown.getvalue().split())
+
+
+class DeafEngine:
+    """Reports every version, and keeps the weights that it had after ``hears`` updates of them."""
+
+    def __init__(self, engine: Engine, hears: int) -> None:
+        self._engine, self._hears = engine, hears
+        self._kept: list[tuple[str, Any]] = []
+
+    @property
+    def policy_version(self) -> int:
+        return self._engine.policy_version
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        yield from self._engine.generate(requests, sampling)
+
+    def update_weights(self, version: int, weights: WeightSource) -> None:
+        if self._hears >= 0:
+            self._kept = [(name, weight.clone()) for name, weight in weights()]
+            self._hears -= 1
+        self._engine.update_weights(version, lambda: self._kept)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def deaf(parts: Parts, hears: int) -> Parts:
+    engine = DeafEngine(parts.engine, hears)
+    engine.update_weights(0, parts.trainer.weights)
+    return replace(parts, engine=engine)
+
+
+COLD = {"questions": 4, "group_size": 4, "max_new_tokens": 48, "temperature": 0.7, "top_p": 0.9}
+SAMPLER = STAGE["algorithm"] | {"old_logprobs": "sampler"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"update": {"minibatches": 1}, "steps": 2, "rollout": COLD}],
+    ids=["several updates", "one update, cold and cut"],
+)
+def test_a_sound_engine_differs_by_rounding(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with opened(tmp_path, **changes) as parts:
+        train(parts, Cursor())
+    rows = parts.context.store.read_metrics()
+    assert len(rows) == 2
+    assert all(0 < row["sampler_gap_mean"] < 1e-5 for row in rows)
+    assert all(row["sampler_gap_mean"] <= row["sampler_gap_max"] < 1e-3 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"update": {"minibatches": 1}, "steps": 2}, {"algorithm": SAMPLER}], ids=["one update", "the sampler's"]
+)
+def test_an_engine_that_ignores_an_update_stops_the_run_before_it_learns(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    with opened(tmp_path, **changes) as parts:
+        with pytest.raises(Fault, match=r"sampler_gap_stop is 0\.02: the engine missed an update"):
+            train(deaf(parts, hears=0), Cursor())
+        assert len(parts.context.store.read_metrics()) == 1
+        assert parts.trainer.policy_version == parts.stage.updates_per_rollout
+
+
+def test_an_engine_that_ignores_the_last_update_is_not_evaluated(tmp_path: Path) -> None:
+    held = {"name": "held", "task": {"task": "countdown", "levels": [3]}, "problems": 4, "samples": 1}
+    with opened(tmp_path, evaluation={"sets": [held]}) as parts:
+        with pytest.raises(Fault, match="engine and trainer differ"):
+            train(deaf(parts, hears=1), Cursor())
+        assert len(parts.context.store.read_metrics()) == 2
+        assert [found.checkpoint for found in parts.context.store.read_evaluations()] == ["base"]
+
+
+def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path) -> None:
+    bound = {"kl_coefficient": 0.0, "sampler_gap_stop": 0}
+    with opened(tmp_path, algorithm=bound) as parts:
+        train(deaf(parts, hears=0), Cursor())
+    first, second = parts.context.store.read_metrics()
+    assert first["sampler_gap_mean"] < 1e-5 < 0.02 < second["sampler_gap_mean"]
+    told = output(parts)
+    assert told.count("red flag, engine against trainer: log-probabilities differ by up to") == 1
+    assert "(step 4), at the first rollout by" in told
+    assert "diagnosis: 1 of 1 flags red: engine against trainer" in told
+
+
+def anchored(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> list[AnchoredSample]:
+    """Three tokens each, of which the last two carry loss; the engine gave them 0.5 nats less than nothing."""
+    mask = np.array([False, True, True])
+    sample = TrainSample(
+        token_ids=np.zeros(3, dtype=np.int32),
+        loss_mask=mask,
+        sampler_logprobs=np.where(mask, -0.5, 9.0).astype(np.float32),
+        advantages=np.zeros(3, dtype=np.float32),
+        group_id=0,
+        reward=0.0,
+        policy_version=0,
+    )
+    return [AnchoredSample(sample=sample, old_logprobs=one, ref_logprobs=None) for one in old]
+
+
+def test_the_gap_by_hand(bench: Bench) -> None:
+    bench.recipe["algorithm"] = {"sampler_gap_stop": 0.4}
+    parts = bench.parts()
+    old = [np.array(row, dtype=np.float32) for row in ([0.0, -0.75, -0.5], [0.0, -0.5, 0.5])]
+    gap = rollout_gap(parts, anchored(parts, old))
+    assert gap == {"sampler_gap_mean": pytest.approx(1.25 / 4), "sampler_gap_max": pytest.approx(1.0)}
+    assert rollout_gap(parts, []) == {}
+    with pytest.raises(Fault, match=r"differ by 0\.625 nats a token \(largest 1\.25\)"):
+        rollout_gap(parts, anchored(parts, [old[1], old[1] + np.float32(0.25)]))
+
+
+def test_no_number_is_no_agreement(bench: Bench) -> None:
+    parts = bench.parts()
+    with pytest.raises(Fault, match="differ by nan nats a token"):
+        rollout_gap(parts, anchored(parts, [np.array([0.0, np.nan, -0.5], dtype=np.float32)]))
+
+
+class Counting(RecordingTrainer):
+    """Writes down how many sequences it has read again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = list[int]()
+
+    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+        self.read.append(len(samples))
+        return super().logprobs(samples)
+
+
+def test_the_trainer_reads_few_sequences_where_it_need_not_read_all(bench: Bench) -> None:
+    trainer = Counting()
+    parts = replace(bench.parts(), trainer=trainer)
+    assert rollout_gap(parts, anchored(parts, [None] * 9)) == {"sampler_gap_mean": 0.0, "sampler_gap_max": 0.0}
+    rollout_gap(parts, anchored(parts, [None] * 3))
+    check_last_handover(parts, rollout=4, position=8)
+    assert trainer.read == [4, 3, 4]
+
+
+def test_the_kl_term_of_the_stage_is_corrected_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = list[bool]()
+
+    def build(spec: AlgorithmSpec, *, max_new_tokens: int, correct_kl: bool) -> Algorithm:
+        built.append(correct_kl)
+        return algorithms.build(spec, max_new_tokens=max_new_tokens, correct_kl=correct_kl)
+
+    monkeypatch.setattr(assembly, "algorithms", SimpleNamespace(build=build))
+    for minibatches in (1, 2):
+        with opened(tmp_path / str(minibatches), update={"minibatches": minibatches}):
+            pass
+    assert built == [False, True]

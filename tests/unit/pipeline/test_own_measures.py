@@ -1,0 +1,81 @@
+"""Functions of the user's in an evaluation stage: results beside right answers, errors at the place of the recipe."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dunwu.config.loader import made_recipe
+from dunwu.config.plan import make_plan
+from dunwu.config.schema import EvalStage
+from dunwu.errors import UserError
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.evaluating import run_eval
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.runs import Evaluation, StageDirectory
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def stage(folder: Path, source: str, *names: str) -> EvalStage:
+    """Two problems, two answers each, and the user's functions."""
+    (folder / "own.py").write_text(source)
+    held = {"name": "held", "task": {"task": "countdown", "levels": [3]}, "problems": 2, "samples": 2}
+    table = {
+        "kind": "eval",
+        "models": ["nano-base"],
+        "max_new_tokens": 16,
+        "slots": 4,
+        "prompt": {"template": "nano", "max_tokens": 64},
+        "sets": [held],
+        "own": [{"name": name, "file": str(folder / "own.py")} for name in names],
+    }
+    read = made_recipe({"name": "r", "stages": {"table": table}}).stages["table"]
+    assert isinstance(read, EvalStage)
+    return read
+
+
+def evaluated(folder: Path, chosen: EvalStage) -> Evaluation:
+    store = StageDirectory(folder / "table", keep=1, mark_done=lambda: None)
+    with StopSignal() as stop:
+        progress = Progress(Console(file=StringIO()))
+        context = StageContext(name="table", seed=1, store=store, stop=stop, progress=progress)
+        run_eval(chosen, context, {"nano-base": "nano-base"}, {})
+    (found,) = store.read_evaluations()
+    return found
+
+
+def test_what_they_give_stands_beside_right_answers(tmp_path: Path) -> None:
+    chosen = stage(tmp_path, "def score(problem, text): return 0.25 + len(text) * 0", "short", "again")
+    found = evaluated(tmp_path, chosen)
+    assert [found.results[name].value for name in ("short", "again")] == [0.25, 0.25]
+    assert 0.0 <= found.results["pass@1"].value <= 1.0
+    assert found.results["format"].value <= 1.0
+
+
+def test_an_error_in_one_names_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^own\.0\.function: .*own\.py: score raised KeyError: 'x'"):
+        evaluated(tmp_path, stage(tmp_path, "def score(problem, text): raise KeyError('x')", "short"))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["length"], "own.0.name: 'length' is the name of another result"),
+        (["a", "a"], "own.1.name: 'a' is the name of"),
+    ],
+)
+def test_names_that_stand_for_something_else(tmp_path: Path, names: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told.replace(".", r"\.")):
+        stage(tmp_path, "", *names)
+
+
+def test_the_plan_looks_at_the_file(tmp_path: Path) -> None:
+    chosen = stage(tmp_path, "def scores(problem, text): return 0.0", "short")
+    recipe = made_recipe({"name": "r", "stages": {"table": chosen.model_dump(mode="json", by_alias=True)}})
+    (problem,) = make_plan(recipe).problems
+    assert str(problem).startswith("stages.table.own.0.function: ")
