@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from dunwu import __version__
-from dunwu.cli.exits import DONE, WRONG_INPUT, ExitCodes
+from dunwu.cli.exits import DONE, WRONG_INPUT, CommandLine, ExitCodes
 from dunwu.cli.printing import bench_rows, print_json, print_plan, print_rows, sandbox_rows
 from dunwu.errors import Fault, Interrupted, UserError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dunwu.config.schema import DataSpec, Stage, TaskSpec
 
 
-main = typer.Typer(
+main = CommandLine(
     name="dunwu",
     help="Grow reasoning in language models the way DeepSeek-R1 did.",
     cls=ExitCodes,

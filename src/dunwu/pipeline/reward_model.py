@@ -55,7 +55,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
-    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    with context.stop.interruptible():
+        scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
@@ -77,7 +78,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         raise UserError(text, field="held_out")
     updates = updates_of(stage, len(training))
     trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
-    resumed(context, trainer)
+    with context.stop.interruptible():
+        resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)
 

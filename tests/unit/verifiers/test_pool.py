@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import signal
 import subprocess
@@ -59,6 +60,16 @@ def edited(folder: Path, before: str, after: str) -> Path:
     program = folder / "worker.py"
     program.write_text(text.replace(before, after), encoding="utf-8")
     return program
+
+
+@pytest.fixture
+def busy() -> Iterator[list[psutil.Process]]:
+    """Eight processes that never rest."""
+    loops = [psutil.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
+    yield loops
+    for loop in loops:
+        loop.kill()
+        loop.wait()
 
 
 def test_workers_start_lazily_and_end_with_the_pool() -> None:
@@ -144,7 +155,7 @@ def test_a_cut_leaves_the_worker_and_another_fork() -> None:
 def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pool.ask(UNIT, ROOT)
 
-    def interrupted(worker: object, seconds: float) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -184,6 +195,21 @@ def test_a_stopped_worker_is_replaced_and_no_verdict_on_the_answer() -> None:
         assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         assert workers()
         assert stopped[-1] not in workers()
+    finally:
+        pool.close()
+
+
+def test_a_worker_that_waits_for_a_processor_is_late_and_its_verdict_stands(busy: list[psutil.Process]) -> None:
+    """Each verdict takes longer by the clock than ``PATIENCE`` times its budget."""
+    pool = WorkerPool(workers=1, budget=0.2)
+    try:
+        assert pool.ask("2", r"\sqrt{4}")
+        (worker,) = workers()
+        for process in [*and_forks([worker]), *busy]:
+            process.cpu_affinity([min(os.sched_getaffinity(0))])
+        with pytest.raises(CheckTimeout):
+            pool.ask("5", HANGS[0])
+        assert workers() == [worker]
     finally:
         pool.close()
 

@@ -48,6 +48,7 @@ class OwnPart(Strict):
     function: str = "score"
     weight: Weighted = WHOLE
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """For one completion: seconds of processor time, and of sleep."""
 
 
 class JudgeSpec(Strict):
@@ -94,7 +95,7 @@ class GradingSpec(Strict):
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes that run math-verify, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    """For one comparison of two mathematical answers."""
+    """For one comparison of two mathematical answers: seconds of processor time."""
     code: CodeSpec = CodeSpec()
 
 
