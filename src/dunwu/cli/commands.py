@@ -257,18 +257,25 @@ def contamination(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     figures: Annotated[
-        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in DIR/figures.")
+        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in the folder figures beside it.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(parser=_folder, metavar="FILE", help="Where to; DIR/report.html where not given.")
+    ] = None,
 ) -> None:
     """Write the report of a run as one HTML file, and print its path."""
     from dunwu.observatory.report import write_report
 
-    typer.echo(write_report(directory))
+    try:
+        path = write_report(directory, out)
+    except Fault as error:
+        raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
+    typer.echo(path)
     if figures:
         from dunwu.observatory.export import write_figures
 
-        written = write_figures(directory)
-        typer.echo(f"{directory / 'figures'}: {len(written):,} files")
+        folder = path.parent / "figures"
+        typer.echo(f"{folder}: {len(write_figures(directory, folder)):,} files")
 
 
 @main.command()
