@@ -203,12 +203,12 @@ def test_a_worker_that_waits_for_a_processor_is_late_and_its_verdict_stands(busy
     """Each verdict takes longer by the clock than ``PATIENCE`` times its budget."""
     pool = WorkerPool(workers=1, budget=0.2)
     try:
-        assert pool.ask("2", r"\sqrt{4}")
+        assert pool.ask(UNIT, ROOT)
         (worker,) = workers()
         for process in [*and_forks([worker]), *busy]:
             process.cpu_affinity([min(os.sched_getaffinity(0))])
         with pytest.raises(CheckTimeout):
-            pool.ask("5", HANGS[0])
+            pool.ask(UNIT, HANGS[0])
         assert workers() == [worker]
     finally:
         pool.close()
