@@ -22,7 +22,7 @@ seed = 11
 [stages.zero]
 kind = "rl"
 from = "nano-base"
-steps = 6
+steps = 4
 reference_every = 0
 [[stages.zero.tasks]]
 task = "file"
@@ -50,7 +50,7 @@ timeout_seconds = 0.4
 SLOW = """
 import time
 def score(problem, text):
-    seconds = (0.02, 0.1, 2.0)[len(text) % 3]  # the last is over its time, wherever it runs
+    seconds = 2.0 if len(text) % 8 == 0 else 0.05  # the first is over its time, wherever it runs
     began = time.process_time()
     while time.process_time() < began + seconds:
         pass
@@ -75,7 +75,8 @@ def write_run(folder: Path) -> Path:
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
     """So many processes that never rest."""
-    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+    command = [sys.executable, "-c", "while True: pass"]
+    started = [subprocess.Popen(command, start_new_session=True) for _ in range(loops)]  # each with a turn of its own
     try:
         yield
     finally:

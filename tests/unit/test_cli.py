@@ -337,3 +337,23 @@ main(["--version"])
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-2, "")
+
+
+def test_a_stopped_run_ends_without_taking_its_memory_apart() -> None:
+    """What is registered to be done at the end is done, and what is written is seen."""
+    program = """
+import atexit
+from dunwu.cli.commands import main
+from dunwu.errors import Interrupted
+class Slow:
+    def __del__(self): print("taken apart", flush=True)
+held = Slow()
+atexit.register(print, "registered")
+@main.command()
+def stopped() -> None:
+    raise Interrupted("saved")
+main(["stopped"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "registered\n", "saved\n")

@@ -47,6 +47,7 @@ Overrides = Annotated[
 ]
 MOST_SAMPLES = 65_536
 """Of a problem; a slip of the keys would fill the memory before anything is told."""
+MOST_CHAINS = 1_000_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -305,8 +306,10 @@ def ablate(
     stage: Annotated[
         str | None, typer.Option(metavar="NAME", help="A finished stage of reinforcement learning; else the first.")
     ] = None,
-    chains: Annotated[int, typer.Option(min=2, help="Chains that are cut, at most.")] = 200,
-    samples: Annotated[int, typer.Option(min=1, help="Continuations of each, without and with.")] = 16,
+    chains: Annotated[int, typer.Option(min=2, max=MOST_CHAINS, help="Chains that are cut, at most.")] = 200,
+    samples: Annotated[
+        int, typer.Option(min=1, max=MOST_SAMPLES, help="Continuations of each, without and with.")
+    ] = 16,
     as_json: AsJson = False,
 ) -> None:
     """Cut chains before their first word of reflection; go on without and with it; compare."""

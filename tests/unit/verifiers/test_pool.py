@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import random
 import signal
 import subprocess
@@ -60,16 +59,6 @@ def edited(folder: Path, before: str, after: str) -> Path:
     program = folder / "worker.py"
     program.write_text(text.replace(before, after), encoding="utf-8")
     return program
-
-
-@pytest.fixture
-def busy() -> Iterator[list[psutil.Process]]:
-    """Eight processes that never rest."""
-    loops = [psutil.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
-    yield loops
-    for loop in loops:
-        loop.kill()
-        loop.wait()
 
 
 def test_workers_start_lazily_and_end_with_the_pool() -> None:
@@ -205,8 +194,8 @@ def test_a_worker_that_waits_for_a_processor_is_late_and_its_verdict_stands(busy
     try:
         assert pool.ask(UNIT, ROOT)
         (worker,) = workers()
-        for process in [*and_forks([worker]), *busy]:
-            process.cpu_affinity([min(os.sched_getaffinity(0))])
+        for process in and_forks([worker]):
+            process.cpu_affinity(busy[0].cpu_affinity())
         with pytest.raises(CheckTimeout):
             pool.ask(UNIT, HANGS[0])
         assert workers() == [worker]
