@@ -163,7 +163,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             continue
         torch.set_num_threads(stage.model.threads or _cores())
         keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
-        store = run.stage(name, keep=keep)
+        store = run.stage(name, keep=keep, writing=stop.writing)
         run.check_inputs(name, inputs)
         context = StageContext(
             name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, left_out=left_out, note=run.note

@@ -30,13 +30,14 @@ class StopSignal:
 
     Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
     half an update is no policy: there ``pace`` says where the run ends. A process that obeys neither way for
-    ``WAIT_SECONDS`` ends as if it were killed, which loses nothing that is in the run's directory. Outside the main
-    thread, where Python delivers no signals, it does nothing.
+    ``WAIT_SECONDS``, and is not ``writing``, ends as if it were killed, which loses nothing that is in the run's
+    directory. Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self._at_once = False
+        self._writing = self._wrote = False
         self._obeyed = threading.Event()
         self._previous: dict[int, signal._HANDLER] = {}
         self._woken = self._wakes = self._previous_wakeup = -1
@@ -80,6 +81,15 @@ class StopSignal:
         finally:
             self._at_once = outer and not self.requested
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, a stop waits as long as it takes: the checkpoint under way is worth more than the one before."""
+        self._writing = self._wrote = True
+        try:
+            yield
+        finally:
+            self._writing = False
+
     def pace(self, updates: int) -> Callable[[int, float], None]:
         """A check to call during ``updates`` optimizer steps, with the number done and the share of the one under way.
 
@@ -110,7 +120,10 @@ class StopSignal:
         """In a thread: ends the process where a stop is not obeyed in time."""
         asked = os.read(self._woken, 1)
         os.close(self._woken)
-        if asked and not self._obeyed.wait(WAIT_SECONDS):
+        overdue = False
+        while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
+            overdue, self._wrote = not self._wrote, self._writing  # once more after what was written
+        if overdue:
             shown = "\x1b[?25h" if os.isatty(2) else ""  # the bar hides the cursor
             with suppress(OSError):
                 os.write(2, f"{shown}{OVERDUE}\n".encode())

@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from dunwu.runs.servers import ServerRecord
 from dunwu.types import Estimate, Example, ScoredGroup
 
 logger = logging.getLogger(__name__)
+
+Writing = Callable[[], AbstractContextManager[None]]
 
 ABLATION = "ablation"
 """The name under which the causal check of a stage's reflection is kept."""
@@ -201,10 +204,12 @@ class StageDirectory(StageReader):
         path: DIR/stages/NAME.
         keep: how many checkpoints stay.
         mark_done: tells the run's manifest that the stage is finished.
+        writing: open while checkpoints and models are written, which may take long.
     """
 
-    def __init__(self, path: Path, *, keep: int, mark_done: Callable[[], None]) -> None:
+    def __init__(self, path: Path, *, keep: int, mark_done: Callable[[], None], writing: Writing = nullcontext) -> None:
         super().__init__(path)
+        self._writing = writing
         self._keep = keep
         self._mark_done = mark_done
         for folder in ("rollouts", "evaluations", "checkpoints"):
@@ -264,7 +269,8 @@ class StageDirectory(StageReader):
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
-        checkpoints.save(self.path / "checkpoints", step, write, state)
+        with self._writing():
+            checkpoints.save(self.path / "checkpoints", step, write, state)
         checkpoints.prune(self.path / "checkpoints", self._keep)
 
     def rewind(self, step: int, *, ended: bool = False) -> None:
@@ -290,7 +296,8 @@ class StageDirectory(StageReader):
     def finish(self, write_model: Callable[[Path], None] | None = None) -> None:
         """Stores the stage's result, an ordinary transformers folder, where it has one, and marks the stage as done."""
         if write_model is not None:
-            atomic_directory(self.model, write_model)
+            with self._writing():
+                atomic_directory(self.model, write_model)
         self._mark_done()
 
 

@@ -87,7 +87,7 @@ def inner_and_then_stop(stop: StopSignal) -> None:
 
 
 WAITING = """
-import os, signal, sys
+import os, signal, sys, time
 from dunwu.pipeline import stopping
 stopping.WAIT_SECONDS = 0.1
 with stopping.StopSignal() as stop:
@@ -112,6 +112,24 @@ def test_a_process_that_comes_to_no_place_to_stop_ends_all_the_same(work: str) -
     assert run.returncode == INTERRUPTED
     assert said.count("\n") == 1
     assert "newest checkpoint" in said
+
+
+WRITING = """
+    with stop.writing():
+        while not stop.requested: pass
+        time.sleep(1.2)
+    raise SystemExit(7)
+"""
+
+
+def test_what_is_being_written_is_finished() -> None:
+    program = WAITING.replace("0.1", "0.5").format(work=WRITING.strip())
+    run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=60)
+    assert run.returncode == 7
 
 
 def test_a_run_whose_terminal_goes_saves_and_says_so_to_nobody(tmp_path: Path) -> None:
