@@ -41,6 +41,7 @@ class StopSignal:
         self._obeyed = threading.Event()
         self._previous: dict[int, signal._HANDLER] = {}
         self._woken = self._wakes = self._previous_wakeup = -1
+        self._watcher = threading.Thread(target=self._watch, name="stop", daemon=True)
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is not threading.main_thread():
@@ -52,7 +53,7 @@ class StopSignal:
         os.set_blocking(self._wakes, False)
         # Written to by the signal itself: a handler in Python waits while the main thread is in another language.
         self._previous_wakeup = signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, name="stop", daemon=True).start()
+        self._watcher.start()
         return self
 
     def __exit__(
@@ -64,6 +65,8 @@ class StopSignal:
         if self._previous:
             signal.set_wakeup_fd(self._previous_wakeup)
             os.close(self._wakes)
+            self._watcher.join()
+            os.close(self._woken)
 
     def check(self) -> None:
         """Raises Interrupted where a stop was asked for."""
@@ -119,7 +122,6 @@ class StopSignal:
     def _watch(self) -> None:
         """In a thread: ends the process where a stop is not obeyed in time."""
         asked = os.read(self._woken, 1)
-        os.close(self._woken)
         overdue = False
         while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
             overdue, self._wrote = not self._wrote, self._writing  # once more after what was written

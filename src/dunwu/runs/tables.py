@@ -80,7 +80,7 @@ def read_rollout_rows(path: Path) -> list[RolloutRow]:
     """Raises UserError where the file is no Parquet file of rollouts, or a value in it is not of its column's kind."""
     rows, records = [], _read(path, RolloutRow)
     if not records:
-        raise UserError("holds no completions", file=path)
+        raise UserError("holds no rollouts", file=path)
     for record in records:
         parts = {name: record.pop(name) for name in list(record) if name.startswith(PART)}
         present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
