@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+INTERRUPTED = 3
+"""The exit code of ``Interrupted``."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 

@@ -153,7 +153,7 @@ def test_the_command_s_face() -> None:
             *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json"),
         },
         "contamination": {"--train", "--bench", "--data", "--json"},
-        "report": {"directory", "--figures"},
+        "report": {"directory", "--figures", "--out"},
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},

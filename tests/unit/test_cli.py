@@ -254,7 +254,7 @@ def test_a_run_directory_that_cannot_be_is_one_line_and_code_2(recipe: Path, kin
 
 
 def test_report_prints_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dunwu.observatory.report", write_report=lambda run: run / "report.html")
+    stand_in(monkeypatch, "dunwu.observatory.report", write_report=lambda run, out: out or run / "report.html")
     result = call("report", tmp_path)
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'report.html'}\n")
 
@@ -300,3 +300,60 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], rec
     )
     assert done.returncode == (2 if arguments[0] == "run" else 0)
     assert done.stderr.splitlines()[-1] == ""
+
+
+INTERRUPTED_IMPORT = """
+import importlib.abc, os, signal, sys
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from dunwu.cli import main
+main({arguments!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [("typer", -2), ("dunwu.cli.commands", -2), ("dunwu.config.loader", 130)],
+    ids=["a-library", "our-own", "in-a-command"],
+)
+def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, module: str, code: int) -> None:
+    program = INTERRUPTED_IMPORT.format(module=module, arguments=["plan", str(recipe)])
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == ("interrupted\n" if code == 130 else "")
+
+
+def test_ctrl_c_after_the_last_line_shows_no_traceback() -> None:
+    program = """
+import atexit, os, signal
+from dunwu.cli import main
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+main(["--version"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-2, "")
+
+
+def test_a_stopped_run_ends_without_taking_its_memory_apart() -> None:
+    """What is registered to be done at the end is done, and what is written is seen."""
+    program = """
+import atexit
+from dunwu.cli.commands import main
+from dunwu.errors import Interrupted
+class Slow:
+    def __del__(self): print("taken apart", flush=True)
+held = Slow()
+atexit.register(print, "registered")
+@main.command()
+def stopped() -> None:
+    raise Interrupted("saved")
+main(["stopped"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "registered\n", "saved\n")

@@ -1,5 +1,8 @@
 """The command line: arguments in, exit codes out. Everything else is imported by the command that needs it."""
 
-from dunwu.cli.commands import main
+from dunwu.cli.quiet import ctrl_c_ends
+
+with ctrl_c_ends():
+    from dunwu.cli.commands import main
 
 __all__ = ["main"]

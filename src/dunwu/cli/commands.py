@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from dunwu import __version__
-from dunwu.cli.exits import DONE, WRONG_INPUT, ExitCodes
+from dunwu.cli.exits import DONE, WRONG_INPUT, CommandLine, ExitCodes
 from dunwu.cli.printing import bench_rows, print_json, print_plan, print_rows, sandbox_rows
 from dunwu.errors import Fault, Interrupted, UserError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dunwu.config.schema import DataSpec, Stage, TaskSpec
 
 
-main = typer.Typer(
+main = CommandLine(
     name="dunwu",
     help="Grow reasoning in language models the way DeepSeek-R1 did.",
     cls=ExitCodes,
@@ -47,6 +47,7 @@ Overrides = Annotated[
 ]
 MOST_SAMPLES = 65_536
 """Of a problem; a slip of the keys would fill the memory before anything is told."""
+MOST_CHAINS = 1_000_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -257,18 +258,25 @@ def contamination(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     figures: Annotated[
-        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in DIR/figures.")
+        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in the folder figures beside it.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(parser=_folder, metavar="FILE", help="Where to; DIR/report.html where not given.")
+    ] = None,
 ) -> None:
     """Write the report of a run as one HTML file, and print its path."""
     from dunwu.observatory.report import write_report
 
-    typer.echo(write_report(directory))
+    try:
+        path = write_report(directory, out)
+    except Fault as error:
+        raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
+    typer.echo(path)
     if figures:
         from dunwu.observatory.export import write_figures
 
-        written = write_figures(directory)
-        typer.echo(f"{directory / 'figures'}: {len(written):,} files")
+        folder = path.parent / "figures"
+        typer.echo(f"{folder}: {len(write_figures(directory, folder)):,} files")
 
 
 @main.command()
@@ -298,8 +306,10 @@ def ablate(
     stage: Annotated[
         str | None, typer.Option(metavar="NAME", help="A finished stage of reinforcement learning; else the first.")
     ] = None,
-    chains: Annotated[int, typer.Option(min=2, help="Chains that are cut, at most.")] = 200,
-    samples: Annotated[int, typer.Option(min=1, help="Continuations of each, without and with.")] = 16,
+    chains: Annotated[int, typer.Option(min=2, max=MOST_CHAINS, help="Chains that are cut, at most.")] = 200,
+    samples: Annotated[
+        int, typer.Option(min=1, max=MOST_SAMPLES, help="Continuations of each, without and with.")
+    ] = 16,
     as_json: AsJson = False,
 ) -> None:
     """Cut chains before their first word of reflection; go on without and with it; compare."""

@@ -3,16 +3,38 @@ Ctrl-C where nothing can be resumed."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.cli.quiet import ctrl_c_raises, end_at_ctrl_c
+from dunwu.errors import INTERRUPTED, Fault, Interrupted, UserError
 
-DONE, FAULT, WRONG_INPUT, INTERRUPTED, KEYBOARD = 0, 1, 2, 3, 130
+DONE, FAULT, WRONG_INPUT, KEYBOARD = 0, 1, 2, 130
+
+
+class CommandLine(typer.Typer):
+    """Called, it is the process's last act: Ctrl-C outside a command's work ends it without a word, and a run that was
+    stopped does not take its memory apart, which on a busy machine costs as long as all else of a stop."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        end_at_ctrl_c()
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            if end.code == INTERRUPTED:
+                atexit._run_exitfuncs()
+                with suppress(OSError):  # a terminal that is gone
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(INTERRUPTED)
+            raise
 
 
 class ExitCodes(TyperGroup):
@@ -29,7 +51,8 @@ class ExitCodes(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with ctrl_c_raises():
+                return super().invoke(ctx)
         except UserError as error:
             raise _exit(WRONG_INPUT, f"error: {error}") from None
         except Interrupted as error:

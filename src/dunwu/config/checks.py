@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dunwu.config.amounts import check_amounts
 from dunwu.config.findings import Finding, near
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.problems import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
@@ -92,7 +93,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Finding]:
                 checks = (*_eval(stage, earlier, trained, read), *_judges(stage.judges, "judges", scorers))
             case PretrainStage():
                 checks = _pretrain(stage)
-        yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in checks)
+        findings = (*checks, *check_amounts(stage))
+        yield from (Finding(f"{place}.{finding.field}", finding.message) for finding in findings)
         if isinstance(stage, RLStage | SupervisedStage) and stage.from_ in read:
             read[name] = read[stage.from_]
         elif isinstance(stage, PretrainStage):

@@ -15,14 +15,21 @@ from dunwu.runs.atomic import atomic_write, make_directory
 PROBE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
 
 
-def write_figures(run_dir: Path) -> list[Path]:
-    """Writes DIR/figures/STAGE-TITLE.svg and .png for every figure of the report; their paths.
+def write_figures(run_dir: Path, folder: Path | None = None) -> list[Path]:
+    """Write STAGE-TITLE.svg and .png for every figure of the report.
+
+    Args:
+        run_dir: the run.
+        folder: where to; DIR/figures where it is None.
+
+    Returns:
+        The paths of what was written.
 
     Raises:
         UserError: the folder holds no run, or one of its files is damaged (named).
         Fault: a file cannot be written, or this machine has no font to write labels with.
     """
-    run, folder = RunReader(run_dir), run_dir / "figures"
+    run, folder = RunReader(run_dir), folder or run_dir / "figures"
     check_fonts()
     make_directory(folder)
     return [path for stage in run.stages for path in _write(folder, Told.of(run, stage))]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal
 
@@ -13,6 +13,7 @@ from dunwu.observatory.aha.moments import Search, search
 from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span, exact
 from dunwu.observatory.curves import Measure, Rollout, Slice
+from dunwu.observatory.damage import readable
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
 from dunwu.observatory.reasoning.facts import facts
 from dunwu.observatory.wording import metric
@@ -58,7 +59,8 @@ class Told:
     """A stage with all that its figures are made of, read once.
 
     ``base``: see ``base_of``. ``reading``: of how many stored rollouts how many have been read, while those are too few
-    to draw a conclusion from. ``damaged``: why other rollouts could not be read.
+    to draw a conclusion from. ``damaged``: why other rollouts could not be read;
+    ``lost``: why other files could not, and what is gone from them, as far as has been found out.
     """
 
     run: RunReader
@@ -68,14 +70,20 @@ class Told:
     base: Rollout | None
     reading: tuple[int, int] | None = None
     damaged: Sequence[str] = ()
+    lost: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: RunReader, name: str) -> Told:
-        """Reads a stage as far as it has come; rollouts that are damaged are left out and told of. Raises UserError
-        where another of its files is damaged (named)."""
-        by_set = evaluations_by_set(run, name)
+        """Reads a stage as far as it has come; what is damaged is left out and told of."""
+        lost: list[str] = []
+        nothing: EvaluationsBySet = {}
+        by_set = readable(lambda: evaluations_by_set(run, name), nothing, lost)
         rollouts, damaged = curves.rollouts(run.stage(name))
-        return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged)
+        return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged, lost=lost)
+
+    def part(self, make: Callable[[], str]) -> str:
+        """A part of its pages; "" where a file that it is made of is damaged."""
+        return readable(make, "", self.lost)
 
     @property
     def stage(self) -> StageReader:
@@ -84,8 +92,11 @@ class Told:
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
-        """A mapping for each rollout."""
-        return self.stage.read_metrics()
+        """A mapping for each rollout; none where the file is damaged."""
+        rows = readable(self.stage.read_metrics, list[dict[str, float]](), self.lost)
+        if gone := readable(self.stage.lost_metrics, None, self.lost):
+            self.lost.append(gone)
+        return rows
 
     @cached_property
     def search(self) -> Search:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
+from functools import partial
 from pathlib import Path
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, page
+from dunwu.observatory.damage import cannot_be_read, readable
 from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import are_models, base_and_trained, last_evaluated
 from dunwu.observatory.sections import models_table, stage_section
@@ -17,36 +20,44 @@ from dunwu.observatory.wording import interval, number, quantity
 from dunwu.runs import Evaluation, RunReader
 from dunwu.runs.atomic import atomic_write
 
+logger = logging.getLogger(__name__)
 
-def write_report(run_dir: Path) -> Path:
-    """Writes DIR/report.html from whatever the run has stored so far, and returns its path.
+
+def write_report(run_dir: Path, out: Path | None = None) -> Path:
+    """Write a report of whatever the run has stored so far. Damaged files are named in it, and on stderr.
+
+    Args:
+        run_dir: the run.
+        out: the file; DIR/report.html where it is None.
+
+    Returns:
+        The path of what was written.
 
     Raises:
-        UserError: the folder holds no run, or one of its files is damaged (named).
+        UserError: the folder holds no run, or what says which stages it has is damaged (named).
         Fault: the report cannot be written.
     """
-    run = RunReader(run_dir)
-    path = run_dir / "report.html"
-    sections = [
-        _opening(run),
-        *(stage_section(Told.of(run, name)) for name in run.stages),
-        _ledger(run),
-        _reproduce(run),
-        _next(run),
-    ]
+    run, lost = RunReader(run_dir), list[str]()
+    opening = _opening(run, lost)
+    end = "".join(readable(partial(make, run), "", lost) for make in (_ledger, _reproduce, _next))
+    stages = [Told.of(run, name) for name in run.stages]
+    sections = [opening, *map(stage_section, stages), cannot_be_read(lost), end]
+    path = out or run_dir / "report.html"
     atomic_write(path, page.page(f"{run.recipe['name']} · Dunwu", sections).encode())
+    for line in dict.fromkeys([*lost, *(line for told in stages for line in (*told.damaged, *told.lost))]):
+        logger.warning("%s", line)
     return path
 
 
-def _opening(run: RunReader) -> str:
+def _opening(run: RunReader, lost: list[str]) -> str:
     sentences = " ".join(told_in_three(run))
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
-        page.headline(headline(run)),
+        readable(lambda: page.headline(headline(run)), "", lost),
         f'<p class="lead">{page.text(sentences)}</p>',
-        page.facts([("state", f"{progress(run)}."), *facts(run)]),
+        readable(lambda: page.facts([("state", f"{progress(run)}."), *facts(run)]), "", lost),
     ]
-    found = last_evaluated(run)
+    found = readable(lambda: last_evaluated(run), None, lost)
     ends = base_and_trained(next(iter(found[1].values()))) if found else None
     if ends:
         first = beside.first_measure(run.recipe["stages"].get(found[0], {}), ends[1].results) if found else None

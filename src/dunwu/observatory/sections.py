@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dunwu.observatory import beside, figures, page
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart, Series, exact
+from dunwu.observatory.damage import cannot_be_read
 from dunwu.observatory.diagnosis_section import diagnosis_section
 from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
@@ -32,21 +33,22 @@ KEPT_CAPTION = (
 
 
 def stage_section(told: Told) -> str:
-    """One stage, as far as it has come."""
-    parts = [f"<h2>Stage {page.text(told.name)}</h2>", _damaged(told.damaged), diagnosis_section(told)]
+    """One stage, as far as it has come; what is damaged is named, and costs no other part."""
+    parts = [diagnosis_section(told)]
     if told.rollouts:
         parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
         parts += [folded(title, figures.by_level(told, verdict)) for title, verdict in LEVEL_BY_LEVEL.items()]
-    parts.append(_conversations(told.stage))
+    parts.append(told.part(lambda: _conversations(told.stage)))
     parts.append(_measurements(told))
     tables = [evaluation_table(set_name, evaluations) for set_name, evaluations in told.by_set.items()]
     parts.append(page.grid(tables))
-    parts.append(servers_table(told.stage))
-    parts.append(pairs_table(told.stage.read_compared().pairs))
-    parts.append(page.grid([chart.html() for chart in figures.test_time_compute(told)], COMPUTE_NOTE))
-    parts.append(_examples(told.by_set) or _rollout_examples(told))
-    parts.append(_timings(told.stage))
-    return "".join(parts)
+    parts.append(told.part(lambda: servers_table(told.stage)))
+    parts.append(told.part(lambda: pairs_table(told.stage.read_compared().pairs)))
+    parts.append(told.part(lambda: page.grid([c.html() for c in figures.test_time_compute(told)], COMPUTE_NOTE)))
+    parts.append(_examples(told.by_set) or told.part(lambda: _rollout_examples(told)))
+    parts.append(told.part(lambda: _timings(told.stage)))
+    heading = f"<h2>Stage {page.text(told.name)}</h2>"
+    return "".join([heading, _damaged(told.damaged), cannot_be_read(told.lost), *parts])
 
 
 def _damaged(found: Sequence[str]) -> str:

@@ -53,17 +53,18 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     """
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
-    judging = _Judging(stage, context, scorers)
-    # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
-    tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
-    prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
-    for source in filter(is_server, sources.values()):
-        _remote(stage, source).reach()
+    with context.stop.interruptible():
+        judging = _Judging(stage, context, scorers)
+        # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
+        tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
+        prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
+        for source in filter(is_server, sources.values()):
+            _remote(stage, source).reach()
     with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.own) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
-            with _engine(stage, source, context.progress.message) as (engine, model), context.stop.interruptible():
+            with context.stop.interruptible(), _engine(stage, source, context.progress.message) as (engine, model):
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
                     examine(

@@ -21,18 +21,21 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     store, progress = context.store, context.progress
-    pretrainer = Pretrainer(stage, context.seed)
-    if checkpoint := store.newest_checkpoint():
-        pretrainer.load(checkpoint.path, Place(**checkpoint.state))
-    store.rewind(pretrainer.place.step)
+    with context.stop.interruptible():
+        pretrainer = Pretrainer(stage, context.seed)
+        if checkpoint := store.newest_checkpoint():
+            pretrainer.load(checkpoint.path, Place(**checkpoint.state))
+        store.rewind(pretrainer.place.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
     progress.stage_started(context.name, description, step=pretrainer.place.step)
     ledger = Ledger(store, pretrainer.model)
     told = max(1, stage.steps // 100)
     while (step := pretrainer.place.step + 1) <= stage.steps:
-        if context.stop.requested:
+        try:
+            context.stop.check()
+        except Interrupted as stop:
             store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
-            raise Interrupted("asked to stop; saved")
+            raise Interrupted(f"{stop}; saved") from None
         began = time.perf_counter()
         numbers = pretrainer.step()
         store.append(step, numbers, {})

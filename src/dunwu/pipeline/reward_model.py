@@ -56,7 +56,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     """
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     tell = context.progress.message
-    scorer = open_scorer(source, stage.model, longest=stage.max_tokens, tell=tell, new_head=True)
+    with context.stop.interruptible():
+        scorer = open_scorer(source, stage.model, longest=stage.max_tokens, tell=tell, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
@@ -78,7 +79,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         raise UserError(text, field="held_out")
     updates = updates_of(stage, len(training))
     trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
-    resumed(context, trainer)
+    with context.stop.interruptible():
+        resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)
 

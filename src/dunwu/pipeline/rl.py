@@ -17,7 +17,7 @@ Who executes a line (this process, Ray actors, FSDP2 ranks, vLLM) is decided by 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,18 +82,28 @@ def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[
 
     Raises: see ``train``, and UserError for whatever cannot be used of the model, the data or the recipe.
     """
-    store = context.store
-    with assembled(stage, context, source, scorers) as parts:
-        replay = Replay(rollouts=stage.replay.rollouts) if stage.replay else None
-        cursor = Cursor(similar=half_solved(stage, context.seed), replay=replay)
-        if checkpoint := store.newest_checkpoint():
-            parts.trainer.load(checkpoint.path)
-            parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
-            cursor = cursor.resumed(checkpoint)
-        store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
-        context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
+    with ExitStack() as rooms:
+        with context.stop.interruptible():
+            parts = rooms.enter_context(assembled(stage, context, source, scorers))
+            cursor = begun(parts)
+        step = cursor.rollout * stage.updates_per_rollout
+        context.progress.stage_started(context.name, describe(stage, source), step=step)
         train(parts, cursor)
-        store.finish(parts.trainer.save_model)
+        context.store.finish(parts.trainer.save_model)
+
+
+def begun(parts: Parts) -> Cursor:
+    """Takes the newest checkpoint, where there is one, and cuts off whatever is past it."""
+    stage, store = parts.stage, parts.context.store
+    replay = Replay(rollouts=stage.replay.rollouts) if stage.replay else None
+    cursor = Cursor(similar=half_solved(stage, parts.context.seed), replay=replay)
+    checkpoint = store.newest_checkpoint()
+    if checkpoint:
+        parts.trainer.load(checkpoint.path)
+        parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
+        cursor = cursor.resumed(checkpoint)
+    store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
+    return cursor
 
 
 def half_solved(stage: RLStage, seed: int) -> HalfSolved | None:

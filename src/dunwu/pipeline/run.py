@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -63,7 +64,7 @@ def run_recipe(
     Raises:
         UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use; a
             tracker is unknown or not installed.
-        Interrupted: SIGTERM or SIGINT; what was done is saved.
+        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
     """
     began = time.monotonic()
@@ -131,12 +132,14 @@ def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
 
 
 def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
-    import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
+    with stop.interruptible():
+        import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
-    from dunwu.pipeline.decontamination import decontaminate
-    from dunwu.pipeline.inputs import inputs_of
-    from dunwu.pipeline.machine import describe_machine
+        from dunwu.pipeline.decontamination import decontaminate
+        from dunwu.pipeline.inputs import inputs_of
+        from dunwu.pipeline.machine import describe_machine
 
+        import_module("dunwu.pipeline.assembly")  # what nearly every stage imports
     run.note("machine", describe_machine())
 
     def model(source: str) -> str:
@@ -151,7 +154,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         raise error if error.file else UserError(error.message, file=recipe_path, field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.pipeline(number, len(recipe.stages))
-        with _placed(recipe_path, name):
+        with _placed(recipe_path, name), stop.interruptible():
             inputs = inputs_of(stage, data, model, left_out)
         if name in run.stages:
             run.check_inputs(name, inputs)
@@ -160,7 +163,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             continue
         torch.set_num_threads(stage.model.threads or _cores())
         keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
-        store = run.stage(name, keep=keep)
+        store = run.stage(name, keep=keep, writing=stop.writing)
         run.check_inputs(name, inputs)
         context = StageContext(
             name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, left_out=left_out, note=run.note

@@ -55,19 +55,20 @@ def sample_answers(
         Fault: nothing could be graded, or the disk is full.
     """
     store, progress = context.store, context.progress
-    longest = stage.longest_sequence
-    policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)
-    mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-    asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
-    # With the instruction: what is learnt from the answers is asked as they were.
-    prompts = [
-        replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
-    ]
+    with context.stop.interruptible():
+        longest = stage.longest_sequence
+        policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)
+        mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
+        asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
+        # With the instruction: what is learnt from the answers is asked as they were.
+        prompts = [
+            replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
+        ]
+        store.rewind(0)
+        engine = embedded_engine(policy, slots=stage.slots)
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
-    store.rewind(0)
     progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
-    engine = embedded_engine(policy, slots=stage.slots)
     with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
         for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
             first, began = chunk * stage.chunk, time.perf_counter()

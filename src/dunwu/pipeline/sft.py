@@ -24,14 +24,14 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    tell = context.progress.message
-    policy = open_policy(source, stage.model, longest=stage.max_tokens, learns=True, writes=False, tell=tell)
-    longest = min(stage.max_tokens, positions(policy.model))
     with context.stop.interruptible():
+        tell = context.progress.message
+        policy = open_policy(source, stage.model, longest=stage.max_tokens, learns=True, writes=False, tell=tell)
+        longest = min(stage.max_tokens, positions(policy.model))
         lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
-    updates = updates_of(stage, len(lessons))
-    trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
-    resumed(context, trainer)
+        updates = updates_of(stage, len(lessons))
+        trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
+        resumed(context, trainer)
     told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
     text = f"SFT on {told} from {source}, {updates:,} updates"
     context.progress.stage_started(context.name, text, step=trainer.version)

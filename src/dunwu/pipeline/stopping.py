@@ -1,56 +1,97 @@
-"""SIGTERM and SIGINT ask a run to stop; where it may stop at once and where it first ends what it does."""
+"""SIGTERM, SIGINT and SIGHUP ask a run to stop; where it may stop at once and where it first ends what it does."""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
-from dunwu.errors import Interrupted
+from dunwu.errors import INTERRUPTED, Interrupted
 
 GRACE_SECONDS = 5.0
 """How long a stop may wait for updates to end: with the checkpoint after it, a SIGTERM is obeyed within 10 s."""
+WAIT_SECONDS = 6.0
+"""How long it may wait at all, whatever the process is in (loading a library, one long product of matrices)."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+OVERDUE = (
+    "asked to stop; the run came to no place where it can be saved, so what came after its newest checkpoint will be "
+    "made again; resume with the same command and --resume"
+)
 
 
 class StopSignal:
-    """Context manager: while it is open, SIGTERM and SIGINT set ``requested``, and inside ``interruptible()`` raise
+    """Context manager: while it is open, the signals set ``requested``, and inside ``interruptible()`` raise
     ``Interrupted`` at once.
 
     Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
-    half an update is no policy: there ``pace`` says where the run ends. Outside the main thread, where Python delivers
-    no signals, it does nothing.
+    half an update is no policy: there ``pace`` says where the run ends. A process that obeys neither way for
+    ``WAIT_SECONDS``, and is not ``writing``, ends as if it were killed, which loses nothing that is in the run's
+    directory. Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self._at_once = False
+        self._writing = self._wrote = False
+        self._obeyed = threading.Event()
         self._previous: dict[int, signal._HANDLER] = {}
+        self._woken = self._wakes = self._previous_wakeup = -1
+        self._watcher = threading.Thread(target=self._watch, name="stop", daemon=True)
 
     def __enter__(self) -> StopSignal:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for number in SIGNALS:
+            if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):  # nohup
                 self._previous[number] = signal.signal(number, self._handle)
+        self._woken, self._wakes = os.pipe()
+        os.set_blocking(self._wakes, False)
+        # Written to by the signal itself: a handler in Python waits while the main thread is in another language.
+        self._previous_wakeup = signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._obeyed.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._previous:
+            signal.set_wakeup_fd(self._previous_wakeup)
+            os.close(self._wakes)
+            self._watcher.join()
+            os.close(self._woken)
+
+    def check(self) -> None:
+        """Raises Interrupted where a stop was asked for."""
+        if self.requested:
+            self._obeyed.set()
+            raise Interrupted("asked to stop")
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Inside, a request to stop (also one that came before) raises Interrupted."""
-        self._at_once = True
+        outer, self._at_once = self._at_once, True
         try:
-            if self.requested:
-                raise Interrupted("asked to stop")
+            self.check()
             yield
         finally:
-            self._at_once = False
+            self._at_once = outer and not self.requested
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, a stop waits as long as it takes: the checkpoint under way is worth more than the one before."""
+        self._writing = self._wrote = True
+        try:
+            yield
+        finally:
+            self._writing = False
 
     def pace(self, updates: int) -> Callable[[int, float], None]:
         """A check to call during ``updates`` optimizer steps, with the number done and the share of the one under way.
@@ -65,13 +106,37 @@ class StopSignal:
                 return
             done = steps + share
             if steps == 0 or (time.monotonic() - began) / done * (updates - done) > GRACE_SECONDS:
-                raise Interrupted("asked to stop")
+                self.check()
 
         return check
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
+        if number == signal.SIGHUP:
+            leave_terminal()
         if self._at_once:
             # Once is enough: the checkpoint that follows must not be cut by a second signal.
             self._at_once = False
-            raise Interrupted("asked to stop")
+            self.check()
+
+    def _watch(self) -> None:
+        """In a thread: ends the process where a stop is not obeyed in time."""
+        asked = os.read(self._woken, 1)
+        overdue = False
+        while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
+            overdue, self._wrote = not self._wrote, self._writing  # once more after what was written
+        if overdue:
+            shown = "\x1b[?25h" if os.isatty(2) else ""  # the bar hides the cursor
+            with suppress(OSError):
+                os.write(2, f"{shown}{OVERDUE}\n".encode())
+            os._exit(INTERRUPTED)
+
+
+def leave_terminal() -> None:
+    """What is still said goes nowhere where the terminal has gone: writing to it would fail, and with it the saving."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

@@ -67,8 +67,7 @@ def make_updates(
     store, updates = context.store, updates_of(stage, len(items))
 
     def check(share: float) -> None:
-        if context.stop.requested:
-            raise Interrupted("asked to stop")
+        context.stop.check()
 
     while (number := trainer.version) < updates:
         began = time.perf_counter()

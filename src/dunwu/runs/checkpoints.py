@@ -67,6 +67,12 @@ def newest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, whole or not; 0 where there is none."""
+    steps = _steps(folder)
+    return step_of(steps[-1].name) if steps else 0
+
+
 def prune(folder: Path, keep: int) -> None:
     """Removes all but the newest ``keep`` (at least one)."""
     for path in _steps(folder)[: -max(keep, 1)]:

@@ -67,7 +67,11 @@ class Derived:
                 source = self.source_of(step, maker)
             except OSError:
                 raise UserError(f"has no rollout of step {step}", file=self._stage) from None
-            found = make(tables.read_rollout_rows(tables.rollouts_file(self._stage, step)))
+            file = tables.rollouts_file(self._stage, step)
+            try:
+                found = make(tables.read_rollout_rows(file))
+            except (pa.ArrowException, OverflowError) as error:
+                raise UserError(f"holds numbers that are too large: {error}", file=file) from error
             with suppress(OSError):
                 if self.source_of(step, maker) == source:  # not written again while it was read
                     self.put(step, found, source)

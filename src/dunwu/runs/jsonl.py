@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import append_line, atomic_write
+
+LARGEST = sys.float_info.max
+LOST = "holds NUL bytes: a crash of the machine or of its disk has taken what stood here"
 
 
 def append_numbers(path: Path, step: int, numbers: Mapping[str, float]) -> None:
@@ -25,8 +29,15 @@ def append_numbers(path: Path, step: int, numbers: Mapping[str, float]) -> None:
 
 
 def read_numbers(path: Path) -> list[dict[str, float]]:
-    """The lines in order, without null entries and without a torn last line. Raises UserError where another is bad."""
-    return [{name: number for name, number in entry.items() if number is not None} for _, entry in _lines(path)]
+    """Read the lines in order, without null entries and without a torn last line.
+
+    Raises:
+        UserError: another line is no object of finite numbers, or bytes were lost (NUL); the line is named.
+    """
+    lines = _lines(path)
+    if b"\0" in _end(path):
+        raise UserError(LOST, file=path, field=f"line {len(lines) + 1}")
+    return [{name: number for name, number in entry.items() if number is not None} for _, entry in lines]
 
 
 def cut_numbers(path: Path, last_step: float) -> None:
@@ -43,9 +54,25 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], 1):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
-        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
-            raise UserError('is not a JSON object with a "step": was it edited?', file=path, field=f"line {number}")
+        if wrong := LOST if b"\0" in line else _wrong(entry):
+            raise UserError(wrong, file=path, field=f"line {number}")
         lines.append((line, entry))
     return lines
+
+
+def _wrong(entry: Any) -> str | None:
+    """What keeps a line from being one of numbers; None where nothing does."""
+    if not isinstance(entry, dict) or type(entry.get("step")) is not int:
+        return 'is not a JSON object with a "step": was it edited?'
+    for name, value in entry.items():
+        number = type(value) in (int, float) and abs(value) <= LARGEST  # NaN is not
+        if not (number or value is None):
+            return f"{name} is {value!r:.40}, no number: was it edited?"
+    return None
+
+
+def _end(path: Path) -> bytes:
+    """What follows the last newline."""
+    return path.read_bytes().rpartition(b"\n")[2] if path.exists() else b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
-from dunwu.runs.stage import StageDirectory, StageReader, checked_name
+from dunwu.runs.stage import StageDirectory, StageReader, Writing, checked_name
 from dunwu.runs.state import RunState, forget_end, read_state, record_end
 
 SCHEMA = 1
@@ -192,14 +193,15 @@ class Run(RunReader):
             lock.release()
             raise
 
-    def stage(self, name: str, *, keep: int = 2) -> StageDirectory:
-        """A stage to write, keeping ``keep`` checkpoints; its first use marks it as running."""
+    def stage(self, name: str, *, keep: int = 2, writing: Writing = nullcontext) -> StageDirectory:
+        """A stage to write, keeping ``keep`` checkpoints; its first use marks it as running. ``writing`` is open while
+        checkpoints and models are written."""
         path = self.directory / "stages" / checked_name(name)
         if name not in self.stages:
             make_directory(path)
             self.manifest.get("inputs", {}).pop(name, None)
             self._mark(name, "running")
-        return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"))
+        return StageDirectory(path, keep=keep, mark_done=lambda: self._mark(name, "done"), writing=writing)
 
     def reader(self, name: str) -> StageReader:
         """A stage to read, begun or not."""

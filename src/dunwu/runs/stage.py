@@ -7,9 +7,11 @@ checkpoint at step s stands for everything with a step up to s. Write those rows
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,10 @@ from dunwu.runs.marks import mark
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.servers import ServerRecord
 from dunwu.types import Estimate, Example, ScoredGroup
+
+logger = logging.getLogger(__name__)
+
+Writing = Callable[[], AbstractContextManager[None]]
 
 ABLATION = "ablation"
 """The name under which the causal check of a stage's reflection is kept."""
@@ -163,6 +169,24 @@ class StageReader:
         """See :func:`dunwu.runs.servers.read`."""
         return servers.read(self.path)
 
+    def lost_metrics(self) -> str | None:
+        """Say which rows of metrics are gone though the stage has what was written after them.
+
+        Returns:
+            A line; None where nothing is missing.
+
+        Raises:
+            UserError: metrics.jsonl cannot be read.
+        """
+        stored, saved = self.rollout_steps(), checkpoints.newest_step(self.path / "checkpoints")
+        known = {row["step"] for row in self.read_metrics()}  # last: rows are written before what belongs to them
+        file, lost = self.path / "metrics.jsonl", [step for step in stored if step not in known]
+        if lost:
+            steps = f"steps {lost[0]:,} to {lost[-1]:,}"
+            return f"{file}: has no line for {len(lost):,} of {len(stored):,} stored rollouts, {steps}"
+        last = int(max(known, default=0))
+        return f"{file}: ends at step {last:,}, before the checkpoint of step {saved:,}" if last < saved else None
+
     @property
     def numbers_mark(self) -> str:
         """Another text where metrics, timings or ledger have changed."""
@@ -186,10 +210,12 @@ class StageDirectory(StageReader):
         path: DIR/stages/NAME.
         keep: how many checkpoints stay.
         mark_done: tells the run's manifest that the stage is finished.
+        writing: open while checkpoints and models are written, which may take long.
     """
 
-    def __init__(self, path: Path, *, keep: int, mark_done: Callable[[], None]) -> None:
+    def __init__(self, path: Path, *, keep: int, mark_done: Callable[[], None], writing: Writing = nullcontext) -> None:
         super().__init__(path)
+        self._writing = writing
         self._keep = keep
         self._mark_done = mark_done
         for folder in ("rollouts", "evaluations", "checkpoints"):
@@ -249,7 +275,8 @@ class StageDirectory(StageReader):
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
         """Saves what ``write`` puts into an empty folder, and ``state`` as JSON; old checkpoints go only then."""
-        checkpoints.save(self.path / "checkpoints", step, write, state)
+        with self._writing():
+            checkpoints.save(self.path / "checkpoints", step, write, state)
         checkpoints.prune(self.path / "checkpoints", self._keep)
 
     def rewind(self, step: int, *, ended: bool = False) -> None:
@@ -269,11 +296,14 @@ class StageDirectory(StageReader):
                 atomic_remove(folder)
         checkpoints.cut(self.path / "checkpoints", step)
         checkpoints.prune(self.path / "checkpoints", self._keep)
+        if lost := self.lost_metrics():
+            logger.warning("%s; they cannot be made again, and the run goes on", lost)
 
     def finish(self, write_model: Callable[[Path], None] | None = None) -> None:
         """Stores the stage's result, an ordinary transformers folder, where it has one, and marks the stage as done."""
         if write_model is not None:
-            atomic_directory(self.model, write_model)
+            with self._writing():
+                atomic_directory(self.model, write_model)
         self._mark_done()
 
 
@@ -293,9 +323,15 @@ def _order(checkpoint: str) -> tuple[int, int] | None:
 
 def _read_results(path: Path) -> dict[str, Estimate]:
     try:
-        found = json.loads(path.read_text()).items()
+        found = json.loads(path.read_text(encoding="utf-8")).items()
         return {
-            name: Estimate(**{field: float(value) for field, value in estimate.items()}) for name, estimate in found
+            name: Estimate(**{field: _finite(value) for field, value in estimate.items()}) for name, estimate in found
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"holds no results of an evaluation: {error}", file=path) from error
+
+
+def _finite(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{value!r:.40} is no finite number")
+    return float(value)

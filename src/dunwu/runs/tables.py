@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dunwu.errors import UserError
@@ -76,9 +77,11 @@ def write_rollout_rows(path: Path, rows: Sequence[RolloutRow]) -> None:
 
 
 def read_rollout_rows(path: Path) -> list[RolloutRow]:
-    """Raises UserError where the file is no Parquet file of rollouts."""
-    rows = []
-    for record in _read(path, RolloutRow):
+    """Raises UserError where the file is no Parquet file of rollouts, or a value in it is not of its column's kind."""
+    rows, records = [], _read(path, RolloutRow)
+    if not records:
+        raise UserError("holds no rollouts", file=path)
+    for record in records:
         parts = {name: record.pop(name) for name in list(record) if name.startswith(PART)}
         present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
         rows.append(RolloutRow(parts=present, **record))
@@ -127,8 +130,35 @@ def _read(path: Path, kind: type[RolloutRow | EvaluationRow]) -> list[dict[str, 
         if name not in table.column_names:
             raise UserError(f"lacks the column {name!r}", file=path)
     parts = [name for name in table.column_names if name.startswith(PART)] if kind is RolloutRow else []
+    kinds = {field.name: str(field.type) for field in found} | dict.fromkeys(parts, "float | None")
+    for name in (*columns, *parts):
+        _check(path, table, name, kinds[name])
     records: list[dict[str, Any]] = table.select([*columns, *parts]).to_pylist()
     return records
+
+
+def _check(path: Path, table: pa.Table, name: str, annotation: str) -> None:
+    """Raises UserError, naming column and row, where a column holds what its field's ``annotation`` does not allow."""
+    column, (kind, _, optional) = table[name], annotation.partition(" | ")
+    fits = _FITS.get(kind, _is_text)
+    if not (fits(column.type) or (optional and pa.types.is_null(column.type))):
+        raise UserError(f"holds values of type {column.type}", file=path, field=f"column {name}")
+    found = {"nothing": pc.index(pc.is_null(column), True).as_py() if not optional else -1}
+    if pa.types.is_floating(column.type):
+        found["no finite number"] = pc.index(pc.is_finite(column), False).as_py()
+    for what, place in found.items():
+        if place >= 0:
+            raise UserError(f"holds {what}", file=path, field=f"column {name}, row {place + 1}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
+
+
+_FITS = {
+    "int": pa.types.is_integer,
+    "float": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+}
 
 
 def _table(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -4,10 +4,12 @@
 
 ``text`` is the completion. The function must be pure: what it returns may depend on nothing but its arguments, because
 it is called from several processes, in any order, and again after a process was lost. What it prints stands on stderr.
+Its time is that of ``clock``: of the processor, and asleep, but not waiting for a processor.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,7 +36,8 @@ class OwnParts:
         self._specs = {spec.name: (index, spec) for index, spec in enumerate(specs)}
         self._pool: ProcessPool[_Scorer] = ProcessPool(self._started, workers)
         if specs:
-            self._pool.use(lambda process: None, "")  # what is wrong with a file shows before anything is scored
+            # What is wrong with a file shows before anything is scored.
+            self._pool.use(lambda process: None, "the process of the reward's own parts was killed twice as it started")
 
     def score(self, name: str, problem: Problem, completion: Completion) -> float:
         """What the function of part ``name`` returns.
@@ -44,7 +47,7 @@ class OwnParts:
             WorkerLost: its process died or took longer than the part's time, twice.
         """
         index, spec = self._specs[name]
-        request = {"part": index, "problem": asdict(problem), "text": completion.text}
+        request = {"part": index, "problem": asdict(problem), "text": completion.text, "budget": spec.timeout_seconds}
         reply = self._pool.use(
             lambda process: process.ask(request, spec.timeout_seconds),
             f"{spec.function} of {spec.file} died or took longer than {spec.timeout_seconds} s, twice",
@@ -66,7 +69,10 @@ class OwnParts:
         try:
             problems = process.ask([[str(spec.file), spec.function] for spec in specs], STARTUP_SECONDS)
         except EOFError:
+            killed = process.process.poll() == -signal.SIGKILL  # from outside: worth another try
             process.kill()
+            if killed:
+                raise
             text = f"{specs[0].file}: its process does not start, or ends while it loads"
             raise UserError(text, field="reward.own.0.file") from None
         for index, (spec, problem) in enumerate(zip(specs, problems, strict=True)):

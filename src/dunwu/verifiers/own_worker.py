@@ -1,7 +1,10 @@
 """The process that runs functions of users' files: loads them as the first line asks, then answers a line each.
 
 [number, [[file, function], ...]]                              ->  [number, [what is wrong with it, or null, ...]]
-[number, {"part": index, "problem": {...}, "text": str}]       ->  [number, {"value": ...} | {"error": text}]
+[number, {"part": index, "problem": {...}, "text": str, "budget": seconds}]
+                                                               ->  [number, {"value": ...} | {"error": text}]
+
+``SIGPROF`` ends it where a function takes more processor time than the budget.
 """
 
 from __future__ import annotations
@@ -88,6 +91,7 @@ def score(functions: list[Function], request: dict[str, Any]) -> dict[str, Any]:
         "messages": tuple(Message(**message) for message in fields["messages"]),
         "tests": tuple(fields["tests"]),
     }
+    signal.setitimer(signal.ITIMER_PROF, request["budget"])
     try:
         value = functions[request["part"]](Problem(**fields), request["text"])
         if not hasattr(value, "__float__"):
@@ -95,6 +99,8 @@ def score(functions: list[Function], request: dict[str, Any]) -> dict[str, Any]:
         return {"value": float(value)}
     except BaseException as error:  # whatever a user's function raises, or returns
         return {"error": f"raised {told(error)}"}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def told(error: BaseException) -> str:

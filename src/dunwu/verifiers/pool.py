@@ -3,11 +3,12 @@
     score() threads --> free workers (queue) --> worker.py over two pipes
                                                  |- its fork ends when a request used its processor time; it says so
                                                  |  and has the next fork ready
-                                                 `- found dead, or silent for longer (stopped, swapped out) and
-                                                    killed: the request goes once more to a fresh worker
+                                                 `- found dead, or silent for longer by its own time (stopped,
+                                                    asleep) and killed: once more, to a fresh worker
 
-A worker starts on its first request; the time until it says that it is ready belongs to no request. It never imports
-the parent's modules, and ends when its pipe closes, so that it does not outlive the parent.
+A worker that waits for a processor is late and not silent, however long. One starts on its first request; the time
+until it says that it is ready belongs to no request. It never imports the parent's modules, and ends when its pipe
+closes, so that it does not outlive the parent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from dunwu.verifiers.process import LineProcess, ProcessPool
 PROGRAM = Path(__file__).with_name("worker.py")
 STARTUP_SECONDS = 120.0
 PATIENCE = 5.0
-"""Wall-clock seconds allowed for each second of processor time."""
+"""Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
+the budget by itself: one that takes longer is stopped or broken."""
 SPENT: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
 """Seconds that each request took since ``one_budget`` was entered."""
 
@@ -53,8 +55,8 @@ class _Worker(LineProcess):
     def compare(self, gold: str, answer: str, budget: float, patience: float) -> tuple[bool | None, float]:
         """The verdict, None where it was cut, and the seconds it took.
 
-        Raises EOFError where the process is dead, dies of something else, or stays silent for ``patience`` seconds: it
-        did not use its processor time, so that is the machine's fault and not the answer's.
+        Raises EOFError where the process is dead, dies of something else, or is silent for ``patience`` seconds of its
+        own time: its fork did not end at the budget, so that is the machine's fault and not the answer's.
         """
         if not self._ready:
             self._await_ready()

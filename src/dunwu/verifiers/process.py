@@ -1,78 +1,123 @@
-"""Processes that answer lines of JSON with lines of JSON and can be killed at any time, and places that hold them."""
+"""Processes that answer lines of JSON with lines of JSON and can be killed at any time, and places that hold them.
+
+How long a process may take is always said in seconds of its own time (``clock``), so that no reply depends on what else
+the machine does.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
 import select
 import signal
 import subprocess
-import time
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
+
+from dunwu.verifiers.clock import LOOK_SECONDS, OwnTime
 
 GOING_SECONDS = 1.0
 """Between a process's last word and its end."""
 LONGEST_LINE = 1 << 20
 """Bytes of a reply: numbers and a few words."""
+TRIES = 2
+PAUSE_SECONDS = 1.0
+"""Before another try: what killed a process, or kept it from starting, is often a machine out of memory."""
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Why a process cannot be started now, though it could be later."""
 
 
 class WorkerLost(Exception):  # noqa: N818  -- a finding
     """Two processes in a row died or fell silent over one request, for no reason of its own."""
 
 
+class Silent(EOFError):  # noqa: N818  -- a finding
+    """A process took all the time of its own that it was given, and owes a reply."""
+
+
 class LineProcess:
-    """Started at construction, in a process group of its own, and not waited for."""
+    """Started at construction, in a process group of its own, and not waited for. Raises EOFError where the system is
+    out of processes, memory or files just now."""
 
     def __init__(self, command: Sequence[str], *, quiet: bool = True) -> None:
         self._unread = b""
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if quiet else None,
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-            bufsize=0,
-        )
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if quiet else None,
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+                bufsize=0,
+            )
+        except OSError as error:
+            if error.errno in PASSING:
+                raise EOFError from error
+            raise
 
     def ask(self, request: object, seconds: float) -> Any:
-        """The reply to a request. Raises EOFError where the process is dead, or does not listen and answer so soon."""
+        """Send a request and wait for its reply.
+
+        Args:
+            request: anything that JSON can say.
+            seconds: of the process's own time until the reply.
+
+        Raises:
+            EOFError: the process is dead; ``Silent``: it does not listen and answer so soon.
+        """
         assert self.process.stdin is not None
-        deadline = time.monotonic() + seconds
+        stdin, own = self.process.stdin.fileno(), OwnTime(self.process.pid)
         data = memoryview(json.dumps(request).encode("ascii") + b"\n")
         while data:
-            _, writable, _ = select.select([], [self.process.stdin], [], max(0.0, deadline - time.monotonic()))
-            if not writable:
-                raise EOFError
-            try:
-                data = data[os.write(self.process.stdin.fileno(), data[: select.PIPE_BUF]) :]
-            except BrokenPipeError:
-                raise EOFError from None
-        return self.line(deadline - time.monotonic())
+            if own.look() > seconds:
+                raise Silent
+            _, writable, _ = select.select([], [stdin], [], LOOK_SECONDS)
+            if writable:
+                try:
+                    data = data[os.write(stdin, data[: select.PIPE_BUF]) :]
+                except BrokenPipeError:
+                    raise EOFError from None
+        return self.line(seconds, own)
 
-    def line(self, seconds: float) -> Any:
-        """The next line. Raises EOFError where the process is dead, or says no line of JSON so soon."""
+    def line(self, seconds: float, own: OwnTime | None = None) -> Any:
+        """Wait for the next line.
+
+        Args:
+            seconds: of the process's own time.
+            own: that time, where it has begun before.
+
+        Raises:
+            EOFError: the process is dead, or says what is no JSON; ``Silent``: it says nothing so soon.
+        """
         assert self.process.stdout is not None
-        stdout = self.process.stdout.fileno()
-        deadline = time.monotonic() + seconds
+        stdout, own = self.process.stdout.fileno(), own or OwnTime(self.process.pid)
         pieces = [self._unread]
         while b"\n" not in pieces[-1]:
-            readable, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable or sum(map(len, pieces)) > LONGEST_LINE:
+            if own.look() > seconds:
+                raise Silent
+            readable, _, _ = select.select([stdout], [], [], LOOK_SECONDS)
+            if readable:
+                pieces.append(self._read(stdout))
+            if sum(map(len, pieces)) > LONGEST_LINE:
                 raise EOFError
-            chunk = os.read(stdout, 1 << 20)
-            if not chunk:
-                with suppress(subprocess.TimeoutExpired):
-                    self.process.wait(GOING_SECONDS)
-                raise EOFError
-            pieces.append(chunk)
         line, _, self._unread = b"".join(pieces).partition(b"\n")
         try:
             return json.loads(line)
         except ValueError:
             raise EOFError from None
+
+    def _read(self, stdout: int) -> bytes:
+        chunk = os.read(stdout, 1 << 20)
+        if not chunk:
+            with suppress(subprocess.TimeoutExpired):
+                if self.process.wait(GOING_SECONDS) == -signal.SIGPROF:
+                    raise Silent
+            raise EOFError
+        return chunk
 
     def stop(self) -> None:
         """Ends it and what it has started, at once; who waits for its reply hears."""
@@ -97,31 +142,34 @@ class ProcessPool(Generic[P]):
 
     def __init__(self, start: Callable[[], P], size: int) -> None:
         self._start, self._size = start, size
-        self._closed = False
+        self._closed = threading.Event()
         self._working: set[P] = set()
         self._places: queue.SimpleQueue[P | None] = queue.SimpleQueue()
         for _ in range(size):
             self._places.put(None)
 
     def use(self, work: Callable[[P], R], lost: str) -> R:
-        """What ``work`` gets from a process; from a fresh one where that raises EOFError.
+        """What ``work`` gets from a process; a moment later from a fresh one where that raises EOFError.
 
         Raises:
-            WorkerLost: it did so twice; ``lost`` says what was lost.
+            WorkerLost: it did so ``TRIES`` times; ``lost`` says what was lost.
             ValueError: the pool is closed.
         """
         process = keep = self._places.get()
+        pause = 0.0
         try:
-            for _ in range(2):
-                process, keep = process or self._start(), None  # whatever is raised, one that owes a reply is not kept
-                self._working.add(process)
-                if self._closed:
-                    raise ValueError("the grader is closed")
+            for _ in range(TRIES):
+                self._closed.wait(pause)
                 try:
+                    process, keep = process or self._start(), None  # whatever is raised, one that owes a reply goes
+                    self._working.add(process)
+                    if self._closed.is_set():
+                        raise ValueError("the grader is closed")
                     result = work(process)
-                except EOFError:
-                    self._end(process)
-                    process = None
+                except EOFError as error:
+                    if process is not None:
+                        self._end(process)
+                    process, pause = None, 0.0 if isinstance(error, Silent) else PAUSE_SECONDS
                 else:
                     self._working.discard(process)
                     keep = process
@@ -134,7 +182,7 @@ class ProcessPool(Generic[P]):
 
     def close(self) -> None:
         """Ends every process, those at work too: nobody waits for their replies any more."""
-        self._closed = True
+        self._closed.set()
         for process in list(self._working):
             process.stop()
         for idle in [self._places.get() for _ in range(self._size)]:

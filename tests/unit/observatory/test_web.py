@@ -372,19 +372,26 @@ def absurd(rows: list[RolloutRow]) -> list[RolloutRow]:
     return [dataclasses.replace(row, tokens=2**40) for row in rows]
 
 
-@pytest.mark.parametrize(("change", "told"), [(empty, "holds no rollouts"), (absurd, "ArrowInvalid"), (endless, None)])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (empty, "holds no rollouts"),
+        (absurd, "holds numbers that are too large"),
+        (endless, "column logprob, row 1: holds no finite number"),
+    ],
+)
 def test_one_odd_file_stops_neither_the_reader_nor_a_page(
-    directory: Path, change: Callable[[list[RolloutRow]], list[RolloutRow]], told: str | None
+    directory: Path, change: Callable[[list[RolloutRow]], list[RolloutRow]], told: str
 ) -> None:
     stage = RunReader(directory).stage(STAGE)
     write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", change(stage.read_rollouts(32)))
     library = read(Library([directory]))
-    assert library[0].catalogue(STAGE).steps == ([16, 32, 48, 64, 80, 96] if told is None else [16, 48, 64, 80, 96])
+    assert library[0].catalogue(STAGE).steps == [16, 48, 64, 80, 96]
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
         for address in PAGES:
             assert client.get(address).status_code == 200, address
         page = client.get(f"/runs/0/rollouts?stage={STAGE}").text
-        assert (told or "tried again when it changes") in page or told is None
+        assert told in page
 
 
 def test_damaged_facts_are_as_good_as_none(directory: Path, library: Library) -> None:

@@ -1,13 +1,18 @@
-"""A stop is obeyed at once while generating, and waits for a whole update."""
+"""A stop is obeyed at once while generating, waits for a whole update, and never long."""
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from dunwu.errors import Interrupted
+from dunwu.errors import INTERRUPTED, Interrupted
 from dunwu.pipeline.stopping import StopSignal
 
 
@@ -68,3 +73,96 @@ def test_the_first_update_is_given_up_at_once() -> None:
         for share in (0.0, 0.5):
             with pytest.raises(Interrupted):
                 check(0, share)
+
+
+def test_a_part_that_can_be_cut_within_another_leaves_that_one_so() -> None:
+    with StopSignal() as stop, pytest.raises(Interrupted), stop.interruptible():
+        inner_and_then_stop(stop)
+
+
+def inner_and_then_stop(stop: StopSignal) -> None:
+    with stop.interruptible():
+        pass
+    signal.raise_signal(signal.SIGTERM)
+
+
+WAITING = """
+import os, signal, sys, time
+from dunwu.pipeline import stopping
+stopping.WAIT_SECONDS = 0.1
+with stopping.StopSignal() as stop:
+    print("ready", flush=True)
+    {work}
+"""
+DEAF = """
+    import hashlib
+    hashlib.pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1)  # minutes in C, in which no handler of Python's runs
+"""
+
+
+@pytest.mark.parametrize("work", ["while True: pass", DEAF.strip()], ids=["asks-nobody", "in-c"])
+def test_a_process_that_comes_to_no_place_to_stop_ends_all_the_same(work: str) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", WAITING.format(work=work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == INTERRUPTED
+    assert said.count("\n") == 1
+    assert "newest checkpoint" in said
+
+
+WRITING = """
+    with stop.writing():
+        while not stop.requested: pass
+        time.sleep(1.2)
+    raise SystemExit(7)
+"""
+
+
+def test_what_is_being_written_is_finished() -> None:
+    program = WAITING.replace("0.1", "0.5").format(work=WRITING.strip())
+    run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=60)
+    assert run.returncode == 7
+
+
+def test_a_run_whose_terminal_goes_saves_and_says_so_to_nobody(tmp_path: Path) -> None:
+    """The kernel sends SIGHUP then, and every write to the terminal fails."""
+    program = f"""
+import os, pathlib, time
+from dunwu.errors import Interrupted
+from dunwu.pipeline.stopping import StopSignal
+with StopSignal() as stop:
+    try:
+        with stop.interruptible():
+            print("ready", flush=True)
+            time.sleep(600)
+    except Interrupted:
+        print("saving", flush=True)
+        pathlib.Path({str(tmp_path / "saved")!r}).write_text("whole")
+"""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    assert os.read(terminal, 100).startswith(b"ready")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (tmp_path / "saved").read_text() == "whole"
+
+
+def test_an_ignored_hangup_stays_ignored() -> None:
+    """Under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop, stop.interruptible():
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

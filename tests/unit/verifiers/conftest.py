@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from dunwu.config.schema import RewardSpec
@@ -58,3 +61,16 @@ def grader() -> Iterator[Grader]:
     """Answer tags, two workers; generous time, because what is tested with it is no timeout."""
     with build(RewardSpec(workers=2, timeout_seconds=20.0)) as shared:
         yield shared
+
+
+@pytest.fixture
+def busy() -> Iterator[list[psutil.Process]]:
+    """Eight processes that never rest, all on one processor."""
+    command = [sys.executable, "-c", "while True: pass"]
+    loops = [psutil.Popen(command, start_new_session=True) for _ in range(8)]  # or they share one turn (autogroup)
+    for loop in loops:
+        loop.cpu_affinity([min(os.sched_getaffinity(0))])
+    yield loops
+    for loop in loops:
+        loop.kill()
+        loop.wait()

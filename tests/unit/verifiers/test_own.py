@@ -124,6 +124,45 @@ def score(problem, text):
     assert scores[2].value == 3.0
 
 
+def test_waiting_for_a_processor_is_no_part_of_a_function_s_time(
+    own: Callable[..., RewardSpec],
+    problem: MakeProblem,
+    completion: MakeCompletion,
+    busy: list[psutil.Process],
+) -> None:
+    """By the clock it takes several times its time."""
+    source = """
+import time
+def score(problem, text):
+    until = time.process_time() + 0.2
+    while time.process_time() < until: pass
+    return 1.0
+"""
+    with build(own(source, timeout_seconds=0.4)) as grader:
+        for process in psutil.Process().children(recursive=True):
+            if process.is_running() and "own_worker" in " ".join(process.cmdline()):
+                process.cpu_affinity(busy[0].cpu_affinity())
+        score = grader.score(problem("math", "7"), completion("x"))
+    assert (score.status, score.parts["short"]) == ("graded", 1.0)
+
+
+def test_a_function_s_time_is_of_the_processor_and_of_sleep(
+    own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    source = """
+import subprocess, sys, time
+def score(problem, text):
+    if text == "work":
+        while True: pass
+    if text == "child":
+        subprocess.run([sys.executable, "-c", "while True: pass"])
+    time.sleep(3600)
+"""
+    with build(own(source, timeout_seconds=0.2)) as grader:
+        found = [grader.score(problem("math", "7"), completion(text)).status for text in ("work", "child", "sleep")]
+    assert found == ["verifier_failed"] * 3
+
+
 def test_measurements_ask_no_user_s_function(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
 ) -> None:

@@ -144,7 +144,7 @@ def test_a_cut_leaves_the_worker_and_another_fork() -> None:
 def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pool.ask(UNIT, ROOT)
 
-    def interrupted(worker: object, seconds: float) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -184,6 +184,21 @@ def test_a_stopped_worker_is_replaced_and_no_verdict_on_the_answer() -> None:
         assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
         assert workers()
         assert stopped[-1] not in workers()
+    finally:
+        pool.close()
+
+
+def test_a_worker_that_waits_for_a_processor_is_late_and_its_verdict_stands(busy: list[psutil.Process]) -> None:
+    """Each verdict takes longer by the clock than ``PATIENCE`` times its budget."""
+    pool = WorkerPool(workers=1, budget=0.2)
+    try:
+        assert pool.ask(UNIT, ROOT)
+        (worker,) = workers()
+        for process in and_forks([worker]):
+            process.cpu_affinity(busy[0].cpu_affinity())
+        with pytest.raises(CheckTimeout):
+            pool.ask(UNIT, HANGS[0])
+        assert workers() == [worker]
     finally:
         pool.close()
 

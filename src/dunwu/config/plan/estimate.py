@@ -199,6 +199,10 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
     return (seconds + evaluated / device.decode) / 3600
 
 
+LOOKS = 1000
+"""Rollouts of a phase at which the weights of reward models are looked at; they change seldom."""
+
+
 def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batches, hardware: HardwareSpec) -> float:
     """Device hours of an RL stage's reward models, by the names of their parts: each reads the completions of the tasks
     for which it weighs something just then."""
@@ -206,14 +210,16 @@ def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batche
     hours = 0.0
     for phase in counts.contexts:
         length = stage.prompt.max_tokens + hardware.length_share * phase.max_new_tokens
-        for update in range(
-            phase.first_rollout * stage.updates_per_rollout,
-            (phase.first_rollout + phase.rollouts) * stage.updates_per_rollout,
-            stage.updates_per_rollout,
-        ):
+        stride = -(-phase.rollouts // LOOKS)
+        for rollout in range(phase.first_rollout, phase.first_rollout + phase.rollouts, stride):
+            update, alike = (
+                rollout * stage.updates_per_rollout,
+                min(stride, phase.first_rollout + phase.rollouts - rollout),
+            )
             for name, shape in judges.items():
                 asked = sum(task.weight for task in stage.tasks if stage.reward.weights(task.name)[name].at(update))
-                hours += _reading_hours(shape, asked / shares * counts.completions_per_rollout, length, hardware)
+                texts = alike * asked / shares * counts.completions_per_rollout
+                hours += _reading_hours(shape, texts, length, hardware)
     return hours
 
 

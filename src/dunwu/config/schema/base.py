@@ -9,7 +9,26 @@ from pydantic_core import PydanticCustomError
 
 Language = Literal["en", "zh"]
 
-Positive = Annotated[int, Field(gt=0)]
+MOST = 10**9
+"""Of anything that is counted. More is a slip of the keys, and would end in no memory or not at all."""
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+
+Tokens = Annotated[int, Field(gt=0, le=2**24)]
+"""In one text."""
+
+Questions = Annotated[int, Field(gt=0, le=10**6)]
+"""Or texts that are in memory at the same time."""
+
+Samples = Annotated[int, Field(gt=0, le=2**16)]
+"""Of one problem, or of anything that is made side by side."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+Weighting = Annotated[float, Field(ge=0, le=1e6)]
+"""What something counts beside others."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

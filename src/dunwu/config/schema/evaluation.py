@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Name, Positive, Strict, Temperature, TopP
+from dunwu.config.schema.base import Count, Name, Questions, Samples, Strict, Temperature, Tokens, TopP
 from dunwu.config.schema.tasks import TaskSpec
 
 
@@ -15,8 +15,8 @@ class EvaluationSet(Strict):
 
     name: Name
     task: TaskSpec
-    problems: Positive = 500
-    samples: Positive = 16
+    problems: Questions = 500
+    samples: Samples = 16
     instruction: Annotated[str, Field(min_length=1)] | None = None
     """What follows every question, after an empty line: how to answer. Neither a problem's name nor its side of the
     split depends on it."""
@@ -32,11 +32,11 @@ class EvaluationSpec(Strict):
     measures: tuple[str, ...] = ()
     """Parts of ``reward.own`` that are measured too, beside accuracy and format, and decide nothing; ``accuracy`` may
     stand among them. The first one is what the report's headline is about; none: accuracy."""
-    every: Annotated[int, Field(ge=0)] = 0
+    every: Count = 0
     """Also measure the first set every so many updates; 0: never."""
-    during_problems: Positive = 128
-    during_samples: Positive = 1
+    during_problems: Questions = 128
+    during_samples: Samples = 1
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
-    max_new_tokens: Positive | None = None
+    max_new_tokens: Tokens | None = None
     """None: the rollout's."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dunwu.config.schema.base import Positive, Strict, Temperature
+from dunwu.config.schema.base import Samples, Strict, Temperature, Tokens
 
 
 def _address(url: str) -> str:
@@ -29,7 +29,7 @@ class ServerSpec(Strict):
     key_variable: str | None = None
     """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
-    at_once: Positive = 8
+    at_once: Annotated[int, Field(gt=0, le=1024)] = 8
     """Questions that wait for their answers at the same time."""
 
 
@@ -46,7 +46,7 @@ class EndpointSpec(ServedModel):
     """A model behind a server that helps: judges, rewrites."""
 
     temperature: Temperature = 0.6
-    max_tokens: Positive = 8192
+    max_tokens: Tokens = 8192
 
 
 class HelperSpec(Strict):
@@ -89,4 +89,4 @@ class PairJudgeSpec(HelperSpec):
     by: Literal["own", "endpoint"]
     function: str = "judge"
     """``judge(question, first, second) -> (score, score)``."""
-    judgements: Positive = 4
+    judgements: Samples = 4

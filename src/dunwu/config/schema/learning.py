@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Positive, Share, Strict
+from dunwu.config.schema.base import Count, Positive, Share, Strict, Tokens, Weighting
 
 
 class AlgorithmSpec(Strict):
@@ -21,7 +21,7 @@ class AlgorithmSpec(Strict):
     aggregate: Literal["sequence", "token", "constant"] = "sequence"
     """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant
     (Dr. GRPO)."""
-    kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
+    kl_coefficient: Weighting = 0.001
     """Beta; 0 costs no reference pass."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = "loss"
@@ -30,7 +30,7 @@ class AlgorithmSpec(Strict):
     gradient is unbiased (DeepSeek-V3.2); None: where a rollout makes several updates or samples are replayed."""
     old_logprobs: Literal["sampler", "trainer"] = "trainer"
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
-    importance_cap: Annotated[float, Field(ge=0)] = 0.0
+    importance_cap: Weighting = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
     sampler_gap_warning: Annotated[float, Field(ge=0)] = 0.05
     """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
@@ -41,11 +41,11 @@ class AlgorithmSpec(Strict):
     drop_uniform_groups: bool = False
     """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the
     mean."""
-    refill: Annotated[int, Field(ge=0)] = 0
+    refill: Annotated[int, Field(ge=0, le=1000)] = 0
     """Dynamic sampling (DAPO, section 3.2): up to this many further rollouts to replace dropped groups."""
     overlong: Literal["keep", "mask"] = "keep"
     """Truncated completions keep their reward, or carry no loss (DAPO, section 3.4)."""
-    overlong_buffer: Annotated[int, Field(ge=0)] = 0
+    overlong_buffer: Count = 0
     """DAPO's soft punishment: the last so many tokens before the cap cost up to 1 reward; 0: off."""
 
 
@@ -60,7 +60,7 @@ class OptimizerSpec(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Count = 0
     final_lr_share: Share = 0.1
     """For linear and cosine: the last learning rate as a share of ``lr``."""
 
@@ -136,9 +136,9 @@ class CheckpointSpec(Strict):
 class TransformerSpec(Strict):
     """Shape of a model made from scratch (Qwen-like)."""
 
-    hidden_size: Positive
-    layers: Positive
-    heads: Positive
-    kv_heads: Positive
-    intermediate_size: Positive
-    max_positions: Positive = 1024
+    hidden_size: Annotated[int, Field(gt=0, le=2**16)]
+    layers: Annotated[int, Field(gt=0, le=1024)]
+    heads: Annotated[int, Field(gt=0, le=1024)]
+    kv_heads: Annotated[int, Field(gt=0, le=1024)]
+    intermediate_size: Annotated[int, Field(gt=0, le=2**18)]
+    max_positions: Tokens = 1024

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Language, Name, Positive, Share, Strict
+from dunwu.config.schema.base import Language, Name, Seed, Share, Strict
 from dunwu.config.schema.stages import Stage
 
 
@@ -18,14 +18,14 @@ class DataSpec(Strict):
     """Relative to the recipe's file."""
     task: Literal["talk", "requests"] | None = None
     """In the place of a file."""
-    count: Positive = 1000
+    count: Annotated[int, Field(gt=0, le=10**7)] = 1000
     """Conversations that the task makes."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
     """In turn; tasks only."""
     quality: Share = 1.0
     """How helpful and safe a task's conversations are, from rude and harmful to as good as can be; pairs and verdicts
     have answers of all sorts."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the task's questions, by hash, that are left out."""
     fields: dict[str, str] = {}
@@ -40,10 +40,10 @@ class HardwareSpec(Strict):
     """What ``dunwu plan`` reckons with; training uses what the machine has."""
 
     device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
-    count: Positive = 1
-    dollars_per_hour: Annotated[float, Field(ge=0)] | None = None
+    count: Annotated[int, Field(gt=0, le=10**6)] = 1
+    dollars_per_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Price of one device; None: neither plan nor ledger names dollars."""
-    watts: Annotated[float, Field(gt=0)] | None = None
+    watts: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
     length_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Of their limit that completions reach on average, for the plan's hours alone."""
@@ -52,7 +52,7 @@ class HardwareSpec(Strict):
 class DecontaminationSpec(Strict):
     """What is done with training texts that share words with a benchmark of the recipe (R1: any 10-gram)."""
 
-    words: Annotated[int, Field(ge=3)] = 10
+    words: Annotated[int, Field(ge=3, le=1000)] = 10
     """In a row."""
     boilerplate: Share = 0.02
     """What more than this share of a benchmark's problems have in common is the wording of its task. Ours."""
@@ -66,7 +66,7 @@ class Recipe(Strict):
     """
 
     name: Name
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     hardware: HardwareSpec = HardwareSpec()
     data: dict[Name, DataSpec] = {}
     """Conversations to learn from, by name."""

@@ -7,19 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dunwu.config.schema.base import Name, Positive, Strict
+from dunwu.config.schema.base import Count, Name, Positive, Strict, Weighting
 from dunwu.config.schema.tasks import PromptSpec
 
 
 class Weight(Strict):
     """What a part of the reward weighs, update by update. In a recipe a number alone is the weight throughout."""
 
-    weight: Annotated[float, Field(ge=0)]
-    from_: Annotated[int, Field(alias="from", ge=0)] = 0
+    weight: Weighting
+    from_: Annotated[Count, Field(alias="from")] = 0
     """The first update that counts the part."""
     until: Positive | None = None
     """The first that no longer does."""
-    ramp: Annotated[int, Field(ge=0)] = 0
+    ramp: Count = 0
     """Updates over which it grows from nothing, in a straight line."""
 
     def at(self, update: int) -> float:
@@ -47,6 +47,7 @@ class OwnFunction(Strict):
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """For one completion: seconds of processor time, and of sleep."""
 
 
 class OwnPart(OwnFunction):
@@ -82,8 +83,8 @@ class CodeSpec(Strict):
 
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
     """Of processor time. By the clock a program may wait three times as long, longer where the machine is busy."""
-    memory_mib: Positive = 512
-    output_mib: Positive = 4
+    memory_mib: Annotated[int, Field(gt=0, le=2**20)] = 512
+    output_mib: Annotated[int, Field(gt=0, le=1024)] = 4
     allow_unsafe_sandbox: bool = False
     """Run model-written code although this machine can only limit its resources."""
 
@@ -96,10 +97,10 @@ class GradingSpec(Strict):
     with the answer in its tags where there is one (R1)."""
     answer_in: Literal["answer-tag", "boxed", "last-line", "summary"] = "answer-tag"
     """Where the answer is looked for; ``summary``: it is all that follows the reasoning."""
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that run math-verify, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    """For one comparison of two mathematical answers."""
+    """For one comparison of two mathematical answers: seconds of processor time."""
     code: CodeSpec = CodeSpec()
 
 

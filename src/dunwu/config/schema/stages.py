@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Name, Positive, Share, Strict, Temperature, TopP
+from dunwu.config.schema.base import (
+    Count,
+    Name,
+    Positive,
+    Questions,
+    Samples,
+    Share,
+    Strict,
+    Temperature,
+    Tokens,
+    TopP,
+    Weighting,
+)
 from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
 from dunwu.config.schema.helpers import EndpointSpec, PairJudgeSpec, RewriteSpec, ServerSpec, TruthJudgeSpec
 from dunwu.config.schema.learning import (
@@ -36,7 +48,7 @@ class RLStage(Strict):
     """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     steps: Positive
     """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
-    reference_every: Annotated[int, Field(ge=0)] = 400
+    reference_every: Count = 400
     """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     prompt: PromptSpec = PromptSpec()
@@ -98,11 +110,11 @@ class PretrainStage(Strict):
     kind: Literal["pretrain"]
     corpus: str
     """Name of the corpus generator."""
-    tokens: Positive
+    tokens: Annotated[int, Field(gt=0, le=10**15)]
     """At most, padding included: batches are full up to the next document."""
-    sequence_length: Positive = 512
+    sequence_length: Tokens = 512
     """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
-    batch_sequences: Positive = 16
+    batch_sequences: Questions = 16
     transformer: TransformerSpec
     optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
     model: ModelSpec = ModelSpec()
@@ -122,9 +134,9 @@ class DataStage(Strict):
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
     epochs: Positive
-    batch: Positive
+    batch: Questions
     """Texts an update; the last update of an epoch may have fewer."""
-    max_tokens: Positive
+    max_tokens: Tokens
     """Longer texts are left out, and counted."""
     prompt: PromptSpec = PromptSpec()
     update: PassSpec = PassSpec()
@@ -136,8 +148,8 @@ class SupervisedStage(DataStage):
     """Supervised training on conversations, the assistant's part alone."""
 
     epochs: Positive = 2
-    batch: Positive = 128
-    max_tokens: Positive = 32768
+    batch: Questions = 128
+    max_tokens: Tokens = 32768
     optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
 
 
@@ -158,7 +170,7 @@ class DistilStage(SupervisedStage):
     epochs, cosine to a tenth, batches of 64)."""
 
     kind: Literal["distil"]
-    batch: Positive = 64
+    batch: Questions = 64
     optimizer: SupervisedOptimizerSpec = DistilOptimizerSpec()
 
 
@@ -183,9 +195,9 @@ class AnsweringStage(Strict):
     prompt: PromptSpec = PromptSpec()
     temperature: Temperature
     top_p: TopP
-    max_new_tokens: Positive = 32768
+    max_new_tokens: Tokens = 32768
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    slots: Positive = 256
+    slots: Samples = 256
     """Completions at once, at most."""
     grading: GradingSpec = GradingSpec()
     model: ModelSpec = ModelSpec()
@@ -215,12 +227,12 @@ class SamplingStage(AnsweringStage):
     """As for reinforcement learning."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     """Whose training questions are asked."""
-    questions: Positive
-    samples: Annotated[int, Field(ge=1)] = 16
+    questions: Annotated[int, Field(gt=0, le=10**7)]
+    samples: Samples = 16
     """Answers to each question."""
-    keep: Positive = 1
+    keep: Samples = 1
     """Different answers to a question that are kept at most, the first ones drawn."""
-    chunk: Positive = 64
+    chunk: Questions = 64
     """Questions that are asked at once; what is done of them is kept on a stop."""
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
@@ -268,7 +280,7 @@ class RewardModelStage(DataStage):
     """What follows the reasoning (helpfulness), or everything (safety)."""
     judge: PairJudgeSpec | None = None
     """For pairs without a column ``judgements``; None: there the answer called chosen is the better one."""
-    margin: Annotated[float, Field(ge=0)] = 1.0
+    margin: Weighting = 1.0
     """Pairs that were judged (``judgements``: differences of scores, chosen minus rejected) are kept where the mean is
     more than this."""
     balance_lengths: bool = True
@@ -276,8 +288,8 @@ class RewardModelStage(DataStage):
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the questions, by hash, that accuracy and calibration are measured on."""
     epochs: Positive = 1
-    batch: Positive = 256
-    max_tokens: Positive = 8192
+    batch: Questions = 256
+    max_tokens: Tokens = 8192
     optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
 
 

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
+from dunwu.config.schema.base import (
+    MOST,
+    Count,
+    Language,
+    Name,
+    Questions,
+    Samples,
+    Share,
+    Strict,
+    Temperature,
+    Tokens,
+    TopP,
+)
 
 
 class TaskSpec(Strict):
@@ -21,9 +33,9 @@ class TaskSpec(Strict):
     """For ``gym``: which set."""
     called: Name | None = None
     """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
-    levels: tuple[int, ...] = ()
+    levels: tuple[Annotated[int, Field(ge=-MOST, le=MOST)], ...] = ()
     """Difficulty levels to draw from, evenly; empty: the generator's lowest, or every level of a file."""
     languages: tuple[Language, ...] = ("en",)
     """Wordings to draw from, evenly; generators only."""
@@ -66,19 +78,19 @@ class PromptSpec(Strict):
     template: str = "r1-zero"
     """``r1-zero`` (the paper's table 1), ``nano`` (its one-line form), ``chat`` (the tokenizer's own), or a text that
     contains {prompt}."""
-    max_tokens: Positive = 1024
+    max_tokens: Tokens = 1024
     """Longer prompts are left out, and counted."""
 
 
 class RolloutSpec(Strict):
     """What one rollout generates (R1-Zero: 512 questions, 16 completions each, T=1)."""
 
-    questions: Positive = 512
-    group_size: Annotated[int, Field(gt=1)] = 16
+    questions: Questions = 512
+    group_size: Annotated[int, Field(gt=1, le=2**16)] = 16
     temperature: Temperature = 1.0
     top_p: TopP = 1.0
-    max_new_tokens: Positive = 32768
-    longer_from: dict[int, Positive] = {}
+    max_new_tokens: Tokens = 32768
+    longer_from: dict[Count, Tokens] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     similar: Share = 0.0
@@ -86,5 +98,5 @@ class RolloutSpec(Strict):
     solved in the rollout before; the others come from the tasks as ever."""
     similar_bounds: tuple[Share, Share] = (0.25, 0.75)
     """A problem is half solved where the accuracy of its group lies strictly between these."""
-    slots: Positive = 256
+    slots: Samples = 256
     """Completions that decode at once; halved by itself when memory runs out."""

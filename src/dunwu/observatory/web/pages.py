@@ -11,6 +11,7 @@ from dunwu.observatory import beside, curves, figures, graph, ledger, page
 from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.section import aha_section
 from dunwu.observatory.charts import Chart
+from dunwu.observatory.damage import cannot_be_read
 from dunwu.observatory.diagnosis_section import diagnosis_lines
 from dunwu.observatory.findings import are_models, base_and_trained
 from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
@@ -124,6 +125,7 @@ def curves_page(library: Library, place: int, stage: str) -> str:
         f"<h1>Curves of {page.text(stage)}</h1>",
         _stages(watched, place, "/curves", stage),
         _reading(watched, stage),
+        cannot_be_read(told.lost),
         f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
         f"<h2>Curves</h2>{drawn}" if drawn else "",
         *(folded(title, figures.by_level(told, verdict)) for title, verdict in figures.LEVEL_BY_LEVEL.items()),
