@@ -158,6 +158,9 @@ def test_the_command_s_face() -> None:
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "bench": {"name", "--against", "--json"},
+        "recipes": {"--json"},
+        "init": {"name", "file"},
+        "schema": {"field", "--json"},
         "sandbox": set(),
     }
     assert {flag for parameter in commands["sandbox"].commands["check"].params for flag in parameter.opts} == {"--json"}

@@ -1,5 +1,6 @@
 """The command line: arguments in, exit codes out. Everything else is imported by the command that needs it."""
 
+from dunwu.cli import recipes  # noqa: F401 -- its commands join those of main
 from dunwu.cli.commands import main
 
 __all__ = ["main"]

@@ -8,6 +8,7 @@ import shutil
 import sys
 from dataclasses import asdict
 from enum import StrEnum
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -29,7 +30,7 @@ main = typer.Typer(
     help="Grow reasoning in language models the way DeepSeek-R1 did.",
     cls=ExitCodes,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -37,7 +38,24 @@ main = typer.Typer(
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/nano/r1-zero.toml.")]
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of recipes that come with Dunwu, and TOML files and folders that begin so."""
+    from dunwu.config.packaged import packaged_recipes
+
+    names = [name for name in packaged_recipes() if name.startswith(incomplete)]
+    begun = sorted(glob(f"{escape(incomplete)}*"))
+    return [*names, *(f"{path}/" for path in begun if os.path.isdir(path)), *(p for p in begun if p.endswith(".toml"))]
+
+
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A TOML file, or a recipe that comes with Dunwu by its name: nano/r1-zero; dunwu recipes lists them.",
+        autocompletion=complete_recipe,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
@@ -97,7 +115,7 @@ def _let_waiting_threads_sleep() -> None:
 
 @main.command()
 def run(
-    recipe: RecipePath,
+    recipe: RecipeName,
     overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option(parser=_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
@@ -113,40 +131,44 @@ def run(
     """Run a recipe: one stage or the whole pipeline."""
     _let_waiting_threads_sleep()
     from dunwu.config.loader import load_recipe
+    from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan
 
-    loaded = load_recipe(recipe, overrides or ())
+    file = recipe_file(recipe)
+    loaded = load_recipe(file, overrides or ())
     folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+    _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.observatory.logs import MODES
     from dunwu.pipeline.run import run_recipe
 
     try:
-        run_recipe(loaded, recipe, folder, resume, progress=MODES[log.value](), track=track or ())
+        run_recipe(loaded, file, folder, resume, progress=MODES[log.value](), track=track or ())
     except Interrupted as error:
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
         settings += ["--log", log.value] if log is not Log.rich else []
         program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
-        again = shlex.join([program, "run", str(recipe), *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([program, "run", recipe, *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 
 @main.command()
-def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
     from dunwu.config.loader import load_recipe
+    from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan
 
     try:
-        loaded = load_recipe(recipe, overrides or ())
+        file = recipe_file(recipe)
+        loaded = load_recipe(file, overrides or ())
     except UserError as error:
         if as_json:
             print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
-    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
+    planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         print_json(planned.as_json())
     else:
@@ -317,7 +339,7 @@ def ablate(
 
 @main.command()
 def reproduce(
-    recipe: RecipePath,
+    recipe: RecipeName,
     overrides: Overrides = None,
     seeds: Annotated[str, typer.Option(metavar="N,...", help="Two or more.")] = "1,2,3",
     out: Annotated[
@@ -328,20 +350,22 @@ def reproduce(
     """Run a recipe under several seeds, with intervals."""
     _let_waiting_threads_sleep()
     from dunwu.config.loader import load_recipe
+    from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
-    loaded = load_recipe(recipe, overrides or ())
+    file = recipe_file(recipe)
+    loaded = load_recipe(file, overrides or ())
     folder = out or Path("runs") / f"{loaded.name}-seeds"
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+    _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.pipeline.reproduce import reproduce as run_seeds
 
     try:
-        typer.echo(run_seeds(recipe, folder, numbers, overrides or (), resume))
+        typer.echo(run_seeds(file, folder, numbers, overrides or (), resume))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command with --resume goes on") from error
 

@@ -89,7 +89,7 @@ def test_unknown_and_missing_trackers_are_the_user_s_business(run: RunReader, mo
     ):
         Trackers(["mlflow"], run, print)
     monkeypatch.setattr(module, "TRACKERS", {"surely_not_installed": Remembering})
-    with pytest.raises(UserError, match=r"pip install -e '\.\[surely_not_installed\]'"):
+    with pytest.raises(UserError, match=r"pip install 'dunwu\[surely_not_installed\]'"):
         Trackers(["surely_not_installed"], run, print)
 
 

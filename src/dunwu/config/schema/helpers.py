@@ -29,6 +29,7 @@ class ServerSpec(Strict):
     key_variable: str | None = None
     """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Seconds that one question may take before it is asked again."""
     at_once: Positive = 8
     """Questions that wait for their answers at the same time."""
 
@@ -46,7 +47,9 @@ class EndpointSpec(ServedModel):
     """A model behind a server that helps: judges, rewrites."""
 
     temperature: Temperature = 0.6
+    """Sampling temperature of the helping model; 0 takes the likeliest token each time."""
     max_tokens: Positive = 8192
+    """Longest reply, in tokens."""
 
 
 class HelperSpec(Strict):
@@ -55,6 +58,7 @@ class HelperSpec(Strict):
     file: Path | None = None
     """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
     endpoint: EndpointSpec | None = None
+    """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None
     """What the endpoint's model is told, with gaps in braces; None: ours."""
 
@@ -68,6 +72,7 @@ class TruthJudgeSpec(HelperSpec):
     """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
 
     by: Literal["own", "endpoint"]
+    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
     """``judge(question, gold, answer) -> bool``."""
     tasks: tuple[str, ...] = ()
@@ -78,6 +83,7 @@ class RewriteSpec(HelperSpec):
     """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
 
     by: Literal["rules", "own", "endpoint"] = "rules"
+    """Our rules, a Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "rewrite"
     """``rewrite(problem, text) -> str``."""
 
@@ -87,6 +93,8 @@ class PairJudgeSpec(HelperSpec):
     question, first, second."""
 
     by: Literal["own", "endpoint"]
+    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
     """``judge(question, first, second) -> (score, score)``."""
     judgements: Positive = 4
+    """How often each pair is judged, in random order; the scores are averaged (R1, section 3.1: 4)."""

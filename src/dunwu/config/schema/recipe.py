@@ -26,6 +26,7 @@ class DataSpec(Strict):
     """How helpful and safe a task's conversations are, from rude and harmful to as good as can be; pairs and verdicts
     have answers of all sorts."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the conversations that a task makes."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the task's questions, by hash, that are left out."""
     fields: dict[str, str] = {}
@@ -40,7 +41,9 @@ class HardwareSpec(Strict):
     """What ``dunwu plan`` reckons with; training uses what the machine has."""
 
     device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
+    """What the plan computes with: speed and memory of one such device."""
     count: Positive = 1
+    """Devices in all."""
     dollars_per_hour: Annotated[float, Field(ge=0)] | None = None
     """Price of one device; None: neither plan nor ledger names dollars."""
     watts: Annotated[float, Field(gt=0)] | None = None
@@ -53,10 +56,11 @@ class DecontaminationSpec(Strict):
     """What is done with training texts that share words with a benchmark of the recipe (R1: any 10-gram)."""
 
     words: Annotated[int, Field(ge=3)] = 10
-    """In a row."""
+    """So many words in a row, in both texts, are a match."""
     boilerplate: Share = 0.02
     """What more than this share of a benchmark's problems have in common is the wording of its task. Ours."""
     matches: Literal["refuse", "drop", "keep"] = "refuse"
+    """Stop and name them, leave them out of training, or train on them all the same."""
 
 
 class Recipe(Strict):
@@ -66,9 +70,14 @@ class Recipe(Strict):
     """
 
     name: Name
+    """The run's name; its folder is runs/NAME unless ``--out`` says otherwise."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """All randomness follows from it: the same recipe and seed write the same metrics and rollouts."""
     hardware: HardwareSpec = HardwareSpec()
+    """The machine for which ``dunwu plan`` estimates hours, memory and dollars."""
     data: dict[Name, DataSpec] = {}
     """Conversations to learn from, by name."""
     decontamination: DecontaminationSpec = DecontaminationSpec()
+    """What happens to training texts that a benchmark of the recipe knows too."""
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]
+    """The stages in the order in which they run, ``[stages.NAME]`` each, told apart by ``kind``."""

@@ -15,6 +15,7 @@ class Weight(Strict):
     """What a part of the reward weighs, update by update. In a recipe a number alone is the weight throughout."""
 
     weight: Annotated[float, Field(ge=0)]
+    """What the part's value is multiplied by in the sum."""
     from_: Annotated[int, Field(alias="from", ge=0)] = 0
     """The first update that counts the part."""
     until: Positive | None = None
@@ -46,8 +47,11 @@ class OwnPart(Strict):
     file: Path
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
+    """Name of the function in ``file``: ``score(problem, completion) -> float``."""
     weight: Weighted = WHOLE
+    """Weight of the part: a number, or a table with ``from``, ``until`` and ``ramp``."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """Seconds that one call may take; an answer that takes longer twice counts as not graded."""
 
 
 class JudgeSpec(Strict):
@@ -64,12 +68,14 @@ class JudgeSpec(Strict):
     prompt: PromptSpec = PromptSpec()
     """The template that it was trained with."""
     tokens_per_pass: Positive = 16384
+    """Tokens that the reward model reads in one forward pass, padding included."""
 
 
 class ModelPart(JudgeSpec):
     """A part of the reward that a reward model gives."""
 
     weight: Weighted = WHOLE
+    """Weight of the part: a number, or a table with ``from``, ``until`` and ``ramp``."""
 
 
 class CodeSpec(Strict):
@@ -78,7 +84,9 @@ class CodeSpec(Strict):
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
     """Of processor time; by the clock three times as much."""
     memory_mib: Positive = 512
+    """Memory that a test may use, in MiB."""
     output_mib: Positive = 4
+    """What a test may print, in MiB."""
     allow_unsafe_sandbox: bool = False
     """Run model-written code although this machine can only limit its resources."""
 
@@ -96,6 +104,7 @@ class GradingSpec(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """For one comparison of two mathematical answers."""
     code: CodeSpec = CodeSpec()
+    """Limits of programs that are run to be graded."""
 
 
 class RewardSpec(GradingSpec):
@@ -103,7 +112,9 @@ class RewardSpec(GradingSpec):
     not R1's; quality and its three parts pay for right answers only."""
 
     accuracy: Weighted = WHOLE
+    """1 for a right answer, else 0 (R1, section 2.2)."""
     format: Weighted = WHOLE
+    """1 where the completion keeps to ``format_rule``, else 0 (R1, section 2.2)."""
     language: Weighted = NOTHING
     """Share of the words of the reasoning that are of the problem's language (R1, section 3.2.1)."""
     quality: Weighted = NOTHING
@@ -119,6 +130,7 @@ class RewardSpec(GradingSpec):
     repetition: Weighted = NOTHING
     """Minus the share of repeated runs of 40 words."""
     own: tuple[OwnPart, ...] = ()
+    """Functions of yours that add parts to the reward: ``[[stages.NAME.reward.own]]``."""
     models: tuple[ModelPart, ...] = ()
     """Asked only in rollouts in which they weigh something."""
     tasks: dict[str, dict[str, Weighted]] = {}

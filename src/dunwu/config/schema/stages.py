@@ -32,6 +32,7 @@ class RLStage(Strict):
     """Reinforcement learning from rule rewards."""
 
     kind: Literal["rl"]
+    """Reinforcement learning: sample groups of answers, grade them, raise what was better than its group."""
     from_: str = Field(alias="from")
     """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     steps: Positive
@@ -39,18 +40,29 @@ class RLStage(Strict):
     reference_every: Annotated[int, Field(ge=0)] = 400
     """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    """Where the problems come from; several are mixed by their weights."""
     prompt: PromptSpec = PromptSpec()
+    """How a problem becomes a prompt."""
     rollout: RolloutSpec = RolloutSpec()
+    """What is generated before each round of updates."""
     reward: RewardSpec = RewardSpec()
+    """How completions are graded and what each part weighs."""
     algorithm: AlgorithmSpec = AlgorithmSpec()
+    """Advantages, loss, clipping, KL."""
     value: ValueSpec | None = None
     """PPO's; for ``algorithm.advantage`` = gae and only for that."""
     replay: ReplaySpec | None = None
+    """Learn from earlier rollouts again; None: from fresh ones alone."""
     optimizer: OptimizerSpec = OptimizerSpec()
+    """The policy's optimizer and its schedule."""
     update: UpdateSpec = UpdateSpec()
+    """How one rollout is cut into optimizer steps and forward passes."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    """What is measured on held-out problems, and when."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec()
+    """How often the state is saved, and how much of it is kept."""
 
     @property
     def updates_per_rollout(self) -> int:
@@ -83,6 +95,7 @@ class PretrainStage(Strict):
     """A small base model from a generated corpus: corpus, tokenizer and weights, from nothing."""
 
     kind: Literal["pretrain"]
+    """Pre-training: a small model from nothing, on a generated corpus."""
     corpus: str
     """Name of the corpus generator."""
     tokens: Positive
@@ -90,10 +103,15 @@ class PretrainStage(Strict):
     sequence_length: Positive = 512
     """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
     batch_sequences: Positive = 16
+    """Sequences of full length in one update."""
     transformer: TransformerSpec
+    """Shape of the model that is made."""
     optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
+    """The optimizer and its schedule."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec(every=500)
+    """How often the state is saved, and how much of it is kept."""
 
     @property
     def steps(self) -> int:
@@ -109,35 +127,46 @@ class DataStage(Strict):
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
     epochs: Positive
+    """Passes over the data."""
     batch: Positive
     """Texts an update; the last update of an epoch may have fewer."""
     max_tokens: Positive
     """Longer texts are left out, and counted."""
     prompt: PromptSpec = PromptSpec()
+    """How the question of a text becomes a prompt."""
     update: PassSpec = PassSpec()
+    """How an update is cut into forward passes."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec()
+    """How often the state is saved, and how much of it is kept."""
 
 
 class SupervisedStage(DataStage):
     """Supervised training on conversations, the assistant's part alone."""
 
     epochs: Positive = 2
+    """Passes over the data (R1: 2 to 3)."""
     batch: Positive = 128
+    """Conversations an update (R1: 128); the last update of an epoch may have fewer."""
     max_tokens: Positive = 32768
+    """Longest conversation, in tokens; longer ones are left out, and counted."""
     optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class SFTStage(SupervisedStage):
     """Supervised training (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine from 5e-5 to a tenth, batches of 128)."""
 
     kind: Literal["sft"]
+    """Supervised fine-tuning on conversations."""
 
 
 class DistilOptimizerSpec(SupervisedOptimizerSpec):
     """The paper's for its smallest student; larger ones take less."""
 
     lr: Annotated[float, Field(gt=0)] = 1e-4
+    """Peak learning rate of AdamW (R1's smallest student: 1e-4)."""
 
 
 class DistilStage(SupervisedStage):
@@ -145,8 +174,11 @@ class DistilStage(SupervisedStage):
     epochs, cosine to a tenth, batches of 64)."""
 
     kind: Literal["distil"]
+    """Distillation: supervised fine-tuning of a smaller model on a larger one's answers."""
     batch: Positive = 64
+    """Conversations an update (R1's students: 64)."""
     optimizer: SupervisedOptimizerSpec = DistilOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class ReadableSpec(Strict):
@@ -168,14 +200,21 @@ class AnsweringStage(Strict):
     """Models that answer questions, and rules that grade the answers."""
 
     prompt: PromptSpec = PromptSpec()
+    """How a problem becomes a prompt."""
     temperature: Temperature
+    """Sampling temperature; 0 takes the likeliest token each time."""
     top_p: TopP
+    """Nucleus sampling: the share of probability that is drawn from."""
     max_new_tokens: Positive = 32768
+    """Longest answer, in tokens; longer ones are cut off."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end an answer, beside the tokenizer's own end of sequence."""
     slots: Positive = 256
     """Completions at once, at most."""
     grading: GradingSpec = GradingSpec()
+    """How answers are read and graded."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
 
     @property
     @abstractmethod
@@ -198,6 +237,7 @@ class SamplingStage(AnsweringStage):
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     """Whose training questions are asked."""
     questions: Positive
+    """Training problems that are asked."""
     samples: Annotated[int, Field(ge=1)] = 16
     """Answers to each question."""
     keep: Positive = 1
@@ -205,8 +245,11 @@ class SamplingStage(AnsweringStage):
     chunk: Positive = 64
     """Questions that are asked at once; what is done of them is kept on a stop."""
     temperature: Temperature = 1.0
+    """Sampling temperature."""
     top_p: TopP = 1.0
+    """Nucleus sampling: the share of probability that is drawn from."""
     readable: ReadableSpec = ReadableSpec()
+    """What a right answer must be beside right, to be kept."""
 
     @property
     def completions(self) -> int:
@@ -217,7 +260,9 @@ class RejectStage(SamplingStage):
     """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
 
     kind: Literal["reject"]
+    """Rejection sampling: several answers to each question, of which right and readable ones are kept."""
     judge: TruthJudgeSpec | None = None
+    """Who decides where rules cannot tell whether an answer is right; None: rules alone."""
 
 
 class ColdStartStage(SamplingStage):
@@ -225,7 +270,9 @@ class ColdStartStage(SamplingStage):
     through by people (R1, arXiv 2501.12948v2, on cold start). What a rewriting makes wrong is left out."""
 
     kind: Literal["cold_start"]
+    """The first conversations to learn from: sampled, kept where right, rewritten into R1's format."""
     rewrite: RewriteSpec = RewriteSpec()
+    """Who rewrites the kept answers."""
     rewritten: GradingSpec = GradingSpec(format_rule="think-summary")
     """How rewritten answers are read and graded."""
     review: bool = False
@@ -236,6 +283,7 @@ class RewardModelOptimizerSpec(OptimizerSpec):
     """The paper's for reward models."""
 
     lr: Annotated[float, Field(gt=0)] = 6e-6
+    """Peak learning rate of AdamW (R1, section 3.1: 6e-6)."""
 
 
 class RewardModelStage(DataStage):
@@ -243,6 +291,7 @@ class RewardModelStage(DataStage):
     256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
 
     kind: Literal["reward_model"]
+    """A reward model: learns from pairs or verdicts what an answer is worth."""
     learns: Literal["pairs", "verdicts"]
     """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
     good (``response``, ``good``; its safety)."""
@@ -258,15 +307,20 @@ class RewardModelStage(DataStage):
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the questions, by hash, that accuracy and calibration are measured on."""
     epochs: Positive = 1
+    """Passes over the data (R1: 1)."""
     batch: Positive = 256
+    """Pairs or verdicts an update (R1: 256)."""
     max_tokens: Positive = 8192
+    """Longest text, question and answer together, in tokens; longer ones are left out, and counted."""
     optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class EvalStage(AnsweringStage):
     """Models beside each other on held-out problems."""
 
     kind: Literal["eval"]
+    """Evaluation: models beside each other on the same held-out problems."""
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is called by the
     last part of its name, with what stands before it where another has the same."""
@@ -280,7 +334,9 @@ class EvalStage(AnsweringStage):
     referee: EndpointSpec | None = None
     """In their place for alpaca, arena and safety: a model behind a server, asked about every answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
+    """What is measured."""
     temperature: Temperature = 0.6
+    """Sampling temperature (R1, section 3: 0.6); 0 takes the likeliest token each time."""
     top_p: TopP = 0.95
     """The paper's, as is the temperature (R1, section 3)."""
 
