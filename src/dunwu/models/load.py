@@ -21,6 +21,8 @@ logging.disable_progress_bar()  # loading and saving are short, and progress has
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+ORIGINAL_TEMPLATE = "original"
+"""The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
 
@@ -151,6 +153,9 @@ def load_tokenizer(source: str) -> Any:
         raise UserError(f"cannot load the tokenizer: {_first_line(error)}", file=place) from error
     if not tokenizer.encode("a", add_special_tokens=False):
         raise UserError("cannot load the tokenizer: its vocabulary is missing", file=place)
+    templates = getattr(tokenizer, "chat_template", None)
+    if isinstance(templates, dict) and ORIGINAL_TEMPLATE in templates:
+        tokenizer.chat_template = templates[ORIGINAL_TEMPLATE]
     return tokenizer
 
 

@@ -3,7 +3,6 @@ any other."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -18,6 +17,7 @@ from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
+from dunwu.config.toml import toml_text
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
@@ -93,19 +93,7 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
 def as_toml(recipe: Recipe) -> str:
     """A recipe as ``dunwu run`` reads it, defaults left out."""
     tree = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-    stages = tree.pop("stages")
-    lines = [f"{name} = {_value(value)}" for name, value in tree.items()]
-    for name, stage in stages.items():
-        lines += ["", f"[stages.{name}]", *(f"{field} = {_value(value)}" for field, value in stage.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_value(entry)}" for name, entry in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # what JSON leaves and TOML does not
+    return toml_text(tree)
 
 
 def _template(asked: Asked, sources: Sequence[Source]) -> str:

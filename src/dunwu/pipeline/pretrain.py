@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 
 from dunwu.config.schema import PretrainStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pretraining.train import Place, Pretrainer, save_base
 
 
@@ -43,4 +45,4 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
             progress.message(f"{step:>7,}/{stage.steps:,}  loss {numbers['loss']:.4f}")
         if step % stage.checkpoint.every == 0:
             store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.place))
-    store.finish(lambda folder: save_base(pretrainer.model, pretrainer.tokenizer, folder))
+    store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

@@ -18,6 +18,7 @@ from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.judging import PairJudge
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
@@ -100,7 +101,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     ledger.read("evaluation", 0, time.perf_counter() - began, lengths_of(held_out))
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)
-    context.store.finish(trainer.save_model)
+    context.store.finish(completed(stage, context, trainer.save_model))
 
 
 def split(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:

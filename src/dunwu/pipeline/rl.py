@@ -31,6 +31,7 @@ from dunwu.evaluation.evaluate import is_right
 from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
+from dunwu.pipeline.model_card import completed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint
@@ -90,7 +91,7 @@ def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[
         store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
         context.progress.stage_started(context.name, describe(stage, source), step=checkpoint.step if checkpoint else 0)
         train(parts, cursor)
-        store.finish(parts.trainer.save_model)
+        store.finish(completed(stage, context, parts.trainer.save_model))
 
 
 def half_solved(stage: RLStage, seed: int) -> HalfSolved | None:

@@ -160,7 +160,14 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         store = run.stage(name, keep=keep)
         run.check_inputs(name, inputs)
         context = StageContext(
-            name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, left_out=left_out, note=run.note
+            name=name,
+            seed=recipe.seed,
+            store=store,
+            stop=stop,
+            progress=progress,
+            recipe=recipe.name,
+            left_out=left_out,
+            note=run.note,
         )
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)

@@ -10,6 +10,7 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.tasks.conversations import read_examples
 from dunwu.training.supervised import SupervisedTrainer
@@ -44,7 +45,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
 
     make_updates(stage, context, trainer, lessons, step, spend)
-    context.store.finish(trainer.save_model)
+    context.store.finish(completed(stage, context, trainer.save_model))
 
 
 def lessons_of(
