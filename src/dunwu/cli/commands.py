@@ -165,7 +165,7 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
         loaded = load_recipe(file, overrides or ())
     except UserError as error:
         if as_json:
-            print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
+            print_json({"recipe": None, "stages": [], "assumptions": [], "lacks": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
     planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))

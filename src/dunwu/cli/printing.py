@@ -32,6 +32,8 @@ def print_plan(planned: Plan) -> None:
         typer.echo(line)
     for line in planned.assumptions:
         typer.echo(f"assumed: {line}")
+    for line in planned.lacks:
+        typer.echo(f"on this machine: {line}")
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
