@@ -51,6 +51,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     """
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
+    context.progress.doing("loading tokenizers and problems")
     judging = _Judging(stage, scorers)
     # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
     tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
@@ -61,6 +62,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
+            context.progress.doing(f"loading {name}")
             with _engine(stage, source) as (engine, model), context.stop.interruptible():
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
@@ -80,6 +82,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                     answers.drop()
                     if isinstance(engine, EndpointEngine):
                         _keep_server(context, name, engine)
+    context.progress.doing("comparing the models")
     with context.stop.interruptible():
         _compare(context, prompts, tokenizers)
     context.store.finish()

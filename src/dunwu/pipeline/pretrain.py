@@ -35,6 +35,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         if context.stop.requested:
             store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
             raise Interrupted("asked to stop; saved")
+        progress.doing("learning", step - 1, stage.steps)
         began = time.perf_counter()
         numbers = pretrainer.step()
         store.append(step, numbers, {})

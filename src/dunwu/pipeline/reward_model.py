@@ -95,6 +95,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     make_updates(stage, context, trainer, training, step, spend)
     if trainer.version % stage.checkpoint.every:
         context.store.save_checkpoint(trainer.version, trainer.save, {})
+    context.progress.doing("measuring on held-out texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         results, rows = measured(trainer, held_out)

@@ -13,6 +13,7 @@ from platform import python_version
 from typing import Any
 
 import dunwu
+from dunwu.config.plan import make_plan
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
@@ -72,6 +73,7 @@ def run_recipe(
         progress = progress or Progress()
         try:
             try:
+                progress.run_started(recipe.model_dump(mode="json", by_alias=True), planned_seconds(recipe))
                 progress.trackers = Trackers(track, run, progress.message) if track else None
                 _run_stages(recipe, recipe_path, run, stop, progress)
             finally:
@@ -87,7 +89,14 @@ def run_recipe(
             if findings.are_models(run, stage) and (tested := paired(run, by_set)):
                 told["paired"] = tested
         run.write_summary(told)
+        progress.doing("writing the report")
         progress.finished(run, write_report(out), seconds)
+
+
+def planned_seconds(recipe: Recipe) -> dict[str, float | None]:
+    """Tell the seconds that the plan gives each stage, to be set beside the pace of the run; None: not known."""
+    stages = make_plan(recipe).stages
+    return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in stages}
 
 
 def results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
@@ -131,6 +140,7 @@ def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
 
 
 def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
+    progress.doing("loading PyTorch")
     import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
     from dunwu.pipeline.decontamination import decontaminate
@@ -142,6 +152,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     try:
+        progress.doing("looking at the training texts")
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
@@ -169,6 +180,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             left_out=left_out,
             note=run.note,
         )
+        progress.doing(f"loading what {name} needs")
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)
         progress.stage_ended(name)

@@ -71,6 +71,7 @@ def make_updates(
             raise Interrupted("asked to stop")
 
     while (number := trainer.version) < updates:
+        context.progress.doing("learning", number, updates)
         began = time.perf_counter()
         chosen = batch(items, stage.batch, context, number)
         try:
