@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from enum import StrEnum
 from glob import escape, glob
@@ -130,20 +131,23 @@ def run(
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
     _let_waiting_threads_sleep()
-    from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
-    from dunwu.config.plan import make_plan
-
-    file = recipe_file(recipe)
-    loaded = load_recipe(file, overrides or ())
-    folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
-
     from dunwu.observatory.logs import MODES
+
+    file, progress = recipe_file(recipe), MODES[log.value]()
+    with closing(progress):
+        progress.doing("checking the recipe")
+        from dunwu.config.loader import load_recipe
+        from dunwu.config.plan import make_plan
+
+        loaded = load_recipe(file, overrides or ())
+        folder = out or Path("runs") / loaded.name
+        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+
     from dunwu.pipeline.run import run_recipe
 
     try:
-        run_recipe(loaded, file, folder, resume, progress=MODES[log.value](), track=track or ())
+        run_recipe(loaded, file, folder, resume, progress=progress, track=track or ())
     except Interrupted as error:
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
@@ -237,9 +241,11 @@ def evaluate(
         judge=judge,
         seed=seed,
     )
-    recipe = recipe_of(asked, overrides or (), progress)
-    folder = out or Path("runs") / recipe.name
-    _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
+    with closing(progress):
+        progress.doing("looking at models and benchmarks")
+        recipe = recipe_of(asked, overrides or (), progress)
+        folder = out or Path("runs") / recipe.name
+        _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
     try:
         run_recipe(recipe, None, folder, resume, progress=progress, text=as_toml(recipe))
     except (Interrupted, Fault) as error:

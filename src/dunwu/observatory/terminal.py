@@ -92,7 +92,8 @@ class Progress:
         """
         self._close_bar()
         self._time_left.plan(planned)
-        self.console.print(Text(plain(" ".join(story.opening(recipe)))))
+        told = Text(plain(" ".join(story.opening(recipe))))
+        self.console.print(told, soft_wrap=not self.console.is_terminal)
 
     def pipeline(self, number: int, stages: int) -> None:
         """Which of how many stages comes next; told with its name where there are several."""
@@ -119,7 +120,7 @@ class Progress:
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
         heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
-        self.console.print(heading, soft_wrap=True)
+        self.console.print(heading, soft_wrap=not self.console.is_terminal)
         self.begin(name, step, answers_after)
 
     def begin(self, name: str, step: int, answers_after: Callable[[int], int] = nothing_to_answer) -> None:
@@ -273,7 +274,7 @@ class Progress:
             self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
 
     def _close_bar(self) -> None:
         if self._bar is not None:

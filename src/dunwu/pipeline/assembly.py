@@ -140,7 +140,9 @@ def assembled(
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
+    context.progress.doing("opening the tasks")
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
+    context.progress.doing("loading the model")
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
     trainer = PolicyTrainer(
@@ -156,6 +158,7 @@ def assembled(
     engine = embedded_engine(policy, slots=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
     judges = {part.name: judge(part, scorers[part.name], stage.model) for part in stage.reward.models}
+    context.progress.doing("drawing the held-out problems")
     with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
         parts = Parts(
             stage=stage,

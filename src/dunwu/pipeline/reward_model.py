@@ -55,11 +55,13 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
+    context.progress.doing("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
+    context.progress.doing("reading the texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))

@@ -53,6 +53,7 @@ def sample_answers(
         Fault: nothing could be graded, or the disk is full.
     """
     store, progress = context.store, context.progress
+    context.progress.doing("loading the model")
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     prompts = different(mixture, Template(stage.prompt, policy.tokenizer), stage.questions)

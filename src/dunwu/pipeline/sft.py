@@ -25,8 +25,10 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
+    context.progress.doing("loading the model")
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     longest = min(stage.max_tokens, positions(policy.model))
+    context.progress.doing("reading the conversations")
     with context.stop.interruptible():
         lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
     updates = updates_of(stage, len(lessons))
