@@ -150,7 +150,7 @@ def test_the_command_s_face() -> None:
         "plan": {"recipe", "--set", "--json"},
         "eval": {
             *("models", "--bench", "--data", "-k", "--problems", "--temperature", "--top-p", "--max-new-tokens"),
-            *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json"),
+            *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json", "--field"),
         },
         "contamination": {"--train", "--bench", "--data", "--json"},
         "report": {"directory", "--figures"},

@@ -198,6 +198,10 @@ def evaluate(
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
     ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=COLUMN", help="Columns of your own file: problem=question. Repeatable."),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option("-k", min=1, max=MOST_SAMPLES, help="Samples of each problem; else the benchmark's.")
     ] = None,
@@ -232,6 +236,7 @@ def evaluate(
         models=models,
         benches=bench or (),
         data=data or (),
+        fields=fields or (),
         samples=samples,
         problems=problems,
         temperature=temperature,
