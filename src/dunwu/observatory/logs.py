@@ -79,7 +79,7 @@ class JsonProgress(Progress):
 
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """``evaluation``."""
-        self._time_left.evaluation_ended(self._clock())
+        self.end_evaluation(results)
         found = {name: asdict(estimate) for name, estimate in results.items()}
         self._write("evaluation", stage=self.stage, checkpoint=checkpoint, set=set_name, results=found)
         self.track_evaluation(checkpoint, set_name, results)

@@ -27,7 +27,8 @@ class TimeLeft:
         self._step, self._last_row = 0, 0.0
         self._paces: deque[float] = deque(maxlen=RECENT)
         self._evaluating_since: float | None = None
-        self._answers, self._per_answer = 0, 0.0
+        self._answers, self._largest = 0, 0
+        self._per_token = 0.0
         self._per_planned: float | None = None
         self.at_least = False
         """Whether a stage is left of which nothing is known."""
@@ -46,15 +47,19 @@ class TimeLeft:
         """Begin an evaluation of so many answers: no part of a row's pace."""
         self._evaluating_since, self._answers = now, answers
 
-    def evaluation_ended(self, now: float) -> None:
-        """End it; its pace is the next one's."""
-        if self._evaluating_since is not None:
-            seconds = now - self._evaluating_since
-            self._last_row += seconds
-            self._per_answer = seconds / max(self._answers, 1)
-            self._evaluating_since = None
+    def evaluation_ended(self, now: float, length: float = 1.0) -> None:
+        """End it; ``length``: of its answers on average, in tokens. The pace of the largest one so far is the next
+        one's: small ones leave the engine half empty."""
+        if self._evaluating_since is None:
+            return
+        seconds = now - self._evaluating_since
+        self._last_row += seconds
+        self._evaluating_since = None
+        if self._answers >= self._largest:
+            self._largest = self._answers
+            self._per_token = seconds / (max(self._answers, 1) * max(length, 1.0))
 
-    def row(self, step: int, steps: int, now: float, responses: float = 0.0) -> float:
+    def row(self, step: int, steps: int, now: float, *, responses: float = 0.0, length: float = 1.0) -> float:
         """Compute the seconds left after a row.
 
         Args:
@@ -62,12 +67,13 @@ class TimeLeft:
             steps: Updates of the stage.
             now: When the row ended.
             responses: Answers that the row was made of, from which evaluations are estimated before the first one.
+            length: Of these answers on average, in tokens.
         """
         self._paces.append((now - self._last_row) / max(step - self._step, 1))
         made = step - self._step
         self._step, self._last_row = step, now
         pace = sum(self._paces) / len(self._paces)
-        per_answer = self._per_answer or (pace * made / responses if responses else 0.0)
+        per_answer = self._per_token * max(length, 1.0) or (pace * made / responses if responses else 0.0)
         own = (steps - step) * pace + self._answers_after(step) * per_answer
         planned = self._planned.get(self._stage)
         if planned and step < steps:

@@ -133,7 +133,13 @@ class Progress:
     def left(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> float:
         """The seconds that the whole run still takes, evaluations and later stages included, by its pace so far."""
         self._step = step
-        return self._time_left.row(step, total_steps, self._clock(), metrics.get("responses", 0.0))
+        made = {"responses": metrics.get("responses", 0.0), "length": metrics.get("length", 1.0)}
+        return self._time_left.row(step, total_steps, self._clock(), **made)
+
+    def end_evaluation(self, results: Mapping[str, Estimate]) -> None:
+        """Keeps the time that an evaluation took out of the pace of rows."""
+        length = results["length"].value if "length" in results else 1.0
+        self._time_left.evaluation_ended(self._clock(), length)
 
     def track(self, step: int, numbers: Mapping[str, float]) -> None:
         """Tells the trackers of a row."""
@@ -219,7 +225,7 @@ class Progress:
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: right answers and what judges say with their 95 % intervals, and the mean length."""
         self._close_bar()
-        self._time_left.evaluation_ended(self._clock())
+        self.end_evaluation(results)
         self._what = COMPLETIONS
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"

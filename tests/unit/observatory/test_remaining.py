@@ -17,6 +17,16 @@ def test_evaluations_that_are_still_to_come_count() -> None:
     assert not left.at_least
 
 
+def test_longer_answers_take_longer_and_small_evaluations_say_little() -> None:
+    left = TimeLeft()
+    left.begin("zero", 0, 0.0, lambda step: 100)
+    left.evaluation_started(50, 0.0)
+    left.evaluation_ended(10.0, length=20.0)  # a hundredth of a second a token
+    left.evaluation_started(5, 10.0)
+    left.evaluation_ended(20.0, length=20.0)
+    assert left.row(4, 8, 24.0, responses=8, length=60.0) == pytest.approx(4 + 100 * 60 * 0.01)
+
+
 def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do() -> None:
     left = TimeLeft()
     left.begin("zero", 4, 0.0, lambda step: 40)  # resumed
