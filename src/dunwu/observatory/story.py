@@ -37,15 +37,20 @@ def next_steps(run: RunReader) -> Iterator[tuple[str, str]]:
     place = shlex.quote(str(run.directory))
     yield f"dunwu watch {place}", "the curves and every answer, in a browser"
     done = [name for name, state in run.stages.items() if state == "done"]
-    learnt = [name for name in done if stages[name]["kind"] == "rl"]
-    if learnt:
+    if any(stages[name]["kind"] == "rl" for name in done):
         yield f"dunwu ablate {place}", "does its reflection help? answers go on without and with it"
-    writers = [name for name in done if run.stage(name).model.is_dir() and stages[name]["kind"] != "reward_model"]
-    if writers:
-        base = str(stages[writers[-1]].get("from") or "")
+    if writers := list(models(run)):
+        base = str(stages[writers[-1].parent.name].get("from") or "")
         beside = f" {shlex.quote(base)}" if base and base not in stages else ""
         yield f"dunwu eval {place}{beside} --bench {_benchmark(stages)}", "the model on a benchmark"
-        yield str(run.stage(writers[-1]).model), "the model, an ordinary transformers folder"
+
+
+def models(run: RunReader) -> Iterator[Path]:
+    """Yield the folders of a run's finished models that write, in its order."""
+    for name, state in run.stages.items():
+        folder = run.stage(name).model
+        if state == "done" and run.recipe["stages"][name]["kind"] != "reward_model" and folder.is_dir():
+            yield folder
 
 
 def _what(stages: Stages) -> str:

@@ -13,10 +13,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 from rich.text import Text
 
 from dunwu import paper
@@ -264,11 +262,11 @@ class Progress:
             if models:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
-        steps = Table.grid(padding=(0, 2))
-        for command, purpose in story.next_steps(run):
-            steps.add_row(Text(plain(command), overflow="fold"), Text(purpose, style="dim"))
         self.console.print("Next:")
-        self.console.print(Padding(steps, (0, 0, 0, 2)))
+        for command, purpose in story.next_steps(run):  # to be copied as they stand, so no line is broken
+            self.console.print(Text.assemble(f"  {plain(command)}", (f"  # {purpose}", "dim")), soft_wrap=True)
+        for folder in list(story.models(run))[-1:]:
+            self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)
 
     def _pairs(self, pairs: Sequence[Pair]) -> None:
         if len(pairs) > MOST_PAIRS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def _asking(stage: ModelStage) -> Iterator[str]:
         yield "It gives one number for a question with its answer (`AutoModelForSequenceClassification`)."
         yield f"It reads {'all of the answer' if stage.reads == 'all' else 'what follows the reasoning'}."
         return
-    yield f"The tokenizer's chat template is the one that it was trained with (`{template_of(stage)!r}`)."
+    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(template_of(stage))}`."
     yield "generation_config.json says how its answers were drawn when it was measured, and which tokens end one."
 
 
@@ -103,19 +104,23 @@ def _data(stage: ModelStage) -> Iterator[str]:
 
 
 def _scores(context: StageContext) -> Iterator[str]:
-    evaluations = [e for name in (BASE, TRAINED) for e in context.store.read_evaluations(name)]
+    evaluations = [found for name in (BASE, TRAINED) for found in context.store.read_evaluations(name)]
     if not evaluations:
         yield "This stage measured nothing."
         return
+    models = list(dict.fromkeys(found.checkpoint for found in evaluations))
+    results = {(found.set, found.checkpoint): found.results for found in evaluations}
     yield "On held-out problems; in brackets 95 % intervals."
     yield ""
-    yield "| set | quantity | model | score |"
-    yield "|---|---|---|---|"
-    for found in evaluations:
-        for name, estimate in found.results.items():
-            if not is_part(name):
-                score = f"{number(name, estimate.value)} ({interval(name, estimate)})"
-                yield f"| {found.set} | {quantity(name).label} | {found.checkpoint} | {score} |"
+    yield f"| set | quantity | {' | '.join(models)} |"
+    yield "|---|---|" + "---|" * len(models)
+    for chosen in dict.fromkeys(found.set for found in evaluations):
+        shown = [results.get((chosen, model), {}) for model in models]
+        for name in dict.fromkeys(name for one in shown for name in one if not is_part(name)):
+            cells = [
+                f"{number(name, one[name].value)} ({interval(name, one[name])})" if name in one else "" for one in shown
+            ]
+            yield f"| {chosen} | {quantity(name).label} | {' | '.join(cells)} |"
 
 
 def _limits(stage: ModelStage) -> Iterator[str]:

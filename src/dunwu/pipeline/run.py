@@ -14,6 +14,7 @@ from typing import Any
 
 import dunwu
 from dunwu.config.plan import make_plan
+from dunwu.config.plan.machine import Machine
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
@@ -37,6 +38,8 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.runs import Run
 
+NO_MACHINE = Machine(memory_gib=None, gpus_gib=())
+"""Nothing to look at: the command has planned for this one before."""
 RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -95,7 +98,7 @@ def run_recipe(
 
 def planned_seconds(recipe: Recipe) -> dict[str, float | None]:
     """Tell the seconds that the plan gives each stage, to be set beside the pace of the run; None: not known."""
-    stages = make_plan(recipe).stages
+    stages = make_plan(recipe, machine=NO_MACHINE).stages
     return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in stages}
 
 

@@ -10,7 +10,7 @@ from tests.unit.observatory.making import finished_run
 
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
-from dunwu.observatory.story import next_steps, opening
+from dunwu.observatory.story import models, next_steps, opening
 from dunwu.runs import RunReader
 
 
@@ -54,8 +54,8 @@ def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
         f"dunwu watch {place}",
         f"dunwu ablate {place}",
         f"dunwu eval {place} --bench file --data FILE",
-        str(run.stage("zero").model),
     ]
+    assert list(models(run)) == [run.stage("zero").model]
     manifest = run.directory / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"stages": {"zero": "running"}}))
     assert [command for command, _ in next_steps(RunReader(run.directory))] == [f"dunwu watch {place}"]

@@ -146,7 +146,7 @@ def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) ->
     progress.finished(run, tmp_path / "report.html", 1.0)
     *_, report, nothing, watch, ablate, evaluate, model = stream.getvalue().splitlines()
     assert (report, nothing) == (f"Done in 1 s. Report: {tmp_path / 'report.html'}", "Next:")
-    assert watch.split("  ")[1:3:1] == [f"dunwu watch {run.directory}", ""]
+    assert watch == f"  dunwu watch {run.directory}  # the curves and every answer, in a browser"
     assert ("ablate" in ablate, "eval" in evaluate, "transformers folder" in model) == (True, True, True)
 
 

@@ -31,14 +31,14 @@ def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tm
     task = {"task": "gsm8k", "path": tmp_path / "gsm8k.jsonl", "held_out": 0.25}
     rollout = {"max_new_tokens": 20, "longer_from": {8: 40}}
     stage = RLStage.model_validate({"kind": "rl", "from": "nowhere", "steps": 16, "tasks": (task,), "rollout": rollout})
-    for name, value in ((BASE, 0.25), (TRAINED, 1.0)):
+    for name, value in ((BASE, 0.25), (TRAINED, 0.85)):
         estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)
         results = {"pass@1": estimate, "pass@1 | level 3": estimate}
         context.store.write_evaluation(name, "held", [], results)
     text = card(stage, context)
     assert text.startswith("---\nlibrary_name: transformers\ntags: [dunwu]\n---\n# mine / zero\n\nnowhere after reinf")
     assert "- gsm8k (gsm8k.jsonl, en); 25% of its problems were never drawn" in text
-    assert "| held | right at the first try (pass@1) | base | 25.0 % (15.0–35.0 %) |" in text
+    assert "| held | right at the first try (pass@1) | 25.0 % (15.0–35.0 %) | 85.0 % (75.0–95.0 %) |" in text
     assert "level 3" not in text
     assert "prompts had at most 1,024 tokens and answers 40." in text
     assert str(tmp_path) not in text
