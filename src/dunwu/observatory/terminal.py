@@ -71,6 +71,7 @@ class Progress:
         self._clock = clock
         self._bar: Bar | None = None
         self._what, self._shown = COMPLETIONS, ""
+        self._shown_since, self._first_shown = 0.0, 0
         self._last_refresh = 0.0
         self._step, self._rows = 0, 0
         self._place_shown, self._timed = -1, True
@@ -174,12 +175,15 @@ class Progress:
         if self._bar is None or what != self._shown:
             self._close_bar()
             columns: list[ProgressColumn] = [TextColumn("  {task.description}")]
-            columns += [] if total is None else [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn()]
+            counted = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
+            columns += [] if total is None else counted
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
-            self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total)
+            self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total, left="")
             self._bar.start()
-            self._shown = what
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, refresh=True)
+            self._shown, self._shown_since, self._first_shown = what, now, done
+        made = done - self._first_shown
+        left = duration((now - self._shown_since) / made * (total - done)) if total and made else ""
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, left=left, refresh=True)
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """One line for the rollout that has just been learned from; a header before the first and now and then.

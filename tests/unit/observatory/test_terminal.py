@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
@@ -131,6 +132,15 @@ def test_what_goes_on_is_shown_until_the_next_line() -> None:
     plain, written = plain_console()
     Progress(plain).doing("loading")
     assert written.getvalue() == ""
+
+
+def test_what_is_counted_says_how_long_it_takes_yet() -> None:
+    stream, now = io.StringIO(), 10.0
+    progress = Progress(Console(file=stream, force_terminal=True, width=80, highlight=False), clock=lambda: now)
+    progress.doing("learning", 4, 16)  # four were done before
+    now = 16.0
+    progress.doing("learning", 8, 16)
+    assert "8/16 12 s" in Text.from_ansi(stream.getvalue()).plain
 
 
 def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) -> None:
