@@ -17,7 +17,7 @@ import typer
 
 from dunwu import __version__
 from dunwu.cli.exits import DONE, WRONG_INPUT, ExitCodes
-from dunwu.cli.printing import bench_rows, print_json, print_plan, print_rows, sandbox_rows
+from dunwu.cli.printing import bench_rows, busy, print_json, print_plan, print_rows, sandbox_rows
 from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
             print_json({"recipe": None, "stages": [], "assumptions": [], "lacks": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
-    planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
+    with busy("looking at models and data"):
+        planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         print_json(planned.as_json())
     else:
@@ -276,7 +277,8 @@ def contamination(
     from dunwu.pipeline.contaminating import contamination as look_for
     from dunwu.pipeline.contaminating import lines
 
-    found = look_for(train, bench or (), data or ())
+    with busy("comparing the texts"):
+        found = look_for(train, bench or (), data or ())
     if as_json:
         print_json(found)
     else:
@@ -293,11 +295,14 @@ def report(
     """Write the report of a run as one HTML file, and print its path."""
     from dunwu.observatory.report import write_report
 
-    typer.echo(write_report(directory))
+    with busy("reading the run"):
+        page = write_report(directory)
+    typer.echo(page)
     if figures:
         from dunwu.observatory.export import write_figures
 
-        written = write_figures(directory)
+        with busy("drawing the figures"):
+            written = write_figures(directory)
         typer.echo(f"{directory / 'figures'}: {len(written):,} files")
 
 
@@ -415,7 +420,8 @@ def sandbox_check(as_json: AsJson = False) -> None:
     from dunwu.sandbox import Unavailable
 
     try:
-        found = check()
+        with busy("trying attacks and tricks"):
+            found = check()
     except Unavailable as error:
         raise Fault(f"no safe sandbox on this machine: {error}") from error
     if as_json:

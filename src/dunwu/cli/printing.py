@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,19 @@ import typer
 if TYPE_CHECKING:
     from dunwu.config.fields import Field
     from dunwu.config.plan import Plan
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show what goes on, on stderr where that is a terminal, until the block ends."""
+    from rich.console import Console
+
+    from dunwu.observatory.terminal import Progress
+
+    progress = Progress(Console(stderr=True, highlight=False))
+    with closing(progress):
+        progress.doing(what)
+        yield
 
 
 def print_json(value: object) -> None:

@@ -46,6 +46,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     asked = chains * ASKED_PER_CHAIN
     sets = (*stage.evaluation.sets, EvaluationSet(name="held-out", task=stage.tasks[0], problems=asked))
     chosen = sets[0]
+    progress.doing("loading the model")
     policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
     template = Template(stage.prompt, policy.tokenizer)
     prompts = held_out_prompts([chosen], stage.prompt, run.seed, template)[chosen.name][:asked]
