@@ -44,4 +44,4 @@ class EvaluationSpec(Strict):
     top_p: TopP = 1.0
     """Nucleus sampling of evaluations: the share of probability that is drawn from."""
     max_new_tokens: Positive | None = None
-    """None: the rollout's."""
+    """Longest answer, in tokens; else the rollout's limit."""

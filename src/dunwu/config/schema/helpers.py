@@ -38,9 +38,9 @@ class ServedModel(ServerSpec):
     """A model behind an OpenAI-compatible server."""
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_address)]
-    """Up to the version: http://127.0.0.1:8000/v1."""
+    """Address of the server up to the version: http://127.0.0.1:8000/v1."""
     model: str
-    """As the server calls it."""
+    """Name of the model on the server."""
 
 
 class EndpointSpec(ServedModel):
@@ -56,11 +56,11 @@ class HelperSpec(Strict):
     """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
     file: Path | None = None
-    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
+    """For ``own``: a Python file, relative to the recipe's, that runs with your rights."""
     endpoint: EndpointSpec | None = None
     """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None
-    """What the endpoint's model is told, with gaps in braces; None: ours."""
+    """What the endpoint's model is told, with gaps in braces; else ours."""
 
     @property
     def at_once(self) -> int:
@@ -74,9 +74,9 @@ class TruthJudgeSpec(HelperSpec):
     by: Literal["own", "endpoint"]
     """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
-    """``judge(question, gold, answer) -> bool``."""
+    """Name of the function in ``file``: ``judge(question, gold, answer) -> bool``."""
     tasks: tuple[str, ...] = ()
-    """Whose answers it judges in the place of rules; empty: all of them."""
+    """Tasks whose answers it judges in place of rules; empty: all of them."""
 
 
 class RewriteSpec(HelperSpec):
@@ -85,7 +85,7 @@ class RewriteSpec(HelperSpec):
     by: Literal["rules", "own", "endpoint"] = "rules"
     """Our rules, a Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "rewrite"
-    """``rewrite(problem, text) -> str``."""
+    """Name of the function in ``file``: ``rewrite(problem, text) -> str``."""
 
 
 class PairJudgeSpec(HelperSpec):
@@ -95,6 +95,6 @@ class PairJudgeSpec(HelperSpec):
     by: Literal["own", "endpoint"]
     """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
-    """``judge(question, first, second) -> (score, score)``."""
+    """Name of the function in ``file``: ``judge(question, first, second) -> (score, score)``."""
     judgements: Positive = 4
     """How often each pair is judged, in random order; the scores are averaged (R1, section 3.1: 4)."""

@@ -25,7 +25,7 @@ class AlgorithmSpec(Strict):
     """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant
     (Dr. GRPO)."""
     kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
-    """Beta; 0 costs no reference pass."""
+    """Weight of the KL term (beta); 0 leaves it out, and needs no reference model."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     """How the distance to the reference is estimated from samples: k1 = -log r, k2 = (log r)^2 / 2, k3 = r - 1 - log r,
     with r = pi_ref / pi (k3: GRPO's)."""
@@ -50,7 +50,7 @@ class OptimizerSpec(Strict):
     """The optimizer and its schedule."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    """``muon``: Muon for the hidden matrices, AdamW for the rest."""
+    """AdamW for all weights, or Muon for the hidden matrices and AdamW for the rest."""
     lr: Annotated[float, Field(gt=0)] = 3e-6
     """Peak learning rate of AdamW."""
     muon_lr: Annotated[float, Field(gt=0)] = 0.02
@@ -86,7 +86,7 @@ class ValueSpec(Strict):
     """As for the stage, or a reward model; None: the model that the stage begins from. The head is new where there is
     none."""
     lam: Annotated[float, Field(alias="lambda", ge=0, le=1)] = 1.0
-    """Of generalised advantage estimation. In the paper 0.95 is clearly worse on long chains than 1."""
+    """Lambda of generalised advantage estimation. In the paper 0.95 is clearly worse than 1 on long chains."""
     discount: Annotated[float, Field(alias="gamma", gt=0, le=1)] = 1.0
     """Discount of later rewards (gamma); 1 counts them in full."""
     clip: Annotated[float, Field(gt=0)] | None = 0.2
@@ -102,7 +102,7 @@ class ReplaySpec(Strict):
     """Samples of earlier rollouts, learned from once more."""
 
     rollouts: Positive
-    """How many of the last ones are kept."""
+    """How many of the newest rollouts are kept."""
     share: Annotated[float, Field(gt=0, le=4)] = 0.5
     """Replayed samples in an update, as a share of the fresh ones."""
 
@@ -111,9 +111,9 @@ class PassSpec(Strict):
     """How forward and backward passes are cut; never changes the result."""
 
     tokens_per_microbatch: Positive = 16384
-    """A pass holds at most so many tokens, padding included."""
+    """Most tokens in one forward and backward pass, padding included: what memory for activations goes by."""
     logprob_chunk: Positive = 1024
-    """Tokens whose logits exist at once."""
+    """Tokens whose logits exist at once: what memory for logits goes by."""
     gradient_checkpointing: bool = False
     """Keep only each layer's input and compute the rest again in the backward pass: less memory, a third more time."""
 

@@ -15,13 +15,13 @@ class DataSpec(Strict):
     """Conversations in a file, JSON lines or Parquet, or made by a task of the nano world."""
 
     path: Path | None = None
-    """Relative to the recipe's file."""
+    """The file, JSON lines or Parquet, relative to the recipe's file."""
     task: Literal["talk", "requests"] | None = None
-    """In the place of a file."""
+    """A task of the nano world that makes the conversations, in place of a file."""
     count: Positive = 1000
     """Conversations that the task makes."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
-    """In turn; tasks only."""
+    """Languages of a task's conversations, in turn."""
     quality: Share = 1.0
     """How helpful and safe a task's conversations are, from rude and harmful to as good as can be; pairs and verdicts
     have answers of all sorts."""
@@ -43,13 +43,13 @@ class HardwareSpec(Strict):
     device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
     """What the plan computes with: speed and memory of one such device."""
     count: Positive = 1
-    """Devices in all."""
+    """How many such devices there are."""
     dollars_per_hour: Annotated[float, Field(ge=0)] | None = None
-    """Price of one device; None: neither plan nor ledger names dollars."""
+    """Price of one device; without it neither plan nor ledger names dollars."""
     watts: Annotated[float, Field(gt=0)] | None = None
-    """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
+    """Power of one device at work, for the ledger's energy; else what its maker says (a CPU: 65 W, ours)."""
     length_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of their limit that completions reach on average, for the plan's hours alone."""
+    """How long completions are on average, as a share of their limit; for the plan's hours only."""
 
 
 class DecontaminationSpec(Strict):
@@ -58,7 +58,7 @@ class DecontaminationSpec(Strict):
     words: Annotated[int, Field(ge=3)] = 10
     """So many words in a row, in both texts, are a match."""
     boilerplate: Share = 0.02
-    """What more than this share of a benchmark's problems have in common is the wording of its task. Ours."""
+    """Words that more than this share of a benchmark's problems have in common are its wording, and no match (ours)."""
     matches: Literal["refuse", "drop", "keep"] = "refuse"
     """Stop and name them, leave them out of training, or train on them all the same."""
 

@@ -43,7 +43,7 @@ class OwnPart(Strict):
     """A part of the reward that the user wrote: a function of a file, ``score(problem, completion) -> float``."""
 
     name: Name
-    """Of the part, in ``Score.parts``, in the curves and in ``reward.tasks``."""
+    """Name of the part in tables, in the curves and in ``reward.tasks``."""
     file: Path
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
@@ -58,13 +58,13 @@ class JudgeSpec(Strict):
     """A reward model that is asked what answers are worth (R1, arXiv 2501.12948v2, section 3.1)."""
 
     name: Name
-    """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
+    """Name of what it gives in tables, in the curves and in ``reward.tasks``."""
     from_: str = Field(alias="from")
     """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
     reads: Literal["summary", "all"]
-    """As it was trained: what follows the reasoning, or everything."""
+    """What it reads, as it was trained: what follows the reasoning, or everything."""
     gives: Literal["score", "probability"] = "score"
-    """Its score as it is, or the sigmoid of it, which for verdicts is the probability of a good answer."""
+    """Its score as it is, or the sigmoid of it: for verdicts, the probability of a good answer."""
     prompt: PromptSpec = PromptSpec()
     """The template that it was trained with."""
     tokens_per_pass: Positive = 16384
@@ -82,7 +82,7 @@ class CodeSpec(Strict):
     """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
 
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
-    """Of processor time; by the clock three times as much."""
+    """Processor time that a test may use, in seconds; three times as much by the clock."""
     memory_mib: Positive = 512
     """Memory that a test may use, in MiB."""
     output_mib: Positive = 4
@@ -102,7 +102,7 @@ class GradingSpec(Strict):
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes that run math-verify, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    """For one comparison of two mathematical answers."""
+    """Seconds that one comparison of two mathematical answers may take."""
     code: CodeSpec = CodeSpec()
     """Limits of programs that are run to be graded."""
 
@@ -118,7 +118,7 @@ class RewardSpec(GradingSpec):
     language: Weighted = NOTHING
     """Share of the words of the reasoning that are of the problem's language (R1, section 3.2.1)."""
     quality: Weighted = NOTHING
-    """Of ``logic``, ``steps`` and ``novelty`` together."""
+    """Quality of the reasoning: ``logic``, ``steps`` and ``novelty`` together, for right answers only."""
     logic: Weighted = Weight(weight=0.6)
     """Share of the chain's own arithmetic statements that are true; within ``quality``."""
     steps: Weighted = Weight(weight=0.3)
@@ -132,7 +132,7 @@ class RewardSpec(GradingSpec):
     own: tuple[OwnPart, ...] = ()
     """Functions of yours that add parts to the reward: ``[[stages.NAME.reward.own]]``."""
     models: tuple[ModelPart, ...] = ()
-    """Asked only in rollouts in which they weigh something."""
+    """Reward models that add parts: ``[[stages.NAME.reward.models]]``; asked only where they weigh something."""
     tasks: dict[str, dict[str, Weighted]] = {}
     """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
     languages: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ class RLStage(Strict):
     kind: Literal["rl"]
     """Reinforcement learning: sample groups of answers, grade them, raise what was better than its group."""
     from_: str = Field(alias="from")
-    """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     steps: Positive
     """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
     reference_every: Annotated[int, Field(ge=0)] = 400
@@ -50,7 +50,7 @@ class RLStage(Strict):
     algorithm: AlgorithmSpec = AlgorithmSpec()
     """Advantages, loss, clipping, KL."""
     value: ValueSpec | None = None
-    """PPO's; for ``algorithm.advantage`` = gae and only for that."""
+    """PPO's value network; for ``algorithm.advantage`` = gae, and only for that."""
     replay: ReplaySpec | None = None
     """Learn from earlier rollouts again; None: from fresh ones alone."""
     optimizer: OptimizerSpec = OptimizerSpec()
@@ -99,7 +99,7 @@ class PretrainStage(Strict):
     corpus: str
     """Name of the corpus generator."""
     tokens: Positive
-    """At most, padding included: batches are full up to the next document."""
+    """Tokens to learn from, at most, padding included: batches are full up to the next document."""
     sequence_length: Positive = 512
     """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
     batch_sequences: Positive = 16
@@ -123,7 +123,7 @@ class DataStage(Strict):
     """A model that learns from texts, in epochs."""
 
     from_: str = Field(alias="from")
-    """As for reinforcement learning."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
     epochs: Positive
@@ -185,13 +185,13 @@ class ReadableSpec(Strict):
     """What a right answer must be beside right, to be learnt from. Thresholds are ours: the paper gives none."""
 
     format: bool = True
-    """It keeps to the format rule."""
+    """Whether it must keep to the format rule."""
     language: Share = 0.9
     """At least this share of the reasoning's words is of the question's language; 0: any."""
     repetition: Share = 0.2
     """At most this share of its runs of 40 words stood there before; 1: any."""
     paragraph: Positive = 2000
-    """Characters of the longest paragraph of the reasoning."""
+    """Longest paragraph that the reasoning may have, in characters."""
     code_blocks: bool = False
     """Whether the reasoning may hold fenced code."""
 
@@ -210,7 +210,7 @@ class AnsweringStage(Strict):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end an answer, beside the tokenizer's own end of sequence."""
     slots: Positive = 256
-    """Completions at once, at most."""
+    """Completions that decode at once, at most."""
     grading: GradingSpec = GradingSpec()
     """How answers are read and graded."""
     model: ModelSpec = ModelSpec()
@@ -233,9 +233,9 @@ class SamplingStage(AnsweringStage):
     """Several answers to each question, of which right and readable ones are kept as conversations."""
 
     from_: str = Field(alias="from")
-    """As for reinforcement learning."""
+    """The model that answers: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
-    """Whose training questions are asked."""
+    """Where the questions come from: training problems of these tasks."""
     questions: Positive
     """Training problems that are asked."""
     samples: Annotated[int, Field(ge=1)] = 16
@@ -298,7 +298,7 @@ class RewardModelStage(DataStage):
     reads: Literal["summary", "all"]
     """What follows the reasoning (helpfulness), or everything (safety)."""
     judge: PairJudgeSpec | None = None
-    """For pairs without a column ``judgements``; None: there the answer called chosen is the better one."""
+    """Who judges pairs without a column ``judgements``; else the answer called chosen is the better one."""
     margin: Annotated[float, Field(ge=0)] = 1.0
     """Pairs that were judged (``judgements``: differences of scores, chosen minus rejected) are kept where the mean is
     more than this."""
@@ -332,13 +332,14 @@ class EvalStage(AnsweringStage):
     """Reward models that no policy was trained against, if the result is to mean something. The first one of a set
     compares its answers with the references of alpaca and arena."""
     referee: EndpointSpec | None = None
-    """In their place for alpaca, arena and safety: a model behind a server, asked about every answer."""
+    """A model behind a server that judges in place of ``judges`` for alpaca, arena and safety, asked about every
+    answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
-    """What is measured."""
+    """The problems that every model answers."""
     temperature: Temperature = 0.6
     """Sampling temperature (R1, section 3: 0.6); 0 takes the likeliest token each time."""
     top_p: TopP = 0.95
-    """The paper's, as is the temperature (R1, section 3)."""
+    """Nucleus sampling: the share of probability that is drawn from (R1, section 3: 0.95)."""
 
     @property
     def completions(self) -> int:

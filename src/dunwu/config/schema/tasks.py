@@ -17,7 +17,7 @@ class TaskSpec(Strict):
     """A generator (countdown, game24, ...), a data set in its published form (gsm8k, math, aime, amc, cmath, humaneval,
     gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of reasoning-gym)."""
     set: str | None = None
-    """For ``gym``: which set."""
+    """For ``gym``: which set of reasoning-gym."""
     called: Name | None = None
     """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -25,7 +25,7 @@ class TaskSpec(Strict):
     levels: tuple[int, ...] = ()
     """Difficulty levels to draw from, evenly; empty: the generator's lowest, or every level of a file."""
     languages: tuple[Language, ...] = ("en",)
-    """Wordings to draw from, evenly; generators only."""
+    """Languages of the problems, drawn evenly; generators only."""
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
     hub: Annotated[str, Field(min_length=1)] | None = None
