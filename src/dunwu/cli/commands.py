@@ -226,13 +226,15 @@ def evaluate(
     _let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.config.plan import make_plan
     from dunwu.observatory.terminal import Progress
+
+    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
+    progress.doing("loading PyTorch")
+    from dunwu.config.plan import make_plan
     from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
     from dunwu.pipeline.run import run_recipe
     from dunwu.runs import RunReader
 
-    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
     asked = Asked(
         models=models,
         benches=bench or (),
@@ -343,9 +345,11 @@ def ablate(
 
     from dunwu.observatory.aha.telling import effect_rows
     from dunwu.observatory.terminal import Progress
-    from dunwu.pipeline.ablating import ablate as cut_and_compare
 
     progress = Progress(Console(stderr=True, highlight=False))
+    progress.doing("loading PyTorch")
+    from dunwu.pipeline.ablating import ablate as cut_and_compare
+
     found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
     if as_json:
         print_json(found)
@@ -376,7 +380,8 @@ def reproduce(
     file = recipe_file(recipe)
     loaded = load_recipe(file, overrides or ())
     folder = out or Path("runs") / f"{loaded.name}-seeds"
-    _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+    with busy("checking the recipe"):
+        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.pipeline.reproduce import reproduce as run_seeds
 

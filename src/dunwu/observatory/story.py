@@ -83,6 +83,8 @@ def _on_what(stages: Stages, data: Mapping[str, Any]) -> str:
     measured = _listed([f"{chosen['name']} ({chosen['problems']:,} problems)" for chosen in sets])
     if len(sets) > FEW:
         measured = f"{len(sets)} sets of problems"
+    if {stage["kind"] for stage in stages.values()} == {"eval"}:
+        return f"The problems are {measured}."
     parts = []
     if asked:
         parts.append(f"The problems are {_listed(asked)}, and rules grade the answers")

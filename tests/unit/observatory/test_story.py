@@ -40,6 +40,16 @@ def test_every_recipe_has_three_sentences(name: str) -> None:
     assert all(sentence[-1] in ".?" and len(sentence) < 400 for sentence in sentences)
 
 
+def test_where_nothing_is_trained_the_problems_are_told() -> None:
+    sets = [{"name": "aime", "problems": 30}, {"name": "math", "problems": 500}]
+    stage = {"kind": "eval", "models": ["/far/small", "http://host:1/v1#org/large"], "sets": sets}
+    assert opening({"stages": {"boxed": stage}}) == [
+        "small and large answer the same held-out problems.",
+        "The problems are aime (30 problems) and math (500 problems).",
+        "Nothing is trained; problems and random numbers are common, so that differences are the models' own.",
+    ]
+
+
 def test_the_whole_of_r1_is_its_road() -> None:
     what, _, why = told("nano/r1")
     assert what.startswith("12 stages, one after the other: zero (rl), cold_start, dev1 (sft)")
