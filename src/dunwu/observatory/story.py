@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dunwu.runs import RunReader, told_as
+from dunwu.runs import RunReader, display_names
 
 Stages = Mapping[str, Mapping[str, Any]]
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -61,8 +61,8 @@ def _what(stages: Stages) -> str:
     if stage["kind"] == "pretrain":
         return f"A small model is made from nothing, on {stage['tokens']:,} tokens at most."
     if stage["kind"] == "eval":
-        return f"{_listed([told_as(model) for model in stage['models']])} answer the same held-out problems."
-    base = told_as(stage["from"])
+        return f"{_listed(display_names(stage['models']))} answer the same held-out problems."
+    (base,) = display_names([stage["from"]])
     if stage["kind"] in ("reject", "cold_start"):
         return f"{base} answers {stage['questions']:,} questions {stage['samples']} times each."
     if stage["kind"] != "rl":

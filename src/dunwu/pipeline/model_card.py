@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dunwu
-from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, told_as
+from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
 from dunwu.config.toml import toml_text
 from dunwu.models.folder import CARD, write_chat_template, write_generation_config
 from dunwu.observatory.wording import interval, is_part, number, quantity
@@ -67,17 +67,18 @@ def card(stage: ModelStage, context: StageContext) -> str:
 
 
 def _made(stage: ModelStage) -> str:
+    if isinstance(stage, PretrainStage):
+        return "A base model from nothing, pre-trained on a generated corpus"
+    (base,) = display_names([stage.from_])
     match stage:
-        case PretrainStage():
-            return "A base model from nothing, pre-trained on a generated corpus"
         case RLStage():
-            return f"{told_as(stage.from_)} after reinforcement learning from rewards"
+            return f"{base} after reinforcement learning from rewards"
         case RewardModelStage():
-            return f"A reward model on {told_as(stage.from_)}"
+            return f"A reward model on {base}"
         case DistilStage():
-            return f"{told_as(stage.from_)} after supervised fine-tuning on a larger model's answers"
+            return f"{base} after supervised fine-tuning on a larger model's answers"
         case _:
-            return f"{told_as(stage.from_)} after supervised fine-tuning on conversations"
+            return f"{base} after supervised fine-tuning on conversations"
 
 
 def _asking(stage: ModelStage) -> Iterator[str]:
