@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from dunwu.observatory import story
+from dunwu.observatory import opening
 from dunwu.observatory.remaining import nothing_to_answer
 from dunwu.observatory.terminal import Progress, duration
 from dunwu.runs import RunReader
@@ -45,7 +45,7 @@ class JsonProgress(Progress):
     def run_started(self, recipe: Mapping[str, Any], planned: Mapping[str, float | None]) -> None:
         """``run``."""
         self._time_left.plan(planned)
-        self._write("run", what=story.opening(recipe), planned_seconds=dict(planned))
+        self._write("run", what=opening.opening(recipe), planned_seconds=dict(planned))
 
     def stage_started(
         self, name: str, description: str, *, step: int = 0, answers_after: Callable[[int], int] = nothing_to_answer

@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from dunwu import paper
-from dunwu.observatory import beside, ledger, story
+from dunwu.observatory import beside, ledger, opening
 from dunwu.observatory.findings import are_models, last_evaluated, paired
 from dunwu.observatory.remaining import TimeLeft, nothing_to_answer
 from dunwu.observatory.terminal_tables import (
@@ -91,7 +91,7 @@ class Progress:
         """
         self._close_bar()
         self._time_left.plan(planned)
-        told = Text(plain(" ".join(story.opening(recipe))))
+        told = Text(plain(" ".join(opening.opening(recipe))))
         self.console.print(told, soft_wrap=not self.console.is_terminal)
 
     def pipeline(self, number: int, stages: int) -> None:
@@ -267,9 +267,9 @@ class Progress:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
         self.console.print("Next:")
-        for command, purpose in story.next_steps(run):  # to be copied as they stand, so no line is broken
+        for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
             self.console.print(Text.assemble(f"  {plain(command)}", (f"  # {purpose}", "dim")), soft_wrap=True)
-        for folder in list(story.models(run))[-1:]:
+        for folder in list(opening.models(run))[-1:]:
             self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)
 
     def _pairs(self, pairs: Sequence[Pair]) -> None:

@@ -10,7 +10,7 @@ from tests.unit.observatory.making import finished_run
 
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
-from dunwu.observatory.story import models, next_steps, opening
+from dunwu.observatory.opening import models, next_steps, opening
 from dunwu.runs import RunReader
 
 
