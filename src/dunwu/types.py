@@ -69,10 +69,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A problem as the model reads it: the template applied, tokenized, special tokens included."""
+    """A problem as the model reads it: the template applied, tokenized, special tokens included.
+
+    ``opening`` is the end of it that is the answer's already: a think tag that the template opens, or "".
+    """
 
     problem: Problem
     token_ids: Int32[np.ndarray, " P"]
+    opening: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,8 @@ class GenerationRequest:
 class Completion:
     """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy's are at 1.
 
-    ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out.
+    ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out. In a
+    group, and wherever it is graded, ``text`` begins with its prompt's ``opening``, so that it is the whole answer.
     """
 
     token_ids: Int32[np.ndarray, " C"]

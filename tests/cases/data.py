@@ -14,11 +14,14 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from dunwu.config.schema import TaskSpec
+from dunwu.config.schema import DataSpec, PromptSpec, TaskSpec
 from dunwu.errors import UserError
+from dunwu.models.templates import Template
 from dunwu.pipeline.benchmarking import task_of
+from dunwu.tasks.conversations import REASONING, read_examples
 from dunwu.tasks.files import FileTask
 from tests.cases.running import Case
+from tests.chat_templates import FAMILIES
 from tests.published import FILES, write
 
 
@@ -79,4 +82,30 @@ FORMS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], bytes]] = {
     ".json": lambda rows: json.dumps(rows).encode(),
     ".parquet": _parquet,
 }
-KINDS: Mapping[str, Callable[[Case], bool | None]] = {"F1": published_row, "F4": published_file}
+
+
+def reasoning_is_learnt(case: Case) -> bool:
+    """Every family of templates learns what an answer says apart from its content, or the row is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "talk.jsonl"
+        path.write_text(json.dumps(case["input"], ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            (example,) = read_examples(DataSpec(path=path))
+        except UserError as refused:
+            return "line 1" in str(refused)
+    answer = case["input"]["messages"][-1]
+    thoughts = [answer[name] for name in REASONING if answer.get(name)]
+    for family in FAMILIES.values():
+        reader = family.tokenizer()
+        *_, lesson = Template(PromptSpec(template="chat"), reader).lessons(example)
+        learnt = reader.decode(lesson.token_ids[lesson.loss_mask])
+        if not all(thought.strip() in learnt for thought in thoughts) or answer["content"].strip() not in learnt:
+            return False
+    return bool(thoughts)
+
+
+KINDS: Mapping[str, Callable[[Case], bool | None]] = {
+    "D1": reasoning_is_learnt,
+    "F1": published_row,
+    "F4": published_file,
+}

@@ -167,7 +167,7 @@ def test_what_a_model_wrote_stays_text(watch: Watch) -> None:
 
 def test_two_runs_beside_each_other_keys_and_themes(watch: Watch) -> None:
     page = watch.open("/compare")
-    lines = page.locator("figure").first.locator("polyline")
+    lines = page.locator("figure").first.locator("polyline.line")
     assert lines.count() == 2
     page.uncheck("[name=run][value='1']")
     playwright.expect(lines).to_have_count(1)
@@ -190,7 +190,7 @@ def test_it_follows_a_run_that_is_being_written_and_its_end_touches_nothing(tmp_
         train(stage, rollouts=2, questions=2)
         watch = Watch([tmp_path], browser)
         page = watch.open(f"/runs/0/curves?stage={STAGE}")
-        points = page.locator("figure").first.locator("circle.c0")
+        points = page.locator("figure").first.locator("circle.training")
         playwright.expect(points).to_have_count(2)
         random = np.random.default_rng(5)
         for rollout in (2, 3):

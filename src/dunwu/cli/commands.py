@@ -21,9 +21,12 @@ from dunwu.cli.printing import bench_rows, busy, print_json, print_plan, print_r
 from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dunwu.config.plan import Plan
     from dunwu.config.plan.obstacles import Look, Probe
-    from dunwu.config.schema import TaskSpec
+    from dunwu.config.plan.preview import Preview
+    from dunwu.config.schema import DataSpec, Stage, TaskSpec
 
 
 main = typer.Typer(
@@ -442,6 +445,7 @@ class Probes(TypedDict):
 
     probe: Probe
     look: Look
+    preview: Preview
 
 
 GLANCE = 5
@@ -462,7 +466,12 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
         _ = task.held_out(wanted) if wanted else task.problem(0)
 
-    return {"probe": open_task, "look": look}
+    def preview_template(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
+        from dunwu.pipeline.preview import preview  # it takes seconds to import, and most recipes need none
+
+        return preview(folder, stage, files)
+
+    return {"probe": open_task, "look": look, "preview": preview_template}
 
 
 def _refuse(planned: Plan) -> None:

@@ -26,8 +26,11 @@ class ChatReply:
 
     @property
     def text(self) -> str:
-        """The reasoning, in think tags, and the answer. A thought that was cut off is not closed."""
-        if not self.reasoning or "</think>" in self.answer:
+        """The reasoning, in think tags, and the answer. A thought that was cut off is not closed; one that only ends
+        was opened in the prompt by the server's template."""
+        if "</think>" in self.answer:
+            return self.answer if "<think>" in self.answer else f"<think>{self.answer}"
+        if not self.reasoning:
             return self.answer
         closed = "" if self.finish == "length" and not self.answer else "</think>"
         return f"<think>{self.reasoning}{closed}{self.answer}"

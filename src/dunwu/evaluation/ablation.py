@@ -73,12 +73,12 @@ def cuts(groups: Sequence[ScoredGroup], tokenizer: Any) -> list[Cut]:
 
 
 def _cut(group: RolloutGroup, tokenizer: Any) -> Cut | None:
-    completion = group.completions[0]
+    completion, opened = group.completions[0], len(group.prompt.opening)
     span = read(completion.text)
     for start, end in reflection.spans(completion.text):
         if span.start <= start and end <= span.end and read(completion.text[:start]).steps:
-            before = _tokens_within(completion, start, tokenizer)
-            after = _tokens_to_hold(completion, end, tokenizer)
+            before = _tokens_within(completion, start - opened, tokenizer)
+            after = _tokens_to_hold(completion, end - opened, tokenizer)
             ids = completion.token_ids
             return Cut(prompt=group.prompt, written=ids[:before], word=ids[before:after])
     return None
@@ -174,13 +174,17 @@ def _continued(
     begun = {cut.prompt.problem.id: _begun(cut, arm) for cut in chains}
     requests = [
         GenerationRequest(
-            prompt=replace(cut.prompt, token_ids=np.concatenate([cut.prompt.token_ids, begun[cut.prompt.problem.id]])),
+            prompt=replace(
+                cut.prompt,
+                token_ids=np.concatenate([cut.prompt.token_ids, begun[cut.prompt.problem.id]]),
+                opening="",  # what is collected is the continuation alone
+            ),
             seeds=tuple(sample_seed(seed, "ablation", cut.prompt.problem.id, k) for k in range(samples)),
         )
         for cut in chains
     ]
     banned = reflective_tokens(tokenizer) if arm == "without" else ()
-    whole = _Whole(grader, begun, tokenizer)
+    whole = _Whole(grader, begun, {cut.prompt.problem.id: cut.prompt.opening for cut in chains}, tokenizer)
     groups = collect(engine, requests, replace(sampling, banned=banned), whole, finished)
     return [
         replace(
@@ -201,8 +205,10 @@ def _begun(cut: Cut, arm: Arm) -> Tokens:
 class _Whole:
     """Grades a continuation together with what it continues."""
 
-    def __init__(self, grader: Grader, begun: Mapping[str, Tokens], tokenizer: Any) -> None:
-        self._grader, self._begun, self._tokenizer = grader, begun, tokenizer
+    def __init__(
+        self, grader: Grader, begun: Mapping[str, Tokens], openings: Mapping[str, str], tokenizer: Any
+    ) -> None:
+        self._grader, self._begun, self._openings, self._tokenizer = grader, begun, openings, tokenizer
         self.workers = grader.workers
 
     def joined(self, problem: Problem, completion: Completion) -> Completion:
@@ -211,7 +217,8 @@ class _Whole:
         whole = np.concatenate([begun, ids])
         unwritten = len(decode(self._tokenizer, ids.tolist())) - len(completion.text)  # an end of sequence
         text = decode(self._tokenizer, whole.tolist())  # at once: a character may lie on both sides of the cut
-        return replace(completion, token_ids=whole, text=text[: len(text) - unwritten] if unwritten > 0 else text)
+        text = text[: len(text) - unwritten] if unwritten > 0 else text
+        return replace(completion, token_ids=whole, text=self._openings[problem.id] + text)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
         """The whole chain's."""
@@ -224,7 +231,8 @@ class _Whole:
 
 def _reflects(cut: Cut, completion: Completion, tokenizer: Any) -> bool:
     """Whether the continuation has a word of reflection."""
-    return reflection.total(completion.text[len(decode(tokenizer, cut.written.tolist())) :]) > 0
+    before = cut.prompt.opening + decode(tokenizer, cut.written.tolist())
+    return reflection.total(completion.text[len(before) :]) > 0
 
 
 def _shares_of(finished: Finished | None) -> list[Finished | None]:

@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from dunwu.config.packaged import packaged
 from dunwu.errors import UserError
+from dunwu.models.templates import end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
@@ -160,11 +161,14 @@ def load_tokenizer(source: str) -> Any:
 
 
 def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
-    """The tokenizer's end of sequence, then those that the generation config adds (chat models have several)."""
+    """The tokenizer's end of sequence, then those that the generation config adds (chat models have several), and what
+    ends a turn under the tokenizer's chat template."""
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no eos_token: completions could never end", file=place, field="eos_token")
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = [configured] if isinstance(configured, int) else list(configured or ())
+    turn = end_of_turn(tokenizer)
+    more += [] if turn is None else [turn]
     return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more]))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
@@ -23,6 +26,10 @@ R1_ZERO: Final = (
 NANO: Final = "User: {prompt} Assistant:"
 """The one line that the nano base's corpus is written in; its completions begin with a space."""
 NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
+PYTHON_ERRORS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a template's expressions raise beside jinja2's own, where messages are not what it expects."""
+STAND_IN: Final = "ANSWER"
+"""An answer that templates leave as it is."""
 
 
 class PromptTooLong(UserError):  # noqa: N818  -- an outcome: whoever encodes leaves the problem out and counts it
@@ -54,81 +61,194 @@ class Template:
             raise UserError(f"neither one of {known} nor a text with {{prompt}}", field="prompt.template")
 
     def encode(self, problem: Problem) -> Prompt:
-        """The prompt.
+        """Make the prompt.
 
         Raises:
             PromptTooLong: it has more than ``max_tokens``.
             UserError: the chat template refuses these messages; some know no system role.
         """
-        asked = problem.messages
-        token_ids = self._ids(self._chat(asked, f"problem {problem.id}")) if self._text is None else self._asked(asked)
+        asked = self._asked(problem.messages, f"problem {problem.id}")
+        token_ids = self._encode(asked.text)
         if len(token_ids) > self._max_tokens:
             raise PromptTooLong(problem, len(token_ids), self._max_tokens)
-        return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32))
+        return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32), opening=asked.opening)
 
-    def lesson(self, example: Example) -> Lesson:
-        """The whole conversation. Each turn is tokenized alone, as at rollout: what is asked there is what was learnt.
+    def lessons(self, example: Example) -> Iterator[Lesson]:
+        """Make what a conversation teaches: its prompts as at rollout, and each answer as it stands, with its end.
+
+        An answer begins behind what its prompt has already written of it, and ends with the chat template's own end of
+        turn. A template that rewrites earlier turns (Qwen3 and R1 drop their reasoning) would ask for the next answer
+        after another text than was learnt: each such answer is then a lesson of its own, so that all are learnt once.
 
         Raises:
             UserError: the conversation does not end with the assistant; it has several turns and the template is no
-                chat template; the chat template refuses it, drops part of an answer, or changes what stood before it.
+                chat template; the chat template refuses it.
         """
         if not example.messages or example.messages[-1].role != "assistant":
             raise UserError(f"{example.id} does not end with the assistant's message", field="data")
-        pieces = [self._turn(example)] if self._text is not None else list(self._turns(example))
-        token_ids = [token_id for prompt, answer in pieces for token_id in (*prompt, *answer)]
-        mask = [written for prompt, answer in pieces for written in (*[False] * len(prompt), *[True] * len(answer))]
-        return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
-
-    def answered(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
-        """The tokens of a conversation with an answer at its end; ``name`` is for errors, as for ``lesson``."""
-        messages = (*asked, Message(role="assistant", content=answer))
-        return self.lesson(Example(id=name, category="", language="", messages=messages)).token_ids
-
-    def _turn(self, example: Example) -> tuple[list[int], list[int]]:
-        *asked, answer = example.messages
-        if any(message.role == "assistant" for message in asked):
-            raise UserError(f"{example.id} has several turns, which takes a chat template", field="prompt.template")
-        return self._asked(asked), [*self._ids(answer.content), self._tokenizer.eos_token_id]
-
-    def _turns(self, example: Example) -> Iterator[tuple[list[int], list[int]]]:
-        """What comes before each of the assistant's messages, and the message with its end."""
-        told = ""
+        token_ids, mask = list[int](), list[bool]()
         for place, message in enumerate(example.messages):
             if message.role != "assistant":
                 continue
-            asked = self._chat(example.messages[:place], example.id)
-            whole = self._chat(example.messages[: place + 1], example.id, asks=False)
-            if not (asked.startswith(told) and whole.startswith(asked)):
-                text = f"the tokenizer's chat template changes the turns before an answer of {example.id}"
-                raise UserError(text, field="prompt.template")
-            if message.content.strip() not in whole.removeprefix(asked):
-                text = f"the tokenizer's chat template drops part of the answer of {example.id}; take another template"
-                raise UserError(text, field="prompt.template")
-            answer = self._ids(whole.removeprefix(asked).rstrip())
-            eos = self._tokenizer.eos_token_id
-            yield self._ids(asked.removeprefix(told)), answer if answer[-1:] == [eos] else [*answer, eos]
-            told = whole.rstrip()
+            prompt, answer = self._pair(example.messages[:place], message.content, example.id)
+            if prompt[: len(token_ids)] != token_ids:
+                yield _lesson(token_ids, mask)
+                token_ids, mask = [], []
+            mask += [False] * (len(prompt) - len(token_ids)) + [True] * len(answer)
+            token_ids = [*prompt, *answer]
+        yield _lesson(token_ids, mask)
 
-    def _asked(self, messages: Sequence[Message]) -> list[int]:
-        assert self._text is not None
+    def answered(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
+        """Encode a conversation with an answer at its end; ``name`` is for errors, which are those of ``lessons``."""
+        prompt, ending = self._pair(asked, answer, name)
+        return np.array([*prompt, *ending], dtype=np.int32)
+
+    @cached_property
+    def opening(self) -> str:
+        """What every prompt has already written of its answer: a think tag with the white space behind it, or "".
+
+        Raises:
+            UserError: the chat template refuses a plain question.
+        """
+        return self._asked([Message(role="user", content="?")], "a question").opening
+
+    @property
+    def end(self) -> tuple[int, ...]:
+        """The tokens that end every answer. Raises UserError as ``chat_frame``."""
+        return self._frame.end
+
+    @cached_property
+    def _frame(self) -> Frame:
+        if self._tokenizer.eos_token is None:
+            raise UserError("the tokenizer has no eos_token: answers could never end", field="prompt.template")
+        if self._text is None:
+            return chat_frame(self._tokenizer)
+        return Frame("", (self._tokenizer.eos_token_id,))
+
+    def _asked(self, messages: Sequence[Message], name: str) -> _Asked:
+        """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
+        if self._text is None:
+            text = render(self._tokenizer, messages, name)
+            return _Asked(text, opening_of(text))
+        if any(message.role == "assistant" for message in messages):
+            raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
         question = "\n".join(message.content for message in messages)
-        return self._ids(self._text.replace("{prompt}", question), special=True)
+        return _Asked(self._text.replace("{prompt}", question), opening_of(self._text.rpartition("{prompt}")[2]))
 
-    def _ids(self, text: str, special: bool = False) -> list[int]:
-        """Without a warning where a text is longer than the model knows: whoever asked says what becomes of it."""
-        token_ids: list[int] = self._tokenizer.encode(text, add_special_tokens=special, verbose=False)
-        return token_ids
+    def _answer(self, answer: str, opening: str) -> str:
+        """Write an answer from behind what the prompt has written of it.
 
-    def _chat(self, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
-        except TemplateError as error:
-            raise UserError(
-                f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template"
-            ) from error
-        return text
+        One without reasoning ends the reasoning at once, as R1 does where there is nothing to think about.
+        """
+        if not opening:
+            return answer if answer[:1].isspace() else self._frame.lead + answer
+        if answer.startswith(opening):
+            return answer.removeprefix(opening)
+        if answer.lstrip().startswith("<think>"):
+            return answer.lstrip().removeprefix("<think>")
+        return answer if "</think>" in answer else f"\n</think>\n\n{answer}"
+
+    def _pair(self, messages: Sequence[Message], answer: str, name: str) -> tuple[list[int], list[int]]:
+        """Encode the prompt for what follows ``messages``, and an answer to it with its end.
+
+        The answer is tokenized behind its prompt: by itself its first word might get a space of the tokenizer's. Where
+        tokens would lie across the border it is tokenized by itself all the same, since a prompt stands first.
+        """
+        asked = self._asked(messages, name)
+        prompt, written = self._encode(asked.text), self._answer(answer, asked.opening)
+        whole = self._encode(asked.text + written)
+        continued = whole[: len(prompt)] == prompt
+        behind = whole[len(prompt) :] if continued else token_ids_of(self._tokenizer, written)
+        return prompt, [*behind, *self._frame.end]
+
+    def _encode(self, text: str) -> list[int]:
+        """Tokenize from the beginning; a chat template writes its special tokens itself."""
+        return token_ids_of(self._tokenizer, text, special=self._text is not None)
+
+
+class _Asked(NamedTuple):
+    """A prompt's text, and its end that is the answer's already (``Prompt.opening``)."""
+
+    text: str
+    opening: str
+
+
+class Frame(NamedTuple):
+    """What a template writes around an answer: white space before it, and the tokens that end its turn."""
+
+    lead: str
+    end: tuple[int, ...]
+
+
+def chat_frame(tokenizer: Any) -> Frame:
+    """Find how the tokenizer's chat template frames an answer, by what it makes of a stand-in.
+
+    A turn ends with the first special token behind the answer (``<|im_end|>``, ``<|eot_id|>``, ``<end_of_turn>``,
+    ``</s>``); where the template writes none, with the end of sequence behind whatever it writes.
+
+    Raises:
+        UserError: the template refuses a question and an answer, or leaves out the answer.
+    """
+    question, answer = Message(role="user", content="?"), Message(role="assistant", content=STAND_IN)
+    asked = render(tokenizer, [question], "a question")
+    before, found, after = render(tokenizer, [question, answer], "an answer", asks=False).rpartition(STAND_IN)
+    if not found:
+        raise UserError("the tokenizer's chat template leaves out what the assistant says", field="prompt.template")
+    lead = before.removeprefix(asked) if before.startswith(asked) else ""
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    ended = re.search("|".join(map(re.escape, [tokenizer.eos_token, *special])), after)
+    closing = after[: ended.end()] if ended else after.rstrip()
+    end = [*token_ids_of(tokenizer, closing), *([] if ended else [tokenizer.eos_token_id])]
+    return Frame(lead if lead.isspace() else "", tuple(end))
+
+
+def end_of_turn(tokenizer: Any) -> int | None:
+    """Find the token that ends an answer under the tokenizer's chat template.
+
+    Returns:
+        None where there is no chat template, or where it refuses a plain question with an answer.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    with suppress(UserError):  # who asks with it is told
+        return chat_frame(tokenizer).end[-1]
+    return None
+
+
+def opening_of(prompt: str) -> str:
+    """Find the think tag that a prompt opens at its end, with the white space behind it; "" where it opens none."""
+    tag = prompt.rstrip()
+    return prompt[len(tag) - len("<think>") :] if tag.endswith("<think>") else ""
+
+
+def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:
+    """Write messages as the tokenizer's chat template does.
+
+    Args:
+        tokenizer: one with a chat template.
+        messages: the conversation so far.
+        name: what the messages are, for errors.
+        asks: adds what comes before an answer.
+
+    Raises:
+        UserError: the template refuses these messages.
+    """
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
+    except (TemplateError, *PYTHON_ERRORS) as error:
+        raise UserError(f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template") from error
+    return text
+
+
+def token_ids_of(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
+    """Tokenize without a warning where a text is longer than the model knows: whoever asked says what becomes of it."""
+    token_ids: list[int] = tokenizer.encode(text, add_special_tokens=special, verbose=False)
+    return token_ids
+
+
+def _lesson(token_ids: Sequence[int], mask: Sequence[bool]) -> Lesson:
+    return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
 
 
 def positions(model: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from dunwu.metrics import mean
 from dunwu.observatory.findings import EvaluationsBySet
-from dunwu.observatory.wording import quantity
+from dunwu.observatory.wording import cell, quantity
 from dunwu.types import Estimate
 
 OVERALL = ("format", "language", "length", "reflections")
@@ -32,17 +32,10 @@ class Row:
     """Whether the values are differences."""
 
     def cell(self, model: str) -> str:
-        """A model's value and the longer arm of its interval, short: ``88.1±1.2`` (of shares in per cent)."""
+        """A model's value and its interval, short (shares in per cent); "–" where it has none."""
         if model not in self.values:
             return "–"
-        estimate = self.values[model]
-        scale = 100.0 if quantity(self.quantity).share else 1.0
-        arm = max(estimate.high - estimate.value, estimate.value - estimate.low)
-        value, half = scale * estimate.value, scale * arm
-        digits = 1 if scale == 100.0 or abs(value) >= 10 else 2
-        value = round(value, digits) + 0.0  # no minus before 0
-        sign = "+" if self.change else ""
-        return f"{value:{sign},.{digits}f}±{half:.{digits}f}".replace("±0.", "±.").replace("100.0±", "100±")
+        return cell(self.quantity, self.values[model], change=self.change)
 
     @property
     def label(self) -> str:
@@ -89,7 +82,10 @@ def of_seeds(runs: Sequence[EvaluationsBySet]) -> list[Table]:
 
 
 def _note(over: str) -> str:
-    return f"±: the longer arm of the 95 % intervals {over}. Of a benchmark: answers right at the first try."
+    return (
+        f"±: the longer arm of the 95 % interval {over}; in brackets its ends. Of a benchmark: answers right at the "
+        "first try."
+    )
 
 
 def rows(by_set: EvaluationsBySet) -> list[Row]:

@@ -19,6 +19,12 @@ HEAD, LINE = 42, 16
 """Of a drawing that stands alone: where its legend begins, and how high a line of that is."""
 MAX_MARKS = 120
 """Points of a line beyond which they are not marked one by one."""
+PLAIN_COLOURS = 8
+"""Colours without a meaning of their own, ``c0`` to ``c7``: they tell the curves of one figure apart."""
+HELD_OUT = ("heldout", "heldout2", "heldout3")
+"""Colours of the first, second and third set of held-out problems."""
+MEANINGS = ("training", *HELD_OUT, "base", "right", "wrong")
+"""Colours that mean the same in every figure; names of the style sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +39,15 @@ class Point:
 class Series:
     """A curve.
 
-    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``level``: a dashed line over
-    the whole width at its one value.
+    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``rings``: the same, hollow;
+    ``level``: a dashed line over the whole width at its one value.
     """
 
     label: str
     points: Sequence[Point]
-    kind: Literal["line", "dots", "level"] = "line"
+    kind: Literal["line", "dots", "rings", "level"] = "line"
+    colour: str = ""
+    """One of ``MEANINGS``, or a plain colour by name; "" for the next plain one."""
     beside: str = ""
     """The label of the curve whose colour it shares; it has no entry of its own in the legend."""
 
@@ -85,17 +93,23 @@ class Chart:
         """What the stretches behind the curves are."""
         return list(dict.fromkeys(span.label for span in self.spans))
 
-    def _colour(self, series: Series) -> int:
-        labels = [one.label for one in self._named]
+    def _colour(self, series: Series) -> str:
+        """The name of its colour in the style sheet."""
         label = series.beside or series.label
-        return (labels.index(label) if label in labels else len(labels)) % 8
+        plain = list[str]()
+        for one in self._named:
+            if one.label == label and one.colour:
+                return one.colour
+            plain += [] if one.colour else [one.label]
+        place = plain.index(label) if label in plain else len(plain)
+        return series.colour or f"c{place % PLAIN_COLOURS}"
 
     def html(self) -> str:
         """A figure of a page, coloured by its style sheet; "" where nothing is drawn."""
         if not self.drawn:
             return ""
         legend = "".join(
-            f'<li class="c{self._colour(one)}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
+            f'<li class="{self._colour(one)}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
             for one in self._named
         )
         legend += "".join(f'<li class="spanned">{escape(label)}</li>' for label in self._pointed_out)
@@ -114,7 +128,7 @@ class Chart:
         head = HEAD + LINE * (1 + max(line for line, _ in lines))
         legend = "".join(
             f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
-            f'<line class="{"level" if one.kind == "level" else "line"} c{self._colour(one)}" x1="0" x2="14" y1="-4" '
+            f'<line class="{"level" if one.kind == "level" else "line"} {self._colour(one)}" x1="0" x2="14" y1="-4" '
             'y2="-4"/>'
             f'<text x="20" y="0">{escape(one.label)}</text></g>'
             for one, (line, x) in zip(self._named, lines, strict=False)
@@ -164,14 +178,15 @@ def _style() -> str:
     sheet = (resources.files("dunwu") / "assets" / "report.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): light-dark\((#[0-9a-f]{6})", sheet))
     curves = "".join(
-        f"line.c{number},polyline.c{number}{{stroke:{colours[f'c{number}']}}}"
-        f"circle.c{number},polygon.c{number}{{fill:{colours[f'c{number}']}}}"
-        for number in range(8)
+        f"line.{name},polyline.{name},circle.{name}{{stroke:{colours[name]}}}"
+        f"circle.{name},polygon.{name}{{fill:{colours[name]}}}"
+        for name in (*MEANINGS, *(f"c{number}" for number in range(PLAIN_COLOURS)))
     )
     return (
         f"text{{font:12px sans-serif;fill:{colours['soft']}}}.title{{font:600 15px sans-serif;fill:{colours['ink']}}}"
         f".rule{{stroke:{colours['rule']}}}polyline{{fill:none;stroke-width:2}}.line{{stroke-width:2}}"
-        "polyline.dots{stroke-width:1;stroke-dasharray:2 3}.band{opacity:.16}.bar{stroke-width:2}"
+        "polyline.dots,polyline.rings{stroke-width:1;stroke-dasharray:2 3}.band{opacity:.16}.bar{stroke-width:2}"
+        "circle{stroke-width:0}circle.hollow{fill:#ffffff;stroke-width:2}"
         f".level{{stroke-width:1.5;stroke-dasharray:6 4}}.span{{fill:{colours['mark']};opacity:.35}}{curves}"
     )
 
@@ -253,8 +268,7 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _curve(frame: _Frame, number: int, series: Series) -> str:
-    colour = f"c{number}"
+def _curve(frame: _Frame, colour: str, series: Series) -> str:
     if series.kind == "level":
         value = series.points[0].estimate.value
         y, told = frame.y(value), escape(f"{series.label}: {frame.text(value)}")
@@ -270,7 +284,7 @@ def _curve(frame: _Frame, number: int, series: Series) -> str:
         parts.insert(0, f'<polygon class="band {colour}" points="{" ".join(upper + lower)}"/>')
     for (x, estimate), point in zip(places, series.points, strict=True):
         y = frame.y(estimate.value)
-        if series.kind == "dots" and wide:
+        if series.kind in ("dots", "rings") and wide:
             low, high = frame.y(estimate.low), frame.y(estimate.high)
             parts.append(f'<line class="bar {colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
         told = f"{series.label}, {point.x:,.6g}: {frame.text(estimate.value)}"
@@ -278,7 +292,8 @@ def _curve(frame: _Frame, number: int, series: Series) -> str:
             told += f" ({frame.text(estimate.low)} to {frame.text(estimate.high)})"
         if series.kind == "line" and len(places) > MAX_MARKS:
             continue
-        radius = 4 if series.kind == "dots" else 2
-        dot = f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(told)}</title></circle>'
-        parts.append(dot)
+        radius = 2 if series.kind == "line" else 4
+        kind = f"{colour} hollow" if series.kind == "rings" else colour
+        place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
+        parts.append(f'<circle class="{kind}" {place}><title>{escape(told)}</title></circle>')
     return "".join(parts)

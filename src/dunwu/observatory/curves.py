@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
+from dunwu.errors import UserError
 from dunwu.metrics import mean
 from dunwu.observatory.reasoning import facts, reflection
 from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
@@ -241,13 +242,29 @@ MEASURES = {
 """By name, in the order in which they are shown; parts of the reward and single words come beside them."""
 
 
-def rollouts(stage: StageReader) -> list[Rollout]:
-    """The stage's rollouts in order; evenly spaced ones, with the first and the last, where there are too many."""
-    steps = stage.rollout_steps()
-    if not steps:
-        return []
-    first = read(stage, steps[0])
-    return [first, *(read(stage, step) for step in spaced(steps, wanted(first))[1:])]
+def rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
+    """Read the rollouts that curves are made of.
+
+    Args:
+        stage: whose rollouts.
+
+    Returns:
+        The rollouts in order, evenly spaced ones where there are too many; and of those that cannot be read, why.
+    """
+    steps, damaged = stage.rollout_steps(), dict[int, str]()
+
+    def readable(chosen: Sequence[int]) -> Iterator[Rollout]:
+        for step in chosen:
+            try:
+                yield read(stage, step)
+            except UserError as error:
+                damaged[step] = str(error)
+
+    first = next(readable(steps), None)
+    if first is None:
+        return [], list(damaged.values())
+    others = spaced([step for step in steps if step >= first.step], wanted(first))[1:]
+    return [first, *readable(others)], list(damaged.values())
 
 
 def wanted(like: Rollout) -> int:

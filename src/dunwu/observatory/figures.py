@@ -10,6 +10,7 @@ from typing import Literal
 
 from dunwu.observatory import curves
 from dunwu.observatory.aha.moments import Search, search
+from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span, exact
 from dunwu.observatory.curves import Measure, Rollout, Slice
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
@@ -44,25 +45,36 @@ MEASUREMENTS = (
     ("Value network", "squared error", {"value_error": "error of the critic"}),
 )
 """Metrics with a chart of their own; all others are folded away."""
+OPENING = ("Right answers", "Words of reflection", "Length of a response", "Reward and its parts")
+"""Titles of the figures that an overview opens on."""
+MOST_AT_FIRST = 4
 FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
 """Metrics that the curves out of the rollouts show with intervals."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """A stage with all that its figures are made of, read once. ``base``: see ``base_of``."""
+    """A stage with all that its figures are made of, read once.
+
+    ``base``: see ``base_of``. ``reading``: of how many stored rollouts how many have been read, while those are too few
+    to draw a conclusion from. ``damaged``: why other rollouts could not be read.
+    """
 
     run: RunReader
     name: str
     rollouts: Sequence[Rollout]
     by_set: EvaluationsBySet
     base: Rollout | None
+    reading: tuple[int, int] | None = None
+    damaged: Sequence[str] = ()
 
     @classmethod
     def of(cls, run: RunReader, name: str) -> Told:
-        """Reads a stage as far as it has come. Raises UserError where one of its files is damaged (named)."""
+        """Reads a stage as far as it has come; rollouts that are damaged are left out and told of. Raises UserError
+        where another of its files is damaged (named)."""
         by_set = evaluations_by_set(run, name)
-        return cls(run, name, curves.rollouts(run.stage(name)), by_set, base_of(by_set))
+        rollouts, damaged = curves.rollouts(run.stage(name))
+        return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged)
 
     @property
     def stage(self) -> StageReader:
@@ -76,8 +88,8 @@ class Told:
 
     @cached_property
     def search(self) -> Search:
-        """What changed, and whether it is an aha moment."""
-        return search(self.rollouts)
+        """What changed, and whether it is an aha moment; nothing while the rollouts are being read."""
+        return search(self.rollouts if self.reading is None else [])
 
     @property
     def last_step(self) -> float:
@@ -111,9 +123,16 @@ def learning(told: Told) -> list[Chart]:
         return []
     plain, split = partial(_all, told), partial(_by_verdict, told)
     parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
-    rewards = [_curve(told, curves.REWARD, "reward"), *(_curve(told, curves.part(n), f"part: {n}") for n in parts)]
+    rewards = [
+        replace(_curve(told, curves.REWARD, "reward"), colour="training"),
+        *(_curve(told, curves.part(n), f"part: {n}") for n in parts),
+    ]
     words = [curves.word(text) for text in curves.most_frequent_words(told.rollouts, TOP_WORDS)]
-    behaviours = [one for measure in curves.SHOWN.values() for one in _with_base(told, measure, measure.label)]
+    behaviours = [
+        replace(one, colour=f"c{place}")  # the hue in which the page marks that behaviour in a text
+        for place, measure in enumerate(curves.SHOWN.values())
+        for one in _with_base(told, measure, measure.label)
+    ]
     turns = [one for measure in (curves.MENDED, curves.SPOILT) for one in _with_base(told, measure, measure.label)]
     charts = [
         Chart(title="Right answers", series=plain(curves.ACCURACY), y_label="share of responses", share=True),
@@ -135,6 +154,42 @@ def learning(told: Told) -> list[Chart]:
         Chart(title="Spread of rewards in a group", series=plain(curves.SPREAD), y_label="variance"),
     ]
     return [_marked(chart, told.search) for chart in charts if chart.drawn]
+
+
+def opening(told: Told) -> list[Chart]:
+    """Choose the few figures that say most of a stage.
+
+    Args:
+        told: the stage.
+
+    Returns:
+        At most four: right answers, reflection, length and reward; of a stage that writes nothing, its own metrics.
+    """
+    charts = {chart.title: chart for chart in learning(told)}
+    chosen = [charts[title] for title in OPENING if title in charts]
+    return (chosen or measured(told)[0])[:MOST_AT_FIRST]
+
+
+def of_run(name: str, told: Told, measure: Measure) -> list[Series]:
+    """One run's part of a figure of several: its curve, and in its colour what its base and its checkpoints do.
+
+    Args:
+        name: what the run is called.
+        told: its stage.
+        measure: what is drawn.
+
+    Returns:
+        The curve first. Held-out evaluations are those of its first set, the base's a ring.
+    """
+    held_out = [point for one in list(_held_out(told, measure))[:1] for point in one.points]
+    rings, dots = ([point for point in held_out if (point.x == 0) == at_base] for at_base in (True, False))
+    base = [one for one in _base(told, measure) if told.base]
+    return [
+        _curve(told, measure, name),
+        *(replace(one, label=f"{name}, base", colour="", beside=name) for one in base),
+        Series(label=f"{name}, base", points=rings, kind="rings", beside=name),
+        Series(label=f"{name}, held-out", points=dots, kind="dots", beside=name),
+    ]
 
 
 def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> list[Chart]:
@@ -240,13 +295,24 @@ def slug(title: str) -> str:
 
 def _all(told: Told, measure: Measure) -> list[Series]:
     """A measure on training problems, in held-out evaluations, and the base's level."""
-    return [_curve(told, measure, TRAINING), *_held_out(told, measure), *_base(told, measure)]
+    return [
+        replace(_curve(told, measure, TRAINING), colour="training"),
+        *_held_out(told, measure),
+        *_base(told, measure),
+    ]
 
 
 def _by_verdict(told: Told, measure: Measure) -> list[Series]:
     """As ``_all``, with right and wrong answers apart where there are such."""
-    apart = [_curve(told, measure, f"{verdict} answers", Slice(verdict)) for verdict in VERDICTS]
-    return [_curve(told, measure, "all"), *apart, *_held_out(told, measure), *_base(told, measure)]
+    apart = [
+        replace(_curve(told, measure, f"{verdict} answers", Slice(verdict)), colour=verdict) for verdict in VERDICTS
+    ]
+    return [
+        replace(_curve(told, measure, TRAINING), colour="training"),
+        *apart,
+        *_held_out(told, measure),
+        *_base(told, measure),
+    ]
 
 
 def _curve(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> Series:  # noqa: B008 -- a constant
@@ -264,10 +330,10 @@ def _held_out(told: Told, measure: Measure) -> Iterator[Series]:
     quantity = HELD_OUT.get(measure.name)
     if quantity is None:
         return
-    for name, evaluations in told.by_set.items():
+    for place, (name, evaluations) in enumerate(told.by_set.items()):
         found = [evaluation for evaluation in evaluations if quantity in evaluation.results]
         points = [Point(place_of(evaluation, told.last_step), evaluation.results[quantity]) for evaluation in found]
-        yield Series(label=set_label(name), points=points, kind="dots")
+        yield Series(label=set_label(name), points=points, kind="dots", colour=HELD_OUT_COLOURS[place % 3])
 
 
 def set_label(name: str) -> str:
@@ -299,7 +365,7 @@ def _base(told: Told, measure: Measure) -> list[Series]:
         label, estimate = "base", results.get(HELD_OUT.get(measure.name, ""))
         if estimate is None and measure not in NOT_OF_TEXT:
             estimate = told.base.estimate(measure)
-    return [Series(label=label, points=[exact(0, estimate.value)], kind="level")] if estimate else []
+    return [Series(label=label, points=[exact(0, estimate.value)], kind="level", colour="base")] if estimate else []
 
 
 def _marked(chart: Chart, found: Search) -> Chart:
@@ -309,8 +375,9 @@ def _marked(chart: Chart, found: Search) -> Chart:
 
 
 def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> Chart:
+    colour = "training" if len(labels) == 1 else ""  # all of them are measured where the policy is trained
     series = [
-        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row])
+        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row], colour=colour)
         for name, label in labels.items()
     ]
     return Chart(title=title, series=series, y_label=unit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 class Outcome:
     """Sample pairs (same problem, same sample number, same seed) of one kind, e.g. wrong before and right after.
 
-    ``examples`` are those with the most typical answers: the lengths before and after are nearest to their medians.
+    ``examples`` are those with the most typical answers: the lengths before and after are nearest to their medians. The
+    first one is in English where there is such.
     """
 
     before_right: bool
@@ -26,27 +27,42 @@ class Outcome:
     examples: tuple[tuple[EvaluationRow, EvaluationRow], ...]
 
 
-def evaluations_by_set(run: RunReader, stage: str) -> dict[str, list[Evaluation]]:
-    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models."""
+def evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
+    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models.
+    Without ``rows`` their results alone."""
     recipe = run.recipe["stages"].get(stage, {})
     sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
     models = display_names(recipe.get("models", []))
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
-    evaluations = run.stage(stage).read_evaluations()
+    evaluations = run.stage(stage).read_evaluations(rows=rows)
     evaluations.sort(key=lambda found: models.index(found.checkpoint) if found.checkpoint in models else -1)
     for evaluation in evaluations:
         by_set.setdefault(evaluation.set, []).append(evaluation)
     return {name: evaluations for name, evaluations in by_set.items() if evaluations}
 
 
-def last_evaluated(run: RunReader) -> tuple[str, dict[str, list[Evaluation]]] | None:
-    """The run's last stage that has evaluations of a model that writes, with them; where that one sets models beside
-    each other, with those of the stages before it that do so on other sets."""
-    last, found = "", dict[str, list[Evaluation]]()
+LastEvaluated = tuple[str, EvaluationsBySet]
+"""The last stage that has evaluations, and them."""
+
+
+def last_evaluated(
+    run: RunReader, read: Callable[[RunReader, str], EvaluationsBySet] = evaluations_by_set
+) -> LastEvaluated | None:
+    """Find the run's last stage that has evaluations of a model that writes.
+
+    Args:
+        run: the run.
+        read: gives a stage's evaluations, for whoever keeps them.
+
+    Returns:
+        The stage with its evaluations; where it sets models beside each other, with those of the stages before it that
+        do so on other sets. None where there are no evaluations.
+    """
+    last, found = "", dict[str, Sequence[Evaluation]]()
     for stage in reversed(run.stages):
         if run.recipe["stages"].get(stage, {}).get("kind") == "reward_model":
             continue
-        if not (by_set := evaluations_by_set(run, stage)):
+        if not (by_set := read(run, stage)):
             continue
         if found and (not are_models(run, stage) or by_set.keys() & found.keys()):
             break
@@ -84,8 +100,10 @@ def outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> list[O
     for kind in kinds:
         chosen = [pair for pair in pairs if (bool(pair[0].correct), bool(pair[1].correct)) == kind]
         if chosen:
-            typical = tuple(_most_typical(chosen)[:examples])
-            found.append(Outcome(before_right=kind[0], after_right=kind[1], count=len(chosen), examples=typical))
+            typical = _most_typical(chosen)
+            english = next((pair for pair in typical if pair[0].language == "en"), typical[0])
+            shown = (english, *(pair for pair in typical if pair is not english))[:examples]
+            found.append(Outcome(before_right=kind[0], after_right=kind[1], count=len(chosen), examples=shown))
     return found
 
 

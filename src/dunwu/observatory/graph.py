@@ -20,7 +20,7 @@ class Node:
 
     name: str
     kind: str
-    status: Literal["waiting", "running", "done"]
+    status: Literal["waiting", "running", "stopped", "failed", "done"]
     done: int
     total: int | None
     hours: float
@@ -41,6 +41,7 @@ def nodes(run: RunReader) -> list[Node]:
     for line in ledger.lines(run):
         spent[line.stage] = spent.get(line.stage, 0.0) + line.device_hours
     found = dict[str, Node]()
+    state = run.state.kind
     for name, spec in run.recipe["stages"].items():
         sources = tuple(dict.fromkeys(source for source in _sources(spec) if source in found))
         begun = run.stages.get(name)
@@ -48,7 +49,7 @@ def nodes(run: RunReader) -> list[Node]:
         found[name] = Node(
             name=name,
             kind=str(spec.get("kind", "")),
-            status="waiting" if begun is None else "done" if begun == "done" else "running",
+            status="waiting" if begun is None else "done" if begun == "done" else state,
             done=int(rows[-1]["step"]) if rows else 0,
             total=spec.get("steps"),
             hours=spent.get(name, 0.0),
@@ -102,7 +103,8 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
 def _box(node: Node, place: tuple[float, float], link: str) -> str:
     x, y = place
     steps = f"{node.done:,} of {node.total:,} steps" if node.total else f"{node.done:,} steps" if node.done else ""
-    told = " · ".join(filter(None, [steps, f"{node.hours:.2g} h" if node.hours else ""])) or node.status
+    ended = node.status if node.status in ("stopped", "failed") else ""
+    told = " · ".join(filter(None, [ended, steps, f"{node.hours:.2g} h" if node.hours else ""])) or node.status
     bar = f'<rect class="progress" x="{x}" y="{y + HEIGHT - 4}" width="{WIDTH * node.share:.0f}" height="4" rx="2"/>'
     box = (
         f'<g class="stage {node.status}"><title>{escape(node.name)}: {node.status}</title>'

@@ -12,7 +12,8 @@ from typing import Any, TextIO
 
 from dunwu.observatory import opening
 from dunwu.observatory.remaining import nothing_to_answer
-from dunwu.observatory.terminal import Progress, duration
+from dunwu.observatory.terminal import Progress
+from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from itertools import pairwise
 
+from dunwu.observatory.glosses import gloss
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.reasoning.behaviours import sightings
 from dunwu.observatory.reasoning.chain import read
@@ -31,6 +33,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def text(content: object) -> str:
     """Any content as harmless HTML text; a number stays with its per cent sign."""
     return escape(plain(str(content))).replace(" %", "&nbsp;%")
+
+
+def headline(content: str) -> str:
+    """The sentence that a page opens with; intervals in brackets are not broken over lines."""
+    held = re.sub(r"\([^()]*%\)", r'<span class="whole">\g<0></span>', text(content))
+    return f'<p class="headline">{held}</p>'
 
 
 def page(title: str, sections: Iterable[str]) -> str:
@@ -60,6 +68,12 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
         f'<div class="scroll" tabindex="0"><table><caption>{text(caption)}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def facts(items: Iterable[tuple[str, str]]) -> str:
+    """What there is to know at a glance: names, and their values."""
+    shown = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in items)
+    return f'<dl class="facts">{shown}</dl>' if shown else ""
 
 
 def highlighted(content: str) -> str:
@@ -94,11 +108,17 @@ def answer(heading: str, content: str, *, right: bool | None, told: str) -> str:
     return f'<article class="answer"><header>{text(heading)}: {verdict}, {text(told)}</header>{body}</article>'
 
 
+def in_english(prompt: str) -> str:
+    """What a Chinese problem asks, to stand behind it; "" where that is not known, or it is no Chinese."""
+    known = gloss(prompt)
+    return f' <span class="gloss">In English: {text(known)}</span>' if known else ""
+
+
 def pair(names: tuple[str, str], rows: tuple[EvaluationRow, EvaluationRow]) -> str:
     """Two answers to the same held-out problem side by side, by whom each is."""
     answers = "".join(
         answer(name, row.text, right=row.right, told=f"{row.tokens:,} tokens, {row.reflections} words of reflection")
         for name, row in zip(names, rows, strict=True)
     )
-    problem = f"<p><b>{text(rows[0].prompt)}</b> A right answer: {text(rows[0].gold)}</p>"
+    problem = f"<p><b>{text(rows[0].prompt)}</b>{in_english(rows[0].prompt)} A right answer: {text(rows[0].gold)}</p>"
     return f'{problem}<div class="pair">{answers}</div>'

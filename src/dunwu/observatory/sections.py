@@ -11,7 +11,7 @@ from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
 from dunwu.observatory.findings import EvaluationsBySet, Outcome, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.servers import servers_table
-from dunwu.observatory.wording import interval, number, probability, quantity
+from dunwu.observatory.wording import interval, number, probability, quantity, rounded
 from dunwu.runs import BASE, TRAINED, Evaluation, Pair, RolloutRow, StageReader
 from dunwu.types import Estimate
 
@@ -32,7 +32,7 @@ KEPT_CAPTION = (
 
 def stage_section(told: Told) -> str:
     """One stage, as far as it has come."""
-    parts = [f"<h2>Stage {page.text(told.name)}</h2>"]
+    parts = [f"<h2>Stage {page.text(told.name)}</h2>", _damaged(told.damaged)]
     if told.rollouts:
         parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
         parts += [folded(title, figures.by_level(told, verdict)) for title, verdict in LEVEL_BY_LEVEL.items()]
@@ -43,9 +43,18 @@ def stage_section(told: Told) -> str:
     parts.append(servers_table(told.stage))
     parts.append(pairs_table(told.stage.read_compared().pairs))
     parts.append(page.grid([chart.html() for chart in figures.test_time_compute(told)], COMPUTE_NOTE))
-    parts.append(_examples(told.by_set) or _rollout_examples(told.stage))
+    parts.append(_examples(told.by_set) or _rollout_examples(told))
     parts.append(_timings(told.stage))
     return "".join(parts)
+
+
+def _damaged(found: Sequence[str]) -> str:
+    """Which rollouts are left out because they cannot be read."""
+    if not found:
+        return ""
+    lines = "".join(f"<li>{page.text(line)}</li>" for line in found)
+    what = "1 rollout is" if len(found) == 1 else f"{len(found):,} rollouts are"
+    return f'<p class="note">{what} left out, as no figure can be made of them:</p><ul class="note">{lines}</ul>'
 
 
 def _note(told: Told) -> str:
@@ -71,7 +80,7 @@ def _conversations(stage: StageReader) -> str:
     rows = []
     for category, numbers in counts.items():
         kept = numbers.get("kept", 0.0)
-        length = f"{numbers.get('tokens', 0.0) / kept:,.1f}" if kept else "–"
+        length = rounded(numbers.get("tokens", 0.0) / kept, 1) if kept else "–"
         asked, went = (numbers["questions"], numbers["answers"], kept), (numbers.get(why, 0.0) for why in gone)
         rows.append(
             [page.text(category), *(f"{n:,.0f}" for n in asked), length, *(f"{n:,.0f}" for n in went)],
@@ -142,8 +151,8 @@ def pairs_table(pairs: Sequence[Pair]) -> str:
         [
             page.text(pair.set),
             page.text(pair.model),
-            f"<b>{100 * pair.difference.value:+.1f}</b>",
-            f"{100 * pair.difference.low:+.1f} to {100 * pair.difference.high:+.1f}",
+            f"<b>{rounded(100 * pair.difference.value, 1, '+')}</b>",
+            f"{rounded(100 * pair.difference.low, 1, '+')} to {rounded(100 * pair.difference.high, 1, '+')}",
             page.text(probability(pair.p).removeprefix("= ")),
             "yes" if pair.p < SIGNIFICANT else "no",
             f"{pair.problems:,}",
@@ -163,7 +172,7 @@ def result_cell(name: str, estimate: Estimate | None) -> str:
     """A result with its interval, as HTML."""
     if estimate is None:
         return "–"
-    return f"<b>{number(name, estimate.value)}</b><br><small>{interval(name, estimate)}</small>"
+    return f"<b>{number(name, estimate.value, estimate)}</b><br><small>{interval(name, estimate)}</small>"
 
 
 def _examples(by_set: EvaluationsBySet) -> str:
@@ -183,16 +192,17 @@ def _examples(by_set: EvaluationsBySet) -> str:
 
 def _outcome(kind: Outcome, total: int) -> str:
     before, after = ("right" if right else "wrong" for right in (kind.before_right, kind.after_right))
-    told = f"{before} before, {after} after: {kind.count:,} of {total:,} ({100 * kind.count / total:.1f} %)"
+    told = f"{before} before, {after} after: {kind.count:,} of {total:,} ({rounded(100 * kind.count / total, 1)} %)"
     return f"<h4>{told.capitalize()}</h4>" + "".join(page.pair((BASE, TRAINED), rows) for rows in kind.examples)
 
 
-def _rollout_examples(stage: StageReader) -> str:
-    """Without evaluations at both ends: the first response of the first and of the last rollout."""
-    steps = stage.rollout_steps()
-    if not steps:
+def _rollout_examples(told: Told) -> str:
+    """Without evaluations at both ends: a response of the first and of the last rollout, in English where there is."""
+    if not told.rollouts:
         return ""
-    chosen = [stage.read_rollouts(step)[0] for step in dict.fromkeys((steps[0], steps[-1]))]
+    steps = dict.fromkeys((told.rollouts[0].step, told.rollouts[-1].step))
+    of_steps = [told.stage.read_rollouts(step) for step in steps]
+    chosen = [next((row for row in rows if row.language == "en"), rows[0]) for rows in of_steps]
     answers = "".join(map(_rollout_answer, chosen))
     return f'<h3>From the first and the last rollout</h3><div class="pair">{answers}</div>'
 
@@ -214,7 +224,7 @@ def _timings(stage: StageReader) -> str:
     series = [Series(label=n, points=[exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
     chart = Chart(title="Where the time went", series=series, y_label="seconds a rollout").html()
     total = sum(row[name] for row in timings for name in names if name in row)
-    told = f"In all {total / 60:,.1f} minutes of rollouts and updates, evaluations not counted."
+    told = f"In all {rounded(total / 60, 1)} minutes of rollouts and updates, evaluations not counted."
     if total and "rewards" in names:
         waited = sum(row.get("rewards", 0.0) for row in timings) / total
         told += f" The rewards, graded while the policy still writes, were waited for in {100 * waited:.2f} % of it."

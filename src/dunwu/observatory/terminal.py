@@ -29,7 +29,7 @@ from dunwu.observatory.terminal_tables import (
     telling_pair,
 )
 from dunwu.observatory.trackers import Trackers
-from dunwu.observatory.wording import interval, is_part, number, plain, probability
+from dunwu.observatory.wording import duration, interval, is_part, number, plain, probability
 from dunwu.runs import BASE, Pair, RunReader
 from dunwu.types import Estimate
 
@@ -293,10 +293,3 @@ class Progress:
 def _columns(metrics: Mapping[str, float]) -> Sequence[tuple[str, str, str]]:
     known = [column for column in (COLUMNS if "reward" in metrics else SUPERVISED) if column[1] in metrics]
     return known or [(name[:7], name, "{:.4g}") for name in sorted(metrics)[: len(COLUMNS)]]
-
-
-def duration(seconds: float) -> str:
-    """E.g. ``45 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -60,6 +61,8 @@ _METRICS = {
 }
 PART = " | "
 """Between a quantity and the part of a set of which it is told."""
+WIDE = 10.0
+"""Half an interval, in points of per cent or units, from which on digits behind the point say nothing."""
 _AT_K = {
     "pass": "right at least once in {k} tries (pass@{k})",
     "cons": "right by majority of {k} (cons@{k})",
@@ -93,22 +96,87 @@ def metric(name: str) -> str:
     return _METRICS.get(name, name.replace("_", " "))
 
 
-def number(name: str, value: float) -> str:
-    """A result's value, e.g. ``86.7 %`` or ``143.0``."""
+def rounded(value: float, digits: int, sign: str = "") -> str:
+    """Write a number without digits that say nothing.
+
+    Args:
+        value: the number.
+        digits: how many stand behind the point, at most.
+        sign: "+" to write one before positive numbers, too.
+
+    Returns:
+        E.g. ``86.7``, or ``100`` for a whole number: never ``100.0``, never a minus before 0.
+    """
+    text = f"{round(value, digits) + 0.0:{sign},.{digits}f}"
+    whole, point, behind = text.partition(".")
+    return text if point and behind.strip("0") else whole
+
+
+def digits_of(name: str, value: float, arm: float = 0.0) -> int:
+    """Tell how many digits behind the point a result deserves.
+
+    Args:
+        name: the result's.
+        value: of a share in [0, 1].
+        arm: how far its interval reaches, in the same unit.
+
+    Returns:
+        0, 1 or 2.
+    """
     if quantity(name).share:
-        return f"{100 * value:.1f} %"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+        return 0 if 100 * arm >= WIDE else 1
+    return 0 if arm >= WIDE else 1 if abs(value) >= 10 else 2
+
+
+def number(name: str, value: float, within: Estimate | None = None) -> str:
+    """Write a result's value, e.g. ``86.7 %`` or ``143``; ``within``: the interval that stands beside it."""
+    digits = digits_of(name, value, (within.high - within.low) / 2 if within else 0.0)
+    return f"{rounded(100 * value, digits)} %" if quantity(name).share else rounded(value, digits)
+
+
+def clipped(name: str, estimate: Estimate) -> Estimate:
+    """Cut a 95 % interval to what the quantity can be: intervals that are symmetric around their value reach beyond."""
+    known = quantity(name)
+    low = estimate.low if known.signed else max(estimate.low, 0.0)
+    return Estimate(value=estimate.value, low=low, high=min(estimate.high, 1.0) if known.share else estimate.high)
 
 
 def interval(name: str, estimate: Estimate) -> str:
-    """The 95 % interval without its value, e.g. ``84.1–89.0 %`` or ``140.2–145.9``.
+    """Write a 95 % interval without its value, e.g. ``84.1–89.2 %`` or ``140.2–145.9``.
 
-    Symmetric intervals around small counts reach below 0, which no known quantity does: they are cut there. Others may
-    be negative, and have a word for the dash that would read as a sign: ``-0.79 to 0.20``.
+    It is cut to what the quantity can be. One that may be negative has a word for the dash that would read as a sign:
+    ``-0.79 to 0.20``.
     """
-    signed, high = quantity(name).signed, number(name, estimate.high)
-    low = number(name, estimate.low if signed else max(estimate.low, 0.0)).removesuffix(" %")
-    return f"{low} to {high}" if signed else f"{low}–{high}"
+    cut = clipped(name, estimate)
+    low, high = number(name, cut.low, estimate).removesuffix(" %"), number(name, cut.high, estimate)
+    return f"{low} to {high}" if quantity(name).signed else f"{low}–{high}"
+
+
+def cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
+    """Write a result with its interval as shortly as a table of many models needs it.
+
+    Args:
+        name: the result's.
+        estimate: shares in [0, 1]; they are written in per cent, without its sign.
+        change: whether it is a difference.
+
+    Returns:
+        ``88.1±1.2`` with the longer arm of the interval; where that would reach beyond what can be, the ends instead:
+        ``97 (84–99)``, ``100 (≥96)``, ``0 (≤3.7)``.
+    """
+    known = quantity(name)
+    cut = estimate if change else clipped(name, estimate)
+    scale, sign = (100.0 if known.share else 1.0), "+" if change else ""
+    arm = max(cut.high - cut.value, cut.value - cut.low)
+    digits = digits_of(name, cut.value, arm)
+    value, half, low, high = (rounded(scale * part, digits) for part in (cut.value, arm, cut.low, cut.high))
+    shown = rounded(scale * cut.value, digits, sign)
+    if half == "0":
+        return shown
+    lowest, highest = 0.0 if not known.signed else -math.inf, 1.0 if known.share else math.inf
+    if change or (lowest <= cut.value - arm and cut.value + arm <= highest):
+        return f"{shown}±{half}"
+    return f"{value} (≥{low})" if high == value else f"{value} (≤{high})" if low == value else f"{value} ({low}–{high})"
 
 
 def checkpoint(name: str) -> str:
@@ -119,6 +187,13 @@ def checkpoint(name: str) -> str:
 def probability(p: float) -> str:
     """Of a test, e.g. ``= 0.012``; what hangs on the number of permutations is not told."""
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def duration(seconds: float) -> str:
+    """Write a stretch of time, e.g. ``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{rounded(seconds / 3600, 1)} h"
 
 
 def plain(text: str) -> str:

@@ -15,6 +15,7 @@ from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.pipeline.prompts import instructing
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.runs import ABLATION, RunReader
 
@@ -49,7 +50,8 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     progress.doing("loading the model")
     policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
     template = Template(stage.prompt, policy.tokenizer)
-    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template)[chosen.name][:asked]
+    instruct = instructing(template, stage.prompt, stage.reward).instruct
+    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template, instruct)[chosen.name][:asked]
     progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -27,6 +27,7 @@ from dunwu.models.templates import PromptTooLong, Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.prompts import Encoder, instructed, instructing
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
@@ -35,7 +36,7 @@ from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.critic import Critic
 from dunwu.training.trainer import PolicyTrainer, Trainer
-from dunwu.types import Message, Problem, Prompt, Sampling
+from dunwu.types import Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
 from dunwu.verifiers.code import limits_of
 from dunwu.verifiers.format import READS
@@ -61,13 +62,6 @@ class Notes(Protocol):
         """For the run's manifest."""
 
 
-class Encoder(Protocol):
-    """Brings problems to what an engine is given; a template is one."""
-
-    def encode(self, problem: Problem) -> Prompt:
-        """The prompt. Raises PromptTooLong."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """An RL stage's rooms, opened."""
@@ -75,7 +69,7 @@ class Parts:
     stage: RLStage
     context: StageContext
     mixture: Mixture
-    template: Template
+    template: Encoder
     engine: Engine
     grader: Grader
     judges: Mapping[str, RewardModel]
@@ -108,7 +102,7 @@ class Parts:
         )
 
 
-def drawn(mixture: Mixture, template: Template, position: int, count: int) -> tuple[list[Prompt], int]:
+def drawn(mixture: Mixture, template: Encoder, position: int, count: int) -> tuple[list[Prompt], int]:
     """The next ``count`` prompts of a mixture that fit, and the position after them.
 
     Raises:
@@ -155,6 +149,7 @@ def assembled(
         critic=_critic(stage, context.seed, scorers[VALUE]) if stage.value else None,
     )
     template = Template(stage.prompt, policy.tokenizer)
+    asking = instructing(template, stage.prompt, stage.reward)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
     judges = {part.name: judge(part, scorers[part.name], stage.model) for part in stage.reward.models}
@@ -164,14 +159,14 @@ def assembled(
             stage=stage,
             context=context,
             mixture=mixture,
-            template=template,
+            template=asking,
             engine=engine,
             grader=grader,
             judges=judges,
             algorithm=algorithm,
             trainer=trainer,
             ledger=Ledger(context.store, policy.model),
-            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template),
+            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template, asking.instruct),
         )
         parts.draw(0, 1)
         yield parts
@@ -243,9 +238,14 @@ def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field
 
 
 def held_out_prompts(
-    sets: Sequence[EvaluationSet], prompt: PromptSpec, seed: int, template: Encoder
+    sets: Sequence[EvaluationSet],
+    prompt: PromptSpec,
+    seed: int,
+    template: Encoder,
+    instruct: Callable[[Problem, str | None], Problem] = instructed,
 ) -> dict[str, list[Prompt]]:
-    """The prompts of each evaluation set.
+    """The prompts of each evaluation set; ``instruct`` puts the set's instruction below a problem, or one for sets
+    without.
 
     Raises:
         UserError: fewer held-out problems than asked for, or a prompt that is too long.
@@ -256,7 +256,7 @@ def held_out_prompts(
         prompts[chosen.name] = []
         for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
             try:
-                prompts[chosen.name].append(template.encode(instructed(problem, chosen.instruction)))
+                prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
             except PromptTooLong as error:
                 too_long.append(error.tokens)
     if too_long:
@@ -265,12 +265,3 @@ def held_out_prompts(
         message = f"{count} {told} more than {limit} tokens: set it to {max(too_long)}, the longest, or ask for others"
         raise UserError(message, field="prompt.max_tokens")
     return prompts
-
-
-def instructed(problem: Problem, instruction: str | None) -> Problem:
-    """The problem with an instruction at the end of its last message, all else as it was."""
-    if instruction is None:
-        return problem
-    *before, last = problem.messages
-    asked = Message(role=last.role, content=f"{last.content}\n\n{instruction}")
-    return replace(problem, messages=(*before, asked))

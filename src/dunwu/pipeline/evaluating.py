@@ -15,10 +15,11 @@ from dunwu.evaluation.details import details
 from dunwu.models.load import load_policy, load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline import comparing
-from dunwu.pipeline.assembly import Encoder, held_out_prompts, judge, plain_grading
+from dunwu.pipeline.assembly import held_out_prompts, judge, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
+from dunwu.pipeline.prompts import Instructing, instructing, instruction
 from dunwu.pipeline.referee import SAFE, Referee, preferred
 from dunwu.pipeline.remembering import RememberingEngine
 from dunwu.rollout.endpoint_engine import EndpointEngine
@@ -155,8 +156,12 @@ class _Cut:
 
 def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any | None) -> Prompts:
     cutting = _Cut(stage.prompt, tokenizer) if tokenizer is not None and stage.long_prompts == "cut" else None
-    template: Encoder = cutting or (_Untold() if tokenizer is None else Template(stage.prompt, tokenizer))
-    prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, template)
+    if tokenizer is None:  # a server asks by a chat template too
+        asking = Instructing(_Untold(), instruction(stage.grading))
+    else:
+        asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading)
+    template = cutting or asking.encoder
+    prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, template, asking.instruct)
     if cutting and cutting.cut:
         total = sum(map(len, prompts.values()))
         told = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"

@@ -148,6 +148,9 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
 
     from dunwu.pipeline.decontamination import decontaminate
     from dunwu.pipeline.inputs import inputs_of
+    from dunwu.pipeline.machine import describe_machine
+
+    run.note("machine", describe_machine())
 
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from dunwu import tasks
 from dunwu.config.schema import SamplingStage
@@ -15,6 +16,7 @@ from dunwu.pipeline.assembly import drawn, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.helpers import side_by_side
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.prompts import Encoder, instructing
 from dunwu.pipeline.readable import fault
 from dunwu.rollout.collect import collect
 from dunwu.rollout.lanes import embedded_engine
@@ -56,7 +58,11 @@ def sample_answers(
     context.progress.doing("loading the model")
     policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-    prompts = different(mixture, Template(stage.prompt, policy.tokenizer), stage.questions)
+    asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
+    # With the instruction: what is learnt from the answers is asked as they were.
+    prompts = [
+        replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
+    ]
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     store.rewind(0)
@@ -90,7 +96,7 @@ def sample_answers(
         raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
 
 
-def different(mixture: Mixture, template: Template, count: int) -> list[Prompt]:
+def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
     """The first ``count`` questions of a mixture, none twice.
 
     Raises:

@@ -57,8 +57,8 @@ def lessons_of(
     longest: int,
     named: Set[str] = frozenset(),
 ) -> tuple[list[Lesson], int]:
-    """Every conversation of at most ``longest`` tokens, in the recipe's order, but for those ``named``, and how many
-    are longer.
+    """Every lesson of at most ``longest`` tokens, in the recipe's order, but for conversations ``named``, and how many
+    are longer. A conversation is one lesson, unless its template rewrites earlier turns.
 
     Raises:
         UserError: a file or a conversation cannot be used, or none fits.
@@ -67,10 +67,10 @@ def lessons_of(
     left_out = 0
     for name in stage.data:
         for example in (one for one in read_examples(data[name]) if f"{name}:{one.id}" not in named):
-            lesson = template.lesson(example)
-            fits = len(lesson.token_ids) <= longest
-            left_out += not fits
-            lessons += [lesson] if fits else []
+            for lesson in template.lessons(example):
+                fits = len(lesson.token_ids) <= longest
+                left_out += not fits
+                lessons += [lesson] if fits else []
     if not lessons:
         raise UserError(f"none of {left_out:,} conversations has at most {longest} tokens", field="max_tokens")
     return lessons, left_out

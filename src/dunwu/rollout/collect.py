@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Protocol
 
 from dunwu.rollout.engine import Engine, Sample
@@ -43,6 +44,8 @@ def collect(
 ) -> list[ScoredGroup]:
     """The groups with their scores, in the order of the requests.
 
+    Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it.
+
     Completions that the verifier failed on are among them, as the record of what happened; whoever computes with scores
     takes ``algorithms.filters.graded`` first. An exception does not wait for what is being graded. ``update``: the
     policy's, for rewards whose weights change. ``generating`` and ``waiting`` are open while completions are made, and
@@ -54,9 +57,11 @@ def collect(
     pool = ThreadPoolExecutor(max_workers=grader.workers, thread_name_prefix="grader")
     try:
         with generating:
-            for sample, completion in engine.generate(requests, sampling):
+            for sample, written in engine.generate(requests, sampling):
+                prompt = requests[sample.request].prompt
+                completion = replace(written, text=prompt.opening + written.text) if prompt.opening else written
                 completions[sample] = completion
-                scores[sample] = pool.submit(grader.score, requests[sample.request].prompt.problem, completion)
+                scores[sample] = pool.submit(grader.score, prompt.problem, completion)
                 if finished:
                     finished(len(completions), total)
         with waiting:

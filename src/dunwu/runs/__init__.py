@@ -5,6 +5,7 @@ from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
 from dunwu.runs.stage import ABLATION, BASE, TRAINED, StageDirectory, StageReader
+from dunwu.runs.state import RunState
 
 __all__ = [
     "ABLATION",
@@ -19,6 +20,7 @@ __all__ = [
     "RolloutRow",
     "Run",
     "RunReader",
+    "RunState",
     "Spent",
     "StageDirectory",
     "StageReader",

@@ -1,8 +1,8 @@
 """What readers derive from a stage and keep beside it: DIR/derived/STAGE/step-000016.arrow, and records as .json.
 
 Written by whoever reads a run, never by training, so that the next reader is quick. All of it may be deleted at any
-time. A table belongs to the rollouts of one size and modification time and to what made it, a record to the stage's
-model; anything else is as good as absent, as is a file that is torn or cannot be written.
+time. A table belongs to the content of the rollouts and to what made it, a record to the content of the stage's model,
+so both survive a copy of the run; anything else is as good as absent, as is a file that is torn or cannot be written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dunwu.errors import Fault, UserError
 from dunwu.runs import tables
 from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import step_name
-from dunwu.runs.marks import mark
+from dunwu.runs.marks import content_mark
 from dunwu.runs.records import RolloutRow
 
 SOURCE = b"dunwu.source"
@@ -39,10 +39,8 @@ class Derived:
         self._folder = stage.parent.parent / "derived" / stage.name
 
     def source_of(self, step: int, maker: str) -> bytes:
-        """Which bytes of a step's rollouts are there, and what reads them: something else where they change. Raises
-        OSError where the step has none."""
-        status = tables.rollouts_file(self._stage, step).stat()
-        return f"{maker}; {status.st_size} bytes; {status.st_mtime_ns} ns".encode()
+        """Which content a step's rollouts have, and what reads them. Raises OSError where the step has none."""
+        return f"{maker}; {content_mark(tables.rollouts_file(self._stage, step))}".encode()
 
     def table(self, step: int, maker: str) -> pa.Table | None:
         """What ``maker`` made of a step's rollouts as they are now; None where nothing is kept, or it is damaged.
@@ -65,12 +63,14 @@ class Derived:
         """
         found = self.table(step, maker)
         if found is None:
-            try:  # before the rollouts are read: others that come meanwhile are not taken for those
+            try:
                 source = self.source_of(step, maker)
             except OSError:
                 raise UserError(f"has no rollout of step {step}", file=self._stage) from None
             found = make(tables.read_rollout_rows(tables.rollouts_file(self._stage, step)))
-            self.put(step, found, source)
+            with suppress(OSError):
+                if self.source_of(step, maker) == source:  # not written again while it was read
+                    self.put(step, found, source)
         return found
 
     def put(self, step: int, table: pa.Table, source: bytes) -> None:
@@ -92,7 +92,7 @@ class Derived:
 
     def trouble(self, step: int, maker: str) -> str | None:
         """Why nothing can be made of a step's rollouts as they are now; None where nobody has found out."""
-        found = self._read(_trouble(step), self._rollouts_mark(step, maker))
+        found = self._read(_trouble(step), lambda: self._rollouts_mark(step, maker))
         return str(found["told"]) if found else None
 
     def keep_trouble(self, step: int, maker: str, told: str) -> None:
@@ -106,12 +106,13 @@ class Derived:
 
     def keep_record(self, name: str, record: Mapping[str, Any]) -> None:
         """Keeps what was found out about the stage's model. Raises Fault where that fails."""
-        self._keep(name, record, self._model_mark)
+        self._keep(name, record, self._model_mark())
 
-    def _read(self, name: str, of: str) -> dict[str, Any] | None:
+    def _read(self, name: str, of: Callable[[], str]) -> dict[str, Any] | None:
+        """``of`` is asked only where there is a record: to name a large model's content takes seconds."""
         try:
             found = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
-            return found if found["of"] == of else None
+            return found if found["of"] == of() else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -129,10 +130,9 @@ class Derived:
         except OSError:
             return ""
 
-    @property
     def _model_mark(self) -> str:
         files = sorted((self._stage / "model").glob("*.safetensors"))
-        return " ".join(f"{file.name} {mark(file)}" for file in files)
+        return ", ".join(f"{file.name} {content_mark(file)}" for file in files)
 
     def _table(self, step: int) -> Path:
         return self._folder / f"{step_name(step)}.arrow"

@@ -5,10 +5,38 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import faults
+
+TRIES, PAUSE_SECONDS = 20, 0.01
+"""How often, and after which pauses, a lock is tried that a reader may hold while it looks (:func:`is_held`)."""
+
+
+def is_held(directory: Path) -> bool | None:
+    """Tell whether a process holds the lock of a run directory.
+
+    Args:
+        directory: the run directory.
+
+    Returns:
+        Whether one does; None where this file system cannot tell.
+    """
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)  # which gives a shared lock back
+    return False
 
 
 class DirectoryLock:
@@ -26,7 +54,7 @@ class DirectoryLock:
         with faults(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(descriptor)
         except BlockingIOError:
             holder = os.read(descriptor, 256).decode(errors="replace").split()
             os.close(descriptor)
@@ -48,3 +76,16 @@ class DirectoryLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _take(descriptor: int) -> None:
+    """Raises BlockingIOError where another process keeps the lock; a reader's look at it is waited for."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recov
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
 from dunwu.runs.stage import StageDirectory, StageReader, checked_name
+from dunwu.runs.state import RunState, forget_end, read_state, record_end
 
 SCHEMA = 1
 """Version of manifest.json, and with it of the whole layout."""
@@ -71,6 +73,33 @@ class RunReader:
         stages: dict[str, str] = self.manifest["stages"]
         return {name: status for name, status in stages.items() if (self.directory / "stages" / name).is_dir()}
 
+    @property
+    def state(self) -> RunState:
+        """Whether it is being made or done, or how it ended before that."""
+        done = all(self.stages.get(name) == "done" for name in self.recipe["stages"])
+        return read_state(self.directory, done=done)
+
+    @property
+    def dates(self) -> tuple[float, float]:
+        """When it began and when it was last written to, in seconds since 1970; by the times of its files where no
+        process has said so."""
+        times = _read_times(self.directory)
+        files = [self.directory / "manifest.json", *(self.directory / "stages").glob("*/*.jsonl")]
+        written = [file.stat().st_mtime for file in files if file.exists()]
+        began = times.get("began", self._created)
+        return began, times.get("ended") or max(written, default=began)
+
+    @property
+    def seconds(self) -> float | None:
+        """What its processes have worked so far, but for the one that is at it; None where none has said so."""
+        return _read_times(self.directory).get("seconds")
+
+    @property
+    def _created(self) -> float:
+        """The time of the file that no later process writes."""
+        file = self.directory / "recipe.toml"
+        return file.stat().st_mtime if file.exists() else (self.directory / "manifest.json").stat().st_mtime
+
     def read_recipe_text(self) -> str:
         """The recipe as it was given, recipe.toml. Raises UserError where it is gone."""
         path = self.directory / "recipe.toml"
@@ -85,8 +114,9 @@ class RunReader:
 
     @property
     def mark(self) -> str:
-        """Another text where the run's stages or its summary have changed."""
-        return " ".join(mark(self.directory / name) for name in ("manifest.json", "summary.json"))
+        """Another text where the run's stages, its summary or its state have changed."""
+        files = " ".join(mark(self.directory / name) for name in ("manifest.json", "summary.json"))
+        return f"{files} {self.state.kind}"
 
     def read_summary(self) -> dict[str, Any] | None:
         """summary.json; None where the run has not ended."""
@@ -156,6 +186,7 @@ class Run(RunReader):
             recover(directory)
             run = cls(directory, lock)
             run._adopt(json.loads(json.dumps(recipe_json)))  # tuples become lists, as in the file
+            forget_end(directory)
             return run
         except BaseException:
             lock.release()
@@ -201,16 +232,16 @@ class Run(RunReader):
         _write_json(self.directory / "summary.json", summary)
 
     def add_seconds(self, seconds: float) -> float:
-        """Adds what a process has worked to timings.json; the sum over all processes so far.
+        """Adds what a process has worked to timings.json, beside when the first began and this one ended; the sum over
+        all processes so far.
 
         A damaged file counts as nothing: no run is worth less for not knowing how long it took.
         """
-        path = self.directory / "timings.json"
-        try:
-            total = seconds + float(json.loads(path.read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            total = seconds
-        _write_json(path, {"seconds": total})
+        now, before = time.time(), _read_times(self.directory)
+        total = seconds + before.get("seconds", 0.0)
+        began = before.get("began", min(now - seconds, self._created))
+        times = {"seconds": total, "began": began, "ended": now}
+        _write_json(self.directory / "timings.json", times)
         return total
 
     def withdraw(self) -> None:
@@ -234,6 +265,8 @@ class Run(RunReader):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and (self.directory / "manifest.json").exists():  # not withdrawn
+            record_end(self.directory, error)
         self.close()
 
     def _mark(self, name: str, status: str) -> None:
@@ -321,6 +354,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError("is not a JSON object", file=path)
     return content
+
+
+def _read_times(directory: Path) -> dict[str, float]:
+    """timings.json; empty where it is damaged or not there."""
+    try:
+        times = json.loads((directory / "timings.json").read_text())
+        return {name: float(value) for name, value in times.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _require(path: Path, content: Mapping[str, Any], kinds: Mapping[str, type]) -> None:

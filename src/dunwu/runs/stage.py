@@ -86,11 +86,22 @@ class StageReader:
     def read_ledger(self) -> dict[str, Spent]:
         """What each module's work has cost, over all processes; see :meth:`StageDirectory.spend`."""
         total: dict[str, Spent] = {}
-        for row in read_numbers(self.path / "ledger.jsonl"):
-            for module in {name.partition("/")[0] for name in row} - {"step"}:
-                spent = Spent(*(row.get(f"{module}/{field}", 0.0) for field in Spent._fields))  # type: ignore[arg-type]
+        for _, modules in self.read_spendings():
+            for module, spent in modules.items():
                 total[module] = total.get(module, Spent(0.0, 0, 0.0)) + spent
         return total
+
+    def read_spendings(self) -> list[tuple[int, dict[str, Spent]]]:
+        """The lines of the ledger: the step, and what each module's work cost."""
+        lines = []
+        for row in read_numbers(self.path / "ledger.jsonl"):
+            modules = {name.partition("/")[0] for name in row} - {"step"}
+            spent = {
+                module: Spent(*(row.get(f"{module}/{field}", 0.0) for field in Spent._fields))  # type: ignore[arg-type]
+                for module in modules
+            }
+            lines.append((int(row["step"]), spent))
+        return lines
 
     def rollout_steps(self) -> list[int]:
         """The steps whose rollouts are stored, ascending."""
@@ -115,8 +126,11 @@ class StageReader:
         that step has none, or its file cannot be read."""
         return tables.read_texts(tables.rollouts_file(self.path, step))
 
-    def read_evaluations(self, checkpoint: str | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name."""
+    def read_evaluations(self, checkpoint: str | None = None, *, rows: bool = True) -> list[Evaluation]:
+        """All evaluations, or those of one checkpoint: ``base`` first, the steps, ``trained``, then models by name.
+
+        Without ``rows`` their results alone, which takes no time.
+        """
         found = []
         for file in (self.path / "evaluations").glob("*/*.json"):
             if "." in (file.name[0], file.parent.name[0]) or checkpoint not in (None, file.parent.name):
@@ -125,10 +139,15 @@ class StageReader:
             if place is None and not file.with_suffix(".parquet").exists():
                 continue  # none of ours
             results = _read_results(file)
-            rows = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet")))
-            evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=rows)
+            answers = tuple(tables.read_evaluation_rows(file.with_suffix(".parquet"))) if rows else ()
+            evaluation = Evaluation(checkpoint=file.parent.name, set=file.stem, results=results, rows=answers)
             found.append((place or (2, 0), file.parent.name, file.stem, evaluation))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
+
+    @property
+    def evaluated(self) -> set[str]:
+        """The checkpoints and models of which an evaluation is there."""
+        return {file.parent.name for file in (self.path / "evaluations").glob("*/*.json")}
 
     def read_compared(self) -> Compared:
         """What was found when the stage's models were compared. Raises UserError where the file is damaged."""

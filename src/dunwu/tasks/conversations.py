@@ -21,6 +21,8 @@ from dunwu.types import Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
 Use = Literal["conversations", "pairs", "verdicts"]
+REASONING = ("reasoning_content", "reasoning", "thinking")
+"""What a message calls reasoning that stands apart from its content: DeepSeek and Qwen; vLLM; gpt-oss and Ollama."""
 FIRST_ROWS = 20
 LARGEST = 1e6
 """Of a judgement."""
@@ -56,6 +58,11 @@ def look(spec: DataSpec, use: Use) -> None:
         makers: dict[Use, Callable[[_Named], object]]
         makers = {"conversations": _example, "pairs": _preference, "verdicts": _judged}
         _read(spec, makers[use], FIRST_ROWS)
+
+
+def first_examples(spec: DataSpec) -> tuple[Example, ...]:
+    """Read the conversations of a file's first rows. Raises as ``look``."""
+    return _read(spec, _example, FIRST_ROWS)
 
 
 def check(path: Path) -> None:
@@ -220,4 +227,18 @@ def _list(value: Any) -> list[Any]:
 def _message(value: Any) -> Message:
     if not isinstance(value, dict) or value.get("role") not in get_args(Role):
         raise MalformedError(f"{value!r:.60} is no message with a role ({', '.join(get_args(Role))}) and content")
-    return Message(role=value["role"], content=written(value.get("content"), "content"))
+    content = written(value.get("content"), "content")
+    for name in REASONING:
+        if value.get(name):
+            if value["role"] != "assistant":
+                raise MalformedError(f"{name!r} stands in a message of the {value['role']}")
+            content = _with_reasoning(written(value[name], name), content)
+    return Message(role=value["role"], content=content)
+
+
+def _with_reasoning(thought: str, answer: str) -> str:
+    """Put reasoning before an answer, in tags as R1 and Qwen3 write them, unless the answer holds it already."""
+    newline = "\n"
+    return (
+        answer if "</think>" in answer else f"<think>\n{thought.strip(newline)}\n</think>\n\n{answer.lstrip(newline)}"
+    )

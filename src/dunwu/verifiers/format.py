@@ -1,6 +1,7 @@
 """R1's format rule, and where reasoning and answers stand (arXiv 2501.12948v2, section 2.2 and table 1).
 
-Only what the model wrote is read, never its prompt.
+Only the answer is read, never what its prompt quotes. A think tag that the prompt opens belongs to the answer, and
+stands at its beginning (``Prompt.opening``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def follows_format(text: str) -> bool:
     """Whether ``text`` is reasoning in think tags, then an answer in answer tags, and nothing else.
 
     Each of the four tags stands exactly once, in order; both contents show something; before, between and after them
-    there is whitespace only. The opening think tag is the completion's own: the template does not write it.
+    there is whitespace only.
 
     A tag counts wherever it stands, in quotes and in code too. What merely looks like one (another case, full width,
     spaces within) is text, so it can neither stand for a tag nor repeat one. Zero-width and other invisible characters
@@ -85,8 +86,8 @@ def reasoning(text: str) -> str:
     """The chain of thought, for what grades it: no tags, and nothing of the answer where the tags part the two.
 
     It begins after the first opening think tag, or with the text, and ends at the last closing think tag after that; at
-    the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning, a
-    template may write the opening tag, and a chain that was cut off counts as far as it goes.
+    the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning,
+    and a chain that was cut off counts as far as it goes.
     """
     return TAG.sub(" ", text[reasoning_span(text)])
 
@@ -96,6 +97,11 @@ def reasoning_span(text: str) -> slice:
     start = text.find("<think>") + len("<think>") if "<think>" in text else 0
     ends = (text.rfind(tag, start) for tag in ("</think>", "<answer>"))
     return slice(start, next((end for end in ends if end >= 0), len(text)))
+
+
+def is_unfinished(text: str) -> bool:
+    """Whether reasoning begins with a tag and never ends: such a text has no answer, whatever stands in it."""
+    return "<think>" in text and reasoning_span(text).stop == len(text)
 
 
 def summary(text: str) -> str:

@@ -33,7 +33,7 @@ from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, instructions, penalties, premise, quality, refusal
 from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
-from dunwu.verifiers.format import RULES, extract, reasoning, summary
+from dunwu.verifiers.format import RULES, extract, is_unfinished, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
 from dunwu.verifiers.own import OwnParts
@@ -100,7 +100,7 @@ class Grader:
         ``parts`` are those that the recipe weighs, ``format`` (0 or 1) always among them and ``accuracy`` (0 or 1)
         wherever an answer can be right; ``value`` is
         their sum with the first update's weights. Without a format rule every text complies and earns nothing by it. A
-        truncated completion is graded as it stands.
+        truncated completion is graded as it stands; one whose reasoning never ended has no answer.
 
         Raises:
             UserError: no verifier grades this kind of problem; a user's own part is not as it should be.
@@ -115,7 +115,7 @@ class Grader:
             wanted = wanted - {"accuracy"}
         else:
             where = "summary" if problem.kind in RESPONSES else self._spec.answer_in
-            extracted = extract(completion.text, where)
+            extracted = None if is_unfinished(completion.text) else extract(completion.text, where)
             if extracted and problem.kind != "code":
                 extracted = extracted.strip()
             verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)

@@ -1,17 +1,20 @@
 r"""Language consistency: words of the target language / words of the chain of thought (R1 2501.12948v2, section 3.2.1).
 
 What every language writes alike is no word and counts on neither side: digits and operators, mathematics between
-dollars or ``\( \)`` and ``\[ \]``, the LaTeX commands of a table, code between backticks, URLs, single Latin or Greek
-letters, functions and units (``ALIKE``), and of names with a digit or an underscore the parts of up to three letters
-(x1, a_max; "let_me_compute" has one word). Up to four capitals are names (ABCD, DNA) while a text has few different
-ones (``NAMES``): more of them are words in capitals.
+dollars or ``\( \)`` and ``\[ \]``, the LaTeX commands of a table, code between backticks (a fence at the beginning of a
+line that never closes runs to the end, as in Markdown), URLs, single Latin or Greek letters, functions and units
+(``ALIKE``), and of names with a digit or an underscore the parts of up to three letters (x1, a_max; "let_me_compute"
+has one word). Up to four capitals are names (ABCD, DNA), as are more in the alphabet's order (ABCDEF): of points,
+segments, angles and figures in any number. Only where a text has many different ones (``NAMES``) and their letters are
+those of words, they are words in capitals.
 
 A word is a run of letters of one script, except that Chinese and Japanese are written without spaces: there every Han
 character is a word, and every run of kana. No segmenter is asked. A Chinese word has about 1.5 characters, so in a
 mixed text Chinese weighs more than its words would: of as many Chinese words as English ones it has about 0.6.
 
 The script decides the language. Han characters are Japanese in a sentence with kana and Chinese in one without.
-Languages that share a script are told apart by py3langid, and only where rivals of that script are named.
+Languages that share a script are told apart by py3langid, and only where rivals of that script are named. It must be
+sure of another language (``EVIDENCE``): what it cannot tell apart ("No.") is taken for the target, whatever the rivals.
 
 What remains: text inside code, mathematics and URLs is not judged, in whatever language it is; nor are words that are
 spelled in single letters.
@@ -23,7 +26,7 @@ import importlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import lru_cache
 
 from dunwu.errors import NotInstalled, UserError
@@ -52,11 +55,20 @@ LANGUAGES = {
 ALIKE = frozenset(
     """
     sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp sqrt max min sup inf lim mod gcd lcm det
-    nm mm cm dm km mg kg ml mL kB Hz kHz MHz GHz Pa kPa kW kWh mol
+    nm mm cm dm km mg kg ml mL kB Hz kHz MHz GHz Pa kPa kW kWh mol Rt
     """.split()  # noqa: SIM905  -- readable as a block
 )
+NOTATION = re.compile(
+    r"(?:arc)?(?:sin|cos|tan|cot|sec|csc)(?:[A-Z]{1,4}|[xy])|(?:ln|lg|log)(?:[A-Z]|[xy])|(?:[A-Z]['’])+[A-Z]"
+)
+"""A function with its argument (sinA, cosBAC, lnx; cost is a word), and names of primed points (A'B'C')."""
 NAMES = 12
-"""Different runs of capitals that are names; in a text with over four times as many words, a quarter of those."""
+"""Different runs of capitals that are names whatever their letters; in a text with over four times as many words, a
+quarter of those."""
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+POINTS, WORDS, VOWELS = frozenset("BCDFGPQ"), frozenset("TSRILUWYKV"), frozenset("AEIOUY")
+"""Letters that are oftener in names of points than in English words, and those with which it is the reverse: of both
+together, a quarter are of the first kind in running English, and nearly all in a figure with the points A to H."""
 LATEX = frozenset(
     """
     begin end left right middle big Big bigg Bigg bigl bigr Bigl Bigr displaystyle textstyle limits nolimits
@@ -80,7 +92,7 @@ ENVIRONMENTS = (
     r"itemize|enumerate)\*?"
 )
 SKIPPED = re.compile(
-    r"```.*?```|`[^`\n]*`"
+    r"(?m:^)[ \t]*```.*?(?:```|\Z)|```.*?```|`[^`\n]*`"
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
     r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)|\\(?:begin|end)\{"
     + ENVIRONMENTS
@@ -119,13 +131,16 @@ WRITTEN = {
 SENTENCE = re.compile(r"[^\n.!?。！？]+")
 SURE = 8
 """Words that py3langid is asked about at least: shorter sentences go together with the next."""
+EVIDENCE = 3.0
+"""Nats (odds of 20 to 1) by which another language must be likelier than the target."""
 
 
 def consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
     """The share of the words of ``text`` that are of the language ``target``, in [0, 1].
 
     A text without words has 0, so that an empty chain earns nothing. ``rivals``: other languages that may occur; those
-    of the target's script are told apart from it sentence by sentence, the rest by their script anyway.
+    of the target's script are told apart from it sentence by sentence, where there is evidence, the rest by their
+    script anyway.
 
     Raises:
         UserError: a language that is not known, or one that takes py3langid where that is not installed.
@@ -158,8 +173,8 @@ def has_words(text: str) -> bool:
 
 
 def is_written_in(text: str, language: str) -> bool:
-    """Whether a text as a whole is in a language: more than half of its letters are of its script, and py3langid takes
-    it for this one of the languages of that script in ``WRITTEN``. Japanese has a tenth of kana, Chinese less.
+    """Whether a text as a whole is in a language: more than half of its letters are of its script, and py3langid is not
+    sure of another language of that script in ``WRITTEN``. Japanese has a tenth of kana, Chinese less.
 
     Code and mathematics count too: JSON in Hindi is in Hindi. A text without letters is in no language.
 
@@ -175,7 +190,7 @@ def is_written_in(text: str, language: str) -> bool:
     if language in ("zh", "ja"):
         return (10 * kana >= own) == (language == "ja")
     rivals = tuple(sorted(other for other in WRITTEN if WRITTEN[other] == WRITTEN[language]))
-    return len(rivals) == 1 or _identifier(rivals)(text) == language
+    return len(rivals) == 1 or _may_be(text, language, rivals)
 
 
 def _without(skipped: re.Match[str]) -> str:
@@ -187,12 +202,20 @@ def _without(skipped: re.Match[str]) -> str:
 def _symbols(text: str) -> Set[str]:
     """What is no word in this text: ``ALIKE``, and its runs of capitals unless they are too many to be names."""
     parts = {part for token in set(TOKENS["latin"].findall(text)) for part in _parts(token)}
+    symbols = ALIKE | {part for part in parts if NOTATION.fullmatch(part) or (len(part) > 4 and part in ALPHABET)}
     capitals = {part for part in parts if len(part) <= 4 and part.isupper()}
-    few = len(capitals) <= NAMES
+    few = len(capitals) <= NAMES or _are_points(capitals)
     if not few:
-        words = sum(_count(text, script, ALIKE | capitals) for script in TOKENS)
+        words = sum(_count(text, script, symbols | capitals) for script in TOKENS)
         few = len(capitals) <= words / 4
-    return ALIKE | capitals if few else ALIKE
+    return symbols | capitals if few else symbols
+
+
+def _are_points(names: Set[str]) -> bool:
+    """Whether runs of capitals have the letters of points, or no vowels, which words have."""
+    letters = Counter("".join(names))
+    points, words = (sum(letters[letter] for letter in kind) for kind in (POINTS, WORDS))
+    return 3 * points >= 2 * words or 4 * sum(VOWELS.isdisjoint(name) for name in names) >= len(names)
 
 
 def _count(text: str, script: str, symbols: Set[str] = ALIKE) -> int:
@@ -220,25 +243,31 @@ def _with_kana(text: str) -> Iterator[str]:
 
 
 def _identified(text: str, target: str, rivals: tuple[str, ...], symbols: Set[str]) -> int:
-    """How many words of the target's script stand in sentences that are taken for the target language."""
-    identify, script = _identifier((target, *rivals)), LANGUAGES[target]
+    """How many words of the target's script stand in sentences that may be of the target language."""
+    languages, script = (target, *rivals), LANGUAGES[target]
     own, waiting = 0, list[str]()
     for sentence in SENTENCE.findall(text):
         for token in TOKENS[script].findall(sentence):
             waiting += _latin_words(token, symbols) if script == "latin" else [token]
         if len(waiting) >= SURE:
-            own += len(waiting) * (identify(" ".join(waiting)) == target)
+            own += len(waiting) * _may_be(" ".join(waiting), target, languages)
             waiting = []
-    return own + (len(waiting) * (identify(" ".join(waiting)) == target) if waiting else 0)
+    return own + (len(waiting) * _may_be(" ".join(waiting), target, languages) if waiting else 0)
+
+
+def _may_be(text: str, target: str, languages: tuple[str, ...]) -> bool:
+    """Whether no other of ``languages`` is likelier than ``target`` by ``EVIDENCE``."""
+    likelihood = _identifier(languages)(text)
+    return max(likelihood.values()) - likelihood[target] < EVIDENCE
 
 
 @lru_cache(maxsize=8)
-def _identifier(languages: tuple[str, ...]) -> Callable[[str], str]:
-    """Text -> the likeliest of ``languages``. Loading takes about half a second."""
+def _identifier(languages: tuple[str, ...]) -> Callable[[str], Mapping[str, float]]:
+    """Text -> the log-likelihood of each of ``languages``. Loading takes about half a second."""
     try:
         langid = importlib.import_module("py3langid.langid")
     except ModuleNotFoundError:
         raise NotInstalled(f"py3langid, which tells {' and '.join(languages)} apart,", "language") from None
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
     identifier.set_languages(list(languages))
-    return lambda text: str(identifier.classify(text)[0])
+    return lambda text: dict(identifier.rank(text))

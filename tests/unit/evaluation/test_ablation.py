@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -181,3 +182,15 @@ def test_both_arms_continue_the_same_chain_with_the_same_seeds(tokenizer: Any) -
     assert seen[-1] == (32, 32)
     with pytest.raises(UserError, match="nothing to cut"):
         compare(engine, [], Exact(), Sampling(), tokenizer, samples=4, seed=1)
+
+
+def test_a_tag_that_the_prompt_opened_is_no_token_of_the_chain(tokenizer: Any) -> None:
+    plain = group("a", REFLECTING.removeprefix("<think>"), tokenizer)
+    prompt = replace(plain.group.prompt, opening="<think>")
+    (written,) = plain.group.completions
+    opened = RolloutGroup(prompt=prompt, completions=(replace(written, text="<think>" + written.text),))
+    chains = cuts([replace(plain, group=opened)], tokenizer)
+    assert tokenizer.decode(chains[0].written.tolist()).rstrip() == "3+4=7, too small."
+    assert tokenizer.decode(chains[0].word.tolist()).strip() == "wait"
+    effect = compare(Continuing(tokenizer), chains, Exact(), Sampling(), tokenizer, samples=4, seed=1)
+    assert (effect.without.value, effect.with_.value, effect.leaked) == (0.25, 1.0, 0.0)

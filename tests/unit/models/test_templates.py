@@ -6,12 +6,11 @@ import logging
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tests.chat_templates import FAMILIES, byte_tokenizer, spaced_tokenizer
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
-from dunwu.models.templates import PromptTooLong, Template
+from dunwu.models.templates import PromptTooLong, Template, end_of_turn
 from dunwu.types import Example, Message, Problem
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}<assistant>"
@@ -19,11 +18,9 @@ CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% en
 
 def tokenizer(chat_template: str | None = None) -> Any:
     """One token a byte."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=core, chat_template=chat_template)
+    made = byte_tokenizer(eos_token="<|end|>")
+    made.chat_template = chat_template
+    return made
 
 
 def problem(*messages: Message) -> Problem:
@@ -70,7 +67,9 @@ def test_chat_is_the_tokenizers_own() -> None:
         Template(PromptSpec(template="chat"), tokenizer())
 
 
-@pytest.mark.parametrize("chat", ["{{ raise_exception('System role not supported') }}", "{% for %}"])
+@pytest.mark.parametrize(
+    "chat", ["{{ raise_exception('System role not supported') }}", "{% for %}", "{{ 1 + 'a' }}", "{{ none.strip() }}"]
+)
 def test_a_chat_template_that_refuses_is_the_users_to_know(chat: str) -> None:
     with pytest.raises(UserError, match=r"prompt.template: the tokenizer's chat template refuses problem p: .*[a-z]"):
         text("chat", chat_template=chat)
@@ -120,17 +119,23 @@ def example(*turns: str) -> Example:
     return Example(id="e", category="c", language="en", messages=messages)
 
 
+def lessons(template: str, chosen: Example, reader: Any) -> list[tuple[str, list[str]]]:
+    """Of each lesson the whole text, and the runs of it that carry loss."""
+    found = []
+    for lesson in Template(PromptSpec(template=template), reader).lessons(chosen):
+        runs: list[list[int]] = []
+        for place, (token_id, written) in enumerate(zip(lesson.token_ids.tolist(), lesson.loss_mask, strict=True)):
+            if written:
+                runs += [] if place and lesson.loss_mask[place - 1] else [[]]
+                runs[-1].append(token_id)
+        found.append((reader.decode(lesson.token_ids), [reader.decode(run) for run in runs]))
+    return found
+
+
 def learnt(template: str, chosen: Example, chat_template: str | None = None) -> tuple[str, list[str]]:
-    """The whole text, and the runs of it that carry loss."""
-    reader = tokenizer(chat_template)
-    reader.add_special_tokens({"eos_token": "<|end|>"})
-    lesson = Template(PromptSpec(template=template), reader).lesson(chosen)
-    runs: list[list[int]] = []
-    for place, (token_id, written) in enumerate(zip(lesson.token_ids.tolist(), lesson.loss_mask, strict=True)):
-        if written:
-            runs += [] if place and lesson.loss_mask[place - 1] else [[]]
-            runs[-1].append(token_id)
-    return reader.decode(lesson.token_ids), [reader.decode(run) for run in runs]
+    """The same of the only lesson."""
+    (found,) = lessons(template, chosen, tokenizer(chat_template))
+    return found
 
 
 def test_a_lesson_is_the_prompt_and_the_answer_with_its_end() -> None:
@@ -150,10 +155,117 @@ def test_of_a_conversation_everything_that_the_assistant_wrote_is_learnt() -> No
     [
         ("nano", example("a?"), None, "data: e does not end with the assistant's message"),
         ("nano", example("a?", "b", "c?", "d"), None, "prompt.template: e has several turns, which takes a chat"),
-        ("chat", example("a?", "bb", "c?", "d"), FORGETFUL, "prompt.template: the tokenizer's chat template changes"),
-        ("chat", example("a?", "<think>b</think>c"), DROPPING, "chat template drops part of the answer of e"),
+        (
+            "chat",
+            example("a?", "b"),
+            "<s>",
+            "prompt.template: the tokenizer's chat template leaves out what the assist",
+        ),
     ],
 )
 def test_conversations_that_cannot_be_learnt(template: str, chosen: Example, chat: str | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         learnt(template, chosen, chat)
+
+
+def test_a_template_that_drops_reasoning_learns_the_answer_as_it_stands() -> None:
+    whole, runs = learnt("chat", example("a?", "<think>b</think>c"), DROPPING)
+    assert whole == "<user>a?<|end|>\n<assistant><think>b</think>c<|end|>"
+    assert runs == ["<think>b</think>c<|end|>"]
+
+
+def test_where_a_template_rewrites_earlier_turns_each_answer_is_a_lesson_of_its_own() -> None:
+    assert lessons("chat", example("a?", "bb", "c?", "d"), tokenizer(FORGETFUL)) == [
+        ("<user>a?<|end|>\n<assistant>bb<|end|>", ["bb<|end|>"]),
+        ("<user>a<|end|>\n<assistant>b<|end|>\n<user>c?<|end|>\n<assistant>d<|end|>", ["d<|end|>"]),
+    ]
+
+
+def test_a_template_without_an_end_of_turn_ends_with_the_end_of_sequence() -> None:
+    tagged = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
+    reader = tokenizer(tagged + "{% if add_generation_prompt %}<assistant>{% endif %}")
+    assert lessons("chat", example("a?", "b", "c?", "d"), reader) == [
+        ("<user>a?</user><assistant>b</assistant><|end|>", ["b</assistant><|end|>"]),
+        (
+            "<user>a?</user><assistant>b</assistant><user>c?</user><assistant>d</assistant><|end|>",
+            ["d</assistant><|end|>"],
+        ),
+    ]
+
+
+def test_an_answer_gets_no_space_that_a_tokenizer_puts_before_a_text() -> None:
+    reader = spaced_tokenizer(eos_token="</s>")
+    reader.chat_template = FAMILIES["mistral"].template.strip().replace('" " + m.content', "m.content")
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    assert reader.convert_ids_to_tokens(reader.encode("4", add_special_tokens=False)) == ["▁", "4"]
+    assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["4", "</s>"]
+    reader.chat_template = FAMILIES["mistral"].template.strip()
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["▁", "4", "</s>"]
+
+
+REASONED = "<think>\n2 and 2 is 4\n</think>\n\nIt is 4."
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_learns_the_answer_behind_the_prompt_and_its_own_end(name: str) -> None:
+    family = FAMILIES[name]
+    reader = family.tokenizer()
+    prompt = Template(PromptSpec(template="chat"), reader).encode(problem(Message(role="user", content="2+2?")))
+    assert reader.decode(prompt.token_ids) == family.prompt
+    assert prompt.opening == ("<think>\n" if name == "r1-distill" else "")
+    ((whole, (run,)),) = lessons("chat", example("2+2?", REASONED), reader)
+    assert prompt.opening + run == family.lead + REASONED + family.end
+    assert whole == family.prompt + run
+    assert reader.decode([end_of_turn(reader)]) == family.end
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2+2?", REASONED))
+    assert lesson.loss_mask.tolist() == [False] * len(prompt.token_ids) + [True] * (
+        len(lesson.token_ids) - len(prompt.token_ids)
+    )
+    assert lesson.token_ids[-1] == end_of_turn(reader)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_learns_every_answer_of_a_conversation_once_after_its_own_prompt(name: str) -> None:
+    reader, chosen = FAMILIES[name].tokenizer(), example("2+2?", REASONED, "and 3?", "<think>\n4+3\n</think>\n\n7")
+    template = Template(PromptSpec(template="chat"), reader)
+    found = lessons("chat", chosen, reader)
+    assert len(found) == (2 if name in ("qwen3", "r1-distill") else 1)
+    assert len([run for _, runs in found for run in runs]) == 2
+    last = template.encode(problem(*chosen.messages[:-1]))
+    assert found[-1][0].startswith(reader.decode(last.token_ids))
+    assert found[-1][1][-1] == f"{FAMILIES[name].lead}{chosen.messages[-1].content}{FAMILIES[name].end}".removeprefix(
+        last.opening
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "run"),
+    [
+        ("<think>\nb\n</think>\n\nc", "b\n</think>\n\nc"),
+        ("<think>b</think>c", "b</think>c"),
+        (" <think> b</think>c", " b</think>c"),
+        ("b\n</think>\n\nc", "b\n</think>\n\nc"),
+        ("c", "\n</think>\n\nc"),
+    ],
+)
+def test_behind_an_opened_tag_an_answer_goes_on(answer: str, run: str) -> None:
+    reader = FAMILIES["r1-distill"].tokenizer()
+    assert lessons("chat", example("a?", answer), reader)[0][1] == [run + "<|end|>"]
+    assert lessons("Q: {prompt} A: <think>\n", example("a?", answer), reader)[0][1] == [run + "<|end|>"]
+    read = Template(PromptSpec(template="chat"), reader).answered("e", example("a?", "").messages[:1], answer)
+    assert reader.decode(read) == "<|begin|><|User|>a?<|Assistant|><think>\n" + run + "<|end|>"
+
+
+def test_a_question_that_ends_in_the_tag_opens_nothing() -> None:
+    asked = problem(Message(role="user", content="What does R1 write first? <think>"))
+    for template, name in (("chat", "qwen3"), ("nano", "qwen3"), ("{prompt}", "mistral"), ("chat", "mistral")):
+        assert Template(PromptSpec(template=template), FAMILIES[name].tokenizer()).encode(asked).opening == ""
+
+
+def test_reasoning_in_the_content_is_learnt_as_a_template_writes_reasoning_that_stands_apart() -> None:
+    reader = FAMILIES["qwen3"].tokenizer()
+    apart = {"role": "assistant", "reasoning_content": "2 and 2 is 4", "content": "It is 4."}
+    own = reader.apply_chat_template([{"role": "user", "content": "2+2?"}, apart], tokenize=False)
+    ((whole, _),) = lessons("chat", example("2+2?", REASONED), reader)
+    assert whole + "\n" == own

@@ -63,13 +63,13 @@ def test_changes_are_taken_run_by_run() -> None:
     estimate = row.values["y"]
     assert list(row.values) == ["y"]
     assert (estimate.value, estimate.high - estimate.value) == pytest.approx((0.15, 12.7062 * 0.05), abs=1e-4)
-    assert row.cell("y") == "+15.0±63.5"
+    assert row.cell("y") == "+15±64"
 
 
 def test_seeds_are_told_in_two_tables() -> None:
     values, changed = of_seeds([BY_SET, BY_SET])
     assert (values.models, changed.models) == (["base", "r1"], ["r1"])
-    assert [row.cell("r1") for row in changed.rows] == ["+70.0±.0", "+4.00±.00", "+40.0±.0", "+10.0±.0"]
+    assert [row.cell("r1") for row in changed.rows] == ["+70", "+4", "+40", "+10"]
     assert "over 2 seeds" in changed.note
 
 
@@ -85,8 +85,15 @@ def test_only_what_every_run_has_is_joined() -> None:
     ("name", "value", "half", "told"),
     [
         ("pass@1", 0.8812, 0.0123, "88.1±1.2"),
-        ("pass@1", 1.0, 0.004, "100±.4"),
-        ("helpful", -1.234, 0.056, "-1.23±.06"),
+        ("pass@1", 0.5, 0.161, "50±16"),
+        ("pass@1", 1.0, 0.004, "100 (≥99.6)"),
+        ("pass@1", 1.0, 0.161, "100 (≥84)"),
+        ("pass@1", 0.97, 0.131, "97 (84–100)"),
+        ("pass@1", 0.0, 0.037, "0 (≤3.7)"),
+        ("pass@1", 0.9996, 0.0, "100"),
+        ("reflections", 0.5, 0.6, "0.50 (0–1.10)"),
+        ("helpful", -1.234, 0.056, "-1.23±0.06"),
+        ("helpful", -0.001, 0.004, "0"),
         ("length", 1234.56, 7.89, "1,234.6±7.9"),
     ],
 )
@@ -97,4 +104,4 @@ def test_cells_are_short(name: str, value: float, half: float, told: str) -> Non
 
 def test_the_longer_arm_is_shown() -> None:
     sure = {"x": Estimate(value=1.0, low=0.963, high=1.0)}
-    assert Row(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100±3.7"
+    assert Row(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100 (≥96.3)"

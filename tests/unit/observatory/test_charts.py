@@ -6,7 +6,20 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dunwu.observatory.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Point, Series, exact, ticks
+from dunwu.observatory.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MEANINGS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Chart,
+    Point,
+    Series,
+    exact,
+    ticks,
+)
 from dunwu.types import Estimate
 
 
@@ -61,3 +74,26 @@ def test_labels_are_escaped_and_empty_series_left_out() -> None:
     assert figure.find("figcaption") is not None
     assert figure.findtext("figcaption") == '<b>"t"'
     assert Chart(title="t", series=series[1:], y_label="y").html() == ""
+
+
+def test_colours_with_a_meaning_are_those_of_their_series_and_others_come_in_turn() -> None:
+    series = [
+        Series(label="training", points=[exact(0, 1.0), exact(1, 2.0)], colour="training"),
+        Series(label="first", points=[exact(0, 1.0), exact(1, 2.0)]),
+        Series(label="held-out", points=[exact(1, 2.0)], kind="rings", colour="heldout"),
+        Series(label="second", points=[exact(0, 1.0), exact(1, 2.0)]),
+        Series(label="base", points=[exact(0, 1.0)], kind="level", beside="second"),
+    ]
+    chart = Chart(title="t", series=series, y_label="y")
+    figure = drawing(chart.html())
+    assert [line.attrib["class"] for line in figure.iter("polyline")] == [
+        "line training",
+        "line c0",
+        "rings heldout",
+        "line c1",
+    ]
+    assert [line.attrib["class"] for line in figure.iter("line")][-1] == "level c1"
+    assert figure.find(".//circle[@class='heldout hollow']") is not None
+    assert [item.attrib["class"] for item in figure.iter("li")] == ["training", "c0", "heldout", "c1"]
+    for name in (*MEANINGS, "c0", "c7"):
+        assert f"circle.{name}" in chart.svg(), "a file of its own has the same colours"

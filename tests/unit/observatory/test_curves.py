@@ -96,12 +96,12 @@ def test_a_failed_verifier_gives_no_reward() -> None:
 def test_curves_stand_at_the_policy_that_wrote_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with begin(tmp_path) as run:
         stage = run.stage(STAGE)
-        assert curves.rollouts(stage) == []
+        assert curves.rollouts(stage) == ([], [])
         train(stage, rollouts=5, questions=2)
-        assert [found.updates for found in curves.rollouts(stage)] == [PER_ROLLOUT * number for number in range(5)]
+        assert [found.updates for found in curves.rollouts(stage)[0]] == [PER_ROLLOUT * number for number in range(5)]
         monkeypatch.setattr(curves, "MAX_ROWS", 3 * 16)
         monkeypatch.setattr(curves, "FEWEST", 2)
-        assert [found.updates for found in curves.rollouts(stage)] == [0, 32, 64]
+        assert [found.updates for found in curves.rollouts(stage)[0]] == [0, 32, 64]
 
 
 def row(problem: int, sample: int, correct: int, tokens: int) -> EvaluationRow:

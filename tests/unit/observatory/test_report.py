@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
 
-from dunwu.errors import UserError
-from dunwu.observatory.report import headline, write_report
+from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.observatory.report import write_report
+from dunwu.observatory.story import headline, next_steps, told_in_three
+from dunwu.observatory.wording import interval, number
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
 from dunwu.types import Estimate, Example, Message
 
@@ -67,8 +69,9 @@ def test_a_finished_run(tmp_path: Path) -> None:
     page, text = read(path)
     run = RunReader(tmp_path)
     first = [e for e in run.stage(STAGE).read_evaluations() if e.set == "countdown"]
-    before, after = (100 * first[place].results["pass@1"].value for place in (0, -1))
-    assert f"Right answers grew from {before:.1f} % ({before - 2:.1f}–{before + 2:.1f} %) to {after:.1f} %" in text
+    ends = [first[place].results["pass@1"] for place in (0, -1)]
+    before, after = (f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in ends)
+    assert f"Right answers grew from {before} to {after}" in text
     assert "on 60 problems that training never drew" in text
     for told in (
         "Right answers",
@@ -83,7 +86,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert "60 problems, 4 samples each, that training never drew" in text
     assert "Wrong before, right after: " in text
     assert "were waited for in 2.00 % of it" in text
-    assert "torch 2.13.0" in text
+    assert "torch2.13.0" in text
     assert "seed = 3" in text
     assert f"dunwu run {tmp_path}/recipe.json --out" in text
     assert page.tags.count("svg") == 19
@@ -107,12 +110,14 @@ def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
         assert "No held-out evaluation yet" in text
         stage = run.stage(STAGE)
         _, text = read(write_report(tmp_path))
-        assert "No held-out evaluation yet, so there is nothing to claim.Stage zero is running, step 0 of 160." in text
+        assert "No held-out evaluation yet, so there is nothing to claim." in text
+        assert "stateStage zero is running, step 0 of 160." in text
         evaluate(stage, BASE, "countdown", 0.0, problems=10, samples=2)
         train(stage, rollouts=2, questions=2)
         _, text = read(write_report(tmp_path))
         assert "Base on 10 held-out problems (countdown): " in text
-        assert "Stage zero is running, step 32 of 160. Seed" in text
+        assert "stateStage zero is running, step 32 of 160." in text
+        assert "time left" in text
         assert "10 problems, 2 samples each, that training never drew" in text
         evaluate(stage, "step-000032", "countdown", 0.5, problems=4, samples=1)
         _, text = read(write_report(tmp_path))
@@ -136,8 +141,8 @@ def test_a_run_without_evaluations_claims_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), "grew from 20.0 % (10.0–30.0 %) to 50.0 % (40.0–60.0 %) on 1 problems"),
-        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), "fell from 50.0 %"),
+        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), "grew from 20 % (10–30 %) to 50 % (40–60 %) on 1 problems"),
+        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), "fell from 50 %"),
         ((0.3, 0.2, 0.4), (0.5, 0.4, 0.6), "no change that the intervals can tell"),
     ],
 )
@@ -147,6 +152,99 @@ def test_the_headline_claims_what_the_intervals_show(
     ends = [Estimate(value=value, low=low, high=high) for value, low, high in (before, after)]
     with two_ends(tmp_path, *ends) as run:
         assert told in headline(run)
+
+
+def test_a_damaged_rollout_costs_no_report_and_is_told_of(tmp_path: Path) -> None:
+    run = finished_run(tmp_path, rollouts=4, problems=4, samples=1)
+    folder = run / "stages" / STAGE / "rollouts"
+    for step, content in ((16, b"torn"), (48, b"")):
+        (folder / f"step-0000{step}.parquet").write_bytes(content)
+    _, text = read(write_report(run))
+    assert "2 rollouts are left out, as no figure can be made of them:" in text
+    for step in (16, 48):
+        assert f"step-0000{step}.parquet: is not a readable Parquet file" in text
+    assert "2 of 4 rollouts shown" in text
+    for path in folder.iterdir():
+        path.write_bytes(b"torn")
+    _, text = read(write_report(run))
+    assert "4 rollouts are left out" in text
+    assert "Held-out: harder" in text, "the evaluations are whole"
+
+
+def test_three_sentences_say_what_was_done(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        task = {"task": "countdown", "languages": ["en", "zh"]}
+        run.recipe["stages"][STAGE] |= {
+            "from": "nano-base", "tasks": [task], "rollout": {"questions": 32, "group_size": 16}
+        }  # fmt: skip
+        what, on_what, why = told_in_three(run)
+    assert what.startswith("The model nano-base learned by reinforcement learning: ")
+    assert "16 answers to each of 32 questions" in what
+    assert on_what.startswith("The questions are Countdown puzzles (reach a number with given ones, each used once), ")
+    assert "in English and Chinese; " in on_what
+    assert "nobody showed the model how to reason" in why
+    run.recipe["stages"] = {
+        "zero": {"kind": "rl", "from": "/models/a/base"},
+        "dev": {"kind": "sft", "from": "zero"},
+        "r1": {"kind": "rl", "from": "dev"},
+    }
+    what, _, why = told_in_three(run)
+    listed = "2 x reinforcement learning and supervised fine-tuning"
+    assert what == f"Beginning with a/base, 3 stages that build on each other: {listed}."
+    assert "how DeepSeek-R1 was made" in why
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "first"),
+    [
+        (Interrupted("asked to stop"), "Stage zero stopped at step 0 of 160: asked to stop.", "Go on where it stands"),
+        (Fault("NaN in the loss"), "Stage zero failed at step 0 of 160: NaN in the loss.", "Mend what it failed of"),
+    ],
+)
+def test_a_run_that_ended_early_says_so_and_how_to_go_on(
+    tmp_path: Path, error: BaseException, state: str, first: str
+) -> None:
+    def fail() -> None:
+        with begin(tmp_path) as run:
+            run.stage(STAGE)
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    _, text = read(write_report(tmp_path))
+    assert f"state{state}" in text
+    assert "time left" not in text
+    advice = next(next_steps(RunReader(tmp_path)))
+    assert advice.what.startswith(first)
+    assert advice.command.endswith("--resume")
+    assert advice.command in text
+
+
+def test_a_chinese_problem_says_what_it_asks_and_english_ones_come_first(tmp_path: Path) -> None:
+    asked = [
+        ("zh", "用3和5各一次，加减乘除，得到8。", 10),
+        ("en", "Use 3 and 5 to make 8.", 50),
+        ("zh", "三加五？", 10),
+    ]
+
+    def answers(right: int) -> list[EvaluationRow]:
+        return [
+            EvaluationRow(
+                problem_id=f"h{number}", level=1, language=language, sample=0, correct=right, tokens=tokens,
+                reflections=0, prompt=prompt, gold="3+5", text="3+5", extracted=None,
+            )
+            for number, (language, prompt, tokens) in enumerate(asked)
+        ]  # fmt: skip
+
+    with begin(tmp_path) as run:
+        for checkpoint, right in ((BASE, 0), (TRAINED, 1)):
+            estimate = Estimate(value=right, low=right, high=right)
+            run.stage(STAGE).write_evaluation(checkpoint, "countdown", answers(right), {"pass@1": estimate})
+    _, text = read(write_report(tmp_path))
+    shown = text.split("Wrong before, right after")[1]
+    assert shown.index("Use 3 and 5 to make 8.") < shown.index("用3和5各一次")
+    assert "得到8。 In English: Use 3 and 5 once each with + - * / to make 8. A right answer: 3+5" in shown
+    assert shown.count("In English") == 1, "of an unknown wording nothing is made up"
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
@@ -176,7 +274,7 @@ def test_a_stage_that_keeps_answers_shows_what_went_and_two_of_them(tmp_path: Pa
         stage.join_chunks()
     html = write_report(tmp_path).read_text(encoding="utf-8")
     assert '<th scope="col">mean tokens</th><th scope="col">wrong</th><th scope="col">spare</th>' in html
-    assert "<td>sums</td><td>4</td><td>16</td><td>3</td><td>20.0</td><td>5</td><td>8</td>" in html
+    assert "<td>sums</td><td>4</td><td>16</td><td>3</td><td>20</td><td>5</td><td>8</td>" in html
     assert "<td>none</td><td>1</td><td>4</td><td>0</td><td>–</td><td>4</td><td>0</td>" in html
     assert html.count("2 + 3?</header>") == 2
     assert "<script>alert" not in html

@@ -12,8 +12,9 @@ from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
-from dunwu.observatory.terminal import HEADER_EVERY, Progress, duration
+from dunwu.observatory.terminal import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
+from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -179,7 +180,7 @@ def test_an_evaluation_is_one_line_with_intervals() -> None:
     }
     Progress(console).evaluation("trained", "countdown", results)
     assert stream.getvalue() == (
-        "trained on countdown: pass@1 86.7 % (84.0–89.0 %), cons@16 95.0 % (93.0–97.0 %), length 143.2\n"
+        "trained on countdown: pass@1 86.7 % (84–89 %), cons@16 95 % (93–97 %), length 143.2\n"
     )
 
 
@@ -191,11 +192,11 @@ def test_the_end_shows_both_ends_of_every_set_and_a_mended_problem(tmp_path: Pat
     text = stream.getvalue()
     assert "countdown: 10 held-out problems" in text
     assert "harder: 10 held-out problems" in text
-    base, trained = (100 * results[name]["pass@1"].value for name in ("base", "trained"))
+    base, trained = (f"{100 * results[name]['pass@1'].value:.1f}".removesuffix(".0") for name in ("base", "trained"))
     line = next(line for line in text.splitlines() if "pass@1" in line)
-    assert f"{base:.1f} %" in line
-    assert f"{trained:.1f} %" in line
-    assert line.index(f"{base:.1f} %") < line.index(f"{trained:.1f} %")
+    assert f"{base} %" in line
+    assert f"{trained} %" in line
+    assert line.index(f"{base} %") < line.index(f"{trained} %")
     assert "base: wrong" in text
     assert "trained: right" in text
     assert "<script>" in text
@@ -211,16 +212,16 @@ def test_the_end_of_a_run_without_evaluations(tmp_path: Path) -> None:
 
 
 def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2.0 h"]
+    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2 h"]
 
 
 @pytest.mark.parametrize("width", [44, 80])
 def test_no_number_of_a_table_is_cut(width: int) -> None:
     models = [f"a-model-of-a-long-name-{number}" for number in range(6)]
-    values = {model: Estimate(value=0.9, low=0.8, high=0.95) for model in models}
+    values = {model: Estimate(value=0.9, low=0.801, high=0.95) for model in models}
     rows = [beside.Row(benchmark="mathematics", quantity="pass@1", values=values)]
     console, stream = plain_console(width)
     console.print(models_table(beside.Table(title="Models", note="a note", rows=rows), width))
     text = stream.getvalue()
-    assert text.count("90.0±10.0") == 6
+    assert text.count("90±9.9") == 6
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]

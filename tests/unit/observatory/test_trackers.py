@@ -149,7 +149,7 @@ def test_quiet_says_stages_and_evaluations_and_no_rows() -> None:
     tell_all(QuietProgress(Console(file=file, width=200)))
     text = file.getvalue()
     assert "[1/2] zero: from base" in text
-    assert "trained on held-out: pass@1 50.0 %" in text
+    assert "trained on held-out: pass@1 50 %" in text
     assert "a word" in text
     assert "4/8" not in text
     assert "reward" not in text

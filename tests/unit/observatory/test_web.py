@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import select
@@ -20,7 +21,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, group, train
 
-from dunwu.errors import UserError
+from dunwu.errors import Fault, UserError
 from dunwu.observatory.curves import LENGTH
 from dunwu.observatory.reasoning.facts import MAKER, facts, problem_number
 from dunwu.observatory.web import query
@@ -419,6 +420,90 @@ def test_a_torn_last_line_of_the_metrics_is_left_out(directory: Path, library: L
         assert "96 of 160 steps" in client.get("/runs/0").text
 
 
+def test_no_verdict_is_drawn_from_a_part_of_the_rollouts(directory: Path) -> None:
+    library = Library([directory])
+    stage, known = RunReader(directory).stage(STAGE), dict[tuple[Path, int], bytes]()
+    for step in (16, 32, 48):
+        stage.derived.make(step, MAKER, facts)
+    library[0].refresh()
+    told = "Reading 3 of 6 rollouts; the verdict comes when all have been read."
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+        for address in ("/runs/0", f"/runs/0/curves?stage={STAGE}"):
+            page = client.get(address).text
+            assert told in page, address
+            assert "Too few rollouts" not in page
+            assert "Reading 3 of 6 rollouts; what is made of them is not whole yet." in page
+        pulse = client.get("/runs/0/pulse").json()
+        while read_some(stage, known):
+            pass
+        library[0].refresh()
+        assert client.get("/runs/0/pulse").json() != pulse
+        assert "Too few rollouts to look for an aha moment: 6." in client.get("/runs/0").text
+        assert "Reading" not in client.get("/runs/0").text
+
+
+def test_the_newest_rollout_alone_is_not_waited_for(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        train(run.stage(STAGE), rollouts=3, questions=1)
+        library = Library([tmp_path])
+        for step in (16, 32):
+            run.stage(STAGE).derived.make(step, MAKER, facts)
+        library[0].refresh()
+        assert library[0].catalogue(STAGE).progress.is_whole
+        assert library[0].told(STAGE).reading is None
+        run.stage(STAGE).derived.make(48, MAKER, facts)
+        (tmp_path / "derived" / STAGE / "step-000032.arrow").unlink()
+        fresh = Library([tmp_path])
+        fresh[0].refresh()
+        assert fresh[0].told(STAGE).reading == (2, 3), "one in the middle is missing"
+
+
+def test_runs_stand_in_a_list_with_states_scores_and_dates_in_any_order(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / name, rollouts=1, problems=4, samples=1) for name in ("one", "two", "gone")]
+    run = begin(tmp_path / "new")
+    run.stage(STAGE)
+    library = read(Library([*runs, tmp_path / "new"]))
+    run.__exit__(Fault, Fault("NaN in the loss"), None)
+    write_evaluation = RunReader(runs[1]).stage(STAGE)
+    results = json.loads((write_evaluation.path / "evaluations" / "trained" / "countdown.json").read_text())
+    results["pass@1"] |= {"value": 0.125}
+    (write_evaluation.path / "evaluations" / "trained" / "countdown.json").write_text(json.dumps(results))
+    shutil.rmtree(runs[2])
+    with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
+
+        def names(order: str) -> list[str]:
+            return re.findall(r'href="/runs/\d">(\w+)<', client.get(f"/?order={order}").text)
+
+        assert names("run") == ["gone", "new", "one", "two"]
+        assert names("-run") == ["two", "one", "new", "gone"]
+        assert names("score")[:2] == ["two", "one"]
+        assert set(names("score")[2:]) == set(names("-score")[2:]) == {"new", "gone"}, "without a score last, always"
+        assert names("-score")[:2] == ["one", "two"]
+        page = client.get("/?order=-score").text
+        assert "→ 12.5" in page
+        assert 'aria-sort="descending"><a href="/?order=score">' in page
+        assert "Stage zero failed at step 0 of 160: NaN in the loss" in page
+        assert "is no run directory" in page
+        assert re.search(r"<td>20\d\d-\d\d-\d\d \d\d:\d\d</td>", page)
+        assert "done" in page
+        pulse = client.get("/pulse").json()
+        assert client.get("/pulse").json() == pulse
+        shutil.rmtree(runs[1])
+        assert client.get("/pulse").json() != pulse
+        assert client.get("/?order=nonsense").status_code == 200
+
+
+def test_compared_runs_show_what_their_bases_and_trained_models_do(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / name, rollouts=2, problems=4, samples=1) for name in ("one", "two")]
+    with TestClient(make_app(read(Library(runs))), base_url="http://127.0.0.1") as client:
+        page = client.get("/compare").text
+    first = page[page.index("<figcaption>Right answers") :].split("</figure>")[0]
+    for colour in ("c0", "c1"):
+        assert first.count(f'class="{colour} hollow"') == 1, "the base"
+        assert first.count(f'<line class="level {colour}"') == 1, "what it does, all along"
+        assert first.count(f'<circle class="{colour}"') == 2 + 2, "two rollouts; a checkpoint and the trained model"
+
+
 def test_the_pulse_tells_of_everything_that_a_page_would_show(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         stage = run.stage(STAGE)
@@ -480,7 +565,7 @@ def test_runs_whose_folders_have_the_same_name_are_kept_apart(tmp_path: Path) ->
     with TestClient(make_app(library), base_url="http://localhost") as client:
         told = client.get("/compare").text
     for place in places:
-        assert f'<th scope="col">{place}</th>' in told
+        assert f'<th scope="col">{place}, base</th><th scope="col">{place}, trained</th>' in told
     assert Library([tmp_path / "a" / "demo"]).runs[0].name == "demo"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -195,3 +196,22 @@ def test_waiting_begins_when_nothing_is_left_to_generate(engine: ScriptedEngine)
         *["generating begins", "generating ends", "waiting begins"],
         *["weighed at 7", "weighed at 7", "waiting ends"],
     ]
+
+
+def test_an_answer_begins_with_the_tag_that_its_prompt_opened(tokenizer: Any) -> None:
+    engine = ScriptedEngine(lambda problem, seed: "so</think>4", tokenizer, eos_id=tokenizer.eos_token_id)
+    plain, opened = requests_of((3, 4), 2)
+    opened = replace(opened, prompt=replace(opened.prompt, opening="<think>\n"))
+    seen = list[str]()
+
+    class Reads(FailsOn):
+        def score(self, problem: Problem, completion: Completion) -> Score:
+            seen.append(completion.text)
+            return Score(value=0.0, parts={}, status="graded", extracted=None, reason="")
+
+    groups = collect(engine, [plain, opened], Sampling(), Reads())
+    texts = ["so</think>4"] * 2 + ["<think>\nso</think>4"] * 2
+    assert [one.text for group in groups for one in group.group.completions] == texts
+    assert sorted(seen) == sorted(texts)
+    written = [one.token_ids.tolist() for group in groups for one in group.group.completions]
+    assert written == [written[0]] * 4  # the tag is the prompt's: it is not learnt as if it had been written

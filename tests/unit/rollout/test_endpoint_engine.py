@@ -130,6 +130,7 @@ def without_content(finish: str, **message: Any) -> Answer:
         (said("42", reasoning_content="So."), "<think>So.</think>42", "stop"),
         (said("42", reasoning="So."), "<think>So.</think>42", "stop"),
         (said("<think>So.</think>42", reasoning_content="So."), "<think>So.</think>42", "stop"),
+        (said("So.\n</think>\n\n42"), "<think>So.\n</think>\n\n42", "stop"),
         (said("", "length", reasoning_content="So"), "<think>So", "length"),
         (said(None, "length", reasoning_content="So"), "<think>So", "length"),
         (without_content("length", reasoning="Hmm 12"), "<think>Hmm 12", "length"),

@@ -31,6 +31,19 @@ def test_messages_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (second.id, second.language, second.messages[0].role) == ("talk-2", "zh", "system")
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_reasoning_that_stands_apart_comes_before_the_answer(tmp_path: Path, name: str) -> None:
+    def answer(**message: Any) -> str:
+        turns = [GOOD[0], {"role": "assistant", "reasoning_content": None, "thinking": "", **message}]
+        (read,) = read_examples(written(tmp_path, {"messages": turns}))
+        return read.messages[-1].content
+
+    assert answer(content="4", **{name: "2+2"}) == "<think>\n2+2\n</think>\n\n4"
+    assert answer(content="\n\n4", **{name: "\n2+2\n"}) == "<think>\n2+2\n</think>\n\n4"
+    assert answer(content="<think>2+2</think>4", **{name: "2+2"}) == "<think>2+2</think>4"
+    assert answer(content="4") == "4"
+
+
 def test_columns_of_one_s_own(tmp_path: Path) -> None:
     fields = {"prompt": "q", "response": "a", "category": "kind", "language": "lang"}
     rows = {"q": "1+1?", "a": "2", "kind": "math", "lang": "fr"}, {"q": "1+2?", "a": "3"}
@@ -49,6 +62,8 @@ def test_columns_of_one_s_own(tmp_path: Path) -> None:
         ({"messages": [{"role": "tool", "content": "x"}, *GOOD]}, "is no message with a role"),
         ({"messages": [{"role": "user", "content": None}, *GOOD]}, "'content' is NoneType None"),
         ({"messages": [GOOD[0], {"role": "assistant", "content": "  "}]}, "'content' is empty"),
+        ({"messages": [GOOD[0], GOOD[1] | {"thinking": ["so"]}]}, "'thinking' is list ['so'], not text"),
+        ({"messages": [GOOD[0] | {"reasoning": "so"}, GOOD[1]]}, "'reasoning' stands in a message of the user"),
         ({"text": "x"}, "no field 'messages' and no prompt; it has 'text'"),
         ({"prompt": "x"}, "the assistant does not have the last word"),
     ],

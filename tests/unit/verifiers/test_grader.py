@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -55,6 +56,20 @@ def test_truncated_completions_are_graded_as_they_stand(
     cut = grader.score(problem("math", "7"), completion("<think>still th", "length"))
     assert (done.status, done.value, done.extracted) == ("truncated", 2.0, "7")
     assert (cut.status, cut.value, cut.extracted, cut.reason) == ("truncated", 0.0, None, "no answer found")
+
+
+@pytest.mark.parametrize("finish", ["length", "stop"])
+@pytest.mark.parametrize("where", ["answer-tag", "boxed", "last-line", "summary"])
+def test_reasoning_that_never_ended_has_no_answer(
+    problem: MakeProblem, completion: MakeCompletion, where: str, finish: str
+) -> None:
+    titled = problem("instructions", "", (json.dumps({"id": "detectable_format:title", "kwargs": {}}),))
+    with build(RewardSpec.model_validate({"answer_in": where})) as grader:
+        for asked, text in ((problem("math", "7"), "So \\boxed{7}\n7"), (titled, "Perhaps <<Draft>> or")):
+            cut = grader.score(asked, completion("<think>\n" + text, finish))
+            assert (cut.extracted, cut.parts["accuracy"], cut.value) == (None, 0.0, 0.0)
+        ended = grader.score(titled, completion("<think>\nso\n</think>\n\n<<Draft>>", finish))
+        assert ended.parts["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
+from itertools import permutations
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -93,13 +95,44 @@ def test_a_disguised_word_is_a_word(disguise: str) -> None:
     assert consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + len(STEALTHY)))
 
 
-def test_many_different_capitals_are_words_and_a_few_names() -> None:
-    capitals = [f"{a}{b}" for a in "ABCD" for b in "EFGH"]
-    names, words = " ".join(capitals[: language.NAMES] * 5), " ".join(capitals[: language.NAMES + 1])
-    assert consistency(f"加 {names}", "zh") == 1.0
-    assert consistency(f"加 {words}", "zh") == pytest.approx(1 / (2 + language.NAMES))
-    assert consistency("加" * (4 * language.NAMES + 4) + words, "zh") == 1.0
-    assert consistency("WAIT_LETS THEN1 " + words, "en") == 1.0
+WORDS_IN_CAPITALS = """
+    WAIT LETS THEN WE TRY ADD SUM IS IT SO NOW THE TWO GIVE TEN AND ONE MORE THAT MUST BE TRUE FOR ALL OF THEM SEE HOW
+    THIS GOES NOT BAD FROM HERE WITH SOME LUCK MAKE SURE EACH STEP HAS BEEN DONE OK TAKE NINE USE FIVE LEFT SIDE OVER
+    """.split()  # noqa: SIM905  -- readable as a block
+
+
+@pytest.mark.parametrize("points", ["ABCDO", "ABCDEF", "ABCDEFGHMN", "PQRST", "KLMN", "XYZW", "ABCDEI", "OABMN"])
+def test_names_of_points_are_no_words_however_many_there_are(points: str) -> None:
+    names = ["".join(name) for size in (2, 3) for name in permutations(points, size)]
+    draw = random.Random(points)
+    for count in (5, language.NAMES, language.NAMES + 1, 20, 30):
+        chosen = draw.sample(names, min(count, len(names)))
+        assert consistency("由" + "，".join(chosen) + "得", "zh") == 1.0
+        assert consistency("hence " + ", ".join(chosen), "zh") == 0.0
+
+
+def test_a_figure_with_many_segments_is_told_in_its_language() -> None:
+    text = (
+        "在 Rt△ABC 中，∠C=90°，D 是 AB 的中点，过 D 作 DE⊥AC 于 E，DF⊥BC 于 F，连 CD、EF。则 AE=EC，"
+        "BF=FC，四边形 CEDF 是矩形，EF=CD=AD=BD，sinA=BC/AB，cosB=BF/BD，tanA=DE/AE，lnx 递增。"
+        "平移得 △A'B'C'，棱柱 ABC-A'B'C'，长方体 ABCD-A1B1C1D1。"
+        "延长 ED 到 G，GH∥AC 交 BC 于 H，五边形 ABCDE，六边形 ABCDEF。"
+    )
+    assert consistency(text, "zh") == 1.0
+
+
+def test_many_different_words_in_capitals_are_words() -> None:
+    few, many = (" ".join(WORDS_IN_CAPITALS[:count]) for count in (language.NAMES, 40))
+    assert consistency(f"加 {few}", "zh") == 1.0
+    assert consistency(f"加 {many}", "zh") == pytest.approx(1 / 41)
+    assert consistency("加" * 160 + many, "zh") == 1.0
+    draw = random.Random(0)
+    for _ in range(100):
+        some = " ".join(draw.sample(WORDS_IN_CAPITALS, 20))
+        assert consistency(f"加 {some}", "zh") == pytest.approx(1 / 21)
+    assert consistency("ABCDEFG 加 CABBAGE", "zh") == 1 / 2
+    assert consistency("A'B'C' 加 DON'T", "zh") == 1 / 2
+    assert consistency("sinA lnx 加 cost since", "zh") == 1 / 3
 
 
 @pytest.mark.parametrize("text", ["it costs $5 and the rest is $6 too", "it costs \\$five and\\$ two", "an `open tick"])
@@ -111,6 +144,14 @@ def test_prices_and_open_marks_hide_nothing(text: str) -> None:
 def test_an_open_fence_or_formula_hides_nothing() -> None:
     assert consistency("中文 ``` hidden words here", "zh") == pytest.approx(2 / 5)
     assert consistency("中文 \\[ hidden words here", "zh") == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("opening", ["```", "```python", "  ```py"])
+def test_a_fence_on_a_line_of_its_own_that_never_closes_runs_to_the_end(opening: str) -> None:
+    code = "for item in items:\n    print(item)"
+    assert consistency(f"先数一数。\n{opening}\n{code}", "zh") == 1.0
+    assert consistency(f"{opening}\n{code}", "en") == 0.0
+    assert consistency(f"先数。\n{opening}\n{code}\n```\nthen words", "zh") == pytest.approx(2 / 4)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "12 = 12", "$x$", "\u200b", "\ud800\0"])
@@ -128,11 +169,12 @@ def test_unknown_languages_are_named() -> None:
 def identifies_by_a_word(name: str) -> ModuleType:
     """A stand-in for py3langid: French where the word "la" or "nous" stands."""
 
-    def classify(text: str) -> tuple[str, float]:
-        return ("fr" if {"la", "nous"} & set(text.split()) else "en"), 0.0
+    def rank(text: str) -> list[tuple[str, float]]:
+        own, other = ("fr", "en") if {"la", "nous"} & set(text.split()) else ("en", "fr")
+        return [(own, 0.0), (other, -100.0)]
 
     module = ModuleType(name)
-    identifier = SimpleNamespace(set_languages=lambda languages: None, classify=classify)
+    identifier = SimpleNamespace(set_languages=lambda languages: None, rank=rank)
     module.__dict__["MODEL_FILE"] = "model"
     module.__dict__["LanguageIdentifier"] = SimpleNamespace(from_model_file=lambda file: identifier)
     return module
@@ -184,6 +226,18 @@ def test_the_real_py3langid_knows_french_from_english() -> None:
     language._identifier.cache_clear()
     assert consistency(FRENCH, "fr", ("en",)) == 1.0
     assert consistency(ENGLISH, "fr", ("en",)) == 0.0
+
+
+@pytest.mark.parametrize("rivals", [("de",), ("fr",), ("fr", "de"), ("zh", "it", "de", "es")])
+def test_what_cannot_be_told_apart_is_taken_for_the_target_whatever_the_rivals(rivals: tuple[str, ...]) -> None:
+    pytest.importorskip("py3langid")
+    language._identifier.cache_clear()
+    for target in ("en", *rivals):
+        if LANGUAGES[target] == "latin":
+            for text in ("No.", "OK, hm."):
+                assert consistency(text, target, ("en", *rivals)) == 1.0
+    assert consistency(FRENCH, "en", (*rivals, "fr")) == 0.0
+    assert consistency(f"{FRENCH} No. {ENGLISH}", "en", (*rivals, "fr")) == pytest.approx(17 / 31)
 
 
 ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800$`\\[]中のпа가"), max_size=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from dunwu.config.plan.obstacles import (
     out_obstacles,
     task_obstacles,
 )
+from dunwu.config.plan.preview import Preview, preview_stage
 from dunwu.config.plan.shape import ModelShape, shape_from_spec, shape_of
 from dunwu.config.plan.volume import volume_of
 from dunwu.config.problems import CORPORA
@@ -90,6 +91,8 @@ class StagePlan:
     notes: tuple[str, ...]
     details: Mapping[str, str] = field(default_factory=dict)
     """What a stage without rollouts asks or reads, label by label."""
+    template: Mapping[str, str] = field(default_factory=dict)
+    """How its template asks and what it teaches, label by label, where that could be found out."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; the counts of the batches stand beside the others."""
@@ -106,6 +109,7 @@ class StagePlan:
             "device_hours": self.device_hours,
             "dollars": self.dollars,
             **self.details,
+            **self.template,
             "notes": list(self.notes),
         }
 
@@ -149,6 +153,7 @@ def make_plan(
     probe: Probe | None = None,
     look: Look | None = None,
     machine: Machine | None = None,
+    preview: Preview | None = None,
 ) -> Plan:
     """Plans a validated recipe; reads config.json files, loads nothing.
 
@@ -159,6 +164,7 @@ def make_plan(
         probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
         look: the same for files of conversations.
         machine: the one that the recipe would run on; None: this one.
+        preview: opens a tokenizer and says how a stage asks and what it teaches; None: nothing is said of it.
     """
     shapes: dict[str, ModelShape | None] = {}
     stages: list[StagePlan] = []
@@ -168,7 +174,9 @@ def make_plan(
         return shapes[source] if source in shapes else shape_of(source)
 
     for name, stage in recipe.stages.items():
-        findings += model_obstacles(name, stage, recipe)
+        missing = list(model_obstacles(name, stage, recipe))
+        shown, unusable = preview_stage(name, stage, recipe, None if missing else preview)
+        findings += [*missing, *unusable]
         if isinstance(stage, PretrainStage):
             shapes[name] = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
         elif isinstance(stage, RLStage | DataStage):
@@ -182,7 +190,7 @@ def make_plan(
             field, needed = "max_new_tokens", stage.prompt.max_tokens + stage.max_new_tokens
             models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
             findings += context_obstacles(f"stages.{name}.{field}", needed, map(shape, models))
-        stages.append(planned)
+        stages.append(replace(planned, template=shown))
     findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
     parsed = [parse_override(text) for text in overrides]

@@ -25,6 +25,10 @@ METHOD = (
 
 def aha_section(told: Told) -> str:
     """Whether there is a candidate, with what speaks for it; the changes of all series, folded away."""
+    if told.reading:
+        return (
+            f'<section class="aha"><h3>Is it an aha?</h3><p>{page.text(telling.reading(*told.reading))}</p></section>'
+        )
     parts = ["<h3>Is it an aha?</h3>", f'<p class="verdict">{page.text(telling.verdict(told.search))}</p>']
     parts += [_moment(told, moment) for moment in told.search.moments]
     if effect := told.stage.derived.record(ABLATION):

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dunwu.observatory.aha.moments import LEVEL, Evidence, Moment, Search
-from dunwu.observatory.wording import probability
+from dunwu.observatory.wording import probability, rounded
+
+
+def reading(read: int, stored: int) -> str:
+    """Say how far the reading of rollouts is; from a part of them nothing is concluded."""
+    return f"Reading {read:,} of {stored:,} rollouts; the verdict comes when all have been read."
 
 
 def verdict(found: Search) -> str:
@@ -43,21 +48,22 @@ def levels(one: Evidence) -> str:
 
 def written(one: Evidence, value: float) -> str:
     """A value of a series with its unit."""
-    return f"{100 * value:.1f} %" if one.measure.share else f"{value:,.2f}"
+    return f"{rounded(100 * value, 1)} %" if one.measure.share else rounded(value, 2)
 
 
 def effect_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The causal check as lines: its record (``evaluation.ablation.Effect`` as a mapping)."""
     difference = found["difference"]
-    points = [f"{100 * difference[name]:+.1f}" for name in ("value", "low", "high")]
+    points = [rounded(100 * difference[name], 1, "+") for name in ("value", "low", "high")]
     return [
         ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
         ("right without reflection", _share(found["without"])),
         ("right with it", _share(found["with_"])),
         ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p {probability(found['p'])}"),
-        ("reflected all the same", f"{100 * found['leaked']:.1f} %"),
+        ("reflected all the same", f"{rounded(100 * found['leaked'], 1)} %"),
     ]
 
 
 def _share(estimate: Mapping[str, float]) -> str:
-    return f"{100 * estimate['value']:.1f} % ({100 * estimate['low']:.1f} to {100 * estimate['high']:.1f})"
+    value, low, high = (rounded(100 * estimate[name], 1) for name in ("value", "low", "high"))
+    return f"{value} % ({low} to {high})"

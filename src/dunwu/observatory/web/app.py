@@ -48,10 +48,14 @@ def make_app(library: Library) -> FastAPI:
     app.exception_handler(RequestValidationError)(_malformed)
 
     @app.get("/")
-    def start() -> Response:
+    def start(order: Asked = "") -> Response:
         if len(library.runs) == 1:
             return RedirectResponse("/runs/0")
-        return HTMLResponse(pages.shelf(library))
+        return HTMLResponse(pages.shelf_page(library, order))
+
+    @app.get("/pulse")
+    def every_pulse() -> Response:
+        return JSONResponse({"pulse": library.pulse()})
 
     @app.get("/runs/{place}")
     def overview(place: int) -> Response:

@@ -181,7 +181,7 @@ def rollout(watched: Watched, base: str, stage: str, step: int, place: int) -> s
     listed = f"{base}/rollouts?stage={quote(stage)}&amp;problem={problem_number(row.problem_id)}"
     return (
         f"<h1>Answer {row.index} to question {row.group} of step {step:,}, {page.text(stage)}</h1>"
-        f'<p class="question">{page.text(row.prompt)}</p>'
+        f'<p class="question">{page.text(row.prompt)}{page.in_english(row.prompt)}</p>'
         f'<p class="note">A right answer: {page.text(row.gold)}. Task {page.text(row.task)}, level {row.level}, '
         f"{page.text(row.language)}. "
         f'<a href="{path}">This problem through training</a> · <a href="{listed}">All its rollouts</a></p>'

@@ -58,11 +58,13 @@ class Shelf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many of the stored steps have been read, and what is wrong with others."""
+    """How many of the stored steps have been read, what is wrong with others, and whether nothing but the newest step
+    is still to be read."""
 
     read: int
     stored: int
     damaged: tuple[str, ...]
+    is_whole: bool
 
 
 class Catalogue:
@@ -98,9 +100,12 @@ class Catalogue:
     @property
     def progress(self) -> Progress:
         """How far the reading is."""
-        stored = len(self._stage.rollout_steps())
+        steps = self._stage.rollout_steps()
         with self._lock:
-            return Progress(len(self._shelves), stored, tuple(told for _, told in self._damaged.values()))
+            unread = set(steps) - self._shelves.keys() - self._damaged.keys()
+            whole = not unread or (unread == {steps[-1]} and len(steps) > 1)
+            told = tuple(told for _, told in self._damaged.values())
+            return Progress(len(self._shelves), len(steps), told, is_whole=whole)
 
     @property
     def steps(self) -> list[int]:

@@ -9,12 +9,13 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from dunwu.errors import UserError
 from dunwu.observatory.curves import Rollout
 from dunwu.observatory.figures import Told, base_of
-from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
+from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, evaluations_by_set, last_evaluated
 from dunwu.observatory.web import reader
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.runs import RunReader
@@ -64,14 +65,24 @@ class Watched:
         run = self.read()
         catalogue = self._catalogue(run, stage)
         begun = run.stage(stage)
-        mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.version}"
+        progress = catalogue.progress
+        reading = None if progress.is_whole else (progress.read, progress.stored)
+        mark = f"{begun.numbers_mark} {begun.evaluations_mark} {catalogue.version} {reading}"
         with self._lock:
             known = self._told.get(stage)
         if known is None or known[0] != mark:
-            known = (mark, Told(run, stage, catalogue.rollouts(), *self._evaluated(run, stage)))
+            known = (mark, Told(run, stage, catalogue.rollouts(), *self._evaluated(run, stage), reading=reading))
             with self._lock:
                 self._told[stage] = known
         return known[1]
+
+    def last_evaluated(self) -> LastEvaluated | None:
+        """As ``findings.last_evaluated``, of evaluations that are read once."""
+        return last_evaluated(self.read(), lambda run, stage: self._evaluated(run, stage)[0])
+
+    def last_results(self) -> LastEvaluated | None:
+        """As ``last_evaluated``, without the answers: for a list of many runs."""
+        return last_evaluated(self.read(), partial(evaluations_by_set, rows=False))
 
     def refresh(self) -> None:
         """Takes what the reader has read."""
@@ -119,6 +130,16 @@ class Library:
         if not 0 <= place < len(self.runs):
             raise UserError(f"there is no run {place}; there are {len(self.runs)}")
         return self.runs[place]
+
+    def pulse(self) -> str:
+        """Another text whenever a page of several runs would look different."""
+        marks = []
+        for run in self.runs:
+            try:
+                marks.append(run.pulse())
+            except UserError as error:
+                marks.append(str(error))
+        return hashlib.blake2b(" ".join(marks).encode(), digest_size=8).hexdigest()
 
     def __enter__(self) -> Library:
         self._reader = reader.start([run.directory for run in self.runs])

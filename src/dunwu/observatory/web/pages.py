@@ -10,19 +10,24 @@ from dunwu.errors import UserError
 from dunwu.observatory import beside, curves, figures, graph, ledger, page
 from dunwu.observatory.aha import telling
 from dunwu.observatory.aha.section import aha_section
-from dunwu.observatory.charts import Chart, Point, Series
-from dunwu.observatory.findings import are_models, last_evaluated
-from dunwu.observatory.report import headline, progress
+from dunwu.observatory.charts import Chart
+from dunwu.observatory.findings import are_models, base_and_trained
 from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
-from dunwu.observatory.web import browser
+from dunwu.observatory.standing import facts, progress
+from dunwu.observatory.story import headline
+from dunwu.observatory.web import browser, shelf
 from dunwu.observatory.web.library import Library, Watched
 from dunwu.observatory.web.paths import offers, path
 from dunwu.observatory.web.query import Filter
-from dunwu.observatory.wording import plain, quantity
+from dunwu.observatory.wording import checkpoint, plain, quantity
 from dunwu.runs import RunReader, StageReader
 
 TABS = (("", "Overview"), ("/curves", "Curves"), ("/rollouts", "Rollouts"), ("/paths", "Paths"))
 """Of a run: what follows its address, and what it is called. The keys 1 to 4 open them, 5 the comparison."""
+COMPARED_NOTE = (
+    "Lines: training problems. On held-out problems, in the colour of the run: dashed, what its base does; a ring, its "
+    "base; dots, its checkpoints, the trained model last."
+)
 COMPARED = (curves.ACCURACY, curves.REWARD, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values(), curves.MENDED)
 BRAND = "顿悟 Dunwu"
 HEADLINES = ("pass@1", "length", "reflections")
@@ -39,17 +44,9 @@ HELP = (
 )
 
 
-def shelf(library: Library) -> str:
-    """The runs that are watched."""
-    rows = []
-    for place, run in enumerate(library.runs):
-        name = f'<a href="/runs/{place}">{page.text(run.name)}</a>'
-        try:
-            reader = run.read()
-            rows.append([name, page.text(reader.recipe["name"]), str(reader.seed), page.text(progress(reader))])
-        except UserError as error:
-            rows.append([name, "–", "–", page.text(error)])
-    return _document(library, None, "", "Runs", f"<h1>Runs</h1>{page.table('', ['', 'recipe', 'seed', ''], rows)}")
+def shelf_page(library: Library, order: str) -> str:
+    """The runs that are watched; ``order``: see ``shelf.listing``."""
+    return _document(library, None, "", "Runs", f"<h1>Runs</h1>{shelf.listing(library, order)}")
 
 
 def trouble(text: str) -> str:
@@ -62,18 +59,20 @@ def trouble(text: str) -> str:
 
 
 def overview(library: Library, place: int) -> str:
-    """Where a run stands: its stages, its moments, what it has reached and cost."""
+    """Where a run stands: its state, its curves, its stages and moments, what it has reached and cost."""
     watched = library[place]
     run = watched.read()
     link = f"/runs/{place}/curves?stage="
+    found = watched.last_evaluated()
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
-        f'<p class="headline">{page.text(headline(run))}</p>',
-        f'<p class="note">{page.text(progress(run))}</p>',
+        page.headline(headline(run, found)),
+        page.facts([("state", f"{progress(run)}."), *facts(run)]),
+        _first_curves(watched, run, link),
         f"<h2>Stages</h2>{graph.drawing(graph.nodes(run), link)}",
         _moments(watched, run, link),
     ]
-    if found := last_evaluated(run):
+    if found:
         stage, by_set = found
         tables = page.grid([evaluation_table(name, evaluations) for name, evaluations in by_set.items()])
         shown = models_table(beside.of_run(by_set)) if are_models(run, stage) else tables
@@ -82,14 +81,23 @@ def overview(library: Library, place: int) -> str:
     return _document(library, place, "", run.recipe["name"], "".join(parts))
 
 
+def _first_curves(watched: Watched, run: RunReader, link: str) -> str:
+    """The figures that say most of the newest stage that has any."""
+    for stage in reversed(run.stages):
+        if drawn := page.grid([chart.html() for chart in figures.opening(watched.told(stage))]):
+            more = f'<p><a href="{link}{quote(stage)}">All curves of {page.text(stage)}</a></p>'
+            return f"{_reading(watched, stage)}{drawn}{more}"
+    return ""
+
+
 def _moments(watched: Watched, run: RunReader, link: str) -> str:
-    """A sentence for each stage that writes: is there a candidate?"""
+    """A sentence for each stage that writes: is there a candidate? Not before its rollouts have been read."""
     told = [(stage, watched.told(stage)) for stage in run.stages if watched.catalogue(stage).progress.stored]
     if not told:
         return ""
     lines = "".join(
         f'<dt><a href="{link}{quote(stage)}">{page.text(stage)}</a></dt>'
-        f"<dd>{page.text(telling.verdict(one.search))}</dd>"
+        f"<dd>{page.text(telling.reading(*one.reading) if one.reading else telling.verdict(one.search))}</dd>"
         for stage, one in told
     )
     return f'<h2>Is it an aha?</h2><dl class="moments">{lines}</dl>'
@@ -165,7 +173,7 @@ def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
         boxes = "".join(
             page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
         )
-        question = f'<p class="question">{page.text(stops[0].prompt)}</p>'
+        question = f'<p class="question">{page.text(stops[0].prompt)}{page.in_english(stops[0].prompt)}</p>'
         models = are_models(watched.read(), stage)  # beside each other, not one after the other
         kind = "path models" if models else "path"
         parts.append(f'{question}{page.key()}<div class="{kind}" tabindex="0">{boxes}</div>')
@@ -201,38 +209,37 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
     for stage in stages:
         having = [run for run in chosen.values() if stage in run.read().stages]
         shown = page.grid([chart.html() for chart in _compared(having, stage)])
-        parts += [
-            f"<h2>Stage {page.text(stage)}</h2>{shown}" if shown else "",
-            *(_reading(run, stage) for run in having),
-        ]
+        if shown:
+            reading = "".join(_reading(run, stage, name=run.name) for run in having)
+            note = f'<p class="note">{COMPARED_NOTE}</p>'
+            parts.append(f"<h2>Stage {page.text(stage)}</h2>{note}{reading}{shown}")
     return _document(library, None, "/compare", "Runs beside each other", "".join(parts))
 
 
 def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
-    told = [(run.name, run.told(stage)) for run in runs]
+    told = [(plain(run.name), run.told(stage)) for run in runs]
     for measure in COMPARED:
-        series = []
-        for name, one in told:
-            found = [(rollout.updates, rollout.estimate(measure)) for rollout in one.rollouts]
-            series.append(Series(label=plain(name), points=[Point(x, estimate) for x, estimate in found if estimate]))
+        series = [one for name, of_run in told for one in figures.of_run(name, of_run, measure)]
         chart = Chart(title=measure.label.capitalize(), series=series, y_label=measure.unit, share=measure.share)
         if chart.drawn:
             yield chart
 
 
 def _last_results(runs: Sequence[Watched]) -> str:
-    """Of every run what its last evaluation says of its last model."""
-    rows = dict[str, dict[str, str]]()
+    """Of every run what its last evaluations say: of the base and of the trained model, or of its last model."""
+    rows = dict[str, dict[tuple[str, str], str]]()
     for run in runs:
-        last = last_evaluated(run.read())
+        last = run.last_evaluated()
         for name, evaluations in (last[1] if last else {}).items():
-            for key, estimate in evaluations[-1].results.items():
-                if key in HEADLINES:
-                    cells = rows.setdefault(f"{name}: {quantity(key).label}", {})
-                    cells[run.name] = result_cell(key, estimate)
-    names = list(dict.fromkeys(name for cells in rows.values() for name in cells))
-    table = [[page.text(head), *(cells.get(name, "–") for name in names)] for head, cells in rows.items()]
-    return page.table("The last model on held-out problems, with 95 % intervals", ["", *names], table) if rows else ""
+            for one in base_and_trained(evaluations) or evaluations[-1:]:
+                for key in HEADLINES:
+                    if key in one.results:
+                        cells = rows.setdefault(f"{name}: {quantity(key).label}", {})
+                        cells[run.name, one.checkpoint] = result_cell(key, one.results[key])
+    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+    table = [[page.text(head), *(cells.get(column, "–") for column in columns)] for head, cells in rows.items()]
+    heads = [f"{name}, {checkpoint(model)}" for name, model in columns]
+    return page.table("On held-out problems, with 95 % intervals", ["", *heads], table) if rows else ""
 
 
 def _stage(watched: Watched, tab: str, stage: str) -> str:
@@ -271,13 +278,15 @@ def _stages(watched: Watched, place: int, tab: str, current: str) -> str:
     return f'<nav class="stages" aria-label="Stages">{links}</nav>'
 
 
-def _reading(watched: Watched, stage: str) -> str:
-    """How far the reading is, while it is not done, and what could not be read."""
+def _reading(watched: Watched, stage: str, name: str = "") -> str:
+    """How far the reading is, while it is not done, and what could not be read; ``name``: of which run it is told."""
     found = watched.catalogue(stage).progress
     told = [f"{file} (tried again when it changes)" for file in found.damaged]
     if found.read + len(found.damaged) < found.stored:
-        told.insert(0, f"Reading rollouts: {found.read:,} of {found.stored:,} so far.")
-    return "".join(f'<p class="note" role="status">{page.text(line)}</p>' for line in told)
+        told.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is made of them is not whole yet.")
+    return "".join(
+        f'<p class="note" role="status">{page.text(f"{name}: {line}" if name else line)}</p>' for line in told
+    )
 
 
 def _document(library: Library, place: int | None, tab: str, title: str, body: str) -> str:
@@ -293,7 +302,7 @@ def _document(library: Library, place: int | None, tab: str, title: str, body: s
     if place is not None and len(library.runs) > 1:
         runs += f'<span class="run">{page.text(library[place].name)}</span>'
     keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{told}</dd>" for key, told in HELP)
-    pulse = f' data-pulse="/runs/{place}/pulse"' if place is not None else ""
+    pulse = f' data-pulse="/{"" if place is None else f"runs/{place}/"}pulse"'
     return _frame(
         f"{title} · Dunwu",
         f'<a class="skip" href="#main">To the content</a><header>{runs}<nav aria-label="Pages">{links}</nav>'

@@ -23,7 +23,7 @@ SHORT_WORDS = frozenset(
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
-    return _money(tokens) or _compound(tokens) or _measured(tokens)
+    return _money(tokens) or read_compound(tokens) or _measured(tokens)
 
 
 def is_word(text: str) -> bool:
@@ -46,8 +46,8 @@ def _money(tokens: Sequence[Token]) -> Quantity | None:
     return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
 
 
-def _compound(tokens: Sequence[Token]) -> Quantity | None:
-    """Numbers and units in turn, of one dimension, biggest first: 5元6角, 1 hour 30 minutes, 30° 30'."""
+def read_compound(tokens: Sequence[Token]) -> Quantity | None:
+    """Return numbers and units in turn, of one dimension, biggest first: 5元6角, 1 hour 30 minutes, 30° 30'."""
     rest = list(tokens)
     negated = bool(rest) and rest[0].text == "-"
     starts = [place for place, token in enumerate(rest) if token.kind == "number"]

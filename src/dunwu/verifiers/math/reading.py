@@ -19,7 +19,7 @@ from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, nest
 from dunwu.verifiers.math.grammar import DEEPEST, parse
 from dunwu.verifiers.math.moments import read_date, read_time
 from dunwu.verifiers.math.numerals import read_digits
-from dunwu.verifiers.math.quantities import read_quantity
+from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -469,6 +469,7 @@ READERS: tuple[Callable[[Sequence[Token]], Answer | None], ...] = (
     _bracketed,
     _moment,
     _point,
+    read_compound,
     _alternatives,
     _congruence,
     _list,

@@ -313,7 +313,7 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     if place + 1 < len(tokens) and tokens[place].text == "^":
         sign = -1 if tokens[place + 1].text == "-" else 1
         place += 1 + (sign < 0)
-        if place == len(tokens) or not tokens[place].text.isdigit() or len(tokens[place].text) > 1:
+        if place == len(tokens) or tokens[place].kind != "number" or len(tokens[place].text) > 1:
             return None
         power, place = sign * int(tokens[place].text), place + 1
     if power == 1:

@@ -1,0 +1,54 @@
+"""What a stage's template asks and teaches, found out before anything runs by whoever can open a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dunwu.config.findings import Finding
+from dunwu.config.plan.shape import model_folder
+from dunwu.config.schema import DataSpec, DataStage, EvalStage, PretrainStage, Recipe, Stage
+from dunwu.errors import UserError
+
+Preview = Callable[[Path, Stage, Sequence[DataSpec]], Mapping[str, str]]
+"""A model's folder, a stage, and its files -> lines by their labels. Raises UserError where the template cannot be used
+or a conversation cannot be learnt."""
+PLAIN = ("r1-zero", "nano")
+"""Templates that open no tag and need no tokenizer to be known."""
+
+
+def preview_stage(
+    name: str, stage: Stage, recipe: Recipe, preview: Preview | None
+) -> tuple[Mapping[str, str], list[Finding]]:
+    """Say how a stage asks and what it teaches.
+
+    Returns:
+        Lines by their labels, and what stands in the way; nothing of either for a paper's template without files to
+        learn from, and for models that are not in a folder here.
+    """
+    if preview is None or isinstance(stage, PretrainStage):
+        return {}, []
+    names = stage.data if isinstance(stage, DataStage) else ()
+    files = [recipe.data[one] for one in names if one in recipe.data and _is_file(recipe.data[one])]
+    folder = _tokenizer_of(stage.models[0] if isinstance(stage, EvalStage) else stage.from_, recipe)
+    if folder is None or (stage.prompt.template in PLAIN and not files):
+        return {}, []
+    try:
+        return preview(folder, stage, files), []
+    except UserError as error:
+        return {}, [Finding(f"stages.{name}.{error.field or 'prompt.template'}", error.message)]
+
+
+def _is_file(data: DataSpec) -> bool:
+    return data.path is not None and data.path.exists()
+
+
+def _tokenizer_of(source: str, recipe: Recipe) -> Path | None:
+    """The folder of the model that a source was first made from: every stage keeps its tokenizer."""
+    while source in recipe.stages:
+        stage = recipe.stages[source]
+        if isinstance(stage, PretrainStage | EvalStage):
+            return None
+        source = stage.from_
+    folder = model_folder(source)
+    return folder if folder is not None and (folder / "config.json").is_file() else None

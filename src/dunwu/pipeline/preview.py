@@ -1,0 +1,93 @@
+"""What ``dunwu plan`` says of a template: what is asked, what is read as reasoning, and what a lesson teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dunwu.config.schema import (
+    DataSpec,
+    EvalStage,
+    PretrainStage,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    Stage,
+    SupervisedStage,
+)
+from dunwu.models.load import load_tokenizer
+from dunwu.models.templates import Template
+from dunwu.pipeline.prompts import instructing
+from dunwu.rollout.stopping import decode
+from dunwu.tasks.conversations import first_examples
+from dunwu.types import Lesson, Message, Problem
+
+SHOWN = 12
+"""Tokens at either end of what is shown."""
+
+
+def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, str]:
+    """Say how a stage asks and what it teaches; see ``config.plan.preview``.
+
+    Args:
+        folder: the model whose tokenizer it is.
+        stage: one that asks a model or teaches it.
+        files: of conversations that it learns from, and that are there.
+
+    Raises:
+        UserError: the tokenizer, the template or one of the first conversations cannot be used.
+    """
+    assert not isinstance(stage, PretrainStage), "a corpus has no template"
+    tokenizer = load_tokenizer(str(folder))
+    template = Template(stage.prompt.model_copy(update={"max_tokens": 2**40}), tokenizer)
+    lines: dict[str, str] = {}
+    if isinstance(stage, RLStage | SamplingStage | EvalStage):
+        grading = stage.reward if isinstance(stage, RLStage) else stage.grading
+        asking = instructing(template, stage.prompt, grading)
+        prompt = template.encode(asking.instruct(*_question(stage)))
+        lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
+        lines["reads as reasoning"] = _reasoning(template.opening)
+    if isinstance(stage, SupervisedStage):
+        for data in files:
+            for example in first_examples(data):
+                first, *_ = template.lessons(example)
+                lines.setdefault("teaches first", show_lesson(tokenizer, first))
+    if not isinstance(stage, RewardModelStage):
+        lines["turns end with"] = _visible(decode(tokenizer, list(template.end)))
+    return lines
+
+
+def show_lesson(tokenizer: Any, lesson: Lesson) -> str:
+    """Show a lesson token by token: the end of its prompt, an arrow, and what is learnt of the first answer."""
+    tokens = [_visible(decode(tokenizer, [token_id])) for token_id in lesson.token_ids.tolist()]
+    begins = int(lesson.loss_mask.argmax())
+    unlearnt = lesson.loss_mask[begins:].argmin()
+    ends = begins + int(unlearnt) if unlearnt else len(tokens)
+    learnt = tokens[begins:ends]
+    if len(learnt) > 2 * SHOWN:
+        learnt = [*learnt[:SHOWN], f"({len(learnt) - 2 * SHOWN} more)", *learnt[-SHOWN:]]
+    asked = [*(["..."] if begins > SHOWN else []), *tokens[max(0, begins - SHOWN) : begins]]
+    count = f"{int(lesson.loss_mask.sum())} of {len(tokens)} tokens are learnt"
+    return f"{'·'.join(asked)} → {'·'.join(learnt)} ({count})"
+
+
+def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:
+    """A stand-in for the questions of a stage's first task, and what its recipe puts below them."""
+    if isinstance(stage, EvalStage):
+        task, own = stage.sets[0].task, stage.sets[0].instruction
+    else:
+        task, own = stage.tasks[0], None
+    asked = Message(role="user", content="QUESTION")
+    problem = Problem(id="a question", task=task.name, kind="math", level=0, language="en", messages=(asked,), gold="")
+    return problem, own
+
+
+def _reasoning(opening: str) -> str:
+    if opening:
+        return f"the prompt opens it with {_visible(opening)}: all up to </think>; without that tag there is no answer"
+    return "what the model writes inside <think> </think>; without tags all of it"
+
+
+def _visible(text: str) -> str:
+    return text.replace("\n", "⏎")

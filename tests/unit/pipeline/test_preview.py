@@ -1,0 +1,88 @@
+"""What ``dunwu plan`` says of templates: how they ask, what is reasoning, what a first lesson teaches, what fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chat_templates import FAMILIES
+
+from dunwu.config.plan import make_plan
+from dunwu.config.schema import PromptSpec, Recipe
+from dunwu.models.templates import Template
+from dunwu.pipeline.preview import preview, show_lesson
+from dunwu.types import Example, Message
+
+TALK = [
+    {"role": "user", "content": "2+2?"},
+    {"role": "assistant", "content": "4", "thinking": "2 and 2"},
+]
+
+
+def recipe(folder: Path, family: str, rows: list[Any], **prompt: Any) -> Recipe:
+    """An SFT and an RL stage on a folder that has a tokenizer and, for the rest, the names of a model's files."""
+    model = folder / "model"
+    FAMILIES[family].tokenizer().save_pretrained(model)
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_text("")
+    (folder / "talk.jsonl").write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    asked = {"template": "chat", **prompt}
+    stages = {
+        "taught": {"kind": "sft", "from": str(model), "data": ["talk"], "prompt": asked},
+        "zero": {"kind": "rl", "from": "taught", "steps": 16, "tasks": [{"task": "countdown"}], "prompt": asked},
+    }
+    data = {"talk": {"path": str(folder / "talk.jsonl")}}
+    return Recipe.model_validate({"name": "r", "seed": 1, "data": data, "stages": stages})
+
+
+def test_the_plan_tells_how_a_template_asks_and_teaches(tmp_path: Path) -> None:
+    planned = make_plan(recipe(tmp_path, "r1-distill", [TALK]), preview=preview)
+    taught, zero = planned.stages
+    assert not planned.problems
+    assert taught.template == {
+        "teaches first": "...·+·2·?·<|Assistant|>·<·t·h·i·n·k·>·⏎ → 2· ·a·n·d· ·2·⏎·<·/·t·h·i·n·k·>·⏎·⏎·4·<|end|>"
+        " (20 of 35 tokens are learnt)",
+        "turns end with": "<|end|>",
+    }
+    assert zero.template["asks"].startswith("<|begin|><|User|>QUESTION⏎⏎First think, then answer")
+    assert zero.template["asks"].endswith("</answer><|Assistant|><think>⏎")
+    assert "the prompt opens it with <think>⏎" in zero.template["reads as reasoning"]
+    assert zero.as_json()["turns end with"] == "<|end|>"
+    plain = make_plan(recipe(tmp_path, "qwen3", [TALK]), preview=preview).stages[1]
+    assert plain.template["reads as reasoning"].startswith("what the model writes inside <think> </think>")
+
+
+def test_what_a_template_refuses_shows_in_the_plan(tmp_path: Path) -> None:
+    system = [{"role": "system", "content": "Be brief."}, *TALK]
+    (problem,) = make_plan(recipe(tmp_path, "gemma", [TALK, system]), preview=preview).problems
+    assert str(problem) == (
+        "stages.taught.prompt.template: the tokenizer's chat template refuses talk-2: there is no system role"
+    )
+    two = [*TALK, {"role": "user", "content": "and 3?"}, {"role": "assistant", "content": "7"}]
+    (problem,) = make_plan(recipe(tmp_path, "gemma", [two], template="Q: {prompt}"), preview=preview).problems
+    assert "talk-1 has several turns, which takes a chat template" in str(problem)
+
+
+@pytest.mark.parametrize("template", ["nano", "r1-zero"])
+def test_the_papers_templates_without_files_open_no_tokenizer(template: str) -> None:
+    def refuse(*asked: object) -> dict[str, str]:
+        raise AssertionError("no tokenizer is needed")
+
+    stage: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 16, "tasks": [{"task": "countdown"}]}
+    stage |= {"prompt": {"template": template}}
+    one = Recipe.model_validate({"name": "r", "seed": 1, "stages": {"zero": stage}})
+    assert make_plan(one, preview=refuse).stages[0].template == {}
+
+
+def test_a_long_lesson_is_shown_at_both_ends_of_its_first_answer() -> None:
+    reader = FAMILIES["llama-3"].tokenizer()
+    roles = ("user", "assistant") * 2
+    turns = zip(roles, ("a?", "b" * 20 + "c" * 20, "d?", "e"), strict=True)
+    messages = tuple(Message(role=role, content=content) for role, content in turns)  # type: ignore[arg-type]
+    example = Example(id="e", category="", language="en", messages=messages)
+    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example)
+    shown = show_lesson(reader, lesson)
+    learnt = shown.partition(" → ")[2]
+    assert learnt == f"{'b·' * 12}(17 more)·{'c·' * 11}<|eot_id|> (43 of {len(lesson.token_ids)} tokens are learnt)"
