@@ -51,7 +51,7 @@ def test_other_programs_render_the_prompt_that_was_trained_with(folder: Path, te
     asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
     assert asked == ours.encode(problem(*MESSAGES)).token_ids.tolist()
     answered = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": " 2"}], return_dict=False)
-    lesson = ours.lesson(
+    (lesson,) = ours.lessons(
         Example(id="e", category="", language="en", messages=(*MESSAGES, Message(role="assistant", content=" 2")))
     )
     assert tokenizer.decode(answered) == tokenizer.decode(lesson.token_ids)

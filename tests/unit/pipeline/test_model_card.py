@@ -38,7 +38,7 @@ def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tm
     text = card(stage, context)
     assert text.startswith("---\nlibrary_name: transformers\ntags: [dunwu]\n---\n# mine / zero\n\nnowhere after reinf")
     assert "- gsm8k (gsm8k.jsonl, en); 25% of its problems were never drawn" in text
-    assert "| held | right at the first try (pass@1) | 25.0 % (15.0–35.0 %) | 85.0 % (75.0–95.0 %) |" in text
+    assert "| held | right at the first try (pass@1) | 25 % (15–35 %) | 85 % (75–95 %) |" in text
     assert "level 3" not in text
     assert "prompts had at most 1,024 tokens and answers 40." in text
     assert str(tmp_path) not in text
