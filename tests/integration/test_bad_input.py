@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import GPTNeoConfig, GPTNeoForCausalLM
 from typer.testing import CliRunner, Result
 
 from dunwu.cli import main
-from dunwu.models.load import resolve
+from dunwu.models.load import load_tokenizer, resolve
 from tests.integration.runs import SHORT_RECIPE, write_recipe
 
 NANO_BASE = 'from = "nano-base"'
@@ -71,6 +73,40 @@ def test_tokenizer_without_eos(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("m*"))  # nothing was recorded: the mended recipe begins in the same folder
     config.write_text(config.read_text().replace('"former_eos_token"', '"eos_token"'))
     assert run(recipe, tmp_path / "out", "--set", "stages.zero.steps=2").exit_code == 0
+
+
+def test_a_model_that_the_engine_would_read_otherwise(tmp_path: Path) -> None:
+    """Local attention that counts from the end of the cache; nothing is recorded, and the way out is said."""
+    folder = tmp_path / "model"
+    tokenizer = load_tokenizer("nano-base")
+    config = GPTNeoConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        window_size=24,
+        attention_types=[[["global", "local"], 1]],
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        initializer_range=0.5,
+    )
+    torch.manual_seed(0)
+    GPTNeoForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    recipe = edited(tmp_path, NANO_BASE, f'from = "{folder}"')
+    says = "gpt_neo cannot be used past 24 tokens: log-probabilities of the engine differ", "within 24 tokens"
+    one_line(run(recipe, tmp_path / "out"), 2, str(folder), *says)
+    assert not list((tmp_path / "out").glob("m*"))
+
+
+def test_a_chat_template_without_end(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(resolve("nano-base"), folder)
+    loop = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(loop)
+    recipe = edited(tmp_path, NANO_BASE, f'from = "{folder}"')
+    result = run(recipe, tmp_path / "out", "--set", "stages.zero.prompt.template=chat")
+    one_line(result, 2, "prompt.template: the tokenizer's chat template refuses", "2 s of processor time")
 
 
 def test_prompts_that_are_too_long(tmp_path: Path) -> None:

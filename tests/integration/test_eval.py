@@ -46,11 +46,23 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "entry_point": "add",
         }
     ],
+    "mbpp": [
+        {
+            "text": "Write a function to triple a number.",
+            "code": "def triple(n):\n    return 3 * n",
+            "test_list": ["assert triple(2) == 6", "assert triple(-1) == -3"],
+            "test_setup_code": "",
+        }
+    ],
     "file": [{"problem": "Two times two?", "answer": "4"}],
     "choices": [{"problem": "Which is even? A) 3 B) 4", "answer": "B"}],
     "programs": [{"problem": "Double the number.", "tests": [{"stdin": "2", "stdout": "4"}]}],
 }
-SOURCES = {"humaneval": f"{ADD}    return a + b", "programs": "print(2 * int(input()))"}
+SOURCES = {
+    "humaneval": f"{ADD}    return a + b",
+    "mbpp": "def triple(n):\n    return n + n + n",
+    "programs": "print(2 * int(input()))",
+}
 CONTESTS = {"ratings": [1000, 1400, 1800], "solved": [0, 1, 2]}
 
 

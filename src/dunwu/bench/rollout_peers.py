@@ -36,7 +36,7 @@ def hf_side(job: Job, peer: str, connection: Connection) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(job.folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(job.folder, dtype=torch.float32, trust_remote_code=False).eval()
     longest = max(map(len, job.prompts))
     rows = [prompt for prompt in job.prompts for _ in range(job.group)]
     tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in rows])

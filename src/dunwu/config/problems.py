@@ -27,7 +27,7 @@ WORLD = (*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "h
 CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(WORLD, 0.2, 960)}
 """What ``dunwu.pretraining`` can generate."""
 DATA_SETS = (
-    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "gpqa"),
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
     *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
 )
 """Tasks that are read from a file of the user's, or by ``datasets``; every other task is a generator, but for

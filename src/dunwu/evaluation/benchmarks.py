@@ -83,6 +83,7 @@ _ALL = (
         samples=4,
         hub=("openai/openai_humaneval", None, "test"),
     ),
+    Benchmark(name="mbpp", task="mbpp", form=CODE, samples=4),
     Benchmark(
         name="livecodebench",
         task="livecodebench",

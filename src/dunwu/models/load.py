@@ -14,34 +14,41 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
+from dunwu.config.model_folder import check_folder, read_config
 from dunwu.config.packaged import packaged
 from dunwu.errors import UserError
+from dunwu.models.bounds import bounded_by_weights
 from dunwu.models.templates import end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 ORIGINAL_TEMPLATE = "original"
 """The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
+ADVICE = re.compile(
+    "trust_remote_code|weights_only|torch\\.load|pickle|use_safetensors|upgrade|install|from_tf|ignore_"
+)
+"""In a library's advice, which is not ours to pass on: some of it is to run what a stranger wrote."""
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A model with its tokenizer. ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read."""
+    """A model with its tokenizer. ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read; ``notes`` say
+    what the user should know though nothing is wrong."""
 
     model: Any
     tokenizer: Any
     eos_ids: tuple[int, ...]
     pad_id: int
+    notes: tuple[str, ...] = ()
 
 
 def load_policy(
     source: str, *, dtype: Dtype | torch.dtype = "float32", device: Device | torch.device = "auto"
 ) -> Policy:
-    """Loads any causal language model of transformers, in eval mode.
+    """Loads any causal language model of transformers, in eval mode. Code that lies beside it is never run.
 
     Args:
         source: ``nano-base`` (shipped with the package), a folder, or a hub id.
@@ -49,11 +56,14 @@ def load_policy(
         device: ``auto`` takes CUDA where there is one.
 
     Raises:
-        UserError: no such folder or hub id; config, weights or tokenizer missing or corrupt; no end-of-sequence token;
-            ``cuda`` asked for on a machine without it.
+        UserError: no such folder or hub id; config, weights or tokenizer missing, corrupt or not to be trusted; weights
+            that are no numbers; no end-of-sequence token; ``cuda`` asked for on a machine without it.
     """
     place = resolve(source)
-    return _with_tokenizer(_load_model(place, _dtype(dtype)), place, device)
+    model, info = _load_model(AutoModelForCausalLM, "a causal language model", place, _dtype(dtype))
+    if info["missing_keys"]:
+        raise UserError(f"weights are missing: {_some(info['missing_keys'])}", file=place)
+    return _with_tokenizer(model, place, device)
 
 
 def load_scorer(
@@ -69,15 +79,9 @@ def load_scorer(
     for ``load_policy``; also UserError where the architecture has no such form, or its head more than one number.
     """
     place = resolve(source)
-    try:
-        with _quietly():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                place, dtype=_dtype(dtype), num_labels=1, output_loading_info=True
-            )
-    except SafetensorError as error:
-        raise UserError(f"corrupt safetensors ({error})", file=place) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"cannot load a sequence classifier: {_first_line(error)}", file=place) from error
+    model, info = _load_model(
+        AutoModelForSequenceClassification, "a sequence classifier", place, _dtype(dtype), num_labels=1
+    )
     if not isinstance(getattr(model, "score", None), torch.nn.Linear):
         raise UserError(f"{type(model).__name__} has no head that gives one number", file=place)
     missing = set(info["missing_keys"]) - ({"score.weight"} if new_head else set())
@@ -93,12 +97,32 @@ def _with_tokenizer(model: Any, place: str, device: Device | torch.device) -> Po
     tokenizer = load_tokenizer(place)
     eos_ids = _eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
-    return Policy(model=model.to(device_of(device)).eval(), tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id))
+    rows = len(model.get_input_embeddings().weight)
+    # Tokens that were added without rows for them are common; only texts that name them would have them.
+    words = tokenizer.get_vocab().keys() - tokenizer.get_added_vocab().keys()
+    largest = max(eos_ids[0], *tokenizer.convert_tokens_to_ids(list(words)))
+    if largest >= rows:
+        text = f"the tokenizer has tokens up to {largest:,}, and the model knows {rows:,}: it is another model's"
+        raise UserError(text, file=place)
+    if pad_id >= rows:  # any token can pad
+        pad_id = eos_ids[0]
+    notes = _drop_own_code(model.config, tokenizer)
+    model = model.to(device_of(device)).eval()
+    return Policy(model=model, tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id), notes=notes)
+
+
+def _drop_own_code(config: Any, tokenizer: Any) -> tuple[str, ...]:
+    """Takes out what names code beside the model, so that no copy of it asks for that code; says so."""
+    if not getattr(config, "auto_map", None):
+        return ()
+    del config.auto_map
+    tokenizer.init_kwargs.pop("auto_map", None)
+    return (f"the model brings code of its own (auto_map), which is not run: transformers' {config.model_type} is",)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """That the head is new is no warning here."""
+    """What goes wrong is told by an error of ours, and that a head is new is no warning here."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -114,13 +138,10 @@ def save_policy(policy: Policy, folder: Path) -> None:
 
 
 def resolve(source: str) -> str:
-    """A folder's path, or a hub id as it is. Raises UserError where ``source`` can be neither."""
+    """A folder's path, or a hub id as it is. Raises UserError where ``source`` can be neither; see ``check_folder``."""
     folder = packaged(source) or Path(source).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError("no config.json: this is no transformers model folder", file=folder)
-        if not any(True for pattern in WEIGHT_FILES for _ in folder.glob(pattern)):
-            raise UserError("no weights (*.safetensors) in this folder", file=folder)
+        check_folder(folder)
         return str(folder)
     if folder.exists():
         raise UserError("a model is a folder or a hub id, and this is a file", file=folder)
@@ -129,16 +150,27 @@ def resolve(source: str) -> str:
     return source
 
 
-def _load_model(place: str, dtype: torch.dtype) -> Any:
+def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """A model by one of transformers' Auto classes, and what was missing. No code beside it is run, no pickle read."""
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, output_loading_info=True)
+        with _quietly(), bounded_by_weights(place):
+            model, info = kind.from_pretrained(
+                place, dtype=dtype, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+            )
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
     except SafetensorError as error:
         raise UserError(f"corrupt safetensors ({error})", file=place) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"cannot load a causal language model: {_first_line(error)}", file=place) from error
-    if info["missing_keys"]:
-        raise UserError(f"weights are missing: {_some(info['missing_keys'])}", file=place)
-    return model
+    except Exception as error:  # a config of a stranger's can make transformers raise anything
+        config = Path(place) / "config.json"
+        if config.is_file() and "auto_map" in read_config(config):
+            text = f"cannot load {what}: it needs code of its own (auto_map), and no code beside a model is run here"
+            raise UserError(text, file=place) from error
+        raise UserError(f"cannot load {what}: {_plain(error)}", file=place) from error
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise UserError(f"{name} holds NaN or infinite weights", file=place)
+    return model, info
 
 
 def load_tokenizer(source: str) -> Any:
@@ -149,10 +181,12 @@ def load_tokenizer(source: str) -> Any:
     """
     place = resolve(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the tokenizer: {_first_line(error)}", file=place) from error
-    if not tokenizer.encode("a", add_special_tokens=False):
+        with _quietly():
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        found = tokenizer.encode("a", add_special_tokens=False)
+    except Exception as error:  # the tokenizers library raises plain Exceptions
+        raise UserError(f"cannot load the tokenizer: {_plain(error)}", file=place) from error
+    if not found:
         raise UserError("cannot load the tokenizer: its vocabulary is missing", file=place)
     templates = getattr(tokenizer, "chat_template", None)
     if isinstance(templates, dict) and ORIGINAL_TEMPLATE in templates:
@@ -187,8 +221,12 @@ def device_of(device: Device | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _plain(error: BaseException) -> str:
+    """What a library says is wrong, without the sentences that give advice."""
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(str(error).split()))
+    text = " ".join(sentence for sentence in sentences if not ADVICE.search(sentence))
+    ordinary = isinstance(error, OSError | ValueError | RuntimeError) and text
+    return f"{text:.200}" if ordinary else f"{type(error).__name__}: {text:.200}"
 
 
 def _some(names: Iterable[str]) -> str:

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from dunwu.errors import UserError
 from dunwu.models import packing
 
 
@@ -106,20 +105,6 @@ class Head:
     def slope(self, logits_CV: Float32[Tensor, "C V"]) -> Float32[Tensor, "C V"] | float:
         """The derivative of ``logits`` to what the weights give."""
         return self.scale if self.softcap is None else self.scale * (1.0 - (logits_CV / self.softcap).square())
-
-
-def check_head(model: Any) -> None:
-    """Compares ``Head`` with the model's own logits on a few tokens.
-
-    Raises:
-        UserError: the model makes its logits in a way that ``Head`` does not know.
-    """
-    token_ids = torch.arange(8, device=model.device).remainder(model.config.vocab_size)[None]
-    with torch.no_grad():
-        theirs = model(input_ids=token_ids, use_cache=False).logits.float()
-        ours = Head.of(model).logits(model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state)
-    if not torch.allclose(ours, theirs, rtol=0.0, atol=0.02 * float(theirs.abs().max())):
-        raise UserError(f"{type(model).__name__} makes its logits in a way that is not known here", field="from")
 
 
 class _ChunkedLogprobs(torch.autograd.Function):

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
-from jinja2 import TemplateError
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
+from dunwu.models.chat import render_chat
 from dunwu.types import Example, Lesson, Message, Problem, Prompt
 
 R1_ZERO: Final = (
@@ -26,8 +26,6 @@ R1_ZERO: Final = (
 NANO: Final = "User: {prompt} Assistant:"
 """The one line that the nano base's corpus is written in; its completions begin with a space."""
 NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
-PYTHON_ERRORS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a template's expressions raise beside jinja2's own, where messages are not what it expects."""
 STAND_IN: Final = "ANSWER"
 """An answer that templates leave as it is."""
 
@@ -234,11 +232,7 @@ def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool
         UserError: the template refuses these messages.
     """
     turns = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks)
-    except (TemplateError, *PYTHON_ERRORS) as error:
-        raise UserError(f"the tokenizer's chat template refuses {name}: {error}", field="prompt.template") from error
-    return text
+    return render_chat(tokenizer, turns, asks=asks, name=name)
 
 
 def token_ids_of(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:

@@ -11,10 +11,10 @@ from dunwu.config.schema import EvaluationSet, Recipe, RLStage
 from dunwu.errors import Fault, UserError
 from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
-from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.prompts import instructing
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.runs import ABLATION, RunReader
@@ -48,7 +48,14 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     sets = (*stage.evaluation.sets, EvaluationSet(name="held-out", task=stage.tasks[0], problems=asked))
     chosen = sets[0]
     progress.doing("loading the model")
-    policy = load_policy(str(run.stage(name).model), dtype=stage.model.dtype, device=stage.model.device)
+    policy = open_policy(
+        str(run.stage(name).model),
+        stage.model,
+        longest=stage.longest_sequence,
+        learns=False,
+        writes=True,
+        tell=progress.message,
+    )
     template = Template(stage.prompt, policy.tokenizer)
     instruct = instructing(template, stage.prompt, stage.reward).instruct
     prompts = held_out_prompts([chosen], stage.prompt, run.seed, template, instruct)[chosen.name][:asked]

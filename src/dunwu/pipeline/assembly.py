@@ -12,21 +12,21 @@ import torch
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import (
+    EvalStage,
     EvaluationSet,
     GradingSpec,
     JudgeSpec,
-    ModelSpec,
     PromptSpec,
     RewardSpec,
     RLStage,
     TaskSpec,
 )
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.templates import PromptTooLong, Template
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.policies import open_policy, open_scorer
 from dunwu.pipeline.prompts import Encoder, instructed, instructing
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
@@ -137,7 +137,14 @@ def assembled(
     context.progress.doing("opening the tasks")
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     context.progress.doing("loading the model")
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    policy = open_policy(
+        source,
+        stage.model,
+        longest=stage.longest_sequence,
+        learns=True,
+        writes=True,
+        tell=context.progress.message,
+    )
     algorithm = algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens)
     trainer = PolicyTrainer(
         policy,
@@ -146,14 +153,14 @@ def assembled(
         stage.update,
         temperature=stage.rollout.temperature,
         total_steps=stage.steps,
-        critic=_critic(stage, context.seed, scorers[VALUE]) if stage.value else None,
+        critic=_critic(stage, context, scorers[VALUE]) if stage.value else None,
     )
     template = Template(stage.prompt, policy.tokenizer)
     asking = instructing(template, stage.prompt, stage.reward)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
-    judges = {part.name: judge(part, scorers[part.name], stage.model) for part in stage.reward.models}
     context.progress.doing("drawing the held-out problems")
+    judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
     with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
         parts = Parts(
             stage=stage,
@@ -172,16 +179,18 @@ def assembled(
         yield parts
 
 
-def _critic(stage: RLStage, seed: int, source: str) -> Critic:
+def _critic(stage: RLStage, context: StageContext, source: str) -> Critic:
     assert stage.value is not None
-    torch.manual_seed(sample_seed(seed, "value head"))
-    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    torch.manual_seed(sample_seed(context.seed, "value head"))
+    scorer = open_scorer(
+        source, stage.model, longest=stage.longest_sequence, tell=context.progress.message, new_head=True
+    )
     return Critic(scorer, stage.value, stage.algorithm, stage.update, total_steps=stage.steps)
 
 
-def judge(part: JudgeSpec, source: str, model: ModelSpec) -> RewardModel:
+def judge(part: JudgeSpec, source: str, stage: RLStage | EvalStage, context: StageContext) -> RewardModel:
     """A reward model at work. Raises UserError where it cannot be used."""
-    scorer = load_scorer(source, dtype=model.dtype, device=model.device)
+    scorer = open_scorer(source, stage.model, longest=stage.longest_sequence, tell=context.progress.message)
     return RewardModel(
         scorer,
         Template(part.prompt, scorer.tokenizer),

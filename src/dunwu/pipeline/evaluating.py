@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,13 +12,14 @@ import numpy as np
 
 from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, served
 from dunwu.evaluation.details import details
-from dunwu.models.load import load_policy, load_tokenizer
+from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline import comparing
 from dunwu.pipeline.assembly import held_out_prompts, judge, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
+from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.prompts import Instructing, instructing, instruction
 from dunwu.pipeline.referee import SAFE, Referee, preferred
 from dunwu.pipeline.remembering import RememberingEngine
@@ -53,7 +54,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
     context.progress.doing("loading tokenizers and problems")
-    judging = _Judging(stage, scorers)
+    judging = _Judging(stage, context, scorers)
     # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
     tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
     prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
@@ -64,7 +65,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
             context.progress.doing(f"loading {name}")
-            with _engine(stage, source) as (engine, model), context.stop.interruptible():
+            with _engine(stage, source, context.progress.message) as (engine, model), context.stop.interruptible():
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
                     examine(
@@ -92,8 +93,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
 class _Judging:
     """Who says what rules do not, of each set."""
 
-    def __init__(self, stage: EvalStage, scorers: Mapping[str, str]) -> None:
-        self._judges = {spec.name: judge(spec, scorers[spec.name], stage.model) for spec in stage.judges}
+    def __init__(self, stage: EvalStage, context: StageContext, scorers: Mapping[str, str]) -> None:
+        self._judges = {spec.name: judge(spec, scorers[spec.name], stage, context) for spec in stage.judges}
         self._referee = Referee(stage.referee) if stage.referee else None
 
     def of(self, chosen: EvaluationSet) -> dict[str, Judge]:
@@ -112,12 +113,13 @@ class _Judging:
 
 
 @contextmanager
-def _engine(stage: EvalStage, source: str) -> Iterator[tuple[Engine, Any | None]]:
+def _engine(stage: EvalStage, source: str, tell: Callable[[str], None]) -> Iterator[tuple[Engine, Any | None]]:
     """What generates, and the model of transformers in it, where it is in this process."""
     if is_server(source):
         yield _remote(stage, source), None
         return
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    longest = stage.longest_sequence
+    policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=tell)
     with closing(embedded_engine(policy, slots=stage.slots)) as engine:
         yield engine, policy.model
 

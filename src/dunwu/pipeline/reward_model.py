@@ -13,12 +13,12 @@ from scipy.special import expit
 from dunwu.config.schema import DataSpec, RewardModelStage
 from dunwu.errors import UserError
 from dunwu.evaluation.estimators import calibration_error, proportion, ranking
-from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.judging import PairJudge
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.model_card import completed
+from dunwu.pipeline.policies import open_scorer
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
@@ -57,7 +57,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     """
     context.progress.doing("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
-    scorer = load_scorer(source, dtype=stage.model.dtype, device=stage.model.device, new_head=True)
+    tell = context.progress.message
+    scorer = open_scorer(source, stage.model, longest=stage.max_tokens, tell=tell, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None

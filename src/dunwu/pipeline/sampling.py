@@ -10,12 +10,12 @@ from dataclasses import replace
 from dunwu import tasks
 from dunwu.config.schema import SamplingStage
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.assembly import drawn, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.helpers import side_by_side
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.prompts import Encoder, instructing
 from dunwu.pipeline.readable import fault
 from dunwu.rollout.collect import collect
@@ -56,7 +56,8 @@ def sample_answers(
     """
     store, progress = context.store, context.progress
     context.progress.doing("loading the model")
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    longest = stage.longest_sequence
+    policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
     # With the instruction: what is learnt from the answers is asked as they were.

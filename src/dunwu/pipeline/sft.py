@@ -6,11 +6,11 @@ from collections.abc import Mapping, Set
 
 from dunwu.config.schema import DataSpec, SupervisedStage
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.model_card import completed
+from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.tasks.conversations import read_examples
 from dunwu.training.supervised import SupervisedTrainer
@@ -26,7 +26,8 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     context.progress.doing("loading the model")
-    policy = load_policy(source, dtype=stage.model.dtype, device=stage.model.device)
+    tell = context.progress.message
+    policy = open_policy(source, stage.model, longest=stage.max_tokens, learns=True, writes=False, tell=tell)
     longest = min(stage.max_tokens, positions(policy.model))
     context.progress.doing("reading the conversations")
     with context.stop.interruptible():

@@ -19,9 +19,11 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from dunwu.errors import UserError
+from dunwu.models.agreement import check_head
 from dunwu.models.attention import additive, visible
-from dunwu.models.logprobs import Head, check_head
+from dunwu.models.logprobs import Head
 from dunwu.rollout.cache import KeysValues, SlotCache
+from dunwu.rollout.fused import FusedDecoder, fusible
 
 
 class Decoder(Protocol):
@@ -44,6 +46,11 @@ class Decoder(Protocol):
 
         ``span`` is above every position; where rows are not ``ragged``, every position is span - 1.
         """
+
+
+def decoder_of(model: Any) -> Decoder:
+    """The faster one that computes this model, on its own copy of the weights. Raises: see ``ModuleDecoder``."""
+    return FusedDecoder(model) if fusible(model) else ModuleDecoder(model)
 
 
 class ModuleDecoder:
@@ -78,6 +85,8 @@ class ModuleDecoder:
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
         cache = DynamicCache()
         states = self._model.base_model(input_ids=tokens_NP, past_key_values=cache, use_cache=True)
+        if not cache.layers:
+            raise UserError(f"the engine needs keys and values; {self._model.config.model_type} gives none")
         last_NH = states.last_hidden_state[torch.arange(len(last_N), device=last_N.device), last_N]
         return self._head.logits(last_NH), [(layer.keys, layer.values) for layer in cache.layers]
 

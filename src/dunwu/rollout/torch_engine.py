@@ -20,9 +20,9 @@ from torch import Tensor
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.rollout.cache import SlotCache
-from dunwu.rollout.decoder import Decoder, ModuleDecoder
+from dunwu.rollout.decoder import decoder_of
 from dunwu.rollout.engine import Sample, WeightSource
-from dunwu.rollout.fused import FusedDecoder, fusible
+from dunwu.rollout.fused import FusedDecoder
 from dunwu.rollout.graphs import SHORTEST_SPAN, StepGraphs, rounded
 from dunwu.rollout.sampler import draw
 from dunwu.rollout.scheduler import Rows, Scheduler
@@ -52,7 +52,7 @@ class TorchEngine:
         self._eos_ids = frozenset(policy.eos_ids)
         self._device: torch.device = policy.model.device
         self._max_positions: int | None = getattr(policy.model.config, "max_position_embeddings", None)
-        self._decoder: Decoder = FusedDecoder(policy.model) if fusible(policy.model) else ModuleDecoder(policy.model)
+        self._decoder = decoder_of(policy.model)
         self._graphs = StepGraphs(self._step)
         self._graphed = self._device.type == "cuda" and isinstance(self._decoder, FusedDecoder)
         self._stops: dict[tuple[str, ...], StopStrings] = {}

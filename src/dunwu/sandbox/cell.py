@@ -1,11 +1,12 @@
 """The first process of a cell. It runs no foreign code: it forks who does, carries lines to and fro, and keeps time.
 
     client  {"run": {...}}          -> a program starts            {"said": line}      <- the program says a line
-            {"say": line}           -> the program hears a line    {"ended": {...}}    <- the program is over
-            {"end": true}           -> the program is killed
+            {"say": line}           -> the program hears a line    {"ended": {...}, "bytes": [n, m]}
+            {"end": true}           -> the program is killed                           <- the program is over
 
-One program lives at a time. It cannot reach this process: it has another uid or no capabilities, cannot trace or signal
-the first process of its namespace, and none of this process's descriptors.
+After ``ended`` the bytes of stdout and stderr follow as they are. One program lives at a time, in a clean directory.
+It cannot reach this process: it has another uid or no capabilities, cannot trace or signal the first process of its
+namespace, and none of this process's descriptors.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ import socket
 import time
 from typing import Any, NoReturn
 
-from dunwu.sandbox import kernel, program
-from dunwu.sandbox.records import PATIENCE
+from dunwu.sandbox import kernel, program, root
+from dunwu.sandbox.records import PATIENCE, SLOWDOWN
 from dunwu.sandbox.walls import ABOVE, Walls
 
 TICK = 0.05
 """Seconds between two looks at a program's processor time."""
+REST = 0.005
+"""Seconds for which a program's output is left to gather where it came in small pieces."""
+LONGEST_LOOK = 1.0
+"""Seconds that pass at most between two looks: in a longer while this process itself had no time, or was stopped."""
 CHUNK = 1 << 16
-MOST_LINES = 20_000
+MOST_LINES = 1000
 """That a program may say unasked: each is carried to the client."""
 NAMES = {number.value: number.name for number in signal.Signals}
 STACK = 64 << 20
@@ -42,13 +47,15 @@ class Cell:
 
     Args:
         link: the client's.
-        directory: where programs start and may write.
+        workplace: where programs start and may write.
         address_space: bytes that an idle process here has mapped.
         walls: what programs enter; None in tier 3.
     """
 
-    def __init__(self, link: socket.socket, directory: str, address_space: int, walls: Walls | None) -> None:
-        self._link, self._directory, self._address_space = link, directory, address_space
+    def __init__(
+        self, link: socket.socket, workplace: root.Workplace | root.Folder, address_space: int, walls: Walls | None
+    ) -> None:
+        self._link, self._workplace, self._address_space = link, workplace, address_space
         self._walls = walls
         self._commands = b""
         self._child: _Child | None = None
@@ -57,7 +64,7 @@ class Cell:
         """Until the client hangs up."""
         while True:
             wanted = [self._link.fileno()] + (self._child.open_ends() if self._child else [])
-            ready, _, _ = select.select(wanted, [], [], TICK if self._child else None)
+            ready, _, _ = select.select(wanted, [], [], self._child.pause() if self._child else None)
             if self._link.fileno() in ready and not self._obey():
                 return
             if self._child:
@@ -89,13 +96,16 @@ class Cell:
         for line in lines:
             self._reply({"said": line})
         if ended is not None:
+            written = self._child.written()
             self._child = None
-            self._reply({"ended": ended})
+            self._reply({"ended": ended, "bytes": [*map(len, written)]}, *written)
 
-    def _reply(self, message: dict[str, Any]) -> None:
-        self._link.sendall(json.dumps(message).encode("ascii") + b"\n")
+    def _reply(self, message: dict[str, Any], *written: bytes) -> None:
+        self._link.sendall(b"".join([json.dumps(message).encode("ascii"), b"\n", *written]))
 
     def _start(self, request: dict[str, Any]) -> _Child:
+        if self._workplace.clean() and self._walls:
+            self._walls.rebuild()
         pipes = {name: os.pipe() for name in ("hearing", "saying", "out", "err")}
         stdin = _sealed(request["stdin"].encode("utf-8", "surrogateescape"))
         pid = os.fork()
@@ -124,7 +134,7 @@ class Cell:
             os.dup2(descriptor, place)
         kernel.close_all_but(*range(len(places)), spare, *([self._walls.descriptor] if self._walls else []))
         os.setsid()
-        os.chdir(self._directory)
+        os.chdir(self._workplace.path)
         os.umask(0o077)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._limit(request["limits"])
@@ -168,19 +178,33 @@ class _Child:
         self._reason = ""
         self._entered = False
         self._worked = 0.0
-        """Seconds by the clock, before the work that it is at."""
-        self._owing: float | None = time.monotonic()
-        """Since when the program has been at work on something; None while it waits for a line."""
+        """Seconds by the clock that it has been at work, as far as this process saw them pass."""
+        self._owes = True
+        """Whether it is at work on something, and does not wait for a line."""
+        self._looked = time.monotonic()
+        self._rests_until = 0.0
         for descriptor in ends.values():
             os.set_blocking(descriptor, False)
 
     def open_ends(self) -> list[int]:
         """What to wait for."""
-        return [self._pidfd] + [self._ends[name] for name in self._written if name in self._ends]
+        names = ("saying",) if self._rests() else self._written
+        return [self._pidfd] + [self._ends[name] for name in names if name in self._ends]
+
+    def pause(self) -> float:
+        """Seconds until the next look, whatever happens."""
+        return REST if self._rests() else TICK
+
+    def _rests(self) -> bool:
+        return time.monotonic() < self._rests_until
+
+    def written(self) -> tuple[bytes, bytes]:
+        """To stdout and stderr."""
+        return bytes(self._written["out"]), bytes(self._written["err"])
 
     def say(self, line: str) -> None:
         """Gives the program a line; it works again."""
-        self._owing = time.monotonic()
+        self._owes, self._looked = True, time.monotonic()
         self._unasked -= 1
         data = line.encode("ascii", "replace") + b"\n"
         while data:
@@ -195,10 +219,13 @@ class _Child:
     def look(self, ready: list[int]) -> tuple[list[str], dict[str, Any] | None]:
         """The lines that it has said since the last look, and how it ended; None while it lives.
 
-        Raises OSError where it ended before it began.
+        Raises OSError where it ended before it began, or was stopped: it cannot stop itself, so it was not its doing.
         """
+        if kernel.is_stopped(self._pid):
+            raise OSError("a program was stopped from outside")
         for name in [name for name in self._written if self._ends.get(name) in ready]:
-            self._take(name)
+            if len(self._take(name)) < CHUNK // 2 and name != "saying":
+                self._rests_until = time.monotonic() + REST
         self._check_limits()
         over = self._pidfd in ready
         while over and sum(len(self._take(name)) for name in self._written if name in self._ends) > 0:
@@ -219,19 +246,29 @@ class _Child:
             if (first := lines.pop(0)) != ENTERED:
                 raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
             self._entered = True
-        if lines and self._converses and self._owing is not None:
-            self._worked += time.monotonic() - self._owing
-            self._owing = None
+        if not self._converses:
+            return []
+        if lines:
+            self._count_time()
+            self._owes = False
+        heard = lines[: max(0, MOST_LINES + 1 - self._unasked)]
         self._unasked += len(lines)
-        return [line.decode("ascii", "replace") for line in lines]
+        return [line.decode("ascii", "replace") for line in heard]
 
     def _check_limits(self) -> None:
         """Kills the program where it has used up its time or its output."""
         if self._output > self._limits["output_bytes"] or self._unasked > MOST_LINES:
             self.kill("output-limit")
-        worked = self._worked + (0.0 if self._owing is None else time.monotonic() - self._owing)
-        if worked > PATIENCE * self._limits["seconds"] or self._processor_seconds() > self._limits["seconds"]:
+        self._count_time()
+        used, seconds = self._processor_seconds(), self._limits["seconds"]
+        if used > seconds or self._worked > PATIENCE * seconds + SLOWDOWN * used:
             self.kill("timeout")
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        if self._owes:
+            self._worked += min(now - self._looked, LONGEST_LOOK)
+        self._looked = now
 
     def _ended(self) -> dict[str, Any]:
         _, status, usage = os.wait4(self._pid, 0)
@@ -244,8 +281,6 @@ class _Child:
         err = self._written["err"].decode("utf-8", "replace")
         return {
             "status": self._status(code, seconds),
-            "stdout": self._written["out"].decode("utf-8", "replace"),
-            "stderr": err,
             "detail": _detail(code, err),
             "seconds": seconds,
         }

@@ -21,22 +21,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from dunwu.sandbox import cgroups, root
-from dunwu.sandbox.records import PATIENCE, Limits, Outcome, Unavailable
+from dunwu.sandbox import cgroups, kernel, root
+from dunwu.sandbox.records import PATIENCE, SLOWDOWN, Limits, Outcome, Unavailable
 
 T = TypeVar("T")
 
 STARTUP_SECONDS = 60.0
-SLACK_SECONDS = 5.0
-"""Beyond a program's own time, before its cell is taken for dead."""
+SLACK_SECONDS = 60.0
+"""Beyond all of a program's time, before its cell is taken for dead: it may have had no processor meanwhile."""
+CHECK_SECONDS = 1.0
+"""Between two looks at whoever started a cell that is silent."""
 CELL_BYTES, ZYGOTE_BYTES = 64 << 20, 256 << 20
 """Memory that a cell and the zygote may have beside their programs'."""
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
-"""All that programs find. A memory arena for each thread would use up their address space."""
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""All that programs find. Threads, and a memory arena for each, would use up their address space."""
 TRIES = 3
 BIRTHS = 3
 """Zygotes in a row that may be killed before one is given up."""
@@ -48,6 +51,9 @@ class Launcher(Protocol):
 
     def open(self, place: int, limits: Limits) -> socket.socket:
         """The near end of a new cell, which begins when the last one in its place has ended. Raises Unavailable."""
+
+    def check(self, place: int) -> None:
+        """Raises Unavailable where what a cell hangs on was stopped from outside; that is ended."""
 
     def close(self) -> None:
         """Ends everything that was started; nothing starts after that."""
@@ -68,7 +74,7 @@ def interpreter(module: str, *arguments: str) -> list[str]:
     start = (
         f"import sys; sys.path.insert(0, {PACKAGE!r}); import runpy; runpy.run_module({module!r}, run_name='__main__')"
     )
-    return [sys.executable, "-I", "-S", "-c", start, *arguments]
+    return [os.path.realpath(sys.executable), "-I", "-S", "-c", start, *arguments]
 
 
 class Zygote:
@@ -102,6 +108,13 @@ class Zygote:
                 except (ConnectionError, TimeoutError):
                     self._end()
             raise Unavailable("the zygote dies as soon as it is asked for a cell")
+
+    def check(self, place: int) -> None:
+        """See ``Launcher``. A cell that is stopped the zygote kills by itself."""
+        with self._lock:
+            if self._process and kernel.is_stopped(self._process.pid):
+                self._end()
+                raise Unavailable("the zygote was stopped")
 
     def close(self) -> None:
         """See ``Launcher``."""
@@ -200,7 +213,7 @@ class Sandbox:
         try:
             link = place.ready(limits) or self._launcher.open(place.number, limits)
             try:
-                yield Session(link, limits)
+                yield Session(link, limits, partial(self._launcher.check, place.number))
             finally:
                 link.close()
             with suppress(Unavailable):  # then the next one who wants it will hear
@@ -251,9 +264,9 @@ def _room(numbers: Iterable[int]) -> queue.SimpleQueue[_Place]:
 class Session:
     """One cell, one program in it at a time. Every method raises Unavailable where the cell dies or falls silent."""
 
-    def __init__(self, link: socket.socket, limits: Limits) -> None:
-        self._link, self._limits = link, limits
-        self._unread = b""
+    def __init__(self, link: socket.socket, limits: Limits, check: Callable[[], None]) -> None:
+        self._link, self._limits, self._check = link, limits, check
+        self._unread = bytearray()
         self._alive = False
 
     def run(self, source: str, stdin: str = "") -> Outcome:
@@ -273,9 +286,15 @@ class Session:
 
     def hear(self) -> str | Outcome:
         """The program's next line, or how it ended."""
-        reply = self._reply()
+        deadline = time.monotonic() + self._patience()
+        reply = json.loads(self._read_line(deadline))
+        if "broken" in reply:
+            raise Unavailable(f"the cell cannot be made, or go on: {reply['broken']}")
         self._alive = "said" in reply
-        return str(reply["said"]) if self._alive else Outcome(**reply["ended"])
+        if self._alive:
+            return str(reply["said"])
+        stdout, stderr = (self._read(size, deadline).decode("utf-8", "replace") for size in reply["bytes"])
+        return Outcome(**reply["ended"], stdout=stdout, stderr=stderr)
 
     @contextmanager
     def staying(self, source: str, entry: str) -> Iterator[str | Outcome]:
@@ -303,24 +322,37 @@ class Session:
         except OSError as error:
             raise Unavailable(f"the cell is gone: {error}") from None
 
-    def _reply(self) -> dict[str, Any]:
-        deadline = time.monotonic() + self._patience()
-        while b"\n" not in self._unread:
-            readable, _, _ = select.select([self._link], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
+    def _read_line(self, deadline: float) -> bytes:
+        searched = 0
+        while (end := self._unread.find(b"\n", searched)) < 0:
+            searched = len(self._unread)
+            self._receive(deadline)
+        return self._read(end + 1, deadline)
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        while len(self._unread) < size:
+            self._receive(deadline)
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
+
+    def _receive(self, deadline: float) -> None:
+        """What comes next from the cell. Raises Unavailable where nothing will."""
+        while True:
+            left = deadline - time.monotonic()
+            readable, _, _ = select.select([self._link], [], [], max(0.0, min(left, CHECK_SECONDS)))
+            if readable:
+                break
+            if left <= 0:
                 raise Unavailable("the cell is silent")
-            try:
-                data = self._link.recv(1 << 18)
-            except OSError as error:
-                raise Unavailable(f"the cell is gone: {error}") from None
-            if not data:
-                raise Unavailable("the cell is gone")
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        reply: dict[str, Any] = json.loads(line)
-        if "broken" in reply:
-            raise Unavailable(f"the cell cannot be made: {reply['broken']}")
-        return reply
+            self._check()
+        try:
+            data = self._link.recv(1 << 18)
+        except OSError as error:
+            raise Unavailable(f"the cell is gone: {error}") from None
+        if not data:
+            raise Unavailable("the cell is gone")
+        self._unread += data
 
     def _patience(self) -> float:
-        return PATIENCE * self._limits.seconds + SLACK_SECONDS
+        return (PATIENCE + SLOWDOWN) * self._limits.seconds + SLACK_SECONDS

@@ -7,6 +7,7 @@ import errno
 import os
 import platform
 import signal
+from contextlib import suppress
 
 NEWNS, NEWUTS, NEWIPC = 0x20000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -14,7 +15,8 @@ CELL_NAMESPACES = NEWUSER | NEWPID | NEWNS | NEWNET | NEWIPC | NEWUTS
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+AT_FDCWD, AT_RECURSIVE, AT_EMPTY_PATH = -100, 0x8000, 0x1000
+OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC, MOVE_MOUNT_F_EMPTY_PATH = 1, 0o2000000, 4
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 28, 38
 SECUREBITS_LOCKED = 0b101111
@@ -24,7 +26,10 @@ NUMBERS = {
     "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126},
     "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91},
 }
-COMMON = {"close_range": 436, "mount_setattr": 442, "create_ruleset": 444, "add_rule": 445, "restrict_self": 446}
+COMMON = {
+    "open_tree": 428, "move_mount": 429, "close_range": 436, "mount_setattr": 442,
+    "create_ruleset": 444, "add_rule": 445, "restrict_self": 446,
+}  # fmt: skip
 
 _libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock: a child must not be born without it
 _libc.syscall.restype = ctypes.c_long
@@ -60,6 +65,18 @@ def read_only(target: str, attributes: int) -> None:
     call("mount_setattr", AT_FDCWD, target.encode(), AT_RECURSIVE, wanted, len(wanted))
 
 
+def copy_mounts(place: int, path: str = "") -> int:
+    """A descriptor of a copy of what is mounted at and below a path, or at a descriptor of another copy (Linux 5.2)."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | (0 if path else AT_EMPTY_PATH)
+    return call("open_tree", place, path.encode(), flags)
+
+
+def mount_copy(copy: int, target: str) -> None:
+    """What ``copy_mounts`` gave, at a path; the descriptor is closed."""
+    call("move_mount", copy, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH)
+    os.close(copy)
+
+
 def unshare(flags: int) -> None:
     """New namespaces for this process."""
     _checked(_unshare(flags), "unshare")
@@ -76,6 +93,13 @@ def clone(flags: int) -> int:
     else:
         ctypes.pythonapi.PyOS_AfterFork_Parent()
     return _checked(pid, "clone")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a child of ours has been stopped by a signal."""
+    with suppress(ChildProcessError):  # it has ended
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
 
 
 def close_all_but(*kept: int) -> None:

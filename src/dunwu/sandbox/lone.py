@@ -13,19 +13,27 @@ from dunwu.sandbox.walls import Walls
 from dunwu.sandbox.zygote import address_space, import_library
 
 
-def main(link: socket.socket, directory: str) -> None:
-    """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them."""
+def main(link: socket.socket, place: list[str]) -> None:
+    """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them.
+
+    Args:
+        link: the client's.
+        place: how many bytes and files programs may write; in tier 3 the directory where they do.
+    """
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     import_library()
+    readable = [*root.library(), *root.import_paths()]
+    workplace = root.Folder(*place) if len(place) == 1 else root.Workplace(int(place[0]), int(place[1]), readable)
+    workplace.clean()
     walls: Walls | None
     try:
-        walls = Walls([*root.library(), "/dev"], [directory, "/dev/null"])
+        walls = Walls([*readable, "/dev"], [workplace.path, "/dev/null"])
     except OSError:
         walls = None
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    os.chdir(directory)
-    Cell(link, directory, address_space(), walls).serve()
+    os.chdir(workplace.path)
+    Cell(link, workplace, address_space(), walls).serve()
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

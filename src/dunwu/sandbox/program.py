@@ -28,15 +28,20 @@ HEARING, SAYING = 3, 4
 OUT_OF_MEMORY = 77
 """Exit code where a program ends in MemoryError."""
 LONGEST_DETAIL = 500
+RECURSION = 50_000
+"""Calls in calls; what LiveCodeBench's runner sets."""
+SHOWN_FRAMES = 20
+"""The innermost of a traceback: all of a deep recursion would be more output than a program may have."""
 
 
 def run(mode: str, source: str, entry: str) -> NoReturn:
     """Runs ``source`` to its end, or serves calls into it; does not return.
 
-    Modes: ``program``; ``serve``, where ``entry`` is a function or ``Class.method``; ``test``, where ``entry`` is a
-    function of the source, which takes the candidate and raises where it is not as it should be, and the candidate's
-    name, under which the source may call it too.
+    Modes: ``program``; ``serve``, where ``entry`` is a function or ``Class.method``, or several such names, of which
+    the first that there is counts; ``test``, where ``entry`` is a function of the source, which takes the candidate and
+    raises where it is not as it should be, and the candidate's name, under which the source may call it too.
     """
+    sys.setrecursionlimit(RECURSION)
     _fresh_streams()
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the site module, which is not loaded, gives them
     random.seed(0)  # forks seed it anew; here a program that runs again shall do again what it did
@@ -70,17 +75,21 @@ def _execute(source: str, name: str) -> dict[str, Any]:
 
 
 def _serve(scope: dict[str, Any], entry: str) -> None:
-    first, _, method = entry.partition(".")
     _say("R")
     while line := _hear():
         args, kwargs = values.loads(line)
         try:
-            function = getattr(scope[first](), method) if method else scope[first]
-            _say("V", values.dumps(function(*args, **kwargs)))
+            _say("V", values.dumps(_entry(scope, entry)(*args, **kwargs)))
         except MemoryError:
             raise
         except Exception as error:
             _say("E", json.dumps(_told(error)))
+
+
+def _entry(scope: dict[str, Any], entry: str) -> Any:
+    names = [name.partition(".") for name in entry.split()]
+    first, _, method = next((name for name in names if name[0] in scope), names[0])
+    return getattr(scope[first](), method) if method else scope[first]
 
 
 def _test(scope: dict[str, Any], entry: str) -> None:
@@ -148,7 +157,8 @@ def _exit_code(stop: SystemExit) -> int:
 def _traceback(error: BaseException) -> None:
     try:
         own = error.__traceback__  # two frames of ours stand before the program's
-        traceback.print_exception(error.with_traceback(own and own.tb_next and own.tb_next.tb_next))
+        error = error.with_traceback(own and own.tb_next and own.tb_next.tb_next)
+        traceback.print_exception(error, limit=-SHOWN_FRAMES)
     except BaseException:
         os.write(2, type(error).__name__.encode("ascii", "replace") + b"\n")
 

@@ -10,7 +10,8 @@ Status = Literal["ok", "error", "timeout", "memory", "output-limit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use. ``seconds`` is processor time; it may wait ``PATIENCE`` times as long by the clock."""
+    """What one program may use. ``seconds`` is processor time; it may wait ``PATIENCE`` times as long by the clock, and
+    longer where the machine is busy (``SLOWDOWN``)."""
 
     seconds: float = 4.0
     memory_bytes: int = 512 << 20
@@ -31,6 +32,9 @@ def widest(first: Limits, *others: Limits) -> Limits:
 
 PATIENCE = 3.0
 """Seconds by the clock for each second of processor time."""
+SLOWDOWN = 20.0
+"""More seconds by the clock for each second of processor time that a program has had: it may have had no more than a
+twentieth of the processor. One that sleeps has had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

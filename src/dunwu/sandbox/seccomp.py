@@ -2,6 +2,11 @@
 
 What is not listed gives EPERM; a call of another architecture kills. Some are allowed for certain arguments alone:
 ``clone`` for threads, ``socketpair`` between the ends of one process, ``ioctl`` for asking, ``prlimit64`` on itself.
+
+All cells see the same library files, so whatever the kernel keeps about a file for all who have it open would carry
+messages between them. ``fcntl`` has no leases and no notices. Locks succeed and do nothing: a program is alone with its
+own files, and sqlite wants them. Who waits on a ``futex`` in memory shared with others is woken by the kernel alone (a
+thread that ends), not by a program.
 """
 
 from __future__ import annotations
@@ -25,8 +30,8 @@ ALLOWED = {
     "getitimer": (36, 102), "setitimer": (38, 103), "alarm": (37, None), "getpid": (39, 172), "getppid": (110, 173),
     "gettid": (186, 178), "getpgrp": (111, None), "getpgid": (121, 155), "getsid": (124, 156), "getuid": (102, 174),
     "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getgroups": (115, 158),
-    "getresuid": (118, 148), "getresgid": (120, 150), "exit": (60, 93), "exit_group": (231, 94), "fcntl": (72, 25),
-    "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83), "truncate": (76, 45), "ftruncate": (77, 46),
+    "getresuid": (118, 148), "getresgid": (120, 150), "exit": (60, 93), "exit_group": (231, 94),
+    "fsync": (74, 82), "fdatasync": (75, 83), "truncate": (76, 45), "ftruncate": (77, 46),
     "fallocate": (285, 47), "fadvise64": (221, 223), "getcwd": (79, 17), "chdir": (80, 49), "fchdir": (81, 50),
     "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "mkdir": (83, None), "mkdirat": (258, 34),
     "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35), "readlink": (89, None), "readlinkat": (267, 78),
@@ -34,7 +39,7 @@ ALLOWED = {
     "umask": (95, 166), "gettimeofday": (96, 169), "time": (201, None), "getrlimit": (97, 163),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "uname": (63, 160), "statfs": (137, 43),
     "fstatfs": (138, 44), "arch_prctl": (158, None), "sched_yield": (24, 124), "sched_getaffinity": (204, 123),
-    "futex": (202, 98), "getdents": (78, None), "getdents64": (217, 61), "set_tid_address": (218, 96),
+    "getdents": (78, None), "getdents64": (217, 61), "set_tid_address": (218, 96),
     "set_robust_list": (273, 99), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115), "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_wait": (232, None),
     "epoll_pwait": (281, 22), "open": (2, None), "openat": (257, 56),
@@ -47,15 +52,25 @@ ALLOWED = {
 }  # fmt: skip
 """Numbers on x86_64 and aarch64; None where the machine has no such call."""
 CLONE, CLONE3, SOCKETPAIR, IOCTL, PRCTL, PRLIMIT = (56, 220), (435, 435), (53, 199), (16, 29), (157, 167), (302, 261)
+FCNTL, FLOCK, FUTEX = (72, 25), (73, 32), (202, 98)
 CLONE_THREAD = 0x10000
 ASKING = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 NAMING = (15, 16)
 """PR_SET_NAME, PR_GET_NAME."""
+HANDLING = (0, 1, 2, 3, 4, 1030, 1031, 1032)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ."""
+LOCKING = (6, 7, 37, 38)
+"""F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW."""
+FUTEX_PRIVATE = 128
+WAITING = (0, 9, 256, 265)
+"""FUTEX_WAIT, FUTEX_WAIT_BITSET, and the same by the clock on the wall."""
 
 LOAD, JUMP_IF, JUMP_IF_MORE, JUMP_IF_LESS_NOT, JUMP_IF_ANY, RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+PRETEND = 0x00050000
+"""An error with the number 0: the call is not made, and returns success."""
 
 
 @cache
@@ -74,6 +89,10 @@ def program(machine: str) -> bytes:
     lines += _only(PRLIMIT[column], _equal(0))
     lines += _only(PRCTL[column], _equal(*NAMING))
     lines += _only(IOCTL[column], _equal(*ASKING), argument=1)
+    lines += _only(FCNTL[column], _equal(*HANDLING) + _equal(*LOCKING, verdict=PRETEND), argument=1)
+    lines += _only(FLOCK[column], [_line(RETURN, PRETEND)])
+    private = [_line(JUMP_IF_ANY, FUTEX_PRIVATE, 0, 1), _line(RETURN, ALLOW)]
+    lines += _only(FUTEX[column], private + _equal(*WAITING), argument=1)
     # x32 calls share the architecture of x86_64; their numbers are above all of these.
     numbers = sorted(number for pair in ALLOWED.values() if (number := pair[column]) is not None)
     return b"".join([*lines, *_one_of(_intervals(numbers))])
@@ -91,8 +110,8 @@ def _line(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, true, false, value)
 
 
-def _equal(*values: int) -> list[bytes]:
-    return [line for value in values for line in (_line(JUMP_IF, value, 0, 1), _line(RETURN, ALLOW))]
+def _equal(*values: int, verdict: int = ALLOW) -> list[bytes]:
+    return [line for value in values for line in (_line(JUMP_IF, value, 0, 1), _line(RETURN, verdict))]
 
 
 def _intervals(numbers: list[int]) -> list[tuple[int, int]]:

@@ -7,21 +7,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Literal, NamedTuple
 
-from dunwu.sandbox import root
+from dunwu.sandbox import kernel, root
 from dunwu.sandbox.client import ENVIRONMENT, PACKAGE, Launcher, Sandbox, Zygote, interpreter
 from dunwu.sandbox.records import Limits, Unavailable
 
 Tier = Literal[1, 2, 3]
 STANDARD = Limits()
+BURIAL_SECONDS = 10.0
+"""For bubblewrap to end once what it started has."""
 FORBIDDEN = """
 import os, socket
 def tried(what):
@@ -44,9 +49,9 @@ class Plain:
     """Tiers 2 and 3: a process for each cell."""
 
     def __init__(self, *, bubblewrap: str | None = None, libraries: Sequence[str] = ()) -> None:
-        self._bubblewrap, self._libraries = bubblewrap, list(map(os.path.realpath, libraries))
+        self._bubblewrap, self._environment = bubblewrap, ENVIRONMENT | root.granting(libraries)
         self._closed = False
-        self._cells: dict[int, tuple[subprocess.Popen[bytes], tempfile.TemporaryDirectory[str]]] = {}
+        self._cells: dict[int, _Cell] = {}
 
     def open(self, place: int, limits: Limits) -> socket.socket:
         """See ``client.Launcher``."""
@@ -55,15 +60,16 @@ class Plain:
         self._end(place)
         folder = tempfile.TemporaryDirectory(prefix="dunwu-cell-", ignore_cleanup_errors=True)
         near, far = socket.socketpair()
-        directory = root.WORKPLACE if self._bubblewrap else folder.name
-        command = interpreter("dunwu.sandbox.lone", str(far.fileno()), directory)
+        information, informing = os.pipe()
+        bounds = [str(limits.file_bytes), str(limits.files)] if self._bubblewrap else [folder.name]
+        command = interpreter("dunwu.sandbox.lone", str(far.fileno()), *bounds)
         if self._bubblewrap:
-            command = [self._bubblewrap, *_arguments(limits, self._libraries), *command]
+            command = [self._bubblewrap, "--info-fd", str(informing), *_arguments(self._environment), *command]
         try:
             process = subprocess.Popen(
                 command,
-                pass_fds=[far.fileno()],
-                env=ENVIRONMENT | root.granting(self._libraries),
+                pass_fds=[far.fileno(), informing],
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -71,11 +77,19 @@ class Plain:
                 start_new_session=True,
             )
         except OSError as error:
+            os.close(information)
             raise Unavailable(f"no cell: {error}") from None
         finally:
             far.close()
-        self._cells[place] = process, folder
+            os.close(informing)
+        self._cells[place] = _Cell(process, folder, information)
         return near
+
+    def check(self, place: int) -> None:
+        """See ``client.Launcher``."""
+        if place in self._cells and kernel.is_stopped(self._cells[place].process.pid):
+            self._end(place)
+            raise Unavailable("the cell was stopped")
 
     def close(self) -> None:
         """See ``client.Launcher``."""
@@ -85,24 +99,42 @@ class Plain:
 
     def _end(self, place: int) -> None:
         if place in self._cells:
-            process, folder = self._cells.pop(place)
-            process.kill()
-            process.wait()
-            folder.cleanup()
+            self._cells.pop(place).end(self._bubblewrap is not None)
 
 
-def _arguments(limits: Limits, libraries: list[str]) -> list[str]:
-    """Bubblewrap's: everything unshared, the library read-only, a bounded place to write."""
-    binds = [part for path in [*_needed(), *libraries] for part in ("--ro-bind", path, path)]
+class _Cell(NamedTuple):
+    """A process, its folder on the host, and where bubblewrap says what it has started."""
+
+    process: subprocess.Popen[bytes]
+    folder: tempfile.TemporaryDirectory[str]
+    information: int
+
+    def end(self, bubblewrap: bool) -> None:
+        """With all its children: bubblewrap buries the one that it started, whose end is that of its namespace."""
+        with open(self.information, "rb") as file, suppress(ValueError, ProcessLookupError, subprocess.TimeoutExpired):
+            if bubblewrap:  # which may have started none, may be gone, may be stopped
+                os.kill(json.loads(file.read())["child-pid"], signal.SIGKILL)
+                self.process.wait(BURIAL_SECONDS)
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def _arguments(environment: Mapping[str, str]) -> list[str]:
+    """Bubblewrap's: everything unshared, the library read-only, and the right to mount a place to write."""
+    granted = environment[root.GRANTED].split(":")
+    binds = [part for path in [*_needed(), *filter(None, granted)] for part in ("--ro-bind", path, path)]
     links = [part for path in root.LIBRARIES if os.path.islink(path) for part in ("--symlink", os.readlink(path), path)]
     devices = [part for path in root.DEVICES for part in ("--dev-bind", path, path)]
-    place = ["--size", str(limits.file_bytes), "--tmpfs", root.WORKPLACE]
-    isolation = ["--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000"]
-    return [*isolation, *binds, *links, *devices, *place, "--remount-ro", "/", "--"]
+    isolation = ["--unshare-all", "--die-with-parent", "--uid", "1000", "--gid", "1000"]
+    rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+    return [*isolation, *rights, *binds, *links, *devices, "--dir", root.WORKPLACE, "--remount-ro", "/", "--"]
 
 
 def _needed() -> list[str]:
-    program = {os.path.realpath(sys.executable), sys.executable, os.path.join(PACKAGE, "dunwu")}
+    executable = os.path.realpath(sys.executable)
+    configuration = os.path.join(os.path.dirname(os.path.dirname(executable)), "pyvenv.cfg")
+    program = {executable, os.path.join(PACKAGE, "dunwu"), *([configuration] if os.path.exists(configuration) else [])}
     return [*root.library(), *sorted(path for path in program if not path.startswith(tuple(root.library())))]
 
 

@@ -1,25 +1,38 @@
-"""Plain Python values as JSON, with their exact types.
+"""Plain Python values as JSON.
 
-Both ends use this: what leaves the sandbox is data, never code, and a class that pretends to be an int does not pass,
-because only exact types are written.
+Both ends use this: what leaves the sandbox is data, never code. A value of a subclass (Counter, OrderedDict, a list of
+one's own, IntEnum) is written as what its base class holds, and a number of another kind (numpy's) as int, Fraction or
+float. So an ``__eq__`` that lies stays inside: what is read outside has exact types.
 
     None, bool, str, float, list    themselves        int of over 4,000 digits   {"i": hex}
     nan, inf, -inf                  {"f": name}       complex                    {"c": [re, im]}
     tuple, set, frozenset           {"t"|"s"|"z": [...]}                         bytes, bytearray  {"b"|"a": hex}
-    dict                            {"d": [[key, value], ...]}
+    dict                            {"d": [[key, value], ...]}                   Fraction, Decimal {"q"|"m": text}
 """
 
 from __future__ import annotations
 
 import json
 import math
+import numbers
+import operator
+import re
+from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 DEEPEST = 100
 LONG_INTEGER = 1 << 13_000
 """Python refuses to read or write decimal integers of more than 4,300 digits."""
+LONGEST_TEXT = 4000
+"""Of a Fraction or Decimal, in characters: to reduce a fraction takes the square of its length."""
+COLLISIONS = 1000
+"""Pairs of members with one hash that any set or dict may have; see ``_hashed``."""
 SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
+FRACTION = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 MAKERS = {"t": tuple, "s": set, "z": frozenset}
+BASES = (bool, int, float, complex, str, bytes, bytearray, list, *SEQUENCES, dict, Fraction, Decimal)
 
 
 class NotPlain(ValueError):  # noqa: N818  -- a finding about a program's value
@@ -32,35 +45,58 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    """What ``dumps`` was given. Raises NotPlain for any other text, however hostile."""
+    """What ``dumps`` was given. Raises NotPlain for any other text, in time linear in its length, however hostile."""
     try:
         return _read(json.loads(text), 0)
     except NotPlain:
         raise
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, ArithmeticError, AttributeError) as error:
         raise NotPlain(f"not a value: {type(error).__name__}") from None
 
 
 def _written(value: Any, depth: int) -> Any:
     if depth > DEEPEST:
         raise NotPlain(f"nested deeper than {DEEPEST}")
-    kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if value is None:
+        return None
+    kind, value = _based(value)
+    if kind is bool:
         return value
+    if kind is str:
+        return str.__str__(value)
     if kind is int:
-        return value if abs(value) < LONG_INTEGER else {"i": hex(value)}
+        return int.__index__(value) if abs(int.__index__(value)) < LONG_INTEGER else {"i": hex(int.__index__(value))}
     if kind is float:
-        return value if math.isfinite(value) else {"f": repr(value)}
+        number = float.__float__(value)
+        return number if math.isfinite(number) else {"f": repr(number)}
     if kind is complex:
-        return {"c": [_written(value.real, depth), _written(value.imag, depth)]}
-    if kind is bytes or kind is bytearray:
-        return {"b" if kind is bytes else "a": value.hex()}
-    if kind is list:
-        return [_written(item, depth + 1) for item in value]
-    if kind in SEQUENCES:
-        return {SEQUENCES[kind]: [_written(item, depth + 1) for item in value]}
+        return {"c": [_written(part, depth) for part in (value.real, value.imag)]}
+    if kind in (Fraction, Decimal):
+        return {"q" if kind is Fraction else "m": kind.__str__(value)}
+    if kind in (bytes, bytearray):
+        return {"b" if kind is bytes else "a": kind.hex(value)}
     if kind is dict:
-        return {"d": [[_written(key, depth + 1), _written(item, depth + 1)] for key, item in value.items()]}
+        return {"d": [[_written(key, depth + 1), _written(item, depth + 1)] for key, item in dict.items(value)]}
+    members = [_written(item, depth + 1) for item in kind.__iter__(value)]
+    return members if kind is list else {SEQUENCES[kind]: members}
+
+
+def _based(value: Any) -> tuple[Any, Any]:
+    """The type as which a value is written, and the value. Raises NotPlain."""
+    kind = type(value)
+    if kind in BASES:
+        return kind, value
+    for base in BASES:
+        if issubclass(kind, base):
+            return base, value
+    if issubclass(kind, numbers.Integral):
+        return int, operator.index(value)
+    if issubclass(kind, numbers.Rational):
+        return Fraction, Fraction(value.numerator, value.denominator)
+    if issubclass(kind, numbers.Real):
+        return float, float(value)
+    if (kind.__module__, kind.__name__) in (("numpy", "bool"), ("numpy", "bool_")):
+        return bool, bool(value)
     raise NotPlain(f"a value of type {kind.__name__}")
 
 
@@ -73,9 +109,12 @@ def _read(data: Any, depth: int) -> Any:
         return data
     ((tag, inner),) = data.items()
     if tag in MAKERS and isinstance(inner, list):
-        return MAKERS[tag](_read(item, depth + 1) for item in inner)
+        members = [_read(item, depth + 1) for item in inner]
+        return tuple(members) if tag == "t" else MAKERS[tag](_hashed(members))
     if tag == "d":
-        return {_read(key, depth + 1): _read(item, depth + 1) for key, item in inner}
+        pairs = [(_read(key, depth + 1), _read(item, depth + 1)) for key, item in inner]
+        _hashed([key for key, _ in pairs])
+        return dict(pairs)
     if tag == "i":
         return int(inner, 16)
     if tag == "f":
@@ -83,4 +122,29 @@ def _read(data: Any, depth: int) -> Any:
     if tag == "c":
         real, imaginary = (_read(part, depth) for part in inner)
         return complex(real, imaginary)
+    if tag in ("q", "m"):
+        return _exact(tag, inner)
     return {"b": bytes.fromhex, "a": bytearray.fromhex}[tag](inner)
+
+
+def _hashed(members: list[Any]) -> list[Any]:
+    """The members of a set or the keys of a dict, unless they were chosen to share their hashes.
+
+    Each member is compared with every earlier one of its hash, so that those would take the square of their number.
+    """
+    if sum(count * count for count in Counter(map(hash, members)).values()) > COLLISIONS + 10 * len(members):
+        raise NotPlain("a collection whose members share their hashes")
+    return members
+
+
+def _exact(tag: str, text: str) -> Fraction | Decimal:
+    if len(text) > LONGEST_TEXT:
+        raise NotPlain(f"a number of more than {LONGEST_TEXT} characters")
+    if tag == "q":
+        if not FRACTION.fullmatch(text):  # Fraction itself would compute 1e999999999
+            raise NotPlain("not a fraction")
+        return Fraction(text)
+    number = Decimal(text)
+    if not number.is_finite():  # one that signals would raise where it is compared
+        raise NotPlain(f"the decimal {number}")
+    return number

@@ -18,18 +18,29 @@ class Walls:
     """Built once in a cell, entered by each program.
 
     Args:
-        readable, writable: what Landlock leaves.
+        readable, writable: what Landlock leaves: what lies there now, also where something else is mounted later.
 
     ``descriptor`` is needed to enter them, and closed by that.
     """
 
     def __init__(self, readable: list[str], writable: list[str]) -> None:
-        rules = landlock.ruleset(readable, writable)
-        self.descriptor = fcntl.fcntl(rules, fcntl.F_DUPFD_CLOEXEC, ABOVE)
-        os.close(rules)
+        self._paths = readable, writable
+        self.descriptor = self._ruleset()
         self._own_user_namespace = os.geteuid() == 0
         if self._own_user_namespace:
             kernel.bound_capabilities()
+
+    def rebuild(self) -> None:
+        """Around what lies there now."""
+        os.close(self.descriptor)
+        self.descriptor = self._ruleset()
+
+    def _ruleset(self) -> int:
+        rules = landlock.ruleset(*self._paths)
+        try:
+            return fcntl.fcntl(rules, fcntl.F_DUPFD_CLOEXEC, ABOVE)
+        finally:
+            os.close(rules)
 
     def enter(self) -> None:
         """There is no way back. Raises OSError where a wall cannot be put up."""

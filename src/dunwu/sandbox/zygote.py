@@ -51,6 +51,7 @@ def import_library() -> None:
     """What programs ask for is there before they come, and so is their filter."""
     for name in IMPORTED.split():
         importlib.import_module(name)
+    sys.path += root.import_paths()
     seccomp.program(kernel.MACHINE)
 
 
@@ -121,21 +122,22 @@ class Zygote:
             os.close(going)
             if os.read(go, 1):
                 kernel.close_all_but(0, 1, 2, descriptor)
-                self._furnish(request)
-                walls = Walls(self._readable, [root.WORKPLACE, "/dev/null"])
-                Cell(link, root.WORKPLACE, self._address_space, walls).serve()
+                self._furnish()
+                workplace = root.Workplace(request["file_bytes"], request["files"], self._readable)
+                workplace.clean()
+                walls = Walls(self._readable, [workplace.path, "/dev/null"])
+                Cell(link, workplace, self._address_space, walls).serve()
         except OSError as error:
             link.send(_broken(error))
         finally:
             os._exit(0)
 
-    def _furnish(self, request: dict[str, Any]) -> None:
+    def _furnish(self) -> None:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         socket.sethostname("cell")
-        root.workplace(request["file_bytes"], request["files"])
 
     def _map(self, pid: int, place: int) -> None:
         """Ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
@@ -153,10 +155,13 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._places:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             if not pid:
                 return
-            self._begin(self._places.pop(pid))
+            if os.WIFSTOPPED(status):  # by somebody outside: it would keep its place until its client loses patience
+                os.kill(pid, signal.SIGKILL)
+            else:
+                self._begin(self._places.pop(pid))
 
 
 def _broken(error: OSError) -> bytes:

@@ -17,7 +17,7 @@ from dunwu.tasks.world.talk import TALK
 __all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
 
 DATA_SETS = (
-    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "gpqa"),
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
     *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
 )
 WORLD = (PREMISE, TALK, HARMFUL_REQUESTS, HARMLESS_REQUESTS)

@@ -63,7 +63,8 @@ LAYOUTS = {
     "aime": Layout(problem="problem", answer="answer", also=COMPETITION),
     "amc": Layout(problem="problem", answer="answer", also=COMPETITION),
     "cmath": Layout(problem="question", answer="golden", level="grade", also=(("answer", "golden"),)),
-    "humaneval": Layout(problem="prompt", published=published.humaneval),
+    "humaneval": Layout(problem="prompt", published=published.humaneval, longest=published.LONGEST_LINE),
+    "mbpp": Layout(problem="text", published=published.mbpp, longest=published.LONGEST_LINE),
     "gpqa": Layout(problem="Question", published=published.gpqa),
     "livecodebench": Layout(
         problem="question_content", published=published.livecodebench, longest=published.LONGEST_LINE

@@ -20,7 +20,7 @@ NO_SOLUTION = "none is given"
 """The gold of a program that nobody solved: tests decide, and the gold is only shown."""
 DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 LONGEST_LINE = 1 << 26
-"""Bytes of a row with LiveCodeBench's private tests."""
+"""Bytes of a row with many tests, as LiveCodeBench's private ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,21 @@ class Asked:
 
 
 def humaneval(row: Row) -> Asked:
-    """HumanEval: ``prompt``, ``canonical_solution``, ``test``, ``entry_point``."""
+    """HumanEval (Chen et al., arXiv 2107.03374) and HumanEval+: ``prompt``, ``canonical_solution``, ``test``,
+    ``entry_point``."""
     test = _test(code.humaneval, row.values)
     gold = text_of(row, "canonical_solution").rstrip()
     return Asked(question=text_of(row, "prompt").strip(), kind="code", gold=gold, tests=(test,))
+
+
+def mbpp(row: Row) -> Asked:
+    """MBPP (Austin et al., arXiv 2108.07732), its sanitized form and MBPP+: ``text`` or ``prompt``, ``code``, and the
+    tests of ``code.mbpp``. The question shows the first of ``test_list``, which says what the function is called."""
+    test = _test(code.mbpp, row.values)
+    question = text_of(row, "text" if "text" in row.values else "prompt").strip()
+    shown = str(listed(row, "test_list")[0]).strip()
+    question += f"\n\nYour code should pass this test:\n```python\n{shown}\n```"
+    return Asked(question=question, kind="code", gold=text_of(row, "code").strip(), tests=(test,))
 
 
 def gpqa(row: Row) -> Asked:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dunwu.algorithms.batching import buckets, pad
 from dunwu.config.schema import OptimizerSpec, PassSpec
+from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import check_head, token_logprobs
+from dunwu.models.logprobs import token_logprobs
 from dunwu.training.learner import Learner
 from dunwu.types import Lesson, StepResult
 

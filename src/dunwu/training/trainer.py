@@ -17,8 +17,9 @@ from dunwu.algorithms.algorithm import Algorithm
 from dunwu.algorithms.batching import TrainStep, buckets, pad
 from dunwu.config.schema import OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
+from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import check_head, token_logprobs
+from dunwu.models.logprobs import token_logprobs
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner, save_tensors, take
 from dunwu.types import AnchoredSample, StepResult, TrainSample

@@ -13,6 +13,10 @@ cell of its own, which asks for the candidate's values.
 Exact types: 1, 1.0 and True are three things; but a tuple may stand for a list, which is all that JSON can say. Floats
 within ``TOLERANCE``, relative or absolute. Of stdout neither trailing spaces nor trailing empty lines count; a line may
 differ in how it writes decimal numbers, by ``TOLERANCE`` too.
+
+With ``"rules": "livecodebench"`` a test is what its own runner makes of it (lcb_runner/evaluation/testing_util.py):
+answers find the names of ``LIVECODEBENCH``; a method may be a function outside of any class; values are equal where
+Python's ``==`` says so of plain data (1, 1.0 and True are); lines of nothing but numbers are where these are.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
@@ -30,13 +36,29 @@ from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retrie
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
+MODULES = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *("itertools", "functools", "operator", "io", "sys", "json"),
+)
+LIVECODEBENCH = "".join(
+    [
+        *(f"from {module} import *\n" for module in (*MODULES, "builtins", "typing")),
+        *(f"import {module}\n" for module in MODULES),
+    ]
+)
+"""What LiveCodeBench's runner puts before every answer: a module's name wins over what others export under it."""
 TOLERANCE = 1e-6
 REMEMBERED = 2000
 """Verdicts kept."""
-FENCES = ("```", "~~~")
-PYTHON = ("python", "python3", "py", "python2")
-FUTURE = re.compile(r"^from __future__ import [\w, ]+$", re.M | re.ASCII)
-DECIMAL = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}(?=[^`]*$)|~{3,})(.*)", re.DOTALL)
+"""A line that opens a block: what it is indented by (perhaps the mark of a list's item), the fence, the info string."""
+PYTHON = re.compile(r"\W*[ic]?py(?:thon|con|py)?(?![a-z])", re.IGNORECASE)
+"""An info string that says Python: py3, python3.11, {.python}, python:a.py, ipython, pycon, but not pytb."""
+PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
+FUTURE = re.compile(r"^from __future__ import (?:\([\w\s,]+\)|[\w, ]+)", re.M | re.ASCII)
+NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
+"""In a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
+REAL = (int, float, Fraction, Decimal)
 STRANGE = "it says what no program says"
 SHOWN = 80
 """Characters of a value that a reason quotes."""
@@ -96,20 +118,27 @@ class CodeVerifier:
         return Ran("passed", f"passes {len(tests)} tests")
 
     def _one(self, session: Session, test: Mapping[str, Any], source: str) -> Ran:
+        entry, strictly = test.get("call") or test.get("candidate", ""), "rules" not in test
+        if not strictly:
+            source = _under(LIVECODEBENCH, source)
+            entry = f"{entry} {entry.rpartition('.')[2]}"
         if "prelude" in test:
             source = _under(test["prelude"], source)
         if "stdout" in test:
-            return _program(session.run(source, test["stdin"]), test["stdout"])
-        with session.staying(source, test.get("call") or test["candidate"]) as said:
+            return _program(session.run(source, test["stdin"]), test["stdout"], strictly)
+        with session.staying(source, entry) as said:
             if failure := _failure(said, "R"):
                 return failure
             if "call" in test:
-                return _called(session.say(values.dumps((test["args"], {}))), test["result"])
+                return _called(session.say(values.dumps((test["args"], {}))), test["result"], strictly)
             return self._tested(session, test)
 
     def _tested(self, session: Session, test: Mapping[str, Any]) -> Ran:
         with self._sandbox.open_test(self._limits) as tester:
             said = tester.start("test", test["test"], f"{test['entry']} {test['candidate']}")
+            if not (isinstance(said, str) and said.startswith("C")):
+                failed = _failure(said, "C") or Ran("error", STRANGE)
+                return Ran("infrastructure", f"the test ends before it calls {test['candidate']}: {failed.reason}")
             while isinstance(said, str) and said.startswith("C"):
                 answer = session.say(said[1:])
                 if isinstance(answer, Outcome) or answer[:1] not in ("V", "E") or not answer.isascii():
@@ -122,15 +151,15 @@ class CodeVerifier:
         return Ran("wrong" if failed.result == "error" else failed.result, failed.reason)
 
 
-def _program(outcome: Outcome, expected: str) -> Ran:
+def _program(outcome: Outcome, expected: str, strictly: bool) -> Ran:
     if outcome.status != "ok":
         return Ran(outcome.status, outcome.detail)
-    if same_output(expected, outcome.stdout):
+    if same_output(expected, outcome.stdout, strictly):
         return Ran("passed", "")
     return Ran("wrong", f"wrote {_shown(outcome.stdout)}, not {_shown(expected)}")
 
 
-def _called(said: str | Outcome, expected: Any) -> Ran:
+def _called(said: str | Outcome, expected: Any, strictly: bool) -> Ran:
     if failure := _failure(said, "V"):
         return failure
     assert isinstance(said, str)
@@ -138,7 +167,7 @@ def _called(said: str | Outcome, expected: Any) -> Ran:
         value = values.loads(said[1:])
     except values.NotPlain as error:
         return Ran("error", str(error))
-    if same_value(expected, value):
+    if same_value(expected, value, strictly):
         return Ran("passed", "")
     return Ran("wrong", f"gave {_shown(value)}, not {_shown(expected)}")
 
@@ -153,9 +182,10 @@ def _failure(said: str | Outcome, wanted: str) -> Ran | None:
         return Ran("error", STRANGE)
     try:
         kind, message = json.loads(said[1:])
+        reason = f"{kind}: {message}"[: 2 * SHOWN]
     except (ValueError, TypeError, RecursionError):
         return Ran("error", STRANGE)
-    return Ran("error", f"{kind}: {message}"[: 2 * SHOWN])
+    return Ran("error", reason.encode("utf-8", "backslashreplace").decode())  # a lone surrogate cannot be recorded
 
 
 def _under(prelude: str, source: str) -> str:
@@ -165,77 +195,96 @@ def _under(prelude: str, source: str) -> str:
 
 
 def source_of(answer: str) -> str:
-    """The last fenced block that says it is Python; else the last that says nothing; else the answer.
+    """The last fenced block that says it is Python; else the last that says nothing; else the last; else the answer.
 
-    Fences are read line by line, as Markdown does; one that is never closed ends with the answer.
+    Fences are read line by line, as Markdown does; one that is never closed ends with the answer. What is typed at an
+    interpreter's prompt is taken without its prompts and replies.
     """
     blocks = list(_blocks(answer))
-    found = [source for name, source in blocks if name in PYTHON] or [source for name, source in blocks if not name]
-    return found[-1] if found else answer
+    found = (
+        [source for info, source in blocks if PYTHON.match(info)]
+        or [source for info, source in blocks if not info]
+        or [source for _, source in blocks]
+    )
+    return _typed(found[-1]) if found else answer
 
 
 def _blocks(answer: str) -> Iterator[tuple[str, str]]:
-    """What each fenced block says it is, in small letters, and what stands in it."""
-    fence, name, lines = "", "", list[str]()
+    """The info string of each fenced block, and what stands in it."""
+    indent, fence, info, lines = "", "", "", list[str]()
     for line in answer.split("\n"):
-        bare = line.strip()
-        if not bare.startswith(fence or FENCES):
-            lines.append(line)
-            continue
         if not fence:
-            marks = len(bare) - len(bare.lstrip(bare[0]))
-            fence, name, lines = bare[:marks], bare[marks:].strip().lower(), []
-        elif not bare.strip(fence[0]):
-            yield name, "\n".join(lines)
+            if opening := FENCE.fullmatch(line):
+                indent, fence, info = opening[1], opening[2], opening[3].strip()
+                lines = []
+        elif (bare := line.strip()).startswith(fence) and not bare.strip(fence[0]):
+            yield info, "\n".join(lines)
             fence = ""
         else:
-            lines.append(line)
+            lines.append(line[min(len(indent), len(line) - len(line.lstrip(" \t"))) :] if indent else line)
     if fence and lines:
-        yield name, "\n".join(lines)
+        yield info, "\n".join(lines)
 
 
-def same_output(expected: str, written: str) -> bool:
+def _typed(source: str) -> str:
+    if not source.lstrip().startswith(">>> "):
+        return source
+    lines = (line.strip() for line in source.split("\n"))
+    return "\n".join(line[4:] for line in lines if PROMPT.match(line))
+
+
+def same_output(expected: str, written: str, strictly: bool = True) -> bool:
     """Line by line; see the module."""
-    left, right = _lines(expected), _lines(written)
-    return len(left) == len(right) and all(map(_same_line, left, right))
+    left, right = (_lines(text if strictly else text.strip()) for text in (expected, written))
+    return len(left) == len(right) and all(_same_line(*pair, strictly) for pair in zip(left, right, strict=True))
 
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
-def _same_line(expected: str, written: str) -> bool:
+def _same_line(expected: str, written: str, strictly: bool) -> bool:
     if expected == written:
         return True
     left, right = expected.split(), written.split()
-    return len(left) == len(right) and all(map(_same_word, left, right))
+    if len(left) != len(right):
+        return False
+    exact = not strictly and all(map(NUMBER.fullmatch, (*left, *right)))
+    return all(a == b or _same_number(a, b, exact) for a, b in zip(left, right, strict=True))
 
 
-def _same_word(expected: str, written: str) -> bool:
-    if expected == written:
+def _same_number(expected: str, written: str, exact: bool) -> bool:
+    """Whether two words are one number: within the tolerance where a decimal one is expected, or the very same."""
+    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(written)):
+        return False
+    if exact and Decimal(expected) == Decimal(written):
         return True
     if not any(mark in expected for mark in ".eE"):
-        return False
-    if not (DECIMAL.fullmatch(expected) and DECIMAL.fullmatch(written)):
         return False
     left, right = float(expected), float(written)
     return math.isfinite(left) and math.isfinite(right) and _near(left, right)
 
 
-def same_value(expected: Any, value: Any) -> bool:
-    """Equal with the same types; see the module."""
+def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:
+    """Whether a value is the expected one, which JSON can say; see the module. It has been read by ``values``: no
+    method of a program's own decides here."""
     if isinstance(expected, list):
         pairs = type(value) in (list, tuple) and len(expected) == len(value)
-        return pairs and all(map(same_value, expected, value))
-    if type(expected) is not type(value):
-        return False
+        return pairs and all(same_value(*pair, strictly) for pair in zip(expected, value, strict=True))
     if isinstance(expected, dict):
-        return expected.keys() == value.keys() and all(same_value(item, value[key]) for key, item in expected.items())
-    return _near(expected, value) if isinstance(expected, float) else bool(expected == value)
+        pairs = isinstance(value, dict) and expected.keys() == value.keys()
+        return pairs and all(same_value(item, value[key], strictly) for key, item in expected.items())
+    if strictly and type(expected) is not type(value):
+        return False
+    return bool(expected == value) or (isinstance(expected, float) and _near(expected, value))
 
 
-def _near(expected: float, value: float) -> bool:
-    return expected == value or math.isclose(expected, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+def _near(expected: float, value: Any) -> bool:
+    """Whether ``value`` is a real number within the tolerance."""
+    try:
+        return isinstance(value, REAL) and math.isclose(expected, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _shown(value: object) -> str:

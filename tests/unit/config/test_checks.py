@@ -90,7 +90,7 @@ ZERO = "stages.zero."
         (
             ["tasks.0.path=x.jsonl"],
             "tasks.0.path",
-            "'countdown' reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval,",
+            "'countdown' reads no file; data sets are gsm8k, math, aime, amc, cmath, humaneval, mbpp,",
         ),
         (["tasks.0.hub=a/b"], "tasks.0.hub", "'countdown' reads no data set; those that do are gsm8k, math,"),
         (["tasks.1.path=x", "tasks.1.task=gsm8k", "tasks.1.hub=a/b"], "tasks.1.hub", "say either a path or a hub"),

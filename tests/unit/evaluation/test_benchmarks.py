@@ -126,7 +126,7 @@ def test_every_task_that_is_read_has_a_benchmark() -> None:
     assert {found.task for found in BENCHMARKS.values()} == set(DATA_SETS)
     assert BENCHMARKS.keys() == {"math500", "choices", "programs", *DATA_SETS} - {"math"}
     programs = {name for name, found in BENCHMARKS.items() if TaskSpec(task=found.task, kind=found.kind).needs_sandbox}
-    assert programs == {"humaneval", "livecodebench", "codeforces", "programs"}
+    assert programs == {"humaneval", "mbpp", "livecodebench", "codeforces", "programs"}
 
 
 def test_the_paper_s_samples_and_prompts() -> None:

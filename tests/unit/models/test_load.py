@@ -113,7 +113,7 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
     assert complaint(folder) == f"{folder}: no weights (*.safetensors) in this folder"
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "config.json").write_text("{")
-    assert complaint(folder).startswith(f"{folder}: cannot load a causal language model")
+    assert complaint(folder).startswith(f"{folder / 'config.json'}: is no JSON")
     (folder / "config.json").write_text(json.dumps({"model_type": "bert-of-mine"}))
     assert complaint(folder).startswith(f"{folder}: cannot load a causal language model")
 

@@ -30,7 +30,8 @@ from transformers import (
 )
 
 from dunwu.errors import UserError
-from dunwu.models.logprobs import Head, check_head, token_logprobs
+from dunwu.models.agreement import check_head
+from dunwu.models.logprobs import Head, token_logprobs
 
 FAMILIES = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),

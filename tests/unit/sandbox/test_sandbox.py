@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried
+from dunwu.sandbox.cell import MOST_LINES
 from dunwu.sandbox.client import Zygote
 from dunwu.sandbox.tiers import obstacle
 
@@ -143,6 +144,56 @@ def test_the_directory_is_bounded(sandbox: Sandbox) -> None:
     assert run(sandbox, many, limits=limits).detail.startswith("OSError: [Errno 28] No space left on device")
 
 
+@pytest.mark.parametrize(("text", "times"), [("\0", 4_000_000), ("\n", 4_000_000), ("é你", 500_000), ("x\r\ny", 1)])
+def test_whatever_is_written_comes_out_as_it_is(sandbox: Sandbox, text: str, times: int) -> None:
+    source = f"import sys\nsys.stdout.write({text!r} * {times})\nsys.stderr.write({text!r})"
+    outcome = run(sandbox, source, limits=Limits())
+    assert (outcome.status, outcome.stderr) == ("ok", text)
+    assert outcome.stdout == text * times
+
+
+def test_what_is_no_text_is_marked(sandbox: Sandbox) -> None:
+    assert run(sandbox, "import os\nos.write(1, b'a\\xff\\n{}\\n')").stdout == "a\ufffd\n{}\n"
+
+
+def test_lines_that_nobody_asked_for_are_carried_up_to_a_bound(sandbox: Sandbox) -> None:
+    flood = "import os\ndef f():\n    while True: os.write(4, b'V1\\n' * 4096)"
+    with sandbox.open(Limits()) as session:
+        said, lines = session.start("serve", flood, "f"), 0
+        said = session.say('{"t": [[], {"d": []}]}')
+        while isinstance(said, str):
+            lines, said = lines + 1, session.hear()
+    assert said.status == "output-limit"
+    assert lines == MOST_LINES + 1
+
+
+def test_no_test_of_an_answer_sees_the_files_of_another(sandbox: Sandbox) -> None:
+    check_clean(sandbox)
+
+
+def check_clean(own: Sandbox) -> None:
+    """What one program leaves, the next one in the same cell does not find."""
+    leave = [
+        "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nos.chmod('a/b', 0)\nos.chmod('a', 0)",
+        "import os\nos.symlink('/', 'link')\nos.mkdir('.hidden')",
+        "for n in range(100): open(f'{n}', 'w').write('x' * 1000)",
+    ]
+    look = "import os\nprint(os.listdir('.'))\nopen('mine', 'w').write('y')\nprint(open('mine').read())"
+    with own.open(Limits()) as session:
+        for source in leave:
+            assert session.run(source).status == "ok"
+            assert session.run(look).stdout == "[]\ny\n"
+            with session.staying("import os\ndef f(): return os.listdir('.')", "f"):
+                assert session.say('{"t": [[], {"d": []}]}') == "V[]"
+
+
+def test_a_program_that_works_may_wait_longer_than_one_that_only_sleeps(sandbox: Sandbox) -> None:
+    """As on a machine that gives it a twentieth of a processor."""
+    work = "import time\nwhile time.process_time() < 0.3: pass\ntime.sleep(3)\nprint('done')"
+    assert run(sandbox, work, limits=Limits(seconds=0.8)).stdout == "done\n"
+    assert run(sandbox, "import time\ntime.sleep(3)", limits=Limits(seconds=0.8)).status == "timeout"
+
+
 @pytest.fixture
 def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
     """One of our own, to be hurt."""
@@ -163,6 +214,28 @@ def test_a_killed_zygote_is_no_verdict_and_comes_back(zygote: tuple[Zygote, Sand
             with pytest.raises(Unavailable):
                 session.run("print(1)")
         assert run(own, "print(1)").stdout == "1\n"
+
+
+def children(pid: int) -> list[int]:
+    """Of a process."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("depth", ["zygote", "cell", "program"])
+def test_what_is_stopped_from_outside_is_no_verdict_and_holds_nobody_up(
+    zygote: tuple[Zygote, Sandbox], depth: str
+) -> None:
+    launcher, own = zygote
+    with own.open(Limits(seconds=60.0)) as session:
+        assert session.start("serve", "def f():\n    while True: pass", "f") == "R"
+        session._send({"say": '{"t": [[], {"d": []}]}'})
+        assert launcher.pid is not None
+        # Only the one that is at work has a child: another was made ahead for the test's place.
+        cell = next(pid for pid in children(launcher.pid) if children(pid))
+        os.kill({"zygote": launcher.pid, "cell": cell, "program": children(cell)[0]}[depth], signal.SIGSTOP)
+        with pytest.raises(Unavailable, match=r"stopped|gone"):
+            session.hear()
+    assert retried(lambda: run(own, "print(1)")).stdout == "1\n"
 
 
 def groups_of(pid: int) -> dict[str, Path]:

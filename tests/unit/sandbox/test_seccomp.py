@@ -38,7 +38,8 @@ def test_exactly_the_list_is_allowed(machine: str) -> None:
     program, column, architecture = seccomp.program(machine), COLUMNS[machine], seccomp.ARCHITECTURES[machine]
     listed = {pair[column] for pair in seccomp.ALLOWED.values()} - {None}
     allowed = {number for number in range(1024) if verdict(program, architecture, number) == seccomp.ALLOW}
-    assert allowed - listed == {seccomp.PRLIMIT[column]}  # on itself
+    # On itself; to copy a descriptor; to wait.
+    assert allowed - listed == {seccomp.PRLIMIT[column], seccomp.FCNTL[column], seccomp.FUTEX[column]}
     assert listed <= allowed
     assert len(listed) > 90
     assert verdict(program, architecture, seccomp.CLONE3[column]) == seccomp.UNKNOWN
@@ -68,6 +69,14 @@ def test_arguments_decide_where_a_call_is_half_allowed() -> None:
     assert not allowed(302, 1)
     assert allowed(157, 15)
     assert not allowed(157, 22)
+    futex, fcntl = 202, 72
+    assert [allowed(futex, 0, operation) for operation in (128, 129, 128 | 4, 0, 9, 256 | 9)] == [True] * 6
+    assert [allowed(futex, 0, operation) for operation in (1, 3, 4, 5, 10)] == [False] * 5  # wakes whoever shares it
+    assert [allowed(fcntl, 3, command) for command in (0, 1, 2, 3, 4, 1030)] == [True] * 6
+    # Locks, owners and signals, leases, notices, seals.
+    assert [allowed(fcntl, 3, command) for command in (5, 6, 8, 10, 36, 1024, 1026, 1033)] == [False] * 8
+    locks = [(fcntl, 3, 6), (fcntl, 3, 7), (fcntl, 3, 37), (fcntl, 3, 38), (73, 3, 2)]
+    assert {verdict(program, architecture, *call) for call in locks} == {seccomp.PRETEND}
     assert allowed(16, 1, 0x5401)
     assert not allowed(16, 1, 0x5412)  # TIOCSTI
 

@@ -11,7 +11,9 @@ import pytest
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
+from dunwu.sandbox import Limits, Sandbox
 from dunwu.tasks import build, code
+from dunwu.verifiers.code import CodeVerifier, Ran
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
 
@@ -22,16 +24,20 @@ HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
         ({"stdin": "1\n", "stdout": "2\n"}, None, {"stdin": "1\n", "stdout": "2\n"}),
         ('{"call": "f", "args": [1], "result": 2}', None, {"call": "f", "args": [1], "result": 2}),
         ({"args": [1], "result": 2}, "g", {"call": "g", "args": [1], "result": 2}),
-        ({"input": "1 2", "output": "3", "testtype": "stdin"}, None, {"stdin": "1 2", "stdout": "3"}),
+        (
+            {"input": "1 2", "output": "3", "testtype": "stdin"},
+            None,
+            {"stdin": "1 2", "stdout": "3", "rules": "livecodebench"},
+        ),
         (
             {"input": '[1, 2]\n"a"', "output": "true", "testtype": "functional"},
             "Solution.f",
-            {"call": "Solution.f", "args": [[1, 2], "a"], "result": True},
+            {"call": "Solution.f", "args": [[1, 2], "a"], "result": True, "rules": "livecodebench"},
         ),
         (
             {"input": '"a\u2028b"', "output": "1", "testtype": "functional"},
             "f",
-            {"call": "f", "args": ["a\u2028b"], "result": 1},
+            {"call": "f", "args": ["a\u2028b"], "result": 1, "rules": "livecodebench"},
         ),
         (
             {
@@ -50,6 +56,26 @@ HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
 )
 def test_the_forms_of_tests(value: Any, entry: str | None, expected: dict[str, Any]) -> None:
     assert json.loads(code.read_test(value, entry)) == expected
+
+
+def checking(head: str) -> dict[str, str]:
+    """A test whose source begins like this."""
+    return {"test": f"{head}\ndef check(f): assert f(1) == 1", "entry": "check", "candidate": "f"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "import numpy as np",
+        "from numpy.linalg import inv",
+        "import os.path, collections.abc as c",
+        "from __future__ import annotations",
+        "try:\n    import six\nexcept ImportError:\n    six = None",
+        "from . import sibling",
+    ],
+)
+def test_test_sources_import_what_programs_find(head: str) -> None:
+    assert json.loads(code.read_test(checking(head))) == checking(head)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +102,12 @@ def test_the_forms_of_tests(value: Any, entry: str | None, expected: dict[str, A
         ({"test": "check(1)", "entry": "check", "candidate": "f"}, "its source defines no 'check'"),
         ({"test": "def t():\n def check(c): 0", "entry": "check", "candidate": "f"}, "its source defines no 'check'"),
         ({"input": "1", "testtype": "stdin"}, "'output' is missing"),
+        ({"stdin": "1", "stdout": "1", "rules": "codejam"}, "'rules' is 'codejam', none of livecodebench"),
+        (checking("import pandas as pd"), "its source imports 'pandas', which programs do not find"),
+        (checking("def g():\n    from scipy.special import gamma"), "its source imports 'scipy'"),
+        (checking("try:\n    x = 1\nexcept ImportError:\n    import six"), "its source imports 'six'"),
+        (checking("try:\n    import six\nfinally:\n    pass"), "its source imports 'six'"),
+        ({"stdin": "1", "stdout": "1", "prelude": "import sortedcontainers"}, "its prelude imports 'sortedcontainers'"),
     ],
 )
 def test_what_is_no_test(value: Any, message: str) -> None:
@@ -147,9 +179,11 @@ LIVECODEBENCH = [
 def test_livecodebench_as_it_is_published(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", *LIVECODEBENCH)
     task = build(spec(path, problem="question_content", tests="public_test_cases", entry="metadata"), 0)
+    whole = [{"stdin": "1 2\n", "stdout": "3\n", "rules": "livecodebench"}]
+    called = [{"call": "Solution.twice", "args": [[2], 3], "result": [4], "rules": "livecodebench"}]
     assert {json.dumps(list(map(json.loads, p.tests))): p.gold for p in map(task.problem, range(2))} == {
-        '[{"stdin": "1 2\\n", "stdout": "3\\n"}]': "none is given",
-        '[{"call": "Solution.twice", "args": [[2], 3], "result": [4]}]': "none is given",
+        json.dumps(whole): "none is given",
+        json.dumps(called): "none is given",
     }
     columns = {"problem": "question_content", "answer": "starter_code", "tests": "public_test_cases"}
     with pytest.raises(UserError, match=r"1 of 2 rows are malformed.*line 2: a test is none: is functional and has no"):
@@ -167,3 +201,84 @@ def test_humaneval_as_it_is_published() -> None:
         prompts = {json.loads(line)["prompt"].strip() for line in lines}
     assert {problem.messages[0].content for problem in problems} == prompts
     assert all(json.loads(problem.tests[0])["entry"] == "check" for problem in problems)
+
+
+MBPP = {
+    "task_id": 1,
+    "text": "Write a function to find the larger one.",
+    "code": "import math\r\ndef better(a, b): return a > b\r\ndef larger(a, b): return a if better(a, b) else b",
+    "test_list": ["assert larger(1, 2) == 2", "assert math.isclose(larger(2.5, 1), 2.5)"],
+    "test_setup_code": "",
+    "challenge_test_list": [],
+}
+SANITIZED = {name: value for name, value in MBPP.items() if name not in ("text", "test_setup_code")} | {
+    "prompt": MBPP["text"],
+    "test_imports": ["import math"],
+}
+PLUS = SANITIZED | {
+    "test": "import numpy as np\ninputs = [[1, 2]]\nfor i in inputs:\n    assert np.all(larger(*i) == 2)"
+}
+
+
+@pytest.mark.parametrize("row", [MBPP, SANITIZED, PLUS, MBPP | {"test_list": json.dumps(MBPP["test_list"])}])
+def test_mbpp_as_it_is_published(tmp_path: Path, row: dict[str, Any], sandbox: Sandbox) -> None:
+    path = write(tmp_path / "p.jsonl", row)
+    problem = build(TaskSpec(task="mbpp", path=path, held_out=0.0), 0).problem(0)
+    assert problem.messages[0].content == (
+        "Write a function to find the larger one.\n\n"
+        "Your code should pass this test:\n```python\nassert larger(1, 2) == 2\n```"
+    )
+    verifier = CodeVerifier(sandbox, Limits())
+    assert verifier.judge(problem.tests, problem.gold) == Ran("passed", "passes 1 tests")
+    assert verifier.judge(problem.tests, "def larger(a, b): return a") == Ran("wrong", "test 1 of 1: AssertionError: ")
+    assert verifier.judge(problem.tests, "def better(a, b): return b").result == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"code": "class Node: pass\ndef f(x): 0", "test_list": ["assert f(Node()) == 1"]}, "its tests use Node, f;"),
+        ({"code": "def f(x): 0", "test_list": ["assert g(1) == 1"]}, "its tests use g; they can be given one function"),
+        ({"code": "def f(x): 0", "test_list": ["assert 1 == 1"]}, "its tests use nothing; they can be given one"),
+        ({"code": "def f(x) 0", "test_list": ["assert f(1)"]}, "code is no Python: expected ':'"),
+        ({"code": "def f(x): 0", "test_list": ["assert f(1"]}, "test_list is no Python: '.' was never closed"),
+        ({"code": "def f(x): 0", "test_list": [1]}, "'test_list' is no list of lines"),
+        ({"code": "import pandas\ndef f(x): 0", "test_list": ["assert f(1)"]}, "its test_list imports 'pandas'"),
+    ],
+)
+def test_what_is_no_row_of_mbpp(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    path = write(tmp_path / "p.jsonl", MBPP | columns)
+    with pytest.raises(UserError, match=rf"p.jsonl: .*line 1: a test is none: {message}"):
+        build(TaskSpec(task="mbpp", path=path), 0)
+
+
+STARTERS = {
+    "List[int]": "def f(self, x: List[int]) -> Optional[int]: return x[0]",
+    "Counter": "def f(self, x): return Counter(x).most_common(1)[0][0]",
+    "a heap": "def f(self, x):\n        heapify(x)\n        return heappop(x)",
+    "a bisection": "def f(self, x): return bisect_right(x, 1) - 1",
+    "a cache": "@lru_cache(None)\n    def g(self, n): 0\n    def f(self, x): return x[self.g(1) or 0]",
+    "modules": "def f(self, x): return math.gcd(*x) * len(string.digits) // 10 + datetime.date.min.day - 1",
+    "numbers": "def f(self, x): return min(inf, gcd(*x), comb(2, 2), reduce(mul, x), prod(x), mean([1, 1]))",
+    "iterators": "def f(self, x): return next(iter(accumulate(chain(x))))",
+    "sys": "def f(self, x):\n        sys.setrecursionlimit(10**6)\n        return deque(x)[0] - (maxsize < 0)",
+    "builtins": "def f(self, x): return pow(2, 2, 3) * abs(-1) * sum([1])",
+}
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_answers_find_the_names_of_livecodebench_s_runner(sandbox: Sandbox, name: str) -> None:
+    test = code.read_test({"input": "[1, 1]", "output": "1", "testtype": "functional"}, "Solution.f")
+    verifier = CodeVerifier(sandbox, Limits())
+    source = f"class Solution:\n    {STARTERS[name]}"
+    assert verifier.judge((test,), source) == Ran("passed", "passes 1 tests")
+    assert verifier.judge((test,), f"from __future__ import annotations\n{source}").result == "passed"
+    assert verifier.judge((test,), source.replace("return", "return -")).result == "wrong"
+
+
+def test_whole_programs_find_them_too(sandbox: Sandbox) -> None:
+    test = code.read_test({"input": "6 4\n", "output": "2", "testtype": "stdin"})
+    source = "print(gcd(*map(int, stdin.readline().split())))"
+    assert CodeVerifier(sandbox, Limits()).judge((test,), source) == Ran("passed", "passes 1 tests")
+    ours = code.read_test({"stdin": "6 4\n", "stdout": "2"})
+    assert CodeVerifier(sandbox, Limits()).judge((ours,), source).result == "error"

@@ -84,7 +84,7 @@ def test_weights_that_are_none(shares: list[float]) -> None:
 def test_names_are_generators_and_data_sets() -> None:
     assert names()[:2] == ("countdown", "game24")
     assert set(names()) >= set(DATA_SETS)
-    assert len(set(names())) == len(names()) == 32
+    assert len(set(names())) == len(names()) == 33
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:

@@ -61,12 +61,12 @@ def test_gpqa_shows_its_options_in_an_order_that_is_fixed_and_blind(tmp_path: Pa
 def test_livecodebench_has_public_tests_then_private_ones_and_the_code_to_begin_with(tmp_path: Path) -> None:
     whole, function = read("livecodebench", write(tmp_path / "a.jsonl", [one.row for one in LIVECODEBENCH]))
     assert [json.loads(test) for test in whole.tests] == [
-        {"stdin": "1 2\n", "stdout": "3\n"},
-        {"stdin": "2 2\n", "stdout": "4\n"},
+        {"stdin": "1 2\n", "stdout": "3\n", "rules": "livecodebench"},
+        {"stdin": "2 2\n", "stdout": "4\n", "rules": "livecodebench"},
     ]
     assert [json.loads(test) for test in function.tests] == [
-        {"call": "Solution.twice", "args": [[2], 2], "result": [4]},
-        {"call": "Solution.twice", "args": [[2, 3], 3], "result": [6, 9]},
+        {"call": "Solution.twice", "args": [[2], 2], "result": [4], "rules": "livecodebench"},
+        {"call": "Solution.twice", "args": [[2, 3], 3], "result": [6, 9], "rules": "livecodebench"},
     ]
     assert whole.messages[0].content == "Print the sum."
     assert "```python\nclass Solution:\n    def twice(self, xs, n):\n```" in function.messages[0].content

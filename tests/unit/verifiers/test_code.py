@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,7 @@ def called(args: list[Any], result: Any, name: str = "f") -> str:
         ("0.5", "0.50001", False),
         ("5", "5.0", False),
         ("5", "05", False),
+        ("3", "\n3\n", False),
         ("x 1.0 y", "x 1.00 y", True),
         ("1.0", "nan", False),
         ("1.5", "１.５", False),
@@ -71,6 +74,73 @@ def test_outputs(expected: str, written: str, same: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("expected", "written", "same"),
+    [
+        ("5", "5.0", True),
+        ("5.0", "5", True),
+        ("5", "5.", True),
+        ("-0", "0", True),
+        ("5", "05", False),
+        ("0101", "101", False),
+        ("101", "0101", False),
+        ("1000000", "1e6", True),
+        ("5", "5.0000001", False),
+        ("3 4\n5", "3.0 +4\n5", True),
+        ("3 x", "3.0 x", False),
+        ("x 3", "x 3.0", False),
+        ("x 3.0", "x 3.00", True),
+        ("3", "3_0", False),
+        ("3", "1e9999999999", False),
+        ("1e400", "10e399", True),
+        ("50000000000000000", "50000000000000001", False),
+        ("0.1", "0.10000000001", True),
+        ("3", "\n\n 3 \n", True),
+        ("3\n4", "3\n\n4", False),
+        ("nan", "nan", True),
+        ("1", "nan", False),
+    ],
+)
+def test_outputs_by_livecodebench_s_rules(expected: str, written: str, same: bool) -> None:
+    assert same_output(expected, written, strictly=False) is same
+
+
+@pytest.mark.parametrize(
+    ("expected", "value", "same"),
+    [
+        (1, True, True),
+        (True, 1.0, True),
+        (2, 2.0, True),
+        (2.0, 2, True),
+        ([2, [1]], (2.0, (True,)), True),
+        ({"a": 2.0}, {"a": 2}, True),
+        (2, 3.0, False),
+        (2, 2.0000000001, False),
+        (2.0, 2.0000000001, True),
+        (2.0, "2.0", False),
+        ("2", 2, False),
+        (0.5, Fraction(1, 2), True),
+        (2, Fraction(2), True),
+        (2, Fraction(5, 2), False),
+        (2, Decimal("2.00"), True),
+        (0.1, Decimal("0.1"), True),
+        (0.1, Decimal("1e400"), False),
+        (0.5, 10**400, False),
+        (0.5, 0.5 + 0j, True),
+        (0.5, 1j, False),
+        ([], {}, False),
+        ({}, [], False),
+        ([1], {1}, False),
+        ({"1": 2}, {1: 2}, False),
+        ({"a": 1}, {"a": 1, "b": 1}, False),
+        (None, False, False),
+        (0, None, False),
+    ],
+)
+def test_values_by_livecodebench_s_rules(expected: Any, value: Any, same: bool) -> None:
+    assert same_value(expected, value, strictly=False) is same
+
+
+@pytest.mark.parametrize(
     ("expected", "value", "same"),
     [
         (1, 1, True),
@@ -78,6 +148,7 @@ def test_outputs(expected: str, written: str, same: bool) -> None:
         (True, 1, False),
         (1, 1.0, False),
         (1.0, 1, False),
+        (2, Fraction(2), False),
         (0.1, 0.1 + 1e-9, True),
         (0.1, 0.1 + 1e-5, False),
         (1e12, 1e12 + 1, True),
@@ -124,12 +195,36 @@ def test_comparing_and_reading_ten_megabytes_is_linear() -> None:
         ("```py\nx = '''\n```'''\n```", "x = '''\n```'''"),
         ("````\n```\nx\n```\n````", "```\nx\n```"),
         ("It is\n```python\nprint(1)", "print(1)"),
-        ("  ```py  \n  x = 1\n  ```", "  x = 1"),
-        ("```bash\nls\n```", "```bash\nls\n```"),
+        ("  ```py  \n  x = 1\n  ```", "x = 1"),
+        ("1. So:\n   ```python\n   if x:\n     y\n\n  z\n   ```", "if x:\n  y\n\nz"),
+        ("- ```py\n  if x:\n      y\n  ```\n- done", "if x:\n    y"),
+        ("12. ~~~ {.python .numberLines}\n    x\n    ~~~", "x"),
+        ("\t```python\n\tif x:\n\t\ty\n\t```", "if x:\n\ty"),
+        (
+            "```pycon\n>>> x = 1\n>>> for y in z:\n...     print(y)\n...\n1\n>>> x\n1\n```",
+            "x = 1\nfor y in z:\n    print(y)\n\nx",
+        ),
+        ("```python print(1)```\n```\nprint(2)\n```", "print(2)"),
+        ("```c++\nint x;\n```", "int x;"),
+        ("```pytb\nTraceback\n```\n```\nx = 1\n```", "x = 1"),
+        ("```cython\nx\n```\n```python\ny\n```\n```pyspark\nz\n```", "y"),
     ],
 )
 def test_the_program_of_an_answer(answer: str, source: str) -> None:
     assert source_of(answer) == source
+
+
+@pytest.mark.parametrize("lead", ["", "  ", "\t", "1. ", "- ", "  * "])
+@pytest.mark.parametrize("fence", ["```", "~~~~", "````"])
+@pytest.mark.parametrize(
+    "info",
+    """python Python py py3 python3.11 python2 pypy3 ipython ipython3 cpython pycon {.python} {python} .py python:a.py
+    python,linenos {.python#id}""".split(),  # noqa: SIM905
+)
+def test_a_block_that_says_it_is_python_is_the_program_however_it_says_so(lead: str, fence: str, info: str) -> None:
+    inside = " " * len(lead) if lead.strip() else lead
+    block = f"{lead}{fence}{info}\n{inside}if x:\n{inside}    y\n{inside}{fence}\n"
+    assert source_of(f"So:\n{block}It prints\n```\n1\n```\n```text\n2\n```") == "if x:\n    y"
 
 
 def test_all_tests_must_pass(verifier: CodeVerifier) -> None:
@@ -159,6 +254,118 @@ def test_a_prelude_stands_before_the_answer(verifier: CodeVerifier) -> None:
 def test_every_test_finds_a_fresh_program(verifier: CodeVerifier) -> None:
     counting = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
     assert verifier.judge((called([], 1), called([], 1)), counting).result == "passed"
+
+
+def official(args: list[Any], result: Any) -> str:
+    """A test of a function by LiveCodeBench's rules."""
+    return json.dumps({"call": "Solution.f", "args": args, "result": result, "rules": "livecodebench"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(n): return n",
+        "f = lambda n: n",
+        "from functools import partial\nf = partial(max, 0)",
+        "class Solution:\n    def f(self, n): return n",
+        "class Solution:\n    f = staticmethod(lambda n: n)",
+        "class A:\n    def __call__(self, n): return n\nf = A()",
+    ],
+)
+def test_a_method_may_stand_outside_of_its_class(verifier: CodeVerifier, source: str) -> None:
+    assert verifier.judge((official([2], 2),), source).result == "passed"
+    assert verifier.judge((official([2], 3),), source).result == "wrong"
+    if "class Solution" not in source:
+        assert verifier.judge((called([2], 2, "Solution.f"),), source).result == "error"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Counter('aab')", {"a": 2, "b": 1}),
+        ("OrderedDict(a=1)", {"a": 1}),
+        ("defaultdict(list, a=[1])", {"a": [1]}),
+        ("Fraction(4, 2)", 2),
+        ("Decimal('0.5')", 0.5),
+        ("[type('L', (list,), {})([1])]", [[1]]),
+        ("type('I', (int,), {})(3)", 3),
+        ("namedtuple('P', 'x y')(1, 2)", [1, 2]),
+        ("IntEnum('E', 'A B').B", 2),
+        ("numpy.int64(3)", 3),
+        ("numpy.float64(0.5)", 0.5),
+        ("numpy.float32(0.5)", 0.5),
+        ("[numpy.True_]", [True]),
+    ],
+)
+def test_a_value_of_another_type_is_what_it_equals(verifier: CodeVerifier, value: str, expected: Any) -> None:
+    head = "import numpy\n" if "numpy" in value else ""
+    head += "from collections import *\nfrom fractions import *\nfrom decimal import *\nfrom enum import *\n"
+    source = f"{head}def f(x): return {value}"
+    assert verifier.judge((official([1], expected),), source) == Ran("passed", "passes 1 tests")
+    assert verifier.judge((official([1], "another"),), source).result == "wrong"
+
+
+@pytest.mark.parametrize("base", ["int", "str", "float", "list", "dict", "tuple", "set"])
+def test_a_value_that_says_it_equals_everything_is_what_its_base_holds(verifier: CodeVerifier, base: str) -> None:
+    lies = "__eq__=lambda s, o: True, __ne__=lambda s, o: False, __hash__=lambda s: 0, __str__=lambda s: '7'"
+    more = "__index__=lambda s: 7, __float__=lambda s: 7.0, __iter__=lambda s: iter([7]), items=lambda s: [('a', 7)]"
+    source = f"def f(x): return type('T', ({base},), dict({lies}, {more}))()"
+    for expected in (7, 7.0, "7", [7], {"a": 7}):
+        assert verifier.judge((official([1], expected),), source).result == "wrong"
+
+
+def test_programs_recurse_as_deep_as_is_stated(verifier: CodeVerifier) -> None:
+    deep = "def g(n): return n and 1 + g(n - 1)\n"
+    assert verifier.judge((whole("", "49900"),), f"{deep}print(g(49900))").result == "passed"
+    assert verifier.judge((called([49_900], 49_900, "g"),), deep).result == "passed"
+    again = "def f(n): return g(n)\ndef g(n): return f(n)\nf(0)"
+    assert verifier.judge((whole("", ""),), again) == Ran(
+        "error", "test 1 of 1: RecursionError: maximum recursion depth exceeded"
+    )
+
+
+def test_a_test_that_fails_by_itself_is_no_verdict(verifier: CodeVerifier) -> None:
+    for check in ("import helpers\ndef check(f): assert f(1) == 1", "def check(f): assert g(f) == 1"):
+        test = json.dumps({"test": check, "entry": "check", "candidate": "f"})
+        ran = verifier.judge((test,), "def f(x): return x")
+        assert ran.result == "infrastructure"
+        assert ran.reason.startswith("test 1 of 1: the test ends before it calls f: ")
+
+
+def test_what_a_program_raises_can_be_recorded(verifier: CodeVerifier) -> None:
+    raising = "def f(x):\n    raise ValueError(chr(0xd800) + 'é')"
+    said = 'import os\ndef f(x):\n    os.write(4, b\'E["a", "\\\\ud800"]\\n\')'
+    for source in (raising, said):
+        ran = verifier.judge((called([1], 1),), source)
+        assert ran.result == "error"
+        assert r"\ud800" in ran.reason.encode().decode()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "n * (2**61 - 1)",
+        "(n * (2**61 - 1), 1)",
+        "tuple(-1 - (n >> k & 1) for k in range(17))",
+        "frozenset([n * (2**61 - 1)])",
+    ],
+)
+@pytest.mark.parametrize("kind", ["s", "z", "d"])
+def test_collections_that_collide_are_refused_at_once(sandbox: Sandbox, member: str, kind: str) -> None:
+    """Built in a dictionary of the grader's they would take it minutes. In the program's own they would take its own
+    time, so it writes what such a value looks like."""
+    source = f"""
+import os, sys
+from dunwu.sandbox import values
+def f(x):
+    members = [values._written({member}, 0) for n in range(30_000)]
+    inner = [[key, 1] for key in members] if {kind!r} == "d" else members
+    text = ("V" + values.json.dumps({{{kind!r}: inner}}) + "\\n").encode()
+    while text:
+        text = text[os.write(4, text):]
+"""
+    ran = CodeVerifier(sandbox, Limits()).judge((called([1], {"a": 1}),), source)
+    assert ran == Ran("error", "test 1 of 1: a collection whose members share their hashes")
 
 
 @pytest.mark.parametrize(

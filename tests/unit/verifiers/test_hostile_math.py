@@ -26,8 +26,9 @@ from dunwu.verifiers.answers import key, literal_value, same, same_literal
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
 from dunwu.verifiers.expression import check
 from dunwu.verifiers.expression import key as expression_key
+from dunwu.verifiers.math.brackets import Unreadable
 from dunwu.verifiers.math.equality import MOST_STEPS
-from dunwu.verifiers.math.grammar import Unreadable, parse
+from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.reading import read, read_tokens
 from dunwu.verifiers.math.tokens import tokenize
 from dunwu.verifiers.math.tree import dump

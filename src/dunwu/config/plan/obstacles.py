@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.findings import Finding
+from dunwu.config.model_folder import WEIGHTS, missing_weights
 from dunwu.config.plan.shape import ModelShape, model_folder
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import (
@@ -31,7 +32,6 @@ Probe = Callable[[TaskSpec, int], None]
 """Opens a task and raises UserError where it cannot give so many held-out problems, or, for 0, a training problem."""
 Look = Callable[[DataSpec, Any], None]
 """Looks at the first rows of a file as ``conversations``, ``pairs`` or ``verdicts``; raises UserError."""
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken*")
 
 
@@ -68,8 +68,8 @@ def _folder_obstacles(field: str, folder: Path) -> Iterator[Finding]:
         yield Finding(field, f"no such folder: {folder}")
     elif not (folder / "config.json").is_file():
         yield Finding(field, f"no transformers model: {folder} has no config.json")
-    elif not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
-        yield Finding(field, f"no weights (*.safetensors) in {folder}")
+    elif not any(True for _ in folder.glob(WEIGHTS)):
+        yield Finding(field, missing_weights(folder, str(folder)))
     elif not any(True for pattern in TOKENIZERS for _ in folder.glob(pattern)):
         yield Finding(field, f"no tokenizer (tokenizer.json) in {folder}")
 

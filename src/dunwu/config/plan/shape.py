@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dunwu.config.model_folder import read_config
 from dunwu.config.packaged import packaged
 from dunwu.config.schema import TransformerSpec
+from dunwu.errors import UserError
 
 MIXTURE_KEYS = ("num_experts", "n_routed_experts", "num_local_experts", "kv_lora_rank")
 
@@ -87,11 +88,19 @@ PUBLISHED = {
 
 
 def shape_of(source: str) -> ModelShape | None:
-    """The shape of ``nano-base``, a folder, a hub model in the local cache, or a published one; None where unknown."""
+    """The shape of ``nano-base``, a folder, a hub model in the local cache, or a published one; None where unknown.
+
+    Raises UserError where its config.json cannot be read.
+    """
     config = _config_file(source)
     if config is None:
         return PUBLISHED.get(source)
-    return shape_from_config(json.loads(config.read_text(encoding="utf-8")))
+    try:
+        return shape_from_config(read_config(config))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"has a size that is no number: {error!s:.100}", file=config) from error
 
 
 def model_folder(source: str) -> Path | None:

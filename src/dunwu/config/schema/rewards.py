@@ -82,7 +82,7 @@ class CodeSpec(Strict):
     """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
 
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
-    """Processor time that a test may use, in seconds; three times as much by the clock."""
+    """Processor time that a test may use, in seconds; by the clock three times as much, more on a busy machine."""
     memory_mib: Positive = 512
     """Memory that a test may use, in MiB."""
     output_mib: Positive = 4

@@ -90,6 +90,12 @@ class RLStage(Strict):
         reached = [length for start, length in self.rollout.longer_from.items() if start <= update]
         return max([self.rollout.max_new_tokens, *reached])
 
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens of prompt and completion at most, over the whole stage and its evaluations."""
+        written = max(self.new_tokens_at(self.steps), self.evaluation_sampling.max_new_tokens)
+        return self.prompt.max_tokens + written
+
 
 class PretrainStage(Strict):
     """A small base model from a generated corpus: corpus, tokenizer and weights, from nothing."""
@@ -227,6 +233,11 @@ class AnsweringStage(Strict):
         return Sampling(
             temperature=self.temperature, top_p=self.top_p, max_new_tokens=self.max_new_tokens, stop=self.stop
         )
+
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens of prompt and completion at most."""
+        return self.prompt.max_tokens + self.max_new_tokens
 
 
 class SamplingStage(AnsweringStage):

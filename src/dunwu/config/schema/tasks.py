@@ -15,7 +15,8 @@ class TaskSpec(Strict):
 
     task: str
     """A generator (countdown, game24, ...), a data set in its published form (gsm8k, math, aime, amc, cmath, humaneval,
-    gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of reasoning-gym)."""
+    mbpp, gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of
+    reasoning-gym)."""
     set: str | None = None
     """For ``gym``: which set of reasoning-gym."""
     called: Name | None = None
@@ -55,7 +56,7 @@ class TaskSpec(Strict):
     @property
     def needs_sandbox(self) -> bool:
         """Whether answers are programs, or graded by programs that are not ours."""
-        programs = ("humaneval", "livecodebench", "codeforces", "gym", "functions")
+        programs = ("humaneval", "mbpp", "livecodebench", "codeforces", "gym", "functions")
         return self.task in programs or (self.task == "file" and self.kind == "code")
 
 

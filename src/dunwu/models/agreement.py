@@ -1,0 +1,240 @@
+"""Whether Dunwu reads a model as the model reads itself: a few sequences, computed in every way that a run uses.
+
+transformers knows some two hundred types of causal models, and no config says all that happens between their tokens:
+masks counted from the end of a cache, rotary factors chosen for a whole batch, attention that looks ahead. What goes
+wrong there is silent, since the text still reads well. So a model is asked before anything is built on it.
+
+R rows of tokens, W of them written: the last ones of a row, whose log-probabilities are compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from dunwu.errors import UserError
+from dunwu.models import packing
+from dunwu.models.logprobs import Head, token_logprobs
+from dunwu.models.scores import sequence_scores
+
+BOUNDS: Final = {torch.float32: 0.01, torch.bfloat16: 1.0}
+"""Nats by which two ways to a log-probability may differ through rounding alone (docs/log.md)."""
+WRITTEN: Final = 3
+PROMPTS: Final = (9, 9, 4, 1)
+"""Tokens of the short rows' prompts; the first two rows share theirs, as completions of a group do."""
+BOUNDARY: Final = re.compile("window|chunk|original_max_position|local_attention|index_topk|extent|block_size")
+"""In the names of numbers after which a model may treat its tokens otherwise ..."""
+NO_BOUNDARY: Final = re.compile("layer|pattern|vision|audio")
+"""... and not in these."""
+CHEAP_FLOPS: Final = 1e10
+MOST_FLOPS: Final = {"cpu": 2e12, "cuda": 2e14}
+"""Of one pass over a long row: some seconds."""
+
+Rows = tuple[Int64[Tensor, " T"], ...]
+Reader = Callable[[Rows], Float32[Tensor, "R W"]]
+"""The log-probabilities of what the rows' last W tokens are, computed in one way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Rows that are read together. ``past``: the boundary that the first one passes; None where it passes none."""
+
+    rows: Rows
+    past: int | None = None
+
+
+@torch.no_grad()
+def check_agreement(
+    model: Any, readers: Mapping[str, Reader], *, longest: int, special_ids: Collection[int] = ()
+) -> list[str]:
+    """Compares ways of reading a model with its own forward of one sequence at a time.
+
+    Args:
+        model: a causal language model of transformers, in eval mode.
+        readers: the ways, under the words that an error names them by.
+        longest: tokens of a run's longest sequence. Rows past the boundaries that the config names (a window, the
+            original context) are read where sequences get there.
+        special_ids: tokens that the rows leave out: a model may treat padding or images in its own way.
+
+    Returns:
+        What was not compared, because it would take too long here; mostly nothing.
+
+    Raises:
+        UserError: the model is not causal, a way differs from its own forward, or something in it fails.
+    """
+    name = model.config.model_type
+    with _refused(name):
+        plain, skipped = probes(model, longest, special_ids)
+        logits = [model(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
+        _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
+        check_head(model)
+        for probe in plain:
+            expected = torch.stack([plain_logprobs(model, row) for row in probe.rows])
+            if not torch.isfinite(expected).all():
+                raise UserError(f"{name} gives log-probabilities that are no numbers", field="from")
+            for way, read in readers.items():
+                gap = _gap(read(probe.rows), expected)
+                if gap > BOUNDS[model.dtype]:
+                    text = f"log-probabilities of {way} differ from the model's own forward by {gap:.2g} nats"
+                    raise UserError(_where(name, text, probe), field="from")
+    return [_skipped(name, past) for past in skipped]
+
+
+@torch.no_grad()
+def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ()) -> list[str]:
+    """Compares what a sequence classifier gives to sequences beside each other with what it gives to each alone.
+
+    Args, Returns, Raises: as for ``check_agreement``; the bound holds for the score, relative where that is above one.
+    """
+    name = model.config.model_type
+    with _refused(name):
+        plain, skipped = probes(model, longest, special_ids)
+        packing.enable(model)
+        for probe in plain:
+            states = [model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
+            if probe is plain[0]:
+                _check_causal(model, *(model.score(state[: PROMPTS[0]]).float() for state in states[:2]))
+            expected = torch.stack([model.score(state[-1]) for state in states]).flatten().float()
+            lengths = torch.tensor([len(row) for row in probe.rows], device=model.device)
+            found = sequence_scores(model, pad_sequence(list(probe.rows), batch_first=True), lengths)
+            gap = _gap(found, expected) / max(1.0, float(expected.abs().max()))
+            if not gap <= BOUNDS[model.dtype]:
+                text = f"scores of sequences beside each other differ from those of each alone by {gap:.2g}"
+                raise UserError(_where(name, text, probe), field="from")
+    return [_skipped(name, past) for past in skipped]
+
+
+@torch.no_grad()
+def check_head(model: Any) -> None:
+    """Compares ``Head`` with the model's own logits on a few tokens.
+
+    Raises:
+        UserError: the model makes its logits in a way that ``Head`` does not know, or fails.
+    """
+    name = model.config.model_type
+    with _refused(name):
+        if model.config.get_text_config() is not model.config:
+            raise UserError(f"{name} holds a text model among others: save that one alone, and take it", field="from")
+        if model.base_model is model:
+            raise UserError(f"{name} does not show the states that its logits are made of", field="from")
+        token_ids = torch.arange(8, device=model.device).remainder(model.config.vocab_size)[None]
+        theirs = model(input_ids=token_ids, use_cache=False).logits.float()
+        states = model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
+        head = Head.of(model)
+        known = states.shape[-1] == head.weight.shape[-1]
+        if not known or _gap(head.logits(states).log_softmax(-1), theirs.log_softmax(-1)) > BOUNDS[model.dtype]:
+            raise UserError(f"{type(model).__name__} makes its logits in a way that is not known here", field="from")
+
+
+def probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple[list[Probe], list[int]]:
+    """Short rows; then, for each boundary that a run's ``longest`` sequence passes, a row past it beside short ones.
+
+    Where a model is small the longest sequence itself is read too, whatever the config says. Returns also the
+    boundaries that would take too long. The same model gives the same rows.
+    """
+    generator = torch.Generator().manual_seed(0)
+    ends = [part for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part is not None]
+    known = min(len(part.weight) for part in ends)
+    usable = torch.ones(known, dtype=torch.bool)
+    usable[[token for token in special_ids if token < len(usable)]] = False
+    ids = usable.nonzero().flatten()
+
+    def row(length: int) -> Int64[Tensor, " T"]:
+        return ids[torch.randint(len(ids), (length,), generator=generator)].to(model.device)
+
+    longest = max(longest, max(PROMPTS) + WRITTEN)
+    shared, *others = (row(length) for length in PROMPTS[1:])
+    short = tuple(torch.cat([prompt, row(WRITTEN)]) for prompt in (shared, shared, *others))
+    found, skipped = [Probe(rows=short)], list[int]()
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    most = MOST_FLOPS.get(model.device.type, MOST_FLOPS["cuda"])
+    # What attention costs is left out: it is the smaller part up to far beyond these lengths.
+    for past in sorted(boundaries(model.config.to_dict())):
+        length = min(past + 2 + WRITTEN, longest)
+        if past >= longest or length <= len(short[0]):
+            continue
+        if 2 * weights * length > most:
+            skipped.append(past)
+        else:
+            found.append(Probe(rows=(row(length), *short[1:]), past=past))
+    if 2 * weights * longest <= CHEAP_FLOPS:
+        found.append(Probe(rows=(row(longest), *short[1:])))
+    return found, skipped
+
+
+def boundaries(config: Mapping[Any, Any]) -> set[int]:
+    """Numbers of tokens in a config after which a model may treat them otherwise."""
+    found: set[int] = set()
+    for name, value in config.items():
+        if NO_BOUNDARY.search(str(name)):
+            continue
+        if isinstance(value, Mapping):
+            found |= boundaries(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 0 and BOUNDARY.search(str(name)):
+            found.add(value)
+    return found
+
+
+def plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tensor, " W"]:
+    """By the model's own forward of this row alone, without a cache and without padding."""
+    hidden_TH = model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0]
+    logprobs_WV = Head.of(model).logits(hidden_TH[-WRITTEN - 1 : -1]).log_softmax(-1)
+    return logprobs_WV.gather(1, row[-WRITTEN:, None])[:, 0]
+
+
+def trainer_reader(model: Any) -> Reader:
+    """As trainers compute it: rows padded on the right, as a prefix tree where the model has our attention."""
+
+    def read(rows: Rows) -> Float32[Tensor, "R W"]:
+        packing.enable(model)
+        token_ids_RT = pad_sequence(list(rows), batch_first=True)
+        columns_T = torch.arange(token_ids_RT.shape[1], device=token_ids_RT.device)
+        ends_R1 = torch.tensor([[len(row)] for row in rows], device=token_ids_RT.device)
+        mask_RT = (columns_T < ends_R1) & (columns_T >= ends_R1 - WRITTEN)
+        return token_logprobs(model, token_ids_RT, mask_RT).values[mask_RT].view(len(rows), WRITTEN)
+
+    return read
+
+
+def _check_causal(model: Any, one: Tensor, other: Tensor) -> None:
+    """What follows the prompt that two rows share must leave what is said of the prompt as it was."""
+    gap = _gap(one, other)
+    if gap > BOUNDS[model.dtype]:
+        text = f"{model.config.model_type} is not causal: other tokens at the end change what stands before them by"
+        raise UserError(f"{text} {gap:.2g} nats", field="from")
+
+
+def _gap(one: Tensor, other: Tensor) -> float:
+    """The largest difference; infinite where either is no number."""
+    return float((one - other).abs().nan_to_num(torch.inf).max())
+
+
+def _where(name: str, text: str, probe: Probe) -> str:
+    if probe.past is None:
+        return f"{name} cannot be used: {text}, in sequences of {len(probe.rows[0]):,} tokens beside shorter ones"
+    past = f"{probe.past:,} tokens"
+    return f"{name} cannot be used past {past}: {text}; keep prompt and completion within {past}"
+
+
+def _skipped(name: str, past: int) -> str:
+    return f"{name} was not compared with its own forward past {past:,} tokens: too long here"
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Whatever a model's own code raises on a few ordinary tokens, the model cannot be used."""
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = f"{name} fails on a few tokens: {type(error).__name__}: {error!s:.200}"
+        raise UserError(text, field="from") from error

@@ -1,0 +1,89 @@
+"""A tokenizer's chat template, rendered in a process that can be ended: it is a stranger's program."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, Final
+
+from dunwu.errors import UserError
+from dunwu.models.chat_worker import SECONDS
+from dunwu.verifiers.process import LineProcess
+
+PATIENCE: Final = 120.0
+"""Seconds on the clock: the worker's own bound is processor time, and this one is for a machine that stands still."""
+
+
+class _Renderer:
+    """One process for all templates of this one, started when the first is rendered, and again when one ended it."""
+
+    def __init__(self) -> None:
+        self._process: LineProcess | None = None
+        self._lock = Lock()
+
+    def render(self, request: dict[str, Any]) -> tuple[str, str | None]:
+        """See ``chat_worker.answer``; an error also where the process was ended."""
+        with self._lock:
+            if self._process is None:
+                self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_worker"])
+            try:
+                head = self._process.ask(request, PATIENCE)
+                return "".join(self._process.line(PATIENCE) for _ in range(head["pieces"])), head["error"]
+            except EOFError:
+                self._end()
+                return "", f"it takes more than {SECONDS:g} s of processor time"
+            except BaseException:
+                self._end()  # whoever owes a reply is not asked again
+                raise
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+
+_renderer = _Renderer()
+atexit.register(_renderer.close)
+
+
+def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: bool, name: str) -> str:
+    """Render a conversation by the tokenizer's chat template, bounded in time and memory.
+
+    Args:
+        tokenizer: of transformers, with a chat template.
+        messages: role and content of each.
+        asks: the template adds what an answer begins with.
+        name: of the conversation, for errors.
+
+    Returns:
+        The text, special tokens included.
+
+    Raises:
+        UserError: the template refuses the conversation, fails, or takes too much.
+    """
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:  # it has several, and none of them is the usual one
+        raise UserError(f"the tokenizer's chat template cannot be chosen: {error}", field="prompt.template") from error
+    request = {
+        "template": template,
+        "messages": list(messages),
+        "asks": asks,
+        "tokens": {kind: _plain(token) for kind, token in tokenizer.special_tokens_map.items()},
+    }
+    text, reason = _renderer.render(request)
+    if reason is not None:
+        raise UserError(f"the tokenizer's chat template refuses {name}: {reason}", field="prompt.template")
+    return text
+
+
+def _plain(token: Any) -> Any:
+    """Tokens as text; some are objects, and some kinds have several."""
+    return [str(one) for one in token] if isinstance(token, list | tuple) else str(token)

@@ -1,0 +1,79 @@
+"""A chat template is a stranger's program: what it renders is transformers' own, and it is bounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.models.test_templates import tokenizer
+
+from dunwu.errors import UserError
+from dunwu.models import chat
+from dunwu.models.chat import render_chat
+from dunwu.verifiers.process import LineProcess
+
+MESSAGES = [{"role": "system", "content": "短 \ud800 <b>"}, {"role": "user", "content": "é" * 200_000}]
+USUAL = """
+{%- set ns = namespace(last='') %}
+{%- for m in messages %}{%- set ns.last = m.role %}
+{{- bos_token or '' }}<|{{ m['role'] }}|>{{ m.content | trim }}{{ {'a': [1, m.role]} | tojson }}
+{%- if loop.index > 5 %}{% break %}{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt and ns.last == 'user' %}<|assistant|>{% endif %}
+{%- generation %}x{% endgeneration %}{{ dict(a=1).a }}"""
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_text_is_that_of_transformers(asks: bool) -> None:
+    known = tokenizer(USUAL)
+    expected = known.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=asks)
+    assert render_chat(known, MESSAGES, asks=asks, name="c") == expected
+    assert expected.endswith("<|assistant|>x1") is asks
+
+
+ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+GROWING = "{% set ns = namespace(t='aaaaaaaa') %}{% for i in range(26) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        (ENDLESS, "it takes more than 2 s of processor time"),
+        ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "it calls itself without end"),
+        (GROWING + "{{ ns.t ~ ns.t ~ ns.t ~ ns.t }}", "it (needs|writes) more than "),
+        (GROWING.replace("26", "22") + "{{ ns.t }}", "it writes more than 16,777,216 characters"),
+        ("{{ raise_exception('no system role') }}", "no system role"),
+        ("{{ messages[7].content }}", "list object has no element 7"),
+        ("{{ 1 / 0 }}", "it fails: ZeroDivisionError: division by zero"),
+        ("{% if %}", "Expected an expression"),
+        ("{{ ''.__class__.__mro__ }}", "attribute '__class__' of 'str' object is unsafe"),
+    ],
+)
+def test_what_a_template_may_not(template: str, says: str) -> None:
+    with pytest.raises(UserError, match=rf"^prompt.template: the tokenizer's chat template refuses c: .*({says})") as e:
+        render_chat(tokenizer(template), MESSAGES[:1], asks=True, name="c")
+    assert "\n" not in str(e.value)
+    assert render_chat(tokenizer("{{ messages[0].role }}"), MESSAGES[:1], asks=True, name="c") == "system"
+
+
+def test_several_templates_of_which_none_is_the_usual_one() -> None:
+    known = tokenizer("x")
+    known.chat_template = {"tool_use": "a", "rag": "b"}
+    with pytest.raises(UserError, match=r"^prompt.template: the tokenizer's chat template cannot be chosen: "):
+        render_chat(known, MESSAGES[:1], asks=True, name="c")
+
+
+def test_one_process_renders_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+
+    class Counted(LineProcess):
+        def __init__(self, *arguments: Any) -> None:
+            started.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(chat, "LineProcess", Counted)
+    monkeypatch.setattr(chat, "_renderer", chat._Renderer())
+    for text in ("a", "b", "c"):
+        assert render_chat(tokenizer(text), MESSAGES[:1], asks=True, name="c") == text
+    assert len(started) == 1
+    chat._renderer.close()
