@@ -47,8 +47,7 @@ class NotInstalled(UserError):  # noqa: N818 -- what it says, it says by its nam
     """A package of an extra is wanted and is not there."""
 
     def __init__(self, package: str, extra: str, *, file: Path | str | None = None, field: str | None = None) -> None:
-        text = f"{package} is not installed: pip install -e '.[{extra}]' in the folder of Dunwu's pyproject.toml"
-        super().__init__(text, file=file, field=field)
+        super().__init__(f"{package} is not installed: pip install 'dunwu[{extra}]'", file=file, field=field)
 
 
 class Interrupted(BaseException):

@@ -150,7 +150,7 @@ def test_the_command_s_face() -> None:
         "plan": {"recipe", "--set", "--json"},
         "eval": {
             *("models", "--bench", "--data", "-k", "--problems", "--temperature", "--top-p", "--max-new-tokens"),
-            *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json"),
+            *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json", "--field"),
         },
         "contamination": {"--train", "--bench", "--data", "--json"},
         "report": {"directory", "--figures", "--out"},
@@ -158,6 +158,9 @@ def test_the_command_s_face() -> None:
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "bench": {"name", "--against", "--json"},
+        "recipes": {"--json"},
+        "init": {"name", "file"},
+        "schema": {"field", "--json"},
         "sandbox": set(),
     }
     assert {flag for parameter in commands["sandbox"].commands["check"].params for flag in parameter.opts} == {"--json"}

@@ -357,3 +357,58 @@ main(["stopped"])
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "registered\n", "saved\n")
+
+
+def test_recipes_that_ship_are_listed_copied_and_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls: Calls = []
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given, **how: calls.append(given))
+    listed = json.loads(call("recipes", "--json").stdout)
+    assert listed["nano/r1-zero"].startswith("R1-Zero on a laptop")
+    assert "  nano/r1-zero: R1-Zero on a laptop" in call("recipes").stdout
+    assert call("run", "nano/r1-zero").exit_code == 0
+    assert call("init", "nano/r1-zero").exit_code == 0
+    copied = (tmp_path / "r1-zero.toml").read_text()
+    assert copied == calls[0][1].read_text()
+    again = call("init", "nano/r1-zero")
+    assert (again.exit_code, again.stderr) == (2, "error: r1-zero.toml: is there already; name another file\n")
+    assert call("init", "nano/r1-zero", "mine.toml").exit_code == 0
+    assert call("run", "mine.toml", "--set", "seed=7").exit_code == 0
+    assert (calls[1][0].name, calls[1][0].seed, calls[1][1]) == ("nano-r1-zero", 7, Path("mine.toml"))
+
+
+def test_an_interrupted_run_of_a_recipe_that_ships_goes_on_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("saved")))
+    assert " run nano/r1-zero --out runs/nano-r1-zero --resume\n" in call("run", "nano/r1-zero").stderr
+
+
+def test_schema_says_what_a_field_means() -> None:
+    shown = call("schema", "stages.zero.rollout.group_size").stdout
+    assert shown.startswith("\nstages.rl.rollout.group_size (integer > 1; default 16)\n  Completions of each problem")
+    table = call("schema", "stages.rl.update").stdout
+    assert table.startswith("stages.rl.update: How one rollout")
+    assert "\nminibatches (integer > 0; default 16)\n" in table
+    assert "stages" in json.loads(call("schema", "--json").stdout)["properties"]
+    assert json.loads(call("schema", "group_size", "--json").stdout)[0]["default"] == "16"
+    assert call("schema", "nothing_of_this_name").exit_code == 2
+
+
+def test_the_package_is_a_program_and_takes_short_help() -> None:
+    shown = subprocess.run([sys.executable, "-m", "dunwu", "-h"], capture_output=True, text=True, env=os.environ)
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("Usage: dunwu ")
+
+
+def test_completion_knows_recipes_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dunwu.cli.commands import complete_recipe
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nano.toml").touch()
+    (tmp_path / "nanotes").mkdir()
+    (tmp_path / "nano.txt").touch()
+    found = complete_recipe("nano")
+    assert found[:2] == ["nano/base", "nano/distil"]
+    assert found[-2:] == ["nanotes/", "nano.toml"]

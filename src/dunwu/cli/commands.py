@@ -6,8 +6,10 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from enum import StrEnum
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -15,7 +17,7 @@ import typer
 
 from dunwu import __version__
 from dunwu.cli.exits import DONE, WRONG_INPUT, CommandLine, ExitCodes
-from dunwu.cli.printing import bench_rows, print_json, print_plan, print_rows, sandbox_rows
+from dunwu.cli.printing import bench_rows, busy, print_json, print_plan, print_rows, sandbox_rows
 from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ main = CommandLine(
     help="Grow reasoning in language models the way DeepSeek-R1 did.",
     cls=ExitCodes,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -40,7 +42,24 @@ main = CommandLine(
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, e.g. recipes/nano/r1-zero.toml.")]
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of recipes that come with Dunwu, and TOML files and folders that begin so."""
+    from dunwu.config.packaged import packaged_recipes
+
+    names = [name for name in packaged_recipes() if name.startswith(incomplete)]
+    begun = sorted(glob(f"{escape(incomplete)}*"))
+    return [*names, *(f"{path}/" for path in begun if os.path.isdir(path)), *(p for p in begun if p.endswith(".toml"))]
+
+
+RecipeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A TOML file, or a recipe that comes with Dunwu by its name: nano/r1-zero; dunwu recipes lists them.",
+        autocompletion=complete_recipe,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
@@ -101,7 +120,7 @@ def _let_waiting_threads_sleep() -> None:
 
 @main.command()
 def run(
-    recipe: RecipePath,
+    recipe: RecipeName,
     overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option(parser=_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
@@ -116,41 +135,49 @@ def run(
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
     _let_waiting_threads_sleep()
-    from dunwu.config.loader import load_recipe
-    from dunwu.config.plan import make_plan
-
-    loaded = load_recipe(recipe, overrides or ())
-    folder = out or Path("runs") / loaded.name
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
-
+    from dunwu.config.packaged import recipe_file
     from dunwu.observatory.logs import MODES
+
+    file, progress = recipe_file(recipe), MODES[log.value]()
+    with closing(progress):
+        progress.doing("checking the recipe")
+        from dunwu.config.loader import load_recipe
+        from dunwu.config.plan import make_plan
+
+        loaded = load_recipe(file, overrides or ())
+        folder = out or Path("runs") / loaded.name
+        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+
     from dunwu.pipeline.run import run_recipe
 
     try:
-        run_recipe(loaded, recipe, folder, resume, progress=MODES[log.value](), track=track or ())
+        run_recipe(loaded, file, folder, resume, progress=progress, track=track or ())
     except Interrupted as error:
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
         settings += ["--log", log.value] if log is not Log.rich else []
         program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
-        again = shlex.join([program, "run", str(recipe), *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([program, "run", recipe, *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 
 @main.command()
-def plan(recipe: RecipePath, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
     from dunwu.config.loader import load_recipe
+    from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan
 
     try:
-        loaded = load_recipe(recipe, overrides or ())
+        file = recipe_file(recipe)
+        loaded = load_recipe(file, overrides or ())
     except UserError as error:
         if as_json:
-            print_json({"recipe": None, "stages": [], "assumptions": [], "problems": [str(error)]})
+            print_json({"recipe": None, "stages": [], "assumptions": [], "lacks": [], "problems": [str(error)]})
         raise
     out = Path("runs") / loaded.name
-    planned = make_plan(loaded, file=recipe, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
+    with busy("looking at models and data"):
+        planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         print_json(planned.as_json())
     else:
@@ -176,6 +203,10 @@ def evaluate(
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
     ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=COLUMN", help="Columns of your own file: problem=question. Repeatable."),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option("-k", min=1, max=MOST_SAMPLES, help="Samples of each problem; else the benchmark's.")
     ] = None,
@@ -199,17 +230,20 @@ def evaluate(
     _let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.config.plan import make_plan
     from dunwu.observatory.terminal import Progress
+
+    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
+    progress.doing("loading PyTorch")
+    from dunwu.config.plan import make_plan
     from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
     from dunwu.pipeline.run import run_recipe
     from dunwu.runs import RunReader
 
-    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
     asked = Asked(
         models=models,
         benches=bench or (),
         data=data or (),
+        fields=fields or (),
         samples=samples,
         problems=problems,
         temperature=temperature,
@@ -219,9 +253,11 @@ def evaluate(
         judge=judge,
         seed=seed,
     )
-    recipe = recipe_of(asked, overrides or (), progress)
-    folder = out or Path("runs") / recipe.name
-    _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
+    with closing(progress):
+        progress.doing("looking at models and benchmarks")
+        recipe = recipe_of(asked, overrides or (), progress)
+        folder = out or Path("runs") / recipe.name
+        _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
     try:
         run_recipe(recipe, None, folder, resume, progress=progress, text=as_toml(recipe))
     except (Interrupted, Fault) as error:
@@ -247,7 +283,8 @@ def contamination(
     from dunwu.pipeline.contaminating import contamination as look_for
     from dunwu.pipeline.contaminating import lines
 
-    found = look_for(train, bench or (), data or ())
+    with busy("comparing the texts"):
+        found = look_for(train, bench or (), data or ())
     if as_json:
         print_json(found)
     else:
@@ -268,7 +305,8 @@ def report(
     from dunwu.observatory.report import write_report
 
     try:
-        path = write_report(directory, out)
+        with busy("reading the run"):
+            path = write_report(directory, out)
     except Fault as error:
         raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
     typer.echo(path)
@@ -276,7 +314,9 @@ def report(
         from dunwu.observatory.export import write_figures
 
         folder = path.parent / "figures"
-        typer.echo(f"{folder}: {len(write_figures(directory, folder)):,} files")
+        with busy("drawing the figures"):
+            written = write_figures(directory, folder)
+        typer.echo(f"{folder}: {len(written):,} files")
 
 
 @main.command()
@@ -318,9 +358,11 @@ def ablate(
 
     from dunwu.observatory.aha.telling import effect_rows
     from dunwu.observatory.terminal import Progress
-    from dunwu.pipeline.ablating import ablate as cut_and_compare
 
     progress = Progress(Console(stderr=True, highlight=False))
+    progress.doing("loading PyTorch")
+    from dunwu.pipeline.ablating import ablate as cut_and_compare
+
     found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
     if as_json:
         print_json(found)
@@ -330,7 +372,7 @@ def ablate(
 
 @main.command()
 def reproduce(
-    recipe: RecipePath,
+    recipe: RecipeName,
     overrides: Overrides = None,
     seeds: Annotated[str, typer.Option(metavar="N,...", help="Two or more.")] = "1,2,3",
     out: Annotated[
@@ -341,20 +383,23 @@ def reproduce(
     """Run a recipe under several seeds, with intervals."""
     _let_waiting_threads_sleep()
     from dunwu.config.loader import load_recipe
+    from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
-    loaded = load_recipe(recipe, overrides or ())
+    file = recipe_file(recipe)
+    loaded = load_recipe(file, overrides or ())
     folder = out or Path("runs") / f"{loaded.name}-seeds"
-    _refuse(make_plan(loaded, file=recipe, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+    with busy("checking the recipe"):
+        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
     from dunwu.pipeline.reproduce import reproduce as run_seeds
 
     try:
-        typer.echo(run_seeds(recipe, folder, numbers, overrides or (), resume))
+        typer.echo(run_seeds(file, folder, numbers, overrides or (), resume))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command with --resume goes on") from error
 
@@ -393,7 +438,8 @@ def sandbox_check(as_json: AsJson = False) -> None:
     from dunwu.sandbox import Unavailable
 
     try:
-        found = check()
+        with busy("trying attacks and tricks"):
+            found = check()
     except Unavailable as error:
         raise Fault(f"no safe sandbox on this machine: {error}") from error
     if as_json:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from dunwu.config.fields import Field
     from dunwu.config.plan import Plan
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show what goes on, on stderr where that is a terminal, until the block ends."""
+    from rich.console import Console
+
+    from dunwu.observatory.terminal import Progress
+
+    progress = Progress(Console(stderr=True, highlight=False))
+    with closing(progress):
+        progress.doing(what)
+        yield
 
 
 def print_json(value: object) -> None:
@@ -30,6 +46,8 @@ def print_plan(planned: Plan) -> None:
         typer.echo(line)
     for line in planned.assumptions:
         typer.echo(f"assumed: {line}")
+    for line in planned.lacks:
+        typer.echo(f"on this machine: {line}")
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
@@ -41,11 +59,28 @@ def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", show_header=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console().print(table)
+
+
+def print_fields(fields: Sequence[Field]) -> None:
+    """Each field with type, default and meaning; below a heading where all are in the first one, a table."""
+    from dunwu.config.fields import REQUIRED
+
+    first, *rest = fields
+    inside = f"{first.path}."
+    table = bool(rest) and all(field.path.startswith(inside) for field in rest)
+    if table:
+        typer.echo(f"{first.path}: {first.description}")
+    for field in rest if table else fields:
+        default = f"default {field.default}" if field.default not in ("", REQUIRED) else field.default
+        name = field.path.removeprefix(inside) if table else field.path
+        typer.echo(f"\n{name} ({'; '.join(filter(None, [field.type, default]))})")
+        typer.echo(fill(field.description, 78, initial_indent="  ", subsequent_indent="  "))
 
 
 def bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

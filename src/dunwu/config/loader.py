@@ -13,12 +13,12 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
+from dunwu.config.fields import models_in
 from dunwu.config.findings import Finding, near
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe, Weight
@@ -251,17 +251,10 @@ def _field_names(place: Iterable[str], tree: Tree) -> list[str]:
         given = given[int(part)] if isinstance(given, list) else given.get(part, {})
         fields = [model.model_fields[name] for model in models for name in model.model_fields if name == part]
         if fields:
-            models = [model for field in fields for model in _models(field.annotation)]
+            models = [model for field in fields for model in models_in(field.annotation)]
         kind = given.get("kind") if isinstance(given, Mapping) else None
         models = [model for model in models if _is_kind(model, kind)] or models
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The models inside an annotation: through containers, unions and Annotated."""
-    if get_origin(annotation) in (dict, tuple, Union, UnionType, Annotated):
-        return [model for part in get_args(annotation) for model in _models(part)]
-    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
 def _is_kind(model: type[BaseModel], kind: Any) -> bool:

@@ -1,10 +1,15 @@
-"""The models that come with dunwu."""
+"""The models and recipes that come with dunwu."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
+
+from dunwu.config.findings import near
+from dunwu.errors import UserError
 
 NANO_BASE = "nano-base"
 PACKAGED_MODELS: Mapping[str, str] = {NANO_BASE: "countdown-traces", "nano-world": "world"}
@@ -14,3 +19,38 @@ PACKAGED_MODELS: Mapping[str, str] = {NANO_BASE: "countdown-traces", "nano-world
 def packaged(name: str) -> Path | None:
     """The folder of a model that comes with dunwu; None for any other name."""
     return Path(str(files("dunwu").joinpath("assets", name))) if name in PACKAGED_MODELS else None
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """List the recipes that come with dunwu: ``nano/r1-zero`` and so on, each with its file."""
+    folder = Path(str(files("dunwu").joinpath("recipes")))
+    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.glob("*/*.toml"))}
+
+
+def recipe_file(text: str) -> Path:
+    """Find the file of a recipe.
+
+    Args:
+        text: a path, or the name of a recipe that comes with dunwu (``nano/r1-zero``; ``recipes/nano/r1-zero.toml``
+            names the same one anywhere). A file of that path wins.
+
+    Raises:
+        UserError: it is neither, and no path to a TOML file.
+    """
+    known = packaged_recipes()
+    name = text.removeprefix("recipes/").removesuffix(".toml")
+    if os.path.exists(text):
+        return Path(text)
+    if name in known:
+        return known[name]
+    if text.endswith((".toml", ".json")):
+        return Path(text)  # whoever reads it says that it is not there
+    raise UserError(f"no such file, and no recipe of this name; dunwu recipes lists them{near(name, known)}", file=text)
+
+
+def summary_of(recipe: Path) -> str:
+    """Read the first sentence of the comment at a recipe's head; empty where there is none."""
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    head = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
+    sentence, stop, _ = head.partition(". ")
+    return (sentence + stop).strip().rstrip(":")

@@ -23,6 +23,8 @@ from dunwu.models.templates import end_of_turn
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+ORIGINAL_TEMPLATE = "original"
+"""The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 ADVICE = re.compile(
     "trust_remote_code|weights_only|torch\\.load|pickle|use_safetensors|upgrade|install|from_tf|ignore_"
 )
@@ -186,6 +188,9 @@ def load_tokenizer(source: str) -> Any:
         raise UserError(f"cannot load the tokenizer: {_plain(error)}", file=place) from error
     if not found:
         raise UserError("cannot load the tokenizer: its vocabulary is missing", file=place)
+    templates = getattr(tokenizer, "chat_template", None)
+    if isinstance(templates, dict) and ORIGINAL_TEMPLATE in templates:
+        tokenizer.chat_template = templates[ORIGINAL_TEMPLATE]
     return tokenizer
 
 

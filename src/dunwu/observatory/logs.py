@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from dunwu.observatory import opening
+from dunwu.observatory.remaining import nothing_to_answer
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
@@ -19,7 +21,7 @@ from dunwu.types import Estimate
 class QuietProgress(Progress):
     """Stages, evaluations and the end; no line for each rollout, no bar."""
 
-    def rollout_progress(self, done: int, total: int) -> None:
+    def doing(self, what: str, done: int = 0, total: int | None = None) -> None:
         """Nothing."""
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
@@ -41,9 +43,16 @@ class JsonProgress(Progress):
     def pipeline(self, number: int, stages: int) -> None:
         """Nothing: stages have names."""
 
-    def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
+    def run_started(self, recipe: Mapping[str, Any], planned: Mapping[str, float | None]) -> None:
+        """``run``."""
+        self._time_left.plan(planned)
+        self._write("run", what=opening.opening(recipe), planned_seconds=dict(planned))
+
+    def stage_started(
+        self, name: str, description: str, *, step: int = 0, answers_after: Callable[[int], int] = nothing_to_answer
+    ) -> None:
         """``stage``."""
-        self.begin(name, step)
+        self.begin(name, step, answers_after)
         self._write("stage", stage=name, what=description, step=step)
 
     def stage_ended(self, name: str) -> None:
@@ -52,14 +61,15 @@ class JsonProgress(Progress):
 
     def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
         """``evaluating``."""
+        self._time_left.evaluation_started(completions, self._clock())
         self._write("evaluating", stage=self.stage, checkpoint=checkpoint, set=set_name, completions=completions)
 
-    def rollout_progress(self, done: int, total: int) -> None:
+    def doing(self, what: str, done: int = 0, total: int | None = None) -> None:
         """Nothing: rows are enough."""
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """``row``."""
-        left = self.left(step, total_steps)
+        left = self.left(step, total_steps, metrics)
         numbers = {"seconds": dict(timings), **metrics}
         self._write("row", stage=self.stage, step=step, of=total_steps, left_seconds=round(left, 1), **numbers)
         self.track(step, {**metrics, **timings})
@@ -70,6 +80,7 @@ class JsonProgress(Progress):
 
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """``evaluation``."""
+        self.end_evaluation(results)
         found = {name: asdict(estimate) for name, estimate in results.items()}
         self._write("evaluation", stage=self.stage, checkpoint=checkpoint, set=set_name, results=found)
         self.track_evaluation(checkpoint, set_name, results)

@@ -6,34 +6,31 @@ Everything that a model wrote is shown as text, never as markup or control chara
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 from rich.text import Text
 
 from dunwu import paper
-from dunwu.observatory import beside, ledger
-from dunwu.observatory.findings import (
-    EvaluationsBySet,
-    are_models,
-    base_and_trained,
-    last_evaluated,
-    outcomes,
-    paired,
+from dunwu.observatory import beside, ledger, opening
+from dunwu.observatory.findings import are_models, last_evaluated, paired
+from dunwu.observatory.remaining import TimeLeft, nothing_to_answer
+from dunwu.observatory.terminal_tables import (
+    before_and_after,
+    ledger_table,
+    models_table,
+    summary_table,
+    telling_pair,
 )
-from dunwu.observatory.reasoning import reflection
 from dunwu.observatory.trackers import Trackers
-from dunwu.observatory.wording import duration, interval, is_part, number, plain, probability, quantity
-from dunwu.runs import BASE, TRAINED, EvaluationRow, Pair, RunReader
+from dunwu.observatory.wording import duration, interval, is_part, number, plain, probability
+from dunwu.runs import BASE, Pair, RunReader
 from dunwu.types import Estimate
 
 COLUMNS = (
@@ -58,9 +55,7 @@ REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
 FEW_ROWS = 40
 MOST_PAIRS = 12
-SHOWN_CHARACTERS = 3000
-RECENT = 5
-"""Rollouts whose mean duration the time left is computed from."""
+BAR_WIDTH = 24
 
 
 class Progress:
@@ -75,19 +70,29 @@ class Progress:
         self.console = console or Console(highlight=False)
         self._clock = clock
         self._bar: Bar | None = None
-        self._what = COMPLETIONS
+        self._what, self._shown = COMPLETIONS, ""
+        self._shown_since, self._first_shown = 0.0, 0
         self._last_refresh = 0.0
-        self._step = 0
-        self._last_row = 0.0
-        self._evaluating_since: float | None = None
-        self._rows = 0
+        self._step, self._rows = 0, 0
         self._place_shown, self._timed = -1, True
         self._place, self._stage_began = "", 0.0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
-        self._seconds_per_step: deque[float] = deque(maxlen=RECENT)
+        self._time_left = TimeLeft()
         self.stage = ""
         self.trackers: Trackers | None = None
         """Who else is told of rows and evaluations."""
+
+    def run_started(self, recipe: Mapping[str, Any], planned: Mapping[str, float | None]) -> None:
+        """Say in three sentences what the run is.
+
+        Args:
+            recipe: As recipe.json holds it.
+            planned: Seconds that each stage is planned to take; None: not known.
+        """
+        self._close_bar()
+        self._time_left.plan(planned)
+        told = Text(plain(" ".join(opening.opening(recipe))))
+        self.console.print(told, soft_wrap=not self.console.is_terminal)
 
     def pipeline(self, number: int, stages: int) -> None:
         """Which of how many stages comes next; told with its name where there are several."""
@@ -99,28 +104,41 @@ class Progress:
         if self._place:
             self._line(f"{self._place}{plain(name)} done in {duration(self._clock() - self._stage_began)}", "dim")
 
-    def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
-        """Announces a stage; ``step`` is where it begins or was resumed."""
+    def stage_started(
+        self, name: str, description: str, *, step: int = 0, answers_after: Callable[[int], int] = nothing_to_answer
+    ) -> None:
+        """Announces a stage.
+
+        Args:
+            name: The recipe's.
+            description: One line.
+            step: Where it begins or was resumed.
+            answers_after: Counts the answers that its evaluations still take after an update.
+        """
         self._close_bar()
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
         heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
-        self.console.print(heading, soft_wrap=True)
-        self.begin(name, step)
+        self.console.print(heading, soft_wrap=not self.console.is_terminal)
+        self.begin(name, step, answers_after)
 
-    def begin(self, name: str, step: int) -> None:
+    def begin(self, name: str, step: int, answers_after: Callable[[int], int] = nothing_to_answer) -> None:
         """Counts a stage's time from here on."""
         self.stage = name
-        self._step, self._last_row, self._rows, self._place_shown = step, self._clock(), 0, -1
-        self._stage_began = self._last_row
-        self._seconds_per_step.clear()
+        self._step, self._rows, self._place_shown = step, 0, -1
+        self._stage_began = self._clock()
+        self._time_left.begin(name, step, self._stage_began, answers_after)
 
-    def left(self, step: int, total_steps: int) -> float:
-        """The seconds that a stage still takes by the pace of its last rows, of which this is one."""
-        now = self._clock()
-        self._seconds_per_step.append((now - self._last_row) / max(step - self._step, 1))
-        self._step, self._last_row = step, now
-        return (total_steps - step) * sum(self._seconds_per_step) / len(self._seconds_per_step)
+    def left(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> float:
+        """The seconds that the whole run still takes, evaluations and later stages included, by its pace so far."""
+        self._step = step
+        made = {"responses": metrics.get("responses", 0.0), "length": metrics.get("length", 1.0)}
+        return self._time_left.row(step, total_steps, self._clock(), **made)
+
+    def end_evaluation(self, results: Mapping[str, Estimate]) -> None:
+        """Keeps the time that an evaluation took out of the pace of rows."""
+        length = results["length"].value if "length" in results else 1.0
+        self._time_left.evaluation_ended(self._clock(), length)
 
     def track(self, step: int, numbers: Mapping[str, float]) -> None:
         """Tells the trackers of a row."""
@@ -138,25 +156,34 @@ class Progress:
         """Names what the bar counts until the evaluation ends."""
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
-        self._evaluating_since = self._clock()
+        self._time_left.evaluation_started(completions, self._clock())
         if not self.console.is_terminal:
             self._line(f"{self._what}: {completions:,} answers", "dim")
         self.rollout_progress(0, completions)
 
     def rollout_progress(self, done: int, total: int) -> None:
-        """Moves the bar: ``done`` of ``total`` completions are finished. On a terminal only; gone when it is full."""
+        """Moves the bar: ``done`` of ``total`` completions are finished."""
+        self.doing(self._what, done, total)
+
+    def doing(self, what: str, done: int = 0, total: int | None = None) -> None:
+        """Shows what goes on, until the next line: with a bar where it can be counted. On a terminal only."""
         now = self._clock()
-        if not self.console.is_terminal or (done < total and now - self._last_refresh < REFRESH_SECONDS):
+        recent = now - self._last_refresh < REFRESH_SECONDS
+        if not self.console.is_terminal or (what == self._shown and recent and (total is None or done < total)):
             return
         self._last_refresh = now
-        if self._bar is None:
-            columns = (TextColumn("  {task.description}"), BarColumn(bar_width=32), MofNCompleteColumn())
-            self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
-            self._bar.add_task(escape(self._what), total=total)
-            self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, refresh=True)
-        if done >= total:
+        if self._bar is None or what != self._shown:
             self._close_bar()
+            columns: list[ProgressColumn] = [TextColumn("  {task.description}")]
+            counted = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
+            columns += [] if total is None else counted
+            self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
+            self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total, left="")
+            self._bar.start()
+            self._shown, self._shown_since, self._first_shown = what, now, done
+        made = done - self._first_shown
+        left = duration((now - self._shown_since) / made * (total - done)) if total and made else ""
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, left=left, refresh=True)
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """One line for the rollout that has just been learned from; a header before the first and now and then.
@@ -165,7 +192,7 @@ class Progress:
         a stage that writes nothing, whose updates are many and short, at most FEW_ROWS are shown.
         """
         self._close_bar()
-        left = self.left(step, total_steps)
+        left = self.left(step, total_steps, metrics)
         self.track(step, {**metrics, **timings})
         if self._rows == 0:
             self._columns, self._timed = _columns(metrics), "tokens" in metrics
@@ -182,7 +209,8 @@ class Progress:
             seconds = timings.get("rollout") or timings.get("update", 0.0)
             known = seconds and "tokens" in metrics
             cells.append(f"{metrics['tokens'] / seconds:>8,.0f}" if known else f"{'-':>8}")
-        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{duration(left):>8}")
+        left_shown = f"{'>' if self._time_left.at_least else ''}{duration(left)}"
+        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{left_shown:>8}")
 
     def _is_due(self, step: int, total_steps: int) -> bool:
         """Whether a row is one of the few that are shown: the first, the last, and evenly spaced ones."""
@@ -199,9 +227,7 @@ class Progress:
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: right answers and what judges say with their 95 % intervals, and the mean length."""
         self._close_bar()
-        if self._evaluating_since is not None:  # no part of a rollout, from which the time left is reckoned
-            self._last_row += self._clock() - self._evaluating_since
-            self._evaluating_since = None
+        self.end_evaluation(results)
         self._what = COMPLETIONS
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
@@ -234,12 +260,17 @@ class Progress:
             shown = beside.of_run(by_set)
             models = are_models(run, stage)
             self.console.print(models_table(shown, self.console.width) if models else summary_table(by_set))
-            if pair := _telling_pair(by_set):
+            if pair := telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
             if models:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+        self.console.print("Next:")
+        for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
+            self.console.print(Text.assemble(f"  {plain(command)}", (f"  # {purpose}", "dim")), soft_wrap=True)
+        for folder in list(opening.models(run))[-1:]:
+            self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)
 
     def _pairs(self, pairs: Sequence[Pair]) -> None:
         if len(pairs) > MOST_PAIRS:
@@ -251,103 +282,14 @@ class Progress:
             self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
 
     def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
+            self._bar, self._shown = None, ""
 
 
 def _columns(metrics: Mapping[str, float]) -> Sequence[tuple[str, str, str]]:
     known = [column for column in (COLUMNS if "reward" in metrics else SUPERVISED) if column[1] in metrics]
     return known or [(name[:7], name, "{:.4g}") for name in sorted(metrics)[: len(COLUMNS)]]
-
-
-def summary_table(by_set: EvaluationsBySet) -> RenderableType:
-    """Base against trained, or models beside each other, with 95 % intervals; a table for each set."""
-    tables: list[RenderableType] = []
-    for set_name, evaluations in by_set.items():
-        shown = base_and_trained(evaluations) or evaluations
-        problems = max((evaluation.problems for evaluation in shown), default=0)
-        title = Text(f"{plain(set_name)}: {problems:,} held-out problems", style="bold")
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-        table.add_column("")
-        for evaluation in shown:
-            table.add_column(plain(evaluation.checkpoint), justify="right")
-        for name in dict.fromkeys(name for evaluation in shown for name in evaluation.results):
-            cells = [_cell(name, evaluation.results.get(name)) for evaluation in shown]
-            table.add_row(Text(plain(quantity(name).label)), *cells)
-        tables.append(table)
-    return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
-
-
-def models_table(shown: beside.Table, width: int) -> RenderableType:
-    """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
-    labels, names = [plain(row.label) for row in shown.rows], [plain(model) for model in shown.models]
-    room = width - max(map(len, labels))
-    cell = max(len(row.cell(model)) for row in shown.rows for model in shown.models)
-    cell = max(cell, min(max(map(len, names)), room // len(names) - 1))
-    fitting = max(1, room // (cell + 1))
-    tables = []
-    for start in range(0, len(shown.models), fitting):
-        models = shown.models[start : start + fitting]
-        table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-        table.add_column("", no_wrap=True)
-        for model in models:  # names go over lines instead
-            name = plain(model) if len(plain(model)) <= cell else plain(model).replace("-", "-\n")
-            table.add_column(name, justify="right", width=cell, overflow="fold")
-        for label, row in zip(labels, shown.rows, strict=True):
-            table.add_row(Text(label), *(Text(row.cell(model)) for model in models))
-        tables.append(table)
-    return Group(Text(shown.title, style="bold"), *tables, Text(shown.note, style="dim"))
-
-
-def ledger_table(lines: list[ledger.Line]) -> RenderableType:
-    """What each module of each stage cost."""
-    title = Text("What it cost; FLOPs as reckoned from the model's shape", style="bold")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
-    table.add_column("", no_wrap=True)
-    for head in ledger.HEADS:
-        table.add_column(head, justify="right")
-    for line in (*lines, ledger.total(lines)):
-        table.add_row(Text(plain(f"{line.stage} {line.module}".strip())), *ledger.cells(line))
-    return table
-
-
-def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
-    """One held-out problem as the base and as the trained model solve it, words of reflection marked."""
-    heading = Text.assemble(
-        ("A held-out problem: ", "bold"), plain(before.prompt.strip()), f"\nA right answer: {plain(before.gold)}"
-    )
-    beside = Table.grid(expand=True)
-    for _ in range(2):
-        beside.add_column(ratio=1)
-    beside.add_row(_answer(BASE, before), _answer(TRAINED, after))
-    return Group(heading, beside)
-
-
-def _telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
-    """The typical pair of the first set, of a kind that training mended where there is one."""
-    pair = base_and_trained(next(iter(by_set.values())))
-    found = outcomes(*pair) if pair else []
-    return found[0].examples[0] if found else None
-
-
-def _cell(name: str, estimate: Estimate | None) -> Text:
-    if estimate is None:
-        return Text("-")
-    return Text.assemble((number(name, estimate.value), "bold"), (f" [{interval(name, estimate)}]", "dim"))
-
-
-def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
-    shown = plain(row.text.strip())
-    more = len(shown) - SHOWN_CHARACTERS
-    text = Text(
-        shown if more <= 0 else f"{shown[:SHOWN_CHARACTERS]}\n... and {more:,} characters more", overflow="fold"
-    )
-    for start, end in reflection.spans(text.plain):
-        text.stylize("bold yellow", start, end)
-    verdict, colour = ("right", "green") if row.correct else ("wrong", "red")
-    title = Text(f"{checkpoint}: {verdict}, reflects {row.reflections} times")
-    return Panel(text, title=title, border_style=colour)

@@ -47,6 +47,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     asked = chains * ASKED_PER_CHAIN
     sets = (*stage.evaluation.sets, EvaluationSet(name="held-out", task=stage.tasks[0], problems=asked))
     chosen = sets[0]
+    progress.doing("loading the model")
     policy = open_policy(
         str(run.stage(name).model),
         stage.model,

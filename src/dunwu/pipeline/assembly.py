@@ -135,7 +135,9 @@ def assembled(
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
+    context.progress.doing("opening the tasks")
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
+    context.progress.doing("loading the model")
     policy = open_policy(
         source,
         stage.model,
@@ -160,6 +162,7 @@ def assembled(
     asking = instructing(template, stage.prompt, stage.reward)
     engine = embedded_engine(policy, slots=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
+    context.progress.doing("drawing the held-out problems")
     judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
     with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
         parts = Parts(

@@ -3,7 +3,6 @@ any other."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -18,6 +17,7 @@ from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
+from dunwu.config.toml import toml_text
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
@@ -31,6 +31,8 @@ NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 GENERATED_SAMPLES, GENERATED_PROBLEMS = 4, 500
 COMPARISON_SECONDS = 10.0
 """For one comparison of two mathematical answers: ten times a reward's, so that a busy machine changes no result."""
+COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
+"""What columns of a file of one's own can be (``TaskSpec.fields``)."""
 JUDGED = ("alpaca", "arena", "safety")
 
 Tree = dict[str, Any]
@@ -50,6 +52,8 @@ class Asked:
     max_new_tokens: int | None = None
     template: str | None = None
     judge: str | None = None
+    fields: Sequence[str] = ()
+    """``problem=question``: which columns of a file of one's own are what."""
     seed: int = 0
 
 
@@ -60,6 +64,7 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
         UserError: a model, a benchmark, a file or an option cannot be used.
     """
     sources = [source_of(model) for model in asked.models]
+    columns = _columns(asked)
     template = _template(asked, sources)
     prompt_tokens, new_tokens = _tokens(asked.max_new_tokens, sources)
     common: Tree = {
@@ -73,6 +78,8 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
     stages: Tree = {}
     for name, path in pairs(asked.benches, asked.data):
         form, chosen = _set(name, path, asked, template)
+        if columns and "fields" in chosen["task"]:
+            chosen["task"]["fields"] |= columns
         stage = stages.setdefault(form.answer_in, deepcopy(common) | {"grading": _grading(form.answer_in), "sets": []})
         stage["sets"].append(chosen)
     if asked.judge is not None:
@@ -93,19 +100,25 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
 def as_toml(recipe: Recipe) -> str:
     """A recipe as ``dunwu run`` reads it, defaults left out."""
     tree = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-    stages = tree.pop("stages")
-    lines = [f"{name} = {_value(value)}" for name, value in tree.items()]
-    for name, stage in stages.items():
-        lines += ["", f"[stages.{name}]", *(f"{field} = {_value(value)}" for field, value in stage.items())]
-    return "\n".join(lines) + "\n"
+    return toml_text(tree)
 
 
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_value(entry)}" for name, entry in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # what JSON leaves and TOML does not
+def _columns(asked: Asked) -> Tree:
+    """Read which columns of the user's own files are what."""
+    columns = {}
+    for text in asked.fields:
+        name, equals, column = text.partition("=")
+        if not (name and equals and column):
+            raise UserError("is NAME=COLUMN, e.g. problem=question", field=f"--field {text}")
+        if name not in COLUMNS:
+            raise UserError(
+                f"no field {name!r:.60}; there are {', '.join(COLUMNS)}{near(name, COLUMNS)}", field="--field"
+            )
+        columns[name] = column
+    own = [name for name, benchmark in BENCHMARKS.items() if benchmark.fields]
+    if columns and not set(own) & set(asked.benches):
+        raise UserError(f"names columns of a file of one's own: --bench {', '.join(own)}", field="--field")
+    return columns
 
 
 def _template(asked: Asked, sources: Sequence[Source]) -> str:

@@ -23,5 +23,7 @@ class StageContext:
     store: StageDirectory
     stop: StopSignal
     progress: Progress
+    recipe: str = ""
+    """The recipe's name."""
     left_out: frozenset[str] = frozenset()
     note: Callable[[str, object], None] = lambda key, value: None

@@ -53,6 +53,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     """
     sets = ", ".join(chosen.name for chosen in stage.sets)
     context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
+    context.progress.doing("loading tokenizers and problems")
     with context.stop.interruptible():
         judging = _Judging(stage, context, scorers)
         # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
@@ -64,6 +65,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         for name, source in sources.items():
             if len(context.store.read_evaluations(name)) == len(stage.sets):
                 continue
+            context.progress.doing(f"loading {name}")
             with context.stop.interruptible(), _engine(stage, source, context.progress.message) as (engine, model):
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
@@ -84,6 +86,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                     answers.drop()
                     if isinstance(engine, EndpointEngine):
                         _keep_server(context, name, engine)
+    context.progress.doing("comparing the models")
     with context.stop.interruptible():
         _compare(context, prompts, tokenizers)
     context.store.finish()

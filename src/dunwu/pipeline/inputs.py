@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dunwu.config.plan.graph import models_of
 from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, is_server
+from dunwu.models.folder import CARD
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 
@@ -43,7 +44,7 @@ def inputs_of(
             found[source] = source
             continue
         place = Path(resolve(model(source)))
-        found[source] = fingerprint(place) if place.is_dir() else source
+        found[source] = fingerprint(place, ignored={CARD}) if place.is_dir() else source
     return found
 
 

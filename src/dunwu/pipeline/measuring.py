@@ -11,7 +11,7 @@ import numpy as np
 
 from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
-from dunwu.config.schema import EvaluationSet
+from dunwu.config.schema import EvaluationSet, RLStage
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import RULED, can_be_right, evaluate, is_right, rows, summarize
 from dunwu.observatory.reasoning import reflection
@@ -67,6 +67,15 @@ def measure_on_the_way(parts: Parts, step: int) -> None:
         _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
 
 
+def answers_after(stage: RLStage, step: int) -> int:
+    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``."""
+    spec, per_rollout = stage.evaluation, stage.updates_per_rollout
+    on_the_way = min(spec.during_problems, spec.sets[0].problems) * spec.during_samples if spec.sets else 0
+    starts = range(max(step, per_rollout), stage.steps, per_rollout) if spec.every else ()
+    times = sum(due(start, spec.every, per_rollout) for start in starts)
+    return times * on_the_way + sum(chosen.problems * chosen.samples for chosen in spec.sets)
+
+
 def due(step: int, every: int, updates_per_rollout: int) -> bool:
     """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
     return step // every > (step - updates_per_rollout) // every
@@ -118,6 +127,7 @@ def examine(
     groups = evaluate(engine, prompts, rules, sampling, samples=samples, seed=seed, set_name=set_name, finished=told)
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
+        context.progress.doing("asking the judges")
         groups = [judged(group, judges) for group in groups]
         ledger.judged(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
     if not any(graded(group).scores for group in groups):

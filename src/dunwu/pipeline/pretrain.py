@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 
 from dunwu.config.schema import PretrainStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pretraining.train import Place, Pretrainer, save_base
 
 
@@ -36,6 +38,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         except Interrupted as stop:
             store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
             raise Interrupted(f"{stop}; saved") from None
+        progress.doing("learning", step - 1, stage.steps)
         began = time.perf_counter()
         numbers = pretrainer.step()
         store.append(step, numbers, {})
@@ -46,4 +49,4 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
             progress.message(f"{step:>7,}/{stage.steps:,}  loss {numbers['loss']:.4f}")
         if step % stage.checkpoint.every == 0:
             store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.place))
-    store.finish(lambda folder: save_base(pretrainer.model, pretrainer.tokenizer, folder))
+    store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

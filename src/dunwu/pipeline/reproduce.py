@@ -8,7 +8,8 @@ from pathlib import Path
 from dunwu.config.loader import load_recipe
 from dunwu.errors import UserError
 from dunwu.observatory.seeds import joined_tables, write_seeds_report
-from dunwu.observatory.terminal import Progress, models_table
+from dunwu.observatory.terminal import Progress
+from dunwu.observatory.terminal_tables import models_table
 from dunwu.pipeline.run import run_recipe
 from dunwu.runs import RunReader
 

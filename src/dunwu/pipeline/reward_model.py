@@ -17,6 +17,7 @@ from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.judging import PairJudge
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pipeline.policies import open_scorer
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
@@ -54,6 +55,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
+    context.progress.doing("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     tell = context.progress.message
     with context.stop.interruptible():
@@ -61,6 +63,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
+    context.progress.doing("reading the texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
@@ -97,13 +100,14 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     make_updates(stage, context, trainer, training, step, spend)
     if trainer.version % stage.checkpoint.every:
         context.store.save_checkpoint(trainer.version, trainer.save, {})
+    context.progress.doing("measuring on held-out texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         results, rows = measured(trainer, held_out)
     ledger.read("evaluation", 0, time.perf_counter() - began, lengths_of(held_out))
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
     context.progress.evaluation(TRAINED, HELD_OUT, results)
-    context.store.finish(trainer.save_model)
+    context.store.finish(completed(stage, context, trainer.save_model))
 
 
 def split(cases: Sequence[Case], share: float) -> tuple[list[Case], list[Case]]:

@@ -33,7 +33,16 @@ from dunwu.pipeline.alarms import Alarms
 from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.handover import check_last_handover, rollout_gap
-from dunwu.pipeline.measuring import Stopwatch, due, measure, measure_on_the_way, rollout_metrics, why_failed
+from dunwu.pipeline.measuring import (
+    Stopwatch,
+    answers_after,
+    due,
+    measure,
+    measure_on_the_way,
+    rollout_metrics,
+    why_failed,
+)
+from dunwu.pipeline.model_card import completed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint
@@ -86,10 +95,14 @@ def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[
         with context.stop.interruptible():
             parts = rooms.enter_context(assembled(stage, context, source, scorers))
             cursor = begun(parts)
-        step = cursor.rollout * stage.updates_per_rollout
-        context.progress.stage_started(context.name, describe(stage, source), step=step)
+        context.progress.stage_started(
+            context.name,
+            describe(stage, source),
+            step=cursor.rollout * stage.updates_per_rollout,
+            answers_after=partial(answers_after, stage),
+        )
         train(parts, cursor)
-        context.store.finish(parts.trainer.save_model)
+        context.store.finish(completed(stage, context, parts.trainer.save_model))
 
 
 def begun(parts: Parts) -> Cursor:
@@ -142,6 +155,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
                 measure_on_the_way(parts, start)
                 explored = explore(parts, cursor, watch)
+                progress.doing("computing log-probabilities")
                 with watch.time("anchor"):
                     samples = to_samples(explored.groups, parts.algorithm, stage.new_tokens_at(start))
                     anchored = parts.trainer.anchor([*samples, *replayed(parts, cursor, len(samples))])
@@ -243,6 +257,7 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
             seed = sample_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
             for step in cut(samples, stage.update, seed):
                 done = len(updates)
+                parts.context.progress.doing("learning", done, stage.updates_per_rollout)
                 updates.append(trainer.step(step, at=first + done, check=partial(pace, done)))
     end = first + stage.updates_per_rollout
     if stage.reference_every and end % stage.reference_every == 0:
@@ -255,6 +270,7 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
 def save(parts: Parts, cursor: Cursor) -> None:
     """A checkpoint of everything from which the next rollout follows."""
     step = cursor.rollout * parts.stage.updates_per_rollout
+    parts.context.progress.doing("saving a checkpoint")
 
     def write(folder: Path) -> None:
         parts.trainer.save(folder)

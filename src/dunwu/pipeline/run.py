@@ -14,6 +14,8 @@ from platform import python_version
 from typing import Any
 
 import dunwu
+from dunwu.config.plan import make_plan
+from dunwu.config.plan.machine import Machine
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
@@ -37,6 +39,8 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.runs import Run
 
+NO_MACHINE = Machine(memory_gib=None, gpus_gib=())
+"""Nothing to look at: the command has planned for this one before."""
 RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -73,6 +77,7 @@ def run_recipe(
         progress = progress or Progress()
         try:
             try:
+                progress.run_started(recipe.model_dump(mode="json", by_alias=True), planned_seconds(recipe))
                 progress.trackers = Trackers(track, run, progress.message) if track else None
                 _run_stages(recipe, recipe_path, run, stop, progress)
             finally:
@@ -88,7 +93,14 @@ def run_recipe(
             if findings.are_models(run, stage) and (tested := paired(run, by_set)):
                 told["paired"] = tested
         run.write_summary(told)
+        progress.doing("writing the report")
         progress.finished(run, write_report(out), seconds)
+
+
+def planned_seconds(recipe: Recipe) -> dict[str, float | None]:
+    """Tell the seconds that the plan gives each stage, to be set beside the pace of the run; None: not known."""
+    stages = make_plan(recipe, machine=NO_MACHINE).stages
+    return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in stages}
 
 
 def results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
@@ -132,6 +144,7 @@ def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
 
 
 def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
+    progress.doing("loading PyTorch")
     with stop.interruptible():
         import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
 
@@ -148,6 +161,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     try:
+        progress.doing("looking at the training texts")
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
@@ -166,8 +180,16 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         store = run.stage(name, keep=keep, writing=stop.writing)
         run.check_inputs(name, inputs)
         context = StageContext(
-            name=name, seed=recipe.seed, store=store, stop=stop, progress=progress, left_out=left_out, note=run.note
+            name=name,
+            seed=recipe.seed,
+            store=store,
+            stop=stop,
+            progress=progress,
+            recipe=recipe.name,
+            left_out=left_out,
+            note=run.note,
         )
+        progress.doing(f"loading what {name} needs")
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)
         progress.stage_ended(name)

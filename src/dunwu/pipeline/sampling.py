@@ -55,6 +55,7 @@ def sample_answers(
         Fault: nothing could be graded, or the disk is full.
     """
     store, progress = context.store, context.progress
+    progress.doing("loading the model")
     with context.stop.interruptible():
         longest = stage.longest_sequence
         policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)

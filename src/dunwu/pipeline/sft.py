@@ -9,6 +9,7 @@ from dunwu.errors import UserError
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.model_card import completed
 from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.updates import Check, make_updates, resumed, updates_of
 from dunwu.tasks.conversations import read_examples
@@ -24,10 +25,12 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
+    context.progress.doing("loading the model")
     with context.stop.interruptible():
         tell = context.progress.message
         policy = open_policy(source, stage.model, longest=stage.max_tokens, learns=True, writes=False, tell=tell)
         longest = min(stage.max_tokens, positions(policy.model))
+        context.progress.doing("reading the conversations")
         lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
         updates = updates_of(stage, len(lessons))
         trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
@@ -45,7 +48,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
 
     make_updates(stage, context, trainer, lessons, step, spend)
-    context.store.finish(trainer.save_model)
+    context.store.finish(completed(stage, context, trainer.save_model))
 
 
 def lessons_of(

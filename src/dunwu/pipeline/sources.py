@@ -13,6 +13,7 @@ from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.plan.shape import shape_of
 from dunwu.config.schema import ServerSpec, is_server, served
 from dunwu.errors import UserError
+from dunwu.models.folder import trained_template
 from dunwu.models.load import HUB_ID, load_tokenizer
 from dunwu.runs import RunReader
 
@@ -37,6 +38,9 @@ class Source:
             return str(self.stage.get("prompt", {}).get("template", NANO))
         if self.source in PACKAGED_MODELS:
             return NANO
+        folder = Path(self.source)
+        if folder.is_absolute() and (trained := trained_template(folder)) is not None:
+            return trained
         return CHAT if getattr(load_tokenizer(self.source), "chat_template", None) else PLAIN
 
     @property

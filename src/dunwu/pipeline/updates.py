@@ -70,6 +70,7 @@ def make_updates(
         context.stop.check()
 
     while (number := trainer.version) < updates:
+        context.progress.doing("learning", number, updates)
         began = time.perf_counter()
         chosen = batch(items, stage.batch, context, number)
         try:

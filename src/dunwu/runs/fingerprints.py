@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from pathlib import Path
 
 from dunwu.errors import UserError
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
     """sha256 of a file's content; of a folder's, of the names and hashes of all that is in it and not hidden.
+
+    Args:
+        path: The file or folder.
+        ignored: Paths in the folder that do not count.
 
     Raises:
         UserError: it is not there, or cannot be read.
@@ -18,7 +23,8 @@ def fingerprint(path: Path) -> str:
         if path.is_dir():
             hidden = {file for file in path.rglob("*") if any(part[0] == "." for part in file.relative_to(path).parts)}
             inside = sorted(file for file in path.rglob("*") if file.is_file() and file not in hidden)
-            lines = "".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in inside)
+            names = [(file, file.relative_to(path).as_posix()) for file in inside]
+            lines = "".join(f"{name} {_sha256(file)}\n" for file, name in names if name not in ignored)
             return hashlib.sha256(lines.encode()).hexdigest()
         if path.exists() and not path.is_file():
             raise UserError("is a pipe or a device: write it to a file first", file=path)

@@ -10,6 +10,7 @@ import pytest
 
 from dunwu.config.loader import load_recipe
 from dunwu.config.plan import GIB, make_plan
+from dunwu.config.plan.machine import Machine, this_machine
 from dunwu.config.plan.shape import PUBLISHED, shape_from_config, shape_of
 from dunwu.config.schema import PretrainStage, TaskSpec
 from dunwu.errors import UserError
@@ -381,3 +382,54 @@ def test_a_model_needs_a_tokenizer_and_the_template_that_a_stage_wants(write: Wr
     assert told() == [f"stages.zero.prompt.template: chat, but the tokenizer in {folder} has no chat template"]
     (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     assert told() == []
+
+
+HERE = Machine(memory_gib=8.0, gpus_gib=())
+
+
+def test_a_gpu_that_is_not_there_is_told_of(write: Write) -> None:
+    asked = make_plan(load_recipe(write(), ["stages.zero.model.device=cuda"]), machine=HERE)
+    (line,) = asked.lacks
+    assert line.startswith("no NVIDIA device is found, and zero asks with model.device = cuda: dunwu run would refuse")
+    assert asked.problems == ()
+    (line,) = make_plan(load_recipe(write(), ["hardware.device=h100"]), machine=HERE).lacks
+    assert line == "no NVIDIA device is found: dunwu run would take the CPU, not h100"
+    there = Machine(memory_gib=8.0, gpus_gib=(80.0,))
+    for override in ("stages.zero.model.device=cuda", "hardware.device=h100"):
+        assert make_plan(load_recipe(write(), [override]), machine=there).lacks == ()
+    assert make_plan(load_recipe(write()), machine=HERE).lacks == ()
+    paper = make_plan(load_recipe(PAPER), machine=HERE)
+    assert (paper.problems, len(paper.lacks)) == ((), 1)
+
+
+def test_memory_that_is_not_there_is_told_of(write: Write) -> None:
+    recipe = load_recipe(write(), ["stages.zero.rollout.slots=1_000_000"])
+    needed = make_plan(recipe).stages[-1].memory
+    assert needed is not None
+    (line,) = make_plan(recipe, machine=HERE).lacks
+    assert line.startswith(f"zero may need {needed.gib:,.1f} GiB, and this machine has 8.0 GiB in memory: lower slots")
+    (line,) = make_plan(recipe, machine=Machine(memory_gib=1e6, gpus_gib=(24.0, 48.0))).lacks
+    assert "has 48.0 GiB in its largest NVIDIA device" in line
+    spread = load_recipe(write(), ["stages.zero.rollout.slots=1_000_000", "hardware.count=1000"])
+    assert make_plan(spread, machine=Machine(memory_gib=1.0, gpus_gib=(24.0,))).lacks == ()
+    assert make_plan(recipe, machine=Machine(memory_gib=1e6, gpus_gib=())).lacks == ()
+    assert make_plan(recipe, machine=Machine(memory_gib=None, gpus_gib=())).lacks == ()
+
+
+def test_this_machine_has_memory_and_no_device_that_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = this_machine()
+    assert found.gpus_gib == ()
+    assert found.memory_gib is not None
+    assert 0.1 < found.memory_gib < 100_000
+
+
+def test_devices_are_read_off_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 81920\necho 40960\n")
+    program.chmod(0o755)
+    assert this_machine().gpus_gib == (80.0, 40.0)
+    program.write_text("#!/bin/sh\necho No devices were found\nexit 6\n")
+    assert this_machine().gpus_gib == ()

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
-from dunwu.observatory.terminal import HEADER_EVERY, Progress, models_table
+from dunwu.observatory.terminal import HEADER_EVERY, Progress
+from dunwu.observatory.terminal_tables import models_table
 from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
@@ -114,6 +116,58 @@ def test_the_bar_is_drawn_only_so_often_and_always_when_full() -> None:
     assert "3/4" in stream.getvalue()
     progress.rollout_progress(4, 4)
     assert "4/4" in stream.getvalue()
+
+
+def test_what_goes_on_is_shown_until_the_next_line() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80, highlight=False)
+    progress = Progress(console, clock=lambda: 10.0)
+    progress.doing("loading [x]")
+    assert "loading [x] ..." in stream.getvalue()
+    progress.doing("learning", 1, 4)
+    assert "1/4" in stream.getvalue(), "another thing is shown at once"
+    progress.doing("learning", 2, 4)
+    assert "2/4" not in stream.getvalue(), "the same thing only now and then"
+    progress.message("a word")
+    assert stream.getvalue().rstrip("\n").endswith("a word")
+    plain, written = plain_console()
+    Progress(plain).doing("loading")
+    assert written.getvalue() == ""
+
+
+def test_what_is_counted_says_how_long_it_takes_yet() -> None:
+    stream, now = io.StringIO(), 10.0
+    progress = Progress(Console(file=stream, force_terminal=True, width=80, highlight=False), clock=lambda: now)
+    progress.doing("learning", 4, 16)  # four were done before
+    now = 16.0
+    progress.doing("learning", 8, 16)
+    assert "8/16 12 s" in Text.from_ansi(stream.getvalue()).plain
+
+
+def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) -> None:
+    console, stream = plain_console(200)
+    run = RunReader(finished_run(tmp_path, rollouts=1, problems=2, samples=1))
+    stage = {"kind": "sft", "from": "small", "data": ["talks"]}
+    progress = Progress(console)
+    progress.run_started({"stages": {"taught": stage}, "data": {"talks": {}}}, {"taught": None})
+    assert stream.getvalue() == (
+        "small learns from examples: talks. The texts are talks. It can become as good as its examples: what they "
+        "show, it repeats.\n"
+    )
+    progress.finished(run, tmp_path / "report.html", 1.0)
+    *_, report, nothing, watch, ablate, evaluate, model = stream.getvalue().splitlines()
+    assert (report, nothing) == (f"Done in 1 s. Report: {tmp_path / 'report.html'}", "Next:")
+    assert watch == f"  dunwu watch {run.directory}  # the curves and every answer, in a browser"
+    assert ("ablate" in ablate, "eval" in evaluate, "transformers folder" in model) == (True, True, True)
+
+
+def test_a_stage_of_which_nothing_is_known_makes_the_time_left_a_bound() -> None:
+    console, stream = plain_console()
+    progress = Progress(console)
+    progress.run_started({"stages": {"a": {"kind": "eval", "models": []}}, "data": {}}, {"zero": 4.0, "later": None})
+    progress.stage_started("zero", "")
+    progress.row(2, 4, METRICS, {})
+    assert stream.getvalue().splitlines()[-1].split()[-2].startswith(">")
 
 
 def test_an_evaluation_is_one_line_with_intervals() -> None:

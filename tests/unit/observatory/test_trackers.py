@@ -89,7 +89,7 @@ def test_unknown_and_missing_trackers_are_the_user_s_business(run: RunReader, mo
     ):
         Trackers(["mlflow"], run, print)
     monkeypatch.setattr(module, "TRACKERS", {"surely_not_installed": Remembering})
-    with pytest.raises(UserError, match=r"pip install -e '\.\[surely_not_installed\]'"):
+    with pytest.raises(UserError, match=r"pip install 'dunwu\[surely_not_installed\]'"):
         Trackers(["surely_not_installed"], run, print)
 
 
@@ -186,3 +186,18 @@ def test_json_is_one_object_a_line(tmp_path: Path) -> None:
     assert events[2]["results"] == {"pass@1": {"value": 0.5, "low": 0.4, "high": 0.6}}
     assert events[-1]["seconds"] == 12.3
     assert events[-1]["summary"] == {"seed": 3, "seconds": 1.0, "results": {}}
+
+
+def test_json_says_first_what_the_run_is_and_counts_later_stages_into_the_time_left() -> None:
+    file = io.StringIO()
+    progress = JsonProgress(file)
+    now = iter([0.0, 10.0])
+    progress._clock = lambda: next(now)
+    stage = {"kind": "sft", "from": "small", "data": ["talks"]}
+    progress.run_started({"stages": {"taught": stage}, "data": {"talks": {}}}, {"taught": 100.0, "later": 50.0})
+    progress.stage_started("taught", "SFT")
+    progress.row(1, 2, {"loss": 1.0}, {})
+    run, _, row = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert (run["event"], run["what"][0]) == ("run", "small learns from examples: talks.")
+    assert run["planned_seconds"] == {"taught": 100.0, "later": 50.0}
+    assert row["left_seconds"] == 10.0 + 50.0 * 10.0 / 50.0

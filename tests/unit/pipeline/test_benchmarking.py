@@ -80,6 +80,36 @@ def test_an_override_of_another_shape_is_told_of(path: Path, override: str) -> N
         made("file", data=(path,), overrides=(override,))
 
 
+def test_columns_of_an_own_file_are_named(path: Path) -> None:
+    recipe = made("file", "aime", data=(path, path), fields=("problem=q", "level=answer"))
+    own, published = only(recipe).sets
+    assert own.task.fields == {"problem": "q", "answer": "answer", "level": "answer"}
+    assert published.task.fields == {}
+
+
+@pytest.mark.parametrize(
+    ("benches", "field", "line"),
+    [
+        (("file",), "problem", "--field problem: is NAME=COLUMN"),
+        (("file",), "problme=q", "--field: no field 'problme'; .* did you mean problem"),
+        (("aime",), "problem=q", "--field: names columns of a file of one's own: --bench file, choices, programs"),
+    ],
+)
+def test_a_column_that_cannot_be_named_is_told_of(path: Path, benches: tuple[str, ...], field: str, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        made(*benches, data=(path,), fields=(field,))
+
+
+def test_a_folder_is_asked_as_it_was_trained_wherever_it_lies(tmp_path: Path, path: Path) -> None:
+    from dunwu.models.folder import write_chat_template
+    from dunwu.models.load import load_policy, save_policy
+
+    save_policy(load_policy("nano-base"), tmp_path / "moved")
+    for template in ("nano", "r1-zero", "Q: {prompt} A:"):
+        write_chat_template(tmp_path / "moved", template)
+        assert only(made("countdown", model=str(tmp_path / "moved"))).prompt.template == template
+
+
 def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, path: Path) -> None:
     from dunwu.models.load import load_policy, save_policy
 

@@ -53,7 +53,7 @@ class Quiet:
     def pipeline(self, *_: object) -> None:
         """Nothing to tell."""
 
-    stage_ended = pipeline
+    run_started = stage_ended = doing = pipeline
 
     def finished(self, *_: object) -> None:
         """Nothing to tell."""

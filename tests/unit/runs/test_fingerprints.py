@@ -26,3 +26,21 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         fingerprint(tmp_path / "a")
     with pytest.raises(UserError, match="cannot be read: No such file"):
         fingerprint(tmp_path / "b")
+
+
+def test_only_what_is_ignored_may_change(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("one")
+    (tmp_path / "model.safetensors").write_text("weights")
+    found, ignoring = fingerprint(tmp_path), fingerprint(tmp_path, ignored={"README.md"})
+    (tmp_path / "README.md").write_text("two")
+    assert fingerprint(tmp_path) != found
+    assert fingerprint(tmp_path, ignored={"README.md"}) == ignoring
+    (tmp_path / "model.safetensors").write_text("others")
+    assert fingerprint(tmp_path, ignored={"README.md"}) != ignoring
+
+
+def test_a_card_that_is_not_there_counts_no_more_than_one_that_is(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_text("weights")
+    bare = fingerprint(tmp_path)
+    (tmp_path / "README.md").write_text("card")
+    assert fingerprint(tmp_path, ignored={"README.md"}) == bare

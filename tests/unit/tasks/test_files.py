@@ -74,7 +74,7 @@ def test_without_the_extra_a_datasets_folder_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"datasets is not installed: pip install -e '\.\[data\]'"):
+    with pytest.raises(UserError, match=r"datasets is not installed: pip install 'dunwu\[data\]'"):
         FileTask(spec(tmp_path), 0)
 
 

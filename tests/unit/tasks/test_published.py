@@ -266,5 +266,5 @@ def test_a_name_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=told):
         build(spec, 0)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"hub: datasets is not installed: pip install -e '\.\[data\]'"):
+    with pytest.raises(UserError, match=r"hub: datasets is not installed: pip install 'dunwu\[data\]'"):
         build(spec, 1)

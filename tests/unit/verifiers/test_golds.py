@@ -74,8 +74,9 @@ def respelled(gold: str) -> str:
     return " " + re.sub(r"([+=])", r" \1 ", text).replace("(", r"\left(").replace(")", r"\right)")
 
 
-def test_every_gold_of_math_equals_itself_respelled(accuracy: Callable[[str, str], float]) -> None:
-    assert [gold for gold in golds("math500") if accuracy(gold, respelled(gold)) != 1.0] == []
+@pytest.mark.parametrize("name", ["own", "math500"])
+def test_every_gold_of_math_equals_itself_respelled(accuracy: Callable[[str, str], float], name: str) -> None:
+    assert [gold for gold in golds(name) if accuracy(gold, respelled(gold)) != 1.0] == []
 
 
 def near_misses(gold: str) -> set[str]:

@@ -209,7 +209,7 @@ def test_without_py3langid_the_error_says_what_to_install(monkeypatch: pytest.Mo
     language._identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     with pytest.raises(
-        UserError, match=r"which tells fr and en apart, is not installed: pip install -e '\.\[language\]'"
+        UserError, match=r"which tells fr and en apart, is not installed: pip install 'dunwu\[language\]'"
     ):
         consistency(FRENCH, "fr", ("en",))
     assert consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0

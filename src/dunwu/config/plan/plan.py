@@ -30,6 +30,7 @@ from dunwu.config.plan.estimate import (
 )
 from dunwu.config.plan.functions import own_obstacles
 from dunwu.config.plan.graph import feeds, graph
+from dunwu.config.plan.machine import Machine, lacks, this_machine
 from dunwu.config.plan.obstacles import (
     Look,
     Probe,
@@ -126,15 +127,19 @@ class Plan:
     totals: tuple[str, ...]
     """All stages together, beside the paper's where the hardware is the paper's."""
     assumptions: tuple[str, ...]
+    lacks: tuple[str, ...]
+    """What the machine that plans has not: no obstacle, since the recipe may be for another one."""
     problems: tuple[UserError, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """``{"recipe", "stages": [...], "totals": [lines], "assumptions": [lines], "problems": [lines]}``."""
+        """``{"recipe", "stages": [...], "totals": [lines], "assumptions": [lines], "lacks": [lines],
+        "problems": [lines]}``."""
         return {
             "recipe": self.recipe,
             "stages": [stage.as_json() | {"feeds": list(self.feeds[stage.name])} for stage in self.stages],
             "totals": list(self.totals),
             "assumptions": list(self.assumptions),
+            "lacks": list(self.lacks),
             "problems": [str(problem) for problem in self.problems],
         }
 
@@ -147,6 +152,7 @@ def make_plan(
     out: Path | None = None,
     probe: Probe | None = None,
     look: Look | None = None,
+    machine: Machine | None = None,
     preview: Preview | None = None,
 ) -> Plan:
     """Plans a validated recipe; reads config.json files, loads nothing.
@@ -157,6 +163,7 @@ def make_plan(
         out: the run directory, checked for being writable; None: not checked.
         probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
         look: the same for files of conversations.
+        machine: the one that the recipe would run on; None: this one.
         preview: opens a tokenizer and says how a stage asks and what it teaches; None: nothing is said of it.
     """
     shapes: dict[str, ModelShape | None] = {}
@@ -197,6 +204,7 @@ def make_plan(
         stages=tuple(stages),
         totals=tuple(_totals(stages, recipe.hardware)),
         assumptions=_assumptions(recipe.hardware),
+        lacks=tuple(lacks(recipe, {stage.name: stage.memory for stage in stages}, machine or this_machine())),
         problems=tuple(problems),
     )
 

@@ -14,9 +14,13 @@ class EvaluationSet(Strict):
     """A held-out measurement."""
 
     name: Name
+    """The set's name in tables, curves and file names."""
     task: TaskSpec
+    """Where its problems come from. Only problems that no training task draws are taken (``held_out``)."""
     problems: Questions = 500
+    """Number of held-out problems."""
     samples: Samples = 16
+    """Answers drawn to each problem: pass@1 is their mean, cons@k the majority of k of them."""
     instruction: Annotated[str, Field(min_length=1)] | None = None
     """What follows every question, after an empty line: how to answer. Neither a problem's name nor its side of the
     split depends on it."""
@@ -35,8 +39,12 @@ class EvaluationSpec(Strict):
     every: Count = 0
     """Also measure the first set every so many updates; 0: never."""
     during_problems: Questions = 128
+    """Problems of the first set that are measured on the way (``every``)."""
     during_samples: Samples = 1
+    """Answers to each of these."""
     temperature: Temperature = 1.0
+    """Sampling temperature of evaluations; 0 takes the likeliest token each time."""
     top_p: TopP = 1.0
+    """Nucleus sampling of evaluations: the share of probability that is drawn from."""
     max_new_tokens: Tokens | None = None
-    """None: the rollout's."""
+    """Longest answer, in tokens; else the rollout's limit."""

@@ -29,6 +29,7 @@ class ServerSpec(Strict):
     key_variable: str | None = None
     """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Seconds that one question may take before it is asked again."""
     at_once: Annotated[int, Field(gt=0, le=1024)] = 8
     """Questions that wait for their answers at the same time."""
 
@@ -37,26 +38,29 @@ class ServedModel(ServerSpec):
     """A model behind an OpenAI-compatible server."""
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_address)]
-    """Up to the version: http://127.0.0.1:8000/v1."""
+    """Address of the server up to the version: http://127.0.0.1:8000/v1."""
     model: str
-    """As the server calls it."""
+    """Name of the model on the server."""
 
 
 class EndpointSpec(ServedModel):
     """A model behind a server that helps: judges, rewrites."""
 
     temperature: Temperature = 0.6
+    """Sampling temperature of the helping model; 0 takes the likeliest token each time."""
     max_tokens: Tokens = 8192
+    """Longest reply, in tokens."""
 
 
 class HelperSpec(Strict):
     """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
     file: Path | None = None
-    """For ``own``: Python, relative to the recipe's file, run with the user's rights."""
+    """For ``own``: a Python file, relative to the recipe's, that runs with your rights."""
     endpoint: EndpointSpec | None = None
+    """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None
-    """What the endpoint's model is told, with gaps in braces; None: ours."""
+    """What the endpoint's model is told, with gaps in braces; else ours."""
 
     @property
     def at_once(self) -> int:
@@ -68,18 +72,20 @@ class TruthJudgeSpec(HelperSpec):
     """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
 
     by: Literal["own", "endpoint"]
+    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
-    """``judge(question, gold, answer) -> bool``."""
+    """Name of the function in ``file``: ``judge(question, gold, answer) -> bool``."""
     tasks: tuple[str, ...] = ()
-    """Whose answers it judges in the place of rules; empty: all of them."""
+    """Tasks whose answers it judges in place of rules; empty: all of them."""
 
 
 class RewriteSpec(HelperSpec):
     """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
 
     by: Literal["rules", "own", "endpoint"] = "rules"
+    """Our rules, a Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "rewrite"
-    """``rewrite(problem, text) -> str``."""
+    """Name of the function in ``file``: ``rewrite(problem, text) -> str``."""
 
 
 class PairJudgeSpec(HelperSpec):
@@ -87,6 +93,8 @@ class PairJudgeSpec(HelperSpec):
     question, first, second."""
 
     by: Literal["own", "endpoint"]
+    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
     function: str = "judge"
-    """``judge(question, first, second) -> (score, score)``."""
+    """Name of the function in ``file``: ``judge(question, first, second) -> (score, score)``."""
     judgements: Samples = 4
+    """How often each pair is judged, in random order; the scores are averaged (R1, section 3.1: 4)."""

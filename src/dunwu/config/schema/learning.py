@@ -15,16 +15,22 @@ class AlgorithmSpec(Strict):
     advantage: Literal["group-std", "group-mean", "leave-one-out", "gae"] = "group-std"
     """(r-mean)/std (GRPO), r-mean (Dr. GRPO), r-mean of the others (RLOO), of a value network (PPO; see ``value``)."""
     loss: Literal["grpo", "gspo", "cispo"] = "grpo"
+    """Clipped ratio of each token (``grpo``, arXiv 2402.03300), of whole sequences (``gspo``, arXiv 2507.18071), or a
+    clipped weight that keeps every token's gradient (``cispo``, arXiv 2506.13585)."""
     clip_low: Annotated[float, Field(gt=0)] = 0.2
+    """How far a ratio of new to old probability may fall below 1 before it stops counting."""
     clip_high: Annotated[float, Field(gt=0)] = 0.2
     """Ratios are clipped to [1-clip_low, 1+clip_high]; R1's RL stage: 10 for both."""
     aggregate: Literal["sequence", "token", "constant"] = "sequence"
     """Mean over a sequence's tokens then over sequences (DeepSeekMath), over all tokens (DAPO), or sum over a constant
     (Dr. GRPO)."""
     kl_coefficient: Weighting = 0.001
-    """Beta; 0 costs no reference pass."""
+    """Weight of the KL term (beta); 0 leaves it out, and needs no reference model."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    """How the distance to the reference is estimated from samples: k1 = -log r, k2 = (log r)^2 / 2, k3 = r - 1 - log r,
+    with r = pi_ref / pi (k3: GRPO's)."""
     kl_in: Literal["loss", "reward"] = "loss"
+    """Where the KL term is charged: as a term of the loss (GRPO), or taken off each token's reward (PPO)."""
     kl_correction: bool | None = None
     """Weigh the KL term in the loss by the importance ratio of the policy to the one that drew the tokens, so that its
     gradient is unbiased (DeepSeek-V3.2); None: where a rollout makes several updates or samples are replayed."""
@@ -53,14 +59,22 @@ class OptimizerSpec(Strict):
     """The optimizer and its schedule."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    """``muon``: Muon for the hidden matrices, AdamW for the rest."""
+    """AdamW for all weights, or Muon for the hidden matrices and AdamW for the rest."""
     lr: Annotated[float, Field(gt=0)] = 3e-6
+    """Peak learning rate of AdamW."""
     muon_lr: Annotated[float, Field(gt=0)] = 0.02
+    """Peak learning rate of Muon's matrices; for ``muon`` only."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and the second moment."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay, per unit of the learning rate."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients longer than this norm are scaled down to it."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate goes on after the warm-up: as it is, or down to ``final_lr_share`` in a line or a
+    cosine."""
     warmup_steps: Count = 0
+    """Updates over which the learning rate rises in a line from near 0."""
     final_lr_share: Share = 0.1
     """For linear and cosine: the last learning rate as a share of ``lr``."""
 
@@ -69,7 +83,9 @@ class SupervisedOptimizerSpec(OptimizerSpec):
     """The paper's for supervised training: cosine from 5e-5 to a tenth."""
 
     lr: Annotated[float, Field(gt=0)] = 5e-5
+    """Peak learning rate of AdamW (R1's supervised stages: 5e-5)."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """How the learning rate goes on after the warm-up (the paper: a cosine down to a tenth)."""
 
 
 class ValueSpec(Strict):
@@ -79,21 +95,23 @@ class ValueSpec(Strict):
     """As for the stage, or a reward model; None: the model that the stage begins from. The head is new where there is
     none."""
     lam: Annotated[float, Field(alias="lambda", ge=0, le=1)] = 1.0
-    """Of generalised advantage estimation. In the paper 0.95 is clearly worse on long chains than 1."""
+    """Lambda of generalised advantage estimation. In the paper 0.95 is clearly worse than 1 on long chains."""
     discount: Annotated[float, Field(alias="gamma", gt=0, le=1)] = 1.0
+    """Discount of later rewards (gamma); 1 counts them in full."""
     clip: Annotated[float, Field(gt=0)] | None = 0.2
     """What moves a value further than this from what it was before the rollout, in units of the reward, gains nothing;
     None: no such clip."""
     whiten: bool = True
     """Advantages are brought to mean 0 and deviation 1 over the tokens of a rollout."""
     optimizer: OptimizerSpec = OptimizerSpec(lr=1e-5)
+    """The value network's own optimizer."""
 
 
 class ReplaySpec(Strict):
     """Samples of earlier rollouts, learned from once more."""
 
     rollouts: Positive
-    """How many of the last ones are kept."""
+    """How many of the newest rollouts are kept."""
     share: Annotated[float, Field(gt=0, le=4)] = 0.5
     """Replayed samples in an update, as a share of the fresh ones."""
 
@@ -102,10 +120,11 @@ class PassSpec(Strict):
     """How forward and backward passes are cut; never changes the result."""
 
     tokens_per_microbatch: Positive = 16384
-    """A pass holds at most so many tokens, padding included."""
+    """Most tokens in one forward and backward pass, padding included: what memory for activations goes by."""
     logprob_chunk: Positive = 1024
-    """Tokens whose logits exist at once."""
+    """Tokens whose logits exist at once: what memory for logits goes by."""
     gradient_checkpointing: bool = False
+    """Keep only each layer's input and compute the rest again in the backward pass: less memory, a third more time."""
 
 
 class UpdateSpec(PassSpec):
@@ -114,13 +133,16 @@ class UpdateSpec(PassSpec):
     minibatches: Positive = 16
     """questions x group_size must divide by it. The split is random and breaks groups; advantages come before it."""
     epochs: Positive = 1
+    """How often each rollout is learned from."""
 
 
 class ModelSpec(Strict):
     """How weights are held."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights in memory; with bfloat16 the optimizer keeps float32 copies."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0: every core."""
 
@@ -131,14 +153,21 @@ class CheckpointSpec(Strict):
     every: Positive = 50
     """Updates between checkpoints; in reinforcement learning rounded up to whole rollouts."""
     keep: Positive = 2
+    """Newest checkpoints that are kept; older ones are deleted."""
 
 
 class TransformerSpec(Strict):
     """Shape of a model made from scratch (Qwen-like)."""
 
     hidden_size: Annotated[int, Field(gt=0, le=2**16)]
+    """Width of the residual stream."""
     layers: Annotated[int, Field(gt=0, le=1024)]
+    """Transformer blocks."""
     heads: Annotated[int, Field(gt=0, le=1024)]
+    """Query heads of each attention layer; must divide ``hidden_size``."""
     kv_heads: Annotated[int, Field(gt=0, le=1024)]
+    """Key and value heads, each shared by several query heads; must divide ``heads``."""
     intermediate_size: Annotated[int, Field(gt=0, le=2**18)]
+    """Width of the gated MLP inside each block."""
     max_positions: Tokens = 1024
+    """Longest sequence that the model can read and write, in tokens."""

@@ -15,17 +15,18 @@ class DataSpec(Strict):
     """Conversations in a file, JSON lines or Parquet, or made by a task of the nano world."""
 
     path: Path | None = None
-    """Relative to the recipe's file."""
+    """The file, JSON lines or Parquet, relative to the recipe's file."""
     task: Literal["talk", "requests"] | None = None
-    """In the place of a file."""
+    """A task of the nano world that makes the conversations, in place of a file."""
     count: Annotated[int, Field(gt=0, le=10**7)] = 1000
     """Conversations that the task makes."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
-    """In turn; tasks only."""
+    """Languages of a task's conversations, in turn."""
     quality: Share = 1.0
     """How helpful and safe a task's conversations are, from rude and harmful to as good as can be; pairs and verdicts
     have answers of all sorts."""
     seed: Seed = 0
+    """Seed of the conversations that a task makes."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the task's questions, by hash, that are left out."""
     fields: dict[str, str] = {}
@@ -40,23 +41,26 @@ class HardwareSpec(Strict):
     """What ``dunwu plan`` reckons with; training uses what the machine has."""
 
     device: Literal["cpu", "a100", "h100", "h800", "h200"] = "cpu"
+    """What the plan computes with: speed and memory of one such device."""
     count: Annotated[int, Field(gt=0, le=10**6)] = 1
+    """How many such devices there are."""
     dollars_per_hour: Annotated[float, Field(ge=0, le=1e6)] | None = None
-    """Price of one device; None: neither plan nor ledger names dollars."""
+    """Price of one device; without it neither plan nor ledger names dollars."""
     watts: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """Of one device at work, for the ledger's energy; None: what its maker says (a CPU: 65 W, ours)."""
+    """Power of one device at work, for the ledger's energy; else what its maker says (a CPU: 65 W, ours)."""
     length_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of their limit that completions reach on average, for the plan's hours alone."""
+    """How long completions are on average, as a share of their limit; for the plan's hours only."""
 
 
 class DecontaminationSpec(Strict):
     """What is done with training texts that share words with a benchmark of the recipe (R1: any 10-gram)."""
 
     words: Annotated[int, Field(ge=3, le=1000)] = 10
-    """In a row."""
+    """So many words in a row, in both texts, are a match."""
     boilerplate: Share = 0.02
-    """What more than this share of a benchmark's problems have in common is the wording of its task. Ours."""
+    """Words that more than this share of a benchmark's problems have in common are its wording, and no match (ours)."""
     matches: Literal["refuse", "drop", "keep"] = "refuse"
+    """Stop and name them, leave them out of training, or train on them all the same."""
 
 
 class Recipe(Strict):
@@ -66,9 +70,14 @@ class Recipe(Strict):
     """
 
     name: Name
+    """The run's name; its folder is runs/NAME unless ``--out`` says otherwise."""
     seed: Seed = 0
+    """All randomness follows from it: the same recipe and seed write the same metrics and rollouts."""
     hardware: HardwareSpec = HardwareSpec()
+    """The machine for which ``dunwu plan`` estimates hours, memory and dollars."""
     data: dict[Name, DataSpec] = {}
     """Conversations to learn from, by name."""
     decontamination: DecontaminationSpec = DecontaminationSpec()
+    """What happens to training texts that a benchmark of the recipe knows too."""
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]
+    """The stages in the order in which they run, ``[stages.NAME]`` each, told apart by ``kind``."""

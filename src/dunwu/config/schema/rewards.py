@@ -15,6 +15,7 @@ class Weight(Strict):
     """What a part of the reward weighs, update by update. In a recipe a number alone is the weight throughout."""
 
     weight: Weighting
+    """What the part's value is multiplied by in the sum."""
     from_: Annotated[Count, Field(alias="from")] = 0
     """The first update that counts the part."""
     until: Positive | None = None
@@ -46,6 +47,7 @@ class OwnFunction(Strict):
     file: Path
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
+    """Name of the function in ``file``: ``score(problem, text) -> float``."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """For one completion: seconds of processor time, and of sleep."""
 
@@ -54,37 +56,42 @@ class OwnPart(OwnFunction):
     """A part of the reward that a function of the user's gives."""
 
     weight: Weighted = WHOLE
+    """Weight of the part: a number, or a table with ``from``, ``until`` and ``ramp``."""
 
 
 class JudgeSpec(Strict):
     """A reward model that is asked what answers are worth (R1, arXiv 2501.12948v2, section 3.1)."""
 
     name: Name
-    """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
+    """Name of what it gives in tables, in the curves and in ``reward.tasks``."""
     from_: str = Field(alias="from")
     """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
     reads: Literal["summary", "all"]
-    """As it was trained: what follows the reasoning, or everything."""
+    """What it reads, as it was trained: what follows the reasoning, or everything."""
     gives: Literal["score", "probability"] = "score"
-    """Its score as it is, or the sigmoid of it, which for verdicts is the probability of a good answer."""
+    """Its score as it is, or the sigmoid of it: for verdicts, the probability of a good answer."""
     prompt: PromptSpec = PromptSpec()
     """The template that it was trained with."""
     tokens_per_pass: Positive = 16384
+    """Tokens that the reward model reads in one forward pass, padding included."""
 
 
 class ModelPart(JudgeSpec):
     """A part of the reward that a reward model gives."""
 
     weight: Weighted = WHOLE
+    """Weight of the part: a number, or a table with ``from``, ``until`` and ``ramp``."""
 
 
 class CodeSpec(Strict):
     """What a program may use for one test (see ``dunwu.sandbox.Limits``)."""
 
     seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
-    """Of processor time. By the clock a program may wait three times as long, longer where the machine is busy."""
+    """Processor time that a test may use, in seconds; by the clock three times as much, more on a busy machine."""
     memory_mib: Annotated[int, Field(gt=0, le=2**20)] = 512
+    """Memory that a test may use, in MiB."""
     output_mib: Annotated[int, Field(gt=0, le=1024)] = 4
+    """What a test may print, in MiB."""
     allow_unsafe_sandbox: bool = False
     """Run model-written code although this machine can only limit its resources."""
 
@@ -98,10 +105,11 @@ class GradingSpec(Strict):
     answer_in: Literal["answer-tag", "boxed", "last-line", "summary"] = "answer-tag"
     """Where the answer is looked for; ``summary``: it is all that follows the reasoning."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that run math-verify, and programs at the same time; each can be killed."""
+    """Processes that compare formulas, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    """For one comparison of two mathematical answers: seconds of processor time."""
+    """Processor time that one comparison of two mathematical answers may take, in seconds."""
     code: CodeSpec = CodeSpec()
+    """Limits of programs that are run to be graded."""
 
 
 class RewardSpec(GradingSpec):
@@ -109,11 +117,13 @@ class RewardSpec(GradingSpec):
     not R1's; quality and its three parts pay for right answers only."""
 
     accuracy: Weighted = WHOLE
+    """1 for a right answer, else 0 (R1, section 2.2)."""
     format: Weighted = WHOLE
+    """1 where the completion keeps to ``format_rule``, else 0 (R1, section 2.2)."""
     language: Weighted = NOTHING
     """Share of the words of the reasoning that are of the problem's language (R1, section 3.2.1)."""
     quality: Weighted = NOTHING
-    """Of ``logic``, ``steps`` and ``novelty`` together."""
+    """Quality of the reasoning: ``logic``, ``steps`` and ``novelty`` together, for right answers only."""
     logic: Weighted = Weight(weight=0.6)
     """Share of the chain's own arithmetic statements that are true; within ``quality``."""
     steps: Weighted = Weight(weight=0.3)
@@ -125,8 +135,9 @@ class RewardSpec(GradingSpec):
     repetition: Weighted = NOTHING
     """Minus the share of repeated runs of 40 words."""
     own: tuple[OwnPart, ...] = ()
+    """Functions of yours that add parts to the reward: ``[[stages.NAME.reward.own]]``."""
     models: tuple[ModelPart, ...] = ()
-    """Asked only in rollouts in which they weigh something."""
+    """Reward models that add parts: ``[[stages.NAME.reward.models]]``; asked only where they weigh something."""
     tasks: dict[str, dict[str, Weighted]] = {}
     """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
     languages: tuple[str, ...] = ()

@@ -44,25 +44,37 @@ class RLStage(Strict):
     """Reinforcement learning from rule rewards."""
 
     kind: Literal["rl"]
+    """Reinforcement learning: sample groups of answers, grade them, raise what was better than its group."""
     from_: str = Field(alias="from")
-    """An earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     steps: Positive
     """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
     reference_every: Count = 400
     """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    """Where the problems come from; several are mixed by their weights."""
     prompt: PromptSpec = PromptSpec()
+    """How a problem becomes a prompt."""
     rollout: RolloutSpec = RolloutSpec()
+    """What is generated before each round of updates."""
     reward: RewardSpec = RewardSpec()
+    """How completions are graded and what each part weighs."""
     algorithm: AlgorithmSpec = AlgorithmSpec()
+    """Advantages, loss, clipping, KL."""
     value: ValueSpec | None = None
-    """PPO's; for ``algorithm.advantage`` = gae and only for that."""
+    """PPO's value network; for ``algorithm.advantage`` = gae, and only for that."""
     replay: ReplaySpec | None = None
+    """Learn from earlier rollouts again; None: from fresh ones alone."""
     optimizer: OptimizerSpec = OptimizerSpec()
+    """The policy's optimizer and its schedule."""
     update: UpdateSpec = UpdateSpec()
+    """How one rollout is cut into optimizer steps and forward passes."""
     evaluation: EvaluationSpec = EvaluationSpec()
+    """What is measured on held-out problems, and when."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec()
+    """How often the state is saved, and how much of it is kept."""
 
     @property
     def updates_per_rollout(self) -> int:
@@ -108,17 +120,23 @@ class PretrainStage(Strict):
     """A small base model from a generated corpus: corpus, tokenizer and weights, from nothing."""
 
     kind: Literal["pretrain"]
+    """Pre-training: a small model from nothing, on a generated corpus."""
     corpus: str
     """Name of the corpus generator."""
     tokens: Annotated[int, Field(gt=0, le=10**15)]
-    """At most, padding included: batches are full up to the next document."""
+    """Tokens to learn from, at most, padding included: batches are full up to the next document."""
     sequence_length: Tokens = 512
     """A batch holds at most ``sequence_length x batch_sequences`` tokens; longer documents are left out."""
     batch_sequences: Questions = 16
+    """Sequences of full length in one update."""
     transformer: TransformerSpec
+    """Shape of the model that is made."""
     optimizer: OptimizerSpec = OptimizerSpec(name="muon", lr=3e-3)
+    """The optimizer and its schedule."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec(every=500)
+    """How often the state is saved, and how much of it is kept."""
 
     @property
     def steps(self) -> int:
@@ -130,39 +148,50 @@ class DataStage(Strict):
     """A model that learns from texts, in epochs."""
 
     from_: str = Field(alias="from")
-    """As for reinforcement learning."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
     epochs: Positive
+    """Passes over the data."""
     batch: Questions
     """Texts an update; the last update of an epoch may have fewer."""
     max_tokens: Tokens
     """Longer texts are left out, and counted."""
     prompt: PromptSpec = PromptSpec()
+    """How the question of a text becomes a prompt."""
     update: PassSpec = PassSpec()
+    """How an update is cut into forward passes."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
     checkpoint: CheckpointSpec = CheckpointSpec()
+    """How often the state is saved, and how much of it is kept."""
 
 
 class SupervisedStage(DataStage):
     """Supervised training on conversations, the assistant's part alone."""
 
     epochs: Positive = 2
+    """Passes over the data (R1: 2 to 3)."""
     batch: Questions = 128
+    """Conversations an update (R1: 128); the last update of an epoch may have fewer."""
     max_tokens: Tokens = 32768
+    """Longest conversation, in tokens; longer ones are left out, and counted."""
     optimizer: SupervisedOptimizerSpec = SupervisedOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class SFTStage(SupervisedStage):
     """Supervised training (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine from 5e-5 to a tenth, batches of 128)."""
 
     kind: Literal["sft"]
+    """Supervised fine-tuning on conversations."""
 
 
 class DistilOptimizerSpec(SupervisedOptimizerSpec):
     """The paper's for its smallest student; larger ones take less."""
 
     lr: Annotated[float, Field(gt=0)] = 1e-4
+    """Peak learning rate of AdamW (R1's smallest student: 1e-4)."""
 
 
 class DistilStage(SupervisedStage):
@@ -170,21 +199,24 @@ class DistilStage(SupervisedStage):
     epochs, cosine to a tenth, batches of 64)."""
 
     kind: Literal["distil"]
+    """Distillation: supervised fine-tuning of a smaller model on a larger one's answers."""
     batch: Questions = 64
+    """Conversations an update (R1's students: 64)."""
     optimizer: SupervisedOptimizerSpec = DistilOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class ReadableSpec(Strict):
     """What a right answer must be beside right, to be learnt from. Thresholds are ours: the paper gives none."""
 
     format: bool = True
-    """It keeps to the format rule."""
+    """Whether it must keep to the format rule."""
     language: Share = 0.9
     """At least this share of the reasoning's words is of the question's language; 0: any."""
     repetition: Share = 0.2
     """At most this share of its runs of 40 words stood there before; 1: any."""
     paragraph: Positive = 2000
-    """Characters of the longest paragraph of the reasoning."""
+    """Longest paragraph that the reasoning may have, in characters."""
     code_blocks: bool = False
     """Whether the reasoning may hold fenced code."""
 
@@ -193,14 +225,21 @@ class AnsweringStage(Strict):
     """Models that answer questions, and rules that grade the answers."""
 
     prompt: PromptSpec = PromptSpec()
+    """How a problem becomes a prompt."""
     temperature: Temperature
+    """Sampling temperature; 0 takes the likeliest token each time."""
     top_p: TopP
+    """Nucleus sampling: the share of probability that is drawn from."""
     max_new_tokens: Tokens = 32768
+    """Longest answer, in tokens; longer ones are cut off."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end an answer, beside the tokenizer's own end of sequence."""
     slots: Samples = 256
-    """Completions at once, at most."""
+    """Completions that decode at once, at most."""
     grading: GradingSpec = GradingSpec()
+    """How answers are read and graded."""
     model: ModelSpec = ModelSpec()
+    """Type and place of the weights."""
 
     @property
     @abstractmethod
@@ -224,10 +263,11 @@ class SamplingStage(AnsweringStage):
     """Several answers to each question, of which right and readable ones are kept as conversations."""
 
     from_: str = Field(alias="from")
-    """As for reinforcement learning."""
+    """The model that answers: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
-    """Whose training questions are asked."""
+    """Where the questions come from: training problems of these tasks."""
     questions: Annotated[int, Field(gt=0, le=10**7)]
+    """Training problems that are asked."""
     samples: Samples = 16
     """Answers to each question."""
     keep: Samples = 1
@@ -235,8 +275,11 @@ class SamplingStage(AnsweringStage):
     chunk: Questions = 64
     """Questions that are asked at once; what is done of them is kept on a stop."""
     temperature: Temperature = 1.0
+    """Sampling temperature."""
     top_p: TopP = 1.0
+    """Nucleus sampling: the share of probability that is drawn from."""
     readable: ReadableSpec = ReadableSpec()
+    """What a right answer must be beside right, to be kept."""
 
     @property
     def completions(self) -> int:
@@ -247,7 +290,9 @@ class RejectStage(SamplingStage):
     """Rejection sampling (R1, arXiv 2501.12948v2, section 3.2.3)."""
 
     kind: Literal["reject"]
+    """Rejection sampling: several answers to each question, of which right and readable ones are kept."""
     judge: TruthJudgeSpec | None = None
+    """Who decides where rules cannot tell whether an answer is right; None: rules alone."""
 
 
 class ColdStartStage(SamplingStage):
@@ -255,7 +300,9 @@ class ColdStartStage(SamplingStage):
     through by people (R1, arXiv 2501.12948v2, on cold start). What a rewriting makes wrong is left out."""
 
     kind: Literal["cold_start"]
+    """The first conversations to learn from: sampled, kept where right, rewritten into R1's format."""
     rewrite: RewriteSpec = RewriteSpec()
+    """Who rewrites the kept answers."""
     rewritten: GradingSpec = GradingSpec(format_rule="think-summary")
     """How rewritten answers are read and graded."""
     review: bool = False
@@ -266,6 +313,7 @@ class RewardModelOptimizerSpec(OptimizerSpec):
     """The paper's for reward models."""
 
     lr: Annotated[float, Field(gt=0)] = 6e-6
+    """Peak learning rate of AdamW (R1, section 3.1: 6e-6)."""
 
 
 class RewardModelStage(DataStage):
@@ -273,13 +321,14 @@ class RewardModelStage(DataStage):
     256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
 
     kind: Literal["reward_model"]
+    """A reward model: learns from pairs or verdicts what an answer is worth."""
     learns: Literal["pairs", "verdicts"]
     """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
     good (``response``, ``good``; its safety)."""
     reads: Literal["summary", "all"]
     """What follows the reasoning (helpfulness), or everything (safety)."""
     judge: PairJudgeSpec | None = None
-    """For pairs without a column ``judgements``; None: there the answer called chosen is the better one."""
+    """Who judges pairs without a column ``judgements``; else the answer called chosen is the better one."""
     margin: Weighting = 1.0
     """Pairs that were judged (``judgements``: differences of scores, chosen minus rejected) are kept where the mean is
     more than this."""
@@ -288,15 +337,20 @@ class RewardModelStage(DataStage):
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the questions, by hash, that accuracy and calibration are measured on."""
     epochs: Positive = 1
+    """Passes over the data (R1: 1)."""
     batch: Questions = 256
+    """Pairs or verdicts an update (R1: 256)."""
     max_tokens: Tokens = 8192
+    """Longest text, question and answer together, in tokens; longer ones are left out, and counted."""
     optimizer: RewardModelOptimizerSpec = RewardModelOptimizerSpec()
+    """The optimizer and its schedule."""
 
 
 class EvalStage(AnsweringStage):
     """Models beside each other on held-out problems."""
 
     kind: Literal["eval"]
+    """Evaluation: models beside each other on the same held-out problems."""
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is called by the
     last part of its name, with what stands before it where another has the same."""
@@ -310,11 +364,14 @@ class EvalStage(AnsweringStage):
     own: tuple[OwnFunction, ...] = ()
     """Functions of the user's that are asked about every answer, beside accuracy and format; they decide nothing."""
     referee: EndpointSpec | None = None
-    """In their place for alpaca, arena and safety: a model behind a server, asked about every answer."""
+    """A model behind a server that judges in place of ``judges`` for alpaca, arena and safety, asked about every
+    answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
+    """The problems that every model answers."""
     temperature: Temperature = 0.6
+    """Sampling temperature (R1, section 3: 0.6); 0 takes the likeliest token each time."""
     top_p: TopP = 0.95
-    """The paper's, as is the temperature (R1, section 3)."""
+    """Nucleus sampling: the share of probability that is drawn from (R1, section 3: 0.95)."""
 
     @property
     def completions(self) -> int:

@@ -30,7 +30,7 @@ class TaskSpec(Strict):
     mbpp, gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of
     reasoning-gym)."""
     set: str | None = None
-    """For ``gym``: which set."""
+    """For ``gym``: which set of reasoning-gym."""
     called: Name | None = None
     """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
@@ -38,7 +38,7 @@ class TaskSpec(Strict):
     levels: tuple[Annotated[int, Field(ge=-MOST, le=MOST)], ...] = ()
     """Difficulty levels to draw from, evenly; empty: the generator's lowest, or every level of a file."""
     languages: tuple[Language, ...] = ("en",)
-    """Wordings to draw from, evenly; generators only."""
+    """Languages of the problems, drawn evenly; generators only."""
     path: Path | None = None
     """JSONL, Parquet or a ``datasets`` folder, relative to the recipe's file; data sets and ``file`` only."""
     hub: Annotated[str, Field(min_length=1)] | None = None
@@ -86,13 +86,19 @@ class RolloutSpec(Strict):
     """What one rollout generates (R1-Zero: 512 questions, 16 completions each, T=1)."""
 
     questions: Questions = 512
+    """Problems drawn for one rollout; each is answered ``group_size`` times (R1-Zero: 512)."""
     group_size: Annotated[int, Field(gt=1, le=2**16)] = 16
+    """Completions of each problem, whose rewards are compared with each other (G of GRPO; R1-Zero: 16)."""
     temperature: Temperature = 1.0
+    """Sampling temperature while training (R1-Zero: 1); 0 would make all completions of a group equal."""
     top_p: TopP = 1.0
+    """Nucleus sampling: draw from the smallest set of tokens with this probability; 1 keeps all of them."""
     max_new_tokens: Tokens = 32768
+    """Longest completion, in tokens; longer ones are cut off (R1-Zero: 32,768)."""
     longer_from: dict[Count, Tokens] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a completion, beside the tokenizer's own end of sequence."""
     similar: Share = 0.0
     """Up to this share of the questions are variations, by the tasks' generators, of problems that the policy half
     solved in the rollout before; the others come from the tasks as ever."""

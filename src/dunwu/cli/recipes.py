@@ -1,0 +1,68 @@
+"""The commands about recipes themselves: which there are, a copy to edit, what their fields mean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dunwu.cli.commands import AsJson, complete_recipe, main
+from dunwu.cli.printing import print_fields, print_json, print_rows
+from dunwu.errors import UserError
+
+
+@main.command()
+def recipes(as_json: AsJson = False) -> None:
+    """List the recipes that come with Dunwu; run, plan and init take their names."""
+    from dunwu.config.packaged import packaged_recipes, summary_of
+
+    found = {name: summary_of(path) for name, path in packaged_recipes().items()}
+    if as_json:
+        print_json(found)
+    else:
+        print_rows("recipes, for dunwu run NAME and dunwu init NAME", found.items())
+
+
+@main.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of a recipe, e.g. nano/r1-zero.", autocompletion=complete_recipe)
+    ],
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The copy; NAME.toml here if not given.")] = None,
+) -> None:
+    """Copy a recipe to a file of your own, to edit and run."""
+    from dunwu.config.packaged import recipe_file
+
+    source = recipe_file(name)
+    copy = file or Path(source.name)
+    try:
+        with copy.open("x", encoding="utf-8") as out:
+            out.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise UserError("is there already; name another file", file=copy) from None
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", file=copy) from None
+    typer.echo(f"{copy}: edit it; then: dunwu plan {copy}, dunwu run {copy}; dunwu schema FIELD says what a field does")
+
+
+@main.command()
+def schema(
+    field: Annotated[
+        str, typer.Argument(metavar="FIELD", help="E.g. stages.zero.rollout or group_size; else the top of a recipe.")
+    ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; without FIELD a JSON schema, for editors.")
+    ] = False,
+) -> None:
+    """Say what the fields of a recipe mean, with type and default."""
+    from dunwu.config.fields import find_fields, json_schema
+
+    if as_json and not field:
+        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    elif as_json:
+        print_json([asdict(found) for found in find_fields(field)])
+    else:
+        print_fields(find_fields(field))

@@ -1,0 +1,192 @@
+"""What a recipe may say: every field with its type, default and meaning, and the whole as a JSON schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from dunwu.config.findings import near
+from dunwu.config.schema import Recipe, Stage, TaskSpec, Weight
+from dunwu.errors import UserError
+
+ANY_NAME = "NAME"
+"""Stands in a path for what the recipe names itself: its data, its shared tasks."""
+WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "none"}
+SIGNS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
+REQUIRED = "required"
+KINDS = [str(get_args(stage.model_fields["kind"].annotation)[0]) for stage in get_args(get_args(Stage)[0])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a recipe, or a table of fields.
+
+    Attributes:
+        path: Where it stands, ``stages.rl.rollout.group_size``: stages by their kind.
+        type: In words, with bounds: ``integer > 1``.
+        default: As TOML writes it; ``required`` where there is none; empty for a table.
+        description: What it means, with units.
+    """
+
+    path: str
+    type: str
+    default: str
+    description: str
+
+
+@cache
+def all_fields() -> tuple[Field, ...]:
+    """List every field that a recipe may have, in the schema's order; a table comes before its fields."""
+    shared = Field(
+        path="tasks",
+        type="table",
+        default="",
+        description="Tasks by name; wherever a stage takes a task, it may give such a name instead.",
+    )
+    return (*_fields(Recipe, ()), shared, *_fields(TaskSpec, ("tasks", ANY_NAME)))
+
+
+def find_fields(text: str) -> list[Field]:
+    """Find what a path or the end of one names; a table comes with the fields directly in it.
+
+    Args:
+        text: ``stages.rl.rollout``, or the same by a stage's own name, or only ``group_size``. Places in lists do
+            not count. Empty: the top of the recipe.
+
+    Raises:
+        UserError: there is no such field.
+    """
+    wanted = [part for part in text.split(".") if part and not part.isdecimal()]
+    known = [(field, field.path.split(".")) for field in all_fields()]
+    found = [path for _, path in known if _is_at(path, wanted)]
+    found = found or [path for _, path in known if path[-len(wanted) :] == wanted]
+    if wanted and not found:
+        names = dict.fromkeys(path[-1] for _, path in known)
+        raise UserError(f"a recipe has no field {text!r:.80}{near(wanted[-1], names)}")
+    tops = found or [[]]
+    return [field for field, path in known if path in found or any(_is_in(path, top) for top in tops)]
+
+
+def json_schema() -> dict[str, Any]:
+    """Build the JSON schema of a recipe, for editors: what TOML may say, before names of tasks are looked up."""
+    schema = _as_written(Recipe.model_json_schema(by_alias=True))
+    task = {"$ref": "#/$defs/TaskSpec"}
+    (shared,) = (field.description for field in all_fields() if field.path == "tasks")
+    schema["properties"]["tasks"] = {"type": "object", "additionalProperties": task, "description": shared}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """List the models inside an annotation: through containers, unions and Annotated."""
+    if get_origin(annotation) in (dict, tuple, Union, UnionType, Annotated):
+        return [model for part in get_args(annotation) for model in models_in(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+
+
+def _fields(model: type[BaseModel], place: tuple[str, ...], values: BaseModel | None = None) -> Iterator[Field]:
+    """``values``: the defaults of this place, where the table above sets them."""
+    for name, info in model.model_fields.items():
+        path = (*place, info.alias or name)
+        default = info.default if values is None else getattr(values, name)
+        inner = models_in(info.annotation)
+        leaf = not inner or Weight in inner
+        yield Field(
+            path=".".join(path),
+            type=_type_name(info.annotation, info.metadata),
+            default=_written(default) if leaf or default is PydanticUndefined else "",
+            description=_plain(info.description),
+        )
+        if leaf:
+            continue
+        if path == ("stages",):
+            for kind, stage in zip(KINDS, inner, strict=True):
+                about = _plain(stage.model_fields["kind"].description)
+                yield Field(path=f"stages.{kind}", type="table", default="", description=about)
+                yield from _fields(stage, ("stages", kind))
+            continue
+        below = (*path, ANY_NAME) if get_origin(info.annotation) is dict else path
+        for table in inner:
+            yield from _fields(table, below, default if isinstance(default, table) else None)
+
+
+def _type_name(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(inner[0], _bounds(inner[1:]))
+    if Weight in models_in(annotation) and origin is not dict:
+        return "number or table"
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin in (Union, UnionType):
+        if models_in(annotation):
+            return "table"
+        return " or ".join(_type_name(part) for part in inner if part is not NoneType)
+    if origin is tuple:
+        each = " and ".join(dict.fromkeys(_type_name(part) for part in inner if part is not Ellipsis))
+        return "array of tables" if each == "table" else f"array of {each}"
+    if origin is dict or models_in(annotation):
+        return "table"
+    bounds = [(SIGNS[type(bound)], bound) for bound in _bounds(metadata)]
+    signs = [f"{sign} {getattr(bound, name)}".removesuffix(".0") for (sign, name), bound in bounds]
+    return " ".join([WORDS[annotation], ", ".join(signs)]).strip()
+
+
+def _bounds(metadata: Sequence[Any]) -> list[Any]:
+    """Single bounds, also those that pydantic's Field still holds together."""
+    flat = [part for entry in metadata for part in (entry.metadata if isinstance(entry, FieldInfo) else [entry])]
+    return [entry for entry in flat if type(entry) in SIGNS]
+
+
+def _written(value: Any) -> str:
+    if value is PydanticUndefined:
+        return REQUIRED
+    if isinstance(value, Weight):
+        return f"{value.weight:g}"
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _plain(text: str | None) -> str:
+    return " ".join((text or "").replace("``", "").split())
+
+
+def _is_at(path: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a path is the wanted one, but for the names that a recipe gives."""
+    if len(path) != len(wanted):
+        return False
+    own = path[0] == "stages" and len(wanted) > 1 and wanted[1] not in KINDS
+    return all(
+        have in (want, ANY_NAME) or (own and place == 1)
+        for place, (have, want) in enumerate(zip(path, wanted, strict=True))
+    )
+
+
+def _is_in(path: Sequence[str], table: Sequence[str]) -> bool:
+    """Whether a field stands directly in a table; a name that the recipe gives is no step of its own."""
+    rest = list(path[len(table) :])
+    return list(path[: len(table)]) == list(table) and (len(rest) == 1 or (len(rest) == 2 and rest[0] == ANY_NAME))
+
+
+def _as_written(schema: Any) -> Any:
+    """With what the loader takes beside pydantic's tables: a number as a weight, a name as a task."""
+    if isinstance(schema, list):
+        return [_as_written(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shorter = {"#/$defs/Weight": "number", "#/$defs/TaskSpec": "string"}.get(str(schema.get("$ref")))
+    found = {
+        key: _plain(value) if key == "description" and isinstance(value, str) else _as_written(value)
+        for key, value in schema.items()
+    }
+    if shorter is None:
+        return found
+    return {"anyOf": [{"type": shorter}, {"$ref": found.pop("$ref")}], **found}
