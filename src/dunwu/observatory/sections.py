@@ -34,7 +34,7 @@ KEPT_CAPTION = (
 
 def stage_section(told: Told) -> str:
     """One stage, as far as it has come; what is damaged is named, and costs no other part."""
-    parts = [diagnosis_section(told)]
+    parts = [told.part(lambda: diagnosis_section(told))]
     if told.rollouts:
         parts += [aha_section(told), page.grid([chart.html() for chart in figures.learning(told)], _note(told))]
         parts += [folded(title, figures.by_level(told, verdict)) for title, verdict in LEVEL_BY_LEVEL.items()]

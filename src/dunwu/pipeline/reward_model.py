@@ -57,8 +57,8 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     """
     context.progress.doing("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
-    tell = context.progress.message
     with context.stop.interruptible():
+        tell = context.progress.message
         scorer = open_scorer(source, stage.model, longest=stage.max_tokens, tell=tell, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
