@@ -10,10 +10,12 @@ and their exact values say so.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +28,7 @@ from dunwu.verifiers.pool import CheckTimeout, WorkerPool
 SHOWN = 5
 """Disagreements of a kind that are kept, to be looked at."""
 COLUMNS = ("answer", "golden")
-DRAWS = 3
+DRAWS = 8
 BUDGET = 1.0
 """Seconds of processor time that a comparison may take."""
 
@@ -44,20 +46,21 @@ class Pair(NamedTuple):
 
 @dataclass
 class Tally:
-    """What one verifier makes of the pairs: errors by kind, some of them, and seconds."""
+    """What one verifier makes of the pairs: errors by kind, some of them, and the longest of its verdicts.
+
+    ``slowest`` is in seconds of processor time, of this process alone: what a worker spends has its own bound.
+    """
 
     refused: Counter[str] = field(default_factory=Counter)
     paid: Counter[str] = field(default_factory=Counter)
     shown: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    seconds: float = 0.0
     slowest: float = 0.0
 
     def judge(self, pair: Pair, verdict: Judge) -> None:
-        """Add the verdict about one pair; seconds are of this process and its children, by processor time."""
+        """Add the verdict about one pair."""
         start = time.process_time()
         said = verdict(pair.gold, pair.answer)
-        passed = time.process_time() - start
-        self.seconds, self.slowest = self.seconds + passed, max(self.slowest, passed)
+        self.slowest = max(self.slowest, time.process_time() - start)
         if said is pair.right:
             return
         (self.refused if pair.right else self.paid)[pair.kind] += 1
@@ -66,41 +69,82 @@ class Tally:
             examples.append((pair.gold, pair.answer))
 
 
-def measure_agreement(files: Sequence[Path], peer: Judge | None, draws: int = DRAWS) -> dict[str, Any]:
-    """Return the errors of ours, and of a peer, over the golds of ``files``.
+def measure_agreement(files: Sequence[Path], against: Sequence[str] = (), draws: int = DRAWS) -> dict[str, Any]:
+    """Return the errors of ours, and of math-verify, over the golds of ``files``: one workload a direction.
 
     Args:
         files: JSON Lines with a column ``answer`` (or ``golden``); of GSM8K what stands behind ``####``.
-        peer: another verifier; None for ours alone.
+        against: ``math-verify``, or nothing for ours alone.
         draws: how often each perturbation is tried on each gold.
 
     Raises:
         UserError: a file cannot be read, or a row has no gold.
     """
     pairs = list(_pairs(dict.fromkeys(gold for file in files for gold in read_golds(file)), draws))
-    ours, theirs = Tally(), Tally()
+    tallies = {"dunwu": _judged(pairs, _ours)} | {peer: _judged(pairs, _math_verify) for peer in against}
+    return {
+        "right answers refused": _workload(tallies, pairs, right=True),
+        "near misses paid": _workload(tallies, pairs, right=False),
+    }
+
+
+def _judged(pairs: Sequence[Pair], judging: Callable[[], AbstractContextManager[Judge]]) -> Tally:
+    tally = Tally()
+    with judging() as judge:
+        for pair in pairs:
+            tally.judge(pair, judge)
+    return tally
+
+
+@contextmanager
+def _ours() -> Iterator[Judge]:
     pool = WorkerPool(workers=1, budget=BUDGET)
 
-    def verdict(gold: str, answer: str) -> bool:
+    def judge(gold: str, answer: str) -> bool:
         try:
             return answers.same(gold, answer, pool.ask)
         except CheckTimeout:
             return False
 
     try:
-        for pair in pairs:
-            ours.judge(pair, verdict)
+        yield judge
     finally:
         pool.close()
-    for pair in pairs if peer else ():
-        assert peer is not None
-        theirs.judge(pair, peer)
-    counts = Counter(pair.right for pair in pairs)
+
+
+@contextmanager
+def _math_verify() -> Iterator[Judge]:
+    """As its page says: gold and answer as LaTeX between dollars, where they have no wrapper of their own."""
+    from math_verify import parse, verify
+
+    def wrapped(text: str) -> str:
+        return text if "$" in text or "boxed" in text else f"${text}$"
+
+    def judge(gold: str, answer: str) -> bool:
+        return bool(verify(parse(wrapped(gold)), parse(wrapped(answer))))
+
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # a page for each answer that it cannot read
+    yield judge
+
+
+def _workload(tallies: Mapping[str, Tally], pairs: Sequence[Pair], right: bool) -> dict[str, Any]:
+    """Errors in one direction, in the shape of all benchmarks; what they were stands behind, by kind."""
+    errors = {name: tally.refused if right else tally.paid for name, tally in tallies.items()}
+    kinds = {pair.kind for pair in pairs if pair.right is right}
+    shown = {
+        name: {kind: examples for kind, examples in tally.shown.items() if kind in kinds}
+        for name, tally in tallies.items()
+    }
+    own, *peers = errors
     return {
-        "right answers": counts[True],
-        "near misses": counts[False],
-        "ours": _shown(ours),
-        **({"math-verify": _shown(theirs)} if peer else {}),
+        "ours": errors[own].total(),
+        "unit": f"of {sum(pair.right is right for pair in pairs):,}",
+        "peers": {name: errors[name].total() for name in peers},
+        "ratio": None,
+        "floor_share": None,
+        **{f"{name}, by kind": dict(errors[name].most_common()) or "none" for name in errors},
+        **{f"{name}, longest": tallies[name].slowest for name in errors},
+        "examples": shown,
     }
 
 
@@ -126,21 +170,11 @@ def read_golds(file: Path) -> Iterator[str]:
 def _pairs(golds: dict[str, None], draws: int) -> Iterator[Pair]:
     rng = random.Random(0)
     for gold in golds:
-        rendered = {render(gold): kind for kind, render in RENDERINGS.items()}
+        rendered: dict[str, str] = {}
+        for kind, render in RENDERINGS.items():  # a rendering that changes nothing is no other one
+            rendered.setdefault(render(gold), kind)
         yield from (Pair(gold, answer, kind, True) for answer, kind in rendered.items())
         value = answers.key(gold)
         for answer, kind in misses(rng, gold, draws).items():
             if answers.key(answer) != value:
                 yield Pair(gold, answer, kind, False)
-
-
-def _shown(tally: Tally) -> dict[str, Any]:
-    return {
-        "right refused": tally.refused.total(),
-        "wrong paid": tally.paid.total(),
-        "refused by kind": dict(tally.refused.most_common()),
-        "paid by kind": dict(tally.paid.most_common()),
-        "examples": tally.shown,
-        "seconds": tally.seconds,
-        "slowest": tally.slowest,
-    }

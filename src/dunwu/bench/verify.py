@@ -14,10 +14,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dunwu.bench.agreement import measure_agreement
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.tasks import countdown
@@ -31,15 +33,21 @@ PEER = "math-verify"
 Pair = tuple[Problem, Completion]
 
 
-def measure(against: Sequence[str] = (PEER,)) -> dict[str, dict[str, Any]]:
-    """Answers graded a second (medians of ``ROUNDS`` rounds in turns): ours, the peer's, and the ratio.
+def measure(against: Sequence[str] = (PEER,), data: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
+    """Return answers graded a second (medians of ``ROUNDS`` rounds in turns): ours, the peer's, and the ratio.
+
+    Args:
+        against: ``math-verify`` or nothing.
+        data: files of golds; where there are some, their agreement is measured instead (``agreement``).
 
     Raises:
-        UserError: a peer other than ``math-verify``.
+        UserError: a peer other than ``math-verify``; a file cannot be read.
     """
     for peer in against:
         if peer != PEER:
             raise UserError(f"no such peer: {peer}; verifiers are measured against {PEER}", field="--against")
+    if data:
+        return measure_agreement(data, against)
     return {
         name: _measure(make, bool(against)) for name, make in (("math", math_pair), ("expression", expression_pair))
     }

@@ -416,14 +416,20 @@ def bench(
             help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
         ),
     ] = "",
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer); count wrong verdicts on them instead."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a part beside its peers, in the same run."""
     from importlib import import_module
 
+    if data and name is not Bench.verify:
+        raise UserError(f"bench {name.value} takes no golds", field="--data")
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
     typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
-    results = import_module(f"dunwu.bench.{name.value}").measure(peers)
+    results = import_module(f"dunwu.bench.{name.value}").measure(peers, *([data] if data else []))
     if as_json:
         print_json(results)
         return

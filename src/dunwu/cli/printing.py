@@ -89,13 +89,14 @@ def bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     unit, peers, unmeasured = told.pop("unit"), told.pop("peers"), told.pop("not_measured", {})
     ratio, floor_share = told.pop("ratio"), told.pop("floor_share")
     for name, value in {"dunwu": told.pop("ours"), **peers}.items():
-        yield name, f"{value:,.1f} {unit}"
+        yield name, f"{value:,.1f} {unit}" if isinstance(value, float) else f"{value:,} {unit}"
     for peer, reason in unmeasured.items():
         yield peer, f"not measured: {reason}"
     if ratio is not None:
         yield "dunwu over the best peer", f"{ratio:.2f}"
     if floor_share is not None:
         yield "share of the machine's floor", f"{floor_share:.0%}"
+    told.pop("examples", None)  # pages of them; --json has them
     for name, value in told.items():
         yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)
 

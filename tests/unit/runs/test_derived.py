@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.unit.observatory.test_curves import ROW
 
 from dunwu.runs import RolloutRow
 from dunwu.runs.derived import Derived
@@ -63,14 +64,14 @@ def test_a_record_is_that_of_the_model_that_is_there(stage: Path) -> None:
 
 def test_rollouts_that_are_written_again_while_they_are_read_leave_no_table(stage: Path) -> None:
     rollouts, derived = stage / "rollouts" / "step-000004.parquet", Derived(stage)
-    write_rollout_rows(rollouts, [])
+    write_rollout_rows(rollouts, [ROW])
 
     def interrupted(rows: list[RolloutRow]) -> pa.Table:
         rollouts.write_bytes(b"of another policy")
         return pa.table({"n": [len(rows)]})
 
     assert derived.make(4, MAKER, interrupted).num_rows == 1
-    write_rollout_rows(rollouts, [])
+    write_rollout_rows(rollouts, [ROW])
     assert derived.table(4, MAKER) is None
 
 

@@ -146,6 +146,8 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.gap: Gap = ""
+        self.opened = 0
+        """Braces that ``_opened`` has yielded."""
 
     def scan(self, roman: bool, nested: bool = False) -> Iterator[Token]:
         """Yield the tokens up to the end or, where ``nested``, up to the brace that closes."""
@@ -156,7 +158,9 @@ class _Scanner:
                 self.gap = "space" if char.isspace() else self.gap or "thin"
                 self.at += 1
             elif char == "\\" and self.at + 1 < len(self.text):
+                before = self.opened
                 yield from self._command(roman)
+                depth += self.opened - before
             elif nested and char == "}" and depth == 0:
                 self.at += 1
                 return
@@ -233,10 +237,19 @@ class _Scanner:
             yield from self._inside(roman=roman)
         elif name in ("begin", "end"):
             yield self._environment(name, roman)
-        elif name not in TRANSPARENT:
+        elif name in TRANSPARENT:
+            yield from self._opened(roman)
+        else:
             if name == "\\":
                 self._option()
             yield self._named(name, roman)
+
+    def _opened(self, roman: bool) -> Iterator[Token]:
+        """The brace of an argument that is kept as a group; marked as ``roman``, so that it is no set's."""
+        self._skip_spaces()
+        if self.text.startswith("{", self.at):
+            self.opened += 1
+            yield replace(self._plain(roman), roman=True)
 
     def _named(self, name: str, roman: bool) -> Token:
         if name == "mathbb":
@@ -300,7 +313,7 @@ def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
         token = rest[place]
         depth += (str(token) in OPENING) - (str(token) in CLOSING)
         if token.text == "{":
-            braces.append(not _takes_argument(rest[:place]))
+            braces.append(not token.roman and not _takes_argument(rest[:place]))
             depth += braces[-1]
         elif token.text == "}" and braces:
             depth -= braces.pop()

@@ -58,7 +58,7 @@ def bare(tokens: Sequence[Token]) -> list[Token]:
             rest.pop()
         elif rest[0].text in ("**", '"') and rest[0].kind == "sign":
             rest.pop(0)
-        elif rest[0].text == "{" and closing(rest, 0) == len(rest) - 1 and not _is_set(rest):
+        elif rest[0].text == "{" and closing(rest, 0) == len(rest) - 1 and (rest[0].roman or not _is_set(rest)):
             rest = rest[1:-1]
         else:
             break
