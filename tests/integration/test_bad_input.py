@@ -99,14 +99,14 @@ def test_a_model_that_the_engine_would_read_otherwise(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("m*"))
 
 
-def test_a_chat_template_without_end(tmp_path: Path) -> None:
+def test_a_chat_template_that_takes_too_long(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(resolve("nano-base"), folder)
-    loop = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+    loop = "{% for i in range(20000) %}{% for j in range(20000) %}{% endfor %}{% endfor %}"  # some twenty seconds
     (folder / "chat_template.jinja").write_text(loop)
     recipe = edited(tmp_path, NANO_BASE, f'from = "{folder}"')
     result = run(recipe, tmp_path / "out", "--set", "stages.zero.prompt.template=chat")
-    one_line(result, 2, "prompt.template: the tokenizer's chat template refuses", "2 s of processor time")
+    one_line(result, 2, "the tokenizer's chat template refuses", "2 s of processor time")
 
 
 def test_prompts_that_are_too_long(tmp_path: Path) -> None:

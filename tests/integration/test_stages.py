@@ -163,7 +163,7 @@ def test_other_data_than_a_stage_began_from_are_told_and_its_folder_gone_make_it
         (["data.answers.path=x.jsonl"], "data.answers.path=x.jsonl: no such file: "),
         (["stages.table.models=['taught', 'tought']"], "models.1: no earlier stage or packaged model is called"),
         (["stages.table.models=['taught', 'taught']"], "models.1: 'taught' is the name of an earlier model"),
-        (["stages.table.models=['taught', '/tmp/trained']"], "models.1: 'trained' cannot name an evaluation"),
+        (["stages.table.models=['taught', '/tmp/trained']"], "models.1: no such folder: /tmp/trained"),
         (["stages.table.temperature=0"], "sets.0.samples: 4 samples at temperature 0 are all equal"),
         (["stages.table.max_new_tokens=1000"], "= 1064 is more than the model's 1024 positions"),
     ],

@@ -157,7 +157,7 @@ def test_the_command_s_face() -> None:
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
-        "bench": {"name", "--against", "--json"},
+        "bench": {"name", "--against", "--data", "--json"},
         "recipes": {"--json"},
         "init": {"name", "file"},
         "schema": {"field", "--json"},

@@ -387,10 +387,12 @@ def test_an_interrupted_run_of_a_recipe_that_ships_goes_on_by_its_name(
 
 def test_schema_says_what_a_field_means() -> None:
     shown = call("schema", "stages.zero.rollout.group_size").stdout
-    assert shown.startswith("\nstages.rl.rollout.group_size (integer > 1; default 16)\n  Completions of each problem")
+    assert shown.startswith(
+        "\nstages.rl.rollout.group_size (integer > 1, <= 65536; default 16)\n  Completions of each problem"
+    )
     table = call("schema", "stages.rl.update").stdout
     assert table.startswith("stages.rl.update: How one rollout")
-    assert "\nminibatches (integer > 0; default 16)\n" in table
+    assert "\nminibatches (integer > 0, <= 1000000000; default 16)\n" in table
     assert "stages" in json.loads(call("schema", "--json").stdout)["properties"]
     assert json.loads(call("schema", "group_size", "--json").stdout)[0]["default"] == "16"
     assert call("schema", "nothing_of_this_name").exit_code == 2

@@ -59,7 +59,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError("is no JSON object", file=path)
     for name, value in _numbers(config):
         if COUNTS.search(name) and value > MOST:
-            raise UserError(f"{value:.3g} is more than any model has", file=path, field=name)
+            raise UserError(f"more than {MOST:,} are more than any model has", file=path, field=name)
     return config
 
 
@@ -83,7 +83,10 @@ def read_json(path: Path) -> Any:
 
 
 def _check_size(path: Path, most: int) -> None:
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from error
     if size > most:
         raise UserError(f"has {size >> 20:,} MiB, more than the {most >> 20} MiB that are read", file=path)
 

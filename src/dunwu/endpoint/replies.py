@@ -28,10 +28,9 @@ class ChatReply:
     def text(self) -> str:
         """The reasoning, in think tags, and the answer. A thought that was cut off is not closed; one that only ends
         was opened in the prompt by the server's template."""
-        if "</think>" in self.answer:
-            return self.answer if "<think>" in self.answer else f"<think>{self.answer}"
-        if not self.reasoning:
-            return self.answer
+        closes, opens = "</think>" in self.answer, "<think>" in self.answer
+        if not self.reasoning or (closes and opens):
+            return f"<think>{self.answer}" if closes and not opens else self.answer
         closed = "" if self.finish == "length" and not self.answer else "</think>"
         return f"<think>{self.reasoning}{closed}{self.answer}"
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import signal
 import sys
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Final
 
-from dunwu.errors import UserError
-from dunwu.models.chat_worker import SECONDS
-from dunwu.verifiers.process import LineProcess
+from dunwu.errors import Fault, UserError
+from dunwu.verifiers.process import LineProcess, Silent
 
+SECONDS = 2.0
+"""Of processor time for one conversation; usual templates take a millisecond."""
+LONGEST = 1 << 24
+"""Characters of a rendered conversation."""
 PATIENCE: Final = 120.0
-"""Seconds on the clock: the worker's own bound is processor time, and this one is for a machine that stands still."""
+"""Seconds of the worker's own time beside that: to start, and to say what it made."""
+TRIES: Final = 3
+"""What was killed from outside is started again."""
 
 
 class _Renderer:
@@ -24,19 +30,31 @@ class _Renderer:
         self._lock = Lock()
 
     def render(self, request: dict[str, Any]) -> tuple[str, str | None]:
-        """See ``chat_worker.answer``; an error also where the process was ended."""
+        """See ``chat_worker.answer``; an error also where the process used up its time.
+
+        Raises:
+            Fault: its process cannot start, or was killed each time.
+        """
         with self._lock:
-            if self._process is None:
-                self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_worker"])
-            try:
-                head = self._process.ask(request, PATIENCE)
-                return "".join(self._process.line(PATIENCE) for _ in range(head["pieces"])), head["error"]
-            except EOFError:
-                self._end()
-                return "", f"it takes more than {SECONDS:g} s of processor time"
-            except BaseException:
-                self._end()  # whoever owes a reply is not asked again
-                raise
+            for _ in range(TRIES):
+                try:
+                    if self._process is None:
+                        self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_worker"])
+                    head = self._process.ask(request, PATIENCE)
+                    return "".join(self._process.line(PATIENCE) for _ in range(head["pieces"])), head["error"]
+                except EOFError as error:
+                    spent = isinstance(error, Silent) or self._code() == -signal.SIGPROF
+                    self._end()
+                    if spent:
+                        return "", f"it takes more than {SECONDS:g} s of processor time"
+                except BaseException:
+                    self._end()  # whoever owes a reply is not asked again
+                    raise
+        raise Fault(f"the process that renders chat templates does not start, or was killed {TRIES} times")
+
+    def _code(self) -> int | None:
+        """How the process ended; None where it runs or never began."""
+        return None if self._process is None else self._process.process.poll()
 
     def close(self) -> None:
         """End the process."""
@@ -76,6 +94,7 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
         "template": template,
         "messages": list(messages),
         "asks": asks,
+        "bounds": {"seconds": SECONDS, "longest": LONGEST},
         "tokens": {kind: _plain(token) for kind, token in tokenizer.special_tokens_map.items()},
     }
     text, reason = _renderer.render(request)

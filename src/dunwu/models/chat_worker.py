@@ -16,12 +16,8 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers.utils.chat_template_utils import render_jinja_template
 
-SECONDS = 2.0
-"""Of processor time for one conversation; usual templates take a millisecond."""
 MEMORY = 1 << 30
 """Bytes beyond what the process has before it renders anything."""
-LONGEST = 1 << 24
-"""Characters of a rendered conversation."""
 PIECE = 50_000
 """Characters of a line of the reply."""
 
@@ -42,8 +38,9 @@ def render(request: dict[str, Any]) -> str:
 
 
 def answer(request: dict[str, Any]) -> tuple[str, str | None]:
-    """Give the text, or nothing and what was wrong."""
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # its signal ends the process
+    """Give the text, or nothing and what was wrong, within the request's ``bounds``: ``seconds``, ``longest``."""
+    seconds, longest = request["bounds"]["seconds"], request["bounds"]["longest"]
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process
     try:
         text = render(request)
     except TemplateError as error:
@@ -56,7 +53,7 @@ def answer(request: dict[str, Any]) -> tuple[str, str | None]:
         return "", f"it fails: {type(error).__name__}: {error}"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0.0)
-    return (text, None) if len(text) <= LONGEST else ("", f"it writes more than {LONGEST:,} characters")
+    return (text, None) if len(text) <= longest else ("", f"it writes more than {longest:,} characters")
 
 
 def main() -> None:

@@ -172,12 +172,19 @@ def _on_what(recipe: Mapping[str, Any]) -> str:
     languages = dict.fromkeys(code for task in specs for code in task.get("languages") or ())
     spoken = f", in {_listed([LANGUAGES.get(code, code) for code in languages])}" if languages else ""
     read = f"; conversations come from {_listed(data)}" if data else ""
-    unseen = "; it is measured on problems that training never drew" if _trains(recipe) else ""
+    unseen = "; it is measured on problems that training never drew" if _is_measured(recipe) else ""
     return f"The questions are {_listed([TASKS.get(name, name) for name in names])}{spoken}{read}{unseen}."
 
 
 def _trains(recipe: Mapping[str, Any]) -> bool:
     return any(stage.get("kind") != "eval" for stage in recipe["stages"].values())
+
+
+def _is_measured(recipe: Mapping[str, Any]) -> bool:
+    """Whether what is trained is measured on held-out problems."""
+    stages = recipe["stages"].values()
+    sets = any(stage.get("sets") or (stage.get("evaluation") or {}).get("sets") for stage in stages)
+    return sets and _trains(recipe)
 
 
 def _why(kinds: Sequence[str]) -> str:

@@ -94,7 +94,9 @@ def run_recipe(
                 told["paired"] = tested
         run.write_summary(told)
         progress.doing("writing the report")
-        progress.finished(run, write_report(out), seconds)
+        with stop.writing():  # the run is done: a stop waits for its report
+            report = write_report(out)
+        progress.finished(run, report, seconds)
 
 
 def planned_seconds(recipe: Recipe) -> dict[str, float | None]:

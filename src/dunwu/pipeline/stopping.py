@@ -121,7 +121,8 @@ class StopSignal:
 
     def _watch(self) -> None:
         """In a thread: ends the process where a stop is not obeyed in time."""
-        asked = os.read(self._woken, 1)
+        while (asked := os.read(self._woken, 1)) and asked[0] not in SIGNALS:
+            pass  # another signal's: a handler of somebody else's
         overdue = False
         while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
             overdue, self._wrote = not self._wrote, self._writing  # once more after what was written

@@ -86,7 +86,7 @@ LATEX = frozenset(
     label tag ref eqref hline cline item newline
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
-"""Commands that may stand outside of mathematics, beside those of ``math_algebra``; any other is its letters."""
+"""Commands that may stand outside of mathematics, beside those of ``math.grammar``; any other is its letters."""
 ENVIRONMENTS = (
     "(?:[bpvBV]?matrix|smallmatrix|array|cases|(?:align|equation|gather|multline)(?:ed)?|split|tabular|center|"
     r"itemize|enumerate)\*?"

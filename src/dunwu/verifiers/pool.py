@@ -107,5 +107,5 @@ class WorkerPool:
         return equal
 
     def close(self) -> None:
-        """Waits for requests under way, then ends every process."""
+        """Ends every process, those at work too."""
         self._pool.close()

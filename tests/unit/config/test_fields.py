@@ -35,7 +35,7 @@ def test_no_path_stands_twice() -> None:
 @pytest.mark.parametrize("name", ["stages.rl.rollout.group_size", "stages.zero.rollout.group_size", "group_size"])
 def test_a_field_is_found_by_kind_by_the_stages_own_name_and_by_its_end(name: str) -> None:
     (field,) = find_fields(name)
-    assert (field.path, field.type, field.default) == ("stages.rl.rollout.group_size", "integer > 1", "16")
+    assert (field.path, field.type, field.default) == ("stages.rl.rollout.group_size", "integer > 1, <= 65536", "16")
 
 
 def test_places_in_lists_and_names_of_data_do_not_count() -> None:

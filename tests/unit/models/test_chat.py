@@ -31,17 +31,40 @@ def test_the_text_is_that_of_transformers(asks: bool) -> None:
     assert expected.endswith("<|assistant|>x1") is asks
 
 
-ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
-GROWING = "{% set ns = namespace(t='aaaaaaaa') %}{% for i in range(26) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}"
+LONG = "{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}"
+"""A tenth of a second, which is more than the bound below."""
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that a harmless template reaches."""
+    monkeypatch.setattr(chat, "SECONDS", 0.02)
+    monkeypatch.setattr(chat, "LONGEST", 1000)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_template_that_takes_too_much_is_refused() -> None:
+    with pytest.raises(UserError, match=r"refuses c: it takes more than 0.02 s of processor time"):
+        render_chat(tokenizer(LONG), MESSAGES[:1], asks=True, name="c")
+    with pytest.raises(UserError, match=r"refuses c: it writes more than 1,000 characters"):
+        render_chat(tokenizer("{{ 'a' * 1001 }}"), MESSAGES[:1], asks=True, name="c")
+    assert render_chat(tokenizer("{{ 'a' * 1000 }}"), MESSAGES[:1], asks=True, name="c") == "a" * 1000
+
+
+def test_what_was_killed_from_outside_renders_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = chat._Renderer()
+    monkeypatch.setattr(chat, "_renderer", renderer)
+    assert render_chat(tokenizer("a"), MESSAGES[:1], asks=True, name="c") == "a"
+    assert renderer._process is not None
+    renderer._process.process.kill()
+    assert render_chat(tokenizer("b"), MESSAGES[:1], asks=True, name="c") == "b"
+    renderer.close()
 
 
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        (ENDLESS, "it takes more than 2 s of processor time"),
         ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "it calls itself without end"),
-        (GROWING + "{{ ns.t ~ ns.t ~ ns.t ~ ns.t }}", "it (needs|writes) more than "),
-        (GROWING.replace("26", "22") + "{{ ns.t }}", "it writes more than 16,777,216 characters"),
         ("{{ raise_exception('no system role') }}", "no system role"),
         ("{{ messages[7].content }}", "list object has no element 7"),
         ("{{ 1 / 0 }}", "it fails: ZeroDivisionError: division by zero"),
