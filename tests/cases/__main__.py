@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--area", help="only this area")
     parser.add_argument("--show", action="store_true", help="print each wrong case")
     options = parser.parse_args(arguments)
+    if not options.file.exists():
+        parser.error(f"{options.file}: no such file")
     cases: list[Case] = [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines() if line]
     chosen = [case for case in cases if options.area in (None, case["area"])]
     count: Counter[tuple[str, str]] = Counter()

@@ -25,7 +25,7 @@ LARGEST_BUFFERS: Final = 1 << 31
 def bounded_by_weights(place: str) -> Iterator[None]:
     """End the building of a model whose config describes far more than its folder holds. A hub id is not looked at.
 
-    A config with too many zeros would otherwise build layers for hours, or ask for terabytes.
+    A config may have a zero too many, and nothing else keeps what it describes within bounds.
 
     Raises:
         UserError: it does; the file is the folder's config.json.

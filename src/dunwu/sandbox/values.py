@@ -141,7 +141,7 @@ def _exact(tag: str, text: str) -> Fraction | Decimal:
     if len(text) > LONGEST_TEXT:
         raise NotPlain(f"a number of more than {LONGEST_TEXT} characters")
     if tag == "q":
-        if not FRACTION.fullmatch(text):  # Fraction itself would compute 1e999999999
+        if not FRACTION.fullmatch(text):  # digits and a stroke alone
             raise NotPlain("not a fraction")
         return Fraction(text)
     number = Decimal(text)

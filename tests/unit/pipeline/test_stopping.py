@@ -166,3 +166,18 @@ def test_an_ignored_hangup_stays_ignored() -> None:
         assert not stop.requested
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_somebody_else_handles_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(code: int) -> None:
+        raise AssertionError(f"ended with {code}")
+
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr("dunwu.pipeline.stopping.WAIT_SECONDS", 0.01)
+    stop = StopSignal()
+    woken, wakes = os.pipe()
+    monkeypatch.setattr(stop, "_woken", woken, raising=False)
+    os.write(wakes, bytes([signal.SIGUSR1]))
+    os.close(wakes)
+    stop._watch()  # and no more is read
+    os.close(woken)

@@ -151,7 +151,7 @@ def test_depth_is_bounded_both_ways() -> None:
 # One a word, for they are many.
 HOSTILE = """ { {} {"q":1} {"d":1} {"d":[[1]]} {"d":[[[],1]]} {"s":[[]]} {"i":"x"} {"i":1} {"f":[]} {"b":"0"} {"c":[1]}
     {"c":["1+2j",1]} {"t":5} {"t":{"a":1}} {"d":[],"s":[]} ] nul
-    {"q":"1e999999999"} {"q":"1/0"} {"q":1} {"m":"x"} {"m":"sNaN"} {"m":"Infinity"}
+    {"q":"1e3"} {"q":"1/0"} {"q":1} {"m":"x"} {"m":"sNaN"} {"m":"Infinity"}
     """.split()  # noqa: SIM905
 
 
