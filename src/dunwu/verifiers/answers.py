@@ -28,14 +28,15 @@ from dunwu.verifiers.math import field
 from dunwu.verifiers.math.brackets import split_at
 from dunwu.verifiers.math.equality import Ask, Comparison, solution
 from dunwu.verifiers.math.quantities import literal
-from dunwu.verifiers.math.reading import read
+from dunwu.verifiers.math.reading import read, tokens_of
 from dunwu.verifiers.math.records import Equation, Quantity
-from dunwu.verifiers.math.tokens import LONGEST, Token, tokenize
+from dunwu.verifiers.math.tokens import LONGEST, Token
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import PERCENT, leading_currency, split_quantity
-from dunwu.verifiers.math.wording import LISTING, bare, lead, spelled, with_signs
+from dunwu.verifiers.math.wording import LISTING, bare, spelled, with_signs
 from dunwu.verifiers.pool import one_budget
 
+PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 CHOICES = re.compile("[A-J]")
 OPTION = re.compile("option|choice|选项?|项|答案?", re.I)
 MARKS = (":", ".", ")", "，", ",")
@@ -48,12 +49,14 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
         return True
     if max(len(gold), len(answer)) > LONGEST:
         return False
+    if PLAIN.fullmatch(gold) and PLAIN.fullmatch(answer):  # most golds, and most answers to them
+        return Fraction(gold) == Fraction(answer)
     chosen = chosen_letters(gold, alone=True)
     if chosen is not None:
         given = chosen_letters(answer, alone=len(chosen) > 1)
         if given is not None:
             return given == chosen
-    tokens = lead(tokenize(gold)), lead(tokenize(answer))
+    tokens = tokens_of(gold), tokens_of(answer)
     if spelled(tokens[0]) == spelled(tokens[1]) != "":
         return True
     with one_budget():
@@ -67,7 +70,7 @@ def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
         text: the answer.
         alone: whether the text of the option may not follow its letter (A: 12).
     """
-    tokens = [token for token in lead(tokenize(text)) if not OPTION.fullmatch(token.text)]
+    tokens = [token for token in tokens_of(text) if not OPTION.fullmatch(token.text)]
     marks = [token for token in tokens if token.kind == "mark"]
     if marks and all(token.kind == "mark" or token.text in LISTING for token in tokens):
         return frozenset(token.text for token in marks)
@@ -133,7 +136,7 @@ def literal_value(text: str) -> Fraction | None:
 
 def _written(text: str) -> tuple[Fraction, list[Token]] | None:
     """The value of a written number, and its tokens without name, currency and unit."""
-    tokens = lead(tokenize(text))
+    tokens = list(tokens_of(text))
     said = read(text)
     if isinstance(said, Equation):
         members = split_at(tokens, ("=",))
@@ -164,7 +167,7 @@ def key(answer: str, written: bool = False) -> str:
     value = solved[1][0] if solved and len(solved[1]) == 1 else said
     plain = isinstance(value, Quantity) and (value.unit is None or value.unit.known)
     if not isinstance(value, Quantity) or not plain or (written and _written(answer) is None):
-        return spelled(lead(tokenize(answer)))
+        return spelled(tokens_of(answer))
     number = _rational(value)
     percent = value.unit is not None and value.unit.names == PERCENT.names
     return (dump(value.tree) if number is None else str(number)) + ("%" if percent else "")

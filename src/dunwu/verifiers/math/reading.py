@@ -49,9 +49,15 @@ MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", 
 
 
 @lru_cache(maxsize=4096)
+def tokens_of(text: str) -> tuple[Token, ...]:
+    """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
+    return tuple(lead(tokenize(text)))
+
+
+@lru_cache(maxsize=4096)
 def read(text: str) -> Answer:
     """Return what ``text`` says, as one of the types of ``records``."""
-    tokens = lead(tokenize(text))
+    tokens = tokens_of(text)
     return words(tokens) if nesting(tokens) > DEEPEST else read_tokens(tokens)
 
 

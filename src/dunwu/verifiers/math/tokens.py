@@ -123,7 +123,7 @@ OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
 def tokenize(text: str) -> tuple[Token, ...]:
     """Return the tokens of ``text``; of more than ``LONGEST`` characters only the first are looked at."""
     text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text[: LONGEST + 1])
-    spelled = "".join(map(spell, text))
+    spelled = text if text.isascii() and text.isprintable() else "".join(map(spell, text))
     return tuple(_grouped(_Scanner(_without_delimiters(spelled)).scan(roman=False)))
 
 
@@ -181,7 +181,7 @@ class _Scanner:
         if match := SCIENTIFIC.match(self.text, self.at):
             self.at = match.end()
             return self._token("number", f"{match[1]}e{int(match[2])}", roman)
-        if encloses_digits(self.text[self.at]):
+        if self.text[self.at] > "\x7f" and encloses_digits(self.text[self.at]):
             self.at += 1
             return self._token("mark", self.text[self.at - 1], roman)
         for kind, pattern in (("number", NUMBER), ("han", HAN), ("word", WORD)):
