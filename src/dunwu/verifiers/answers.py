@@ -21,7 +21,8 @@ Not told apart: an expression and its value (10! for 3628800). Problems that ask
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
@@ -29,7 +30,7 @@ from dunwu.verifiers.math.brackets import split_at
 from dunwu.verifiers.math.equality import Ask, Comparison, solution
 from dunwu.verifiers.math.quantities import literal
 from dunwu.verifiers.math.reading import read, tokens_of
-from dunwu.verifiers.math.records import Equation, Quantity
+from dunwu.verifiers.math.records import Answer, Collection, Equation, Quantity
 from dunwu.verifiers.math.tokens import LONGEST, Token
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import PERCENT, leading_currency, split_quantity
@@ -39,6 +40,9 @@ from dunwu.verifiers.pool import one_budget
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 CHOICES = re.compile("[A-J]")
 OPTION = re.compile("option|choice|选项?|项|答案?", re.I)
+GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
+DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
+"""Behind a letter they take it back, or add another."""
 MARKS = (":", ".", ")", "，", ",")
 """What parts a letter from the text of its option."""
 
@@ -59,8 +63,19 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
     tokens = tokens_of(gold), tokens_of(answer)
     if spelled(tokens[0]) == spelled(tokens[1]) != "":
         return True
-    with one_budget():
-        return Comparison(ask).equal(read(gold), read(answer))
+    with one_budget(), suppress(field.Undefined):  # 1/0 equals nothing
+        return any(Comparison(ask).equal(*pair) for pair in _readings(gold, answer))
+    return False
+
+
+def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
+    """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
+    yield read(gold), read(answer)
+    lists = [isinstance(read(text), Collection) for text in (gold, answer)]
+    if lists[0] and not lists[1] and GROUPED.search(answer):
+        yield read(gold), read(GROUPED.sub(", ", answer))
+    if lists[1] and not lists[0] and GROUPED.search(gold):
+        yield read(GROUPED.sub(", ", gold)), read(answer)
 
 
 def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
@@ -74,13 +89,12 @@ def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
     marks = [token for token in tokens if token.kind == "mark"]
     if marks and all(token.kind == "mark" or token.text in LISTING for token in tokens):
         return frozenset(token.text for token in marks)
-    if not alone and (first := _first_letter(tokens)):
-        return frozenset({first})
     items = split_at(_side_by_side(with_signs(tokens)), LISTING)
     words = [_letters(item) for item in items]
-    if not all(words) or len("".join(words)) != len(set("".join(words))):
-        return None
-    return frozenset("".join(words))
+    if all(words) and len("".join(words)) == len(set("".join(words))):
+        return frozenset("".join(words))
+    first = "" if alone else _first_letter(tokens)
+    return frozenset({first}) if first else None
 
 
 def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
@@ -108,8 +122,11 @@ def _first_letter(tokens: Sequence[Token]) -> str:
     """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
     bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
     parted = len(tokens) > 2 and tokens[1].text in MARKS[:3]
-    letter = tokens[1] if bracketed else tokens[0] if parted else None
-    return letter.text if letter is not None and CHOICES.fullmatch(letter.text) else ""
+    letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
+    if letter is None or not CHOICES.fullmatch(letter.text):
+        return ""
+    others = any(CHOICES.fullmatch(token.text) or token.text.lower() in DENIALS for token in rest)
+    return "" if others else letter.text
 
 
 def same_literal(gold: str, answer: str) -> bool:

@@ -30,7 +30,7 @@ from typing import Any, NoReturn, TextIO
 import sympy
 
 DIGITS = 100
-ENOUGH = 2
+ENOUGH = 3
 """Points at which both are real: fewer say too little."""
 MEMORY_BYTES = 2 << 30
 REQUESTS = 2000
@@ -39,6 +39,8 @@ RENEWED = 3
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 """What an answer can make a process die of, by deep recursion for one: like an exception, it equals nothing."""
 PR_SET_PDEATHSIG = 1
+SIZES = (1, 10, 100)
+"""Magnitudes of the points: what |x - 5| and cos(x/2) do is seen beyond their zeros."""
 RELATIONS = ("=", "!=", "<", "<=")
 STEPS = (sympy.floor, sympy.ceiling)
 """Flat between their jumps: agreeing at points says little."""
@@ -108,9 +110,16 @@ def same(left: Any, right: Any) -> bool:
     if left.has(*STEPS) or right.has(*STEPS):
         return bool(sympy.simplify(left - right) == 0)
     verdicts = [verdict for point in points(left, right) if (verdict := same_at(left, right, point)) is not None]
-    if len(verdicts) >= ENOUGH:
+    if len(verdicts) >= ENOUGH or False in verdicts:
         return all(verdicts)
+    if any(side.has(sympy.log) or roots(side) for side in (left, right)):
+        return False  # too few points say anything, and complex ones would say something else
     return all(same_number(left.subs(point), right.subs(point)) for point in points(left, right, imaginary=True))
+
+
+def roots(value: Any) -> list[Any]:
+    """The roots in an expression."""
+    return [part for part in value.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q > 1]
 
 
 def same_at(left: Any, right: Any, point: dict[Any, Any]) -> bool | None:
@@ -138,31 +147,35 @@ def same_number(left: Any, right: Any) -> bool:
     rest = difference.evalf(2, maxn=DIGITS)
     noise = [part._prec == 1 for part in rest.as_real_imag() if part != 0]  # 1 bit: all digits cancelled
     size = abs(sympy.N(left, 2, maxn=DIGITS))
-    return all(noise) or bool(any(noise) and abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
+    return all(noise) or bool(abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
 
 
 def points(left: Any, right: Any, imaginary: bool = False) -> list[dict[Any, Any]]:
     """Fixed random values for the letters of both: all positive, all negative, of either sign; or complex."""
     rng = random.Random(0)
     ordered = sorted(left.free_symbols | right.free_symbols, key=str)
-    positive = {letter for letter in ordered if is_positive(letter, left, right)}
+    own = {letter: sign for letter in ordered if (sign := own_sign(letter, left, right))}
 
-    def coordinate(sign: int) -> Any:
-        real = sympy.Rational(rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
+    def coordinate(sign: int, size: int) -> Any:
+        real = sympy.Rational(size * rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
         return real + sympy.I * sympy.Rational(rng.randint(1, 997), 449) if imaginary else real
 
-    signs = (1, -1, 1, 0, 0, 0)
-    return [{letter: coordinate(1 if letter in positive else sign) for letter in ordered} for sign in signs]
+    return [
+        {letter: coordinate(own.get(letter, sign), size) for letter in ordered} for size in SIZES for sign in (1, -1, 0)
+    ]
 
 
-def is_positive(letter: Any, *sides: Any) -> bool:
-    """Whether a letter is meant as positive: it stands alone in a root or logarithm, not squared and in no sum.
+def own_sign(letter: Any, *sides: Any) -> int:
+    """The sign that a letter must have, because it stands alone in a root or logarithm, not squared and in no sum.
 
-    Of sqrt(2h/g) are h and g, of sqrt(x^2) and of sqrt(x + 1) is none.
+    Of sqrt(2h/g) h and g are positive, of sqrt(-a^3) a is negative; of sqrt(x^2) and sqrt(x + 1) no sign is known: 0.
     """
     within = [part.base for side in sides for part in side.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
     within += [part.args[0] for side in sides for part in side.atoms(sympy.log)]
-    return any(one.has(letter) and sympy.expand(one.subs(letter, -letter) + one) == 0 for one in within)
+    for one in within:
+        if one.has(letter) and sympy.expand(one.subs(letter, -letter) + one) == 0:
+            return 1 if one.subs(dict.fromkeys(one.free_symbols, 1)) >= 0 else -1
+    return 0
 
 
 def same_relation(sign: str, left: Any, right: Any) -> bool:

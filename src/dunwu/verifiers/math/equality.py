@@ -30,7 +30,20 @@ from dunwu.verifiers.math.records import (
     Time,
     Words,
 )
-from dunwu.verifiers.math.tree import INFINITY, Number, Sum, Symbol, Tree, dump, letters, negative, quotient
+from dunwu.verifiers.math.tree import (
+    INFINITY,
+    Call,
+    Number,
+    Power,
+    Sum,
+    Symbol,
+    Tree,
+    children,
+    dump,
+    letters,
+    negative,
+    quotient,
+)
 from dunwu.verifiers.math.units import PERCENT, Unit, in_unit
 
 Ask = Callable[[str, str], bool]
@@ -39,6 +52,8 @@ Ask = Callable[[str, str], bool]
 MOST_STEPS = 2000
 """Pieces of two answers held against each other; lists of lists can have a million."""
 HUNDRED = Number(Fraction(100))
+ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
+"""Letters whose indices count the solutions of one equation; the indices of others name things."""
 MIRRORED = {">": "<", ">=": "<="}
 
 
@@ -172,15 +187,35 @@ class Comparison:
         """Two lists whose items may have names: x = 1, y = 2. Roots of one letter (x_1, x_2) have no order."""
         if len(gold) != len(answer):
             return False
-        bases = [{_base(name) for name, _ in items} for items in (gold, answer)]
+        names = [{name for name, _ in items} for items in (gold, answer)]
         values = [[value for _, value in items] for items in (gold, answer)]
-        if len(bases[0]) > 1 and "" not in bases[0]:  # named in the gold, so that the answer has to say which is which
-            given, wanted = dict(answer), dict(gold)
-            return given.keys() == wanted.keys() and all(self.equal(wanted[name], given[name]) for name in wanted)
-        if len(bases[1]) > 1 and "" not in bases[1]:
-            return bases[0] == {""} and all(map(self.equal, *values))
+        if names[0] == names[1] and len(names[0]) > 1 and "" not in names[0]:
+            return self._same_assignments(gold, answer)
+        bases = [{_root_of(name) for name in one} for one in names]
+        if any(len(base) > 1 for base in bases):  # which is which is said by the answer alone
+            return names[0] == {""} and "" not in names[1] and all(map(self.equal, *values))
         one_name = bases[0] == bases[1] or "" in (*bases[0], *bases[1])
         return one_name and self._matched(*values)
+
+    def _same_assignments(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
+        """Values by their names. Where several names come again, each time they come belongs together."""
+        repeated = [name for name in {name for name, _ in gold} if sum(name == other for other, _ in gold) > 1]
+        if len(repeated) < 2:
+            return all(
+                self._matched(*([value for other, value in items if other == name] for items in (gold, answer)))
+                for name in {name for name, _ in gold}
+            )
+        rounds = [_rounds(items) for items in (gold, answer)]
+        left = list(rounds[1])
+        for wanted in rounds[0]:
+            found = next((one for one in left if self._same_round(wanted, one)), None)
+            if found is None:
+                return False
+            left.remove(found)
+        return not left
+
+    def _same_round(self, wanted: dict[str, Answer], given: dict[str, Answer]) -> bool:
+        return wanted.keys() == given.keys() and all(self.equal(wanted[name], given[name]) for name in wanted)
 
     def _matched(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
         """Whether each item of the one is an item of the other, in any order."""
@@ -222,7 +257,8 @@ class Comparison:
 
     def _chain(self, gold: Answer, answer: Equation) -> bool:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
-        constant = not (isinstance(gold, Quantity) and letters(gold.tree))
+        value = field.rational(gold.tree) if isinstance(gold, Quantity) else None
+        constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
         values = [member.answer for place, member in enumerate(answer.members) if not _labels(member, constant, place)]
         return bool(values) and all(self.equal(gold, value) for value in values)
 
@@ -270,6 +306,8 @@ def relation(sign: str, tree: Tree) -> str:
 def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
     """Return the name and the values of ``x = 5``, ``x = 2 + 3 = 5``, ``9 = x``; None where nothing is solved for."""
     members = equation.members
+    if all(member.simple for member in members):  # AB = CD is solved for nothing
+        return None
     for named, others in ((members[0], members[1:]), (members[-1], members[:-1])):
         if named.simple and not any(_contains(other, named) for other in others):
             own = [other for other in others if not (other.simple and len(others) > 1)]
@@ -284,7 +322,7 @@ def _contains(member: Member, named: Member) -> bool:
 
 
 def _is_value_of_a_letter(solved: tuple[str, list[Answer]] | None) -> bool:
-    if solved is None or not re.fullmatch(r"\\?[a-zA-Z]+(?:_\w+)?", solved[0]):
+    if solved is None:
         return False
     return all(not isinstance(value, Quantity) or not letters(value.tree) for value in solved[1])
 
@@ -293,9 +331,25 @@ def _labels(member: Member, constant: bool, place: int) -> bool:
     """Whether a member of a chain says what has the value, and not the value itself."""
     if member.simple:
         return True
-    formula = isinstance(member.answer, Quantity) and bool(letters(member.answer.tree))
+    formula = isinstance(member.answer, Quantity) and _is_label(member.answer.tree)
     unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
     return constant and (formula or unread)
+
+
+def _is_label(tree: Tree) -> bool:
+    """Whether a formula names what is asked for (m+n, x^2+y^2, x/y, log_2 x) and is no equation to be solved (2x)."""
+    if isinstance(tree, Call):
+        return bool(letters(tree))
+    return len(letters(tree)) > 1 and not _has_coefficients(tree)
+
+
+def _has_coefficients(tree: Tree) -> bool:
+    match tree:
+        case Number(value):
+            return abs(value) != 1
+        case Power(base, Number()):
+            return _has_coefficients(base)
+    return any(map(_has_coefficients, children(tree)))
 
 
 def _difference(equation: Equation) -> Tree | None:
@@ -328,9 +382,20 @@ def _named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
     return list(zip(letters_of, values.items, strict=True)) if alike else []
 
 
-def _base(name: str) -> str:
-    """A name without its index."""
-    return name.partition("_")[0]
+def _root_of(name: str) -> str:
+    """The letter of which x_1 is a root; of any other name with an index, the name."""
+    base, _, index = name.partition("_")
+    return base if base in ROOTS and re.fullmatch(r"[\d,]*", index) else name
+
+
+def _rounds(items: Sequence[tuple[str, Answer]]) -> list[dict[str, Answer]]:
+    """Assignments one after the other: a new one begins where a name comes again."""
+    rounds: list[dict[str, Answer]] = [{}]
+    for name, value in items:
+        if name in rounds[-1]:
+            rounds.append({})
+        rounds[-1][name] = value
+    return rounds
 
 
 def _turned(inequality: Inequality) -> tuple[Tree, ...]:

@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, lru_cache
+from itertools import product
 
 from dunwu.verifiers.math.tree import (
     EULER,
@@ -35,6 +36,7 @@ from dunwu.verifiers.math.tree import (
     Tree,
     children,
     dump,
+    letters,
     substitute,
 )
 
@@ -45,13 +47,17 @@ ODD_ROOTS = 3 * 5 * 7 * 11 * 13
 LARGEST = 12_000
 """Bits of a number that is worked out exactly: below the 4,300 digits that Python writes."""
 LARGEST_FACTORIAL = 2_000
-MOST_TERMS = 2_000
+MOST_TERMS = 500
 MOST_STEPS = 20_000
-"""Nodes that one evaluation looks at, sums and products unrolled."""
-TRIAL_DIVISORS = 10_000
+"""Nodes that one evaluation looks at, sums and products unrolled; powers and roots count for many."""
+POWER_STEPS, ROOT_STEPS = 20, 100
+MOST_EXPONENT_LETTERS = 4
+TRIAL_DIVISORS = 1_000
 
 Element = tuple[int, int]
 """a + bi, both modulo p."""
+Draw = tuple[int, tuple[tuple[str, int], ...]]
+"""Which values the letters have: a number, and of letters in exponents whether they are even or odd."""
 
 
 class Undecided(Exception):  # noqa: N818  -- a finding, not a failure
@@ -73,7 +79,7 @@ def same_value(left: Tree, right: Tree) -> bool:
         if None not in exact:
             return exact[0] == exact[1]
         prime = _prime_for(left, right)
-        return value(left, prime) == value(right, prime)
+        return all(value(left, prime, draw) == value(right, prime, draw) for draw in _draws(left, right))
     except Undefined:
         return False
 
@@ -87,14 +93,28 @@ def constant_factor(left: Tree, right: Tree) -> Fraction | None:
     prime = _prime_for(left, right)
     try:
         factors = []
-        for draw in range(2):
+        for draw in (*_draws(left, right), *_draws(left, right, number=1)):
             above, below = value(left, prime, draw), value(right, prime, draw)
             if above[1] or below[1]:
                 raise Undecided
             factors.append(above[0] * pow(below[0], -1, prime) % prime)
     except (Undefined, ValueError):
         return None
-    return _small_fraction(factors[0], prime) if factors[0] == factors[1] else None
+    return _small_fraction(factors[0], prime) if len(set(factors)) == 1 else None
+
+
+def _draws(left: Tree, right: Tree, number: int = 0) -> list[Draw]:
+    """A draw for each way in which the letters in exponents may be even and odd: (-1)^n is no constant."""
+    names = sorted(exponent_letters(left) | exponent_letters(right))
+    if len(names) > MOST_EXPONENT_LETTERS:
+        raise Undecided
+    return [(number, tuple(zip(names, parity, strict=True))) for parity in product((0, 1), repeat=len(names))]
+
+
+def exponent_letters(tree: Tree) -> set[str]:
+    """Return the letters that stand in exponents of ``tree``."""
+    own = letters(tree.exponent) if isinstance(tree, Power) else set()
+    return own.union(*map(exponent_letters, children(tree)))
 
 
 def _small_fraction(residue: int, prime: int) -> Fraction:
@@ -115,7 +135,7 @@ def _prime_for(left: Tree, right: Tree) -> int:
 
 
 @lru_cache(maxsize=4096)
-def value(tree: Tree, prime: int, draw: int = 0) -> Element:
+def value(tree: Tree, prime: int, draw: Draw) -> Element:
     """Return the value of ``tree`` in the field of ``prime``, for one draw of its letters.
 
     Raises:
@@ -247,15 +267,13 @@ def _called(name: str, arguments: list[Fraction]) -> Fraction | None:
 class _Field:
     """The field of one prime, for one tree."""
 
-    def __init__(self, prime: int, draw: int) -> None:
+    def __init__(self, prime: int, draw: Draw) -> None:
         self.prime = prime
-        self.draw = draw
+        self.draw, self.parities = draw[0], dict(draw[1])
         self.steps = 0
 
     def value(self, tree: Tree) -> Element:
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise Undecided
+        self.charge(1)
         match tree:
             case Number(number):
                 return self.fraction(number), 0
@@ -296,7 +314,8 @@ class _Field:
 
     def integer(self, name: str) -> int:
         """The whole number that stands for a letter: as a residue in a base, and in an exponent."""
-        return int.from_bytes(_digest(f"{self.prime} {self.draw} {name}"), "big")
+        drawn = int.from_bytes(_digest(f"{self.prime} {self.draw} {name}"), "big")
+        return drawn if name not in self.parities else drawn - drawn % 2 + self.parities[name]
 
     def power(self, base: Tree, exponent: Tree) -> Element:
         number = rational(exponent)
@@ -314,12 +333,19 @@ class _Field:
             raise Undecided
         return self.rooted(exact, number)
 
+    def charge(self, steps: int) -> None:
+        """Count work that is no look at a node."""
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            raise Undecided
+
     def raised(self, element: Element, exponent: int) -> Element:
+        self.charge(POWER_STEPS)
         if exponent < 0:
             element, exponent = self.inverse(element), -exponent
         if element[1] == 0:
             return pow(element[0], exponent, self.prime), 0
-        result = (1, 0)
+        result, exponent = (1, 0), exponent % (self.prime**2 - 1) if any(element) else exponent
         while exponent:
             if exponent & 1:
                 result = self.times(result, element)
@@ -329,7 +355,7 @@ class _Field:
     def exponent(self, tree: Tree) -> int:
         """An exponent modulo p - 1: letters are whole numbers in it."""
         order = self.prime - 1
-        self.steps += 1
+        self.charge(POWER_STEPS)
         match tree:
             case Number(number):
                 if math.gcd(number.denominator, order) != 1:
@@ -355,6 +381,7 @@ class _Field:
         if base == 0:
             return 0, 0
         result = (1, 0)
+        self.charge(ROOT_STEPS)
         for prime, times in _factors(base):
             root = self.prime_root(prime, index, odd)
             result = self.times(result, self.raised(root, times * exponent.numerator))
@@ -412,6 +439,7 @@ class _Field:
         """The logarithm of a positive rational number, from those of its primes; of e it is 1."""
         if tree == EULER:
             return 1
+        self.charge(ROOT_STEPS)
         exact = rational(tree)
         if exact is None or exact <= 0:
             raise Undecided

@@ -179,8 +179,13 @@ class Parser:
         """
         factors = [self.power()]
         while True:
-            if functions and self.take("*"):
-                factors.append(self._signed())
+            if functions and (sign := self.take("*", "×")):
+                factor = self._signed()
+                vectors = [is_vector(one) for one in (factors[-1], factor)]
+                if all(vectors) and sign == "×":
+                    factors[-1] = Call("cross", (factors[-1], factor))
+                else:
+                    factors.append(factor)
             elif division and self.take("/"):
                 divisor = self._divisor()
                 both = len(factors) == 1 and isinstance(factors[0], Number) and isinstance(divisor, Number)
@@ -262,7 +267,8 @@ class Parser:
             token = self.peek()
             if token and token.kind == "word" and len(token.text) > 1 and token.text not in NAMED:
                 return self._letter(self.next())
-            base = self._atom()
+            plain = token is not None and token.kind == "number"  # of x^3\frac12 the exponent is 3
+            base = Number(number_value(self.next())) if plain else self._atom()
             return Power(base, self.exponent()) if self.take("^") else base
 
     # Atoms
@@ -477,6 +483,11 @@ class Parser:
         if token.kind == "sign" and token.text == "-" and short:
             return [token, *self.argument_tokens(short=True)]
         return [token]
+
+
+def is_vector(tree: Tree) -> bool:
+    """Return whether a tree is a letter with an arrow: of two, a cross is no dot, and has an order."""
+    return isinstance(tree, Symbol) and tree.name.startswith("\\vec ")
 
 
 def letter(name: str) -> Symbol:

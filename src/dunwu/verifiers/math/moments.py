@@ -31,6 +31,7 @@ DATES = (
     re.compile(rf"(?:the )?{ORDINAL}(?: of)? ?(?P<name>{MONTH})(?:,? ?(?P<year>\d{{4}}))?", re.I),
 )
 SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
+"""Day and month in an order that nobody can know: equal to the same signs alone, and no quotient."""
 HALF = r"(?P<half>[ap])\.? ?m\.?"
 TIMES = (
     re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),

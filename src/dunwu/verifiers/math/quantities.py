@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dunwu.verifiers.math.brackets import Unreadable
-from dunwu.verifiers.math.grammar import GREEK, NAMED, parse
+from dunwu.verifiers.math.grammar import GREEK, NAMED, SPLIT_FUNCTION, parse
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
@@ -28,7 +28,7 @@ def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
 
 def is_word(text: str) -> bool:
     """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or text in NAMED or text in GREEK:
+    if len(text) < 2 or text in NAMED or text in GREEK or SPLIT_FUNCTION.fullmatch(text):
         return False
     return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
 

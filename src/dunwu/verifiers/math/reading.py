@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, nesting, split_at
 from dunwu.verifiers.math.grammar import DEEPEST, parse
-from dunwu.verifiers.math.moments import read_date, read_time
+from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import (
@@ -94,11 +94,14 @@ def _system(tokens: Sequence[Token]) -> Answer | None:
 
 def _alternatives(tokens: Sequence[Token]) -> Answer | None:
     """Conditions and intervals joined by "or" and "and": sets of reals."""
-    for sign, kind in (("or", "union"), ("and", "intersection")):
-        parts = split_at(with_signs(tokens), (sign,))
+    for signs, kind in ((("or", "∨"), "union"), (("and", "∧"), "intersection")):
+        parts = split_at(with_signs(tokens), signs)
         if 1 < len(parts) <= MOST_ITEMS and all(parts):
             answers = tuple(map(read_tokens, parts))
-            if all(map(_is_region, answers)) and any(map(_is_condition, answers)):
+            conditions = all(isinstance(answer, (Inequality, Region)) for answer in answers)
+            if all(map(_is_region, answers)) and (
+                conditions if kind == "intersection" else any(map(_is_condition, answers))
+            ):
                 return Region(kind, answers)  # type: ignore[arg-type]
     return None
 
@@ -347,7 +350,7 @@ CALCULATED = frozenset(
 
 def _moment(tokens: Sequence[Token]) -> Answer | None:
     text = "".join((" " if token.gap else "") + str(token) for token in tokens).strip()
-    return read_date(text) or read_time(text)
+    return words(tokens) if SLASHED.fullmatch(text) else read_date(text) or read_time(text)
 
 
 def _ratio(tokens: Sequence[Token]) -> Answer | None:

@@ -85,7 +85,8 @@ def same_sets(left: Answer, right: Answer, same: Same) -> bool:
         return False
     ends = _ordered([end for one in sets for end in _ends(one)], same)
     places = range(2 * len(ends) + 1)  # even: between two ends; odd: at one
-    return all(_contains(sets[0], place, ends, same) == _contains(sets[1], place, ends, same) for place in places)
+    inside = [[_contains(one, place, ends, same) for place in places] for one in sets]
+    return inside[0] == inside[1] and any(inside[0])  # whoever means the empty set says so
 
 
 def variables(answer: Answer) -> set[str]:
@@ -111,15 +112,25 @@ def real_set(answer: Answer) -> RealSet:
             return Combined(kind, tuple(map(real_set, parts)))
         case Inequality():
             return _solved(answer)
-        case Collection("", items) if all(isinstance(item, Collection) for item in items):
+        case Collection("", items) if all(map(_is_interval, items)):
             return Combined("union", tuple(map(real_set, items)))
         case Collection("{}", items):
             return Points(tuple(_number(item) for item in items))
         case Collection(brackets, (low, high)) if brackets in ("()", "(]", "[)", "[]"):
             below, above = _number(low), _number(high)
             ends = None if below == negative(INFINITY) else below, None if above == INFINITY else above
+            if ends[0] is not None and ends[1] is not None and approximate(ends[0]) >= approximate(ends[1]):
+                raise NoSet  # a point
             return Piece(ends[0], brackets[0] == "[", ends[1], brackets[1] == "]")
     raise NoSet
+
+
+def _is_interval(answer: Answer) -> bool:
+    """Whether a member of a list can be no point: half open, or without an end."""
+    if not isinstance(answer, Collection) or len(answer.items) != 2 or not answer.ordered:
+        return False
+    ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
+    return answer.brackets != "()" or INFINITY in ends or negative(INFINITY) in ends
 
 
 def _number(answer: Answer) -> Tree:

@@ -18,6 +18,8 @@ from itertools import takewhile
 from typing import Literal
 
 from dunwu.verifiers.math.brackets import closing
+from dunwu.verifiers.math.constructs import FUNCTIONS
+from dunwu.verifiers.math.grammar import GREEK, NAMED
 from dunwu.verifiers.math.tokens import Token
 
 PREFIXES = {
@@ -286,7 +288,7 @@ def _product(tokens: Sequence[Token]) -> Unit | None:
     """Factors side by side or with dots between them, each with its power: N·m, kg m^2."""
     unit, place = None, 0
     while place < len(tokens):
-        if tokens[place].text == "*":
+        if tokens[place].text in ("*", "×"):
             place += 1
             continue
         found = _factor(tokens, place)
@@ -338,6 +340,8 @@ def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
         return (Unit(named(token.text)) if named(token.text) else Unit(frozenset({token.text}), known=False)), start + 1
     if token.text in CURRENCIES:
         return Unit(_meanings(CURRENCIES[token.text])), start + 1
+    if words and words[0] in (*FUNCTIONS, *GREEK, *NAMED):
+        return None
     spoken = [word.lower() for word in words]
     if token.kind == "word" and len(words) == len(tokens) - start and (SPOKEN.fullmatch(spoken[0]) or token.roman):
         if len(spoken) > 4 or not all(word.isalpha() for word in spoken):
@@ -348,7 +352,7 @@ def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
 
 
 def _spells(token: Token) -> bool:
-    return token.kind in ("word", "sign") and token.text not in ("/", "^", "*")
+    return token.kind in ("word", "sign") and token.text not in ("/", "^", "*", "×")
 
 
 def _greek(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
@@ -367,7 +371,7 @@ def _classified(tokens: Sequence[Token]) -> Unit | None:
     text = tokens[0].text
     if named(text):
         return Unit(named(text))
-    if text[0] not in CLASSIFIERS or CHANGING.search(text[1:]) or len(text) > 7:
+    if text[0] not in CLASSIFIERS or CHANGING.search(text[1:]) or text[:2] in ("位数", "次方", "次幂") or len(text) > 7:
         return None
     return Unit(frozenset({text[0]}), noun=text[1:])
 

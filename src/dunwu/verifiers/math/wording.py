@@ -74,7 +74,12 @@ def _is_set(tokens: Sequence[Token]) -> bool:
 def words(tokens: Sequence[Token]) -> Words:
     """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
     text = spelled(tokens)
-    return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: word[0].casefold(), text))
+    return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: _folded(word[0]), text))
+
+
+def _folded(word: str) -> str:
+    """A word in lower case; one of mixed case (AaBb) as it is."""
+    return word.casefold() if word.islower() or word.isupper() or word.istitle() else word
 
 
 def spelled(tokens: Sequence[Token]) -> str:
@@ -82,7 +87,7 @@ def spelled(tokens: Sequence[Token]) -> str:
     text = ""
     before: Token | None = None
     for token in _without_single_braces(tokens):
-        solid = before is not None and "sign" not in (before.kind, token.kind)
+        solid = before is not None and not {"sign", "command"} & {before.kind, token.kind}
         parted = before is not None and solid and bool(token.gap or before.kind == token.kind)
         text += (" " if parted else "") + str(token)
         before = token
