@@ -109,7 +109,9 @@ def same(left: Any, right: Any) -> bool:
         return True
     if left.has(*STEPS) or right.has(*STEPS):
         return bool(sympy.simplify(left - right) == 0)
-    verdicts = [verdict for point in points(left, right) if (verdict := same_at(left, right, point)) is not None]
+    strict = takes_either_sign(left) != takes_either_sign(right)  # ln|x| is more than ln x
+    at_points = [same_at(left, right, point, strict) for point in points(left, right, forced=not strict)]
+    verdicts = [verdict for verdict in at_points if verdict is not None]
     if len(verdicts) >= ENOUGH or False in verdicts:
         return all(verdicts)
     if any(side.has(sympy.log) or roots(side) for side in (left, right)):
@@ -122,11 +124,25 @@ def roots(value: Any) -> list[Any]:
     return [part for part in value.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q > 1]
 
 
-def same_at(left: Any, right: Any, point: dict[Any, Any]) -> bool | None:
-    """Whether two expressions are equal at a point; None where a root, a logarithm or the whole is no real number."""
-    for side in (left, right):
-        if not all(is_real(part.subs(point)) for part in (side, *side.atoms(sympy.Pow, sympy.log))):
-            return None
+def takes_either_sign(value: Any) -> bool:
+    """Whether a logarithm is taken of an absolute value or an even power: both signs of what is in it are meant."""
+    within = [part.args[0] for part in value.atoms(sympy.log)]
+    return any(
+        one.has(sympy.Abs) or any(one.has(x) and sympy.expand(one.subs(x, -x) - one) == 0 for x in one.free_symbols)
+        for one in within
+    )
+
+
+def same_at(left: Any, right: Any, point: dict[Any, Any], strict: bool) -> bool | None:
+    """Whether two expressions are equal at a point; None where a root, a logarithm or the whole is no real number.
+
+    Where ``strict``, they must be real at the same points.
+    """
+    real = [
+        all(is_real(part.subs(point)) for part in (side, *side.atoms(sympy.Pow, sympy.log))) for side in (left, right)
+    ]
+    if not all(real):
+        return False if strict and any(real) else None
     return same_number(left.subs(point), right.subs(point))
 
 
@@ -150,18 +166,20 @@ def same_number(left: Any, right: Any) -> bool:
     return all(noise) or bool(abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
 
 
-def points(left: Any, right: Any, imaginary: bool = False) -> list[dict[Any, Any]]:
+def points(left: Any, right: Any, imaginary: bool = False, forced: bool = True) -> list[dict[Any, Any]]:
     """Fixed random values for the letters of both: all positive, all negative, of either sign; or complex."""
     rng = random.Random(0)
     ordered = sorted(left.free_symbols | right.free_symbols, key=str)
-    own = {letter: sign for letter in ordered if (sign := own_sign(letter, left, right))}
+    own = {letter: sign for letter in ordered if forced and (sign := own_sign(letter, left, right))}
 
     def coordinate(sign: int, size: int) -> Any:
         real = sympy.Rational(size * rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
         return real + sympy.I * sympy.Rational(rng.randint(1, 997), 449) if imaginary else real
 
     return [
-        {letter: coordinate(own.get(letter, sign), size) for letter in ordered} for size in SIZES for sign in (1, -1, 0)
+        {letter: coordinate(own.get(letter, sign), size) for letter in ordered}
+        for size in SIZES
+        for sign in (1, -1, 0, 1)
     ]
 
 

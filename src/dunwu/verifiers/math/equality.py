@@ -329,7 +329,7 @@ def _is_value_of_a_letter(solved: tuple[str, list[Answer]] | None) -> bool:
 
 def _labels(member: Member, constant: bool, place: int) -> bool:
     """Whether a member of a chain says what has the value, and not the value itself."""
-    if member.simple:
+    if member.simple or (isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts))):
         return True
     formula = isinstance(member.answer, Quantity) and _is_label(member.answer.tree)
     unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None

@@ -269,6 +269,15 @@ def _signs(tokens: Sequence[Token]) -> list[str]:
     return found
 
 
+def _about(tokens: Sequence[Token]) -> Answer | None:
+    """约5.2, "about 5.2": a rounded value."""
+    if len(tokens) > 1 and tokens[0].kind == "word" and tokens[0].text.lower() in ("about", "approximately", "around"):
+        return Rounded(read_tokens(tokens[1:]))
+    if tokens and tokens[0].kind == "han" and tokens[0].text in ("约", "大约", "约为", "约等于") and len(tokens) > 1:
+        return Rounded(read_tokens(tokens[1:]))
+    return None
+
+
 def _rounded(sides: list[list[Token]]) -> Answer:
     name, value = sides[0], sides[-1]
     letter = len(name) == 1 and name[0].kind == "word" and len(name[0].text) == 1 and name[0].text != "e"
@@ -355,7 +364,8 @@ def _moment(tokens: Sequence[Token]) -> Answer | None:
 
 def _ratio(tokens: Sequence[Token]) -> Answer | None:
     rest = [
-        replace(token, kind="sign", text=":") if token.text == "to" and not token.roman else token for token in tokens
+        replace(token, kind="sign", text=":") if token.text in ("to", "比") and not token.roman else token
+        for token in tokens
     ]
     parts = split_at(rest, (":",))
     if len(parts) < 2 or not all(parts):
@@ -473,6 +483,7 @@ def _environment(tokens: Sequence[Token]) -> Matrix | None:
 
 READERS: tuple[Callable[[Sequence[Token]], Answer | None], ...] = (
     _system,
+    _about,
     _builder,
     _matrix,
     _bracketed,

@@ -115,6 +115,8 @@ COMMAND = re.compile(r"\\([a-zA-Z]+|.)\*?", re.DOTALL)
 LONG_SIGNS = re.compile(r"<=>|===|<=|>=|=>|->|!=|==|\*\*|<>|\.\.\.|'+|\S")
 HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\!\s*")
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
+EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
+"""Of Markdown, around the whole."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
 DOLLAR = re.compile(r"(?<!\\)\$\$?")
 OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
@@ -131,8 +133,8 @@ def _without_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
     text = HARD_COMMA.sub("{,}", text)
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()
-    if len(text) > 4 and text.startswith("**") and text.endswith("**"):
-        text = text[2:-2]
+    emphasis = EMPHASIS.fullmatch(text)
+    text = emphasis[2] if emphasis else text
     dollars = list(DOLLAR.finditer(text))
     if len(dollars) % 2 == 0:
         return DOLLAR.sub("", text)

@@ -11,6 +11,13 @@ from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Words
 from dunwu.verifiers.math.tokens import Token
 
+MOST_WORDS = 16
+"""Of a sentence, before its verb."""
+VERBS = frozenset({"is", "equals", "are"})
+HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是])(.*)")
+DENIED = re.compile("[不非否没无]")
+RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
+"""In front of a verb they make more than a name."""
 LEAD_INS = 3
 """One after the other: "so the answer is", "x equals"."""
 LISTING = (",", "，", ";", "and", "or")
@@ -26,7 +33,7 @@ CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
 
 def lead(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
-    rest = bare(tokens)
+    rest = _behind_the_verb(bare(tokens))
     for _ in range(LEAD_INS):
         joined, ends = _joined(rest)
         match = CHOSEN.match(joined) or LEAD_IN.match(joined)
@@ -38,6 +45,20 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
             break
         rest = bare([replace(cut, text=cut.text[left:]), *rest[count + 1 :]] if cut else rest[count:])
     return read_digits(rest)
+
+
+def _behind_the_verb(tokens: list[Token]) -> list[Token]:
+    """What a sentence says: "the area of the circle is 25", 最小值为5. Words and letters alone stand before its verb."""
+    for place, token in enumerate(tokens[:MOST_WORDS]):
+        before = tokens[:place]
+        if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
+            return tokens
+        if token.kind == "word" and token.text.lower() in VERBS and before:
+            return bare(tokens[place + 1 :]) or tokens
+        if token.kind == "han" and (match := HAN_VERB.fullmatch(token.text)) and not DENIED.search(token.text):
+            rest = [replace(token, text=match[1]), *tokens[place + 1 :]] if match[1] else tokens[place + 1 :]
+            return bare(rest) or tokens
+    return tokens
 
 
 def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
@@ -54,7 +75,7 @@ def bare(tokens: Sequence[Token]) -> list[Token]:
     """Return tokens without emphasis, outer braces and full stops around them."""
     rest = list(tokens)
     while rest:
-        if rest[-1].text in (".", "。", "**", '"') and rest[-1].kind == "sign":
+        if rest[-1].text in (".", "。", "**", '"', "\\\\") and rest[-1].kind == "sign":
             rest.pop()
         elif rest[0].text in ("**", '"') and rest[0].kind == "sign":
             rest.pop(0)
