@@ -15,7 +15,7 @@ MOST_WORDS = 16
 """Of a sentence, before its verb."""
 VERBS = frozenset({"is", "equals", "are"})
 HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是])(.*)")
-DENIED = re.compile("[不非否没无]")
+DENIED = re.compile("[不非否没无约]")
 RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """In front of a verb they make more than a name."""
 LEAD_INS = 3
@@ -48,7 +48,7 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _behind_the_verb(tokens: list[Token]) -> list[Token]:
-    """What a sentence says: "the area of the circle is 25", 最小值为5. Words and letters alone stand before its verb."""
+    """What a sentence says: "the area of it is 25", 最小值为5. Words and letters alone stand before its verb."""
     for place, token in enumerate(tokens[:MOST_WORDS]):
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
