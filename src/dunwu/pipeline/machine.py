@@ -10,8 +10,10 @@ from typing import TypedDict
 
 import torch
 
+from dunwu.config.plan.machine import usable_memory_gib
 
-class Machine(TypedDict):
+
+class MachineRecord(TypedDict):
     """The processor's name, the cores that this process may use, memory in GiB, and the names of its accelerators."""
 
     processor: str
@@ -20,7 +22,7 @@ class Machine(TypedDict):
     accelerators: list[str]
 
 
-def describe_machine() -> Machine:
+def describe_machine() -> MachineRecord:
     """Describe this machine, as far as its system tells; nothing in it names the machine or its owner.
 
     Returns:
@@ -28,10 +30,10 @@ def describe_machine() -> Machine:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return Machine(
+    return MachineRecord(
         processor=_processor(),
         cores=cores,
-        memory_gib=_memory_gib(),
+        memory_gib=round(usable_memory_gib() or 0),
         accelerators=[torch.cuda.get_device_name(number) for number in range(count)],
     )
 
@@ -42,10 +44,3 @@ def _processor() -> str:
     except OSError:
         found = None
     return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-def _memory_gib() -> int:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    except (ValueError, OSError, AttributeError):  # not every system has these names
-        return 0

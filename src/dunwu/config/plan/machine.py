@@ -26,13 +26,18 @@ class Machine:
 
 def this_machine() -> Machine:
     """Look at this machine: memory as the system and the container say, devices as nvidia-smi lists them."""
+    return Machine(memory_gib=usable_memory_gib(), gpus_gib=tuple(_gpus()))
+
+
+def usable_memory_gib() -> float | None:
+    """Find how much memory this process may use, by the system and the container; None: not known."""
     try:
         memory: int | None = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # no such names here
         memory = None
     limits = [int(text) for file in CONTROL_GROUPS if (text := _read(file)).isdecimal()]
     known = [value for value in (memory, *limits) if value]
-    return Machine(memory_gib=min(known) / GIB if known else None, gpus_gib=tuple(_gpus()))
+    return min(known) / GIB if known else None
 
 
 def _read(file: Path) -> str:

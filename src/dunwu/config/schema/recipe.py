@@ -12,10 +12,10 @@ from dunwu.config.schema.stages import Stage
 
 
 class DataSpec(Strict):
-    """Conversations in a file, JSON lines or Parquet, or made by a task of the nano world."""
+    """Conversations in a file (JSON, CSV or Parquet), or made by a task of the nano world."""
 
     path: Path | None = None
-    """The file, JSON lines or Parquet, relative to the recipe's file."""
+    """The file, JSON lines or an array, CSV or Parquet, relative to the recipe's file."""
     task: Literal["talk", "requests"] | None = None
     """A task of the nano world that makes the conversations, in place of a file."""
     count: Annotated[int, Field(gt=0, le=10**7)] = 1000
