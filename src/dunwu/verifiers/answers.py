@@ -25,9 +25,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 
-from dunwu.verifiers.math import field
 from dunwu.verifiers.math.brackets import split_at
 from dunwu.verifiers.math.equality import Ask, Comparison, solution
+from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.quantities import literal
 from dunwu.verifiers.math.reading import read, tokens_of
 from dunwu.verifiers.math.records import Answer, Collection, Equation, Quantity
@@ -63,7 +63,7 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
     tokens = tokens_of(gold), tokens_of(answer)
     if spelled(tokens[0]) == spelled(tokens[1]) != "":
         return True
-    with one_budget(), suppress(field.Undefined):  # 1/0 equals nothing
+    with one_budget(), suppress(Undefined):  # 1/0 equals nothing
         return any(Comparison(ask).equal(*pair) for pair in _readings(gold, answer))
     return False
 
@@ -192,6 +192,6 @@ def key(answer: str, written: bool = False) -> str:
 
 def _rational(value: Quantity) -> Fraction | None:
     try:
-        return field.rational(value.tree)
-    except field.Undefined:
+        return rational(value.tree)
+    except Undefined:
         return None

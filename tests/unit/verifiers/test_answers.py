@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
 from dunwu.verifiers.answers import key, literal_value, same, same_literal
-from dunwu.verifiers.math.field import rational
+from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.numerals import number, read_digits, written
 from dunwu.verifiers.math.reading import read
 from dunwu.verifiers.math.records import Quantity, Words

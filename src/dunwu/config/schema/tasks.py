@@ -40,7 +40,7 @@ class TaskSpec(Strict):
     languages: tuple[Language, ...] = ("en",)
     """Languages of the problems, drawn evenly; generators only."""
     path: Path | None = None
-    """JSON (lines or an array), CSV, Parquet or a ``datasets`` folder, relative to the recipe; data sets and ``file`` only."""
+    """JSON (lines or an array), CSV, Parquet, a ``datasets`` folder, relative to the recipe; sets and ``file`` only."""
     hub: Annotated[str, Field(min_length=1)] | None = None
     """In the place of ``path``: a name that ``datasets`` loads, such as openai/gsm8k, or a folder; takes the extra
     ``data``."""

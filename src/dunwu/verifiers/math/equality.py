@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
+from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
@@ -157,7 +158,7 @@ class Comparison:
 
     def _congruences(self, gold: Congruence, answer: Congruence) -> bool:
         names = gold.name == answer.name or not (gold.name and answer.name)
-        modulus, residues = field.rational(gold.modulus), [field.rational(one.residue) for one in (gold, answer)]
+        modulus, residues = rational(gold.modulus), [rational(one.residue) for one in (gold, answer)]
         if not names or not self.same(gold.modulus, answer.modulus):
             return False
         if not modulus or residues[0] is None or residues[1] is None:
@@ -257,7 +258,7 @@ class Comparison:
 
     def _chain(self, gold: Answer, answer: Equation) -> bool:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
-        value = field.rational(gold.tree) if isinstance(gold, Quantity) else None
+        value = rational(gold.tree) if isinstance(gold, Quantity) else None
         constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
         values = [member.answer for place, member in enumerate(answer.members) if not _labels(member, constant, place)]
         return bool(values) and all(self.equal(gold, value) for value in values)
@@ -429,7 +430,7 @@ def _with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | No
 
 
 def _same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
-    values = field.rational(left), field.rational(right)
+    values = rational(left), rational(right)
     if values[0] is None or values[1] is None:
         return False
     return in_unit(values[0], left_unit, right_unit) == values[1]

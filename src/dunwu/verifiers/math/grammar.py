@@ -11,8 +11,7 @@ Letters are letters: a Greek one is no function, and of ``f(2)`` or ``f^{-1}(x)`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -25,6 +24,7 @@ from dunwu.verifiers.math.constructs import (
     read_determinant,
     read_function,
 )
+from dunwu.verifiers.math.cursor import DEEPEST, Cursor
 from dunwu.verifiers.math.tokens import SIGNS, Token
 from dunwu.verifiers.math.tree import (
     EULER,
@@ -44,8 +44,6 @@ from dunwu.verifiers.math.tree import (
     root,
 )
 
-DEEPEST = 40
-"""Brackets, fractions, roots and functions inside one another."""
 LARGEST_EXPONENT = 400
 """Decimal places that a number in scientific notation may have."""
 GREEK = frozenset(
@@ -66,7 +64,6 @@ TRANSPOSED = ("T", "c", "C", "\\complement")
 MARKED = ("\\top", "\\intercal", "\\dagger", "*", "\\ast", "\\star", "'", "''")
 DEGREE = Number(Fraction(1, 180))
 SPLIT_FUNCTION = re.compile(rf"([a-zA-Z]?)({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)")
-PAIRS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "⟨": "⟩"}
 
 
 def parse(tokens: Sequence[Token]) -> Tree:
@@ -78,55 +75,8 @@ def parse(tokens: Sequence[Token]) -> Tree:
     return Parser(tokens).whole()
 
 
-class Parser:
-    """One expression. ``at`` is the next token; what stands in brackets is parsed by a parser of its own."""
-
-    def __init__(self, tokens: Sequence[Token], depth: int = 0, bars: int = 0) -> None:
-        self.tokens = list(tokens)
-        self.at = 0
-        self.depth = depth
-        self.bars = bars
-        self.angular = False
-
-    # What stands here
-
-    def peek(self, ahead: int = 0) -> Token | None:
-        """The token here, or so many further."""
-        place = self.at + ahead
-        return self.tokens[place] if 0 <= place < len(self.tokens) else None
-
-    def sign(self, ahead: int = 0) -> str:
-        """The sign here; "" where there is none."""
-        token = self.peek(ahead)
-        return token.text if token and token.kind == "sign" else ""
-
-    def take(self, *signs: str) -> str:
-        """The sign here, taken, if it is one of these."""
-        sign = self.sign()
-        if sign and sign in signs:
-            self.at += 1
-            return sign
-        return ""
-
-    def next(self) -> Token:
-        """The token here, taken."""
-        token = self.peek()
-        if token is None:
-            raise Unreadable("it ends too early")
-        self.at += 1
-        return token
-
-    @contextmanager
-    def deeper(self, angular: bool | None = None) -> Iterator[None]:
-        """One level further in; ``angular`` says whether ° is the unit of what is read there."""
-        if self.depth >= DEEPEST:
-            raise Unreadable(f"deeper than {DEEPEST} levels")
-        before, self.depth = self.angular, self.depth + 1
-        self.angular = before if angular is None else angular
-        try:
-            yield
-        finally:
-            self.depth, self.angular = self.depth - 1, before
+class Parser(Cursor):
+    """One expression; what stands in brackets is parsed by a parser of its own."""
 
     def whole(self) -> Tree:
         r"""The tree of all tokens; ``a \over b`` and ``n \choose k`` are split at their sign."""
@@ -147,15 +97,6 @@ class Parser:
         parser = Parser(tokens, self.depth + 1)
         parser.angular = self.angular
         return parser.whole()
-
-    def enclosed(self) -> list[Token]:
-        """The tokens of the bracket that opens here, which is taken whole."""
-        end = closing(self.tokens, self.at)
-        if end < 0 or PAIRS[self.tokens[self.at].text] != self.tokens[end].text:
-            raise Unreadable("a bracket is not closed")
-        tokens = self.tokens[self.at + 1 : end]
-        self.at = end + 1
-        return tokens
 
     # Sums, products, powers
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, nesting, split_at
-from dunwu.verifiers.math.grammar import DEEPEST, parse
+from dunwu.verifiers.math.cursor import DEEPEST
+from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
