@@ -314,9 +314,62 @@ def lines(rng: random.Random) -> Iterator[Case]:
     yield f"x>{c}", f"-{a}x>-{a * c}", False
 
 
+def traps(rng: random.Random) -> Iterator[Case]:
+    """What looks right to a reader that looks at a part only."""
+    a, b, c = rng.sample(range(2, 40), 3)
+    x = rng.choice("xyzt")
+    yield f"x={a},y={b};x={b},y={c}", f"x={c},y={a};x={b},y={c}", False
+    yield f"x={a},y={b};x={b},y={c}", f"x={b},y={c};x={a},y={b}", True
+    yield f"x={a}, y={b}, {c}", f"x={a}, y={b + 50}, {c}", False
+    yield f"a_1={a}, a_2={b}", f"a_1={b}, a_2={a}", False
+    yield rf"y_{{\max}}={a}, y_{{\min}}={b}", rf"y_{{\max}}={b}, y_{{\min}}={a}", False
+    letter = rng.choice("nmkpqrs")
+    yield f"(-{a})^{letter}", f"{a}^{letter}", False
+    yield f"(-1)^{letter}", rng.choice(["1", "-1"]), False
+    yield rf"\frac{{1-(-{a})^{letter}}}{{3}}", rf"\frac{{1+{a}^{letter}}}{{3}}", False
+    yield f"(-1)^{{{letter}+1}}", f"-(-1)^{letter}", True
+    yield f"|{x}-{a}|", f"{a}-{x}", False
+    yield rf"\sqrt{{({x}+{a})^2}}", f"{x}+{a}", False
+    yield rf"\frac{{|{x}-{a}|}}{{{x}-{a}}}", "-1", False
+    yield r"\sqrt{-a^3}", r"-a\sqrt{-a}", True
+    yield r"\sqrt{-a^3}", r"a\sqrt{-a}", False
+    yield r"\ln|x|", r"\ln x", False
+    yield f"x={a}", f"{b}x={a * b}", False
+    yield "0", f"x^2-{a}x+{b}=0", False
+    yield str(a), f"{b}x+{c}y={a}", False
+    yield "A", "(A)(B)(C)", False
+    yield "A", f"(A) is wrong, (B) {a}", False
+    yield "B", f"B. {a} or C. {b}", False
+    yield rf"(-\infty,-{a})和({b},+\infty)", rf"(-\infty,0)和({c + 50},+\infty)", False
+    yield rf"(-\infty,-{a})和({b},+\infty)", rf"(-\infty,-{a})\cup({b},\infty)", True
+    yield f"({a},{b})", f"({b + 50},{a})\\cup({c},1)", False
+    yield rf"p\land q_{a}", rf"p\lor q_{a}", False
+    yield r"\vec{a}\times\vec{b}", r"\vec{b}\times\vec{a}", False
+    yield f"{a % 12 + 1}/2/2022", f"{2 * (a % 12 + 1)}/4/2022", False
+    yield rf"x \equiv {a} \pmod 5", rf"x \equiv {a}/0 \pmod 5", False
+    yield str(a), f"{a}位数", False
+    yield f"{a}", f"约{a}", False
+
+
+def sentences(rng: random.Random) -> Iterator[Case]:
+    """Answers in sentences and in Markdown."""
+    n = rng.randint(2, 999)
+    for sentence in (
+        "x is {}", "x equals {}", "The area of the circle is ${}$.", "最小值为{}", "面积是{}", "**{}**", "`{}`",
+        "*{}*", "__{}__",
+        "The value of $x$ is {}.", "So the final answer is {}.", "答案是{}。",
+    ):  # fmt: skip
+        yield str(n), sentence.format(n), True
+        yield str(n), sentence.format(n + 1), False
+    yield str(n), f"It is not {n}", False
+    yield str(n), f"最小值不是{n}", False
+    yield f"{n}.5", f"约{n}.5", True
+    yield f"100, {n + 100}", f"100,{n + 100}", True
+
+
 MAKERS = (
     two_letter_words, times, ratios, money, groups, names, solutions, intervals, matrices, notations, letters, units,
-    choices, lines,
+    choices, lines, traps, sentences,
 )  # fmt: skip
 
 
