@@ -26,7 +26,8 @@ from contextlib import suppress
 from fractions import Fraction
 
 from dunwu.verifiers.math.brackets import split_at
-from dunwu.verifiers.math.equality import Ask, Comparison, solution
+from dunwu.verifiers.math.equality import Ask, Comparison
+from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.quantities import literal
 from dunwu.verifiers.math.reading import read, tokens_of

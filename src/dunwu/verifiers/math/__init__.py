@@ -6,7 +6,7 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     grammar     tokens -> a tree (``tree``): what an expression says; refuses what it does not know (``cursor``: where
                 it stands; ``constructs``: what commands and named functions say)
     numerals    numbers in words: 五分之二, 3 million, twenty-five
-    units       tokens -> a unit; which units agree
+    units       tokens -> a unit; which units agree (``unit_tables``)
     records     the types of answers: a number with its unit, a ratio, a time, a list, an interval, a relation, words
     moments     dates and times of the day
     wording     lead-ins, full stops, one spelling for what is words
@@ -15,6 +15,7 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     exact       tree of rational numbers -> its value
     field       tree -> its value in a finite field: equality of roots, polynomials and constants, exactly and at once
     real_sets   intervals, unions, conditions in one letter -> a set of reals
+    equations   what an equation says: a name and its value, or nothing but itself
     equality    two typed answers -> whether they are equal; what no rule here decides is asked of the worker
 
 Each room imports those above it. The worker (``verifiers/worker.py``) gets trees, never text, so nothing is read twice.

@@ -6,12 +6,21 @@ piece.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
+from dunwu.verifiers.math.equations import (
+    difference,
+    is_label,
+    is_value,
+    named_items,
+    named_tuple,
+    root_of,
+    rounds_of,
+    solution,
+)
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
@@ -23,7 +32,6 @@ from dunwu.verifiers.math.records import (
     Equation,
     Inequality,
     Matrix,
-    Member,
     Quantity,
     Ratio,
     Region,
@@ -33,13 +41,9 @@ from dunwu.verifiers.math.records import (
 )
 from dunwu.verifiers.math.tree import (
     INFINITY,
-    Call,
     Number,
-    Power,
     Sum,
-    Symbol,
     Tree,
-    children,
     dump,
     letters,
     negative,
@@ -53,8 +57,6 @@ Ask = Callable[[str, str], bool]
 MOST_STEPS = 2000
 """Pieces of two answers held against each other; lists of lists can have a million."""
 HUNDRED = Number(Fraction(100))
-ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
-"""Letters whose indices count the solutions of one equation; the indices of others name things."""
 MIRRORED = {">": "<", ">=": "<="}
 
 
@@ -182,7 +184,7 @@ class Comparison:
         if gold.ordered:
             same_length = len(gold.items) == len(answer.items)
             return same_length and all(map(self.equal, gold.items, answer.items))
-        return self._lists(_named_items(gold), _named_items(answer))
+        return self._lists(named_items(gold), named_items(answer))
 
     def _lists(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
         """Two lists whose items may have names: x = 1, y = 2. Roots of one letter (x_1, x_2) have no order."""
@@ -192,7 +194,7 @@ class Comparison:
         values = [[value for _, value in items] for items in (gold, answer)]
         if names[0] == names[1] and len(names[0]) > 1 and "" not in names[0]:
             return self._same_assignments(gold, answer)
-        bases = [{_root_of(name) for name in one} for one in names]
+        bases = [{root_of(name) for name in one} for one in names]
         if any(len(base) > 1 for base in bases):  # which is which is said by the answer alone
             return names[0] == {""} and "" not in names[1] and all(map(self.equal, *values))
         one_name = bases[0] == bases[1] or "" in (*bases[0], *bases[1])
@@ -206,7 +208,7 @@ class Comparison:
                 self._matched(*([value for other, value in items if other == name] for items in (gold, answer)))
                 for name in {name for name, _ in gold}
             )
-        rounds = [_rounds(items) for items in (gold, answer)]
+        rounds = [rounds_of(items) for items in (gold, answer)]
         left = list(rounds[1])
         for wanted in rounds[0]:
             found = next((one for one in left if self._same_round(wanted, one)), None)
@@ -251,7 +253,7 @@ class Comparison:
 
     def _assignments(self, gold: Answer, answer: Answer) -> bool:
         """(x,y) = (1,2) against x = 1, y = 2."""
-        sides = [_named_items(one) if isinstance(one, Collection) else _named_tuple(one) for one in (gold, answer)]
+        sides = [named_items(one) if isinstance(one, Collection) else named_tuple(one) for one in (gold, answer)]
         if any(not side or any(not name for name, _ in side) for side in sides):
             return False
         return self._lists(sides[0], sides[1]) if len({name for name, _ in sides[0]}) > 1 else False
@@ -260,18 +262,18 @@ class Comparison:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
         value = rational(gold.tree) if isinstance(gold, Quantity) else None
         constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
-        values = [member.answer for place, member in enumerate(answer.members) if not _labels(member, constant, place)]
+        values = [member.answer for place, member in enumerate(answer.members) if not is_label(member, constant, place)]
         return bool(values) and all(self.equal(gold, value) for value in values)
 
     def _two_equations(self, gold: Equation, answer: Equation) -> bool:
         solved, given = solution(gold), solution(answer)
         if solved and given and solved[0] == given[0]:
             return all(self.equal(one, other) for one in solved[1] for other in given[1])
-        if _named_tuple(gold) and _named_tuple(answer):
-            return self._lists(_named_tuple(gold), _named_tuple(answer))
-        if any(_is_value_of_a_letter(one) for one in (solved, given)):
+        if named_tuple(gold) and named_tuple(answer):
+            return self._lists(named_tuple(gold), named_tuple(answer))
+        if any(is_value(one) for one in (solved, given)):
             return False  # 2x = 10 is not yet x = 5
-        sides = [_difference(one) for one in (gold, answer)]
+        sides = [difference(one) for one in (gold, answer)]
         return sides[0] is not None and sides[1] is not None and self._proportional("=", sides[0], sides[1])
 
     def _inequalities(self, gold: Inequality, answer: Inequality) -> bool:
@@ -302,101 +304,6 @@ class Comparison:
 def relation(sign: str, tree: Tree) -> str:
     """Return ``tree <sign> 0`` as the worker reads it."""
     return f'["{sign}",{dump(tree)}]'
-
-
-def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
-    """Return the name and the values of ``x = 5``, ``x = 2 + 3 = 5``, ``9 = x``; None where nothing is solved for."""
-    members = equation.members
-    if all(member.simple for member in members):  # AB = CD is solved for nothing
-        return None
-    for named, others in ((members[0], members[1:]), (members[-1], members[:-1])):
-        if named.simple and not any(_contains(other, named) for other in others):
-            own = [other for other in others if not (other.simple and len(others) > 1)]
-            return named.text, [member.answer for member in own or others]
-    return None
-
-
-def _contains(member: Member, named: Member) -> bool:
-    if not isinstance(member.answer, Quantity) or not isinstance(named.answer, Quantity):
-        return member.text == named.text
-    return bool(letters(named.answer.tree) & letters(member.answer.tree)) and isinstance(named.answer.tree, Symbol)
-
-
-def _is_value_of_a_letter(solved: tuple[str, list[Answer]] | None) -> bool:
-    if solved is None:
-        return False
-    return all(not isinstance(value, Quantity) or not letters(value.tree) for value in solved[1])
-
-
-def _labels(member: Member, constant: bool, place: int) -> bool:
-    """Whether a member of a chain says what has the value, and not the value itself."""
-    if member.simple or (isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts))):
-        return True
-    formula = isinstance(member.answer, Quantity) and _is_label(member.answer.tree)
-    unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
-    return constant and (formula or unread)
-
-
-def _is_label(tree: Tree) -> bool:
-    """Whether a formula names what is asked for (m+n, x^2+y^2, x/y, log_2 x) and is no equation to be solved (2x)."""
-    if isinstance(tree, Call):
-        return bool(letters(tree))
-    return len(letters(tree)) > 1 and not _has_coefficients(tree)
-
-
-def _has_coefficients(tree: Tree) -> bool:
-    match tree:
-        case Number(value):
-            return abs(value) != 1
-        case Power(base, Number()):
-            return _has_coefficients(base)
-    return any(map(_has_coefficients, children(tree)))
-
-
-def _difference(equation: Equation) -> Tree | None:
-    sides = [member.answer.tree for member in equation.members if isinstance(member.answer, Quantity)]
-    return Sum((sides[0], negative(sides[1]))) if len(sides) == len(equation.members) == 2 else None
-
-
-def _named_items(collection: Collection) -> list[tuple[str, Answer]]:
-    """The items with their names; one without a name has that of the item before: x = 2, 144."""
-    found: list[tuple[str, Answer]] = []
-    for item in collection.items:
-        solved = solution(item) if isinstance(item, Equation) else None
-        if solved is not None and len(solved[1]) == 1:
-            found.append((solved[0], solved[1][0]))
-        else:
-            found.append((found[-1][0] if found and not isinstance(item, Equation) else "", item))
-    return found
-
-
-def _named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
-    """The pairs of (x,y) = (1,2); none where it is no such equation."""
-    if not isinstance(answer, Equation) or len(answer.members) != 2:
-        return []
-    names, values = (member.answer for member in answer.members)
-    if not isinstance(names, Collection) or not isinstance(values, Collection):
-        return []
-    trees = [item.tree for item in names.items if isinstance(item, Quantity)]
-    letters_of = [tree.name for tree in trees if isinstance(tree, Symbol)]
-    alike = len(letters_of) == len(names.items) == len(values.items)
-    return list(zip(letters_of, values.items, strict=True)) if alike else []
-
-
-def _root_of(name: str) -> str:
-    """The letter of which x_1 is a root; of any other name with an index, the name."""
-    base, _, index = name.partition("_")
-    return base if base in ROOTS and re.fullmatch(r"[\d,]*", index) else name
-
-
-def _rounds(items: Sequence[tuple[str, Answer]]) -> list[dict[str, Answer]]:
-    """Assignments one after the other: a new one begins where a name comes again."""
-    rounds: list[dict[str, Answer]] = [{}]
-    for name, value in items:
-        if name in rounds[-1]:
-            rounds.append({})
-        rounds[-1][name] = value
-    return rounds
 
 
 def _turned(inequality: Inequality) -> tuple[Tree, ...]:
