@@ -117,6 +117,9 @@ HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
 EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
 """Of Markdown, around the whole."""
+SPACED_POWER = re.compile(r"(?<=[\w)}\]]) \*\* (?=[\w({\\-])")
+EMPHASIZED = re.compile(r"(?:\A|.)\*\*(?![\w({\\-])|(?:\A|[^\w)}\]])\*\*", re.DOTALL)
+"""Two stars that raise nothing: something is missing in front of them or behind."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
 DOLLAR = re.compile(r"(?<!\\)\$\$?")
 OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
@@ -131,7 +134,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
 
 def _without_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
-    text = HARD_COMMA.sub("{,}", text)
+    text = SPACED_POWER.sub("**", HARD_COMMA.sub("{,}", text))
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()
     emphasis = EMPHASIS.fullmatch(text)
     text = emphasis[2] if emphasis else text
@@ -159,6 +162,8 @@ class _Scanner:
             if char.isspace() or (char == "~" and self._between()):
                 self.gap = "space" if char.isspace() else self.gap or "thin"
                 self.at += 1
+            elif char == "*" and EMPHASIZED.match(self.text, max(0, self.at - 1)):
+                self.at += 2  # of Markdown
             elif char == "\\" and self.at + 1 < len(self.text):
                 before = self.opened
                 yield from self._command(roman)
