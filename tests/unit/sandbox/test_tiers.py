@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.unit.sandbox.test_sandbox import check_clean
+from tests.unit.sandbox.test_sandbox import SEEN, check_clean
 
 from dunwu.sandbox import Limits, Sandbox, Unavailable
 from dunwu.sandbox.client import PACKAGE, Launcher, Zygote
@@ -73,7 +73,7 @@ def test_bubblewrap_leaves_no_children_behind() -> None:
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_a_library_below_the_workplace_is_seen_and_cannot_be_changed(name: str, below: Path) -> None:
     (below / "module.py").write_text("x = 7")
-    source = f"import os, sys\nsys.path.append({str(below)!r})\nimport module\nprint(module.x, os.listdir('/tmp'))\n"
+    source = f"import os, sys\nsys.path.append({str(below)!r})\nimport module\nprint(module.x, {SEEN})\n"
     harm = f"open('/tmp/mine', 'w')\nos.remove({str(below / 'module.py')!r})"
     with opened(name, str(below)) as sandbox, sandbox.open(Limits()) as session:
         for _ in range(3):
