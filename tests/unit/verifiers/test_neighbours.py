@@ -202,7 +202,9 @@ def matrices(rng: random.Random) -> Iterator[Case]:
     ):
         yield gold, answer, True
     scaled = rf"\begin{{pmatrix}}{a * k}&{b * k}\\{c * k}&{d * k}\end{{pmatrix}}"
-    yield scaled, k.__str__() + gold, True
+    yield scaled, f"{k}{gold}", True
+    yield scaled, rf"{k}\cdot {gold}", True
+    yield rf"\begin{{pmatrix}}{-a}&{-b}\\{-c}&{-d}\end{{pmatrix}}", f"-{gold}", True
     yield scaled, gold, (a, b, c, d) == (0, 0, 0, 0)
     yield str(a * d - b * c), rf"\begin{{vmatrix}}{a}&{b}\\{c}&{d}\end{{vmatrix}}", True
     yield rf"\begin{{pmatrix}}{a}\\{b}\end{{pmatrix}}", rf"({a},{b})^{{\top}}", True

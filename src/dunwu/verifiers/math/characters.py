@@ -51,7 +51,6 @@ GREEK = {
 }
 THIN_SPACES = "\u2005\u2006\u2008\u2009\u200a\u202f\u00a0"
 """Between groups of digits they part thousands."""
-INVISIBLE = "\u200b\u2060\ufeff\u00ad"
 SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
 """Compatibility forms that read as their plain sign."""
 

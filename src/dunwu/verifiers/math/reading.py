@@ -475,10 +475,11 @@ def _environment(tokens: Sequence[Token]) -> Matrix | None:
     rows = [[parse(cell) for cell in row] for row in cells]
     if len({len(row) for row in rows}) != 1:
         return None
-    if before:
-        factor = parse(before[:-1] if before[-1].text == "*" else before) if before != [*before[:0]] else None
-        sign = [token.text for token in before] == ["-"]
-        rows = [[negative(cell) if sign else Product((factor, cell)) for cell in row] for row in rows]  # type: ignore[arg-type]
+    if [token.text for token in before] == ["-"]:
+        rows = [[negative(cell) for cell in row] for row in rows]
+    elif before:
+        factor = parse(before[:-1] if before[-1].text in ("*", "×") else before)
+        rows = [[Product((factor, cell)) for cell in row] for row in rows]
     return Matrix(tuple(map(tuple, rows)))
 
 
