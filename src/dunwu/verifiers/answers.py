@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from fractions import Fraction
 
 from dunwu.verifiers.math.brackets import split_at
@@ -55,7 +56,7 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
     if max(len(gold), len(answer)) > LONGEST:
         return False
     if PLAIN.fullmatch(gold) and PLAIN.fullmatch(answer):  # most golds, and most answers to them
-        return Fraction(gold) == Fraction(answer)
+        return Decimal(gold) == Decimal(answer)
     chosen = chosen_letters(gold, alone=True)
     if chosen is not None:
         given = chosen_letters(answer, alone=len(chosen) > 1)

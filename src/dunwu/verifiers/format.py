@@ -18,6 +18,8 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 TAG = re.compile("|".join(TAGS))
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that show nothing: Hangul fillers and the empty Braille pattern."""
+SHOWN = re.compile("[!-~]")
+"""What nearly every text shows; the others are looked up."""
 BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
 """In front of a number a stroke is a sign."""
 TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark)>", re.I)
@@ -79,7 +81,7 @@ RULES: Mapping[str, Callable[[str], bool]] = {
 
 def _shows(text: str) -> bool:
     """Whether a letter, digit, sign or symbol is in ``text``: no space, control, zero-width mark or lone surrogate."""
-    return any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
+    return bool(SHOWN.search(text)) or any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
 
 
 def reasoning(text: str) -> str:
@@ -168,6 +170,8 @@ def last_boxed(text: str) -> str | None:
 
     One pass, so that no text makes it slow.
     """
+    if "box" not in text:
+        return None
     opened: list[tuple[int, bool]] = []
     last = max((match.span(1) for match in BARE_BOX.finditer(text)), default=(-1, -1))
     for match in BRACES.finditer(text):

@@ -175,7 +175,7 @@ class Grader:
         return tuple(weighed)
 
     def _parts(self, problem: Problem, completion: Completion, right: bool, wanted: Set[str]) -> dict[str, float]:
-        follows, chain = RULES[self._spec.format_rule], reasoning(completion.text)
+        follows, chain = RULES[self._spec.format_rule], reasoning(completion.text) if wanted & CHAINED else ""
         known: dict[str, Callable[[], float]] = {
             "accuracy": lambda: float(right),
             "format": lambda: float(follows(completion.text)),
@@ -266,6 +266,8 @@ class PlainGrader:
         return tuple(scores)
 
 
+CHAINED = frozenset({"language", "logic", "steps"})
+"""Parts that look at the reasoning."""
 RESPONSES = ("instructions", "refusal")
 """Kinds of which the whole response is the answer, wherever other answers stand."""
 SIMPLE: Mapping[str, Callable[[str, str], bool]] = {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from dunwu.verifiers.math.tokens import CLOSING, OPENING, Token
 
+OPENED, CLOSED = frozenset({*OPENING, "{"}), frozenset({*CLOSING, "}"})
+
 
 class Unreadable(ValueError):  # noqa: N818  -- a finding, not a failure
     """The tokens are no expression that the grammar knows."""
@@ -15,9 +17,8 @@ def closing(tokens: Sequence[Token], start: int) -> int:
     """Return the place of what closes the bracket or brace at ``start``, of any kind; -1 where nothing does."""
     depth = 0
     for place in range(start, len(tokens)):
-        text = str(tokens[place])
-        depth += text in (*OPENING, "{")
-        depth -= text in (*CLOSING, "}")
+        text = tokens[place].text
+        depth += (text in OPENED) - (text in CLOSED)
         if depth == 0:
             return place
     return -1
@@ -27,8 +28,7 @@ def nesting(tokens: Sequence[Token]) -> int:
     """Return how deep brackets and braces stand inside one another."""
     deepest = level = 0
     for token in tokens:
-        text = str(token)
-        level += (text in (*OPENING, "{")) - (text in (*CLOSING, "}"))
+        level += (token.text in OPENED) - (token.text in CLOSED)
         deepest = max(deepest, level)
     return deepest
 
@@ -43,13 +43,13 @@ def split_at(tokens: Sequence[Token], signs: Sequence[str]) -> list[list[Token]]
     pieces: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
-        text = str(token)
-        depth += (text in (*OPENING, "{")) + (token.kind == "begin")
-        depth -= (text in (*CLOSING, "}")) + (token.kind == "end")
-        if depth == 0 and token.kind == "sign" and text in signs:
+        kind, text = token.kind, token.text
+        if kind == "sign" and depth == 0 and text in signs:
             pieces.append([])
-        else:
-            pieces[-1].append(token)
+            continue
+        if kind != "number":
+            depth += (text in OPENED or kind == "begin") - (text in CLOSED or kind == "end")
+        pieces[-1].append(token)
     return pieces
 
 

@@ -453,4 +453,5 @@ def number_value(token: Token) -> Fraction:
     mantissa, _, exponent = token.text.partition("e")
     if exponent and abs(int(exponent)) > LARGEST_EXPONENT:
         raise Unreadable("a number of that many places")
-    return Fraction(mantissa.rstrip(".") or "0") * Fraction(10) ** int(exponent or 0)
+    value = Fraction(mantissa.rstrip(".") or "0")
+    return value * Fraction(10) ** int(exponent) if exponent else value

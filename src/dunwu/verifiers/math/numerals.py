@@ -70,6 +70,7 @@ ENGLISH_TENS = {
         ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
     )
 }
+UNITS_AND_TENS = SMALL.keys() | ENGLISH_TENS.keys()
 GREAT = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 PARTS = {
     "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
@@ -81,6 +82,8 @@ BEFORE = frozenset({"(", "[", "{", "\\{", ",", "，", ";", "="})
 
 def read_digits(tokens: Sequence[Token]) -> list[Token]:
     """Return ``tokens`` with the number that they begin with in digits; unchanged where they begin with none."""
+    if not any(token.kind in ("word", "han") for token in tokens):
+        return list(tokens)
     tokens = _english(_signed(list(tokens)))
     joined, ends = _joined(tokens)
     for pattern, value_of in READINGS:
@@ -127,9 +130,7 @@ def _signed(tokens: list[Token]) -> list[Token]:
     for place, token in enumerate(tokens):
         first = not signed or signed[-1].text in BEFORE
         behind = tokens[place + 1] if place + 1 < len(tokens) else None
-        numeric = behind is not None and (
-            behind.kind in ("number", "command") or behind.text.lower() in (*SMALL, *ENGLISH_TENS)
-        )
+        numeric = behind is not None and (behind.kind in ("number", "command") or behind.text.lower() in UNITS_AND_TENS)
         word = token.kind == "word" and token.text.lower() in ("negative", "minus")
         if first and numeric and (word or token.text == "负"):
             signed.append(Token("sign", "-", token.gap))
@@ -196,7 +197,7 @@ def _cardinal(words: list[str]) -> tuple[Fraction | None, int]:
         word = words[place]
         if word in ("and", "-"):
             joins = taken and (tens if word == "-" else words[taken - 1] in ("hundred", *GREAT))
-            if not joins or place + 1 == len(words) or words[place + 1] not in (*SMALL, *ENGLISH_TENS):
+            if not joins or place + 1 == len(words) or words[place + 1] not in UNITS_AND_TENS:
                 break
             place += 1
             continue

@@ -65,6 +65,8 @@ def read(text: str) -> Answer:
 def read_tokens(tokens: Sequence[Token]) -> Answer:
     """Return what these tokens say."""
     rest = bare(tokens)
+    if len(rest) == 1 and rest[0].kind == "number":
+        return read_quantity(rest) or words(rest)
     if any(token.text == "ldots" for token in rest):
         return words(rest)
     for reader in READERS:

@@ -106,13 +106,15 @@ RENAMED = {
 CONJUNCTIONS = {
     "或者": "or", "或": "or", "和": "and", "与": "and", "且": "and", "并且": "and", "以及": "and", "及": "and",
 }  # fmt: skip
-HAN = re.compile("[\u3400-\u9fff〇]+")
 CONJUNCTION = re.compile("(或者|并且|以及|[或和与且及])")
-NUMBER = re.compile(r"\d+(?:\.\d+)*\.?|\.\d+", re.ASCII)
-SCIENTIFIC = re.compile(r"(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", re.ASCII)
-WORD = re.compile(r"[^\W\d_\u2460-\u24ff\u2776-\u2793\u3400-\u9fff]+")
+PIECE = re.compile(
+    r"(?P<scientific>[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}(?![a-zA-Z0-9_.]))"
+    r"|(?P<number>[0-9]+(?:\.[0-9]+)*\.?|\.[0-9]+)"
+    r"|(?P<han>[\u3400-\u9fff〇]+)"
+    r"|(?P<word>[^\W\d_\u2460-\u24ff\u2776-\u2793\u3400-\u9fff]+)"
+    r"|(?P<sign>\{,\}|<=>|===|<=|>=|=>|->|!=|==|\*\*|<>|\.\.\.|'|\S)"
+)
 COMMAND = re.compile(r"\\([a-zA-Z]+|.)\*?", re.DOTALL)
-LONG_SIGNS = re.compile(r"<=>|===|<=|>=|=>|->|!=|==|\*\*|<>|\.\.\.|'+|\S")
 HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\!\s*")
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
 EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
@@ -172,8 +174,9 @@ class _Scanner:
                 self.at += 1
                 return
             else:
-                depth += (char == "{") - (char == "}")
-                yield self._plain(roman)
+                token = self._plain(roman)
+                depth += (token.text == "{") - (token.text == "}")
+                yield token
 
     def _between(self) -> bool:
         """Whether a ``~`` stands between two things, where it is TeX's space and not "about"."""
@@ -185,32 +188,27 @@ class _Scanner:
         return Token(kind, text, gap, roman)  # type: ignore[arg-type]
 
     def _plain(self, roman: bool) -> Token:
-        if match := SCIENTIFIC.match(self.text, self.at):
-            self.at = match.end()
-            return self._token("number", f"{match[1]}e{int(match[2])}", roman)
         if self.text[self.at] > "\x7f" and encloses_digits(self.text[self.at]):
             self.at += 1
             return self._token("mark", self.text[self.at - 1], roman)
-        for kind, pattern in (("number", NUMBER), ("han", HAN), ("word", WORD)):
-            if match := pattern.match(self.text, self.at):
-                text = match[0]
-                if kind == "han":
-                    return self._han(text, roman)
-                if kind == "number" and text.endswith(".") and not self._recurs(match.end()):
-                    text = text[:-1]
-                if text.count(".") > 1:  # 1.2.3 is no number: one piece after the other
-                    text = text[: text.index(".")]
-                self.at += len(text)
-                return self._token(kind, text, roman)
-        match = LONG_SIGNS.match(self.text, self.at)
+        match = PIECE.match(self.text, self.at)
         assert match, "spaces are taken before"
-        if self.text.startswith("{,}", self.at):
-            self.at += 3
-            return self._token("sign", "{,}", roman)
-        sign = match[0][0] if match[0][0] == "'" else match[0]
-        self.at += len(sign)
-        known = {"...": "ldots"}.get(sign)
-        return self._token("command", known, roman) if known else self._token("sign", sign, roman)
+        kind, text = match.lastgroup, match[0]
+        if kind == "scientific":
+            self.at = match.end()
+            mantissa, _, exponent = text.lower().partition("e")
+            return self._token("number", f"{mantissa}e{int(exponent)}", roman)
+        if kind == "han":
+            return self._han(text, roman)
+        if kind == "number":
+            text = self._digits(text, match.end())
+        self.at += len(text)
+        return self._token("command", "ldots", roman) if text == "..." else self._token(str(kind), text, roman)
+
+    def _digits(self, text: str, end: int) -> str:
+        """A run of digits and points without the full stop behind it; of 1.2.3, which is no number, the first."""
+        text = text[:-1] if text.endswith(".") and not self._recurs(end) else text
+        return text[: text.index(".")] if text.count(".") > 1 else text
 
     def _recurs(self, end: int) -> bool:
         return bool(re.match(r"\\(?:overline|bar|dot)(?![a-zA-Z])", self.text[end:]))
@@ -315,10 +313,13 @@ class _Scanner:
 def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
     """The tokens with digits in groups joined: 1 234 567, and outside of brackets 1,234 and 12,34,567."""
     rest, depth, place = list(tokens), 0, 0
+    if sum(token.kind == "number" for token in rest) < 2:
+        yield from rest
+        return
     braces: list[bool] = []
     while place < len(rest):
         token = rest[place]
-        depth += (str(token) in OPENING) - (str(token) in CLOSING)
+        depth += (token.text in OPENING) - (token.text in CLOSING)
         if token.text == "{":
             braces.append(not token.roman and not _takes_argument(rest[:place]))
             depth += braces[-1]

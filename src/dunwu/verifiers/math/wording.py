@@ -35,6 +35,8 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
     rest = _behind_the_verb(bare(tokens))
     for _ in range(LEAD_INS):
+        if not rest or not (rest[0].kind in ("word", "han") or rest[0].text in ("=", ":")):
+            break
         joined, ends = _joined(rest)
         match = CHOSEN.match(joined) or LEAD_IN.match(joined)
         taken = len(joined[: match.end() if match else 0].rstrip())
