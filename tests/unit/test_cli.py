@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 import dunwu
 from dunwu.cli import main
+from dunwu.cli.quiet import NOTHING_LOST
 from dunwu.errors import Fault, Interrupted, UserError
 
 SOURCE = Path(dunwu.__file__).parents[1]
@@ -302,16 +304,24 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], rec
     assert done.stderr.splitlines()[-1] == ""
 
 
-INTERRUPTED_IMPORT = """
+SIGNALLED_IMPORT = """
 import importlib.abc, os, signal, sys
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {number})
 sys.meta_path.insert(0, Finder())
 from dunwu.cli import main
 main({arguments!r})
 """
+
+
+def signalled(number: int, module: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of a command that gets a signal when it imports a module."""
+    program = SIGNALLED_IMPORT.format(number=int(number), module=module, arguments=arguments)
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -320,11 +330,29 @@ main({arguments!r})
     ids=["a-library", "our-own", "in-a-command"],
 )
 def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, module: str, code: int) -> None:
-    program = INTERRUPTED_IMPORT.format(module=module, arguments=["plan", str(recipe)])
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code
-    assert done.stderr == ("interrupted\n" if code == 130 else "")
+    assert signalled(signal.SIGINT, module, "plan", str(recipe)) == (code, "interrupted\n" if code == 130 else "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("module", "command", "code"),
+    [
+        ("typer", "run", 3),
+        ("dunwu.config.loader", "run", 3),
+        ("dunwu.config.plan", "eval", 3),
+        ("dunwu.config.loader", "reproduce", 3),
+        ("dunwu.config.loader", "plan", None),
+    ],
+)
+def test_a_stop_in_the_first_second_is_one_line(
+    recipe: Path, number: int, module: str, command: str, code: int | None
+) -> None:
+    ended, told = signalled(number, module, command, str(recipe))
+    if code is None:
+        assert (ended, told) == (-number, ""), "nothing goes on there"
+    else:
+        assert (ended, told.splitlines()[-1]) == (code, NOTHING_LOST)
+        assert "Traceback" not in told
 
 
 def test_ctrl_c_after_the_last_line_shows_no_traceback() -> None:
