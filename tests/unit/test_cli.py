@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from typer.testing import CliRunner, Result
 import dunwu
 from dunwu.cli import main
 from dunwu.cli.quiet import NOTHING_LOST
+from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import Fault, Interrupted, UserError
 
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 SOURCE = Path(dunwu.__file__).parents[1]
 RECIPE = """
 name = "small"
@@ -228,8 +231,46 @@ def test_plan_of_a_broken_recipe_still_prints_json(recipe: Path) -> None:
     result = call("plan", recipe, "--json")
     assert result.exit_code == 2
     planned = json.loads(result.stdout)
-    assert planned["stages"] == []
+    assert planned["stages"] == planned["totals"] == []
     assert planned["problems"][0].startswith(f"{recipe}: stages.zero.steps: 33 steps are not whole rollouts")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is no JSON object"),
+        ("[" * 500 + "]" * 500, "is nested deeper than 64 levels"),
+        ('{"num_hidden_layers": 10000000}', "num_hidden_layers: more than 1,048,576"),
+        (json.dumps(dict.fromkeys(SIZES, "many")), "has a size that is no number"),
+        (json.dumps(dict.fromkeys(SIZES, 0)), "has a size that is no number"),
+    ],
+)
+def test_plan_of_a_model_that_cannot_be_read_still_prints_json(recipe: Path, config: str, told: str) -> None:
+    model = recipe.parent / "model"
+    model.mkdir()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (model / name).touch()
+    (model / "config.json").write_text(config)
+    whole = json.loads(call("plan", recipe, "--json").stdout)
+    for template in ("nano", "chat"):
+        chosen = f"stages.zero.prompt.template={template}"
+        result = call("plan", recipe, "--set", f"stages.zero.from={model}", "--set", chosen, "--json")
+        assert result.exit_code == 2
+        planned = json.loads(result.stdout)
+        assert planned.keys() == whole.keys()
+        assert [stage["name"] for stage in planned["stages"]] == ["base", "zero"]
+        problem = planned["problems"][0]
+        assert f": {model / 'config.json'}: {told}" in problem
+        assert result.stderr.splitlines()[0] == f"error: {problem}"
+
+
+def test_names_in_the_plan_are_in_snake_case(recipe: Path) -> None:
+    changes = ["--set", f"stages.zero.from={NANO_BASE}", "--set", "stages.zero.prompt.template='Q: {prompt}'"]
+    stages = json.loads(call("plan", recipe, *changes, "--json").stdout)["stages"]
+    assert "turns_end_with" in stages[1]
+    assert all(re.fullmatch("[a-z][a-z_]*", name) for stage in stages for name in stage)
+    assert "  turns end with: " in call("plan", recipe, *changes).stdout
 
 
 def test_more_samples_than_anybody_means_are_a_slip() -> None:

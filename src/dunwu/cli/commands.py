@@ -172,18 +172,18 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
-    from dunwu.config.plan import make_plan
+    from dunwu.config.plan import make_plan, nothing_planned
 
     try:
         file = recipe_file(recipe)
         loaded = load_recipe(file, overrides or ())
+        out = Path("runs") / loaded.name
+        with busy("looking at models and data"):
+            planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     except UserError as error:
         if as_json:
-            print_json({"recipe": None, "stages": [], "assumptions": [], "lacks": [], "problems": [str(error)]})
+            print_json(nothing_planned(error))
         raise
-    out = Path("runs") / loaded.name
-    with busy("looking at models and data"):
-        planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         print_json(planned.as_json())
     else:
