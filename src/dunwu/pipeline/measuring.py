@@ -118,7 +118,7 @@ def examine(
     Raises:
         Fault: nothing could be graded.
     """
-    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint)):
+    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint, rows=False)):
         return
     context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
     told = context.progress.rollout_progress
