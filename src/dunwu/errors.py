@@ -43,6 +43,12 @@ def _restored(kind: type[UserError], said: tuple[str, ...]) -> UserError:
     return kind.__new__(kind, *said)
 
 
+def refuse_stream(path: Path, field: str | None = None) -> None:
+    """Raise UserError for a pipe or a device: what a run reads is read more than once, and has an end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError("is a pipe or a device: write it to a file first", file=path, field=field)
+
+
 class NotInstalled(UserError):  # noqa: N818 -- what it says, it says by its name
     """A package of an extra is wanted and is not there."""
 

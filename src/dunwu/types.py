@@ -35,6 +35,9 @@ if TYPE_CHECKING:  # numpy and jaxtyping are a third of what `dunwu plan` would 
 Finish = Literal["stop", "length"]
 Role = Literal["system", "user", "assistant"]
 Status = Literal["graded", "truncated", "verifier_failed"]
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""What a chat message calls reasoning that stands apart from its content: DeepSeek, Qwen and llama.cpp; vLLM and
+OpenRouter; gpt-oss and Ollama."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ from dunwu.config.schema import DataSpec, PromptSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import Template
 from dunwu.pipeline.benchmarking import task_of
-from dunwu.tasks.conversations import REASONING, read_examples
+from dunwu.tasks.conversations import read_examples
 from dunwu.tasks.files import FileTask
+from dunwu.types import REASONING_FIELDS
 from tests.cases.running import Case
 from tests.chat_templates import FAMILIES
 from tests.published import FILES, write
@@ -94,7 +95,7 @@ def reasoning_is_learnt(case: Case) -> bool:
         except UserError as refused:
             return "line 1" in str(refused)
     answer = case["input"]["messages"][-1]
-    thoughts = [answer[name] for name in REASONING if answer.get(name)]
+    thoughts = [answer[name] for name in REASONING_FIELDS if answer.get(name)]
     for family in FAMILIES.values():
         reader = family.tokenizer()
         *_, lesson = Template(PromptSpec(template="chat"), reader).lessons(example)

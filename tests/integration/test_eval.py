@@ -6,7 +6,9 @@ import json
 import multiprocessing
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.pipeline.benchmarking import task_of
 from dunwu.runs import RunReader
+from dunwu.runs.answers import Answer as KeptAnswer
+from dunwu.runs.answers import AnswerFile
 from dunwu.tasks import build
 from dunwu.tasks.files import FileTask
 from tests.integration.runs import exit_code, fingerprints
@@ -218,15 +222,31 @@ def test_killed_and_resumed_equals_undisturbed(straight: Path, tmp_path: Path) -
 
 
 def test_a_server_that_dies_leaves_what_was_measured(
-    tmp_path: Path, files: dict[str, Path], answers: dict[str, str]
+    tmp_path: Path, files: dict[str, Path], answers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two sets it answers the first one and a question of the second, and then no more."""
+    """Of two sets it answers the first one and a question of the second, and then no more: its refusals, which end the
+    run, come when the last answer is kept. Several threads ask it."""
+    numbers, kept, keep = count(1), count(1), AnswerFile.keep
+    last_is_kept = threading.Event()
+
+    def answer(body: Any) -> Answer:
+        return gold(body) if next(numbers) <= 7 else (503, {}) if last_is_kept.wait(60) else b""
+
+    def keep_and_say_so(file: AnswerFile, seed: int, given: KeptAnswer) -> None:
+        keep(file, seed, given)
+        if next(kept) == 7:
+            last_is_kept.set()
+
+    monkeypatch.setattr(AnswerFile, "keep", keep_and_say_so)
     command: list[str | Path] = ["-k", "2", *asking(files, "math500", "aime"), "--out", tmp_path / "out"]
     with serving(gold_server(answers)) as server:
         gold = server.answer
-        server.answer = lambda body: gold(body) if len(server.asked) <= 7 else (503, {})
+        server.answer = answer
         died = run(f"{server.url}#m", *command)
         assert died.exit_code == 1
+        for thread in threading.enumerate():
+            if thread.name == "endpoint":  # what was under way is not waited for, and would be counted below
+                thread.join(60)
         last = died.stderr.splitlines()[-1]
         assert re.fullmatch(
             r"fault: http://127.* gives no answer after 2 tries: 503 Service Unavailable; the same command .* goes on",

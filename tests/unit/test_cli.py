@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +18,11 @@ from typer.testing import CliRunner, Result
 
 import dunwu
 from dunwu.cli import main
+from dunwu.cli.quiet import NOTHING_LOST
+from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import Fault, Interrupted, UserError
 
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 SOURCE = Path(dunwu.__file__).parents[1]
 RECIPE = """
 name = "small"
@@ -226,8 +231,46 @@ def test_plan_of_a_broken_recipe_still_prints_json(recipe: Path) -> None:
     result = call("plan", recipe, "--json")
     assert result.exit_code == 2
     planned = json.loads(result.stdout)
-    assert planned["stages"] == []
+    assert planned["stages"] == planned["totals"] == []
     assert planned["problems"][0].startswith(f"{recipe}: stages.zero.steps: 33 steps are not whole rollouts")
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "is no JSON object"),
+        ("[" * 500 + "]" * 500, "is nested deeper than 64 levels"),
+        ('{"num_hidden_layers": 10000000}', "num_hidden_layers: more than 1,048,576"),
+        (json.dumps(dict.fromkeys(SIZES, "many")), "has a size that is no number"),
+        (json.dumps(dict.fromkeys(SIZES, 0)), "has a size that is no number"),
+    ],
+)
+def test_plan_of_a_model_that_cannot_be_read_still_prints_json(recipe: Path, config: str, told: str) -> None:
+    model = recipe.parent / "model"
+    model.mkdir()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (model / name).touch()
+    (model / "config.json").write_text(config)
+    whole = json.loads(call("plan", recipe, "--json").stdout)
+    for template in ("nano", "chat"):
+        chosen = f"stages.zero.prompt.template={template}"
+        result = call("plan", recipe, "--set", f"stages.zero.from={model}", "--set", chosen, "--json")
+        assert result.exit_code == 2
+        planned = json.loads(result.stdout)
+        assert planned.keys() == whole.keys()
+        assert [stage["name"] for stage in planned["stages"]] == ["base", "zero"]
+        problem = planned["problems"][0]
+        assert f": {model / 'config.json'}: {told}" in problem
+        assert result.stderr.splitlines()[0] == f"error: {problem}"
+
+
+def test_names_in_the_plan_are_in_snake_case(recipe: Path) -> None:
+    changes = ["--set", f"stages.zero.from={NANO_BASE}", "--set", "stages.zero.prompt.template='Q: {prompt}'"]
+    stages = json.loads(call("plan", recipe, *changes, "--json").stdout)["stages"]
+    assert "turns_end_with" in stages[1]
+    assert all(re.fullmatch("[a-z][a-z_]*", name) for stage in stages for name in stage)
+    assert "  turns end with: " in call("plan", recipe, *changes).stdout
 
 
 def test_more_samples_than_anybody_means_are_a_slip() -> None:
@@ -302,16 +345,24 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], rec
     assert done.stderr.splitlines()[-1] == ""
 
 
-INTERRUPTED_IMPORT = """
+SIGNALLED_IMPORT = """
 import importlib.abc, os, signal, sys
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {number})
 sys.meta_path.insert(0, Finder())
 from dunwu.cli import main
 main({arguments!r})
 """
+
+
+def signalled(number: int, module: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of a command that gets a signal when it imports a module."""
+    program = SIGNALLED_IMPORT.format(number=int(number), module=module, arguments=arguments)
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -320,11 +371,29 @@ main({arguments!r})
     ids=["a-library", "our-own", "in-a-command"],
 )
 def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, module: str, code: int) -> None:
-    program = INTERRUPTED_IMPORT.format(module=module, arguments=["plan", str(recipe)])
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code
-    assert done.stderr == ("interrupted\n" if code == 130 else "")
+    assert signalled(signal.SIGINT, module, "plan", str(recipe)) == (code, "interrupted\n" if code == 130 else "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("module", "command", "code"),
+    [
+        ("typer", "run", 3),
+        ("dunwu.config.loader", "run", 3),
+        ("dunwu.config.plan", "eval", 3),
+        ("dunwu.config.loader", "reproduce", 3),
+        ("dunwu.config.loader", "plan", None),
+    ],
+)
+def test_a_stop_in_the_first_second_is_one_line(
+    recipe: Path, number: int, module: str, command: str, code: int | None
+) -> None:
+    ended, told = signalled(number, module, command, str(recipe))
+    if code is None:
+        assert (ended, told) == (-number, ""), "nothing goes on there"
+    else:
+        assert (ended, told.splitlines()[-1]) == (code, NOTHING_LOST)
+        assert "Traceback" not in told
 
 
 def test_ctrl_c_after_the_last_line_shows_no_traceback() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event
@@ -212,6 +213,38 @@ def test_an_answer_that_drips_is_given_up(
     monkeypatch.setattr(Handler, "answer", lambda self: drip(self.wfile, first, then))
     with pytest.raises(Fault, match=r"TimeoutError: the answer takes more than 0\.2 s"):
         Endpoint(server.spec(timeout_seconds=0.2), "judge.endpoint").ask("?")
+
+
+def says_nothing(connection: socket.socket) -> None:
+    while connection.recv(2**16):
+        pass
+
+
+def drips_a_record(connection: socket.socket) -> None:
+    """One of TLS, whose bytes come one by one."""
+    with connection.makefile("wb") as file:
+        drip(file, b"\x16\x03\x03\x40\x00", b"\0")
+
+
+@pytest.mark.parametrize("talk", [says_nothing, drips_a_record])
+def test_a_handshake_that_does_not_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, talk: Callable[[socket.socket], None]
+) -> None:
+    monkeypatch.setattr(endpoint, "PATIENCE", ())
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError), listener.accept()[0] as connection:
+                talk(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+        spec = EndpointSpec.model_validate({"url": url, "model": "m", "timeout_seconds": 0.2})
+        with pytest.raises(Fault, match=r"the answer takes more than 0\.2 s|timed out"):
+            Endpoint(spec, "judge.endpoint").ask("?")
+        thread.join()
 
 
 def test_a_refusal_that_drips_is_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import typer
 from dunwu import __version__
 from dunwu.cli.exits import DONE, WRONG_INPUT, CommandLine, ExitCodes
 from dunwu.cli.printing import bench_rows, busy, print_json, print_plan, print_rows, sandbox_rows
+from dunwu.cli.quiet import stops_kill
 from dunwu.errors import Fault, Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
 ]
+RESUMABLE = ("run", "eval", "reproduce")
+"""Commands that go on where they were stopped, with exit code 3."""
 MOST_SAMPLES = 65_536
 """Of a problem; a slip of the keys would fill the memory before anything is told."""
 MOST_CHAINS = 1_000_000
@@ -105,11 +108,14 @@ def _version(wanted: bool) -> None:
 
 @main.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
     ] = False,
 ) -> None:
     """Grow reasoning in language models the way DeepSeek-R1 did."""
+    if context.invoked_subcommand not in RESUMABLE:
+        stops_kill()
 
 
 def _let_waiting_threads_sleep() -> None:
@@ -166,18 +172,18 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
-    from dunwu.config.plan import make_plan
+    from dunwu.config.plan import make_plan, nothing_planned
 
     try:
         file = recipe_file(recipe)
         loaded = load_recipe(file, overrides or ())
+        out = Path("runs") / loaded.name
+        with busy("looking at models and data"):
+            planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     except UserError as error:
         if as_json:
-            print_json({"recipe": None, "stages": [], "assumptions": [], "lacks": [], "problems": [str(error)]})
+            print_json(nothing_planned(error))
         raise
-    out = Path("runs") / loaded.name
-    with busy("looking at models and data"):
-        planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
     if as_json:
         print_json(planned.as_json())
     else:

@@ -13,18 +13,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dunwu.cli.quiet import ctrl_c_raises, end_at_ctrl_c
+from dunwu.cli.quiet import ctrl_c_raises, end_at_signals
 from dunwu.errors import INTERRUPTED, Fault, Interrupted, UserError
 
 DONE, FAULT, WRONG_INPUT, KEYBOARD = 0, 1, 2, 130
 
 
 class CommandLine(typer.Typer):
-    """Called, it is the process's last act: Ctrl-C outside a command's work ends it without a word, and a run that was
-    stopped does not take its memory apart, which on a busy machine costs as long as all else of a stop."""
+    """Called, it is the process's last act: a signal outside a command's work ends it without a traceback, and a run
+    that was stopped does not take its memory apart, which on a busy machine costs as long as all else of a stop."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        end_at_ctrl_c()
+        end_at_signals()
         try:
             return super().__call__(*args, **kwargs)
         except SystemExit as end:

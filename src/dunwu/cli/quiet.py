@@ -1,7 +1,9 @@
-"""Ctrl-C before a command's own work has begun, and after it has ended: the process ends, and says nothing.
+"""Signals before a command's own work has begun, and after it has ended: the process ends, and shows no traceback.
 
-Python's own handler raises KeyboardInterrupt wherever the main thread is, in an import too, and shows a traceback.
-Where somebody else handles SIGINT, or it is ignored, it is left alone.
+Python's own handler of Ctrl-C raises KeyboardInterrupt wherever the main thread is, in an import too, and shows a
+traceback. A run obeys SIGTERM and SIGHUP with one line and a code that says "go on later"; whoever asks it in its first
+second, while libraries are imported, hears the same. Where somebody else handles a signal, or it is ignored, it is left
+alone.
 """
 
 from __future__ import annotations
@@ -11,43 +13,68 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dunwu.pipeline.stopping import end_process
+
 Handler = Callable[[int, FrameType | None], object] | int | None
+NOTHING_LOST = "asked to stop while nothing was being made; the same command goes on"
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    end_process(NOTHING_LOST)
+
+
+ENDING: dict[int, tuple[Handler, Handler]] = {
+    signal.SIGINT: (signal.default_int_handler, signal.SIG_DFL),
+    signal.SIGTERM: (signal.SIG_DFL, _end),
+    signal.SIGHUP: (signal.SIG_DFL, _end),
+}
+"""Of each signal its handler as Python sets it, and the one that ends the process."""
 
 
 @contextmanager
-def ctrl_c_ends() -> Iterator[None]:
-    """Inside, SIGINT ends the process at once (shells say 130)."""
-    with _instead(signal.default_int_handler, signal.SIG_DFL):
+def signals_end() -> Iterator[None]:
+    """Inside, SIGINT ends the process at once without a word (shells say 130), SIGTERM and SIGHUP with one line."""
+    changed = end_at_signals()
+    try:
         yield
+    finally:
+        for number in changed:
+            signal.signal(number, ENDING[number][0])
+
+
+def end_at_signals() -> list[int]:
+    """As ``signals_end``, for the rest of the process.
+
+    Returns:
+        The signals whose handlers were changed.
+    """
+    return [number for number, (python_s, ending) in ENDING.items() if _change(number, python_s, ending)]
 
 
 @contextmanager
 def ctrl_c_raises() -> Iterator[None]:
-    """Inside ``ctrl_c_ends``: SIGINT raises KeyboardInterrupt again."""
-    with _instead(signal.SIG_DFL, signal.default_int_handler):
-        yield
-
-
-def end_at_ctrl_c() -> None:
-    """As ``ctrl_c_ends``, for the rest of the process."""
-    _change(signal.default_int_handler, signal.SIG_DFL)
-
-
-@contextmanager
-def _instead(old: Handler, new: Handler) -> Iterator[None]:
-    changed = _change(old, new)
+    """Inside ``signals_end``: SIGINT raises KeyboardInterrupt again."""
+    python_s, ending = ENDING[signal.SIGINT]
+    changed = _change(signal.SIGINT, ending, python_s)
     try:
         yield
     finally:
         if changed:
-            signal.signal(signal.SIGINT, old)
+            signal.signal(signal.SIGINT, ending)
 
 
-def _change(old: Handler, new: Handler) -> bool:
-    if signal.getsignal(signal.SIGINT) != old:
+def stops_kill() -> None:
+    """For commands that cannot be gone on with: SIGTERM and SIGHUP kill the process again, as they do by default."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        _change(number, _end, signal.SIG_DFL)
+
+
+def _change(number: int, old: Handler, new: Handler) -> bool:
+    """Return whether ``old`` handled the signal, and ``new`` does now."""
+    if signal.getsignal(number) != old:
         return False
     try:
-        signal.signal(signal.SIGINT, new)
+        signal.signal(number, new)
     except ValueError:  # not the main thread: no signal comes here
         return False
     return True

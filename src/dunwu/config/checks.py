@@ -48,7 +48,7 @@ GAPS: Mapping[type, tuple[str, ...]] = {
 """What an instruction must hold."""
 TEMPLATES = ("r1-zero", "nano", "chat")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-RULED = (
+RESULT_NAMES = (
     *("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate"),
     *("loose", "instructions", "instructions_loose", "refused", "unsafe", "rating", "percentile"),
     *("win_rate", "win_rate_length", "inconsistent"),
@@ -251,7 +251,7 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
     known, own = [judge.name for judge in stage.judges], [function.name for function in stage.own]
     for field, names, others in (("judges", known, []), ("own", own, known)):
         for index, name in enumerate(names):
-            if name in (*names[:index], *others, *RULED):
+            if name in (*names[:index], *others, *RESULT_NAMES):
                 yield Finding(f"{field}.{index}.name", f"{name!r} is the name of another result")
     for index, chosen in enumerate(stage.sets):
         for name in chosen.judges:
@@ -361,7 +361,7 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Finding]:
         if name not in ("accuracy", *own):
             text = f"no part of reward.own is called {name!r} (known here: {', '.join(['accuracy', *own])})"
             yield Finding(place, text + near(name, own))
-        elif name in RULED and name != "accuracy":
+        elif name in RESULT_NAMES and name != "accuracy":
             yield Finding(place, f"{name!r} is the name of another result: give the part of reward.own another name")
     yield from check_sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
 

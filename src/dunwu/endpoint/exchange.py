@@ -8,8 +8,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LARGEST_REPLY, LARGEST_REFUSAL = 4 * 2**20, 2**16
 """Bytes."""
@@ -39,7 +40,7 @@ def exchange(url: str, payload: bytes | None, headers: Mapping[str, str], second
     """
     request = urllib.request.Request(url, data=payload, headers=dict(headers))
     with _Deadline(seconds) as deadline:
-        opener = urllib.request.build_opener(_NoRedirects, _Watched(deadline), _WatchedSecure(deadline))
+        opener = urllib.request.build_opener(_NoRedirects, _Watched(deadline))
         try:
             reply = _read(opener, request, seconds)
         except (OSError, HTTPException):
@@ -85,18 +86,23 @@ class _Deadline:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        self._timer.join()  # so that it cuts nothing that comes after
+        if self._socket is not None:
+            self._socket.close()
 
-    def watch(self, connected: socket.socket) -> None:
-        """Cut off this connection when the time comes, or now where it has come."""
-        self._socket = connected
+    def connect(self, *given: Any) -> socket.socket:
+        """As ``socket.create_connection``; what is made is cut off when the time comes, or now where it has come."""
+        connected = socket.create_connection(*given)
+        self._socket = connected.dup()  # TLS takes the first one's descriptor away from it
         if self.passed:
             self._cut()
+        return connected
 
     def _cut(self) -> None:
         self.passed = True
         if self._socket is not None:
             with suppress(OSError):  # it is closed already
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -106,37 +112,20 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _Watched(urllib.request.HTTPHandler):
-    """Opens connections that end at a deadline."""
+class _Watched(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens connections that end at a deadline, from their first byte on: a handshake or a proxy's reply too."""
 
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__()
         self._deadline = deadline
 
     def http_open(self, req: urllib.request.Request) -> HTTPResponse:
-        deadline = self._deadline
-
-        class Connection(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                deadline.watch(self.sock)
-
-        return self.do_open(Connection, req)
-
-
-class _WatchedSecure(urllib.request.HTTPSHandler):
-    """The same over TLS."""
-
-    def __init__(self, deadline: _Deadline) -> None:
-        super().__init__()
-        self._deadline = deadline
+        return self.do_open(partial(self._made, HTTPConnection), req)
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
-        deadline = self._deadline
+        return self.do_open(partial(self._made, HTTPSConnection), req)
 
-        class Connection(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                deadline.watch(self.sock)
-
-        return self.do_open(Connection, req)
+    def _made(self, kind: type[HTTPConnection], host: str, **how: Any) -> HTTPConnection:
+        connection = kind(host, **how)
+        setattr(connection, "_create_connection", self._deadline.connect)  # noqa: B010 -- what connect() calls first
+        return connection

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dunwu.types import Finish
+from dunwu.types import REASONING_FIELDS, Finish
 
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""Where reasoning stands that a server gives apart: DeepSeek, llama.cpp; vLLM, OpenRouter; Ollama."""
-TEXTS = ("text", "refusal", *THOUGHTS, "content")
+TEXTS = ("text", "refusal", *REASONING_FIELDS, "content")
 """Where the text of a part stands."""
 
 
@@ -49,13 +47,15 @@ def read_reply(reply: Any) -> ChatReply:
         raise TypeError("the first choice has no message")
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
-    answer = "".join(written(part) for part in parts if not _is_thought(part)) or written(message.get("refusal"))
-    apart = (written(message.get(name)) for name in THOUGHTS)
+    answer = "".join(content_text(part) for part in parts if not _is_thought(part)) or content_text(
+        message.get("refusal")
+    )
+    apart = (content_text(message.get(name)) for name in REASONING_FIELDS)
     usage = reply.get("usage")
     count = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return ChatReply(
         answer=answer,
-        reasoning=next(filter(None, apart), "") or "".join(written(part) for part in parts if _is_thought(part)),
+        reasoning=next(filter(None, apart), "") or "".join(content_text(part) for part in parts if _is_thought(part)),
         finish="length" if choice.get("finish_reason") == "length" else "stop",
         tokens=count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None,
         ended=choice.get("stop_reason"),
@@ -74,7 +74,7 @@ def _is_thought(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
 
 
-def written(value: Any) -> str:
+def content_text(value: Any) -> str:
     """A text, or the parts that make one; halves of surrogate pairs are none. Raises TypeError where it is something
     else."""
     if value is None:
@@ -82,7 +82,7 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
-        return "".join(map(written, value))
+        return "".join(map(content_text, value))
     if isinstance(value, dict):
-        return written(next((value[name] for name in TEXTS if name in value), None))
+        return content_text(next((value[name] for name in TEXTS if name in value), None))
     raise TypeError(f"the content is {type(value).__name__}")

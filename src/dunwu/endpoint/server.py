@@ -162,6 +162,9 @@ class Endpoint(Server):
         self._asked = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
 
     def ask(self, text: str) -> str:
-        """Return the answer to one message, "" where the reply has none. Raises as ``Server.complete``."""
+        """Return the answer to one message, "" where the reply has none. Raises as ``Server.complete``.
+
+        Reasoning that the server gives apart is no part of it; what a model thinks in its answer is.
+        """
         body = {"messages": [{"role": "user", "content": text}], **self._asked}
         return self.complete(body, lambda reply: read_reply(reply).answer)

@@ -20,7 +20,7 @@ from dunwu.verifiers import answer_key
 from dunwu.verifiers.format import reasoning
 from dunwu.verifiers.language import consistency, has_words
 
-RULED = frozenset({"accuracy", "format"})
+RULE_PARTS = frozenset({"accuracy", "format"})
 """Parts of a score that rules give; all others in an evaluation come from judges and from the user's functions."""
 
 
@@ -77,7 +77,9 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
     right = [[is_right(score) for score in group.scores] for group in closed]
     votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
     whole = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
-    judged = {name: None for group in groups for score in group.scores for name in score.parts if name not in RULED}
+    judged = {
+        name: None for group in groups for score in group.scores for name in score.parts if name not in RULE_PARTS
+    }
 
     def share(measure: Callable[[Completion, Score], float]) -> Estimate:
         return proportion(_per_problem(groups, measure), samples)

@@ -68,6 +68,7 @@ class WandB:
 
     def close(self) -> None:
         self._run.finish()
+        importlib.import_module("wandb").teardown()  # only the end of W&B's own process says that all is written
 
 
 class Trackio:

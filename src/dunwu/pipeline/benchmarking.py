@@ -18,13 +18,12 @@ from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
-from dunwu.errors import UserError
+from dunwu.errors import UserError, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
 from dunwu.tasks import FAMILIES
 from dunwu.tasks.files import FileTask
-from dunwu.tasks.readers import refuse_stream
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 """The paper's limit on an answer; ours on a question."""

@@ -10,7 +10,7 @@ from dunwu.pipeline.assembly import plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.readable import fault
 from dunwu.pipeline.rewriters import rewriter
-from dunwu.pipeline.sampling import Finish, sample_answers
+from dunwu.pipeline.sampling import FinishAnswer, sample_answers
 from dunwu.runs import StageDirectory
 from dunwu.runs.conversations import Review
 from dunwu.tasks.conversations import check
@@ -44,7 +44,7 @@ def reviewed(store: StageDirectory) -> Review:
     return store.review()
 
 
-def rewriting(stage: ColdStartStage, grader: Grader) -> Finish:
+def rewriting(stage: ColdStartStage, grader: Grader) -> FinishAnswer:
     """Rewrites an answer, and looks at it again: a rewriting that is wrong or unreadable is not kept."""
     rewrite = rewriter(stage.rewrite)
     none = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)

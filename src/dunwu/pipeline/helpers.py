@@ -15,12 +15,13 @@ from typing import TypeVar
 from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.types import Preference, Problem
+from dunwu.verifiers.format import summary
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 GAP = re.compile(r"\{([a-z]+)\}")
 TRIES, LONGEST = 3, 10_000
-"""Of a model whose reply cannot be read, and characters of a reply that are."""
+"""Of a model whose reply cannot be read, and characters of what it says after its reasoning that are read."""
 
 
 def question_of(record: Problem | Preference) -> str:
@@ -28,8 +29,14 @@ def question_of(record: Problem | Preference) -> str:
     return "\n".join(message.content for message in record.messages)
 
 
-def read_reply(endpoint: Endpoint, told: str, read: Callable[[str], T | None], wanted: str) -> T:
-    """What ``read`` finds in a model's reply, asked again where it finds nothing; ``wanted`` is for the error.
+def ask_until_read(endpoint: Endpoint, told: str, read: Callable[[str], T | None], wanted: str) -> T:
+    """Ask a model until ``read`` finds something in what it says after its reasoning, and return that.
+
+    Args:
+        endpoint: the model.
+        told: the question.
+        read: what there is in a reply; None: nothing.
+        wanted: what the judge does where nothing is found, for the error.
 
     Raises:
         UserError: the endpoint refuses.
@@ -37,8 +44,8 @@ def read_reply(endpoint: Endpoint, told: str, read: Callable[[str], T | None], w
     """
     reply = ""
     for _ in range(TRIES):
-        reply = endpoint.ask(told)[:LONGEST]
-        found = read(reply)
+        reply = endpoint.ask(told)
+        found = read(summary(reply)[:LONGEST])
         if found is not None:
             return found
     raise Fault(f"the judge {wanted} in {TRIES} tries; it says {json.dumps(reply[:80])}")

@@ -19,7 +19,7 @@ import numpy as np
 from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import UserError
-from dunwu.pipeline.helpers import filled, own_function, question_of, read_reply, shown, side_by_side
+from dunwu.pipeline.helpers import ask_until_read, filled, own_function, question_of, shown, side_by_side
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.tasks.conversations import LARGEST
 from dunwu.types import Preference, ScoredGroup
@@ -133,7 +133,7 @@ def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
 
     def ask(question: str, gold: str, answer: str) -> bool:
         told = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
-        return read_reply(endpoint, told, _verdict, "says neither yes nor no")
+        return ask_until_read(endpoint, told, _verdict, "says neither yes nor no")
 
     return ask
 
@@ -168,14 +168,14 @@ def scoring(endpoint: Endpoint, instruction: str = INSTRUCTION) -> Asked:
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
         told = filled(instruction, question=question, first=first, second=second)
-        return read_reply(endpoint, told, _scores, "gives no scores for A and B")
+        return ask_until_read(endpoint, told, _scores, "gives no scores for A and B")
 
     return ask
 
 
 def _scores(reply: str) -> tuple[float, float] | None:
     """The last that are given: a judge may think aloud first."""
-    found = [pattern.findall(reply.rpartition("</think>")[2]) for pattern in SCORES]
+    found = [pattern.findall(reply) for pattern in SCORES]
     one, other = (float(scores[-1]) if scores else math.inf for scores in found)
     return (one, other) if max(one, other) <= BEST else None
 

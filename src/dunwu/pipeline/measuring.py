@@ -13,7 +13,7 @@ from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EvaluationSet, RLStage
 from dunwu.errors import Fault
-from dunwu.evaluation.evaluate import RULED, can_be_right, evaluate, is_right, rows, summarize
+from dunwu.evaluation.evaluate import RULE_PARTS, can_be_right, evaluate, is_right, rows, summarize
 from dunwu.observatory.reasoning import reflection
 from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
@@ -93,7 +93,7 @@ def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems:
         set_name=chosen.name,
         prompts=prompts,
         samples=samples,
-        own=[name for name in parts.stage.evaluation.measures if name not in RULED],
+        own=[name for name in parts.stage.evaluation.measures if name not in RULE_PARTS],
     )
 
 
@@ -118,7 +118,7 @@ def examine(
     Raises:
         Fault: nothing could be graded.
     """
-    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint)):
+    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint, rows=False)):
         return
     context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
     told = context.progress.rollout_progress

@@ -105,7 +105,7 @@ def _data(stage: ModelStage) -> Iterator[str]:
 
 
 def _scores(context: StageContext) -> Iterator[str]:
-    evaluations = [found for name in (BASE, TRAINED) for found in context.store.read_evaluations(name)]
+    evaluations = [found for name in (BASE, TRAINED) for found in context.store.read_evaluations(name, rows=False)]
     if not evaluations:
         yield "This stage measured nothing."
         return

@@ -47,14 +47,14 @@ def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, 
         asking = instructing(template, stage.prompt, grading)
         prompt = template.encode(asking.instruct(*_question(stage)))
         lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
-        lines["reads as reasoning"] = _reasoning(template.opening)
+        lines["reads_as_reasoning"] = _reasoning(template.opening)
     if isinstance(stage, SupervisedStage):
         for data in files:
             for example in first_examples(data):
                 first, *_ = template.lessons(example)
-                lines.setdefault("teaches first", show_lesson(tokenizer, first))
+                lines.setdefault("teaches_first", show_lesson(tokenizer, first))
     if not isinstance(stage, RewardModelStage):
-        lines["turns end with"] = _visible(decode(tokenizer, list(template.end)))
+        lines["turns_end_with"] = _visible(decode(tokenizer, list(template.end)))
     return lines
 
 

@@ -10,8 +10,8 @@ from dunwu.models.templates import Template
 from dunwu.tasks import FAMILIES
 from dunwu.types import Message, Problem, Prompt
 
-REASONING = "reasoning process here"
-"""R1's words, as are those for the answer (arXiv 2501.12948v2, table 1)."""
+PLACEHOLDER = "reasoning process here"
+"""Of the reasoning: R1's words, as are those for the answer (arXiv 2501.12948v2, table 1)."""
 ANSWER = {
     "answer-tag": "<answer> answer here </answer>",
     "boxed": r"\boxed{answer here}",
@@ -69,7 +69,7 @@ def instruction(grading: GradingSpec, opening: str = "") -> str:
         answer = f"<answer> {answer} </answer>"
     if not (ruled or opening) and grading.answer_in == "summary":
         return f"Write this alone: {answer}"
-    reasoning = REASONING if not (ruled or opening) else f"{'' if opening else '<think> '}{REASONING} </think>"
+    reasoning = PLACEHOLDER if not (ruled or opening) else f"{'' if opening else '<think> '}{PLACEHOLDER} </think>"
     return f"First think, then answer, in this form: {reasoning} {answer}"
 
 

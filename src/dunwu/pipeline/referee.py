@@ -16,7 +16,7 @@ from dunwu.config.schema import EndpointSpec, TaskSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import UserError
 from dunwu.evaluation.ratings import Comparison, length_controlled, win_rate
-from dunwu.pipeline.helpers import filled, question_of, read_reply, side_by_side
+from dunwu.pipeline.helpers import ask_until_read, filled, question_of, side_by_side
 from dunwu.pipeline.judging import VERDICT, scoring
 from dunwu.types import Completion, Estimate, Problem, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Judge
@@ -61,7 +61,7 @@ class Referee:
 
         def ask(completion: Completion) -> float:
             told = filled(INSTRUCTION, question=question, answer=summary(completion.text))
-            return read_reply(self._endpoint, told, _yes, "says neither yes nor no")
+            return ask_until_read(self._endpoint, told, _yes, "says neither yes nor no")
 
         return list(side_by_side(ask, group.completions, self._at_once))
 
@@ -148,5 +148,5 @@ def _better(ours: float, other: float) -> float:
 
 
 def _yes(reply: str) -> float | None:
-    found = VERDICT.match(reply.rpartition("</think>")[2])
+    found = VERDICT.match(reply)
     return None if found is None else float(found[1].lower() == "yes")

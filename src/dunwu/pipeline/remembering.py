@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dunwu.rollout.endpoint_engine import EndpointEngine, written
+from dunwu.rollout.endpoint_engine import EndpointEngine, unnamed_completion
 from dunwu.rollout.engine import Sample, WeightSource
 from dunwu.runs.answers import Answer, AnswerFile
 from dunwu.types import Completion, GenerationRequest, Sampling
@@ -29,7 +29,7 @@ class RememberingEngine:
         known, left, places = self._answers.read(), list[GenerationRequest](), list[list[Sample]]()
         for number, request in enumerate(requests):
             asked = [(Sample(number, index), seed) for index, seed in enumerate(request.seeds)]
-            yield from ((sample, written(*known[seed])) for sample, seed in asked if seed in known)
+            yield from ((sample, unnamed_completion(*known[seed])) for sample, seed in asked if seed in known)
             new = [(sample, seed) for sample, seed in asked if seed not in known]
             left.append(replace(request, seeds=tuple(seed for _, seed in new)))
             places.append([sample for sample, _ in new])

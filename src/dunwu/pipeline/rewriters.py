@@ -9,7 +9,7 @@ from dunwu.config.schema import RewriteSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import UserError
 from dunwu.pipeline.helpers import filled, own_function, question_of
-from dunwu.tasks.rewriting import by_rule
+from dunwu.tasks.rewriting import by_rule, without_thought
 from dunwu.types import Problem
 
 Rewriter = Callable[[Problem, str], str]
@@ -40,7 +40,7 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
     def ask(problem: Problem, text: str) -> str:
         told = filled(spec.instruction or INSTRUCTION, question=question_of(problem), answer=text.strip())
         lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
-        return lead + endpoint.ask(told).strip()
+        return lead + without_thought(endpoint.ask(told)).strip()
 
     return ask
 

@@ -185,7 +185,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
     with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
-        if len(store.read_evaluations(TRAINED)) < len(stage.evaluation.sets):
+        if len(store.read_evaluations(TRAINED, rows=False)) < len(stage.evaluation.sets):
             check_last_handover(parts, cursor.rollout, cursor.position)
         measure(parts, TRAINED)
     if line := alarms.summary():

@@ -74,6 +74,7 @@ def run_recipe(
     began = time.monotonic()
     text = recipe_path.read_text(encoding="utf-8") if recipe_path else text
     with StopSignal() as stop, _open(recipe, text, out, resume) as run:
+        stop.record = run.record_end
         progress = progress or Progress()
         try:
             try:

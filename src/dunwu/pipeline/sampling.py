@@ -29,7 +29,7 @@ REPEATS = 1000
 """Questions in a row that were there before, after which there are no others."""
 KEPT, TOKENS = "kept", "tokens"
 
-Finish = Callable[[Problem, str], tuple[str, str | None]]
+FinishAnswer = Callable[[Problem, str], tuple[str, str | None]]
 """An answer that is kept -> what is stored, and why it is not, where it is not."""
 
 
@@ -42,7 +42,7 @@ def sample_answers(
     stage: SamplingStage,
     context: StageContext,
     source: str,
-    finish: Finish = as_it_is,
+    finish: FinishAnswer = as_it_is,
     judged: Callable[[ScoredGroup], ScoredGroup] = lambda group: group,
     at_once: int = 1,
 ) -> None:
@@ -121,7 +121,7 @@ def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: 
     return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
 
 
-def harvest(stage: SamplingStage, group: ScoredGroup, finish: Finish) -> tuple[list[Example], Counts]:
+def harvest(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> tuple[list[Example], Counts]:
     """What is kept of the answers to a question, and how many went, each for its first reason, by category."""
     problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
     numbers = {"questions": 1.0, "answers": 0.0}

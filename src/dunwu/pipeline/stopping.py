@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 from dunwu.errors import INTERRUPTED, Interrupted
 
@@ -18,6 +19,8 @@ GRACE_SECONDS = 5.0
 WAIT_SECONDS = 6.0
 """How long it may wait at all, whatever the process is in (loading a library, one long product of matrices)."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+RECORD_SECONDS = 1.0
+"""How long the record of such an end may take: a disk that answers nobody must not keep the process."""
 OVERDUE = (
     "asked to stop; the run came to no place where it can be saved, so what came after its newest checkpoint will be "
     "made again; resume with the same command and --resume"
@@ -31,11 +34,13 @@ class StopSignal:
     Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
     half an update is no policy: there ``pace`` says where the run ends. A process that obeys neither way for
     ``WAIT_SECONDS``, and is not ``writing``, ends as if it were killed, which loses nothing that is in the run's
-    directory. Outside the main thread, where Python delivers no signals, it does nothing.
+    directory, and ``record`` is called with the reason before. Outside the main thread, where Python delivers no
+    signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self.record: Callable[[Interrupted], object] = lambda reason: None
         self._at_once = False
         self._writing = self._wrote = False
         self._obeyed = threading.Event()
@@ -127,10 +132,23 @@ class StopSignal:
         while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
             overdue, self._wrote = not self._wrote, self._writing  # once more after what was written
         if overdue:
-            shown = "\x1b[?25h" if os.isatty(2) else ""  # the bar hides the cursor
-            with suppress(OSError):
-                os.write(2, f"{shown}{OVERDUE}\n".encode())
-            os._exit(INTERRUPTED)
+            reason = Interrupted(OVERDUE)
+            recording = threading.Thread(target=self.record, args=(reason,), name="last words", daemon=True)
+            recording.start()
+            recording.join(RECORD_SECONDS)
+            end_process(OVERDUE)
+
+
+def end_process(line: str) -> NoReturn:
+    """End the process at once, with one line on stderr and the exit code of a stop.
+
+    Args:
+        line: why.
+    """
+    shown = "\x1b[?25h" if os.isatty(2) else ""  # the bar hides the cursor
+    with suppress(OSError):
+        os.write(2, f"{shown}{line}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def leave_terminal() -> None:

@@ -71,11 +71,13 @@ class ModuleDecoder:
             raise UserError(f"the engine needs a model whose state is keys and values; {config.model_type} keeps more")
         if unknown := self._layer_types - {"full_attention", "sliding_attention"}:
             raise UserError(f"the engine knows no layers of {', '.join(sorted(unknown))}")
-        if getattr(config, "alibi", False) or "position_ids" not in inspect.signature(model.forward).parameters:
+        takes = inspect.signature(model.forward).parameters
+        if getattr(config, "alibi", False) or "position_ids" not in takes:
             raise UserError(
                 f"the engine needs a model that is told its positions; {config.model_type} counts them itself"
             )
         check_head(model)
+        self._cache_name = "cache" if "cache" in takes else "past_key_values"  # transformers renamed it within 5.x
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         self._head = Head.of(self._model)
         self.parameters: Mapping[str, Tensor] = dict(self._model.named_parameters(remove_duplicate=False))
@@ -84,7 +86,7 @@ class ModuleDecoder:
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
         cache = DynamicCache()
-        states = self._model.base_model(input_ids=tokens_NP, past_key_values=cache, use_cache=True)
+        states = self._model.base_model(input_ids=tokens_NP, use_cache=True, **{self._cache_name: cache})
         if not cache.layers:
             raise UserError(f"the engine needs keys and values; {self._model.config.model_type} gives none")
         last_NH = states.last_hidden_state[torch.arange(len(last_N), device=last_N.device), last_N]
@@ -102,8 +104,8 @@ class ModuleDecoder:
             input_ids=tokens_B[:, None],
             position_ids=positions_B[:, None],
             attention_mask=masks if len(masks) > 1 else next(iter(masks.values())),
-            past_key_values=_SlotView(cache, len(positions_B), cache.places(positions_B), span),
             use_cache=True,
+            **{self._cache_name: _SlotView(cache, len(positions_B), cache.places(positions_B), span)},
         )
         logits_BV: Tensor = output.logits[:, -1]
         return logits_BV

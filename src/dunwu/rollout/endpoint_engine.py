@@ -139,10 +139,10 @@ def _completion(reply: ChatReply, sampling: Sampling) -> Completion:
     whole, text = text, cut(text, sampling.stop)  # not every server knows stop strings
     most = max(sampling.max_new_tokens, len(whole.encode()))
     tokens = reply.tokens if reply.tokens is not None and reply.tokens <= most else _reckoned(whole)
-    return written(text, reply.finish if text == whole else "stop", min(tokens, MOST_TOKENS))
+    return unnamed_completion(text, reply.finish if text == whole else "stop", min(tokens, MOST_TOKENS))
 
 
-def written(text: str, finish: Finish, tokens: int) -> Completion:
+def unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
     """A completion of so many tokens that nobody names."""
     return Completion(
         token_ids=np.full(tokens, UNNAMED, np.int32),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Container
 from pathlib import Path
 
-from dunwu.errors import UserError
+from dunwu.errors import UserError, refuse_stream
 
 
 def fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
@@ -26,8 +26,7 @@ def fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
             names = [(file, file.relative_to(path).as_posix()) for file in inside]
             lines = "".join(f"{name} {_sha256(file)}\n" for file, name in names if name not in ignored)
             return hashlib.sha256(lines.encode()).hexdigest()
-        if path.exists() and not path.is_file():
-            raise UserError("is a pipe or a device: write it to a file first", file=path)
+        refuse_stream(path)
         return _sha256(path)
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from None

@@ -257,6 +257,11 @@ class Run(RunReader):
         for name in ("manifest.json", "timings.json", "stages", "recipe.json", "recipe.toml"):  # the first makes a run
             atomic_remove(self.directory / name)
 
+    def record_end(self, error: BaseException) -> None:
+        """Keep why the process gives the run up, unless it was withdrawn; see ``state.record_end``."""
+        if (self.directory / "manifest.json").exists():
+            record_end(self.directory, error)
+
     def close(self) -> None:
         """Gives the lock back."""
         self._lock.release()
@@ -267,8 +272,8 @@ class Run(RunReader):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and (self.directory / "manifest.json").exists():  # not withdrawn
-            record_end(self.directory, error)
+        if error is not None:
+            self.record_end(error)
         self.close()
 
     def _mark(self, name: str, status: str) -> None:

@@ -17,12 +17,10 @@ from dunwu.tasks.readers import leave_out, read_rows
 from dunwu.tasks.rows import BadRow, MalformedError, Row, column, language_of, text_of, written
 from dunwu.tasks.task import side
 from dunwu.tasks.world import data
-from dunwu.types import Example, Judged, Message, Preference, Role
+from dunwu.types import REASONING_FIELDS, Example, Judged, Message, Preference, Role
 
 COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
 Use = Literal["conversations", "pairs", "verdicts"]
-REASONING = ("reasoning_content", "reasoning", "thinking")
-"""What a message calls reasoning that stands apart from its content: DeepSeek and Qwen; vLLM; gpt-oss and Ollama."""
 FIRST_ROWS = 20
 LARGEST = 1e6
 """Of a judgement."""
@@ -228,7 +226,7 @@ def _message(value: Any) -> Message:
     if not isinstance(value, dict) or value.get("role") not in get_args(Role):
         raise MalformedError(f"{value!r:.60} is no message with a role ({', '.join(get_args(Role))}) and content")
     content = written(value.get("content"), "content")
-    for name in REASONING:
+    for name in REASONING_FIELDS:
         if value.get(name):
             if value["role"] != "assistant":
                 raise MalformedError(f"{name!r} stands in a message of the {value['role']}")

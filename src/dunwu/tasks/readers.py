@@ -17,7 +17,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dunwu.errors import NotInstalled, UserError
+from dunwu.errors import NotInstalled, UserError, refuse_stream
 from dunwu.tasks.rows import BadRow, MalformedError, Row, parse_json
 
 BOM = b"\xef\xbb\xbf"
@@ -71,12 +71,6 @@ def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Rows:
         return _parquet(source)
     text = f"is none of {', '.join((*JSON_LINES, *CSV))}, .parquet, or a folder saved by datasets"
     raise UserError(text, file=source, field="path")
-
-
-def refuse_stream(path: Path, field: str) -> None:
-    """Raise UserError for a pipe or a device: a data set is read more than once, and has an end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise UserError("is a pipe or a device: write it to a file first", file=path, field=field)
 
 
 def _opened(path: Path, longest: int, read: Callable[[File, Path, int], Rows]) -> Rows:

@@ -1,9 +1,29 @@
-"""Answers rewritten into R1's format by rule: a chain in the first person, then a summary (R1, on cold start)."""
+"""Answers rewritten into R1's format: a chain in the first person, then a summary (R1, on cold start)."""
 
 from __future__ import annotations
 
 FIRST_PERSON = {"en": ("I think: ", "So my answer is "), "zh": ("我想：", "所以我的答案是")}
 """How a chain begins, and how a summary does."""
+
+
+def without_thought(reply: str) -> str:
+    """Return what a model makes of an answer, without what it thought while it did.
+
+    A thought stands in think tags in front, or ends with one that the server's chat template opened; the rewriting may
+    have think tags of its own, and they are the last.
+
+    Args:
+        reply: the content of the model's message.
+
+    Returns:
+        The rewriting; "" where a thought does not end.
+    """
+    before, opened, last = reply.rpartition("<think>")
+    ends = last.count("</think>")
+    if not opened or ends > 1:  # the last thought began in the prompt, and spoke of the tags at most
+        return reply.rpartition("</think>")[2]
+    between = before.rpartition("</think>")[2]
+    return f"{between}{opened}{last}" if ends and "<think>" not in between else ""
 
 
 def by_rule(text: str, language: str) -> str:

@@ -122,7 +122,8 @@ def extract(text: str, where: Literal["answer-tag", "boxed", "last-line", "summa
 
     - ``answer-tag``: the content of the last closed answer tag.
     - ``boxed``: the content of the last complete ``\boxed{}``.
-    - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is".
+    - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is"; where the text ends
+      with an answer tag, the last one in it.
     - ``summary``: all that follows the reasoning, as it is: a program among words, say.
 
     A ``\boxed{}`` inside the answer or the line is unwrapped. An answer on lines of its own keeps what its first line
@@ -151,12 +152,18 @@ def _last_answer_tag(text: str) -> str | None:
 
 
 def _last_line(text: str) -> str | None:
-    lines = text.rstrip().splitlines()
+    lines = _within_answer(text).rstrip().splitlines()
     if not lines:
         return None
     line = _plain(lines[-1].strip())
     lead_ins = list(LEAD_IN.finditer(line))
     return (line[lead_ins[-1].end() :] if lead_ins else line).rstrip(" .。")
+
+
+def _within_answer(text: str) -> str:
+    """What stands in the answer tag with which a text ends, or the text: a tag is no part of a line."""
+    body, closed, after = text.rpartition("</answer>")
+    return body.rpartition("<answer>")[2] if closed and not after.strip() else text
 
 
 def _plain(line: str) -> str:

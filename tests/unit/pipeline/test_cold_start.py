@@ -138,6 +138,12 @@ def test_an_endpoint_is_told_question_and_answer(monkeypatch: pytest.MonkeyPatch
     assert heard == [asked]
 
 
+def test_no_thought_of_a_server_s_model_is_kept(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Endpoint, "ask", lambda self, text: f"The user wants a chain.\n</think>\n\n{SUMMED}")
+    rewrite = {"by": "endpoint", "endpoint": {"url": "http://127.0.0.1:1/v1", "model": "m"}}
+    assert kept(grader, GOOD, rewrite=rewrite)[0] == [SUMMED]
+
+
 def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None:
     stage, done = ColdStartStage.model_validate(STAGE), list[str]()
     with StopSignal() as stop:

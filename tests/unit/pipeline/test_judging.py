@@ -13,6 +13,7 @@ import pytest
 from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage, TruthJudgeSpec
 from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.pipeline.helpers import LONGEST
 from dunwu.pipeline.judging import PairJudge, TruthJudge
 from dunwu.pipeline.reward_model import preferred
 from dunwu.runs.jsonl import read_numbers
@@ -170,6 +171,18 @@ def test_an_endpoint_s_verdict_is_its_first_word(monkeypatch: pytest.MonkeyPatch
     spec = TruthJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
     assert accuracies(TruthJudge(spec).judged(group("t", "42", "41"))) == [1.0, 0.0]
     monkeypatch.setattr(Endpoint, "ask", lambda *_: "Hard to say: yes and no")
+    with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
+        TruthJudge(spec).judged(group("t", "42"))
+
+
+@pytest.mark.parametrize("opening", ["", "<think>"])
+def test_a_verdict_comes_after_the_reasoning_however_long_that_is(
+    monkeypatch: pytest.MonkeyPatch, opening: str
+) -> None:
+    spec = TruthJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: f"{opening}No. {'Hm. ' * LONGEST}</think>\n\nYes.")
+    assert accuracies(TruthJudge(spec).judged(group("t", "42"))) == [1.0]
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: "<think>Yes, or")
     with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
         TruthJudge(spec).judged(group("t", "42"))
 

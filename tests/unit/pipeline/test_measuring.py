@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
-from dunwu.pipeline.measuring import rollout_metrics
+import numpy as np
+from rich.console import Console
+
+from dunwu.observatory.terminal import Progress
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.measuring import examine, rollout_metrics
+from dunwu.pipeline.stopping import StopSignal
+from dunwu.runs import StageDirectory
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 
@@ -28,3 +37,14 @@ def test_a_part_that_one_task_alone_has_is_averaged_over_it() -> None:
     )
     metrics = rollout_metrics([plain, other], [], drawn=2)
     assert (metrics["accuracy"], metrics["format"], metrics["language"]) == (0.75, 0.75, 0.5)
+
+
+def test_what_is_measured_is_not_measured_again_and_its_answers_are_not_read(tmp_path: Path) -> None:
+    store = StageDirectory(tmp_path / "zero", keep=1, mark_done=lambda: None)
+    store.write_evaluation("trained", "held", [], {})
+    (store.path / "evaluations/trained/held.parquet").write_text("answers")
+    with StopSignal() as stop:
+        context = StageContext(name="zero", seed=3, store=store, stop=stop, progress=Progress(Console(file=StringIO())))
+        nobody: Any = None
+        how: dict[str, Any] = {"checkpoint": "trained", "set_name": "held", "prompts": [], "samples": 1}
+        examine(context, nobody, nobody, nobody, nobody, **how)

@@ -35,6 +35,7 @@ def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tm
         estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)
         results = {"pass@1": estimate, "pass@1 | level 3": estimate}
         context.store.write_evaluation(name, "held", [], results)
+        (context.store.path / f"evaluations/{name}/held.parquet").write_text("answers, which nobody reads here")
     text = card(stage, context)
     assert text.startswith("---\nlibrary_name: transformers\ntags: [dunwu]\n---\n# mine / zero\n\nnowhere after reinf")
     assert "- gsm8k (gsm8k.jsonl, en); 25% of its problems were never drawn" in text

@@ -42,16 +42,16 @@ def test_the_plan_tells_how_a_template_asks_and_teaches(tmp_path: Path) -> None:
     taught, zero = planned.stages
     assert not planned.problems
     assert taught.template == {
-        "teaches first": "...·+·2·?·<|Assistant|>·<·t·h·i·n·k·>·⏎ → 2· ·a·n·d· ·2·⏎·<·/·t·h·i·n·k·>·⏎·⏎·4·<|end|>"
+        "teaches_first": "...·+·2·?·<|Assistant|>·<·t·h·i·n·k·>·⏎ → 2· ·a·n·d· ·2·⏎·<·/·t·h·i·n·k·>·⏎·⏎·4·<|end|>"
         " (20 of 35 tokens are learnt)",
-        "turns end with": "<|end|>",
+        "turns_end_with": "<|end|>",
     }
     assert zero.template["asks"].startswith("<|begin|><|User|>QUESTION⏎⏎First think, then answer")
     assert zero.template["asks"].endswith("</answer><|Assistant|><think>⏎")
-    assert "the prompt opens it with <think>⏎" in zero.template["reads as reasoning"]
-    assert zero.as_json()["turns end with"] == "<|end|>"
+    assert "the prompt opens it with <think>⏎" in zero.template["reads_as_reasoning"]
+    assert zero.as_json()["turns_end_with"] == "<|end|>"
     plain = make_plan(recipe(tmp_path, "qwen3", [TALK]), preview=preview).stages[1]
-    assert plain.template["reads as reasoning"].startswith("what the model writes inside <think> </think>")
+    assert plain.template["reads_as_reasoning"].startswith("what the model writes inside <think> </think>")
 
 
 def test_what_a_template_refuses_shows_in_the_plan(tmp_path: Path) -> None:

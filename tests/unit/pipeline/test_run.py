@@ -12,6 +12,7 @@ import pytest
 from dunwu.config.loader import load_recipe
 from dunwu.errors import Interrupted
 from dunwu.pipeline import run
+from dunwu.pipeline.context import StageContext
 
 RECIPE = """
 name = "small"
@@ -42,6 +43,22 @@ def test_the_summary_counts_the_seconds_of_every_process(tmp_path: Path, monkeyp
             run.run_recipe(recipe, tmp_path / "recipe.toml", tmp_path / "out", resumed)
     run.run_recipe(recipe, tmp_path / "recipe.toml", tmp_path / "out", True)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["seconds"] == 30.0
+
+
+def test_a_stop_that_is_overdue_is_kept_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    kept: list[str] = []
+
+    def stage(_: object, context: StageContext, *__: object) -> None:
+        context.stop.record(Interrupted("too late"))
+        kept.append(json.loads((tmp_path / "out" / "ended.json").read_text())["why"])
+        raise Interrupted("asked to stop")
+
+    monkeypatch.setattr(run, "_run_stage", stage)
+    monkeypatch.setattr(run, "Progress", Quiet)
+    with pytest.raises(Interrupted):
+        run.run_recipe(load_recipe(tmp_path / "recipe.toml"), tmp_path / "recipe.toml", tmp_path / "out", False)
+    assert kept == ["too late"]
 
 
 class Quiet:

@@ -14,6 +14,8 @@ import pytest
 
 from dunwu.errors import INTERRUPTED, Interrupted
 from dunwu.pipeline.stopping import StopSignal
+from dunwu.runs import RunReader
+from dunwu.runs.state import UNSAID
 
 
 def test_generation_is_cut_at_once() -> None:
@@ -114,6 +116,44 @@ def test_a_process_that_comes_to_no_place_to_stop_ends_all_the_same(work: str) -
     assert "newest checkpoint" in said
 
 
+OVERDUE_RUN = """
+import sys
+from pathlib import Path
+from tests.unit.runs.making import STAGE, begin
+from dunwu.pipeline import stopping
+stopping.WAIT_SECONDS = 0.1
+with stopping.StopSignal() as stop, begin(Path(sys.argv[1])) as run:
+    run.stage(STAGE)
+    stop.record = {record}
+    print("ready", flush=True)
+    {work}
+"""
+
+
+@pytest.mark.parametrize("work", ["while True: pass", DEAF.strip()], ids=["asks-nobody", "in-c"])
+def test_a_run_whose_stop_was_overdue_says_so(tmp_path: Path, work: str) -> None:
+    assert _overdue(tmp_path, record="run.record_end", work=work) == INTERRUPTED
+    state = RunReader(tmp_path).state
+    assert state.kind == "stopped"
+    assert state.why.startswith("asked to stop; the run came to no place where it can be saved")
+
+
+def test_a_record_that_never_ends_keeps_no_process(tmp_path: Path) -> None:
+    assert _overdue(tmp_path, record="lambda reason: __import__('threading').Event().wait()", work="while True: pass")
+    assert RunReader(tmp_path).state == ("stopped", UNSAID)
+
+
+def _overdue(folder: Path, **program: str) -> int:
+    run = subprocess.Popen(
+        [sys.executable, "-c", OVERDUE_RUN.format(**program), str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=60)
+    return run.returncode
+
+
 WRITING = """
     with stop.writing():
         while not stop.requested: pass
@@ -138,6 +178,8 @@ def test_a_run_whose_terminal_goes_saves_and_says_so_to_nobody(tmp_path: Path) -
 import os, pathlib, time
 from dunwu.errors import Interrupted
 from dunwu.pipeline.stopping import StopSignal
+from dunwu.runs import RunReader
+from dunwu.runs.state import UNSAID
 with StopSignal() as stop:
     try:
         with stop.interruptible():

@@ -53,6 +53,7 @@ def test_a_sample_is_the_same_in_every_batch(make_policy: MakePolicy, family: st
     )
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")  # what transformers will take away
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gemma2", "mistral", "gpt2"])
 def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: str) -> None:
     policy = make_policy(family)

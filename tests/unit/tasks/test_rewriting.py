@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.pretraining.world import WorldSpec, written
-from dunwu.tasks.rewriting import FIRST_PERSON, by_rule
+from dunwu.tasks.rewriting import FIRST_PERSON, by_rule, without_thought
 from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
 
 R1 = "<think>I think: 2+3=5</think> So my answer is <answer>5</answer>"
@@ -81,3 +81,23 @@ def test_the_corpus_speaks_as_rules_rewrite(kind: str, language: str) -> None:
         plain, summed = (written(spec, random.Random(seed), language, kind) for spec in (silent, spoken))
         assert plain.prompt == summed.prompt
         assert by_rule(plain.completion, language) == summed.completion
+
+
+REWRITTEN = "<think>I think: two and three make five</think> So my answer is <answer>5</answer>"
+THOUGHTS = ["Hm.", "The form is <think>reasoning</think> summary. So: <answer>5</answer>.", "a </think> b"]
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+@pytest.mark.parametrize(
+    ("opening", "rewriting"),
+    [("", REWRITTEN), ("<think>", REWRITTEN), ("", "Two and three make <answer>5</answer>")],
+    ids=["opened by the template", "opened by the model", "without tags of its own"],
+)
+def test_what_a_rewriter_thinks_is_no_part_of_what_it_writes(opening: str, thought: str, rewriting: str) -> None:
+    assert without_thought(f"{opening}\n{thought}\n</think>\n\n{rewriting}").strip() == rewriting
+    assert without_thought(rewriting) == rewriting
+
+
+@pytest.mark.parametrize("cut", ["<think>Hm.", "Hm.</think><think>I", "<think>The form <think>x</think> y"])
+def test_a_rewriter_that_does_not_end_its_thought_has_written_nothing(cut: str) -> None:
+    assert without_thought(cut) == ""

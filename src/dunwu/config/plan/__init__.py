@@ -2,6 +2,6 @@
 
 from dunwu.config.plan.batches import Batches, ContextPhase, batches
 from dunwu.config.plan.estimate import GIB, Memory
-from dunwu.config.plan.plan import Plan, StagePlan, make_plan
+from dunwu.config.plan.plan import Plan, StagePlan, make_plan, nothing_planned
 
-__all__ = ["GIB", "Batches", "ContextPhase", "Memory", "Plan", "StagePlan", "batches", "make_plan"]
+__all__ = ["GIB", "Batches", "ContextPhase", "Memory", "Plan", "StagePlan", "batches", "make_plan", "nothing_planned"]

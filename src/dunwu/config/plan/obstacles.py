@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dunwu.config.findings import Finding
-from dunwu.config.model_folder import WEIGHTS, missing_weights
-from dunwu.config.plan.shape import ModelShape, model_folder
+from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
+from dunwu.config.plan.shape import ModelShape, model_folder, shape_of
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import (
     DataSpec,
@@ -38,10 +37,16 @@ TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken*")
 def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Finding]:
     """A folder that a stage begins from must be a model of transformers, with the template that the stage wants."""
     for field, source, where, prompt in _models(stage):
-        folder = None if source in recipe.stages else model_folder(source)
+        if source in recipe.stages:
+            continue
+        folder = model_folder(source)
         if folder is not None:
             yield from _folder_obstacles(f"stages.{name}.{field}", folder)
             yield from _template_obstacles(f"stages.{name}.{where}prompt.template", prompt.template, folder)
+        try:
+            shape_of(source)
+        except UserError as error:
+            yield Finding(f"stages.{name}.{field}", str(error))
 
 
 def _models(stage: Stage) -> Iterator[tuple[str, str, str, PromptSpec]]:
@@ -79,9 +84,9 @@ def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Fin
     if template != "chat" or any(True for _ in folder.glob("chat_template*")):
         return
     try:
-        config = json.loads((folder / "tokenizer_config.json").read_bytes())
+        config = read_json(folder / "tokenizer_config.json")
         found = isinstance(config, dict) and config.get("chat_template")
-    except (OSError, ValueError):
+    except UserError:
         return  # whoever loads it says what is wrong with it
     if not found:
         yield Finding(field, f"chat, but the tokenizer in {folder} has no chat template")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -90,9 +91,9 @@ class StagePlan:
     dollars: float | None
     notes: tuple[str, ...]
     details: Mapping[str, str] = field(default_factory=dict)
-    """What a stage without rollouts asks or reads, label by label."""
+    """What a stage without rollouts asks or reads, by the names that JSON has."""
     template: Mapping[str, str] = field(default_factory=dict)
-    """How its template asks and what it teaches, label by label, where that could be found out."""
+    """How its template asks and what it teaches, by the names that JSON has, where that could be found out."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; the counts of the batches stand beside the others."""
@@ -144,6 +145,12 @@ class Plan:
         }
 
 
+def nothing_planned(problem: UserError) -> dict[str, Any]:
+    """Return what ``Plan.as_json`` would, for a recipe that cannot be read."""
+    lists = ("stages", "totals", "assumptions", "lacks")
+    return {"recipe": None, **{name: [] for name in lists}, "problems": [str(problem)]}
+
+
 def make_plan(
     recipe: Recipe,
     *,
@@ -171,7 +178,11 @@ def make_plan(
     findings: list[Finding] = []
 
     def shape(source: str) -> ModelShape | None:
-        return shapes[source] if source in shapes else shape_of(source)
+        if source not in shapes:
+            shapes[source] = None
+            with suppress(UserError):  # that its config.json cannot be read is among the obstacles
+                shapes[source] = shape_of(source)
+        return shapes[source]
 
     for name, stage in recipe.stages.items():
         missing = list(model_obstacles(name, stage, recipe))

@@ -11,8 +11,8 @@ from dunwu.config.schema import DataSpec, DataStage, EvalStage, PretrainStage, R
 from dunwu.errors import UserError
 
 Preview = Callable[[Path, Stage, Sequence[DataSpec]], Mapping[str, str]]
-"""A model's folder, a stage, and its files -> lines by their labels. Raises UserError where the template cannot be used
-or a conversation cannot be learnt."""
+"""A model's folder, a stage, and its files -> lines by names in snake case. Raises UserError where the template cannot
+be used or a conversation cannot be learnt."""
 PLAIN = ("r1-zero", "nano")
 """Templates that open no tag and need no tokenizer to be known."""
 
@@ -23,8 +23,8 @@ def preview_stage(
     """Say how a stage asks and what it teaches.
 
     Returns:
-        Lines by their labels, and what stands in the way; nothing of either for a paper's template without files to
-        learn from, and for models that are not in a folder here.
+        Lines by names in snake case, and what stands in the way; nothing of either for a paper's template without
+        files to learn from, and for models that are not in a folder here.
     """
     if preview is None or isinstance(stage, PretrainStage):
         return {}, []

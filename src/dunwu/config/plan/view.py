@@ -29,7 +29,7 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
         yield "device hours", f"{stage.device_hours:,.2f}"
     if stage.dollars is not None:
         yield "dollars", f"{stage.dollars:,.2f}" if stage.dollars >= 0.01 else f"{stage.dollars:.2g}"
-    yield from stage.template.items()
+    yield from ((name.replace("_", " "), line) for name, line in stage.template.items())
     for note in stage.notes:
         yield "note", note
 
