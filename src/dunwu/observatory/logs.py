@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from dunwu.observatory import opening
-from dunwu.observatory.remaining import nothing_to_answer
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
@@ -43,16 +42,14 @@ class JsonProgress(Progress):
     def pipeline(self, number: int, stages: int) -> None:
         """Nothing: stages have names."""
 
-    def run_started(self, recipe: Mapping[str, Any], planned: Mapping[str, float | None]) -> None:
+    def run_started(self, run: RunReader) -> None:
         """``run``."""
-        self._time_left.plan(planned)
-        self._write("run", what=opening.opening(recipe), planned_seconds=dict(planned))
+        self._run = run.directory
+        self._write("run", what=opening.opening(run.recipe), planned_seconds=run.planned_seconds)
 
-    def stage_started(
-        self, name: str, description: str, *, step: int = 0, answers_after: Callable[[int], int] = nothing_to_answer
-    ) -> None:
+    def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
         """``stage``."""
-        self.begin(name, step, answers_after)
+        self.begin(name, step)
         self._write("stage", stage=name, what=description, step=step)
 
     def stage_ended(self, name: str) -> None:
@@ -61,7 +58,6 @@ class JsonProgress(Progress):
 
     def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
         """``evaluating``."""
-        self._time_left.evaluation_started(completions, self._clock())
         self._write("evaluating", stage=self.stage, checkpoint=checkpoint, set=set_name, completions=completions)
 
     def doing(self, what: str, done: int = 0, total: int | None = None) -> None:
@@ -69,9 +65,9 @@ class JsonProgress(Progress):
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """``row``."""
-        left = self.left(step, total_steps, metrics)
-        numbers = {"seconds": dict(timings), **metrics}
-        self._write("row", stage=self.stage, step=step, of=total_steps, left_seconds=round(left, 1), **numbers)
+        left, numbers = self.time_left(), {"seconds": dict(timings), **metrics}
+        seconds = round(left.seconds, 1) if left else None
+        self._write("row", stage=self.stage, step=step, of=total_steps, left_seconds=seconds, **numbers)
         self.track(step, {**metrics, **timings})
 
     def message(self, text: str) -> None:
@@ -80,7 +76,6 @@ class JsonProgress(Progress):
 
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """``evaluation``."""
-        self.end_evaluation(results)
         found = {name: asdict(estimate) for name, estimate in results.items()}
         self._write("evaluation", stage=self.stage, checkpoint=checkpoint, set=set_name, results=found)
         self.track_evaluation(checkpoint, set_name, results)

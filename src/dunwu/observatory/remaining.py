@@ -1,89 +1,103 @@
-"""How long a run still takes: the rollouts of this stage, its evaluations, and the stages after it."""
+"""How long a run still takes: the rollouts of its stage, its evaluations, and the stages after it.
+
+Terminal, watch and report all ask here, of what the run has written, so that they say the same.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-RECENT = 5
-"""Rows whose mean duration the time left is computed from."""
+from pydantic import ValidationError
+
+from dunwu.config.schema import RLStage
+from dunwu.observatory.wording import duration
+from dunwu.runs import RunReader, StageReader, due
+
+RECENT, SHARE = 5, 0.1
+"""Rows whose mean duration the time left is computed from: so many, or this share of them where they are more."""
 
 
-def nothing_to_answer(step: int) -> int:
-    """Count the answers of a stage without evaluations."""
-    return 0
+class TimeLeft(NamedTuple):
+    """Seconds that the whole run still takes; ``at_least`` where of a stage to come nothing is known."""
+
+    seconds: float
+    at_least: bool
+
+    def __str__(self) -> str:
+        """``12 min``, or ``>12 min``."""
+        return f"{'>' if self.at_least else ''}{duration(self.seconds)}"
 
 
-class TimeLeft:
-    """Computes a run's time left from its own pace; later stages by what they are planned to take beside this one.
+def time_left(run: RunReader, name: str) -> TimeLeft | None:
+    """Compute what a run still takes, by the pace of its stage, and by what later ones are planned to take beside it.
 
-    It reads no clock: ``now`` is in seconds, of any monotonic one.
+    Args:
+        run: The run.
+        name: The stage that it is at.
+
+    Returns:
+        As of the stage's last row; None before its first one, and where it does not go by steps.
+
+    Raises:
+        UserError: a file of the stage is damaged (named).
     """
+    stage, steps = run.stage(name), run.steps(name)
+    metrics, pace = stage.read_metrics(), seconds_per_step(stage.read_timings())
+    if not metrics or not steps or pace is None:
+        return None
+    done = int(metrics[-1]["step"])
+    answer = _seconds_per_answer(stage, metrics, pace)
+    own = max(steps - done, 0) * pace + _answers(run.recipe["stages"][name], done) * answer
+    whole = steps * pace + _answers(run.recipe["stages"][name], None) * answer
+    planned, names = run.planned_seconds, list(run.recipe["stages"])
+    later = [planned.get(other) for other in names[names.index(name) + 1 :]]
+    beside_plan = whole / plan if (plan := planned.get(name)) else None
+    at_least = bool(later) and (None in later or beside_plan is None)
+    return TimeLeft(own + sum(filter(None, later)) * (beside_plan or 0.0), at_least)
 
-    def __init__(self) -> None:
-        self._planned: Mapping[str, float | None] = {}
-        self._answers_after: Callable[[int], int] = nothing_to_answer
-        self._stage = ""
-        self._step, self._last_row = 0, 0.0
-        self._paces: deque[float] = deque(maxlen=RECENT)
-        self._evaluating_since: float | None = None
-        self._answers, self._largest = 0, 0
-        self._per_token = 0.0
-        self._per_planned: float | None = None
-        self.at_least = False
-        """Whether a stage is left of which nothing is known."""
 
-    def plan(self, planned: Mapping[str, float | None]) -> None:
-        """Take in what each stage is planned to take, in seconds, in the order of the run; None: not known."""
-        self._planned = planned
+def seconds_per_step(timings: Sequence[dict[str, float]]) -> float | None:
+    """Average what a step has taken of late; None where nothing has been timed."""
+    recent = max(RECENT, int(SHARE * len(timings)))
+    shown, before = timings[-recent:], timings[-recent - 1 : -recent]
+    seconds = sum(row_seconds(row) for row in shown)
+    if not seconds:
+        return None
+    first = before[0]["step"] if before else 0
+    return seconds / max(shown[-1]["step"] - first, 1)
 
-    def begin(self, stage: str, step: int, now: float, answers_after: Callable[[int], int]) -> None:
-        """Begin a stage at ``step``; ``answers_after(step)``: answers that its evaluations still take from there."""
-        self._stage, self._step, self._last_row = stage, step, now
-        self._answers_after = answers_after
-        self._paces.clear()
 
-    def evaluation_started(self, answers: int, now: float) -> None:
-        """Begin an evaluation of so many answers: no part of a row's pace."""
-        self._evaluating_since, self._answers = now, answers
+def row_seconds(timings: dict[str, float]) -> float:
+    """Add up what a row took."""
+    return sum(seconds for name, seconds in timings.items() if name != "step")
 
-    def evaluation_ended(self, now: float, length: float = 1.0) -> None:
-        """End it; ``length``: of its answers on average, in tokens. The pace of the largest one so far is the next
-        one's: small ones leave the engine half empty."""
-        if self._evaluating_since is None:
-            return
-        seconds = now - self._evaluating_since
-        self._last_row += seconds
-        self._evaluating_since = None
-        if self._answers >= self._largest:
-            self._largest = self._answers
-            self._per_token = seconds / (max(self._answers, 1) * max(length, 1.0))
 
-    def row(self, step: int, steps: int, now: float, *, responses: float = 0.0, length: float = 1.0) -> float:
-        """Compute the seconds left after a row.
+def _seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]], pace: float) -> float:
+    """Of an evaluation to come: by the tokens of answers now and the pace of the largest evaluation so far, as small
+    ones leave the engine half empty; before the first one what a rollout's answers take."""
+    last = metrics[-1]
+    evaluations = [spent["evaluation"] for _, spent in stage.read_spendings() if "evaluation" in spent]
+    largest = max(evaluations, key=lambda spent: spent.tokens, default=None)
+    if largest is not None and largest.tokens:
+        return largest.seconds / largest.tokens * last.get("length", 1.0)
+    made = last["step"] - (metrics[-2]["step"] if len(metrics) > 1 else 0)
+    responses = last.get("responses", 0.0)
+    return pace * made / responses if responses else 0.0
 
-        Args:
-            step: Updates done.
-            steps: Updates of the stage.
-            now: When the row ended.
-            responses: Answers that the row was made of, from which evaluations are estimated before the first one.
-            length: Of these answers on average, in tokens.
-        """
-        self._paces.append((now - self._last_row) / max(step - self._step, 1))
-        made = step - self._step
-        self._step, self._last_row = step, now
-        pace = sum(self._paces) / len(self._paces)
-        per_answer = self._per_token * max(length, 1.0) or (pace * made / responses if responses else 0.0)
-        own = (steps - step) * pace + self._answers_after(step) * per_answer
-        planned = self._planned.get(self._stage)
-        if planned and step < steps:
-            self._per_planned = own / (planned * (steps - step) / steps)
-        return own + self._later()
 
-    def _later(self) -> float:
-        """The stages after this one, at this one's pace beside its plan."""
-        names = list(self._planned)
-        later = names[names.index(self._stage) + 1 :] if self._stage in names else []
-        known = [seconds for name in later if (seconds := self._planned[name]) is not None]
-        self.at_least = bool(later) and (len(known) < len(later) or self._per_planned is None)
-        return sum(known) * (self._per_planned or 0.0)
+def _answers(spec: dict[str, Any], step: int | None) -> int:
+    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``; None: all of them,
+    the base's included. None are counted of a recipe that this version does not read."""
+    try:
+        stage = RLStage.model_validate(spec) if spec.get("kind") == "rl" else None
+    except ValidationError:
+        stage = None
+    if stage is None or not stage.evaluation.sets:
+        return 0
+    evaluation, stride = stage.evaluation, stage.updates_per_rollout
+    starts = range(max(step or 0, stride), stage.steps, stride) if evaluation.every else ()
+    times = sum(due(start, evaluation.every, stride) for start in starts)
+    on_the_way = min(evaluation.during_problems, evaluation.sets[0].problems) * evaluation.during_samples
+    whole = sum(chosen.problems * chosen.samples for chosen in evaluation.sets)
+    return times * on_the_way + whole * (2 if step is None else 1)

@@ -13,9 +13,10 @@ from dunwu.observatory import beside, ledger, page
 from dunwu.observatory.damage import cannot_be_read, readable
 from dunwu.observatory.figures import Told
 from dunwu.observatory.findings import are_models, base_and_trained, last_evaluated
+from dunwu.observatory.headline import headline
+from dunwu.observatory.opening import next_steps, opening
 from dunwu.observatory.sections import models_table, stage_section
 from dunwu.observatory.standing import facts, progress
-from dunwu.observatory.story import headline, next_steps, told_in_three
 from dunwu.observatory.wording import interval, number, quantity
 from dunwu.runs import Evaluation, RunReader
 from dunwu.runs.atomic import atomic_write
@@ -38,10 +39,10 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
         Fault: the report cannot be written.
     """
     run, lost = RunReader(run_dir), list[str]()
-    opening = _opening(run, lost)
+    beginning = _beginning(run, lost)
     end = "".join(readable(partial(make, run), "", lost) for make in (_ledger, _reproduce, _next))
     stages = [Told.of(run, name) for name in run.stages]
-    sections = [opening, *map(stage_section, stages), cannot_be_read(lost), end]
+    sections = [beginning, *map(stage_section, stages), cannot_be_read(lost), end]
     path = out or run_dir / "report.html"
     atomic_write(path, page.page(f"{run.recipe['name']} · Dunwu", sections).encode())
     for line in dict.fromkeys([*lost, *(line for told in stages for line in (*told.damaged, *told.lost))]):
@@ -49,8 +50,8 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
     return path
 
 
-def _opening(run: RunReader, lost: list[str]) -> str:
-    sentences = " ".join(told_in_three(run))
+def _beginning(run: RunReader, lost: list[str]) -> str:
+    sentences = readable(lambda: " ".join(opening(run.recipe)), "", lost)
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
         readable(lambda: page.headline(headline(run)), "", lost),
@@ -100,8 +101,8 @@ def _ledger(run: RunReader) -> str:
 
 def _next(run: RunReader) -> str:
     items = "".join(
-        f'<li>{page.text(advice.what)}<div class="code"><pre>{page.text(advice.command)}</pre></div></li>'
-        for advice in next_steps(run)
+        f'<li>{page.text(purpose.capitalize())}<div class="code"><pre>{page.text(command)}</pre></div></li>'
+        for command, purpose in next_steps(run)
     )
     return f'<h2>What to do next</h2><ul class="next">{items}</ul>'
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,8 +18,9 @@ from rich.text import Text
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, opening
+from dunwu.observatory.damage import readable
 from dunwu.observatory.findings import are_models, last_evaluated, paired
-from dunwu.observatory.remaining import TimeLeft, nothing_to_answer
+from dunwu.observatory.remaining import TimeLeft, time_left
 from dunwu.observatory.terminal_tables import (
     before_and_after,
     ledger_table,
@@ -63,7 +63,7 @@ class Progress:
 
     Args:
         console: where to write; standard output by default.
-        clock: seconds, monotonic; for the time left and to keep the bar cheap.
+        clock: seconds, monotonic; for what a bar counts and to keep it cheap.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,21 +77,16 @@ class Progress:
         self._place_shown, self._timed = -1, True
         self._place, self._stage_began = "", 0.0
         self._columns: Sequence[tuple[str, str, str]] = COLUMNS
-        self._time_left = TimeLeft()
+        self._run: Path | None = None
         self.stage = ""
         self.trackers: Trackers | None = None
         """Who else is told of rows and evaluations."""
 
-    def run_started(self, recipe: Mapping[str, Any], planned: Mapping[str, float | None]) -> None:
-        """Say in three sentences what the run is.
-
-        Args:
-            recipe: As recipe.json holds it.
-            planned: Seconds that each stage is planned to take; None: not known.
-        """
+    def run_started(self, run: RunReader) -> None:
+        """Say in three sentences what the run is; the time left is read off it from here on."""
         self._close_bar()
-        self._time_left.plan(planned)
-        told = Text(plain(" ".join(opening.opening(recipe))))
+        self._run = run.directory
+        told = Text(plain(" ".join(opening.opening(run.recipe))))
         self.console.print(told, soft_wrap=not self.console.is_terminal)
 
     def pipeline(self, number: int, stages: int) -> None:
@@ -104,44 +99,35 @@ class Progress:
         if self._place:
             self._line(f"{self._place}{plain(name)} done in {duration(self._clock() - self._stage_began)}", "dim")
 
-    def stage_started(
-        self, name: str, description: str, *, step: int = 0, answers_after: Callable[[int], int] = nothing_to_answer
-    ) -> None:
+    def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
         """Announces a stage.
 
         Args:
             name: The recipe's.
             description: One line.
             step: Where it begins or was resumed.
-            answers_after: Counts the answers that its evaluations still take after an update.
         """
         self._close_bar()
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
         heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
         self.console.print(heading, soft_wrap=not self.console.is_terminal)
-        self.begin(name, step, answers_after)
+        self.begin(name, step)
 
-    def begin(self, name: str, step: int, answers_after: Callable[[int], int] = nothing_to_answer) -> None:
+    def begin(self, name: str, step: int) -> None:
         """Counts a stage's time from here on."""
         self.stage = name
         self._step, self._rows, self._place_shown = step, 0, -1
         self._stage_began = self._clock()
-        self._time_left.begin(name, step, self._stage_began, answers_after)
 
-    def left(self, step: int, total_steps: int, metrics: Mapping[str, float]) -> float:
-        """The seconds that the whole run still takes, evaluations and later stages included, by its pace so far."""
-        self._step = step
-        made = {"responses": metrics.get("responses", 0.0), "length": metrics.get("length", 1.0)}
-        return self._time_left.row(step, total_steps, self._clock(), **made)
-
-    def end_evaluation(self, results: Mapping[str, Estimate]) -> None:
-        """Keeps the time that an evaluation took out of the pace of rows."""
-        length = results["length"].value if "length" in results else 1.0
-        self._time_left.evaluation_ended(self._clock(), length)
+    def time_left(self) -> TimeLeft | None:
+        """What the whole run still takes, as watch and report say it; None where that is not known."""
+        run, stage = self._run, self.stage
+        return readable(lambda: time_left(RunReader(run), stage), None, []) if run else None
 
     def track(self, step: int, numbers: Mapping[str, float]) -> None:
         """Tells the trackers of a row."""
+        self._step = step
         if self.trackers:
             self.trackers.numbers(self.stage, step, numbers)
 
@@ -156,7 +142,6 @@ class Progress:
         """Names what the bar counts until the evaluation ends."""
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
-        self._time_left.evaluation_started(completions, self._clock())
         if not self.console.is_terminal:
             self._line(f"{self._what}: {completions:,} answers", "dim")
         self.rollout_progress(0, completions)
@@ -192,7 +177,6 @@ class Progress:
         a stage that writes nothing, whose updates are many and short, at most FEW_ROWS are shown.
         """
         self._close_bar()
-        left = self.left(step, total_steps, metrics)
         self.track(step, {**metrics, **timings})
         if self._rows == 0:
             self._columns, self._timed = _columns(metrics), "tokens" in metrics
@@ -209,8 +193,7 @@ class Progress:
             seconds = timings.get("rollout") or timings.get("update", 0.0)
             known = seconds and "tokens" in metrics
             cells.append(f"{metrics['tokens'] / seconds:>8,.0f}" if known else f"{'-':>8}")
-        left_shown = f"{'>' if self._time_left.at_least else ''}{duration(left)}"
-        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{left_shown:>8}")
+        self._line(f"{f'{step}/{total_steps}':>{width}}{''.join(cells)}{self.time_left() or '-'!s:>8}")
 
     def _is_due(self, step: int, total_steps: int) -> bool:
         """Whether a row is one of the few that are shown: the first, the last, and evenly spaced ones."""
@@ -227,7 +210,6 @@ class Progress:
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: right answers and what judges say with their 95 % intervals, and the mean length."""
         self._close_bar()
-        self.end_evaluation(results)
         self._what = COMPLETIONS
         told = [
             f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"

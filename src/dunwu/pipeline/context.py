@@ -14,8 +14,8 @@ from dunwu.runs import StageDirectory
 class StageContext:
     """``name`` the stage's, ``seed`` the run's, ``store`` its part of the run directory.
 
-    ``note`` writes a fact about the machine into the run's manifest; ``left_out`` names training texts that a benchmark
-    has too.
+    ``note`` writes a fact about how the run is made into its manifest; ``left_out`` names training texts that a
+    benchmark has too.
     """
 
     name: str

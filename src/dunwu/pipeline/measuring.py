@@ -11,7 +11,7 @@ import numpy as np
 
 from dunwu.algorithms.advantages import uniform
 from dunwu.algorithms.filters import graded
-from dunwu.config.schema import EvaluationSet, RLStage
+from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import RULE_PARTS, can_be_right, evaluate, is_right, rows, summarize
 from dunwu.observatory.reasoning import reflection
@@ -20,7 +20,7 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
-from dunwu.runs.checkpoints import step_name
+from dunwu.runs.checkpoints import due, step_name
 from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup, StepResult
 from dunwu.verifiers import Grader, Judge
 
@@ -65,20 +65,6 @@ def measure_on_the_way(parts: Parts, step: int) -> None:
     spec, per_rollout = parts.stage.evaluation, parts.stage.updates_per_rollout
     if spec.sets and spec.every and due(step, spec.every, per_rollout) and 0 < step < parts.stage.steps:
         _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
-
-
-def answers_after(stage: RLStage, step: int) -> int:
-    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``."""
-    spec, per_rollout = stage.evaluation, stage.updates_per_rollout
-    on_the_way = min(spec.during_problems, spec.sets[0].problems) * spec.during_samples if spec.sets else 0
-    starts = range(max(step, per_rollout), stage.steps, per_rollout) if spec.every else ()
-    times = sum(due(start, spec.every, per_rollout) for start in starts)
-    return times * on_the_way + sum(chosen.problems * chosen.samples for chosen in spec.sets)
-
-
-def due(step: int, every: int, updates_per_rollout: int) -> bool:
-    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
-    return step // every > (step - updates_per_rollout) // every
 
 
 def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:

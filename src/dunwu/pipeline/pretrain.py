@@ -11,6 +11,7 @@ from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.model_card import completed
+from dunwu.pipeline.updates import is_shown
 from dunwu.pretraining.train import Place, Pretrainer, save_base
 
 
@@ -30,8 +31,8 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         store.rewind(pretrainer.place.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
     progress.stage_started(context.name, description, step=pretrainer.place.step)
+    context.note("steps", {context.name: stage.steps})
     ledger = Ledger(store, pretrainer.model)
-    told = max(1, stage.steps // 100)
     while (step := pretrainer.place.step + 1) <= stage.steps:
         try:
             context.stop.check()
@@ -41,12 +42,13 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         progress.doing("learning", step - 1, stage.steps)
         began = time.perf_counter()
         numbers = pretrainer.step()
-        store.append(step, numbers, {})
+        timings = {"update": time.perf_counter() - began}
+        store.append(step, numbers, timings)
         tokens, rows = int(numbers["tokens"]), max(1, int(numbers["tokens"]) // stage.sequence_length)
         lengths = [tokens // rows + (row < tokens % rows) for row in range(rows)]  # nearly: documents are shorter
-        ledger.training(step, time.perf_counter() - began, lengths, recomputed=False)
-        if step % told == 0 or step == stage.steps:
-            progress.message(f"{step:>7,}/{stage.steps:,}  loss {numbers['loss']:.4f}")
+        ledger.training(step, timings["update"], lengths, recomputed=False)
+        if is_shown(step, stage.steps):
+            progress.row(step, stage.steps, numbers, timings)
         if step % stage.checkpoint.every == 0:
             store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.place))
     store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

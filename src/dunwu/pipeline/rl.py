@@ -35,8 +35,6 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.handover import check_last_handover, rollout_gap
 from dunwu.pipeline.measuring import (
     Stopwatch,
-    answers_after,
-    due,
     measure,
     measure_on_the_way,
     rollout_metrics,
@@ -45,7 +43,7 @@ from dunwu.pipeline.measuring import (
 from dunwu.pipeline.model_card import completed
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
-from dunwu.runs import BASE, TRAINED, Checkpoint
+from dunwu.runs import BASE, TRAINED, Checkpoint, due
 from dunwu.tasks.similar import HalfSolved
 from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
 
@@ -96,10 +94,7 @@ def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[
             parts = rooms.enter_context(assembled(stage, context, source, scorers))
             cursor = begun(parts)
         context.progress.stage_started(
-            context.name,
-            describe(stage, source),
-            step=cursor.rollout * stage.updates_per_rollout,
-            answers_after=partial(answers_after, stage),
+            context.name, describe(stage, source), step=cursor.rollout * stage.updates_per_rollout
         )
         train(parts, cursor)
         context.store.finish(completed(stage, context, parts.trainer.save_model))

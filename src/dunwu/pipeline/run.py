@@ -37,7 +37,7 @@ from dunwu.observatory.terminal import Progress
 from dunwu.observatory.trackers import Trackers
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stopping import StopSignal
-from dunwu.runs import Run
+from dunwu.runs import Run, RunReader
 
 NO_MACHINE = Machine(memory_gib=None, gpus_gib=())
 """Nothing to look at: the command has planned for this one before."""
@@ -78,7 +78,8 @@ def run_recipe(
         progress = progress or Progress()
         try:
             try:
-                progress.run_started(recipe.model_dump(mode="json", by_alias=True), planned_seconds(recipe))
+                run.note("planned_seconds", planned_seconds(recipe))
+                progress.run_started(RunReader(run.directory))
                 progress.trackers = Trackers(track, run, progress.message) if track else None
                 _run_stages(recipe, recipe_path, run, stop, progress)
             finally:

@@ -65,6 +65,7 @@ def make_updates(
         Fault: a loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     store, updates = context.store, updates_of(stage, len(items))
+    context.note("steps", {context.name: updates})
 
     def check(share: float) -> None:
         context.stop.check()
@@ -81,10 +82,15 @@ def make_updates(
         timings = {"update": time.perf_counter() - began}
         store.append(number + 1, result.metrics, timings)
         spend(chosen, number + 1, timings["update"])
-        if (number + 1) % max(1, updates // ROWS) == 0 or number + 1 == updates:
+        if is_shown(number + 1, updates):
             context.progress.row(number + 1, updates, result.metrics, timings)
         if (number + 1) % stage.checkpoint.every == 0:
             store.save_checkpoint(number + 1, trainer.save, {})
+
+
+def is_shown(step: int, steps: int) -> bool:
+    """Whether a person is told of a step, one of about ROWS."""
+    return step % max(1, steps // ROWS) == 0 or step == steps
 
 
 def batch(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:

@@ -1,6 +1,7 @@
 """The run directory: the only reader and writer of its files."""
 
 from dunwu.config.schema import display_names
+from dunwu.runs.checkpoints import due
 from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
@@ -25,4 +26,5 @@ __all__ = [
     "StageDirectory",
     "StageReader",
     "display_names",
+    "due",
 ]

@@ -35,6 +35,11 @@ def is_step(name: str) -> bool:
     return re.fullmatch(r"step-[0-9]+", name) is not None
 
 
+def due(step: int, every: int, updates_per_rollout: int) -> bool:
+    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
+    return step // every > (step - updates_per_rollout) // every
+
+
 def save(folder: Path, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
     """Saves what ``write`` puts into an empty folder, with ``state`` (JSON) beside it. Raises Fault on a full disk."""
 

@@ -80,6 +80,17 @@ class RunReader:
         done = all(self.stages.get(name) == "done" for name in self.recipe["stages"])
         return read_state(self.directory, done=done)
 
+    def steps(self, name: str) -> int | None:
+        """Updates that a stage makes in all; None where it makes none, or has not counted its data yet."""
+        known = self.recipe["stages"].get(name, {}).get("steps") or self.manifest.get("steps", {}).get(name)
+        return known if isinstance(known, int) else None
+
+    @property
+    def planned_seconds(self) -> dict[str, float | None]:
+        """What each stage was planned to take, to be set beside its pace; empty or None where that is not known."""
+        planned: dict[str, float | None] = self.manifest.get("planned_seconds", {})
+        return planned
+
     @property
     def dates(self) -> tuple[float, float]:
         """When it began and when it was last written to, in seconds since 1970; by the times of its files where no
@@ -224,7 +235,8 @@ class Run(RunReader):
         _write_json(self.directory / "manifest.json", self.manifest)
 
     def note(self, key: str, value: object) -> None:
-        """Puts a fact about how the run was made into manifest.json."""
+        """Puts a fact about how the run was made into manifest.json; a mapping is added to what is there."""
+        value = {**self.manifest.get(key, {}), **value} if isinstance(value, Mapping) else value
         if self.manifest.get(key) != value:
             self.manifest[key] = value
             _write_json(self.directory / "manifest.json", self.manifest)

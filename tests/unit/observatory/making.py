@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, StageDirectory
 from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -13,10 +14,20 @@ STAGE = "zero"
 SETS = ("countdown", "harder")
 PER_ROLLOUT = 16
 HOSTILE = '</pre><script>alert("x")</script><img src=x onerror=alert(1)>&amp; \x1b[31m \u202e'
+RL = RLStage.model_validate(
+    {
+        "kind": "rl",
+        "from": "nano-base",
+        "steps": 160,
+        "tasks": [{"task": "countdown"}],
+        "update": {"minibatches": PER_ROLLOUT},
+        "evaluation": {"sets": [{"name": name, "task": {"task": "countdown"}} for name in SETS]},
+    }
+)
 RECIPE = {
     "name": "nano r1-zero <made up>",
     "seed": 3,
-    "stages": {STAGE: {"kind": "rl", "steps": 160, "evaluation": {"sets": [{"name": name} for name in SETS]}}},
+    "stages": {STAGE: RL.model_dump(mode="json", by_alias=True)},
 }
 
 

@@ -1,53 +1,153 @@
-"""The time left, worked out by hand: rollouts, evaluations, later stages."""
+"""The time left, worked out by hand: rollouts, evaluations, later stages; the same wherever it is shown."""
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from rich.console import Console
+from tests.unit.observatory.making import PER_ROLLOUT, RL, STAGE, begin
 
-from dunwu.observatory.remaining import TimeLeft
+from dunwu.observatory.logs import JsonProgress
+from dunwu.observatory.remaining import TimeLeft, time_left
+from dunwu.observatory.report import write_report
+from dunwu.observatory.standing import facts
+from dunwu.observatory.terminal import Progress
+from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.pages import overview
+from dunwu.runs import Run, RunReader, Spent, due
 
-
-def test_evaluations_that_are_still_to_come_count() -> None:
-    left = TimeLeft()
-    left.begin("zero", 0, 0.0, lambda step: 40 if step < 8 else 20)
-    left.evaluation_started(10, 0.0)
-    left.evaluation_ended(5.0)  # half a second an answer
-    assert left.row(4, 12, 15.0, responses=8) == pytest.approx(8 * 10 / 4 + 40 * 0.5)
-    assert left.row(8, 12, 29.0, responses=8) == pytest.approx(4 * (10 / 4 + 14 / 4) / 2 + 20 * 0.5)
-    assert not left.at_least
-
-
-def test_longer_answers_take_longer_and_small_evaluations_say_little() -> None:
-    left = TimeLeft()
-    left.begin("zero", 0, 0.0, lambda step: 100)
-    left.evaluation_started(50, 0.0)
-    left.evaluation_ended(10.0, length=20.0)  # a hundredth of a second a token
-    left.evaluation_started(5, 10.0)
-    left.evaluation_ended(20.0, length=20.0)
-    assert left.row(4, 8, 24.0, responses=8, length=60.0) == pytest.approx(4 + 100 * 60 * 0.01)
+SETS = 2 * 500 * 16
+"""Answers of the sets of ``making.RL``."""
 
 
-def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do() -> None:
-    left = TimeLeft()
-    left.begin("zero", 4, 0.0, lambda step: 40)  # resumed
-    assert left.row(8, 12, 16.0, responses=8) == pytest.approx(16 + 40 * 2.0)
-    assert left.row(12, 12, 32.0) == 0.0
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with begin(tmp_path) as found:
+        yield found
 
 
-def test_later_stages_take_their_plan_at_this_ones_pace() -> None:
-    left = TimeLeft()
-    left.plan({"first": None, "zero": 100.0, "last": 50.0})
-    left.begin("zero", 0, 10.0, lambda step: 0)
-    # A quarter took 5 s, so the whole takes a fifth of its plan; so will the last stage.
-    assert left.row(1, 4, 15.0) == pytest.approx(15 + 50 * 0.2)
-    assert left.row(4, 4, 30.0) == pytest.approx(50 * 0.2), "the pace is kept when nothing is left of the stage"
-    left.begin("last", 0, 30.0, lambda step: 0)
-    assert left.row(1, 2, 36.0) == pytest.approx(6)
+def rollout(run: Run, number: int, seconds: float = 10.0, **metrics: float) -> None:
+    """The row of a rollout, six tenths of whose seconds wrote 1,200 tokens."""
+    timings = {"rollout": 0.6 * seconds, "update": 0.4 * seconds}
+    run.stage(STAGE).append(number * PER_ROLLOUT, {"tokens": 1200.0, **metrics}, timings)
 
 
-def test_what_is_not_known_is_said() -> None:
-    left = TimeLeft()
-    left.plan({"zero": 100.0, "mystery": None, "last": 100.0})
-    left.begin("zero", 0, 0.0, lambda step: 0)
-    assert left.row(2, 4, 10.0) == pytest.approx(10 + 100 * 0.2)
-    assert left.at_least
+def seconds(run: Run) -> float:
+    found = time_left(RunReader(run.directory), STAGE)
+    assert found is not None
+    return found.seconds
+
+
+def test_rollouts_and_evaluations_that_are_still_to_come_count(run: Run) -> None:
+    assert time_left(run, STAGE) is None
+    run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 3_000, 1.0)})  # a hundredth of a second a token
+    run.stage(STAGE).spend(0, {"evaluation": Spent(9.0, 300, 1.0)})  # a small one says little
+    rollout(run, 1, length=50.0)
+    rollout(run, 2, length=60.0)
+    assert seconds(run) == pytest.approx(8 * 10 + SETS * 60 * 0.01)
+    for number in range(3, 11):
+        rollout(run, number, length=60.0)
+    assert seconds(run) == pytest.approx(SETS * 60 * 0.01), "the last evaluation is left"
+
+
+def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do(run: Run) -> None:
+    rollout(run, 1, length=50.0, responses=20.0)
+    assert seconds(run) == pytest.approx(9 * 10 + SETS * 10 / 20)
+
+
+def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
+    run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
+    for number in range(1, 10):
+        rollout(run, number, seconds=100.0 if number < 5 else 10.0)
+    found = time_left(run, STAGE)
+    assert found is not None
+    assert found == pytest.approx((10.0, False))
+
+
+@pytest.mark.parametrize(("every", "times"), [(16, 7), (40, 3), (1000, 0), (0, 0), (4, 7)])
+def test_evaluations_on_the_way_count_where_they_are_due(run: Run, every: int, times: int) -> None:
+    run.recipe["stages"][STAGE]["evaluation"] |= {"every": every, "during_problems": 10, "during_samples": 2}
+    run.stage(STAGE).spend(0, {"evaluation": Spent(1.0, 100, 1.0)})
+    for number in (1, 2, 3):
+        rollout(run, number, length=1.0)
+    starts = range(3 * PER_ROLLOUT, RL.steps, PER_ROLLOUT)
+    assert times == sum(bool(every) and due(start, every, PER_ROLLOUT) for start in starts)
+    found = time_left(run, STAGE)
+    assert found is not None
+    assert found.seconds == pytest.approx(7 * 10 + (SETS + times * 20) * 0.01)
+
+
+@pytest.mark.parametrize(
+    ("planned", "expected"),
+    [
+        # A tenth took 10 s, so the whole takes a fifth of its plan; so do later stages.
+        ({STAGE: 500.0, "taught": 100.0, "table": 50.0}, TimeLeft(90.0 + 30.0, False)),
+        ({STAGE: 500.0, "taught": None, "table": 50.0}, TimeLeft(90.0 + 10.0, True)),
+        ({STAGE: None, "taught": 100.0, "table": 50.0}, TimeLeft(90.0, True)),
+        ({}, TimeLeft(90.0, True)),
+    ],
+    ids=["all known", "one is not", "this one is not", "a run of another version"],
+)
+def test_later_stages_take_their_plan_at_this_ones_pace(
+    run: Run, planned: dict[str, float | None], expected: TimeLeft
+) -> None:
+    run.recipe["stages"] |= {"taught": {"kind": "sft"}, "table": {"kind": "eval"}}
+    run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
+    run.note("planned_seconds", planned)
+    rollout(run, 1)
+    found = time_left(run, STAGE)
+    assert found is not None
+    assert found == pytest.approx(expected)
+    assert str(TimeLeft(600.0, True)) == ">10 min"
+
+
+def test_a_stage_over_data_says_how_many_steps_it_has(run: Run) -> None:
+    run.recipe["stages"] = {"taught": {"kind": "sft"}}
+    for step in (1, 2):
+        run.stage("taught").append(step, {"loss": 1.0}, {"update": 3.0})
+    assert time_left(run, "taught") is None
+    run.note("steps", {"other": 7})
+    run.note("steps", {"taught": 12})
+    assert run.manifest["steps"] == {"other": 7, "taught": 12}
+    found = time_left(run, "taught")
+    assert found is not None
+    assert found.seconds == pytest.approx(30.0)
+
+
+def show(progress: Progress, number: int) -> None:
+    """Tells of the newest row, as a stage does."""
+    progress.row(number * PER_ROLLOUT, RL.steps, {"reward": 1.0}, {"rollout": 6.0, "update": 4.0})
+
+
+def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
+    stream, lines = io.StringIO(), io.StringIO()
+    console = Console(file=stream, width=120, highlight=False)
+    run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 30_000, 1.0)})
+    listeners = [Progress(console), JsonProgress(lines)]
+    for progress in listeners:
+        progress.run_started(RunReader(run.directory))
+        progress.stage_started(STAGE, "GRPO")
+    for number, took in enumerate((10.0, 12.0, 17.0), start=1):
+        rollout(run, number, seconds=took, length=40.0)
+        for progress in listeners:
+            show(progress, number)
+    assert json.loads(lines.getvalue().splitlines()[-1])["left_seconds"] == 7 * 13 + SETS * 40 * 0.001
+    assert stream.getvalue().splitlines()[-1].split()[-2:] == ["12", "min"]
+    assert dict(facts(RunReader(run.directory)))["time left"] == "about 12 min"
+    for html in (overview(Library([run.directory]), 0), write_report(run.directory).read_text()):
+        assert "<dt>time left</dt><dd>about 12 min</dd>" in html
+
+
+def test_a_damaged_file_costs_the_terminal_its_number_alone(run: Run) -> None:
+    stream = io.StringIO()
+    progress = Progress(Console(file=stream, width=120, highlight=False))
+    progress.run_started(RunReader(run.directory))
+    progress.stage_started(STAGE, "GRPO")
+    rollout(run, 1)
+    (run.directory / "stages" / STAGE / "ledger.jsonl").write_text("torn\n")
+    show(progress, 1)
+    assert stream.getvalue().splitlines()[-1].split()[-1] == "-"

@@ -12,8 +12,9 @@ import pytest
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
 
 from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.observatory.headline import headline
+from dunwu.observatory.opening import next_steps, opening
 from dunwu.observatory.report import write_report
-from dunwu.observatory.story import headline, next_steps, told_in_three
 from dunwu.observatory.wording import interval, number
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
 from dunwu.types import Estimate, Example, Message
@@ -193,34 +194,27 @@ def test_a_damaged_rollout_costs_no_report_and_is_told_of(tmp_path: Path) -> Non
     assert "Held-out: harder" in text, "the evaluations are whole"
 
 
-def test_three_sentences_say_what_was_done(tmp_path: Path) -> None:
+def test_a_report_begins_with_three_sentences(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
-        task = {"task": "countdown", "languages": ["en", "zh"]}
-        run.recipe["stages"][STAGE] |= {
-            "from": "nano-base", "tasks": [task], "rollout": {"questions": 32, "group_size": 16}
-        }  # fmt: skip
-        what, on_what, why = told_in_three(run)
-    assert what.startswith("The model nano-base learned by reinforcement learning: ")
-    assert "16 answers to each of 32 questions" in what
-    assert on_what.startswith("The questions are Countdown puzzles (reach a number with given ones, each used once), ")
-    assert "in English and Chinese; " in on_what
-    assert "nobody showed the model how to reason" in why
-    run.recipe["stages"] = {
-        "zero": {"kind": "rl", "from": "/models/a/base"},
-        "dev": {"kind": "sft", "from": "zero"},
-        "r1": {"kind": "rl", "from": "dev"},
-    }
-    what, _, why = told_in_three(run)
-    listed = "2 x reinforcement learning and supervised fine-tuning"
-    assert what == f"Beginning with a/base, 3 stages that build on each other: {listed}."
-    assert "how DeepSeek-R1 was made" in why
+        sentences = " ".join(opening(run.recipe))
+        _, text = read(write_report(tmp_path))
+        assert sentences in text
+        recipe = json.loads((tmp_path / "recipe.json").read_text())
+        del recipe["stages"][STAGE]["rollout"]
+        (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+        _, text = read(write_report(tmp_path))
+    assert "recipe.json: 'rollout': is not told in sentences: a field is missing" in text
 
 
 @pytest.mark.parametrize(
     ("error", "state", "first"),
     [
-        (Interrupted("asked to stop"), "Stage zero stopped at step 0 of 160: asked to stop.", "Go on where it stands"),
-        (Fault("NaN in the loss"), "Stage zero failed at step 0 of 160: NaN in the loss.", "Mend what it failed of"),
+        (Interrupted("asked to stop"), "Stage zero stopped at step 0 of 160: asked to stop.", "go on where it stands"),
+        (
+            Fault("NaN in the loss"),
+            "Stage zero failed at step 0 of 160: NaN in the loss.",
+            "when that is mended, go on",
+        ),
     ],
 )
 def test_a_run_that_ended_early_says_so_and_how_to_go_on(
@@ -237,7 +231,7 @@ def test_a_run_that_ended_early_says_so_and_how_to_go_on(
     assert f"state{state}" in text
     assert "time left" not in text
     advice = next(next_steps(RunReader(tmp_path)))
-    assert advice.what.startswith(first)
+    assert advice.purpose.startswith(first)
     assert advice.command.endswith("--resume")
     assert advice.command in text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
+from dunwu.observatory.opening import opening
 from dunwu.observatory.terminal import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
 from dunwu.observatory.wording import duration
@@ -26,35 +26,29 @@ def plain_console(width: int = 100) -> tuple[Console, io.StringIO]:
     return Console(file=stream, width=width, highlight=False), stream
 
 
-def ticking(*times: float) -> Iterator[float]:
-    yield from times
-
-
-def test_a_row_has_its_numbers_and_the_time_left() -> None:
+def test_a_row_has_its_numbers_and_the_time_left(tmp_path: Path) -> None:
     console, stream = plain_console(60)  # narrower than a row, which is not broken
-    times = ticking(100.0, 110.0, 130.0)
-    progress = Progress(console, clock=lambda: next(times))
-    progress.stage_started("zero", "GRPO [red]", step=16)
-    progress.row(32, 64, METRICS, {"rollout": 2.0})
-    progress.row(48, 64, {"reward": 1.25}, {})
-    heading, header, first, second = stream.getvalue().splitlines()[1:]
+    progress = Progress(console)
+    with begin(tmp_path) as run:
+        progress.run_started(RunReader(tmp_path))
+        progress.stage_started("zero", "GRPO [red]", step=16)
+        run.stage("zero").append(32, METRICS, {"rollout": 2.0})
+        progress.row(32, 160, METRICS, {"rollout": 2.0})
+    progress.row(48, 160, {"reward": 1.25}, {})
+    heading, header, first, second = stream.getvalue().splitlines()[-4:]
     assert heading == "zero: GRPO [red], resumed at step 16"
     assert header.split() == ["step", "reward", "right", "format", "length", "kl", "tok/s", "left"]
-    assert first.split() == ["32/64", "1.250", "50.0%", "98.0%", "1,234.6", "0.0012", "2,500", "20", "s"]
-    assert second.split() == ["48/64", "1.250", "-", "-", "-", "-", "-", "15", "s"]
+    assert first.split() == ["32/160", "1.250", "50.0%", "98.0%", "1,234.6", "0.0012", "2,500", "8", "s"]
+    assert second.split() == ["48/160", "1.250", "-", "-", "-", "-", "-", "8", "s"]
     assert len(header) == len(first) == len(second) <= 80
 
 
-def test_the_time_left_leaves_evaluations_out() -> None:
+def test_a_row_without_a_run_has_no_time_left() -> None:
     console, stream = plain_console()
-    # Begun at 0; an evaluation from 5 to 65 (its bar looks at the clock once); the row at 75 took 15 s of its own.
-    times = ticking(0.0, 5.0, 5.0, 65.0, 75.0)
-    progress = Progress(console, clock=lambda: next(times))
+    progress = Progress(console)
     progress.stage_started("zero", "")
-    progress.evaluation_started("base", "held-out", 10)
-    progress.evaluation("base", "held-out", {})
-    progress.row(1, 3, {"reward": 1.0}, {})
-    assert stream.getvalue().splitlines()[-1].split()[-2:] == ["30", "s"]
+    progress.row(1, 3, {"reward": 1.0}, {"rollout": 1.0})
+    assert stream.getvalue().splitlines()[-1].split()[-1] == "-"
 
 
 def test_a_stage_of_other_metrics_shows_those() -> None:
@@ -147,27 +141,15 @@ def test_what_is_counted_says_how_long_it_takes_yet() -> None:
 def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) -> None:
     console, stream = plain_console(200)
     run = RunReader(finished_run(tmp_path, rollouts=1, problems=2, samples=1))
-    stage = {"kind": "sft", "from": "small", "data": ["talks"]}
     progress = Progress(console)
-    progress.run_started({"stages": {"taught": stage}, "data": {"talks": {}}}, {"taught": None})
-    assert stream.getvalue() == (
-        "small learns from examples: talks. The texts are talks. It can become as good as its examples: what they "
-        "show, it repeats.\n"
-    )
+    progress.run_started(run)
+    assert stream.getvalue() == " ".join(opening(run.recipe)) + "\n"
     progress.finished(run, tmp_path / "report.html", 1.0)
-    *_, report, nothing, watch, ablate, evaluate, model = stream.getvalue().splitlines()
-    assert (report, nothing) == (f"Done in 1 s. Report: {tmp_path / 'report.html'}", "Next:")
+    *_, report, title, watch, ablate, evaluate, longer, seeds, model = stream.getvalue().splitlines()
+    assert (report, title) == (f"Done in 1 s. Report: {tmp_path / 'report.html'}", "Next:")
     assert watch == f"  dunwu watch {run.directory}  # the curves and every answer, in a browser"
-    assert ("ablate" in ablate, "eval" in evaluate, "transformers folder" in model) == (True, True, True)
-
-
-def test_a_stage_of_which_nothing_is_known_makes_the_time_left_a_bound() -> None:
-    console, stream = plain_console()
-    progress = Progress(console)
-    progress.run_started({"stages": {"a": {"kind": "eval", "models": []}}, "data": {}}, {"zero": 4.0, "later": None})
-    progress.stage_started("zero", "")
-    progress.row(2, 4, METRICS, {})
-    assert stream.getvalue().splitlines()[-1].split()[-2].startswith(">")
+    kinds = ("ablate" in ablate, "eval" in evaluate, "steps=320" in longer, "reproduce" in seeds)
+    assert (*kinds, "transformers folder" in model) == (True,) * 5
 
 
 def test_an_evaluation_is_one_line_with_intervals() -> None:

@@ -14,6 +14,7 @@ from tests.unit.observatory.making import STAGE, begin, finished_run
 from dunwu.errors import UserError
 from dunwu.observatory import trackers as module
 from dunwu.observatory.logs import JsonProgress, QuietProgress
+from dunwu.observatory.opening import opening
 from dunwu.observatory.terminal import Progress
 from dunwu.observatory.trackers import Trackers
 from dunwu.runs import RunReader
@@ -178,7 +179,7 @@ def test_json_is_one_object_a_line(tmp_path: Path) -> None:
         "stage": STAGE,
         "step": 8,
         "of": 8,
-        "left_seconds": 0.0,
+        "left_seconds": None,
         "reward": 2.0,
         "accuracy": 1.0,
     }
@@ -188,16 +189,12 @@ def test_json_is_one_object_a_line(tmp_path: Path) -> None:
     assert events[-1]["summary"] == {"seed": 3, "seconds": 1.0, "results": {}}
 
 
-def test_json_says_first_what_the_run_is_and_counts_later_stages_into_the_time_left() -> None:
+def test_json_says_first_what_the_run_is(tmp_path: Path) -> None:
     file = io.StringIO()
     progress = JsonProgress(file)
-    now = iter([0.0, 10.0])
-    progress._clock = lambda: next(now)
-    stage = {"kind": "sft", "from": "small", "data": ["talks"]}
-    progress.run_started({"stages": {"taught": stage}, "data": {"talks": {}}}, {"taught": 100.0, "later": 50.0})
-    progress.stage_started("taught", "SFT")
-    progress.row(1, 2, {"loss": 1.0}, {})
-    run, _, row = [json.loads(line) for line in file.getvalue().splitlines()]
-    assert (run["event"], run["what"][0]) == ("run", "small learns from examples: talks.")
-    assert run["planned_seconds"] == {"taught": 100.0, "later": 50.0}
-    assert row["left_seconds"] == 10.0 + 50.0 * 10.0 / 50.0
+    with begin(tmp_path) as run:
+        run.note("planned_seconds", {STAGE: 100.0})
+        progress.run_started(RunReader(tmp_path))
+        told = json.loads(file.getvalue())
+        assert (told["event"], told["what"]) == ("run", opening(run.recipe))
+    assert told["planned_seconds"] == {STAGE: 100.0}

@@ -14,9 +14,9 @@ from dunwu.observatory.charts import Chart
 from dunwu.observatory.damage import cannot_be_read
 from dunwu.observatory.diagnosis_section import diagnosis_lines
 from dunwu.observatory.findings import are_models, base_and_trained
+from dunwu.observatory.headline import headline
 from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
 from dunwu.observatory.standing import facts, progress
-from dunwu.observatory.story import headline
 from dunwu.observatory.web import browser, shelf
 from dunwu.observatory.web.library import Library, Watched
 from dunwu.observatory.web.paths import offers, path

@@ -1,0 +1,65 @@
+"""What came out of a run, in one sentence."""
+
+from __future__ import annotations
+
+from dunwu.observatory import beside
+from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, are_models, base_and_trained, last_evaluated
+from dunwu.observatory.wording import checkpoint, interval, number, quantity
+from dunwu.runs import RunReader
+
+
+def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
+    """Say what happened, in one sentence that claims no change that the 95 % intervals do not show.
+
+    Args:
+        run: the run.
+        found: its last evaluations, where they have been read.
+
+    Returns:
+        The sentence.
+    """
+    found = found or last_evaluated(run)
+    if found is None:
+        return "No held-out evaluation yet, so there is nothing to claim."
+    stage, by_set = found
+    if are_models(run, stage):
+        return _beside(run, by_set)
+    name, evaluations = next(iter(by_set.items()))
+    measure = beside.first_measure(run.recipe["stages"].get(stage, {}), evaluations[-1].results)
+    what = "Right answers" if measure == "pass@1" else quantity(measure or "").label.capitalize()
+    ends = base_and_trained(evaluations)
+    if measure is None or ends is None or any(measure not in end.results for end in ends):
+        only = evaluations[-1]
+        told = number(measure, only.results[measure].value) if measure else "measured"
+        named = "" if measure in (None, "pass@1") else f"{what.lower()} "
+        whose = checkpoint(only.checkpoint).capitalize()
+        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{told}."
+    problems = ends[0].problems
+    before, after = (end.results[measure] for end in ends)
+    told = " to ".join(f"{number(measure, end.value)} ({interval(measure, end)})" for end in (before, after))
+    if before.low <= after.high and after.low <= before.high:
+        return f"{what} went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
+    verb = "grew" if after.value > before.value else "fell"
+    return f"{what} {verb} from {told} on {problems:,} problems that training never drew."
+
+
+def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:
+    """Of a pipeline from the first model to the last, what each benchmark measures above all; of an evaluation every
+    model."""
+    if all(stage.get("kind") == "eval" for stage in run.recipe["stages"].values()):
+        told = [
+            f"{row.benchmark}: " + ", ".join(f"{name} {number('pass@1', v.value)}" for name, v in row.values.items())
+            for row in beside.rows(by_set)
+            if row.quantity == "pass@1"
+        ]
+        return f"Right answers, {'; '.join(told)}." if told else "Models beside each other."
+    told, ends = list[str](), ("", "")
+    for row in beside.rows(by_set):
+        if row.quantity == "pass@1" and len(row.values) > 1:
+            (first, before), *_, (last, after) = row.values.items()
+            ends = (first, last)
+            values = " to ".join(number("pass@1", value.value) for value in (before, after))
+            told.append(f"{row.benchmark} {values}")
+    if not told:
+        return "Models beside each other."
+    return f"Right answers from {ends[0]} to {ends[1]}: {', '.join(told)}."
