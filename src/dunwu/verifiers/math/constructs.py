@@ -43,11 +43,6 @@ FUNCTIONS = {
 """By the names under which they are written, with a backslash or without."""
 ANGULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
 OF_MANY = frozenset({"max", "min", "gcd", "lcm"})
-DECORATIONS = frozenset(
-    """
-    overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
 DIFFERENTIAL = re.compile(r"(?:d|\\partial)(?:\^\d)?[a-zA-Z]?")
 DIVISOR = re.compile(r"(?:(?:d|\\partial)[a-zA-Z](?:\^\d)?)+")
 LARGEST_DETERMINANT = 4
@@ -106,14 +101,6 @@ def _fraction(parser: Parser) -> Tree:
         if names[0][:1] == names[1][:1] and DIFFERENTIAL.fullmatch(names[0]) and DIVISOR.fullmatch(names[1]):
             return Symbol("/".join(names))
     return quotient(*(parser.inside(part) if isinstance(part, list) else part for part in (above, below)))
-
-
-def read_decorated(parser: Parser, name: str) -> Tree:
-    r"""Read ``\overline{AB}``, ``\angle ABC``: one name."""
-    content = parser.argument_tokens(short=True)
-    if not content:
-        raise Unreadable(f"nothing behind {name}")
-    return parser.indexed(Symbol(f"\\{name} {text_of(content)}"))
 
 
 def _steps(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:

@@ -10,26 +10,29 @@ Letters are letters: a Greek one is no function, and of ``f(2)`` or ``f^{-1}(x)`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
-from dunwu.verifiers.math.constructs import (
-    CONSTRUCTS,
-    DECORATIONS,
-    FUNCTIONS,
-    read_decorated,
-    read_determinant,
-    read_function,
-)
+from dunwu.verifiers.math.constructs import CONSTRUCTS, FUNCTIONS, read_determinant, read_function
 from dunwu.verifiers.math.cursor import DEEPEST, Cursor
+from dunwu.verifiers.math.letters import (
+    DECORATIONS,
+    GREEK,
+    NAMED,
+    product_of_letters,
+    read_called,
+    read_decorated,
+    read_indexed,
+    read_letter,
+    read_prescript,
+    read_word,
+)
+from dunwu.verifiers.math.literals import number_value, read_number
 from dunwu.verifiers.math.tokens import SIGNS, Token
 from dunwu.verifiers.math.tree import (
-    EULER,
     IMAGINARY,
-    INFINITY,
     MINUS_ONE,
     PI,
     Call,
@@ -44,26 +47,11 @@ from dunwu.verifiers.math.tree import (
     root,
 )
 
-LARGEST_EXPONENT = 400
-"""Decimal places that a number in scientific notation may have."""
-GREEK = frozenset(
-    """
-    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon varphi chi psi omega
-    Alpha Beta Gamma Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Pi Rho Sigma Tau Upsilon Phi Chi Psi Omega
-    ell hbar varsigma varpi
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
-NAMED = {"pi": PI, "infty": INFINITY, "infinity": INFINITY, "inf": INFINITY, "oo": INFINITY}
 COMMANDS = frozenset({*FUNCTIONS, *GREEK, *NAMED, *DECORATIONS, *CONSTRUCTS, *SIGNS, "mathbb", "emptyset", "ldots"})
 """The commands of TeX whose names are no words of a text."""
-CALLED = frozenset("fghFGHPEQ")
-"""Letters that are functions where a bracket follows; any other is a factor, unless the bracket holds one thing."""
-TOGETHER = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
-"""Three letters or more are a product only where they are of one family: words are none."""
 TRANSPOSED = ("T", "c", "C", "\\complement")
 MARKED = ("\\top", "\\intercal", "\\dagger", "*", "\\ast", "\\star", "'", "''")
 DEGREE = Number(Fraction(1, 180))
-SPLIT_FUNCTION = re.compile(rf"([a-zA-Z]?)({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)")
 
 
 def parse(tokens: Sequence[Token]) -> Tree:
@@ -207,7 +195,7 @@ class Parser(Cursor):
                 return negative(self.exponent()) if sign == "-" else self.exponent()
             token = self.peek()
             if token and token.kind == "word" and len(token.text) > 1 and token.text not in NAMED:
-                return self._letter(self.next())
+                return read_letter(self, self.next())
             plain = token is not None and token.kind == "number"  # of x^3\frac12 the exponent is 3
             base = Number(number_value(self.next())) if plain else self._atom()
             return Power(base, self.exponent()) if self.take("^") else base
@@ -219,9 +207,9 @@ class Parser(Cursor):
         if token is None:
             raise Unreadable("it ends too early")
         if token.kind == "number":
-            return self._number()
+            return read_number(self)
         if token.kind == "word":
-            return self._word()
+            return read_word(self)
         if token.kind == "command":
             return self._command()
         if token.kind == "begin":
@@ -230,7 +218,7 @@ class Parser(Cursor):
             return self.inside(self.enclosed())
         if token.text == "{":
             content = self.enclosed()
-            return self._prescript() if not content and self.sign() == "_" else self.inside(content)
+            return read_prescript(self) if not content and self.sign() == "_" else self.inside(content)
         if token.text == "|":
             return self._absolute()
         if self.take("√"):
@@ -249,130 +237,6 @@ class Parser(Cursor):
         self.at += parser.at
         return Call("abs", (tree,))
 
-    def _number(self) -> Tree:
-        token = self.next()
-        following = self.peek()
-        if following and following.kind == "command" and following.text in ("overline", "bar", "dot"):
-            return Number(self._recurring(token.text))
-        return Number(number_value(token) + (self._mixed_part() or 0))
-
-    def _mixed_part(self) -> Fraction | None:
-        r"""The fraction of a mixed number, ``\frac{1}{2}`` behind 3, or 1/2 with a space between; else None."""
-        start, token = self.at, self.peek()
-        pieces: list[Token] = []
-        if token and token.kind == "command" and token.text == "frac":
-            self.at += 1
-            for part in (self.piece(), self.piece()):
-                pieces += part if isinstance(part, list) and len(part) == 1 else []
-        elif token and token.kind == "number" and token.gap and self.sign(1) == "/":
-            pieces = [token, *self.tokens[self.at + 2 : self.at + 3]]
-            self.at += 3
-        if len(pieces) == 2 and all(piece.kind == "number" and piece.text.isdigit() for piece in pieces):
-            above, below = (int(piece.text) for piece in pieces)
-            if above < below:
-                return Fraction(above, below)
-            raise Unreadable("a mixed number with an improper fraction")
-        self.at = start
-        return None
-
-    def _recurring(self, text: str) -> Fraction:
-        r"""0.1\overline{6}, 0.1\dot{6} and 0.\dot{1}4\dot{2}: (16 - 1)/90."""
-        dotted = self.next().text == "dot"
-        period = text_of(self.argument_tokens())
-        if dotted and (between := self.peek()) and between.kind in ("number", "command"):
-            period += self.next().text if between.kind == "number" else ""
-            if self.next().text != "dot":
-                raise Unreadable("a recurring decimal whose period does not end")
-            period += text_of(self.argument_tokens())
-        whole, _, fixed = text.partition(".")
-        if "." not in text or not period.isascii() or not period.isdigit():
-            raise Unreadable("a line above what is no period")
-        shifted, start = int(whole + fixed + period), int(whole + fixed or "0")
-        return Fraction(shifted - start, 10 ** (len(fixed) + len(period)) - 10 ** len(fixed))
-
-    # Words and letters
-
-    def _word(self) -> Tree:
-        token = self.next()
-        if token.text in FUNCTIONS:
-            return read_function(self, FUNCTIONS[token.text])
-        if token.text in NAMED:
-            return NAMED[token.text]
-        if token.text in GREEK and len(token.text) > 2:
-            return self.indexed(Symbol(token.text))
-        match = SPLIT_FUNCTION.fullmatch(token.text)
-        if match:  # xsin, lnx
-            self.tokens[self.at - 1 : self.at] = [replace(token, text=one, gap="") for one in match.groups() if one]
-            self.at -= 1
-            return self.power()
-        if not product_of_letters(token):
-            raise Unreadable(f"the word {token.text}")
-        return self._letter(token)
-
-    def _letter(self, token: Token) -> Tree:
-        """The first letter of a word, with its index and primes if it is the only one; the others follow as factors."""
-        if len(token.text) > 1:
-            self.tokens.insert(self.at, replace(token, text=token.text[1:], gap=""))
-            return letter(token.text[0])
-        tree = self.indexed(letter(token.text))
-        return self._called(tree) if isinstance(tree, Symbol) and tree not in (IMAGINARY, EULER) else tree
-
-    def indexed(self, tree: Symbol) -> Tree:
-        """A letter with its index and primes; C_5^2 is a binomial coefficient, A_5^2 counts arrangements."""
-        name = tree.name
-        if self.take("_"):
-            index = self.argument_tokens(short=True)
-            if not index:
-                raise Unreadable("an empty index")
-            if name in ("C", "A") and self.sign() == "^" and (chosen := self._chosen(name, index)):
-                return chosen
-            name += f"_{text_of(index)}"
-        while self.take("'"):
-            name += "'"
-        return Symbol(name) if name != tree.name else tree
-
-    def _chosen(self, name: str, index: list[Token]) -> Tree | None:
-        start, self.at = self.at, self.at + 1
-        try:
-            n, k = self.inside(index), self.inside(self.argument_tokens(short=True))
-        except Unreadable:
-            self.at = start
-            return None
-        numbers = [one.value for one in (n, k) if isinstance(one, Number)]
-        counted = len(numbers) == 2 and numbers[0] >= numbers[1] >= 0
-        if name == "C" and (counted or not numbers):
-            return Call("binom", (n, k))
-        if name == "A" and counted:
-            return quotient(Call("factorial", (n,)), Call("factorial", (Number(numbers[0] - numbers[1]),)))
-        self.at = start
-        return None
-
-    def _called(self, tree: Symbol) -> Tree:
-        """``f(x)``, ``f^{-1}(x)``, ``y(0)``: a function of which only the name is known. ``x(x+1)`` is a product."""
-        start, above = self.at, ""
-        known = tree.name.rstrip("'")[:1] in CALLED
-        if known and self.take("^"):
-            above = "^" + text_of(self.argument_tokens(short=True))
-        end = closing(self.tokens, self.at) if self.sign() == "(" else -1
-        content = self.tokens[self.at + 1 : end] if end > 0 else []
-        alone = len(content) == 1 or any(token.text in (",", "，") for token in content)
-        if not content or not (known or alone):
-            self.at = start
-            return tree
-        self.at = end + 1
-        arguments = tuple(self.inside(part) for part in split_at(content, (",", "，", ";")))
-        return Call("binom" if tree.name == "C" and len(arguments) == 2 else tree.name + above, arguments)
-
-    def _prescript(self) -> Tree:
-        """``{}_5C_2``: the index stands in front."""
-        self.at += 1
-        n, name = self.inside(self.argument_tokens(short=True)), self.next().text
-        if name not in ("C", "P", "A") or not self.take("_"):
-            raise Unreadable("an index in front of nothing")
-        k = self.inside(self.argument_tokens(short=True))
-        chosen = Call("binom", (n, k))
-        return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
-
     def _command(self) -> Tree:
         name = self.next().text
         if name in FUNCTIONS:
@@ -382,8 +246,8 @@ class Parser(Cursor):
         if name == "Gamma" and self.sign() == "(":
             return Call("gamma", (self.inside(self.enclosed()),))
         if name in GREEK:
-            tree = self.indexed(Symbol(name))
-            return self._called(tree) if isinstance(tree, Symbol) else tree
+            tree = read_indexed(self, Symbol(name))
+            return read_called(self, tree) if isinstance(tree, Symbol) else tree
         if name in DECORATIONS:
             return read_decorated(self, name)
         if name not in CONSTRUCTS:
@@ -429,28 +293,3 @@ class Parser(Cursor):
 def is_vector(tree: Tree) -> bool:
     """Return whether a tree is a letter with an arrow: of two, a cross is no dot, and has an order."""
     return isinstance(tree, Symbol) and tree.name.startswith("\\vec ")
-
-
-def letter(name: str) -> Symbol:
-    """Return the symbol of one letter: e and i are constants."""
-    return {"e": EULER, "i": IMAGINARY}.get(name, Symbol(name))
-
-
-def product_of_letters(token: Token) -> bool:
-    """Return whether a word in an expression is a product of its letters: xy and abc, but no longer word."""
-    text = token.text
-    if len(text) <= 2 and not (token.roman and len(text) > 1 and not text.isupper()):
-        return text.isascii()
-    return text.isascii() and any(set(text) <= set(family) for family in TOGETHER)
-
-
-def number_value(token: Token) -> Fraction:
-    """Return the value of a number's digits, exact.
-
-    Raises:
-        Unreadable: it is in scientific notation and absurdly large or small.
-    """
-    mantissa, _, exponent = token.text.partition("e")
-    if exponent and abs(int(exponent)) > LARGEST_EXPONENT:
-        raise Unreadable("a number of that many places")
-    return Fraction(mantissa.rstrip(".") or "0") * Fraction(10) ** int(exponent or 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dunwu.verifiers.math.brackets import Unreadable
-from dunwu.verifiers.math.grammar import GREEK, NAMED, SPLIT_FUNCTION, parse
+from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.letters import GREEK, NAMED, SPLIT_FUNCTION
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Tree
 from dunwu.verifiers.math.units import Unit
 
@@ -137,3 +139,5 @@ class Congruence:
 Answer: TypeAlias = (
     Words | Quantity | Rounded | Ratio | Time | Date | Collection | Region | Matrix | Equation | Inequality | Congruence
 )
+Read: TypeAlias = Callable[[Sequence[Token]], Answer]
+"""Reads tokens as any of the types; given to the readers of what has other answers in it."""

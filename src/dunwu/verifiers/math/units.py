@@ -19,7 +19,7 @@ from typing import Literal
 
 from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.constructs import FUNCTIONS
-from dunwu.verifiers.math.grammar import GREEK, NAMED
+from dunwu.verifiers.math.letters import GREEK, NAMED
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.unit_tables import (
     CAPITALS,
