@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
+from dunwu.verifiers.math.conditions import same_conditional
 from dunwu.verifiers.math.equations import (
     difference,
     is_label,
@@ -27,6 +28,7 @@ from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
+    Conditional,
     Congruence,
     Date,
     Equation,
@@ -74,6 +76,8 @@ class Comparison:
             return False
         if gold == answer:
             return True
+        if isinstance(gold, Conditional) or isinstance(answer, Conditional):
+            return same_conditional(gold, answer, self.equal)
         if isinstance(gold, Equation) or isinstance(answer, Equation):
             return self._equations(gold, answer)
         if type(gold) is type(answer):
@@ -150,6 +154,8 @@ class Comparison:
     def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
         if gold.clock and answer.clock:
             return gold.clock == answer.clock
+        if (gold.clock or answer.clock) and all(map(_looks_like_a_time, (gold, answer))):
+            return False  # 4:60 for 2:30
         if len(gold.parts) != len(answer.parts):
             return False
         scaled = [
@@ -341,6 +347,10 @@ def _same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) ->
     if values[0] is None or values[1] is None:
         return False
     return in_unit(values[0], left_unit, right_unit) == values[1]
+
+
+def _looks_like_a_time(ratio: Ratio) -> bool:
+    return all(isinstance(part, Number) and 10 <= part.value < 100 for part in ratio.parts[1:])
 
 
 def _same_time(gold: Time, answer: Time) -> bool:

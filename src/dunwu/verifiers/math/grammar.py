@@ -106,23 +106,30 @@ class Parser(Cursor):
             functions: whether a function or ``*`` may follow; an argument without brackets ends before them.
             division: whether a stroke may follow: it belongs to the argument of an angle only.
         """
-        factors = [self.power()]
+        start, factors = self.at, [self.power()]
+        inverse = is_matrix(factors[0], marked=True)
         while True:
+            before, start = start, self.at
             if functions and (sign := self.take("*", "×")):
-                factor = self._signed()
-                vectors = [is_vector(one) for one in (factors[-1], factor)]
-                if all(vectors) and sign == "×":
-                    factors[-1] = Call("cross", (factors[-1], factor))
-                else:
-                    factors.append(factor)
+                factors.append(self._signed())
+                if sign == "×" and self._is_vector(before, factors[-2]) and self._is_vector(start + 1, factors[-1]):
+                    factors[-2:] = [Call("cross", (factors[-2], factors[-1]))]
             elif division and self.take("/"):
                 divisor = self._divisor()
                 both = len(factors) == 1 and isinstance(factors[0], Number) and isinstance(divisor, Number)
                 factors[-1:] = [quotient(factors[-1], divisor)] if both else [factors[-1], Power(divisor, MINUS_ONE)]
+                continue
             elif self._follows(factors[-1]) and (functions or not self._is_function()):
                 factors.append(self.power())
             else:
+                factors = in_order(factors) if inverse else factors
                 return factors[0] if len(factors) == 1 else Product(tuple(factors))
+            inverse = inverse or is_matrix(factors[-1], marked=True)
+
+    def _is_vector(self, start: int, tree: Tree) -> bool:
+        """Whether a factor that begins at ``start`` is a letter with an arrow or in bold: a cross of two is no dot."""
+        bold = self.tokens[start].text == "{" and self.tokens[start].roman and isinstance(tree, Symbol)
+        return bold or (isinstance(tree, Symbol) and tree.name.startswith(("\\vec ", "\\hat ")))
 
     def _signed(self) -> Tree:
         return negative(self.power()) if self.take("-") else self.power()
@@ -290,6 +297,20 @@ class Parser(Cursor):
         return [token]
 
 
-def is_vector(tree: Tree) -> bool:
-    """Return whether a tree is a letter with an arrow: of two, a cross is no dot, and has an order."""
-    return isinstance(tree, Symbol) and tree.name.startswith("\\vec ")
+def is_matrix(tree: Tree, marked: bool = False) -> bool:
+    """Return whether a factor may be a matrix, a capital letter; ``marked``: one that is inverted or transposed."""
+    if isinstance(tree, Power):
+        inverted = tree.exponent == MINUS_ONE
+        return is_matrix(tree.base) and (inverted or (not marked and isinstance(tree.exponent, Number)))
+    if not isinstance(tree, Symbol):
+        return False
+    name, _, mark = tree.name.partition("^")
+    return name.partition("_")[0].isupper() and bool(mark or not marked)
+
+
+def in_order(factors: Sequence[Tree]) -> list[Tree]:
+    """Return factors with those that are matrices as one, in their order: A^{-1}B is not BA^{-1}."""
+    matrices = tuple(factor for factor in factors if is_matrix(factor))
+    if len(matrices) < 2:
+        return list(factors)
+    return [*(factor for factor in factors if not is_matrix(factor)), Call("product of matrices", matrices)]

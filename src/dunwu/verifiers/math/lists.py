@@ -19,6 +19,8 @@ from dunwu.verifiers.math.wording import LISTING, spelled, with_signs, words
 
 MOST_ITEMS = 32
 """Members of a list; a longer one is compared as text."""
+UNPLACED = frozenset("CNUX")
+"""Capitals that name no point: C(5,2) counts, N(0,1) and U(0,1) are distributions."""
 SYSTEMS = frozenset({"cases", "aligned", "align", "array", "gathered", "dcases", "rcases", "split", "eqnarray"})
 
 
@@ -93,9 +95,9 @@ def read_bracketed(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def read_point(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """P(2,3): a point with its name; C(5,2) counts."""
+    """P(2,3): a point with its name."""
     named = len(tokens) > 4 and tokens[0].kind == "word" and len(tokens[0].text) == 1 and tokens[0].text.isupper()
-    if not named or tokens[0].text == "C" or tokens[1].text != "(" or closing(tokens, 1) != len(tokens) - 1:
+    if not named or tokens[0].text in UNPLACED or tokens[1].text != "(" or closing(tokens, 1) != len(tokens) - 1:
         return None
     place = read_bracketed(tokens[1:], read)
     if not isinstance(place, Collection):

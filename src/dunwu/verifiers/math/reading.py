@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from dunwu.verifiers.math.brackets import Unreadable, nesting, split_at
+from dunwu.verifiers.math.conditions import read_conditional
 from dunwu.verifiers.math.cursor import DEEPEST
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import read_bracketed, read_list, read_point, read_system
@@ -92,6 +93,7 @@ def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
 READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_system,
     read_about,
+    read_conditional,
     read_builder,
     read_matrix,
     read_bracketed,

@@ -10,6 +10,7 @@ from dunwu.verifiers.math.lists import MOST_ITEMS
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
+    Conditional,
     Equation,
     Inequality,
     Quantity,
@@ -90,5 +91,5 @@ def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
         if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
             typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text == "mathbbR")
             condition = read(inside[place + 1 :])
-            return condition if typed and isinstance(condition, (Inequality, Region, Equation)) else None
+            return condition if typed and isinstance(condition, (Inequality, Region, Equation, Conditional)) else None
     return None
