@@ -55,9 +55,12 @@ def read_function(parser: Parser, name: str) -> Tree:
     if name == "cbrt":
         return root(parser.argument(), Number(Fraction(3)))
     base, above = None, None
+    token = parser.peek()
+    if name == "log" and token and token.kind == "number" and not token.gap and parser.sign(1) == "(":  # log2(3)
+        base = parser.inside([parser.next()])
     for _ in range(2):
         if base is None and name == "log" and parser.take("_"):
-            base = parser.inside(parser.argument_tokens(short=True))
+            base = parser.inside(_base(parser))
         elif above is None and parser.take("^"):
             above = parser.exponent()
     if above == MINUS_ONE:
@@ -72,6 +75,18 @@ def read_function(parser: Parser, name: str) -> Tree:
     else:
         tree = Call(name, arguments)
     return tree if above is None else Power(tree, above)
+
+
+def _base(parser: Parser) -> list[Token]:
+    r"""The base of a logarithm: of ``\log_23`` it is 2, as TeX reads it, where nothing else is there to be taken of."""
+    token, behind = parser.peek(), parser.peek(1)
+    taken = behind is not None and (behind.kind != "sign" or behind.text in ("(", "{", "[", "|", "√"))
+    if token and token.kind == "number" and len(token.text) > 1 and not taken:
+        parser.tokens[parser.at : parser.at + 1] = [
+            replace(token, text=token.text[0]),
+            replace(token, text=token.text[1:], gap="thin"),
+        ]
+    return parser.argument_tokens(short=True)
 
 
 def _arguments(parser: Parser, name: str) -> tuple[Tree, ...]:

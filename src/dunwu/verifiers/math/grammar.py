@@ -21,6 +21,7 @@ from dunwu.verifiers.math.letters import (
     DECORATIONS,
     GREEK,
     NAMED,
+    function_pieces,
     product_of_letters,
     read_called,
     read_decorated,
@@ -158,8 +159,10 @@ class Parser(Cursor):
         return token.kind in ("word", "begin")
 
     def _is_function(self) -> bool:
+        """Whether a function follows, e^x too: there the argument of another ends that has no brackets."""
         token = self.peek()
-        return token is not None and token.kind in ("word", "command") and token.text in FUNCTIONS
+        exponential = token is not None and token.text == "e" and self.sign(1) == "^"
+        return exponential or (token is not None and token.kind in ("word", "command") and token.text in FUNCTIONS)
 
     def power(self) -> Tree:
         """An atom with what stands above and behind it."""
@@ -201,7 +204,8 @@ class Parser(Cursor):
             if sign := self.take("-", "+"):
                 return negative(self.exponent()) if sign == "-" else self.exponent()
             token = self.peek()
-            if token and token.kind == "word" and len(token.text) > 1 and token.text not in NAMED:
+            several = token is not None and token.kind == "word" and len(token.text) > 1
+            if token and several and token.text not in NAMED and not function_pieces(token.text):
                 return read_letter(self, self.next())
             plain = token is not None and token.kind == "number"  # of x^3\frac12 the exponent is 3
             base = Number(number_value(self.next())) if plain else self._atom()

@@ -43,9 +43,13 @@ DECORATIONS = frozenset(
 )
 CALLED = frozenset("fghFGHPEQ")
 """Letters that are functions where a bracket follows; any other is a factor, unless the bracket holds one thing."""
+SPOKEN = frozenset("mph kph rpm hrs mrs pts lbs yds nth mth kth hmm pct vs".split())  # noqa: SIM905
+"""Abbreviations without a vowel."""
 TOGETHER = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
 """Three letters or more are a product only where they are of one family: words are none."""
-SPLIT_FUNCTION = re.compile(rf"([a-zA-Z]?)({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)")
+SPLIT_FUNCTION = re.compile(
+    rf"([a-zA-Z]|[b-df-hj-np-tv-z]{{2}})?({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)"
+)
 
 
 def read_word(parser: Parser) -> Tree:
@@ -57,9 +61,9 @@ def read_word(parser: Parser) -> Tree:
         return NAMED[token.text]
     if token.text in GREEK and len(token.text) > 2:
         return read_indexed(parser, Symbol(token.text))
-    match = SPLIT_FUNCTION.fullmatch(token.text)
-    if match:  # xsin, lnx
-        parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, gap="") for one in match.groups() if one]
+    pieces = function_pieces(token.text)
+    if pieces:
+        parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, gap="") for one in pieces]
         parser.at -= 1
         return parser.power()
     if not product_of_letters(token):
@@ -154,4 +158,27 @@ def product_of_letters(token: Token) -> bool:
     text = token.text
     if len(text) <= 2 and not (token.roman and len(text) > 1 and not text.isupper()):
         return text.isascii()
-    return text.isascii() and any(set(text) <= set(family) for family in TOGETHER)
+    family = any(set(text) <= set(one) for one in TOGETHER)
+    return text.isascii() and (family or (not token.roman and is_formula(text)))
+
+
+def function_pieces(text: str) -> list[str]:
+    """Return the functions and letters of a word that is made of them: xsin, lnx, sinxcosx; none of any other."""
+    pieces: list[str] = []
+    while text:
+        match = SPLIT_FUNCTION.match(text)
+        if match is None:
+            return []
+        pieces += filter(None, match.groups())
+        text = text[match.end() :]
+    return pieces
+
+
+def is_formula(text: str) -> bool:
+    """Return whether three letters or four can be no word: they have no vowel, and are no abbreviation (mgh, qvB)."""
+    return (
+        len(text) in (3, 4)
+        and text.lower() not in SPOKEN
+        and not set(text.lower()) & set("aeiouy")
+        and not text.isupper()
+    )

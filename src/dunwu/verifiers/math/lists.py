@@ -13,6 +13,7 @@ from dunwu.verifiers.math.records import (
     Equation,
     Member,
     Read,
+    Words,
 )
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.wording import LISTING, spelled, with_signs, words
@@ -24,6 +25,8 @@ UNPLACED = frozenset("CNUX")
 SYSTEMS = frozenset({"cases", "aligned", "align", "array", "gathered", "dcases", "rcases", "split", "eqnarray"})
 
 
+BRANCHES = frozenset({"if", "when", "for", "otherwise", "else", "当", "若", "其他", "其它", "时"})
+BRANCHING = frozenset({"=", "<", "<=", ">", ">=", "!=", "in"})
 PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "⟨": "⟩"}
 
 
@@ -38,9 +41,24 @@ def read_system(tokens: Sequence[Token], read: Read) -> Answer | None:
         return None
     if end != len(rest) or (rest[0].text == "array" and len(rest) == len(tokens)):
         return None
-    joined = [[token for cell in row for token in cell] for row in rows]
-    items = [row[:-1] if row and row[-1].text in (",", ";", ".", "，") else row for row in joined]
-    return Collection("", tuple(read(item) for item in items if item))
+    items = [_row(row, read) for row in rows if any(row)]
+    return Collection("", tuple(items))
+
+
+def _row(cells: list[list[Token]], read: Read) -> Answer:
+    """A row of a system; with a condition behind a value, a branch of a function: (x^2, x > 0)."""
+    whole = _trimmed([token for cell in cells for token in cell])
+    parts = cells if len(cells) == 2 else split_at(whole, (",", "，"))
+    if len(parts) == 2 and all(parts) and not any(token.text in BRANCHING for token in parts[0]):
+        value = _trimmed(parts[0])
+        condition = [token for token in _trimmed(parts[1]) if token.text.lower() not in BRANCHES]
+        if value and (not condition or any(token.text in BRANCHING for token in condition[1:])):
+            return Collection("()", (read(value), read(condition) if condition else Words("otherwise")))
+    return read(whole)
+
+
+def _trimmed(tokens: list[Token]) -> list[Token]:
+    return tokens[:-1] if tokens and tokens[-1].text in (",", ";", ".", "，", "；") else tokens
 
 
 def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -84,6 +102,8 @@ def read_bracketed(tokens: Sequence[Token], read: Read) -> Answer | None:
         return Collection(brackets, tuple(map(read, items))) if len(items) == 2 and all(items) else None
     if not all(items) or len(items) > MOST_ITEMS:
         return None
+    if opening == "(" and len(items) > 1 and sum(token.text in ("pm", "mp") for token in inside) == 1:
+        return None  # two tuples
     if opening in ("{", "\\{") and ending == PAIRS[opening]:
         members = [member for item in items for member in both_signs(item)]
         return Collection("{}", tuple(read(read_digits(member)) for member in members))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dunwu.verifiers.math.brackets import Unreadable, text_of
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import Number, Tree
+from dunwu.verifiers.math.tree import Call, Number, Product, Tree
 
 if TYPE_CHECKING:
     from dunwu.verifiers.math.grammar import Parser
@@ -22,7 +22,17 @@ def read_number(parser: Parser) -> Tree:
     following = parser.peek()
     if following and following.kind == "command" and following.text in ("overline", "bar", "dot"):
         return Number(_recurring(parser, token.text))
+    behind = parser.peek(1)
+    if following and behind and following.text in ("C", "P") and behind.text.isdigit() and not behind.gap:
+        return _counted(parser, number_value(token))
     return Number(number_value(token) + (_mixed_part(parser) or 0))
+
+
+def _counted(parser: Parser, n: Fraction) -> Tree:
+    """``5C2`` and ``5P2``, behind the 5."""
+    name, k = parser.next().text, Number(number_value(parser.next()))
+    chosen = Call("binom", (Number(n), k))
+    return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
 
 
 def _mixed_part(parser: Parser) -> Fraction | None:

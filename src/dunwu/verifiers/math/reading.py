@@ -22,6 +22,7 @@ from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import read_bracketed, read_list, read_point, read_system
 from dunwu.verifiers.math.matrices import read_matrix
 from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
+from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import (
     Answer,
@@ -51,7 +52,7 @@ def read_tokens(tokens: Sequence[Token]) -> Answer:
     """Return what these tokens say."""
     rest = bare(tokens)
     if any(token.text == "ldots" for token in rest):
-        return words(rest)
+        return read_phrase(rest, read_tokens) or words(rest)
     for reader in READERS:
         answer = reader(rest, read_tokens)
         if answer is not None:
@@ -92,6 +93,7 @@ def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
 
 READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_system,
+    read_phrase,
     read_about,
     read_conditional,
     read_builder,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.lists import MOST_ITEMS
+from dunwu.verifiers.math.real_sets import BOUND
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -16,10 +17,13 @@ from dunwu.verifiers.math.records import (
     Quantity,
     Read,
     Region,
+    substituted,
 )
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import INFINITY, negative
+from dunwu.verifiers.math.tree import INFINITY, Symbol, negative
 from dunwu.verifiers.math.wording import spelled, with_signs
+
+EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but", "all real numbers excluding")
 
 
 def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -44,6 +48,25 @@ def _is_condition(answer: Answer) -> bool:
     return True
 
 
+def _excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """All real numbers except 0 and 1."""
+    place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("except", "but", "excluding")), -1)
+    rest = [token for token in tokens[place + 1 :] if token.text.lower() != "for"] if place > 0 else []
+    points = read(rest) if rest else None
+    if isinstance(points, Quantity):
+        points = Collection("{}", (points,))
+    if not isinstance(points, Collection) or points.ordered:
+        return None
+    return Region("difference", (Region("reals"), Collection("{}", points.items)))
+
+
+def conditions_of(answer: Answer) -> tuple[Answer, ...]:
+    """Return the conditions of which each must hold; none where the answer is something else."""
+    parts = answer.parts if isinstance(answer, Region) and answer.kind == "intersection" else ()
+    parts = answer.items if isinstance(answer, Collection) and answer.brackets == "" else parts
+    return parts if all(isinstance(part, Inequality) for part in parts) else ()
+
+
 def _is_region(answer: Answer) -> bool:
     interval = isinstance(answer, Collection) and len(answer.items) == 2 and answer.ordered
     return interval or isinstance(answer, (Region, Inequality))
@@ -52,6 +75,8 @@ def _is_region(answer: Answer) -> bool:
 def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
     r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
     text = spelled(tokens).lower()
+    if text.startswith(EXCEPTED):
+        return _excepted(tokens, read)
     if text in (
         "\\mathbbr",
         "all real numbers",
@@ -63,16 +88,21 @@ def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
         "实数集",
     ):
         return Region("reals")
-    if text in ("\\emptyset", "empty set", "the empty set", "空集"):
-        return Collection("{}", ())
     spaced = [_cup(token, tokens, place) for place, token in enumerate(tokens)]
-    for sign, kind in (("cup", "union"), ("cap", "intersection"), ("setminus", "difference")):
+    for sign, kind in (("cup", "union"), ("cap", "intersection"), ("setminus", "difference"), ("-", "difference")):
         parts = split_at(spaced, (sign,))
+        if sign == "-" and not (len(parts) == 2 and parts[0] and _is_reals(parts[0])):
+            continue
         if len(parts) > 1 and all(parts) and len(parts) <= MOST_ITEMS:
-            answers = tuple(map(read, parts))
+            answers = tuple(Region("reals") if _is_reals(part) else read(part) for part in parts)
             known = all(_is_region(one) or isinstance(one, Collection) for one in answers)
             return Region(kind, answers) if known else None  # type: ignore[arg-type]
     return None
+
+
+def _is_reals(tokens: Sequence[Token]) -> bool:
+    """Whether this is the set of reals where sets are combined: there R alone is it too."""
+    return spelled(tokens) in ("\\mathbbR", "R")
 
 
 def _cup(token: Token, tokens: Sequence[Token], place: int) -> Token:
@@ -89,7 +119,7 @@ def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
     inside = tokens[1:-1]
     for place, token in enumerate(inside[:6]):
         if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
-            typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text == "mathbbR")
-            condition = read(inside[place + 1 :])
+            typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text in ("mathbbR", "R"))
+            condition = substituted(read(inside[place + 1 :]), inside[0].text, Symbol(BOUND))
             return condition if typed and isinstance(condition, (Inequality, Region, Equation, Conditional)) else None
     return None
