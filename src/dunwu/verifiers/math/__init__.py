@@ -4,13 +4,18 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     tokens      text -> tokens: numbers, words, commands, signs; of TeX, plain text and Chinese alike
     brackets    where brackets close; splitting at signs outside of them
     grammar     tokens -> a tree (``tree``): what an expression says; refuses what it does not know (``cursor``: where
-                it stands; ``constructs``: what commands and named functions say)
+                it stands; ``literals``: numbers in digits; ``letters``: letters and names; ``constructs``: what
+                commands and named functions say)
     numerals    numbers in words: 五分之二, 3 million, twenty-five
     units       tokens -> a unit; which units agree (``unit_tables``)
     records     the types of answers: a number with its unit, a ratio, a time, a list, an interval, a relation, words
     moments     dates and times of the day
     wording     lead-ins, full stops, one spelling for what is words
     quantities  tokens -> a number with its unit
+    lists       lists, systems, tuples and intervals, finite sets
+    sets        unions, conditions joined by "or", sets that a condition tells
+    relations   equations, inequalities, congruences
+    matrices    rows of entries
     reading     tokens -> any of the types
     exact       tree of rational numbers -> its value
     field       tree -> its value in a finite field: equality of roots, polynomials and constants, exactly and at once
@@ -18,5 +23,6 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     equations   what an equation says: a name and its value, or nothing but itself
     equality    two typed answers -> whether they are equal; what no rule here decides is asked of the worker
 
-Each room imports those above it. The worker (``verifiers/worker.py``) gets trees, never text, so nothing is read twice.
+Each room imports those above it; a reader of what holds other answers is handed the reader of all. The worker
+(``verifiers/worker.py``) gets trees, never text, so nothing is read twice.
 """

@@ -43,11 +43,6 @@ FUNCTIONS = {
 """By the names under which they are written, with a backslash or without."""
 ANGULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
 OF_MANY = frozenset({"max", "min", "gcd", "lcm"})
-DECORATIONS = frozenset(
-    """
-    overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
 DIFFERENTIAL = re.compile(r"(?:d|\\partial)(?:\^\d)?[a-zA-Z]?")
 DIVISOR = re.compile(r"(?:(?:d|\\partial)[a-zA-Z](?:\^\d)?)+")
 LARGEST_DETERMINANT = 4
@@ -60,9 +55,12 @@ def read_function(parser: Parser, name: str) -> Tree:
     if name == "cbrt":
         return root(parser.argument(), Number(Fraction(3)))
     base, above = None, None
+    token = parser.peek()
+    if name == "log" and token and token.kind == "number" and not token.gap and parser.sign(1) == "(":  # log2(3)
+        base = parser.inside([parser.next()])
     for _ in range(2):
         if base is None and name == "log" and parser.take("_"):
-            base = parser.inside(parser.argument_tokens(short=True))
+            base = parser.inside(_base(parser))
         elif above is None and parser.take("^"):
             above = parser.exponent()
     if above == MINUS_ONE:
@@ -77,6 +75,18 @@ def read_function(parser: Parser, name: str) -> Tree:
     else:
         tree = Call(name, arguments)
     return tree if above is None else Power(tree, above)
+
+
+def _base(parser: Parser) -> list[Token]:
+    r"""The base of a logarithm: of ``\log_23`` it is 2, as TeX reads it, where nothing else is there to be taken of."""
+    token, behind = parser.peek(), parser.peek(1)
+    taken = behind is not None and (behind.kind != "sign" or behind.text in ("(", "{", "[", "|", "√"))
+    if token and token.kind == "number" and len(token.text) > 1 and not taken:
+        parser.tokens[parser.at : parser.at + 1] = [
+            replace(token, text=token.text[0]),
+            replace(token, text=token.text[1:], gap="thin"),
+        ]
+    return parser.argument_tokens(short=True)
 
 
 def _arguments(parser: Parser, name: str) -> tuple[Tree, ...]:
@@ -106,14 +116,6 @@ def _fraction(parser: Parser) -> Tree:
         if names[0][:1] == names[1][:1] and DIFFERENTIAL.fullmatch(names[0]) and DIVISOR.fullmatch(names[1]):
             return Symbol("/".join(names))
     return quotient(*(parser.inside(part) if isinstance(part, list) else part for part in (above, below)))
-
-
-def read_decorated(parser: Parser, name: str) -> Tree:
-    r"""Read ``\overline{AB}``, ``\angle ABC``: one name."""
-    content = parser.argument_tokens(short=True)
-    if not content:
-        raise Unreadable(f"nothing behind {name}")
-    return parser.indexed(Symbol(f"\\{name} {text_of(content)}"))
 
 
 def _steps(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:

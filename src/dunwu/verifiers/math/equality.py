@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from dunwu.verifiers.math import field
+from dunwu.verifiers.math.conditions import same_conditional
+from dunwu.verifiers.math.constants import renamings
 from dunwu.verifiers.math.equations import (
+    as_tuples,
     difference,
     is_label,
+    is_step,
     is_value,
     named_items,
     named_tuple,
     root_of,
     rounds_of,
+    same_function,
     solution,
 )
 from dunwu.verifiers.math.exact import rational
@@ -27,6 +32,7 @@ from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
+    Conditional,
     Congruence,
     Date,
     Equation,
@@ -39,10 +45,12 @@ from dunwu.verifiers.math.records import (
     Time,
     Words,
 )
+from dunwu.verifiers.math.sets import conditions_of
 from dunwu.verifiers.math.tree import (
     INFINITY,
     Number,
     Sum,
+    Symbol,
     Tree,
     dump,
     letters,
@@ -74,6 +82,8 @@ class Comparison:
             return False
         if gold == answer:
             return True
+        if isinstance(gold, Conditional) or isinstance(answer, Conditional):
+            return same_conditional(gold, answer, self.equal)
         if isinstance(gold, Equation) or isinstance(answer, Equation):
             return self._equations(gold, answer)
         if type(gold) is type(answer):
@@ -82,6 +92,9 @@ class Comparison:
 
     def same(self, left: Tree, right: Tree) -> bool:
         """Return whether two trees have one value."""
+        return self._same(left, right) or any(self._same(left, other) for other in renamings(left, right))
+
+    def _same(self, left: Tree, right: Tree) -> bool:
         infinite = (INFINITY, negative(INFINITY))
         if left == right:
             return True
@@ -125,12 +138,16 @@ class Comparison:
         match gold, answer:
             case (Quantity() as one, Rounded(Quantity() as other)) | (Rounded(Quantity() as one), Quantity() as other):
                 return one.decimal and other.decimal and self.equal(one, other)
+            case Region("reals", _), Quantity(Symbol("R"), None):
+                return True
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
                 return len(parts) == 2 and self.same(tree, quotient(*parts))
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
                 return _same_time(time, Time(clock))
             case (Collection("{}" | "", (item,)), other) | (other, Collection("{}" | "", (item,))):
                 return self.equal(item, other)
+            case (Matrix(rows), Collection() as row) | (Collection() as row, Matrix(rows)):
+                return self._vectors(rows, row, gold is row)
             case (Collection() | Region() | Inequality(), Collection() | Region() | Inequality()):
                 return self._regions(gold, answer)
         return False
@@ -145,11 +162,14 @@ class Comparison:
             return (alone is None or alone.known) and self.same(left, right)
         if left_unit.agrees(right_unit):
             return self.same(left, right)
-        return (gold.compound or answer.compound) and _same_measure(left, left_unit, right, right_unit)
+        converted = gold.compound or answer.compound or (left_unit.is_money and right_unit.is_money)
+        return converted and _same_measure(left, left_unit, right, right_unit)
 
     def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
         if gold.clock and answer.clock:
             return gold.clock == answer.clock
+        if (gold.clock or answer.clock) and all(map(_looks_like_a_time, (gold, answer))):
+            return False  # 4:60 for 2:30
         if len(gold.parts) != len(answer.parts):
             return False
         scaled = [
@@ -176,15 +196,31 @@ class Comparison:
             pass
         if isinstance(gold, Region) and isinstance(answer, Region) and gold.kind == answer.kind:
             return self._matched(gold.parts, answer.parts)
+        joint = [conditions_of(one) for one in (gold, answer)]
+        if all(joint):
+            return self._matched(*joint)
         return False
 
     def _collections(self, gold: Collection, answer: Collection) -> bool:
+        gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
+        if all(one.brackets == "" and isinstance(one.items[0], Inequality) for one in (gold, answer) if one.items):
+            return self._regions(gold, answer)
         if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
             return False
         if gold.ordered:
             same_length = len(gold.items) == len(answer.items)
             return same_length and all(map(self.equal, gold.items, answer.items))
+        if gold.brackets == answer.brackets == "{}":
+            gold, answer = self._distinct(gold), self._distinct(answer)
         return self._lists(named_items(gold), named_items(answer))
+
+    def _distinct(self, members: Collection) -> Collection:
+        """A set without what it names again."""
+        found: list[Answer] = []
+        for item in members.items:
+            if item not in found and not any(self.equal(one, item) for one in found):
+                found.append(item)
+        return Collection("{}", tuple(found))
 
     def _lists(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
         """Two lists whose items may have names: x = 1, y = 2. Roots of one letter (x_1, x_2) have no order."""
@@ -234,6 +270,14 @@ class Comparison:
             left.pop(place)
         return True
 
+    def _vectors(self, rows: tuple[tuple[Tree, ...], ...], row: Collection, strict: bool) -> bool:
+        """A column or row against a tuple; [1, 2] is a vector only in the ``strict`` sense of no gold: an interval."""
+        entries = tuple(cell for one in rows for cell in one)
+        brackets = row.brackets == "()" or (row.brackets == "[]" and (not strict or len(row.items) > 2))
+        if not brackets or 1 not in (len(rows), len(rows[0])) or len(entries) != len(row.items):
+            return False
+        return all(self.equal(Quantity(entry), item) for entry, item in zip(entries, row.items, strict=True))
+
     # Relations
 
     def _equations(self, gold: Answer, answer: Answer) -> bool:
@@ -262,13 +306,21 @@ class Comparison:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
         value = rational(gold.tree) if isinstance(gold, Quantity) else None
         constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
-        values = [member.answer for place, member in enumerate(answer.members) if not is_label(member, constant, place)]
+        values = [
+            member.answer
+            for place, member in enumerate(answer.members)
+            if not is_label(member, constant, place) and not (constant and is_step(answer, place))
+        ]
         return bool(values) and all(self.equal(gold, value) for value in values)
 
     def _two_equations(self, gold: Equation, answer: Equation) -> bool:
         solved, given = solution(gold), solution(answer)
-        if solved and given and solved[0] == given[0]:
-            return all(self.equal(one, other) for one in solved[1] for other in given[1])
+        values = same_function(solved, given) if solved and given else None
+        if solved and values is not None:
+            return all(self.equal(one, other) for one in solved[1] for other in values)
+        members = [[member.answer for member in one.members] for one in (gold, answer)]
+        if len(members[0]) == len(members[1]) > 2 and self._matched(*members):
+            return True
         if named_tuple(gold) and named_tuple(answer):
             return self._lists(named_tuple(gold), named_tuple(answer))
         if any(is_value(one) for one in (solved, given)):
@@ -341,6 +393,10 @@ def _same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) ->
     if values[0] is None or values[1] is None:
         return False
     return in_unit(values[0], left_unit, right_unit) == values[1]
+
+
+def _looks_like_a_time(ratio: Ratio) -> bool:
+    return all(isinstance(part, Number) and 10 <= part.value < 100 for part in ratio.parts[1:])
 
 
 def _same_time(gold: Time, answer: Time) -> bool:

@@ -5,11 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dunwu.verifiers.math.records import Answer, Collection, Equation, Member, Quantity, Ratio, Words
+from dunwu.verifiers.math.records import (
+    Answer,
+    Collection,
+    Equation,
+    Member,
+    Quantity,
+    Ratio,
+    Words,
+    letters_in,
+    substituted,
+)
 from dunwu.verifiers.math.tree import Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
 
 ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 """Letters whose indices count the solutions of one equation; the indices of others name things."""
+
+
+FUNCTION = re.compile(r"([a-zA-Z])\(([a-z])\)")
+CALCULUS = re.compile(r"(?:\\int|\\fracd\w?d\w|d\w?/d\w).*")
+"""What is differentiated or integrated, in front of what comes out."""
+ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
+"""Letters that stand in this order in a tuple of their values."""
 
 
 def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
@@ -17,6 +34,8 @@ def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
     members = equation.members
     if all(member.simple for member in members):  # AB = CD is solved for nothing
         return None
+    if len(members) == 2 and _is_ratio_of_letters(members[0].answer):  # x:y = 2:3
+        return members[0].text, [members[1].answer]
     for named, others in ((members[0], members[1:]), (members[-1], members[:-1])):
         if named.simple and not any(_contains(other, named) for other in others):
             own = [other for other in others if not (other.simple and len(others) > 1)]
@@ -24,10 +43,31 @@ def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
     return None
 
 
+def _is_ratio_of_letters(answer: Answer) -> bool:
+    return isinstance(answer, Ratio) and all(isinstance(part, Symbol) and letters(part) for part in answer.parts)
+
+
 def _contains(member: Member, named: Member) -> bool:
     if not isinstance(member.answer, Quantity) or not isinstance(named.answer, Quantity):
         return member.text == named.text
     return bool(letters(named.answer.tree) & letters(member.answer.tree)) and isinstance(named.answer.tree, Symbol)
+
+
+def same_function(gold: tuple[str, list[Answer]], answer: tuple[str, list[Answer]]) -> list[Answer] | None:
+    """Return the values of ``answer`` in the letter of ``gold`` where their names say one thing; else None.
+
+    f(x) is f(t) with another letter, it is y, and x(t) is x.
+    """
+    (name, _), (other, values) = gold, answer
+    if name == other:
+        return values
+    called, given = FUNCTION.fullmatch(name), FUNCTION.fullmatch(other)
+    if called and given:
+        taken = any(called[2] in letters_in(value) for value in values)
+        same = called[1] == given[1] and not taken
+        return [substituted(value, given[2], Symbol(called[2])) for value in values] if same else None
+    function, plain = (called, other) if called else (given, name)
+    return values if function and plain in (function[1], "y" if function[1] in "fgh" else "") else None
 
 
 def is_value(solved: tuple[str, list[Answer]] | None) -> bool:
@@ -47,9 +87,18 @@ def is_label(member: Member, constant: bool, place: int) -> bool:
     """
     if member.simple or (isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts))):
         return True
+    if place == 0 and CALCULUS.fullmatch(member.text):
+        return True
     formula = isinstance(member.answer, Quantity) and _names_a_sum(member.answer.tree)
     unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
     return constant and (formula or unread)
+
+
+def is_step(equation: Equation, place: int) -> bool:
+    """Return whether a member is a formula on the way from a name to its value: S = pi r^2 = 25 pi."""
+    member = equation.members[place]
+    inside = 0 < place < len(equation.members) - 1 and equation.members[0].simple
+    return inside and isinstance(member.answer, Quantity) and bool(letters(member.answer.tree))
 
 
 def _names_a_sum(tree: Tree) -> bool:
@@ -87,9 +136,13 @@ def named_items(collection: Collection) -> list[tuple[str, Answer]]:
 
 
 def named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
-    """Return the pairs of (x,y) = (1,2); none where it is no such equation."""
-    if not isinstance(answer, Equation) or len(answer.members) != 2:
+    """Return the pairs of (x,y) = (1,2), or of x = y = 2; none where it is no such equation."""
+    if not isinstance(answer, Equation):
         return []
+    *named, last = answer.members
+    if len(named) > 1:
+        alike = not last.simple and all(member.simple for member in named)
+        return [(member.text, last.answer) for member in named] if alike else []
     names, values = (member.answer for member in answer.members)
     if not isinstance(names, Collection) or not isinstance(values, Collection):
         return []
@@ -97,6 +150,28 @@ def named_tuple(answer: Answer) -> list[tuple[str, Answer]]:
     letters_of = [tree.name for tree in trees if isinstance(tree, Symbol)]
     alike = len(letters_of) == len(names.items) == len(values.items)
     return list(zip(letters_of, values.items, strict=True)) if alike else []
+
+
+def as_tuples(answer: Collection, other: Collection) -> Collection:
+    """Return x = 1, y = 2 as (1, 2) beside a tuple, and as a list of such beside a list of tuples."""
+    named = named_items(answer)
+    if answer.brackets or not all(
+        name and isinstance(item, Equation) for (name, _), item in zip(named, answer.items, strict=True)
+    ):
+        return answer
+    if other.brackets == "()":
+        return _tuple_of(dict(named)) or answer if len(dict(named)) == len(named) else answer
+    if other.brackets == "" and all(isinstance(one, Collection) and one.brackets == "()" for one in other.items):
+        tuples = [one for values in rounds_of(named) if (one := _tuple_of(values))]
+        return Collection("", tuple(tuples)) if len(tuples) == len(other.items) else answer
+    return answer
+
+
+def _tuple_of(values: dict[str, Answer]) -> Collection | None:
+    """The tuple that values are where everybody has their letters in one order."""
+    names = sorted(values)
+    known = len(names) > 1 and set(map(len, names)) == {1} and any("".join(names) in order for order in ORDERS)
+    return Collection("()", tuple(values[name] for name in names)) if known else None
 
 
 def root_of(name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dunwu.verifiers.math.brackets import Unreadable
-from dunwu.verifiers.math.grammar import GREEK, NAMED, SPLIT_FUNCTION, parse
+from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Number, Tree, negative
-from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, read_unit, split_quantity
+from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, per, read_unit, split_quantity
 
 SHORT_WORDS = frozenset(
     """
@@ -28,7 +29,7 @@ def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
 
 def is_word(text: str) -> bool:
     """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or text in NAMED or text in GREEK or SPLIT_FUNCTION.fullmatch(text):
+    if len(text) < 2 or is_formula(text) or text in NAMED or text in GREEK or function_pieces(text):
         return False
     return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
 
@@ -39,11 +40,21 @@ def _money(tokens: Sequence[Token]) -> Quantity | None:
     if found is None or start + found[1] == len(tokens):
         return None
     currency, taken = found
-    amount = _measured(read_digits(tokens[start + taken :]))
-    if amount is None or (amount.unit and not amount.unit.agrees(currency)):
+    amount = _measured(read_digits(tokens[start + taken :])) or _rate(tokens[start + taken :], currency)
+    if amount is None or (amount.unit and not (amount.unit.agrees(currency) or amount.unit.compound)):
         return None
     tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
     return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
+
+
+def _rate(tokens: Sequence[Token], currency: Unit) -> Quantity | None:
+    r"""What stands behind the currency of ``\$25/hour``."""
+    place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("/", "per", "每")), 0)
+    tree = _parsed(tokens[:place])
+    unit = read_unit(tokens[place + 1 :]) if place else None
+    if tree is None or unit is None or not unit.known:
+        return None
+    return Quantity(tree, per(currency, unit), decimal=_is_decimal(tokens[:place]))
 
 
 def read_compound(tokens: Sequence[Token]) -> Quantity | None:

@@ -30,6 +30,8 @@ from dunwu.verifiers.math.tree import (
     negative,
 )
 
+BOUND = "#x"
+"""The letter of a set that a condition in braces tells: {x | x > 2}."""
 Same = Callable[[Tree, Tree], bool]
 CLOSE = 1e-9
 """Relative: nearer than that, two numbers are asked whether they are equal."""
@@ -81,8 +83,8 @@ def same_sets(left: Answer, right: Answer, same: Same) -> bool:
         NoSet: one of them is none, or its ends cannot be put in order.
     """
     sets = real_set(left), real_set(right)
-    if len(variables(left) | variables(right)) > 1:
-        return False
+    if len((variables(left) | variables(right)) - {BOUND}) > 1:
+        raise NoSet
     ends = _ordered([end for one in sets for end in _ends(one)], same)
     places = range(2 * len(ends) + 1)  # even: between two ends; odd: at one
     inside = [[_contains(one, place, ends, same) for place in places] for one in sets]
@@ -94,7 +96,7 @@ def variables(answer: Answer) -> set[str]:
     match answer:
         case Inequality(sides, _):
             return set().union(*map(letters, sides))
-        case Region(_, parts):
+        case Region(_, parts) | Collection("", parts):
             return set().union(*map(variables, parts)) if parts else set()
     return set()
 
@@ -114,6 +116,8 @@ def real_set(answer: Answer) -> RealSet:
             return _solved(answer)
         case Collection("", items) if all(map(_is_interval, items)):
             return Combined("union", tuple(map(real_set, items)))
+        case Collection("", (Inequality(), *_) as items):
+            return _listed(items)
         case Collection("{}", items):
             return Points(tuple(_number(item) for item in items))
         case Collection(brackets, (low, high)) if brackets in ("()", "(]", "[)", "[]"):
@@ -123,6 +127,30 @@ def real_set(answer: Answer) -> RealSet:
                 raise NoSet  # a point
             return Piece(ends[0], brackets[0] == "[", ends[1], brackets[1] == "]")
     raise NoSet
+
+
+def _listed(items: tuple[Answer, ...]) -> RealSet:
+    """Conditions with commas between: x > 1, x < 3 is "and", x < 1, x > 3 is "or", x != 1, 2 is neither of them."""
+    parts: list[RealSet] = []
+    for item in items:
+        found = _solved(item) if isinstance(item, Inequality) else None
+        if found is None and isinstance(parts[-1], Points):
+            found = Points((_number(item),), left_out=True)
+        if not isinstance(found, (Piece, Points)):
+            raise NoSet
+        parts.append(found)
+    halves = [part for part in parts if isinstance(part, Piece)]
+    if len(halves) < 2:
+        return Combined("intersection", tuple(parts))
+    low, high = (next((one for one in (half.low, half.high) if one is not None), None) for half in halves[:2])
+    if len(halves) > 2 or low is None or high is None or (halves[0].low is None) == (halves[1].low is None):
+        raise NoSet
+    if halves[0].low is None:
+        low, high = high, low
+    within = approximate(low) < approximate(high)
+    if not within and len(parts) > 2:
+        raise NoSet
+    return Combined("intersection" if within else "union", tuple(parts))
 
 
 def _is_interval(answer: Answer) -> bool:

@@ -35,35 +35,44 @@ MEASURES = {
     "stone": "", "gallon": "gal|加仑", "quart": "qt", "pint": "pt", "cup": "", "tablespoon": "tbsp",
     "teaspoon": "tsp", "mL": "cc", "L": "l|公升", "cm": "公分", "s": "sec|秒钟", "minute": "min|分钟|分",
     "hour": "hr|h|小时|时|钟头", "day": "d|天|日", "week": "wk|周|星期|礼拜", "month": "mo|月|个月",
-    "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁", "decade": "",
-    "century": "centuries|世纪", "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
+    "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁",
+    "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
     "horsepower": "hp", "knot": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
     "hour^-1·mile": "mph", "hour^-1·km": "kph|kmh|kmph", "parsec": "pc", "carat": "ct",
     "°": "degree|deg|度|angle degree",
 }  # fmt: skip
 """Canonical name to other names; English plurals are added."""
 COUNTED = """
-    people|person|persons child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
+    people|person|persons|人 child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
     animal apple bag ball balloon banana bead bean bird block book bottle box boy bracelet brick brownie bus button
     cake can candle candy car card carrot cat chair cherry chicken chocolate class coin combination cookie cow
     crayon cupcake customer deer desk digit dog doll donut duck edge egg email employee episode face family flower
     fly friend frog fruit game girl glass goal goat group guest handshake hat home horse house integer item jar
-    jellybean job kid kitten lap leg lemon letter line lollipop marble match meal member mango movie muffin nail
+    jellybean job kid kitten lap leg lemon letter line lollipop marble match meal member mango|mangoes movie muffin nail
     necklace notebook number orange outcome pack package page painting pancake parrot participant passenger path
     peach pear pen pencil permutation pet photo pie piece pill pizza plane plant plate player point potato problem
     puppy question rabbit room rose sandwich scoop seat seed serving sheet shell shirt shoe side slice soldier
     solution song stamp staff step stick sticker store strawberry student subset table task teacher team ticket tile
-    time tire toddler tomato toy train tree triangle trip truck turtle value vertex|vertices visitor vote way wheel
+    tire toddler tomato toy train tree triangle trip truck turtle value vertex|vertices visitor vote way wheel
     window word worker
+    acorn adult ant app arrangement article baby bale bandage barrel basket basketball batch beaker bee berry biscuit
+    boat bone bouquet branch bug camper cap carton case circle cloud coat colour|color container copy cracker crate
+    cricket daisy decoration dessert diagonal dish divisor door doughnut dress ear earring envelope eraser eye factor
+    female flight floor follower gem gift goldfish goose|geese grandchild|grandchildren grape guppy hamburger hole
+    hotdog insect jellyfish key lamb log machine magazine male marshmallow meatball mistake mushroom newspaper night
+    novel nut object onion outfit oyster paper parent pastry patient pebble petal phone picture pillow pin plank plum
+    portion portrait poster present possibility rat rectangle region report rock root round row sailor sausage
+    seashell section session shark shelf|shelves soda space spoon spot stair star sunflower sweet term token
+    tooth|teeth towel tray tub tube tulip turn vegetable wall watermelon wing
 """
 """What word problems ask the number of, in one form or as ``|`` alternatives; none of them changes a number."""
 CLASSIFIERS = frozenset(
     "个只本人棵张辆盆页盒根朵块次下名条把颗筐束套组箱枚台袋件瓶副匹支架盏排间粒扇座行包位筒种楼层道节头株艘份户家句字题幅队班"
-    "桶杯碗盘片滴步圈段门枝面场列双级封对首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
+    "桶杯碗盘片滴步圈段门枝面场列双级封首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
 )
 CHANGING = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
 """Within what follows a classifier: 5个半 is more than 5."""
-SQUARES = (("平方", 2), ("立方", 3))
+SQUARES = (("平方", 2), ("立方", 3), ("二次方", 2), ("三次方", 3))
 CAPITALS = {
     "km": "km",
     "cm": "cm",

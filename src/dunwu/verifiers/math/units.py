@@ -19,7 +19,7 @@ from typing import Literal
 
 from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.constructs import FUNCTIONS
-from dunwu.verifiers.math.grammar import GREEK, NAMED
+from dunwu.verifiers.math.letters import GREEK, NAMED
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.unit_tables import (
     CAPITALS,
@@ -69,8 +69,14 @@ class Unit:
         """Whether it is a product or quotient of several units."""
         return any("·" in name for name in self.names)
 
+    @property
+    def is_money(self) -> bool:
+        """Whether it is a currency, or a part of one."""
+        return any(SCALES.get(name, ("", 1))[0] in MONEY for name in self.names)
+
 
 PERCENT = Unit(frozenset({"%"}))
+MONEY = frozenset({"dollar", "gbp", "yuan"})
 
 
 def plural(word: str) -> str:
@@ -178,6 +184,11 @@ def _fraction(tokens: Sequence[Token]) -> Unit | None:
     return _joined(above, below, "/") if above and below and above.known and below.known else None
 
 
+def per(above: Unit, below: Unit) -> Unit:
+    """Return the quotient of two units."""
+    return _joined(above, below, "/")
+
+
 def _joined(left: Unit, right: Unit, sign: Literal["·", "/"]) -> Unit:
     names = frozenset(_product_of(one, other, 1 if sign == "·" else -1) for one in left.names for other in right.names)
     return Unit(names, left.known and right.known, weak=left.weak and right.weak)
@@ -233,7 +244,11 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     for prefix, exponent in SQUARES:
         if place < len(tokens) and tokens[place].kind == "han" and tokens[place].text.startswith(prefix):
             power = exponent
-            tokens = [*tokens[:place], replace(tokens[place], text=tokens[place].text[2:]), *tokens[place + 1 :]]
+            tokens = [
+                *tokens[:place],
+                replace(tokens[place], text=tokens[place].text.removeprefix(prefix)),
+                *tokens[place + 1 :],
+            ]
     found = _name(tokens, place)
     if found is None:
         return None
@@ -244,6 +259,8 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
         if place == len(tokens) or tokens[place].kind != "number" or len(tokens[place].text) > 1:
             return None
         power, place = sign * int(tokens[place].text), place + 1
+    elif power == 1 and place < len(tokens) and tokens[place].text in ("2", "3") and not tokens[place].gap:  # cm2
+        power, place = int(tokens[place].text), place + 1
     if power == 1:
         return unit, place
     general = {"unit": {2: "square unit", 3: "cubic unit"}}

@@ -25,7 +25,7 @@ LEAD_IN = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
     r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
     r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
-    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|一?共有?|总共有?|合计|还剩下?|共计)?",
+    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
     re.I,
 )
 CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
@@ -33,7 +33,10 @@ CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
 
 def lead(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
-    rest = _behind_the_verb(bare(tokens))
+    rest = bare(tokens)
+    while len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
+        rest.pop()
+    rest = _behind_the_verb(rest)
     for _ in range(LEAD_INS):
         if not rest or not (rest[0].kind in ("word", "han") or rest[0].text in ("=", ":")):
             break

@@ -1,0 +1,184 @@
+r"""Letters and names in an expression: indices, primes, ``f(2)``, ``C_5^2``, ``\overline{AB}``, words as products.
+
+Each reader takes the parser where it stands, and leaves it behind what belongs to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
+from dunwu.verifiers.math.constructs import FUNCTIONS, read_function
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import (
+    EULER,
+    IMAGINARY,
+    INFINITY,
+    PI,
+    Call,
+    Number,
+    Product,
+    Symbol,
+    Tree,
+    quotient,
+)
+
+if TYPE_CHECKING:
+    from dunwu.verifiers.math.grammar import Parser
+
+GREEK = frozenset(
+    """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon varphi chi psi omega
+    Alpha Beta Gamma Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu Nu Xi Pi Rho Sigma Tau Upsilon Phi Chi Psi Omega
+    ell hbar varsigma varpi
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+NAMED = {"pi": PI, "infty": INFINITY, "infinity": INFINITY, "inf": INFINITY, "oo": INFINITY}
+DECORATIONS = frozenset(
+    """
+    overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+CALLED = frozenset("fghFGHPEQ")
+"""Letters that are functions where a bracket follows; any other is a factor, unless the bracket holds one thing."""
+SPOKEN = frozenset("mph kph rpm hrs mrs pts lbs yds nth mth kth hmm pct vs".split())  # noqa: SIM905
+"""Abbreviations without a vowel."""
+TOGETHER = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
+"""Three letters or more are a product only where they are of one family: words are none."""
+SPLIT_FUNCTION = re.compile(
+    rf"([a-zA-Z]|[b-df-hj-np-tv-z]{{2}})?({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)"
+)
+
+
+def read_word(parser: Parser) -> Tree:
+    """Read a word: a function, the name of a letter, or letters that are multiplied."""
+    token = parser.next()
+    if token.text in FUNCTIONS:
+        return read_function(parser, FUNCTIONS[token.text])
+    if token.text in NAMED:
+        return NAMED[token.text]
+    if token.text in GREEK and len(token.text) > 2:
+        return read_indexed(parser, Symbol(token.text))
+    pieces = function_pieces(token.text)
+    if pieces:
+        parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, gap="") for one in pieces]
+        parser.at -= 1
+        return parser.power()
+    if not product_of_letters(token):
+        raise Unreadable(f"the word {token.text}")
+    return read_letter(parser, token)
+
+
+def read_letter(parser: Parser, token: Token) -> Tree:
+    """Read the first letter of a word, the only one with its index and primes; the others follow as factors."""
+    if len(token.text) > 1:
+        parser.tokens.insert(parser.at, replace(token, text=token.text[1:], gap=""))
+        return letter(token.text[0])
+    tree = read_indexed(parser, letter(token.text))
+    return read_called(parser, tree) if isinstance(tree, Symbol) and tree not in (IMAGINARY, EULER) else tree
+
+
+def read_indexed(parser: Parser, tree: Symbol) -> Tree:
+    """Read the index and primes of a letter; C_5^2 is a binomial coefficient, A_5^2 counts arrangements."""
+    name = tree.name
+    if parser.take("_"):
+        index = parser.argument_tokens(short=True)
+        if not index:
+            raise Unreadable("an empty index")
+        if name in ("C", "A") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
+            return chosen
+        name += f"_{text_of(index)}"
+    while parser.take("'"):
+        name += "'"
+    return Symbol(name) if name != tree.name else tree
+
+
+def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
+    start, parser.at = parser.at, parser.at + 1
+    try:
+        n, k = parser.inside(index), parser.inside(parser.argument_tokens(short=True))
+    except Unreadable:
+        parser.at = start
+        return None
+    numbers = [one.value for one in (n, k) if isinstance(one, Number)]
+    counted = len(numbers) == 2 and numbers[0] >= numbers[1] >= 0
+    if name == "C" and (counted or not numbers):
+        return Call("binom", (n, k))
+    if name == "A" and counted:
+        return quotient(Call("factorial", (n,)), Call("factorial", (Number(numbers[0] - numbers[1]),)))
+    parser.at = start
+    return None
+
+
+def read_called(parser: Parser, tree: Symbol) -> Tree:
+    """Read ``f(x)``, ``f^{-1}(x)``, ``y(0)``: a function of which only the name is known. ``x(x+1)`` is a product."""
+    start, above = parser.at, ""
+    known = tree.name.rstrip("'")[:1] in CALLED
+    if known and parser.take("^"):
+        above = "^" + text_of(parser.argument_tokens(short=True))
+    end = closing(parser.tokens, parser.at) if parser.sign() == "(" else -1
+    content = parser.tokens[parser.at + 1 : end] if end > 0 else []
+    alone = len(content) == 1 or any(token.text in (",", "，") for token in content)
+    if not content or not (known or alone):
+        parser.at = start
+        return tree
+    parser.at = end + 1
+    arguments = tuple(parser.inside(part) for part in split_at(content, (",", "，", ";")))
+    return Call("binom" if tree.name == "C" and len(arguments) == 2 else tree.name + above, arguments)
+
+
+def read_prescript(parser: Parser) -> Tree:
+    """Read ``{}_5C_2``: the index stands in front."""
+    parser.at += 1
+    n, name = parser.inside(parser.argument_tokens(short=True)), parser.next().text
+    if name not in ("C", "P", "A") or not parser.take("_"):
+        raise Unreadable("an index in front of nothing")
+    k = parser.inside(parser.argument_tokens(short=True))
+    chosen = Call("binom", (n, k))
+    return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
+
+
+def read_decorated(parser: Parser, name: str) -> Tree:
+    r"""Read ``\overline{AB}``, ``\angle ABC``: one name."""
+    content = parser.argument_tokens(short=True)
+    if not content:
+        raise Unreadable(f"nothing behind {name}")
+    return read_indexed(parser, Symbol(f"\\{name} {text_of(content)}"))
+
+
+def letter(name: str) -> Symbol:
+    """Return the symbol of one letter: e and i are constants."""
+    return {"e": EULER, "i": IMAGINARY}.get(name, Symbol(name))
+
+
+def product_of_letters(token: Token) -> bool:
+    """Return whether a word in an expression is a product of its letters: xy and abc, but no longer word."""
+    text = token.text
+    if len(text) <= 2 and not (token.roman and len(text) > 1 and not text.isupper()):
+        return text.isascii()
+    family = any(set(text) <= set(one) for one in TOGETHER)
+    return text.isascii() and (family or (not token.roman and is_formula(text)))
+
+
+def function_pieces(text: str) -> list[str]:
+    """Return the functions and letters of a word that is made of them: xsin, lnx, sinxcosx; none of any other."""
+    pieces: list[str] = []
+    while text:
+        match = SPLIT_FUNCTION.match(text)
+        if match is None:
+            return []
+        pieces += filter(None, match.groups())
+        text = text[match.end() :]
+    return pieces
+
+
+def is_formula(text: str) -> bool:
+    """Return whether three letters or four can be no word: they have no vowel, and are no abbreviation (mgh, qvB)."""
+    return (
+        len(text) in (3, 4)
+        and text.lower() not in SPOKEN
+        and not set(text.lower()) & set("aeiouy")
+        and not text.isupper()
+    )

@@ -1,0 +1,84 @@
+r"""Numbers as they are written in digits: decimals, mixed numbers, recurring decimals, scientific notation."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from dunwu.verifiers.math.brackets import Unreadable, text_of
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import Call, Number, Product, Tree
+
+if TYPE_CHECKING:
+    from dunwu.verifiers.math.grammar import Parser
+
+LARGEST_EXPONENT = 400
+"""Decimal places that a number in scientific notation may have."""
+
+
+def read_number(parser: Parser) -> Tree:
+    """Read a number with its recurring digits, or with the fraction of a mixed number behind it."""
+    token = parser.next()
+    following = parser.peek()
+    if following and following.kind == "command" and following.text in ("overline", "bar", "dot"):
+        return Number(_recurring(parser, token.text))
+    behind = parser.peek(1)
+    if following and behind and following.text in ("C", "P") and behind.text.isdigit() and not behind.gap:
+        return _counted(parser, number_value(token))
+    return Number(number_value(token) + (_mixed_part(parser) or 0))
+
+
+def _counted(parser: Parser, n: Fraction) -> Tree:
+    """``5C2`` and ``5P2``, behind the 5."""
+    name, k = parser.next().text, Number(number_value(parser.next()))
+    chosen = Call("binom", (Number(n), k))
+    return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
+
+
+def _mixed_part(parser: Parser) -> Fraction | None:
+    r"""The fraction of a mixed number, ``\frac{1}{2}`` behind 3, or 1/2 with a space between; else None."""
+    start, token = parser.at, parser.peek()
+    pieces: list[Token] = []
+    if token and token.kind == "command" and token.text == "frac":
+        parser.at += 1
+        for part in (parser.piece(), parser.piece()):
+            pieces += part if isinstance(part, list) and len(part) == 1 else []
+    elif token and token.kind == "number" and token.gap and parser.sign(1) == "/":
+        pieces = [token, *parser.tokens[parser.at + 2 : parser.at + 3]]
+        parser.at += 3
+    if len(pieces) == 2 and all(piece.kind == "number" and piece.text.isdigit() for piece in pieces):
+        above, below = (int(piece.text) for piece in pieces)
+        if above < below:
+            return Fraction(above, below)
+        raise Unreadable("a mixed number with an improper fraction")
+    parser.at = start
+    return None
+
+
+def _recurring(parser: Parser, text: str) -> Fraction:
+    r"""0.1\overline{6}, 0.1\dot{6} and 0.\dot{1}4\dot{2}: (16 - 1)/90."""
+    dotted = parser.next().text == "dot"
+    period = text_of(parser.argument_tokens())
+    if dotted and (between := parser.peek()) and between.kind in ("number", "command"):
+        period += parser.next().text if between.kind == "number" else ""
+        if parser.next().text != "dot":
+            raise Unreadable("a recurring decimal whose period does not end")
+        period += text_of(parser.argument_tokens())
+    whole, _, fixed = text.partition(".")
+    if "." not in text or not period.isascii() or not period.isdigit():
+        raise Unreadable("a line above what is no period")
+    shifted, start = int(whole + fixed + period), int(whole + fixed or "0")
+    return Fraction(shifted - start, 10 ** (len(fixed) + len(period)) - 10 ** len(fixed))
+
+
+def number_value(token: Token) -> Fraction:
+    """Return the value of a number's digits, exact.
+
+    Raises:
+        Unreadable: it is in scientific notation and absurdly large or small.
+    """
+    mantissa, _, exponent = token.text.partition("e")
+    if exponent and abs(int(exponent)) > LARGEST_EXPONENT:
+        raise Unreadable("a number of that many places")
+    value = Fraction(mantissa.rstrip(".") or "0")
+    return value * Fraction(10) ** int(exponent) if exponent else value

@@ -1,0 +1,191 @@
+"""Equations, inequalities, membership, congruences, rounded values; what a name is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dunwu.verifiers.math.brackets import Unreadable, closing, split_at
+from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.lists import MOST_ITEMS
+from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.records import (
+    Answer,
+    Congruence,
+    Equation,
+    Inequality,
+    Member,
+    Quantity,
+    Read,
+    Rounded,
+    Words,
+)
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import CONSTANTS, Number, Product, Sum, Symbol, Tree
+from dunwu.verifiers.math.wording import spelled, words
+
+ORDER = {"<", "<=", ">", ">=", "!="}
+RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
+FOREIGN = {"~", "===", "=>", "<=>", "->", "cong", "notin", "==", "<>"}
+"""Signs of relations that nothing is known of."""
+
+
+def read_congruence(tokens: Sequence[Token], _: Read) -> Answer | None:
+    r"""``x \equiv 3 \pmod 5``, ``x ≡ 3 (mod 5)``, ``3 \mod 7``."""
+    place = next((at for at, token in enumerate(tokens) if token.text in ("pmod", "bmod", "mod", "Mod")), None)
+    if not place:
+        return None
+    start = place - 1 if tokens[place - 1].text in ("(", "[") else place
+    modulus = list(tokens[place + 1 :])
+    if start < place:
+        if closing(tokens, start) != len(tokens) - 1:
+            return None
+        modulus = modulus[:-1]
+    sides = split_at(tokens[:start], ("===", "="))
+    if len(sides) > 2 or not all(sides):
+        return None
+    try:
+        name = "" if len(sides) == 1 else spelled(sides[0])
+        return Congruence(name, parse(sides[-1]), parse(bare_group(modulus)))
+    except Unreadable:
+        return None
+
+
+def bare_group(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens without the braces of a group around them."""
+    whole = len(tokens) > 2 and tokens[0].text == "{" and closing(tokens, 0) == len(tokens) - 1
+    return list(tokens[1:-1]) if whole else list(tokens)
+
+
+def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
+    rest = _factorials(tokens)
+    sides = split_at(rest, (*RELATIONS, *FOREIGN))
+    if len(sides) < 2:
+        return None
+    signs = _signs(rest)
+    if set(signs) & FOREIGN or len(sides) > MOST_ITEMS:
+        return words(tokens)
+    if set(signs) == {"~="}:
+        return _rounded(sides, read)
+    if not all(sides):
+        return words(tokens)
+    if set(signs) == {"="}:
+        return Equation(tuple(_member(side, place == len(sides) - 1, read) for place, side in enumerate(sides)))
+    if signs == ["in"]:
+        value = read(sides[1])
+        return value if _is_name(sides[0]) and not isinstance(value, Words) else words(tokens)
+    if set(signs) <= ORDER:
+        try:
+            return Inequality(tuple(map(parse, sides)), tuple(signs))
+        except Unreadable:
+            return words(tokens)
+    return words(tokens)
+
+
+def _factorials(tokens: Sequence[Token]) -> list[Token]:
+    """With "!=" behind a number or a bracket as a factorial that equals something: 5!=120."""
+    found: list[Token] = []
+    for token in tokens:
+        behind = found and (found[-1].kind == "number" or found[-1].text in (")", "}", "!"))
+        if token.text == "!=" and token.kind == "sign" and behind and not token.gap and token not in found[:1]:
+            found += [replace(token, text="!"), replace(token, text="=")]
+        else:
+            found.append(token)
+    return found
+
+
+def _signs(tokens: Sequence[Token]) -> list[str]:
+    """The signs of relation at the top level, in order."""
+    found = []
+    rest: list[Token] = []
+    for token in tokens:
+        rest.append(token)
+        if token.kind == "sign" and token.text in (*RELATIONS, *FOREIGN) and len(split_at(rest, (token.text,))) > 1:
+            found.append(token.text)
+            rest = []
+    return found
+
+
+def read_about(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """约5.2, "about 5.2": a rounded value."""
+    if len(tokens) > 1 and tokens[0].kind == "word" and tokens[0].text.lower() in ("about", "approximately", "around"):
+        return Rounded(read(tokens[1:]))
+    if tokens and tokens[0].kind == "han" and tokens[0].text in ("约", "大约", "约为", "约等于") and len(tokens) > 1:
+        return Rounded(read(tokens[1:]))
+    return None
+
+
+def _rounded(sides: list[list[Token]], read: Read) -> Answer:
+    name, value = sides[0], sides[-1]
+    letter = len(name) == 1 and name[0].kind == "word" and len(name[0].text) == 1 and name[0].text != "e"
+    whole = [token for side in sides for token in side]
+    return Rounded(read(value)) if len(sides) == 2 and value and (not name or letter) else words(whole)
+
+
+def _member(tokens: list[Token], last: bool, read: Read) -> Member:
+    answer = read(read_digits(tokens)) if last or not _is_name(tokens) else _name(tokens, read)
+    return Member(spelled(tokens).casefold() if _spoken(tokens) else spelled(tokens), answer, _is_name(tokens))
+
+
+def _spoken(tokens: Sequence[Token]) -> bool:
+    return any(len(token.text) > 2 for token in tokens if token.kind == "word")
+
+
+def _name(tokens: list[Token], read: Read) -> Answer:
+    """What a name says as a member of a relation: its letter, if it is one."""
+    try:
+        return Quantity(parse(tokens))
+    except Unreadable:
+        return read(tokens) if tokens[0].text == "(" else words(tokens)
+
+
+def _is_name(tokens: Sequence[Token]) -> bool:
+    r"""Whether tokens are a name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
+    if not tokens:
+        return False
+    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+        return all(_is_name(part) for part in split_at(tokens[1:-1], (",", "，"))) and len(tokens) > 4
+    if any(token.kind == "word" and token.roman and len(token.text) > 1 for token in tokens) and len(tokens) < 6:
+        return all(token.kind in ("word", "han") for token in tokens)
+    if all(token.kind in ("word", "han") for token in tokens):
+        return len(tokens) < 6 and not (len(tokens) == 1 and tokens[0].text in ("e", "pi", "i"))
+    try:
+        tree = parse(tokens)
+    except Unreadable:
+        first = tokens[0]
+        return first.kind in ("word", "han") and len(tokens) > 2 and tokens[1].text in ("(", "_", "'")
+    known = isinstance(tree, Symbol) and tree not in CONSTANTS
+    called = not isinstance(tree, (Symbol, Number, Sum, Product)) and getattr(tree, "name", "") not in CALCULATED
+    return known or (called and hasattr(tree, "name")) or _is_product_of_capitals(tree)
+
+
+def _is_product_of_capitals(tree: Tree) -> bool:
+    return isinstance(tree, Product) and all(isinstance(one, Symbol) and one.name.isupper() for one in tree.factors)
+
+
+CALCULATED = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "ln",
+        "log",
+        "abs",
+        "factorial",
+        "binom",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "sum",
+        "prod",
+        "int",
+        "lim",
+        "floor",
+        "ceil",
+        "gamma",
+    ]
+)

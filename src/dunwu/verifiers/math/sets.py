@@ -1,0 +1,125 @@
+r"""Unions, intersections and differences, ``\mathbb{R}``, conditions joined by "or", sets that a condition tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.lists import MOST_ITEMS
+from dunwu.verifiers.math.real_sets import BOUND
+from dunwu.verifiers.math.records import (
+    Answer,
+    Collection,
+    Conditional,
+    Equation,
+    Inequality,
+    Quantity,
+    Read,
+    Region,
+    substituted,
+)
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.tree import INFINITY, Symbol, negative
+from dunwu.verifiers.math.wording import spelled, with_signs
+
+EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but", "all real numbers excluding")
+
+
+def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """Conditions and intervals joined by "or" and "and": sets of reals."""
+    for signs, kind in ((("or", "∨"), "union"), (("and", "∧"), "intersection")):
+        parts = split_at(with_signs(tokens), signs)
+        if 1 < len(parts) <= MOST_ITEMS and all(parts):
+            answers = tuple(map(read, parts))
+            conditions = all(isinstance(answer, (Inequality, Region)) for answer in answers)
+            if all(map(_is_region, answers)) and (
+                conditions if kind == "intersection" else any(map(_is_condition, answers))
+            ):
+                return Region(kind, answers)  # type: ignore[arg-type]
+    return None
+
+
+def _is_condition(answer: Answer) -> bool:
+    """Whether this can be no point: two points may be joined by "and" as well as two intervals."""
+    if isinstance(answer, Collection):
+        ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
+        return answer.brackets != "()" or INFINITY in ends or negative(INFINITY) in ends
+    return True
+
+
+def _excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """All real numbers except 0 and 1."""
+    place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("except", "but", "excluding")), -1)
+    rest = [token for token in tokens[place + 1 :] if token.text.lower() != "for"] if place > 0 else []
+    points = read(rest) if rest else None
+    if isinstance(points, Quantity):
+        points = Collection("{}", (points,))
+    if not isinstance(points, Collection) or points.ordered:
+        return None
+    return Region("difference", (Region("reals"), Collection("{}", points.items)))
+
+
+def conditions_of(answer: Answer) -> tuple[Answer, ...]:
+    """Return the conditions of which each must hold; none where the answer is something else."""
+    parts = answer.parts if isinstance(answer, Region) and answer.kind == "intersection" else ()
+    parts = answer.items if isinstance(answer, Collection) and answer.brackets == "" else parts
+    return parts if all(isinstance(part, Inequality) for part in parts) else ()
+
+
+def _is_region(answer: Answer) -> bool:
+    interval = isinstance(answer, Collection) and len(answer.items) == 2 and answer.ordered
+    return interval or isinstance(answer, (Region, Inequality))
+
+
+def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
+    r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
+    text = spelled(tokens).lower()
+    if text.startswith(EXCEPTED):
+        return _excepted(tokens, read)
+    if text in (
+        "\\mathbbr",
+        "all real numbers",
+        "all reals",
+        "real numbers",
+        "全体实数",
+        "一切实数",
+        "任意实数",
+        "实数集",
+    ):
+        return Region("reals")
+    spaced = [_cup(token, tokens, place) for place, token in enumerate(tokens)]
+    for sign, kind in (("cup", "union"), ("cap", "intersection"), ("setminus", "difference"), ("-", "difference")):
+        parts = split_at(spaced, (sign,))
+        if sign == "-" and not (len(parts) == 2 and parts[0] and _is_reals(parts[0])):
+            continue
+        if len(parts) > 1 and all(parts) and len(parts) <= MOST_ITEMS:
+            answers = tuple(Region("reals") if _is_reals(part) else read(part) for part in parts)
+            known = all(_is_region(one) or isinstance(one, Collection) for one in answers)
+            return Region(kind, answers) if known else None  # type: ignore[arg-type]
+    return None
+
+
+def _is_reals(tokens: Sequence[Token]) -> bool:
+    """Whether this is the set of reals where sets are combined: there R alone is it too."""
+    return spelled(tokens) in ("\\mathbbR", "R")
+
+
+def _cup(token: Token, tokens: Sequence[Token], place: int) -> Token:
+    """The letter U between two intervals is a union."""
+    between = 0 < place < len(tokens) - 1
+    if token.text == "U" and between and tokens[place - 1].text in (")", "]") and tokens[place + 1].text in ("(", "["):
+        return replace(token, kind="sign", text="cup")
+    return token
+
+
+def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
+    if not tokens or tokens[0].text not in ("{", "\\{") or closing(tokens, 0) != len(tokens) - 1:
+        return None
+    inside = tokens[1:-1]
+    for place, token in enumerate(inside[:6]):
+        if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
+            typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text in ("mathbbR", "R"))
+            condition = substituted(read(inside[place + 1 :]), inside[0].text, Symbol(BOUND))
+            return condition if typed and isinstance(condition, (Inequality, Region, Equation, Conditional)) else None
+    return None
