@@ -25,7 +25,8 @@ LEAD_IN = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
     r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
     r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
-    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
+    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?"
+    r"|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
     re.I,
 )
 CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
