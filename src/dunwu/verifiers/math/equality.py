@@ -31,6 +31,7 @@ from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
+    Approximated,
     Collection,
     Conditional,
     Congruence,
@@ -84,6 +85,10 @@ class Comparison:
             return True
         if isinstance(gold, Conditional) or isinstance(answer, Conditional):
             return same_conditional(gold, answer, self.equal)
+        if isinstance(gold, Approximated):
+            return self.equal(gold.exact, answer) or self.equal(gold.value, answer)
+        if isinstance(answer, Approximated):
+            return self.equal(gold, answer.exact) or self.equal(gold, Rounded(answer.value))
         if isinstance(gold, Equation) or isinstance(answer, Equation):
             return self._equations(gold, answer)
         if type(gold) is type(answer):

@@ -29,7 +29,8 @@ from dunwu.verifiers.math.records import (
     Ratio,
     Read,
 )
-from dunwu.verifiers.math.relations import read_about, read_congruence, read_relation
+from dunwu.verifiers.math.relations import read_congruence, read_relation
+from dunwu.verifiers.math.roundings import read_rounded
 from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
 from dunwu.verifiers.math.wording import bare, lead, words
@@ -96,7 +97,7 @@ def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
 READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_system,
     read_phrase,
-    read_about,
+    read_rounded,
     read_conditional,
     read_builder,
     read_matrix,

@@ -45,6 +45,14 @@ class Rounded:
 
 
 @dataclass(frozen=True, slots=True)
+class Approximated:
+    r"""An exact value, and a rounding of it that is right: ``\pi \approx 3.14``."""
+
+    exact: Answer
+    value: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Ratio:
     """a:b, or more parts; ``clock`` has its numbers where it may be a time of the day."""
 
@@ -157,6 +165,7 @@ Answer: TypeAlias = (
     Words
     | Quantity
     | Rounded
+    | Approximated
     | Ratio
     | Time
     | Date

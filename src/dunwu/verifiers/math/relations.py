@@ -1,4 +1,4 @@
-"""Equations, inequalities, membership, congruences, rounded values; what a name is."""
+"""Equations, inequalities, membership, congruences; what a name is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from dunwu.verifiers.math.records import (
     Member,
     Quantity,
     Read,
-    Rounded,
     Words,
 )
 from dunwu.verifiers.math.tokens import Token
@@ -65,8 +64,6 @@ def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
     signs = _signs(rest)
     if set(signs) & FOREIGN or len(sides) > MOST_ITEMS:
         return words(tokens)
-    if set(signs) == {"~="}:
-        return _rounded(sides, read)
     if not all(sides):
         return words(tokens)
     if set(signs) == {"="}:
@@ -104,22 +101,6 @@ def _signs(tokens: Sequence[Token]) -> list[str]:
             found.append(token.text)
             rest = []
     return found
-
-
-def read_about(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """约5.2, "about 5.2": a rounded value."""
-    if len(tokens) > 1 and tokens[0].kind == "word" and tokens[0].text.lower() in ("about", "approximately", "around"):
-        return Rounded(read(tokens[1:]))
-    if tokens and tokens[0].kind == "han" and tokens[0].text in ("约", "大约", "约为", "约等于") and len(tokens) > 1:
-        return Rounded(read(tokens[1:]))
-    return None
-
-
-def _rounded(sides: list[list[Token]], read: Read) -> Answer:
-    name, value = sides[0], sides[-1]
-    letter = len(name) == 1 and name[0].kind == "word" and len(name[0].text) == 1 and name[0].text != "e"
-    whole = [token for side in sides for token in side]
-    return Rounded(read(value)) if len(sides) == 2 and value and (not name or letter) else words(whole)
 
 
 def _member(tokens: list[Token], last: bool, read: Read) -> Member:
