@@ -18,7 +18,8 @@ PLAIN = {
     "∨": "\\lor ", "∧": "\\land ", "∑": "\\sum ", "∏": "\\prod ", "∫": "\\int ", "∂": "\\partial ", "∠": "\\angle ",
     "△": "\\triangle ", "⊥": "\\perp ", "∥": "\\parallel ", "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}",
     "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}", "⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ",
-    "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "ℓ": "l", "ϵ": "\\epsilon ", "ϕ": "\\varphi ",
+    "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "ℓ": "l", "ℏ": "\\hbar ",
+    "ϵ": "\\epsilon ", "ϕ": "\\varphi ",
     "φ": "\\varphi ", "ϑ": "\\theta ", "℃": "°C", "℉": "°F", "㎡": "m^2", "㎝": "cm", "㎞": "km", "㎏": "kg",
 }  # fmt: skip
 GREEK = {

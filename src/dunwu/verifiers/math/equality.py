@@ -16,6 +16,7 @@ from dunwu.verifiers.math.constants import renamings
 from dunwu.verifiers.math.equations import (
     as_tuples,
     difference,
+    is_assignment,
     is_label,
     is_step,
     is_value,
@@ -28,7 +29,7 @@ from dunwu.verifiers.math.equations import (
 )
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
-from dunwu.verifiers.math.real_sets import NoSet, same_sets
+from dunwu.verifiers.math.real_sets import NoSet, is_point, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
     Approximated,
@@ -145,6 +146,8 @@ class Comparison:
                 return one.decimal and other.decimal and self.equal(one, other)
             case Region("reals", _), Quantity(Symbol("R"), None):
                 return True
+            case Words(numbers), Quantity(Symbol(letter), None):
+                return numbers == f"\\mathbb{letter}"
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
                 return len(parts) == 2 and self.same(tree, quotient(*parts))
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
@@ -208,16 +211,27 @@ class Comparison:
 
     def _collections(self, gold: Collection, answer: Collection) -> bool:
         gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
-        if all(one.brackets == "" and isinstance(one.items[0], Inequality) for one in (gold, answer) if one.items):
+        if any(map(conditions_of, (gold, answer))):
             return self._regions(gold, answer)
+        if is_point(gold) and answer.brackets == "":
+            answer = Collection(gold.brackets, answer.items)  # 6, 31, -1 for (6, 31, -1)
         if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
             return False
         if gold.ordered:
             same_length = len(gold.items) == len(answer.items)
-            return same_length and all(map(self.equal, gold.items, answer.items))
+            return same_length and all(map(self._member, gold.items, answer.items))
+        if gold.brackets == answer.brackets == "" and not all(map(is_assignment, (*gold.items, *answer.items))):
+            items = gold.items, answer.items
+            if all(isinstance(item, Equation) for one in items for item in one):
+                return self._matched(*items)
         if gold.brackets == answer.brackets == "{}":
             gold, answer = self._distinct(gold), self._distinct(answer)
         return self._lists(named_items(gold), named_items(answer))
+
+    def _member(self, gold: Answer, answer: Answer) -> bool:
+        """Whether two members are equal: in a set or tuple {1} is not 1."""
+        nested = [isinstance(one, Collection) and one.brackets == "{}" for one in (gold, answer)]
+        return nested[0] == nested[1] and self.equal(gold, answer)
 
     def _distinct(self, members: Collection) -> Collection:
         """A set without what it names again."""
@@ -269,7 +283,7 @@ class Comparison:
         for item in sorted(gold, key=lambda item: item not in left):  # what is the same needs no search
             place = left.index(item) if item in left else None
             if place is None:
-                place = next((at for at, other in enumerate(left) if self.equal(item, other)), None)
+                place = next((at for at, other in enumerate(left) if self._member(item, other)), None)
             if place is None:
                 return False
             left.pop(place)
@@ -289,6 +303,8 @@ class Comparison:
         if not isinstance(answer, Equation):
             assert isinstance(gold, Equation)
             solved = solution(gold)
+            if isinstance(answer, Matrix):
+                return self._chain(answer, gold)
             if solved is None:
                 return isinstance(answer, Collection) and self._assignments(gold, answer)
             return all(self.equal(value, answer) for value in solved[1]) or (
@@ -314,7 +330,7 @@ class Comparison:
         values = [
             member.answer
             for place, member in enumerate(answer.members)
-            if not is_label(member, constant, place) and not (constant and is_step(answer, place))
+            if not is_label(member, gold, constant, place) and not (constant and is_step(answer, place))
         ]
         return bool(values) and all(self.equal(gold, value) for value in values)
 

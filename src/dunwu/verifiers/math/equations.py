@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import TypeGuard
 
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
     Equation,
+    Matrix,
     Member,
     Quantity,
     Ratio,
@@ -23,8 +26,12 @@ ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 
 
 FUNCTION = re.compile(r"([a-zA-Z])\(([a-z])\)")
-CALCULUS = re.compile(r"(?:\\int|\\fracd\w?d\w|d\w?/d\w).*")
+CALCULUS = re.compile(r"(?:\\int|\\sum|\\prod|\\frac ?d ?\w? ?d ?\w|d\w?/d\w).*")
 """What is differentiated or integrated, in front of what comes out."""
+SEGMENT = re.compile(r"\|?(?:\\overline|\\bar)? ?\{?([A-Z]{2})\}?\|?")
+DERIVATIVE = re.compile(r"\\frac ?d([a-z]) ?d[a-z]")
+ANGLE = re.compile(r"\\angle ?([A-Z]{3})")
+VARIANCE = Power(Symbol("sigma"), Number(Fraction(2)))
 ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
 """Letters that stand in this order in a tuple of their values."""
 
@@ -39,8 +46,18 @@ def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
     for named, others in ((members[0], members[1:]), (members[-1], members[:-1])):
         if named.simple and not any(_contains(other, named) for other in others):
             own = [other for other in others if not (other.simple and len(others) > 1)]
-            return named.text, [member.answer for member in own or others]
+            return _usual(named.text), [member.answer for member in own or others]
     return None
+
+
+def _usual(name: str) -> str:
+    r"""A name in one spelling: BA, |AB| and ``\overline{AB}`` are AB, ``\frac{dy}{dx}`` is y'."""
+    segment, angle, derivative = (one.fullmatch(name) for one in (SEGMENT, ANGLE, DERIVATIVE))
+    if derivative:
+        return f"{derivative[1]}'"
+    if segment:
+        return "".join(sorted(segment[1]))
+    return min(angle[0], f"\\angle{angle[1][::-1]}") if angle else name
 
 
 def _is_ratio_of_letters(answer: Answer) -> bool:
@@ -72,26 +89,62 @@ def same_function(gold: tuple[str, list[Answer]], answer: tuple[str, list[Answer
 
 def is_value(solved: tuple[str, list[Answer]] | None) -> bool:
     """Return whether an equation is solved, for a constant: x = 5, but not y = 2x."""
-    if solved is None:
+    if solved is None or re.fullmatch("[a-z]{2}", solved[0]):  # xy = 6 is solved for nothing
         return False
     return all(not isinstance(value, Quantity) or not letters(value.tree) for value in solved[1])
 
 
-def is_label(member: Member, constant: bool, place: int) -> bool:
+def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
     """Return whether a member of a chain says what has the value, and is not the value itself.
 
     Args:
         member: one side.
+        gold: what is asked for.
         constant: whether the gold is a constant other than 0, so that a formula with letters may be its name.
         place: of the member in the chain.
     """
-    if member.simple or (isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts))):
+    if member.simple:
+        return _may_name(member, gold)
+    if isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts)):
         return True
-    if place == 0 and CALCULUS.fullmatch(member.text):
-        return True
+    if place == 0 and CALCULUS.fullmatch(member.text):  # one that can be worked out must have the value
+        return not isinstance(member.answer, Quantity) or any(name[0] != "#" for name in letters(member.answer.tree))
+    if place == 0 and isinstance(gold, Matrix):
+        return _names_a_matrix(member.answer)
     formula = isinstance(member.answer, Quantity) and _names_a_sum(member.answer.tree)
     unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
     return constant and (formula or unread)
+
+
+def _may_name(member: Member, gold: Answer) -> bool:
+    """Whether a name may stand for the gold: of x + 1 it may be f(x), but not f(y) and not x; of (2, 3) not (y, x)."""
+    own = letters_in(gold) if not isinstance(gold, Quantity) or gold.weak is None else letters(gold.weak[0])
+    match member.answer:
+        case Quantity(Symbol(name)):
+            return name not in own
+        case Quantity(Call(_, arguments)) if own:
+            return all(
+                (isinstance(one, Symbol) and one.name in own) or not any(map(str.islower, letters(one)))
+                for one in arguments
+            )
+        case Collection(_, items):
+            names = "".join(item.tree.name for item in items if isinstance(item, Quantity) and _is_letter(item.tree))
+            orders = [order for order in ORDERS if set(names) <= set(order)]
+            in_order = not orders or any(list(names) == sorted(names, key=order.index) for order in orders)
+            return in_order and isinstance(gold, (Collection, Matrix, Words))
+    return True
+
+
+def _is_letter(tree: Tree) -> TypeGuard[Symbol]:
+    return isinstance(tree, Symbol) and len(tree.name) == 1
+
+
+def _names_a_matrix(answer: Answer) -> bool:
+    """Whether this is what a matrix is called: A^{-1}, AB, a column of letters."""
+    if isinstance(answer, Matrix):
+        return all(_is_letter(cell) for row in answer.rows for cell in row)
+    named = letters(answer.tree) if isinstance(answer, Quantity) else set()
+    return bool(named) and all(name[:1].isupper() for name in named)
 
 
 def is_step(equation: Equation, place: int) -> bool:
@@ -102,10 +155,22 @@ def is_step(equation: Equation, place: int) -> bool:
 
 
 def _names_a_sum(tree: Tree) -> bool:
-    """Whether a formula names what is asked for (m+n, x^2+y^2, x/y, log_2 x) and is no equation to be solved (2x)."""
+    """Whether a formula names what is asked for (m+n, x^2+y^2, x/y, log_2 x) and is no equation to be solved (2x).
+
+    A curve is none either: (x-1)^2 + y^2.
+    """
+    if _has_numbers_added(tree):
+        return False
+    if tree == VARIANCE:
+        return True
     if isinstance(tree, Call):
         return bool(letters(tree))
     return len(letters(tree)) > 1 and not _has_coefficients(tree)
+
+
+def _has_numbers_added(tree: Tree) -> bool:
+    added = isinstance(tree, Sum) and any(isinstance(term, Number) for term in tree.terms)
+    return added or any(map(_has_numbers_added, children(tree)))
 
 
 def _has_coefficients(tree: Tree) -> bool:
@@ -121,6 +186,11 @@ def difference(equation: Equation) -> Tree | None:
     """Return the left side less the right one; None where they are not two expressions."""
     sides = [member.answer.tree for member in equation.members if isinstance(member.answer, Quantity)]
     return Sum((sides[0], negative(sides[1]))) if len(sides) == len(equation.members) == 2 else None
+
+
+def is_assignment(answer: Answer) -> bool:
+    """Return whether this is a letter and its value, or no equation at all: x = 5, but not 2x + y = 1."""
+    return not isinstance(answer, Equation) or solution(answer) is not None
 
 
 def named_items(collection: Collection) -> list[tuple[str, Answer]]:

@@ -51,6 +51,7 @@ from dunwu.verifiers.math.tree import (
 COMMANDS = frozenset({*FUNCTIONS, *GREEK, *NAMED, *DECORATIONS, *CONSTRUCTS, *SIGNS, "mathbb", "emptyset", "ldots"})
 """The commands of TeX whose names are no words of a text."""
 TRANSPOSED = ("T", "c", "C", "\\complement")
+TRANSPOSE = {"\\top": "T", "\\intercal": "T"}
 MARKED = ("\\top", "\\intercal", "\\dagger", "*", "\\ast", "\\star", "'", "''")
 DEGREE = Number(Fraction(1, 180))
 
@@ -115,7 +116,7 @@ class Parser(Cursor):
                 factors.append(self._signed())
                 if sign == "×" and self._is_vector(before, factors[-2]) and self._is_vector(start + 1, factors[-1]):
                     factors[-2:] = [Call("cross", (factors[-2], factors[-1]))]
-            elif division and self.take("/"):
+            elif division and self._divides(factors, functions) and self.take("/"):
                 divisor = self._divisor()
                 both = len(factors) == 1 and isinstance(factors[0], Number) and isinstance(divisor, Number)
                 factors[-1:] = [quotient(factors[-1], divisor)] if both else [factors[-1], Power(divisor, MINUS_ONE)]
@@ -132,13 +133,22 @@ class Parser(Cursor):
         bold = self.tokens[start].text == "{" and self.tokens[start].roman and isinstance(tree, Symbol)
         return bold or (isinstance(tree, Symbol) and tree.name.startswith(("\\vec ", "\\hat ")))
 
+    def _divides(self, factors: Sequence[Tree], functions: bool) -> bool:
+        """Whether a stroke here divides these factors; in an argument it may divide the function: sin x/cos x."""
+        behind = self.peek(1)
+        if functions or behind is None:
+            return True
+        same = len(factors) == 1 and isinstance(factors[0], Symbol) and behind.text == factors[0].name
+        return not same and behind.text not in FUNCTIONS
+
     def _signed(self) -> Tree:
         return negative(self.power()) if self.take("-") else self.power()
 
     def _divisor(self) -> Tree:
         """What stands behind a stroke: one factor, but all letters of a word: 1/xy is 1/(xy)."""
         token = self.peek()
-        letters = len(token.text) if token and token.kind == "word" and product_of_letters(token) else 1
+        word = token is not None and token.kind == "word" and not function_pieces(token.text)
+        letters = len(token.text) if token and word and product_of_letters(token) else 1
         factors = [self._signed(), *(self.power() for _ in range(letters - 1))]
         return factors[0] if letters == 1 else Product(tuple(factors))
 
@@ -194,7 +204,9 @@ class Parser(Cursor):
             return Product((base, PI, DEGREE))
         if text == "°" or not isinstance(base, Symbol):
             raise Unreadable(f"{text} above {base}")
-        return Symbol(f"{base.name}^{text}")
+        if set(text) == {"'"} or text == "\\prime":
+            return read_called(self, Symbol(base.name + text.replace("\\prime", "'")))
+        return Symbol(f"{base.name}^{TRANSPOSE.get(text, text)}")
 
     def exponent(self) -> Tree:
         """What stands above: a group, a number, or one letter; ``x^12`` is read as it is meant."""

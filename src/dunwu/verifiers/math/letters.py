@@ -117,7 +117,8 @@ def read_called(parser: Parser, tree: Symbol) -> Tree:
     start, above = parser.at, ""
     known = tree.name.rstrip("'")[:1] in CALLED
     if known and parser.take("^"):
-        above = "^" + text_of(parser.argument_tokens(short=True))
+        text = text_of(parser.argument_tokens(short=True))
+        above = text if set(text) == {"'"} else f"^{text}"
     end = closing(parser.tokens, parser.at) if parser.sign() == "(" else -1
     content = parser.tokens[parser.at + 1 : end] if end > 0 else []
     alone = len(content) == 1 or any(token.text in (",", "，") for token in content)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at
+from dunwu.verifiers.math.equations import named_items, root_of
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import (
     Answer,
@@ -69,7 +70,17 @@ def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:
     members = [member for item in items for member in both_signs(item)]
     if len(members) < 2 or len(members) > MOST_ITEMS or not all(members):
         return None
-    return Collection("", tuple(read(read_digits(member)) for member in members))
+    found = Collection("", tuple(read(read_digits(member)) for member in members))
+    return words(tokens) if _alternates(tokens, found) else found
+
+
+def _alternates(tokens: Sequence[Token], found: Collection) -> bool:
+    """Whether "or" stands between values of different letters: x = 1 or y = 2 is no system."""
+    if not any(token.text.lower() == "or" for token in tokens):
+        return False
+    names = [{root_of(name)} for name, _ in named_items(found) if name]
+    sides = [len(split_at(part, LISTING)) for part in split_at(with_signs(tokens), ("or",))]
+    return max(sides) == 1 and len(names) == len(found.items) and any(one != names[0] for one in names)
 
 
 def both_signs(tokens: list[Token]) -> list[list[Token]]:

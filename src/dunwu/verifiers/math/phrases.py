@@ -23,6 +23,7 @@ WEEKDAYS = (
     "saturday sat 六", "sunday sun 日 天",
 )  # fmt: skip
 SYNONYMS = (
+    r"\mathbbn^* \mathbbn_+ \mathbbn^+ \mathbbz^+ \mathbbz_+ positiveintegers allpositiveintegers 正整数集",
     "norealsolution norealsolutions norealroot norealroots therearenorealsolutions 无实数解 无实数根 无实根 没有实数根",
     "infinitelymanysolutions infinitesolutions infinitelymany 无数解 无穷多解 有无穷多解 有无数个解",
     "doesnotexist dne thelimitdoesnotexist 不存在 极限不存在", "true 对 正确 √ ✓", "false 错 错误 × ✗ 不正确",
@@ -71,7 +72,7 @@ def read_phrase(tokens: Sequence[Token], _: Read) -> Answer | None:
     return _based(text) or _remainder(text) or _bearing(text)
 
 
-SIGNS = frozenset({"_", "ldots", "√", "×", "✓", "✗", "emptyset"})
+SIGNS = frozenset({"_", "ldots", "√", "×", "✓", "✗", "emptyset", "mathbbN", "mathbbZ"})
 
 
 def _based(text: str) -> Words | None:

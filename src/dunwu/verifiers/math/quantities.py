@@ -12,13 +12,7 @@ from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Number, Tree, negative
 from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, per, read_unit, split_quantity
-
-SHORT_WORDS = frozenset(
-    """
-    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
-    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
+from dunwu.verifiers.math.wording import SHORT_WORDS
 
 
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:

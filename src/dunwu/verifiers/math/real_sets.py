@@ -91,6 +91,18 @@ def same_sets(left: Answer, right: Answer, same: Same) -> bool:
     return inside[0] == inside[1] and any(inside[0])  # whoever means the empty set says so
 
 
+def is_point(answer: Collection) -> bool:
+    """Return whether (3, 2) can be no interval: it has three members, or its first is not below its second."""
+    if answer.brackets != "()":
+        return False
+    try:
+        return len(answer.items) > 2 or (
+            len(answer.items) == 2 and approximate(_number(answer.items[0])) >= approximate(_number(answer.items[1]))
+        )
+    except NoSet:
+        return False
+
+
 def variables(answer: Answer) -> set[str]:
     """Return the letters of which an answer's conditions speak."""
     match answer:
@@ -134,9 +146,9 @@ def _listed(items: tuple[Answer, ...]) -> RealSet:
     parts: list[RealSet] = []
     for item in items:
         found = _solved(item) if isinstance(item, Inequality) else None
-        if found is None and isinstance(parts[-1], Points):
+        if found is None and parts and isinstance(parts[-1], Points):
             found = Points((_number(item),), left_out=True)
-        if not isinstance(found, (Piece, Points)):
+        if found is None:
             raise NoSet
         parts.append(found)
     halves = [part for part in parts if isinstance(part, Piece)]

@@ -19,8 +19,9 @@ from dunwu.verifiers.math.records import (
     Read,
     Words,
 )
+from dunwu.verifiers.math.sets import as_conditions
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import CONSTANTS, Number, Product, Sum, Symbol, Tree
+from dunwu.verifiers.math.tree import CONSTANTS, Call, Number, Product, Sum, Symbol, Tree
 from dunwu.verifiers.math.wording import spelled, words
 
 ORDER = {"<", "<=", ">", ">=", "!="}
@@ -70,7 +71,8 @@ def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
         return Equation(tuple(_member(side, place == len(sides) - 1, read) for place, side in enumerate(sides)))
     if signs == ["in"]:
         value = read(sides[1])
-        return value if _is_name(sides[0]) and not isinstance(value, Words) else words(tokens)
+        known = _is_name(sides[0]) and not isinstance(value, Words)
+        return as_conditions(_name(sides[0], read), value) if known else words(tokens)
     if set(signs) <= ORDER:
         try:
             return Inequality(tuple(map(parse, sides)), tuple(signs))
@@ -137,7 +139,8 @@ def _is_name(tokens: Sequence[Token]) -> bool:
         return first.kind in ("word", "han") and len(tokens) > 2 and tokens[1].text in ("(", "_", "'")
     known = isinstance(tree, Symbol) and tree not in CONSTANTS
     called = not isinstance(tree, (Symbol, Number, Sum, Product)) and getattr(tree, "name", "") not in CALCULATED
-    return known or (called and hasattr(tree, "name")) or _is_product_of_capitals(tree)
+    length = isinstance(tree, Call) and tree.name == "abs" and _is_product_of_capitals(tree.arguments[0])
+    return known or length or (called and hasattr(tree, "name")) or _is_product_of_capitals(tree)
 
 
 def _is_product_of_capitals(tree: Tree) -> bool:

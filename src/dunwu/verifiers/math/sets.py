@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.lists import MOST_ITEMS
-from dunwu.verifiers.math.real_sets import BOUND
+from dunwu.verifiers.math.real_sets import BOUND, NoSet, Piece, real_set
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -20,7 +21,7 @@ from dunwu.verifiers.math.records import (
     substituted,
 )
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import INFINITY, Symbol, negative
+from dunwu.verifiers.math.tree import INFINITY, Symbol, Tree, negative
 from dunwu.verifiers.math.wording import spelled, with_signs
 
 EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but", "all real numbers excluding")
@@ -33,11 +34,20 @@ def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
         if 1 < len(parts) <= MOST_ITEMS and all(parts):
             answers = tuple(map(read, parts))
             conditions = all(isinstance(answer, (Inequality, Region)) for answer in answers)
+            if kind == "union" and any(isinstance(answer, (Inequality, Region)) for answer in answers):
+                answers = tuple(map(_point, answers))
             if all(map(_is_region, answers)) and (
                 conditions if kind == "intersection" else any(map(_is_condition, answers))
             ):
                 return Region(kind, answers)  # type: ignore[arg-type]
     return None
+
+
+def _point(answer: Answer) -> Answer:
+    """x = 0 as a set, beside conditions: x = 0 or x > 2."""
+    solved = solution(answer) if isinstance(answer, Equation) else None
+    number = solved is not None and len(solved[1]) == 1 and isinstance(solved[1][0], Quantity)
+    return Collection("{}", tuple(solved[1])) if solved and number else answer
 
 
 def _is_condition(answer: Answer) -> bool:
@@ -60,6 +70,27 @@ def _excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
     return Region("difference", (Region("reals"), Collection("{}", points.items)))
 
 
+def as_conditions(name: Answer, value: Answer) -> Answer:
+    r"""Return the intervals of ``value`` as conditions on a letter: x \in [1, 2] says nothing about y."""
+    if not isinstance(name, Quantity) or not isinstance(name.tree, Symbol):
+        return value
+    if isinstance(value, Region) and value.kind in ("union", "intersection"):
+        return Region(value.kind, tuple(as_conditions(name, part) for part in value.parts))
+    try:
+        piece = real_set(value)
+    except NoSet:
+        return value
+    if not isinstance(piece, Piece) or (piece.low is None and piece.high is None):
+        return value
+    sides: list[Tree] = [name.tree]
+    signs: list[str] = []
+    if piece.low is not None:
+        sides, signs = [piece.low, *sides], ["<=" if piece.low_closed else "<"]
+    if piece.high is not None:
+        sides, signs = [*sides, piece.high], [*signs, "<=" if piece.high_closed else "<"]
+    return Inequality(tuple(sides), tuple(signs))
+
+
 def conditions_of(answer: Answer) -> tuple[Answer, ...]:
     """Return the conditions of which each must hold; none where the answer is something else."""
     parts = answer.parts if isinstance(answer, Region) and answer.kind == "intersection" else ()
@@ -69,6 +100,7 @@ def conditions_of(answer: Answer) -> tuple[Answer, ...]:
 
 def _is_region(answer: Answer) -> bool:
     interval = isinstance(answer, Collection) and len(answer.items) == 2 and answer.ordered
+    interval = interval or (isinstance(answer, Collection) and answer.brackets == "{}" and len(answer.items) == 1)
     return interval or isinstance(answer, (Region, Inequality))
 
 
@@ -121,5 +153,6 @@ def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
         if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
             typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text in ("mathbbR", "R"))
             condition = substituted(read(inside[place + 1 :]), inside[0].text, Symbol(BOUND))
-            return condition if typed and isinstance(condition, (Inequality, Region, Equation, Conditional)) else None
+            tells = isinstance(condition, (Inequality, Region, Equation, Conditional)) or conditions_of(condition)
+            return condition if typed and tells else None
     return None

@@ -101,7 +101,8 @@ RENAMED = {
     "tbinom": "binom", "varnothing": "emptyset", "infinity": "infty", "dots": "ldots", "cdots": "ldots",
     "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots", "dotsi": "ldots", "vdots": "ldots", "varepsilon": "epsilon",
     "phi": "varphi", "vartheta": "theta", "varrho": "rho", "arcctg": "arccot", "tg": "tan", "ctg": "cot",
-    "overrightarrow": "vec", "dif": "d", "differentialD": "d", "Re": "re", "Im": "im",
+    "overrightarrow": "vec", "dif": "d", "differentialD": "d", "bar": "overline",
+    "R": "mathbbR", "Z": "mathbbZ", "N": "mathbbN", "Q": "mathbbQ", "Re": "re", "Im": "im",
 }  # fmt: skip
 CONJUNCTIONS = {
     "或者": "or", "或": "or", "和": "and", "与": "and", "且": "and", "并且": "and", "以及": "and", "及": "and",
@@ -119,6 +120,9 @@ HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
 EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
 """Of Markdown, around the whole."""
+NEGATIONS = {"=": "\\ne ", "\\in": "\\notin "}
+CROSSED = re.compile(r"\\not\s*(=|\\in)(?![a-zA-Z])")
+"""A sign that is struck through: ``\\not=``."""
 SPACED_POWER = re.compile(r"(?<=[\w)}\]]) \*\* (?=[\w({\\-])")
 EMPHASIZED = re.compile(r"(?:\A|.)\*\*(?![\w({\\-])|(?:\A|[^\w)}\]])\*\*", re.DOTALL)
 """Two stars that raise nothing: something is missing in front of them or behind."""
@@ -137,6 +141,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
 def _without_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
     text = SPACED_POWER.sub("**", HARD_COMMA.sub("{,}", text))
+    text = CROSSED.sub(lambda found: NEGATIONS[found[1]], text)
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()
     emphasis = EMPHASIS.fullmatch(text)
     text = emphasis[2] if emphasis else text
@@ -261,6 +266,8 @@ class _Scanner:
             return self._token("command", "mathbb" + self._argument().strip(), roman)
         if name in SIGNS:
             return self._token("sign", SIGNS[name], roman)
+        if name == "ell":
+            return self._token("word", "l", roman)
         return self._token("command", RENAMED.get(name, name), roman)
 
     def _environment(self, name: str, roman: bool) -> Token:

@@ -11,6 +11,12 @@ from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Words
 from dunwu.verifiers.math.tokens import Token
 
+SHORT_WORDS = frozenset(
+    """
+    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
+    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
 MOST_WORDS = 16
 """Of a sentence, before its verb."""
 VERBS = frozenset({"is", "equals", "are"})
@@ -105,7 +111,9 @@ def words(tokens: Sequence[Token]) -> Words:
 
 
 def _folded(word: str) -> str:
-    """A word in lower case; one of mixed case (AaBb) as it is."""
+    """A word in lower case; one of mixed case (AaBb) as it is, and of two letters one that may be an element (Co)."""
+    if len(word) == 2 and word.istitle() and word.lower() not in SHORT_WORDS:
+        return word
     return word.casefold() if word.islower() or word.isupper() or word.istitle() else word
 
 
