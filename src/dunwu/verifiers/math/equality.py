@@ -217,6 +217,9 @@ class Comparison:
             return same_length and all(map(self.equal, gold.items, answer.items))
         if gold.brackets == answer.brackets == "{}":
             gold, answer = self._distinct(gold), self._distinct(answer)
+        equations = [item for item in (*gold.items, *answer.items) if isinstance(item, Equation)]
+        if len(equations) == 2 * len(gold.items) and None in map(solution, equations):
+            return self._matched(gold.items, answer.items)
         return self._lists(named_items(gold), named_items(answer))
 
     def _distinct(self, members: Collection) -> Collection:

@@ -23,7 +23,7 @@ ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 
 
 FUNCTION = re.compile(r"([a-zA-Z])\(([a-z])\)")
-CALCULUS = re.compile(r"(?:\\int|\\fracd\w?d\w|d\w?/d\w).*")
+CALCULUS = re.compile(r"(?:\\int|\\fracd\w? ?d\w|d\w?/d\w).*")
 """What is differentiated or integrated, in front of what comes out."""
 ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
 """Letters that stand in this order in a tuple of their values."""

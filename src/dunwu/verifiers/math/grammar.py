@@ -69,6 +69,8 @@ class Parser(Cursor):
 
     def whole(self) -> Tree:
         r"""The tree of all tokens; ``a \over b`` and ``n \choose k`` are split at their sign."""
+        if any(token.text == "choose" for token in self.tokens):
+            self.tokens = [replace(one, kind="sign") if one.text == "choose" else one for one in self.tokens]
         for sign in ("over", "choose"):
             parts = split_at(self.tokens, (sign,)) if len(self.tokens) > 2 else []
             if len(parts) == 2:

@@ -36,11 +36,13 @@ HALF = r"(?P<half>[ap])\.? ?m\.?"
 TIMES = (
     re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),
     re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>00))? ?o ?' ?clock", re.I),
+    re.compile(r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?[点时](?P<thirty>半)"),
     re.compile(
         r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?(?:[点时]|:) ?(?:整|(?P<minute>[0-5]?\d) ?分?)?"
         r"(?<![:时\d])|(?P<word2>上午|下午|凌晨|早上|晚上|中午) ?(?P<hour2>\d{1,2}):(?P<minute2>[0-5]\d)"
     ),
 )
+SPOKEN = {"noon": Time((12, 0), "pm"), "midnight": Time((12, 0), "am"), "12 noon": Time((12, 0), "pm")}
 AFTERNOON = ("下午", "晚上")
 
 
@@ -64,12 +66,14 @@ def month_number(name: str) -> int:
 
 def read_time(text: str) -> Time | None:
     """Return the time of the day that ``text`` says to be one; None for 3:30 alone, which may be a ratio."""
+    if text.lower() in SPOKEN:
+        return SPOKEN[text.lower()]
     for pattern in TIMES:
         match = pattern.fullmatch(text)
         if match:
             found = {name: value for name, value in match.groupdict().items() if value}
             hour = int(found.get("hour") or found["hour2"])
-            minute = int(found.get("minute") or found.get("minute2") or 0)
+            minute = 30 if found.get("thirty") else int(found.get("minute") or found.get("minute2") or 0)
             word = found.get("word") or found.get("word2")
             half = f"{found['half'].lower()}m" if "half" in found else ""
             if word:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
 from dunwu.verifiers.math.grammar import parse
-from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula
+from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
@@ -29,7 +30,7 @@ def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
 
 def is_word(text: str) -> bool:
     """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or is_formula(text) or text in NAMED or text in GREEK or function_pieces(text):
+    if len(text) < 2 or is_formula(text) or is_product(text) or text in NAMED or text in GREEK or function_pieces(text):
         return False
     return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
 
@@ -67,6 +68,8 @@ def read_compound(tokens: Sequence[Token]) -> Quantity | None:
     parts: list[tuple[Tree, Unit]] = []
     for start, end in zip(starts, [*starts[1:], len(rest)], strict=True):
         named = [token for token in rest[start + 1 : end] if token.text not in ("and", ",")]
+        if [token.text for token in named] == ["m"] and parts and "hour" in parts[0][1].names:  # 2h 15m
+            named = [replace(named[0], text="min")]
         unit = read_unit([token for token in named if token.text != "^"] or named)
         if unit is None:
             return None
