@@ -152,7 +152,7 @@ class Parser(Cursor):
         if token.kind == "number":
             if last == IMAGINARY:
                 return not token.gap
-            raised = isinstance(last, Power) and last.exponent != MINUS_ONE
+            raised = (isinstance(last, Power) and last.exponent != MINUS_ONE) or self.tokens[self.at - 1].text == "!"
             return raised and self.tokens[self.at - 1].text != ")" and not token.roman
         if token.kind == "sign":
             return token.text in ("(", "[", "{", "√") or (token.text == "|" and not self.bars)

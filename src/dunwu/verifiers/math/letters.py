@@ -90,16 +90,16 @@ def read_indexed(parser: Parser, tree: Symbol) -> Tree:
         if name in ("C", "A") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
             return chosen
         name += f"_{text_of(index)}"
-    elif (
-        tree not in (IMAGINARY, EULER)
-        and (following := parser.peek())
-        and following.text.isdigit()
-        and not (following.gap or following.roman)
-    ):
-        name += f"_{parser.next().text}"  # x1
+    elif tree not in (IMAGINARY, EULER) and _is_index(parser.peek()):
+        name += f"_{parser.next().text}"
     while parser.take("'"):
         name += "'"
     return Symbol(name) if name != tree.name else tree
+
+
+def _is_index(token: Token | None) -> bool:
+    """Whether digits behind a letter are its index: x1."""
+    return token is not None and token.text.isdigit() and not token.gap and not token.roman
 
 
 def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dunwu.verifiers.math.records import Date, Time
+from dunwu.verifiers.math.records import Date, Ratio, Time
+from dunwu.verifiers.math.tree import Number
 
 MONTHS = [
     "january",
@@ -81,3 +82,21 @@ def read_time(text: str) -> Time | None:
             clock = (hour, minute, int(found["second"])) if "second" in found else (hour, minute)
             return Time(clock, half) if hour <= 24 else None  # type: ignore[arg-type]
     return None
+
+
+def looks_like_a_time(ratio: Ratio) -> bool:
+    """Return whether a ratio is written as times are, with two digits behind each colon: 4:60."""
+    return all(isinstance(part, Number) and 10 <= part.value < 100 for part in ratio.parts[1:])
+
+
+def same_time(gold: Time, answer: Time) -> bool:
+    """Return whether both are one time of the day; which half of it may be left open by one of the two."""
+    clocks = []
+    for one in (gold, answer):
+        hour, *rest = one.clock
+        rest = rest if any(rest[1:]) else rest[:1]
+        afternoon = one.half == "pm" and hour < 12
+        clocks.append((hour + 12 if afternoon else 0 if one.half == "am" and hour == 12 else hour, *rest))
+    if gold.half and answer.half:
+        return clocks[0] == clocks[1]
+    return clocks[0] == clocks[1] or (gold.clock[0] == answer.clock[0] and clocks[0][1:] == clocks[1][1:])

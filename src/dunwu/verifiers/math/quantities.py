@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
+from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
 from dunwu.verifiers.math.numerals import read_digits
@@ -41,7 +42,7 @@ def _money(tokens: Sequence[Token]) -> Quantity | None:
     if found is None or start + found[1] == len(tokens):
         return None
     currency, taken = found
-    amount = _measured(read_digits(tokens[start + taken :])) or _rate(tokens[start + taken :], currency)
+    amount = _rate(tokens[start + taken :], currency) or _measured(read_digits(tokens[start + taken :]))
     if amount is None or (amount.unit and not (amount.unit.agrees(currency) or amount.unit.compound)):
         return None
     tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
@@ -162,3 +163,26 @@ def _parsed_number(tokens: Sequence[Token]) -> Number | None:
 
 
 _KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}
+
+
+# Comparing
+
+
+def with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
+    """Return values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
+    pairs = []
+    for one, other in ((gold, answer), (answer, gold)):
+        beside = other.unit is not None and one.unit is None and one.weak is not None
+        if beside and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
+            pairs.append(one.weak)
+        else:
+            pairs.append((one.tree, one.unit))  # type: ignore[arg-type]
+    return pairs[0], pairs[1]
+
+
+def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
+    """Return whether two measures are one in different units: 5元6角 and 5.6元."""
+    values = rational(left), rational(right)
+    if values[0] is None or values[1] is None:
+        return False
+    return in_unit(values[0], left_unit, right_unit) == values[1]

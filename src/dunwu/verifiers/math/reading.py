@@ -33,7 +33,7 @@ from dunwu.verifiers.math.records import (
 )
 from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
 from dunwu.verifiers.math.roundings import read_rounded
-from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_sets
+from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
 from dunwu.verifiers.math.tree import quotient
 from dunwu.verifiers.math.wording import bare, lead, words
@@ -117,6 +117,7 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     _moment,
     read_point,
     lambda tokens, _: read_compound(tokens),
+    read_excepted,
     read_alternatives,
     read_congruence,
     read_list,

@@ -37,7 +37,7 @@ CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
 def lead(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
     rest = bare(tokens)
-    while len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
+    if len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
         rest.pop()
     rest = _behind_the_verb(rest)
     for _ in range(LEAD_INS):
