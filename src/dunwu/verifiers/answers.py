@@ -26,7 +26,7 @@ from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import split_at
+from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.equality import Ask, Comparison
 from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.exact import Undefined, rational
@@ -43,6 +43,7 @@ PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 CHOICES = re.compile("[A-J]")
 OPTION = re.compile("option|choice|选项?|项|答案?", re.I)
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
+MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
 """Behind a letter they take it back, or add another."""
 MARKS = (":", ".", ")", "，", ",")
@@ -73,6 +74,8 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
 def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
     """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
     yield read(gold), read(answer)
+    if MIXED.search(answer):  # 2 and 2/3
+        yield read(gold), read(MIXED.sub(r"\1 ", answer))
     lists = [isinstance(read(text), Collection) for text in (gold, answer)]
     if lists[0] and not lists[1] and GROUPED.search(answer):
         yield read(gold), read(GROUPED.sub(", ", answer))
@@ -123,7 +126,9 @@ def _letters(tokens: Sequence[Token]) -> str:
 def _first_letter(tokens: Sequence[Token]) -> str:
     """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
     bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
-    parted = len(tokens) > 2 and tokens[1].text in MARKS[:3]
+    parted = len(tokens) > 2 and tokens[1].text in MARKS[:4]
+    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and closing(tokens, 1) == len(tokens) - 1:
+        parted = True  # B (12)
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
     if letter is None or not CHOICES.fullmatch(letter.text):
         return ""

@@ -10,6 +10,7 @@ from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
 
 EQUAL = [
+    (r"3.14", r"\pi \approx 3.14"),
     (r"\text{(C)}", r"C"),
     (r"\text{(C)}", r"(C)"),
     (r"\text{Evelyn}", r"Evelyn"),
@@ -165,6 +166,9 @@ EQUAL = [
     *((r"\frac13", text) for text in (r"0.\dot{3}", r"0.\dot3")),
     (r"\frac17", r"0.\dot{1}4285\dot{7}"),
     (r"\frac16", r"0.1\dot{6}"),
+    (r"(1,2)", r"x=1,y=2"),
+    (r"(1,2)", r"y=2,x=1"),
+    (r"2", r"2,"),
 ]
 DIFFERENT = [
     (r"1/2004!", r"1/2006!"),
@@ -213,6 +217,7 @@ DIFFERENT = [
     (r"x=5", r"y=5"),
     (r"x=1,y=2", r"x=2,y=1"),
     (r"x=1,y=2", r"2,1"),
+    (r"x=1,y=2", r"(2,1)"),
     (r"5", r"2+2=5"),
     (r"5", r"5=6"),
     (r"5", r"6=5"),
@@ -244,7 +249,7 @@ DIFFERENT = [
     (r"5", r""),
     (r"5", r"?"),
     (r"5", r"(5"),
-    (r"2", r"2,"),
+    (r"2", r"2,,"),
     (r"10", r"1,0"),
     (r"1000", r"1,00,0"),
     (r"3", r"|3"),
@@ -300,7 +305,6 @@ DIFFERENT = [
     (r"2", r"~2"),
     (r"2", r"x \approx 2"),
     (r"3.14", r"\approx 3.1"),
-    (r"3.14", r"\pi \approx 3.14"),
     (r"3:4", r"4:3"),
     (r"3:30", r"1:10"),
     (r"2:3", r"4:9"),
@@ -328,7 +332,6 @@ DIFFERENT = [
     (r"x<2 \text{ and } x>1", r"(-\infty,2)\cup(1,\infty)"),
     (r"10^{12}", r"10¹³"),
     (r"5C2", r"10C"),
-    (r"(1,2)", r"x=1,y=2"),
 ]
 """Each of them in both directions; the first dozen are what math-verify accepts by itself."""
 

@@ -16,7 +16,6 @@ from dunwu.verifiers.math.constants import renamings
 from dunwu.verifiers.math.equations import (
     as_tuples,
     difference,
-    is_assignment,
     is_label,
     is_step,
     is_value,
@@ -29,6 +28,8 @@ from dunwu.verifiers.math.equations import (
 )
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
+from dunwu.verifiers.math.moments import looks_like_a_time, same_time
+from dunwu.verifiers.math.quantities import same_measure, with_units
 from dunwu.verifiers.math.real_sets import NoSet, is_point, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
@@ -59,7 +60,7 @@ from dunwu.verifiers.math.tree import (
     negative,
     quotient,
 )
-from dunwu.verifiers.math.units import PERCENT, Unit, in_unit
+from dunwu.verifiers.math.units import PERCENT
 
 Ask = Callable[[str, str], bool]
 """Decides about two trees, or two relations, as ``dump`` and ``relation`` write them."""
@@ -126,7 +127,7 @@ class Comparison:
             case Ratio(), Ratio():
                 return self._ratios(gold, answer)
             case Time(), Time():
-                return _same_time(gold, answer)
+                return same_time(gold, answer)
             case Date(year, month, day), Date(other, other_month, other_day):
                 return (month, day) == (other_month, other_day) and year in (None, other)
             case Congruence(), Congruence():
@@ -151,7 +152,7 @@ class Comparison:
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
                 return len(parts) == 2 and self.same(tree, quotient(*parts))
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
-                return _same_time(time, Time(clock))
+                return same_time(time, Time(clock))
             case (Collection("{}" | "", (item,)), other) | (other, Collection("{}" | "", (item,))):
                 return self.equal(item, other)
             case (Matrix(rows), Collection() as row) | (Collection() as row, Matrix(rows)):
@@ -161,7 +162,7 @@ class Comparison:
         return False
 
     def _quantities(self, gold: Quantity, answer: Quantity) -> bool:
-        (left, left_unit), (right, right_unit) = _with_units(gold, answer)
+        (left, left_unit), (right, right_unit) = with_units(gold, answer)
         if left_unit is None or right_unit is None:
             alone = left_unit or right_unit
             if alone is not None and alone.names == PERCENT.names:
@@ -171,12 +172,12 @@ class Comparison:
         if left_unit.agrees(right_unit):
             return self.same(left, right)
         converted = gold.compound or answer.compound or (left_unit.is_money and right_unit.is_money)
-        return converted and _same_measure(left, left_unit, right, right_unit)
+        return converted and same_measure(left, left_unit, right, right_unit)
 
     def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
         if gold.clock and answer.clock:
             return gold.clock == answer.clock
-        if (gold.clock or answer.clock) and all(map(_looks_like_a_time, (gold, answer))):
+        if (gold.clock or answer.clock) and all(map(looks_like_a_time, (gold, answer))):
             return False  # 4:60 for 2:30
         if len(gold.parts) != len(answer.parts):
             return False
@@ -213,19 +214,19 @@ class Comparison:
         gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
         if any(map(conditions_of, (gold, answer))):
             return self._regions(gold, answer)
-        if is_point(gold) and answer.brackets == "":
+        unnamed = answer.brackets == "" and not any(isinstance(item, Equation) for item in answer.items)
+        if unnamed and is_point(gold):
             answer = Collection(gold.brackets, answer.items)  # 6, 31, -1 for (6, 31, -1)
         if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
             return False
         if gold.ordered:
             same_length = len(gold.items) == len(answer.items)
             return same_length and all(map(self._member, gold.items, answer.items))
-        if gold.brackets == answer.brackets == "" and not all(map(is_assignment, (*gold.items, *answer.items))):
-            items = gold.items, answer.items
-            if all(isinstance(item, Equation) for one in items for item in one):
-                return self._matched(*items)
         if gold.brackets == answer.brackets == "{}":
             gold, answer = self._distinct(gold), self._distinct(answer)
+        equations = [item for item in (*gold.items, *answer.items) if isinstance(item, Equation)]
+        if len(equations) == 2 * len(gold.items) and None in map(solution, equations):
+            return self._matched(gold.items, answer.items)
         return self._lists(named_items(gold), named_items(answer))
 
     def _member(self, gold: Answer, answer: Answer) -> bool:
@@ -395,39 +396,3 @@ def _towards_less(inequality: Inequality) -> tuple[Tree, str]:
     if sign in MIRRORED:
         left, right, sign = right, left, MIRRORED[sign]
     return Sum((left, negative(right))), sign
-
-
-def _with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
-    """Values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
-    pairs = []
-    for one, other in ((gold, answer), (answer, gold)):
-        beside = other.unit is not None and one.unit is None and one.weak is not None
-        if beside and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
-            pairs.append(one.weak)
-        else:
-            pairs.append((one.tree, one.unit))  # type: ignore[arg-type]
-    return pairs[0], pairs[1]
-
-
-def _same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
-    values = rational(left), rational(right)
-    if values[0] is None or values[1] is None:
-        return False
-    return in_unit(values[0], left_unit, right_unit) == values[1]
-
-
-def _looks_like_a_time(ratio: Ratio) -> bool:
-    return all(isinstance(part, Number) and 10 <= part.value < 100 for part in ratio.parts[1:])
-
-
-def _same_time(gold: Time, answer: Time) -> bool:
-    """One time of the day; where one of the two does not say which half of the day, that is left open."""
-    clocks = []
-    for one in (gold, answer):
-        hour, *rest = one.clock
-        rest = rest if any(rest[1:]) else rest[:1]
-        afternoon = one.half == "pm" and hour < 12
-        clocks.append((hour + 12 if afternoon else 0 if one.half == "am" and hour == 12 else hour, *rest))
-    if gold.half and answer.half:
-        return clocks[0] == clocks[1]
-    return clocks[0] == clocks[1] or (gold.clock[0] == answer.clock[0] and clocks[0][1:] == clocks[1][1:])

@@ -188,11 +188,6 @@ def difference(equation: Equation) -> Tree | None:
     return Sum((sides[0], negative(sides[1]))) if len(sides) == len(equation.members) == 2 else None
 
 
-def is_assignment(answer: Answer) -> bool:
-    """Return whether this is a letter and its value, or no equation at all: x = 5, but not 2x + y = 1."""
-    return not isinstance(answer, Equation) or solution(answer) is not None
-
-
 def named_items(collection: Collection) -> list[tuple[str, Answer]]:
     """Return the items with their names; one without a name has that of the item before: x = 2, 144."""
     found: list[tuple[str, Answer]] = []

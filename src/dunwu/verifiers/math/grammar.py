@@ -70,6 +70,8 @@ class Parser(Cursor):
 
     def whole(self) -> Tree:
         r"""The tree of all tokens; ``a \over b`` and ``n \choose k`` are split at their sign."""
+        if any(token.text == "choose" for token in self.tokens):
+            self.tokens = [replace(one, kind="sign") if one.text == "choose" else one for one in self.tokens]
         for sign in ("over", "choose"):
             parts = split_at(self.tokens, (sign,)) if len(self.tokens) > 2 else []
             if len(parts) == 2:
@@ -160,7 +162,7 @@ class Parser(Cursor):
         if token.kind == "number":
             if last == IMAGINARY:
                 return not token.gap
-            raised = isinstance(last, Power) and last.exponent != MINUS_ONE
+            raised = (isinstance(last, Power) and last.exponent != MINUS_ONE) or self.tokens[self.at - 1].text == "!"
             return raised and self.tokens[self.at - 1].text != ")" and not token.roman
         if token.kind == "sign":
             return token.text in ("(", "[", "{", "√") or (token.text == "|" and not self.bars)

@@ -35,7 +35,7 @@ GREEK = frozenset(
     ell hbar varsigma varpi
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
-NAMED = {"pi": PI, "infty": INFINITY, "infinity": INFINITY, "inf": INFINITY, "oo": INFINITY}
+NAMED = {"pi": PI, "infty": INFINITY, "infinity": INFINITY, "inf": INFINITY, "Infinity": INFINITY, "oo": INFINITY}
 DECORATIONS = frozenset(
     """
     overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
@@ -90,9 +90,16 @@ def read_indexed(parser: Parser, tree: Symbol) -> Tree:
         if name in ("C", "A") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
             return chosen
         name += f"_{text_of(index)}"
+    elif tree not in (IMAGINARY, EULER) and _is_index(parser.peek()):
+        name += f"_{parser.next().text}"
     while parser.take("'"):
         name += "'"
     return Symbol(name) if name != tree.name else tree
+
+
+def _is_index(token: Token | None) -> bool:
+    """Whether digits behind a letter are its index: x1."""
+    return token is not None and token.text.isdigit() and not token.gap and not token.roman
 
 
 def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
@@ -173,6 +180,12 @@ def function_pieces(text: str) -> list[str]:
         pieces += filter(None, match.groups())
         text = text[match.end() :]
     return pieces
+
+
+def is_product(text: str) -> bool:
+    """Return whether letters of one family stand together that make no word: xyz, abc."""
+    family = text.islower() and any(set(text) <= set(one) for one in TOGETHER)
+    return len(text) > 2 and family and (set(text) >= set("abc") or not set(text) & set("aeiou"))
 
 
 def is_formula(text: str) -> bool:

@@ -2,6 +2,8 @@ r"""Numbers as they are written in digits: decimals, mixed numbers, recurring de
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from dunwu.verifiers.math.tree import Call, Number, Product, Tree
 if TYPE_CHECKING:
     from dunwu.verifiers.math.grammar import Parser
 
+PERIOD = re.compile(r"\.\d*?(\d)\1\1$")
+LONG_PERIOD = re.compile(r"\.\d*?(\d{2,}?)\1$")
 LARGEST_EXPONENT = 400
 """Decimal places that a number in scientific notation may have."""
 
@@ -22,6 +26,9 @@ def read_number(parser: Parser) -> Tree:
     following = parser.peek()
     if following and following.kind == "command" and following.text in ("overline", "bar", "dot"):
         return Number(_recurring(parser, token.text))
+    if following and following.text == "ldots" and (period := _period(token.text)):
+        parser.next()
+        return Number(_repeated(token.text[: -len(period)], period))
     behind = parser.peek(1)
     if following and behind and following.text in ("C", "P") and behind.text.isdigit() and not behind.gap:
         return _counted(parser, number_value(token))
@@ -64,9 +71,25 @@ def _recurring(parser: Parser, text: str) -> Fraction:
         if parser.next().text != "dot":
             raise Unreadable("a recurring decimal whose period does not end")
         period += text_of(parser.argument_tokens())
-    whole, _, fixed = text.partition(".")
     if "." not in text or not period.isascii() or not period.isdigit():
         raise Unreadable("a line above what is no period")
+    return _repeated(text, period)
+
+
+def _period(text: str) -> str:
+    """The digits that come again and again at the end of 0.1666 and 0.1212; "" where none do."""
+    match = PERIOD.search(text) or LONG_PERIOD.search(text)
+    return match[1] if match else ""
+
+
+def recurs(tokens: Sequence[Token]) -> bool:
+    """Return whether the dots at the end go on with digits that came again before: 0.333..."""
+    return len(tokens) > 1 and tokens[-2].kind == "number" and bool(_period(tokens[-2].text))
+
+
+def _repeated(text: str, period: str) -> Fraction:
+    """The value of ``text`` with the period behind it for ever."""
+    whole, _, fixed = text.partition(".")
     shifted, start = int(whole + fixed + period), int(whole + fixed or "0")
     return Fraction(shifted - start, 10 ** (len(fixed) + len(period)) - 10 ** len(fixed))
 

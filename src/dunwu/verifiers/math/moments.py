@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dunwu.verifiers.math.records import Date, Time
+from dunwu.verifiers.math.records import Date, Ratio, Time
+from dunwu.verifiers.math.tree import Number
 
 MONTHS = [
     "january",
@@ -36,11 +37,13 @@ HALF = r"(?P<half>[ap])\.? ?m\.?"
 TIMES = (
     re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),
     re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>00))? ?o ?' ?clock", re.I),
+    re.compile(r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?[点时](?P<thirty>半)"),
     re.compile(
         r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?(?:[点时]|:) ?(?:整|(?P<minute>[0-5]?\d) ?分?)?"
         r"(?<![:时\d])|(?P<word2>上午|下午|凌晨|早上|晚上|中午) ?(?P<hour2>\d{1,2}):(?P<minute2>[0-5]\d)"
     ),
 )
+SPOKEN = {"noon": Time((12, 0), "pm"), "midnight": Time((12, 0), "am"), "12 noon": Time((12, 0), "pm")}
 AFTERNOON = ("下午", "晚上")
 
 
@@ -64,12 +67,14 @@ def month_number(name: str) -> int:
 
 def read_time(text: str) -> Time | None:
     """Return the time of the day that ``text`` says to be one; None for 3:30 alone, which may be a ratio."""
+    if text.lower() in SPOKEN:
+        return SPOKEN[text.lower()]
     for pattern in TIMES:
         match = pattern.fullmatch(text)
         if match:
             found = {name: value for name, value in match.groupdict().items() if value}
             hour = int(found.get("hour") or found["hour2"])
-            minute = int(found.get("minute") or found.get("minute2") or 0)
+            minute = 30 if found.get("thirty") else int(found.get("minute") or found.get("minute2") or 0)
             word = found.get("word") or found.get("word2")
             half = f"{found['half'].lower()}m" if "half" in found else ""
             if word:
@@ -77,3 +82,21 @@ def read_time(text: str) -> Time | None:
             clock = (hour, minute, int(found["second"])) if "second" in found else (hour, minute)
             return Time(clock, half) if hour <= 24 else None  # type: ignore[arg-type]
     return None
+
+
+def looks_like_a_time(ratio: Ratio) -> bool:
+    """Return whether a ratio is written as times are, with two digits behind each colon: 4:60."""
+    return all(isinstance(part, Number) and 10 <= part.value < 100 for part in ratio.parts[1:])
+
+
+def same_time(gold: Time, answer: Time) -> bool:
+    """Return whether both are one time of the day; which half of it may be left open by one of the two."""
+    clocks = []
+    for one in (gold, answer):
+        hour, *rest = one.clock
+        rest = rest if any(rest[1:]) else rest[:1]
+        afternoon = one.half == "pm" and hour < 12
+        clocks.append((hour + 12 if afternoon else 0 if one.half == "am" and hour == 12 else hour, *rest))
+    if gold.half and answer.half:
+        return clocks[0] == clocks[1]
+    return clocks[0] == clocks[1] or (gold.clock[0] == answer.clock[0] and clocks[0][1:] == clocks[1][1:])

@@ -35,6 +35,11 @@ SCALED = re.compile(
     rf"(?: ?(?P<han>{THOUSAND}|万亿|[万亿])| ?(?P<word>hundred|thousand|million|billion|trillion|dozen))"
     r"(?![a-zA-Z零〇一二两三四五六七八九十百千万亿多余几半])"
 )
+MIXED = re.compile(rf"{HEAD}(?P<value>(?:\d+(?:{THOUSAND}|[百万亿])+)+(?:\d+(?:{THOUSAND}|[百万亿])+))(?![\d多余几半])")
+"""3万5千."""
+SHARE = re.compile(rf"{HEAD}(?P<value>[一二三四五六七八九]|[1-9])成(?![\u3400-\u9fff])")
+"""三成 is 30 %."""
+HALF = re.compile(rf"{HEAD}(?P<value>一半)(?![\u3400-\u9fff])")
 PLAIN = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八九]+)?)(?!分之|[又多余几半点])")
 
 SMALL = {
@@ -91,7 +96,7 @@ def read_digits(tokens: Sequence[Token]) -> list[Token]:
         value = value_of(match) if match else None
         if match and value is not None:
             sign = "-" if match["minus"] else ""
-            percent = "%" if pattern is PERCENT else ""
+            percent = "%" if pattern in (PERCENT, SHARE) else ""
             head = [*tokenize(match["head"] + sign + _written(value) + percent)]
             return [*head, *_behind(tokens, ends, match.end())]
     return tokens
@@ -132,7 +137,7 @@ def _signed(tokens: list[Token]) -> list[Token]:
         behind = tokens[place + 1] if place + 1 < len(tokens) else None
         numeric = behind is not None and (behind.kind in ("number", "command") or behind.text.lower() in UNITS_AND_TENS)
         word = token.kind == "word" and token.text.lower() in ("negative", "minus")
-        if first and numeric and (word or token.text == "负"):
+        if first and numeric and (word or token.text in ("负", "零下")):
             signed.append(Token("sign", "-", token.gap))
         else:
             signed.append(token)
@@ -179,6 +184,11 @@ def _english_number(words: list[str]) -> tuple[Fraction | None, int]:
         return whole + Fraction(1, 2), taken + 3
     if rest[:1] == ["-"] and len(rest) > 1 and _part(rest[1]):
         return whole / _part(rest[1]), taken + 2
+    if rest[:1] == ["and"]:  # two and two thirds
+        above, more = _cardinal(rest[1:])
+        below = _part(rest[1 + more]) if above and len(rest) > 1 + more else 0
+        if above and below:
+            return whole + above / below, taken + more + 2
     if rest and whole and _part(rest[0]):
         return whole / _part(rest[0]), taken + 1
     return whole, taken
@@ -270,6 +280,10 @@ def _percent(match: re.Match[str]) -> Fraction | None:
     return number(match["value"])
 
 
+def _mixed(match: re.Match[str]) -> Fraction | None:
+    return number(re.sub(r"\d+", lambda digits: written(int(digits[0])) if len(digits[0]) < 5 else "?", match["value"]))
+
+
 def _fraction(match: re.Match[str]) -> Fraction | None:
     whole = number(match["whole"]) if match["whole"] else Fraction(0)
     above = number(match["above"] or match["up"] or match["num"])
@@ -287,6 +301,9 @@ def _scaled(match: re.Match[str]) -> Fraction:
 
 READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Fraction | None]], ...] = (
     (PERCENT, _percent),
+    (MIXED, _mixed),
+    (SHARE, lambda match: 10 * (number(match["value"]) or Fraction(0))),
+    (HALF, lambda _: Fraction(1, 2)),
     (FRACTION, _fraction),
     (SCALED, _scaled),
     (PLAIN, _percent),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from dunwu.verifiers.math.moments import MONTHS
+from dunwu.verifiers.math.numerals import number
 from dunwu.verifiers.math.records import Answer, Collection, Read, Words
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.wording import spelled
@@ -22,6 +23,7 @@ WEEKDAYS = (
     "monday mon 一", "tuesday tue tues 二", "wednesday wed 三", "thursday thu thur thurs 四", "friday fri 五",
     "saturday sat 六", "sunday sun 日 天",
 )  # fmt: skip
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 SYNONYMS = (
     r"\mathbbn^* \mathbbn_+ \mathbbn^+ \mathbbz^+ \mathbbz_+ positiveintegers allpositiveintegers 正整数集",
     "norealsolution norealsolutions norealroot norealroots therearenorealsolutions 无实数解 无实数根 无实根 没有实数根",
@@ -29,8 +31,11 @@ SYNONYMS = (
     "doesnotexist dne thelimitdoesnotexist 不存在 极限不存在", "true 对 正确 √ ✓", "false 错 错误 × ✗ 不正确",
     "yes 是", "no 否", "充要条件 充分必要条件 充要 充分必要", "充分不必要条件 充分不必要 充分而不必要条件",
     "必要不充分条件 必要不充分 必要而不充分条件", "既不充分也不必要条件 既不充分也不必要 既不充分又不必要条件",
+    *(f"{place}{'st' if place == 1 else 'nd' if place == 2 else 'rd' if place == 3 else 'th'} {name}"
+      for place, name in enumerate(ORDINALS, start=1)),
     *(f"{month} {month[:3]}" for month in MONTHS if month != "may"),
 )  # fmt: skip
+PLACED = re.compile(r"第([零〇一二两三四五六七八九十百]+|\d+)(?=$|[名个次天位层排])")
 NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 BASE = rf"(?P<base>\d{{1,2}}|{'|'.join(NUMBERS)})"
 BASED = (
@@ -69,6 +74,9 @@ def read_phrase(tokens: Sequence[Token], _: Read) -> Answer | None:
         return Collection("{}", ())
     if text.lower() in CANONICAL:
         return Words(CANONICAL[text.lower()])
+    place = PLACED.match(text)
+    if place and (value := number(place[1])) is not None:
+        return Words(f"第{value}{text[place.end() :]}")
     return _based(text) or _remainder(text) or _bearing(text)
 
 

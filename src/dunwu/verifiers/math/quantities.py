@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
+from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.grammar import parse
-from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula
+from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
@@ -23,7 +25,7 @@ def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
 
 def is_word(text: str) -> bool:
     """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or is_formula(text) or text in NAMED or text in GREEK or function_pieces(text):
+    if len(text) < 2 or is_formula(text) or is_product(text) or text in NAMED or text in GREEK or function_pieces(text):
         return False
     return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
 
@@ -34,7 +36,7 @@ def _money(tokens: Sequence[Token]) -> Quantity | None:
     if found is None or start + found[1] == len(tokens):
         return None
     currency, taken = found
-    amount = _measured(read_digits(tokens[start + taken :])) or _rate(tokens[start + taken :], currency)
+    amount = _rate(tokens[start + taken :], currency) or _measured(read_digits(tokens[start + taken :]))
     if amount is None or (amount.unit and not (amount.unit.agrees(currency) or amount.unit.compound)):
         return None
     tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
@@ -61,6 +63,8 @@ def read_compound(tokens: Sequence[Token]) -> Quantity | None:
     parts: list[tuple[Tree, Unit]] = []
     for start, end in zip(starts, [*starts[1:], len(rest)], strict=True):
         named = [token for token in rest[start + 1 : end] if token.text not in ("and", ",")]
+        if [token.text for token in named] == ["m"] and parts and "hour" in parts[0][1].names:  # 2h 15m
+            named = [replace(named[0], text="min")]
         unit = read_unit([token for token in named if token.text != "^"] or named)
         if unit is None:
             return None
@@ -153,3 +157,26 @@ def _parsed_number(tokens: Sequence[Token]) -> Number | None:
 
 
 _KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}
+
+
+# Comparing
+
+
+def with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
+    """Return values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
+    pairs = []
+    for one, other in ((gold, answer), (answer, gold)):
+        beside = other.unit is not None and one.unit is None and one.weak is not None
+        if beside and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
+            pairs.append(one.weak)
+        else:
+            pairs.append((one.tree, one.unit))  # type: ignore[arg-type]
+    return pairs[0], pairs[1]
+
+
+def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
+    """Return whether two measures are one in different units: 5元6角 and 5.6元."""
+    values = rational(left), rational(right)
+    if values[0] is None or values[1] is None:
+        return False
+    return in_unit(values[0], left_unit, right_unit) == values[1]

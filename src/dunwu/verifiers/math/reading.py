@@ -20,19 +20,22 @@ from dunwu.verifiers.math.conditions import read_conditional
 from dunwu.verifiers.math.cursor import DEEPEST
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import read_bracketed, read_list, read_point, read_system
+from dunwu.verifiers.math.literals import recurs
 from dunwu.verifiers.math.matrices import read_matrix
 from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
 from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import (
     Answer,
+    Quantity,
     Ratio,
     Read,
 )
-from dunwu.verifiers.math.relations import read_congruence, read_relation
+from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
 from dunwu.verifiers.math.roundings import read_rounded
-from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_sets
+from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
+from dunwu.verifiers.math.tree import quotient
 from dunwu.verifiers.math.wording import bare, lead, words
 
 
@@ -54,7 +57,7 @@ def read_tokens(tokens: Sequence[Token]) -> Answer:
     rest = bare(tokens)
     if len(rest) == 1 and rest[0].kind == "number":
         return read_quantity(rest) or words(rest)
-    if any(token.text == "ldots" for token in rest):
+    if any(token.text == "ldots" for token in rest[:-1]) or (rest and rest[-1].text == "ldots" and not recurs(rest)):
         return read_phrase(rest, read_tokens) or words(rest)
     for reader in READERS:
         answer = reader(rest, read_tokens)
@@ -69,6 +72,15 @@ def read_tokens(tokens: Sequence[Token]) -> Answer:
 def _moment(tokens: Sequence[Token], _: Read) -> Answer | None:
     text = "".join((" " if token.gap else "") + str(token) for token in tokens).strip()
     return words(tokens) if SLASHED.fullmatch(text) else read_date(text) or read_time(text)
+
+
+def _share(tokens: Sequence[Token], _: Read) -> Answer | None:
+    """1 in 5, 1 out of 5: a fraction."""
+    between = " ".join(token.text for token in tokens[1:-1]).lower()
+    numbers = len(tokens) > 2 and tokens[0].text.isdigit() and tokens[-1].text.isdigit()
+    if not numbers or between not in ("in", "out of"):
+        return None
+    return Quantity(quotient(parse(tokens[:1]), parse(tokens[-1:])))
 
 
 def _ratio(tokens: Sequence[Token], _: Read) -> Answer | None:
@@ -105,11 +117,14 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     _moment,
     read_point,
     lambda tokens, _: read_compound(tokens),
+    read_excepted,
     read_alternatives,
     read_congruence,
     read_list,
+    read_named,
     read_sets,
     read_relation,
+    _share,
     _ratio,
     lambda tokens, _: read_quantity(tokens),
 )

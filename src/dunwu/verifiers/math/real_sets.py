@@ -11,7 +11,9 @@ import cmath
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
+from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.records import Answer, Collection, Inequality, Quantity, Region
 from dunwu.verifiers.math.tree import (
     CONSTANTS,
@@ -28,6 +30,7 @@ from dunwu.verifiers.math.tree import (
     Tree,
     letters,
     negative,
+    substitute,
 )
 
 BOUND = "#x"
@@ -77,12 +80,12 @@ ALL = Piece(None, False, None, False)
 
 
 def same_sets(left: Answer, right: Answer, same: Same) -> bool:
-    """Return whether two answers are one set of reals.
+    """Return whether two answers are one set of reals; |x - 5| < 2 is solved on the ``left``, where the gold stands.
 
     Raises:
         NoSet: one of them is none, or its ends cannot be put in order.
     """
-    sets = real_set(left), real_set(right)
+    sets = real_set(_without_bars(left)), real_set(right)
     if len((variables(left) | variables(right)) - {BOUND}) > 1:
         raise NoSet
     ends = _ordered([end for one in sets for end in _ends(one)], same)
@@ -139,6 +142,26 @@ def real_set(answer: Answer) -> RealSet:
                 raise NoSet  # a point
             return Piece(ends[0], brackets[0] == "[", ends[1], brackets[1] == "]")
     raise NoSet
+
+
+def _without_bars(answer: Answer) -> Answer:
+    """3 < x < 7 for |x - 5| < 2; any other answer as it is."""
+    if not isinstance(answer, Inequality) or len(answer.signs) != 1:
+        return answer
+    (left, right), (sign,) = answer.sides, answer.signs
+    names = list(letters(left))
+    if not isinstance(left, Call) or left.name != "abs" or not isinstance(right, Number) or len(names) != 1:
+        return answer
+    at = [rational(substitute(left.arguments[0], names[0], Number(Fraction(place)))) for place in (0, 1, 2)]
+    if None in at or at[1] == at[0] or at[2] - at[1] != at[1] - at[0] or right.value <= 0:  # type: ignore[operator]
+        return answer
+    start, slope = at[0], at[1] - at[0]  # type: ignore[operator]
+    low, high = sorted((bound - start) / slope for bound in (-right.value, right.value))  # type: ignore[operator]
+    letter = Symbol(names[0])
+    if sign.startswith("<"):
+        return Inequality((Number(low), letter, Number(high)), (sign, sign))
+    halves = Inequality((letter, Number(low)), (MIRRORED[sign],)), Inequality((letter, Number(high)), (sign,))
+    return answer if sign == "!=" else Region("union", halves)
 
 
 def _listed(items: tuple[Answer, ...]) -> RealSet:

@@ -11,6 +11,7 @@ from dunwu.verifiers.math.lists import MOST_ITEMS
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import (
     Answer,
+    Collection,
     Congruence,
     Equation,
     Inequality,
@@ -22,7 +23,7 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.sets import as_conditions
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import CONSTANTS, Call, Number, Product, Sum, Symbol, Tree
-from dunwu.verifiers.math.wording import spelled, words
+from dunwu.verifiers.math.wording import DENIED, NAMED, spelled, words
 
 ORDER = {"<", "<=", ">", ">=", "!="}
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
@@ -46,7 +47,9 @@ def read_congruence(tokens: Sequence[Token], _: Read) -> Answer | None:
         return None
     try:
         name = "" if len(sides) == 1 else spelled(sides[0])
-        return Congruence(name, parse(sides[-1]), parse(bare_group(modulus)))
+        divisor = parse(bare_group(modulus))
+        found = [Congruence(name, parse(residue), divisor) for residue in split_at(sides[-1], (",", "，"))]
+        return found[0] if len(found) == 1 else Collection("", tuple(found))
     except Unreadable:
         return None
 
@@ -55,6 +58,15 @@ def bare_group(tokens: Sequence[Token]) -> list[Token]:
     """Return tokens without the braces of a group around them."""
     whole = len(tokens) > 2 and tokens[0].text == "{" and closing(tokens, 0) == len(tokens) - 1
     return list(tokens[1:-1]) if whole else list(tokens)
+
+
+def read_named(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """最大值为3: a value with its name in Chinese; None for anything else."""
+    match = NAMED.fullmatch(tokens[0].text) if len(tokens) > 1 else None
+    if match is None or DENIED.search(tokens[0].text):
+        return None
+    name = Member(match[1], Words(match[1]), simple=True)
+    return Equation((name, _member(list(tokens[1:]), True, read)))
 
 
 def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:

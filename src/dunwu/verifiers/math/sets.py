@@ -58,8 +58,10 @@ def _is_condition(answer: Answer) -> bool:
     return True
 
 
-def _excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """All real numbers except 0 and 1."""
+def read_excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """Read "all real numbers except 0 and 1"."""
+    if not tokens or tokens[0].text.lower() != "all" or not spelled(tokens).lower().startswith(EXCEPTED):
+        return None
     place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("except", "but", "excluding")), -1)
     rest = [token for token in tokens[place + 1 :] if token.text.lower() != "for"] if place > 0 else []
     points = read(rest) if rest else None
@@ -107,8 +109,6 @@ def _is_region(answer: Answer) -> bool:
 def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
     r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
     text = spelled(tokens).lower()
-    if text.startswith(EXCEPTED):
-        return _excepted(tokens, read)
     if text in (
         "\\mathbbr",
         "all real numbers",

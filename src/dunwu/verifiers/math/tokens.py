@@ -106,8 +106,9 @@ RENAMED = {
 }  # fmt: skip
 CONJUNCTIONS = {
     "或者": "or", "或": "or", "和": "and", "与": "and", "且": "and", "并且": "and", "以及": "and", "及": "and",
+    "根号": "√", "根号下": "√",
 }  # fmt: skip
-CONJUNCTION = re.compile("(或者|并且|以及|[或和与且及])")
+CONJUNCTION = re.compile("(或者|并且|以及|[或和与且及]|根号下?)")
 PIECE = re.compile(
     r"(?P<scientific>[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}(?![a-zA-Z0-9_.]))"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)*\.?|\.[0-9]+)"
@@ -123,6 +124,7 @@ EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\
 NEGATIONS = {"=": "\\ne ", "\\in": "\\notin "}
 CROSSED = re.compile(r"\\not\s*(=|\\in)(?![a-zA-Z])")
 """A sign that is struck through: ``\\not=``."""
+TIMES_TEN = re.compile(r"(?<=\d) ?[xX] ?(?=10 ?\^)")
 SPACED_POWER = re.compile(r"(?<=[\w)}\]]) \*\* (?=[\w({\\-])")
 EMPHASIZED = re.compile(r"(?:\A|.)\*\*(?![\w({\\-])|(?:\A|[^\w)}\]])\*\*", re.DOTALL)
 """Two stars that raise nothing: something is missing in front of them or behind."""
@@ -140,6 +142,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
 
 def _without_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
+    text = TIMES_TEN.sub(r" \\times ", text)
     text = SPACED_POWER.sub("**", HARD_COMMA.sub("{,}", text))
     text = CROSSED.sub(lambda found: NEGATIONS[found[1]], text)
     text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()

@@ -26,7 +26,7 @@ MEASURES = {
     "%": "percent|per cent|percentage|pct", "rad": "radian|弧度",
     "celsius": "°c|摄氏度|degree celsius|degrees celsius",
     "fahrenheit": "°f|华氏度|degree fahrenheit|degrees fahrenheit", "'": "arcminute|′", "''": "arcsecond",
-    "dollar": "$|usd|us dollar|buck|美元|美金", "cent": "¢|美分", "yuan": "元|rmb|cny|块钱|块|人民币|¥",
+    "dollar": "$|usd|us dollar|buck|美元|美金", "cent": "¢|美分", "yuan": "元|圆|rmb|cny|块钱|块|人民币|¥",
     "jiao": "角|毛", "fen": "分|分钱", "euro": "eur|€|欧元", "gbp": "£|pound|pound sterling|英镑|quid",
     "pence": "penny|p", "yen": "jpy|¥|日元|円", "rupee": "₹|inr|rs|卢比", "won": "₩|krw|韩元",
     "hkd": "hk$|hk dollar|港元|港币", "foot": "feet|ft|英尺", "inch": "in|英寸", "yard": "yd", "mile": "mi|英里",

@@ -20,7 +20,9 @@ SHORT_WORDS = frozenset(
 MOST_WORDS = 16
 """Of a sentence, before its verb."""
 VERBS = frozenset({"is", "equals", "are"})
-HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是])(.*)")
+HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是有]|需要?)(.*)")
+NAMED = re.compile(r"([\u3400-\u9fff]+?)(?:等于|[为是])")
+"""What a value in a list is said to be: 最大值为3，最小值为1."""
 DENIED = re.compile("[不非否没无约]")
 RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """In front of a verb they make more than a name."""
@@ -41,7 +43,7 @@ CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
 def lead(tokens: Sequence[Token]) -> list[Token]:
     """Return the tokens of the answer itself: without a lead-in, outer braces and a full stop; a numeral in digits."""
     rest = bare(tokens)
-    while len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
+    if len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
         rest.pop()
     rest = _behind_the_verb(rest)
     for _ in range(LEAD_INS):
@@ -61,6 +63,8 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
 
 def _behind_the_verb(tokens: list[Token]) -> list[Token]:
     """What a sentence says: "the area of it is 25", 最小值为5. Words and letters alone stand before its verb."""
+    if any(part and NAMED.fullmatch(part[0].text) for part in split_at(tokens, LISTING)[1:]):
+        return tokens  # each of several has a name
     for place, token in enumerate(tokens[:MOST_WORDS]):
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
