@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.unit.verifiers import makers, makers_of_forms
+from tests.unit.verifiers import makers, makers_of_forms, makers_of_names
 from tests.unit.verifiers.conftest import make_completion, make_problem
 from tests.unit.verifiers.makers import Case
 
@@ -37,6 +37,11 @@ MAKERS = (
     makers_of_forms.vectors,
     makers_of_forms.rows_of_conditions,
     makers_of_forms.phrases,
+    makers_of_names.roundings,
+    makers_of_names.names,
+    makers_of_names.members,
+    makers_of_names.memberships,
+    makers_of_names.fonts,
 )
 
 

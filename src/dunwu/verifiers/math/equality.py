@@ -6,6 +6,7 @@ piece.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,7 +31,7 @@ from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.moments import looks_like_a_time, same_time
 from dunwu.verifiers.math.quantities import same_measure, with_units
-from dunwu.verifiers.math.real_sets import NoSet, is_point, same_sets
+from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
     Approximated,
@@ -68,6 +69,7 @@ Ask = Callable[[str, str], bool]
 MOST_STEPS = 2000
 """Pieces of two answers held against each other; lists of lists can have a million."""
 HUNDRED = Number(Fraction(100))
+CHOICE = re.compile("[A-J]")
 MIRRORED = {">": "<", ">=": "<="}
 
 
@@ -214,9 +216,6 @@ class Comparison:
         gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
         if any(map(conditions_of, (gold, answer))):
             return self._regions(gold, answer)
-        unnamed = answer.brackets == "" and not any(isinstance(item, Equation) for item in answer.items)
-        if unnamed and is_point(gold):
-            answer = Collection(gold.brackets, answer.items)  # 6, 31, -1 for (6, 31, -1)
         if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
             return False
         if gold.ordered:
@@ -326,6 +325,10 @@ class Comparison:
 
     def _chain(self, gold: Answer, answer: Equation) -> bool:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
+        if all(member.simple for member in answer.members):  # x = y says y; A = B = C says nothing
+            named, last = answer.members[0], answer.members[-1]
+            options = CHOICE.fullmatch(named.text) and CHOICE.fullmatch(last.text)
+            return len(answer.members) == 2 and not options and self.equal(gold, last.answer)
         value = rational(gold.tree) if isinstance(gold, Quantity) else None
         constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
         values = [

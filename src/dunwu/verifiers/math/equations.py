@@ -29,8 +29,8 @@ FUNCTION = re.compile(r"([a-zA-Z])\(([a-z])\)")
 CALCULUS = re.compile(r"(?:\\int|\\sum|\\prod|\\frac ?d ?\w? ?d ?\w|d\w?/d\w).*")
 """What is differentiated or integrated, in front of what comes out."""
 SEGMENT = re.compile(r"\|?(?:\\overline|\\bar)? ?\{?([A-Z]{2})\}?\|?")
-DERIVATIVE = re.compile(r"\\frac ?d([a-z]) ?d[a-z]")
-ANGLE = re.compile(r"\\angle ?([A-Z]{3})")
+DERIVATIVE = re.compile(r"\\frac ?d([a-z]) ?d([a-z])")
+ANGLE = re.compile(r"\\angle ?([A-Za-z]{3})")
 VARIANCE = Power(Symbol("sigma"), Number(Fraction(2)))
 ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
 """Letters that stand in this order in a tuple of their values."""
@@ -54,10 +54,10 @@ def _usual(name: str) -> str:
     r"""A name in one spelling: BA, |AB| and ``\overline{AB}`` are AB, ``\frac{dy}{dx}`` is y'."""
     segment, angle, derivative = (one.fullmatch(name) for one in (SEGMENT, ANGLE, DERIVATIVE))
     if derivative:
-        return f"{derivative[1]}'"
+        return f"{derivative[1]}'" if derivative[2] == "x" else name
     if segment:
         return "".join(sorted(segment[1]))
-    return min(angle[0], f"\\angle{angle[1][::-1]}") if angle else name
+    return f"\\angle{min(angle[1], angle[1][::-1])}" if angle else name
 
 
 def _is_ratio_of_letters(answer: Answer) -> bool:
