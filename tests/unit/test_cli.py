@@ -412,7 +412,7 @@ def test_a_stopped_run_ends_without_taking_its_memory_apart() -> None:
     """What is registered to be done at the end is done, and what is written is seen."""
     program = """
 import atexit
-from dunwu.cli.commands import main
+from dunwu.cli.application import main
 from dunwu.errors import Interrupted
 class Slow:
     def __del__(self): print("taken apart", flush=True)
@@ -474,7 +474,7 @@ def test_the_package_is_a_program_and_takes_short_help() -> None:
 
 
 def test_completion_knows_recipes_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dunwu.cli.commands import complete_recipe
+    from dunwu.cli.application import complete_recipe
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nano.toml").touch()
