@@ -21,8 +21,7 @@ from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.pipeline.benchmarking import task_of
 from dunwu.runs import RunReader
-from dunwu.runs.answers import Answer as KeptAnswer
-from dunwu.runs.answers import AnswerFile
+from dunwu.runs.answers import AnswerFile, KeptAnswer
 from dunwu.tasks.files import FileTask
 from tests.integration.evaluating import asking, run
 from tests.integration.runs import exit_code, fingerprints
