@@ -20,6 +20,7 @@ from dunwu.models.agreement import BOUNDS
 from dunwu.models.load import Policy
 from dunwu.pipeline.policies import check_policy
 from tests.families.shapes import MORE, WINDOW, tiny_model
+from tests.families.wording import in_plain_words
 
 LONGEST = 200
 SECONDS = 120
@@ -123,7 +124,7 @@ def _table(said: Mapping[str, str]) -> str:
         its_own = [name, f"{name}_text", f"{name}_text_model", *re.findall(r"\w+(?:LM|LMHeadModel|Decoder)\b", words)]
         for own in sorted(its_own, key=len, reverse=True):
             words = re.sub(rf"\b{re.escape(own)}\b", "it", words)
-        by_words[re.sub(r" by \S+ nats", "", words)].append(kind)
+        by_words[in_plain_words(re.sub(r" by \S+ nats", "", words))].append(kind)
     lines = [f"| {', '.join(kinds)} | {words} |" for words, kinds in sorted(by_words.items(), key=lambda one: one[1])]
     return "\n".join(["| types | what is said |", "|---|---|", *lines]) + "\n"
 

@@ -1,10 +1,12 @@
-"""One sandbox for all unit tests that run programs."""
+"""One sandbox for all unit tests that run programs, and a recipe for those that call the command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.unit.calling import RECIPE
 
 from dunwu.sandbox import Sandbox, Unavailable, choose
 
@@ -18,3 +20,12 @@ def sandbox() -> Iterator[Sandbox]:
         pytest.skip(f"this machine gives no safe sandbox: {error}")
     with chosen:
         yield chosen
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe without obstacles, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path

@@ -5,74 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from tests.unit.calling import RECIPE, SOURCE, Calls, call, raising, stand_in
+from typer.testing import CliRunner
 
 import dunwu
 from dunwu.cli import main
-from dunwu.cli.quiet import NOTHING_LOST
 from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import Fault, Interrupted, UserError
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-SOURCE = Path(dunwu.__file__).parents[1]
-RECIPE = """
-name = "small"
-[stages.base]
-kind = "pretrain"
-corpus = "countdown-traces"
-tokens = 100_000
-transformer = { hidden_size = 128, layers = 4, heads = 4, kv_heads = 2, intermediate_size = 384 }
-[stages.zero]
-kind = "rl"
-from = "base"
-steps = 32
-reference_every = 32
-tasks = [{ task = "countdown", levels = [3] }]
-rollout = { questions = 8, group_size = 4, max_new_tokens = 96 }
-prompt = { max_tokens = 64 }
-update = { minibatches = 4 }
-"""
-
-
-@pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe without obstacles, in the current directory."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE)
-    return path
-
-
-def call(*arguments: str | Path) -> Result:
-    """Runs the command in this process."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-Calls = list[tuple[Any, ...]]
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Callable[..., Any]) -> None:
-    """Puts functions in the place of a module that a command would import."""
-    fake = ModuleType(module)
-    for name, function in functions.items():
-        setattr(fake, name, function)
-    monkeypatch.setitem(sys.modules, module, fake)
-
-
-def raising(error: BaseException) -> Callable[..., None]:
-    def function(*_: object, **__: object) -> None:
-        raise error
-
-    return function
 
 
 def test_version_and_help() -> None:
@@ -345,89 +292,6 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], rec
     assert done.stderr.splitlines()[-1] == ""
 
 
-SIGNALLED_IMPORT = """
-import importlib.abc, os, signal, sys
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == {module!r}:
-            os.kill(os.getpid(), {number})
-sys.meta_path.insert(0, Finder())
-from dunwu.cli import main
-main({arguments!r})
-"""
-
-
-def signalled(number: int, module: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and stderr of a command that gets a signal when it imports a module."""
-    program = SIGNALLED_IMPORT.format(number=int(number), module=module, arguments=arguments)
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("module", "code"),
-    [("typer", -2), ("dunwu.cli.commands", -2), ("dunwu.config.loader", 130)],
-    ids=["a-library", "our-own", "in-a-command"],
-)
-def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, module: str, code: int) -> None:
-    assert signalled(signal.SIGINT, module, "plan", str(recipe)) == (code, "interrupted\n" if code == 130 else "")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(
-    ("module", "command", "code"),
-    [
-        ("typer", "run", 3),
-        ("dunwu.config.loader", "run", 3),
-        ("dunwu.config.plan", "eval", 3),
-        ("dunwu.config.loader", "reproduce", 3),
-        ("dunwu.config.loader", "plan", None),
-    ],
-)
-def test_a_stop_in_the_first_second_is_one_line(
-    recipe: Path, number: int, module: str, command: str, code: int | None
-) -> None:
-    ended, told = signalled(number, module, command, str(recipe))
-    if code is None:
-        assert (ended, told) == (-number, ""), "nothing goes on there"
-    else:
-        assert (ended, told.splitlines()[-1]) == (code, NOTHING_LOST)
-        assert "Traceback" not in told
-
-
-def test_ctrl_c_after_the_last_line_shows_no_traceback() -> None:
-    program = """
-import atexit, os, signal
-from dunwu.cli import main
-atexit.register(os.kill, os.getpid(), signal.SIGINT)
-main(["--version"])
-"""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (-2, "")
-
-
-def test_a_stopped_run_ends_without_taking_its_memory_apart() -> None:
-    """What is registered to be done at the end is done, and what is written is seen."""
-    program = """
-import atexit
-from dunwu.cli.commands import main
-from dunwu.errors import Interrupted
-class Slow:
-    def __del__(self): print("taken apart", flush=True)
-held = Slow()
-atexit.register(print, "registered")
-@main.command()
-def stopped() -> None:
-    raise Interrupted("saved")
-main(["stopped"])
-"""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "registered\n", "saved\n")
-
-
 def test_recipes_that_ship_are_listed_copied_and_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     calls: Calls = []
@@ -474,7 +338,7 @@ def test_the_package_is_a_program_and_takes_short_help() -> None:
 
 
 def test_completion_knows_recipes_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dunwu.cli.commands import complete_recipe
+    from dunwu.cli.application import complete_recipe
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nano.toml").touch()

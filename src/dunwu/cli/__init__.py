@@ -3,7 +3,7 @@
 from dunwu.cli.quiet import signals_end
 
 with signals_end():
-    from dunwu.cli import recipes  # noqa: F401 -- its commands join those of main
-    from dunwu.cli.commands import main
+    from dunwu.cli import commands, inspection, recipes  # noqa: F401 -- their commands join those of main
+    from dunwu.cli.application import main
 
 __all__ = ["main"]

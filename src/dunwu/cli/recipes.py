@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dunwu.cli.commands import AsJson, complete_recipe, main
+from dunwu.cli.application import AsJson, complete_recipe, main
 from dunwu.cli.printing import print_fields, print_json, print_rows
 from dunwu.errors import UserError
 

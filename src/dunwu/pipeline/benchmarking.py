@@ -75,7 +75,7 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
     }
     common |= {name: value for name in ("temperature", "top_p") if (value := getattr(asked, name)) is not None}
     stages: Tree = {}
-    for name, path in pairs(asked.benches, asked.data):
+    for name, path in benchmark_files(asked.benches, asked.data):
         form, chosen = _set(name, path, asked, template)
         if columns and "fields" in chosen["task"]:
             chosen["task"]["fields"] |= columns
@@ -151,7 +151,7 @@ def _tokens(wanted: int | None, sources: Sequence[Source]) -> tuple[int, int]:
     return min(PROMPT_TOKENS, positions - wanted), wanted
 
 
-def pairs(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
+def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
     """Every benchmark with its file: files belong, in their order, to the benchmarks that read one.
 
     Raises:

@@ -13,7 +13,7 @@ from dunwu.config.schema import DecontaminationSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.contamination import Overlap, overlaps
-from dunwu.pipeline.benchmarking import pairs, task_of
+from dunwu.pipeline.benchmarking import benchmark_files, task_of
 from dunwu.tasks.files import texts_of
 from dunwu.tasks.readers import read_rows
 from dunwu.tasks.rows import Row
@@ -35,7 +35,7 @@ def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> 
         UserError: a file cannot be read, or holds no text; a benchmark is unknown or generated.
     """
     spec, known = DecontaminationSpec(), dict[str, list[tuple[str, list[str]]]]()
-    for name, path in pairs(benches, data):
+    for name, path in benchmark_files(benches, data):
         if name not in BENCHMARKS:
             raise UserError(
                 f"{name} generates its problems: there is no file to hold anything against", field="--bench"

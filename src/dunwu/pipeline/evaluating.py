@@ -21,7 +21,7 @@ from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
 from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.prompts import Instructing, instructing, instruction
-from dunwu.pipeline.referee import SAFE, Referee, preferred
+from dunwu.pipeline.referee import SAFE, Referee, win_rates
 from dunwu.pipeline.remembering import RememberingEngine
 from dunwu.rollout.endpoint_engine import EndpointEngine
 from dunwu.rollout.engine import Engine
@@ -110,7 +110,7 @@ class _Judging:
         """What a set says beside what all sets do."""
         judges = self.of(chosen)
         first: RewardModel | Referee | None = self._referee or next((self._judges[one] for one in chosen.judges), None)
-        compared = preferred(groups, chosen.task, first) if first else {}
+        compared = win_rates(groups, chosen.task, first) if first else {}
         return {**details(groups, chosen.task, next(iter(judges), None)), **compared}
 
 

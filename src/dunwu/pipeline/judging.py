@@ -25,7 +25,7 @@ from dunwu.tasks.conversations import LARGEST
 from dunwu.types import Preference, ScoredGroup
 from dunwu.verifiers.format import summary
 
-Asked = Callable[[str, str, str], tuple[float, float]]
+ScoreAnswers = Callable[[str, str, str], tuple[float, float]]
 """Question, first answer, second answer -> how good each is."""
 INSTRUCTION = """Judge two answers to the same question by how helpful and relevant they are to whoever asked. Pay no
 attention to their order or length. Give each a score from 1 (useless) to 10 (perfect), and reply with nothing but this:
@@ -157,12 +157,12 @@ def _verdict(reply: str) -> bool | None:
     return None if found is None else found[1].lower() == "yes"
 
 
-def _endpoint(spec: PairJudgeSpec) -> Asked:
+def _endpoint(spec: PairJudgeSpec) -> ScoreAnswers:
     assert spec.endpoint is not None  # the recipe was checked
     return scoring(Endpoint(spec.endpoint, "judge.endpoint"), spec.instruction or INSTRUCTION)
 
 
-def scoring(endpoint: Endpoint, instruction: str = INSTRUCTION) -> Asked:
+def scoring(endpoint: Endpoint, instruction: str = INSTRUCTION) -> ScoreAnswers:
     """Two answers to a model behind an endpoint, and the scores that it gives them. What is returned raises UserError
     where the endpoint refuses, and Fault where it gives no answer, or no scores."""
 
@@ -180,7 +180,7 @@ def _scores(reply: str) -> tuple[float, float] | None:
     return (one, other) if max(one, other) <= BEST else None
 
 
-def _own(spec: PairJudgeSpec) -> Asked:
+def _own(spec: PairJudgeSpec) -> ScoreAnswers:
     assert spec.file is not None
     compare = own_function(spec.file, spec.function, "judge")
 

@@ -77,7 +77,7 @@ class Referee:
         return list(side_by_side(ask, shown, self._at_once))
 
 
-def preferred(groups: Sequence[ScoredGroup], task: TaskSpec, judge: Judge | Referee) -> dict[str, Estimate]:
+def win_rates(groups: Sequence[ScoredGroup], task: TaskSpec, judge: Judge | Referee) -> dict[str, Estimate]:
     """``win_rate``, ``win_rate_length`` (if both were equally long) and ``inconsistent``, over the questions that have
     references; nothing for tasks that have none.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dunwu.rollout.endpoint_engine import EndpointEngine, unnamed_completion
 from dunwu.rollout.engine import Sample, WeightSource
-from dunwu.runs.answers import Answer, AnswerFile
+from dunwu.runs.answers import AnswerFile, KeptAnswer
 from dunwu.types import Completion, GenerationRequest, Sampling
 
 
@@ -34,7 +34,7 @@ class RememberingEngine:
             left.append(replace(request, seeds=tuple(seed for _, seed in new)))
             places.append([sample for sample, _ in new])
         for found, completion in self._engine.generate(left, sampling):
-            answer = Answer(completion.text, completion.finish, len(completion.token_ids))
+            answer = KeptAnswer(completion.text, completion.finish, len(completion.token_ids))
             self._answers.keep(left[found.request].seeds[found.index], answer)
             yield places[found.request][found.index], completion
 

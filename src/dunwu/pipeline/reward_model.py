@@ -146,7 +146,7 @@ def cases_of(
         pairs = [(f"{name}:{found[0].id}", found) for name in stage.data for found in read_preferences(data[name])]
         read = [found for place, found in pairs if place not in named]
         left["in a benchmark"] = len(pairs) - len(read)
-        records: Sequence[Preference | Judged] = preferred(stage, read, judge)
+        records: Sequence[Preference | Judged] = decided_pairs(stage, read, judge)
         left["too near"] = len(read) - len(records)
     else:
         verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_judged(data[name])]
@@ -166,7 +166,7 @@ def cases_of(
     return fitting, f" ({told} left out)" if told else ""
 
 
-def preferred(
+def decided_pairs(
     stage: RewardModelStage, read: Sequence[tuple[Preference, float | None]], judge: PairJudge | None
 ) -> list[Preference]:
     """The pairs whose answers are more than ``margin`` apart, the better one called chosen; ``judge`` says where the

@@ -13,7 +13,7 @@ from dunwu.runs.atomic import append_line, atomic_remove, atomic_write, make_dir
 from dunwu.types import Finish
 
 
-class Answer(NamedTuple):
+class KeptAnswer(NamedTuple):
     """What a model wrote, of so many tokens."""
 
     text: str
@@ -27,9 +27,9 @@ class AnswerFile:
     def __init__(self, stage: Path, model: str, set_name: str) -> None:
         self._path = stage / "evaluations" / model / f"{set_name}.jsonl"
 
-    def read(self) -> Mapping[int, Answer]:
+    def read(self) -> Mapping[int, KeptAnswer]:
         """Every answer that is kept. What a kill tore off goes. Raises UserError where a line is none."""
-        found: dict[int, Answer] = {}
+        found: dict[int, KeptAnswer] = {}
         *lines, torn = self._path.read_bytes().split(b"\n") if self._path.exists() else [b""]
         if torn:
             atomic_write(self._path, b"".join(line + b"\n" for line in lines))
@@ -38,10 +38,10 @@ class AnswerFile:
                 seed, text, finish, tokens = json.loads(line)
             except (ValueError, TypeError):
                 raise UserError("is no answer: remove the line", file=self._path, field=f"line {number}") from None
-            found[seed] = Answer(text, finish, tokens)
+            found[seed] = KeptAnswer(text, finish, tokens)
         return found
 
-    def keep(self, seed: int, answer: Answer) -> None:
+    def keep(self, seed: int, answer: KeptAnswer) -> None:
         """Adds an answer; durable on return."""
         make_directory(self._path.parent)
         append_line(self._path, json.dumps([seed, *answer], ensure_ascii=False).encode())

@@ -13,7 +13,7 @@ from tests.unit.observatory.making import finished_run
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
 from dunwu.observatory.opening import models, next_steps, opening
-from dunwu.pipeline.benchmarking import pairs
+from dunwu.pipeline.benchmarking import benchmark_files
 from dunwu.runs import ABLATION, RunReader
 
 
@@ -192,7 +192,7 @@ def test_a_benchmark_from_a_file_is_one_that_eval_takes(
         place = words.index("--bench")
         _, name, _, file, *columns = words[place:]
         assert name == bench
-        assert list(pairs([name], [Path(file)])) == [(name, test)], "as dunwu eval reads them"
+        assert list(benchmark_files([name], [Path(file)])) == [(name, test)], "as dunwu eval reads them"
         assert columns == [word for pair in task.get("fields", {}).items() for word in ("--field", "=".join(pair))]
     # What it trained on is no benchmark.
     run.recipe["stages"]["zero"]["evaluation"] = {"sets": [{"name": "x", "task": trained}]}

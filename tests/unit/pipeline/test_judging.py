@@ -15,7 +15,7 @@ from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.pipeline.helpers import LONGEST
 from dunwu.pipeline.judging import PairJudge, TruthJudge
-from dunwu.pipeline.reward_model import preferred
+from dunwu.pipeline.reward_model import decided_pairs
 from dunwu.runs.jsonl import read_numbers
 from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -117,9 +117,9 @@ def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_pa
         (pair("turned", "x", "xxxxx"), None),
         (pair("told", "x", "xxxxx"), 2.0),
     ]
-    kept = preferred(stage, read, own(tmp_path, LENGTHS))
+    kept = decided_pairs(stage, read, own(tmp_path, LENGTHS))
     assert [(one.id, one.chosen) for one in kept] == [("far", "xxxxx"), ("turned", "xxxxx"), ("told", "x")]
-    assert [one.id for one in preferred(stage, read, None)] == ["far", "near", "turned", "told"]
+    assert [one.id for one in decided_pairs(stage, read, None)] == ["far", "near", "turned", "told"]
 
 
 def group(task: str, *texts: str) -> ScoredGroup:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.families.shapes import WINDOW, tiny_model
+from tests.families.wording import UNKNOWN, in_plain_words
 from transformers import AutoModelForSequenceClassification
 
 from dunwu.errors import UserError
@@ -181,3 +184,25 @@ def test_boundaries_of_a_config() -> None:
         "id2label": {0: "a"},
     }
     assert agreement.boundaries(config) == {512, 4096}
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("the engine knows no layers of conv", "the engine knows no layers of conv"),
+        (
+            "it fails on a few tokens: AttributeError: 'XConfig' object has no attribute 'layers'",
+            "it fails on a few tokens: its config has no `layers`, and the code asks for it",
+        ),
+        ("it fails on a few tokens: RuntimeError: \u2620", f"it fails on a few tokens: {UNKNOWN}"),
+        ("ImportError: X requires the timm library but", "it needs the library timm, which was not there"),
+        ("ZeroDivisionError: division by zero", UNKNOWN),
+    ],
+)
+def test_the_page_of_models_shows_no_exceptions(said: str, plain: str) -> None:
+    assert in_plain_words(said) == plain
+
+
+def test_the_page_of_models_is_in_plain_words() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    assert not re.search(r"\w(Error|Exception)\b", page)

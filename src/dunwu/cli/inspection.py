@@ -1,0 +1,186 @@
+"""The commands that look at runs, files and this machine. What they do is imported when they are called."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dunwu.cli.application import MOST_SAMPLES, AsJson, folder_name, let_waiting_threads_sleep, main
+from dunwu.cli.printing import bench_rows, busy, print_json, print_rows, sandbox_rows
+from dunwu.errors import Fault, UserError
+
+sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
+main.add_typer(sandbox, name="sandbox")
+MOST_CHAINS = 1_000_000
+
+
+class Bench(StrEnum):
+    """What can be measured."""
+
+    rollout = "rollout"
+    step = "step"
+    sft = "sft"
+    rewards = "rewards"
+    verify = "verify"
+    sandbox = "sandbox"
+    watch = "watch"
+    eval = "eval"
+
+
+@main.command()
+def contamination(
+    train: Annotated[Path, typer.Option("--train", metavar="FILE", help="JSON lines, CSV or Parquet to learn from.")],
+    bench: Annotated[
+        list[str] | None,
+        typer.Option("--bench", metavar="NAME", help="A benchmark that is read from a file. Repeatable."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILE", help="Its file. One for each benchmark, in order.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which training texts share ten words with a benchmark, or are nearly one of its texts."""
+    from dunwu.pipeline.contaminating import contamination as look_for
+    from dunwu.pipeline.contaminating import lines
+
+    with busy("comparing the texts"):
+        found = look_for(train, bench or (), data or ())
+    if as_json:
+        print_json(found)
+    else:
+        print_rows(f"{train}: {found['texts']:,} texts", lines(found))
+
+
+@main.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in the folder figures beside it.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(parser=folder_name, metavar="FILE", help="Where to; DIR/report.html where not given.")
+    ] = None,
+) -> None:
+    """Write the report of a run as one HTML file, and print its path."""
+    from dunwu.observatory.report import write_report
+
+    try:
+        with busy("reading the run"):
+            path = write_report(directory, out)
+    except Fault as error:
+        raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
+    typer.echo(path)
+    if figures:
+        from dunwu.observatory.export import write_figures
+
+        folder = path.parent / "figures"
+        with busy("drawing the figures"):
+            written = write_figures(directory, folder)
+        typer.echo(f"{folder}: {len(written):,} files")
+
+
+@main.command()
+def watch(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders that hold such.")
+    ],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
+) -> None:
+    """Watch runs in a browser, on this machine alone; Ctrl-C ends it."""
+    from dunwu.observatory.web.server import serve
+
+    def tell(address: str) -> None:
+        typer.echo(f"watching at {address}; Ctrl-C ends it")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(directories, port, tell)
+
+
+@main.command()
+def ablate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    stage: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A finished stage of reinforcement learning; else the first.")
+    ] = None,
+    chains: Annotated[int, typer.Option(min=2, max=MOST_CHAINS, help="Chains that are cut, at most.")] = 200,
+    samples: Annotated[
+        int, typer.Option(min=1, max=MOST_SAMPLES, help="Continuations of each, without and with.")
+    ] = 16,
+    as_json: AsJson = False,
+) -> None:
+    """Cut chains before their first word of reflection; go on without and with it; compare."""
+    let_waiting_threads_sleep()
+    from rich.console import Console
+
+    from dunwu.observatory.aha.telling import effect_rows
+    from dunwu.observatory.terminal import Progress
+
+    progress = Progress(Console(stderr=True, highlight=False))
+    progress.doing("loading PyTorch")
+    from dunwu.pipeline.ablating import ablate as cut_and_compare
+
+    found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
+    if as_json:
+        print_json(found)
+    else:
+        print_rows("without and with reflection", effect_rows(found))
+
+
+@main.command()
+def bench(
+    name: Annotated[
+        Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch or eval.")
+    ],
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="PEER,...",
+            help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
+        ),
+    ] = "",
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer); count wrong verdicts on them instead."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a part beside its peers, in the same run."""
+    from importlib import import_module
+
+    if data and name is not Bench.verify:
+        raise UserError(f"bench {name.value} takes no golds", field="--data")
+    peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
+    typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
+    results = import_module(f"dunwu.bench.{name.value}").measure(peers, *([data] if data else []))
+    if as_json:
+        print_json(results)
+        return
+    for workload, result in results.items():
+        print_rows(f"{name.value} / {workload}", bench_rows(result))
+
+
+@sandbox.command("check")
+def sandbox_check(as_json: AsJson = False) -> None:
+    """Try to break out of the sandbox; say what got out."""
+    from dunwu.bench.sandbox import check
+    from dunwu.sandbox import Unavailable
+
+    try:
+        with busy("trying attacks and tricks"):
+            found = check()
+    except Unavailable as error:
+        raise Fault(f"no safe sandbox on this machine: {error}") from error
+    if as_json:
+        print_json(found)
+    else:
+        print_rows("sandbox", sandbox_rows(found))
+    if found["breached"] or found["faked"]:
+        raise Fault(f"{len(found['breached'])} attacks and {len(found['faked'])} tricks got through")
