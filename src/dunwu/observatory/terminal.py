@@ -212,7 +212,7 @@ class Progress:
         self._close_bar()
         self._what = COMPLETIONS
         told = [
-            f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
+            f"{name} {number(name, estimate.value, estimate)} ({interval(name, estimate)})"
             for name, estimate in results.items()
             if not is_part(name)
             and (name.startswith(("pass@", "cons@")) or ("@" not in name and name not in beside.SUPPORTING))

@@ -145,7 +145,7 @@ def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
         evaluate(stage, "step-000032", "countdown", 0.5, problems=4, samples=1)
         _, text = read(write_report(tmp_path))
         assert "After 32 updates on 4 held-out problems (countdown): " in text
-        assert "step-000032 (4 problems, 1 samples each)" in text
+        assert "step-000032 (4 x 1)" in text
         assert "From the first and the last rollout" in text
         assert "after 0 updates: " in text
         assert "after 16 updates: " in text
