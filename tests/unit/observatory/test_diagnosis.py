@@ -94,7 +94,7 @@ def test_a_healthy_run_is_looked_at_by_every_rule_and_raises_none() -> None:
         ),
         ("length", {"accuracy": lambda x: 0.6 - 0.2 * x}, "385 tokens a response, 115 when answers were as good"),
         ("groups with a gradient", {"uniform_groups": lambda x: 0.2 + 0.78 * min(1, 2 * x)}, "2 % of the groups"),
-        ("clipping", {"clip_high": lambda x: 0.02 + 0.1 * min(1, 3 * x)}, "12.4 % of the tokens"),
+        ("clipping", {"clip_high": lambda x: 0.02 + 0.1 * min(1, 3 * x)}, "12.40 % of the tokens"),
         ("truncation", {"truncated": lambda x: 0.4}, "40 % of the responses cut off"),
         (
             "language",
