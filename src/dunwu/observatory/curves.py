@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
+from dunwu.config.schema import REWARD_PARTS
 from dunwu.errors import UserError
 from dunwu.metrics import mean
 from dunwu.observatory.reasoning import facts, reflection
@@ -21,6 +22,9 @@ from dunwu.types import Estimate
 
 MAX_ROWS, FEWEST = 60_000, 50
 """Completions that curves are made of at most, as long as that leaves so many rollouts, evenly spaced."""
+
+RULES = frozenset(REWARD_PARTS) - {"truncation", "repetition"}
+"""Parts of the reward that are shares; the two penalties are not."""
 
 Numbers = Float64[np.ndarray, " N"]
 Mask = Bool[np.ndarray, " N"]
@@ -176,8 +180,10 @@ def _spread(rollout: Rollout) -> Numbers:
 
 
 def part(name: str) -> Measure:
-    """A part of the reward, over the completions that have it."""
-    return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), lowest=-np.inf)
+    """A part of the reward, over the completions that have it. The rules' are shares, but for the penalties."""
+    share = name in RULES
+    lowest = 0.0 if share else -np.inf
+    return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), share=share, lowest=lowest)
 
 
 def word(text: str) -> Measure:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dunwu.observatory.wording import percent
 from dunwu.types import Estimate
 
 FEWEST = 8
@@ -173,7 +174,7 @@ def gradient(course: Course) -> Flag | None:
     return Flag(
         name="groups with a gradient",
         red=share > 0.9 and not course.is_solved,
-        figure=f"{1 - share:.0%} of the groups",
+        figure=f"{percent(1 - share, 0)} of the groups",
         remedy="Nearly all answers to a question earn the same: easier questions, a larger rollout.group_size, "
         "supervised training before, or parts of the reward that come in degrees",
     )
@@ -190,8 +191,8 @@ def held_out(course: Course) -> Flag | None:
     return Flag(
         name="reward against held-out answers",
         red=rises and last.high < best.low,
-        figure=f"reward {rewards[0]:.3g} to {rewards[-1]:.3g}; held out {best.value:.1%} right after {best_at:,.0f} "
-        f"updates, {last.value:.1%} now",
+        figure=f"reward {rewards[0]:.3g} to {rewards[-1]:.3g}; held out {percent(best.value)} right after "
+        f"{best_at:,.0f} updates, {percent(last.value)} now",
         remedy="Read answers that earn much: the reward pays for something else. Stop at the better checkpoint, weigh "
         "accuracy more, take more questions",
     )
@@ -204,7 +205,7 @@ def clipping(course: Course) -> Flag | None:
     return Flag(
         name="clipping",
         red=shares[-1] > course.limits.clipped,
-        figure=f"{shares[-1]:.2%} of the tokens",
+        figure=f"{percent(shares[-1], 2)} of the tokens",
         remedy="The policy moves too far in a rollout: lower optimizer.lr, fewer update.minibatches or epochs",
     )
 
@@ -216,7 +217,7 @@ def truncation(course: Course) -> Flag | None:
     return Flag(
         name="truncation",
         red=shares[-1] > 0.2,
-        figure=f"{shares[-1]:.1%} of the responses cut off",
+        figure=f"{percent(shares[-1])} of the responses cut off",
         remedy="Raise rollout.max_new_tokens, or punish what is cut off: algorithm.overlong_buffer, reward.truncation",
     )
 
@@ -231,7 +232,7 @@ def mixing(course: Course) -> Flag | None:
     return Flag(
         name="language",
         red=last.high < 0.8,
-        figure=f"{last.value:.1%} of the words of the reasoning are in the language of the question",
+        figure=f"{percent(last.value)} of the words of the reasoning are in the language of the question",
         remedy="Reward it: reward.language = 0.5, from the beginning or from an update on",
     )
 

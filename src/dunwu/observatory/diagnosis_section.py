@@ -28,8 +28,11 @@ def diagnosis_section(told: Told) -> str:
         return ""
     red = sum(flag.red for flag in flags)
     verdict = f"{red} of {len(flags)} flags are red." if red else f"Healthy: none of {len(flags)} flags is red."
-    rows = [[page.text(flag.name), _verdict(flag), page.text(flag.figure), _remedy(flag)] for flag in flags]
-    table = page.table("What was looked at, over the last rollouts", ["", "", "figure", "remedy"], rows)
+    rows = [[page.text(flag.name), _verdict(flag), page.text(flag.figure)] for flag in flags]
+    heads = ["", "", "figure"]
+    if red:
+        heads, rows = [*heads, "remedy"], [[*row, _remedy(flag)] for row, flag in zip(rows, flags, strict=True)]
+    table = page.table("What was looked at, over the last rollouts", heads, rows, words=range(1, len(heads)))
     return (
         f'<section><h3>Is it healthy?</h3><p class="verdict">{verdict}</p>{table}'
         f'<p class="note">{page.text(METHOD)}</p></section>'

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Literal
 
 from dunwu.observatory import ledger
+from dunwu.observatory.wording import duration
 from dunwu.runs import RunReader
 
 WIDTH, HEIGHT, ACROSS, DOWN = 168, 62, 48, 20
@@ -51,7 +52,7 @@ def nodes(run: RunReader) -> list[Node]:
             kind=str(spec.get("kind", "")),
             status="waiting" if begun is None else "done" if begun == "done" else state,
             done=int(rows[-1]["step"]) if rows else 0,
-            total=spec.get("steps"),
+            total=run.steps(name),
             hours=spent.get(name, 0.0),
             sources=sources,
             depth=1 + max((found[source].depth for source in sources), default=-1),
@@ -103,14 +104,14 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
 def _box(node: Node, place: tuple[float, float], link: str) -> str:
     x, y = place
     steps = f"{node.done:,} of {node.total:,} steps" if node.total else f"{node.done:,} steps" if node.done else ""
-    ended = node.status if node.status in ("stopped", "failed") else ""
-    told = " · ".join(filter(None, [ended, steps, f"{node.hours:.2g} h" if node.hours else ""])) or node.status
+    ended = f" · {node.status}" if node.status in ("stopped", "failed") else ""
+    told = " · ".join(filter(None, [steps, duration(3600 * node.hours) if node.hours else ""])) or node.status
     bar = f'<rect class="progress" x="{x}" y="{y + HEIGHT - 4}" width="{WIDTH * node.share:.0f}" height="4" rx="2"/>'
     box = (
         f'<g class="stage {node.status}"><title>{escape(node.name)}: {node.status}</title>'
         f'<rect class="box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="8"/>{bar}'
         f'<text class="name" x="{x + 12}" y="{y + 22}">{escape(_short(node.name))}</text>'
-        f'<text x="{x + 12}" y="{y + 38}">{escape(node.kind.replace("_", " "))}</text>'
+        f'<text x="{x + 12}" y="{y + 38}">{escape(node.kind.replace("_", " ") + ended)}</text>'
         f'<text x="{x + 12}" y="{y + 53}">{escape(told)}</text></g>'
     )
     return f'<a href="{escape(link + node.name, quote=True)}">{box}</a>' if link and node.status != "waiting" else box

@@ -6,6 +6,7 @@ from dunwu.observatory import beside
 from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, are_models, base_and_trained, last_evaluated
 from dunwu.observatory.wording import checkpoint, interval, number, quantity
 from dunwu.runs import RunReader
+from dunwu.types import Estimate
 
 
 def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
@@ -30,17 +31,22 @@ def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
     ends = base_and_trained(evaluations)
     if measure is None or ends is None or any(measure not in end.results for end in ends):
         only = evaluations[-1]
-        told = number(measure, only.results[measure].value) if measure else "measured"
+        told = _value(measure, only.results[measure]) if measure else "measured"
         named = "" if measure in (None, "pass@1") else f"{what.lower()} "
         whose = checkpoint(only.checkpoint).capitalize()
-        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{told}."
+        right = " right" if measure == "pass@1" else ""
+        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{told}{right}."
     problems = ends[0].problems
     before, after = (end.results[measure] for end in ends)
-    told = " to ".join(f"{number(measure, end.value)} ({interval(measure, end)})" for end in (before, after))
+    told = " to ".join(_value(measure, end) for end in (before, after))
     if before.low <= after.high and after.low <= before.high:
         return f"{what} went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
     verb = "grew" if after.value > before.value else "fell"
     return f"{what} {verb} from {told} on {problems:,} problems that training never drew."
+
+
+def _value(measure: str, estimate: Estimate) -> str:
+    return f"{number(measure, estimate.value, estimate)} ({interval(measure, estimate)})"
 
 
 def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:

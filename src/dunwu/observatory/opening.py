@@ -134,7 +134,11 @@ def _advice(purpose: str, *words: str) -> Advice:
 def _what(stages: Stages) -> str:
     if len(stages) > 1:
         told = [name if name == stage["kind"] else f"{name} ({stage['kind']})" for name, stage in stages.items()]
-        return f"{len(stages)} stages, one after the other: {_listed(told)}."
+        bases = dict.fromkeys(
+            str(stage["from"]) for stage in stages.values() if stage.get("from") and stage["from"] not in stages
+        )
+        begun = f", from {_listed(display_names(list(bases)))}" if bases else ""
+        return f"{len(stages)} stages, one after the other{begun}: {_listed(told)}."
     (stage,) = stages.values()
     if stage["kind"] == "pretrain":
         return f"A small model is made from nothing, on {stage['tokens']:,} tokens at most."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from importlib import resources
 from itertools import pairwise
@@ -60,10 +60,17 @@ def grid(blocks: Sequence[str], note: str = "") -> str:
     return f'<div class="grid">{"".join(drawn)}</div>' + (f'<p class="note">{text(note)}</p>' if note else "")
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; header and caption are text, cells are HTML."""
-    heads = "".join(f'<th scope="col">{text(cell)}</th>' if cell else "<td></td>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, words: Collection[int] = ()) -> str:
+    """A table; header and caption are text, cells are HTML. Columns of ``words`` begin at the left and may wrap; others
+    hold numbers."""
+    kinds = [' class="words"' if column in words else "" for column in range(len(header))]
+    heads = "".join(
+        f'<th scope="col"{kind}>{text(cell)}</th>' if cell else f"<td{kind}></td>"
+        for kind, cell in zip(kinds, header, strict=True)
+    )
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{cell}</td>' for kind, cell in zip(kinds, row, strict=True))}</tr>" for row in rows
+    )
     return (
         f'<div class="scroll" tabindex="0"><table><caption>{text(caption)}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"

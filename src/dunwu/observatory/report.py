@@ -95,7 +95,7 @@ def _ledger(run: RunReader) -> str:
     )
     if ledger.is_like_the_paper(run):
         note += f" {paper.beside()}"
-    table = page.table("What the run cost", ["stage", "module", *ledger.HEADS], rows)
+    table = page.table("What the run cost", ["stage", "module", *ledger.HEADS], rows, words=(1,))
     return f'<h2>Ledger</h2>{table}<p class="note">{page.text(note)}</p>'
 
 

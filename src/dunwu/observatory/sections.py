@@ -141,9 +141,9 @@ def evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     sizes = [f"{evaluation.problems:,} problems, {evaluation.samples} samples each" for evaluation in shown]
     alike = len(set(sizes)) == 1
     unseen = any(e.checkpoint in (BASE, TRAINED) for e in shown)  # of other people's models nobody knows
-    caption = sizes[0] if alike else "Problems"
-    caption += f"{', ' if alike else ' '}that training never drew" if unseen else ""
-    heads = [e.checkpoint if alike else f"{e.checkpoint} ({size})" for e, size in zip(shown, sizes, strict=True)]
+    caption = sizes[0] if alike else "In brackets the number of problems x samples of each"
+    caption += f"{',' if alike else '; problems'} that training never drew" if unseen else ""
+    heads = [e.checkpoint if alike else f"{e.checkpoint} ({e.problems:,} x {e.samples})" for e in shown]
     table = page.table(f"{caption}; 95 % intervals over problems", ["", *heads], rows)
     return f"<section><h3>{page.text(figures.set_label(set_name).capitalize())}</h3>{table}</section>"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dunwu.observatory import page
 from dunwu.runs import StageReader
 
+HEADS = ("sent", "refused", "calls itself")
 NOTE = (
     "Sampling is by temperature and top-p; everything else is sent as switched off. What a server takes and does not "
     "heed cannot be seen from here."
@@ -27,4 +28,4 @@ def servers_table(stage: StageReader) -> str:
     ]
     if not rows:
         return ""
-    return page.table(f"How the servers were asked. {NOTE}", ["model", "sent", "refused", "calls itself"], rows)
+    return page.table(f"How the servers were asked. {NOTE}", ["model", *HEADS], rows, words=(1, 2, 3))

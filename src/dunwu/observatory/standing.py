@@ -18,12 +18,20 @@ class Pace(NamedTuple):
     tokens_per_second: float
 
 
-def progress(run: RunReader) -> str:
-    """Say which stage a run is at, how far that is, and whether it goes on; without a full stop at the end."""
+def progress(run: RunReader, *, reason: bool = True) -> str:
+    """Say which stage a run is at, how far that is, and whether it goes on; without a full stop at the end.
+
+    Args:
+        run: the run.
+        reason: whether to say why it does not go on.
+
+    Returns:
+        The sentence.
+    """
     kind, why = run.state
-    reason = f": {why.rstrip('.')}" if why else ""
+    because = f": {why.rstrip('.')}" if why and reason else ""
     if not run.stages:
-        gone = f"; it {kind}{reason}" if kind in ("stopped", "failed") else ""
+        gone = f"; it {kind}{because}" if kind in ("stopped", "failed") else ""
         return f"The run has not begun its first stage{gone}"
     name, status = list(run.stages.items())[-1]
     rows = run.stage(name).read_metrics()
@@ -32,9 +40,9 @@ def progress(run: RunReader) -> str:
     place = f" ({len(run.stages)} of {stages})" if stages > 1 else ""
     step = (f"step {done:,}" if done or total else "") + (f" of {total:,}" if total else "")
     if status == "done" and kind in ("stopped", "failed"):
-        return f"The run {kind} after stage {name}{place}{reason}"
+        return f"The run {kind} after stage {name}{place}{because}"
     if kind in ("stopped", "failed"):
-        return f"Stage {name}{place} {kind}{f' at {step}' if step else ''}{reason}"
+        return f"Stage {name}{place} {kind}{f' at {step}' if step else ''}{because}"
     return f"Stage {name}{place} is {status}{f', {step}' if step else ''}"
 
 

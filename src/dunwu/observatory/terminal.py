@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 from rich.markup import escape
@@ -50,7 +51,7 @@ left."""
 SUPERVISED = (("loss", "loss", "{:.4f}"), ("right", "accuracy", "{:.1%}"), ("lr", "lr", "{:.1e}"))
 """Of an update on conversations; ``right``: a reward model's."""
 
-COMPLETIONS = "completions"
+COMPLETIONS, NO_BREAK = "completions", "\N{NO-BREAK SPACE}"
 REFRESH_SECONDS = 0.1
 HEADER_EVERY = 20
 FEW_ROWS = 40
@@ -212,13 +213,18 @@ class Progress:
         self._close_bar()
         self._what = COMPLETIONS
         told = [
-            f"{name} {number(name, estimate.value)} ({interval(name, estimate)})"
+            f"{name} {number(name, estimate.value, estimate)} ({interval(name, estimate)})"
             for name, estimate in results.items()
             if not is_part(name)
             and (name.startswith(("pass@", "cons@")) or ("@" not in name and name not in beside.SUPPORTING))
         ]
         told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
-        self._line(f"{plain(checkpoint)} on {plain(set_name)}: {', '.join(told)}", "cyan")
+        text = f"{plain(checkpoint)} on {plain(set_name)}: " + ", ".join(
+            result.replace(" ", NO_BREAK) for result in told
+        )
+        width = self.console.width if self.console.is_terminal else len(text)
+        for line in wrap(text, width, subsequent_indent="  ", break_on_hyphens=False):
+            self._line(line.replace(NO_BREAK, " "), "cyan")
         self.track_evaluation(checkpoint, set_name, results)
 
     def close(self) -> None:
@@ -250,7 +256,7 @@ class Progress:
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
         self.console.print("Next:")
         for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
-            self.console.print(Text.assemble(f"  {plain(command)}", (f"  # {purpose}", "dim")), soft_wrap=True)
+            self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
         for folder in list(opening.models(run))[-1:]:
             self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)
 

@@ -95,7 +95,7 @@ def telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow
 def _cell(name: str, estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("-")
-    return Text.assemble((number(name, estimate.value), "bold"), (f" [{interval(name, estimate)}]", "dim"))
+    return Text.assemble((number(name, estimate.value, estimate), "bold"), (f" [{interval(name, estimate)}]", "dim"))
 
 
 def _answer(checkpoint: str, row: EvaluationRow) -> Panel:

@@ -114,6 +114,11 @@ def rounded(value: float, digits: int, sign: str = "") -> str:
     return text if point and behind.strip("0") else whole
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share in per cent: ``86.7 %``."""
+    return f"{rounded(100 * share, digits)} %"
+
+
 def digits_of(name: str, value: float, arm: float = 0.0) -> int:
     """Tell how many digits behind the point a result deserves.
 

@@ -141,3 +141,14 @@ def test_evaluations_stand_in_the_recipes_order(tmp_path: Path) -> None:
     assert [end.checkpoint for end in ends] == ["base", "trained"]
     assert base_and_trained(by_set["countdown"][:2]) is None
     assert ends[0].results["pass@1"].value == np.mean([r.correct for r in ends[0].rows])
+
+
+def test_bands_of_a_rule_s_part_end_where_a_share_ends() -> None:
+    parts = [{"accuracy": 1.0, "truncation": -1.0, "own": 1.0}, {"accuracy": 0.0, "truncation": 0.0, "own": 0.0}]
+    found = rollout(*(dataclasses.replace(ROW, group=number, parts=row) for number, row in enumerate(parts)))
+    ends = {name: found.estimate(curves.part(name)) for name in parts[0]}
+    assert all(ends.values())
+    reach = {name: (end.low, end.high) for name, end in ends.items() if end}
+    assert reach["accuracy"] == (0.0, 1.0)
+    assert reach["truncation"][0] < -1.0, "a penalty is no share"
+    assert reach["own"][1] > 1.0, "of a user's part nothing is known"

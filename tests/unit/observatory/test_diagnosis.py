@@ -93,13 +93,13 @@ def test_a_healthy_run_is_looked_at_by_every_rule_and_raises_none() -> None:
             "385 tokens a response, 115 when answers were as good",
         ),
         ("length", {"accuracy": lambda x: 0.6 - 0.2 * x}, "385 tokens a response, 115 when answers were as good"),
-        ("groups with a gradient", {"uniform_groups": lambda x: 0.2 + 0.78 * min(1, 2 * x)}, "2% of the groups"),
-        ("clipping", {"clip_high": lambda x: 0.02 + 0.1 * min(1, 3 * x)}, "12.40% of the tokens"),
-        ("truncation", {"truncated": lambda x: 0.4}, "40.0% of the responses cut off"),
+        ("groups with a gradient", {"uniform_groups": lambda x: 0.2 + 0.78 * min(1, 2 * x)}, "2 % of the groups"),
+        ("clipping", {"clip_high": lambda x: 0.02 + 0.1 * min(1, 3 * x)}, "12.40 % of the tokens"),
+        ("truncation", {"truncated": lambda x: 0.4}, "40 % of the responses cut off"),
         (
             "language",
             {"language": lambda x: 0.97 - 0.4 * min(1, 2 * x)},
-            "57.0% of the words of the reasoning are in the language of the question",
+            "57 % of the words of the reasoning are in the language of the question",
         ),
     ],
 )
@@ -118,7 +118,7 @@ def test_reward_up_while_held_out_answers_fall() -> None:
     falling = [(0.0, {"pass@1": around(0.3)}), (80.0, {"pass@1": around(0.6)}), (160.0, {"pass@1": around(0.5)})]
     assert red(made(), falling) == {"reward against held-out answers"}
     assert flags(made(), falling)["reward against held-out answers"].figure == (
-        "reward 0.421 to 0.779; held out 60.0% right after 80 updates, 50.0% now"
+        "reward 0.421 to 0.779; held out 60 % right after 80 updates, 50 % now"
     )
     # Within the intervals, or where the reward falls too, it is another story.
     assert red(made(), [*falling[:2], (160.0, {"pass@1": around(0.57)})]) == set()

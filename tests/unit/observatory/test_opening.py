@@ -56,7 +56,7 @@ def test_where_nothing_is_trained_the_problems_are_told() -> None:
 
 def test_the_whole_of_r1_is_its_road() -> None:
     what, on_what, why = told("nano/r1")
-    assert what.startswith("12 stages, one after the other: zero (rl), cold_start, dev1 (sft)")
+    assert what.startswith("12 stages, one after the other, from nano-world: zero (rl), cold_start, dev1 (sft)")
     assert what.endswith("and 6 more.")
     assert on_what.endswith(
         "harmless and harmful, and rules and reward models grade the answers; it is measured on 7 sets "

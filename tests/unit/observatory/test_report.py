@@ -99,7 +99,7 @@ def test_health_stands_in_the_report(tmp_path: Path) -> None:
     _, text = read(write_report(finished_run(tmp_path)))
     section = text.split("Is it healthy?")[1].split("Is it an aha?")[0]
     assert section.startswith("Healthy: none of 4 flags is red.")
-    for shown in ("entropyhealthy0.51 nats a token, 0.72 at the beginning", "clippinghealthy2.47% of the tokens"):
+    for shown in ("entropyhealthy0.51 nats a token, 0.72 at the beginning", "clippinghealthy2.47 % of the tokens"):
         assert shown in section
     assert "red flag" not in section.split("Rules of thumb")[0]
 
@@ -113,7 +113,7 @@ def test_a_red_flag_stands_with_figure_and_remedy(tmp_path: Path) -> None:
     section = text.split("Is it healthy?")[1].split("Is it an aha?")[0]
     assert section.startswith("2 of 3 flags are red.")
     assert "entropyred flag0.004 nats a token, 0.68 at the beginningThe policy has stopped to explore" in section
-    assert "groups with a gradientred flag0% of the groupsNearly all answers" in section
+    assert "groups with a gradientred flag0 % of the groupsNearly all answers" in section
 
 
 def test_what_models_wrote_is_text(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
         evaluate(stage, "step-000032", "countdown", 0.5, problems=4, samples=1)
         _, text = read(write_report(tmp_path))
         assert "After 32 updates on 4 held-out problems (countdown): " in text
-        assert "step-000032 (4 problems, 1 samples each)" in text
+        assert "step-000032 (4 x 1)" in text
         assert "From the first and the last rollout" in text
         assert "after 0 updates: " in text
         assert "after 16 updates: " in text

@@ -11,7 +11,7 @@ from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.observatory import beside
-from dunwu.observatory.opening import opening
+from dunwu.observatory.opening import next_steps, opening
 from dunwu.observatory.terminal import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
 from dunwu.observatory.wording import duration
@@ -145,11 +145,13 @@ def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) ->
     progress.run_started(run)
     assert stream.getvalue() == " ".join(opening(run.recipe)) + "\n"
     progress.finished(run, tmp_path / "report.html", 1.0)
-    *_, report, title, watch, ablate, evaluate, longer, seeds, model = stream.getvalue().splitlines()
-    assert (report, title) == (f"Done in 1 s. Report: {tmp_path / 'report.html'}", "Next:")
-    assert watch == f"  dunwu watch {run.directory}  # the curves and every answer, in a browser"
-    kinds = ("ablate" in ablate, "eval" in evaluate, "steps=320" in longer, "reproduce" in seeds)
-    assert (*kinds, "transformers folder" in model) == (True,) * 5
+    *steps, model = stream.getvalue().partition("Done in 1 s. ")[2].splitlines()
+    assert steps == [
+        f"Report: {tmp_path / 'report.html'}",
+        "Next:",
+        *(line for command, purpose in next_steps(run) for line in (f"  # {purpose}", f"  {command}")),
+    ]
+    assert model == f"The model, an ordinary transformers folder: {run.stage('zero').model}"
 
 
 def test_an_evaluation_is_one_line_with_intervals() -> None:
@@ -164,6 +166,19 @@ def test_an_evaluation_is_one_line_with_intervals() -> None:
     assert stream.getvalue() == (
         "trained on countdown: pass@1 86.7 % (84–89 %), cons@16 95 % (93–97 %), length 143.2\n"
     )
+
+
+def test_on_a_narrow_terminal_a_result_stays_on_its_line() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=40, highlight=False, color_system=None)
+    results = {name: Estimate(value=0.5, low=0.25, high=0.75) for name in ("pass@1", "pass@16", "cons@16")}
+    Progress(console).evaluation("trained", "held-out", results)
+    assert Text.from_ansi(stream.getvalue()).plain.splitlines() == [
+        "trained on held-out:",
+        "  pass@1 50 % (25–75 %),",
+        "  pass@16 50 % (25–75 %),",
+        "  cons@16 50 % (25–75 %)",
+    ]
 
 
 def test_the_end_shows_both_ends_of_every_set_and_a_mended_problem(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_flag_is_said_once_with_its_remedy(tmp_path: Path) -> None:
     assert rollouts(store, alarms, 1, 10) == []
     assert alarms.summary() == "diagnosis: healthy (entropy, length, groups with a gradient, truncation)"
     (line,) = rollouts(store, alarms, 11, 20, truncated=0.5)
-    assert line.startswith("red flag, truncation: 33.3% of the responses cut off. Raise rollout.max_new_tokens")
+    assert line.startswith("red flag, truncation: 33.3 % of the responses cut off. Raise rollout.max_new_tokens")
     assert alarms.summary() == ("diagnosis: 1 of 4 flags red: truncation; the report has figures and remedies")
 
 
@@ -68,4 +68,4 @@ def test_held_out_answers_are_read_as_they_come(tmp_path: Path) -> None:
     evaluated(store, TRAINED, 0.5)
     assert alarms.summary().startswith("diagnosis: 1 of 5 flags red: reward against held-out answers")
     (line,) = rollouts(store, alarms, 17, 17, reward=0.9)
-    assert "held out 60.0% right after 8 updates, 50.0% now" in line
+    assert "held out 60 % right after 8 updates, 50 % now" in line

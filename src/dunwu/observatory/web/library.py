@@ -117,11 +117,7 @@ class Library:
     """All watched runs, by their places in the command line. A context manager: within it they are read."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        times = Counter(directory.name for directory in directories)
-        self.runs = [
-            Watched(directory, directory.name if times[directory.name] == 1 else str(directory))
-            for directory in directories
-        ]
+        self.runs = [Watched(directory, name) for directory, name in zip(directories, _names(directories), strict=True)]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
         self._reader: subprocess.Popen[bytes] | None = None
@@ -169,3 +165,16 @@ class Library:
             if self._reader is not None and self._reader.poll() is not None and not self._ended.is_set():
                 log.warning("the reader of rollouts ended with exit code %s and is begun again", self._reader.poll())
                 self._reader = reader.start([run.directory for run in self.runs])
+
+
+def _names(directories: Sequence[Path]) -> list[str]:
+    """What folders are called: each by its end, as long as it takes to tell it from the others."""
+    parts = [directory.absolute().parts for directory in directories]
+
+    def name(own: tuple[str, ...]) -> str:
+        for length in range(1, len(own) + 1):
+            if Counter(other[-length:] for other in parts)[own[-length:]] == 1:
+                return "/".join(own[-length:])
+        return str(Path(*own))
+
+    return [name(own) for own in parts]

@@ -111,7 +111,7 @@ def _costs(run: RunReader) -> str:
     if not lines:
         return ""
     rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*lines, ledger.total(lines))]
-    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *ledger.HEADS], rows)}"
+    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *ledger.HEADS], rows, words=(1,))}"
 
 
 def curves_page(library: Library, place: int, stage: str) -> str:

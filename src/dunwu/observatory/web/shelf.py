@@ -80,8 +80,9 @@ def _row(place: int, watched: Watched) -> dict[str, Cell]:
     except UserError as error:
         state = Cell(html=f'<span class="state">{page.text(error)}</span>', key="unreadable")
         return {column: Cell(html="–", key=None) for column in COLUMNS} | {"run": name, "state": state}
-    kind, _ = run.state
-    told = f'<span class="state {kind}">{page.text(progress(run))}</span>'
+    kind, why = run.state
+    told = f'<span class="state {kind}">{page.text(progress(run, reason=False))}</span>'
+    told += f'<small title="{page.text(why)}">{page.text(why)}</small>' if why else ""
     began, _ = run.dates
     worked = run.seconds
     return {
@@ -105,6 +106,7 @@ def _score(run: RunReader, last: LastEvaluated | None) -> Cell:
     if not found:
         return Cell(html="–", key=None)
     chosen = base_and_trained(found) or (found[-1],)
-    shown = " → ".join(number("pass@1", one.results["pass@1"].value) for one in chosen)
+    results = [one.results["pass@1"] for one in chosen]
+    shown = " → ".join(number("pass@1", one.value, one) for one in results)
     whose = f" ({found[-1].checkpoint})" if are_models(run, stage) else ""
-    return Cell(html=page.text(shown + whose), key=chosen[-1].results["pass@1"].value)
+    return Cell(html=page.text(shown + whose), key=results[-1].value)

@@ -1,0 +1,94 @@
+"""Filters and search over rollouts, against looking at every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from tests.unit.observatory.making import STAGE
+
+from dunwu.observatory.reasoning.facts import facts, problem_number
+from dunwu.observatory.web import query
+from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.query import Filter, page_of
+from dunwu.observatory.web.query import select as chosen
+from dunwu.runs import RolloutRow, RunReader
+
+
+def asked(**fields: str | list[str]) -> Filter:
+    return Filter.of({name: value if isinstance(value, list) else [value] for name, value in fields.items()})
+
+
+def test_filters_agree_with_looking_at_every_row(directory: Path, library: Library) -> None:
+    rows = RunReader(directory).stage(STAGE).read_rollouts()
+    found = [one | {"row": row} for step in range(16, 97, 16) for one, row in _facts(directory, step)]
+    catalogue = library[0].catalogue(STAGE)
+    columns = catalogue.columns()
+    assert len(columns["step"]) == len(rows) == len(found)
+    cases: dict[Filter, Callable[[dict[str, Any]], bool]] = {
+        asked(): lambda f: True,
+        asked(verdict="right"): lambda f: f["verdict"] == 1 and f["graded"],
+        asked(verdict="wrong", step_from="32", step_to="64"): lambda f: f["verdict"] == 0 and 32 <= f["step"] <= 64,
+        asked(reward_from="2"): lambda f: f["value"] >= 2,
+        asked(level="3", language="en", task="countdown"): lambda f: True,
+        asked(language="zh"): lambda f: False,
+        asked(shows=["verification", "backtracking"]): lambda f: f["verification"] and f["backtracking"],
+        asked(cut="1"): lambda f: f["truncated"],
+        asked(turn="mended"): lambda f: f["turn"] == 1,
+        asked(problem=str(problem_number("t3"))): lambda f: f["row"].problem_id == "t3",
+    }
+    for question, holds in cases.items():
+        expected = [place for place, one in enumerate(found) if holds(one)]
+        assert sorted(chosen(catalogue, columns, question)) == expected, question
+        assert Filter.of(_fields(question)) == question, "its address gives it again"
+    assert 0 < sum(bool(cases[question](f)) for question in list(cases)[6:7] for f in found) < len(found)
+    longest = chosen(catalogue, columns, asked(order="longest"))
+    tokens = [int(columns["tokens"][row]) for row in longest]
+    assert tokens == sorted(tokens, reverse=True)
+    assert list(chosen(catalogue, columns, asked(order="oldest"))) == list(range(len(rows)))
+    assert list(chosen(catalogue, columns, asked())) == list(range(len(rows)))[::-1]
+
+
+def _facts(directory: Path, step: int) -> list[tuple[dict[str, Any], RolloutRow]]:
+    rows = RunReader(directory).stage(STAGE).read_rollouts(step)
+    return list(zip(facts(rows).to_pylist(), rows, strict=True))
+
+
+def _fields(question: Filter) -> dict[str, list[str]]:
+    return parse_qs(question.address())
+
+
+def test_a_search_finds_what_is_there_page_by_page_and_goes_on_when_time_is_up(
+    directory: Path, library: Library
+) -> None:
+    stage = RunReader(directory).stage(STAGE)
+    catalogue = library[0].catalogue(STAGE)
+    columns = catalogue.columns()
+    everything = chosen(catalogue, columns, asked(verdict="wrong"))
+    rows = stage.read_rollouts()
+    for text in ("12*4-9", "WAIT: CHECK", "make 76", "nowhere to be found"):
+        expected = [
+            int(place)
+            for place in everything
+            if text.lower() in rows[place].completion.lower() or text.lower() in rows[place].prompt.lower()
+        ]
+        for count, seconds in ((7, 60.0), (50, 0.0)):
+            hits, start = list[int](), 0
+            while True:
+                found = page_of(stage, columns, everything, text, start=start, count=count, seconds=seconds)
+                assert len(found.rows) <= count
+                hits += [int(row) for row in found.rows]
+                if found.go_on is None:
+                    break
+                assert found.go_on > start
+                start = found.go_on
+            assert hits == expected, (text, count)
+    first = page_of(stage, columns, everything, "nowhere to be found", start=0, count=50, seconds=0.0)
+    assert first.go_on is not None
+    assert first.searched < len(everything), "time was up after one step"
+
+
+def test_a_search_text_is_cut_at_its_length() -> None:
+    assert len(asked(q="x" * 10_000).q) == query.LONGEST_SEARCH
