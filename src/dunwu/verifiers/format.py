@@ -11,25 +11,15 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-BRACES = re.compile(r"\\{1,2}(?:boxed|fbox|framebox)\s*\{|\\.|[{}]", re.DOTALL)
-"""Boxes open with one backslash or, where somebody escaped it, with two."""
-BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s+([^\s{}\\$]+)")
+from dunwu.verifiers.boxes import last_boxed, unescape
+from dunwu.verifiers.last_line import last_line
+
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 TAG = re.compile("|".join(TAGS))
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that show nothing: Hangul fillers and the empty Braille pattern."""
 SHOWN = re.compile("[!-~]")
 """What nearly every text shows; the others are looked up."""
-BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
-"""In front of a number a stroke is a sign."""
-TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark)>", re.I)
-FIRST_EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
-EMPHASIS = re.compile(r"(?<![\w)*])(\*\*|__)(?=\S)(.+?)(?<=\S)\1(?![\w(*])")
-"""Within a line two stars, as ``2*3*4`` has single ones."""
-LEAD_IN = re.compile(
-    r"(?:(?:so|thus|therefore|hence|所以|因此)[,，]?\s*)?(?:the\s+)?(?:final\s+)?(?:answer|答案)\s*(?:is|是|为|[:：=])+\s*",
-    re.I,
-)
 
 
 def follows_format(text: str) -> bool:
@@ -101,9 +91,19 @@ def reasoning_span(text: str) -> slice:
     return slice(start, next((end for end in ends if end >= 0), len(text)))
 
 
-def is_unfinished(text: str) -> bool:
-    """Whether reasoning begins with a tag and never ends: such a text has no answer, whatever stands in it."""
-    return "<think>" in text and reasoning_span(text).stop == len(text)
+def answering(text: str, cut: bool) -> str | None:
+    """Return what may hold the answer, or None where nothing does: an answer in the reasoning is none.
+
+    It is what follows the last closing think tag. Reasoning that begins and is never closed ends with the last opening
+    answer tag, where the model stopped by itself: base models that learn the format forget the closing tag first.
+
+    Args:
+        text: the answer with its reasoning.
+        cut: whether the limit of its length ended it.
+    """
+    rest = text.rpartition("</think>")[2]
+    _, opened, inside = rest.partition("<think>")
+    return None if opened and (cut or "<answer>" not in inside) else rest
 
 
 def summary(text: str) -> str:
@@ -117,25 +117,37 @@ READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
 """What a reward model is given of an answer, as its recipe says."""
 
 
-def extract(text: str, where: Literal["answer-tag", "boxed", "last-line", "summary"]) -> str | None:
+def extract(
+    text: str, where: Literal["answer-tag", "boxed", "last-line", "summary"], *, cut: bool = False, raw: bool = False
+) -> str | None:
     r"""The answer as written, or None where there is none (or an empty one).
 
     - ``answer-tag``: the content of the last closed answer tag.
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is"; where the text ends
       with an answer tag, the last one in it.
-    - ``summary``: all that follows the reasoning, as it is: a program among words, say.
+    - ``summary``: all of it, as it is: a program among words, say.
 
-    A ``\boxed{}`` inside the answer or the line is unwrapped. An answer on lines of its own keeps what its first line
-    is indented by: it may be the body of a function. An answer that shows nothing is none.
+    Reasoning holds no answer (``answering``). A ``\boxed{}`` inside the answer or the line is unwrapped, doubled
+    backslashes are halved. An answer on lines of its own keeps what its first line is indented by: it may be the body
+    of a function. An answer that shows nothing is none.
+
+    Args:
+        text: a completion.
+        where: the answer stands.
+        cut: whether the limit of its length ended the completion.
+        raw: whether to take the answer as it stands, as of a program, which may print a box.
     """
+    part = answering(text, cut)
+    if part is None:
+        return None
     if where == "boxed":
-        answer = last_boxed(text)
+        answer = last_boxed(part)
     elif where == "summary":
-        answer = summary(text)
+        answer = summary(part)
     else:
-        found = _last_answer_tag(text) if where == "answer-tag" else _last_line(text)
-        answer = None if found is None else last_boxed(found) or _bare(found)
+        found = _last_answer_tag(part) if where == "answer-tag" else last_line(_within_answer(part))
+        answer = None if found is None else _bare(found) if raw else last_boxed(found) or unescape(_bare(found))
     return answer if answer and _shows(answer) else None
 
 
@@ -151,42 +163,7 @@ def _last_answer_tag(text: str) -> str | None:
     return None if end < 0 or start < 0 else text[start + len("<answer>") : end]
 
 
-def _last_line(text: str) -> str | None:
-    lines = _within_answer(text).rstrip().splitlines()
-    if not lines:
-        return None
-    line = _plain(lines[-1].strip())
-    lead_ins = list(LEAD_IN.finditer(line))
-    return (line[lead_ins[-1].end() :] if lead_ins else line).rstrip(" .。")
-
-
 def _within_answer(text: str) -> str:
     """What stands in the answer tag with which a text ends, or the text: a tag is no part of a line."""
     body, closed, after = text.rpartition("</answer>")
     return body.rpartition("<answer>")[2] if closed and not after.strip() else text
-
-
-def _plain(line: str) -> str:
-    """A line without marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
-    line = BULLET.sub("", TAGGED.sub("", line))
-    return EMPHASIS.sub(r"\2", FIRST_EMPHASIS.sub(r"\2", line))
-
-
-def last_boxed(text: str) -> str | None:
-    r"""The content of the last ``\boxed{...}`` whose braces close, escaped braces left alone; None where it is blank.
-
-    One pass, so that no text makes it slow.
-    """
-    if "box" not in text:
-        return None
-    opened: list[tuple[int, bool]] = []
-    last = max((match.span(1) for match in BARE_BOX.finditer(text)), default=(-1, -1))
-    for match in BRACES.finditer(text):
-        if match[0].endswith("{") and match[0] != "\\{":
-            opened.append((match.end(), match[0] != "{"))
-        elif match[0] == "}" and opened:
-            start, boxed = opened.pop()
-            if boxed and start > last[0]:
-                last = (start, match.start())
-    content = text[slice(*last)].strip()
-    return (content.replace("$", "") if content.count("$") == 1 and "\\$" not in content else content) or None

@@ -34,7 +34,7 @@ from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, instructions, penalties, premise, quality, refusal
 from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
 from dunwu.verifiers.composition import Composition, total
-from dunwu.verifiers.format import RULES, extract, is_unfinished, reasoning, summary
+from dunwu.verifiers.format import RULES, extract, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
 from dunwu.verifiers.own import OwnParts
@@ -139,8 +139,11 @@ class Grader:
             extracted, verdict = summary(completion.text) or None, Verdict(False, "open: no answer is right")
             wanted = wanted - {"accuracy"}
         else:
-            where = "summary" if problem.kind in RESPONSES else self._spec.answer_in
-            extracted = None if is_unfinished(completion.text) else extract(completion.text, where)
+            where = self._spec.answer_in
+            if problem.kind in RESPONSES or (problem.kind == "code" and where != "answer-tag"):
+                where = "summary"  # no box or line holds a program
+            cut, raw = completion.finish == "length", problem.kind == "code"
+            extracted = extract(completion.text, where, cut=cut, raw=raw)
             if extracted and problem.kind != "code":
                 extracted = extracted.strip()
             verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)

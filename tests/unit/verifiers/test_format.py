@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.format import RULES, TAGS, extract, follows_format, is_summarized, last_boxed, reasoning, summary
+from dunwu.verifiers.boxes import last_boxed
+from dunwu.verifiers.format import RULES, TAGS, extract, follows_format, is_summarized, reasoning, summary
 
 GOOD = "<think>first</think> <answer>42</answer>"
 
@@ -185,7 +188,6 @@ def test_answer_tag(text: str, answer: str | None) -> None:
         ("} \\boxed{5}", "5"),
         ("\\boxed{outer \\boxed{inner}}", "inner"),
         ("\\boxed{}", None),
-        ("\\boxed5", None),
         ("nothing", None),
     ],
 )
@@ -311,3 +313,172 @@ def test_rules_by_name(rule: str, follow: list[str]) -> None:
 def test_long_summaries_are_no_matter(rest: str) -> None:
     assert is_summarized(f"<think>a</think>{rest}")
     assert not is_summarized(f"<think>a</think>{rest}</answer>")
+
+
+COMMANDS = ["\\frac{1}{2}", "\\sqrt{2}", "3\\pi", "\\text{B}", "120^\\circ", "50\\%", "\\{1,2\\}", "1,\\!000", "\\$5"]
+ROWS = ["\\begin{pmatrix}a\\\\b\\end{pmatrix}", "\\begin{cases}x=1\\\\y=2\\end{cases}", "\\frac12\\\\x"]
+
+
+@pytest.mark.parametrize("content", [*COMMANDS, *ROWS])
+def test_a_box_may_have_doubled_backslashes(content: str) -> None:
+    """Doubled as a whole it says the same; rows that end in single ones stay."""
+    boxed = f"so ${{}}\\boxed{{{content}}}$"
+    assert extract(boxed, "boxed") == content
+    assert extract(boxed.replace("\\", "\\\\"), "boxed") == content
+    assert extract(f"x = 2 \\\\\\boxed{{{content}}}", "boxed") == content
+
+
+@pytest.mark.parametrize("content", COMMANDS[:4])
+def test_doubled_backslashes_show_by_their_commands(content: str) -> None:
+    assert (
+        extract(f"\\boxed{{{content}}}".replace("{" + content, "{" + content.replace("\\", "\\\\")), "boxed") == content
+    )
+    assert extract(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag") == content
+    assert extract(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag", raw=True) != content
+
+
+@pytest.mark.parametrize("space", ["~", "\\ ", "\\,", "\\;", " ", "\u200b", "~\\ "])
+def test_spaces_within_a_box_say_nothing(space: str) -> None:
+    assert extract(f"\\boxed{{{space}5{space}}}", "boxed") == "5"
+    assert extract(f"\\boxed{{{space}}}", "boxed") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("\\boxed{5,}", "5"),
+        ("\\boxed{(5,)}", "(5,)"),
+        ("\\boxed5", "5"),
+        ("so \\boxed 5, done", "5"),
+        ("\\boxed\\frac12 it is", "\\frac12"),
+        ("\\boxed \\frac{1}{2}", "\\frac{1}{2}"),
+        ("\\boxed{5} is in \\boxed as asked", "5"),
+        ("\\boxed{5}, in `\\boxed{}`", "5"),
+        ("\\boxed{5} then \\boxed{ } and \\boxed{\u200b}", "5"),
+        ("\\framebox[2cm]{5}", "5"),
+        ("\\framebox[2cm][c]{5}", "5"),
+        ("\\bbox[5px,border:2px solid red]{5}", "5"),
+        ("\\colorbox{yellow}{5}", "5"),
+        ("\\fcolorbox{red}{white}{5}", "5"),
+        ("\\boxed{5}, \\colorbox{yellow}{as shown}", "5"),
+        ("\\boxedfive", None),
+        ("\\boxed", None),
+        ("a box {5}", None),
+    ],
+)
+def test_boxes_of_other_forms(text: str, answer: str | None) -> None:
+    assert extract(text, "boxed") == answer
+
+
+SAID = {"boxed": "\\boxed{12}", "answer-tag": "<answer>12</answer>", "last-line": "Answer: 12", "summary": "12"}
+
+
+@pytest.mark.parametrize("where", SAID)
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_answer_in_the_reasoning_is_none(where: Literal["boxed", "answer-tag", "last-line"], cut: bool) -> None:
+    said = SAID[where]
+    assert extract(f"<think>{said}</think>", where, cut=cut) is None
+    assert extract(f"{said}</think>", where, cut=cut) is None
+    assert extract(f"<think>{said}</think>It is thirteen.", where, cut=cut) in (
+        None,
+        "It is thirteen",
+        "It is thirteen.",
+    )
+    assert extract(f"<think>{said}</think> <think>{said}", where, cut=True) is None
+    assert extract(f"<think>a</think> {said}", where, cut=cut) == "12"
+    assert extract(f"<think>{said}", where, cut=True) is None
+    assert extract(said, where, cut=cut) == "12"
+
+
+def test_reasoning_that_was_cut_off_is_no_answer() -> None:
+    text = "<think>So <answer>12</answer> maybe"
+    assert extract(text, "answer-tag", cut=True) is None
+    assert extract(text, "answer-tag") == "12"  # a base model that forgets the closing tag
+
+
+LINES = {"math": "5", "tex": "\\frac{1}{2}", "letter": "B"}
+
+
+@pytest.mark.parametrize("answer", LINES.values())
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Final Answer: The final answer is ${}$. I hope it is correct.",
+        "The answer is\n\\[\n{}\n\\]",
+        "The answer is\n$$\n\\boxed{{{}}}\n$$",
+        "$$\n{}\n$$\n",
+        "Answer: {}\n\n---",
+        "```\nAnswer: {}\n```",
+        "\\begin{{align*}}\nx &= 2\\\\\n&{}\\\\\n\\end{{align*}}",
+        "【答案】{}",
+        "【答案】：{}",
+        "[答案] {}",
+        "So the answer is ${}$!",
+        "Ans: {}",
+        "Ans. {}",
+        "Answer -> {}",
+        "Answer → {}",
+        "####{}",
+        "Answer: {}\u200b",
+        "Answer: {}\n\u200b",
+        "<div>Answer: {}</div>",
+    ],
+)
+def test_what_stands_around_the_answer_on_the_last_line(form: str, answer: str) -> None:
+    if form == "####{}" and answer == "B":
+        pytest.skip("a word behind number signs is a tag")
+    found = extract(form.format(answer), "last-line")
+    assert found is not None
+    assert found.strip("$") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("**Answer** 5", "5"),
+        ("答案 5", "5"),
+        ("Final Answer $5$", "$5$"),
+        ("Answer B.", "B"),
+        ("Answer A is wrong", "Answer A is wrong"),
+        ("Answers 5", "Answers 5"),
+        ("The answer is not 5", "not 5"),
+        ("答案不是5", "答案不是5"),
+        ("Answer: 5!", "5!"),
+        ("Answer - 5", "Answer - 5"),
+        ("$$\n\\begin{pmatrix}\n1\\\\\n2\n\\end{pmatrix}\n$$", "\\begin{pmatrix} 1\\\\ 2 \\end{pmatrix}"),
+        ("---\n\\]", None),
+    ],
+)
+def test_lines_with_and_without_a_lead_in(text: str, answer: str | None) -> None:
+    assert extract(text, "last-line") == answer
+
+
+def test_a_program_may_print_a_box() -> None:
+    program = "```python\nprint('\\\\boxed{4}')\n```\nThis prints $\\boxed{4}$."
+    assert extract(f"<answer>\n{program}\n</answer>", "answer-tag", raw=True) == program
+    assert extract(f"<answer>\n{program}\n</answer>", "answer-tag") == "4"
+
+
+HOSTILE = [
+    "！",
+    "so ",
+    "【",
+    " ",
+    "\\boxed",
+    "\\boxed{",
+    "\\boxed[",
+    "\\fcolorbox{",
+    "\\\\",
+    "$$\n",
+    "answer ",
+    "#### ",
+    "*",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_long_runs_are_read_in_one_pass(piece: str) -> None:
+    for text in (piece * 20_000, piece * 20_000 + "x", "x" + piece * 20_000):
+        for where in ("boxed", "last-line", "answer-tag"):
+            found = extract(text, where)
+            assert found is None or found

@@ -1,0 +1,75 @@
+"""The last line of a text as an answer: what is set around it, led into it and said behind it goes."""
+
+from __future__ import annotations
+
+import re
+
+BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
+"""In front of a number a stroke is a sign."""
+GRADE_SCHOOL = re.compile(r"^#{4}(?=[-\d$\\])")
+"""GSM8K's mark without its space."""
+TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark|div|code)>", re.I)
+FIRST_EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
+EMPHASIS = re.compile(r"(?<![\w)*])(\*\*|__)(?=\S)(.+?)(?<=\S)\1(?![\w(*])")
+"""Within a line two stars, as ``2*3*4`` has single ones."""
+CLOSER = re.compile(r"(?:[-*_=]{3,}|`{3,}|~{3,}|\\{1,2}[\])]|\$\$?|\\{1,2}end\{[a-z]+\*?\}|</[a-z]+>)[.。．]?", re.I)
+"""A line that only ends what stands above it: a rule, a fence, displayed mathematics, an environment."""
+ALIGNED = re.compile(r"\\{1,2}end\{(?:align|gather|split|eqnarray|equation)")
+TABLE = re.compile(r"\\end\{([a-zA-Z]*matrix|cases|array)\}")
+HOPE = re.compile(r"\bI hope (?:it|this|that) is correct\W*\Z", re.I)
+"""What the prompt of Minerva and its followers makes a model say."""
+LEAD_IN = re.compile(
+    r"(?:(?:so|thus|therefore|hence|所以|因此)[,，]?\s*)?(?:the\s+)?(?:final\s+)?"
+    r"(?:(?:[【\[]\s*)?(?:answer|\bans|答案)\s*[】\]]\s*[:：]?|\bans\s*[.:：]"
+    r"|(?:answer|答案)\s*(?:is|是|为|[:：=→⇒]|[-=]>)+)\s*",
+    re.I,
+)
+TITLE = re.compile(
+    r"(?:the\s+)?(?:final\s+|最终)?(?:answer|答案)\s+(?=[-+]?[\d$\\(]|[A-J](?:[.。．)]|\Z))",
+    re.I,
+)
+"""A lead-in without a verb, where a number, formula or letter follows at once."""
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+
+
+def last_line(text: str) -> str | None:
+    """Return the answer on the last line that says something, or None where no line does.
+
+    A line that only closes what stands above it says nothing. Of mathematics displayed on several lines the last one
+    counts, or all of a matrix.
+    """
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    end = len(lines)
+    while end and (CLOSER.fullmatch(lines[end - 1]) or not lines[end - 1].strip(INVISIBLE + " ")):
+        end -= 1
+    if not end:
+        return None
+    line = _table(lines, end) or lines[end - 1]
+    if any(map(ALIGNED.match, lines[end:])):
+        line = line.replace("&", "").removesuffix("\\\\")
+    return _answer(line)
+
+
+def _table(lines: list[str], end: int) -> str | None:
+    """The lines of a matrix, or of a system of equations, whose end stands alone at ``end``."""
+    closed = TABLE.match(lines[end]) if end < len(lines) else None
+    opening = f"\\begin{{{closed[1]}}}" if closed else ""
+    start = next((place for place in range(end - 1, -1, -1) if opening in lines[place]), 0) if closed else 0
+    return " ".join(lines[start : end + 1]) if closed and opening in lines[start] else None
+
+
+def _answer(line: str) -> str:
+    """What is left without marks, lead-ins and full stops."""
+    line = HOPE.sub("", _without_marks(line))
+    lead_ins = list(LEAD_IN.finditer(line))
+    line = line[lead_ins[-1].end() :] if lead_ins else TITLE.sub("", line) if TITLE.match(line) else line
+    return line.rstrip(" .。．" + INVISIBLE)
+
+
+def _without_marks(line: str) -> str:
+    """A line without marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
+    line = BULLET.sub("", GRADE_SCHOOL.sub("", TAGGED.sub("", line)))
+    calm = line.rstrip("!！")
+    if calm.endswith(("$", "*", "`", "”")) or line.endswith("！"):  # behind a number alone it is a factorial
+        line = calm
+    return EMPHASIS.sub(r"\2", FIRST_EMPHASIS.sub(r"\2", line))
