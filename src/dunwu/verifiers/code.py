@@ -26,13 +26,14 @@ import math
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
+from dunwu.verifiers.fences import split_blocks
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
@@ -50,8 +51,6 @@ LIVECODEBENCH = "".join(
 TOLERANCE = 1e-6
 REMEMBERED = 2000
 """Verdicts kept."""
-FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}(?=[^`]*$)|~{3,})(.*)", re.DOTALL)
-"""A line that opens a block: what it is indented by (perhaps the mark of a list's item), the fence, the info string."""
 PYTHON = re.compile(r"\W*[ic]?py(?:thon|con|py)?(?![a-z])", re.IGNORECASE)
 """An info string that says Python: py3, python3.11, {.python}, python:a.py, ipython, pycon, but not pytb."""
 PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
@@ -197,33 +196,15 @@ def _under(prelude: str, source: str) -> str:
 def source_of(answer: str) -> str:
     """The last fenced block that says it is Python; else the last that says nothing; else the last; else the answer.
 
-    Fences are read line by line, as Markdown does; one that is never closed ends with the answer. What is typed at an
-    interpreter's prompt is taken without its prompts and replies.
+    What is typed at an interpreter's prompt is taken without its prompts and replies.
     """
-    blocks = list(_blocks(answer))
+    blocks = [(info, source) for info, source in split_blocks(answer) if info is not None]
     found = (
         [source for info, source in blocks if PYTHON.match(info)]
         or [source for info, source in blocks if not info]
         or [source for _, source in blocks]
     )
     return _typed(found[-1]) if found else answer
-
-
-def _blocks(answer: str) -> Iterator[tuple[str, str]]:
-    """The info string of each fenced block, and what stands in it."""
-    indent, fence, info, lines = "", "", "", list[str]()
-    for line in answer.split("\n"):
-        if not fence:
-            if opening := FENCE.fullmatch(line):
-                indent, fence, info = opening[1], opening[2], opening[3].strip()
-                lines = []
-        elif (bare := line.strip()).startswith(fence) and not bare.strip(fence[0]):
-            yield info, "\n".join(lines)
-            fence = ""
-        else:
-            lines.append(line[min(len(indent), len(line) - len(line.lstrip(" \t"))) :] if indent else line)
-    if fence and lines:
-        yield info, "\n".join(lines)
 
 
 def _typed(source: str) -> str:
