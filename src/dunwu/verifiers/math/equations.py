@@ -19,7 +19,7 @@ from dunwu.verifiers.math.records import (
     letters_in,
     substituted,
 )
-from dunwu.verifiers.math.tree import Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
+from dunwu.verifiers.math.tree import FUNCTIONS, Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
 
 ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 """Letters whose indices count the solutions of one equation; the indices of others name things."""
@@ -163,9 +163,15 @@ def _names_a_sum(tree: Tree) -> bool:
         return False
     if tree == VARIANCE:
         return True
+    free = {name for name in letters(tree) if not name.startswith("#")}  # no bound letter of a sum
     if isinstance(tree, Call):
-        return bool(letters(tree))
-    return len(letters(tree)) > 1 and not _has_coefficients(tree)
+        return bool(free) or _calls_unknown(tree)
+    return len(free) > 1 and not _has_coefficients(tree)
+
+
+def _calls_unknown(tree: Tree) -> bool:
+    unknown = isinstance(tree, Call) and tree.name not in FUNCTIONS
+    return unknown or any(map(_calls_unknown, children(tree)))
 
 
 def _has_numbers_added(tree: Tree) -> bool:
