@@ -108,7 +108,8 @@ def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
     if isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts)):
         return True
     if place == 0 and CALCULUS.fullmatch(member.text):  # one that can be worked out must have the value
-        return not isinstance(member.answer, Quantity) or any(name[0] != "#" for name in letters(member.answer.tree))
+        tree = member.answer.tree if isinstance(member.answer, Quantity) else None
+        return tree is None or _calls_unknown(tree) or any(name[0] != "#" for name in letters(tree))
     if place == 0 and isinstance(gold, Matrix):
         return _names_a_matrix(member.answer)
     formula = isinstance(member.answer, Quantity) and _names_a_sum(member.answer.tree)
