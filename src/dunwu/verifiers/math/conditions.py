@@ -38,7 +38,7 @@ KIND = (
     r"(?:integers?|numbers?|constants?|reals?)(?: of integration)?)"
 )
 PATTERNS = (
-    re.compile(rf"{LETTER} in (?P<set>.+)"),
+    re.compile(rf"(?:all |any |every |each |some )?{LETTER} in (?P<set>.+)"),
     re.compile(rf"{LETTER} (?:is|are)(?: an?| any| some)?(?: arbitrary)? {KIND}"),
     re.compile(rf"(?:for )?(?:all |any |every |each |some |an? )?(?:arbitrary )?{KIND} {LETTER}"),
     re.compile(rf"(?:for )?(?:all|any|every|each) (?:real )?{LETTER}"),

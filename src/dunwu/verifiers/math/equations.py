@@ -19,7 +19,7 @@ from dunwu.verifiers.math.records import (
     letters_in,
     substituted,
 )
-from dunwu.verifiers.math.tree import Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
+from dunwu.verifiers.math.tree import FUNCTIONS, Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
 
 ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 """Letters whose indices count the solutions of one equation; the indices of others name things."""
@@ -108,7 +108,8 @@ def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
     if isinstance(member.answer, Ratio) and any(map(letters, member.answer.parts)):
         return True
     if place == 0 and CALCULUS.fullmatch(member.text):  # one that can be worked out must have the value
-        return not isinstance(member.answer, Quantity) or any(name[0] != "#" for name in letters(member.answer.tree))
+        tree = member.answer.tree if isinstance(member.answer, Quantity) else None
+        return tree is None or _calls_unknown(tree) or any(name[0] != "#" for name in letters(tree))
     if place == 0 and isinstance(gold, Matrix):
         return _names_a_matrix(member.answer)
     formula = isinstance(member.answer, Quantity) and _names_a_sum(member.answer.tree)
@@ -163,9 +164,15 @@ def _names_a_sum(tree: Tree) -> bool:
         return False
     if tree == VARIANCE:
         return True
+    free = {name for name in letters(tree) if not name.startswith("#")}  # no bound letter of a sum
     if isinstance(tree, Call):
-        return bool(letters(tree))
-    return len(letters(tree)) > 1 and not _has_coefficients(tree)
+        return bool(free) or _calls_unknown(tree)
+    return len(free) > 1 and not _has_coefficients(tree)
+
+
+def _calls_unknown(tree: Tree) -> bool:
+    unknown = isinstance(tree, Call) and tree.name not in FUNCTIONS
+    return unknown or any(map(_calls_unknown, children(tree)))
 
 
 def _has_numbers_added(tree: Tree) -> bool:

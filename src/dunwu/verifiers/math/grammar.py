@@ -132,8 +132,9 @@ class Parser(Cursor):
 
     def _is_vector(self, start: int, tree: Tree) -> bool:
         """Whether a factor that begins at ``start`` is a letter with an arrow or in bold: a cross of two is no dot."""
-        bold = self.tokens[start].text == "{" and self.tokens[start].roman and isinstance(tree, Symbol)
-        return bold or (isinstance(tree, Symbol) and tree.name.startswith(("\\vec ", "\\hat ")))
+        first = self.tokens[start]
+        bold = first.text == "{" and first.roman
+        return isinstance(tree, Symbol) and (bold or first.text in ("vec", "hat"))
 
     def _divides(self, factors: Sequence[Tree], functions: bool) -> bool:
         """Whether a stroke here divides these factors; in an argument it may divide the function: sin x/cos x."""

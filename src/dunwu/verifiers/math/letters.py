@@ -43,6 +43,9 @@ DECORATIONS = frozenset(
 )
 CALLED = frozenset("fghFGHPEQ")
 """Letters that are functions where a bracket follows; any other is a factor, unless the bracket holds one thing."""
+UNIT_VECTORS = {"i": "i", "j": "j", "k": "k", "\\imath": "i", "\\jmath": "j"}
+TURNED = {"overline": 2, "angle": 3}
+"""Names that say the same from behind, with so many letters: a segment, an angle."""
 SPOKEN = frozenset("mph kph rpm hrs mrs pts lbs yds nth mth kth hmm pct vs".split())  # noqa: SIM905
 """Abbreviations without a vowel."""
 TOGETHER = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
@@ -153,7 +156,12 @@ def read_decorated(parser: Parser, name: str) -> Tree:
     content = parser.argument_tokens(short=True)
     if not content:
         raise Unreadable(f"nothing behind {name}")
-    return read_indexed(parser, Symbol(f"\\{name} {text_of(content)}"))
+    text = text_of(content)
+    if name == "hat" and text in UNIT_VECTORS:
+        return letter(UNIT_VECTORS[text])
+    if text.isupper() and len(text) == TURNED.get(name):
+        text = min(text, text[::-1])
+    return read_indexed(parser, Symbol(f"\\{name} {text}"))
 
 
 def letter(name: str) -> Symbol:

@@ -64,7 +64,7 @@ def _trimmed(tokens: list[Token]) -> list[Token]:
 
 def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:
     """A bare list, or both values of ``\\pm``."""
-    items = split_at(with_signs(tokens), LISTING)
+    items = split_at(with_signs(tokens), (*LISTING, "\\\\"))
     if len(items) > 1 and not items[-1] and tokens[-1].text in (",", ";"):
         return None
     members = [member for item in items for member in both_signs(item)]

@@ -35,7 +35,7 @@ SYNONYMS = (
       for place, name in enumerate(ORDINALS, start=1)),
     *(f"{month} {month[:3]}" for month in MONTHS if month != "may"),
 )  # fmt: skip
-PLACED = re.compile(r"第([零〇一二两三四五六七八九十百]+|\d+)(?=$|[名个次天位层排])")
+PLACED = re.compile(r"第([零〇一二两三四五六七八九十百]+|\d+)(?=$|[名个次天位层排象])")
 NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 BASE = rf"(?P<base>\d{{1,2}}|{'|'.join(NUMBERS)})"
 BASED = (

@@ -136,6 +136,7 @@ OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
 def tokenize(text: str) -> tuple[Token, ...]:
     """Return the tokens of ``text``; of more than ``LONGEST`` characters only the first are looked at."""
     text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text[: LONGEST + 1])
+    text = text.replace("³√", "∛").replace("⁴√", "∜")
     spelled = text if text.isascii() and text.isprintable() else "".join(map(spell, text))
     return tuple(_grouped(_Scanner(_without_delimiters(spelled)).scan(roman=False)))
 

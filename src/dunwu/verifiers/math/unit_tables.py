@@ -63,7 +63,7 @@ COUNTED = """
     novel nut object onion outfit oyster paper parent pastry patient pebble petal phone picture pillow pin plank plum
     portion portrait poster present possibility rat rectangle region report rock root round row sailor sausage
     seashell section session shark shelf|shelves soda space spoon spot stair star sunflower sweet term token
-    tooth|teeth towel tray tub tube tulip turn vegetable wall watermelon wing
+    left|remaining|total tooth|teeth towel tray tub tube tulip turn vegetable wall watermelon wing
 """
 """What word problems ask the number of, in one form or as ``|`` alternatives; none of them changes a number."""
 CLASSIFIERS = frozenset(

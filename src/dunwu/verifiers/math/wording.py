@@ -19,7 +19,7 @@ SHORT_WORDS = frozenset(
 )
 MOST_WORDS = 16
 """Of a sentence, before its verb."""
-VERBS = frozenset({"is", "equals", "are"})
+VERBS = frozenset({"is", "equals", "are", "has", "have", "takes", "took", "costs", "needs", "earns"})
 HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是有]|需要?)(.*)")
 NAMED = re.compile(r"([\u3400-\u9fff]+?)(?:等于|[为是])")
 """What a value in a list is said to be: 最大值为3，最小值为1."""
@@ -69,7 +69,8 @@ def _behind_the_verb(tokens: list[Token]) -> list[Token]:
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
             return tokens
-        if token.kind == "word" and token.text.lower() in VERBS and before:
+        label = token.text == ":" and all(one.kind == "han" or len(one.text) > 2 for one in before)
+        if before and (label or (token.kind == "word" and token.text.lower() in VERBS)):
             return bare(tokens[place + 1 :]) or tokens
         if token.kind == "han" and (match := HAN_VERB.fullmatch(token.text)) and not DENIED.search(token.text):
             rest = [replace(token, text=match[1]), *tokens[place + 1 :]] if match[1] else tokens[place + 1 :]
