@@ -103,7 +103,8 @@ class GradingSpec(Strict):
     """Reasoning, then the answer, each in its tags and nothing else (R1-Zero); reasoning in its tags, then a summary,
     with the answer in its tags where there is one (R1)."""
     answer_in: Literal["answer-tag", "boxed", "last-line", "summary"] = "answer-tag"
-    """Where the answer is looked for; ``summary``: it is all that follows the reasoning."""
+    """Where the answer is looked for; ``last-line``: in the answer tag where the text ends with one; ``summary``: it is
+    all that follows the reasoning."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that compare formulas, and programs at the same time; each can be killed."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
