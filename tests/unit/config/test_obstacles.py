@@ -107,6 +107,8 @@ def test_a_model_needs_a_tokenizer_and_the_template_that_a_stage_wants(write: Wr
     assert told() == [f"stages.zero.prompt.template: chat, but the tokenizer in {folder} has no chat template"]
     (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     assert told() == []
+    (folder / "tokenizer_config.json").write_text("[" * 100_000)
+    assert told() == [], "whoever loads it says what is wrong with it"
 
 
 HERE = Machine(memory_gib=8.0, gpus_gib=())
