@@ -54,7 +54,7 @@ def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:
     model."""
     if all(stage.get("kind") == "eval" for stage in run.recipe["stages"].values()):
         told = [
-            f"{row.benchmark}: " + ", ".join(f"{name} {number('pass@1', v.value)}" for name, v in row.values.items())
+            f"{row.benchmark}: " + ", ".join(f"{name} {number('pass@1', v.value, v)}" for name, v in row.values.items())
             for row in beside.rows(by_set)
             if row.quantity == "pass@1"
         ]
@@ -64,7 +64,7 @@ def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:
         if row.quantity == "pass@1" and len(row.values) > 1:
             (first, before), *_, (last, after) = row.values.items()
             ends = (first, last)
-            values = " to ".join(number("pass@1", value.value) for value in (before, after))
+            values = " to ".join(number("pass@1", value.value, value) for value in (before, after))
             told.append(f"{row.benchmark} {values}")
     if not told:
         return "Models beside each other."

@@ -75,9 +75,11 @@ def row_seconds(timings: dict[str, float]) -> float:
 
 def _seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]], pace: float) -> float:
     """Of an evaluation to come: by the tokens of answers now and the pace of the largest evaluation so far, as small
-    ones leave the engine half empty; before the first one what a rollout's answers take."""
-    last = metrics[-1]
-    evaluations = [spent["evaluation"] for _, spent in stage.read_spendings() if "evaluation" in spent]
+    ones leave the engine half empty; before the first one what a rollout's answers take. What has been evaluated since
+    the last row is left out: the terminal did not know of it."""
+    last, spendings = metrics[-1], stage.read_spendings()
+    known = max((place for place, (step, _) in enumerate(spendings) if step == last["step"]), default=len(spendings))
+    evaluations = [spent["evaluation"] for _, spent in spendings[: known + 1] if "evaluation" in spent]
     largest = max(evaluations, key=lambda spent: spent.tokens, default=None)
     if largest is not None and largest.tokens:
         return largest.seconds / largest.tokens * last.get("length", 1.0)

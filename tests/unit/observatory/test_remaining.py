@@ -59,6 +59,19 @@ def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do(run: Run
     assert seconds(run) == pytest.approx(9 * 10 + SETS * 10 / 20)
 
 
+def test_an_evaluation_since_the_last_row_changes_nothing(run: Run) -> None:
+    stage = run.stage(STAGE)
+    stage.spend(0, {"evaluation": Spent(30.0, 3_000, 1.0)})
+    rollout(run, 1, length=50.0)
+    stage.spend(PER_ROLLOUT, {"rollout": Spent(6.0, 1_200, 1.0)})
+    before = seconds(run)
+    stage.spend(0, {"evaluation": Spent(90.0, 4_000, 1.0)})
+    assert seconds(run) == before, "the terminal has shown it, and watch says the same"
+    rollout(run, 2, length=50.0)
+    stage.spend(2 * PER_ROLLOUT, {"rollout": Spent(6.0, 1_200, 1.0)})
+    assert seconds(run) == pytest.approx(8 * 10 + SETS * 50 * 90 / 4_000)
+
+
 def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
     run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
     for number in range(1, 10):
