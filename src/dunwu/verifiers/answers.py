@@ -26,6 +26,7 @@ from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 
+from dunwu.verifiers import choices
 from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.equality import Ask, Comparison
 from dunwu.verifiers.math.equations import solution
@@ -61,7 +62,7 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
         return Decimal(gold) == Decimal(answer)
     chosen = chosen_letters(gold, alone=True)
     if chosen is not None:
-        given = chosen_letters(answer, alone=len(chosen) > 1)
+        given = chosen_letters(choices.named(answer) or choices.parted(answer), alone=len(chosen) > 1)
         if given is not None:
             return given == chosen
     tokens = tokens_of(gold), tokens_of(answer)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.answers import OPTION, literal_value
+from dunwu.verifiers import choices
+from dunwu.verifiers.answers import OPTION, literal_value, same
 from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.characters import encloses_digits
 from dunwu.verifiers.math.tokens import LONGEST as MOST_TOKENIZED
@@ -21,7 +22,12 @@ SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
 NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 ZERO_FIRST = re.compile(r"-?0\d")
 """024 is what splitting leaves of 1,024: no 24."""
-PARTING = (".", ":", ")", "，", ",", "-")
+PARTING = (".", ":", ")", "，", ",", ";", "；", "—", "=", "->", "=>")
+"""Signs between a letter and its option's text; a dash may be another's sign."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CAPITAL = re.compile("[A-Z]")
+BRACKETS = {"(": ")", "[": "]", "【": "】"}
+TIMES = re.compile(r"×|(?<=\d)x(?=\d)")
 LETTER = re.compile(
     r"(?:(?:the (?:correct )?answer is|answer:|答案[是为:]|option|choice|选项|选)\s*)*"
     r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)",
@@ -89,57 +95,106 @@ def same_set(gold: str, answer: str) -> bool:
 
 
 def same_choice(options: tuple[str, ...], gold: str, answer: str) -> bool:
-    """Whether ``answer`` names the option of letter ``gold``: by letter ("B", "(b)", "B. text") or by its whole text.
-
-    A letter with a text must go with that option's text. Where no ``options`` are known only the letter counts. Of
-    options that are one after ``folded`` (5 and $5, mm and Mm) only the exact text chooses.
-    """
+    """Whether ``answer`` names the option of letter ``gold``; see ``chosen``."""
     return chosen(options, answer) == gold.strip().upper()
 
 
 def chosen(options: tuple[str, ...], answer: str) -> str | None:
-    """The upper-case letter that ``answer`` chooses, None where it chooses none, or a letter with another's text."""
+    """Return the letter of the option that ``answer`` chooses; None where it chooses none, or more than one.
+
+    By letter ("B", "(b)", "故选B", "B. text") or by its whole text. One capital is a letter, as far as there are
+    options, even where another option's text is that capital. A letter with a text must go with that option's text.
+    Where no ``options`` are known only the letter counts.
+
+    Args:
+        options: their texts, in the order of their letters.
+        answer: as it was extracted.
+
+    Returns:
+        The letter in upper case.
+    """
     if len(answer) > LONGEST:
         return None
-    texts = [folded(option) for option in options]
-    given = folded(answer)
-    exact = [place for place, option in enumerate(options) if option.strip() == answer.strip()]
-    places = exact or [place for place, text in enumerate(texts) if text == given]
-    if places:
-        return chr(ord("A") + places[0]) if len(places) == 1 else None
     letter, text = _letter_and_text(answer)
-    if letter is None:
-        said = _spelled(answer)
-        places = [place for place, option in enumerate(options) if said and _spelled(option) == said]
-        return chr(ord("A") + places[0]) if len(places) == 1 else None
-    place = ord(letter) - ord("A")
-    agrees = not text or not options or (place < len(options) and text in (texts[place], _spelled(options[place])))
+    known = LETTERS[: len(options)] if options else LETTERS
+    whole = [] if CAPITAL.fullmatch(answer.strip()) else _places(options, answer, str.strip)
+    if letter and letter in answer and letter in known and not text and not whole:
+        return letter
+    places = whole or _named_by_text(options, answer)
+    if places:
+        return LETTERS[places[0]] if len(places) == 1 else None
+    agrees = letter and (not text or not options or LETTERS.index(letter) in _fitting(options, text))
     return letter if agrees else None
+
+
+def _named_by_text(options: tuple[str, ...], answer: str) -> list[int]:
+    """The places of the options whose whole text is ``answer``, in the closest sense in which there are any."""
+    senses = (str.strip, folded, _exactly_spelled, _spelled, _number)
+    return next(filter(None, (_places(options, answer, sense) for sense in senses)), [])
+
+
+def _fitting(options: tuple[str, ...], text: str) -> list[int]:
+    """The places of the options that a text behind a letter means: by its spelling, the case aside, or by its value."""
+    found = _places(options, text, _exactly_spelled) or _named_by_text(options, text)
+    return found or [place for place, option in enumerate(options) if same(option, text, lambda *_: False)]
+
+
+def _places(options: tuple[str, ...], text: str, sense: Callable[[str], str]) -> list[int]:
+    said = sense(text)
+    return [place for place, option in enumerate(options) if said and sense(option) == said]
 
 
 def _letter_and_text(answer: str) -> tuple[str | None, str]:
     """The letter that an answer begins with, and the text behind it: "B. 20 m/s", "B (20 m/s)", "(b)", "B 20 m/s"."""
+    if name := choices.named(answer):
+        return name, ""
     match = LETTER.fullmatch(folded(answer))
     if match and not match["text"]:
         return match[1].upper(), ""
-    tokens = lead(tokenize(answer))
+    tokens = lead(tokenize(choices.parted(answer)))
     while len(tokens) > 1 and OPTION.fullmatch(tokens[0].text):
         tokens = tokens[1:]
-    bracketed = len(tokens) > 2 and tokens[0].text in ("(", "[") and tokens[2].text in (")", "]")
+    bracketed = len(tokens) > 2 and BRACKETS.get(tokens[0].text) == tokens[2].text
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if tokens else None, tokens[1:])
     if letter is None or letter.kind != "word" or len(letter.text) > 1 or not (letter.text.isupper() or bracketed):
-        return (match[1].upper(), folded(match["text"])) if match else (None, "")
-    while rest and rest[0].text in PARTING:
-        rest = rest[1:]
+        return (match[1].upper(), match["text"]) if match else (None, "")
+    rest = _without_mark(rest, bracketed)
     if len(rest) > 2 and rest[0].text == "(" and closing(rest, 0) == len(rest) - 1:
         rest = rest[1:-1]
-    return letter.text.upper(), _without_gaps(rest)
+    return letter.text.upper(), _rejoined(bare(rest))
+
+
+def _without_mark(tokens: list[Token], bracketed: bool) -> list[Token]:
+    """What stands behind a letter, without what parts the two. A dash is a number's sign in "B -5" and "(B)-5"."""
+    rest = list(tokens)
+    while rest and rest[0].text in PARTING:
+        rest = rest[1:]
+    dash = len(rest) == len(tokens) > 1 and rest[0].text == "-"
+    return rest[1:] if dash and (rest[1].gap or not (rest[0].gap or bracketed)) else rest
+
+
+def _rejoined(tokens: Sequence[Token]) -> str:
+    """Tokens as a text that is read as they were."""
+    text = ""
+    for token in tokens:
+        text += (" " if token.gap or token.kind == "word" else "") + str(token)
+    return text.strip()
+
+
+def _exactly_spelled(text: str) -> str:
+    """A text in the one spelling of its tokens, without spaces; signs of multiplication are one."""
+    if len(text) > MOST_TOKENIZED:
+        return text
+    return TIMES.sub("*", spelled(bare(tokenize(text))).replace(" ", ""))
 
 
 def _spelled(text: str) -> str:
-    """A text in the one spelling of its tokens, without spaces and case."""
-    return _without_gaps(bare(tokenize(text))) if len(text) <= MOST_TOKENIZED else folded(text)
+    return _exactly_spelled(text).casefold()
 
 
-def _without_gaps(tokens: Sequence[Token]) -> str:
-    return spelled(tokens).replace(" ", "").casefold()
+def _number(text: str) -> str:
+    """The value of a text that is a written number and nothing else, "" of any other: 1/2 is 0.5, 20 is not 20 m/s."""
+    tokens = bare(tokenize(text[:MOST_TOKENIZED]))
+    alone = all(token.kind in ("number", "command") or token.text in ("{", "}", "/", "-") for token in tokens)
+    value = literal_value(text) if alone else None
+    return "" if value is None else str(value)

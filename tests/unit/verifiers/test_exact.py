@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dunwu.verifiers.answers import same
+from dunwu.verifiers.choices import named
 from dunwu.verifiers.exact import chosen, same_choice, same_sequence, same_set, same_text
 
 OPTIONS = ("red", "blue", "dark green")
@@ -154,3 +156,190 @@ def test_the_letter_chosen() -> None:
     assert chosen(OPTIONS, "dark green") == "C"
     assert chosen((), "(d) whatever") == "D"
     assert chosen(OPTIONS, "B. red") is None
+
+
+PHYSICS = ("10 m/s", "20 m/s", "Only the lighter ball", r"$3.2\times10^{4}$", r"\frac{1}{2}", "0.75", "-5")
+PARTS = """
+{}. {}
+{}.{}
+{}．{}
+{}、{}
+{}: {}
+{}；{}
+{} — {}
+{} – {}
+{} - {}
+{} = {}
+{}) {}
+({}) {}
+（{}）{}
+【{}】{}
+[{}] {}
+{} ({})
+**{}.** {}
+{} -> {}
+Answer: {}. {}
+选项{}：{}
+{}: "{}"
+\\textbf{{({})}} {}
+{}. ${}$
+{} {}
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("form", PARTS)
+@pytest.mark.parametrize("place", range(len(PHYSICS)))
+def test_a_letter_goes_with_the_text_of_its_own_option(form: str, place: int) -> None:
+    """However the two are parted; with any other option's text it chooses nothing."""
+    letter, text = "ABCDEFG"[place], PHYSICS[place].strip("$")
+    if form == "{} - {}" and text.startswith("-"):
+        pytest.skip("two dashes")
+    assert chosen(PHYSICS, form.format(letter, text)) == letter
+    for other in PHYSICS:
+        if other != PHYSICS[place]:
+            assert chosen(PHYSICS, form.format(letter, other.strip("$"))) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("A.12", "A"),
+        ("B.3/4", "B"),
+        ("C.0.5", "C"),
+        ("D..5", None),
+        (r"\boxed{A.12}", "A"),
+        ("**A.12**", "A"),
+        ("A.1/2", None),
+        ("A -12", None),
+        ("D -12", "D"),
+        ("D. -12", "D"),
+        ("A. -12", None),
+        ("A-12", "A"),
+        ("12", "A"),
+        ("-12", "D"),
+        (".5", "C"),
+        (r"\frac34", "B"),
+        ("0.75", "B"),
+        ("75%", None),
+        ("12 m", None),
+    ],
+)
+def test_a_point_behind_a_letter_is_no_decimal_point(answer: str, letter: str | None) -> None:
+    assert chosen(("12", "3/4", "0.5", "-12"), answer) == letter
+
+
+@pytest.mark.parametrize("times", [r"\times", r"\cdot", "*", "×", "·", " x "])
+def test_signs_of_multiplication_are_one(times: str) -> None:
+    assert chosen(PHYSICS, f"D. 3.2{times}10^4") == "D"
+    assert chosen(PHYSICS, f"D. 3.2{times}10^5") is None
+
+
+@pytest.mark.parametrize("answer", ["A. 1/2", r"A. \dfrac{2}{4}", "A. 0.5", "A. ½"])
+def test_a_text_behind_a_letter_may_be_the_option_s_value(answer: str) -> None:
+    assert chosen((r"\frac{1}{2}", r"\frac{1}{3}"), answer) == "A"
+    assert chosen((r"\frac{1}{3}", r"\frac{1}{2}"), answer) is None
+
+
+@pytest.mark.parametrize("size", ["5 mm", "5mm"])
+def test_small_letters_of_units_tell_options_apart(size: str) -> None:
+    options = ("5 mm", "5 Mm")
+    assert [chosen(options, answer) for answer in (size, f"A. {size}", f"B. {size}")] == ["A", "A", None]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "letter"),
+    [
+        (("B", "A", "AB", "O"), "A", "A"),
+        (("B", "A", "AB", "O"), "A.", "A"),
+        (("B", "A", "AB", "O"), "(B)", "B"),
+        (("B", "A", "AB", "O"), "AB", "C"),
+        (("B", "A", "AB", "O"), "O", "D"),
+        (("B", "A", "AB", "O"), "A. B", "A"),
+        (("B", "A", "AB", "O"), "A. A", None),
+        (("I", "II", "III"), "I", "A"),
+        (("I", "II", "III"), "II", "B"),
+        (("Cr", "Cu", "a", "i"), "a", "C"),
+        (("Cr", "Cu", "a", "i"), "A", "A"),
+        (("Cr", "Cu", "a", "i"), "b", "B"),
+        (("Option B", "Option A"), "Option A", "B"),
+    ],
+)
+def test_a_capital_is_a_letter_before_it_is_a_text(options: tuple[str, ...], answer: str, letter: str | None) -> None:
+    assert chosen(options, answer) == letter
+
+
+SENTENCES = """
+故选{}
+故选：{}。
+综上所述，选{}
+本题选{}．
+故本题选择{}
+答案应选{}
+应该选 {}
+我选{}
+{}项
+选{}项
+{}选项
+故{}选项正确
+所以{}正确
+{}是正确的
+【答案】{}
+正确答案为 {}。
+Hence option {} is correct.
+{} is the correct answer.
+Option ({}) is correct
+I choose {}.
+It's {}
+The correct option is ${}$.
+故选：\\textbf{{{}}}
+Answer {}
+""".strip().splitlines()
+DENIED = """
+不选{}
+故不选{}
+{}不正确
+不能选{}
+没有选{}
+故选不了{}
+{} is wrong
+not {}
+The answer is not {}.
+Option {} is incorrect.
+{} is not correct
+It isn't {}
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("form", SENTENCES)
+def test_a_sentence_that_names_an_option(form: str) -> None:
+    for letter in "ABC":
+        assert chosen(OPTIONS, form.format(letter)) == letter
+        assert same(letter, form.format(letter), lambda *_: False)
+        assert not same("D", form.format(letter), lambda *_: False)
+    assert chosen(OPTIONS, form.format("A或B")) is None
+    assert chosen(OPTIONS, form.format("A or B")) is None
+
+
+@pytest.mark.parametrize("form", DENIED)
+def test_a_sentence_that_denies_an_option(form: str) -> None:
+    assert named(form.format("B")) is None
+    assert chosen(OPTIONS, form.format("B")) is chosen(OPTIONS, "B项错误") is None
+    assert not same("B", form.format("B"), lambda *_: False)
+
+
+@pytest.mark.parametrize("answer", ["B.20", "B．20", "B.3/4", "B、20", "B. 20", "(B)20", "B — 20"])
+def test_an_option_s_number_in_mathematics(answer: str) -> None:
+    assert same("B", answer, lambda *_: False)
+    assert not same("C", answer, lambda *_: False)
+
+
+@pytest.mark.parametrize("answer", ["A、B", "A、B、C", "B、A点和C点"])
+def test_commas_of_a_list_part_no_text(answer: str) -> None:
+    assert not same("A", answer, lambda *_: False)
+    assert not same("B", answer, lambda *_: False)
+
+
+@pytest.mark.parametrize("piece", ["选项", "所以", "the ", "正确的", "so, ", "A、"])
+def test_sentences_are_read_in_one_way(piece: str) -> None:
+    assert named(piece * 60) is None
+    assert chosen(OPTIONS, piece * 60) is None
