@@ -30,21 +30,21 @@ ENGLISH = frozenset(
     begin being believe below better between big both bring but buy call called came can cannot care carefully case
     check clear clearly close come comes common complete consider correct could cry day days did different divide does
     doing done down dry during each early easy either else end enough equal equals equation even ever every everyone
-    everything exactly example fact far feel few find finally first five fly follow following follows for found four
-    from full gave get gets getting give given gives giving goes going gone good got great had half hand happen has
-    have having help hence her here high him his hmm hold holds how however idea indeed instead into its itself just
-    keep kind knew know known large last later least leave left less let lets like line list little live long longer
-    look looking lot made main make makes making many may maybe mean means might mind mine more most move much must
-    name near need needed needs never new next nine none not nothing notice now number numbers odd off often okay old
-    once one ones only open other others our out over own part people perhaps place point points possible problem prove
-    put question quite rather read real really reason remember rest result right run said same saw say says second see
-    seem seems seen sense set seven several shall she should show shows shy side simple simply since single six sky
-    small solution solve some someone something sometimes soon start started step steps still such suppose sure take
-    taken takes tell ten than thank that the their them themselves then there therefore these they thing things think
-    third this those though thought three through thus till time times today together told too took top total toward
-    true tried tries try trying turn two under understand unless until upon use used using value values verify very wait want wanted
-    was way well went were what when where whether which while who whole whom whose why will wish with within without
-    won word words work works would write wrong yes yet you your zero
+    everything exactly example fact far feel few finally find first five fly follow following follows for found four
+    from full gave get gets getting give given gives giving goes going gone good got great had half hand happen has have
+    having help hence her here high him his hmm hold holds how however idea indeed instead into its itself just keep
+    kind knew know known large last later least leave left less let lets like line list little live long longer look
+    looking lot made main make makes making many may maybe mean means might mind mine more most move much must name near
+    need needed needs never new next nine none not nothing notice now number numbers odd off often okay old once one
+    ones only open other others our out over own part people perhaps place point points possible problem prove put
+    question quite rather read real really reason remember rest result right run said same saw say says second see seem
+    seems seen sense set seven several shall she should show shows shy side simple simply since single six sky small
+    solution solve some someone something sometimes soon start started step steps still such suppose sure take taken
+    takes tell ten than thank that the their them themselves then there therefore these they thing things think third
+    this those though thought three through thus till time times today together told too took top total toward tried
+    tries true try trying turn two under understand unless until upon use used using value values verify very wait want
+    wanted was way well went were what when where whether which while who whole whom whose why will wish with within
+    without won word words work works would write wrong yes yet you your zero
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 """The words that English is full of, in small letters: no English runs on without them."""
@@ -52,10 +52,9 @@ KNOWN = frozenset(
     """
     above all and because begin below big choose end in it large left line list mid not over point right set small text
     therefore times to top
-    think answer
     """.split()  # noqa: SIM905  -- readable as a block
 )
-"""Those of ``ENGLISH`` that are commands of LaTeX as well, or the tags of an answer."""
+"""Those of ``ENGLISH`` that are commands of LaTeX as well."""
 MANY = 3
 """Different English words that are no accident, if they are a third of the names as well."""
 ALIKE = frozenset(
@@ -70,7 +69,7 @@ ELEMENTS = (
     "N[abdehiop]?|O[gs]?|P[abdmortu]?|R[abefghnu]|S[bcegimnr]?|T[abcehilms]|U|V|W|Xe|Yb?|Z[nr]"
 )
 FORMULA = re.compile(
-    rf"(?=.[A-Za-z]*[A-Z\d])(?=.*[a-z\d])(?:(?:{ELEMENTS})\d*)+|(?!(?:A[lmst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
+    rf"(?=.[A-Za-z]*[A-Z\d])(?=.*[a-z\d])(?:(?:{ELEMENTS})\d*)+|(?!(?:A[mst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
 )
 """A formula of chemistry: element symbols with a capital inside or a digit; or one symbol that is no word."""
 FUNCTION = "(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|lg|log)"
@@ -78,7 +77,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FORMS = re.compile(
     rf"(?:[A-Za-z]{{0,3}}?{FUNCTION}[A-Z]{{1,4}})+|[a-z]?(?:{FUNCTION}[xy])+"  # absinC, sinAcosB, xlnx
     "|(?:[A-Z]['’])+[A-Z]"  # A'B'C'
-    "|(?i:[b-df-hj-np-tv-xz]{2,4}|[xyz]{2,3})"  # kx, bcd, html: no vowel
+    "|(?i:[b-df-hj-np-tv-xz]{2,4}|[xyz]{2,3}|(?:d[xyz])+)"  # kx, bcd, html: no vowel
     r"|(?=.{2,4}\Z)(?=.*[a-z])[A-Za-z]+[A-Z][A-Za-z]*"  # eV, nRT, GMm
 )
 """A run that is no word of any language, but for those in ``ENGLISH``."""
@@ -103,6 +102,8 @@ BESIDE_OPERATORS = re.compile(
 )
 CALLED = re.compile(rf"{START}[A-Za-z]{{2,4}}(?=\((?!e?s\)))")
 """A function before its bracket, rank(A), but not the plural of cat(s)."""
+COUNTED = re.compile(rf"(?<![{LATIN}_])[0-9]+([A-Za-z]{{2,3}})(?![{LATIN}0-9_])")
+"""A product with its number: 2ab."""
 JOINED = re.compile(rf"(?<![{LATIN}0-9_'’])[A-Za-z0-9]{{1,3}}(?: ?[-−/] ?[A-Za-z0-9]{{1,3}}(?![{LATIN}0-9_]))+")
 """Short runs with nothing but strokes between: ab-bc-ca, dy/dx, but not x-axis."""
 NAMED = r"begin|end|color|textcolor|operatorname|math[a-z]+|label|ref|eqref"
@@ -112,7 +113,7 @@ REMOVED = re.compile(
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
     r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)"
     rf"|\\+(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}|\\+(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
-    r"|\\+(?P<command>[A-Za-z]+)|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
+    r"|\\+(?P<command>[A-Za-z]+)|</?(?:think|answer)>|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
     r"|https?://[!-~]*|www\.[!-~]*",
     re.DOTALL,
 )
@@ -165,8 +166,10 @@ def find_formulas(text: str) -> Set[str]:
     Returns:
         The runs, none where too many of those beside operators are words of English.
     """
-    runs = {run for run in BESIDE_OPERATORS.findall(text) if PRODUCT.fullmatch(run)} | set(CALLED.findall(text))
+    beside = set(BESIDE_OPERATORS.findall(text))
+    runs = {run for run in beside if PRODUCT.fullmatch(run)} | set(CALLED.findall(text))
+    runs.update(run for run in COUNTED.findall(text) if run.lower() not in ENGLISH)
     for joined in JOINED.findall(text):
         parts = re.findall("[A-Za-z]{2,3}", joined)
         runs.update(parts if ENGLISH.isdisjoint(map(str.lower, parts)) else ())
-    return runs - find_hidden_words({run for run in runs if len(run) > 2 and not run.isupper()})
+    return runs - find_hidden_words({run for run in beside | runs if len(run) > 2 and not run.isupper()})
