@@ -1,11 +1,11 @@
 r"""Language consistency: words of the target language / words of the chain of thought (R1 2501.12948v2, section 3.2.1).
 
-What every language writes alike is no word and counts on neither side: digits and operators, mathematics between
-dollars or ``\( \)`` and ``\[ \]``, the LaTeX commands of a table, code between backticks (a fence at the beginning of a
-line that never closes runs to the end, as in Markdown), URLs, single Latin or Greek letters, functions and units
-(``ALIKE``), and of names with a digit or an underscore the parts of up to three letters (x1, a_max; "let_me_compute"
-has one word). Up to four capitals are names (ABCD, DNA), as are more in the alphabet's order (ABCDEF): of points,
-segments, angles and figures in any number. Only where a text has many different ones (``NAMES``) and their letters are
+What every language writes alike is no word and counts on neither side: code, mathematics, formulas, chemistry, commands
+of LaTeX, tags, URLs, digits, single Latin or Greek letters, functions and units; ``notation`` says how it is told.
+
+Of names with a digit or an underscore the parts of up to three letters are no words (x1, a_max; "let_me_compute" has
+one). Up to four capitals are names (ABCD, DNA), as are more in the alphabet's order (ABCDEF): of points, segments,
+angles and figures in any number. Only where a text has many different ones (``words.NAMES``) and their letters are
 those of words, they are words in capitals.
 
 A word is a run of letters of one script, except that Chinese and Japanese are written without spaces: there every Han
@@ -17,7 +17,7 @@ Languages that share a script are told apart by py3langid, and only where rivals
 sure of another language (``EVIDENCE``): what it cannot tell apart ("No.") is taken for the target, whatever the rivals.
 
 What remains: text inside code, mathematics and URLs is not judged, in whatever language it is; nor are words that are
-spelled in single letters.
+spelled in single letters, and short ones beside operators. Names and terms in Latin letters (Newton, Python) are words.
 """
 
 from __future__ import annotations

@@ -132,7 +132,12 @@ def remove_notation(text: str) -> str:
     """
     names = {name for found in REMOVED.finditer(text) if (name := _name(found))}
     words = find_hidden_words(names - KNOWN)
-    return REMOVED.sub(lambda found: f" {found['text'] or (_name(found) in words and _name(found)) or ''} ", text)
+
+    def kept(found: re.Match[str]) -> str:
+        name = _name(found)
+        return f" {name if name in words else found['text'] or ''} "
+
+    return REMOVED.sub(kept, text)
 
 
 def _name(found: re.Match[str]) -> str:
