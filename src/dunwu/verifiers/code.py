@@ -33,7 +33,7 @@ from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
-from dunwu.verifiers.fences import split_blocks
+from dunwu.verifiers.fences import read_blocks
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
@@ -198,7 +198,7 @@ def source_of(answer: str) -> str:
 
     What is typed at an interpreter's prompt is taken without its prompts and replies.
     """
-    blocks = [(info, source) for info, source in split_blocks(answer) if info is not None]
+    blocks = list(read_blocks(answer))
     found = (
         [source for info, source in blocks if PYTHON.match(info)]
         or [source for info, source in blocks if not info]

@@ -1,4 +1,4 @@
-"""Fenced blocks of a text, read line by line as Markdown does.
+"""Fenced blocks of a text, as Markdown has them.
 
 A block opens with a line of three or more backticks or tildes, indented or behind the mark of a list's item, and closes
 with a line of at least as many of the same; one that never closes runs to the end.
@@ -9,32 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}(?=[^`]*$)|~{3,})(.*)", re.DOTALL)
-"""A line that opens a block: what it is indented by (perhaps the mark of a list's item), the fence, the info string."""
+BLOCK = re.compile(
+    r"(?m:^)(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(?P<fence>`{3,}(?=[^`\n]*(?m:$))|~{3,})(?P<info>[^\n]*)"
+    r"(?P<lines>.*?)(?:(?P<close>\n[^\S\n]*(?P=fence)(?:(?<=`)`*|(?<=~)~*)[^\S\n]*(?m:$))|\Z)",
+    re.DOTALL,
+)
+"""A whole block; ``lines`` has a line break before each."""
 
 
-def split_blocks(text: str) -> Iterator[tuple[str | None, str]]:
-    """Split a text at its fenced blocks.
+def read_blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Read the fenced blocks of a text in order.
 
     Args:
         text: the whole text.
 
     Returns:
-        The parts in order: (info string, source) of a block, (None, text) of what stands before, between and after.
-        A source has lost the indent of its fence. A fence with nothing behind it is no block.
+        The info string of each, and what stands in it, without the indent of its fence. A fence that nothing follows is
+        no block.
     """
-    indent, fence, info = "", "", None
-    lines = list[str]()
-    for line in text.split("\n"):
-        if not fence and (opening := FENCE.fullmatch(line)):
-            yield None, "\n".join(lines)
-            indent, fence, info = opening[1], opening[2], opening[3].strip()
-            lines = []
-        elif fence and (bare := line.strip()).startswith(fence) and not bare.strip(fence[0]):
-            yield info, "\n".join(lines)
-            indent, fence, info = "", "", None
-            lines = []
-        else:
-            lines.append(line[min(len(indent), len(line) - len(line.lstrip(" \t"))) :] if indent else line)
-    if lines:
-        yield info, "\n".join(lines)
+    for block in BLOCK.finditer(text):
+        if block["lines"] or block["close"]:
+            indent = len(block["indent"])
+            lines = block["lines"].split("\n")[1:]
+            yield block["info"].strip(), "\n".join(_without_indent(line, indent) for line in lines)
+
+
+def _without_indent(line: str, indent: int) -> str:
+    return line[min(indent, len(line) - len(line.lstrip(" \t"))) :]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dunwu.types import Finish
-from dunwu.verifiers.language import RANGES
+from dunwu.verifiers.words import RANGES
 
 GRAM = 40
 """Units in a row; "Demystifying Long Chain-of-Thought" (arXiv 2502.03373) takes as many tokens."""

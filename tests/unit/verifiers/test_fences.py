@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.fences import split_blocks
+from dunwu.verifiers.fences import read_blocks
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    ("text", "blocks"),
     [
-        ("", [(None, "")]),
-        ("a\nb", [(None, "a\nb")]),
-        ("a\n```py\nb\n```\nc", [(None, "a"), ("py", "b"), (None, "c")]),
-        ("~~~\nb\n~~~", [(None, ""), ("", "b")]),
-        ("~~~ a`b\n```\n~~~", [(None, ""), ("a`b", "```")]),
-        ("````\na\n```\nb\n`````\nc", [(None, ""), ("", "a\n```\nb"), (None, "c")]),
-        ("```\na\n~~~\nb\n``` c\n```", [(None, ""), ("", "a\n~~~\nb\n``` c")]),
-        ("1. x\n   ```\n   a\n     b\n   ```", [(None, "1. x"), ("", "a\n  b")]),
-        ("- ```\n  a\n  ```\nb", [(None, ""), ("", "a"), (None, "b")]),
-        ("```py\na", [(None, ""), ("py", "a")]),
-        ("a\n```", [(None, "a")]),
-        ("a ``` b\n```c```\n``d", [(None, "a ``` b\n```c```\n``d")]),
+        ("", []),
+        ("a\nb", []),
+        ("a\n```py\nb\n```\nc\n~~~\nd\n\n~~~", [("py", "b"), ("", "d\n")]),
+        ("~~~ a`b\n```\n~~~", [("a`b", "```")]),
+        ("````\na\n```\nb\n`````\nc", [("", "a\n```\nb")]),
+        ("```\na\n~~~\nb\n``` c\n  ``` \r\nd", [("", "a\n~~~\nb\n``` c")]),
+        ("1. x\n   ```\n   a\n     b\n c\n   ```", [("", "a\n  b\nc")]),
+        ("- ```\n  a\n  ```\nb", [("", "a")]),
+        ("```py\na", [("py", "a")]),
+        ("```py\n```", [("py", "")]),
+        ("a\n```", []),
+        ("a ``` b\n```c```\n``d", []),
     ],
 )
-def test_a_text_is_split_at_its_blocks(text: str, parts: list[tuple[str | None, str]]) -> None:
-    assert list(split_blocks(text)) == parts
+def test_blocks_are_read_as_markdown_has_them(text: str, blocks: list[tuple[str, str]]) -> None:
+    assert list(read_blocks(text)) == blocks
