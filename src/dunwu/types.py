@@ -37,7 +37,7 @@ Role = Literal["system", "user", "assistant"]
 Status = Literal["graded", "truncated", "verifier_failed"]
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """What a chat message calls reasoning that stands apart from its content: DeepSeek, Qwen and llama.cpp; vLLM and
-OpenRouter; gpt-oss and Ollama."""
+OpenRouter; gpt-oss and Ollama; OpenRouter, in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
