@@ -35,9 +35,9 @@ if TYPE_CHECKING:  # numpy and jaxtyping are a third of what `dunwu plan` would 
 Finish = Literal["stop", "length"]
 Role = Literal["system", "user", "assistant"]
 Status = Literal["graded", "truncated", "verifier_failed"]
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """What a chat message calls reasoning that stands apart from its content: DeepSeek, Qwen and llama.cpp; vLLM and
-OpenRouter; gpt-oss and Ollama."""
+OpenRouter; gpt-oss and Ollama; OpenRouter, in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

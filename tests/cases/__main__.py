@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.cases.running import SHARED, Case, check
 
+LONGEST = 300
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the cases of a file, prints wrong/all by kind; returns 1 where one is wrong."""
@@ -28,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     for case in chosen:
         kind = case["area"], case["kind"]
         count[kind] += 1
-        right = check(case)
+        right = _checked(case)
         if right is None:
             unchecked[kind] += 1
         elif not right:
@@ -40,6 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{' '.join(kind):24} {wrong[kind]:4}/{count[kind]}{note}")
     print(f"{'all':24} {wrong.total():4}/{count.total()}" + (f"  ({unchecked.total()} not)" if unchecked else ""))
     return int(bool(wrong))
+
+
+def _checked(case: Case) -> bool | None:
+    """As ``check``; a case in which something else goes wrong is a wrong one, and stops no other."""
+    try:
+        return check(case)
+    except Exception as error:  # whatever the product or the check raises
+        print(f"{case['area']} {case['kind']}: {type(error).__name__}: {error}"[:LONGEST])
+        return False
 
 
 if __name__ == "__main__":

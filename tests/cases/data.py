@@ -72,9 +72,19 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)
+    file, names = io.BytesIO(), dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
     return file.getvalue()
+
+
+def _column(values: Sequence[Any]) -> pyarrow.Array:
+    """A column; one whose values are of several types as ``datasets`` writes it, JSON under ``arrow.json``."""
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        texts = [None if value is None else json.dumps(value) for value in values]
+        return pyarrow.ExtensionArray.from_storage(pyarrow.json_(), pyarrow.array(texts, pyarrow.string()))
 
 
 FORMS: Mapping[str, Callable[[Sequence[Mapping[str, Any]]], bytes]] = {

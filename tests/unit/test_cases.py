@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet
 import pytest
+from tests.cases import data
 from tests.cases.__main__ import main
 from tests.cases.running import SHARED, check
 
@@ -26,6 +30,33 @@ def test_a_wrong_case_is_counted_and_shown(tmp_path: Path, capsys: pytest.Captur
     assert json.dumps(case) in shown
     assert "1/1" in shown
     assert "(1 not checked here)" in shown
+
+
+def test_a_case_that_raises_is_wrong_and_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = {"area": "math", "kind": "words", "input": {}, "expected": True, "note": ""}
+    right = {**broken, "input": {"gold": "on", "answer": "on"}}
+    file = tmp_path / "cases.jsonl"
+    file.write_text(json.dumps(broken) + "\n" + json.dumps(right) + "\n", encoding="utf-8")
+    assert main(["--file", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert "math words: KeyError: 'gold'" in shown
+    assert "1/2" in shown
+
+
+@pytest.mark.parametrize("form", data.FORMS)
+def test_rows_that_differ_in_their_columns_and_types_are_written_in_every_form(form: str) -> None:
+    rows: list[dict[str, Any]] = [{"a": 1, "b": [1]}, {"a": "x", "c": {"d": None}}]
+    assert data.FORMS[form](rows)
+    if form == ".parquet":
+        table = pyarrow.parquet.read_table(io.BytesIO(data.FORMS[form](rows)))
+        assert table.column_names == ["a", "b", "c"]
+        assert str(table.schema.field("a").type) == "extension<arrow.json>"
+
+
+@pytest.mark.parametrize("bench", ["safety", "arena", "livecodebench", "ifeval"])
+def test_published_rows_that_differ_are_read_out_of_parquet(bench: str) -> None:
+    case = {"area": "data", "kind": "F4", "input": {"bench": bench, "file": f"{bench}.parquet"}, "expected": "read"}
+    assert check(case) is True
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the handed cases lie beside the project, not in it")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from dunwu.config.checks import check_recipe
 from dunwu.config.fields import models_in
 from dunwu.config.findings import Finding, near
+from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe, Weight
 from dunwu.errors import UserError
@@ -37,6 +38,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             or does not fit the others. The line names the file (or the override) and the field.
     """
     tree = _read(path)
+    _check_depth(tree, path)
     _resolve_paths(tree, path.absolute().parent)
     return made_recipe(tree, overrides, path)
 
@@ -50,6 +52,7 @@ def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = N
     parsed = [parse_override(text) for text in overrides]
     for override in parsed:
         apply_override(tree, override)
+        _check_depth(tree, override.place)
     _resolve_paths(tree, Path.cwd())
     homes: dict[str, str] = {}
     if slips := [*_dates(tree), *_share_tasks(tree, homes)]:
@@ -83,6 +86,8 @@ def _read(path: Path) -> Tree:
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).rstrip(")").partition(" (at ")
         raise UserError(f"broken TOML: {reason}", file=path, field=place or None) from None
+    except UserError:  # a ValueError too
+        raise
     except (RecursionError, ValueError) as error:  # tables nested thousands deep; integers of thousands of digits
         raise UserError(f"broken TOML: {error}", file=path) from None
     except OSError as error:
@@ -92,12 +97,27 @@ def _read(path: Path) -> Tree:
 def _read_json(text: str, path: Path) -> Tree:
     """A recipe as a run directory holds it: :func:`dump_recipe` wrote it, paths absolute."""
     try:
-        tree = json.loads(text)
+        tree = json.loads(text, object_pairs_hook=_table)
     except (RecursionError, ValueError) as error:
         raise UserError(f"broken JSON: {error}", file=path) from None
     if not isinstance(tree, dict):
         raise UserError("is no recipe: not a JSON object", file=path)
     return tree
+
+
+def _table(pairs: list[tuple[str, Any]]) -> Tree:
+    """A JSON object. Raises ValueError where it has a key twice, as TOML does."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has the key {next(name for name in names if names.count(name) > 1)!r:.60} twice")
+    return table
+
+
+def _check_depth(tree: Tree, place: Path | str) -> None:
+    """Raises UserError where what walks the tree would have to go deeper than Python does: ``a.a.a.a`` has no end."""
+    if is_too_deep(tree):
+        raise UserError(f"is nested deeper than {DEEPEST} levels", file=place)
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.errors import UserError
 
 WEIGHTS: Final = "*.safetensors"
 PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 READ_ELSEWHERE: Final = ("tokenizer.json", "vocab.json")
 """Files of megabytes that the tokenizers library reads, under bounds of its own."""
+READ: Final = (".json", ".safetensors", ".jinja", ".model", ".txt", ".tiktoken")
+"""Kinds of files that libraries read in a model folder."""
 LARGEST_JSON: Final = 64 << 20
 LARGEST_VOCABULARY: Final = 512 << 20
-DEEPEST: Final = 64
 COUNTS: Final = re.compile("layer|depth|block|head|expert|label")
 MOST: Final = 1 << 20
 """Of what a config counts: libraries make lists as long before they look at the weights."""
@@ -28,6 +30,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         UserError: there is no config.json or no safetensors file, or a JSON file cannot be read within bounds.
     """
+    _check_kinds(folder)
     if not (folder / "config.json").is_file():
         raise UserError("no config.json: this is no transformers model folder", file=folder)
     if not any(True for _ in folder.glob(WEIGHTS)):
@@ -38,6 +41,13 @@ def check_folder(folder: Path) -> None:
             _check_size(path, LARGEST_VOCABULARY)
         elif path.name != "config.json":
             read_json(path)
+
+
+def _check_kinds(folder: Path) -> None:
+    """Raises UserError where what a library would read is no file: of a pipe it would wait for ever."""
+    for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*")):
+        if path.suffix in READ and not path.is_file() and (path.exists() or not path.is_symlink()):
+            raise UserError("is no file", file=path)
 
 
 def missing_weights(folder: Path, called: str) -> str:
@@ -74,12 +84,9 @@ def read_json(path: Path) -> Any:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from error
     except ValueError as error:
         raise UserError(f"is no JSON: {error!s:.100}", file=path) from error
-    level = [found]
-    for _ in range(DEEPEST):
-        level = [part for value in level for part in _parts(value)]
-        if not level:
-            return found
-    raise UserError(f"is nested deeper than {DEEPEST} levels", file=path)
+    if is_too_deep(found):
+        raise UserError(f"is nested deeper than {DEEPEST} levels", file=path)
+    return found
 
 
 def _check_size(path: Path, most: int) -> None:
@@ -89,12 +96,6 @@ def _check_size(path: Path, most: int) -> None:
         raise UserError(f"cannot be read: {error.strerror}", file=path) from error
     if size > most:
         raise UserError(f"has {size >> 20:,} MiB, more than the {most >> 20} MiB that are read", file=path)
-
-
-def _parts(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _numbers(config: dict[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dunwu.types import REASONING_FIELDS, Finish
 
-TEXTS = ("text", "refusal", *REASONING_FIELDS, "content")
+TEXTS = ("text", "refusal", *REASONING_FIELDS, "content", "value")
 """Where the text of a part stands."""
+SAID = ("message", "delta", "text")
+"""Where what was said stands in a choice: a message, what a stream sends of one, or what completions have in its
+place."""
+CUT = ("length", "max_tokens", "max_length")
+FILTERED = re.compile("filter|safety|recitation|prohibited|block")
+"""Reasons to finish that leave nothing to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +48,11 @@ def read_reply(reply: Any) -> ChatReply:
         TypeError: it is no chat completion.
     """
     choice = _first(reply)
-    message = choice.get("message")
-    if message is None and choice.get("finish_reason"):  # a filter that left nothing
+    reason = str(choice.get("finish_reason") or "").lower()
+    message = next((choice[name] for name in SAID if choice.get(name) is not None), None)
+    if isinstance(message, str):
+        message = {"content": message}
+    if message is None and (reason in CUT or FILTERED.search(reason)):
         message = {}
     if not isinstance(message, dict):
         raise TypeError("the first choice has no message")
@@ -50,13 +61,13 @@ def read_reply(reply: Any) -> ChatReply:
     answer = "".join(content_text(part) for part in parts if not _is_thought(part)) or content_text(
         message.get("refusal")
     )
-    apart = (content_text(message.get(name)) for name in REASONING_FIELDS)
+    apart = (_thought(message.get(name)) for name in REASONING_FIELDS)
     usage = reply.get("usage")
     count = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return ChatReply(
         answer=answer,
         reasoning=next(filter(None, apart), "") or "".join(content_text(part) for part in parts if _is_thought(part)),
-        finish="length" if choice.get("finish_reason") == "length" else "stop",
+        finish="length" if reason in CUT else "stop",
         tokens=count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None,
         ended=choice.get("stop_reason"),
     )
@@ -72,6 +83,13 @@ def _first(reply: Any) -> dict[str, Any]:
 
 def _is_thought(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+
+
+def _thought(value: Any) -> str:
+    """Reasoning that stands apart; what is no text, as a switch that says whether the model thinks, is none."""
+    with suppress(TypeError):
+        return content_text(value)
+    return ""
 
 
 def content_text(value: Any) -> str:

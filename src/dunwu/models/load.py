@@ -26,7 +26,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 ORIGINAL_TEMPLATE = "original"
 """The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 ADVICE = re.compile(
-    "trust_remote_code|weights_only|torch\\.load|pickle|use_safetensors|upgrade|install|from_tf|ignore_"
+    r"trust_remote_code|weights_only|torch\.load|pickle|use_safetensors|upgrade|\binstall\b|from_tf|ignore_"
 )
 """In a library's advice, which is not ours to pass on: some of it is to run what a stranger wrote."""
 Device = Literal["auto", "cpu", "cuda"]
@@ -155,7 +155,13 @@ def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options:
     try:
         with _quietly(), bounded_by_weights(place):
             model, info = kind.from_pretrained(
-                place, dtype=dtype, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **options
+                place,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # else the error says that they differ, and not where
+                output_loading_info=True,
+                **options,
             )
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
@@ -167,6 +173,9 @@ def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options:
             text = f"cannot load {what}: it needs code of its own (auto_map), and no code beside a model is run here"
             raise UserError(text, file=place) from error
         raise UserError(f"cannot load {what}: {_plain(error)}", file=place) from error
+    for name, stored, wanted in sorted(info["mismatched_keys"])[:1]:
+        shapes = f"{list(stored)} in the weights and {list(wanted)} by config.json"
+        raise UserError(f"cannot load {what}: {name} has the shape {shapes}", file=place)
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             raise UserError(f"{name} holds NaN or infinite weights", file=place)
@@ -200,10 +209,15 @@ def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no eos_token: completions could never end", file=place, field="eos_token")
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    more = [configured] if isinstance(configured, int) else list(configured or ())
+    more = configured if isinstance(configured, list) else [] if configured is None else [configured]
+    rows = len(model.get_input_embeddings().weight)
+    for token_id in more:
+        if not isinstance(token_id, int) or isinstance(token_id, bool) or not 0 <= token_id < rows:
+            text = f"the generation config names {token_id!r:.40}, no token of the {rows:,} that the model knows"
+            raise UserError(text, file=place, field="eos_token_id")
     turn = end_of_turn(tokenizer)
-    more += [] if turn is None else [turn]
-    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more]))
+    turns = [] if turn is None else [turn]
+    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more, *turns]))
 
 
 def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
@@ -222,11 +236,13 @@ def device_of(device: Device | torch.device) -> torch.device:
 
 
 def _plain(error: BaseException) -> str:
-    """What a library says is wrong, without the sentences that give advice."""
+    """What a library says is wrong, without the sentences that give advice; of the first at least its beginning."""
     sentences = re.split(r"(?<=[.!?])\s+", " ".join(str(error).split()))
     text = " ".join(sentence for sentence in sentences if not ADVICE.search(sentence))
+    beginning = re.sub("[`(:;,][^`(:;,]*$", "", ADVICE.split(sentences[0])[0]).rstrip(" `(:;,")
+    text = f"{text or beginning:.200}"
     ordinary = isinstance(error, OSError | ValueError | RuntimeError) and text
-    return f"{text:.200}" if ordinary else f"{type(error).__name__}: {text:.200}"
+    return text if ordinary else ": ".join(filter(None, (type(error).__name__, text)))
 
 
 def _some(names: Iterable[str]) -> str:

@@ -26,6 +26,10 @@ R1_ZERO: Final = (
 NANO: Final = "User: {prompt} Assistant:"
 """The one line that the nano base's corpus is written in; its completions begin with a space."""
 NAMED: Final = {"r1-zero": R1_ZERO, "nano": NANO}
+OPENED: Final = re.compile(r"(?:<think>\s*|(?:<think>\s*)?</think>\s*)\Z")
+"""At a prompt's end: reasoning that it begins, or leaves out."""
+NOTHING: Final = re.compile(r"\s*(?:<think>\s*)?</think>\s*")
+"""Reasoning that is none, where an answer begins."""
 STAND_IN: Final = "ANSWER"
 """An answer that templates leave as it is."""
 
@@ -80,7 +84,7 @@ class Template:
 
         Raises:
             UserError: the conversation does not end with the assistant; it has several turns and the template is no
-                chat template; the chat template refuses it.
+                chat template; the chat template refuses it; an answer brings reasoning, and its prompt leaves it out.
         """
         if not example.messages or example.messages[-1].role != "assistant":
             raise UserError(f"{example.id} does not end with the assistant's message", field="data")
@@ -88,6 +92,7 @@ class Template:
         for place, message in enumerate(example.messages):
             if message.role != "assistant":
                 continue
+            self._check_thought(example.messages[:place], message.content, example.id)
             prompt, answer = self._pair(example.messages[:place], message.content, example.id)
             if prompt[: len(token_ids)] != token_ids:
                 yield _lesson(token_ids, mask)
@@ -103,12 +108,17 @@ class Template:
 
     @cached_property
     def opening(self) -> str:
-        """What every prompt has already written of its answer: a think tag with the white space behind it, or "".
+        """What every prompt has already written of its answer: think tags with the white space behind them, or "".
 
         Raises:
             UserError: the chat template refuses a plain question.
         """
         return self._asked([Message(role="user", content="?")], "a question").opening
+
+    @property
+    def lead(self) -> str:
+        """What answers begin with that no prompt has written, white space aside. Raises UserError as ``chat_frame``."""
+        return self._frame.lead.strip()
 
     @property
     def end(self) -> tuple[int, ...]:
@@ -139,12 +149,24 @@ class Template:
         One without reasoning ends the reasoning at once, as R1 does where there is nothing to think about.
         """
         if not opening:
-            return answer if answer[:1].isspace() else self._frame.lead + answer
+            lead = self._frame.lead
+            is_led = answer.startswith(lead.strip()) if lead.strip() else answer[:1].isspace()
+            return answer if is_led else lead + answer
         if answer.startswith(opening):
             return answer.removeprefix(opening)
+        if is_closed(opening):
+            nothing = NOTHING.match(answer)
+            return answer[nothing.end() :] if nothing else answer
         if answer.lstrip().startswith("<think>"):
             return answer.lstrip().removeprefix("<think>")
         return answer if "</think>" in answer else f"\n</think>\n\n{answer}"
+
+    def _check_thought(self, messages: Sequence[Message], answer: str, name: str) -> None:
+        """Raises UserError where an answer brings reasoning behind a prompt that leaves it out."""
+        opening = self._asked(messages, name).opening
+        if is_closed(opening) and "</think>" in self._answer(answer, opening):
+            text = f"{name} has reasoning in its answer, and the template's prompt leaves reasoning out ({opening!r})"
+            raise UserError(text, field="data")
 
     def _pair(self, messages: Sequence[Message], answer: str, name: str) -> tuple[list[int], list[int]]:
         """Encode the prompt for what follows ``messages``, and an answer to it with its end.
@@ -172,7 +194,7 @@ class _Asked(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a template writes around an answer: white space before it, and the tokens that end its turn."""
+    """What a template writes around an answer: what stands before it, and the tokens that end its turn."""
 
     lead: str
     end: tuple[int, ...]
@@ -181,6 +203,8 @@ class Frame(NamedTuple):
 def chat_frame(tokenizer: Any) -> Frame:
     """Find how the tokenizer's chat template frames an answer, by what it makes of a stand-in.
 
+    What it writes before the answer, beyond what asks for one, the model has to write: gpt-oss names a channel.
+    Reasoning that is empty, as Qwen3 puts before the last answer, is no part of that: answers are learnt as they stand.
     A turn ends with the first special token behind the answer (``<|im_end|>``, ``<|eot_id|>``, ``<end_of_turn>``,
     ``</s>``); where the template writes none, with the end of sequence behind whatever it writes.
 
@@ -192,12 +216,12 @@ def chat_frame(tokenizer: Any) -> Frame:
     before, found, after = render(tokenizer, [question, answer], "an answer", asks=False).rpartition(STAND_IN)
     if not found:
         raise UserError("the tokenizer's chat template leaves out what the assistant says", field="prompt.template")
-    lead = before.removeprefix(asked) if before.startswith(asked) else ""
+    lead = NOTHING.sub("", before.removeprefix(asked)) if before.startswith(asked) else ""
     special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     ended = re.search("|".join(map(re.escape, [tokenizer.eos_token, *special])), after)
     closing = after[: ended.end()] if ended else after.rstrip()
     end = [*token_ids_of(tokenizer, closing), *([] if ended else [tokenizer.eos_token_id])]
-    return Frame(lead if lead.isspace() else "", tuple(end))
+    return Frame(lead, tuple(end))
 
 
 def end_of_turn(tokenizer: Any) -> int | None:
@@ -214,9 +238,18 @@ def end_of_turn(tokenizer: Any) -> int | None:
 
 
 def opening_of(prompt: str) -> str:
-    """Find the think tag that a prompt opens at its end, with the white space behind it; "" where it opens none."""
-    tag = prompt.rstrip()
-    return prompt[len(tag) - len("<think>") :] if tag.endswith("<think>") else ""
+    """Find the think tags at a prompt's end, with the white space behind them; "" where there are none.
+
+    One that stands open begins the answer's reasoning; where they are closed (Qwen3 and DeepSeek-V3.1, told not to
+    think) the answer has none.
+    """
+    found = OPENED.search(prompt)
+    return found[0] if found else ""
+
+
+def is_closed(opening: str) -> bool:
+    """Whether a prompt has ended its answer's reasoning already."""
+    return "</think>" in opening
 
 
 def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:

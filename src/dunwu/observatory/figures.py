@@ -15,6 +15,7 @@ from dunwu.observatory.charts import Chart, Point, Series, Span, exact
 from dunwu.observatory.curves import Measure, Rollout, Slice
 from dunwu.observatory.damage import readable
 from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
+from dunwu.observatory.missing import missing_evaluations, missing_rollouts
 from dunwu.observatory.reasoning.facts import facts
 from dunwu.observatory.wording import metric
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
@@ -94,8 +95,11 @@ class Told:
     def metrics(self) -> list[dict[str, float]]:
         """A mapping for each rollout; none where the file is damaged."""
         rows = readable(self.stage.read_metrics, list[dict[str, float]](), self.lost)
-        if gone := readable(self.stage.lost_metrics, None, self.lost):
-            self.lost.append(gone)
+        missing = (partial(find, self.run, self.name) for find in (missing_rollouts, missing_evaluations))
+        finders: list[Callable[[], str | None]] = [self.stage.lost_metrics, *missing]
+        for find in finders:
+            if gone := readable(find, None, self.lost):
+                self.lost.append(gone)
         return rows
 
     @cached_property

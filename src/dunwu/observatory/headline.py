@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dunwu.observatory import beside
 from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, are_models, base_and_trained, last_evaluated
+from dunwu.observatory.missing import missing_evaluations
 from dunwu.observatory.wording import checkpoint, interval, number, quantity
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
@@ -21,8 +22,13 @@ def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
     """
     found = found or last_evaluated(run)
     if found is None:
-        return "No held-out evaluation yet, so there is nothing to claim."
-    stage, by_set = found
+        gone = any(missing_evaluations(run, stage) for stage in run.stages)
+        return f"No held-out evaluation {'is left' if gone else 'yet'}, so there is nothing to claim."
+    gone = missing_evaluations(run, found[0]) is not None
+    return _sentence(run, *found) + (" Other evaluations of it are gone from its folder." if gone else "")
+
+
+def _sentence(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:
     if are_models(run, stage):
         return _beside(run, by_set)
     name, evaluations = next(iter(by_set.items()))

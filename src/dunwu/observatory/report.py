@@ -7,6 +7,7 @@ import logging
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dunwu import paper
 from dunwu.observatory import beside, ledger, page
@@ -39,6 +40,10 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
         Fault: the report cannot be written.
     """
     run, lost = RunReader(run_dir), list[str]()
+    nothing: dict[str, Any] | None = {}
+    if readable(run.read_summary, nothing, lost) is None and run.state.kind == "done":
+        lost.append(f"{run_dir / 'summary.json'}: is gone, though the run has ended")
+    lost += [f"{run.stage(name).path}: is gone" for name in run.manifest["stages"] if name not in run.stages]
     beginning = _beginning(run, lost)
     end = "".join(readable(partial(make, run), "", lost) for make in (_ledger, _reproduce, _next))
     stages = [Told.of(run, name) for name in run.stages]

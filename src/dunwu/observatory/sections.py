@@ -61,10 +61,10 @@ def _damaged(found: Sequence[str]) -> str:
 
 
 def _note(told: Told) -> str:
-    first, stored = told.rollouts[0], len(told.stage.rollout_steps())
+    first, made = told.rollouts[0], max(len(told.stage.rollout_steps()), len(told.metrics))
     note = (
         f"One seed. A point is one rollout of {first.problems:,} problems and {first.completions:,} responses, at the "
-        f"policy that wrote it; {len(told.rollouts):,} of {stored:,} rollouts shown. Bands and bars: 95 % intervals "
+        f"policy that wrote it; {len(told.rollouts):,} of {made:,} rollouts shown. Bands and bars: 95 % intervals "
         "over problems. Dashed: what the base does on held-out problems, or, not measured, the first rollout."
     )
     if told.search.moments:

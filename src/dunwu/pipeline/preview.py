@@ -17,7 +17,7 @@ from dunwu.config.schema import (
     SupervisedStage,
 )
 from dunwu.models.load import load_tokenizer
-from dunwu.models.templates import Template
+from dunwu.models.templates import Template, is_closed
 from dunwu.pipeline.prompts import instructing
 from dunwu.rollout.stopping import decode
 from dunwu.tasks.conversations import first_examples
@@ -53,6 +53,8 @@ def preview(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> dict[str, 
             for example in first_examples(data):
                 first, *_ = template.lessons(example)
                 lines.setdefault("teaches_first", show_lesson(tokenizer, first))
+    if template.lead:
+        lines["answers_begin_with"] = _visible(template.lead)
     if not isinstance(stage, RewardModelStage):
         lines["turns_end_with"] = _visible(decode(tokenizer, list(template.end)))
     return lines
@@ -84,6 +86,10 @@ def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str 
 
 
 def _reasoning(opening: str) -> str:
+    if is_closed(opening):
+        return (
+            f"nothing: the prompt ends it with {_visible(opening)}, so no format rule can be earned, nor is one asked"
+        )
     if opening:
         return f"the prompt opens it with {_visible(opening)}: all up to </think>; without that tag there is no answer"
     return "what the model writes inside <think> </think>; without tags all of it"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from dunwu.config.schema import GradingSpec, PromptSpec
-from dunwu.models.templates import Template
+from dunwu.models.templates import Template, is_closed
 from dunwu.tasks import FAMILIES
 from dunwu.types import Message, Problem, Prompt
 
@@ -60,11 +60,15 @@ def instructing(template: Template, spec: PromptSpec, grading: GradingSpec) -> I
 def instruction(grading: GradingSpec, opening: str = "") -> str:
     """Write in what form to answer: whoever follows it earns the format, and has an answer that is read.
 
+    Reasoning is not asked for, and no format can be earned, where the template has ended it already.
+
     Args:
         grading: how answers are read.
         opening: what the template has written of the answer (``Template.opening``).
     """
     answer, ruled = ANSWER[grading.answer_in], grading.format_rule != "none"
+    if is_closed(opening):
+        return f"Answer in this form: {answer}"
     if grading.format_rule == "think-answer" and grading.answer_in != "answer-tag":
         answer = f"<answer> {answer} </answer>"
     if not (ruled or opening) and grading.answer_in == "summary":

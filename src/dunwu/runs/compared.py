@@ -11,6 +11,7 @@ from typing import Literal
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
+from dunwu.runs.regular import regular
 from dunwu.types import Estimate
 
 FILE = "compared.json"
@@ -59,7 +60,7 @@ def read(stage: Path) -> Compared:
     if not path.is_file():
         return Compared()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(regular(path).read_text(encoding="utf-8"))
         pairs = [Pair(**{**pair, "difference": Estimate(**pair["difference"])}) for pair in found["pairs"]]
         curves = [
             Curve(**{**curve, "points": tuple((x, Estimate(**estimate)) for x, estimate in curve["points"])})

@@ -22,6 +22,7 @@ from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import step_name
 from dunwu.runs.marks import content_mark
 from dunwu.runs.records import RolloutRow
+from dunwu.runs.regular import regular
 
 SOURCE = b"dunwu.source"
 
@@ -48,7 +49,7 @@ class Derived:
         It is read into memory: pages of a file that somebody cuts short would take the process along.
         """
         try:
-            found = pa.ipc.open_file(pa.BufferReader(self._table(step).read_bytes())).read_all()
+            found = pa.ipc.open_file(pa.BufferReader(regular(self._table(step)).read_bytes())).read_all()
             found.validate(full=True)
             known = (found.schema.metadata or {}).get(SOURCE)
             return found if known == self.source_of(step, maker) else None
@@ -115,7 +116,7 @@ class Derived:
     def _read(self, name: str, of: Callable[[], str]) -> dict[str, Any] | None:
         """``of`` is asked only where there is a record: to name a large model's content takes seconds."""
         try:
-            found = json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
+            found = json.loads(regular(self._folder / f"{name}.json").read_text(encoding="utf-8"))
             return found if found["of"] == of() else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

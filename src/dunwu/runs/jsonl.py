@@ -11,6 +11,7 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import append_line, atomic_write
+from dunwu.runs.regular import regular
 
 LARGEST = sys.float_info.max
 LOST = "holds NUL bytes: a crash of the machine or of its disk has taken what stood here"
@@ -51,7 +52,7 @@ def cut_numbers(path: Path, last_step: float) -> None:
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     """The bytes and the object of each line that ends; what follows the last newline was torn off by a kill."""
     lines = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], 1):
+    for number, line in enumerate(_content(path).split(b"\n")[:-1], 1):
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
@@ -75,4 +76,12 @@ def _wrong(entry: Any) -> str | None:
 
 def _end(path: Path) -> bytes:
     """What follows the last newline."""
-    return path.read_bytes().rpartition(b"\n")[2] if path.exists() else b""
+    return _content(path).rpartition(b"\n")[2]
+
+
+def _content(path: Path) -> bytes:
+    """All of a file; nothing where there is none."""
+    try:
+        return regular(path).read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from error

@@ -6,6 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from dunwu.runs.regular import regular
+
 
 def mark(path: Path) -> str:
     """Tell cheaply whether a file has been written again, within one process.
@@ -40,6 +42,6 @@ def content_mark(path: Path) -> str:
 
 @lru_cache(maxsize=100_000)
 def _hashed(path: Path, _: str) -> str:
-    with path.open("rb") as content:
+    with regular(path).open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         return f"{content.tell()} bytes; sha256 {digest}"

@@ -17,6 +17,7 @@ from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
+from dunwu.runs.regular import regular
 from dunwu.runs.stage import StageDirectory, StageReader, Writing, checked_name
 from dunwu.runs.state import RunState, forget_end, read_state, record_end
 
@@ -116,7 +117,7 @@ class RunReader:
         """The recipe as it was given, recipe.toml. Raises UserError where it is gone."""
         path = self.directory / "recipe.toml"
         try:
-            return path.read_text(encoding="utf-8")
+            return regular(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read: {error}", file=path) from error
 
@@ -367,7 +368,7 @@ def _check_free(directory: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(regular(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", file=path) from error
     if not isinstance(content, dict):
@@ -378,7 +379,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_times(directory: Path) -> dict[str, float]:
     """timings.json; empty where it is damaged or not there."""
     try:
-        times = json.loads((directory / "timings.json").read_text())
+        times = json.loads(regular(directory / "timings.json").read_text())
         return {name: float(value) for name, value in times.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -10,6 +10,7 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
+from dunwu.runs.regular import regular
 
 FILE = "servers.json"
 
@@ -39,7 +40,7 @@ def read(stage: Path) -> dict[str, ServerRecord]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(regular(path).read_bytes())
         return {str(name): _record(fields) for name, fields in found.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"does not say how servers were asked: {error}", file=path) from error

@@ -28,6 +28,7 @@ from dunwu.runs.derived import Derived
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.runs.marks import mark
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
+from dunwu.runs.regular import regular
 from dunwu.runs.servers import ServerRecord
 from dunwu.types import Estimate, Example, ScoredGroup
 
@@ -323,7 +324,7 @@ def _order(checkpoint: str) -> tuple[int, int] | None:
 
 def _read_results(path: Path) -> dict[str, Estimate]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).items()
+        found = json.loads(regular(path).read_text(encoding="utf-8")).items()
         return {
             name: Estimate(**{field: _finite(value) for field, value in estimate.items()}) for name, estimate in found
         }

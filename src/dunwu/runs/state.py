@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from dunwu.errors import Fault, Interrupted
 from dunwu.runs.atomic import atomic_remove, atomic_write
 from dunwu.runs.lock import is_held
+from dunwu.runs.regular import regular
 
 FILE = "ended.json"
 LONGEST_REASON = 500
@@ -39,7 +40,7 @@ def read_state(directory: Path, *, done: bool) -> RunState:
     if is_held(directory) is not False:  # where nothing can be found out, what the manifest says stands
         return RunState("running")
     try:
-        ended = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        ended = json.loads(regular(directory / FILE).read_text(encoding="utf-8"))
         return RunState("failed" if ended["state"] == "failed" else "stopped", str(ended["why"]))
     except (OSError, ValueError, KeyError, TypeError):
         return RunState("stopped", UNSAID)

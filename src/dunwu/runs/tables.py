@@ -17,6 +17,7 @@ from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
 from dunwu.runs.checkpoints import step_name
 from dunwu.runs.records import EvaluationRow, RolloutRow
+from dunwu.runs.regular import regular
 from dunwu.types import ScoredGroup
 
 PART = "part."
@@ -163,6 +164,6 @@ _FITS = {
 
 def _table(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns, partitioning=None, use_threads=False)
+        return pq.read_table(regular(path), columns=columns, partitioning=None, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"is not a readable Parquet file: {error}", file=path) from error

@@ -12,6 +12,7 @@ from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from dunwu.tasks.rows import BadRow, MalformedError, Row, parse_json
@@ -56,7 +57,11 @@ def decoder(kind: Any) -> Decode | None:
         return _iso
     if pa.types.is_decimal(kind):
         return _number
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_float32(kind):
+        return lambda value: _shortest(np.float32(value))
+    if pa.types.is_float16(kind):
+        return lambda value: _shortest(np.float16(value))
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return decoder(kind.value_type)
     if pa.types.is_struct(kind):
         return _struct({field.name: decode for field in kind if (decode := decoder(field.type))})
@@ -91,6 +96,11 @@ def _moment(value: datetime) -> str:
 
 def _iso(value: Any) -> str:
     return str(value.isoformat())
+
+
+def _shortest(value: np.floating[Any]) -> float:
+    """The shortest decimal that this width tells from its neighbours: 3.14 was written, not 3.140000104904175."""
+    return float(str(value))
 
 
 def _number(value: Decimal) -> int | str:

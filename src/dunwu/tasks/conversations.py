@@ -16,10 +16,14 @@ from dunwu.errors import UserError
 from dunwu.tasks.readers import leave_out, read_rows
 from dunwu.tasks.rows import BadRow, MalformedError, Row, column, language_of, text_of, written
 from dunwu.tasks.task import side
+from dunwu.tasks.thoughts import refuse_unread, with_reasoning
 from dunwu.tasks.world import data
 from dunwu.types import REASONING_FIELDS, Example, Judged, Message, Preference, Role
 
-COLUMNS = ("messages", "prompt", "response", "good", "chosen", "rejected", "judgements", "category", "language")
+COLUMNS = (
+    *("messages", "prompt", "response", "reasoning", "good", "chosen", "rejected", "judgements", "category"),
+    "language",
+)
 Use = Literal["conversations", "pairs", "verdicts"]
 FIRST_ROWS = 20
 LARGEST = 1e6
@@ -89,7 +93,9 @@ def read_texts(spec: DataSpec) -> tuple[tuple[str, list[str]], ...]:
 def _texts(row: _Named) -> tuple[str, list[str]]:
     asked = row.asked()
     answers = [row.text(name) for name in ("response", "chosen", "rejected") if row.has(name)]
-    return row.name, [*(message.content for message in asked), *answers]
+    apart = [row.row.values.get(name) for name in row.reasoning]
+    thoughts = [thought for thought in apart if isinstance(thought, str)]
+    return row.name, [*(message.content for message in asked), *answers, *thoughts]
 
 
 class _Named(NamedTuple):
@@ -131,6 +137,19 @@ class _Named(NamedTuple):
             "language": self.text("language") if self.has("language") else language_of(question),
             "messages": asked,
         }
+
+    def reasoned(self, answer: str) -> str:
+        """The row's last answer, before it the reasoning that stands in a column of its own."""
+        refuse_unread(answer, self.row.values, {*self.reasoning, *self.fields.values()})
+        return with_reasoning(answer, self.row.values, self.reasoning)
+
+    @property
+    def reasoning(self) -> list[str]:
+        """The columns that may hold an answer's reasoning: the recipe's, and all of the usual names but for those that
+        it gives to something else."""
+        others = {column for name, column in self.fields.items() if name != "reasoning"}
+        names = dict.fromkeys((self.fields.get("reasoning", "reasoning"), *REASONING_FIELDS))
+        return [name for name in names if name not in others]
 
     def judgements(self) -> float | None:
         """The mean of the differences; None where nobody judged."""
@@ -185,9 +204,10 @@ def _example(row: _Named) -> Example:
     messages = row.asked()
     if row.has("response"):
         messages = (*messages, Message(role="assistant", content=row.text("response")))
-    if messages[-1].role != "assistant" or len(messages) < 2:
+    *before, last = messages
+    if last.role != "assistant" or not before:
         raise MalformedError("the assistant does not have the last word")
-    return Example(**row.about(messages))
+    return Example(**row.about((*before, replace(last, content=row.reasoned(last.content)))))
 
 
 def _preference(row: _Named) -> Preference:
@@ -226,17 +246,8 @@ def _message(value: Any) -> Message:
     if not isinstance(value, dict) or value.get("role") not in get_args(Role):
         raise MalformedError(f"{value!r:.60} is no message with a role ({', '.join(get_args(Role))}) and content")
     content = written(value.get("content"), "content")
+    refuse_unread(content, value, REASONING_FIELDS)
     for name in REASONING_FIELDS:
-        if value.get(name):
-            if value["role"] != "assistant":
-                raise MalformedError(f"{name!r} stands in a message of the {value['role']}")
-            content = _with_reasoning(written(value[name], name), content)
-    return Message(role=value["role"], content=content)
-
-
-def _with_reasoning(thought: str, answer: str) -> str:
-    """Put reasoning before an answer, in tags as R1 and Qwen3 write them, unless the answer holds it already."""
-    newline = "\n"
-    return (
-        answer if "</think>" in answer else f"<think>\n{thought.strip(newline)}\n</think>\n\n{answer.lstrip(newline)}"
-    )
+        if value.get(name) and value["role"] != "assistant":
+            raise MalformedError(f"{name!r} stands in a message of the {value['role']}")
+    return Message(role=value["role"], content=with_reasoning(content, value))

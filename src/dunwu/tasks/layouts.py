@@ -146,7 +146,7 @@ def _by_columns(row: Row, layout: Layout) -> Asked:
     question = text_of(row, layout.problem).strip()
     gold = _gold(row, layout)
     tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
-    if layout.kind == "choice" and not all(option.strip() in question for option in tests):
+    if layout.kind == "choice" and tests and not published.lists_options(question, tests):
         question = published.with_options(question, tests)
     return Asked(
         question=question,

@@ -6,6 +6,7 @@ Each function brings a row to an ``Asked``. Columns that are missing, empty or o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
@@ -82,6 +83,17 @@ def with_options(question: str, options: Sequence[str]) -> str:
     listed = "\n".join(f"{letter}) {option.strip()}" for letter, option in zip(letters, options, strict=True))
     named = f"{', '.join(letters[:-1])} or {letters[-1]}"
     return f"{question}\n\n{listed}\n\nAnswer with the letter of the right option: {named}."
+
+
+def lists_options(question: str, options: Sequence[str]) -> bool:
+    """Whether the options stand in a question one behind the other, each behind its own letter (``A)``, ``(A)``,
+    ``A.``, ``A：``). That their texts occur in it says nothing: options may be single digits."""
+    listed = (
+        rf"(?<!\w)[(\[（【*]*{letter}[*]*[)\].:．、。：）】][*]*\s*{re.escape(option.strip())}"
+        for letter, option in zip(ascii_uppercase, options, strict=False)
+    )
+    parts = r"[\s,;.，；。、$*]*(?:(?:and|or|和|或)\s)?".join(listed)
+    return re.search(rf"{parts}(?=[,;.，；。*?!？！]*(?:\s|$))", question) is not None
 
 
 def livecodebench(row: Row) -> Asked:

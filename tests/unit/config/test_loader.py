@@ -249,3 +249,55 @@ def test_no_shipped_recipe_ends_before_its_first_checkpoint(path: Path) -> None:
     for stage in load_recipe(path).stages.values():
         if isinstance(stage, RLStage):
             assert stage.checkpoint.every < stage.steps
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 5000 + " = 1\n", "a = " + "[" * 70 + "]" * 70 + "\n"])
+def test_a_recipe_that_is_nested_too_deep_gets_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == f"{path}: is nested deeper than 64 levels"
+
+
+@pytest.mark.parametrize("field", ["name" + ".a" * 100, "a" + ".a" * 5000])
+def test_an_override_that_is_nested_too_deep_gets_one_line(write: Write, field: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(), [f"{field}=1"])
+    assert str(caught.value).startswith(f"--set {field}=1: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('{"name": "a", "seed": 1, "name": "b"}', "broken JSON: it has the key 'name' twice"),
+        ('{"name": "a", "stages": {"x": {}, "x": {}}}', "broken JSON: it has the key 'x' twice"),
+        ("{", "broken JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("[]", "is no recipe: not a JSON object"),
+    ],
+)
+def test_a_broken_recipe_in_json_names_its_file_once(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == f"{path}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        ("rollout.temperature", 100),
+        ("evaluation.temperature", 100),
+        ("optimizer.lr", 10),
+        ("optimizer.muon_lr", 10),
+        ("optimizer.weight_decay", 100),
+    ],
+)
+def test_numbers_that_no_training_survives_are_out_of_range(write: Write, field: str, most: int) -> None:
+    path = write()
+    load_recipe(path, [f"stages.zero.{field}={most}.0"])
+    for value in ("1e308", f"{most}.1"):
+        with pytest.raises(UserError, match=f"must be less than or equal to {most}"):
+            load_recipe(path, [f"stages.zero.{field}={value}"])

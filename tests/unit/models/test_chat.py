@@ -100,3 +100,11 @@ def test_one_process_renders_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
         assert render_chat(tokenizer(text), MESSAGES[:1], asks=True, name="c") == text
     assert len(started) == 1
     chat._renderer.close()
+
+
+def test_the_clock_of_templates_stands_still_and_chance_begins_anew() -> None:
+    """Else the same seed would ask something else tomorrow, and so would a run that is resumed then."""
+    known = tokenizer("{{ strftime_now('%d %b %Y %H:%M:%S.%f') }}")
+    assert render_chat(known, MESSAGES[:1], asks=True, name="c") == "26 Jul 2024 00:00:00.000000"
+    drawn = [render_chat(tokenizer("{{ range(10**5) | random }}"), MESSAGES[:1], asks=True, name="c") for _ in range(3)]
+    assert len(set(drawn)) == 1

@@ -15,7 +15,7 @@ from tests.unit.models.test_load import complaint, write
 from dunwu.config.model_folder import read_config
 from dunwu.config.plan.shape import shape_of
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy, load_scorer, save_policy
+from dunwu.models.load import _plain, load_policy, load_scorer, save_policy
 
 ADVICE = ("trust_remote_code", "weights_only", "pickle", "install", "upgrade")
 
@@ -172,3 +172,72 @@ def test_another_models_tokenizer(tmp_path: Path) -> None:
     tokenizer.save_pretrained(folder)
     policy = load_policy(str(folder), device="cpu")
     assert (policy.tokenizer.pad_token_id, policy.pad_id) == (32, 30)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "of_my_own.json"),
+        *("model.safetensors", "of_my_own.safetensors", "chat_template.jinja", "additional_chat_templates/a.jinja"),
+        *("tokenizer.json", "vocab.json", "tokenizer.model", "merges.txt"),
+    ],
+)
+def test_what_is_no_file_is_not_read(tmp_path: Path, name: str) -> None:
+    """A pipe would be waited for; what stands in its place here gives an end of file, and is no file either."""
+    folder = write(tmp_path)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("/dev/null")
+    assert complaint(folder) == f"{folder / name}: is no file"
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert complaint(folder) == f"{folder / name}: is no file"
+
+
+@pytest.mark.parametrize("ends", [[[1]], "x", -1, 32, [0, 32], [True], 1.0, {"a": 1}])
+def test_ends_that_are_no_tokens(tmp_path: Path, ends: Any) -> None:
+    folder = write(tmp_path)
+    edit(folder, "generation_config.json", eos_token_id=ends)
+    token = ends[-1] if isinstance(ends, list) else ends
+    assert complaint(folder) == (
+        f"{folder}: eos_token_id: the generation config names {token!r}, no token of the 32 that the model knows"
+    )
+
+
+def test_the_first_weight_of_another_shape_is_named_with_both(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    names = sorted(name for name in weights if "proj" in name)
+    shapes = {name: list(weights[name].shape) for name in names}
+    changed = {name: torch.zeros(2, 3) for name in names[:2]}
+    save_file(weights | changed, folder / "model.safetensors", metadata={"format": "pt"})
+    assert complaint(folder) == (
+        f"{folder}: cannot load a causal language model: {names[0]} has the shape [2, 3] in the weights and "
+        f"{shapes[names[0]]} by config.json"
+    )
+    with pytest.raises(UserError, match=r"cannot load a sequence classifier: .* has the shape \[2, 3\] in the weights"):
+        load_scorer(str(folder), device="cpu", new_head=True)
+
+
+@pytest.mark.parametrize("fields", [{"num_attention_heads": 7}, {"intermediate_size": 3}, {"head_dim": 6}])
+def test_a_config_of_other_sizes_names_a_weight(tmp_path: Path, fields: dict[str, Any]) -> None:
+    folder = write(tmp_path)
+    edit(folder, **fields)
+    assert " in the weights and [" in complaint(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ImportError("Loading it requires a (`pip install a`)"), "ImportError: Loading it requires a"),
+        (ImportError("Using `b` requires b: `pip install -U b`"), "ImportError: Using `b` requires b"),
+        (ImportError("It needs c. Please install it."), "ImportError: It needs c."),
+        (ImportError("c doesn't seem to be installed."), "ImportError: c doesn't seem to be installed."),
+        (RuntimeError("Sizes differ. Set `ignore_it` to go on."), "Sizes differ."),
+        (KeyError("x"), "KeyError: 'x'"),
+        (RuntimeError(), "RuntimeError"),
+        (ImportError("install it"), "ImportError"),
+    ],
+)
+def test_of_a_library_s_words_something_is_always_left(error: Exception, said: str) -> None:
+    assert _plain(error) == said

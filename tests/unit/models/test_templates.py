@@ -269,3 +269,64 @@ def test_reasoning_in_the_content_is_learnt_as_a_template_writes_reasoning_that_
     own = reader.apply_chat_template([{"role": "user", "content": "2+2?"}, apart], tokenize=False)
     ((whole, _),) = lessons("chat", example("2+2?", REASONED), reader)
     assert whole + "\n" == own
+
+
+CHANNELS = (
+    "{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}"
+    "<|message|>{{ m.content }}{% if m.role == 'assistant' and loop.last %}<|end|>{% else %}<|turn|>{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+"""As gpt-oss writes: the answer names its channel, which no prompt has written."""
+
+
+@pytest.mark.parametrize("answer", ["4", " 4", "<think>2+2</think>4", "<|channel|>final<|message|>4"])
+def test_what_a_template_writes_before_an_answer_is_learnt_with_it(answer: str) -> None:
+    run = "<|channel|>final<|message|>" + answer.removeprefix("<|channel|>final<|message|>") + "<|end|>"
+    assert learnt("chat", example("2+2?", answer), CHANNELS) == (
+        f"<|start|>user<|message|>2+2?<|turn|><|start|>assistant{run}",
+        [run],
+    )
+    template = Template(PromptSpec(template="chat"), tokenizer(CHANNELS))
+    assert template.lead == "<|channel|>final<|message|>"
+    read = template.answered("e", example("2+2?", "").messages[:1], answer)
+    assert tokenizer().decode(read).endswith(run)
+
+
+def closing(tags: str) -> str:
+    """A template whose prompt leaves reasoning out."""
+    return CHATML.replace("<assistant>{% endif %}", "<assistant>" + tags + "{% endif %}")
+
+
+CLOSED = ("<think>\n\n</think>\n\n", "<think></think>", "</think>", "<think> </think>\n")
+"""As Qwen3 and DeepSeek-V3.1 write where they are told not to think."""
+
+
+@pytest.mark.parametrize("tags", CLOSED)
+@pytest.mark.parametrize("brought", ["", "<think>\n\n</think>\n\n", "</think>", " <think></think> "])
+def test_behind_a_closed_tag_the_answer_alone_is_learnt(tags: str, brought: str) -> None:
+    whole, runs = learnt("chat", example("2+2?", f"{brought}4"), closing(tags))
+    assert (whole, runs) == (f"<user>2+2?<|end|>\n<assistant>{tags}4<|end|>", ["4<|end|>"])
+    template = Template(PromptSpec(template="chat"), tokenizer(closing(tags)))
+    assert template.opening == tags
+    assert template.lead == ""
+
+
+@pytest.mark.parametrize("tags", CLOSED)
+@pytest.mark.parametrize("answer", ["<think>2+2</think>4", "2+2</think>4", "4 <think>so</think>"])
+def test_reasoning_behind_a_closed_tag_is_refused(tags: str, answer: str) -> None:
+    said = "data: e has reasoning in its answer, and the template's prompt leaves reasoning out"
+    with pytest.raises(UserError, match=said):
+        learnt("chat", example("2+2?", answer), closing(tags))
+    with pytest.raises(UserError, match=said):
+        learnt("chat", example("2+2?", answer, "3?", "3"), closing(tags))
+    graded = Template(PromptSpec(template="chat"), tokenizer(closing(tags)))
+    assert len(graded.answered("e", example("2+2?", "").messages[:1], tags + answer)) > len(answer)
+
+
+@pytest.mark.parametrize("tags", CLOSED)
+def test_an_empty_thought_before_answers_of_the_past_is_no_lead(tags: str) -> None:
+    chat = CHATML.replace(
+        ">{{ m.content }}", f">{{% if m.role == 'assistant' %}}{tags}{{% endif %}}{{{{ m.content }}}}"
+    )
+    assert learnt("chat", example("2+2?", "4"), chat)[1] == ["4<|end|>"]
+    assert learnt("chat", example("2+2?", "<think>x</think>4"), chat)[1] == ["<think>x</think>4<|end|>"]

@@ -14,6 +14,7 @@ from tests.unit.observatory.making import STAGE, begin, finished_run, train
 
 from dunwu.errors import UserError
 from dunwu.observatory.export import write_figures
+from dunwu.observatory.missing import missing_evaluations, missing_rollouts
 from dunwu.observatory.report import write_report
 from dunwu.runs import RunReader, StageReader
 
@@ -193,3 +194,73 @@ def test_a_report_goes_where_it_is_asked_to_and_leaves_the_run_alone(copy: Path,
     assert path == tmp_path / "other.html"
     assert write_figures(copy, tmp_path / "drawn")[0].parent == tmp_path / "drawn"
     assert kept() == before
+
+
+@pytest.mark.parametrize(
+    ("gone", "line"),
+    [
+        ("rollouts/step-000032.parquet", "rollouts: 1 of 4 are gone: of step 32"),
+        ("rollouts/*", "rollouts: 4 of 4 are gone: of step 16, 32, 48 and 1 more"),
+        ("evaluations/trained/countdown.json", "evaluations: 1 of 4 are gone: trained/countdown.json"),
+        ("evaluations/base/*", "evaluations: 2 of 4 are gone: base/countdown.json, base/harder.json"),
+    ],
+)
+def test_files_that_are_gone_are_told(copy: Path, caplog: pytest.LogCaptureFixture, gone: str, line: str) -> None:
+    for file in (copy / "stages" / STAGE).glob(gone):
+        file.unlink()
+    assert told(copy, caplog) == [line]
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    shown = {"rollouts/step-000032.parquet": "3 of 4 rollouts shown", "rollouts/*": "4 of 4 are gone"}
+    assert shown.get(gone, "Other evaluations of it are gone from its folder.") in page
+
+
+def test_where_all_evaluations_are_gone_nothing_is_claimed(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(copy / "stages" / STAGE / "evaluations")
+    (line,) = told(copy, caplog)
+    assert line.startswith("evaluations: 4 of 4 are gone: base/countdown.json, ")
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    assert "No held-out evaluation is left, so there is nothing to claim." in page
+
+
+def test_evaluations_on_the_way_are_looked_for_too(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.recipe["stages"][STAGE]["evaluation"]["every"] = 32
+        stage = run.stage(STAGE)
+        train(stage, rollouts=5)
+        found = missing_evaluations(run, STAGE)
+        assert found is not None
+        assert found.endswith(
+            "4 of 4 are gone: base/countdown.json, base/harder.json, step-000032/countdown.json and 1 more"
+        )
+        (stage.path / "rollouts" / "step-000080.parquet").unlink()
+        assert missing_rollouts(run, STAGE) is None, "the newest may be on its way"
+        stage.finish()
+        assert str(missing_rollouts(run, STAGE)).endswith("1 of 5 are gone: of step 80")
+        assert "6 of 6 are gone" in str(missing_evaluations(run, STAGE))
+
+
+@pytest.mark.parametrize(("way", "says"), [("nul", "cannot be read"), ("cut", "cannot be read"), ("gone", "is gone")])
+def test_a_damaged_summary_is_told(copy: Path, caplog: pytest.LogCaptureFixture, way: str, says: str) -> None:
+    WAYS[way](copy / "summary.json")
+    (line,) = told(copy, caplog)
+    assert line.startswith(f"{copy / 'summary.json'}: {says}")
+
+
+def test_a_stage_whose_folder_is_gone_is_told(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(copy / "stages" / STAGE)
+    write_report(copy)
+    assert caplog.messages == [f"{copy / 'stages' / STAGE}: is gone"]
+
+
+def test_what_is_no_file_is_not_waited_for(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In the place of a pipe, of which a reader would wait for a writer, something that gives an end of file."""
+    stage = copy / "stages" / STAGE
+    for name, says in {
+        "metrics.jsonl": "metrics.jsonl: cannot be read: is no file",
+        "timings.jsonl": "timings.jsonl: cannot be read: is no file",
+        "rollouts/step-000032.parquet": "has no rollout of step 32",
+        "evaluations/base/countdown.json": "countdown.json: holds no results of an evaluation: [Errno 22] is no file",
+    }.items():
+        (stage / name).unlink()
+        (stage / name).symlink_to("/dev/null")
+        assert any(says in line for line in told(copy, caplog))

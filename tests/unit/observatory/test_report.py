@@ -155,6 +155,9 @@ def test_every_moment_of_a_run_has_a_report(tmp_path: Path) -> None:
 def test_a_run_without_evaluations_claims_nothing(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         train(run.stage(STAGE), rollouts=2, questions=2)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    recipe["stages"][STAGE]["evaluation"]["sets"] = []
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     page, text = read(write_report(tmp_path))
     assert "No held-out evaluation yet, so there is nothing to claim." in text
     assert "first rollout" in text

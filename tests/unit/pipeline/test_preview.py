@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,32 @@ def test_the_plan_tells_how_a_template_asks_and_teaches(tmp_path: Path) -> None:
     assert zero.as_json()["turns_end_with"] == "<|end|>"
     plain = make_plan(recipe(tmp_path, "qwen3", [TALK]), preview=preview).stages[1]
     assert plain.template["reads_as_reasoning"].startswith("what the model writes inside <think> </think>")
+
+
+def test_the_plan_tells_of_a_prompt_that_leaves_reasoning_out_and_of_what_answers_begin_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = [TALK[0], {"role": "assistant", "content": "4"}]
+    qwen = FAMILIES["qwen3"]
+    asking = 'assistant\\n" }}{% endif %}'
+    assert asking in qwen.template
+    closed = qwen.template.replace(asking, 'assistant\\n<think>\\n\\n</think>\\n\\n" }}{% endif %}')
+    monkeypatch.setitem(FAMILIES, "qwen3", replace(qwen, template=closed))
+    taught, zero = make_plan(recipe(tmp_path, "qwen3", [plain]), preview=preview).stages
+    assert taught.template["teaches_first"].endswith("→ 4·<|im_end|> (2 of 44 tokens are learnt)")
+    assert zero.template["reads_as_reasoning"] == (
+        "nothing: the prompt ends it with <think>⏎⏎</think>⏎⏎, so no format rule can be earned, nor is one asked"
+    )
+    assert "QUESTION⏎⏎Answer in this form: <answer> answer here </answer><|im_end|>" in zero.template["asks"]
+    (problem,) = make_plan(recipe(tmp_path, "qwen3", [TALK]), preview=preview).problems
+    assert str(problem).startswith("stages.taught.data: talk-1 has reasoning in its answer, and the template's prompt")
+
+    channels = qwen.template.replace('assistant\\n" }}{% endif %}', 'assistant" }}{% endif %}')
+    monkeypatch.setitem(
+        FAMILIES, "qwen3", replace(qwen, template=channels.replace('m.role + "\\n"', 'm.role + "<|at|>\\n"'))
+    )
+    named = make_plan(recipe(tmp_path, "qwen3", [plain]), preview=preview).stages[1].template
+    assert named["answers_begin_with"] == "<|at|>"
 
 
 def test_what_a_template_refuses_shows_in_the_plan(tmp_path: Path) -> None:

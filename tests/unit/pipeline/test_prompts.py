@@ -35,6 +35,22 @@ def written(text: str) -> Completion:
     )
 
 
+@pytest.mark.parametrize("rule", ["think-answer", "think-summary", "none"])
+@pytest.mark.parametrize("where", ["answer-tag", "boxed", "last-line", "summary"])
+@pytest.mark.parametrize("opening", ["<think>\n\n</think>\n\n", "</think>"])
+def test_behind_a_closed_thought_no_reasoning_is_asked_and_the_answer_counts(
+    where: str, rule: str, opening: str
+) -> None:
+    spec = RewardSpec.model_validate({"format_rule": rule, "answer_in": where})
+    form = instruction(spec, opening)
+    assert "think" not in form
+    answer = form.removeprefix("Answer in this form: ").replace("answer here", "4")
+    with build_grader(spec) as grader:
+        score = grader.score(problem(), written(opening + answer))
+    assert score.parts["accuracy"] == 1.0
+    assert score.parts["format"] == float(rule == "none")
+
+
 @pytest.mark.parametrize("opening", ["", "<think>\n"])
 @pytest.mark.parametrize("rule", ["think-answer", "think-summary", "none"])
 @pytest.mark.parametrize("where", ["answer-tag", "boxed", "last-line", "summary"])

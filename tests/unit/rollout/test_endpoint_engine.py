@@ -120,6 +120,15 @@ def without_content(finish: str, **message: Any) -> Answer:
     return 200, {"choices": [choice], "usage": USAGE}
 
 
+SWITCHES: tuple[Any, ...] = (False, True, 123, {"effort": "high"}, [5])
+"""What servers say under the names of reasoning that is none."""
+UNUSUAL: list[dict[str, Any]] = [{"text": "42"}, {"delta": {"content": "42"}}, {"message": "42"}]
+
+
+def in_place_of_a_message(finish: str, **found: Any) -> Answer:
+    return 200, {"choices": [{"finish_reason": finish, **found}], "usage": USAGE}
+
+
 @pytest.mark.parametrize(
     ("reply", "text", "finish"),
     [
@@ -146,6 +155,18 @@ def without_content(finish: str, **message: Any) -> Answer:
         (said([]), "", "stop"),
         (said("42", reasoning=[{"type": "reasoning.text", "text": "So."}]), "<think>So.</think>42", "stop"),
         (said("42", reasoning="", reasoning_content=None), "42", "stop"),
+        *(
+            (said("42", **{name: value}), "42", "stop")
+            for name in ("thinking", "reasoning_content")
+            for value in SWITCHES
+        ),
+        (said("42", reasoning={"content": "So."}), "<think>So.</think>42", "stop"),
+        (said("42", reasoning_details=[{"type": "reasoning.text", "text": "So."}]), "<think>So.</think>42", "stop"),
+        (said([{"type": "text", "text": {"value": "42", "annotations": []}}]), "42", "stop"),
+        *((in_place_of_a_message("stop", **said), "42", "stop") for said in UNUSUAL),
+        *((in_place_of_a_message(reason), "", "length") for reason in ("length", "max_tokens", "MAX_TOKENS")),
+        (in_place_of_a_message("SAFETY", message=None), "", "stop"),
+        (said("42", "max_tokens"), "42", "length"),
         (said("half \ud83d"), "half ?", "stop"),
     ],
 )
@@ -311,7 +332,9 @@ def test_a_refusal_is_the_user_s_in_the_server_s_words(server: FakeServer) -> No
         (200, {"choices": [{"message": {"content": [5]}}]}),
         (200, {"choices": {"message": "x"}}),
         (200, {"error": {"message": "overloaded", "code": 503}}),
-        (200, {"choices": [{"message": {"content": "a", "reasoning_content": 5}}]}),
+        (200, {"choices": [{"finish_reason": "stop"}]}),
+        (200, {"choices": [{"message": None, "finish_reason": "tool_calls"}]}),
+        (200, {"choices": [{"output": "4", "finish_reason": "stop"}]}),
         (503, {}),
         b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{",
         b"",

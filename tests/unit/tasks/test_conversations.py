@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.conversations import look, ordered, read_examples, read_judged, read_preferences
-from dunwu.types import Example, Message
+from dunwu.tasks.conversations import look, ordered, read_examples, read_judged, read_preferences, read_texts
+from dunwu.types import REASONING_FIELDS, Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
 PAIR = {"prompt": "Why?", "chosen": "Because.", "rejected": "No."}
@@ -42,6 +43,87 @@ def test_reasoning_that_stands_apart_comes_before_the_answer(tmp_path: Path, nam
     assert answer(content="\n\n4", **{name: "\n2+2\n"}) == "<think>\n2+2\n</think>\n\n4"
     assert answer(content="<think>2+2</think>4", **{name: "2+2"}) == "<think>2+2</think>4"
     assert answer(content="4") == "4"
+
+
+def learnt(folder: Path, row: dict[str, Any], **fields: str) -> str:
+    """The last answer that a row teaches."""
+    (read,) = read_examples(written(folder, row, fields=fields))
+    return read.messages[-1].content
+
+
+THOUGHT = "<think>\n2+2\n</think>\n\n4"
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer", "expected"),
+    [
+        ("2+2", "<think>\n\n</think>\n\n4", THOUGHT),
+        ("2+2", "</think>4", THOUGHT),
+        ("<think>2+2</think>", "4", THOUGHT),
+        ("2+2</think>", "4", THOUGHT),
+        ("2 +  2", "<think>so 2\n+ 2</think>4", "<think>so 2\n+ 2</think>4"),
+        ("2+2", "2+2</think>4", "2+2</think>4"),
+        ("<think>\n</think>", "<think>x</think>4", "<think>x</think>4"),
+        *((switch, "4", "4") for switch in ("on", "Off", "high", "")),
+    ],
+)
+def test_reasoning_apart_is_learnt_once_wherever_it_stands(
+    tmp_path: Path, thought: str, answer: str, expected: str
+) -> None:
+    for name in REASONING_FIELDS:
+        message = {"role": "assistant", name: thought, "content": answer}
+        assert learnt(tmp_path, {"messages": [GOOD[0], message]}) == expected
+        assert learnt(tmp_path, {"prompt": "2+2?", "response": answer, name: thought}) == expected
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer", "message"),
+    [
+        ("2+2", "<think>other</think>4", "is one thought, and the answer has another in its think tags"),
+        ("2+2", "other</think>4", "is one thought, and the answer has another in its think tags"),
+        ("2+2", "<think>other", "is one thought, and the answer has another in its think tags"),
+        ("2+2", "<think>", "is one thought, and the answer has another in its think tags"),
+        ("a</think>b", "4", "has think tags within"),
+        (["2+2"], "4", "is list ['2+2'], not text"),
+    ],
+)
+def test_two_thoughts_are_refused(tmp_path: Path, thought: Any, answer: str, message: str) -> None:
+    for name in REASONING_FIELDS:
+        apart = {"role": "assistant", name: thought, "content": answer}
+        for row in ({"messages": [GOOD[0], apart]}, {"prompt": "2+2?", "response": answer, name: thought}):
+            with pytest.raises(UserError, match=rf"talk\.jsonl: .*line 1: '{name}' {re.escape(message)}"):
+                learnt(tmp_path, row)
+    both = {"prompt": "2+2?", "response": "4", "thinking": "2+2", "reasoning": "3+1"}
+    with pytest.raises(UserError, match="line 1: 'thinking' is one thought, and the answer has another"):
+        learnt(tmp_path, both)
+
+
+@pytest.mark.parametrize(
+    "name", ["thought", "thoughts", "reasoning_text", "rationale", "cot", "CoT", "chain_of_thought", "r1_thinking"]
+)
+def test_what_looks_like_reasoning_is_never_passed_over(tmp_path: Path, name: str) -> None:
+    row = {"prompt": "2+2?", "response": "4", name: "2+2"}
+    for bad in (row, {"messages": [GOOD[0], {"role": "assistant", "content": "4", name: "2+2"}]}):
+        with pytest.raises(UserError, match=f"line 1: '{name}' looks like reasoning, which is read under"):
+            learnt(tmp_path, bad)
+    assert learnt(tmp_path, row, reasoning=name) == THOUGHT
+    assert learnt(tmp_path, {**row, "response": THOUGHT}) == THOUGHT
+    assert learnt(tmp_path, {"prompt": "2+2?", name: "4"}, response=name) == "4"
+
+
+@pytest.mark.parametrize("name", ["finish_reason", "reasoning_effort", "reasoning_tokens", "sentiment_analysis"])
+def test_what_is_no_reasoning_is_let_pass(tmp_path: Path, name: str) -> None:
+    assert learnt(tmp_path, {"prompt": "2+2?", "response": "4", name: "stop it"}) == "4"
+
+
+def test_a_judge_s_reasoning_about_a_pair_is_no_answer_s(tmp_path: Path) -> None:
+    ((pair, _),) = read_preferences(written(tmp_path, PAIR | {"reasoning": "It is longer.", "rationale": "So."}))
+    assert (pair.chosen, pair.rejected) == ("Because.", "No.")
+
+
+def test_reasoning_in_a_column_is_among_a_row_s_texts(tmp_path: Path) -> None:
+    ((_, texts),) = read_texts(written(tmp_path, {"prompt": "2+2?", "response": "4", "reasoning": "2+2"}))
+    assert texts == ["2+2?", "4", "2+2"]
 
 
 def test_columns_of_one_s_own(tmp_path: Path) -> None:

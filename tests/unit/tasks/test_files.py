@@ -242,13 +242,45 @@ def test_the_gold_of_a_choice_is_its_letter(tmp_path: Path, gold: str, facts: li
 
 
 def test_options_are_put_below_a_question_that_does_not_hold_them(tmp_path: Path) -> None:
-    options, held = ["grass", " blood", "sky"], "Red: grass, blood or sky?"
+    options, held = ["grass", " blood", "sky"], "Red: (A) grass, (B) blood, or (C) sky?"
     rows = [{"q": "Which is red?", "a": "B", "t": options}, {"q": held, "a": "B", "t": options}]
     task = FileTask(
         spec(lines(tmp_path / "a.jsonl", rows), fields=FIELDS | {"tests": "t"}, kind="choice", held_out=1), 0
     )
     below = "Which is red?\n\nA) grass\nB) blood\nC) sky\n\nAnswer with the letter of the right option: A, B or C."
     assert {problem.messages[0].content for problem in task.held_out(2)} == {below, held}
+
+
+@pytest.mark.parametrize(
+    ("question", "listed"),
+    [
+        ("Which? A) 2 B) 0 C) 1 D) a", True),
+        ("Which?\n(A) 2\n(B) 0\n(C) 1\n(D) a", True),
+        ("Which?\nA. 2\nB. 0\nC. 1\nD. a", True),
+        ("哪一个？A：2；B：0；C：1；D：a。", True),
+        ("哪一个？A．2　B．0　C．1　D．a", True),
+        ("Which?\n**A)** 2\n**B)** 0\n**C)** 1\n**D)** a\nSay why.", True),
+        ("Which? [A] 2, [B] 0, [C] 1, or [D] a.", True),
+        ("In the year 2024 a cat has 10 lives", False),
+        ("Which of 2, 0, 1 and a?", False),
+        ("Which? A) 20 B) 0 C) 1 D) a", False),
+        ("Which? A) 2 B) 0 C) 1 D) an apple", False),
+        ("Which? B) 2 A) 0 C) 1 D) a", False),
+        ("Which? A) 2 B) 0 C) 1", False),
+        ("USA) 2 B) 0 C) 1 D) a", False),
+    ],
+)
+def test_a_question_lists_its_options_where_each_stands_behind_its_letter(
+    tmp_path: Path, question: str, listed: bool
+) -> None:
+    row = {"q": question, "a": "C", "t": ["2", "0", "1", "a"]}
+    path = lines(tmp_path / "a.jsonl", [row])
+    problem = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0).problem(0)
+    asked = (
+        question if listed else f"{question}\n\nA) 2\nB) 0\nC) 1\nD) a\n\nAnswer with the letter of the right option"
+    )
+    assert problem.messages[0].content.removesuffix(": A, B, C or D.") == asked
+    assert problem.gold == "C"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -343,3 +344,29 @@ def test_published_columns_by_all_their_names(tmp_path: Path, task: str, row: di
     assert (problem.messages[0].content, problem.gold) == (question, "5")
     assert problem.level == row.get("grade", row.get("level", 0))
     assert problem.subject == row.get("type", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (pa.float32(), 3.14, 3.14),
+        (pa.float32(), 0.1, 0.1),
+        (pa.float32(), 1e20, 1e20),
+        (pa.float32(), 16777215.0, 16777215.0),
+        (pa.float32(), -27.0, -27.0),
+        (pa.float16(), np.float16(3.14), 3.14),
+        (pa.float16(), np.float16(2048), 2048.0),
+        (pa.float64(), 3.140000104904175, 3.140000104904175),
+    ],
+)
+def test_a_narrow_float_is_the_decimal_that_was_written(
+    tmp_path: Path, kind: Any, value: float, expected: float
+) -> None:
+    kinds = {"a": kind, "b": pa.list_(kind), "c": pa.struct({"d": kind}), "e": pa.dictionary(pa.int8(), kind)}
+    kinds = {name: one for name, one in kinds.items() if kind != pa.float16() or name != "e"}
+    rows = {"a": value, "b": [value, None], "c": {"d": value}, "e": value}
+    columns = {name: pa.array([rows[name]], kind if name == "e" else one) for name, one in kinds.items()}
+    columns = {name: one.dictionary_encode() if name == "e" else one for name, one in columns.items()}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    wanted = {"a": expected, "b": [expected, None], "c": {"d": expected}, "e": expected}
+    assert values(tmp_path / "a.parquet") == [{name: wanted[name] for name in columns}]

@@ -42,7 +42,11 @@ def _sampling(temperature: float) -> float:
     return temperature
 
 
-Temperature = Annotated[float, Field(ge=0.0), AfterValidator(_sampling)]
+Temperature = Annotated[float, Field(ge=0.0, le=100.0), AfterValidator(_sampling)]
+"""At a hundred all tokens are alike."""
+
+LearningRate = Annotated[float, Field(gt=0, le=10.0)]
+"""The largest that anything converges with lie below one."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 """Becomes a folder's name and a part of ``--set``: letters, digits, - and _."""

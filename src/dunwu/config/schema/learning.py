@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dunwu.config.schema.base import Count, Positive, Share, Strict, Tokens, Weighting
+from dunwu.config.schema.base import Count, LearningRate, Positive, Share, Strict, Tokens, Weighting
 
 
 class AlgorithmSpec(Strict):
@@ -60,13 +60,13 @@ class OptimizerSpec(Strict):
 
     name: Literal["adamw", "muon"] = "adamw"
     """AdamW for all weights, or Muon for the hidden matrices and AdamW for the rest."""
-    lr: Annotated[float, Field(gt=0)] = 3e-6
+    lr: LearningRate = 3e-6
     """Peak learning rate of AdamW."""
-    muon_lr: Annotated[float, Field(gt=0)] = 0.02
+    muon_lr: LearningRate = 0.02
     """Peak learning rate of Muon's matrices; for ``muon`` only."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's decay rates of the first and the second moment."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=100.0)] = 0.0
     """Decoupled weight decay, per unit of the learning rate."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients longer than this norm are scaled down to it."""
@@ -82,7 +82,7 @@ class OptimizerSpec(Strict):
 class SupervisedOptimizerSpec(OptimizerSpec):
     """The paper's for supervised training: cosine from 5e-5 to a tenth."""
 
-    lr: Annotated[float, Field(gt=0)] = 5e-5
+    lr: LearningRate = 5e-5
     """Peak learning rate of AdamW (R1's supervised stages: 5e-5)."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the learning rate goes on after the warm-up (the paper: a cosine down to a tenth)."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dunwu.config.schema.base import (
     Count,
+    LearningRate,
     Name,
     Positive,
     Questions,
@@ -190,7 +191,7 @@ class SFTStage(SupervisedStage):
 class DistilOptimizerSpec(SupervisedOptimizerSpec):
     """The paper's for its smallest student; larger ones take less."""
 
-    lr: Annotated[float, Field(gt=0)] = 1e-4
+    lr: LearningRate = 1e-4
     """Peak learning rate of AdamW (R1's smallest student: 1e-4)."""
 
 
@@ -312,7 +313,7 @@ class ColdStartStage(SamplingStage):
 class RewardModelOptimizerSpec(OptimizerSpec):
     """The paper's for reward models."""
 
-    lr: Annotated[float, Field(gt=0)] = 6e-6
+    lr: LearningRate = 6e-6
     """Peak learning rate of AdamW (R1, section 3.1: 6e-6)."""
 
 
