@@ -13,8 +13,8 @@ from dunwu.verifiers.math.tokens import Token
 
 SHORT_WORDS = frozenset(
     """
-    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
-    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
+    ad ah am an as at aw ax be by do ed eg eh em en er et go ha he hi hm ho id if in is it la lo ma me mi mm mu my
+    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us vs we wo ye yo
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 MOST_WORDS = 16
@@ -34,7 +34,8 @@ LEAD_IN = re.compile(
     r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
     r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
     r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?"
-    r"|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
+    r"|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|最[大小]值|面积|周长|体积|概率|离心率"
+    r"|一?共有?|总共有?|合计|还剩下?|共计)?",
     re.I,
 )
 CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
@@ -111,7 +112,7 @@ def _is_set(tokens: Sequence[Token]) -> bool:
 
 def words(tokens: Sequence[Token]) -> Words:
     """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
-    text = spelled(tokens)
+    text = spelled(tokens).replace("^°", "°").replace("\\mathbb", "")
     return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: _folded(word[0]), text))
 
 
