@@ -112,7 +112,7 @@ def _is_set(tokens: Sequence[Token]) -> bool:
 
 def words(tokens: Sequence[Token]) -> Words:
     """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
-    text = spelled(tokens).replace("^°", "°").replace("\\mathbb", "")
+    text = spelled(tokens).replace("^°", "°")
     return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: _folded(word[0]), text))
 
 
