@@ -168,3 +168,11 @@ def school(rng: random.Random) -> Iterator[Case]:
     yield str(a), rf"\sum_{{i=1}}^{{{b}}} i = {a}", False
     yield f"y={b}-{a}x(0<x<{a})", f"y=-{a}x+{b}, 0<x<{a}", True
     yield f"y={b}-{a}x(0<x<{a})", f"y=-{a}x+{b}", False
+    one, other = rng.sample(["Alice", "Bob", "Tom"], 2)
+    for said in ("taller", str(a)):
+        yield f"{one} is {said}", f"{other} is {said}", False
+        yield said, f"{one} is {said}", True
+    yield f"甲是{a}", f"乙是{a}", False
+    yield f"最大值为{a}", f"最小值为{a}", False
+    yield f"最大值为{a}", f"最大值是{a}", True
+    yield f"The answer is {a}", f"答案是{a}", True
