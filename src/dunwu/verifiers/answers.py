@@ -32,7 +32,7 @@ from dunwu.verifiers.math.equality import Ask, Comparison
 from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.quantities import literal
-from dunwu.verifiers.math.reading import read, read_tokens, tokens_of
+from dunwu.verifiers.math.reading import read, read_tokens, subject_of, tokens_of
 from dunwu.verifiers.math.real_sets import is_point
 from dunwu.verifiers.math.records import Answer, Collection, Equation, Quantity
 from dunwu.verifiers.math.tokens import LONGEST, Token
@@ -60,6 +60,9 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
         return False
     if PLAIN.fullmatch(gold) and PLAIN.fullmatch(answer):  # most golds, and most answers to them
         return Decimal(gold) == Decimal(answer)
+    subjects = subject_of(gold), subject_of(answer)
+    if all(subjects) and subjects[0] != subjects[1]:  # Alice is taller; Bob is taller
+        return False
     chosen = chosen_letters(gold, alone=True)
     if chosen is not None:
         given = chosen_letters(choices.named(answer) or choices.parted(answer), alone=len(chosen) > 1)

@@ -147,3 +147,32 @@ def phrases(rng: random.Random) -> Iterator[Case]:
     yield rf"\sin x\cos {a}x", f"sinxcos{a}x", True
     yield rf"\log_{{2}}{a}", rf"\log_2{a}", True
     yield f"e^{{{b}x}}\\sin x", rf"\sin x\,e^{{{b}x}}", True
+
+
+def school(rng: random.Random) -> Iterator[Case]:
+    """What school problems end with: a name in Chinese, an eccentricity, set operations, alternatives, leftovers."""
+    a, b = rng.randint(2, 9), rng.randint(10, 19)
+    for name in ("最大值", "最小值为", "面积", "周长是", "e=", "Total: ", "She has ", "答：一共有"):
+        yield rf"\frac{{{a}}}{{{b}}}", rf"{name}\frac{{{a}}}{{{b}}}", True
+        yield rf"\frac{{{a}}}{{{b}}}", rf"{name}\frac{{{a}}}{{{b + 1}}}", False
+    yield rf"A\cap B=\{{{a},{b}\}}", rf"\{{{b},{a}\}}", True
+    yield rf"A\cap B=\{{{a},{b}\}}", rf"A\cup B=\{{{a},{b}\}}", False
+    yield rf"\frac{{{a}}}{{4}}", rf"\frac{{{a}}}{{4}} \text{{ or }} {a / 4}", True
+    yield rf"\frac{{{a}}}{{4}}", rf"\frac{{{a}}}{{4}} \text{{ or }} {a / 4 + 1}", False
+    yield f"(n-{a})2^{{n+1}}+{b}", f"(2n-{2 * a})2^n+{b}", True
+    yield f"(n-{a})2^{{n+1}}+{b}", f"(n-{a})2^n+{b}", False
+    yield str(b), f"{b} apples left", True
+    yield str(b), f"{b} more apples", False
+    yield str(a * b), f"{a}\\times{b}={a * b}(个)", True
+    yield str(a * b), f"{a}\\times{b}={a * b + 1}(个)", False
+    yield str(a), rf"\sum_{{i=1}}^{{{b}}} i = {a}", False
+    yield f"y={b}-{a}x(0<x<{a})", f"y=-{a}x+{b}, 0<x<{a}", True
+    yield f"y={b}-{a}x(0<x<{a})", f"y=-{a}x+{b}", False
+    one, other = rng.sample(["Alice", "Bob", "Tom"], 2)
+    for said in ("taller", str(a)):
+        yield f"{one} is {said}", f"{other} is {said}", False
+        yield said, f"{one} is {said}", True
+    yield f"甲是{a}", f"乙是{a}", False
+    yield f"最大值为{a}", f"最小值为{a}", False
+    yield f"最大值为{a}", f"最大值是{a}", True
+    yield f"The answer is {a}", f"答案是{a}", True

@@ -12,6 +12,9 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     moments     dates and times of the day
     wording     lead-ins, full stops, one spelling for what is words
     quantities  tokens -> a number with its unit
+    phrases     what says one thing in other words: no solution, weekdays, numbers in a base
+    conditions  what must hold for an answer: k in Z, x > 0; whether two agree
+    roundings   rounded values, with the exact ones or without
     lists       lists, systems, tuples and intervals, finite sets
     sets        unions, conditions joined by "or", sets that a condition tells
     relations   equations, inequalities, congruences
@@ -21,6 +24,8 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     field       tree -> its value in a finite field: equality of roots, polynomials and constants, exactly and at once
     real_sets   intervals, unions, conditions in one letter -> a set of reals
     equations   what an equation says: a name and its value, or nothing but itself
+    constants   constants of integration, by other names
+    matching    lists and sets held against each other, by names or in any order
     equality    two typed answers -> whether they are equal; what no rule here decides is asked of the worker
 
 Each room imports those above it; a reader of what holds other answers is handed the reader of all. The worker

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 
 from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.records import (
@@ -25,6 +26,7 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Number, Product, Sum, Symbol
 
+MOST_CONDITIONS = 16
 CUES = frozenset(
     "in < <= > >= != is are all any every each integer integers constant real".split()  # noqa: SIM905
 )
@@ -63,7 +65,7 @@ def read_conditional(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read an answer with the conditions behind it; None where there are none."""
     if not any(token.text.lower() in CUES or (token.kind == "han" and HAN_CUE.search(token.text)) for token in tokens):
         return None
-    for place in _openings(tokens):
+    for place in islice(_openings(tokens), MOST_CONDITIONS):
         found = _conditions(tokens[place:], read)
         if not found:
             continue
@@ -95,7 +97,10 @@ def _conditions(tokens: Sequence[Token], read: Read) -> list[Domain | Answer]:
         rest = rest[1:-1]
     found: list[Domain | Answer] = []
     waiting: list[str] = []
-    for piece in split_at(rest, (*SEPARATORS, "and")):
+    pieces = split_at(rest, (*SEPARATORS, "and"))
+    if len(pieces) > MOST_CONDITIONS:
+        return []
+    for piece in pieces:
         words = [token for token in piece if token.text.lower() not in OPENERS and token.text != "forall"]
         if len(words) == 1 and words[0].kind == "word" and len(words[0].text) == 1:  # m, n \in \mathbb{Z}
             waiting.append(words[0].text)

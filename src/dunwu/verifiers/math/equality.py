@@ -7,7 +7,7 @@ piece.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,13 +22,12 @@ from dunwu.verifiers.math.equations import (
     is_value,
     named_items,
     named_tuple,
-    root_of,
-    rounds_of,
     same_function,
     solution,
 )
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
+from dunwu.verifiers.math.matching import distinct, matched, same_lists, same_member
 from dunwu.verifiers.math.moments import looks_like_a_time, same_time
 from dunwu.verifiers.math.quantities import same_measure, with_units
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
@@ -208,88 +207,32 @@ class Comparison:
         except NoSet:
             pass
         if isinstance(gold, Region) and isinstance(answer, Region) and gold.kind == answer.kind:
-            return self._matched(gold.parts, answer.parts)
+            return matched(gold.parts, answer.parts, self.equal)
         joint = [conditions_of(one) for one in (gold, answer)]
         if all(joint):
-            return self._matched(*joint)
+            return matched(joint[0], joint[1], self.equal)
         return False
 
     def _collections(self, gold: Collection, answer: Collection) -> bool:
         gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
         if any(map(conditions_of, (gold, answer))):
             return self._regions(gold, answer)
+        for one, other in ((gold, answer), (answer, gold)):
+            if one.brackets == "{}" and len(one.items) == 1 and other.brackets == "()":  # {(1,2)}
+                return self.equal(one.items[0], other)
         if gold.ordered != answer.ordered or (gold.ordered and gold.brackets != answer.brackets):
             return False
         if gold.ordered:
             same_length = len(gold.items) == len(answer.items)
-            return same_length and all(map(self._member, gold.items, answer.items))
+            return same_length and all(
+                same_member(one, other, self.equal) for one, other in zip(gold.items, answer.items, strict=True)
+            )
         if gold.brackets == answer.brackets == "{}":
-            gold, answer = self._distinct(gold), self._distinct(answer)
+            gold, answer = distinct(gold, self.equal), distinct(answer, self.equal)
         equations = [item for item in (*gold.items, *answer.items) if isinstance(item, Equation)]
         if len(equations) == 2 * len(gold.items) and None in map(solution, equations):
-            return self._matched(gold.items, answer.items)
-        return self._lists(named_items(gold), named_items(answer))
-
-    def _member(self, gold: Answer, answer: Answer) -> bool:
-        """Whether two members are equal: in a set or tuple {1} is not 1."""
-        nested = [isinstance(one, Collection) and one.brackets == "{}" for one in (gold, answer)]
-        return nested[0] == nested[1] and self.equal(gold, answer)
-
-    def _distinct(self, members: Collection) -> Collection:
-        """A set without what it names again."""
-        found: list[Answer] = []
-        for item in members.items:
-            if item not in found and not any(self.equal(one, item) for one in found):
-                found.append(item)
-        return Collection("{}", tuple(found))
-
-    def _lists(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
-        """Two lists whose items may have names: x = 1, y = 2. Roots of one letter (x_1, x_2) have no order."""
-        if len(gold) != len(answer):
-            return False
-        names = [{name for name, _ in items} for items in (gold, answer)]
-        values = [[value for _, value in items] for items in (gold, answer)]
-        if names[0] == names[1] and len(names[0]) > 1 and "" not in names[0]:
-            return self._same_assignments(gold, answer)
-        bases = [{root_of(name) for name in one} for one in names]
-        if any(len(base) > 1 for base in bases):  # which is which is said by the answer alone
-            return names[0] == {""} and "" not in names[1] and all(map(self.equal, *values))
-        one_name = bases[0] == bases[1] or "" in (*bases[0], *bases[1])
-        return one_name and self._matched(*values)
-
-    def _same_assignments(self, gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]]) -> bool:
-        """Values by their names. Where several names come again, each time they come belongs together."""
-        repeated = [name for name in {name for name, _ in gold} if sum(name == other for other, _ in gold) > 1]
-        if len(repeated) < 2:
-            return all(
-                self._matched(*([value for other, value in items if other == name] for items in (gold, answer)))
-                for name in {name for name, _ in gold}
-            )
-        rounds = [rounds_of(items) for items in (gold, answer)]
-        left = list(rounds[1])
-        for wanted in rounds[0]:
-            found = next((one for one in left if self._same_round(wanted, one)), None)
-            if found is None:
-                return False
-            left.remove(found)
-        return not left
-
-    def _same_round(self, wanted: dict[str, Answer], given: dict[str, Answer]) -> bool:
-        return wanted.keys() == given.keys() and all(self.equal(wanted[name], given[name]) for name in wanted)
-
-    def _matched(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
-        """Whether each item of the one is an item of the other, in any order."""
-        if len(gold) != len(answer):
-            return False
-        left = list(answer)
-        for item in sorted(gold, key=lambda item: item not in left):  # what is the same needs no search
-            place = left.index(item) if item in left else None
-            if place is None:
-                place = next((at for at, other in enumerate(left) if self._member(item, other)), None)
-            if place is None:
-                return False
-            left.pop(place)
-        return True
+            return matched(gold.items, answer.items, self.equal)
+        return same_lists(named_items(gold), named_items(answer), self.equal)
 
     def _vectors(self, rows: tuple[tuple[Tree, ...], ...], row: Collection, strict: bool) -> bool:
         """A column or row against a tuple; [1, 2] is a vector only in the ``strict`` sense of no gold: an interval."""
@@ -323,7 +266,7 @@ class Comparison:
         sides = [named_items(one) if isinstance(one, Collection) else named_tuple(one) for one in (gold, answer)]
         if any(not side or any(not name for name, _ in side) for side in sides):
             return False
-        return self._lists(sides[0], sides[1]) if len({name for name, _ in sides[0]}) > 1 else False
+        return same_lists(sides[0], sides[1], self.equal) if len({name for name, _ in sides[0]}) > 1 else False
 
     def _chain(self, gold: Answer, answer: Equation) -> bool:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
@@ -346,10 +289,10 @@ class Comparison:
         if solved and values is not None:
             return all(self.equal(one, other) for one in solved[1] for other in values)
         members = [[member.answer for member in one.members] for one in (gold, answer)]
-        if len(members[0]) == len(members[1]) > 2 and self._matched(*members):
+        if len(members[0]) == len(members[1]) > 2 and matched(members[0], members[1], self.equal):
             return True
         if named_tuple(gold) and named_tuple(answer):
-            return self._lists(named_tuple(gold), named_tuple(answer))
+            return same_lists(named_tuple(gold), named_tuple(answer), self.equal)
         if any(is_value(one) for one in (solved, given)):
             return False  # 2x = 10 is not yet x = 5
         sides = [difference(one) for one in (gold, answer)]

@@ -19,7 +19,19 @@ from dunwu.verifiers.math.records import (
     letters_in,
     substituted,
 )
-from dunwu.verifiers.math.tree import FUNCTIONS, Call, Number, Power, Sum, Symbol, Tree, children, letters, negative
+from dunwu.verifiers.math.tree import (
+    FUNCTIONS,
+    Call,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    Tree,
+    children,
+    letters,
+    negative,
+)
 
 ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 """Letters whose indices count the solutions of one equation; the indices of others name things."""
@@ -39,7 +51,9 @@ ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
 def solution(equation: Equation) -> tuple[str, list[Answer]] | None:
     """Return the name and the values of ``x = 5``, ``x = 2 + 3 = 5``, ``9 = x``; None where nothing is solved for."""
     members = equation.members
-    if all(member.simple for member in members):  # AB = CD is solved for nothing
+    last = members[-1].answer
+    formula = isinstance(last, Quantity) and isinstance(last.tree, Product) and len(members[0].text) == 1  # F = ma
+    if all(member.simple for member in members) and not (formula and len(members) == 2):  # AB = CD says no value
         return None
     if len(members) == 2 and _is_ratio_of_letters(members[0].answer):  # x:y = 2:3
         return members[0].text, [members[1].answer]

@@ -164,7 +164,9 @@ class Parser(Cursor):
             if last == IMAGINARY:
                 return not token.gap
             raised = (isinstance(last, Power) and last.exponent != MINUS_ONE) or self.tokens[self.at - 1].text == "!"
-            return raised and self.tokens[self.at - 1].text != ")" and not token.roman
+            closed = self.tokens[self.at - 1].text == ")"
+            power = closed and self.sign(1) == "^"  # (n-1)2^n
+            return (power or (raised and not closed)) and not token.roman
         if token.kind == "sign":
             return token.text in ("(", "[", "{", "√") or (token.text == "|" and not self.bars)
         if token.kind == "command":

@@ -36,13 +36,19 @@ from dunwu.verifiers.math.roundings import read_rounded
 from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
 from dunwu.verifiers.math.tree import quotient
-from dunwu.verifiers.math.wording import bare, lead, words
+from dunwu.verifiers.math.wording import bare, lead, subject, words
 
 
 @lru_cache(maxsize=4096)
 def tokens_of(text: str) -> tuple[Token, ...]:
     """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
     return tuple(lead(tokenize(text)))
+
+
+@lru_cache(maxsize=4096)
+def subject_of(text: str) -> str:
+    """Return of what ``text`` says something: see ``wording.subject``."""
+    return subject(tokenize(text))
 
 
 @lru_cache(maxsize=4096)

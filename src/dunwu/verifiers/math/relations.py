@@ -119,7 +119,9 @@ def _signs(tokens: Sequence[Token]) -> list[str]:
 
 def _member(tokens: list[Token], last: bool, read: Read) -> Member:
     answer = read(read_digits(tokens)) if last or not _is_name(tokens) else _name(tokens, read)
-    return Member(spelled(tokens).casefold() if _spoken(tokens) else spelled(tokens), answer, _is_name(tokens))
+    eccentricity = not last and len(tokens) == 1 and tokens[0].text == "e"
+    text = spelled(tokens).casefold() if _spoken(tokens) else spelled(tokens)
+    return Member(text, answer, _is_name(tokens) or eccentricity)
 
 
 def _spoken(tokens: Sequence[Token]) -> bool:
@@ -144,6 +146,8 @@ def _is_name(tokens: Sequence[Token]) -> bool:
         return all(token.kind in ("word", "han") for token in tokens)
     if all(token.kind in ("word", "han") for token in tokens):
         return len(tokens) < 6 and not (len(tokens) == 1 and tokens[0].text in ("e", "pi", "i"))
+    if len(tokens) == 3 and tokens[1].text in ("cup", "cap", "setminus"):
+        return all(token.kind == "word" and len(token.text) == 1 and token.text.isupper() for token in tokens[::2])
     try:
         tree = parse(tokens)
     except Unreadable:

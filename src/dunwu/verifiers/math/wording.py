@@ -13,13 +13,20 @@ from dunwu.verifiers.math.tokens import Token
 
 SHORT_WORDS = frozenset(
     """
-    ad ah am an as at aw ax be by do ed eg eh em en er et ex go ha he hi hm ho id if in is it la lo ma me mi mm mu my
-    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us ut vs we wo ye yo
+    ad ah am an as at aw ax be by do ed eg eh em en er et go ha he hi hm ho id if in is it la lo ma me mi mm mu my
+    na ne no nu of oh ok om on op or os ow ox oy pa pi re sh so ta ti to tv uh um un up us vs we wo ye yo
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 MOST_WORDS = 16
 """Of a sentence, before its verb."""
 VERBS = frozenset({"is", "equals", "are", "has", "have", "takes", "took", "costs", "needs", "earns"})
+MODIFIERS = frozenset("so thus therefore hence then the a an our my final correct right value of".split())  # noqa: SIM905
+HAN_MODIFIERS = re.compile(r"^(?:所以|因此|故|最终|正确)+|(?:等于|[为是有]|需要?|的)+$")
+GENERIC = frozenset(
+    ["", "answer", "result", "solution", "option", "choice", "it", "this", "that", "答案", "答", "结果", "解"]
+)
+"""What stands before a verb and names nothing."""
+HAN_NAME = re.compile("最[大小]值|面积|周长|体积|概率|离心率")
 HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是有]|需要?)(.*)")
 NAMED = re.compile(r"([\u3400-\u9fff]+?)(?:等于|[为是])")
 """What a value in a list is said to be: 最大值为3，最小值为1."""
@@ -45,7 +52,7 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
     rest = bare(tokens)
     if len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
         rest.pop()
-    rest = _behind_the_verb(rest)
+    _, rest = _sentence(rest)
     for _ in range(LEAD_INS):
         if not rest or not (rest[0].kind in ("word", "han") or rest[0].text in ("=", ":")):
             break
@@ -61,21 +68,34 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
     return read_digits(rest)
 
 
-def _behind_the_verb(tokens: list[Token]) -> list[Token]:
-    """What a sentence says: "the area of it is 25", 最小值为5. Words and letters alone stand before its verb."""
+def subject(tokens: Sequence[Token]) -> str:
+    """Return of what a sentence says something, "area" in "the area is 5"; "" where of nothing but "the answer"."""
+    named, _ = _sentence(bare(tokens))
+    words = [str(token).lower() for token in named if token.text.lower() not in MODIFIERS or token.text == "A"]
+    text = HAN_MODIFIERS.sub("", " ".join(words))
+    return "" if text in GENERIC else text
+
+
+def _sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Of what a sentence says something, and what: "the area of it is 25", 最小值为5.
+
+    Words and letters alone stand before its verb.
+    """
     if any(part and NAMED.fullmatch(part[0].text) for part in split_at(tokens, LISTING)[1:]):
-        return tokens  # each of several has a name
+        return [], tokens  # each of several has a name
+    if len(tokens) > 1 and HAN_NAME.fullmatch(tokens[0].text) and tokens[1].kind != "sign":
+        return tokens[:1], tokens[1:]
     for place, token in enumerate(tokens[:MOST_WORDS]):
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
-            return tokens
+            return [], tokens
         label = token.text == ":" and all(one.kind == "han" or len(one.text) > 2 for one in before)
         if before and (label or (token.kind == "word" and token.text.lower() in VERBS)):
-            return bare(tokens[place + 1 :]) or tokens
+            return before, bare(tokens[place + 1 :]) or tokens
         if token.kind == "han" and (match := HAN_VERB.fullmatch(token.text)) and not DENIED.search(token.text):
             rest = [replace(token, text=match[1]), *tokens[place + 1 :]] if match[1] else tokens[place + 1 :]
-            return bare(rest) or tokens
-    return tokens
+            return [*before, replace(token, text=token.text[: match.start(1)])], bare(rest) or tokens
+    return [], tokens
 
 
 def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
@@ -111,7 +131,7 @@ def _is_set(tokens: Sequence[Token]) -> bool:
 
 def words(tokens: Sequence[Token]) -> Words:
     """Return tokens as text: case does not count in words, nor do spaces but between words and numbers."""
-    text = spelled(tokens)
+    text = spelled(tokens).replace("^°", "°")
     return Words(text if "\\" in text else re.sub(r"[^\W\d_]{2,}", lambda word: _folded(word[0]), text))
 
 
