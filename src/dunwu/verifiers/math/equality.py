@@ -52,10 +52,12 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.sets import conditions_of
 from dunwu.verifiers.math.tree import (
     INFINITY,
+    PI,
     Number,
     Sum,
     Symbol,
     Tree,
+    children,
     dump,
     letters,
     negative,
@@ -146,13 +148,16 @@ class Comparison:
         """The pairs of types that may be equal all the same."""
         match gold, answer:
             case (Quantity() as one, Rounded(Quantity() as other)) | (Rounded(Quantity() as one), Quantity() as other):
-                return one.decimal and other.decimal and self.equal(one, other)
+                return _is_written(one) and _is_written(other) and self.equal(one, other)
             case Region("reals", _), Quantity(Symbol("R"), None):
                 return True
             case Words(numbers), Quantity(Symbol(letter), None):
                 return numbers == f"\\mathbb{letter}"
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
                 return len(parts) == 2 and self.same(tree, quotient(*parts))
+            case Quantity(tree, None), Congruence(name, residue, modulus):
+                left = Congruence("", Number(Fraction(name)), modulus) if name.isdigit() else answer
+                return (len(name) < 2 or left is not answer) and self.equal(left, answer) and self.same(tree, residue)
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
                 return same_time(time, Time(clock))
             case Quantity(), Collection("", (first, second)) if first != second:  # 3/4 or 0.75
@@ -172,15 +177,17 @@ class Comparison:
             if alone is not None and alone.names == PERCENT.names:
                 hundredth = quotient(left if left_unit else right, HUNDRED)
                 return self.same(hundredth, right if left_unit else left)
-            return (alone is None or alone.known) and self.same(left, right)
+            return (
+                alone is None or _may_be_missing(alone, left if left_unit else right, left_unit is None)
+            ) and self.same(left, right)
         if left_unit.agrees(right_unit):
             return self.same(left, right)
-        converted = gold.compound or answer.compound or (left_unit.is_money and right_unit.is_money)
+        converted = gold.compound or answer.compound or (left_unit.converts and right_unit.converts)
         return converted and same_measure(left, left_unit, right, right_unit)
 
     def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
         if gold.clock and answer.clock:
-            return gold.clock == answer.clock
+            return (*gold.clock, 0)[:3] == (*answer.clock, 0)[:3]
         if (gold.clock or answer.clock) and all(map(looks_like_a_time, (gold, answer))):
             return False  # 4:60 for 2:30
         if len(gold.parts) != len(answer.parts):
@@ -401,3 +408,26 @@ def _towards_less(inequality: Inequality) -> tuple[Tree, str]:
     if sign in MIRRORED:
         left, right, sign = right, left, MIRRORED[sign]
     return Sum((left, negative(right))), sign
+
+
+def _is_written(quantity: Quantity) -> bool:
+    """Whether a quantity is written as a rounded one may be: as a decimal, or a whole number."""
+    value = rational(quantity.tree)
+    return quantity.decimal or (value is not None and value.denominator == 1)
+
+
+def _may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
+    """Whether a unit that one side alone has says nothing more.
+
+    Args:
+        unit: a unit.
+        value: the number in front of it: one with pi is no number of degrees.
+        added: whether the gold lacks it: a bare number asks for how many there are, not how many for each.
+    """
+    if not unit.known or unit.names & {"'", "''"}:
+        return False
+    return not (unit.names == {"°"} and _has_pi(value)) and not (added and unit.counts_per)
+
+
+def _has_pi(tree: Tree) -> bool:
+    return tree == PI or any(map(_has_pi, children(tree)))

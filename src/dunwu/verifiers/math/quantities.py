@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
+from dunwu.verifiers.math.counting import split_ending
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
@@ -20,7 +21,15 @@ from dunwu.verifiers.math.wording import SHORT_WORDS
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
-    return _money(tokens) or read_compound(tokens) or _measured(tokens)
+    return _money(tokens) or read_compound(tokens) or _ended(tokens) or _measured(tokens)
+
+
+def _ended(tokens: Sequence[Token]) -> Quantity | None:
+    """A written number with its unit, and "in total", "left" or "of the pizza" behind it."""
+    rest, noun = split_ending(tokens)
+    numeric = any(token.kind == "number" for token in rest[:3])
+    found = read_quantity(rest) if numeric and len(rest) < len(tokens) else None
+    return replace(found, unit=replace(found.unit, noun=noun)) if found and found.unit and noun else found
 
 
 def is_word(text: str) -> bool:
