@@ -63,7 +63,7 @@ from dunwu.verifiers.math.tree import (
     negative,
     quotient,
 )
-from dunwu.verifiers.math.units import PERCENT
+from dunwu.verifiers.math.units import PERCENT, Unit
 
 Ask = Callable[[str, str], bool]
 """Decides about two trees, or two relations, as ``dump`` and ``relation`` write them."""
