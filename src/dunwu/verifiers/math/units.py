@@ -78,7 +78,9 @@ class Unit:
     @property
     def counts_per(self) -> bool:
         """Whether it tells how many there are of one thing for each of another: students per class."""
-        return any("^-1" in name and any(one in _counted() for one in name.split("·")) for name in self.names)
+        return any(
+            "^-1" in name and any(one in _counted() or one[0] == "?" for one in name.split("·")) for name in self.names
+        )
 
 
 PERCENT = Unit(frozenset({"%"}))

@@ -82,8 +82,7 @@ def _behind_the_verb(tokens: list[Token]) -> list[Token]:
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
             return tokens
-        label = token.text == ":" and all(one.kind == "han" or len(one.text) > 2 for one in before)
-        if before and (label or (token.kind == "word" and token.text.lower() in VERBS)):
+        if token.kind == "word" and token.text.lower() in VERBS and before:
             return bare(tokens[place + 1 :]) or tokens
         if token.text.lower() in DOING and 0 < place <= SUBJECT and _is_amount(tokens[place + 1 :]):
             return tokens if any(one.text.lower() in CHANGING for one in before) else bare(tokens[place + 1 :])
