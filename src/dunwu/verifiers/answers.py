@@ -6,11 +6,13 @@ whatever a lenient grader lets through:
 - a decimal equals a fraction only exactly (0.333 is not 1/3; 0.\overline{3} is);
 - 50% is 1/2, not 50;
 - 5 meters is not 5 cm, and not 500 cm either: the question named the unit. A unit of the tables (``math/units.py``) on
-  one side only is fine. Any other word after a number counts only where both sides have it: "5 zorks" answers "5 zorks"
-  alone, because nobody can list all words that change a number (5 doubled, 5 or so, 5左右);
+  one side only is fine, and so is what is counted (``math/counting.py``): 3 bolts, 36 ordered pairs. Any other word
+  after a number counts only where both sides have it, because nobody can list all words that change a number (5
+  doubled, 5 or so, 5左右). A bare number asks how many there are, not how many for each (12 students per class);
 - sets and bare lists have no order, tuples and intervals do, and brackets count: (1,2] is not [1,2), [5] is not 5;
 - a ratio has a value, 2:3 is 4:6; what may be a time of the day (3:30) is no quotient;
-- "≈" is "=" only between written decimals, where the gold is a rounded value itself;
+- "≈" is "=" only between decimals and whole numbers, where the gold is a rounded value itself;
+- the letters of a choice that are joined by "or", or taken back, choose nothing;
 - an equation in one letter is no answer to what that letter is: 2x = 10 is not x = 5;
 - letters are letters: a product of them is no word, and a function of them (gcd(m,n), f(2)) has no value.
 
@@ -43,7 +45,7 @@ from dunwu.verifiers.pool import one_budget
 
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 CHOICES = re.compile("[A-J]")
-OPTION = re.compile(r"option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
+OPTION = re.compile(r"both|all|option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
 """Words beside the letters of a choice that say nothing more."""
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
 MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
@@ -51,7 +53,9 @@ DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错�
 """Behind a letter they take it back, or add another."""
 DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
 """Anywhere beside the letters of a choice: A项错误."""
-AFFIRMED = re.compile(r"(?:(?:is|are|both|all)\s+)*(?:correct|right|true)\.?\s*\Z", re.I)
+AFFIRMED = re.compile(
+    r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
+)
 MARKS = (":", ".", ")", "，", ",")
 """What parts a letter from the text of its option."""
 AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}

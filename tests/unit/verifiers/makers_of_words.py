@@ -59,8 +59,8 @@ def chosen(rng: random.Random) -> Iterator[Case]:
         yield joined, f"{a}, {b}{sign}{c}", False
         yield one, f"{one}{sign}{other}", False
     for answer in (
-        f"{one}项错误", f"错误的选项是{one}", f"{one}是错的", f"{one}不对", f"不选{one}", f"{one} is wrong", f"not {one}",
-        f"{one} is incorrect", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
+        f"{one}项错误", f"错误的选项是{one}", f"{one}是错的", f"{one}不对", f"不选{one}", f"{one} is wrong",
+        f"not {one}", f"{one} is incorrect", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
     ):  # fmt: skip
         yield one, answer, False
     marks = rng.sample("①②③④⑤", 2)
@@ -111,8 +111,10 @@ def measured(rng: random.Random) -> Iterator[Case]:
         yield rf"\frac{{\pi}}{{{m}}}", rf"\left(\frac{{\pi}}{{{m}}}\right){degrees}", False
         yield str(n), f"{n}{degrees}", True
     for gold, answer in (
-        ("m^2", "metres squared"), ("m^3", "meters cubed"), ("m/s", "ms^{-1}"), ("kW h", "kWh"), ("mpg", "miles per gallon"),
-        ("J/(mol·K)", "J/mol/K"), ("J/(mol·K)", "J mol^{-1} K^{-1}"), ("rpm", "revolutions per minute"), ("ft", "feet"),
+        ("m^2", "metres squared"), ("m^3", "meters cubed"), ("m/s", "ms^{-1}"), ("kW h", "kWh"),
+        ("mpg", "miles per gallon"), ("J/(mol·K)", "J/mol/K"), ("J/(mol·K)", "J mol^{-1} K^{-1}"),
+        ("rpm", "revolutions per minute"),
+        ("ft", "feet"),
     ):  # fmt: skip
         yield rf"{n}\text{{ {gold}}}", f"{n} {answer}", True
         yield rf"{n}\text{{ {gold}}}", f"{n + 1} {answer}", False

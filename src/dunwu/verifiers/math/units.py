@@ -1,8 +1,9 @@
 """Units: which words after a number name one, and which of them agree.
 
 A word after a number may change it (5 hundred, 36 halved, 12左右), and no list of such words is ever complete. So the
-tables say which words do not: measures, money, and what word problems count. A word outside them is a unit only where
-the other side has the same one; ``Unit.agrees`` is that rule. Symbols are read as they are written, MHz and mHz are
+tables say which words do not: measures, money, and what word problems count; ``counting`` says which form of phrase
+counts something, whatever its noun. A word outside of both is a unit only where the other side has the same one;
+``Unit.agrees`` is that rule. Symbols are read as they are written, MHz and mHz are
 two; in another case only where that leaves no doubt (KM, Kg). A single letter that stands as a letter of a formula may
 be a factor as well: it is a unit only beside the same unit.
 """
