@@ -21,7 +21,8 @@ CHANGING = frozenset(
     fourths fifths sixths sevenths eighths ninths tenths hundredths thousandths squared squares cubed cubes powers
     factorial more less fewer greater larger bigger smaller least most above below over under beyond plus minus extra
     additional than nearly almost about approximately around roughly circa some odd something ish not non never without
-    except nor neither wrong wrongs error incorrect false per every each mod modulo base remainder remainders through between up down
+    except nor neither wrong wrongs error incorrect false per every each mod modulo base remainder remainders through
+    between up down
     until since before after ago later earlier early late past next previous short off divided multiplied added
     subtracted increased decreased reduced raised by among into with for from out at and but or if when as like
     that which who whose where is are was were be been has have had does do did can could would will should may might

@@ -30,7 +30,7 @@ from dunwu.verifiers.math.equations import (
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.moments import looks_like_a_time, same_time
-from dunwu.verifiers.math.quantities import same_measure, with_units
+from dunwu.verifiers.math.quantities import is_written, may_be_missing, same_measure, with_units
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
@@ -52,18 +52,16 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.sets import conditions_of
 from dunwu.verifiers.math.tree import (
     INFINITY,
-    PI,
     Number,
     Sum,
     Symbol,
     Tree,
-    children,
     dump,
     letters,
     negative,
     quotient,
 )
-from dunwu.verifiers.math.units import PERCENT, Unit
+from dunwu.verifiers.math.units import PERCENT
 
 Ask = Callable[[str, str], bool]
 """Decides about two trees, or two relations, as ``dump`` and ``relation`` write them."""
@@ -148,7 +146,7 @@ class Comparison:
         """The pairs of types that may be equal all the same."""
         match gold, answer:
             case (Quantity() as one, Rounded(Quantity() as other)) | (Rounded(Quantity() as one), Quantity() as other):
-                return _is_written(one) and _is_written(other) and self.equal(one, other)
+                return is_written(one) and is_written(other) and self.equal(one, other)
             case Region("reals", _), Quantity(Symbol("R"), None):
                 return True
             case Words(numbers), Quantity(Symbol(letter), None):
@@ -178,7 +176,7 @@ class Comparison:
                 hundredth = quotient(left if left_unit else right, HUNDRED)
                 return self.same(hundredth, right if left_unit else left)
             return (
-                alone is None or _may_be_missing(alone, left if left_unit else right, left_unit is None)
+                alone is None or may_be_missing(alone, left if left_unit else right, left_unit is None)
             ) and self.same(left, right)
         if left_unit.agrees(right_unit):
             return self.same(left, right)
@@ -408,26 +406,3 @@ def _towards_less(inequality: Inequality) -> tuple[Tree, str]:
     if sign in MIRRORED:
         left, right, sign = right, left, MIRRORED[sign]
     return Sum((left, negative(right))), sign
-
-
-def _is_written(quantity: Quantity) -> bool:
-    """Whether a quantity is written as a rounded one may be: as a decimal, or a whole number."""
-    value = rational(quantity.tree)
-    return quantity.decimal or (value is not None and value.denominator == 1)
-
-
-def _may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
-    """Whether a unit that one side alone has says nothing more.
-
-    Args:
-        unit: a unit.
-        value: the number in front of it: one with pi is no number of degrees.
-        added: whether the gold lacks it: a bare number asks for how many there are, not how many for each.
-    """
-    if not unit.known or unit.names & {"'", "''"}:
-        return False
-    return not (unit.names == {"°"} and _has_pi(value)) and not (added and unit.counts_per)
-
-
-def _has_pi(tree: Tree) -> bool:
-    return tree == PI or any(map(_has_pi, children(tree)))

@@ -13,7 +13,7 @@ from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formu
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import Number, Tree, negative
+from dunwu.verifiers.math.tree import PI, Number, Tree, children, negative
 from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, per, read_unit, split_quantity
 from dunwu.verifiers.math.wording import SHORT_WORDS
 
@@ -189,3 +189,26 @@ def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> 
     if values[0] is None or values[1] is None:
         return False
     return in_unit(values[0], left_unit, right_unit) == values[1]
+
+
+def is_written(quantity: Quantity) -> bool:
+    """Return whether a quantity is written as a rounded one may be: as a decimal, or a whole number."""
+    value = rational(quantity.tree)
+    return quantity.decimal or (value is not None and value.denominator == 1)
+
+
+def may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
+    """Return whether a unit that one side alone has says nothing more.
+
+    Args:
+        unit: a unit.
+        value: the number in front of it: one with pi is no number of degrees.
+        added: whether the gold lacks it: a bare number asks for how many there are, not how many for each.
+    """
+    if not unit.known or unit.names & {"'", "''"}:
+        return False
+    return not (unit.names == {"°"} and _has_pi(value)) and not (added and unit.counts_per)
+
+
+def _has_pi(tree: Tree) -> bool:
+    return tree == PI or any(map(_has_pi, children(tree)))
