@@ -35,8 +35,7 @@ from dunwu.verifiers.math.equality import Ask, Comparison
 from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.quantities import literal
-from dunwu.verifiers.math.reading import read, read_tokens, subject_of, tokens_of
-from dunwu.verifiers.math.real_sets import is_point
+from dunwu.verifiers.math.reading import read, subject_of, tokens_of
 from dunwu.verifiers.math.records import Answer, Collection, Equation, Quantity
 from dunwu.verifiers.math.tokens import LONGEST, Token
 from dunwu.verifiers.math.tree import dump
@@ -90,14 +89,8 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
 
 
 def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
-    """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150.
-
-    Beside a tuple that is no interval, a list in its order needs no brackets.
-    """
+    """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
     yield read(gold), read(answer)
-    tokens = tokens_of(answer)
-    if tokens and is_point(read(gold)) and not any(token.text in ("=", "(", "[", "\\{") for token in tokens):
-        yield read(gold), read_tokens([Token("sign", "("), *tokens, Token("sign", ")")])
     if MIXED.search(answer):  # 2 and 2/3
         yield read(gold), read(MIXED.sub(r"\1 ", answer))
     lists = [isinstance(read(text), Collection) for text in (gold, answer)]

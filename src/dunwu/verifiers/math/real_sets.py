@@ -94,18 +94,6 @@ def same_sets(left: Answer, right: Answer, same: Same) -> bool:
     return inside[0] == inside[1] and any(inside[0])  # whoever means the empty set says so
 
 
-def is_point(answer: Answer) -> bool:
-    """Return whether (3, 2) can be no interval: it has three members, or its first is not below its second."""
-    if not isinstance(answer, Collection) or answer.brackets != "()":
-        return False
-    try:
-        return len(answer.items) > 2 or (
-            len(answer.items) == 2 and approximate(_number(answer.items[0])) >= approximate(_number(answer.items[1]))
-        )
-    except NoSet:
-        return False
-
-
 def variables(answer: Answer) -> set[str]:
     """Return the letters of which an answer's conditions speak."""
     match answer:
