@@ -6,11 +6,13 @@ whatever a lenient grader lets through:
 - a decimal equals a fraction only exactly (0.333 is not 1/3; 0.\overline{3} is);
 - 50% is 1/2, not 50;
 - 5 meters is not 5 cm, and not 500 cm either: the question named the unit. A unit of the tables (``math/units.py``) on
-  one side only is fine. Any other word after a number counts only where both sides have it: "5 zorks" answers "5 zorks"
-  alone, because nobody can list all words that change a number (5 doubled, 5 or so, 5左右);
+  one side only is fine, and so is what is counted (``math/counting.py``): 3 bolts, 36 ordered pairs. Any other word
+  after a number counts only where both sides have it, because nobody can list all words that change a number (5
+  doubled, 5 or so, 5左右). A bare number asks how many there are, not how many for each (12 students per class);
 - sets and bare lists have no order, tuples and intervals do, and brackets count: (1,2] is not [1,2), [5] is not 5;
 - a ratio has a value, 2:3 is 4:6; what may be a time of the day (3:30) is no quotient;
-- "≈" is "=" only between written decimals, where the gold is a rounded value itself;
+- "≈" is "=" only between decimals and whole numbers, where the gold is a rounded value itself;
+- the letters of a choice that are joined by "or", or taken back, choose nothing;
 - an equation in one letter is no answer to what that letter is: 2x = 10 is not x = 5;
 - letters are letters: a product of them is no word, and a function of them (gcd(m,n), f(2)) has no value.
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -43,13 +46,21 @@ from dunwu.verifiers.pool import one_budget
 
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 CHOICES = re.compile("[A-J]")
-OPTION = re.compile("option|choice|选项?|项|答案?", re.I)
+OPTION = re.compile(r"both|all|option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
+"""Words beside the letters of a choice that say nothing more."""
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
 MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
 """Behind a letter they take it back, or add another."""
+DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
+"""Anywhere beside the letters of a choice: A项错误."""
+AFFIRMED = re.compile(
+    r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
+)
 MARKS = (":", ".", ")", "，", ",")
 """What parts a letter from the text of its option."""
+AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}
+NUMBERED = dict(zip("123456789", "①②③④⑤⑥⑦⑧⑨", strict=True))
 
 
 def same(gold: str, answer: str, ask: Ask) -> bool:
@@ -64,9 +75,11 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
     if all(subjects) and subjects[0] != subjects[1]:  # Alice is taller; Bob is taller
         return False
     chosen = chosen_letters(gold, alone=True)
-    if chosen is not None:
-        given = chosen_letters(choices.named(answer) or choices.parted(answer), alone=len(chosen) > 1)
-        if given is not None:
+    if chosen:
+        several = len(chosen) > 1
+        said = answer if several else choices.named(answer) or choices.parted(answer)
+        given = chosen_letters(said, alone=several)
+        if given is not None or _says_more(answer):
             return given == chosen
     tokens = tokens_of(gold), tokens_of(answer)
     if spelled(tokens[0]) == spelled(tokens[1]) != "":
@@ -95,29 +108,67 @@ def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
 
 
 def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
-    r"""Return the letters of options that ``text`` chooses: A, (c), ACD, "A, C and D", ①③; None where it is no choice.
+    r"""Return the letters of options that ``text`` chooses: A, (c), ACD, "A, C and D", ①③.
+
+    None where it is no choice; no letters where it leaves open which of them ("A or C"), or takes them back.
 
     Args:
         text: the answer.
         alone: whether the text of the option may not follow its letter (A: 12).
     """
-    tokens = [token for token in tokens_of(text) if not OPTION.fullmatch(token.text)]
-    marks = [token for token in tokens if token.kind == "mark"]
-    if marks and all(token.kind == "mark" or token.text in LISTING for token in tokens):
-        return frozenset(token.text for token in marks)
-    items = split_at(_side_by_side(with_signs(tokens)), LISTING)
-    words = [_letters(item) for item in items]
+    tokens = [token for token in tokens_of(AFFIRMED.sub("", text)) if not OPTION.fullmatch(token.text)]
+    rest = with_signs(_unwrapped(_with_marks(tokens)))
+    open_ = any(token.text == "or" for token in rest)
+    marked = [token for token in rest if token.kind == "mark"]
+    if marked and all(token.kind == "mark" or token.text in LISTING for token in rest):
+        return frozenset() if open_ or DENIED.search(text) else frozenset(token.text for token in marked)
+    words = [_letters(item) for item in split_at(_side_by_side(rest), LISTING)]
     if all(words) and len("".join(words)) == len(set("".join(words))):
-        return frozenset("".join(words))
+        return frozenset() if open_ or DENIED.search(text) else frozenset("".join(words))
     first = "" if alone else _first_letter(tokens)
     return frozenset({first}) if first else None
 
 
-def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
-    """(A)(C) as (A),(C)."""
+def _says_more(answer: str) -> bool:
+    """Whether an answer that is no choice takes a letter back, gives it a unit or a value: A项错误, A°, A=2."""
+    said = read(answer)
+    another = isinstance(said, Equation) or (isinstance(said, Quantity) and said.unit is not None)
+    return another or DENIED.search(answer) is not None
+
+
+def _with_marks(tokens: Sequence[Token]) -> list[Token]:
+    """Digits in parentheses as marks, (1)(3) as ①③, where nothing but marks stands there."""
     found: list[Token] = []
     for token in tokens:
-        if token.text == "(" and found and found[-1].text == ")":
+        bracketed = len(found) > 1 and token.text == ")" and found[-2].text == "("
+        if bracketed and found[-1].text in NUMBERED and found[-1].kind == "number":
+            found[-2:] = [replace(found[-1], kind="mark", text=NUMBERED[found[-1].text])]
+        else:
+            found.append(token)
+    return found
+
+
+def _unwrapped(tokens: Sequence[Token]) -> list[Token]:
+    """Without brackets around the whole, empty ones, and a stop behind: \\{A, B\\}, [B], 【B】, B（）, B:, B)."""
+    rest = list(tokens)
+    while len(rest) > 1:
+        if AROUND.get(rest[-2].text) == rest[-1].text:
+            rest = rest[:-2]
+        elif AROUND.get(rest[0].text) == rest[-1].text and all(one.text not in AROUND for one in rest[1:]):
+            rest = rest[1:-1]
+        elif rest[-1].text in (":", ".", "，", ",") or (rest[-1].text == ")" and len(rest) == 2):
+            rest = rest[:-1]
+        else:
+            break
+    return rest
+
+
+def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
+    """(A)(C) and A C as (A),(C) and A,C."""
+    found: list[Token] = []
+    for token in tokens:
+        letters = bool(found) and found[-1].kind == token.kind == "word" and len(found[-1].text) == len(token.text) == 1
+        if found and ((token.text == "(" and found[-1].text == ")") or (letters and token.gap)):
             found.append(Token("sign", ","))
         found.append(token)
     return found

@@ -342,7 +342,7 @@ def traps(rng: random.Random) -> Iterator[Case]:
     yield f"{a % 12 + 1}/2/2022", f"{2 * (a % 12 + 1)}/4/2022", False
     yield rf"x \equiv {a} \pmod 5", rf"x \equiv {a}/0 \pmod 5", False
     yield str(a), f"{a}位数", False
-    yield f"{a}", f"约{a}", False
+    yield f"{a}", f"约{a + 1}", False
 
 
 def sentences(rng: random.Random) -> Iterator[Case]:

@@ -198,7 +198,7 @@ def quantities(rng: random.Random) -> Iterator[Pair]:
     yield str(n), f"不是{n}"
     yield str(n), f"{n}或{n + 1}"
     yield f"{n / 8}", rf"\approx {n / 8 + 0.5}"
-    yield str(n), rf"\approx {n}"
+    yield str(n), rf"\approx {n + 1}"
 
 
 MAKERS = (intervals, unions, sets, tuples, matrices, polynomials, roots, quantities)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.unit.verifiers import makers, makers_of_forms, makers_of_names
+from tests.unit.verifiers import makers, makers_of_forms, makers_of_names, makers_of_words
 from tests.unit.verifiers.conftest import make_completion, make_problem
 from tests.unit.verifiers.makers import Case
 
@@ -43,6 +43,12 @@ MAKERS = (
     makers_of_names.memberships,
     makers_of_names.fonts,
     makers_of_forms.school,
+    makers_of_words.chosen,
+    makers_of_words.counted,
+    makers_of_words.measured,
+    makers_of_words.restated,
+    makers_of_words.labelled,
+    makers_of_words.habits,
 )
 
 

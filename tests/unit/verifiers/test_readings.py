@@ -79,9 +79,9 @@ def test_a_written_number_has_no_operations_left() -> None:
         ("18", "18 cm²", True),
         ("18", "18 halved", False),
         ("18", "18 apples", True),
-        ("18", "18 zorks", False),
-        ("18 zorks", "18 Zorks", True),
-        ("18 zorks", "18", False),
+        ("18", "18 zorked", False),
+        ("18 zorked", "18 Zorked", True),
+        ("18 zorked", "18", False),
         ("1600", "1,600", True),
         ("18", "x = 18", True),
         ("5%", "5%", True),
@@ -134,7 +134,7 @@ def test_literals(gold: str, answer: str, equal: bool) -> None:
         ("25°C", "25", "celsius"),
         ("12 boxes", "12", "box"),
         ("12 people", "12", "people"),
-        ("3 zorks", "3", "zork"),
+        ("3 zorks", "3", "?zork"),
         ("3左右", "3", "左右"),
     ],
 )
@@ -210,9 +210,9 @@ def test_keys_join_spellings_of_one_answer() -> None:
     assert key("0.5") == key(r"\frac12") == key("x = 1/2") == "1/2"
     assert key("18 dollars") == key("$18$") == "18"
     assert key("50%") == "50%"
-    assert key("18 zorks", written=True) != key("18 apples", written=True) == key("18", written=True)
+    assert key("18 zorked", written=True) != key("18 apples", written=True) == key("18", written=True)
     assert key("9+9", written=True) != key("9+9") == "18"
-    assert key("18 zorks") == "18 zorks"
+    assert key("18 zorked") == "18 zorked"
     assert key(r"\sqrt2") == key(r"√2") != key("2")
     assert key(r"\sum_{n=1}^{9}n") != key(r"\prod_{n=1}^{9}n")
     assert key(r"5\text{ 6}") != key("5")

@@ -7,6 +7,8 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
                 it stands; ``literals``: numbers in digits; ``letters``: letters and names; ``constructs``: what
                 commands and named functions say)
     numerals    numbers in words: 五分之二, 3 million, twenty-five
+    repairs     plain text's habits as TeX writes them: 3 x 10^8, 145^o, 三比四
+    counting    which phrases behind a number leave it what it is: 36 ordered pairs in total
     units       tokens -> a unit; which units agree (``unit_tables``)
     records     the types of answers: a number with its unit, a ratio, a time, a list, an interval, a relation, words
     moments     dates and times of the day
@@ -19,6 +21,8 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     sets        unions, conditions joined by "or", sets that a condition tells
     relations   equations, inequalities, congruences
     matrices    rows of entries
+    restated    one value said twice: 3/5 (60%)
+    parts       several answers under numbers: (1) 3 (2) 5
     reading     tokens -> any of the types
     exact       tree of rational numbers -> its value
     field       tree -> its value in a finite field: equality of roots, polynomials and constants, exactly and at once

@@ -29,7 +29,7 @@ from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.matching import distinct, matched, same_lists, same_member
 from dunwu.verifiers.math.moments import looks_like_a_time, same_time
-from dunwu.verifiers.math.quantities import same_measure, with_units
+from dunwu.verifiers.math.quantities import is_written, may_be_missing, same_measure, with_units
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
@@ -145,13 +145,16 @@ class Comparison:
         """The pairs of types that may be equal all the same."""
         match gold, answer:
             case (Quantity() as one, Rounded(Quantity() as other)) | (Rounded(Quantity() as one), Quantity() as other):
-                return one.decimal and other.decimal and self.equal(one, other)
+                return is_written(one) and is_written(other) and self.equal(one, other)
             case Region("reals", _), Quantity(Symbol("R"), None):
                 return True
             case Words(numbers), Quantity(Symbol(letter), None):
                 return numbers == f"\\mathbb{letter}"
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
                 return len(parts) == 2 and self.same(tree, quotient(*parts))
+            case Quantity(tree, None), Congruence(name, residue, modulus):
+                left = Congruence("", Number(Fraction(name)), modulus) if name.isdigit() else answer
+                return (len(name) < 2 or left is not answer) and self.equal(left, answer) and self.same(tree, residue)
             case (Time() as time, Ratio(_, clock)) | (Ratio(_, clock), Time() as time) if clock:
                 return same_time(time, Time(clock))
             case Quantity(), Collection("", (first, second)) if first != second:  # 3/4 or 0.75
@@ -171,15 +174,17 @@ class Comparison:
             if alone is not None and alone.names == PERCENT.names:
                 hundredth = quotient(left if left_unit else right, HUNDRED)
                 return self.same(hundredth, right if left_unit else left)
-            return (alone is None or alone.known) and self.same(left, right)
+            return (
+                alone is None or may_be_missing(alone, left if left_unit else right, left_unit is None)
+            ) and self.same(left, right)
         if left_unit.agrees(right_unit):
             return self.same(left, right)
-        converted = gold.compound or answer.compound or (left_unit.is_money and right_unit.is_money)
+        converted = gold.compound or answer.compound or (left_unit.converts and right_unit.converts)
         return converted and same_measure(left, left_unit, right, right_unit)
 
     def _ratios(self, gold: Ratio, answer: Ratio) -> bool:
         if gold.clock and answer.clock:
-            return gold.clock == answer.clock
+            return (*gold.clock, 0)[:3] == (*answer.clock, 0)[:3]
         if (gold.clock or answer.clock) and all(map(looks_like_a_time, (gold, answer))):
             return False  # 4:60 for 2:30
         if len(gold.parts) != len(answer.parts):

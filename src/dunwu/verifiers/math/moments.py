@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dunwu.verifiers.math.numerals import number
 from dunwu.verifiers.math.records import Date, Ratio, Time
 from dunwu.verifiers.math.tree import Number
 
@@ -33,6 +34,10 @@ DATES = (
 )
 SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 """Day and month in an order that nobody can know: equal to the same signs alone, and no quotient."""
+NOUNS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+PAST = re.compile(rf"(?P<part>half|(?:a )?quarter) (?P<sign>past|to) (?P<name>\d{{1,2}}|{'|'.join(NOUNS)})", re.I)
+DAWN = re.compile(r"(?P<hour>0\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?")
+"""A clock of 24 hours: 08:40 is no afternoon."""
 HALF = r"(?P<half>[ap])\.? ?m\.?"
 TIMES = (
     re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),
@@ -43,7 +48,10 @@ TIMES = (
         r"(?<![:时\d])|(?P<word2>上午|下午|凌晨|早上|晚上|中午) ?(?P<hour2>\d{1,2}):(?P<minute2>[0-5]\d)"
     ),
 )
-SPOKEN = {"noon": Time((12, 0), "pm"), "midnight": Time((12, 0), "am"), "12 noon": Time((12, 0), "pm")}
+SPOKEN = {
+    **dict.fromkeys(("noon", "12 noon", "12:00 noon"), Time((12, 0), "pm")),
+    **dict.fromkeys(("midnight", "12 midnight"), Time((12, 0), "am")),
+}
 AFTERNOON = ("下午", "晚上")
 
 
@@ -69,6 +77,12 @@ def read_time(text: str) -> Time | None:
     """Return the time of the day that ``text`` says to be one; None for 3:30 alone, which may be a ratio."""
     if text.lower() in SPOKEN:
         return SPOKEN[text.lower()]
+    text = re.sub("[一二两三四五六七八九十]+(?=[点时分])", lambda digits: str(number(digits[0]) or digits[0]), text)
+    text = re.sub(r"^(上午|下午|凌晨|早上|晚上|中午) ?(\d{1,2})时", r"\1\2点", text)
+    if match := PAST.fullmatch(text):
+        return _past(match)
+    if match := DAWN.fullmatch(text):
+        return Time(tuple(int(part) for part in match.groups() if part), "am")
     for pattern in TIMES:
         match = pattern.fullmatch(text)
         if match:
@@ -82,6 +96,16 @@ def read_time(text: str) -> Time | None:
             clock = (hour, minute, int(found["second"])) if "second" in found else (hour, minute)
             return Time(clock, half) if hour <= 24 else None  # type: ignore[arg-type]
     return None
+
+
+def _past(match: re.Match[str]) -> Time | None:
+    """Half past eight, quarter to nine."""
+    name = match["name"].lower()
+    hour = int(name) if name.isdigit() else NOUNS.index(name) + 1
+    minutes = 30 if match["part"].lower() == "half" else 15
+    if match["sign"].lower() == "to":
+        hour, minutes = hour - 1 or 12, 60 - minutes
+    return Time((hour, minutes)) if 1 <= hour <= 12 else None
 
 
 def looks_like_a_time(ratio: Ratio) -> bool:

@@ -26,6 +26,7 @@ HAN = rf"(?:[零〇一二两三四五六七八九十百万亿]|{THOUSAND})++"
 WRITTEN = rf"(?:{HAN}(?:点[零〇一二三四五六七八九]+)?|\d+(?:\.\d+)?)"
 HEAD = r"(?P<head>(?:-?(?:\\?\$ ?)?)?)(?P<minus>负?)"
 PERCENT = re.compile(rf"{HEAD}百分之(?P<value>{WRITTEN})")
+PERMILLE = re.compile(rf"{HEAD}千分之(?P<value>{WRITTEN})")
 FRACTION = re.compile(
     rf"{HEAD}(?:(?P<whole>{WRITTEN})又)?"
     rf"(?:(?P<below>{WRITTEN})分之(?P<above>{WRITTEN})|(?P<up>\d+)/(?P<down>\d+)|\\frac\{{(?P<num>\d+)\}}\{{(?P<den>\d+)\}})"
@@ -284,6 +285,11 @@ def _mixed(match: re.Match[str]) -> Fraction | None:
     return number(re.sub(r"\d+", lambda digits: written(int(digits[0])) if len(digits[0]) < 5 else "?", match["value"]))
 
 
+def _permille(match: re.Match[str]) -> Fraction | None:
+    value = number(match["value"])
+    return None if value is None else value / 1000
+
+
 def _fraction(match: re.Match[str]) -> Fraction | None:
     whole = number(match["whole"]) if match["whole"] else Fraction(0)
     above = number(match["above"] or match["up"] or match["num"])
@@ -301,6 +307,7 @@ def _scaled(match: re.Match[str]) -> Fraction:
 
 READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Fraction | None]], ...] = (
     (PERCENT, _percent),
+    (PERMILLE, _permille),
     (MIXED, _mixed),
     (SHARE, lambda match: 10 * (number(match["value"]) or Fraction(0))),
     (HALF, lambda _: Fraction(1, 2)),

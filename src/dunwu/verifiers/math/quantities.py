@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
+from dunwu.verifiers.math.counting import split_ending
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import Number, Tree, negative
+from dunwu.verifiers.math.tree import PI, Number, Tree, children, negative
 from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, per, read_unit, split_quantity
 from dunwu.verifiers.math.wording import SHORT_WORDS
 
@@ -20,7 +21,15 @@ from dunwu.verifiers.math.wording import SHORT_WORDS
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
-    return _money(tokens) or read_compound(tokens) or _measured(tokens)
+    return _money(tokens) or read_compound(tokens) or _ended(tokens) or _measured(tokens)
+
+
+def _ended(tokens: Sequence[Token]) -> Quantity | None:
+    """A written number with its unit, and "in total", "left" or "of the pizza" behind it."""
+    rest, noun = split_ending(tokens)
+    numeric = any(token.kind == "number" for token in rest[:3])
+    found = read_quantity(rest) if numeric and len(rest) < len(tokens) else None
+    return replace(found, unit=replace(found.unit, noun=noun)) if found and found.unit and noun else found
 
 
 def is_word(text: str) -> bool:
@@ -180,3 +189,26 @@ def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> 
     if values[0] is None or values[1] is None:
         return False
     return in_unit(values[0], left_unit, right_unit) == values[1]
+
+
+def is_written(quantity: Quantity) -> bool:
+    """Return whether a quantity is written as a rounded one may be: as a decimal, or a whole number."""
+    value = rational(quantity.tree)
+    return quantity.decimal or (value is not None and value.denominator == 1)
+
+
+def may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
+    """Return whether a unit that one side alone has says nothing more.
+
+    Args:
+        unit: a unit.
+        value: the number in front of it: one with pi is no number of degrees.
+        added: whether the gold lacks it: a bare number asks for how many there are, not how many for each.
+    """
+    if not unit.known or unit.names & {"'", "''"}:
+        return False
+    return not (unit.names == {"°"} and _has_pi(value)) and not (added and unit.counts_per)
+
+
+def _has_pi(tree: Tree) -> bool:
+    return tree == PI or any(map(_has_pi, children(tree)))

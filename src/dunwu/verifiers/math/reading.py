@@ -23,6 +23,7 @@ from dunwu.verifiers.math.lists import read_bracketed, read_list, read_point, re
 from dunwu.verifiers.math.literals import recurs
 from dunwu.verifiers.math.matrices import read_matrix
 from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
+from dunwu.verifiers.math.parts import read_extreme, read_parts
 from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import (
@@ -32,6 +33,8 @@ from dunwu.verifiers.math.records import (
     Read,
 )
 from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
+from dunwu.verifiers.math.repairs import mended
+from dunwu.verifiers.math.restated import read_restated
 from dunwu.verifiers.math.roundings import read_rounded
 from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
@@ -42,7 +45,7 @@ from dunwu.verifiers.math.wording import bare, lead, subject, words
 @lru_cache(maxsize=4096)
 def tokens_of(text: str) -> tuple[Token, ...]:
     """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
-    return tuple(lead(tokenize(text)))
+    return tuple(lead(mended(tokenize(text))))
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +117,9 @@ def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
 
 READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_system,
+    read_parts,
     read_phrase,
+    read_restated,
     read_rounded,
     read_conditional,
     read_builder,
@@ -132,5 +137,6 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_relation,
     _share,
     _ratio,
+    read_extreme,
     lambda tokens, _: read_quantity(tokens),
 )

@@ -23,7 +23,7 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.sets import as_conditions
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import CONSTANTS, Call, Number, Product, Sum, Symbol, Tree
-from dunwu.verifiers.math.wording import DENIED, NAMED, spelled, words
+from dunwu.verifiers.math.wording import DENIED, LISTING, NAMED, spelled, with_signs, words
 
 ORDER = {"<", "<=", ">", ">=", "!="}
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
@@ -48,7 +48,7 @@ def read_congruence(tokens: Sequence[Token], _: Read) -> Answer | None:
     try:
         name = "" if len(sides) == 1 else spelled(sides[0])
         divisor = parse(bare_group(modulus))
-        found = [Congruence(name, parse(residue), divisor) for residue in split_at(sides[-1], (",", "，"))]
+        found = [Congruence(name, parse(residue), divisor) for residue in split_at(with_signs(sides[-1]), LISTING)]
         return found[0] if len(found) == 1 else Collection("", tuple(found))
     except Unreadable:
         return None

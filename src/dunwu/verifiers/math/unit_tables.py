@@ -29,21 +29,23 @@ MEASURES = {
     "dollar": "$|usd|us dollar|buck|美元|美金", "cent": "¢|美分", "yuan": "元|圆|rmb|cny|块钱|块|人民币|¥",
     "jiao": "角|毛", "fen": "分|分钱", "euro": "eur|€|欧元", "gbp": "£|pound|pound sterling|英镑|quid",
     "pence": "penny|p", "yen": "jpy|¥|日元|円", "rupee": "₹|inr|rs|卢比", "won": "₩|krw|韩元",
-    "hkd": "hk$|hk dollar|港元|港币", "foot": "feet|ft|英尺", "inch": "in|英寸", "yard": "yd", "mile": "mi|英里",
+    "hkd": "hk$|hk dollar|港元|港币", "foot": "feet|ft|英尺|'", "inch": "in|英寸|''", "yard": "yd", "mile": "mi|英里",
     "nautical mile": "海里", "km": "公里", "light year": "光年|lightyear", "hectare": "ha|公顷", "acre": "英亩",
     "mu": "亩", "kg": "公斤", "t": "吨|metric ton", "jin": "斤", "liang": "两", "ounce": "oz", "lb": "pound|lbs|磅",
     "stone": "", "gallon": "gal|加仑", "quart": "qt", "pint": "pt", "cup": "", "tablespoon": "tbsp",
     "teaspoon": "tsp", "mL": "cc", "L": "l|公升", "cm": "公分", "s": "sec|秒钟", "minute": "min|分钟|分",
     "hour": "hr|h|小时|时|钟头", "day": "d|天|日", "week": "wk|周|星期|礼拜", "month": "mo|月|个月",
-    "year": "yr|y|年", "year old": "years old|year of age|years of age|岁|周岁",
-    "atm": "atmosphere", "mmHg": "", "rpm": "revolution per minute", "li": "里",
+    "year": "yr|y|年|year old|years old", "year old": "years old|year of age|years of age|岁|周岁",
+    "atm": "atmosphere", "mmHg": "", "revolution": "rev", "minute^-1·revolution": "rpm", "gallon^-1·mile": "mpg",
+    "foot·s^-1": "fps", "li": "里",
     "horsepower": "hp", "knot": "", "unit": "", "square unit": "", "cubic unit": "", "dB": "decibel",
     "hour^-1·mile": "mph", "hour^-1·km": "kph|kmh|kmph", "parsec": "pc", "carat": "ct",
     "°": "degree|deg|度|angle degree",
 }  # fmt: skip
 """Canonical name to other names; English plurals are added."""
 COUNTED = """
-    people|person|persons|人 child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
+    people|person|persons|人|个人
+    child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
     animal apple bag ball balloon banana bead bean bird block book bottle box boy bracelet brick brownie bus button
     cake can candle candy car card carrot cat chair cherry chicken chocolate class coin combination cookie cow
     crayon cupcake customer deer desk digit dog doll donut duck edge egg email employee episode face family flower
@@ -67,7 +69,7 @@ COUNTED = """
 """
 """What word problems ask the number of, in one form or as ``|`` alternatives; none of them changes a number."""
 CLASSIFIERS = frozenset(
-    "个只本人棵张辆盆页盒根朵块次下名条把颗筐束套组箱枚台袋件瓶副匹支架盏排间粒扇座行包位筒种楼层道节头株艘份户家句字题幅队班"
+    "个只本人棵张辆盆页盒根朵块次下名条把颗筐束套组箱枚台袋件瓶副匹支架盏排间粒扇座行包位筒种层道节头株艘份户家句字题幅队"
     "桶杯碗盘片滴步圈段门枝面场列双级封首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
 )
 CHANGING = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")

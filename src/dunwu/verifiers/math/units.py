@@ -1,8 +1,9 @@
 """Units: which words after a number name one, and which of them agree.
 
 A word after a number may change it (5 hundred, 36 halved, 12左右), and no list of such words is ever complete. So the
-tables say which words do not: measures, money, and what word problems count. A word outside them is a unit only where
-the other side has the same one; ``Unit.agrees`` is that rule. Symbols are read as they are written, MHz and mHz are
+tables say which words do not: measures, money, and what word problems count; ``counting`` says which form of phrase
+counts something, whatever its noun. A word outside of both is a unit only where the other side has the same one;
+``Unit.agrees`` is that rule. Symbols are read as they are written, MHz and mHz are
 two; in another case only where that leaves no doubt (KM, Kg). A single letter that stands as a letter of a formula may
 be a factor as well: it is a unit only beside the same unit.
 """
@@ -19,6 +20,7 @@ from typing import Literal
 
 from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.constructs import FUNCTIONS
+from dunwu.verifiers.math.counting import counts
 from dunwu.verifiers.math.letters import GREEK, NAMED
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.unit_tables import (
@@ -70,13 +72,21 @@ class Unit:
         return any("·" in name for name in self.names)
 
     @property
-    def is_money(self) -> bool:
-        """Whether it is a currency, or a part of one."""
-        return any(SCALES.get(name, ("", 1))[0] in MONEY for name in self.names)
+    def converts(self) -> bool:
+        """Whether its parts are as good as it: of a currency and of angles."""
+        return any(SCALES.get(name, ("", 1))[0] in CONVERTED for name in self.names)
+
+    @property
+    def counts_per(self) -> bool:
+        """Whether it tells how many there are of one thing for each of another: students per class."""
+        return any(
+            "^-1" in name and any(one in _counted() or one[0] == "?" for one in name.split("·")) for name in self.names
+        )
 
 
 PERCENT = Unit(frozenset({"%"}))
-MONEY = frozenset({"dollar", "gbp", "yuan"})
+RAISED = {"squared": 2, "cubed": 3}
+CONVERTED = frozenset({"dollar", "gbp", "yuan", "angle"})
 
 
 def plural(word: str) -> str:
@@ -101,9 +111,14 @@ def _symbols() -> dict[str, frozenset[str]]:
         table[code] = {name}
     for clash in ("min", "ft", "pt", "cd", "nt", "Pm", "hm", "hh", "mt", "ct", "dt", "ht", "kt", "pT", "hT"):
         table.pop(clash, None)  # other words, or letters of formulas
-    table |= {"h": {"hour", "H"}, "d": {"day"}, "C": {"C", "celsius"}, "F": {"F", "fahrenheit"}, "in": {"inch"}}
-    table |= {"B": {"B"}, "min": {"minute"}, "ft": {"foot"}, "pt": {"pint"}, "kWh": {"kWh"}, "kcal": {"kcal"}}
+    table |= {"h": {"hour"}, "d": {"day"}, "in": {"inch"}}
+    table |= {"B": {"B"}, "min": {"minute"}, "ft": {"foot"}, "pt": {"pint"}, "kcal": {"kcal"}}
+    table |= {f"{prefix}Wh": {_watt_hours(prefix)} for prefix in ("", *PREFIXES)}
     return {name: frozenset(units) for name, units in table.items()}
+
+
+def _watt_hours(prefix: str) -> str:
+    return "·".join(sorted((f"{prefix}W", "hour")))
 
 
 @cache
@@ -114,7 +129,7 @@ def _words() -> dict[str, frozenset[str]]:
         for name in names.split():
             for prefix, word in (("", ""), *PREFIXES.items()):
                 for form in (word + name, plural(word + name)):
-                    table.setdefault(form, set()).add(prefix + symbol)
+                    table.setdefault(form, set()).add(prefix + symbol if symbol != "Wh" else _watt_hours(prefix))
     for name, symbol in CHINESE_METRIC.items():
         for before, prefix in (("", ""), *CHINESE_PREFIXES.items()):
             table.setdefault(before + name, set()).add(prefix + symbol)
@@ -127,6 +142,11 @@ def _words() -> dict[str, frozenset[str]]:
             for form in (word, plural(word)):
                 table.setdefault(form, {row.split("|")[0]})
     return {name: frozenset(units) for name, units in table.items()}
+
+
+@cache
+def _counted() -> frozenset[str]:
+    return frozenset(row.split("|")[0] for row in COUNTED.split())
 
 
 def named(word: str) -> frozenset[str]:
@@ -156,7 +176,7 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
         return counted
     upper: Unit | None = None
     for number, part in enumerate(_per(bare)):
-        unit = _product(part)
+        unit = _product(part[1:-1] if part and part[0].text == "(" and closing(part, 0) == len(part) - 1 else part)
         if unit is None or (number and not unit.known):
             return None
         upper = unit if upper is None else _joined(upper, unit, "/")
@@ -166,9 +186,13 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
 def _degrees_of(tokens: list[Token]) -> list[Token]:
     """With °C and ``^\\circ C`` as one word."""
     tokens = [token for place, token in enumerate(tokens) if not _raises(token, tokens[place + 1 : place + 2])]
-    if len(tokens) == 2 and tokens[0].text == "°" and tokens[1].text in ("C", "F"):
-        return [replace(tokens[0], kind="word", text="°" + tokens[1].text)]
-    return tokens
+    found: list[Token] = []
+    for token in tokens:
+        if token.text in ("C", "F") and found and found[-1].text == "°":
+            found[-1] = replace(found[-1], kind="word", text="°" + token.text)
+        else:
+            found.append(token)
+    return found
 
 
 def _raises(token: Token, behind: list[Token]) -> bool:
@@ -229,7 +253,7 @@ def _product(tokens: Sequence[Token]) -> Unit | None:
             place += 1
             continue
         found = _factor(tokens, place)
-        if found is None or (unit is not None and not (unit.known and found[0].known)):
+        if found is None or (unit is not None and (unit == PERCENT or not (unit.known and found[0].known))):
             return None
         unit, place = (found[0] if unit is None else _joined(unit, found[0], "·")), found[1]
     return unit
@@ -259,13 +283,22 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
         if place == len(tokens) or tokens[place].kind != "number" or len(tokens[place].text) > 1:
             return None
         power, place = sign * int(tokens[place].text), place + 1
+    elif power == 1 and place < len(tokens) and tokens[place].text.lower() in RAISED:
+        power, place = RAISED[tokens[place].text.lower()], place + 1
     elif power == 1 and place < len(tokens) and tokens[place].text in ("2", "3") and not tokens[place].gap:  # cm2
         power, place = int(tokens[place].text), place + 1
     if power == 1:
         return unit, place
     general = {"unit": {2: "square unit", 3: "cubic unit"}}
-    names = frozenset(general.get(name, {}).get(power, f"{name}^{power}") for name in unit.names)
+    names = frozenset(general.get(name, {}).get(power, _raised(name, power)) for name in unit.names)
+    if power < 0 and unit.names == {"ms"}:  # metres each second, as physics writes it
+        names |= {_product_of("m", f"s^{power}", 1)}
     return replace(unit, names=names), place
+
+
+def _raised(name: str, power: int) -> str:
+    bases = (base.partition("^") for base in name.split("·"))
+    return "·".join(f"{base}^{int(own or 1) * power}" for base, _, own in bases)
 
 
 def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
@@ -289,8 +322,9 @@ def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     if token.kind == "word" and len(words) == len(tokens) - start and (SPOKEN.fullmatch(spoken[0]) or token.roman):
         if len(spoken) > 4 or not all(word.isalpha() for word in spoken):
             return None
-        text = " ".join(word.removesuffix("s") if len(word) > 3 else word for word in spoken)
-        return Unit(frozenset({text}), known=False), len(tokens)
+        short = len(words) == 1 and len(words[0]) < 4
+        text = words[0] if short else " ".join(word.removesuffix("s") if len(word) > 3 else word for word in spoken)
+        return Unit(frozenset({f"?{text}"}), known=counts(spoken)), len(tokens)
     return None
 
 
@@ -316,7 +350,8 @@ def _classified(tokens: Sequence[Token]) -> Unit | None:
         return Unit(named(text))
     if text[0] not in CLASSIFIERS or CHANGING.search(text[1:]) or text[:2] in ("位数", "次方", "次幂") or len(text) > 7:
         return None
-    return Unit(frozenset({text[0]}), noun=text[1:])
+    names = {text[0], "people"} if text[0] in "名位" else {text[0]}
+    return Unit(frozenset(names), noun=text[1:])
 
 
 def _meanings(name: str) -> frozenset[str]:
@@ -333,7 +368,7 @@ def leading_currency(tokens: Sequence[Token]) -> tuple[Unit, int] | None:
     if len(words) == 2 and words[0] in REGIONS and words[1] == "$":
         return Unit(frozenset({REGIONS[words[0]]})), 2
     if words[0] in CODES and len(tokens) > 1:
-        return Unit(frozenset({CODES[words[0]]})), 1
+        return Unit(frozenset({CODES[words[0]]})), 1 + (words[1] == ".")
     return None
 
 
@@ -353,6 +388,7 @@ def split_quantity(tokens: Sequence[Token]) -> list[tuple[int, Unit]]:
     for place in range(start, len(tokens)):
         token = tokens[place]
         starts = token.kind in ("word", "han", "command") or token.text in (*CURRENCIES, "%", "°", "^", "{", "(")
+        starts = starts or (token.text in ("'", "''") and place == 1 and tokens[0].kind == "number")
         unit = read_unit(tokens[place:]) if starts else None
         if unit is not None:
             found.append((place, unit))

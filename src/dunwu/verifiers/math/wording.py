@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.counting import CHANGING
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Words
 from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.unit_tables import CURRENCIES
 
 SHORT_WORDS = frozenset(
     """
@@ -28,8 +31,15 @@ GENERIC = frozenset(
 """What stands before a verb and names nothing."""
 HAN_NAME = re.compile("最[大小]值|面积|周长|体积|概率|离心率")
 HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是有]|需要?)(.*)")
-NAMED = re.compile(r"([\u3400-\u9fff]+?)(?:等于|[为是])")
+NAMED = re.compile(r"([\u3400-\u9fff]*?值|[\u3400-\u9fff]+?(?=等于|[为是]))(?:等于|[为是])?")
 """What a value in a list is said to be: 最大值为3，最小值为1."""
+DOING = frozenset(
+    "has have takes take needs need pays pay costs cost earns earn makes make spends spend".split()  # noqa: SIM905
+)
+"""Verbs in front of a number: she has 36 apples left."""
+SUBJECT = 5
+"""Words in front of such a verb, or of a colon."""
+LABEL_WORDS = frozenset({"of", "the", "to", "in", "a", "an"})
 DENIED = re.compile("[不非否没无约]")
 RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """In front of a verb they make more than a name."""
@@ -41,6 +51,9 @@ LEAD_IN = re.compile(
     r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
     r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
     r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?"
+    r"|(?:the )?(?:line|curve|circle|parabola|ellipse|hyperbola|plane|equation|function) ?(?=[a-z]? ?[=(^]|-?\d|[xy] )"
+    r"|(?:a )?total of ?(?=[\d\\$])"
+    r"|(?:他们?|她们?|它们?|我们?|小[明红华刚丽军]|妈妈|爸爸|老师)(?=还剩|一?共有)"
     r"|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
     re.I,
 )
@@ -53,6 +66,7 @@ def lead(tokens: Sequence[Token]) -> list[Token]:
     if len(rest) > 1 and rest[-1].kind == "sign" and rest[-1].text in (",", "，", ";"):
         rest.pop()
     _, rest = _sentence(rest)
+    rest = _behind_the_colon(rest)
     for _ in range(LEAD_INS):
         if not rest or not (rest[0].kind in ("word", "han") or rest[0].text in ("=", ":")):
             break
@@ -89,13 +103,37 @@ def _sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
         before = tokens[:place]
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
             return [], tokens
-        label = token.text == ":" and all(one.kind == "han" or len(one.text) > 2 for one in before)
-        if before and (label or (token.kind == "word" and token.text.lower() in VERBS)):
+        if token.kind == "word" and token.text.lower() in VERBS and before:
             return before, bare(tokens[place + 1 :]) or tokens
+        if token.text.lower() in DOING and 0 < place <= SUBJECT and _is_amount(tokens[place + 1 :]):
+            denied = any(one.text.lower() in CHANGING for one in before)
+            return ([], tokens) if denied else (before, bare(tokens[place + 1 :]))
         if token.kind == "han" and (match := HAN_VERB.fullmatch(token.text)) and not DENIED.search(token.text):
             rest = [replace(token, text=match[1]), *tokens[place + 1 :]] if match[1] else tokens[place + 1 :]
             return [*before, replace(token, text=token.text[: match.start(1)])], bare(rest) or tokens
     return [], tokens
+
+
+def _is_amount(tokens: Sequence[Token]) -> bool:
+    return bool(tokens) and (tokens[0].kind == "number" or tokens[0].text in CURRENCIES)
+
+
+def _behind_the_colon(tokens: list[Token]) -> list[Token]:
+    """What stands behind a label, Total cost: 36; the parts of a ratio, and of a list with labels, are none."""
+    place = next((at for at, token in enumerate(tokens) if token.text == ":" and token.kind == "sign"), 0)
+    label, rest = tokens[:place], tokens[place + 1 :]
+    if not 0 < place <= SUBJECT or not rest or not all(map(_labels, label)) or label[-1].text.lower() in LABEL_WORDS:
+        return tokens
+    word = rest[0].kind == "han" or (rest[0].kind == "word" and len(rest[0].text) > 1)
+    again = any(before.kind in ("word", "han") and sign.text == ":" for before, sign in pairwise(rest))
+    return tokens if word or again else bare(rest)
+
+
+def _labels(token: Token) -> bool:
+    if token.kind == "han":
+        return len(token.text) > 1 and not DENIED.search(token.text)
+    text = token.text.lower()
+    return token.kind == "word" and (text in LABEL_WORDS or (len(text) > 2 and text not in CHANGING))
 
 
 def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
