@@ -105,6 +105,7 @@ def test_english_prose_keeps_its_share(sentence: str) -> None:
         ("wait=then+the=sum", 4),
         ("the/sum/and/product", 4),
         (r"\text{if the sum} \textbf{grows}", 4),
+        ("Mr hmm why sky dry", 5),
         ("area=base", 2),
         ("Wir=müssen=rechnen", 2),
     ],
