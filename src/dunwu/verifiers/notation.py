@@ -72,6 +72,8 @@ FORMULA = re.compile(
     rf"(?=.[A-Za-z]*[A-Z\d])(?=.*[a-z\d])(?:(?:{ELEMENTS})\d*)+|(?!(?:A[mst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
 )
 """A formula of chemistry: element symbols with a capital inside or a digit; or one symbol that is no word."""
+LONGEST = 16
+"""Letters of a run that may be notation; in longer ones the patterns would have too many ways."""
 FUNCTION = "(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|lg|log)"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FORMS = re.compile(
@@ -94,7 +96,7 @@ SIGNS = (
 SPACED = "=＝+·×÷±\u2200-\u2233\u2236-\u22ff"
 """Those of them that do so over a space."""
 START = rf"(?=[A-Za-z])(?<![{LATIN}0-9_'’])"
-RUN = rf"(?:[A-Za-z]{{2,16}}|[a-z]['’][a-z])(?![{LATIN}0-9_])"
+RUN = rf"(?:[A-Za-z]{{2,{LONGEST}}}|[a-z]['’][a-z])(?![{LATIN}0-9_])"
 BESIDE_OPERATORS = re.compile(
     rf"{START}(?:(?:(?<=[{SIGNS}])|(?<=[{SPACED}] )|(?<=[\w)] [<>] )|(?<=[{SIGNS})][-−/])|(?<=[0-9A-Za-z)]\*)"
     rf"|(?<=[…⋯.][,，、])|(?<=[…⋯.][,，、] )|(?<=[(（])(?={RUN}[)）])){RUN}"
@@ -102,18 +104,20 @@ BESIDE_OPERATORS = re.compile(
 )
 CALLED = re.compile(rf"{START}[A-Za-z]{{2,4}}(?=\((?!e?s\)))")
 """A function before its bracket, rank(A), but not the plural of cat(s)."""
-COUNTED = re.compile(rf"(?<![{LATIN}_])[0-9]+([A-Za-z]{{2,3}})(?![{LATIN}0-9_])")
+COUNTED = re.compile(rf"(?<![{LATIN}0-9_])[0-9]++([A-Za-z]{{2,3}})(?![{LATIN}0-9_])")
 """A product with its number: 2ab."""
 JOINED = re.compile(rf"(?<![{LATIN}0-9_'’])[A-Za-z0-9]{{1,3}}(?: ?[-−/] ?[A-Za-z0-9]{{1,3}}(?![{LATIN}0-9_]))+")
 """Short runs with nothing but strokes between: ab-bc-ca, dy/dx, but not x-axis."""
+BACKSLASH = r"(?<!\\)\\++"
 NAMED = r"begin|end|color|textcolor|operatorname|math[a-z]+|label|ref|eqref"
 REMOVED = re.compile(
     rf"{BLOCK.pattern}|"
     r"(?<!`)(?P<ticks>`{3,}+).*?(?<!`)(?P=ticks)(?!`)|(?<!`)(?P<tick>``?+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`)"
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
     r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)"
-    rf"|\\+(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}|\\+(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
-    r"|\\+(?P<command>[A-Za-z]+)|</?(?:think|answer)>|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
+    rf"|{BACKSLASH}(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}|{BACKSLASH}(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
+    rf"|{BACKSLASH}(?P<command>[A-Za-z]+)|</?(?:think|answer)>"
+    r"|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
     r"|https?://[!-~]*|www\.[!-~]*",
     re.DOTALL,
 )
@@ -153,13 +157,15 @@ def find_hidden_words(names: Set[str]) -> Set[str]:
 
 def has_form(part: str) -> bool:
     """Whether a run of Latin letters is notation by its form alone, whatever stands beside it."""
+    if len(part) > LONGEST:
+        return False
     in_order = len(part) > 2 and part.upper() in ALPHABET and (part.islower() or len(part) > 4)
     return in_order or (FORMS.fullmatch(part) is not None and part.lower() not in ENGLISH)
 
 
 def is_product(run: str) -> bool:
     """Whether a run of letters that touches an operator or a digit is notation."""
-    return PRODUCT.fullmatch(run) is not None and (len(run) == 2 or run.lower() not in ENGLISH)
+    return len(run) <= LONGEST and PRODUCT.fullmatch(run) is not None and (len(run) == 2 or run.lower() not in ENGLISH)
 
 
 def find_formulas(text: str) -> Set[str]:

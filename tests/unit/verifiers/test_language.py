@@ -266,7 +266,31 @@ def test_rivals_share_what_there_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["(", "<think>", "\\[", "\\(", "$a", "`", "中の", "a'", ". ", "\\a ", "\\begin{", "AB ", "a_"]
+    "unit",
+    [
+        "(",
+        "<think>",
+        "\\[",
+        "\\(",
+        "$a",
+        "`",
+        "中の",
+        "a'",
+        ". ",
+        "\\a ",
+        "\\begin{",
+        "AB ",
+        "a_",
+        "\\",
+        "1",
+        "1a",
+        "sinABCD",
+        "NaCl",
+        "<a ",
+        "\n```\n",
+        "ab-",
+        "a=",
+    ],
 )
 def test_megabytes_are_no_matter(unit: str) -> None:
     text = unit * (2_000_000 // len(unit))
