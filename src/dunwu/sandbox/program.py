@@ -19,6 +19,7 @@ import random
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
 
@@ -30,6 +31,8 @@ OUT_OF_MEMORY = 77
 LONGEST_DETAIL = 500
 RECURSION = 50_000
 """Calls in calls; what LiveCodeBench's runner sets."""
+STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
+"""Flushed at the end; the last two also where a program has put others in their place."""
 SHOWN_FRAMES = 20
 """The innermost of a traceback: all of a deep recursion would be more output than a program may have."""
 
@@ -164,10 +167,9 @@ def _traceback(error: BaseException) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    try:
+    with suppress(BaseException):
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        code = code or 0
+    for name in STREAMS:
+        with suppress(BaseException):
+            getattr(sys, name).flush()
     os._exit(code)

@@ -8,6 +8,10 @@ float. So an ``__eq__`` that lies stays inside: what is read outside has exact t
     nan, inf, -inf                  {"f": name}       complex                    {"c": [re, im]}
     tuple, set, frozenset           {"t"|"s"|"z": [...]}                         bytes, bytearray  {"b"|"a": hex}
     dict                            {"d": [[key, value], ...]}                   Fraction, Decimal {"q"|"m": text}
+    iterator                        {"g": [...]}
+
+What wraps a list, dict or text (``UserList``, a read-only mapping) is written as that. An iterator, such as a
+generator, is read as one over the same members, so it equals no list.
 """
 
 from __future__ import annotations
@@ -17,9 +21,12 @@ import math
 import numbers
 import operator
 import re
-from collections import Counter
+from collections import Counter, UserDict, UserList, UserString
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 DEEPEST = 100
@@ -27,16 +34,32 @@ LONG_INTEGER = 1 << 13_000
 """Python refuses to read or write decimal integers of more than 4,300 digits."""
 LONGEST_TEXT = 4000
 """Of a Fraction or Decimal, in characters: to reduce a fraction takes the square of its length."""
+MOST_DRAWN = 100_000
+"""Members of an iterator, which may have no end."""
 COLLISIONS = 1000
 """Pairs of members with one hash that any set or dict may have; see ``_hashed``."""
 SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
 FRACTION = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 MAKERS = {"t": tuple, "s": set, "z": frozenset}
+WRAPPERS: dict[type, type] = {UserList: list, UserDict: dict, MappingProxyType: dict, UserString: str}
 BASES = (bool, int, float, complex, str, bytes, bytearray, list, *SEQUENCES, dict, Fraction, Decimal)
 
 
 class NotPlain(ValueError):  # noqa: N818  -- a finding about a program's value
     """A value that is not plain data, or lies too deep; the message says what it is."""
+
+
+class Drawn(Iterator[Any]):
+    """What an iterator gave, to be gone through once; written the same wherever it lies."""
+
+    def __init__(self, members: list[Any]) -> None:
+        self._members = iter(members)
+
+    def __next__(self) -> Any:
+        return next(self._members)
+
+    def __repr__(self) -> str:
+        return "<iterator>"
 
 
 def dumps(value: Any) -> str:
@@ -77,8 +100,17 @@ def _written(value: Any, depth: int) -> Any:
         return {"b" if kind is bytes else "a": kind.hex(value)}
     if kind is dict:
         return {"d": [[_written(key, depth + 1), _written(item, depth + 1)] for key, item in dict.items(value)]}
+    if kind is Iterator:
+        return {"g": [_written(item, depth + 1) for item in _drawn(value)]}
     members = [_written(item, depth + 1) for item in kind.__iter__(value)]
     return members if kind is list else {SEQUENCES[kind]: members}
+
+
+def _drawn(members: Iterator[Any]) -> list[Any]:
+    drawn = list(islice(members, MOST_DRAWN + 1))
+    if len(drawn) > MOST_DRAWN:
+        raise NotPlain(f"an iterator of more than {MOST_DRAWN} members")
+    return drawn
 
 
 def _based(value: Any) -> tuple[Any, Any]:
@@ -89,6 +121,11 @@ def _based(value: Any) -> tuple[Any, Any]:
     for base in BASES:
         if issubclass(kind, base):
             return base, value
+    for wrapper, base in WRAPPERS.items():
+        if issubclass(kind, wrapper):
+            return base, base(value)
+    if issubclass(kind, Iterator):
+        return Iterator, value
     if issubclass(kind, numbers.Integral):
         return int, operator.index(value)
     if issubclass(kind, numbers.Rational):
@@ -111,6 +148,8 @@ def _read(data: Any, depth: int) -> Any:
     if tag in MAKERS and isinstance(inner, list):
         members = [_read(item, depth + 1) for item in inner]
         return tuple(members) if tag == "t" else MAKERS[tag](_hashed(members))
+    if tag == "g" and isinstance(inner, list):
+        return Drawn([_read(item, depth + 1) for item in inner])
     if tag == "d":
         pairs = [(_read(key, depth + 1), _read(item, depth + 1)) for key, item in inner]
         _hashed([key for key, _ in pairs])

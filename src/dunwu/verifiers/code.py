@@ -12,11 +12,12 @@ cell of its own, which asks for the candidate's values.
 
 Exact types: 1, 1.0 and True are three things; but a tuple may stand for a list, which is all that JSON can say. Floats
 within ``TOLERANCE``, relative or absolute. Of stdout neither trailing spaces nor trailing empty lines count; a line may
-differ in how it writes decimal numbers, by ``TOLERANCE`` too.
+differ in how it writes decimal numbers, by ``TOLERANCE`` too, and in nothing else: its gaps are output.
 
 With ``"rules": "livecodebench"`` a test is what its own runner makes of it (lcb_runner/evaluation/testing_util.py):
 answers find the names of ``LIVECODEBENCH``; a method may be a function outside of any class; values are equal where
-Python's ``==`` says so of plain data (1, 1.0 and True are); lines of nothing but numbers are where these are.
+Python's ``==`` says so of plain data (1, 1.0 and True are); lines of nothing but numbers are where these are, in
+whatever spelling (3, 3.0, 03), and spaces around a line do not count.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
-from dunwu.verifiers.fences import read_blocks
+from dunwu.verifiers.programs import source_of
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
@@ -51,12 +53,12 @@ LIVECODEBENCH = "".join(
 TOLERANCE = 1e-6
 REMEMBERED = 2000
 """Verdicts kept."""
-PYTHON = re.compile(r"\W*[ic]?py(?:thon|con|py)?(?![a-z])", re.IGNORECASE)
-"""An info string that says Python: py3, python3.11, {.python}, python:a.py, ipython, pycon, but not pytb."""
-PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
 FUTURE = re.compile(r"^from __future__ import (?:\([\w\s,]+\)|[\w, ]+)", re.M | re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """In a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
+DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
+"""Also with needless zeros, as Python's ``Decimal`` reads it."""
+GAPS = re.compile(r"(\s+)")
 REAL = (int, float, Fraction, Decimal)
 STRANGE = "it says what no program says"
 SHOWN = 80
@@ -90,7 +92,7 @@ class CodeVerifier:
 
     def judge(self, tests: tuple[str, ...], answer: str) -> Ran:
         """``passed`` where every test passes; else the first that does not. Tried again where the sandbox fails."""
-        key = tests, source_of(answer)
+        key = tests, source_of(answer, entry_of(tests))
         with self._lock:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
@@ -193,57 +195,40 @@ def _under(prelude: str, source: str) -> str:
     return f"{first}\n{prelude}\n{FUTURE.sub('', source)}" if first else f"{prelude}\n{source}"
 
 
-def source_of(answer: str) -> str:
-    """The last fenced block that says it is Python; else the last that says nothing; else the last; else the answer.
-
-    What is typed at an interpreter's prompt is taken without its prompts and replies.
-    """
-    blocks = list(read_blocks(answer))
-    found = (
-        [source for info, source in blocks if PYTHON.match(info)]
-        or [source for info, source in blocks if not info]
-        or [source for _, source in blocks]
-    )
-    return _typed(found[-1]) if found else answer
-
-
-def _typed(source: str) -> str:
-    if not source.lstrip().startswith(">>> "):
-        return source
-    lines = (line.strip() for line in source.split("\n"))
-    return "\n".join(line[4:] for line in lines if PROMPT.match(line))
+@lru_cache(maxsize=256)
+def entry_of(tests: tuple[str, ...]) -> str:
+    """Return the function or ``Class.method`` that tests call; "" where they run whole programs."""
+    first = json.loads(tests[0]) if tests else {}
+    return str(first.get("call") or first.get("candidate") or "")
 
 
 def same_output(expected: str, written: str, strictly: bool = True) -> bool:
     """Line by line; see the module."""
-    left, right = (_lines(text if strictly else text.strip()) for text in (expected, written))
-    return len(left) == len(right) and all(_same_line(*pair, strictly) for pair in zip(left, right, strict=True))
+    same, bare = (_same_line, str.rstrip) if strictly else (_same_numbers, str.strip)
+    left, right = ([bare(line) for line in bare(text).split("\n")] for text in (expected, written))
+    return len(left) == len(right) and all(a == b or same(a, b) for a, b in zip(left, right, strict=True))
 
 
-def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().split("\n")]
+def _same_line(expected: str, written: str) -> bool:
+    """Whether two lines differ in nothing but how they write decimal numbers, their gaps are equal too."""
+    left, right = GAPS.split(expected), GAPS.split(written)
+    return len(left) == len(right) and all(a == b or _near_number(a, b) for a, b in zip(left, right, strict=True))
 
 
-def _same_line(expected: str, written: str, strictly: bool) -> bool:
-    if expected == written:
-        return True
-    left, right = expected.split(), written.split()
-    if len(left) != len(right):
-        return False
-    exact = not strictly and all(map(NUMBER.fullmatch, (*left, *right)))
-    return all(a == b or _same_number(a, b, exact) for a, b in zip(left, right, strict=True))
-
-
-def _same_number(expected: str, written: str, exact: bool) -> bool:
-    """Whether two words are one number: within the tolerance where a decimal one is expected, or the very same."""
-    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(written)):
-        return False
-    if exact and Decimal(expected) == Decimal(written):
-        return True
-    if not any(mark in expected for mark in ".eE"):
+def _near_number(expected: str, written: str) -> bool:
+    """Whether a decimal number is expected, and another written within the tolerance."""
+    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(written)) or not any(mark in expected for mark in ".eE"):
         return False
     left, right = float(expected), float(written)
     return math.isfinite(left) and math.isfinite(right) and _near(left, right)
+
+
+def _same_numbers(expected: str, written: str) -> bool:
+    """Whether both lines are numbers alone, and these equal, as LiveCodeBench's runner has it; decimal ones nearly."""
+    left, right = expected.split(), written.split()
+    if len(left) != len(right) or not all(map(DECIMAL.fullmatch, (*left, *right))):
+        return False
+    return all(Decimal(a) == Decimal(b) or _near_number(a, b) for a, b in zip(left, right, strict=True))
 
 
 def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:

@@ -32,7 +32,7 @@ from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import answers, exact, expression, instructions, penalties, premise, quality, refusal
-from dunwu.verifiers.code import CodeVerifier, limits_of, source_of
+from dunwu.verifiers.code import CodeVerifier, entry_of, limits_of
 from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import RULES, extract, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
@@ -40,6 +40,7 @@ from dunwu.verifiers.language import consistency
 from dunwu.verifiers.own import OwnParts
 from dunwu.verifiers.pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
+from dunwu.verifiers.programs import source_of
 
 REMEMBERED = 10_000
 """Verdicts kept: the completions of a group often end in the same answer."""
@@ -305,7 +306,7 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
     if problem.kind in ("number", "premise"):
         return answers.key(extracted, written=True)
     if problem.kind == "code":
-        return source_of(extracted).strip()
+        return source_of(extracted, entry_of(problem.tests)).strip()
     if problem.kind == "choice":
         return exact.chosen(problem.tests, extracted) or exact.folded(extracted)
     members = exact.items(extracted)

@@ -29,7 +29,8 @@ from typing import Any, Literal, NamedTuple
 
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
-from dunwu.verifiers.code import SHOWN, CodeVerifier, same_output, same_value, source_of
+from dunwu.verifiers.code import SHOWN, CodeVerifier, same_output, same_value
+from dunwu.verifiers.programs import source_of
 
 Kind = Literal["random", "large", "adversarial"]
 Reason = Literal[
@@ -202,7 +203,7 @@ class _Maker:
 
     def __init__(self, material: Material, sandbox: Sandbox, limits: Limits) -> None:
         self._generators = tuple(map(source_of, material.generators))
-        self._correct = tuple(map(source_of, material.correct))
+        self._correct = tuple(source_of(text, material.call or "") for text in material.correct)
         self._call = material.call
         self._sandbox = sandbox
         self._verifier = CodeVerifier(sandbox, limits)

@@ -17,8 +17,9 @@ import pytest
 from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.sandbox.attacks import sections
 from dunwu.sandbox.cell import MOST_LINES
-from dunwu.verifiers.code import CodeVerifier, Ran, source_of
+from dunwu.verifiers.code import CodeVerifier, Ran
 from dunwu.verifiers.format import extract
+from dunwu.verifiers.programs import source_of
 from dunwu.verifiers.tricks import SHEET, faked
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
@@ -81,6 +82,92 @@ def test_a_block_that_says_it_is_python_is_the_program_however_it_says_so(lead: 
     inside = " " * len(lead) if lead.strip() else lead
     block = f"{lead}{fence}{info}\n{inside}if x:\n{inside}    y\n{inside}{fence}\n"
     assert source_of(f"So:\n{block}It prints\n```\n1\n```\n```text\n2\n```") == "if x:\n    y"
+
+
+SOLUTION = "def f(x):\n    return x"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Here is the code: ```python\n{}\n```",
+        "```python\n{}\n``` This is all.",
+        "```python\n{}\n```That prints 5, boxed as $\\boxed{{5}}$.",
+        "```python\n{}```",
+        "```python\n{}```\nThis is all.",
+        "```python\n```python\n{}\n```\n```",
+        "[BEGIN]\n{}\n[DONE]",
+        "{}\n[DONE]\nWrite another.\n[BEGIN]\nx = 1\n[DONE]",
+        "[PYTHON]\n{}\n[/PYTHON]",
+        "[BEGIN]\n```python\n{}\n```\n[DONE]",
+        "With ```x``` in words\n```python\n{}\n```",
+        "```python\n{}\n```\nUsage:\n```python\nprint(f(1))\n```",
+        "```python\n{}\n```\nTest:\n```python\nassert f(1) == 1\n```\n```\n1\n```",
+        "```\n{}\n```\nUsage:\n```python\nf(1)\n```",
+        "```python\ndef f(x): pass\n```\nBetter:\n```python\n{}\n```",
+    ],
+)
+def test_the_program_among_words_fences_and_examples(answer: str) -> None:
+    assert source_of(answer.format(SOLUTION), "f").rstrip() == SOLUTION
+
+
+@pytest.mark.parametrize(
+    ("block", "defines"),
+    [
+        ("class Solution:\n    def f(self): ...", True),
+        ("class Solution:\n    x = 1", True),
+        ("def f(x): ...", True),
+        ("async def f(x): ...", True),
+        ("f = lambda x: x", True),
+        ("print(Solution().f(1))", False),
+        ("assert f(1) == 1", False),
+        ("f == 1", False),
+        ("def further(): ...", False),
+    ],
+)
+def test_a_block_that_only_uses_the_function_is_no_program(block: str, defines: bool) -> None:
+    answer = f"```python\n{block}\n```\n```python\nlast\n```"
+    assert source_of(answer, "Solution.f") == (block if defines else "last")
+    assert source_of(answer) == "last"
+
+
+@pytest.mark.parametrize("piece", ["x", " ", "```\n", "```python\n", "a ```py\n", "[BEGIN]\n", "[DONE]", "``` a b\n"])
+def test_long_answers_are_read_in_one_pass(piece: str) -> None:
+    assert isinstance(source_of(piece * 50_000, "f"), str)
+    assert isinstance(source_of("```py\n" + piece * 50_000, "f"), str)
+
+
+def test_what_is_written_to_a_replaced_stream_arrives(verifier: CodeVerifier) -> None:
+    source = "import io, sys\nsys.stdout = io.StringIO()\nprint(5)\nsys.__stdout__.write(sys.stdout.getvalue())"
+    assert verifier.judge((whole("", "5\n"),), source).result == "passed"
+    assert verifier.judge((whole("", "6\n"),), source).result == "wrong"
+
+
+def test_an_iterator_is_gone_through_and_is_no_list(verifier: CodeVerifier) -> None:
+    source = "def f(n):\n    yield from range(n)"
+    check = "def check(candidate):\n    assert list(candidate(3)) == [0, 1, 2]\n    assert candidate(2) != [0, 1]"
+    tested = json.dumps({"test": check, "entry": "check", "candidate": "f"})
+    assert verifier.judge((tested,), source).result == "passed"
+    assert verifier.judge((tested,), source.replace("range(n)", "range(1, n)")).result == "wrong"
+    assert verifier.judge((tested,), "import itertools\ndef f(n): return itertools.count()").result == "wrong"
+    ran = verifier.judge((called([3], [0, 1, 2]),), source)
+    assert ran == Ran("wrong", "test 1 of 1: gave <iterator>, not [0, 1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("made", "result"),
+    [
+        ("from collections import UserList as f", [1]),
+        ("from collections import deque as f", None),
+        ("from types import MappingProxyType\ndef f(x): return MappingProxyType({'a': x})", {"a": [1]}),
+        ("from collections import UserDict\ndef f(x): return UserDict(a=x)", {"a": [1]}),
+        ("from collections import UserString\ndef f(x): return UserString('a')", "a"),
+    ],
+)
+def test_what_wraps_plain_data_is_that(verifier: CodeVerifier, made: str, result: object) -> None:
+    for expected in ([1], {"a": [1]}, "a"):
+        right = verifier.judge((called([[1]], expected),), made).result == "passed"
+        assert right is (expected == result)
 
 
 def test_all_tests_must_pass(verifier: CodeVerifier) -> None:

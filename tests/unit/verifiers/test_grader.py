@@ -13,6 +13,7 @@ import pytest
 
 from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
+from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader, answer_key, build
 from dunwu.verifiers.pool import WorkerPool
@@ -103,6 +104,33 @@ def test_every_kind(
     keys = [answer_key(asked, answer) for answer in (gold, right, wrong)]
     assert keys[0] != keys[2]
     assert kind == "math" or keys[0] == keys[1]
+
+
+def test_an_answer_in_the_reasoning_earns_nothing(
+    grader: Grader, problem: MakeProblem, completion: MakeCompletion
+) -> None:
+    asked, text = problem("math", "12"), "<think>So <answer>12</answer> maybe"
+    with build(RewardSpec(format_rule="none", answer_in="boxed")) as boxed:
+        scores = [
+            boxed.score(asked, completion(r"<think>\boxed{12}</think>It is 13.")),
+            boxed.score(asked, completion(r"<think>\boxed{12}</think>")),
+            grader.score(asked, completion("<think><answer>12</answer></think>It is 13.")),
+            grader.score(asked, completion(text, "length")),
+        ]
+    assert [score.parts["accuracy"] for score in scores] == [0.0] * 4
+    assert [score.extracted for score in scores] == [None] * 4
+    assert grader.score(asked, completion(text)).parts["accuracy"] == 1.0  # it stopped by itself
+
+
+@pytest.mark.parametrize("where", ["answer-tag", "boxed", "last-line", "summary"])
+def test_a_program_is_never_taken_out_of_a_box(
+    sandbox: Sandbox, problem: MakeProblem, completion: MakeCompletion, where: str
+) -> None:
+    asked = problem("code", "5", (json.dumps({"stdin": "", "stdout": "5\n"}),))
+    program = "```python\nprint(2 + 3)\n```\nThis prints 5, boxed as $\\boxed{4}$."
+    text = f"<think>so</think> <answer>{program}</answer>" if where == "answer-tag" else f"<think>so</think>\n{program}"
+    with build(RewardSpec.model_validate({"answer_in": where, "format_rule": "think-summary"}), sandbox) as judge:
+        assert judge.score(asked, completion(text)).parts["accuracy"] == 1.0
 
 
 def test_programs_vote_by_their_text(problem: MakeProblem) -> None:
