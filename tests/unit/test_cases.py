@@ -53,9 +53,10 @@ def test_rows_that_differ_in_their_columns_and_types_are_written_in_every_form(f
         assert str(table.schema.field("a").type) == "extension<arrow.json>"
 
 
-@pytest.mark.parametrize("bench", ["safety", "arena", "livecodebench", "ifeval"])
-def test_published_rows_that_differ_are_read_out_of_parquet(bench: str) -> None:
-    case = {"area": "data", "kind": "F4", "input": {"bench": bench, "file": f"{bench}.parquet"}, "expected": "read"}
+@pytest.mark.parametrize("form", data.FORMS)
+@pytest.mark.parametrize("bench", ["safety", "arena", "livecodebench", "codeforces", "ifeval"])
+def test_published_rows_that_differ_are_read_out_of_every_form(bench: str, form: str) -> None:
+    case = {"area": "data", "kind": "F4", "input": {"bench": bench, "file": f"{bench}{form}"}, "expected": "read"}
     assert check(case) is True
 
 

@@ -158,7 +158,7 @@ def alpaca(row: Row) -> Asked:
 def arena(row: Row) -> Asked:
     """ArenaHard (Li et al., arXiv 2406.11939): the first of its ``turns`` (a ``content``, or a text), or ``prompt``;
     the subject is the ``category``; the gold a reference's ``output`` where there is one."""
-    if row.values.get("turns") is not None:
+    if row.values.get("turns") not in (None, ""):  # of CSV, where a row has none
         first = listed(row, "turns")[0]
         values = first if isinstance(first, dict) else {"content": first}
         question = text_of(Row(row.line, values), "content")
