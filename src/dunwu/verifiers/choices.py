@@ -1,12 +1,33 @@
-"""How a sentence names the option that it chooses, and how a letter is parted from its option's text."""
+"""Letters of options: which of them an answer chooses, in a sentence, in a row, or in front of the option's text."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.reading import tokens_of
+from dunwu.verifiers.math.tokens import Token
+from dunwu.verifiers.math.wording import LISTING, with_signs
 
 LONGEST = 200
 """Characters of a sentence that is looked into."""
+CHOICES = re.compile("[A-J]")
+OPTION = re.compile(r"both|all|option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
+"""Words beside the letters of a choice that say nothing more."""
+DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
+"""Behind a letter they take it back, or add another."""
+DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
+"""Anywhere beside the letters of a choice: A项错误."""
+AFFIRMED = re.compile(
+    r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
+)
+MARKS = (":", ".", ")", "，", ",")
+"""What parts a letter from the text of its option."""
+AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}
+NUMBERED = dict(zip("123456789", "①②③④⑤⑥⑦⑧⑨", strict=True))
 DECORATION = re.compile(
     r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|boxed)(?![a-z])|[\\$*`\"'“”()\[\]{}【】〖〗]", re.I
 )
@@ -45,3 +66,94 @@ def named(text: str) -> str | None:
 def parted(text: str) -> str:
     """Return ``text`` with one full stop and a space behind the letter that begins it: B.20, B、20, B — 20 as B. 20."""
     return MARK.sub(r"\1. ", text, count=1)
+
+
+def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
+    """Return the letters that an answer chooses, in a sentence or parted in any way; see ``letters_of``."""
+    spellings = dict.fromkeys((named(text) or text, parted(text)))
+    found = (letters_of(spelling, alone) for spelling in spellings)
+    return next((letters for letters in found if letters is not None), None)
+
+
+def letters_of(text: str, alone: bool = True) -> frozenset[str] | None:
+    r"""Return the letters of options that ``text`` chooses: A, (c), ACD, "A, C and D", ①③.
+
+    None where it is no choice; no letters where it leaves open which of them ("A or C"), or takes them back.
+
+    Args:
+        text: the answer.
+        alone: whether the text of the option may not follow its letter (A: 12).
+    """
+    tokens = [token for token in tokens_of(AFFIRMED.sub("", text)) if not OPTION.fullmatch(token.text)]
+    rest = with_signs(_unwrapped(_with_marks(tokens)))
+    open_ = any(token.text == "or" for token in rest)
+    marked = [token for token in rest if token.kind == "mark"]
+    if marked and all(token.kind == "mark" or token.text in LISTING for token in rest):
+        return frozenset() if open_ or DENIED.search(text) else frozenset(token.text for token in marked)
+    words = [_letters(item) for item in split_at(_side_by_side(rest), LISTING)]
+    if all(words) and len("".join(words)) == len(set("".join(words))):
+        return frozenset() if open_ or DENIED.search(text) else frozenset("".join(words))
+    first = "" if alone else _first_letter(tokens)
+    return frozenset({first}) if first else None
+
+
+def _with_marks(tokens: Sequence[Token]) -> list[Token]:
+    """Digits in parentheses as marks, (1)(3) as ①③, where nothing but marks stands there."""
+    found: list[Token] = []
+    for token in tokens:
+        bracketed = len(found) > 1 and token.text == ")" and found[-2].text == "("
+        if bracketed and found[-1].text in NUMBERED and found[-1].kind == "number":
+            found[-2:] = [replace(found[-1], kind="mark", text=NUMBERED[found[-1].text])]
+        else:
+            found.append(token)
+    return found
+
+
+def _unwrapped(tokens: Sequence[Token]) -> list[Token]:
+    """Without brackets around the whole, empty ones, and a stop behind: \\{A, B\\}, [B], 【B】, B（）, B:, B)."""
+    rest = list(tokens)
+    while len(rest) > 1:
+        if AROUND.get(rest[-2].text) == rest[-1].text:
+            rest = rest[:-2]
+        elif AROUND.get(rest[0].text) == rest[-1].text and all(one.text not in AROUND for one in rest[1:]):
+            rest = rest[1:-1]
+        elif rest[-1].text in (":", ".", "，", ",") or (rest[-1].text == ")" and len(rest) == 2):
+            rest = rest[:-1]
+        else:
+            break
+    return rest
+
+
+def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
+    """(A)(C) and A C as (A),(C) and A,C."""
+    found: list[Token] = []
+    for token in tokens:
+        letters = bool(found) and found[-1].kind == token.kind == "word" and len(found[-1].text) == len(token.text) == 1
+        if found and ((token.text == "(" and found[-1].text == ")") or (letters and token.gap)):
+            found.append(Token("sign", ","))
+        found.append(token)
+    return found
+
+
+def _letters(tokens: Sequence[Token]) -> str:
+    """The letters of one item: ACD, A, (a), with a full stop; "" where it is something else."""
+    rest = [token for token in tokens if token.text != "."]
+    bracketed = len(rest) == 3 and rest[0].text == "(" and rest[2].text == ")"
+    rest = rest[1:2] if bracketed else rest
+    if len(rest) != 1 or rest[0].kind != "word":
+        return ""
+    text = rest[0].text.upper() if bracketed and len(rest[0].text) == 1 else rest[0].text
+    return text if all(map(CHOICES.fullmatch, text)) else ""
+
+
+def _first_letter(tokens: Sequence[Token]) -> str:
+    """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
+    bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
+    parted = len(tokens) > 2 and tokens[1].text in MARKS[:4]
+    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and closing(tokens, 1) == len(tokens) - 1:
+        parted = True  # B (12)
+    letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
+    if letter is None or not CHOICES.fullmatch(letter.text):
+        return ""
+    others = any(CHOICES.fullmatch(token.text) or token.text.lower() in DENIALS for token in rest)
+    return "" if others else letter.text

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from dunwu.verifiers import choices
-from dunwu.verifiers.answers import OPTION, literal_value, same
+from dunwu.verifiers.answers import literal_value, same
 from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.characters import encloses_digits
 from dunwu.verifiers.math.tokens import LONGEST as MOST_TOKENIZED
@@ -152,7 +152,7 @@ def _letter_and_text(answer: str) -> tuple[str | None, str]:
     if match and not match["text"]:
         return match[1].upper(), ""
     tokens = lead(tokenize(choices.parted(answer)))
-    while len(tokens) > 1 and OPTION.fullmatch(tokens[0].text):
+    while len(tokens) > 1 and choices.OPTION.fullmatch(tokens[0].text):
         tokens = tokens[1:]
     bracketed = len(tokens) > 2 and BRACKETS.get(tokens[0].text) == tokens[2].text
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if tokens else None, tokens[1:])
