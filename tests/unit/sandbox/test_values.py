@@ -81,10 +81,17 @@ class Sly(int):
         return 0
 
 
-@pytest.mark.parametrize("value", [object(), len, [object()], {1: len}, iter(()), range(3), Colour])
+@pytest.mark.parametrize("value", [object(), len, [object()], {1: len}, iter([len]), range(3), Colour])
 def test_only_plain_data_passes(value: Any) -> None:
     with pytest.raises(values.NotPlain, match="a value of type"):
         values.dumps(value)
+
+
+def test_an_iterator_is_one_again_and_has_an_end() -> None:
+    read = values.loads(values.dumps(x * 2 for x in range(3)))
+    assert (repr(read), list(read), list(read), read == [0, 2, 4]) == ("<iterator>", [0, 2, 4], [], False)
+    with pytest.raises(values.NotPlain, match="more than 100000 members"):
+        values.dumps(iter(int, 1))
 
 
 class Items(dict[str, int]):
