@@ -87,6 +87,12 @@ def members(rng: random.Random) -> Iterator[Case]:
     yield f"x={a}, y={b}", f"x={a} and y={b}", True
     yield f"x={a}, y={b}", f"x={a} or y={b}", False
     yield f"x={a} or x={b}", f"x={b} or x={a}", True
+    yield f"({a},{a},{a})", f"x=y=z={a}", True
+    yield f"({a},{a},{b})", f"x=y=z={a}", False
+    curve = rf"\frac{{x^2}}{{{c + 20}}}+\frac{{y^2}}{{{c + 1}}}=1"
+    yield rf"{curve} (x\ne\pm {a})", rf"{curve}, x\neq \pm {a}", True
+    yield rf"{curve} (x\ne\pm {a})", rf"{curve}, x\neq \pm {b}", False
+    yield rf"{curve} (x\ne\pm {a})", curve, False
     yield f"2x-y+{a}=0或x={b}", f"x={b}或2x-y+{a}=0", True
     yield f"2x-y+{a}=0或x={b}", f"x={b}或2x-y+{c + 20}=0", False
 
@@ -136,5 +142,9 @@ def fonts(rng: random.Random) -> Iterator[Case]:
     yield rf"\frac{{\sin {letter}}}{{{letter}}}", rf"\sin {letter}/{letter}", True
     yield rf"\frac{{\ln {a}}}{{\ln {a + 1}}}", f"ln {a}/ln {a + 1}", True
     yield rf"\frac{{\ln {a}}}{{\ln {a + 1}}}", f"ln {a + 1}/ln {a}", False
+    yield rf"\binom{{n}}{{{a}}}", f"C_n^{a}", True
+    yield rf"\binom{{n}}{{{a}}}", f"C_n^{a + 1}", False
+    yield f"P_{a}^2", str(a * (a - 1)), True
+    yield f"P_{a}^2", f"C_{a}^2", False
     yield "CO", "Co", False
     yield "Yes", "YES", True

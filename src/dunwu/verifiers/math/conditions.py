@@ -23,6 +23,7 @@ from dunwu.verifiers.math.records import (
     letters_in,
     substituted,
 )
+from dunwu.verifiers.math.sets import conditions_of
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Number, Product, Sum, Symbol
 
@@ -135,7 +136,7 @@ def _inequality(tokens: Sequence[Token], read: Read) -> Domain | Answer | None:
         return None
     condition = read(tokens)
     if not isinstance(condition, Inequality):
-        return None
+        return condition if conditions_of(condition) else None  # x != 2 and x != -2
     left, right = condition.sides[0], condition.sides[-1]
     if len(condition.signs) == 1 and isinstance(left, Symbol) and left.name in COUNTING and isinstance(right, Number):
         kind = LEAST.get((condition.signs[0], right.value))

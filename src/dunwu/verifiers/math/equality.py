@@ -24,6 +24,7 @@ from dunwu.verifiers.math.equations import (
     named_tuple,
     same_function,
     solution,
+    tuple_of,
 )
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.field import Undecided
@@ -261,10 +262,15 @@ class Comparison:
                 isinstance(answer, Collection) and self._assignments(gold, answer)
             )
         if not isinstance(gold, Equation):
-            if isinstance(gold, Collection) and self._assignments(gold, answer):
+            if isinstance(gold, Collection) and (self._assignments(gold, answer) or self._repeats(gold, answer)):
                 return True
             return self._chain(gold, answer)
         return self._two_equations(gold, answer)
+
+    def _repeats(self, gold: Collection, answer: Equation) -> bool:
+        """(1, 1, 1) against x = y = z = 1."""
+        values = tuple_of(dict(named_tuple(answer))) if len(answer.members) > 2 else None
+        return values is not None and self.equal(gold, values)
 
     def _assignments(self, gold: Answer, answer: Answer) -> bool:
         """(x,y) = (1,2) against x = 1, y = 2."""

@@ -246,15 +246,15 @@ def as_tuples(answer: Collection, other: Collection) -> Collection:
     ):
         return answer
     if other.brackets == "()":
-        return _tuple_of(dict(named)) or answer if len(dict(named)) == len(named) else answer
+        return tuple_of(dict(named)) or answer if len(dict(named)) == len(named) else answer
     if other.brackets == "" and all(isinstance(one, Collection) and one.brackets == "()" for one in other.items):
-        tuples = [one for values in rounds_of(named) if (one := _tuple_of(values))]
+        tuples = [one for values in rounds_of(named) if (one := tuple_of(values))]
         return Collection("", tuple(tuples)) if len(tuples) == len(other.items) else answer
     return answer
 
 
-def _tuple_of(values: dict[str, Answer]) -> Collection | None:
-    """The tuple that values are where everybody has their letters in one order."""
+def tuple_of(values: dict[str, Answer]) -> Collection | None:
+    """Return the tuple that values are where everybody has their letters in one order; else None."""
     names = sorted(values)
     known = len(names) > 1 and set(map(len, names)) == {1} and any("".join(names) in order for order in ORDERS)
     return Collection("()", tuple(values[name] for name in names)) if known else None

@@ -90,7 +90,7 @@ def read_indexed(parser: Parser, tree: Symbol) -> Tree:
         index = parser.argument_tokens(short=True)
         if not index:
             raise Unreadable("an empty index")
-        if name in ("C", "A") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
+        if name in ("C", "A", "P") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
             return chosen
         name += f"_{text_of(index)}"
     elif tree not in (IMAGINARY, EULER) and _is_index(parser.peek()):
@@ -114,9 +114,9 @@ def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
         return None
     numbers = [one.value for one in (n, k) if isinstance(one, Number)]
     counted = len(numbers) == 2 and numbers[0] >= numbers[1] >= 0
-    if name == "C" and (counted or not numbers):
+    if name == "C" and (counted or (isinstance(n, Symbol) and n.name in "nmkN")):
         return Call("binom", (n, k))
-    if name == "A" and counted:
+    if name in ("A", "P") and counted:
         return quotient(Call("factorial", (n,)), Call("factorial", (Number(numbers[0] - numbers[1]),)))
     parser.at = start
     return None
