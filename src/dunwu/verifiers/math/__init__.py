@@ -1,6 +1,7 @@
 r"""Mathematical answers: read by a grammar into typed answers, then compared by type.
 
     characters  one character -> how TeX spells it
+    commands    what commands of TeX mean
     tokens      text -> tokens: numbers, words, commands, signs; of TeX, plain text and Chinese alike
     brackets    where brackets close; splitting at signs outside of them
     grammar     tokens -> a tree (``tree``): what an expression says; refuses what it does not know (``cursor``: where

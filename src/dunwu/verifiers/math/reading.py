@@ -45,13 +45,18 @@ from dunwu.verifiers.math.wording import bare, lead, subject, words
 @lru_cache(maxsize=4096)
 def tokens_of(text: str) -> tuple[Token, ...]:
     """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
-    return tuple(lead(mended(tokenize(text))))
+    return tuple(lead(_tokenized(text)))
 
 
 @lru_cache(maxsize=4096)
 def subject_of(text: str) -> str:
     """Return of what ``text`` says something: see ``wording.subject``."""
-    return subject(tokenize(text))
+    return subject(_tokenized(text))
+
+
+@lru_cache(maxsize=4096)
+def _tokenized(text: str) -> list[Token]:
+    return mended(tokenize(text))
 
 
 @lru_cache(maxsize=4096)

@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dunwu.verifiers.math.characters import encloses_digits, spell
+from dunwu.verifiers.math.commands import (
+    DROPPED,
+    INLINE,
+    RENAMED,
+    ROMAN,
+    SIGNS,
+    THIN,
+    TRANSPARENT,
+    WIDE,
+    WITH_ARGUMENT,
+)
 
 LONGEST = 1000
 """Characters of an answer that is looked into; longer ones can only equal the gold letter by letter."""
@@ -42,68 +53,6 @@ class Token:
         return "\\" + self.text if self.kind == "command" else self.text
 
 
-ROMAN = frozenset(
-    """
-    text textbf textrm textit textnormal textsf texttt textsc textup textmd mbox hbox mathrm mathsf mathtt operatorname
-    emph
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
-TRANSPARENT = frozenset(
-    [
-        "boxed",
-        "fbox",
-        "framebox",
-        "ensuremath",
-        "bm",
-        "boldsymbol",
-        "pmb",
-        "mathbf",
-        "mathit",
-        "mathcal",
-        "mathfrak",
-        "mathscr",
-        "underline",
-        "mathstrut",
-    ]
-)
-INLINE = frozenset({"mathbin", "mathrel", "mathop", "mathord", "mathopen", "mathclose", "mathpunct"})
-DROPPED = frozenset(
-    """
-    left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle
-    scriptscriptstyle limits nolimits allowbreak tiny scriptsize footnotesize small normalsize large Large LARGE huge
-    Huge bf it rm sf tt cal bfseries itshape rmfamily noindent nonumber hfill displaylimits
-    """.split()  # noqa: SIM905
-)
-WITH_ARGUMENT = frozenset(
-    {"color", "textcolor", "colorbox", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag"}
-)
-"""They go with their first argument; what follows stays."""
-THIN = frozenset(
-    {",", ":", ";", ">", " ", "enspace", "thinspace", "medspace", "thickspace", "nobreakspace", "enskip", "space"}
-)
-WIDE = frozenset({"quad", "qquad", "newline", "par"})
-SIGNS = {
-    "le": "<=", "leq": "<=", "leqslant": "<=", "leqq": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "geqq": ">=",
-    "ne": "!=", "neq": "!=", "lt": "<", "gt": ">", "approx": "~=", "thickapprox": "~=", "simeq": "~=", "equiv": "===",
-    "in": "in", "sim": "~", "thicksim": "~", "cup": "cup", "bigcup": "cup", "cap": "cap", "bigcap": "cap",
-    "setminus": "setminus", "smallsetminus": "setminus", "backslash": "setminus", "times": "×", "cdot": "*", "ast": "*",
-    "bullet": "*", "div": "/", "pm": "pm", "mp": "mp", "colon": ":", "mid": "|", "vert": "|", "lvert": "|",
-    "rvert": "|", "lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")",
-    "lor": "∨", "vee": "∨", "land": "∧", "wedge": "∧", "to": "->", "rightarrow": "->", "longrightarrow": "->",
-    "implies": "=>", "Rightarrow": "=>", "Longrightarrow": "=>", "%": "%", "$": "$", "pounds": "£", "euro": "€",
-    "yen": "¥", "textyen": "¥", "textdollar": "$", "degree": "°", "textdegree": "°", "prime": "'", "cr": "\\\\",
-    "tabularnewline": "\\\\", "{": "\\{", "}": "\\}", "|": "‖", "Vert": "‖", "\\": "\\\\", "&": "\\&", "#": "#",
-    "_": "\\_", "surd": "√", "langle": "⟨", "rangle": "⟩", "circ": "°", "over": "over", "choose": "choose",
-    "iff": "<=>", "Leftrightarrow": "<=>", "leftrightarrow": "<=>", "cong": "cong", "notin": "notin",
-}  # fmt: skip
-RENAMED = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac", "dbinom": "binom",
-    "tbinom": "binom", "varnothing": "emptyset", "infinity": "infty", "dots": "ldots", "cdots": "ldots",
-    "dotsc": "ldots", "dotsb": "ldots", "dotsm": "ldots", "dotsi": "ldots", "vdots": "ldots", "varepsilon": "epsilon",
-    "phi": "varphi", "vartheta": "theta", "varrho": "rho", "arcctg": "arccot", "tg": "tan", "ctg": "cot",
-    "overrightarrow": "vec", "dif": "d", "differentialD": "d", "bar": "overline",
-    "R": "mathbbR", "Z": "mathbbZ", "N": "mathbbN", "Q": "mathbbQ", "Re": "re", "Im": "im",
-}  # fmt: skip
 CONJUNCTIONS = {
     "或者": "or", "或": "or", "和": "and", "与": "and", "且": "and", "并且": "and", "以及": "and", "及": "and",
     "根号": "√", "根号下": "√",
@@ -126,6 +75,14 @@ CROSSED = re.compile(r"\\not\s*(=|\\in)(?![a-zA-Z])")
 """A sign that is struck through: ``\\not=``."""
 TIMES_TEN = re.compile(r"(?<=\d) ?[xX] ?(?=10 ?\^)")
 SPACED_POWER = re.compile(r"(?<=[\w)}\]]) \*\* (?=[\w({\\-])")
+HABITS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    ("10", TIMES_TEN, r" \\times "),
+    (",", HARD_COMMA, "{,}"),
+    ("**", SPACED_POWER, "**"),
+    (r"\not", CROSSED, lambda found: NEGATIONS[found[1]]),
+    ("\\", re.compile(r"(?<!\\)((?:\\\\)*)\\[()\[\]]"), r"\1 "),
+)
+"""What is written in another way first: a sign that it has, how it looks, and what it becomes."""
 EMPHASIZED = re.compile(r"(?:\A|.)\*\*(?![\w({\\-])|(?:\A|[^\w)}\]])\*\*", re.DOTALL)
 """Two stars that raise nothing: something is missing in front of them or behind."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
@@ -135,23 +92,25 @@ OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
 
 def tokenize(text: str) -> tuple[Token, ...]:
     """Return the tokens of ``text``; of more than ``LONGEST`` characters only the first are looked at."""
-    text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text[: LONGEST + 1])
-    text = text.replace("³√", "∛").replace("⁴√", "∜")
+    text = text[: LONGEST + 1]
+    if not text.isascii():
+        text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text)
+        text = text.replace("³√", "∛").replace("⁴√", "∜")
     spelled = text if text.isascii() and text.isprintable() else "".join(map(spell, text))
     return tuple(_grouped(_Scanner(_without_delimiters(spelled)).scan(roman=False)))
 
 
 def _without_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
-    text = TIMES_TEN.sub(r" \\times ", text)
-    text = SPACED_POWER.sub("**", HARD_COMMA.sub("{,}", text))
-    text = CROSSED.sub(lambda found: NEGATIONS[found[1]], text)
-    text = re.sub(r"(?<!\\)((?:\\\\)*)\\[()\[\]]", r"\1 ", text).strip()
+    for sign, habit, meant in HABITS:
+        if sign in text:
+            text = habit.sub(meant, text)
+    text = text.strip()
     emphasis = EMPHASIS.fullmatch(text)
     text = emphasis[2] if emphasis else text
-    dollars = list(DOLLAR.finditer(text))
+    dollars = list(DOLLAR.finditer(text)) if "$" in text else []
     if len(dollars) % 2 == 0:
-        return DOLLAR.sub("", text)
+        return DOLLAR.sub("", text) if dollars else text
     return DOLLAR.sub(r"\\$", text)
 
 

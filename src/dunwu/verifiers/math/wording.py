@@ -94,7 +94,10 @@ def _sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 
     Words and letters alone stand before its verb.
     """
-    if any(part and NAMED.fullmatch(part[0].text) for part in split_at(tokens, LISTING)[1:]):
+    kinds = {token.kind for token in tokens}
+    if not kinds & {"word", "han"}:
+        return [], tokens
+    if "han" in kinds and any(part and NAMED.fullmatch(part[0].text) for part in split_at(tokens, LISTING)[1:]):
         return [], tokens  # each of several has a name
     if len(tokens) > 1 and HAN_NAME.fullmatch(tokens[0].text) and tokens[1].kind != "sign":
         return tokens[:1], tokens[1:]
