@@ -15,6 +15,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
+from dunwu.verifiers.math.commands import SIGNS
 from dunwu.verifiers.math.constructs import CONSTRUCTS, FUNCTIONS, read_determinant, read_function
 from dunwu.verifiers.math.cursor import DEEPEST, Cursor
 from dunwu.verifiers.math.letters import (
@@ -31,7 +32,7 @@ from dunwu.verifiers.math.letters import (
     read_word,
 )
 from dunwu.verifiers.math.literals import number_value, read_number
-from dunwu.verifiers.math.tokens import SIGNS, Token
+from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import (
     IMAGINARY,
     MINUS_ONE,
