@@ -35,7 +35,7 @@ from dunwu.verifiers.math.equations import solution
 from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.quantities import literal
 from dunwu.verifiers.math.reading import read, subject_of, tokens_of
-from dunwu.verifiers.math.records import Answer, Collection, Equation, Quantity
+from dunwu.verifiers.math.records import Answer, Collection, Conditional, Equation, Quantity
 from dunwu.verifiers.math.tokens import LONGEST, Token
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import PERCENT, leading_currency, split_quantity
@@ -86,7 +86,7 @@ def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
 def _says_more(answer: str) -> bool:
     """Whether an answer that is no choice takes a letter back, gives it a unit or a value: A项错误, A°, A=2."""
     said = read(answer)
-    another = isinstance(said, Equation) or (isinstance(said, Quantity) and said.unit is not None)
+    another = isinstance(said, (Equation, Conditional)) or (isinstance(said, Quantity) and said.unit is not None)
     return another or DENIED.search(answer) is not None
 
 

@@ -148,3 +148,37 @@ def fonts(rng: random.Random) -> Iterator[Case]:
     yield f"P_{a}^2", f"C_{a}^2", False
     yield "CO", "Co", False
     yield "Yes", "YES", True
+
+
+def hedges(rng: random.Random) -> Iterator[Case]:
+    """One answer for two golds, a name that denies or changes, a numeral for a name."""
+    a, b = rng.sample(range(4, 9), 2)
+    words = {4: ("four", "四"), 5: ("five", "五"), 6: ("six", "六"), 7: ("seven", "七"), 8: ("eight", "八")}
+    yield f"{a}0", f"{a}4 ≈ {a}0", False
+    yield f"{a}", f"{a}.4 ≈ {a}", False
+    yield "4.67", r"\frac{14}{3} ≈ 4.67", True
+    yield r"\frac{14}{3}", r"\frac{14}{3} ≈ 4.68", False
+    subjects = (
+        "The wrong answer is {}", "Twice the answer is {}", "Half of it is {}", "x squared is {}", "nobody has {}",
+        "Rejected: {}", "reciprocal: {}", "错误答案是{}", "错误：{}", "舍去：{}", "未必是{}", "平方是{}", "相反数是{}",
+        "它的一半是{}", "not x = {}", "not = {}", "wrong={}", "6 cm when x={}",
+    )  # fmt: skip
+    for subject in subjects:
+        yield str(a), subject.format(a), False
+    for subject in ("the area is {}", "The number of ways is {}", "三角形面积={}", "面积是{}", "number of ways = {}"):
+        yield str(a), subject.format(a), True
+    for word in words[b]:
+        yield str(a), f"{a}={word}", False
+        yield str(a), f"x={a}={word}", False
+    for word in words[a]:
+        yield str(a), f"x={a}={word}", True
+    tails = (
+        "lakhs", "elevens", "perhaps", "always", "fails", "inverses", "invalid solutions", "rejected values",
+        "six packs", "of nothing",
+    )  # fmt: skip
+    for tail in tails:
+        yield str(a), f"{a} {tail}", False
+    yield rf"\sqrt{a}", rf"\sqrt{b} where x = \sqrt{a}", False
+    yield "A", "A, B, C in Z", False
+    yield f"({a},{b})", f"(1) {a}; (2) {b}", True
+    yield f"({a},{b})", f"(2) {a}; (1) {b}", False

@@ -42,6 +42,7 @@ MAKERS = (
     makers_of_names.members,
     makers_of_names.memberships,
     makers_of_names.fonts,
+    makers_of_names.hedges,
     makers_of_forms.school,
     makers_of_words.chosen,
     makers_of_words.counted,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dunwu.verifiers.math.tokens import CLOSING, OPENING, Token
 
+MOST_BRACKETS = 8
 OPENED, CLOSED = frozenset({*OPENING, "{"}), frozenset({*CLOSING, "}"})
 
 
@@ -31,6 +32,11 @@ def nesting(tokens: Sequence[Token]) -> int:
         level += (token.text in OPENED) - (token.text in CLOSED)
         deepest = max(deepest, level)
     return deepest
+
+
+def has_many_brackets(tokens: Sequence[Token]) -> bool:
+    """Return whether so many parentheses stand here that what is in front of each cannot be read again and again."""
+    return sum(token.text == "(" for token in tokens) > MOST_BRACKETS
 
 
 def text_of(tokens: Sequence[Token]) -> str:

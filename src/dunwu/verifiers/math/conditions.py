@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 
-from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.brackets import closing, has_many_brackets, split_at
 from dunwu.verifiers.math.records import (
     Answer,
     Conditional,
@@ -65,6 +65,8 @@ SHIFTS = tuple((sign, step) for step in (0, 1, -1, 2, -2) for sign in (1, -1))
 def read_conditional(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read an answer with the conditions behind it; None where there are none."""
     if not any(token.text.lower() in CUES or (token.kind == "han" and HAN_CUE.search(token.text)) for token in tokens):
+        return None
+    if has_many_brackets(tokens):
         return None
     for place in islice(_openings(tokens), MOST_CONDITIONS):
         found = _conditions(tokens[place:], read)

@@ -28,7 +28,9 @@ CHANGING = frozenset(
     that which who whose where is are was were be been has have had does do did can could would will should may might
     twos threes fours fives sixes sevens eights nines tens twenties thirties ones zeroth first second third fourth
     fifth sixth seventh eighth ninth tenth basis twins triplets quadruplets trios duos quartets unity
-    ratio ratios logs roots
+    ratio ratios logs roots lakh lakhs crore crores myriad myriads googol googols elevens twelves teens always sometimes
+    perhaps alas afterwards besides fails misses exceeds differs rejects rejected reject inverses inverse reciprocals
+    reciprocal opposites opposite negatives negative invalid extraneous fake impossible nothing none other others
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 """In any place of a phrase they may make another number of it, or say that it is none."""
@@ -48,7 +50,7 @@ def counts(words: Sequence[str]) -> bool:
     Args:
         words: in lower case.
     """
-    if any(word in CHANGING or not word.isalpha() or not word.isascii() for word in words):
+    if any(word in CHANGING or word in UNITS_AND_TENS or not word.isalpha() or not word.isascii() for word in words):
         return False
     *describing, noun = words
     if len(describing) > MOST_DESCRIBING or any(len(word) < 3 or word.endswith("ly") for word in describing):

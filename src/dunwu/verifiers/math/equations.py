@@ -32,6 +32,7 @@ from dunwu.verifiers.math.tree import (
     letters,
     negative,
 )
+from dunwu.verifiers.math.wording import is_spoilt
 
 ROOTS = frozenset({"x", "y", "z", "t", "\\lambda", "\\theta", "r"})
 """Letters whose indices count the solutions of one equation; the indices of others name things."""
@@ -43,6 +44,8 @@ CALCULUS = re.compile(r"(?:\\int|\\sum|\\prod|\\frac ?d ?\w? ?d ?\w|d\w?/d\w).*"
 SEGMENT = re.compile(r"\|?(?:\\overline|\\bar)? ?\{?([A-Z]{2})\}?\|?")
 DERIVATIVE = re.compile(r"\\frac ?d([a-z]) ?d([a-z])")
 ANGLE = re.compile(r"\\angle ?([A-Za-z]{3})")
+VALUED = re.compile(r"-?(?:\d|\\frac|\\sqrt)")
+"""What begins so is a value, and no name."""
 VARIANCE = Power(Symbol("sigma"), Number(Fraction(2)))
 ORDERS = ("xyzw", "abcdef", "mn", "pqrst", "uvw", "hk", "ABCD")
 """Letters that stand in this order in a tuple of their values."""
@@ -128,7 +131,7 @@ def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
         return _names_a_matrix(member.answer)
     formula = isinstance(member.answer, Quantity) and _names_a_sum(member.answer.tree)
     unread = isinstance(member.answer, Words) and place == 0 and re.search(r"[^\W\d_]", member.text) is not None
-    return constant and (formula or unread)
+    return constant and (formula or (unread and not VALUED.match(member.text) and not is_spoilt(member.text)))
 
 
 def _may_name(member: Member, gold: Answer) -> bool:

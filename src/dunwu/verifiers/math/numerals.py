@@ -41,7 +41,9 @@ MIXED = re.compile(rf"{HEAD}(?P<value>(?:\d+(?:{THOUSAND}|[百万亿])+)+(?:\d+(
 SHARE = re.compile(rf"{HEAD}(?P<value>[一二三四五六七八九]|[1-9])成(?![\u3400-\u9fff])")
 """三成 is 30 %."""
 HALF = re.compile(rf"{HEAD}(?P<value>一半)(?![\u3400-\u9fff])")
-PLAIN = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八九]+)?)(?!分之|[又多余几半点])")
+THING = "角形|角函|边形|棱[锥柱台]|面体|次函|次方程|元[一二]次"
+"""Behind a numeral they make a name of it: 三角形."""
+PLAIN = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八九]+)?)(?!分之|[又多余几半点]|{THING})")
 
 SMALL = {
     word: number

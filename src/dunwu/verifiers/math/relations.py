@@ -9,6 +9,7 @@ from dunwu.verifiers.math.brackets import Unreadable, closing, split_at
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import MOST_ITEMS
 from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.quantities import read_quantity
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -23,7 +24,7 @@ from dunwu.verifiers.math.records import (
 from dunwu.verifiers.math.sets import as_conditions
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import CONSTANTS, Call, Number, Product, Sum, Symbol, Tree
-from dunwu.verifiers.math.wording import DENIED, LISTING, NAMED, spelled, with_signs, words
+from dunwu.verifiers.math.wording import LISTING, NAMED, is_spoilt, spelled, with_signs, words
 
 ORDER = {"<", "<=", ">", ">=", "!="}
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
@@ -63,7 +64,7 @@ def bare_group(tokens: Sequence[Token]) -> list[Token]:
 def read_named(tokens: Sequence[Token], read: Read) -> Answer | None:
     """最大值为3: a value with its name in Chinese; None for anything else."""
     match = NAMED.fullmatch(tokens[0].text) if len(tokens) > 1 else None
-    if match is None or DENIED.search(tokens[0].text):
+    if match is None or is_spoilt(tokens[0].text):
         return None
     name = Member(match[1], Words(match[1]), simple=True)
     return Equation((name, _member(list(tokens[1:]), True, read)))
@@ -138,7 +139,7 @@ def _name(tokens: list[Token], read: Read) -> Answer:
 
 def _is_name(tokens: Sequence[Token]) -> bool:
     r"""Whether tokens are a name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
-    if not tokens:
+    if not tokens or _is_numeral(tokens) or is_spoilt(" ".join(token.text for token in tokens)):
         return False
     if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
         return all(_is_name(part) for part in split_at(tokens[1:-1], (",", "，"))) and len(tokens) > 4
@@ -157,6 +158,16 @@ def _is_name(tokens: Sequence[Token]) -> bool:
     called = not isinstance(tree, (Symbol, Number, Sum, Product)) and getattr(tree, "name", "") not in CALCULATED
     length = isinstance(tree, Call) and tree.name == "abs" and _is_product_of_capitals(tree.arguments[0])
     return known or length or (called and hasattr(tree, "name")) or _is_product_of_capitals(tree)
+
+
+def _is_numeral(tokens: Sequence[Token]) -> bool:
+    """Whether words are a number, with its unit or without: six, 六, six cm."""
+    digits = read_digits(tokens)
+    if digits == list(tokens):
+        return False
+    said = read_quantity(digits)
+    named = any(token.kind == "han" for token in digits) or said is None  # 三角形
+    return not named and said is not None and (said.unit is None or said.unit.known)
 
 
 def _is_product_of_capitals(tree: Tree) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import closing, split_at
+from dunwu.verifiers.math.brackets import closing, has_many_brackets, split_at
 from dunwu.verifiers.math.exact import Undefined, rational
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Answer, Approximated, Equation, Quantity, Read
@@ -19,7 +19,7 @@ LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "å
 
 def read_restated(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read a value and the same value again; None where the second is another, or no value: 2 or 3."""
-    pieces = _pieces(tokens)
+    pieces = None if has_many_brackets(tokens) else _pieces(tokens)
     if pieces is None:
         return None
     said = [read(read_digits(piece)) for piece in pieces]

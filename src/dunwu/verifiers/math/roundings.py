@@ -16,6 +16,8 @@ from dunwu.verifiers.math.wording import LISTING, with_signs, words
 ABOUT = frozenset({"about", "approximately", "around", "roughly", "approx", "约", "大约", "约为", "约等于", "大约是"})
 MOST_PLACES = 31
 """Decimals of a rounded value."""
+LEAST_ZEROS = 3
+"""At the end of a whole number; with fewer it is rounded to ones."""
 
 
 def read_rounded(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -71,13 +73,16 @@ def _approximated(exact: Answer, value: Answer) -> Answer | None:
     hundredths = value.unit is not None and value.unit.names == PERCENT.names and last.unit is None
     left = abs(number) * (100 if hundredths else 1) - abs(given)
     near = abs(left) <= step / 2 + abs(given) / 10**12 or (step < 1 and 0 <= left < step)
-    return Approximated(exact, value) if near else None
+    if not near:
+        return None
+    said = rational(last.tree)  # 14 ≈ 10 is 14 alone: a written number needs no rounding
+    return Approximated(exact, value) if value.decimal and (said is None or _last_place(said) is None) else exact
 
 
 def _last_place(value: Fraction) -> Fraction | None:
-    """Return what the last digit of a decimal counts, 1/100 in 3.14 and 100 in 900; None of what has no last digit."""
+    """Return what the last digit of a decimal counts, 1/100 in 3.14 and 1000 in 9000; None of what has no last one."""
     places = next((places for places in range(MOST_PLACES) if 10**places % value.denominator == 0), None)
     if places is None:
         return None
     zeros = len(digits := str(value.numerator)) - len(digits.rstrip("0")) if value else 0
-    return Fraction(10) ** (-places if places else zeros)
+    return Fraction(10) ** (-places if places else zeros if zeros >= LEAST_ZEROS else 0)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.counting import CHANGING
-from dunwu.verifiers.math.numerals import read_digits
+from dunwu.verifiers.math.numerals import UNITS_AND_TENS, read_digits
 from dunwu.verifiers.math.records import Words
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.unit_tables import CURRENCIES
@@ -40,7 +40,17 @@ DOING = frozenset(
 SUBJECT = 5
 """Words in front of such a verb, or of a colon."""
 LABEL_WORDS = frozenset({"of", "the", "to", "in", "a", "an"})
-DENIED = re.compile("[不非否没无约]")
+SPOILING = frozenset(
+    """
+    not no none nobody nothing never wrong worst incorrect false except but neither nor without doubt rejected reject
+    impossible invalid extraneous unlikely almost twice thrice half double triple squared cubed reciprocal opposite
+    negative inverse more less fewer than where when if unless maybe
+    """.split()  # noqa: SIM905  -- a page of words, not of quotes
+)
+"""Words of a subject that make something else of what is said of it: twice the answer, the wrong one."""
+DENIED = re.compile("[不非否没无约错]|未必|舍去|排除")
+CHANGED = re.compile("平方|立方|倒数|相反数|一半|[两二三四五六七八九十]倍|绝对值")
+"""In front of a verb: what is not the thing itself."""
 RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """In front of a verb they make more than a name."""
 LEAD_INS = 3
@@ -106,14 +116,29 @@ def _sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
         if any(one.kind not in ("word", "han", "sign") or one.text in (*RELATIONS, "(", "[") for one in before):
             return [], tokens
         if before and token.kind == "word" and token.text.lower() in VERBS:
-            return before, bare(tokens[place + 1 :]) or tokens
+            return ([], tokens) if any(map(_spoils, before)) else (before, bare(tokens[place + 1 :]) or tokens)
         if token.text.lower() in DOING and 0 < place <= SUBJECT and _is_amount(tokens[place + 1 :]):
             changed = any(one.text.lower() in CHANGING for one in before)
             return ([], tokens) if changed else (before, bare(tokens[place + 1 :]))
         if token.kind == "han" and (match := HAN_VERB.fullmatch(token.text)) and not DENIED.search(token.text):
+            if CHANGED.search(token.text[: match.start(1)]) or any(map(_spoils, before)):
+                return [], tokens
             rest = [replace(token, text=match[1]), *tokens[place + 1 :]] if match[1] else tokens[place + 1 :]
             return [*before, replace(token, text=token.text[: match.start(1)])], bare(rest) or tokens
     return [], tokens
+
+
+def _spoils(token: Token) -> bool:
+    """Whether a word of a subject is a number, or makes something else of it."""
+    word = token.text.lower()
+    return word in SPOILING or word in UNITS_AND_TENS or (token.kind == "han" and bool(DENIED.search(word)))
+
+
+def is_spoilt(text: str) -> bool:
+    """Return whether words that name something make another thing of it, or deny it: "not x", "twice the answer"."""
+    return any(word in SPOILING for word in re.findall("[a-z]+", text.lower())) or bool(
+        DENIED.search(text) or CHANGED.search(text)
+    )
 
 
 def _is_amount(tokens: Sequence[Token]) -> bool:
@@ -133,9 +158,13 @@ def _behind_the_colon(tokens: list[Token]) -> list[Token]:
 
 def _labels(token: Token) -> bool:
     if token.kind == "han":
-        return len(token.text) > 1 and not DENIED.search(token.text)
+        return len(token.text) > 1 and not DENIED.search(token.text) and not CHANGED.search(token.text)
     text = token.text.lower()
-    return token.kind == "word" and (text in LABEL_WORDS or (len(text) > 2 and text not in CHANGING))
+    return (
+        token.kind == "word"
+        and not _spoils(token)
+        and (text in LABEL_WORDS or (len(text) > 2 and text not in CHANGING))
+    )
 
 
 def _joined(tokens: Sequence[Token]) -> tuple[str, list[int]]:
