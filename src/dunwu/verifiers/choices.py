@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from dunwu.verifiers.math.brackets import closing, split_at
 from dunwu.verifiers.math.reading import tokens_of
@@ -75,6 +76,7 @@ def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
     return next((letters for letters in found if letters is not None), None)
 
 
+@lru_cache(maxsize=4096)  # a gold is asked about for every answer to it
 def letters_of(text: str, alone: bool = True) -> frozenset[str] | None:
     r"""Return the letters of options that ``text`` chooses: A, (c), ACD, "A, C and D", ①③.
 
