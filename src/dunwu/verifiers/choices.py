@@ -25,7 +25,7 @@ DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|
 AFFIRMED = re.compile(
     r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
 )
-MARKS = (":", ".", ")", "，", ",")
+MARKS = (":", ".", ")", "，")
 """What parts a letter from the text of its option."""
 AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}
 NUMBERED = dict(zip("123456789", "①②③④⑤⑥⑦⑧⑨", strict=True))
@@ -36,7 +36,8 @@ SO = r"(?:(?:综上(?:所述|可知)?|由此可[知得]|因此|所以|因而|从
 HAN_NAME = r"(?:本题|此题|该题|我们?|最终|最后|正确|的|答案|选项|结果|应该?|应当|可以|就|[是为选择项:]) ?"
 HAN_PRAISE = r" ?(?:选项?|项)? ?(?:(?:的说法|的描述)?[是为]?(?:正确|对|符合题意|符合要求)的?(?:选项|答案)?)?"
 NAME = (
-    r"(?:(?:the|my|our) )?(?:(?:final|best|correct|right) )*(?:answer|option|choice)(?: (?:is|would be|must be))?:? ?"
+    r"(?:(?:the|my|our) )?(?:(?:final|best|correct|right) )*(?:answer|option|choice|solution|result)"
+    r"(?: (?:is|was|would be|must be|should be))?:? ?"
     r"(?:(?:option|choice|letter) )?"
     r"|i(?: would|'d|d)? (?:choose|pick|select|go with) (?:option )?|(?:choose|pick|select) (?:option )?"
     r"|its |it is |it's "
@@ -45,6 +46,12 @@ PRAISE = r"(?: is (?:the )?(?:correct|right|best|true)(?: (?:answer|option|choic
 # Possessive, because 选项 is also 选 and 项: no text may be tried in more than one way.
 HAN_SENTENCE = re.compile(rf"{SO}(?P<name>(?:{HAN_NAME})*+)(?P<letter>[a-z])(?P<praise>{HAN_PRAISE})[.!]*")
 SENTENCE = re.compile(rf"{SO}(?P<name>(?:{NAME})?)(?P<letter>[a-z])(?P<praise>{PRAISE})[.!]*")
+BEFORE = re.compile(
+    rf"(?:(?:\\text[a-z]*\{{|[\s*【])*+{SO}(?:(?:{HAN_NAME})++|{NAME})[\s*:}}】]*|{SO})"
+    r"(?=(?:\\[a-z]+)?[\W_]*[a-z](?![^\W_]))",
+    re.I,
+)
+"""What names a letter that its option's text follows."""
 MARK = re.compile(
     r"(?<![^\W_])([A-J])(?:\s*[.．](?=[\s$]*\.?\d)|\s*[、；;](?!\s*[A-J](?![a-z\u3400-\u9fff]))|\s*[—–]+|\s+-\s)\s*"
 )
@@ -62,6 +69,12 @@ def named(text: str) -> str | None:
     said = " ".join(said.casefold().split())
     match = HAN_SENTENCE.fullmatch(said) or SENTENCE.fullmatch(said)
     return match["letter"].upper() if match and (match["name"] or match["praise"]) else None
+
+
+def without_name(text: str) -> str:
+    """Return ``text`` without the words that name the letter behind them: 故选B. 20, "The answer is (B) 20"."""
+    before = BEFORE.match(text.replace("：", ":").replace("，", ","))
+    return text[before.end() :] if before else text
 
 
 def parted(text: str) -> str:
@@ -151,11 +164,15 @@ def _letters(tokens: Sequence[Token]) -> str:
 def _first_letter(tokens: Sequence[Token]) -> str:
     """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
     bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
-    parted = len(tokens) > 2 and tokens[1].text in MARKS[:4]
+    parted = len(tokens) > 2 and tokens[1].text in MARKS
     if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and closing(tokens, 1) == len(tokens) - 1:
         parted = True  # B (12)
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
     if letter is None or not CHOICES.fullmatch(letter.text):
         return ""
-    others = any(CHOICES.fullmatch(token.text) or token.text.lower() in DENIALS for token in rest)
-    return "" if others else letter.text
+    return "" if takes_back(rest) else letter.text
+
+
+def takes_back(tokens: Sequence[Token]) -> bool:
+    """Return whether what stands behind a letter takes it back or names another."""
+    return any(CHOICES.fullmatch(token.text) or token.text.lower() in DENIALS for token in tokens)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from fractions import Fraction
+from string import ascii_uppercase
 
 from dunwu.verifiers import choices
 from dunwu.verifiers.answers import literal_value, same
@@ -14,7 +15,7 @@ from dunwu.verifiers.math.brackets import closing
 from dunwu.verifiers.math.characters import encloses_digits
 from dunwu.verifiers.math.tokens import LONGEST as MOST_TOKENIZED
 from dunwu.verifiers.math.tokens import Token, tokenize
-from dunwu.verifiers.math.wording import bare, lead, spelled
+from dunwu.verifiers.math.wording import bare, spelled
 
 LONGEST = 2000
 """Characters of an answer that is looked into."""
@@ -24,15 +25,9 @@ ZERO_FIRST = re.compile(r"-?0\d")
 """024 is what splitting leaves of 1,024: no 24."""
 PARTING = (".", ":", ")", "，", ",", ";", "；", "—", "=", "->", "=>")
 """Signs between a letter and its option's text; a dash may be another's sign."""
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-CAPITAL = re.compile("[A-Z]")
-BRACKETS = {"(": ")", "[": "]", "【": "】"}
 TIMES = re.compile(r"×|(?<=\d)x(?=\d)")
-LETTER = re.compile(
-    r"(?:(?:the (?:correct )?answer is|answer:|答案[是为:]|option|choice|选项|选)\s*)*"
-    r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)",
-    re.I | re.DOTALL,
-)
+LETTER = re.compile(r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.DOTALL)
+"""In a folded text."""
 
 MOVED = str.maketrans(
     {char: f"^{digit}" for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
@@ -104,7 +99,7 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
 
     By letter ("B", "(b)", "故选B", "B. text") or by its whole text. One capital is a letter, as far as there are
     options, even where another option's text is that capital. A letter with a text must go with that option's text.
-    Where no ``options`` are known only the letter counts.
+    Where no ``options`` are known only the letter counts, unless the text takes it back or names another.
 
     Args:
         options: their texts, in the order of their letters.
@@ -115,16 +110,22 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
     """
     if len(answer) > LONGEST:
         return None
-    letter, text = _letter_and_text(answer)
-    known = LETTERS[: len(options)] if options else LETTERS
-    whole = [] if CAPITAL.fullmatch(answer.strip()) else _places(options, answer, str.strip)
-    if letter and letter in answer and letter in known and not text and not whole:
+    known = frozenset(ascii_uppercase[: len(options)] if options else ascii_uppercase)
+    letter, text = _letter_and_text(answer, known)
+    whole = [] if answer.strip() in known else _places(options, answer, str.strip)
+    if letter and letter in answer and not text and not whole:
         return letter
     places = whole or _named_by_text(options, answer)
     if places:
-        return LETTERS[places[0]] if len(places) == 1 else None
-    agrees = letter and (not text or not options or LETTERS.index(letter) in _fitting(options, text))
-    return letter if agrees else None
+        return ascii_uppercase[places[0]] if len(places) == 1 else None
+    if letter and text:
+        agrees = (
+            ascii_uppercase.index(letter) in _fitting(options, text)
+            if options
+            else not choices.takes_back(tokenize(text))
+        )
+        return letter if agrees else None
+    return letter
 
 
 def _named_by_text(options: tuple[str, ...], answer: str) -> list[int]:
@@ -144,24 +145,21 @@ def _places(options: tuple[str, ...], text: str, sense: Callable[[str], str]) ->
     return [place for place, option in enumerate(options) if said and sense(option) == said]
 
 
-def _letter_and_text(answer: str) -> tuple[str | None, str]:
-    """The letter that an answer begins with, and the text behind it: "B. 20 m/s", "B (20 m/s)", "(b)", "B 20 m/s"."""
+def _letter_and_text(answer: str, known: Set[str]) -> tuple[str | None, str]:
+    """The one of the ``known`` letters that an answer begins with, and the text behind it: "B. 20 m/s", "(b)"."""
     if name := choices.named(answer):
-        return name, ""
-    match = LETTER.fullmatch(folded(answer))
-    if match and not match["text"]:
-        return match[1].upper(), ""
-    tokens = lead(tokenize(choices.parted(answer)))
-    while len(tokens) > 1 and choices.OPTION.fullmatch(tokens[0].text):
-        tokens = tokens[1:]
-    bracketed = len(tokens) > 2 and BRACKETS.get(tokens[0].text) == tokens[2].text
-    letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if tokens else None, tokens[1:])
-    if letter is None or letter.kind != "word" or len(letter.text) > 1 or not (letter.text.isupper() or bracketed):
-        return (match[1].upper(), match["text"]) if match else (None, "")
+        return (name, "") if name in known else (None, "")
+    said = choices.without_name(answer)
+    tokens = bare(tokenize(choices.parted(said)))
+    bracketed = len(tokens) > 2 and choices.AROUND.get(tokens[0].text) == tokens[2].text
+    letter, rest = (tokens[1].text.upper(), tokens[3:]) if bracketed else (tokens[0].text if tokens else "", tokens[1:])
+    if letter not in known:
+        match = LETTER.fullmatch(folded(said))
+        return (match[1].upper(), match["text"] or "") if match and match[1].upper() in known else (None, "")
     rest = _without_mark(rest, bracketed)
     if len(rest) > 2 and rest[0].text == "(" and closing(rest, 0) == len(rest) - 1:
         rest = rest[1:-1]
-    return letter.text.upper(), _rejoined(bare(rest))
+    return letter, _rejoined(bare(rest))
 
 
 def _without_mark(tokens: list[Token], bracketed: bool) -> list[Token]:

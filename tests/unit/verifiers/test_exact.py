@@ -339,7 +339,63 @@ def test_commas_of_a_list_part_no_text(answer: str) -> None:
     assert not same("B", answer, lambda *_: False)
 
 
-@pytest.mark.parametrize("piece", ["选项", "所以", "the ", "正确的", "so, ", "A、"])
+@pytest.mark.parametrize("piece", ["选项", "所以", "the ", "正确的", "so, ", "A、", "**", "【", "\\text{", "答案 "])
 def test_sentences_are_read_in_one_way(piece: str) -> None:
     assert named(piece * 60) is None
     assert chosen(OPTIONS, piece * 60) is None
+
+
+@pytest.mark.parametrize("answer", ["À. 5", "Б. 1", "Ж 5", "Ω 3", "(é) 5", "À0", "(ß) 5", "Z. 5"])
+@pytest.mark.parametrize("options", [("1", "2", "3", "4"), ()])
+def test_only_the_letters_of_the_options_choose(options: tuple[str, ...], answer: str) -> None:
+    assert chosen(options, answer) == ("Z" if answer == "Z. 5" and not options else None)
+
+
+OTHERWISE = """
+The wrong answer is B
+The worst answer is B
+The answer to another question is B
+Everything but the answer is B
+A or C is B
+C is B
+错误选项是B
+未必是B
+排除：B
+排除选项B
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("sentence", OTHERWISE)
+@pytest.mark.parametrize("text", ["", ". blue", " (blue)", ": blue"])
+def test_a_sentence_that_says_something_else_chooses_nothing(sentence: str, text: str) -> None:
+    assert named(sentence) is None
+    assert chosen(OPTIONS, sentence + text) is None
+    assert chosen((), sentence + text) is None
+
+
+NAMES = [
+    "The answer is ",
+    "Answer: ",
+    "**Answer:** ",
+    "故选",
+    "答案：",
+    "So the correct option is ",
+    "The solution is ",
+]
+NAMES += ["Therefore, the answer should be ", "综上所述，选", "Hence, ", "\\textbf{Answer:} ", "【答案】", "It's "]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", [". blue", ") blue", " (blue)", ": blue", " - blue", " blue"])
+def test_what_names_a_letter_may_stand_before_its_text(name: str, text: str) -> None:
+    assert chosen(OPTIONS, f"{name}B{text}") == "B"
+    assert chosen(OPTIONS, f"{name}A{text}") is None
+
+
+@pytest.mark.parametrize(
+    "praise",
+    ["is correct", "is the correct answer.", "is right", "is true", "are both correct", "are the right choices"],
+)
+def test_praise_behind_several_letters_says_nothing_more(praise: str) -> None:
+    assert same("AC", f"A and C {praise}", lambda *_: False)
+    assert not same("AB", f"A and C {praise}", lambda *_: False)

@@ -279,6 +279,7 @@ MATHEMATICAL = st.lists(st.sampled_from([*SPELLED.split(), " ", "\x00", "\ud800"
 @example("\ud800")
 @example("\x00")
 @example("(" * 999)
+@example("À0")
 def test_no_text_breaks_a_reader(text: str) -> None:
     for function in READERS:
         function(text)
