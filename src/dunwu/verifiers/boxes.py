@@ -3,6 +3,8 @@ r"""Answers in boxes of TeX: ``\boxed{5}``, its like, and how they are escaped."
 from __future__ import annotations
 
 import re
+from string import punctuation, whitespace
+from typing import NamedTuple
 
 OPTIONS = r"(?:\s*\[[^\[\]{}\\]{0,60}\]){0,2}"
 """In brackets behind a box's name: its width, its border."""
@@ -21,6 +23,37 @@ SPACES = frozenset({"~", ",", ";", "，", "；", "\\ ", "\\\n", "\\,", "\\;", "\
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 RUN = re.compile(r"\\+")
 DOUBLED = re.compile(r"\\\\[a-zA-Z{}%$!,]")
+SENTENCE_END = re.compile(r"\n|[.。!！?？](?=[\s$*\\]|\Z)")
+LEADING = re.compile(
+    r"(?:[^\W\d_]{2,}+(?:['’][a-z]{1,2}+)?|[Ia](?![^\W\d_])|[^\W\d_](?=\s*=)"
+    r"|\\{1,2}(?:[a-z]*box(?:ed)?|text[a-z]*|math(?:bf|rm)|q?quad|therefore|implies|Rightarrow|displaystyle|huge|large"
+    r"|begin\{[a-z]+\*?\}|[()\[\],;:! ])|^\s*[-*+>]\s|</?[a-z]+>"
+    r"|[\s$:：,，=&*_`\"'“”‘’(（\[【】\]{}#∴⇒→✅])*+"
+)
+r"""In front of a box, in its sentence: words, the name of a value (``x =``), marks; no other value, no sign of one."""
+CLOSING = re.compile(
+    r"(?:[\s$.。．,，;；!！*_`\"'“”‘’)）\]】}~]|\\{1,2}[)\],;: ]|\\end\{[a-z]+\*?\}|</[a-z]+>"
+    r"|\b(?:is|as|the|final|correct|right|best|answer|required|desired|needed|I hope (?:it|this|that))\b"
+    r"|[是为]?正确的?(?:答案|结果)?|[是为]答案)*+",
+    re.I,
+)
+"""Behind a box: marks, and praise."""
+DENYING = re.compile(
+    r"\b(?:not|never|no|nor|neither|incorrect|wrong|false|except|instead|unless|cannot|without|or|but|worst|maybe"
+    r"|perhaps|possibly)\b|n['’]t\b|[错误未非否没或]|不(?![难妨同断])|排除|可能",
+    re.I,
+)
+"""In the sentence of a box: it takes the box back, or leaves it open."""
+CHANGING = re.compile(
+    r"(?:\b(?:not|or|and|than|least|most|about|around|nearly|almost|approximately|roughly|over|under|above|below"
+    r"|between|from|to|twice|half|double|times|plus|minus|negative|by)|[不无或和与约近到负]|大于|小于|至少|至多|超过)\Z",
+    re.I,
+)
+"""At once in front of a box: what is in it is not all that is said."""
+LONGEST_CHANGE = 20
+"""Characters of such a word."""
+MARKS = punctuation + whitespace + "，。：、"
+"""Between words and a box."""
 LONGEST = 10_000
 """Characters of a content that is looked into."""
 
@@ -32,33 +65,68 @@ def last_boxed(text: str) -> str | None:
     decorated box (``\colorbox``, ``\bbox``). Braces must close; an empty box is none, so that an earlier one stands.
     Where somebody escaped the whole (``\\boxed{\\frac{1}{2}}``) its backslashes are halved.
     """
+    box = _last_box(text)
+    return box.content if box else None
+
+
+def sole_boxed(text: str) -> str | None:
+    """Return the content of the last box where it is all that an answer says, or None.
+
+    Its sentence may lead to it with words, and praise it. Where the sentence denies it, leaves it open, or holds
+    another value, and where anything else follows, the answer is more than its box.
+
+    Args:
+        text: the answer, with or without its working.
+    """
+    box = _last_box(text)
+    if box is None:
+        return None
+    before = SENTENCE_END.split(text[: box.start])[-1]
+    changed = DENYING.search(before) or CHANGING.search(text[: box.start].rstrip(MARKS)[-LONGEST_CHANGE:])
+    led = LEADING.fullmatch(before) and not changed
+    return box.content if led and CLOSING.fullmatch(text, box.end) else None
+
+
+class _Box(NamedTuple):
+    """A box in a text: where its command begins, where it ends, what is in it."""
+
+    start: int
+    end: int
+    content: str
+
+
+def _last_box(text: str) -> _Box | None:
+    """The last box that shows something; a coloured one only where nothing is framed."""
     if "box" not in text.lower() and "enclose" not in text:
         return None
-    return _last(text, FRAMED) or _last(text, PAINTED)
+    framed = _last(text, FRAMED)
+    return _bare_after(text, framed.start if framed else 0) or framed or _last(text, PAINTED)
 
 
-def _last(text: str, names: str) -> str | None:
-    """The content of the last box of these names, in one pass, so that no text makes it slow."""
+def _last(text: str, names: str) -> _Box | None:
+    """The last box of these names, in one pass, so that no text makes it slow."""
     pieces = re.compile(rf"(?P<box>\\{{1,2}}{names}\s*\{{)|\\.|[{{}}]", re.DOTALL)
-    opened: list[tuple[int, bool, bool]] = []
+    opened: list[re.Match[str]] = []
     last, found = -1, None
     for match in pieces.finditer(text):
         if match["box"] or match[0] == "{":
-            opened.append((match.end(), match["box"] is not None, match[0].startswith("\\\\")))
+            opened.append(match)
         elif match[0] == "}" and opened:
-            start, boxed, escaped = opened.pop()
-            content = clean(text[start : match.start()], escaped) if boxed and start > last else ""
+            opening = opened.pop()
+            boxed = opening["box"] and opening.end() > last
+            content = clean(text[opening.end() : match.start()], opening[0].startswith("\\\\")) if boxed else ""
             if content:
-                last, found = start, content
-    return _bare_after(text, last) or found if names is FRAMED else found
+                last, found = opening.end(), _Box(opening.start(), match.end(), content)
+    return found
 
 
-def _bare_after(text: str, start: int) -> str | None:
-    """The content of the last box without braces, where one stands behind ``start``."""
+def _bare_after(text: str, start: int) -> _Box | None:
+    """The last box without braces, where one stands behind ``start``."""
     found = None
-    for match in BARE.finditer(text, max(start, 0)):
+    for match in BARE.finditer(text, start):
         content = BARE_CONTENT.match(text, match.end())
-        found = clean(content[0], False) if content else found
+        shown = clean(content[0], False) if content else ""
+        found = _Box(match.start(), content.end(), shown) if content and shown else found
     return found
 
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from dunwu.verifiers.boxes import last_boxed, unescape
+from dunwu.verifiers.boxes import last_boxed, sole_boxed, unescape
 from dunwu.verifiers.last_line import last_line
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -128,9 +128,9 @@ def extract(
       with an answer tag, the last one in it.
     - ``summary``: all of it, as it is: a program among words, say.
 
-    Reasoning holds no answer (``answering``). A ``\boxed{}`` inside the answer or the line is unwrapped, doubled
-    backslashes are halved. An answer on lines of its own keeps what its first line is indented by: it may be the body
-    of a function. An answer that shows nothing is none.
+    Reasoning holds no answer (``answering``). A ``\boxed{}`` that is all the answer or the line says is unwrapped
+    (``sole_boxed``), doubled backslashes are halved. An answer on lines of its own keeps what its first line is
+    indented by: it may be the body of a function. An answer that shows nothing is none.
 
     Args:
         text: a completion.
@@ -147,7 +147,7 @@ def extract(
         answer = summary(part)
     else:
         found = _last_answer_tag(part) if where == "answer-tag" else last_line(_within_answer(part))
-        answer = None if found is None else _bare(found) if raw else last_boxed(found) or unescape(_bare(found))
+        answer = None if found is None else _bare(found) if raw else sole_boxed(found) or unescape(_bare(found))
     return answer if answer and _shows(answer) else None
 
 
