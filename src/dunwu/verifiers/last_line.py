@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 
+from dunwu.verifiers.boxes import INVISIBLE
+
 BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
 """In front of a number a stroke is a sign."""
 GRADE_SCHOOL = re.compile(r"^#{4}(?=[-\d$\\])")
 """GSM8K's mark without its space."""
 TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark|div|code)>", re.I)
 FIRST_EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
-EMPHASIS = re.compile(r"(?<![\w)*])(\*\*|__)(?=\S)(.+?)(?<=\S)\1(?![\w(*])")
-"""Within a line two stars, as ``2*3*4`` has single ones."""
+EMPHASIS = re.compile(
+    r"(?<![\w)*])(?:\*\*(?=\S)(?P<starred>(?:[^*]|\*(?!\*)|\*(?=\*\*(?!\*)))++)(?<=\S)\*\*(?![\w(*])"
+    r"|__(?=\S)(?P<lined>(?:[^_]|_(?!_)|_(?=__(?!_)))++)(?<=\S)__(?![\w(*]))"
+)
+"""Within a line two stars, as ``2*3*4`` has single ones. It ends at the next two, so that no line makes it slow."""
 CLOSER = re.compile(r"(?:[-*_=]{3,}|`{3,}|~{3,}|\\{1,2}[\])]|\$\$?|\\{1,2}end\{[a-z]+\*?\}|</[a-z]+>)[.。．]?", re.I)
 """A line that only ends what stands above it: a rule, a fence, displayed mathematics, an environment."""
 ALIGNED = re.compile(r"\\{1,2}end\{(?:align|gather|split|eqnarray|equation)")
@@ -29,7 +34,6 @@ TITLE = re.compile(
     re.I,
 )
 """A lead-in without a verb, where a number, formula or letter follows at once."""
-INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 
 def last_line(text: str) -> str | None:
@@ -72,4 +76,4 @@ def _without_marks(line: str) -> str:
     calm = line.rstrip("!！")
     if calm.endswith(("$", "*", "`", "”")) or line.endswith("！"):  # behind a number alone it is a factorial
         line = calm
-    return EMPHASIS.sub(r"\2", FIRST_EMPHASIS.sub(r"\2", line))
+    return EMPHASIS.sub(r"\g<starred>\g<lined>", FIRST_EMPHASIS.sub(r"\2", line))

@@ -78,3 +78,29 @@ def test_what_stands_around_the_answer_on_the_last_line(form: str, answer: str) 
 )
 def test_lines_with_and_without_a_lead_in(text: str, answer: str | None) -> None:
     assert extract(text, "last-line") == answer
+
+
+@pytest.mark.parametrize("mark", ["**", "__"])
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("x %sa%s", "x a"),
+        ("x %sa%s, %sb%s", "x a, b"),
+        ("x %sa %sb%s", "x %sa b"),
+        ("x %sa %sb %sc", "x %sa %sb %sc"),
+        ("x %sa%sb", "x %sa%sb"),
+    ],
+)
+def test_emphasis_ends_at_the_next_mark(mark: str, line: str, shown: str) -> None:
+    """No mark is looked at twice, so that a line of them takes one pass."""
+    assert extract(line.replace("%s", mark), "last-line") == shown.replace("%s", mark)
+
+
+def test_emphasis_of_three_marks_within_a_line() -> None:
+    assert extract("x ***a***", "last-line") == "x *a*"
+    assert extract("x ___a___", "last-line") == "x _a_"
+
+
+@pytest.mark.parametrize("piece", ["__a ", "**a ", "x **", "<a __", "**a*b ", "a**", "** a", "***a "])
+def test_a_long_line_of_marks_is_read_in_one_pass(piece: str) -> None:
+    assert extract(piece * 100_000, "last-line")
