@@ -48,7 +48,8 @@ def page(title: str, sections: Iterable[str]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title)}</title><style>{style}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
+        f"<title>{text(title)}</title><style>{style}</style></head><body>"
+        f"<main>{''.join(sections)}</main></body></html>\n"
     )
 
 

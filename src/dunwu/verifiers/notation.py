@@ -69,7 +69,8 @@ ELEMENTS = (
     "N[abdehiop]?|O[gs]?|P[abdmortu]?|R[abefghnu]|S[bcegimnr]?|T[abcehilms]|U|V|W|Xe|Yb?|Z[nr]"
 )
 FORMULA = re.compile(
-    rf"(?=.[A-Za-z]*[A-Z\d])(?=.*[a-z\d])(?:(?:{ELEMENTS})\d*)+|(?!(?:A[mst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
+    rf"(?=.[A-Za-z]*[A-Z\d])(?=.*[a-z\d])(?:(?:{ELEMENTS})\d*)+"
+    rf"|(?!(?:A[mst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
 )
 """A formula of chemistry: element symbols with a capital inside or a digit; or one symbol that is no word."""
 LONGEST = 16
@@ -115,7 +116,8 @@ REMOVED = re.compile(
     r"(?<!`)(?P<ticks>`{3,}+).*?(?<!`)(?P=ticks)(?!`)|(?<!`)(?P<tick>``?+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`)"
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
     r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)"
-    rf"|{BACKSLASH}(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}|{BACKSLASH}(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
+    rf"|{BACKSLASH}(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}"
+    rf"|{BACKSLASH}(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
     rf"|{BACKSLASH}(?P<command>[A-Za-z]+)|</?(?:think|answer)>"
     r"|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
     r"|https?://[!-~]*|www\.[!-~]*",

@@ -20,8 +20,9 @@ def either(lines: str) -> str:
 
 
 RECHECK = either(
+    r"(?:let me|let's|let us|I'll|I will|I should|I can|I want to|we can|we should|just to)(?: now| quickly| just)? "
+    r"(?:double[- ]?|re-?)?(?:check|verify|confirm|test|recompute|recount|plug|substitute)"
     r"""
-    (?:let me|let's|let us|I'll|I will|I should|I can|I want to|we can|we should|just to)(?: now| quickly| just)? (?:double[- ]?|re-?)?(?:check|verify|confirm|test|recompute|recount|plug|substitute)
     (?:to|and|by) (?:double[- ]?|re-?)?(?:check|verify|confirm|checking|verifying) (?:this|that|it|the|my|whether|if)
     let me make sure
     double[- ]check(?:ing)?
@@ -140,9 +141,10 @@ HYPOTHESIS = either(
 )
 """Of those the ones that bring in another attempt only where one stood before."""
 PLAN = either(
+    r"first(?:ly)?,? (?:let me |let's |I |I'll |we )?(?:need to |must |should |have to )?"
+    r"(?:find|compute|calculate|work out|figure out|determine|solve|count)"
     r"""
     step (?:1|one)
-    first(?:ly)?,? (?:let me |let's |I |I'll |we )?(?:need to |must |should |have to )?(?:find|compute|calculate|work out|figure out|determine|solve|count)
     (?:break|split|cut) (?:this|it|\d+|the \w+)(?: up| down)?(?: in| into| along)
     to (?:get|find|know) [^.,\n]{1,40},? (?:I|we) (?:first )?need
     before I can [^.,\n]{1,60} I (?:have to|need to|must)
