@@ -39,14 +39,14 @@ CLOSING = re.compile(
 )
 """Behind a box: marks, and praise."""
 DENYING = re.compile(
-    r"\b(?:not|never|no|nor|neither|incorrect|wrong|false|except|instead|unless|cannot|without|or|but|worst|maybe"
+    r"\b(?:not|never|nor|neither|incorrect|wrong|false|except|instead|unless|cannot|without|or|but|worst|maybe"
     r"|perhaps|possibly)\b|n['’]t\b|[错误未非否没或]|不(?![难妨同断])|排除|可能",
     re.I,
 )
 """In the sentence of a box: it takes the box back, or leaves it open."""
 CHANGING = re.compile(
-    r"(?:\b(?:not|or|and|than|least|most|about|around|nearly|almost|approximately|roughly|over|under|above|below"
-    r"|between|from|to|twice|half|double|times|plus|minus|negative|by)|[不无或和与约近到负]|大于|小于|至少|至多|超过)\Z",
+    r"(?:\b(?:not|or|and|than|least|most|about|around|nearly|almost|approximately|roughly|between|no"
+    r"|twice|half|double|times|plus|minus|negative)|[不无或和与约近负]|大于|小于|至少|至多|超过)\Z",
     re.I,
 )
 """At once in front of a box: what is in it is not all that is said."""

@@ -118,14 +118,11 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
     places = whole or _named_by_text(options, answer)
     if places:
         return ascii_uppercase[places[0]] if len(places) == 1 else None
-    if letter and text:
-        agrees = (
-            ascii_uppercase.index(letter) in _fitting(options, text)
-            if options
-            else not choices.takes_back(tokenize(text))
-        )
-        return letter if agrees else None
-    return letter
+    if not (letter and text):
+        return letter
+    if not options:
+        return None if choices.takes_back(tokenize(text)) else letter
+    return letter if ascii_uppercase.index(letter) in _fitting(options, text) else None
 
 
 def _named_by_text(options: tuple[str, ...], answer: str) -> list[int]:

@@ -120,6 +120,9 @@ Let's see, it's \boxed{5}.
 ∴ \boxed{5}
 <b>\boxed{5}</b>
 答案是\boxed{5}。
+所以可以得到\boxed{5}
+It is equal to \boxed{5}
+The answer is below: \boxed{5}
 $\boxed{5}$ is the correct answer!
 It is \boxed{5} as required.
 The answer is \boxed 5
