@@ -1,4 +1,4 @@
-"""What a check of the recipe finds, and the hint at what was meant."""
+"""What a check of the recipe finds, the hint at what was meant, and numbers in such sentences."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def near(word: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` where one of the known words is close, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with what it counts: ``1 rollout``, ``1,200 rollouts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

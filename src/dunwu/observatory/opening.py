@@ -104,7 +104,7 @@ def next_steps(run: RunReader) -> Iterator[Advice]:
     yield _advice("the curves and every answer, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
     learnt = [name for name in done if stages[name]["kind"] == "rl"]
-    if learnt and run.stage(learnt[0]).derived.record(ABLATION) is None:
+    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
         yield _advice("does its reflection help? answers go on without and with it", "ablate", folder)
     if (writers := list(models(run))) and (measured := _benchmark(stages)):
         base = str(stages[writers[-1].parent.name].get("from") or "")
@@ -125,6 +125,14 @@ def models(run: RunReader) -> Iterator[Path]:
         folder = run.stage(name).model
         if state == "done" and run.recipe["stages"][name]["kind"] != "reward_model" and folder.is_dir():
             yield folder
+
+
+def _can_be_cut(run: RunReader, name: str) -> bool:
+    """Whether a stage's answers can be gone on with: it still reflects, and there are problems that it never drew. Of a
+    file that it trained on a handful is held out at most times, so only what it was measured on counts."""
+    stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
+    task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
+    return reflects and bool(_sets(stage) or not (task.get("path") or task.get("hub")))
 
 
 def _advice(purpose: str, *words: str) -> Advice:

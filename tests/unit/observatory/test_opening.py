@@ -165,6 +165,25 @@ def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
     assert commands(run) == [f"dunwu run {recipe} --out {place} --resume", f"dunwu watch {place}"]
 
 
+def test_where_no_answer_can_be_cut_nobody_is_sent_there(tmp_path: Path) -> None:
+    def offers(run: RunReader) -> bool:
+        return any(command.startswith("dunwu ablate") for command in commands(run))
+
+    run = RunReader(finished_run(tmp_path / "run", rollouts=1, problems=2, samples=1))
+    assert offers(run)
+    metrics = run.directory / "stages/zero/metrics.jsonl"
+    kept = metrics.read_text()
+    metrics.write_text(json.dumps(json.loads(kept) | {"reflections": 0.0}) + "\n")
+    assert not offers(run), "nothing reflects"
+    metrics.write_text(kept)
+    run.recipe["stages"]["zero"] |= {"tasks": [{"task": "gsm8k", "path": "mine.jsonl"}]}
+    (run.directory / "recipe.json").write_text(json.dumps(run.recipe))
+    assert offers(run), "it was measured on a set"
+    run.recipe["stages"]["zero"]["evaluation"] = {"sets": []}
+    (run.directory / "recipe.json").write_text(json.dumps(run.recipe))
+    assert not offers(run), "a file of which little is held out"
+
+
 @pytest.mark.parametrize(
     ("task", "bench"),
     [
