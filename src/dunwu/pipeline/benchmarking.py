@@ -251,7 +251,14 @@ def _count(chosen: Tree, progress: Progress) -> None:
         return
     if not needs_file(task):
         return
-    there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
+    try:
+        there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
+    except UserError as error:
+        _, column, role = (error.field or "").partition("fields.")
+        if not column:
+            raise
+        text = f"name the column with --field {role}=COLUMN: {error.message}"
+        raise UserError(text, file=error.file, field="--field") from None
     if isinstance(wanted, int) and wanted > there:
         progress.message(f"{chosen['name']}: the file has {there:,} problems, fewer than {wanted:,}: all of them")
         wanted = None

@@ -100,6 +100,15 @@ def test_a_column_that_cannot_be_named_is_told_of(path: Path, benches: tuple[str
         made(*benches, data=(path,), fields=(field,))
 
 
+def test_a_column_that_the_file_lacks_is_told_with_the_option(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.jsonl", [{"problem": f"{n}?", "solution": n} for n in range(3)])
+    with pytest.raises(UserError) as error:
+        made("file", data=(path,))
+    text = "name the column with --field answer=COLUMN: every row lacks the column: line 1: no field 'answer'"
+    assert str(error.value) == f"{path}: --field: {text}; it has 'problem', 'solution'"
+    assert only(made("file", data=(path,), fields=("answer=solution",))).sets[0].problems == 3
+
+
 def test_a_folder_is_asked_as_it_was_trained_wherever_it_lies(tmp_path: Path, path: Path) -> None:
     from dunwu.models.folder import write_chat_template
     from dunwu.models.load import load_policy, save_policy
