@@ -65,11 +65,14 @@ class Progress:
     Args:
         console: where to write; standard output by default.
         clock: seconds, monotonic; for what a bar counts and to keep it cheap.
+        advises: whether a run ends with what can be done with it; one of many does not.
     """
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic, *, advises: bool = True
+    ) -> None:
         self.console = console or Console(highlight=False)
-        self._clock = clock
+        self._clock, self._advises = clock, advises
         self._bar: Bar | None = None
         self._what, self._shown = COMPLETIONS, ""
         self._shown_since, self._first_shown = 0.0, 0
@@ -254,6 +257,10 @@ class Progress:
             if models:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+        if self._advises:
+            self._advise(run)
+
+    def _advise(self, run: RunReader) -> None:
         self.console.print("Next:")
         for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
             self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
