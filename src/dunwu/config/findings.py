@@ -17,8 +17,13 @@ class Finding:
 
 def near(word: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` where one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = nearest(word, known)
+    return f"; did you mean {close}?" if close else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; None where none is close."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
 def counted(count: int, noun: str) -> str:

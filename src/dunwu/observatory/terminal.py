@@ -272,8 +272,11 @@ class Progress:
             self._line(f"{len(pairs):,} paired tests of these models stand in the report.", "dim")
             return
         for pair in pairs:
-            value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(pair.difference))
-            text = f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), "
+            better, other, more = pair.model, pair.against, pair.difference
+            if more.value < 0:  # the better one comes first, in whatever order they were named
+                better, other, more = other, better, Estimate(value=-more.value, low=-more.high, high=-more.low)
+            value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(more))
+            text = f"{better} against {other} on {pair.set}: {value} points ({low} to {high}), "
             self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
 
     def _line(self, text: str, style: str = "") -> None:
