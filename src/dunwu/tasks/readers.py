@@ -206,7 +206,7 @@ def _hub(hub: Hub) -> Rows:
     try:
         table = datasets.load_dataset(hub.name, hub.config, split=hub.split)
     except Exception as error:  # the network's, the hub's and every reader's own: they have no common base
-        text = f"cannot be loaded by datasets ({type(error).__name__}: {error}); a file of it can be named as path"
+        text = f"cannot be loaded by datasets ({type(error).__name__}: {error}); name a file of it as path"
         raise UserError(text, file=hub.name, field="hub") from error
     if isinstance(table, datasets.DatasetDict):
         if len(table) > 1:
