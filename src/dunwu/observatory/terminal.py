@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from dunwu import paper
+from dunwu.errors import counted
 from dunwu.observatory import beside, ledger, opening
 from dunwu.observatory.damage import readable
 from dunwu.observatory.findings import are_models, last_evaluated, paired
@@ -147,7 +148,7 @@ class Progress:
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
         if not self.console.is_terminal:
-            self._line(f"{self._what}: {completions:,} answers", "dim")
+            self._line(f"{self._what}: {counted(completions, 'answer')}", "dim")
         self.rollout_progress(0, completions)
 
     def rollout_progress(self, done: int, total: int) -> None:
@@ -164,8 +165,8 @@ class Progress:
         if self._bar is None or what != self._shown:
             self._close_bar()
             columns: list[ProgressColumn] = [TextColumn("  {task.description}")]
-            counted = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
-            columns += [] if total is None else counted
+            bar = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
+            columns += [] if total is None else bar
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
             self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total, left="")
             self._bar.start()
@@ -277,7 +278,7 @@ class Progress:
                 better, other, more = other, better, Estimate(value=-more.value, low=-more.high, high=-more.low)
             value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(more))
             text = f"{better} against {other} on {pair.set}: {value} points ({low} to {high}), "
-            self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
+            self._line(f"{plain(text)}p {probability(pair.p)}; the same {counted(pair.problems, 'problem')}")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)

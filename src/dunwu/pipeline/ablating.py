@@ -7,10 +7,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dunwu.config.findings import counted
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
-from dunwu.errors import Fault, UserError
+from dunwu.errors import Fault, UserError, counted
 from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.models.templates import Template

@@ -19,7 +19,7 @@ from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
-from dunwu.errors import UserError, refuse_stream
+from dunwu.errors import UserError, counted, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
@@ -272,6 +272,8 @@ def _count(chosen: Tree, progress: Progress) -> None:
     with in_options(columns=True):
         there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
     if isinstance(wanted, int) and wanted > there:
-        progress.message(f"{chosen['name']}: the file has {there:,} problems, fewer than {wanted:,}: all of them")
+        progress.message(
+            f"{chosen['name']}: the file has {counted(there, 'problem')}, fewer than {wanted:,}: all of them"
+        )
         wanted = None
     chosen["problems"] = there if wanted is None else wanted

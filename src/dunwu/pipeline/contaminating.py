@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.findings import counted
 from dunwu.config.schema import DecontaminationSpec, TaskSpec
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.contamination import Overlap, overlaps
 from dunwu.pipeline.benchmarking import benchmark_files, in_options, task_of

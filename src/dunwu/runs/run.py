@@ -12,9 +12,8 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from dunwu.config.findings import nearest
 from dunwu.config.schema import Recipe
-from dunwu.errors import UserError
+from dunwu.errors import UserError, nearest
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark

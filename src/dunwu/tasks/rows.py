@@ -38,8 +38,11 @@ class MissingColumnError(MalformedError):
     """A row has no column of this name."""
 
     def __init__(self, name: str, columns: Iterable[str]) -> None:
-        self.name = name
-        super().__init__(f"no field {name!r}; it has {', '.join(map(repr, columns)) or 'none'}")
+        self.name, self.columns = name, tuple(columns)
+        super().__init__(name, self.columns)
+
+    def __str__(self) -> str:
+        return f"no field {self.name!r}; it has {', '.join(map(repr, self.columns)) or 'none'}"
 
 
 class _RepeatedKeyError(ValueError):
