@@ -1,11 +1,13 @@
 """The errors that a user meets, each with the exit code that the command line gives it.
 
-Everything else that escapes is a fault of ours (exit code 1).
+Everything else that escapes is a fault of ours (exit code 1). Beside them two helpers for the lines that users read.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,13 @@ class Fault(RuntimeError):  # noqa: N818  -- the short name is what the exit cod
 
     def __init__(self, message: str) -> None:
         super().__init__(_line(message))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; None where none is close."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with what it counts: ``1 rollout``, ``1,200 rollouts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -296,12 +296,13 @@ def test_contamination_of_a_training_file(tmp_path: Path, files: dict[str, Path]
     assert found["near"]["texts"] >= 1
     shown = CliRunner().invoke(main, command)
     assert "aime, runs: 2 of 3 texts share 10 words in a row, with 1 of 2 problems (50.0%)" in shown.stdout
-    assert "not looked at: 1 rows that hold no text or cannot be read" in shown.stdout
+    assert "not looked at: 1 row without text, or unreadable" in shown.stdout
+    assert shown.stderr == f"reading {train}: 2 benchmark problems to look for\n"
     wrong = CliRunner().invoke(main, ["contamination", "--train", str(train), "--bench", "countdown"])
     assert wrong.exit_code == 2
     other = CliRunner().invoke(main, [*command[:4], "gsm8k", *command[5:]])
     assert other.exit_code == 2
-    assert re.search(r"bench\.jsonl: .*2 of 2 rows are malformed.*no field 'question'", other.stderr)
+    assert re.search(r"bench\.jsonl: .*every row lacks the column: line 1: no field 'question'", other.stderr)
 
 
 def test_a_server_with_a_will_of_its_own_is_measured_and_its_sampling_recorded(

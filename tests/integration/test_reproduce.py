@@ -69,6 +69,14 @@ def test_each_seed_has_its_run_and_the_means_are_told(made: tuple[Path, Result])
     assert "Right answers, training problems" in report
 
 
+def test_runs_are_counted_and_advise_nothing(made: tuple[Path, Result]) -> None:
+    folder, result = made
+    begun = [line for line in result.output.splitlines() if line.startswith("seed ")]
+    assert [line.partition(":")[0] for line in begun] == ["seed 3, run 1 of 2", "seed 8, run 2 of 2"]
+    assert "Next:" not in result.output
+    assert result.output.splitlines()[-1] == str(folder / "runs/report.html")
+
+
 def test_curves_are_means_over_the_runs(made: tuple[Path, Result]) -> None:
     runs = [RunReader(made[0] / "runs" / f"seed-{seed}") for seed in (3, 8)]
     (series,) = curves(runs, "length")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -47,8 +48,12 @@ def contamination(
     from dunwu.pipeline.contaminating import contamination as look_for
     from dunwu.pipeline.contaminating import lines
 
+    def tell(line: str) -> None:
+        if not sys.stderr.isatty():  # a terminal shows what goes on
+            typer.echo(line, err=True)
+
     with busy("comparing the texts"):
-        found = look_for(train, bench or (), data or ())
+        found = look_for(train, bench or (), data or (), tell)
     if as_json:
         print_json(found)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,6 +75,26 @@ def find_fields(text: str) -> list[Field]:
         raise UserError(f"a recipe has no field {text!r:.80}{near(wanted[-1], names)}")
     tops = found or [[]]
     return [field for field, path in known if path in found or any(_is_in(path, top) for top in tops)]
+
+
+def places_of(name: str, kinds: Mapping[str, str]) -> list[str]:
+    """Find where in a recipe's stages a field of this name may stand.
+
+    Args:
+        name: The last part of a path, ``group_size``.
+        kinds: The kind of each stage, by its name.
+
+    Returns:
+        Paths as the recipe writes them, ``stages.zero.rollout.group_size``, those with the fewest parts first.
+    """
+    paths = [path for field in all_fields() if (path := field.path.split("."))[-1] == name and ANY_NAME not in path]
+    found = [
+        ".".join(("stages", stage, *path[2:]))
+        for stage, kind in kinds.items()
+        for path in paths
+        if path[:2] == ["stages", kind] and path[2:]
+    ]
+    return sorted(dict.fromkeys(found), key=lambda path: path.count("."))
 
 
 def json_schema() -> dict[str, Any]:

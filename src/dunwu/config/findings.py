@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from dunwu.errors import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +18,5 @@ class Finding:
 
 def near(word: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` where one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = nearest(word, known)
+    return f"; did you mean {close}?" if close else ""

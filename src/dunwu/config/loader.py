@@ -18,7 +18,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
-from dunwu.config.fields import models_in
+from dunwu.config.fields import models_in, places_of
 from dunwu.config.findings import Finding, near
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
@@ -220,7 +220,7 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
         if kind == "missing":
             message = "is missing"
         elif kind == "extra_forbidden":
-            message = f"unknown field{near(place[-1], _field_names(place[:-1], tree))}"
+            message = f"unknown field{_elsewhere(place, tree) or near(place[-1], _field_names(place[:-1], tree))}"
         elif kind in ("union_tag_invalid", "union_tag_not_found"):
             place.append("kind")
             kinds = context.get("expected_tags", "").replace("'", "")
@@ -237,6 +237,17 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
             message = f"{_must(item['msg'])}, not {_short(given)}"
         findings.append(Finding(".".join(place), message))
     return findings
+
+
+def _elsewhere(place: Sequence[str], tree: Tree) -> str:
+    """``; did you mean stages.zero.steps?`` where a field of this very name stands in a stage: its own, if in one."""
+    stages = tree["stages"].items() if isinstance(tree.get("stages"), dict) else ()
+    kinds = {name: str(stage.get("kind")) for name, stage in stages if isinstance(stage, dict)}
+    if place[0] == "stages":
+        kinds = {name: kind for name, kind in kinds.items() if name == place[1]}
+    found = places_of(place[-1], kinds)
+    nearest = [path for path in found if path.count(".") == found[0].count(".")]
+    return f"; did you mean {' or '.join(nearest[:SHOWN])}?" if nearest else ""
 
 
 def _without_tag(place: list[str]) -> list[str]:

@@ -100,10 +100,12 @@ def of_seeds(runs: Sequence[EvaluationsBySet]) -> list[Table]:
 
 
 def _note(over: str) -> str:
-    return (
-        f"±: the longer arm of the 95 % interval {over}; in brackets its ends. Of a benchmark: answers right at the "
-        "first try."
-    )
+    return f"{interval_note(over)} Of a benchmark: answers right at the first try."
+
+
+def interval_note(over: str) -> str:
+    """Say how a cell's interval is read, and over what it was taken."""
+    return f"±: the longer arm of the 95 % interval {over}; in brackets its ends."
 
 
 def rows(by_set: EvaluationsBySet) -> list[Row]:

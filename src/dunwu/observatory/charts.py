@@ -211,7 +211,8 @@ class _Frame:
         elif low > 0 and low < high * 0.7:
             low = 0.0  # a curve that grows by half is seen against zero, one that hovers against itself
         left, right = min(xs), max(max(xs), min(xs) + 1)
-        inside = [tick for tick in ticks(left, right) if left <= tick <= right]
+        whole = all(float(x).is_integer() for x in xs)  # there is no update 1.2
+        inside = [tick for tick in ticks(left, right, smallest=1.0 if whole else 0.0) if left <= tick <= right]
         return cls((left, right), inside, ticks(low, high), share)
 
     def x(self, value: float) -> float:
@@ -256,12 +257,13 @@ def _written(value: float, *, share: bool) -> str:
     return f"{100 * value:.4g} %" if share else f"{value:,.5g}"
 
 
-def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
-    """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``."""
+def ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0) -> list[float]:
+    """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``; no two
+    are nearer to each other than ``smallest``."""
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         margin = abs(low) / 2
         low, high = (low - margin, high + margin) if margin else (0.0, 1.0)
-    rough = (high - low) / (wanted - 1)
+    rough = max((high - low) / (wanted - 1), smallest)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from dunwu.config.schema import REWARD_PARTS, RewardSpec
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.runs import ABLATION, RunReader, display_names
 from dunwu.verifiers.composition import QUALITY
 
@@ -81,8 +81,7 @@ def opening(recipe: Mapping[str, Any]) -> list[str]:
     """
     stages: Stages = recipe["stages"]
     try:
-        kinds = {stage["kind"] for stage in stages.values()}
-        return [_what(stages), _on_what(stages, recipe.get("data", {})), _why(kinds)]
+        return [_what(stages), _on_what(stages, recipe.get("data", {})), _why(stages)]
     except KeyError as error:
         raise UserError("is not told in sentences: a field is missing", file="recipe.json", field=str(error)) from error
 
@@ -101,10 +100,12 @@ def next_steps(run: RunReader) -> Iterator[Advice]:
     if kind in ("stopped", "failed"):
         mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
         yield _advice(mended, "run", recipe, "--out", folder, "--resume")
-    yield _advice("the curves and every answer, in a browser", "watch", folder)
+    measures = {stage["kind"] for stage in stages.values()} == {"eval"}
+    shown = "every answer" if measures else "the curves and every answer"
+    yield _advice(f"{shown}, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
     learnt = [name for name in done if stages[name]["kind"] == "rl"]
-    if learnt and run.stage(learnt[0]).derived.record(ABLATION) is None:
+    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
         yield _advice("does its reflection help? answers go on without and with it", "ablate", folder)
     if (writers := list(models(run))) and (measured := _benchmark(stages)):
         base = str(stages[writers[-1].parent.name].get("from") or "")
@@ -127,6 +128,14 @@ def models(run: RunReader) -> Iterator[Path]:
             yield folder
 
 
+def _can_be_cut(run: RunReader, name: str) -> bool:
+    """Whether a stage's answers can be gone on with: it still reflects, and there are problems that it never drew. Of a
+    file that it trained on a handful is held out at most times, so only what it was measured on counts."""
+    stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
+    task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
+    return reflects and bool(_sets(stage) or not (task.get("path") or task.get("hub")))
+
+
 def _advice(purpose: str, *words: str) -> Advice:
     return Advice(shlex.join(["dunwu", *words]), purpose)
 
@@ -147,24 +156,25 @@ def _what(stages: Stages) -> str:
         return f"{_listed(names)} {'answer the same' if len(names) > 1 else 'answers'} held-out problems."
     (base,) = display_names([stage["from"]])
     if stage["kind"] in ("reject", "cold_start"):
-        return f"{base} answers {stage['questions']:,} questions {stage['samples']} times each."
+        return f"{base} answers {counted(stage['questions'], 'question')} {counted(stage['samples'], 'time')} each."
     if stage["kind"] != "rl":
         return f"{base} {VERBS[stage['kind']]}: {_listed(stage['data'])}."
     rollout, update = stage["rollout"], stage["update"]
     times = stage["steps"] // (update["minibatches"] * update["epochs"])
     better = "goes better than a second network expects" if stage.get("value") else "scores above its group"
     return (
-        f"{base} learns from rewards: {times:,} times it answers {rollout['questions']:,} problems, "
-        f"{rollout['group_size']} times each, and what {better} becomes likelier."
+        f"{base} learns from rewards: {'once' if times == 1 else f'{times:,} times'} it answers "
+        f"{counted(rollout['questions'], 'problem')}, {rollout['group_size']} times each, and what {better} becomes "
+        "likelier."
     )
 
 
 def _on_what(stages: Stages, data: Mapping[str, Any]) -> str:
     tasks = [task for stage in stages.values() for task in stage.get("tasks", [])]
-    names = list(dict.fromkeys(map(_name, tasks)))
+    names = list(dict.fromkeys(map(_short, tasks)))
     asked = list(dict.fromkeys(map(_task, tasks))) if len(names) <= FEW else names
     sets = {(chosen["name"], chosen["problems"]): chosen for stage in stages.values() for chosen in _sets(stage)}
-    measured = _listed([f"{name} ({problems:,} problems)" for name, problems in sets])
+    measured = _listed([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
     if len(sets) > FEW:
         measured = f"{len(sets)} sets of problems"
     if {stage["kind"] for stage in stages.values()} == {"eval"}:
@@ -219,7 +229,8 @@ def _rewarding(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("reward model", part.name) for part in reward.models if part.name in weighing)
 
 
-def _why(kinds: set[str]) -> str:
+def _why(stages: Stages) -> str:
+    kinds = {stage["kind"] for stage in stages.values()}
     if {"rl", "sft"} <= kinds:
         return (
             "This is DeepSeek-R1's road: reasoning that grows from rewards, then form and manners from chosen answers."
@@ -236,6 +247,8 @@ def _why(kinds: set[str]) -> str:
         return "Where no rule can grade an answer, such a model's word is the reward."
     if kinds & {"reject", "cold_start"}:
         return "Its right and readable answers are what a next model learns from."
+    if sum(len(stage["models"]) for stage in stages.values()) == len(stages):
+        return "Nothing is trained: this is what the model can do as it is."
     return "Nothing is trained; problems and random numbers are common, so that differences are the models' own."
 
 
@@ -252,9 +265,18 @@ def _is_generated(task: Mapping[str, Any]) -> bool:
     return not (task.get("path") or task.get("hub") or task.get("set"))
 
 
+def _short(task: Mapping[str, Any]) -> str:
+    """A task by its name; problems of the user's own by the file that they stand in."""
+    return f"those of {_source(task)}" if _name(task) == "file" else _name(task)
+
+
+def _source(task: Mapping[str, Any]) -> str:
+    return str(task.get("hub") or Path(task["path"]).name)
+
+
 def _task(task: Mapping[str, Any]) -> str:
     if task.get("path") or task.get("hub"):
-        return f"{_name(task)} ({task.get('hub') or Path(task['path']).name})"
+        return _short(task) if _name(task) == "file" else f"{_name(task)} ({_source(task)})"
     languages = " and ".join(LANGUAGES.get(language, language) for language in task.get("languages", []))
     gloss = f"{TASKS[task['task']]}; " if task["task"] in TASKS else ""
     return f"{_name(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"

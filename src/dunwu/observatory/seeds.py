@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,20 +23,39 @@ FIGURES = (
 )
 
 
+TRAINING = ("reward", "accuracy", "length", "loss")
+"""What training itself says of a stage, as far as its kind has it."""
+
+
 def joined_tables(runs: Sequence[RunReader]) -> list[beside.Table]:
-    """What the last evaluations of the runs say together; nothing where a run has none."""
+    """What the last evaluations of the runs say together; where a run has none, what training says."""
     found = [by_set for _, by_set in filter(None, map(last_evaluated, runs))]
-    return beside.of_seeds(found) if len(found) == len(runs) else []
+    return (beside.of_seeds(found) if len(found) == len(runs) else []) or _training_tables(runs)
+
+
+def _training_tables(runs: Sequence[RunReader]) -> list[beside.Table]:
+    """A table of each stage that has metrics: its first and its last update."""
+    tables, note = [], beside.interval_note(f"over {len(runs)} seeds")
+    for stage in runs[0].stages:
+        rows = []
+        for metric in TRAINING:
+            points = [point for series in curves(runs, metric) if series.label == stage for point in series.points]
+            values = {f"update {point.x:,.0f}": point.estimate for point in (*points[:1], *points[-1:])}
+            rows += [beside.Row(benchmark="", quantity=metric, values=values)] if values else []
+        if rows:
+            title = f"{stage} in training; nothing was evaluated in every run"
+            tables.append(beside.Table(title=title, note=note, rows=rows))
+    return tables
 
 
 def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
-    """Of every stage that has the metric a curve: mean and interval over the runs, update by update. No metric of
-    ``FIGURES`` is ever below 0."""
-    series = []
+    """Of every stage that has the metric a curve: mean and interval over the runs, update by update. Of these metrics
+    a reward alone may be below 0."""
+    series, lowest = [], -math.inf if metric == "reward" else 0.0
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in of_run.get(step, {}) for of_run in rows)]
-        points = [Point(step, mean([of_run[step][metric] for of_run in rows], lowest=0.0)) for step in steps]
+        points = [Point(step, mean([of_run[step][metric] for of_run in rows], lowest=lowest)) for step in steps]
         series.append(Series(label=stage, points=points))
     return [one for one in series if one.points]
 

@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from dunwu import paper
+from dunwu.errors import counted
 from dunwu.observatory import beside, ledger, opening
 from dunwu.observatory.damage import readable
 from dunwu.observatory.findings import are_models, last_evaluated, paired
@@ -65,11 +66,14 @@ class Progress:
     Args:
         console: where to write; standard output by default.
         clock: seconds, monotonic; for what a bar counts and to keep it cheap.
+        advises: whether a run ends with what can be done with it; one of many does not.
     """
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic, *, advises: bool = True
+    ) -> None:
         self.console = console or Console(highlight=False)
-        self._clock = clock
+        self._clock, self._advises = clock, advises
         self._bar: Bar | None = None
         self._what, self._shown = COMPLETIONS, ""
         self._shown_since, self._first_shown = 0.0, 0
@@ -144,7 +148,7 @@ class Progress:
         self._close_bar()
         self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
         if not self.console.is_terminal:
-            self._line(f"{self._what}: {completions:,} answers", "dim")
+            self._line(f"{self._what}: {counted(completions, 'answer')}", "dim")
         self.rollout_progress(0, completions)
 
     def rollout_progress(self, done: int, total: int) -> None:
@@ -161,8 +165,8 @@ class Progress:
         if self._bar is None or what != self._shown:
             self._close_bar()
             columns: list[ProgressColumn] = [TextColumn("  {task.description}")]
-            counted = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
-            columns += [] if total is None else counted
+            bar = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
+            columns += [] if total is None else bar
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
             self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total, left="")
             self._bar.start()
@@ -254,6 +258,10 @@ class Progress:
             if models:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+        if self._advises:
+            self._advise(run)
+
+    def _advise(self, run: RunReader) -> None:
         self.console.print("Next:")
         for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
             self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
@@ -265,9 +273,12 @@ class Progress:
             self._line(f"{len(pairs):,} paired tests of these models stand in the report.", "dim")
             return
         for pair in pairs:
-            value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(pair.difference))
-            text = f"{pair.model} against {pair.against} on {pair.set}: {value} points ({low} to {high}), "
-            self._line(f"{plain(text)}p {probability(pair.p)}; the same {pair.problems:,} problems")
+            better, other, more = pair.model, pair.against, pair.difference
+            if more.value < 0:  # the better one comes first, in whatever order they were named
+                better, other, more = other, better, Estimate(value=-more.value, low=-more.high, high=-more.low)
+            value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(more))
+            text = f"{better} against {other} on {pair.set}: {value} points ({low} to {high}), "
+            self._line(f"{plain(text)}p {probability(pair.p)}; the same {counted(pair.problems, 'problem')}")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)

@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dunwu.errors import counted
 from dunwu.observatory import beside, ledger
 from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, outcomes
 from dunwu.observatory.reasoning import reflection
@@ -107,5 +108,5 @@ def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
     for start, end in reflection.spans(text.plain):
         text.stylize("bold yellow", start, end)
     verdict, colour = ("right", "green") if row.correct else ("wrong", "red")
-    title = Text(f"{checkpoint}: {verdict}, reflects {row.reflections} times")
+    title = Text(f"{checkpoint}: {verdict}, reflects {counted(row.reflections, 'time')}")
     return Panel(text, title=title, border_style=colour)

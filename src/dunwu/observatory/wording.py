@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from dunwu.errors import counted
 from dunwu.runs.checkpoints import is_step, step_of
 from dunwu.types import Estimate
 
@@ -188,7 +189,7 @@ def cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
 
 def checkpoint(name: str) -> str:
     """Whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
-    return f"after {step_of(name):,} updates" if is_step(name) else name
+    return f"after {counted(step_of(name), 'update')}" if is_step(name) else name
 
 
 def probability(p: float) -> str:

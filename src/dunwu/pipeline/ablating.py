@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dunwu.config.problems import needs_file
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
-from dunwu.errors import Fault, UserError
+from dunwu.errors import Fault, UserError, counted
 from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.models.templates import Template
@@ -18,6 +19,7 @@ from dunwu.pipeline.policies import open_policy
 from dunwu.pipeline.prompts import instructing
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.runs import ABLATION, RunReader
+from dunwu.tasks.files import FileTask, source_of
 
 ASKED_PER_CHAIN = 4
 """Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
@@ -40,13 +42,12 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
 
     Raises:
         UserError: the folder holds no run; there is no such stage, or it is no finished stage of reinforcement
-            learning; no answer reflects.
+            learning; its file holds out no problem; no answer reflects.
     """
     run = RunReader(directory)
     name, stage = _stage(run, stage_name)
     asked = chains * ASKED_PER_CHAIN
-    sets = (*stage.evaluation.sets, EvaluationSet(name="held-out", task=stage.tasks[0], problems=asked))
-    chosen = sets[0]
+    chosen = problems_of(stage, asked, progress)
     progress.doing("loading the model")
     policy = open_policy(
         str(run.stage(name).model),
@@ -100,17 +101,38 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     return effect
 
 
+def problems_of(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSet:
+    """The stage's first evaluation set, or where it has none, held-out problems of its first task: of a file, at most
+    those that there are."""
+    if stage.evaluation.sets:
+        return stage.evaluation.sets[0]
+    task = stage.tasks[0]
+    if needs_file(task):
+        there = FileTask(task, 0).held_out_size
+        if not there:
+            text = "holds out no problem of the training file, and the run was measured on no other: none to ask"
+            raise UserError(text, file=str(source_of(task)), field="held_out")
+        if there < wanted:
+            progress.message(f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them")
+            wanted = there
+    return EvaluationSet(name="held-out", task=task, problems=wanted)
+
+
 def _stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
     """The stage that is asked for, or the run's first finished one of reinforcement learning."""
     recipe = Recipe.model_validate(run.recipe)
-    usable = {
-        key: stage
-        for key, stage in recipe.stages.items()
-        if isinstance(stage, RLStage) and run.stages.get(key) == "done"
-    }
-    wanted = name if name is not None else next(iter(usable), None)
-    if wanted not in usable or wanted is None:
-        told = f"stage {name!r:.60} is none" if name is not None else "there is none"
-        text = f"{told} of the finished stages of reinforcement learning"
-        raise UserError(f"{text}{': ' + ', '.join(usable) if usable else ''}", file=run.directory, field="--stage")
-    return wanted, usable[wanted]
+    learning = {key: stage for key, stage in recipe.stages.items() if isinstance(stage, RLStage)}
+    usable = [key for key in learning if run.stages.get(key) == "done"]
+    wanted = name if name is not None else next(iter((*usable, *learning)), None)
+    field = None if name is None else "--stage"
+    if wanted is None:
+        raise UserError("has no stage of reinforcement learning: there is no policy to look at", file=run.directory)
+    if wanted not in learning:
+        known = ", ".join(learning) or "none"
+        text = f"{wanted!r:.60} is no stage of reinforcement learning of this run; there are: {known}"
+        raise UserError(text, file=run.directory, field=field)
+    if wanted not in usable:
+        rows = run.stage(wanted).read_metrics() if wanted in run.stages else []
+        place = f"step {rows[-1]['step']:,.0f} of {learning[wanted].steps:,}" if rows else "it has made no step yet"
+        raise UserError(f"{wanted} is not finished ({place})", file=run.directory, field=field)
+    return wanted, learning[wanted]

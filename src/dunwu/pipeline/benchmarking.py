@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.problems import needs_file
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
-from dunwu.errors import UserError, refuse_stream
+from dunwu.errors import UserError, counted, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.sources import CHAT, Source, source_of
@@ -191,6 +192,23 @@ def task_of(name: str, path: Path | None) -> Tree:
     return task
 
 
+@contextmanager
+def in_options(*, columns: bool) -> Iterator[None]:
+    """Tell what is wrong with a benchmark's data by the options that mend it, not by a recipe's fields; ``columns``:
+    whether the command takes ``--field``."""
+    try:
+        yield
+    except UserError as error:
+        if error.field == "hub":
+            text = f"{error.message}, or give --data FILE"
+            raise UserError(text, file=error.file, field="--bench") from error
+        _, column, role = (error.field or "").partition("fields.")
+        if not (column and columns):
+            raise
+        text = f"name the column with --field {role}=COLUMN: {error.message}"
+        raise UserError(text, file=error.file, field="--field") from None
+
+
 def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[Form, Tree]:
     """A set as a recipe writes it, and the form of its answers."""
     chosen: Tree = {"name": name} | ({} if asked.problems is None else {"problems": asked.problems})
@@ -251,8 +269,11 @@ def _count(chosen: Tree, progress: Progress) -> None:
         return
     if not needs_file(task):
         return
-    there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
+    with in_options(columns=True):
+        there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
     if isinstance(wanted, int) and wanted > there:
-        progress.message(f"{chosen['name']}: the file has {there:,} problems, fewer than {wanted:,}: all of them")
+        progress.message(
+            f"{chosen['name']}: the file has {counted(there, 'problem')}, fewer than {wanted:,}: all of them"
+        )
         wanted = None
     chosen["problems"] = there if wanted is None else wanted

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dunwu.config.schema import DecontaminationSpec, TaskSpec
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.contamination import Overlap, overlaps
-from dunwu.pipeline.benchmarking import benchmark_files, task_of
+from dunwu.pipeline.benchmarking import benchmark_files, in_options, task_of
 from dunwu.tasks.files import texts_of
 from dunwu.tasks.readers import read_rows
 from dunwu.tasks.rows import Row
@@ -22,7 +22,9 @@ LONGEST = 2**26
 """Bytes of a row."""
 
 
-def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> dict[str, Any]:
+def contamination(
+    train: Path, benches: Sequence[str], data: Sequence[Path], tell: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """``{"train", "texts", "unreadable", "words", "benchmarks": {NAME: {"problems", "runs": {"texts", "problems",
     "share_of_texts", "share_of_problems", "examples"}, "near": {...}}}}``; shares in [0, 1].
 
@@ -30,6 +32,7 @@ def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> 
         train: JSON lines or Parquet; of every row all its texts are looked at, messages and columns alike.
         benches: benchmarks that are read from a file, by name.
         data: their files, in this order.
+        tell: is given a line once the benchmarks are read, and the longer work begins.
 
     Raises:
         UserError: a file cannot be read, or holds no text; a benchmark is unknown or generated.
@@ -42,7 +45,9 @@ def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> 
             )
         if name in known:
             raise UserError(f"{name} is named twice: its problems would be told together", field="--bench")
-        known[name] = list(texts_of(TaskSpec.model_validate(task_of(name, path))).items())
+        with in_options(columns=False):
+            known[name] = list(texts_of(TaskSpec.model_validate(task_of(name, path))).items())
+    tell(f"reading {train}: {counted(sum(map(len, known.values())), 'benchmark problem')} to look for")
     texts, unreadable = list[tuple[str, list[str]]](), 0
     for row in read_rows(train, LONGEST):
         found = list(_texts(list(row.values.values()))) if isinstance(row, Row) else []
@@ -66,7 +71,7 @@ def contamination(train: Path, benches: Sequence[str], data: Sequence[Path]) -> 
 def lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The same for people: label, then text."""
     if found["unreadable"]:
-        yield "not looked at", f"{found['unreadable']:,} rows that hold no text or cannot be read"
+        yield "not looked at", f"{counted(found['unreadable'], 'row')} without text, or unreadable"
     for name, one in found["benchmarks"].items():
         for kind, told in (("runs", f"share {found['words']} words in a row"), ("near", "are nearly the same")):
             part = one[kind]

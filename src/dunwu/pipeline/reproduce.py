@@ -35,8 +35,10 @@ def reproduce(recipe_path: Path, out: Path, seeds: Sequence[int], overrides: Seq
     there = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
     if there and not resume:
         raise UserError("holds a run already; go on with --resume", file=folders[min(there)])
-    for seed, folder in folders.items():
-        run_recipe(recipes[seed], recipe_path, folder, resume=seed in there)
+    for number, (seed, folder) in enumerate(folders.items(), start=1):
+        progress = Progress(advises=False)
+        progress.message(f"\nseed {seed}, run {number} of {len(folders)}: {folder}")
+        run_recipe(recipes[seed], recipe_path, folder, resume=seed in there, progress=progress)
     runs = [RunReader(folder) for folder in folders.values()]
     tables = joined_tables(runs)
     console = Progress().console

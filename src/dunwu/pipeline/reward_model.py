@@ -11,7 +11,7 @@ import torch
 from scipy.special import expit
 
 from dunwu.config.schema import DataSpec, RewardModelStage
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.evaluation.estimators import calibration_error, proportion, ranking
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
@@ -84,7 +84,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
     with context.stop.interruptible():
         resumed(context, trainer)
-    text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {updates:,} updates"
+    text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {counted(updates, 'update')}"
     context.progress.stage_started(context.name, text, step=trainer.version)
 
     def step(chosen: list[Case], number: int, check: Check) -> StepResult:

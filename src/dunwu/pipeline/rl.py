@@ -27,7 +27,7 @@ from dunwu.algorithms import cut, informative, to_samples
 from dunwu.algorithms.filters import graded
 from dunwu.algorithms.replay import Replay
 from dunwu.config.schema import RLStage
-from dunwu.errors import Interrupted
+from dunwu.errors import Interrupted, counted
 from dunwu.evaluation.evaluate import is_right
 from dunwu.pipeline.alarms import Alarms
 from dunwu.pipeline.assembly import NO_SCORERS, Parts, assembled
@@ -127,7 +127,7 @@ def describe(stage: RLStage, source: str) -> str:
     names = ", ".join(dict.fromkeys(spec.name for spec in stage.tasks))
     batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
     algorithm = "PPO" if stage.value else stage.algorithm.loss.upper()
-    return f"{algorithm} on {names} from {source}; {stage.rollouts} rollouts of {batch}"
+    return f"{algorithm} on {names} from {source}; {counted(stage.rollouts, 'rollout')} of {batch}"
 
 
 def train(parts: Parts, cursor: Cursor) -> None:

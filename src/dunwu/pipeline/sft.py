@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from dunwu.config.schema import DataSpec, SupervisedStage
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
@@ -36,7 +36,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
         resumed(context, trainer)
     told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
-    text = f"SFT on {told} from {source}, {updates:,} updates"
+    text = f"SFT on {told} from {source}, {counted(updates, 'update')}"
     context.progress.stage_started(context.name, text, step=trainer.version)
     ledger = Ledger(context.store, policy.model)
 

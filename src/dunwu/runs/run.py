@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from dunwu.config.schema import Recipe
-from dunwu.errors import UserError
+from dunwu.errors import UserError, nearest
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
@@ -23,6 +23,9 @@ from dunwu.runs.state import RunState, forget_end, read_state, record_end
 
 SCHEMA = 1
 """Version of manifest.json, and with it of the whole layout."""
+
+SHOWN = 10
+"""Runs that are named, at most, where a folder of runs is taken for one."""
 
 FREE_FIELDS = (
     "checkpoint",
@@ -54,7 +57,7 @@ class RunReader:
         self.directory = directory
         path = directory / "manifest.json"
         if not path.is_file():
-            raise UserError("is no run directory: it holds no manifest.json", file=directory)
+            raise _no_run(directory)
         self.manifest = _read_json(path)
         if self.manifest.get("schema") != SCHEMA:
             found = self.manifest.get("schema")
@@ -135,6 +138,20 @@ class RunReader:
         """summary.json; None where the run has not ended."""
         path = self.directory / "summary.json"
         return _read_json(path) if path.exists() else None
+
+
+def _no_run(directory: Path) -> UserError:
+    """What is there in the place of a run, and which run may have been meant."""
+    if directory.is_dir():
+        text = "is no run directory: it holds no manifest.json"
+        below = sorted(str(path.parent) for path in directory.glob("*/manifest.json"))
+        more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+        return UserError(text + (f"; runs below it: {', '.join(below[:SHOWN])}{more}" if below else ""), file=directory)
+    if directory.exists():
+        return UserError("is no run directory, but a file", file=directory)
+    meant = nearest(directory.name, [path.parent.name for path in directory.parent.glob("*/manifest.json")])
+    hint = f"; did you mean {directory.with_name(meant)}?" if meant else ""
+    return UserError(f"no such folder{hint}", file=directory)
 
 
 class Run(RunReader):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence, Set
 
 from dunwu.config.schema import TaskSpec
-from dunwu.errors import UserError
+from dunwu.errors import UserError, nearest
 from dunwu.tasks import generators, gym
 from dunwu.tasks.mixture import Mixture
 from dunwu.tasks.premise import PREMISE
@@ -37,8 +36,8 @@ def build(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
         UserError: the task, its set or a level is unknown, its file cannot be used, or reasoning-gym is not installed.
     """
     if spec.task not in names():
-        close = difflib.get_close_matches(spec.task, names(), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        close = nearest(spec.task, names())
+        hint = f"; did you mean {close}?" if close else ""
         raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
     if spec.task in DATA_SETS:
         from dunwu.tasks.files import FileTask

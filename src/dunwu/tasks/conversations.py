@@ -69,9 +69,9 @@ def first_examples(spec: DataSpec) -> tuple[Example, ...]:
 
 def check(path: Path) -> None:
     """Raises UserError naming the first line of a file from which no conversation can be made."""
-    for line, found in _made(path, {}, _example):
-        if isinstance(found, MalformedError):
-            raise UserError(str(found), file=path, field=f"line {line}")
+    for found in _made(path, {}, _example):
+        if isinstance(found, BadRow):
+            raise UserError(found.reason, file=path, field=f"line {found.line}")
 
 
 def ordered(pair: Preference, ahead: float) -> Preference:
@@ -169,35 +169,30 @@ def _read(spec: DataSpec, make: Callable[[_Named], T], rows: int | None = None) 
         text = f"no column is called {unknown[0]!r} here; there are {', '.join(COLUMNS)}"
         raise UserError(text, file=spec.path, field="fields")
     found: list[T] = []
-    bad: list[tuple[int, str]] = []
-    for line, made in islice(_made(spec.path, spec.fields, make), rows):
-        if isinstance(made, MalformedError):
-            bad.append((line, str(made)))
+    bad: list[BadRow] = []
+    for made in islice(_made(spec.path, spec.fields, make), rows):
+        if isinstance(made, BadRow):
+            bad.append(made)
         else:
             found.append(made)
     if rows is None:
         leave_out(spec.path, bad, len(found) + len(bad), spec.max_bad_rows)
     elif bad and not found:
-        text = f"of the first {len(bad)} rows none can be used; line {bad[0][0]}: {bad[0][1]}"
+        text = f"of the first {len(bad)} rows none can be used; line {bad[0].line}: {bad[0].reason}"
         raise UserError(text, file=spec.path, field="fields")
     if not found:
         raise UserError("holds no conversation", file=spec.path, field="path")
     return tuple(found)
 
 
-def _made(
-    path: Path, fields: Mapping[str, str], make: Callable[[_Named], T]
-) -> Iterator[tuple[int, T | MalformedError]]:
-    """Of every row its line, and what is made of it or why nothing is."""
+def _made(path: Path, fields: Mapping[str, str], make: Callable[[_Named], T]) -> Iterator[T | BadRow]:
+    """Of every row what is made of it, or why nothing is."""
     source = path.name.partition(".")[0]
     for row in read_rows(path):
         try:
-            if isinstance(row, BadRow):
-                raise MalformedError(row.reason)
-            made: T | MalformedError = make(_Named(row, fields, source))
+            yield row if isinstance(row, BadRow) else make(_Named(row, fields, source))
         except MalformedError as error:
-            made = error
-        yield row.line, made
+            yield error.at(row.line)
 
 
 def _example(row: _Named) -> Example:

@@ -12,8 +12,8 @@ from typing import Any
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import names
-from dunwu.tasks.layouts import Layout, layout_of, named, parse
-from dunwu.tasks.readers import Hub, leave_out, read_rows
+from dunwu.tasks.layouts import Layout, layout_of, named, parse, role_of
+from dunwu.tasks.readers import Hub, lacking, leave_out, read_rows
 from dunwu.tasks.rows import BadRow, MalformedError
 from dunwu.tasks.task import is_held_out, side
 from dunwu.types import Problem
@@ -48,46 +48,50 @@ def _read_problems(
     source: Path | Hub, layout: Layout, task: str, max_bad_rows: float, _version: int
 ) -> tuple[Problem, ...]:
     found: dict[str, tuple[int, Problem]] = {}
-    bad: list[tuple[int, str]] = []
+    bad: list[BadRow] = []
     rows = duplicates = 0
     for line, _, outcome in _parsed(source, layout, task):
         rows += 1
-        if isinstance(outcome, str):
-            bad.append((line, outcome))
+        if isinstance(outcome, BadRow):
+            bad.append(outcome)
             continue
         first, same = found.setdefault(" ".join(outcome.messages[0].content.split()), (line, outcome))
         if same.gold != outcome.gold:
-            bad.append((line, f"the problem of line {first} with another answer"))
+            bad.append(BadRow(line, f"the problem of line {first} with another answer"))
         elif first != line:
             duplicates += 1
-    _check(source, bad, rows, max_bad_rows, found)
+    _check(source, layout, bad, rows, max_bad_rows, found)
     if duplicates:
         log.info("%s: left out %d rows that repeat an earlier problem", source, duplicates)
     return tuple(problem for _, problem in found.values())
 
 
 def _check(
-    source: Path | Hub, bad: list[tuple[int, str]], rows: int, max_bad_rows: float, found: Collection[str]
+    source: Path | Hub, layout: Layout, bad: list[BadRow], rows: int, max_bad_rows: float, found: Collection[str]
 ) -> None:
     """Whether a file can be used, of whose rows some were bad."""
+    if name := lacking(bad, rows):
+        role, first = role_of(name, layout), bad[0]
+        text = f"every row lacks the column: line {first.line}: {first.reason}"
+        raise UserError(text, file=str(source), field=f"fields.{role}" if role else "path")
     leave_out(source, bad, rows, max_bad_rows)
     if not found:
         raise UserError("the data set is empty", file=str(source), field="path")
 
 
-def _parsed(source: Path | Hub, layout: Layout, task: str) -> Iterator[tuple[int, Mapping[str, Any], Problem | str]]:
+def _parsed(source: Path | Hub, layout: Layout, task: str) -> Iterator[tuple[int, Mapping[str, Any], Problem | BadRow]]:
     """(line, its values, problem, or what is wrong with the row)."""
     for row in read_rows(source, layout.longest):
         if isinstance(row, BadRow):
-            yield row.line, {}, row.reason
+            yield row.line, {}, row
             continue
-        outcome: Problem | str
+        outcome: Problem | BadRow
         try:
             outcome = parse(row, layout, task)
         except MalformedError as error:
-            outcome = str(error)
+            outcome = error.at(row.line)
         except RecursionError:  # of lists in lists, whoever looks at them first
-            outcome = "is nested too deep"
+            outcome = BadRow(row.line, "is nested too deep")
         yield row.line, row.values, outcome
 
 
@@ -95,15 +99,15 @@ def texts_of(spec: TaskSpec) -> dict[str, list[str]]:
     """Of every problem of a file, by its name, its question and then all other text of its row: solutions are there,
     also where only what they come to is graded. Raises as ``read_problems``."""
     source, layout, found = source_of(spec), layout_of(spec), dict[str, list[str]]()
-    rows, bad = 0, list[tuple[int, str]]()
-    for line, values, outcome in _parsed(source, layout, spec.name):
+    rows, bad = 0, list[BadRow]()
+    for _, values, outcome in _parsed(source, layout, spec.name):
         rows += 1
-        if isinstance(outcome, str):
-            bad.append((line, outcome))
+        if isinstance(outcome, BadRow):
+            bad.append(outcome)
             continue
         others = [value for name, value in named(values, layout).items() if name != layout.problem]
         found[outcome.id] = [outcome.messages[0].content, *(text for text in others if isinstance(text, str))]
-    _check(source, bad, rows, spec.max_bad_rows, found)
+    _check(source, layout, bad, rows, spec.max_bad_rows, found)
     return found
 
 

@@ -13,7 +13,7 @@ from dunwu.errors import UserError
 from dunwu.tasks import code, published
 from dunwu.tasks.published import NO_SOLUTION, Asked, listed, subject_of
 from dunwu.tasks.readers import LONGEST_LINE
-from dunwu.tasks.rows import MalformedError, Row, column, language_of, text_of, written
+from dunwu.tasks.rows import MalformedError, MissingColumnError, Row, column, language_of, text_of, written
 from dunwu.tasks.task import fingerprint
 from dunwu.types import Message, Problem
 
@@ -118,8 +118,13 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
             are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
-    row = row._replace(values=named(row.values, layout))
-    asked = layout.published(row) if layout.published else _by_columns(row, layout)
+    read = row._replace(values=named(row.values, layout))
+    try:
+        asked = layout.published(read) if layout.published else _by_columns(read, layout)
+    except MissingColumnError as error:
+        if layout.published:  # perhaps of a table within the row
+            raise
+        raise MissingColumnError(error.name, row.values) from None  # its columns as the file calls them
     return Problem(
         id=f"{task}-{fingerprint(asked.question):016x}",
         task=task,
@@ -131,6 +136,12 @@ def parse(row: Row, layout: Layout, task: str) -> Problem:
         tests=asked.tests,
         subject=asked.subject,
     )
+
+
+def role_of(name: str, layout: Layout) -> str | None:
+    """What a recipe's ``fields`` call a column; None where the data set itself says how its columns are called."""
+    ours = layout not in LAYOUTS.values()
+    return next((role for role in COLUMNS if ours and getattr(layout, role) == name), None)
 
 
 def named(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:

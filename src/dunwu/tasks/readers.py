@@ -12,7 +12,7 @@ import gzip
 import importlib.util
 import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,7 +206,7 @@ def _hub(hub: Hub) -> Rows:
     try:
         table = datasets.load_dataset(hub.name, hub.config, split=hub.split)
     except Exception as error:  # the network's, the hub's and every reader's own: they have no common base
-        text = f"cannot be loaded by datasets ({type(error).__name__}: {error}); a file of it can be named as path"
+        text = f"cannot be loaded by datasets ({type(error).__name__}: {error}); name a file of it as path"
         raise UserError(text, file=hub.name, field="hub") from error
     if isinstance(table, datasets.DatasetDict):
         if len(table) > 1:
@@ -222,21 +222,27 @@ def _of_datasets(table: Any) -> Rows:
     yield from rows_of(table.with_format("arrow").iter(TABLE_ROWS))
 
 
-def leave_out(source: Path | Hub, bad: list[tuple[int, str]], rows: int, most: float) -> None:
+def lacking(bad: Sequence[BadRow], rows: int) -> str | None:
+    """Name the column that every one of so many rows lacks; None where that is not what is wrong."""
+    names = {row.lacks for row in bad}
+    return names.pop() if len(bad) == rows and len(names) == 1 else None
+
+
+def leave_out(source: Path | Hub, bad: Sequence[BadRow], rows: int, most: float) -> None:
     """Tells of malformed rows, by line and reason, that are left out of so many.
 
     Raises:
         UserError: they are more than a share ``most``.
     """
     lines: dict[str, list[int]] = {}
-    for line, reason in bad:
-        lines.setdefault(reason, []).append(line)
+    for row in bad:
+        lines.setdefault(row.reason, []).append(row.line)
     told = "; ".join(
         f"line {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
         for reason, found in list(lines.items())[:SHOWN]
     )
     if len(bad) > most * rows:
-        text = f"{len(bad)} of {rows} rows are malformed, more than max_bad_rows = {most:g}"
+        text = f"{len(bad)} of {rows} rows are malformed, more than {100 * most:g} % of the rows"
         raise UserError(f"{text}: {told}", file=str(source), field="max_bad_rows")
     if bad:
         log.warning("%s: left out %d of %d rows as malformed: %s", source, len(bad), rows, told)

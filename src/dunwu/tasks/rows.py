@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
@@ -18,14 +19,30 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row that is none, and why."""
+    """A row that is none, and why; ``lacks``: the column that it does not have, where that is why."""
 
     line: int
     reason: str
+    lacks: str | None = None
 
 
 class MalformedError(ValueError):
     """A row from which what is wanted cannot be made; the message says why."""
+
+    def at(self, line: int) -> BadRow:
+        """Name the row."""
+        return BadRow(line, str(self), self.name if isinstance(self, MissingColumnError) else None)
+
+
+class MissingColumnError(MalformedError):
+    """A row has no column of this name."""
+
+    def __init__(self, name: str, columns: Iterable[str]) -> None:
+        self.name, self.columns = name, tuple(columns)
+        super().__init__(name, self.columns)
+
+    def __str__(self) -> str:
+        return f"no field {self.name!r}; it has {', '.join(map(repr, self.columns)) or 'none'}"
 
 
 class _RepeatedKeyError(ValueError):
@@ -57,9 +74,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def column(row: Row, name: str) -> Any:
-    """A column's value. Raises MalformedError where the row has none."""
+    """A column's value. Raises MissingColumnError where the row has none."""
     if name not in row.values:
-        raise MalformedError(f"no field {name!r}; it has {', '.join(map(repr, row.values)) or 'none'}")
+        raise MissingColumnError(name, row.values)
     return row.values[name]
 
 

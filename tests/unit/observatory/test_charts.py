@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -65,6 +66,17 @@ def test_points_bands_and_bars_lie_at_their_values() -> None:
     assert dashed.attrib["y1"] == f"{middle_y:.1f}"
     told = [title.text for title in figure.iter("title")]
     assert "a, 10: 50 % (25 % to 150 %)" in told
+
+
+def test_updates_are_whole_numbers_also_of_one_dot() -> None:
+    def labels(*xs: float) -> list[str]:
+        points = [Point(x, Estimate(value=x, low=x, high=x)) for x in xs]
+        drawing = Chart(title="t", series=[Series(label="s", points=points)], y_label="y").html()
+        return re.findall(rf'y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">([^<]*)<', drawing)
+
+    assert labels(1) == ["1", "2"]
+    assert labels(1, 4) == ["1", "2", "3", "4"]
+    assert labels(0.5, 1.5) == ["0.6", "0.8", "1", "1.2", "1.4"], "tokens in thousands, say"
 
 
 def test_labels_are_escaped_and_empty_series_left_out() -> None:

@@ -54,6 +54,27 @@ def test_where_nothing_is_trained_the_problems_are_told() -> None:
     ]
 
 
+def test_one_of_a_kind_is_told_as_one() -> None:
+    sets = [{"name": "mine", "problems": 1}]
+    stage = {"kind": "eval", "models": ["nano-base"], "sets": sets}
+    assert opening({"stages": {"boxed": stage}}) == [
+        "nano-base answers held-out problems.",
+        "The problems are mine (1 problem), and rules grade the answers.",
+        "Nothing is trained: this is what the model can do as it is.",
+    ]
+    once = told("nano/r1-zero", "stages.zero.steps=4", "stages.zero.reference_every=0")
+    assert once[0].startswith("nano-base learns from rewards: once it answers 32 problems, 16 times each, ")
+
+
+def test_a_file_of_ones_own_is_told_by_its_name() -> None:
+    recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
+    mine = {"task": "file", "path": "/far/mine.jsonl", "fields": {"problem": "q", "answer": "a"}}
+    recipe["stages"]["zero"] |= {"tasks": [mine], "evaluation": {"sets": []}}
+    assert opening(recipe)[1] == "The problems are those of mine.jsonl, and rules grade the answers."
+    recipe["stages"]["zero"]["tasks"] = [mine, mine | {"called": "sums"}, {"task": "countdown"}]
+    assert opening(recipe)[1].startswith("The problems are those of mine.jsonl, sums and countdown, and")
+
+
 def test_the_whole_of_r1_is_its_road() -> None:
     what, on_what, why = told("nano/r1")
     assert what.startswith("12 stages, one after the other, from nano-world: zero (rl), cold_start, dev1 (sft)")
@@ -163,6 +184,25 @@ def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
     manifest = run.directory / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"stages": {"zero": "running"}}))
     assert commands(run) == [f"dunwu run {recipe} --out {place} --resume", f"dunwu watch {place}"]
+
+
+def test_where_no_answer_can_be_cut_nobody_is_sent_there(tmp_path: Path) -> None:
+    def offers(run: RunReader) -> bool:
+        return any(command.startswith("dunwu ablate") for command in commands(run))
+
+    run = RunReader(finished_run(tmp_path / "run", rollouts=1, problems=2, samples=1))
+    assert offers(run)
+    metrics = run.directory / "stages/zero/metrics.jsonl"
+    kept = metrics.read_text()
+    metrics.write_text(json.dumps(json.loads(kept) | {"reflections": 0.0}) + "\n")
+    assert not offers(run), "nothing reflects"
+    metrics.write_text(kept)
+    run.recipe["stages"]["zero"] |= {"tasks": [{"task": "gsm8k", "path": "mine.jsonl"}]}
+    (run.directory / "recipe.json").write_text(json.dumps(run.recipe))
+    assert offers(run), "it was measured on a set"
+    run.recipe["stages"]["zero"]["evaluation"] = {"sets": []}
+    (run.directory / "recipe.json").write_text(json.dumps(run.recipe))
+    assert not offers(run), "a file of which little is held out"
 
 
 @pytest.mark.parametrize(

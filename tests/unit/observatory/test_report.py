@@ -295,7 +295,7 @@ def test_the_headline_follows_the_recipe_s_first_measure(
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no run directory"):
         write_report(tmp_path)
-    with pytest.raises(UserError, match="is no run directory"):
+    with pytest.raises(UserError, match="no such folder"):
         write_report(tmp_path / "missing")
 
 

@@ -15,7 +15,7 @@ from dunwu.observatory.opening import next_steps, opening
 from dunwu.observatory.terminal import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
 from dunwu.observatory.wording import duration
-from dunwu.runs import RunReader
+from dunwu.runs import Pair, RunReader
 from dunwu.types import Estimate
 
 METRICS = {"reward": 1.25, "accuracy": 0.5, "format": 0.98, "length": 1234.56, "kl": 0.00123, "tokens": 5000.0}
@@ -222,3 +222,16 @@ def test_no_number_of_a_table_is_cut(width: int) -> None:
     text = stream.getvalue()
     assert text.count("90±9.9") == 6
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]
+
+
+def test_of_two_models_the_better_one_stands_first(tmp_path: Path) -> None:
+    def told(value: float, low: float, high: float) -> str:
+        console, stream = plain_console(200)
+        difference = Estimate(value=value, low=low, high=high)
+        pair = Pair(set="sums", model="nano-base", against="demo-zero", problems=100, difference=difference, p=0.012)
+        Progress(console)._pairs([pair])
+        return stream.getvalue()
+
+    end = "p = 0.012; the same 100 problems\n"
+    assert told(-0.73, -0.8, -0.66) == f"demo-zero against nano-base on sums: +73.0 points (+66.0 to +80.0), {end}"
+    assert told(0.02, -0.01, 0.05) == f"nano-base against demo-zero on sums: +2.0 points (-1.0 to +5.0), {end}"

@@ -197,7 +197,9 @@ def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken() -> None:
     try:
         host, port = listener.getsockname()
         assert host == "127.0.0.1"
-        with pytest.raises(UserError, match="--port: cannot be listened on"):
+        with pytest.raises(
+            UserError, match=r"--port: port [0-9]+ is taken, perhaps by another dunwu watch; try --port 0"
+        ):
             _listen(port)
         with socket.socket() as outside:
             assert outside.connect_ex(("127.0.0.2", port)) != 0, "another address of this machine"

@@ -25,7 +25,7 @@ def test_a_run_that_is_gone_takes_no_page_of_others_along(tmp_path: Path) -> Non
     library = read(Library(runs))
     shutil.rmtree(runs[1])
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
-        assert "is no run directory" in client.get("/").text
+        assert "no such folder" in client.get("/").text
         assert client.get("/compare").status_code == 200
         assert client.get("/runs/0").status_code == 200
         assert client.get("/runs/1").status_code == 404
@@ -57,7 +57,7 @@ def test_runs_stand_in_a_list_with_states_scores_and_dates_in_any_order(tmp_path
         assert 'aria-sort="descending"><a href="/?order=score">' in page
         failed = "Stage zero failed at step 0 of 160"
         assert f'{failed}</span><small title="NaN in the loss">NaN in the loss</small>' in page
-        assert "is no run directory" in page
+        assert "no such folder" in page
         assert re.search(r"<td>20\d\d-\d\d-\d\d \d\d:\d\d</td>", page)
         assert "done" in page
         pulse = client.get("/pulse").json()

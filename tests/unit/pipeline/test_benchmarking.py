@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tomllib
 from io import StringIO
@@ -16,6 +17,7 @@ from dunwu.config.schema import EvalStage, Recipe
 from dunwu.errors import UserError
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
+from dunwu.pipeline.contaminating import contamination
 
 SERVER = "http://127.0.0.1:1/v1#m"
 
@@ -98,6 +100,24 @@ def test_columns_of_an_own_file_are_named(path: Path) -> None:
 def test_a_column_that_cannot_be_named_is_told_of(path: Path, benches: tuple[str, ...], field: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
         made(*benches, data=(path,), fields=(field,))
+
+
+def test_a_column_that_the_file_lacks_is_told_with_the_option(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.jsonl", [{"problem": f"{n}?", "solution": n} for n in range(3)])
+    with pytest.raises(UserError) as error:
+        made("file", data=(path,))
+    text = "name the column with --field answer=COLUMN: every row lacks the column: line 1: no field 'answer'"
+    assert str(error.value) == f"{path}: --field: {text}; it has 'problem', 'solution'"
+    assert only(made("file", data=(path,), fields=("answer=solution",))).sets[0].problems == 3
+
+
+def test_without_datasets_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    told = r"^openai/gsm8k: --bench: datasets is not installed: pip install 'dunwu\[data\]', or give --data FILE$"
+    with pytest.raises(UserError, match=told):
+        made("gsm8k")
+    with pytest.raises(UserError, match=told):
+        contamination(tmp_path / "never-read.jsonl", ("gsm8k",), ())
 
 
 def test_a_folder_is_asked_as_it_was_trained_wherever_it_lies(tmp_path: Path, path: Path) -> None:

@@ -131,6 +131,26 @@ def test_damaged_seconds_cost_no_run(tmp_path: Path, content: str) -> None:
         assert run.add_seconds(2.0) == 2.0
 
 
+def test_the_run_that_was_meant_is_named(tmp_path: Path) -> None:
+    def told(directory: Path) -> str:
+        with pytest.raises(UserError) as error:
+            RunReader(directory)
+        return error.value.message
+
+    for name in ("demo", "eval-math"):
+        begin(tmp_path / "runs" / name).close()
+    runs = tmp_path / "runs"
+    assert told(runs / "dmo") == f"no such folder; did you mean {runs / 'demo'}?"
+    assert told(runs / "zebra") == "no such folder"
+    below = f"{runs / 'demo'}, {runs / 'eval-math'}"
+    assert told(runs) == f"is no run directory: it holds no manifest.json; runs below it: {below}"
+    for number in range(9):
+        begin(runs / f"more-{number}").close()
+    assert told(runs).endswith(f"{runs / 'more-7'} and 1 more")
+    (tmp_path / "notes.txt").touch()
+    assert told(tmp_path / "notes.txt") == "is no run directory, but a file"
+
+
 def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         Run.resume(tmp_path, RECIPE)

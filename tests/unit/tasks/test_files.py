@@ -114,7 +114,7 @@ def test_a_malformed_row_is_left_out_and_named_by_its_line(
     assert f"{path}: left out 1 of 101 rows as malformed: line 52: {reason}" in caplog.messages[0]
     with pytest.raises(UserError) as error:
         whole(path, max_bad_rows=0.0)
-    assert error.value.message.startswith("1 of 101 rows are malformed, more than max_bad_rows = 0: line 52: ")
+    assert error.value.message.startswith("1 of 101 rows are malformed, more than 0 % of the rows: line 52: ")
     assert (error.value.file, error.value.field) == (str(path), "max_bad_rows")
 
 
@@ -155,11 +155,25 @@ def test_a_reason_and_the_path_are_told_once(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(UserError) as error:
         whole(path, fields={"problem": "question", "answer": "a"})
-    message = "100 of 100 rows are malformed, more than max_bad_rows = 0.01: line 1 and 99 more: no field 'question'"
-    assert str(error.value) == f"{path}: max_bad_rows: {message}; it has 'q', 'a', 'hard'"
+    message = "every row lacks the column: line 1: no field 'question'; it has 'q', 'a', 'hard'"
+    assert str(error.value) == f"{path}: fields.problem: {message}", "nobody is sent to raise max_bad_rows"
     path = lines(tmp_path / "b.jsonl", [b"1", {"q": "x"}, b"2", {"q": "y"}, *ROWS])
     reasons = "line 1 and 1 more: is a JSON int, not an object; line 2 and 1 more: no field 'a'; it has 'q'"
-    with pytest.raises(UserError, match=f"= 0.01: {reasons}$"):
+    with pytest.raises(UserError, match=f"more than 1 % of the rows: {reasons}$"):
+        whole(path)
+
+
+def test_a_published_file_that_lacks_a_column_is_told_with_its_own_columns(tmp_path: Path) -> None:
+    path = lines(tmp_path / "gsm8k.jsonl", [{"question": f"{n}?", "answer": f"#### {n}"} for n in range(3)])
+    with pytest.raises(UserError) as error:
+        FileTask(TaskSpec(task="math", path=path, held_out=1.0), 0)
+    message = "every row lacks the column: line 1: no field 'level'; it has 'question', 'answer'"
+    assert str(error.value) == f"{path}: path: {message}"
+
+
+def test_rows_that_lack_different_columns_are_told_one_by_one(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"q": "1?"}, {"a": "1"}])
+    with pytest.raises(UserError, match="max_bad_rows: 2 of 2 rows are malformed, more than 1 % of the rows: line 1"):
         whole(path)
 
 

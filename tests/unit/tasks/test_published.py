@@ -247,7 +247,7 @@ def test_a_folder_of_files_that_datasets_reads(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError, match="split: has the splits train, test; name one of them"):
         read("math", None, hub=str(folder))
     with pytest.raises(
-        UserError, match=r"hub: cannot be loaded by datasets \(ValueError: .*; a file of it can be named"
+        UserError, match=r"hub: cannot be loaded by datasets \(ValueError: .*; name a file of it as path"
     ):
         read("math", None, hub=str(folder), split="validation")
 
@@ -260,9 +260,7 @@ def test_a_name_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     spec = TaskSpec(task="gsm8k", hub="openai/gsm8k")
-    told = (
-        r"^openai/gsm8k: hub: cannot be loaded by datasets \(ConnectionError: no route to the hub\); a file of it can"
-    )
+    told = r"^openai/gsm8k: hub: cannot be loaded by datasets \(ConnectionError: no route to the hub\); name a file of"
     with pytest.raises(UserError, match=told):
         build(spec, 0)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

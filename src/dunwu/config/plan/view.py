@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dunwu.config.plan.batches import Batches
 from dunwu.config.plan.plan import StagePlan
+from dunwu.errors import counted
 
 Row = tuple[str, str]
 
@@ -35,17 +36,24 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
 
 
 def _batch_rows(counts: Batches) -> Iterator[Row]:
-    each = f"{counts.questions:,} questions x {counts.group_size} = {counts.completions_per_rollout:,} completions"
+    questions = counted(counts.questions, "question")
+    each = f"{questions} x {counts.group_size} = {counts.completions_per_rollout:,} completions"
     yield "rollouts", f"{counts.rollouts:,}, each {each}"
-    split = f"{counts.updates_per_rollout} updates a rollout, {counts.completions_per_update:,} completions each"
+    split = (
+        f"{counted(counts.updates_per_rollout, 'update')} a rollout, {counts.completions_per_update:,} completions each"
+    )
     yield "minibatches", split
     every = counts.reference_every_rollouts
-    changes = f"every {every} rollouts ({counts.reference_refreshes} times)" if every else "never changes"
+    changes = (
+        f"every {counted(every, 'rollout')} ({counted(counts.reference_refreshes, 'time')})"
+        if every
+        else "never changes"
+    )
     yield "reference", changes
     for phase in counts.contexts:
         place = f"from rollout {phase.first_rollout:,} (update {phase.first_update:,})"
-        yield "context", f"{phase.max_new_tokens:,} new tokens {place}, {phase.rollouts:,} rollouts"
-    yield "checkpoints", f"{counts.checkpoints}, every {counts.checkpoint_every_rollouts} rollouts"
+        yield "context", f"{phase.max_new_tokens:,} new tokens {place}, {counted(phase.rollouts, 'rollout')}"
+    yield "checkpoints", f"{counts.checkpoints}, every {counted(counts.checkpoint_every_rollouts, 'rollout')}"
     yield "tokens at most", f"{counts.tokens_generated_at_most:,}, evaluation {counts.evaluation_tokens_at_most:,}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -57,6 +58,10 @@ def _listen(port: int) -> socket.socket:
         listener.bind((LOOPBACK, port))
     except OSError as error:
         listener.close()
-        raise UserError(f"cannot be listened on: {error.strerror}; 0 takes any that is free", field="--port") from None
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port} is taken, perhaps by another dunwu watch; try --port 0, which takes any that is free"
+        else:
+            text = f"cannot be listened on: {error.strerror}; 0 takes any that is free"
+        raise UserError(text, field="--port") from None
     listener.listen(128)  # from here on a browser waits, and is not turned away
     return listener

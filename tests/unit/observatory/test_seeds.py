@@ -1,0 +1,39 @@
+"""Several seeds as one story: where nothing was evaluated, training itself is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.observatory.making import begin
+
+from dunwu.observatory.seeds import joined_tables, write_seeds_report
+from dunwu.runs import RunReader
+
+
+def trained(folder: Path, rewards: list[float]) -> RunReader:
+    with begin(folder) as run:
+        stage = run.stage("zero")
+        for step, reward in enumerate(rewards, start=1):
+            stage.append(16 * step, {"reward": reward, "accuracy": 0.5, "length": 40.0 + reward}, {})
+    return RunReader(folder)
+
+
+def test_without_an_evaluation_training_is_told(tmp_path: Path) -> None:
+    runs = [trained(tmp_path / "a", [-1.0, 0.2, 0.6]), trained(tmp_path / "b", [-0.5, 0.3, 0.8])]
+    (table,) = joined_tables(runs)
+    assert table.models == ["update 16", "update 48"]
+    assert {row.label: row.values["update 48"].value for row in table.rows} == {
+        "reward": pytest.approx(0.7),
+        "accuracy %": 0.5,
+        "length": pytest.approx(40.7),
+    }
+    reward = table.rows[0].values["update 16"]
+    assert reward.low < reward.value == -0.75, "a reward may be below 0"
+    assert "over 2 seeds" in table.note
+    assert table.title in write_seeds_report(tmp_path, runs, [table]).read_text()
+
+
+def test_of_one_update_there_is_one_column(tmp_path: Path) -> None:
+    (table,) = joined_tables([trained(tmp_path / name, [0.1]) for name in "ab"])
+    assert table.models == ["update 16"]
