@@ -91,6 +91,7 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan, nothing_planned
+    from dunwu.config.plan.preview import GLANCE
 
     try:
         file = recipe_file(recipe)
@@ -234,10 +235,6 @@ class Probes(TypedDict):
     preview: Preview
 
 
-GLANCE = 5
-"""Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
-
-
 def _probes(seed: int, generated: int | None = None) -> Probes:
     """Open tasks and files of conversations as the run will: unknown names, levels that do not exist and unreadable
     rows show here.
@@ -252,10 +249,10 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
         _ = task.held_out(wanted) if wanted else task.problem(0)
 
-    def preview_template(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
+    def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
         from dunwu.pipeline.preview import preview  # it takes seconds to import, and most recipes need none
 
-        return preview(folder, stage, files)
+        return preview(folder, name, stage, files)
 
     return {"probe": open_task, "look": look, "preview": preview_template}
 

@@ -195,12 +195,12 @@ def make_plan(
         planned = _stage(name, stage, shape, recipe)
         findings += own_obstacles(name, stage)
         if isinstance(stage, RLStage):
-            field, needed = "rollout.max_new_tokens", stage.prompt.max_tokens + _longest(planned)
-            findings += context_obstacles(f"stages.{name}.{field}", needed, [shapes[name]])
+            asked, written = stage.prompt.max_tokens, _longest(planned)
+            findings += context_obstacles(f"stages.{name}.rollout.max_new_tokens", asked, written, [shapes[name]])
         elif isinstance(stage, AnsweringStage):
-            field, needed = "max_new_tokens", stage.prompt.max_tokens + stage.max_new_tokens
+            asked, written = stage.prompt.max_tokens, stage.max_new_tokens
             models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
-            findings += context_obstacles(f"stages.{name}.{field}", needed, map(shape, models))
+            findings += context_obstacles(f"stages.{name}.max_new_tokens", asked, written, map(shape, models))
         stages.append(replace(planned, template=shown))
     findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
