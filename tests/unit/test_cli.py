@@ -131,6 +131,21 @@ def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: py
     assert refused.stderr == f"error: --set {data}: {missing} (and 1 more; dunwu plan lists them)\n"
 
 
+def test_resuming_without_the_settings_says_how_the_run_goes_on(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe.write_text(
+        RECIPE.replace("task = 'countdown'", "task = 'gsm8k'").replace('task = "countdown"', 'task = "math"')
+    )
+    there = tmp_path / "runs" / "small"
+    there.mkdir(parents=True)
+    (there / "recipe.json").write_text("{}")
+    goes_on = "; the run that is there goes on with: dunwu run runs/small/recipe.json --out runs/small --resume\n"
+    assert call("run", recipe, "--resume").stderr.endswith(goes_on)
+    assert goes_on not in call("run", recipe).stderr
+
+
 BROKEN = {
     "missing file": (None, "error: recipe.toml: no such file"),
     "broken TOML": ("[stages.zero\n", "error: recipe.toml: line 1, column 13: broken TOML: Expected ']' at the end"),

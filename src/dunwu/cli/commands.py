@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -70,8 +68,10 @@ def run(
 
         loaded = load_recipe(file, overrides or ())
         folder = out or Path("runs") / loaded.name
-        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+        planned = make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed))
+        _refuse(planned, folder if resume else None)
 
+    from dunwu.observatory.opening import program
     from dunwu.pipeline.run import run_recipe
 
     try:
@@ -80,8 +80,7 @@ def run(
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
         settings += ["--log", log.value] if log is not Log.rich else []
-        program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
-        again = shlex.join([program, "run", recipe, *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([program(), "run", recipe, *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 
@@ -257,9 +256,14 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
     return {"probe": open_task, "look": look, "preview": preview_template}
 
 
-def _refuse(planned: Plan) -> None:
-    """Raises what stands in the way as one error."""
+def _refuse(planned: Plan, resumed: Path | None = None) -> None:
+    """Raises what stands in the way as one error. A run that is ``resumed`` may have been begun with other --set: its
+    own recipe has them."""
     if planned.problems:
         first, more = planned.problems[0], len(planned.problems) - 1
         message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
+        if resumed and (resumed / "recipe.json").is_file():
+            from dunwu.runs import going_on
+
+            message += f"; the run that is there goes on with: {going_on(resumed)}"
         raise UserError(message, file=first.file, field=first.field)
