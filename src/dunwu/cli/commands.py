@@ -6,7 +6,7 @@ import shlex
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -101,15 +101,20 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     except UserError as error:
         if as_json:
             print_json(nothing_planned(error))
-        raise
+        _end_with(error.each)
     if as_json:
         print_json(planned.as_json())
-    else:
+    elif not planned.problems:
         print_plan(planned)
     if planned.problems:
-        for problem in planned.problems:
-            typer.echo(f"error: {problem}", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        _end_with(planned.problems)
+
+
+def _end_with(problems: Sequence[UserError]) -> NoReturn:
+    """Tell every problem, a line each, and end."""
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    raise typer.Exit(WRONG_INPUT)
 
 
 @main.command("eval")

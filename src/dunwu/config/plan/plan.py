@@ -148,7 +148,7 @@ class Plan:
 def nothing_planned(problem: UserError) -> dict[str, Any]:
     """Return what ``Plan.as_json`` would, for a recipe that cannot be read."""
     lists = ("stages", "totals", "assumptions", "lacks")
-    return {"recipe": None, **{name: [] for name in lists}, "problems": [str(problem)]}
+    return {"recipe": None, **{name: [] for name in lists}, "problems": [str(one) for one in problem.each]}
 
 
 def make_plan(
@@ -378,7 +378,7 @@ def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str
     if len(stages) > 1:
         known = [stage.device_hours for stage in stages if stage.device_hours is not None]
         dollars = [stage.dollars for stage in stages if stage.dollars is not None]
-        priced = f", ${sum(dollars):,.2f}" if dollars else ""
+        priced = f", ${sum(dollars):,.2f}" if sum(dollars) >= 0.01 else ""
         unknown = len(stages) - len(known)
         text = f"{sum(known):,.2f} device hours{priced}" + (f", {unknown} stages unknown" if unknown else "")
         yield f"all stages: {text}; {sum(known) / hardware.count:,.2f} hours by the clock on {hardware.count}"
