@@ -254,10 +254,8 @@ class Progress:
             if models:
                 self._pairs(paired(run, by_set))
         self._line(f"\nDone in {duration(seconds)}. Report: {report}")
-        self.console.print("Next:")
-        for command, purpose in opening.next_steps(
-            run, opening.program()
-        ):  # to be copied as they stand, so no line is broken
+        self.console.print("Next:")  # to be copied as it stands, so no line is broken
+        for command, purpose in opening.next_steps(run, opening.program()):
             self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
         for folder in list(opening.models(run))[-1:]:
             self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)

@@ -314,9 +314,8 @@ class Run(RunReader):
                     again = f" remove {folder} to make that stage again," if folder else ""
                     grew = "the run was prolonged, and " if rest[-1:] == ["steps"] else ""
                     raise UserError(
-                        f"changed from {before!r} to {after!r} since the run began ({grew}only `steps` may "
-                        f"grow): `{going_on(self.directory)}` goes on as it is; or put it back,{again} or begin another "
-                        "run with --out",
+                        f"changed from {before!r} to {after!r} since the run began ({grew}only `steps` may grow): "
+                        f"`{going_on(self.directory)}` goes on as it is; or put it back,{again} or name another --out",
                         file=self.directory / "recipe.json",
                         field=field,
                     )
