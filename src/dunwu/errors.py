@@ -34,7 +34,13 @@ class UserError(ValueError):
         self.message = _line(message)
         self.file = None if file is None else str(file)
         self.field = None if field is None else _line(field)
+        self.others: tuple[UserError, ...] = ()
         super().__init__(": ".join(part for part in (self.file, self.field, self.message) if part))
+
+    @property
+    def each(self) -> tuple[UserError, ...]:
+        """What is wrong, one by one: the error itself, but for one that stands for others."""
+        return self.others or (self,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it says: by default ``__init__`` would be called with that one line."""

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,45 @@ def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: py
     refused = call("run", recipe, "--set", data)
     assert refused.exit_code == 2
     assert refused.stderr == f"error: --set {data}: {missing} (and 1 more; dunwu plan lists them)\n"
+
+
+def test_resuming_without_the_settings_says_how_the_run_goes_on(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe.write_text(RECIPE.replace('task = "countdown"', 'task = "math"'))
+    there = tmp_path / "runs" / "small"
+    there.mkdir(parents=True)
+    (there / "recipe.json").write_text("{}")
+    goes_on = "; the run that is there goes on with: dunwu run runs/small/recipe.json --out runs/small --resume\n"
+    assert call("run", recipe, "--resume").stderr.endswith(goes_on)
+    assert goes_on not in call("run", recipe).stderr
+
+
+def test_plan_lists_every_slip_of_a_recipe_and_no_table(recipe: Path) -> None:
+    slips = ("--set", "stages.zero.rollout.groups=1", "--set", "stages.zero.stepz=2", "--set", "stages.zero.update.x=3")
+    told = call("plan", recipe, *slips)
+    assert (told.exit_code, told.stdout) == (2, "")
+    named = sorted(line.partition("=")[0] for line in told.stderr.splitlines())
+    assert named == sorted(f"error: --set {slip.partition('=')[0]}" for slip in slips[1::2])
+    assert len(json.loads(call("plan", recipe, *slips, "--json").stdout)["problems"]) == 3
+    assert call("plan", recipe, "--set", "stages.zero.from=./none").stdout == ""
+
+
+def test_lines_of_the_plan_are_broken_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dunwu.cli import printing
+
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    printing._print_line("assumed: memory is an upper bound: rollout cache and activations")
+    assert terminal.getvalue() == "assumed: memory is an upper bound:\n  rollout cache and activations\n"
+
+
+class Terminal(StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 BROKEN = {

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -70,8 +68,10 @@ def run(
 
         loaded = load_recipe(file, overrides or ())
         folder = out or Path("runs") / loaded.name
-        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
+        planned = make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed))
+        _refuse(planned, folder if resume else None)
 
+    from dunwu.observatory.opening import program
     from dunwu.pipeline.run import run_recipe
 
     try:
@@ -80,8 +80,7 @@ def run(
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
         settings += ["--log", log.value] if log is not Log.rich else []
-        program = "dunwu" if shutil.which("dunwu") else str(Path(sys.executable).with_name("dunwu"))
-        again = shlex.join([program, "run", recipe, *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([program(), "run", recipe, *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 
@@ -91,6 +90,7 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
     from dunwu.config.plan import make_plan, nothing_planned
+    from dunwu.config.plan.preview import GLANCE
 
     try:
         file = recipe_file(recipe)
@@ -101,15 +101,20 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     except UserError as error:
         if as_json:
             print_json(nothing_planned(error))
-        raise
+        _end_with(error.each)
     if as_json:
         print_json(planned.as_json())
-    else:
+    elif not planned.problems:
         print_plan(planned)
     if planned.problems:
-        for problem in planned.problems:
-            typer.echo(f"error: {problem}", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        _end_with(planned.problems)
+
+
+def _end_with(problems: Sequence[UserError]) -> NoReturn:
+    """Tell every problem, a line each, and end."""
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    raise typer.Exit(WRONG_INPUT)
 
 
 @main.command("eval")
@@ -234,10 +239,6 @@ class Probes(TypedDict):
     preview: Preview
 
 
-GLANCE = 5
-"""Held-out problems of a generated task that ``plan`` draws of each set; ``run`` draws them all before it begins."""
-
-
 def _probes(seed: int, generated: int | None = None) -> Probes:
     """Open tasks and files of conversations as the run will: unknown names, levels that do not exist and unreadable
     rows show here.
@@ -252,17 +253,22 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
         _ = task.held_out(wanted) if wanted else task.problem(0)
 
-    def preview_template(folder: Path, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
+    def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
         from dunwu.pipeline.preview import preview  # it takes seconds to import, and most recipes need none
 
-        return preview(folder, stage, files)
+        return preview(folder, name, stage, files)
 
     return {"probe": open_task, "look": look, "preview": preview_template}
 
 
-def _refuse(planned: Plan) -> None:
-    """Raises what stands in the way as one error."""
+def _refuse(planned: Plan, resumed: Path | None = None) -> None:
+    """Raises what stands in the way as one error. A run that is ``resumed`` may have been begun with other --set: its
+    own recipe has them."""
     if planned.problems:
         first, more = planned.problems[0], len(planned.problems) - 1
         message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
+        if resumed and (resumed / "recipe.json").is_file():
+            from dunwu.runs import going_on
+
+            message += f"; the run that is there goes on with: {going_on(resumed)}"
         raise UserError(message, file=first.file, field=first.field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -45,9 +46,15 @@ def print_plan(planned: Plan) -> None:
     for line in planned.totals:
         typer.echo(line)
     for line in planned.assumptions:
-        typer.echo(f"assumed: {line}")
+        _print_line(f"assumed: {line}")
     for line in planned.lacks:
-        typer.echo(f"on this machine: {line}")
+        _print_line(f"on this machine: {line}")
+
+
+def _print_line(text: str) -> None:
+    """On a terminal broken between words, in a pipe as it is."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text)
+    typer.echo(fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:

@@ -205,10 +205,14 @@ SHOWN = 4
 
 def _user_error(findings: Sequence[Finding], path: Path | None, overrides: Sequence[Override]) -> UserError:
     """The first finding as an error; where the others are behind it."""
+    if len(findings) == 1:
+        return located(findings[0], path, overrides)
     first, others = findings[0], list(dict.fromkeys(finding.field for finding in findings[1:]))
     named = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
     message = first.message + (f" (and {len(findings) - 1} more: {named})" if others else "")
-    return located(Finding(first.field, message), path, overrides)
+    told = located(Finding(first.field, message), path, overrides)
+    told.others = tuple(located(finding, path, overrides) for finding in findings)
+    return told
 
 
 def _explain(error: ValidationError, tree: Tree) -> list[Finding]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.findings import Finding, near
+from dunwu.config.packaged import called
 from dunwu.errors import UserError
 
 Tree = dict[str, Any]
@@ -79,7 +80,7 @@ def located(finding: Finding, file: Path | None, overrides: Sequence[Override]) 
     """The finding as an error that names the override which caused it, else the recipe's file."""
     override = overriding(finding.field.split("."), overrides)
     if override is None:
-        return UserError(finding.message, file=file, field=finding.field)
+        return UserError(finding.message, file=called(file), field=finding.field)
     same = ".".join(override.path) == finding.field
     return UserError(finding.message, file=override.place, field=None if same else finding.field)
 

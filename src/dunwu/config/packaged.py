@@ -27,6 +27,11 @@ def packaged_recipes() -> dict[str, Path]:
     return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.glob("*/*.toml"))}
 
 
+def called(file: Path | None) -> Path | str | None:
+    """What an error calls a recipe's file: one that comes with dunwu by its name, as it is not there to be edited."""
+    return next((name for name, path in packaged_recipes().items() if path == file), file)
+
+
 def recipe_file(text: str) -> Path:
     """Find the file of a recipe.
 

@@ -22,6 +22,8 @@ WINDOW, SHARE = 3, 8
 GAP_ALWAYS_FINE, GAP_OVER_ROUNDING = 1e-4, 20.0
 """Nats a token between engine and trainer: up to the one nothing is said, nor up to so many times the first rollout's
 (docs/log.md has what rounding and missed updates come to)."""
+ENOUGH = 3
+"""Rules that had enough to go by, before a stage is called healthy."""
 SOLVED = 0.95
 """Share of right answers from which neither certainty nor agreement is an illness."""
 
@@ -240,3 +242,13 @@ def mixing(course: Course) -> Flag | None:
 RULES: tuple[Callable[[Course], Flag | None], ...] = (
     *(sampler_gap, entropy, length, gradient, held_out, clipping, truncation, mixing),
 )
+
+
+def is_too_short(flags: Sequence[Flag]) -> bool:
+    """Whether so few rules had enough to go by that a stage without a red flag cannot be called healthy."""
+    return len(flags) < ENOUGH and not any(flag.red for flag in flags)
+
+
+def asked(flags: Sequence[Flag]) -> str:
+    """Say how many rules had enough to go by."""
+    return f"{len(flags)} of {len(RULES)} rules had enough to go by"

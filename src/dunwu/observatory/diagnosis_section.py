@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dunwu.observatory import page
-from dunwu.observatory.diagnosis import RULES, Course, Flag, Limits, diagnose
+from dunwu.observatory.diagnosis import Course, Flag, Limits, asked, diagnose, is_too_short
 from dunwu.observatory.figures import Told, place_of
 
 METHOD = (
@@ -28,6 +28,8 @@ def diagnosis_section(told: Told) -> str:
         return ""
     red = sum(flag.red for flag in flags)
     verdict = f"{red} of {len(flags)} flags are red." if red else f"Healthy: none of {len(flags)} flags is red."
+    if is_too_short(flags):
+        verdict = f"Too short to judge: {asked(flags)}."
     rows = [[page.text(flag.name), _verdict(flag), page.text(flag.figure)] for flag in flags]
     heads = ["", "", "figure"]
     if red:
@@ -52,7 +54,8 @@ def diagnosis_lines(stages: Sequence[Told]) -> str:
     for told in stages:
         if flags := flags_of(told):
             red = [f"<p>{_verdict(flag)}, {page.text(flag.line)}</p>" for flag in flags if flag.red]
-            shown = "".join(red) or f'<p><span class="right">healthy</span>; {_asked(flags)}</p>'
+            healthy = "too short to judge" if is_too_short(flags) else '<span class="right">healthy</span>'
+            shown = "".join(red) or f"<p>{healthy}; {asked(flags)}</p>"
             lines.append(f"<dt>{page.text(told.name)}</dt><dd>{shown}</dd>")
     return f'<h2>Is it healthy?</h2><dl class="moments">{"".join(lines)}</dl>' if lines else ""
 
@@ -65,10 +68,6 @@ def flags_of(told: Told) -> list[Flag]:
     evaluations = next(iter(told.by_set.values()), [])
     held_out = [(place_of(evaluation, told.last_step), evaluation.results) for evaluation in evaluations]
     return diagnose(Course(rows=told.metrics, held_out=held_out, limits=Limits.read(recipe)))
-
-
-def _asked(flags: Sequence[Flag]) -> str:
-    return f"{len(flags)} of {len(RULES)} rules had enough to go by"
 
 
 def _verdict(flag: Flag) -> str:

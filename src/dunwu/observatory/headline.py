@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dunwu.observatory import beside
 from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, are_models, base_and_trained, last_evaluated
 from dunwu.observatory.missing import missing_evaluations
@@ -23,9 +26,17 @@ def headline(run: RunReader, found: LastEvaluated | None = None) -> str:
     found = found or last_evaluated(run)
     if found is None:
         gone = any(missing_evaluations(run, stage) for stage in run.stages)
-        return f"No held-out evaluation {'is left' if gone else 'yet'}, so there is nothing to claim."
+        if gone or any(map(_evaluates, run.recipe["stages"].values())):
+            return f"No held-out evaluation {'is left' if gone else 'yet'}, so there is nothing to claim."
+        learnt = [name for name, stage in run.recipe["stages"].items() if stage["kind"] == "rl"]
+        adds = f"stages.{learnt[-1]}.evaluation.sets adds one" if learnt else "a stage of the kind eval adds one"
+        return f"The recipe has no held-out evaluation, so there is nothing to claim: {adds}."
     gone = missing_evaluations(run, found[0]) is not None
     return _sentence(run, *found) + (" Other evaluations of it are gone from its folder." if gone else "")
+
+
+def _evaluates(stage: Mapping[str, Any]) -> bool:
+    return bool(stage.get("sets") or stage.get("evaluation", {}).get("sets"))
 
 
 def _sentence(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:

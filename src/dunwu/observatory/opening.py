@@ -6,6 +6,8 @@ Terminal, watch and report all say it in these words.
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -86,38 +88,51 @@ def opening(recipe: Mapping[str, Any]) -> list[str]:
         raise UserError("is not told in sentences: a field is missing", file="recipe.json", field=str(error)) from error
 
 
-def next_steps(run: RunReader) -> Iterator[Advice]:
+def program() -> str:
+    """Name what starts Dunwu here: its name where the shell finds it, else the path that it was started by."""
+    if shutil.which("dunwu"):
+        return "dunwu"
+    started = sys.argv[0]
+    return started if Path(started).name == "dunwu" else str(Path(sys.executable).with_name("dunwu"))
+
+
+def next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advice]:
     """Say what can be done with a run as it stands.
 
     Args:
         run: The run, at any moment.
+        starting: What starts Dunwu.
 
     Yields:
         Commands, each with what it is for, the most useful first.
     """
+
+    def advice(purpose: str, *words: str) -> Advice:
+        return Advice(shlex.join([starting, *words]), purpose)
+
     stages: Stages = run.recipe["stages"]
     folder, recipe, kind = str(run.directory), str(run.directory / "recipe.json"), run.state.kind
     if kind in ("stopped", "failed"):
         mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
-        yield _advice(mended, "run", recipe, "--out", folder, "--resume")
+        yield advice(mended, "run", recipe, "--out", folder, "--resume")
     measures = {stage["kind"] for stage in stages.values()} == {"eval"}
     shown = "every answer" if measures else "the curves and every answer"
-    yield _advice(f"{shown}, in a browser", "watch", folder)
+    yield advice(f"{shown}, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
     learnt = [name for name in done if stages[name]["kind"] == "rl"]
     if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
-        yield _advice("does its reflection help? answers go on without and with it", "ablate", folder)
+        yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
     if (writers := list(models(run))) and (measured := _benchmark(stages)):
         base = str(stages[writers[-1].parent.name].get("from") or "")
         beside = [base] if base and base not in stages else []
-        yield _advice("the model on a benchmark", "eval", folder, *beside, *measured)
+        yield advice("the model on a benchmark", "eval", folder, *beside, *measured)
     if kind != "done":
         return
     if learnt and learnt[-1] == list(stages)[-1]:
         steps = f"stages.{learnt[-1]}.steps={2 * stages[learnt[-1]]['steps']}"
-        yield _advice("train it twice as long", "run", recipe, "--set", steps, "--out", folder, "--resume")
+        yield advice("train it twice as long", "run", recipe, "--set", steps, "--out", folder, "--resume")
     if any(stage["kind"] != "eval" for stage in stages.values()):
-        yield _advice("do other seeds say the same?", "reproduce", recipe, "--seeds", "1,2,3")
+        yield advice("do other seeds say the same?", "reproduce", recipe, "--seeds", "1,2,3")
 
 
 def models(run: RunReader) -> Iterator[Path]:
@@ -134,10 +149,6 @@ def _can_be_cut(run: RunReader, name: str) -> bool:
     stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
     task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
     return reflects and bool(_sets(stage) or not (task.get("path") or task.get("hub")))
-
-
-def _advice(purpose: str, *words: str) -> Advice:
-    return Advice(shlex.join(["dunwu", *words]), purpose)
 
 
 def _what(stages: Stages) -> str:

@@ -263,7 +263,9 @@ class Progress:
 
     def _advise(self, run: RunReader) -> None:
         self.console.print("Next:")
-        for command, purpose in opening.next_steps(run):  # to be copied as they stand, so no line is broken
+        for command, purpose in opening.next_steps(
+            run, opening.program()
+        ):  # to be copied as they stand, so no line is broken
             self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
         for folder in list(opening.models(run))[-1:]:
             self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)

@@ -14,9 +14,9 @@ from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.assembly import grading, held_out_prompts
+from dunwu.pipeline.assembly import grading
 from dunwu.pipeline.policies import open_policy
-from dunwu.pipeline.prompts import instructing
+from dunwu.pipeline.prompts import held_out_prompts, instructing
 from dunwu.rollout.lanes import embedded_engine
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.files import FileTask, source_of
@@ -59,7 +59,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     )
     template = Template(stage.prompt, policy.tokenizer)
     instruct = instructing(template, stage.prompt, stage.reward).instruct
-    prompts = held_out_prompts([chosen], stage.prompt, run.seed, template, instruct)[chosen.name][:asked]
+    prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
     progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,

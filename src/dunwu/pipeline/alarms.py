@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dunwu.config.schema import RLStage
-from dunwu.observatory.diagnosis import Course, Flag, Limits, diagnose
+from dunwu.observatory.diagnosis import Course, Flag, Limits, asked, diagnose, is_too_short
 from dunwu.runs import BASE, TRAINED, StageReader
 from dunwu.runs.checkpoints import step_of
 from dunwu.types import Estimate
@@ -44,9 +44,22 @@ class Alarms:
         """How the stage stands: one line, or nothing where it was too short to tell."""
         flags = self._flags()
         red = [flag.name for flag in flags if flag.red]
-        if not red:
-            return f"diagnosis: healthy ({', '.join(flag.name for flag in flags)})" if flags else ""
-        return f"diagnosis: {len(red)} of {len(flags)} flags red: {', '.join(red)}; the report has figures and remedies"
+        if not flags:
+            return ""
+        verdict = f"healthy ({', '.join(flag.name for flag in flags)})"
+        if is_too_short(flags):
+            verdict = f"too short to judge ({asked(flags)})"
+        if red:
+            verdict = f"{len(red)} of {len(flags)} flags red: {', '.join(red)}; the report has figures and remedies"
+        return f"diagnosis: {verdict}{self._nothing_right()}"
+
+    def _nothing_right(self) -> str:
+        """Said where rollouts were graded as right or wrong and no answer ever was right."""
+        graded = [row["accuracy"] for row in self._rows if "accuracy" in row]
+        if not graded or any(graded):
+            return ""
+        earned = any(row.get("reward") for row in self._rows)
+        return f"; no answer was right: {'only the other parts of the reward teach' if earned else 'nothing teaches'}"
 
     def _flags(self) -> list[Flag]:
         return diagnose(Course(rows=self._rows, held_out=self._held_out(), limits=self._limits))

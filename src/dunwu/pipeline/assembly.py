@@ -13,22 +13,20 @@ from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import (
     EvalStage,
-    EvaluationSet,
     GradingSpec,
     JudgeSpec,
     OwnFunction,
-    PromptSpec,
     RewardSpec,
     RLStage,
     TaskSpec,
 )
 from dunwu.errors import UserError
-from dunwu.models.templates import PromptTooLong, Template
+from dunwu.models.templates import PromptTooLong, Template, positions
 from dunwu.observatory.terminal import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.policies import open_policy, open_scorer
-from dunwu.pipeline.prompts import Encoder, instructed, instructing
+from dunwu.pipeline.prompts import Encoder, Room, held_out_prompts, instructing
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.judge import RewardModel
 from dunwu.rollout.lanes import embedded_engine
@@ -176,7 +174,13 @@ def assembled(
             algorithm=algorithm,
             trainer=trainer,
             ledger=Ledger(context.store, policy.model),
-            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, context.seed, template, asking.instruct),
+            held_out=held_out_prompts(
+                stage.evaluation.sets,
+                context.seed,
+                template,
+                asking.instruct,
+                room=Room.of(stage, context.name, positions(policy.model)),
+            ),
         )
         parts.draw(0, 1)
         yield parts
@@ -254,33 +258,3 @@ def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field
         context.progress.message("programs of the model run without a sandbox (tier 3): they can do what you can do")
     with sandbox:
         yield sandbox
-
-
-def held_out_prompts(
-    sets: Sequence[EvaluationSet],
-    prompt: PromptSpec,
-    seed: int,
-    template: Encoder,
-    instruct: Callable[[Problem, str | None], Problem] = instructed,
-) -> dict[str, list[Prompt]]:
-    """The prompts of each evaluation set; ``instruct`` puts the set's instruction below a problem, or one for sets
-    without.
-
-    Raises:
-        UserError: fewer held-out problems than asked for, or a prompt that is too long.
-    """
-    prompts: dict[str, list[Prompt]] = {}
-    too_long: list[int] = []
-    for chosen in sets:
-        prompts[chosen.name] = []
-        for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
-            try:
-                prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
-            except PromptTooLong as error:
-                too_long.append(error.tokens)
-    if too_long:
-        limit, count = prompt.max_tokens, len(too_long)
-        told = "held-out prompt has" if count == 1 else "held-out prompts have"
-        message = f"{count} {told} more than {limit} tokens: set it to {max(too_long)}, the longest, or ask for others"
-        raise UserError(message, field="prompt.max_tokens")
-    return prompts

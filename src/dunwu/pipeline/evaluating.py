@@ -15,12 +15,12 @@ from dunwu.evaluation.details import details
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline import comparing
-from dunwu.pipeline.assembly import held_out_prompts, judge, plain_grading
+from dunwu.pipeline.assembly import judge, plain_grading
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
 from dunwu.pipeline.measuring import examine
 from dunwu.pipeline.policies import open_policy
-from dunwu.pipeline.prompts import Instructing, instructing, instruction
+from dunwu.pipeline.prompts import Instructing, held_out_prompts, instructing, instruction
 from dunwu.pipeline.referee import SAFE, Referee, win_rates
 from dunwu.pipeline.remembering import RememberingEngine
 from dunwu.rollout.endpoint_engine import EndpointEngine
@@ -165,7 +165,7 @@ def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any 
     else:
         asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading)
     template = cutting or asking.encoder
-    prompts = held_out_prompts(stage.sets, stage.prompt, context.seed, template, asking.instruct)
+    prompts = held_out_prompts(stage.sets, context.seed, template, asking.instruct)
     if cutting and cutting.cut:
         total = sum(map(len, prompts.values()))
         told = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
-from dunwu.config.schema import GradingSpec, PromptSpec
-from dunwu.models.templates import Template, is_closed
-from dunwu.tasks import FAMILIES
+from dunwu import tasks
+from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage
+from dunwu.errors import UserError
+from dunwu.models.templates import PromptTooLong, Template, is_closed
 from dunwu.types import Message, Problem, Prompt
 
 PLACEHOLDER = "reasoning process here"
@@ -47,7 +49,7 @@ class Instructing:
 
     def instruct(self, problem: Problem, own: str | None = None) -> Problem:
         """Put the instruction below the question, or one of its ``own``."""
-        generated = problem.task in FAMILIES or problem.task.startswith("gym-")
+        generated = problem.task in tasks.FAMILIES or problem.task.startswith("gym-")
         ours = self._instruction if generated and problem.kind not in WHOLE_RESPONSES else None
         return instructed(problem, own or ours)
 
@@ -84,3 +86,60 @@ def instructed(problem: Problem, instruction: str | None) -> Problem:
     *before, last = problem.messages
     asked = Message(role=last.role, content=f"{last.content}\n\n{instruction}")
     return replace(problem, messages=(*before, asked))
+
+
+class Room(NamedTuple):
+    """How long the prompts of a stage are, and may be: at most ``most`` tokens beside its longest answer."""
+
+    stage: str
+    now: int
+    most: int
+
+    @classmethod
+    def of(cls, stage: RLStage, name: str, positions: int) -> Self:
+        """Of a stage whose model reads and writes so many tokens."""
+        now = stage.prompt.max_tokens
+        return cls(name, now, positions - (stage.longest_sequence - now))
+
+    def refusal(self, tokens: Sequence[int]) -> UserError:
+        """Say of held-out prompts that are too long which limits would do, and how to set one."""
+        told = "held-out prompt has" if len(tokens) == 1 else "held-out prompts have"
+        longest, field = max(tokens), "prompt.max_tokens"
+        text = f"{len(tokens)} {told} more than {self.now} tokens, the longest {longest}"
+        if longest > self.most:
+            text += f", and beside its longest answer the model has room for {self.most}: lower max_new_tokens, or "
+            return UserError(f"{text}ask for other problems", field=field)
+        return UserError(
+            f"{text}: it may be {longest} to {self.most} (--set stages.{self.stage}.{field}={longest})", field=field
+        )
+
+
+def held_out_prompts(
+    sets: Sequence[EvaluationSet],
+    seed: int,
+    template: Encoder,
+    instruct: Callable[[Problem, str | None], Problem] = instructed,
+    *,
+    room: Room | None = None,
+) -> dict[str, list[Prompt]]:
+    """The prompts of each evaluation set; ``instruct`` puts the set's instruction below a problem, or one for sets
+    without.
+
+    Raises:
+        UserError: fewer held-out problems than asked for, or a prompt that is too long; ``room`` tells how long it may
+            be.
+    """
+    prompts: dict[str, list[Prompt]] = {}
+    too_long: list[int] = []
+    for chosen in sets:
+        prompts[chosen.name] = []
+        for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
+            try:
+                prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
+            except PromptTooLong as error:
+                if room is None:
+                    raise
+                too_long.append(error.tokens)
+    if room and too_long:
+        raise room.refusal(too_long)
+    return prompts

@@ -14,6 +14,7 @@ from platform import python_version
 from typing import Any
 
 import dunwu
+from dunwu.config.packaged import called
 from dunwu.config.plan import make_plan
 from dunwu.config.plan.machine import Machine
 from dunwu.config.schema import (
@@ -169,7 +170,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
-        raise error if error.file else UserError(error.message, file=recipe_path, field=error.field) from error
+        raise error if error.file else UserError(error.message, file=called(recipe_path), field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.pipeline(number, len(recipe.stages))
         with _placed(recipe_path, name), stop.interruptible():
@@ -246,7 +247,7 @@ def _placed(recipe_path: Path | None, stage: str) -> Iterator[None]:
         if error.file is not None:
             raise
         field = ".".join(part for part in (f"stages.{stage}", error.field) if part)
-        raise UserError(error.message, file=recipe_path, field=field) from error
+        raise UserError(error.message, file=called(recipe_path), field=field) from error
 
 
 def _cores() -> int:

@@ -6,7 +6,7 @@ from dunwu.runs.compared import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
 from dunwu.runs.run import Run, RunReader
 from dunwu.runs.stage import ABLATION, BASE, TRAINED, StageDirectory, StageReader
-from dunwu.runs.state import RunState
+from dunwu.runs.state import RunState, going_on
 
 __all__ = [
     "ABLATION",
@@ -27,4 +27,5 @@ __all__ = [
     "StageReader",
     "display_names",
     "due",
+    "going_on",
 ]

@@ -19,7 +19,7 @@ from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
 from dunwu.runs.regular import regular
 from dunwu.runs.stage import StageDirectory, StageReader, Writing, checked_name
-from dunwu.runs.state import RunState, forget_end, read_state, record_end
+from dunwu.runs.state import RunState, forget_end, going_on, read_state, record_end
 
 SCHEMA = 1
 """Version of manifest.json, and with it of the whole layout."""
@@ -158,7 +158,7 @@ class Run(RunReader):
     """The one process that writes a run directory; a context manager that holds its lock."""
 
     def __init__(self, directory: Path, lock: DirectoryLock) -> None:
-        self._lock = lock
+        self._lock, self._was_done = lock, False
         super().__init__(directory)
 
     @classmethod
@@ -217,6 +217,7 @@ class Run(RunReader):
             run = cls(directory, lock)
             run._adopt(json.loads(json.dumps(recipe_json)))  # tuples become lists, as in the file
             forget_end(directory)
+            run._was_done = run.state.kind == "done"
             return run
         except BaseException:
             lock.release()
@@ -265,11 +266,13 @@ class Run(RunReader):
 
     def add_seconds(self, seconds: float) -> float:
         """Adds what a process has worked to timings.json, beside when the first began and this one ended; the sum over
-        all processes so far.
+        all processes so far. One that found the run done and timed adds nothing.
 
         A damaged file counts as nothing: no run is worth less for not knowing how long it took.
         """
         now, before = time.time(), _read_times(self.directory)
+        if self._was_done and "ended" in before:
+            return before.get("seconds", 0.0)
         total = seconds + before.get("seconds", 0.0)
         began = before.get("began", min(now - seconds, self._created))
         times = {"seconds": total, "began": began, "ended": now}
@@ -326,9 +329,10 @@ class Run(RunReader):
                 case [first, *rest]:
                     folder = self.directory / first / rest[0] if first == "stages" and rest else None
                     again = f" remove {folder} to make that stage again," if folder else ""
+                    grew = "the run was prolonged, and " if rest[-1:] == ["steps"] else ""
                     raise UserError(
-                        f"changed from {before!r} to {after!r} since the run began (only `steps` may grow): put it "
-                        f"back,{again} or begin another run with --out",
+                        f"changed from {before!r} to {after!r} since the run began ({grew}only `steps` may grow): "
+                        f"`{going_on(self.directory)}` goes on as it is; or put it back,{again} or name another --out",
                         file=self.directory / "recipe.json",
                         field=field,
                     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -64,3 +65,8 @@ def record_end(directory: Path, error: BaseException) -> None:
 def forget_end(directory: Path) -> None:
     """Remove what :func:`record_end` kept: the run goes on."""
     atomic_remove(directory / FILE)
+
+
+def going_on(directory: Path) -> str:
+    """Write the command that goes on with a run by its own recipe, whatever file and --set it came from."""
+    return shlex.join(["dunwu", "run", str(directory / "recipe.json"), "--out", str(directory), "--resume"])

@@ -48,7 +48,8 @@ def test_each_kind_of_obstacle(write: Write, tmp_path: Path) -> None:
     assert first(f"tasks.1.path={empty}") == f"the file is empty: {empty}"
     assert first("tasks.1={task='gsm8k'}") == "is missing: gsm8k reads a file; say which, there or with --set"
     assert make_plan(load_recipe(write(), ["stages.zero.tasks.1={task='gsm8k', hub='openai/gsm8k'}"])).problems == ()
-    longer = "prompt.max_tokens + max_new_tokens = 1064 is more than the model's 1024 positions"
+    positions = "prompt.max_tokens + max_new_tokens = 1064 is more than the model's 1024 positions"
+    longer = f"{positions}: beside 1000 new tokens prompts have 24"
     assert first("rollout.longer_from={16=1000}") == longer
 
 

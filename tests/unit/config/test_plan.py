@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.config.model_folders import QWEN2, save_model
 from dunwu.config.loader import load_recipe
 from dunwu.config.plan import GIB, make_plan
 from dunwu.config.plan.shape import PUBLISHED, shape_from_config, shape_of
+from dunwu.config.plan.view import stage_rows
 from dunwu.config.schema import PretrainStage
 
 Write = Callable[..., Path]
@@ -271,3 +273,15 @@ def test_a_pretrained_model_has_the_parameters_that_the_plan_says(write: Write) 
     assert isinstance(stage, PretrainStage)
     tokenizer = build_tokenizer()
     assert make_model(stage.transformer, tokenizer, seed=0).num_parameters() == make_plan(recipe).stages[0].parameters
+
+
+def test_small_costs_are_told_as_people_tell_them(write: Write, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", QWEN2)
+    settings = [f"stages.zero.from={folder}", "stages.zero.checkpoint.every=1000"]
+    stage = make_plan(load_recipe(write(), settings)).stages[1]
+    rows = dict(stage_rows(replace(stage, device_hours=0.055, dollars=0.0001)))
+    assert rows["device minutes"] == "3.3"
+    assert rows["checkpoints"] == "1, after the last rollout"
+    assert not {"dollars", "device hours"} & rows.keys()
+    dear = replace(stage, device_hours=1.5, dollars=3.0)
+    assert {("device hours", "1.50"), ("dollars", "3.00")} < set(stage_rows(dear))

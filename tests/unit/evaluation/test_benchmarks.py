@@ -15,13 +15,13 @@ from rich.console import Console
 from tests.published import FILES, write
 
 from dunwu.config.problems import DATA_SETS
-from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, RewardSpec, TaskSpec
+from dunwu.config.schema import EvalStage, EvaluationSet, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import rows
 from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.assembly import held_out_prompts
 from dunwu.pipeline.benchmarking import Asked, recipe_of, task_of
+from dunwu.pipeline.prompts import held_out_prompts
 from dunwu.sandbox import Sandbox
 from dunwu.tasks import build as build_task
 from dunwu.tasks.files import FileTask
@@ -205,7 +205,7 @@ def test_an_instruction_follows_the_question_and_changes_nothing_else(tmp_path: 
     (chosen,) = asked("math500", path).sets
     bare = chosen.model_copy(update={"instruction": None, "name": "bare"})
     template: Any = Everything()
-    prompts = held_out_prompts([chosen, bare], PromptSpec(), 0, template)
+    prompts = held_out_prompts([chosen, bare], 0, template)
     told = [prompt.problem for prompt in prompts["math500"]]
     left = [prompt.problem for prompt in prompts["bare"]]
     assert [problem.id for problem in told] == [problem.id for problem in left]

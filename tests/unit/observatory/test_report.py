@@ -159,7 +159,10 @@ def test_a_run_without_evaluations_claims_nothing(tmp_path: Path) -> None:
     recipe["stages"][STAGE]["evaluation"]["sets"] = []
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     page, text = read(write_report(tmp_path))
-    assert "No held-out evaluation yet, so there is nothing to claim." in text
+    assert (
+        "The recipe has no held-out evaluation, so there is nothing to claim: stages.zero.evaluation.sets adds one."
+        in text
+    )
     assert "first rollout" in text
     assert "table" not in page.tags
 

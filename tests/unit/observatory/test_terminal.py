@@ -138,7 +138,9 @@ def test_what_is_counted_says_how_long_it_takes_yet() -> None:
     assert "8/16 12 s" in Text.from_ansi(stream.getvalue()).plain
 
 
-def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) -> None:
+def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/dunwu", "run"])
     console, stream = plain_console(200)
     run = RunReader(finished_run(tmp_path, rollouts=1, problems=2, samples=1))
     progress = Progress(console)
@@ -146,10 +148,15 @@ def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path) ->
     assert stream.getvalue() == " ".join(opening(run.recipe)) + "\n"
     progress.finished(run, tmp_path / "report.html", 1.0)
     *steps, model = stream.getvalue().partition("Done in 1 s. ")[2].splitlines()
+    assert "  .venv/bin/dunwu watch " in stream.getvalue()
     assert steps == [
         f"Report: {tmp_path / 'report.html'}",
         "Next:",
-        *(line for command, purpose in next_steps(run) for line in (f"  # {purpose}", f"  {command}")),
+        *(
+            line
+            for command, purpose in next_steps(run, ".venv/bin/dunwu")
+            for line in (f"  # {purpose}", f"  {command}")
+        ),
     ]
     assert model == f"The model, an ordinary transformers folder: {run.stage('zero').model}"
 

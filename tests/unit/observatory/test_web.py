@@ -59,7 +59,7 @@ def test_every_page_is_there_and_says_what_it_should(client: TestClient) -> None
     assert "160 of 160 steps" not in texts["/runs/0"].text
     assert "96 of 160 steps" in texts["/runs/0"].text
     assert "<h2>Is it healthy?</h2>" in texts["/runs/0"].text
-    assert '<span class="right">healthy</span>; 1 of 8 rules had enough to go by' in texts["/runs/0"].text
+    assert "<p>too short to judge; 1 of 8 rules had enough to go by" in texts["/runs/0"].text
     curves = texts[f"/runs/0/curves?stage={STAGE}"].text
     assert "Too few rollouts to look for an aha moment: 6." in curves
     assert curves.count("<figure>") == 18

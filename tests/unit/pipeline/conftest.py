@@ -25,9 +25,10 @@ from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
 from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.assembly import Parts, held_out_prompts
+from dunwu.pipeline.assembly import Parts
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.prompts import held_out_prompts
 from dunwu.pipeline.stopping import StopSignal
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
@@ -193,7 +194,7 @@ class Bench:
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
             ledger=Ledger(store, SHAPED),
-            held_out=held_out_prompts(stage.evaluation.sets, stage.prompt, 3, template),
+            held_out=held_out_prompts(stage.evaluation.sets, 3, template),
         )
 
 

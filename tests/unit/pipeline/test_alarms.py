@@ -69,3 +69,15 @@ def test_held_out_answers_are_read_as_they_come(tmp_path: Path) -> None:
     assert alarms.summary().startswith("diagnosis: 1 of 5 flags red: reward against held-out answers")
     (line,) = rollouts(store, alarms, 17, 17, reward=0.9)
     assert "held out 60 % right after 8 updates, 50 % now" in line
+
+
+def test_few_rules_and_no_right_answer_are_not_called_healthy(tmp_path: Path) -> None:
+    store, alarms = opened(tmp_path)
+    rollouts(store, alarms, 1, 3, accuracy=0.0, reward=0.3)
+    assert alarms.summary() == (
+        "diagnosis: too short to judge (1 of 8 rules had enough to go by); "
+        "no answer was right: only the other parts of the reward teach"
+    )
+    rollouts(store, alarms, 4, 10)
+    assert alarms.summary().startswith("diagnosis: healthy (")
+    assert "no answer" not in alarms.summary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from tests.chat_templates import FAMILIES
 
-from dunwu.config.plan import make_plan
+from dunwu.config.loader import load_recipe
+from dunwu.config.packaged import packaged_recipes
+from dunwu.config.plan import Plan, make_plan
 from dunwu.config.schema import PromptSpec, Recipe
 from dunwu.models.templates import Template
 from dunwu.pipeline.preview import preview, show_lesson
@@ -113,3 +116,46 @@ def test_a_long_lesson_is_shown_at_both_ends_of_its_first_answer() -> None:
     shown = show_lesson(reader, lesson)
     learnt = shown.partition(" → ")[2]
     assert learnt == f"{'b·' * 12}(17 more)·{'c·' * 11}<|eot_id|> (43 of {len(lesson.token_ids)} tokens are learnt)"
+
+
+def own_problems(folder: Path, words: int, *overrides: str) -> Plan:
+    """The plan of nano/gsm8k on 12 problems, the last of so many words; 4 problems are measured on."""
+    questions = [f"What is {n} and {n}?" for n in range(11)] + ["word " * words]
+    train, test = folder / "train.jsonl", folder / "test.jsonl"
+    rows = [{"question": question, "answer": f"#### {n}"} for n, question in enumerate(questions)]
+    for file in (train, test):
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = [
+        "stages.zero.from=nano-base",
+        f"stages.zero.tasks.0.path={train}",
+        f"stages.zero.evaluation.sets.0.task.path={test}",
+        "stages.zero.evaluation.sets.0.problems=12",
+        *overrides,
+    ]
+    recipe_file = packaged_recipes()["nano/gsm8k"]
+    recipe = load_recipe(recipe_file, settings)
+    return make_plan(recipe, file=recipe_file, overrides=settings, preview=preview)
+
+
+def test_the_plan_shows_the_first_of_ones_own_problems(tmp_path: Path) -> None:
+    planned = own_problems(tmp_path, 1)
+    assert not planned.problems
+    shown = planned.stages[0].template
+    assert shown["trains_on"] == "gsm8k: 12 problems, 0 of them held out; the first: What is 0 and 0? → 0"
+    assert shown["measured_on"].startswith("gsm8k: 12 problems, 12 of them held out; the first: What is ")
+    assert shown["asks"].endswith("User: QUESTION. Assistant:")
+
+
+def test_the_plan_refuses_held_out_prompts_that_are_too_long_and_tells_the_limits(tmp_path: Path) -> None:
+    (problem,) = own_problems(tmp_path, 60).problems
+    found = re.fullmatch(
+        r"nano/gsm8k: stages.zero.prompt.max_tokens: 1 held-out prompt has more than 384 tokens, the longest (\d+): "
+        r"it may be \1 to 896 \(--set (stages.zero.prompt.max_tokens=\1)\)",
+        str(problem),
+    )
+    assert found
+    assert not own_problems(tmp_path, 60, found[2]).problems
+    (longer,) = own_problems(tmp_path, 60, "stages.zero.prompt.max_tokens=900").problems
+    assert "= 1028 is more than the model's 1024 positions: beside 128 new tokens prompts have 896" in str(longer)
+    (much,) = own_problems(tmp_path, 600).problems
+    assert str(much).endswith("has room for 896: lower max_new_tokens, or ask for other problems")

@@ -10,8 +10,7 @@ from tests.chat_templates import FAMILIES
 
 from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, TaskSpec
 from dunwu.models.templates import Template
-from dunwu.pipeline.assembly import held_out_prompts
-from dunwu.pipeline.prompts import WHOLE_RESPONSES, Instructing, instructed, instructing, instruction
+from dunwu.pipeline.prompts import WHOLE_RESPONSES, Instructing, held_out_prompts, instructed, instructing, instruction
 from dunwu.tasks import build
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import build as build_grader
@@ -104,7 +103,7 @@ def test_a_set_s_own_instruction_takes_the_place_of_ours() -> None:
         EvaluationSet(name="ours", task=TaskSpec(task="countdown"), problems=2),
     ]
     asking = instructing(template, CHAT, RewardSpec())
-    prompts = held_out_prompts(sets, CHAT, 0, template, asking.instruct)
+    prompts = held_out_prompts(sets, 0, template, asking.instruct)
     texts = {name: [reader.decode(one.token_ids) for one in found] for name, found in prompts.items()}
     assert all("\n\nOwn words.<|im_end|>" in text and "in this form" not in text for text in texts["own"])
     assert all(instruction(RewardSpec()) + "<|im_end|>" in text for text in texts["ours"])

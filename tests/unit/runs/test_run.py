@@ -180,6 +180,8 @@ def test_resume_names_the_field_that_changed(tmp_path: Path, recipe: dict[str, A
     with pytest.raises(UserError, match="since the run began") as raised:
         Run.resume(tmp_path, recipe)
     assert raised.value.field == field
+    assert f"`dunwu run {tmp_path}/recipe.json --out {tmp_path} --resume` goes on as it is" in raised.value.message
+    assert ("prolonged" in raised.value.message) == field.endswith("steps")
     Run.resume(tmp_path, RECIPE).close()  # the refusal gave the lock back and changed nothing
 
 
@@ -320,3 +322,15 @@ def test_a_run_whose_recipe_text_is_gone_says_so(tmp_path: Path) -> None:
         (tmp_path / "run" / "recipe.toml").unlink()
         with pytest.raises(UserError, match=r"run/recipe\.toml: cannot be read"):
             run.read_recipe_text()
+
+
+def test_who_looks_at_a_finished_run_leaves_its_times_alone(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage(STAGE).finish(write_weights(1))
+        run.add_seconds(2.0)
+    before = (tmp_path / "timings.json").read_bytes()
+    with Run.resume(tmp_path, RECIPE) as run:
+        assert run.add_seconds(60.0) == 2.0
+    assert (tmp_path / "timings.json").read_bytes() == before
+    with Run.resume(tmp_path, changed(steps=RECIPE["stages"][STAGE]["steps"] + 8)) as run:
+        assert run.add_seconds(60.0) == 62.0

@@ -92,12 +92,14 @@ def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Fin
         yield Finding(field, f"chat, but the tokenizer in {folder} has no chat template")
 
 
-def context_obstacles(field: str, needed: int, shapes: Iterable[ModelShape | None]) -> Iterator[Finding]:
+def context_obstacles(field: str, prompt: int, written: int, shapes: Iterable[ModelShape | None]) -> Iterator[Finding]:
     """Prompt and completion must fit into the positions of every model."""
+    needed = prompt + written
     known = [shape.max_positions for shape in shapes if shape is not None and shape.max_positions]
     if known and needed > min(known):
         text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {min(known)} positions"
-        yield Finding(field, text)
+        left = min(known) - written
+        yield Finding(field, text + (f": beside {written} new tokens prompts have {left}" if left > 0 else ""))
 
 
 def data_obstacles(recipe: Recipe, look: Look | None) -> Iterator[Finding]:

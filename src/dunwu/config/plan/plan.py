@@ -148,7 +148,7 @@ class Plan:
 def nothing_planned(problem: UserError) -> dict[str, Any]:
     """Return what ``Plan.as_json`` would, for a recipe that cannot be read."""
     lists = ("stages", "totals", "assumptions", "lacks")
-    return {"recipe": None, **{name: [] for name in lists}, "problems": [str(problem)]}
+    return {"recipe": None, **{name: [] for name in lists}, "problems": [str(one) for one in problem.each]}
 
 
 def make_plan(
@@ -195,12 +195,12 @@ def make_plan(
         planned = _stage(name, stage, shape, recipe)
         findings += own_obstacles(name, stage)
         if isinstance(stage, RLStage):
-            field, needed = "rollout.max_new_tokens", stage.prompt.max_tokens + _longest(planned)
-            findings += context_obstacles(f"stages.{name}.{field}", needed, [shapes[name]])
+            asked, written = stage.prompt.max_tokens, _longest(planned)
+            findings += context_obstacles(f"stages.{name}.rollout.max_new_tokens", asked, written, [shapes[name]])
         elif isinstance(stage, AnsweringStage):
-            field, needed = "max_new_tokens", stage.prompt.max_tokens + stage.max_new_tokens
+            asked, written = stage.prompt.max_tokens, stage.max_new_tokens
             models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
-            findings += context_obstacles(f"stages.{name}.{field}", needed, map(shape, models))
+            findings += context_obstacles(f"stages.{name}.max_new_tokens", asked, written, map(shape, models))
         stages.append(replace(planned, template=shown))
     findings += data_obstacles(recipe, look)
     findings += task_obstacles(recipe, probe)
@@ -378,7 +378,7 @@ def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str
     if len(stages) > 1:
         known = [stage.device_hours for stage in stages if stage.device_hours is not None]
         dollars = [stage.dollars for stage in stages if stage.dollars is not None]
-        priced = f", ${sum(dollars):,.2f}" if dollars else ""
+        priced = f", ${sum(dollars):,.2f}" if sum(dollars) >= 0.01 else ""
         unknown = len(stages) - len(known)
         text = f"{sum(known):,.2f} device hours{priced}" + (f", {unknown} stages unknown" if unknown else "")
         yield f"all stages: {text}; {sum(known) / hardware.count:,.2f} hours by the clock on {hardware.count}"

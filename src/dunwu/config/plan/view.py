@@ -27,9 +27,9 @@ def stage_rows(stage: StagePlan) -> Iterator[Row]:
         parts = ", ".join(f"{name} {_size(gib)}" for name, gib in stage.memory.parts_gib().items() if gib)
         yield "memory at most", f"{_size(stage.memory.gib)} ({parts})"
     if stage.device_hours is not None:
-        yield "device hours", f"{stage.device_hours:,.2f}"
-    if stage.dollars is not None:
-        yield "dollars", f"{stage.dollars:,.2f}" if stage.dollars >= 0.01 else f"{stage.dollars:.2g}"
+        yield _hours(stage.device_hours)
+    if stage.dollars is not None and stage.dollars >= 0.01:
+        yield "dollars", f"{stage.dollars:,.2f}"
     yield from ((name.replace("_", " "), line) for name, line in stage.template.items())
     for note in stage.notes:
         yield "note", note
@@ -53,8 +53,13 @@ def _batch_rows(counts: Batches) -> Iterator[Row]:
     for phase in counts.contexts:
         place = f"from rollout {phase.first_rollout:,} (update {phase.first_update:,})"
         yield "context", f"{phase.max_new_tokens:,} new tokens {place}, {counted(phase.rollouts, 'rollout')}"
-    yield "checkpoints", f"{counts.checkpoints}, every {counted(counts.checkpoint_every_rollouts, 'rollout')}"
+    between = f"every {counted(counts.checkpoint_every_rollouts, 'rollout')}"
+    yield "checkpoints", f"{counts.checkpoints}, {between if counts.checkpoints > 1 else 'after the last rollout'}"
     yield "tokens at most", f"{counts.tokens_generated_at_most:,}, evaluation {counts.evaluation_tokens_at_most:,}"
+
+
+def _hours(hours: float) -> Row:
+    return ("device hours", f"{hours:,.2f}") if hours >= 1 else ("device minutes", f"{60 * hours:.2g}")
 
 
 def _size(gib: float) -> str:
