@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import ValidationError
-
-from dunwu.config.schema import Recipe
 from dunwu.errors import UserError, nearest
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
+from dunwu.runs.changes import changes, is_free
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.marks import mark
 from dunwu.runs.regular import regular
@@ -26,24 +24,6 @@ SCHEMA = 1
 
 SHOWN = 10
 """Runs that are named, at most, where a folder of runs is taken for one."""
-
-FREE_FIELDS = (
-    "checkpoint",
-    "grading.code.allow_unsafe_sandbox",
-    "grading.workers",
-    "model.device",
-    "model.threads",
-    "reward.code.allow_unsafe_sandbox",
-    "reward.workers",
-    "rollout.slots",
-    "server",
-    "slots",
-    "update.gradient_checkpointing",
-    "update.logprob_chunk",
-    "update.tokens_per_microbatch",
-)
-"""Fields of a stage that say how the work is done, not what it is: a resumed run may change them (then it is the same
-run, but no longer byte for byte)."""
 
 
 class RunReader:
@@ -316,11 +296,11 @@ class Run(RunReader):
     def _adopt(self, recipe: Mapping[str, Any]) -> None:
         """Takes the recipe of a resumed run, or refuses it."""
         grown = []
-        for field, before, after in _changes(_today(self.recipe), recipe):
+        for field, before, after in changes(self.recipe, recipe):
             match field.split(".", 2):
                 case ["stages", name, "steps"] if isinstance(after, int) and after > before:
                     grown.append(name)
-                case ["stages", _, rest] if _is_free(rest):
+                case ["stages", _, rest] if is_free(rest):
                     continue
                 case ["stages", name, *_] if name not in self.stages:
                     continue
@@ -349,27 +329,6 @@ class Run(RunReader):
         if recipe != self.recipe:
             _write_json(self.directory / "recipe.json", recipe)
             self.recipe = dict(recipe)
-
-
-def _today(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recipe as this version writes it: fields that came later have their defaults, which is how the run began."""
-    try:
-        return Recipe.model_validate(recipe).model_dump(mode="json", by_alias=True)
-    except ValidationError:  # fields that went
-        return recipe
-
-
-def _is_free(field: str) -> bool:
-    return any(field == free or field.startswith(free + ".") for free in FREE_FIELDS)
-
-
-def _changes(before: Any, after: Any, field: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(dotted field, before, after) for each leaf that differs; a missing one is None."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in sorted(before.keys() | after.keys()):
-            yield from _changes(before.get(name), after.get(name), f"{field}.{name}" if field else name)
-    elif before != after:
-        yield field, before, after
 
 
 def _check_free(directory: Path) -> None:

@@ -43,6 +43,7 @@ from dunwu.verifiers.math.wording import bare, spelled
 from dunwu.verifiers.pool import one_budget
 
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+LETTERS_ALONE = re.compile("[a-j](?: (?:or|and|,) [a-j])*", re.I)
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
 MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 
@@ -60,6 +61,8 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
         return False
     chosen = letters_of(gold)
     if chosen:
+        if (said := LETTERS_ALONE.fullmatch(subjects[1])) and not set(said[0].upper()) & chosen:  # C is B
+            return False
         given = chosen_letters(answer, alone=len(chosen) > 1)
         if given is not None or _says_more(answer):
             return given == chosen

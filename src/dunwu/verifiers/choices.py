@@ -42,7 +42,7 @@ NAME = (
     r"|i(?: would|'d|d)? (?:choose|pick|select|go with) (?:option )?|(?:choose|pick|select) (?:option )?"
     r"|its |it is |it's "
 )
-PRAISE = r"(?: is (?:the )?(?:correct|right|best|true)(?: (?:answer|option|choice|one))?)?"
+PRAISE = r"(?: is (?:the )?(?:(?:correct|right|best|true)(?: (?:answer|option|choice|one))?|answer))?"
 # Possessive, because 选项 is also 选 and 项: no text may be tried in more than one way.
 HAN_SENTENCE = re.compile(rf"{SO}(?P<name>(?:{HAN_NAME})*+)(?P<letter>[a-z])(?P<praise>{HAN_PRAISE})[.!]*")
 SENTENCE = re.compile(rf"{SO}(?P<name>(?:{NAME})?)(?P<letter>[a-z])(?P<praise>{PRAISE})[.!]*")

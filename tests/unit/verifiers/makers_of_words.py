@@ -43,7 +43,7 @@ def chosen(rng: random.Random) -> Iterator[Case]:
     a, b, c = several
     for answer in (
         f"{one})", f"{one}）", f"{one}:", f"{one}、", f"【{one}】", f"[{one}]", f"{one} is correct", f"{one}（正确）",
-        f"本题选{one}。", f"{one}项正确", rf"\{{{one}\}}", f"({one})", f"选项{one}",
+        f"本题选{one}。", f"{one}项正确", f"{one} is the answer", rf"\{{{one}\}}", f"({one})", f"选项{one}",
     ):  # fmt: skip
         yield one, answer, True
         yield other, answer, False
@@ -60,7 +60,7 @@ def chosen(rng: random.Random) -> Iterator[Case]:
         yield one, f"{one}{sign}{other}", False
     for answer in (
         f"{one}项错误", f"错误的选项是{one}", f"{one}是错的", f"{one}不对", f"不选{one}", f"{one} is wrong",
-        f"not {one}", f"{one} is incorrect", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
+        f"not {one}", f"{one} is incorrect", f"{other} is {one}", f"The worst answer is {one}", f"未必是{one}", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
     ):  # fmt: skip
         yield one, answer, False
     marks = rng.sample("①②③④⑤", 2)
