@@ -129,7 +129,9 @@ def _no_run(directory: Path) -> UserError:
         return UserError(text + (f"; runs below it: {', '.join(below[:SHOWN])}{more}" if below else ""), file=directory)
     if directory.exists():
         return UserError("is no run directory, but a file", file=directory)
-    meant = nearest(directory.name, [path.parent.name for path in directory.parent.glob("*/manifest.json")])
+    runs = [path.parent for path in directory.parent.glob("*/manifest.json")]
+    runs += [path.parents[1] for path in directory.parent.glob("*/*/manifest.json")]  # folders of runs
+    meant = nearest(directory.name, [path.name for path in runs])
     hint = f"; did you mean {directory.with_name(meant)}?" if meant else ""
     return UserError(f"no such folder{hint}", file=directory)
 

@@ -142,6 +142,7 @@ def test_the_run_that_was_meant_is_named(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert told(runs / "dmo") == f"no such folder; did you mean {runs / 'demo'}?"
     assert told(runs / "zebra") == "no such folder"
+    assert told(tmp_path / "rnus") == f"no such folder; did you mean {runs}?"
     below = f"{runs / 'demo'}, {runs / 'eval-math'}"
     assert told(runs) == f"is no run directory: it holds no manifest.json; runs below it: {below}"
     for number in range(9):
