@@ -60,7 +60,8 @@ def chosen(rng: random.Random) -> Iterator[Case]:
         yield one, f"{one}{sign}{other}", False
     for answer in (
         f"{one}项错误", f"错误的选项是{one}", f"{one}是错的", f"{one}不对", f"不选{one}", f"{one} is wrong",
-        f"not {one}", f"{one} is incorrect", f"{other} is {one}", f"The worst answer is {one}", f"未必是{one}", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
+        f"not {one}", f"{one} is incorrect", f"{other} is {one}",
+        f"The worst answer is {one}", f"未必是{one}", f"排除{one}", f"{one}^\\circ", f"{one}°", f"{one}={other}",
     ):  # fmt: skip
         yield one, answer, False
     marks = rng.sample("①②③④⑤", 2)
