@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from itertools import takewhile
@@ -54,8 +55,7 @@ def recipe_file(text: str) -> Path:
 
 
 def summary_of(recipe: Path) -> str:
-    """Read the first sentence of the comment at a recipe's head; empty where there is none."""
+    """Read the first sentence of the comment at a recipe's head, up to a colon; empty where there is none."""
     lines = recipe.read_text(encoding="utf-8").splitlines()
     head = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
-    sentence, stop, _ = head.partition(". ")
-    return (sentence + stop).strip().rstrip(":")
+    return re.split(r"[.:] ", head, maxsplit=1)[0].rstrip(".:") + "." if head else ""

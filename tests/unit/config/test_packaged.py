@@ -35,5 +35,5 @@ def test_what_is_neither_is_told_with_a_hint(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(("name", "path"), packaged_recipes().items())
 def test_every_recipe_says_in_a_sentence_what_it_is(name: str, path: Path) -> None:
     summary = summary_of(path)
-    assert 30 < len(summary) <= ON_A_LINE, (name, summary)
+    assert 20 < len(summary) <= ON_A_LINE, (name, summary)
     assert summary[-1] == "."
