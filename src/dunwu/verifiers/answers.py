@@ -28,7 +28,7 @@ from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 
-from dunwu.verifiers.choices import DENIED, chosen_letters, letters_of
+from dunwu.verifiers.choices import DENIED, chosen_letters, letters_of, names_others
 from dunwu.verifiers.math.brackets import split_at
 from dunwu.verifiers.math.equality import Ask, Comparison
 from dunwu.verifiers.math.equations import solution
@@ -43,7 +43,6 @@ from dunwu.verifiers.math.wording import bare, spelled
 from dunwu.verifiers.pool import one_budget
 
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
-LETTERS_ALONE = re.compile("[a-j](?: (?:or|and|,) [a-j])*", re.I)
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
 MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 
@@ -61,7 +60,7 @@ def same(gold: str, answer: str, ask: Ask) -> bool:
         return False
     chosen = letters_of(gold)
     if chosen:
-        if (said := LETTERS_ALONE.fullmatch(subjects[1])) and not set(said[0].upper()) & chosen:  # C is B
+        if names_others(subjects[1], chosen):  # C is B
             return False
         given = chosen_letters(answer, alone=len(chosen) > 1)
         if given is not None or _says_more(answer):

@@ -25,6 +25,8 @@ DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|
 AFFIRMED = re.compile(
     r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
 )
+ALONE = re.compile("[a-j](?: (?:or|and|,) [a-j])*", re.I)
+"""The subject of a sentence that is letters and nothing else."""
 MARKS = (":", ".", ")", "，")
 """What parts a letter from the text of its option."""
 AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}
@@ -176,3 +178,9 @@ def _first_letter(tokens: Sequence[Token]) -> str:
 def takes_back(tokens: Sequence[Token]) -> bool:
     """Return whether what stands behind a letter takes it back or names another."""
     return any(CHOICES.fullmatch(token.text) or token.text.lower() in DENIALS for token in tokens)
+
+
+def names_others(subject: str, chosen: frozenset[str]) -> bool:
+    """Return whether the subject of a sentence is letters of options, and none of the ``chosen``."""
+    match = ALONE.fullmatch(subject)
+    return match is not None and not set(match[0].upper()) & chosen

@@ -182,3 +182,6 @@ def hedges(rng: random.Random) -> Iterator[Case]:
     yield "A", "A, B, C in Z", False
     yield f"({a},{b})", f"(1) {a}; (2) {b}", True
     yield f"({a},{b})", f"(2) {a}; (1) {b}", False
+    yield str(a), f"x={a} or {a}", False
+    yield f"{a}1_9", f"({a}1)_9", True
+    yield f"{a}9_9", f"({a}9)_9", False  # no digit of that base

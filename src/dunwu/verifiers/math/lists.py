@@ -17,7 +17,7 @@ from dunwu.verifiers.math.records import (
     Words,
 )
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.wording import LISTING, spelled, with_signs, words
+from dunwu.verifiers.math.wording import LISTING, spelled, with_signs, without_stops, words
 
 MOST_ITEMS = 32
 """Members of a list; a longer one is compared as text."""
@@ -48,18 +48,14 @@ def read_system(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 def _row(cells: list[list[Token]], read: Read) -> Answer:
     """A row of a system; with a condition behind a value, a branch of a function: (x^2, x > 0)."""
-    whole = _trimmed([token for cell in cells for token in cell])
+    whole = without_stops([token for cell in cells for token in cell])
     parts = cells if len(cells) == 2 else split_at(whole, (",", "，"))
     if len(parts) == 2 and all(parts) and not any(token.text in BRANCHING for token in parts[0]):
-        value = _trimmed(parts[0])
-        condition = [token for token in _trimmed(parts[1]) if token.text.lower() not in BRANCHES]
+        value = without_stops(parts[0])
+        condition = [token for token in without_stops(parts[1]) if token.text.lower() not in BRANCHES]
         if value and (not condition or any(token.text in BRANCHING for token in condition[1:])):
             return Collection("()", (read(value), read(condition) if condition else Words("otherwise")))
     return read(whole)
-
-
-def _trimmed(tokens: list[Token]) -> list[Token]:
-    return tokens[:-1] if tokens and tokens[-1].text in (",", ";", ".", "，", "；") else tokens
 
 
 def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Answer, Collection, Equation, Member, Read
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.wording import words
+from dunwu.verifiers.math.wording import without_stops, words
 
-SEPARATORS = (",", "，", ";", ".")
 ORDERS = ("123456789", "abcdefgh")
 EXTREME = re.compile(r"(?:the )?(?P<name>max|min)(?:imum)?(?: value)?")
 """Behind it the number itself must stand."""
@@ -22,7 +21,9 @@ def read_parts(tokens: Sequence[Token], read: Read) -> Answer | None:
     if len(places) < 2 or places[0][1] != 0:
         return None
     ends = [start for _, start, _ in places[1:]] + [len(tokens)]
-    parts = [(label, _trimmed(tokens[start + n : end])) for (label, start, n), end in zip(places, ends, strict=True)]
+    parts = [
+        (label, without_stops(tokens[start + n : end])) for (label, start, n), end in zip(places, ends, strict=True)
+    ]
     if not all(part for _, part in parts):
         return None
     return Collection("()", tuple(read(read_digits(part)) for _, part in sorted(parts, key=lambda part: part[0])))
@@ -41,13 +42,6 @@ def _labels(tokens: Sequence[Token]) -> list[tuple[str, int, int]]:
         if len(found) > 1 and "".join(sorted(label for label, _, _ in found)) == order[: len(found)]:
             return found
     return []
-
-
-def _trimmed(tokens: Sequence[Token]) -> list[Token]:
-    rest = list(tokens)
-    while rest and rest[-1].text in SEPARATORS:
-        rest.pop()
-    return rest
 
 
 def read_extreme(tokens: Sequence[Token], read: Read) -> Answer | None:

@@ -11,7 +11,7 @@ from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Answer, Approximated, Equation, Quantity, Read
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.units import PERCENT, Unit, in_unit
-from dunwu.verifiers.math.wording import spelled, with_signs
+from dunwu.verifiers.math.wording import spelled, with_signs, without_stops
 
 LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "即", "也就是", "或")
 """In front of what says it again."""
@@ -41,16 +41,12 @@ def _pieces(tokens: Sequence[Token]) -> tuple[list[Token], list[Token]] | None:
     said = [token.text.lower() for token in rest]
     if "i" in said[1:-4] and said[said.index("i", 1) :][:4] == ["i", ".", "e", "."]:
         place = said.index("i", 1)
-        return _without_comma(rest[:place]), _without_leads(rest[place:])
+        return without_stops(rest[:place]), _without_leads(rest[place:])
     parts = split_at(with_signs(rest), ("or", "∨"))
     if len(parts) != 2 or not all(parts):
         return None
     behind = _without_leads(parts[1])
-    return (_without_comma(parts[0]), behind) if behind else None
-
-
-def _without_comma(tokens: list[Token]) -> list[Token]:
-    return tokens[:-1] if len(tokens) > 1 and tokens[-1].text in (",", "，", ";") else tokens
+    return (without_stops(parts[0]), behind) if behind else None
 
 
 def _without_leads(tokens: list[Token]) -> list[Token]:

@@ -55,6 +55,7 @@ RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """In front of a verb they make more than a name."""
 LEAD_INS = 3
 """One after the other: "so the answer is", "x equals"."""
+STOPS = (",", ";", ".", "，", "；")
 LISTING = (",", "，", ";", "and", "or")
 LEAD_IN = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
@@ -196,6 +197,14 @@ def _is_set(tokens: Sequence[Token]) -> bool:
     r"""Whether braces around the whole are meant as ``\{ \}``: something is listed in them, or told by a condition."""
     inside = tokens[1:-1]
     return len(split_at(inside, LISTING)) > 1 or len(split_at(inside, ("|", ":"))) == 2
+
+
+def without_stops(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens without the signs behind them that part one item from the next."""
+    rest = list(tokens)
+    while rest and rest[-1].text in STOPS:
+        rest.pop()
+    return rest
 
 
 def words(tokens: Sequence[Token]) -> Words:
