@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dunwu.verifiers.exact import same_choice
+from dunwu.verifiers.texts import same_choice
 from tests.cases.running import Case
 
 

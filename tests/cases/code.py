@@ -9,8 +9,8 @@ from typing import Any
 
 from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import choose
-from dunwu.tasks import published
-from dunwu.tasks.rows import MalformedError, Row
+from dunwu.tasks.datasets import published
+from dunwu.tasks.datasets.rows import MalformedError, Row
 from dunwu.verifiers.code import CodeVerifier, limits_of
 from tests.cases.running import Case
 

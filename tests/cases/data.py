@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from dunwu.commands.evaluate import task_of
 from dunwu.config.schema import DataSpec, PromptSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import Template
-from dunwu.pipeline.benchmarking import task_of
-from dunwu.tasks.conversations import read_examples
-from dunwu.tasks.files import FileTask
+from dunwu.tasks.datasets.conversations import read_examples
+from dunwu.tasks.datasets.files import FileTask
 from dunwu.types import REASONING_FIELDS
 from tests.cases.running import Case
 from tests.chat_templates import FAMILIES

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from dunwu.config.schema import RewardSpec
-from dunwu.verifiers import Grader, answers, build
+from dunwu.verifiers import Grader, build
+from dunwu.verifiers.math import answers
 from tests.cases.running import Case
 
 
@@ -17,7 +18,7 @@ def grader() -> Grader:
 
 def check(case: Case) -> bool:
     """Whether the verdict is the expected one."""
-    from dunwu.verifiers.pool import CheckTimeout
+    from dunwu.verifiers.math.sympy_pool import CheckTimeout
 
     gold, answer = case["input"]["gold"], case["input"]["answer"]
     try:

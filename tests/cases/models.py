@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dunwu.commands.evaluate import Asked, recipe_of
 from dunwu.config.packaged import NANO_BASE, packaged
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.benchmarking import Asked, recipe_of
+from dunwu.monitoring.console import Progress
 from tests.cases.running import Case
 
 

@@ -9,10 +9,10 @@ from unittest.mock import patch
 import numpy as np
 
 from dunwu.config.schema import ServedModel
-from dunwu.endpoint import server as asking
-from dunwu.endpoint.fields import OPTIONAL, RENAMED
 from dunwu.errors import Fault, UserError
-from dunwu.rollout.endpoint_engine import EndpointEngine
+from dunwu.rollout.remote import client as asking
+from dunwu.rollout.remote.engine import EndpointEngine
+from dunwu.rollout.remote.request_fields import OPTIONAL, RENAMED
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, Sampling
 from dunwu.verifiers.format import summary
 from tests.cases.running import Case

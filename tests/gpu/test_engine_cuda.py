@@ -11,7 +11,7 @@ from tests.groups import generate_groups
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.models.load import Policy
-from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 
 pytestmark = [

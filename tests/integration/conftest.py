@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.endpoint import server as endpoint
+from dunwu.rollout.remote import client as endpoint
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def start(recipe: Path, out: Path, overrides: tuple[str, ...] = ()) -> ForkServe
     Exit codes are those of the command line.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.rl", "transformers.models.qwen3"])
+    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"])
     process = context.Process(target=_run, args=(recipe, out, overrides))
     process.start()
     return process

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dunwu.cli import main
 from dunwu.config.loader import load_recipe
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.decontamination import decontaminate
 
 RECIPE = """

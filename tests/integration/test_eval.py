@@ -16,13 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from dunwu.cli import main
+from dunwu.commands.evaluate import task_of
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
-from dunwu.pipeline.benchmarking import task_of
 from dunwu.runs import RunReader
-from dunwu.runs.answers import AnswerFile, KeptAnswer
-from dunwu.tasks.files import FileTask
+from dunwu.runs.answer_log import AnswerFile, KeptAnswer
+from dunwu.tasks.datasets.files import FileTask
 from tests.integration.evaluating import asking, run
 from tests.integration.runs import exit_code, fingerprints
 from tests.published import FILES, write
@@ -192,7 +192,7 @@ def _evaluate(out: Path) -> None:
 def test_killed_and_resumed_equals_undisturbed(straight: Path, tmp_path: Path) -> None:
     """Killed when the first of two sets is measured."""
     context, out = multiprocessing.get_context("forkserver"), tmp_path / "killed"
-    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.rl", "transformers.models.qwen3"])
+    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"])
     process = context.Process(target=_evaluate, args=(out,))
     process.start()
     while process.is_alive() and not list(out.rglob("evaluations/*/*.json")):

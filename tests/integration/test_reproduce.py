@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dunwu.cli import main
-from dunwu.observatory.seeds import curves
+from dunwu.observatory.report.seeds import curves
 from dunwu.runs import RunReader
 
 RECIPE = """

@@ -17,7 +17,7 @@ from dunwu.config.loader import load_recipe
 from dunwu.config.schema import OptimizerSpec, PassSpec, PromptSpec
 from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template
-from dunwu.pipeline.reward_model import cases_of
+from dunwu.pipeline.stages.reward_model import cases_of
 from dunwu.runs import RunReader
 from dunwu.training.reward import RewardTrainer
 from tests.integration.runs import exit_code, fingerprints, start, survive

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dunwu.cli import main
-from dunwu.tasks.countdown import COUNTDOWN
+from dunwu.tasks.generators.countdown import COUNTDOWN
 from dunwu.tasks.task import GeneratedTask
 from tests.integration.runs import exit_code, fingerprints, start, survive
 

@@ -48,7 +48,7 @@ def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, modu
     [
         ("typer", "run", 3),
         ("dunwu.config.loader", "run", 3),
-        ("dunwu.config.plan", "eval", 3),
+        ("dunwu.planning", "eval", 3),
         ("dunwu.config.loader", "reproduce", 3),
         ("dunwu.config.loader", "plan", None),
     ],

@@ -15,10 +15,10 @@ import pytest
 from pydantic import ValidationError
 
 from dunwu.config.schema import EndpointSpec
-from dunwu.endpoint import Endpoint
-from dunwu.endpoint import server as endpoint
-from dunwu.endpoint.exchange import LARGEST_REPLY
 from dunwu.errors import Fault, UserError
+from dunwu.rollout.remote import Endpoint
+from dunwu.rollout.remote import client as endpoint
+from dunwu.rollout.remote.exchange import LARGEST_REPLY
 
 GOOD = json.dumps({"choices": [{"message": {"role": "assistant", "content": "五 is five"}}]})
 

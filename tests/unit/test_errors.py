@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import dunwu
-from dunwu.endpoint.exchange import Reply
 from dunwu.errors import NotInstalled
+from dunwu.rollout.remote.exchange import Reply
 
 PACKAGE = Path(dunwu.__file__).parent
 BUILT_IN = {

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from dunwu.bench.respelling import RENDERINGS, misses
 from dunwu.errors import UserError
-from dunwu.verifiers import answers
-from dunwu.verifiers.pool import CheckTimeout, WorkerPool
+from dunwu.verifiers.math import answers
+from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool
 
 SHOWN = 5
 """Disagreements of a kind that are kept, to be looked at."""

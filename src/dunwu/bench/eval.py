@@ -65,7 +65,7 @@ def our_side(folder: str, connection: Connection) -> None:
     from dunwu.config.schema import RewardSpec
     from dunwu.evaluation.evaluate import evaluate, summarize
     from dunwu.models.load import load_policy
-    from dunwu.rollout.lanes import embedded_engine
+    from dunwu.rollout.builtin.worker_threads import embedded_engine
     from dunwu.types import Sampling
     from dunwu.verifiers import build
 

@@ -74,7 +74,7 @@ def jobs(model: str) -> dict[str, Job]:
     """The two workloads."""
     from dunwu.models.load import load_policy, resolve
     from dunwu.models.templates import NANO
-    from dunwu.tasks.countdown import draw_instance, wording
+    from dunwu.tasks.generators.countdown import draw_instance, wording
 
     folder, policy = resolve(model), load_policy(model, device="cpu")
     rng = random.Random(0)
@@ -103,7 +103,7 @@ def our_side(job: Job, connection: Connection) -> None:
 def our_engine(job: Job) -> tuple[Any, Any, Any]:
     """The engine, the requests and the sampling of a job."""
     from dunwu.models.load import Policy, load_policy
-    from dunwu.rollout.lanes import embedded_engine
+    from dunwu.rollout.builtin.worker_threads import embedded_engine
     from dunwu.types import GenerationRequest, Problem, Prompt, Sampling
 
     problem = Problem(id="bench", task="bench", kind="math", level=1, language="en", messages=(), gold="")

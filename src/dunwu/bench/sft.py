@@ -27,7 +27,7 @@ from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
 from dunwu.pretraining.batches import encode
-from dunwu.pretraining.corpus import CorpusSpec, documents
+from dunwu.pretraining.countdown_corpus import CorpusSpec, documents
 from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson
 

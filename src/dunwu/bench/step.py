@@ -35,10 +35,10 @@ from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSp
 from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
 from dunwu.models.templates import NANO
-from dunwu.pipeline.measuring import Stopwatch
+from dunwu.pipeline.stages.measurement import Stopwatch
+from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.lanes import embedded_engine
 from dunwu.tasks import build_mixture
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import (
@@ -151,7 +151,7 @@ class FreeGrader:
 
 
 class OurStep:
-    """Dunwu's side: the calls of ``pipeline.rl``."""
+    """Dunwu's side: the calls of ``pipeline.stages.rl``."""
 
     def __init__(self, workload: Workload, grader: Grader) -> None:
         self.grader = grader

@@ -22,7 +22,7 @@ import numpy as np
 from dunwu.bench.agreement import measure_agreement
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
-from dunwu.tasks import countdown
+from dunwu.tasks.generators import countdown
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import Grader, build
 

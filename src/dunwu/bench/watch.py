@@ -34,8 +34,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from dunwu.analysis.reasoning import facts
 from dunwu.errors import Fault, UserError
-from dunwu.observatory.reasoning import facts
 from dunwu.runs import Run, RunReader
 
 PROGRAM = [sys.executable, "-c", "from dunwu.cli import main; main()"]

@@ -26,10 +26,10 @@ from dunwu.errors import Fault, Interrupted, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dunwu.config.plan import Plan
-    from dunwu.config.plan.obstacles import Look, Probe
-    from dunwu.config.plan.preview import Preview
     from dunwu.config.schema import DataSpec, Stage, TaskSpec
+    from dunwu.planning import Plan
+    from dunwu.planning.preflight import Look, Probe
+    from dunwu.planning.preview import Preview
 
 
 class Log(StrEnum):
@@ -58,20 +58,20 @@ def run(
     """Run a recipe: one stage or the whole pipeline."""
     let_waiting_threads_sleep()
     from dunwu.config.packaged import recipe_file
-    from dunwu.observatory.logs import MODES
+    from dunwu.monitoring.json_lines import MODES
 
     file, progress = recipe_file(recipe), MODES[log.value]()
     with closing(progress):
         progress.doing("checking the recipe")
         from dunwu.config.loader import load_recipe
-        from dunwu.config.plan import make_plan
+        from dunwu.planning import make_plan
 
         loaded = load_recipe(file, overrides or ())
         folder = out or Path("runs") / loaded.name
         planned = make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed))
         _refuse(planned, folder if resume else None)
 
-    from dunwu.observatory.opening import program
+    from dunwu.analysis.opening import program
     from dunwu.pipeline.run import run_recipe
 
     try:
@@ -89,8 +89,8 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
-    from dunwu.config.plan import make_plan, nothing_planned
-    from dunwu.config.plan.preview import GLANCE
+    from dunwu.planning import make_plan, nothing_planned
+    from dunwu.planning.preview import GLANCE
 
     try:
         file = recipe_file(recipe)
@@ -160,13 +160,13 @@ def evaluate(
     let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.observatory.terminal import Progress
+    from dunwu.monitoring.console import Progress
 
     progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
     progress.doing("loading PyTorch")
-    from dunwu.config.plan import make_plan
-    from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
+    from dunwu.commands.evaluate import Asked, as_toml, recipe_of
     from dunwu.pipeline.run import run_recipe
+    from dunwu.planning import make_plan
     from dunwu.runs import RunReader
 
     asked = Asked(
@@ -211,7 +211,7 @@ def reproduce(
     let_waiting_threads_sleep()
     from dunwu.config.loader import load_recipe
     from dunwu.config.packaged import recipe_file
-    from dunwu.config.plan import make_plan
+    from dunwu.planning import make_plan
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
@@ -223,7 +223,7 @@ def reproduce(
     with busy("checking the recipe"):
         _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
 
-    from dunwu.pipeline.reproduce import reproduce as run_seeds
+    from dunwu.commands.reproduce import reproduce as run_seeds
 
     try:
         typer.echo(run_seeds(file, folder, numbers, overrides or (), resume))
@@ -246,7 +246,7 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
     Of an endless task at most ``generated`` held-out problems are drawn; None: as many as are wanted.
     """
     from dunwu import tasks
-    from dunwu.tasks.conversations import look
+    from dunwu.tasks.datasets.conversations import look
 
     def open_task(spec: TaskSpec, held_out: int) -> None:
         task = tasks.build(spec, seed)
@@ -254,7 +254,7 @@ def _probes(seed: int, generated: int | None = None) -> Probes:
         _ = task.held_out(wanted) if wanted else task.problem(0)
 
     def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
-        from dunwu.pipeline.preview import preview  # it takes seconds to import, and most recipes need none
+        from dunwu.commands.template_preview import preview  # it takes seconds to import, and most recipes need none
 
         return preview(folder, name, stage, files)
 

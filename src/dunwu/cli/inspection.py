@@ -45,8 +45,8 @@ def contamination(
     as_json: AsJson = False,
 ) -> None:
     """Say which training texts share ten words with a benchmark, or are nearly one of its texts."""
-    from dunwu.pipeline.contaminating import contamination as look_for
-    from dunwu.pipeline.contaminating import lines
+    from dunwu.commands.contamination import contamination as look_for
+    from dunwu.commands.contamination import lines
 
     def tell(line: str) -> None:
         if not sys.stderr.isatty():  # a terminal shows what goes on
@@ -71,7 +71,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run as one HTML file, and print its path."""
-    from dunwu.observatory.report import write_report
+    from dunwu.observatory.report.report import write_report
 
     try:
         with busy("reading the run"):
@@ -80,7 +80,7 @@ def report(
         raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
     typer.echo(path)
     if figures:
-        from dunwu.observatory.export import write_figures
+        from dunwu.observatory.report.export import write_figures
 
         folder = path.parent / "figures"
         with busy("drawing the figures"):
@@ -125,12 +125,12 @@ def ablate(
     let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.observatory.aha.telling import effect_rows
-    from dunwu.observatory.terminal import Progress
+    from dunwu.analysis.aha_sentences import effect_rows
+    from dunwu.monitoring.console import Progress
 
     progress = Progress(Console(stderr=True, highlight=False))
     progress.doing("loading PyTorch")
-    from dunwu.pipeline.ablating import ablate as cut_and_compare
+    from dunwu.commands.ablate import ablate as cut_and_compare
 
     found = asdict(cut_and_compare(directory, stage, chains, samples, progress))
     if as_json:

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from dunwu.config.fields import Field
-    from dunwu.config.plan import Plan
+    from dunwu.planning import Plan
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def busy(what: str) -> Iterator[None]:
     """Show what goes on, on stderr where that is a terminal, until the block ends."""
     from rich.console import Console
 
-    from dunwu.observatory.terminal import Progress
+    from dunwu.monitoring.console import Progress
 
     progress = Progress(Console(stderr=True, highlight=False))
     with closing(progress):
@@ -37,7 +37,7 @@ def print_json(value: object) -> None:
 
 def print_plan(planned: Plan) -> None:
     """The graph, a table a stage, the sums and what they assume."""
-    from dunwu.config.plan.view import stage_rows
+    from dunwu.planning.table import stage_rows
 
     for line in planned.graph:
         typer.echo(line)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dunwu.pipeline.stopping import end_process
+from dunwu.pipeline.interrupts import end_process
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 NOTHING_LOST = "asked to stop while nothing was being made; the same command goes on"

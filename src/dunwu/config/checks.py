@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dunwu.config.amounts import check_amounts
-from dunwu.config.findings import Finding, near
+from dunwu.config.check_amounts import check_amounts
+from dunwu.config.check_rewards import check_reward
+from dunwu.config.check_tasks import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
+from dunwu.config.issues import Finding, near
 from dunwu.config.packaged import PACKAGED_MODELS
-from dunwu.config.problems import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
-from dunwu.config.rewards import check_reward
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dunwu.config.findings import near
+from dunwu.config.issues import near
 from dunwu.config.schema import Recipe, Stage, TaskSpec, Weight
 from dunwu.errors import UserError
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
 from dunwu.config.fields import models_in, places_of
-from dunwu.config.findings import Finding, near
+from dunwu.config.issues import Finding, near
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe, Weight

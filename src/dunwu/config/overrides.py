@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.findings import Finding, near
+from dunwu.config.issues import Finding, near
 from dunwu.config.packaged import called
 from dunwu.errors import UserError
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 
-from dunwu.config.findings import near
+from dunwu.config.issues import near
 from dunwu.errors import UserError
 
 NANO_BASE = "nano-base"

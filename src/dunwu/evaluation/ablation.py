@@ -16,15 +16,15 @@ import numpy as np
 from jaxtyping import Int32
 
 from dunwu.algorithms.filters import graded
+from dunwu.analysis.reasoning import reflection
+from dunwu.analysis.reasoning.chain import read
 from dunwu.errors import UserError
 from dunwu.evaluation.estimators import bootstrap, paired
 from dunwu.evaluation.evaluate import is_right
-from dunwu.observatory.reasoning import reflection
-from dunwu.observatory.reasoning.chain import read
+from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import sample_seed
-from dunwu.rollout.stopping import decode
 from dunwu.types import (
     Completion,
     Estimate,

@@ -18,10 +18,10 @@ from dunwu.errors import UserError
 from dunwu.evaluation.estimators import bootstrap, ratio
 from dunwu.evaluation.evaluate import can_be_right, is_right
 from dunwu.evaluation.ratings import Contest, contest_rating, percentile
-from dunwu.tasks.files import source_of
-from dunwu.tasks.published import LONGEST_LINE
-from dunwu.tasks.readers import read_rows
-from dunwu.tasks.rows import Row
+from dunwu.tasks.datasets.files import source_of
+from dunwu.tasks.datasets.published import LONGEST_LINE
+from dunwu.tasks.datasets.readers import read_rows
+from dunwu.tasks.datasets.rows import Row
 from dunwu.types import Estimate, ScoredGroup
 from dunwu.verifiers.format import summary
 from dunwu.verifiers.instructions import follows, follows_loosely

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from dunwu.algorithms.filters import graded
+from dunwu.analysis.reasoning import reflection
 from dunwu.evaluation.estimators import bootstrap, pass_at_k, proportion, vote
 from dunwu.metrics import mean
-from dunwu.observatory.reasoning import reflection
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import sample_seed

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Literal
 
-from dunwu.observatory import curves
-from dunwu.observatory.aha.moments import Search, search
+from dunwu.analysis import curves
+from dunwu.analysis.aha import Search, search
+from dunwu.analysis.curves import Measure, Rollout, Slice
+from dunwu.analysis.damage import readable
+from dunwu.analysis.labels import metric
+from dunwu.analysis.missing import missing_evaluations, missing_rollouts
+from dunwu.analysis.reasoning.facts import facts
+from dunwu.analysis.results import EvaluationsBySet, evaluations_by_set
 from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span, exact
-from dunwu.observatory.curves import Measure, Rollout, Slice
-from dunwu.observatory.damage import readable
-from dunwu.observatory.findings import EvaluationsBySet, evaluations_by_set
-from dunwu.observatory.missing import missing_evaluations, missing_rollouts
-from dunwu.observatory.reasoning.facts import facts
-from dunwu.observatory.wording import metric
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
 from dunwu.runs.checkpoints import step_of
 

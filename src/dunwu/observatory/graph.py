@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
-from dunwu.observatory import ledger
-from dunwu.observatory.wording import duration
+from dunwu.analysis import costs
+from dunwu.analysis.labels import duration
 from dunwu.runs import RunReader
 
 WIDTH, HEIGHT, ACROSS, DOWN = 168, 62, 48, 20
@@ -39,7 +39,7 @@ class Node:
 def nodes(run: RunReader) -> list[Node]:
     """Every stage of the recipe in its order, begun or not."""
     spent = dict[str, float]()
-    for line in ledger.lines(run):
+    for line in costs.lines(run):
         spent[line.stage] = spent.get(line.stage, 0.0) + line.device_hours
     found = dict[str, Node]()
     state = run.state.kind

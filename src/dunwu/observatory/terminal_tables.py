@@ -8,11 +8,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dunwu.analysis import comparison_table, costs
+from dunwu.analysis.labels import interval, number, plain, quantity
+from dunwu.analysis.reasoning import reflection
+from dunwu.analysis.results import EvaluationsBySet, base_and_trained, outcomes
 from dunwu.errors import counted
-from dunwu.observatory import beside, ledger
-from dunwu.observatory.findings import EvaluationsBySet, base_and_trained, outcomes
-from dunwu.observatory.reasoning import reflection
-from dunwu.observatory.wording import interval, number, plain, quantity
 from dunwu.runs import BASE, TRAINED, EvaluationRow
 from dunwu.types import Estimate
 
@@ -39,7 +39,7 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def models_table(shown: beside.Table, width: int) -> RenderableType:
+def models_table(shown: comparison_table.Table, width: int) -> RenderableType:
     """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
     labels, names = [plain(row.label) for row in shown.rows], [plain(model) for model in shown.models]
     room = width - max(map(len, labels))
@@ -60,15 +60,15 @@ def models_table(shown: beside.Table, width: int) -> RenderableType:
     return Group(Text(shown.title, style="bold"), *tables, Text(shown.note, style="dim"))
 
 
-def ledger_table(lines: list[ledger.Line]) -> RenderableType:
+def ledger_table(lines: list[costs.Line]) -> RenderableType:
     """What each module of each stage cost."""
     title = Text("What it cost; FLOPs as reckoned from the model's shape", style="bold")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("", no_wrap=True)
-    for head in ledger.HEADS:
+    for head in costs.HEADS:
         table.add_column(head, justify="right")
-    for line in (*lines, ledger.total(lines)):
-        table.add_row(Text(plain(f"{line.stage} {line.module}".strip())), *ledger.cells(line))
+    for line in (*lines, costs.total(lines)):
+        table.add_row(Text(plain(f"{line.stage} {line.module}".strip())), *costs.cells(line))
     return table
 
 

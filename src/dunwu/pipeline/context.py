@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.monitoring.console import Progress
+from dunwu.pipeline.interrupts import StopSignal
 from dunwu.runs import StageDirectory
 
 

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu import tasks
-from dunwu.config.problems import needs_file
+from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import Benchmarks, Match
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.runs.atomic import atomic_write
-from dunwu.tasks.conversations import read_texts
-from dunwu.tasks.files import FileTask, texts_of
+from dunwu.tasks.datasets.conversations import read_texts
+from dunwu.tasks.datasets.files import FileTask, texts_of
 
 TOLD = 1000
 """Matches that the report holds of each source."""

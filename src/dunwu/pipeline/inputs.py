@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.plan.graph import models_of
 from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, is_server
+from dunwu.config.stage_graph import models_of
 from dunwu.models.folder import CARD
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import torch
 
-from dunwu.config.plan.machine import usable_memory_gib
+from dunwu.planning.machine import usable_memory_gib
 
 
 class MachineRecord(TypedDict):

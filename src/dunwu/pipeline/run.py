@@ -14,9 +14,9 @@ from platform import python_version
 from typing import Any
 
 import dunwu
+from dunwu.analysis import results
+from dunwu.analysis.results import EvaluationsBySet
 from dunwu.config.packaged import called
-from dunwu.config.plan import make_plan
-from dunwu.config.plan.machine import Machine
 from dunwu.config.schema import (
     ColdStartStage,
     DataSpec,
@@ -31,13 +31,13 @@ from dunwu.config.schema import (
     SupervisedStage,
 )
 from dunwu.errors import UserError
-from dunwu.observatory import findings
-from dunwu.observatory.findings import EvaluationsBySet
-from dunwu.observatory.report import write_report
-from dunwu.observatory.terminal import Progress
-from dunwu.observatory.trackers import Trackers
+from dunwu.monitoring.console import Progress
+from dunwu.monitoring.trackers import Trackers
+from dunwu.observatory.report.report import write_report
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.planning import make_plan
+from dunwu.planning.machine import Machine
 from dunwu.runs import Run, RunReader
 
 NO_MACHINE = Machine(memory_gib=None, gpus_gib=())
@@ -90,10 +90,10 @@ def run_recipe(
             run.withdraw()
             raise
         told: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
-        if found := findings.last_evaluated(run):
+        if found := results.last_evaluated(run):
             stage, by_set = found
-            told["results"] = results(by_set)
-            if findings.are_models(run, stage) and (tested := paired(run, by_set)):
+            told["results"] = held_out_results(by_set)
+            if results.are_models(run, stage) and (tested := paired(run, by_set)):
                 told["paired"] = tested
         run.write_summary(told)
         progress.doing("writing the report")
@@ -108,7 +108,7 @@ def planned_seconds(recipe: Recipe) -> dict[str, float | None]:
     return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in stages}
 
 
-def results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
+def held_out_results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
     """The evaluations of the run's last stage that has any: ``base`` and ``trained``, or an evaluation stage's models,
     on the first set, then ``base/SET`` and so on; each quantity as value, low, high (95 %)."""
     first = next(iter(by_set))
@@ -121,7 +121,7 @@ def results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
 
 
 def paired(run: Run, by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
-    """By the names of ``results``, what each model has more than the first one in right answers to the same problems,
+    """Compare each model with the first one, by the names of ``held_out_results``: right answers to the same problems,
     and the p of the paired test."""
     first = next(iter(by_set))
     return {
@@ -131,7 +131,7 @@ def paired(run: Run, by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
             **asdict(pair.difference),
             "p": pair.p,
         }
-        for pair in findings.paired(run, by_set)
+        for pair in results.paired(run, by_set)
     }
 
 
@@ -157,7 +157,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         from dunwu.pipeline.inputs import inputs_of
         from dunwu.pipeline.machine import describe_machine
 
-        import_module("dunwu.pipeline.assembly")  # what nearly every stage imports
+        import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
     run.note("machine", describe_machine())
 
     def model(source: str) -> str:
@@ -204,36 +204,36 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
     """Each kind in a module of its own, imported when it is wanted. ``model``: a source to what can be loaded."""
     match stage:
         case RLStage():
-            from dunwu.pipeline.assembly import VALUE
-            from dunwu.pipeline.rl import run_rl
+            from dunwu.pipeline.stages.rl import run_rl
+            from dunwu.pipeline.stages.rl_system import VALUE
 
             scorers = {part.name: model(part.from_) for part in stage.reward.models}
             if stage.value:
                 scorers[VALUE] = model(stage.value.from_ or stage.from_)
             run_rl(stage, context, model(stage.from_), scorers)
         case SupervisedStage():
-            from dunwu.pipeline.sft import run_sft
+            from dunwu.pipeline.stages.sft import run_sft
 
             run_sft(stage, context, model(stage.from_), data)
         case ColdStartStage():
-            from dunwu.pipeline.cold_start import run_cold_start
+            from dunwu.pipeline.stages.cold_start import run_cold_start
 
             run_cold_start(stage, context, model(stage.from_))
         case RejectStage():
-            from dunwu.pipeline.reject import run_reject
+            from dunwu.pipeline.stages.rejection_sampling import run_reject
 
             run_reject(stage, context, model(stage.from_))
         case RewardModelStage():
-            from dunwu.pipeline.reward_model import run_reward_model
+            from dunwu.pipeline.stages.reward_model import run_reward_model
 
             run_reward_model(stage, context, model(stage.from_), data)
         case EvalStage():
-            from dunwu.pipeline.evaluating import run_eval
+            from dunwu.pipeline.stages.evaluation import run_eval
 
             scorers = {judge.name: model(judge.from_) for judge in stage.judges}
             run_eval(stage, context, {name: model(source) for name, source in stage.named.items()}, scorers)
         case PretrainStage():
-            from dunwu.pipeline.pretrain import run_pretrain
+            from dunwu.pipeline.stages.pretraining import run_pretrain
 
             run_pretrain(stage, context)
 

@@ -17,7 +17,7 @@ from jaxtyping import Int64
 
 from dunwu.errors import UserError
 from dunwu.pretraining.corpora import Corpus
-from dunwu.pretraining.corpus import Document
+from dunwu.pretraining.countdown_corpus import Document
 
 POOL = 6000
 """Documents that are sorted together."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from dunwu.pretraining import corpus, world
-from dunwu.pretraining.authors import functions, ranking
-from dunwu.pretraining.authors import premises as doubts
-from dunwu.pretraining.corpus import CorpusSpec, Document
+from dunwu.pretraining import countdown_corpus, world_corpus
+from dunwu.pretraining.countdown_corpus import CorpusSpec, Document
 from dunwu.pretraining.tokenizer import WORDS
-from dunwu.tasks import premise
+from dunwu.pretraining.writers import functions, ranking
+from dunwu.pretraining.writers import premises as doubts
 from dunwu.tasks.generators import functions as induction
+from dunwu.tasks.generators import premise
 from dunwu.tasks.generators import ranking as heights
 from dunwu.tasks.rewriting import FIRST_PERSON
 from dunwu.tasks.world import requests, talk
@@ -57,6 +57,6 @@ def world_words() -> tuple[str, ...]:
 
 
 CORPORA = {
-    "countdown-traces": Corpus(words=WORDS, documents=partial(corpus.documents, CorpusSpec())),
-    "world": Corpus(words=world_words(), documents=partial(world.documents, world.WorldSpec())),
+    "countdown-traces": Corpus(words=WORDS, documents=partial(countdown_corpus.documents, CorpusSpec())),
+    "world": Corpus(words=world_words(), documents=partial(world_corpus.documents, world_corpus.WorldSpec())),
 }

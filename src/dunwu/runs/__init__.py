@@ -2,11 +2,11 @@
 
 from dunwu.config.schema import display_names
 from dunwu.runs.checkpoints import due
-from dunwu.runs.compared import Compared, Curve, Pair
+from dunwu.runs.comparison import Compared, Curve, Pair
 from dunwu.runs.records import Checkpoint, Evaluation, EvaluationRow, RolloutRow, Spent
-from dunwu.runs.run import Run, RunReader
-from dunwu.runs.stage import ABLATION, BASE, TRAINED, StageDirectory, StageReader
-from dunwu.runs.state import RunState, going_on
+from dunwu.runs.run_directory import Run, RunReader
+from dunwu.runs.run_state import RunState, going_on
+from dunwu.runs.stage_directory import ABLATION, BASE, TRAINED, StageDirectory, StageReader
 
 __all__ = [
     "ABLATION",

@@ -20,9 +20,9 @@ from dunwu.errors import Fault, UserError
 from dunwu.runs import tables
 from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import step_name
-from dunwu.runs.marks import content_mark
+from dunwu.runs.file_signature import content_mark
 from dunwu.runs.records import RolloutRow
-from dunwu.runs.regular import regular
+from dunwu.runs.regular_files import regular
 
 SOURCE = b"dunwu.source"
 

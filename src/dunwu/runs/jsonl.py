@@ -11,7 +11,7 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import append_line, atomic_write
-from dunwu.runs.regular import regular
+from dunwu.runs.regular_files import regular
 
 LARGEST = sys.float_info.max
 LOST = "holds NUL bytes: a crash of the machine or of its disk has taken what stood here"

@@ -17,7 +17,7 @@ from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
 from dunwu.runs.checkpoints import step_name
 from dunwu.runs.records import EvaluationRow, RolloutRow
-from dunwu.runs.regular import regular
+from dunwu.runs.regular_files import regular
 from dunwu.types import ScoredGroup
 
 PART = "part."

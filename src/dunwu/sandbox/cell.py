@@ -22,9 +22,9 @@ import socket
 import time
 from typing import Any, NoReturn
 
-from dunwu.sandbox import kernel, program, root
+from dunwu.sandbox import filesystem, kernel, program
+from dunwu.sandbox.confinement import ABOVE, Walls
 from dunwu.sandbox.records import PATIENCE, SLOWDOWN
-from dunwu.sandbox.walls import ABOVE, Walls
 
 TICK = 0.05
 """Seconds between two looks at a program's processor time."""
@@ -53,7 +53,11 @@ class Cell:
     """
 
     def __init__(
-        self, link: socket.socket, workplace: root.Workplace | root.Folder, address_space: int, walls: Walls | None
+        self,
+        link: socket.socket,
+        workplace: filesystem.Workplace | filesystem.Folder,
+        address_space: int,
+        walls: Walls | None,
     ) -> None:
         self._link, self._workplace, self._address_space = link, workplace, address_space
         self._walls = walls

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from dunwu.sandbox import cgroups, kernel, root
+from dunwu.sandbox import cgroups, filesystem, kernel
 from dunwu.sandbox.records import PATIENCE, SLOWDOWN, Limits, Outcome, Unavailable
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Zygote:
 
     def __init__(self, places: int, limits: Limits, libraries: Sequence[str] = ()) -> None:
         self._count = places
-        self._environment = ENVIRONMENT | root.granting(libraries)
+        self._environment = ENVIRONMENT | filesystem.granting(libraries)
         self._memory = places * (limits.memory_bytes + limits.file_bytes + CELL_BYTES) + ZYGOTE_BYTES
         self._processes = places * (limits.threads + 2) + 2
         self._groups: list[Path] = []

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from dunwu.sandbox import kernel, root
+from dunwu.sandbox import filesystem, kernel
 from dunwu.sandbox.client import ENVIRONMENT, PACKAGE, Launcher, Sandbox, Zygote, interpreter
 from dunwu.sandbox.records import Limits, Unavailable
 
@@ -49,7 +49,7 @@ class Plain:
     """Tiers 2 and 3: a process for each cell."""
 
     def __init__(self, *, bubblewrap: str | None = None, libraries: Sequence[str] = ()) -> None:
-        self._bubblewrap, self._environment = bubblewrap, ENVIRONMENT | root.granting(libraries)
+        self._bubblewrap, self._environment = bubblewrap, ENVIRONMENT | filesystem.granting(libraries)
         self._closed = False
         self._cells: dict[int, _Cell] = {}
 
@@ -62,7 +62,7 @@ class Plain:
         near, far = socket.socketpair()
         information, informing = os.pipe()
         bounds = [str(limits.file_bytes), str(limits.files)] if self._bubblewrap else [folder.name]
-        command = interpreter("dunwu.sandbox.lone", str(far.fileno()), *bounds)
+        command = interpreter("dunwu.sandbox.standalone", str(far.fileno()), *bounds)
         if self._bubblewrap:
             command = [self._bubblewrap, "--info-fd", str(informing), *_arguments(self._environment), *command]
         try:
@@ -122,20 +122,25 @@ class _Cell(NamedTuple):
 
 def _arguments(environment: Mapping[str, str]) -> list[str]:
     """Bubblewrap's: everything unshared, the library read-only, and the right to mount a place to write."""
-    granted = environment[root.GRANTED].split(":")
+    granted = environment[filesystem.GRANTED].split(":")
     binds = [part for path in [*_needed(), *filter(None, granted)] for part in ("--ro-bind", path, path)]
-    links = [part for path in root.LIBRARIES if os.path.islink(path) for part in ("--symlink", os.readlink(path), path)]
-    devices = [part for path in root.DEVICES for part in ("--dev-bind", path, path)]
+    links = [
+        part for path in filesystem.LIBRARIES if os.path.islink(path) for part in ("--symlink", os.readlink(path), path)
+    ]
+    devices = [part for path in filesystem.DEVICES for part in ("--dev-bind", path, path)]
     isolation = ["--unshare-all", "--die-with-parent", "--uid", "1000", "--gid", "1000"]
     rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
-    return [*isolation, *rights, *binds, *links, *devices, "--dir", root.WORKPLACE, "--remount-ro", "/", "--"]
+    return [*isolation, *rights, *binds, *links, *devices, "--dir", filesystem.WORKPLACE, "--remount-ro", "/", "--"]
 
 
 def _needed() -> list[str]:
     executable = os.path.realpath(sys.executable)
     configuration = os.path.join(os.path.dirname(os.path.dirname(executable)), "pyvenv.cfg")
     program = {executable, os.path.join(PACKAGE, "dunwu"), *([configuration] if os.path.exists(configuration) else [])}
-    return [*root.library(), *sorted(path for path in program if not path.startswith(tuple(root.library())))]
+    return [
+        *filesystem.library(),
+        *sorted(path for path in program if not path.startswith(tuple(filesystem.library()))),
+    ]
 
 
 def choose(

@@ -19,9 +19,9 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from dunwu.sandbox import kernel, root, seccomp
+from dunwu.sandbox import filesystem, kernel, seccomp
 from dunwu.sandbox.cell import Cell
-from dunwu.sandbox.walls import Walls
+from dunwu.sandbox.confinement import Walls
 
 UNUSED_UIDS = 1_000_000
 """Ids from here on belong to nobody; two for each place: the cell's and the program's."""
@@ -51,7 +51,7 @@ def import_library() -> None:
     """What programs ask for is there before they come, and so is their filter."""
     for name in IMPORTED.split():
         importlib.import_module(name)
-    sys.path += root.import_paths()
+    sys.path += filesystem.import_paths()
     seccomp.program(kernel.MACHINE)
 
 
@@ -75,7 +75,7 @@ class Zygote:
             self._write("self/setgroups", "deny")
             self._write("self/uid_map", f"0 {uid} 1")
             self._write("self/gid_map", f"0 {gid} 1")
-        self._readable = root.enter()
+        self._readable = filesystem.enter()
 
     def serve(self) -> None:
         """Until the client hangs up."""
@@ -123,7 +123,7 @@ class Zygote:
             if os.read(go, 1):
                 kernel.close_all_but(0, 1, 2, descriptor)
                 self._furnish()
-                workplace = root.Workplace(request["file_bytes"], request["files"], self._readable)
+                workplace = filesystem.Workplace(request["file_bytes"], request["files"], self._readable)
                 workplace.clean()
                 walls = Walls(self._readable, [workplace.path, "/dev/null"])
                 Cell(link, workplace, self._address_space, walls).serve()

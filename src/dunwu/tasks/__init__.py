@@ -6,9 +6,10 @@ from collections.abc import Sequence, Set
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError, nearest
-from dunwu.tasks import generators, gym
+from dunwu.tasks import generators
+from dunwu.tasks.generators import gym
+from dunwu.tasks.generators.premise import PREMISE
 from dunwu.tasks.mixture import Mixture
-from dunwu.tasks.premise import PREMISE
 from dunwu.tasks.task import GeneratedTask, Task, fingerprint
 from dunwu.tasks.world.requests import HARMFUL_REQUESTS, HARMLESS_REQUESTS
 from dunwu.tasks.world.talk import TALK
@@ -40,7 +41,7 @@ def build(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
         hint = f"; did you mean {close}?" if close else ""
         raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
     if spec.task in DATA_SETS:
-        from dunwu.tasks.files import FileTask
+        from dunwu.tasks.datasets.files import FileTask
 
         return FileTask(spec, seed, left_out)
     family = gym.family(spec.set or "") if spec.task == "gym" else FAMILIES[spec.task]

@@ -31,16 +31,17 @@ from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
-from dunwu.verifiers import answers, exact, expression, instructions, penalties, premise, quality, refusal
+from dunwu.verifiers import expression, instructions, penalties, premise, quality, refusal, texts
 from dunwu.verifiers.code import CodeVerifier, entry_of, limits_of
-from dunwu.verifiers.composition import Composition, total
 from dunwu.verifiers.format import RULES, extract, reasoning, summary
 from dunwu.verifiers.gym import GymVerifier
 from dunwu.verifiers.language import consistency
-from dunwu.verifiers.own import OwnParts
-from dunwu.verifiers.pool import CheckTimeout, WorkerPool
+from dunwu.verifiers.math import answers
+from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
 from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.user.custom import OwnParts
+from dunwu.verifiers.weights import Composition, total
 
 REMEMBERED = 10_000
 """Verdicts kept: the completions of a group often end in the same answer."""
@@ -211,7 +212,7 @@ class Grader:
         if problem.kind == "math":
             return self._mathematics(problem.gold, answer)
         if problem.kind == "choice":
-            return _plain(exact.same_choice(problem.tests, problem.gold, answer), problem.gold)
+            return _plain(texts.same_choice(problem.tests, problem.gold, answer), problem.gold)
         if problem.kind == "premise":
             return Verdict(*premise.check(problem.gold, answer))
         if problem.kind == "code":
@@ -276,9 +277,9 @@ RESPONSES = ("instructions", "refusal")
 """Kinds of which the whole response is the answer, wherever other answers stand."""
 SIMPLE: Mapping[str, Callable[[str, str], bool]] = {
     "number": answers.same_literal,
-    "text": exact.same_text,
-    "sequence": exact.same_sequence,
-    "set": exact.same_set,
+    "text": texts.same_text,
+    "sequence": texts.same_sequence,
+    "set": texts.same_set,
 }
 
 
@@ -308,6 +309,6 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
     if problem.kind == "code":
         return source_of(extracted, entry_of(problem.tests)).strip()
     if problem.kind == "choice":
-        return exact.chosen(problem.tests, extracted) or exact.folded(extracted)
-    members = exact.items(extracted)
-    return {"sequence": " ".join(members), "set": " ".join(sorted(members))}.get(problem.kind, exact.folded(extracted))
+        return texts.chosen(problem.tests, extracted) or texts.folded(extracted)
+    members = texts.items(extracted)
+    return {"sequence": " ".join(members), "set": " ".join(sorted(members))}.get(problem.kind, texts.folded(extracted))

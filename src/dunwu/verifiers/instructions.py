@@ -1,9 +1,9 @@
 """IFEval: whether a response follows instructions that a rule can check (Zhou et al. 2023, arXiv 2311.07911, table 1).
 
 A test of ``Problem.tests`` is JSON: ``{"id": "keywords:existence", "kwargs": {"keywords": [...]}}`` (see
-``dunwu.tasks.instructions``). ``check`` is the paper's strict accuracy of a prompt, all of its instructions as they
-stand; ``follows_loosely`` forgives an opening line, a closing one and markup. What is checked is the response alone,
-never the reasoning before it. A blank response follows nothing.
+``tasks.datasets.instruction_tests``). ``check`` is the paper's strict accuracy of a prompt, all of its instructions as
+they stand; ``follows_loosely`` forgives an opening line, a closing one and markup. What is checked is the response
+alone, never the reasoning before it. A blank response follows nothing.
 
 Where the words of an instruction leave something open, the rules are the authors' as far as they can be told from the
 paper and its data: keywords count within longer words, forbidden words do not; paragraphs are parted by ``***`` where

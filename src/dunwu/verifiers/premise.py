@@ -5,8 +5,8 @@ The gold says which it is: a refusal, or the value. Nothing is guessed from keyw
 
 from __future__ import annotations
 
-from dunwu.verifiers.answers import same_literal
-from dunwu.verifiers.exact import same_text
+from dunwu.verifiers.math.answers import same_literal
+from dunwu.verifiers.texts import same_text
 
 REFUSALS = ("refuse", "前提错误")
 """Golds that stand for a false premise; the answer has to be the gold's own, up to case, width and quotes."""

@@ -13,8 +13,8 @@ from dunwu.bench import agreement, verify
 from dunwu.bench.respelling import RENDERINGS, misses
 from dunwu.cli import main
 from dunwu.errors import UserError
-from dunwu.verifiers import answers
-from dunwu.verifiers.answers import same
+from dunwu.verifiers.math import answers
+from dunwu.verifiers.math.answers import same
 
 GOLDS = ["12", r"\frac{3}{4}", r"2\sqrt{3}", "(1,2)", "58,500"]
 

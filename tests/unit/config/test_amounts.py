@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dunwu.config.amounts import AT_ONCE
+from dunwu.config.check_amounts import AT_ONCE
 from dunwu.config.loader import dump_recipe, load_recipe, made_recipe
-from dunwu.config.plan import make_plan
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
+from dunwu.planning import make_plan
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 ABSURD = [10**6, 10**12, 10**40, 1e300]

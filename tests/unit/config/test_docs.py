@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from dunwu.config.loader import load_recipe
-from dunwu.config.plan import make_plan
-from dunwu.tasks.conversations import look
+from dunwu.planning import make_plan
+from dunwu.tasks.datasets.conversations import look
 
 DOCS = Path(__file__).parents[3] / "docs" / "pipeline.md"
 

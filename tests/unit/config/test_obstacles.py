@@ -9,10 +9,10 @@ import pytest
 from tests.unit.config.model_folders import QWEN2, save_model
 
 from dunwu.config.loader import load_recipe
-from dunwu.config.plan import make_plan
-from dunwu.config.plan.machine import Machine, this_machine
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
+from dunwu.planning import make_plan
+from dunwu.planning.machine import Machine, this_machine
 
 Write = Callable[..., Path]
 PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"

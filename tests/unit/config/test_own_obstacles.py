@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.config.loader import load_recipe
-from dunwu.config.plan import make_plan
+from dunwu.planning import make_plan
 
 RECIPE = """
 name = "needs"

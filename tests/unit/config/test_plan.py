@@ -11,10 +11,10 @@ import pytest
 from tests.unit.config.model_folders import QWEN2, save_model
 
 from dunwu.config.loader import load_recipe
-from dunwu.config.plan import GIB, make_plan
-from dunwu.config.plan.shape import PUBLISHED, shape_from_config, shape_of
-from dunwu.config.plan.view import stage_rows
 from dunwu.config.schema import PretrainStage
+from dunwu.models.shape import PUBLISHED, shape_from_config, shape_of
+from dunwu.planning import GIB, make_plan
+from dunwu.planning.table import stage_rows
 
 Write = Callable[..., Path]
 PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"

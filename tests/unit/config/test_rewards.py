@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dunwu.config.check_rewards import LANGUAGES, PENALTIES, QUALITY
 from dunwu.config.loader import dump_recipe, load_recipe
-from dunwu.config.rewards import LANGUAGES, PENALTIES, QUALITY
 from dunwu.config.schema import REWARD_PARTS, RLStage
 from dunwu.errors import UserError
 
@@ -124,8 +124,8 @@ def test_a_file_s_own_name_is_that_of_its_weights(write: Write) -> None:
 
 
 def test_the_lists_are_those_of_the_verifiers() -> None:
-    from dunwu.verifiers import composition, language
+    from dunwu.verifiers import language, weights
 
     assert list(LANGUAGES) == list(language.LANGUAGES)
-    assert composition.QUALITY == QUALITY
+    assert weights.QUALITY == QUALITY
     assert set(PENALTIES) < set(REWARD_PARTS)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dunwu.config.loader import made_recipe
-from dunwu.config.plan import make_plan
 from dunwu.config.schema import EvalStage, ServerSpec, display_names, is_server, served
 from dunwu.errors import UserError
+from dunwu.planning import make_plan
 
 
 def tree(*models: str) -> dict[str, Any]:

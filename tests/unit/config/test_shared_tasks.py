@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dunwu.config.loader import dump_recipe, load_recipe
-from dunwu.config.plan import make_plan
 from dunwu.config.schema import EvalStage, RLStage
 from dunwu.errors import UserError
+from dunwu.planning import make_plan
 
 RECIPE = """
 name = "shared"

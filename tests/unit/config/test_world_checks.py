@@ -8,8 +8,8 @@ import pytest
 
 from dunwu.config.checks import check_recipe
 from dunwu.config.loader import dump_recipe, load_recipe
-from dunwu.config.plan.volume import Volume, volume_of
 from dunwu.errors import UserError
+from dunwu.planning.volume import Volume, volume_of
 
 RECIPE = """
 name = "small"

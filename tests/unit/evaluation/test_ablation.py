@@ -14,8 +14,8 @@ import torch
 from dunwu.errors import UserError
 from dunwu.evaluation.ablation import compare, cuts, reflective_tokens
 from dunwu.models.load import load_tokenizer
+from dunwu.rollout.builtin.sampler import draw
 from dunwu.rollout.engine import Sample, WeightSource
-from dunwu.rollout.sampler import draw
 from dunwu.types import (
     Completion,
     GenerationRequest,

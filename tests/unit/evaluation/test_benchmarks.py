@@ -14,17 +14,17 @@ import pytest
 from rich.console import Console
 from tests.published import FILES, write
 
-from dunwu.config.problems import DATA_SETS
+from dunwu.commands.evaluate import Asked, recipe_of, task_of
+from dunwu.config.check_tasks import DATA_SETS
 from dunwu.config.schema import EvalStage, EvaluationSet, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import rows
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.benchmarking import Asked, recipe_of, task_of
-from dunwu.pipeline.prompts import held_out_prompts
+from dunwu.monitoring.console import Progress
+from dunwu.pipeline.stages.prompts import held_out_prompts
 from dunwu.sandbox import Sandbox
 from dunwu.tasks import build as build_task
-from dunwu.tasks.files import FileTask
+from dunwu.tasks.datasets.files import FileTask
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
 

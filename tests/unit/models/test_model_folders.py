@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tests.unit.models.test_load import complaint, write
 
 from dunwu.config.model_folder import read_config
-from dunwu.config.plan.shape import shape_of
 from dunwu.errors import UserError
 from dunwu.models.load import _plain, load_policy, load_scorer, save_policy
+from dunwu.models.shape import shape_of
 
 ADVICE = ("trust_remote_code", "weights_only", "pickle", "install", "upgrade")
 

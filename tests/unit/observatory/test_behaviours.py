@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dunwu.observatory.reasoning.behaviours import BEHAVIOURS, Behaviour, sightings
-from dunwu.observatory.reasoning.chain import read
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS, Behaviour, sightings
+from dunwu.analysis.reasoning.chain import read
 
 DATA = Path(__file__).parents[2] / "data"
 OURS = [json.loads(line) for line in (DATA / "chains.jsonl").open(encoding="utf-8")]

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from dunwu.observatory import beside
-from dunwu.observatory.beside import Row, changes, of_seeds, over_seeds
+from dunwu.analysis import comparison_table
+from dunwu.analysis.comparison_table import Row, changes, of_seeds, over_seeds
 from dunwu.runs import Evaluation
 from dunwu.types import Estimate
 
@@ -34,7 +34,9 @@ BY_SET = {
 
 
 def test_a_set_is_told_by_right_answers_or_by_its_judges_and_the_rest_once() -> None:
-    rows = {row.label: {model: value.value for model, value in row.values.items()} for row in beside.rows(BY_SET)}
+    rows = {
+        row.label: {model: value.value for model, value in row.values.items()} for row in comparison_table.rows(BY_SET)
+    }
     assert rows == {
         "maths %": {"base": 0.2, "r1": 0.9},
         "talk, helpful": {"base": -1.0, "r1": 3.0},
@@ -44,7 +46,7 @@ def test_a_set_is_told_by_right_answers_or_by_its_judges_and_the_rest_once() -> 
 
 
 def test_the_mean_of_two_sets_is_surer_than_one() -> None:
-    (row,) = (row for row in beside.rows(BY_SET) if row.quantity == "format")
+    (row,) = (row for row in comparison_table.rows(BY_SET) if row.quantity == "format")
     assert (row.values["base"].high - row.values["base"].low) / 2 == pytest.approx(0.1 / math.sqrt(2))
 
 

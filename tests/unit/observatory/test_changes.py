@@ -8,9 +8,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from dunwu.observatory.aha.changes import PERMUTATIONS, Change, Values, changes, window
-from dunwu.observatory.aha.moments import FEWEST, LEVEL, Evidence, found_together
-from dunwu.observatory.curves import ACCURACY, LENGTH, REFLECTIONS, STEPS, Measure
+from dunwu.analysis.aha import FEWEST, LEVEL, Evidence, found_together
+from dunwu.analysis.change_points import PERMUTATIONS, Change, Values, changes, window
+from dunwu.analysis.curves import ACCURACY, LENGTH, REFLECTIONS, STEPS, Measure
 
 
 @pytest.mark.parametrize(("n", "size"), [(24, 3.0), (40, 2.5), (40, 3.0), (100, 2.0)])

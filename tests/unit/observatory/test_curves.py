@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.unit.observatory.making import PER_ROLLOUT, STAGE, begin, finished_run, train
 
-from dunwu.observatory import curves
-from dunwu.observatory.curves import Measure, Rollout, Slice
-from dunwu.observatory.findings import base_and_trained, evaluations_by_set, outcomes
-from dunwu.observatory.reasoning.facts import facts
+from dunwu.analysis import curves
+from dunwu.analysis.curves import Measure, Rollout, Slice
+from dunwu.analysis.reasoning.facts import facts
+from dunwu.analysis.results import base_and_trained, evaluations_by_set, outcomes
 from dunwu.runs import Evaluation, EvaluationRow, RolloutRow, RunReader
 
 ALL = Slice()

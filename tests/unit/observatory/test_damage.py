@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.unit.observatory.making import STAGE, begin, finished_run, train
 
+from dunwu.analysis.missing import missing_evaluations, missing_rollouts
 from dunwu.errors import UserError
-from dunwu.observatory.export import write_figures
-from dunwu.observatory.missing import missing_evaluations, missing_rollouts
-from dunwu.observatory.report import write_report
+from dunwu.observatory.report.export import write_figures
+from dunwu.observatory.report.report import write_report
 from dunwu.runs import RunReader, StageReader
 
 Change = Callable[[Path], object]

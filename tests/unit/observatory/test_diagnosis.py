@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dunwu.analysis.diagnosis import Course, Flag, Limits, diagnose
 from dunwu.config.schema import RLStage
-from dunwu.observatory.diagnosis import Course, Flag, Limits, diagnose
 from dunwu.types import Estimate
 
 Row = dict[str, float]

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.observatory.making import STAGE, finished_run
 
 from dunwu.errors import Fault
-from dunwu.observatory import export
 from dunwu.observatory.charts import Chart, Series, Span, exact
-from dunwu.observatory.export import write_figures
+from dunwu.observatory.report import export
+from dunwu.observatory.report.export import write_figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.observatory.making import STAGE, begin, train
 from tests.unit.observatory.test_curves import ROW
 
-from dunwu.observatory.reasoning import facts as module
-from dunwu.observatory.reasoning.facts import MAKER, Turn, Verdict, facts, number, problem_number
+from dunwu.analysis.reasoning import facts as module
+from dunwu.analysis.reasoning.facts import MAKER, Turn, Verdict, facts, number, problem_number
 from dunwu.runs import RolloutRow, RunReader
 
 TEXT = "<think>5+4=9, 9*2=18, too small. wait, 5*4=20, 20+2=22, yes. 等等</think> <answer>5*4+2</answer>"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tests.unit.observatory.making import finished_run
 
+from dunwu.analysis.opening import models, next_steps, opening
+from dunwu.commands.evaluate import benchmark_files
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
-from dunwu.observatory.opening import models, next_steps, opening
-from dunwu.pipeline.benchmarking import benchmark_files
 from dunwu.runs import ABLATION, RunReader
 
 

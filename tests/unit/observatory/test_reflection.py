@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.observatory.reasoning import reflection
+from dunwu.analysis.reasoning import reflection
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 from tests.unit.observatory.making import PER_ROLLOUT, RL, STAGE, begin
 
-from dunwu.observatory.logs import JsonProgress
-from dunwu.observatory.remaining import TimeLeft, time_left
-from dunwu.observatory.report import write_report
-from dunwu.observatory.standing import facts
-from dunwu.observatory.terminal import Progress
+from dunwu.analysis.remaining_time import TimeLeft, time_left
+from dunwu.analysis.run_status import facts
+from dunwu.monitoring.console import Progress
+from dunwu.monitoring.json_lines import JsonProgress
+from dunwu.observatory.report.report import write_report
 from dunwu.observatory.web.library import Library
 from dunwu.observatory.web.pages import overview
 from dunwu.runs import Run, RunReader, Spent, due

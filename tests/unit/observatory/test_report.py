@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
 
+from dunwu.analysis.headline import headline
+from dunwu.analysis.labels import interval, number
+from dunwu.analysis.opening import next_steps, opening
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.observatory.headline import headline
-from dunwu.observatory.opening import next_steps, opening
-from dunwu.observatory.report import write_report
-from dunwu.observatory.wording import interval, number
+from dunwu.observatory.report.report import write_report
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
 from dunwu.types import Estimate, Example, Message
 
@@ -303,7 +303,7 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 def test_the_room_imports_no_torch() -> None:
-    script = "import sys, dunwu.observatory.report, dunwu.observatory.terminal; print('torch' in sys.modules)"
+    script = "import sys, dunwu.observatory.report.report, dunwu.monitoring.console; print('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import begin
 
-from dunwu.observatory.seeds import joined_tables, write_seeds_report
+from dunwu.observatory.report.seeds import joined_tables, write_seeds_report
 from dunwu.runs import RunReader
 
 

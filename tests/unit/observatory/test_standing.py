@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import STAGE, begin
 
-from dunwu.observatory.standing import facts, pace, progress
+from dunwu.analysis.run_status import facts, pace, progress
 from dunwu.runs import Run, StageDirectory
 
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
-from dunwu.observatory import beside
-from dunwu.observatory.opening import next_steps, opening
-from dunwu.observatory.terminal import HEADER_EVERY, Progress
+from dunwu.analysis import comparison_table
+from dunwu.analysis.labels import duration
+from dunwu.analysis.opening import next_steps, opening
+from dunwu.monitoring.console import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
-from dunwu.observatory.wording import duration
 from dunwu.runs import Pair, RunReader
 from dunwu.types import Estimate
 
@@ -223,9 +223,9 @@ def test_durations() -> None:
 def test_no_number_of_a_table_is_cut(width: int) -> None:
     models = [f"a-model-of-a-long-name-{number}" for number in range(6)]
     values = {model: Estimate(value=0.9, low=0.801, high=0.95) for model in models}
-    rows = [beside.Row(benchmark="mathematics", quantity="pass@1", values=values)]
+    rows = [comparison_table.Row(benchmark="mathematics", quantity="pass@1", values=values)]
     console, stream = plain_console(width)
-    console.print(models_table(beside.Table(title="Models", note="a note", rows=rows), width))
+    console.print(models_table(comparison_table.Table(title="Models", note="a note", rows=rows), width))
     text = stream.getvalue()
     assert text.count("90±9.9") == 6
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 from tests.unit.observatory.making import STAGE, begin, finished_run
 
+from dunwu.analysis.opening import opening
 from dunwu.errors import UserError
-from dunwu.observatory import trackers as module
-from dunwu.observatory.logs import JsonProgress, QuietProgress
-from dunwu.observatory.opening import opening
-from dunwu.observatory.terminal import Progress
-from dunwu.observatory.trackers import Trackers
+from dunwu.monitoring import trackers as module
+from dunwu.monitoring.console import Progress
+from dunwu.monitoring.json_lines import JsonProgress, QuietProgress
+from dunwu.monitoring.trackers import Trackers
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 

@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 from tests.unit.observatory.making import STAGE, begin, evaluate, group, train
 from tests.unit.observatory.watching import PAGES, read
 
-from dunwu.observatory.curves import LENGTH
-from dunwu.observatory.reasoning.facts import MAKER, facts
+from dunwu.analysis.curves import LENGTH
+from dunwu.analysis.reasoning.facts import MAKER, facts
 from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.observatory.web.library import Library

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from tests.unit.observatory.making import STAGE
 
-from dunwu.observatory.reasoning.facts import facts, problem_number
+from dunwu.analysis.reasoning.facts import facts, problem_number
 from dunwu.observatory.web import query
 from dunwu.observatory.web.library import Library
 from dunwu.observatory.web.query import Filter, page_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.observatory import page
-from dunwu.observatory.wording import checkpoint, interval, number, plain, probability
+from dunwu.analysis.labels import checkpoint, interval, number, plain, probability
+from dunwu.observatory.report import page
 from dunwu.types import Estimate
 
 

@@ -24,12 +24,12 @@ from dunwu import algorithms, tasks
 from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.assembly import Parts
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.ledger import Ledger
-from dunwu.pipeline.prompts import held_out_prompts
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.cost_ledger import Ledger
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.prompts import held_out_prompts
+from dunwu.pipeline.stages.rl_system import Parts
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.runs import StageDirectory

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dunwu.commands.ablate import ablate, problems_of
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.ablating import ablate, problems_of
+from dunwu.monitoring.console import Progress
 from dunwu.runs import Run
 
 

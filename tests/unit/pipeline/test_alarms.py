@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.schema import RLStage
-from dunwu.pipeline.alarms import Alarms
+from dunwu.pipeline.stages.alarms import Alarms
 from dunwu.runs import BASE, TRAINED, StageDirectory
 from dunwu.types import Estimate
 

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 from tests.published import write
 
+from dunwu.commands.contamination import contamination
+from dunwu.commands.evaluate import Asked, as_toml, recipe_of
 from dunwu.config.schema import EvalStage, Recipe
 from dunwu.errors import UserError
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.benchmarking import Asked, as_toml, recipe_of
-from dunwu.pipeline.contaminating import contamination
+from dunwu.monitoring.console import Progress
 
 SERVER = "http://127.0.0.1:1/v1#m"
 

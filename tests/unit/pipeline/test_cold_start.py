@@ -14,14 +14,14 @@ from tests.unit.pipeline.test_sampling import group
 
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import ColdStartStage, RewardSpec, RewriteSpec
-from dunwu.endpoint import Endpoint
 from dunwu.errors import Interrupted, UserError
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline.cold_start import reviewed, rewriting, run_cold_start
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.rewriters import rewriter
-from dunwu.pipeline.sampling import harvest
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.judges.rewriters import rewriter
+from dunwu.pipeline.stages.answer_sampling import harvest
+from dunwu.pipeline.stages.cold_start import reviewed, rewriting, run_cold_start
+from dunwu.rollout.remote import Endpoint
 from dunwu.runs import StageDirectory
 from dunwu.verifiers import Grader, build
 from dunwu.verifiers.format import is_summarized

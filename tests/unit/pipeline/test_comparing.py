@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import UserError
-from dunwu.pipeline.comparing import counted, curves, pairs, reckoned
+from dunwu.evaluation.model_comparison import counted, curves, pairs, reckoned
 from dunwu.runs import Compared, Evaluation, EvaluationRow, StageDirectory
 from dunwu.types import Message, Problem
 

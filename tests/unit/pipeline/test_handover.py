@@ -19,13 +19,13 @@ from dunwu import algorithms
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import AlgorithmSpec, RLStage
 from dunwu.errors import Fault
-from dunwu.observatory.terminal import Progress
-from dunwu.pipeline import assembly
-from dunwu.pipeline.assembly import Parts, assembled
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.handover import check_last_handover, rollout_gap
-from dunwu.pipeline.rl import Cursor, train
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages import rl_system
+from dunwu.pipeline.stages.rl import Cursor, train
+from dunwu.pipeline.stages.rl_system import Parts, assembled
+from dunwu.pipeline.stages.weight_handover import check_last_handover, rollout_gap
 from dunwu.rollout.engine import Engine, Sample, WeightSource
 from dunwu.runs import StageDirectory
 from dunwu.types import AnchoredSample, Completion, GenerationRequest, Sampling, TrainSample
@@ -212,7 +212,7 @@ def test_the_kl_term_of_the_stage_is_corrected_as_the_recipe_says(
         built.append(correct_kl)
         return algorithms.build(spec, max_new_tokens=max_new_tokens, correct_kl=correct_kl)
 
-    monkeypatch.setattr(assembly, "algorithms", SimpleNamespace(build=build))
+    monkeypatch.setattr(rl_system, "algorithms", SimpleNamespace(build=build))
     for minibatches in (1, 2):
         with opened(tmp_path / str(minibatches), update={"minibatches": minibatches}):
             pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.pipeline.helpers import own_function, side_by_side
+from dunwu.pipeline.judges.user_functions import own_function, side_by_side
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage, TruthJudgeSpec
-from dunwu.endpoint import Endpoint
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.pipeline.helpers import LONGEST
-from dunwu.pipeline.judging import PairJudge, TruthJudge
-from dunwu.pipeline.reward_model import decided_pairs
+from dunwu.pipeline.judges.answer_judges import PairJudge, TruthJudge
+from dunwu.pipeline.judges.user_functions import LONGEST
+from dunwu.pipeline.stages.reward_model import decided_pairs
+from dunwu.rollout.remote import Endpoint
 from dunwu.runs.jsonl import read_numbers
 from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 

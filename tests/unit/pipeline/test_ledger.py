@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dunwu import paper
+from dunwu.analysis import costs as table
+from dunwu.analysis import paper
 from dunwu.config.schema import RLStage
-from dunwu.observatory import ledger as table
-from dunwu.pipeline.ledger import Ledger
+from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.runs import Run, Spent
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.measuring import examine, rollout_metrics
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.measurement import examine, rollout_metrics
 from dunwu.runs import StageDirectory
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 

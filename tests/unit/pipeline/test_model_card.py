@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from dunwu.config.schema import RLStage, SFTStage
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.model_card import card
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.model_card import card
 from dunwu.runs import BASE, TRAINED, StageDirectory
 from dunwu.types import Estimate
 

@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from dunwu.config.loader import made_recipe
-from dunwu.config.plan import make_plan
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.evaluating import run_eval
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.evaluation import run_eval
+from dunwu.planning import make_plan
 from dunwu.runs import Evaluation, StageDirectory
 
 pytestmark = pytest.mark.usefixtures("one_thread")

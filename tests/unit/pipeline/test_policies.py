@@ -14,10 +14,10 @@ from tests.families.wording import UNKNOWN, in_plain_words
 from transformers import AutoModelForSequenceClassification
 
 from dunwu.errors import UserError
+from dunwu.execution.policies import check_policy
 from dunwu.models import agreement, packing
 from dunwu.models.agreement import check_scorer
 from dunwu.models.load import Policy
-from dunwu.pipeline.policies import check_policy
 
 PAST = 4 * WINDOW
 

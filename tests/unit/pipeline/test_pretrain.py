@@ -10,10 +10,10 @@ from rich.console import Console
 
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Interrupted
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.pretrain import run_pretrain
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.pretraining import run_pretrain
 from dunwu.pretraining.train import Pretrainer
 from dunwu.runs import StageDirectory
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from tests.chat_templates import FAMILIES
 
+from dunwu.commands.template_preview import preview, show_lesson
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
-from dunwu.config.plan import Plan, make_plan
 from dunwu.config.schema import PromptSpec, Recipe
 from dunwu.models.templates import Template
-from dunwu.pipeline.preview import preview, show_lesson
+from dunwu.planning import Plan, make_plan
 from dunwu.types import Example, Message
 
 TALK = [

@@ -10,7 +10,14 @@ from tests.chat_templates import FAMILIES
 
 from dunwu.config.schema import EvaluationSet, PromptSpec, RewardSpec, TaskSpec
 from dunwu.models.templates import Template
-from dunwu.pipeline.prompts import WHOLE_RESPONSES, Instructing, held_out_prompts, instructed, instructing, instruction
+from dunwu.pipeline.stages.prompts import (
+    WHOLE_RESPONSES,
+    Instructing,
+    held_out_prompts,
+    instructed,
+    instructing,
+    instruction,
+)
 from dunwu.tasks import build
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import build as build_grader

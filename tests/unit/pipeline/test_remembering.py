@@ -11,12 +11,12 @@ import pytest
 from tests.serving import Answer, FakeServer, question, said, serving
 
 from dunwu.config.schema import ServedModel
-from dunwu.endpoint import server as endpoint
 from dunwu.errors import Fault, UserError
-from dunwu.pipeline.remembering import RememberingEngine
-from dunwu.rollout.endpoint_engine import EndpointEngine
 from dunwu.rollout.engine import Sample
-from dunwu.runs.answers import AnswerFile
+from dunwu.rollout.remote import client as endpoint
+from dunwu.rollout.remote.answer_cache import RememberingEngine
+from dunwu.rollout.remote.engine import EndpointEngine
+from dunwu.runs.answer_log import AnswerFile
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, Sampling
 
 

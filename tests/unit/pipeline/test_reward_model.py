@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dunwu.config.schema import DataSpec
-from dunwu.pipeline.reward_model import Case, balanced, split
+from dunwu.pipeline.stages.reward_model import Case, balanced, split
 from dunwu.tasks.world import data
 from dunwu.types import Preference
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from dunwu.errors import Fault, Interrupted
-from dunwu.pipeline.assembly import Parts
-from dunwu.pipeline.measuring import Stopwatch
-from dunwu.pipeline.rl import Cursor, explore, half_solved, train
-from dunwu.tasks.similar import NUMBER
+from dunwu.pipeline.stages.measurement import Stopwatch
+from dunwu.pipeline.stages.rl import Cursor, explore, half_solved, train
+from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.tasks.curriculum import NUMBER
 from dunwu.types import Problem
 
 from .conftest import Bench, Engine, RecordingTrainer
@@ -302,7 +302,7 @@ def test_a_stop_while_generating_saves_the_place_before_the_rollout(bench: Bench
 def test_a_stop_in_the_first_update_saves_and_later_the_newest_checkpoint_stands(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, at: int, saved: bool
 ) -> None:
-    monkeypatch.setattr("dunwu.pipeline.stopping.GRACE_SECONDS", -1.0)
+    monkeypatch.setattr("dunwu.pipeline.interrupts.GRACE_SECONDS", -1.0)
     bench.recipe["checkpoint"]["every"] = 8
     parts = bench.parts()
     trainer(parts).on_step = lambda place: ask_to_stop() if place == at else None

@@ -14,7 +14,7 @@ from dunwu.config.schema import PromptSpec, RejectStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.sampling import as_it_is, different, harvest, told
+from dunwu.pipeline.stages.answer_sampling import as_it_is, different, harvest, told
 from dunwu.tasks import build_mixture
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 

@@ -14,11 +14,11 @@ from rich.console import Console
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import DataSpec, SFTStage
 from dunwu.errors import Interrupted
-from dunwu.observatory.terminal import Progress
+from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.sft import run_sft
-from dunwu.pipeline.stopping import StopSignal
-from dunwu.pipeline.updates import batch
+from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.stages.sft import run_sft
+from dunwu.pipeline.stages.update_loop import batch
 from dunwu.runs import StageDirectory
 
 STAGE: dict[str, Any] = {

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import INTERRUPTED, Interrupted
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
 from dunwu.runs import RunReader
-from dunwu.runs.state import UNSAID
+from dunwu.runs.run_state import UNSAID
 
 
 def test_generation_is_cut_at_once() -> None:
@@ -90,9 +90,9 @@ def inner_and_then_stop(stop: StopSignal) -> None:
 
 WAITING = """
 import os, signal, sys, time
-from dunwu.pipeline import stopping
-stopping.WAIT_SECONDS = 0.1
-with stopping.StopSignal() as stop:
+from dunwu.pipeline import interrupts
+interrupts.WAIT_SECONDS = 0.1
+with interrupts.StopSignal() as stop:
     print("ready", flush=True)
     {work}
 """
@@ -120,9 +120,9 @@ OVERDUE_RUN = """
 import sys
 from pathlib import Path
 from tests.unit.runs.making import STAGE, begin
-from dunwu.pipeline import stopping
-stopping.WAIT_SECONDS = 0.1
-with stopping.StopSignal() as stop, begin(Path(sys.argv[1])) as run:
+from dunwu.pipeline import interrupts
+interrupts.WAIT_SECONDS = 0.1
+with interrupts.StopSignal() as stop, begin(Path(sys.argv[1])) as run:
     run.stage(STAGE)
     stop.record = {record}
     print("ready", flush=True)
@@ -177,9 +177,9 @@ def test_a_run_whose_terminal_goes_saves_and_says_so_to_nobody(tmp_path: Path) -
     program = f"""
 import os, pathlib, time
 from dunwu.errors import Interrupted
-from dunwu.pipeline.stopping import StopSignal
+from dunwu.pipeline.interrupts import StopSignal
 from dunwu.runs import RunReader
-from dunwu.runs.state import UNSAID
+from dunwu.runs.run_state import UNSAID
 with StopSignal() as stop:
     try:
         with stop.interruptible():
@@ -215,7 +215,7 @@ def test_a_signal_that_somebody_else_handles_stops_nobody(monkeypatch: pytest.Mo
         raise AssertionError(f"ended with {code}")
 
     monkeypatch.setattr(os, "_exit", ended)
-    monkeypatch.setattr("dunwu.pipeline.stopping.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dunwu.pipeline.interrupts.WAIT_SECONDS", 0.01)
     stop = StopSignal()
     woken, wakes = os.pipe()
     monkeypatch.setattr(stop, "_woken", woken, raising=False)

@@ -7,11 +7,11 @@ from itertools import islice
 
 import pytest
 
-from dunwu.config import problems
-from dunwu.observatory.reasoning.reflection import total
-from dunwu.pretraining.corpus import CorpusSpec, Document, documents
-from dunwu.pretraining.world import WorldSpec
-from dunwu.tasks.countdown import problem_key
+from dunwu.analysis.reasoning.reflection import total
+from dunwu.config import check_tasks
+from dunwu.pretraining.countdown_corpus import CorpusSpec, Document, documents
+from dunwu.pretraining.world_corpus import WorldSpec
+from dunwu.tasks.generators.countdown import problem_key
 from dunwu.tasks.task import is_held_out
 from dunwu.verifiers.expression import check
 from dunwu.verifiers.format import extract, follows_format
@@ -88,8 +88,8 @@ def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None
 
 
 def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:
-    assert CorpusSpec().held_out == problems.CORPORA["countdown-traces"].left_out
-    assert WorldSpec().held_out == WorldSpec().puzzles.held_out == problems.CORPORA["world"].left_out
+    assert CorpusSpec().held_out == check_tasks.CORPORA["countdown-traces"].left_out
+    assert WorldSpec().held_out == WorldSpec().puzzles.held_out == check_tasks.CORPORA["world"].left_out
 
 
 def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> None:

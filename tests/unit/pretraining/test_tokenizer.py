@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from dunwu.pretraining.corpus import CorpusSpec, documents
+from dunwu.pretraining.countdown_corpus import CorpusSpec, documents
 from dunwu.pretraining.tokenizer import END, LARGEST_NUMBER, PAD, build_tokenizer
 
 TOKENIZER = build_tokenizer()

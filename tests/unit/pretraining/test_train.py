@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dunwu.config import problems
+from dunwu.config import check_tasks
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Fault, UserError
 from dunwu.pretraining.batches import IGNORED, Pools
@@ -106,4 +106,4 @@ def test_a_loss_that_is_not_finite_stops_before_the_update() -> None:
 
 def test_recipes_may_name_every_corpus_that_there_is() -> None:
     sizes = {name: len(build_tokenizer(corpus.words)) for name, corpus in CORPORA.items()}
-    assert sizes == {name: corpus.vocabulary for name, corpus in problems.CORPORA.items()}
+    assert sizes == {name: corpus.vocabulary for name, corpus in check_tasks.CORPORA.items()}

@@ -10,15 +10,15 @@ from itertools import islice
 import pytest
 from tests.unit.tasks.oracles import ORACLES, claim_is_true, neutral
 
-from dunwu.pretraining.authors.author import Author
-from dunwu.pretraining.authors.premises import drill
 from dunwu.pretraining.corpora import CORPORA, phrases
-from dunwu.pretraining.corpus import Document
+from dunwu.pretraining.countdown_corpus import Document
 from dunwu.pretraining.tokenizer import build_tokenizer
-from dunwu.pretraining.world import KINDS, WorldSpec, documents, written
-from dunwu.tasks.countdown import problem_key
+from dunwu.pretraining.world_corpus import KINDS, WorldSpec, documents, written
+from dunwu.pretraining.writers.premises import drill
+from dunwu.pretraining.writers.writer import Author
+from dunwu.tasks.generators.countdown import problem_key
+from dunwu.tasks.generators.premise import Premise
 from dunwu.tasks.generators.ranking import NAMES
-from dunwu.tasks.premise import Premise
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world.requests import Request
 from dunwu.tasks.world.talk import ANIMALS, ASKED, Talk

@@ -13,12 +13,12 @@ import pytest
 from tests.serving import Answer, FakeServer, question, said, serving
 
 from dunwu.config.schema import ServedModel
-from dunwu.endpoint import server as endpoint
-from dunwu.endpoint.fields import NEUTRAL
 from dunwu.errors import Fault, UserError
-from dunwu.rollout.endpoint_engine import EndpointEngine
 from dunwu.rollout.engine import Sample
-from dunwu.runs.servers import ServerRecord
+from dunwu.rollout.remote import client as endpoint
+from dunwu.rollout.remote.engine import EndpointEngine
+from dunwu.rollout.remote.request_fields import NEUTRAL
+from dunwu.runs.server_records import ServerRecord
 from dunwu.types import Completion, GenerationRequest, Message, Problem, Prompt, Sampling
 
 

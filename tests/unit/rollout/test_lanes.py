@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dunwu.config.plan import estimate
 from dunwu.errors import Interrupted
+from dunwu.models import flops
+from dunwu.rollout.builtin.engine import TorchEngine
+from dunwu.rollout.builtin.worker_threads import LaneEngine, embedded_engine
 from dunwu.rollout.engine import Sample
-from dunwu.rollout.lanes import LaneEngine, embedded_engine
-from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import Sampling
 
 from .conftest import MakePolicy, assert_same, by_seed, requests_of
@@ -90,7 +90,7 @@ def test_lanes_are_for_small_models_and_several_threads(
     make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(embedded_engine(make_policy("llama"), slots=4), LaneEngine)
-    monkeypatch.setattr(estimate, "LANES_UP_TO", 1000)
+    monkeypatch.setattr(flops, "PARALLEL_UP_TO", 1000)
     assert isinstance(embedded_engine(make_policy("llama"), slots=4), TorchEngine)
     monkeypatch.undo()
     torch.set_num_threads(1)

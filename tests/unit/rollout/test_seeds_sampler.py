@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.rollout.sampler import draw, inverse_cdf, nucleus
+from dunwu.rollout.builtin.sampler import draw, inverse_cdf, nucleus
 from dunwu.rollout.seeds import as_tensor, sample_seed, stream_keys, uniforms
 from dunwu.types import Sampling
 

@@ -10,8 +10,8 @@ import torch
 from tests.groups import generate_groups
 
 from dunwu.models.load import Policy
-from dunwu.rollout.stopping import StopStrings, decode
-from dunwu.rollout.torch_engine import TorchEngine
+from dunwu.rollout.builtin.engine import TorchEngine
+from dunwu.rollout.builtin.stop_strings import StopStrings, decode
 from dunwu.types import Completion, Sampling
 
 from .conftest import MakePolicy, requests_of

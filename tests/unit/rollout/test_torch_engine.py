@@ -14,11 +14,11 @@ from torch.nn.utils.rnn import pad_sequence
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
-from dunwu.rollout.cache import SlotCache
-from dunwu.rollout.decoder import Decoder, ModuleDecoder
-from dunwu.rollout.fused import FusedDecoder, fusible
+from dunwu.rollout.builtin.cache import SlotCache
+from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder
+from dunwu.rollout.builtin.engine import TorchEngine
+from dunwu.rollout.builtin.fused import FusedDecoder, fusible
 from dunwu.rollout.seeds import as_tensor
-from dunwu.rollout.torch_engine import TorchEngine
 from dunwu.types import GenerationRequest, RolloutGroup, Sampling
 
 from .conftest import MakePolicy, assert_same, by_seed, requests_of, seeds_of, tiny_model
@@ -257,7 +257,7 @@ def test_rows_that_lost_their_memory_on_entering_start_again(
             raise error
         return as_tensor(seeds, device)
 
-    monkeypatch.setattr("dunwu.rollout.scheduler.as_tensor", short)
+    monkeypatch.setattr("dunwu.rollout.builtin.scheduler.as_tensor", short)
     assert_same(expected, by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling))
 
 

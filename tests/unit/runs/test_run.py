@@ -113,7 +113,7 @@ def test_a_kill_while_a_run_is_withdrawn_leaves_a_folder_for_the_next(
                 raise KeyboardInterrupt
             remove(path)
 
-        monkeypatch.setattr("dunwu.runs.run.atomic_remove", killed)
+        monkeypatch.setattr("dunwu.runs.run_directory.atomic_remove", killed)
         with pytest.raises(KeyboardInterrupt):
             run.withdraw()
         monkeypatch.undo()

@@ -15,7 +15,7 @@ from tests.unit.runs.making import RECIPE, STAGE, begin
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.runs import Run, RunReader
 from dunwu.runs.lock import is_held
-from dunwu.runs.state import UNSAID
+from dunwu.runs.run_state import UNSAID
 
 
 def test_a_run_is_running_while_a_process_holds_it_and_done_when_its_stages_are(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Sandbox
-from dunwu.tasks import build, code
+from dunwu.tasks import build
+from dunwu.tasks.datasets import code_tests
 from dunwu.verifiers.code import CodeVerifier, Ran
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
@@ -55,7 +56,7 @@ HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
     ],
 )
 def test_the_forms_of_tests(value: Any, entry: str | None, expected: dict[str, Any]) -> None:
-    assert json.loads(code.read_test(value, entry)) == expected
+    assert json.loads(code_tests.read_test(value, entry)) == expected
 
 
 def checking(head: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ def checking(head: str) -> dict[str, str]:
     ],
 )
 def test_test_sources_import_what_programs_find(head: str) -> None:
-    assert json.loads(code.read_test(checking(head))) == checking(head)
+    assert json.loads(code_tests.read_test(checking(head))) == checking(head)
 
 
 @pytest.mark.parametrize(
@@ -111,25 +112,25 @@ def test_test_sources_import_what_programs_find(head: str) -> None:
     ],
 )
 def test_what_is_no_test(value: Any, message: str) -> None:
-    with pytest.raises(code.NotATestError, match=message):
-        code.read_test(value)
+    with pytest.raises(code_tests.NotATestError, match=message):
+        code_tests.read_test(value)
 
 
 def test_a_functional_test_is_written_in_json() -> None:
-    with pytest.raises(code.NotATestError, match="a functional test's input or output is no JSON"):
-        code.read_test({"input": "x", "output": "1", "testtype": "functional"}, "f")
+    with pytest.raises(code_tests.NotATestError, match="a functional test's input or output is no JSON"):
+        code_tests.read_test({"input": "x", "output": "1", "testtype": "functional"}, "f")
 
 
 def test_no_test_source_is_run(tmp_path: Path) -> None:
     source = f"open({str(tmp_path / 'ran')!r}, 'w')\ndef check(c): pass"
-    code.read_test({"test": source, "entry": "check", "candidate": "f"})
+    code_tests.read_test({"test": source, "entry": "check", "candidate": "f"})
     assert not (tmp_path / "ran").exists()
 
 
 def test_the_function_s_name_comes_as_text_or_in_metadata() -> None:
-    assert code.function_name("solve") == "solve"
-    assert code.function_name('{"func_name": "countPairs"}') == "Solution.countPairs"
-    assert code.function_name("{}") is None
+    assert code_tests.function_name("solve") == "solve"
+    assert code_tests.function_name('{"func_name": "countPairs"}') == "Solution.countPairs"
+    assert code_tests.function_name("{}") is None
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
@@ -268,7 +269,7 @@ STARTERS = {
 
 @pytest.mark.parametrize("name", STARTERS)
 def test_answers_find_the_names_of_livecodebench_s_runner(sandbox: Sandbox, name: str) -> None:
-    test = code.read_test({"input": "[1, 1]", "output": "1", "testtype": "functional"}, "Solution.f")
+    test = code_tests.read_test({"input": "[1, 1]", "output": "1", "testtype": "functional"}, "Solution.f")
     verifier = CodeVerifier(sandbox, Limits())
     source = f"class Solution:\n    {STARTERS[name]}"
     assert verifier.judge((test,), source) == Ran("passed", "passes 1 tests")
@@ -277,8 +278,8 @@ def test_answers_find_the_names_of_livecodebench_s_runner(sandbox: Sandbox, name
 
 
 def test_whole_programs_find_them_too(sandbox: Sandbox) -> None:
-    test = code.read_test({"input": "6 4\n", "output": "2", "testtype": "stdin"})
+    test = code_tests.read_test({"input": "6 4\n", "output": "2", "testtype": "stdin"})
     source = "print(gcd(*map(int, stdin.readline().split())))"
     assert CodeVerifier(sandbox, Limits()).judge((test,), source) == Ran("passed", "passes 1 tests")
-    ours = code.read_test({"stdin": "6 4\n", "stdout": "2"})
+    ours = code_tests.read_test({"stdin": "6 4\n", "stdout": "2"})
     assert CodeVerifier(sandbox, Limits()).judge((ours,), source).result == "error"

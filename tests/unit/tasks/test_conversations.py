@@ -11,7 +11,7 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.conversations import look, ordered, read_examples, read_judged, read_preferences, read_texts
+from dunwu.tasks.datasets.conversations import look, ordered, read_examples, read_judged, read_preferences, read_texts
 from dunwu.types import REASONING_FIELDS, Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]

@@ -6,7 +6,17 @@ import random
 
 import pytest
 
-from dunwu.tasks.countdown import COUNTDOWN, Move, draft, expression, moves, problem_key, reachable, solve, wording
+from dunwu.tasks.generators.countdown import (
+    COUNTDOWN,
+    Move,
+    draft,
+    expression,
+    moves,
+    problem_key,
+    reachable,
+    solve,
+    wording,
+)
 from dunwu.tasks.task import GeneratedTask
 from dunwu.verifiers.expression import check
 

@@ -18,9 +18,9 @@ import pytest
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
-from dunwu.tasks.files import FileTask
-from dunwu.tasks.readers import LONGEST_LINE, read_rows
-from dunwu.tasks.rows import BadRow, Row
+from dunwu.tasks.datasets.files import FileTask
+from dunwu.tasks.datasets.readers import LONGEST_LINE, read_rows
+from dunwu.tasks.datasets.rows import BadRow, Row
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 FIELDS = {"problem": "q", "answer": "a"}

@@ -19,7 +19,8 @@ import pytest
 from dunwu import tasks
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import Task, gym
+from dunwu.tasks import Task
+from dunwu.tasks.generators import gym
 
 reasoning_gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym is not installed")
 
@@ -32,7 +33,7 @@ CANARY = "dunwu_canary"
 SETS = sorted(gym._registry())
 MANY = """
 import hashlib, json
-from dunwu.tasks import gym
+from dunwu.tasks.generators import gym
 from reasoning_gym import create_dataset
 def made(name):
     data = create_dataset(name, seed=9, size=24)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.config.problems import DATA_SETS
+from dunwu.config.check_tasks import DATA_SETS
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import Mixture, build, build_mixture, names

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dunwu.tasks import packed
-from dunwu.tasks.packed import NotPackedError, unpacked
+from dunwu.tasks.datasets import packed
+from dunwu.tasks.datasets.packed import NotPackedError, unpacked
 
 
 def pack(pickled: bytes) -> str:

@@ -9,7 +9,7 @@ from tests.unit.tasks.oracles import ORACLES, claim_is_true
 
 from dunwu.config.schema import TaskSpec
 from dunwu.tasks import FAMILIES, build
-from dunwu.tasks.premise import FORMS, PREMISE, REFUSAL, WORDINGS, Premise, draft, random_premise
+from dunwu.tasks.generators.premise import FORMS, PREMISE, REFUSAL, WORDINGS, Premise, draft, random_premise
 from dunwu.verifiers.premise import REFUSALS, check
 
 

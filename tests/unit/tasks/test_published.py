@@ -15,8 +15,8 @@ from tests.published import ARENA, FILES, GPQA, IFEVAL, LIVECODEBENCH, SAFETY, p
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
-from dunwu.tasks.files import FileTask, texts_of
-from dunwu.tasks.readers import LONGEST_LINE
+from dunwu.tasks.datasets.files import FileTask, texts_of
+from dunwu.tasks.datasets.readers import LONGEST_LINE
 from dunwu.types import Problem
 
 MATH500 = Path(__file__).parents[4] / "shared" / "data" / "math500.jsonl"

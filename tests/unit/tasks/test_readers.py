@@ -24,10 +24,10 @@ from tests.published import GPQA, IFEVAL, write
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
-from dunwu.tasks.conversations import read_examples
-from dunwu.tasks.files import FileTask
-from dunwu.tasks.readers import read_rows
-from dunwu.tasks.rows import BadRow, Row
+from dunwu.tasks.datasets.conversations import read_examples
+from dunwu.tasks.datasets.files import FileTask
+from dunwu.tasks.datasets.readers import read_rows
+from dunwu.tasks.datasets.rows import BadRow, Row
 from dunwu.types import Problem
 
 JSON = pa.json_()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.pretraining.world import WorldSpec, written
+from dunwu.pretraining.world_corpus import WorldSpec, written
 from dunwu.tasks.rewriting import FIRST_PERSON, by_rule, without_thought
 from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
 

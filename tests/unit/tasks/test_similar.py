@@ -16,8 +16,8 @@ from tests.unit.tasks.oracles import ORACLES
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import choose
-from dunwu.tasks import FAMILIES, similar
-from dunwu.tasks.similar import HalfSolved, distance, mark, variations
+from dunwu.tasks import FAMILIES, curriculum
+from dunwu.tasks.curriculum import HalfSolved, distance, mark, variations
 from dunwu.tasks.task import Draft, Family, GeneratedTask, is_held_out
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import Grader
@@ -140,7 +140,7 @@ def test_a_small_family_ends_with_what_there_is(monkeypatch: pytest.MonkeyPatch)
     drawn = 0
     made = variations(source, 20, 1, held_out_share=SHARE)
     assert {p.gold for p in made} == train - {source.gold}
-    assert drawn < 20 * similar.DRAWS * 3  # a held-out draw is made again
+    assert drawn < 20 * curriculum.DRAWS * 3  # a held-out draw is made again
     assert variations(source, 3, 1, held_out_share=SHARE, seen={mark(p) for p in made}) == ()
     source_of_all = HalfSolved(seed=1, held_out={"tiny": SHARE}).told([(source, 0.5)])
     assert len(source_of_all.offer(50)) == len(train) - 1

@@ -12,7 +12,7 @@ import pytest
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build
-from dunwu.tasks.conversations import ordered, read_preferences
+from dunwu.tasks.datasets.conversations import ordered, read_preferences
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world import data, requests, talk
 from dunwu.tasks.world.requests import Request

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.answers import same
 from dunwu.verifiers.boxes import last_boxed
 from dunwu.verifiers.format import extract
+from dunwu.verifiers.math.answers import same
 
 
 @pytest.mark.parametrize(

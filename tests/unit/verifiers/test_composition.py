@@ -12,7 +12,7 @@ from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score
 from dunwu.verifiers import Grader, build
-from dunwu.verifiers.composition import Composition, total
+from dunwu.verifiers.weights import Composition, total
 
 MakeProblem = Callable[..., Problem]
 MakeCompletion = Callable[..., Completion]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.answers import same
 from dunwu.verifiers.choices import named
-from dunwu.verifiers.exact import chosen, same_choice, same_sequence, same_set, same_text
+from dunwu.verifiers.math.answers import same
+from dunwu.verifiers.texts import chosen, same_choice, same_sequence, same_set, same_text
 
 OPTIONS = ("red", "blue", "dark green")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.answers import same
-from dunwu.verifiers.exact import same_text
 from dunwu.verifiers.format import RULES, TAGS, extract, follows_format, is_summarized, reasoning, summary
+from dunwu.verifiers.math.answers import same
+from dunwu.verifiers.texts import same_text
 
 GOOD = "<think>first</think> <answer>42</answer>"
 

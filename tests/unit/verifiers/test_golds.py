@@ -12,7 +12,7 @@ from tests.unit.verifiers.conftest import SETS, golds
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader, build
-from dunwu.verifiers.answers import same_literal
+from dunwu.verifiers.math.answers import same_literal
 
 
 @pytest.fixture

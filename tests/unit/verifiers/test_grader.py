@@ -16,7 +16,7 @@ from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader, answer_key, build
-from dunwu.verifiers.pool import WorkerPool
+from dunwu.verifiers.math.sympy_pool import WorkerPool
 from dunwu.verifiers.process import WorkerLost
 
 MakeProblem = Callable[..., Problem]

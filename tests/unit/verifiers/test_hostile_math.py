@@ -21,19 +21,19 @@ from tests.unit.verifiers.conftest import make_completion, make_problem
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem, Score
-from dunwu.verifiers import Grader, build, exact
-from dunwu.verifiers.answers import key, literal_value, same, same_literal
+from dunwu.verifiers import Grader, build, texts
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
 from dunwu.verifiers.expression import check
 from dunwu.verifiers.expression import key as expression_key
+from dunwu.verifiers.math.answers import key, literal_value, same, same_literal
 from dunwu.verifiers.math.brackets import Unreadable
 from dunwu.verifiers.math.equality import MOST_STEPS
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.reading import read, read_tokens
+from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool, one_budget
 from dunwu.verifiers.math.tokens import tokenize
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import split_quantity
-from dunwu.verifiers.pool import CheckTimeout, WorkerPool, one_budget
 
 BUDGET = 0.25
 MARGIN = 1.0
@@ -246,11 +246,11 @@ READERS: list[Callable[[str], object]] = [
     key,
     lambda text: key(text, written=True),
     literal_value,
-    lambda text: exact.same_text("5", text),
-    lambda text: exact.same_sequence("1, 2", text),
-    lambda text: exact.same_set("1, 2", text),
-    lambda text: exact.chosen(("red", "blue"), text),
-    exact.items,
+    lambda text: texts.same_text("5", text),
+    lambda text: texts.same_sequence("1, 2", text),
+    lambda text: texts.same_set("1, 2", text),
+    lambda text: texts.chosen(("red", "blue"), text),
+    texts.items,
     lambda text: check(("24", "3", "8"), text),
     expression_key,
     evaluated,

@@ -10,7 +10,7 @@ import pytest
 from tests.instructing import BUILDERS, WRITTEN_IN, following
 
 from dunwu.errors import UserError
-from dunwu.tasks.instructions import ARGUMENTS, LANGUAGES
+from dunwu.tasks.datasets.instruction_tests import ARGUMENTS, LANGUAGES
 from dunwu.verifiers.instructions import CHECKS, check, follows, follows_loosely, sentences
 from dunwu.verifiers.language import is_written_in
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dunwu.config.schema import RewardSpec
 from dunwu.evaluation.evaluate import rows, summarize
-from dunwu.pipeline.measuring import judged, rollout_metrics
+from dunwu.pipeline.stages.measurement import judged, rollout_metrics
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
 from dunwu.verifiers.language import LANGUAGES, consistency, has_words

@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from dunwu.errors import Fault
-from dunwu.verifiers import pool as pool_module
+from dunwu.verifiers.math import sympy_pool as pool_module
 from dunwu.verifiers.math.grammar import parse
+from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.math.tokens import tokenize
 from dunwu.verifiers.math.tree import Symbol, dump
-from dunwu.verifiers.pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
 
 
@@ -255,7 +255,7 @@ def test_many_threads_get_their_own_answers() -> None:
 def test_a_worker_does_not_outlive_its_parent() -> None:
     code = """
 import os, psutil
-from dunwu.verifiers.pool import WorkerPool
+from dunwu.verifiers.math.sympy_pool import WorkerPool
 WorkerPool(workers=1, budget=20.0).ask('["symbol","x"]', '["symbol","x"]')
 print(psutil.Process().children()[0].pid, flush=True)
 os.kill(os.getpid(), 9)

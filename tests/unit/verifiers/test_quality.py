@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.config.schema import RewardSpec
-from dunwu.verifiers.composition import QUALITY, Composition, total
 from dunwu.verifiers.quality import MOST_RIGHT, logic, novelty, signature, steps
 from dunwu.verifiers.statements import passages
+from dunwu.verifiers.weights import QUALITY, Composition, total
 
 
 def quality(chain: str, siblings: list[str], **weights: float) -> float:

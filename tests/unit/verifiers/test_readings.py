@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.answers import key, literal_value, same, same_literal
+from dunwu.verifiers.math.answers import key, literal_value, same, same_literal
 from dunwu.verifiers.math.exact import rational
 from dunwu.verifiers.math.numerals import number, read_digits, written
 from dunwu.verifiers.math.reading import read

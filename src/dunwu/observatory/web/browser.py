@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
+from dunwu.analysis.reasoning.facts import Verdict, problem_number, verdict_of
 from dunwu.errors import UserError
-from dunwu.observatory import page
-from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
-from dunwu.observatory.reasoning.facts import Verdict, problem_number, verdict_of
+from dunwu.observatory.report import page
 from dunwu.observatory.web.catalogue import Catalogue, Columns
 from dunwu.observatory.web.library import Watched
 from dunwu.observatory.web.query import ORDERS, TURNS, VERDICTS, Filter, Found, Rows, page_of, select

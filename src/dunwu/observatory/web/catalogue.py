@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from dunwu.observatory import curves
-from dunwu.observatory.curves import Rollout
-from dunwu.observatory.reasoning import facts
-from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
+from dunwu.analysis import curves
+from dunwu.analysis.curves import Rollout
+from dunwu.analysis.reasoning import facts
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
 from dunwu.observatory.web.reader import order
 from dunwu.runs import StageReader
 

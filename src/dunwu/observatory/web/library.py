@@ -12,10 +12,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from dunwu.analysis.curves import Rollout
+from dunwu.analysis.results import EvaluationsBySet, LastEvaluated, evaluations_by_set, last_evaluated
 from dunwu.errors import UserError
-from dunwu.observatory.curves import Rollout
 from dunwu.observatory.figures import Told, base_of
-from dunwu.observatory.findings import EvaluationsBySet, LastEvaluated, evaluations_by_set, last_evaluated
 from dunwu.observatory.web import reader
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.runs import RunReader

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from urllib.parse import quote, urlencode
 
+from dunwu.analysis import aha_sentences, comparison_table, costs, curves
+from dunwu.analysis.headline import headline
+from dunwu.analysis.labels import checkpoint, plain, quantity
+from dunwu.analysis.results import are_models, base_and_trained
+from dunwu.analysis.run_status import facts, progress
 from dunwu.errors import UserError
-from dunwu.observatory import beside, curves, figures, graph, ledger, page
-from dunwu.observatory.aha import telling
-from dunwu.observatory.aha.section import aha_section
+from dunwu.observatory import figures, graph
 from dunwu.observatory.charts import Chart
-from dunwu.observatory.damage import cannot_be_read
-from dunwu.observatory.diagnosis_section import diagnosis_lines
-from dunwu.observatory.findings import are_models, base_and_trained
-from dunwu.observatory.headline import headline
-from dunwu.observatory.sections import evaluation_table, folded, models_table, result_cell
-from dunwu.observatory.standing import facts, progress
+from dunwu.observatory.report import page
+from dunwu.observatory.report.aha_section import aha_section
+from dunwu.observatory.report.diagnosis_section import diagnosis_lines
+from dunwu.observatory.report.sections import evaluation_table, folded, models_table, result_cell
 from dunwu.observatory.web import browser, shelf
 from dunwu.observatory.web.library import Library, Watched
 from dunwu.observatory.web.paths import offers, path
 from dunwu.observatory.web.query import Filter
-from dunwu.observatory.wording import checkpoint, plain, quantity
 from dunwu.runs import RunReader, StageReader
 
 TABS = (("", "Overview"), ("/curves", "Curves"), ("/rollouts", "Rollouts"), ("/paths", "Paths"))
@@ -78,7 +78,7 @@ def overview(library: Library, place: int) -> str:
     if found:
         stage, by_set = found
         tables = page.grid([evaluation_table(name, evaluations) for name, evaluations in by_set.items()])
-        shown = models_table(beside.of_run(by_set)) if are_models(run, stage) else tables
+        shown = models_table(comparison_table.of_run(by_set)) if are_models(run, stage) else tables
         parts.append(f"<h2>Held-out problems</h2>{shown}")
     parts.append(_costs(run))
     return _document(library, place, "", run.recipe["name"], "".join(parts))
@@ -98,20 +98,23 @@ def _moments(watched: Watched, run: RunReader, link: str) -> str:
     told = [(stage, watched.told(stage)) for stage in run.stages if watched.catalogue(stage).progress.stored]
     if not told:
         return ""
-    lines = "".join(
-        f'<dt><a href="{link}{quote(stage)}">{page.text(stage)}</a></dt>'
-        f"<dd>{page.text(telling.reading(*one.reading) if one.reading else telling.verdict(one.search))}</dd>"
+    sentences = {
+        stage: aha_sentences.reading(*one.reading) if one.reading else aha_sentences.verdict(one.search)
         for stage, one in told
+    }
+    lines = "".join(
+        f'<dt><a href="{link}{quote(stage)}">{page.text(stage)}</a></dt><dd>{page.text(sentence)}</dd>'
+        for stage, sentence in sentences.items()
     )
     return f'<h2>Is it an aha?</h2><dl class="moments">{lines}</dl>'
 
 
 def _costs(run: RunReader) -> str:
-    lines = list(ledger.lines(run))
+    lines = list(costs.lines(run))
     if not lines:
         return ""
-    rows = [[page.text(line.stage), line.module, *ledger.cells(line)] for line in (*lines, ledger.total(lines))]
-    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *ledger.HEADS], rows, words=(1,))}"
+    rows = [[page.text(line.stage), line.module, *costs.cells(line)] for line in (*lines, costs.total(lines))]
+    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *costs.HEADS], rows, words=(1,))}"
 
 
 def curves_page(library: Library, place: int, stage: str) -> str:
@@ -125,7 +128,7 @@ def curves_page(library: Library, place: int, stage: str) -> str:
         f"<h1>Curves of {page.text(stage)}</h1>",
         _stages(watched, place, "/curves", stage),
         _reading(watched, stage),
-        cannot_be_read(told.lost),
+        page.damage_notes(told.lost),
         f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
         f"<h2>Curves</h2>{drawn}" if drawn else "",
         *(folded(title, figures.by_level(told, verdict)) for title, verdict in figures.LEVEL_BY_LEVEL.items()),

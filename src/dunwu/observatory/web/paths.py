@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dunwu.analysis.labels import checkpoint
+from dunwu.analysis.reasoning.facts import problem_number
+from dunwu.analysis.results import EvaluationsBySet, are_models
 from dunwu.errors import UserError
 from dunwu.observatory.figures import Told, place_of
-from dunwu.observatory.findings import EvaluationsBySet, are_models
-from dunwu.observatory.reasoning.facts import problem_number
 from dunwu.observatory.web.catalogue import Catalogue
-from dunwu.observatory.wording import checkpoint
 from dunwu.runs import EvaluationRow, StageReader
 
 OFFERED = 40

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
+from dunwu.analysis.reasoning.facts import Turn, Verdict
 from dunwu.errors import UserError
-from dunwu.observatory.reasoning.behaviours import BEHAVIOURS
-from dunwu.observatory.reasoning.facts import Turn, Verdict
 from dunwu.observatory.web.catalogue import Catalogue, Columns
 from dunwu.runs import StageReader
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dunwu.analysis import curves
+from dunwu.analysis.reasoning import facts
 from dunwu.errors import UserError
-from dunwu.observatory import curves
-from dunwu.observatory.reasoning import facts
 from dunwu.runs import RunReader, StageReader
 
 LOWEST_PRIORITY = 19

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from dunwu.analysis.labels import duration, number
+from dunwu.analysis.results import LastEvaluated, are_models, base_and_trained
+from dunwu.analysis.run_status import date, progress
 from dunwu.errors import UserError
-from dunwu.observatory import page
-from dunwu.observatory.findings import LastEvaluated, are_models, base_and_trained
-from dunwu.observatory.standing import date, progress
+from dunwu.observatory.report import page
 from dunwu.observatory.web.library import Library, Watched
-from dunwu.observatory.wording import duration, number
 from dunwu.runs import RunReader
 
 Key = float | str

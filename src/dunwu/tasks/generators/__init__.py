@@ -1,9 +1,9 @@
 """The families of generated problems, one file each; Countdown, which the nano base is made for, is one level up."""
 
-from dunwu.tasks.countdown import COUNTDOWN
 from dunwu.tasks.generators.arithmetic import ARITHMETIC
 from dunwu.tasks.generators.bases import BASES
 from dunwu.tasks.generators.ciphers import CIPHERS
+from dunwu.tasks.generators.countdown import COUNTDOWN
 from dunwu.tasks.generators.divisors import DIVISORS
 from dunwu.tasks.generators.equations import EQUATIONS
 from dunwu.tasks.generators.functions import FUNCTIONS

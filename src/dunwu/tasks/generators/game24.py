@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 
-from dunwu.tasks.countdown import expression, moves, problem_key, reachable, solve
+from dunwu.tasks.generators.countdown import expression, moves, problem_key, reachable, solve
 from dunwu.tasks.task import Draft, Family
 
 TARGET = 24

@@ -34,5 +34,5 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     equality    two typed answers -> whether they are equal; what no rule here decides is asked of the worker
 
 Each room imports those above it; a reader of what holds other answers is handed the reader of all. The worker
-(``verifiers/worker.py``) gets trees, never text, so nothing is read twice.
+(``verifiers/math/sympy_worker.py``) gets trees, never text, so nothing is read twice.
 """

@@ -49,17 +49,7 @@ from dunwu.verifiers.math.records import (
     Words,
 )
 from dunwu.verifiers.math.sets import conditions_of
-from dunwu.verifiers.math.tree import (
-    INFINITY,
-    Number,
-    Sum,
-    Symbol,
-    Tree,
-    dump,
-    letters,
-    negative,
-    quotient,
-)
+from dunwu.verifiers.math.tree import INFINITY, Number, Sum, Symbol, Tree, dump, letters, negative, quotient
 from dunwu.verifiers.math.units import PERCENT
 
 Ask = Callable[[str, str], bool]

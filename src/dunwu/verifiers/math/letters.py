@@ -12,18 +12,7 @@ from typing import TYPE_CHECKING
 from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
 from dunwu.verifiers.math.constructs import FUNCTIONS, read_function
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import (
-    EULER,
-    IMAGINARY,
-    INFINITY,
-    PI,
-    Call,
-    Number,
-    Product,
-    Symbol,
-    Tree,
-    quotient,
-)
+from dunwu.verifiers.math.tree import EULER, IMAGINARY, INFINITY, PI, Call, Number, Product, Symbol, Tree, quotient
 
 if TYPE_CHECKING:
     from dunwu.verifiers.math.grammar import Parser

@@ -8,14 +8,7 @@ from dataclasses import replace
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at
 from dunwu.verifiers.math.equations import named_items, root_of
 from dunwu.verifiers.math.numerals import read_digits
-from dunwu.verifiers.math.records import (
-    Answer,
-    Collection,
-    Equation,
-    Member,
-    Read,
-    Words,
-)
+from dunwu.verifiers.math.records import Answer, Collection, Equation, Member, Read, Words
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.wording import LISTING, spelled, with_signs, without_stops, words
 

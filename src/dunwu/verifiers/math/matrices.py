@@ -6,13 +6,7 @@ from collections.abc import Sequence
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at
 from dunwu.verifiers.math.grammar import parse
-from dunwu.verifiers.math.records import (
-    Answer,
-    Collection,
-    Matrix,
-    Quantity,
-    Read,
-)
+from dunwu.verifiers.math.records import Answer, Collection, Matrix, Quantity, Read
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Product, negative
 

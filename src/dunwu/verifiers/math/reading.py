@@ -26,12 +26,7 @@ from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
 from dunwu.verifiers.math.parts import read_extreme, read_parts
 from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
-from dunwu.verifiers.math.records import (
-    Answer,
-    Quantity,
-    Ratio,
-    Read,
-)
+from dunwu.verifiers.math.records import Answer, Quantity, Ratio, Read
 from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
 from dunwu.verifiers.math.repairs import mended
 from dunwu.verifiers.math.restated import read_restated

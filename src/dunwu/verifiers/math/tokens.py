@@ -14,17 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dunwu.verifiers.math.characters import encloses_digits, spell
-from dunwu.verifiers.math.commands import (
-    DROPPED,
-    INLINE,
-    RENAMED,
-    ROMAN,
-    SIGNS,
-    THIN,
-    TRANSPARENT,
-    WIDE,
-    WITH_ARGUMENT,
-)
+from dunwu.verifiers.math.commands import DROPPED, INLINE, RENAMED, ROMAN, SIGNS, THIN, TRANSPARENT, WIDE, WITH_ARGUMENT
 
 LONGEST = 1000
 """Characters of an answer that is looked into; longer ones can only equal the gold letter by letter."""

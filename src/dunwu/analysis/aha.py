@@ -1,0 +1,108 @@
+"""Candidate aha moments: series that change at the same time, among them one of reflection that rises.
+
+What is looked for is R1-Zero's observation (arXiv 2501.12948v2, on its aha moment) as a statement that can fail: at
+some rollout the policy begins to reflect more. Whether all at once, in a jump, or in a climb over many rollouts, is
+part of what a moment says. Every series is tested at LEVEL divided by the number of series, so a stage in which nothing
+changes is said to have a moment with a probability of at most LEVEL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dunwu.analysis.change_points import Change, changes
+from dunwu.analysis.curves import ACCURACY, LENGTH, MENDED, RATE, REFLECTIONS, SHOWN, STEPS, Measure, Rollout
+
+LEVEL = 0.05
+"""The probability of a false alarm in a stage, over all of its series together."""
+FEWEST = 12
+"""Rollouts below which nothing can be told: even a clean step in the middle of ten comes by chance in 2 of 252 orders,
+more often than LEVEL allows one series of ten."""
+REFLECTIVE = (REFLECTIONS, RATE, SHOWN["verification"], SHOWN["backtracking"], SHOWN["alternatives"])
+"""Series of which one must rise for a moment to be one of reflection."""
+STRATEGY = (*SHOWN.values(), STEPS, LENGTH)
+OUTCOME = (ACCURACY, MENDED)
+WATCHED = tuple(dict.fromkeys((*REFLECTIVE, *STRATEGY, *OUTCOME)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A change of one series, and the updates between which it happens."""
+
+    measure: Measure
+    change: Change
+    updates: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A rise of reflection, ``lead``, and what changed while it lasted, the largest change first."""
+
+    lead: Evidence
+    others: tuple[Evidence, ...]
+
+    @property
+    def sudden(self) -> bool:
+        """Whether it is a jump."""
+        return self.lead.change.kind == "jump"
+
+    @property
+    def updates(self) -> tuple[int, int]:
+        """When reflection rose."""
+        return self.lead.updates
+
+    @property
+    def strategy(self) -> tuple[Evidence, ...]:
+        """What changed in how problems are gone about."""
+        return tuple(one for one in self.others if one.measure in STRATEGY)
+
+    @property
+    def outcome(self) -> tuple[Evidence, ...]:
+        """What changed in what comes out."""
+        return tuple(one for one in self.others if one.measure in OUTCOME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What was looked at, and what was found. ``changes``: all of them, in the order of the series."""
+
+    rollouts: int
+    series: int
+    changes: tuple[Evidence, ...]
+    moments: tuple[Moment, ...]
+
+
+def search(rollouts: Sequence[Rollout]) -> Search:
+    """Looks through a stage's rollouts; pure, and the same for the same rollouts."""
+    if len(rollouts) < FEWEST:
+        return Search(rollouts=len(rollouts), series=0, changes=(), moments=())
+    series = {measure: values for measure in WATCHED if (values := _series(measure, rollouts))}
+    found = tuple(
+        Evidence(measure=measure, change=change, updates=_between(list(values), change))
+        for measure, values in series.items()
+        for change in changes(list(values.values()), level=LEVEL / len(series))
+    )
+    return Search(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(found_together(found)))
+
+
+def _series(measure: Measure, rollouts: Sequence[Rollout]) -> dict[int, float]:
+    """By updates, where it could be measured; nothing where that is too seldom to say anything."""
+    found = {rollout.updates: estimate.value for rollout in rollouts if (estimate := rollout.estimate(measure))}
+    return found if len(found) >= FEWEST else {}
+
+
+def _between(updates: Sequence[int], change: Change) -> tuple[int, int]:
+    first = change.first - 1 if change.kind == "jump" else change.first
+    return updates[first], updates[change.last]
+
+
+def found_together(found: Sequence[Evidence]) -> list[Moment]:
+    """The largest rise of reflection with all that changes in its time, then the largest of those that remain."""
+    moments, remaining = list[Moment](), sorted(found, key=lambda one: -abs(one.change.size))
+    while lead := next((one for one in remaining if one.measure in REFLECTIVE and one.change.size > 0), None):
+        start, end = lead.updates
+        near = [one for one in remaining if one.updates[0] < end and one.updates[1] > start]
+        moments.append(Moment(lead=lead, others=tuple(one for one in near if one is not lead)))
+        remaining = [one for one in remaining if one not in near]
+    return sorted(moments, key=lambda moment: moment.updates)

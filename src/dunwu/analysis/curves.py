@@ -1,0 +1,298 @@
+"""Learning curves out of stored rollouts: what the policy did on its training problems, rollout by rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64
+
+from dunwu.analysis.reasoning import facts, reflection
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
+from dunwu.analysis.reasoning.facts import PART, WORD, Turn, Verdict
+from dunwu.config.schema import REWARD_PARTS
+from dunwu.errors import UserError
+from dunwu.metrics import mean
+from dunwu.runs import StageReader
+from dunwu.types import Estimate
+
+MAX_ROWS, FEWEST = 60_000, 50
+"""Completions that curves are made of at most, as long as that leaves so many rollouts, evenly spaced."""
+
+RULES = frozenset(REWARD_PARTS) - {"truncation", "repetition"}
+"""Parts of the reward that are shares; the two penalties are not."""
+
+Numbers = Float64[np.ndarray, " N"]
+Mask = Bool[np.ndarray, " N"]
+
+
+class Slice(NamedTuple):
+    """Which completions of a rollout: by what the rule said of their answers, and by their problems' level."""
+
+    verdict: Literal["all", "right", "wrong"] = "all"
+    level: int | None = None
+
+
+class Rollout:
+    """One rollout's completions as arrays of N, made of a table of facts (``reasoning.facts.SCHEMA``).
+
+    What has been asked for is kept: a page asks for some thirty measures of a dozen slices each.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._columns: dict[str, Numbers] = {}
+        self._masks: dict[Slice, Mask] = {}
+        self._estimates: dict[tuple[str, Slice], Estimate | None] = {}
+
+    def column(self, name: str) -> Numbers:
+        """A column as numbers, NaN where it says nothing or is not there; not to be written to."""
+        if name not in self._columns:
+            known = name in self._table.column_names
+            values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
+            self._columns[name] = values
+        return self._columns[name]
+
+    @cached_property
+    def groups(self) -> Int64[np.ndarray, " N"]:
+        """Of every completion its group's number."""
+        found: Int64[np.ndarray, " N"] = self._table["group"].to_numpy().astype(np.int64)
+        return found
+
+    @property
+    def step(self) -> int:
+        """Updates done when it had been learned from."""
+        return int(self.column("step")[0])
+
+    @cached_property
+    def updates(self) -> int:
+        """The version of the policy that wrote it, so the first rollout stands at the stage's beginning."""
+        return int(self.column("version").min())
+
+    @property
+    def completions(self) -> int:
+        """How many there are."""
+        return len(self._table)
+
+    @property
+    def problems(self) -> int:
+        """How many were asked."""
+        return len(np.unique(self.groups))
+
+    @property
+    def failed(self) -> int:
+        """Completions whose verifier failed: they count in lengths and words, never in rewards."""
+        return int(self.completions - self.column("graded").sum())
+
+    @property
+    def levels(self) -> list[int]:
+        """The levels of its problems, ascending."""
+        return [int(level) for level in np.unique(self.column("level"))]
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of its rewards."""
+        return sorted(name.removeprefix(PART) for name in self._table.column_names if name.startswith(PART))
+
+    def chosen(self, piece: Slice) -> Mask:
+        """The completions of a slice. Right and wrong are those of graded answers to questions that have right ones."""
+        if piece not in self._masks:
+            self._masks[piece] = self._mask(piece)
+        return self._masks[piece]
+
+    def _mask(self, piece: Slice) -> Mask:
+        chosen = np.ones(self.completions, dtype=bool)
+        if piece.verdict != "all":
+            wanted = Verdict.RIGHT if piece.verdict == "right" else Verdict.WRONG
+            chosen &= (self.column("verdict") == wanted) & (self.column("graded") == 1)
+        if piece.level is not None:
+            chosen &= self.column("level") == piece.level
+        return chosen
+
+    def estimate(self, measure: Measure, piece: Slice = Slice()) -> Estimate | None:  # noqa: B008 -- a constant
+        """Mean over problems of the mean over a problem's completions, with Student's 95 % interval over problems; None
+        where there is nothing to measure (no right answer, so no length of right ones)."""
+        key = (measure.name, piece)
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(measure, piece)
+        return self._estimates[key]
+
+    def _estimate(self, measure: Measure, piece: Slice) -> Estimate | None:
+        values = measure.of(self)
+        chosen = self.chosen(piece) & np.isfinite(values)
+        weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
+        totals = np.bincount(self.groups[chosen], weights=values[chosen])
+        counts = np.bincount(self.groups[chosen], weights=weights[chosen])
+        means = totals[counts > 0] / counts[counts > 0]
+        if not means.size:
+            return None
+        return mean(means, lowest=measure.lowest, highest=1.0 if measure.share else np.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A quantity that a rollout has. ``of``: a number for each completion, NaN where it has none; ``over``: the column
+    that it is a rate over (None: a rate over completions). ``share``: in [0, 1]."""
+
+    name: str
+    label: str
+    unit: str
+    of: Callable[[Rollout], Numbers]
+    over: str | None = None
+    share: bool = False
+    lowest: float = 0.0
+
+
+def _column(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: rollout.column(name)
+
+
+def _graded(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: np.where(rollout.column("graded") == 1, rollout.column(name), np.nan)
+
+
+def _shows(name: str) -> Callable[[Rollout], Numbers]:
+    return lambda rollout: (rollout.column(name) > 0).astype(np.float64)
+
+
+def _turned(turn: Turn) -> Callable[[Rollout], Numbers]:
+    """Among the completions of which it is known what they had before they reflected."""
+
+    def of(rollout: Rollout) -> Numbers:
+        turns = rollout.column("turn")
+        return np.where(turns == Turn.NONE, np.nan, (turns == turn).astype(np.float64))
+
+    return of
+
+
+def _spread(rollout: Rollout) -> Numbers:
+    """Every completion's squared distance from its group's mean reward: its mean over a group is the variance."""
+    values = _graded("value")(rollout)
+    there = ~np.isnan(values)
+    counts = np.maximum(np.bincount(rollout.groups[there], minlength=int(rollout.groups.max()) + 1), 1)
+    means = np.bincount(rollout.groups[there], weights=values[there], minlength=len(counts)) / counts
+    squared: Numbers = (values - means[rollout.groups]) ** 2
+    return squared
+
+
+def part(name: str) -> Measure:
+    """A part of the reward, over the completions that have it. The rules' are shares, but for the penalties."""
+    share = name in RULES
+    lowest = 0.0 if share else -np.inf
+    return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), share=share, lowest=lowest)
+
+
+def word(text: str) -> Measure:
+    """One word of reflection."""
+    return Measure(name=f"word.{text}", label=text, unit="words a response", of=_column(WORD + text))
+
+
+ACCURACY = Measure(
+    name="accuracy", label="right answers", unit="share of responses", of=_graded(PART + "accuracy"), share=True
+)
+REWARD = Measure(name="reward", label="reward", unit="mean", of=_graded("value"), lowest=-np.inf)
+LENGTH = Measure(name="length", label="length", unit="tokens", of=_column("tokens"))
+STEPS = Measure(name="steps", label="steps of reasoning", unit="steps a response", of=_column("steps"))
+REFLECTIONS = Measure(
+    name="reflections", label="words of reflection", unit="words a response", of=_column("reflections")
+)
+RATE = Measure(
+    name="reflection_rate",
+    label="words of reflection per thousand tokens",
+    unit="per 1,000 tokens",
+    of=lambda rollout: 1000 * rollout.column("reflections"),
+    over="tokens",
+)
+SHOWN = {
+    name: Measure(name=name, label=label, unit="share of responses", of=_shows(name), share=True)
+    for name, label in zip(
+        BEHAVIOURS, ("checks a result", "gives up and goes back", "tries another way", "solves in parts"), strict=True
+    )
+}
+MENDED = Measure(
+    name="mended", label="wrong before reflecting, right after", unit="share", of=_turned(Turn.MENDED), share=True
+)
+SPOILT = Measure(
+    name="spoilt", label="right before reflecting, wrong after", unit="share", of=_turned(Turn.SPOILT), share=True
+)
+LANGUAGE = Measure(
+    name="language",
+    label="words in the question's language",
+    unit="share of words",
+    of=_column("own_language"),
+    share=True,
+)
+REPETITION = Measure(
+    name="repetition", label="repeats itself", unit="share of runs of 40 words", of=_column("repetition"), share=True
+)
+TRUNCATED = Measure(
+    name="truncated",
+    label="cut off at the length limit",
+    unit="share of responses",
+    of=_column("truncated"),
+    share=True,
+)
+SPREAD = Measure(name="spread", label="spread of rewards in a group", unit="variance", of=_spread)
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        *(ACCURACY, REWARD, LENGTH, STEPS, REFLECTIONS, RATE, *SHOWN.values()),
+        *(MENDED, SPOILT, LANGUAGE, REPETITION, TRUNCATED, SPREAD),
+    )
+}
+"""By name, in the order in which they are shown; parts of the reward and single words come beside them."""
+
+
+def rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
+    """Read the rollouts that curves are made of.
+
+    Args:
+        stage: whose rollouts.
+
+    Returns:
+        The rollouts in order, evenly spaced ones where there are too many; and of those that cannot be read, why.
+    """
+    steps, damaged = stage.rollout_steps(), dict[int, str]()
+
+    def readable(chosen: Sequence[int]) -> Iterator[Rollout]:
+        for step in chosen:
+            try:
+                yield read(stage, step)
+            except UserError as error:
+                damaged[step] = str(error)
+
+    first = next(readable(steps), None)
+    if first is None:
+        return [], list(damaged.values())
+    others = spaced([step for step in steps if step >= first.step], wanted(first))[1:]
+    return [first, *readable(others)], list(damaged.values())
+
+
+def wanted(like: Rollout) -> int:
+    """How many rollouts like this one curves are made of, at most."""
+    return max(FEWEST, MAX_ROWS // max(like.completions, 1))
+
+
+def spaced(steps: Sequence[int], wanted: int) -> list[int]:
+    """At most so many of the steps, evenly, the first and the last among them."""
+    if len(steps) <= wanted:
+        return list(steps)
+    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
+
+
+def read(stage: StageReader, step: int) -> Rollout:
+    """One rollout. Raises UserError where the step has none, or its file cannot be read."""
+    return Rollout(stage.derived.make(step, facts.MAKER, facts.facts))
+
+
+def most_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:
+    """The words of reflection that stand in these rollouts most often, without absent ones."""
+    totals = {
+        text: sum(float(np.nansum(rollout.column(WORD + text))) for rollout in found) for text in reflection.WORDS
+    }
+    return [text for text in sorted(totals, key=lambda text: -totals[text])[:count] if totals[text]]

@@ -1,0 +1,254 @@
+"""Is a run healthy? Series of numbers in; for each known illness a flag out, with the figure and the remedy.
+
+Every rule compares windows of rollouts, not single ones, and says nothing of a run that is too short for it. Thresholds
+are ours unless a paper is named; docs/observatory.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dunwu.analysis.labels import percent
+from dunwu.types import Estimate
+
+FEWEST = 8
+"""Rollouts before anything is said of how they went."""
+WINDOW, SHARE = 3, 8
+"""A window has a SHARE-th of the rollouts, and WINDOW at least."""
+GAP_ALWAYS_FINE, GAP_OVER_ROUNDING = 1e-4, 20.0
+"""Nats a token between engine and trainer: up to the one nothing is said, nor up to so many times the first rollout's
+(docs/log.md has what rounding and missed updates come to)."""
+ENOUGH = 3
+"""Rules that had enough to go by, before a stage is called healthy."""
+SOLVED = 0.95
+"""Share of right answers from which neither certainty nor agreement is an illness."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """What one rule says: ``figure`` is what it saw, ``remedy`` what to try where the flag is red."""
+
+    name: str
+    red: bool
+    figure: str
+    remedy: str = ""
+
+    @property
+    def line(self) -> str:
+        """The flag in one line of text, with the remedy where it is red."""
+        return f"{self.name}: {self.figure}" + (f". {self.remedy}" if self.red else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds that depend on the recipe; 0 or False: the rule is not asked."""
+
+    sampler_gap: float = 0.0
+    """Nats a token between engine and trainer."""
+    clipped: float = 0.1
+    """Share of tokens outside the clipping range."""
+    groups: bool = True
+    """Whether the gradient comes from differences within groups."""
+
+    @classmethod
+    def read(cls, recipe: Mapping[str, Any]) -> Limits:
+        """Read them off a stage as recipe.json has it.
+
+        GSPO clips whole sequences: 15 % of the tokens in its paper (arXiv 2507.18071, section 5).
+        """
+        algorithm = recipe.get("algorithm", {})
+        return cls(
+            sampler_gap=algorithm.get("sampler_gap_warning", 0.0),
+            clipped=0.5 if algorithm.get("loss") == "gspo" else 0.1,
+            groups=not recipe.get("value"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How an RL stage has gone so far.
+
+    ``rows``: a mapping of metrics for each rollout, with its ``step``. ``held_out``: of one set, the updates that the
+    evaluated policy had seen, ascending, and the results.
+    """
+
+    rows: Sequence[Mapping[str, float]]
+    held_out: Sequence[tuple[float, Mapping[str, Estimate]]]
+    limits: Limits
+
+    @property
+    def window(self) -> int:
+        """Rollouts that are averaged."""
+        return max(WINDOW, len(self.rows) // SHARE)
+
+    def windows(self, *names: str) -> list[float]:
+        """Average the sum of these metrics over one window after the other.
+
+        Args:
+            names: of metrics; the first one must be there for a rollout to count.
+
+        Returns:
+            The means, the last one over the last rollouts; what is left over belongs to the first. Empty where fewer
+            than FEWEST rollouts have the metric.
+        """
+        values = [sum(row.get(name, 0.0) for name in names) for row in self.rows if names[0] in row]
+        if len(values) < FEWEST:
+            return []
+        ends = range(len(values), self.window - 1, -self.window)
+        starts = [*(end - self.window for end in ends[:-1]), 0]
+        return [float(np.mean(values[start:end])) for start, end in zip(starts, ends, strict=True)][::-1]
+
+    @property
+    def success(self) -> str:
+        """The metric that says how well it goes: right answers, or the reward where nothing is right or wrong."""
+        return "accuracy" if any("accuracy" in row for row in self.rows) else "reward"
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether nearly all answers are right."""
+        right = [row["accuracy"] for row in self.rows[-self.window :] if "accuracy" in row]
+        return bool(right) and float(np.mean(right)) >= SOLVED
+
+
+def diagnose(course: Course) -> list[Flag]:
+    """Apply every rule; those that have not enough to go by say nothing."""
+    return [flag for rule in RULES if (flag := rule(course))]
+
+
+def sampler_gap(course: Course) -> Flag | None:
+    """An engine that does not run the weights that are trained; a single rollout is enough. The first one follows no
+    update, so its difference is rounding, or a model that is computed in another way."""
+    seen = [(row["sampler_gap_mean"], row["step"]) for row in course.rows if "sampler_gap_mean" in row]
+    if not seen or not course.limits.sampler_gap:
+        return None
+    (gap, step), rounding = max(seen), seen[0][0]
+    bound = min(course.limits.sampler_gap, max(GAP_ALWAYS_FINE, GAP_OVER_ROUNDING * rounding))
+    return Flag(
+        name="engine against trainer",
+        red=gap > bound,
+        figure=f"log-probabilities differ by up to {gap:.2g} nats a token (step {step:.0f}), "
+        f"at the first rollout by {rounding:.2g}",
+        remedy=f"Above {bound:.2g} the engine has other weights or another arithmetic: compare both on this model, "
+        "use float32, or set algorithm.importance_cap = 2",
+    )
+
+
+def entropy(course: Course) -> Flag | None:
+    """Entropy collapse: a policy that has stopped to explore before it has learnt (DAPO, arXiv 2503.14476, 3.1)."""
+    if not (means := course.windows("entropy")):
+        return None
+    first, last = means[0], means[-1]
+    return Flag(
+        name="entropy",
+        red=last < 0.05 and last < 0.1 * first and not course.is_solved,
+        figure=f"{last:.2g} nats a token, {first:.2g} at the beginning",
+        remedy="The policy has stopped to explore: raise algorithm.clip_high (0.28), lower optimizer.lr, "
+        "or add a KL term (algorithm.kl_coefficient)",
+    )
+
+
+def length(course: Course) -> Flag | None:
+    """Length that runs away: answers as good were once written with far fewer tokens."""
+    lengths, successes = course.windows("length"), course.windows(course.success)
+    if not lengths or len(lengths) != len(successes):
+        return None
+    as_good = [long for long, good in zip(lengths, successes, strict=True) if good >= successes[-1] - 0.02]
+    shortest, last = min(as_good), lengths[-1]
+    return Flag(
+        name="length",
+        red=last > 1.5 * shortest,
+        figure=f"{last:,.0f} tokens a response, {shortest:,.0f} when answers were as good",
+        remedy='Longer without being better: algorithm.aggregate = "token" or "constant", algorithm.overlong_buffer, '
+        "or reward.repetition",
+    )
+
+
+def gradient(course: Course) -> Flag | None:
+    """Groups whose rewards are all equal have no gradient; three rollouts of little else are enough to tell."""
+    shares = [row["uniform_groups"] for row in course.rows if "uniform_groups" in row]
+    if len(shares) < WINDOW or not course.limits.groups:
+        return None
+    share = float(np.mean(shares[-max(WINDOW, course.window) :]))
+    return Flag(
+        name="groups with a gradient",
+        red=share > 0.9 and not course.is_solved,
+        figure=f"{percent(1 - share, 0)} of the groups",
+        remedy="Nearly all answers to a question earn the same: easier questions, a larger rollout.group_size, "
+        "supervised training before, or parts of the reward that come in degrees",
+    )
+
+
+def held_out(course: Course) -> Flag | None:
+    """Reward that rises while held-out answers get worse: the policy learns the reward, not the task."""
+    rewards = course.windows("reward")
+    accuracies = [(at, results["pass@1"]) for at, results in course.held_out if "pass@1" in results]
+    if not rewards or len(accuracies) < 2:
+        return None
+    (best_at, best), (_, last) = max(accuracies[:-1], key=lambda one: one[1].value), accuracies[-1]
+    rises = rewards[-1] > rewards[0]
+    return Flag(
+        name="reward against held-out answers",
+        red=rises and last.high < best.low,
+        figure=f"reward {rewards[0]:.3g} to {rewards[-1]:.3g}; held out {percent(best.value)} right after "
+        f"{best_at:,.0f} updates, {percent(last.value)} now",
+        remedy="Read answers that earn much: the reward pays for something else. Stop at the better checkpoint, weigh "
+        "accuracy more, take more questions",
+    )
+
+
+def clipping(course: Course) -> Flag | None:
+    """Updates that leave the clipping range: what lies outside teaches nothing."""
+    if not (shares := course.windows("clip_low", "clip_high")):
+        return None
+    return Flag(
+        name="clipping",
+        red=shares[-1] > course.limits.clipped,
+        figure=f"{percent(shares[-1], 2)} of the tokens",
+        remedy="The policy moves too far in a rollout: lower optimizer.lr, fewer update.minibatches or epochs",
+    )
+
+
+def truncation(course: Course) -> Flag | None:
+    """Answers that the length limit cuts off are graded as wrong, whatever they would have become."""
+    if not (shares := course.windows("truncated")):
+        return None
+    return Flag(
+        name="truncation",
+        red=shares[-1] > 0.2,
+        figure=f"{percent(shares[-1])} of the responses cut off",
+        remedy="Raise rollout.max_new_tokens, or punish what is cut off: algorithm.overlong_buffer, reward.truncation",
+    )
+
+
+def mixing(course: Course) -> Flag | None:
+    """Reasoning that leaves the language of the question (R1, arXiv 2501.12948v2, section 3.2.1)."""
+    found = [results["language"] for at, results in course.held_out if at > 0 and "language" in results]
+    parts = course.windows("language")
+    if not found and not parts:
+        return None
+    last = found[-1] if found else Estimate(value=parts[-1], low=parts[-1], high=parts[-1])
+    return Flag(
+        name="language",
+        red=last.high < 0.8,
+        figure=f"{percent(last.value)} of the words of the reasoning are in the language of the question",
+        remedy="Reward it: reward.language = 0.5, from the beginning or from an update on",
+    )
+
+
+RULES: tuple[Callable[[Course], Flag | None], ...] = (
+    *(sampler_gap, entropy, length, gradient, held_out, clipping, truncation, mixing),
+)
+
+
+def is_too_short(flags: Sequence[Flag]) -> bool:
+    """Whether so few rules had enough to go by that a stage without a red flag cannot be called healthy."""
+    return len(flags) < ENOUGH and not any(flag.red for flag in flags)
+
+
+def asked(flags: Sequence[Flag]) -> str:
+    """Say how many rules had enough to go by."""
+    return f"{len(flags)} of {len(RULES)} rules had enough to go by"

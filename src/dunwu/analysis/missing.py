@@ -1,0 +1,75 @@
+"""What a stage must have stored by its metrics and its recipe, and is not there: what it said is then not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from dunwu.analysis.damage import readable
+from dunwu.config.schema import RLStage
+from dunwu.runs import BASE, TRAINED, RunReader, display_names, due
+from dunwu.runs.checkpoints import step_name
+
+SHOWN = 3
+
+
+def missing_rollouts(run: RunReader, name: str) -> str | None:
+    """Say which rollouts are gone of which the metrics have a line.
+
+    Returns:
+        A line; None where nothing is missing.
+
+    Raises:
+        UserError: the metrics cannot be read.
+    """
+    if run.recipe["stages"].get(name, {}).get("kind") != "rl":
+        return None
+    stage = run.stage(name)
+    steps = [int(row["step"]) for row in stage.read_metrics()]
+    stored = set(stage.rollout_steps())  # last: of the newest line they may still be on their way
+    ended = run.stages.get(name) == "done"
+    gone = [f"{step:,}" for step in (steps if ended else steps[:-1]) if step not in stored]
+    if not gone:
+        return None
+    return f"{stage.path / 'rollouts'}: {len(gone):,} of {len(steps):,} are gone: of step {_some(gone)}"
+
+
+def missing_evaluations(run: RunReader, name: str) -> str | None:
+    """Say which evaluations are gone that a stage must have made; None where nothing is missing."""
+    folder = run.stage(name).path / "evaluations"
+    files = [f"{checkpoint}/{chosen}.json" for checkpoint, chosen in _made(run, name)]
+    gone = [file for file in files if not (folder / file).exists()]
+    return f"{folder}: {len(gone):,} of {len(files):,} are gone: {_some(gone)}" if gone else None
+
+
+def _made(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
+    """Checkpoints, or models, and sets whose evaluations were stored before what is there now."""
+    recipe, ended = run.recipe["stages"].get(name, {}), run.stages.get(name) == "done"
+    if recipe.get("kind") == "eval" and ended:
+        for model in dict.fromkeys(display_names(recipe.get("models", []))):
+            yield from ((model, chosen["name"]) for chosen in recipe.get("sets", []))
+    if recipe.get("kind") == "rl":
+        rows = readable(run.stage(name).read_metrics, list[dict[str, float]](), [])
+        steps = [int(row["step"]) for row in rows]
+        yield from _of_training(recipe, steps, ended=ended)
+
+
+def _of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bool) -> Iterator[tuple[str, str]]:
+    try:
+        stage = RLStage.model_validate(recipe)
+    except ValidationError:  # of another version
+        return
+    sets = [chosen.name for chosen in stage.evaluation.sets]
+    for chosen in sets if steps else ():
+        yield BASE, chosen
+    for step in steps[:-1] if sets and stage.evaluation.every else ():
+        if due(step, stage.evaluation.every, stage.updates_per_rollout):
+            yield step_name(step), sets[0]
+    for chosen in sets if ended else ():
+        yield TRAINED, chosen
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")

@@ -1,0 +1,315 @@
+"""A run in three sentences (what is trained, on what, why it matters), and what to do with it afterwards.
+
+Terminal, watch and report all say it in these words.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from dunwu.config.schema import REWARD_PARTS, RewardSpec
+from dunwu.errors import UserError, counted
+from dunwu.runs import ABLATION, RunReader, display_names
+from dunwu.verifiers.weights import QUALITY
+
+Stages = Mapping[str, Mapping[str, Any]]
+LANGUAGES = {"en": "English", "zh": "Chinese"}
+TASKS = {
+    "arithmetic": "sums",
+    "bases": "numbers to write in another base",
+    "ciphers": "ciphers to read",
+    "countdown": "reach a number with given ones",
+    "divisors": "common divisors and multiples",
+    "equations": "equations to solve",
+    "functions": "small programs to write",
+    "game24": "make 24 of given numbers",
+    "knights": "who tells the truth and who lies",
+    "ordering": "numbers to sort",
+    "premise": "questions whose premise may be false",
+    "probability": "probabilities to work out",
+    "ranking": "people to rank by height",
+    "zebra": "who lives where, by clues",
+}
+"""Generated tasks in a few words; any other is called by its name alone."""
+VERBS = {
+    "rl": "learns from rewards",
+    "sft": "learns from examples",
+    "distil": "learns from a larger model's answers",
+    "reward_model": "learns what answers are worth",
+}
+GRADERS = {
+    "rules": ("rules", "rules"),
+    "function": ("a function of the recipe's", "functions of the recipe's"),
+    "reward model": ("a reward model", "reward models"),
+    "judge": ("a judge", "judges"),
+}
+"""Who grades answers: one of them, and several."""
+SHOWN, FEW = 6, 2
+"""Names in a sentence, at most; names that are told with more than the name."""
+BENCHMARKS = {"math": "math500"}
+"""What ``dunwu eval`` calls data sets that have another name there."""
+OWN = {"math": "file", "choice": "choices", "code": "programs"}
+"""What it calls a file of the user's, by what grades the answers."""
+COMPARED = ("alpaca", "arena", "safety")
+"""Data sets that it measures with a judge alone."""
+
+
+class Advice(NamedTuple):
+    """A command, to be copied as it stands, and what it is for."""
+
+    command: str
+    purpose: str
+
+
+def opening(recipe: Mapping[str, Any]) -> list[str]:
+    """Tell a run in three sentences.
+
+    Args:
+        recipe: As recipe.json holds it.
+
+    Returns:
+        What is trained, on what, and why it matters.
+
+    Raises:
+        UserError: the recipe lacks a field that this version writes (named).
+    """
+    stages: Stages = recipe["stages"]
+    try:
+        return [_what(stages), _on_what(stages, recipe.get("data", {})), _why(stages)]
+    except KeyError as error:
+        raise UserError("is not told in sentences: a field is missing", file="recipe.json", field=str(error)) from error
+
+
+def program() -> str:
+    """Name what starts Dunwu here: its name where the shell finds it, else the path that it was started by."""
+    if shutil.which("dunwu"):
+        return "dunwu"
+    started = sys.argv[0]
+    return started if Path(started).name == "dunwu" else str(Path(sys.executable).with_name("dunwu"))
+
+
+def next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advice]:
+    """Say what can be done with a run as it stands.
+
+    Args:
+        run: The run, at any moment.
+        starting: What starts Dunwu.
+
+    Yields:
+        Commands, each with what it is for, the most useful first.
+    """
+
+    def advice(purpose: str, *words: str) -> Advice:
+        return Advice(shlex.join([starting, *words]), purpose)
+
+    stages: Stages = run.recipe["stages"]
+    folder, recipe, kind = str(run.directory), str(run.directory / "recipe.json"), run.state.kind
+    if kind in ("stopped", "failed"):
+        mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
+        yield advice(mended, "run", recipe, "--out", folder, "--resume")
+    measures = {stage["kind"] for stage in stages.values()} == {"eval"}
+    shown = "every answer" if measures else "the curves and every answer"
+    yield advice(f"{shown}, in a browser", "watch", folder)
+    done = [name for name, state in run.stages.items() if state == "done"]
+    learnt = [name for name in done if stages[name]["kind"] == "rl"]
+    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
+        yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
+    if (writers := list(models(run))) and (measured := _benchmark(stages)):
+        base = str(stages[writers[-1].parent.name].get("from") or "")
+        beside = [base] if base and base not in stages else []
+        yield advice("the model on a benchmark", "eval", folder, *beside, *measured)
+    if kind != "done":
+        return
+    if learnt and learnt[-1] == list(stages)[-1]:
+        steps = f"stages.{learnt[-1]}.steps={2 * stages[learnt[-1]]['steps']}"
+        yield advice("train it twice as long", "run", recipe, "--set", steps, "--out", folder, "--resume")
+    if any(stage["kind"] != "eval" for stage in stages.values()):
+        yield advice("do other seeds say the same?", "reproduce", recipe, "--seeds", "1,2,3")
+
+
+def models(run: RunReader) -> Iterator[Path]:
+    """Yield the folders of a run's finished models that write, in its order."""
+    for name, state in run.stages.items():
+        folder = run.stage(name).model
+        if state == "done" and run.recipe["stages"][name]["kind"] != "reward_model" and folder.is_dir():
+            yield folder
+
+
+def _can_be_cut(run: RunReader, name: str) -> bool:
+    """Whether a stage's answers can be gone on with: it still reflects, and there are problems that it never drew. Of a
+    file that it trained on a handful is held out at most times, so only what it was measured on counts."""
+    stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
+    task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
+    return reflects and bool(_sets(stage) or not (task.get("path") or task.get("hub")))
+
+
+def _what(stages: Stages) -> str:
+    if len(stages) > 1:
+        told = [name if name == stage["kind"] else f"{name} ({stage['kind']})" for name, stage in stages.items()]
+        bases = dict.fromkeys(
+            str(stage["from"]) for stage in stages.values() if stage.get("from") and stage["from"] not in stages
+        )
+        begun = f", from {_listed(display_names(list(bases)))}" if bases else ""
+        return f"{len(stages)} stages, one after the other{begun}: {_listed(told)}."
+    (stage,) = stages.values()
+    if stage["kind"] == "pretrain":
+        return f"A small model is made from nothing, on {stage['tokens']:,} tokens at most."
+    if stage["kind"] == "eval":
+        names = display_names(stage["models"])
+        return f"{_listed(names)} {'answer the same' if len(names) > 1 else 'answers'} held-out problems."
+    (base,) = display_names([stage["from"]])
+    if stage["kind"] in ("reject", "cold_start"):
+        return f"{base} answers {counted(stage['questions'], 'question')} {counted(stage['samples'], 'time')} each."
+    if stage["kind"] != "rl":
+        return f"{base} {VERBS[stage['kind']]}: {_listed(stage['data'])}."
+    rollout, update = stage["rollout"], stage["update"]
+    times = stage["steps"] // (update["minibatches"] * update["epochs"])
+    better = "goes better than a second network expects" if stage.get("value") else "scores above its group"
+    return (
+        f"{base} learns from rewards: {'once' if times == 1 else f'{times:,} times'} it answers "
+        f"{counted(rollout['questions'], 'problem')}, {rollout['group_size']} times each, and what {better} becomes "
+        "likelier."
+    )
+
+
+def _on_what(stages: Stages, data: Mapping[str, Any]) -> str:
+    tasks = [task for stage in stages.values() for task in stage.get("tasks", [])]
+    names = list(dict.fromkeys(map(_short, tasks)))
+    asked = list(dict.fromkeys(map(_task, tasks))) if len(names) <= FEW else names
+    sets = {(chosen["name"], chosen["problems"]): chosen for stage in stages.values() for chosen in _sets(stage)}
+    measured = _listed([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
+    if len(sets) > FEW:
+        measured = f"{len(sets)} sets of problems"
+    if {stage["kind"] for stage in stages.values()} == {"eval"}:
+        return f"The problems are {measured}{_graded(list(stages.values()))}."
+    parts = []
+    if asked:
+        graded = _graded([stage for stage in stages.values() if stage.get("tasks")])
+        parts.append(f"The problems are {_listed(asked)}{graded}")
+    elif any(stage["kind"] == "pretrain" for stage in stages.values()):
+        corpora = [stage["corpus"] for stage in stages.values() if stage["kind"] == "pretrain"]
+        parts.append(f"It reads the generated corpus {_listed(corpora)}")
+    elif data:
+        parts.append(f"The texts are {_listed(list(data))}")
+    if sets:
+        held_out = " that training never draws" if asked else ""
+        parts.append(f"{'it is' if parts else 'It is'} measured on {measured}{held_out}")
+    return "; ".join(parts or ["Nothing is measured on the way"]) + "."
+
+
+def _graded(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Who says what answers are worth: ``, and rules and a reward model grade the answers``."""
+    times = Counter(kind for kind, _ in {grader for stage in stages for grader in _graders(stage)})
+    who = [several if times[kind] > 1 else one for kind, (one, several) in GRADERS.items() if times[kind]]
+    verb = "grades" if len(who) == 1 and who[0].startswith("a ") else "grade"
+    return f", and {_listed(who)} {verb} the answers" if who else ""
+
+
+def _graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield who grades a stage's answers: the kind, and a name that tells one of the kind from another."""
+    if stage["kind"] == "rl":
+        yield from _rewarding(stage)
+        return
+    yield "rules", ""
+    yield from (("function", part["name"]) for part in stage.get("own", ()))
+    yield from (("judge", judge["name"]) for judge in stage.get("judges", ()))
+    if stage.get("judge") or stage.get("referee"):
+        yield "judge", ""
+
+
+def _rewarding(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """As ``_graders``, of parts of the reward that weigh something for one of the tasks; of a run of another version
+    whose reward reads otherwise nobody."""
+    try:
+        reward = RewardSpec.model_validate(stage.get("reward", {}))
+    except ValidationError:
+        return
+    weights = (reward.weights(_name(task)) for task in stage["tasks"])
+    weighing = {part for of_task in weights for part, weight in of_task.items() if weight.weight} - set(QUALITY)
+    if weighing & set(REWARD_PARTS):
+        yield "rules", ""
+    yield from (("function", part.name) for part in reward.own if part.name in weighing)
+    yield from (("reward model", part.name) for part in reward.models if part.name in weighing)
+
+
+def _why(stages: Stages) -> str:
+    kinds = {stage["kind"] for stage in stages.values()}
+    if {"rl", "sft"} <= kinds:
+        return (
+            "This is DeepSeek-R1's road: reasoning that grows from rewards, then form and manners from chosen answers."
+        )
+    if {"rl", "distil"} <= kinds:
+        return "The question: does a small model gain more from a larger one's answers, or from rewards of its own?"
+    if "rl" in kinds:
+        return "As in R1-Zero nobody shows it how to reason: what grows here grows from rewards alone."
+    if kinds & {"sft", "distil"}:
+        return "It can become as good as its examples: what they show, it repeats."
+    if "pretrain" in kinds:
+        return "A base must know the skills before rewards can make a habit of them: this is where they come from."
+    if "reward_model" in kinds:
+        return "Where no rule can grade an answer, such a model's word is the reward."
+    if kinds & {"reject", "cold_start"}:
+        return "Its right and readable answers are what a next model learns from."
+    if sum(len(stage["models"]) for stage in stages.values()) == len(stages):
+        return "Nothing is trained: this is what the model can do as it is."
+    return "Nothing is trained; problems and random numbers are common, so that differences are the models' own."
+
+
+def _sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = stage.get("sets") or stage.get("evaluation", {}).get("sets", [])
+    return found
+
+
+def _name(task: Mapping[str, Any]) -> str:
+    return str(task.get("called") or (f"gym-{task['set']}" if task.get("set") else task["task"]))
+
+
+def _is_generated(task: Mapping[str, Any]) -> bool:
+    return not (task.get("path") or task.get("hub") or task.get("set"))
+
+
+def _short(task: Mapping[str, Any]) -> str:
+    """A task by its name; problems of the user's own by the file that they stand in."""
+    return f"those of {_source(task)}" if _name(task) == "file" else _name(task)
+
+
+def _source(task: Mapping[str, Any]) -> str:
+    return str(task.get("hub") or Path(task["path"]).name)
+
+
+def _task(task: Mapping[str, Any]) -> str:
+    if task.get("path") or task.get("hub"):
+        return _short(task) if _name(task) == "file" else f"{_name(task)} ({_source(task)})"
+    languages = " and ".join(LANGUAGES.get(language, language) for language in task.get("languages", []))
+    gloss = f"{TASKS[task['task']]}; " if task["task"] in TASKS else ""
+    return f"{_name(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"
+
+
+def _benchmark(stages: Stages) -> list[str]:
+    """The options by which ``dunwu eval`` measures what the run is about: a file that it was measured on, else what it
+    trained on, generated afresh; none where there is neither."""
+    trained = [task for stage in stages.values() for task in stage.get("tasks", [])]
+    files = {task["path"] for task in trained if task.get("path")}
+    measured = [chosen["task"] for stage in stages.values() for chosen in _sets(stage)]
+    for task in measured:
+        if task.get("path") and task["path"] not in files and task["task"] not in COMPARED:
+            if task["task"] != "file":
+                return ["--bench", BENCHMARKS.get(task["task"], task["task"]), "--data", task["path"]]
+            columns = [word for name, column in task["fields"].items() for word in ("--field", f"{name}={column}")]
+            return ["--bench", OWN[task["kind"]], "--data", task["path"], *columns] if task["kind"] in OWN else []
+    return next((["--bench", task["task"]] for task in (*trained, *measured) if _is_generated(task)), [])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``; of many the first ones."""
+    if len(names) > SHOWN + 1:
+        return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

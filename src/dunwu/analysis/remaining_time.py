@@ -1,0 +1,105 @@
+"""How long a run still takes: the rollouts of its stage, its evaluations, and the stages after it.
+
+Terminal, watch and report all ask here, of what the run has written, so that they say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from dunwu.analysis.labels import duration
+from dunwu.config.schema import RLStage
+from dunwu.runs import RunReader, StageReader, due
+
+RECENT, SHARE = 5, 0.1
+"""Rows whose mean duration the time left is computed from: so many, or this share of them where they are more."""
+
+
+class TimeLeft(NamedTuple):
+    """Seconds that the whole run still takes; ``at_least`` where of a stage to come nothing is known."""
+
+    seconds: float
+    at_least: bool
+
+    def __str__(self) -> str:
+        """``12 min``, or ``>12 min``."""
+        return f"{'>' if self.at_least else ''}{duration(self.seconds)}"
+
+
+def time_left(run: RunReader, name: str) -> TimeLeft | None:
+    """Compute what a run still takes, by the pace of its stage, and by what later ones are planned to take beside it.
+
+    Args:
+        run: The run.
+        name: The stage that it is at.
+
+    Returns:
+        As of the stage's last row; None before its first one, and where it does not go by steps.
+
+    Raises:
+        UserError: a file of the stage is damaged (named).
+    """
+    stage, steps = run.stage(name), run.steps(name)
+    metrics, pace = stage.read_metrics(), seconds_per_step(stage.read_timings())
+    if not metrics or not steps or pace is None:
+        return None
+    done = int(metrics[-1]["step"])
+    answer = _seconds_per_answer(stage, metrics, pace)
+    own = max(steps - done, 0) * pace + _answers(run.recipe["stages"][name], done) * answer
+    whole = steps * pace + _answers(run.recipe["stages"][name], None) * answer
+    planned, names = run.planned_seconds, list(run.recipe["stages"])
+    later = [planned.get(other) for other in names[names.index(name) + 1 :]]
+    beside_plan = whole / plan if (plan := planned.get(name)) else None
+    at_least = bool(later) and (None in later or beside_plan is None)
+    return TimeLeft(own + sum(filter(None, later)) * (beside_plan or 0.0), at_least)
+
+
+def seconds_per_step(timings: Sequence[dict[str, float]]) -> float | None:
+    """Average what a step has taken of late; None where nothing has been timed."""
+    recent = max(RECENT, int(SHARE * len(timings)))
+    shown, before = timings[-recent:], timings[-recent - 1 : -recent]
+    seconds = sum(row_seconds(row) for row in shown)
+    if not seconds:
+        return None
+    first = before[0]["step"] if before else 0
+    return seconds / max(shown[-1]["step"] - first, 1)
+
+
+def row_seconds(timings: dict[str, float]) -> float:
+    """Add up what a row took."""
+    return sum(seconds for name, seconds in timings.items() if name != "step")
+
+
+def _seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]], pace: float) -> float:
+    """Of an evaluation to come: by the tokens of answers now and the pace of the largest evaluation so far, as small
+    ones leave the engine half empty; before the first one what a rollout's answers take. What has been evaluated since
+    the last row is left out: the terminal did not know of it."""
+    last, spendings = metrics[-1], stage.read_spendings()
+    known = max((place for place, (step, _) in enumerate(spendings) if step == last["step"]), default=len(spendings))
+    evaluations = [spent["evaluation"] for _, spent in spendings[: known + 1] if "evaluation" in spent]
+    largest = max(evaluations, key=lambda spent: spent.tokens, default=None)
+    if largest is not None and largest.tokens:
+        return largest.seconds / largest.tokens * last.get("length", 1.0)
+    made = last["step"] - (metrics[-2]["step"] if len(metrics) > 1 else 0)
+    responses = last.get("responses", 0.0)
+    return pace * made / responses if responses else 0.0
+
+
+def _answers(spec: dict[str, Any], step: int | None) -> int:
+    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``; None: all of them,
+    the base's included. None are counted of a recipe that this version does not read."""
+    try:
+        stage = RLStage.model_validate(spec) if spec.get("kind") == "rl" else None
+    except ValidationError:
+        stage = None
+    if stage is None or not stage.evaluation.sets:
+        return 0
+    evaluation, stride = stage.evaluation, stage.updates_per_rollout
+    starts = range(max(step or 0, stride), stage.steps, stride) if evaluation.every else ()
+    times = sum(due(start, evaluation.every, stride) for start in starts)
+    on_the_way = min(evaluation.during_problems, evaluation.sets[0].problems) * evaluation.during_samples
+    whole = sum(chosen.problems * chosen.samples for chosen in evaluation.sets)
+    return times * on_the_way + whole * (2 if step is None else 1)

@@ -1,0 +1,1 @@
+"""One function a command: what the command line and Python share."""

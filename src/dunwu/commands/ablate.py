@@ -1,0 +1,138 @@
+"""The causal check of a run's reflection (``dunwu ablate``): its trained model, on problems that it never drew."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dunwu.config.check_tasks import needs_file
+from dunwu.config.schema import EvaluationSet, Recipe, RLStage
+from dunwu.errors import Fault, UserError, counted
+from dunwu.evaluation.ablation import Effect, compare, cuts
+from dunwu.evaluation.evaluate import evaluate
+from dunwu.execution.policies import open_policy
+from dunwu.models.templates import Template
+from dunwu.monitoring.console import Progress
+from dunwu.pipeline.stages.prompts import held_out_prompts, instructing
+from dunwu.pipeline.stages.rl_system import grading
+from dunwu.rollout.builtin.worker_threads import embedded_engine
+from dunwu.runs import ABLATION, RunReader
+from dunwu.tasks.datasets.files import FileTask, source_of
+
+ASKED_PER_CHAIN = 4
+"""Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What grading tells, where there is no run to note it in."""
+
+    progress: Progress
+
+    def note(self, key: str, value: object) -> None:
+        """A finished run's manifest stays as it is."""
+
+
+def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Progress) -> Effect:
+    """Samples answers of a stage's trained model to its first evaluation set (where it has none, to held-out problems
+    of its first task), cuts them before their first word of reflection, continues without and with it, and keeps the
+    result beside the run.
+
+    Raises:
+        UserError: the folder holds no run; there is no such stage, or it is no finished stage of reinforcement
+            learning; its file holds out no problem; no answer reflects.
+    """
+    run = RunReader(directory)
+    name, stage = _stage(run, stage_name)
+    asked = chains * ASKED_PER_CHAIN
+    chosen = problems_of(stage, asked, progress)
+    progress.doing("loading the model")
+    policy = open_policy(
+        str(run.stage(name).model),
+        stage.model,
+        longest=stage.longest_sequence,
+        learns=False,
+        writes=True,
+        tell=progress.message,
+    )
+    template = Template(stage.prompt, policy.tokenizer)
+    instruct = instructing(template, stage.prompt, stage.reward).instruct
+    prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
+    progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
+    with (
+        closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,
+        grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
+    ):
+        progress.evaluation_started("trained", chosen.name, len(prompts))
+        answers = evaluate(
+            engine,
+            prompts,
+            grader.plain,
+            stage.evaluation_sampling,
+            samples=1,
+            seed=run.seed,
+            set_name=chosen.name,
+            finished=progress.rollout_progress,
+        )
+        found = cuts(answers, policy.tokenizer)[:chains]
+        progress.evaluation_started("both arms", chosen.name, 2 * len(found) * samples)
+        effect = compare(
+            engine,
+            found,
+            grader.plain,
+            stage.evaluation_sampling,
+            policy.tokenizer,
+            samples=samples,
+            seed=run.seed,
+            finished=progress.rollout_progress,
+        )
+    progress.close()
+    kept = run.stage(name).derived.record(ABLATION)
+    if kept and kept["chains"] * kept["samples"] > effect.chains * effect.samples:
+        progress.message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
+        return effect
+    try:
+        run.stage(name).derived.keep_record(ABLATION, {"set": chosen.name, **asdict(effect)})
+        progress.message(f"kept beside the run: dunwu report {shlex.quote(str(directory))} shows it from now on")
+    except Fault as error:
+        progress.message(f"not kept beside the run, so the report will not show it: {error}")
+    return effect
+
+
+def problems_of(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSet:
+    """The stage's first evaluation set, or where it has none, held-out problems of its first task: of a file, at most
+    those that there are."""
+    if stage.evaluation.sets:
+        return stage.evaluation.sets[0]
+    task = stage.tasks[0]
+    if needs_file(task):
+        there = FileTask(task, 0).held_out_size
+        if not there:
+            text = "holds out no problem of the training file, and the run was measured on no other: none to ask"
+            raise UserError(text, file=str(source_of(task)), field="held_out")
+        if there < wanted:
+            progress.message(f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them")
+            wanted = there
+    return EvaluationSet(name="held-out", task=task, problems=wanted)
+
+
+def _stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
+    """The stage that is asked for, or the run's first finished one of reinforcement learning."""
+    recipe = Recipe.model_validate(run.recipe)
+    learning = {key: stage for key, stage in recipe.stages.items() if isinstance(stage, RLStage)}
+    usable = [key for key in learning if run.stages.get(key) == "done"]
+    wanted = name if name is not None else next(iter((*usable, *learning)), None)
+    field = None if name is None else "--stage"
+    if wanted is None:
+        raise UserError("has no stage of reinforcement learning: there is no policy to look at", file=run.directory)
+    if wanted not in learning:
+        known = ", ".join(learning) or "none"
+        text = f"{wanted!r:.60} is no stage of reinforcement learning of this run; there are: {known}"
+        raise UserError(text, file=run.directory, field=field)
+    if wanted not in usable:
+        rows = run.stage(wanted).read_metrics() if wanted in run.stages else []
+        place = f"step {rows[-1]['step']:,.0f} of {learning[wanted].steps:,}" if rows else "it has made no step yet"
+        raise UserError(f"{wanted} is not finished ({place})", file=run.directory, field=field)
+    return wanted, learning[wanted]

@@ -1,0 +1,279 @@
+"""``dunwu eval``: models on benchmarks, as a recipe of evaluation stages, one for each form of answer, that is run like
+any other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dunwu.commands.model_sources import CHAT, Source, source_of
+from dunwu.config.check_tasks import needs_file
+from dunwu.config.issues import near
+from dunwu.config.loader import made_recipe
+from dunwu.config.overrides import apply_override, parse_override
+from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
+from dunwu.config.toml import toml_text
+from dunwu.errors import UserError, counted, refuse_stream
+from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
+from dunwu.monitoring.console import Progress
+from dunwu.tasks import FAMILIES
+from dunwu.tasks.datasets.files import FileTask
+
+NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
+"""The paper's limit on an answer; ours on a question."""
+GENERATED_SAMPLES, GENERATED_PROBLEMS = 4, 500
+COMPARISON_SECONDS = 10.0
+"""For one comparison of two mathematical answers: ten times a reward's, so that a busy machine changes no result."""
+COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
+"""What columns of a file of one's own can be (``TaskSpec.fields``)."""
+JUDGED = ("alpaca", "arena", "safety")
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks. None: what the benchmarks and models say."""
+
+    models: Sequence[str]
+    benches: Sequence[str]
+    data: Sequence[Path]
+    samples: int | None = None
+    problems: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    template: str | None = None
+    judge: str | None = None
+    fields: Sequence[str] = ()
+    """``problem=question``: which columns of a file of one's own are what."""
+    seed: int = 0
+
+
+def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Recipe:
+    """The recipe that measures it.
+
+    Raises:
+        UserError: a model, a benchmark, a file or an option cannot be used.
+    """
+    sources = [source_of(model) for model in asked.models]
+    columns = _columns(asked)
+    template = _template(asked, sources)
+    prompt_tokens, new_tokens = _tokens(asked.max_new_tokens, sources)
+    common: Tree = {
+        "kind": "eval",
+        "models": [source.source for source in sources],
+        "prompt": {"template": template, "max_tokens": prompt_tokens},
+        "long_prompts": "cut",
+        "max_new_tokens": new_tokens,
+    }
+    common |= {name: value for name in ("temperature", "top_p") if (value := getattr(asked, name)) is not None}
+    stages: Tree = {}
+    for name, path in benchmark_files(asked.benches, asked.data):
+        form, chosen = _set(name, path, asked, template)
+        if columns and "fields" in chosen["task"]:
+            chosen["task"]["fields"] |= columns
+        stage = stages.setdefault(form.answer_in, deepcopy(common) | {"grading": _grading(form.answer_in), "sets": []})
+        stage["sets"].append(chosen)
+    if asked.judge is not None:
+        _judge(asked.judge, stages)
+    names = display_names([source.source for source in sources])
+    sets = [chosen["name"] for stage in stages.values() for chosen in stage["sets"]]
+    title = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
+    tree: Tree = {"name": title.rstrip("-"), "seed": asked.seed, "stages": stages}
+    for override in overrides:
+        apply_override(tree, parse_override(override))
+    for stage in stages.values():
+        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's, which is told below
+            for chosen in stage["sets"]:
+                _count(chosen, progress)
+    return made_recipe(tree, overrides)
+
+
+def as_toml(recipe: Recipe) -> str:
+    """A recipe as ``dunwu run`` reads it, defaults left out."""
+    tree = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    return toml_text(tree)
+
+
+def _columns(asked: Asked) -> Tree:
+    """Read which columns of the user's own files are what."""
+    columns = {}
+    for text in asked.fields:
+        name, equals, column = text.partition("=")
+        if not (name and equals and column):
+            raise UserError("is NAME=COLUMN, e.g. problem=question", field=f"--field {text}")
+        if name not in COLUMNS:
+            raise UserError(
+                f"no field {name!r:.60}; there are {', '.join(COLUMNS)}{near(name, COLUMNS)}", field="--field"
+            )
+        columns[name] = column
+    own = [name for name, benchmark in BENCHMARKS.items() if benchmark.fields]
+    if columns and not set(own) & set(asked.benches):
+        raise UserError(f"names columns of a file of one's own: --bench {', '.join(own)}", field="--field")
+    return columns
+
+
+def _template(asked: Asked, sources: Sequence[Source]) -> str:
+    """That of the models in this process; servers have their own."""
+    names = display_names([source.source for source in sources])
+    wanted = {name: source.template for name, source in zip(names, sources, strict=True)}
+    local = {name: template for name, template in wanted.items() if template is not None}
+    if asked.template is not None:
+        if not local:
+            raise UserError("servers apply a chat template of their own", field="--template")
+        return asked.template
+    if len(set(local.values())) > 1:
+        told = ", ".join(f"{name} {template!r:.40}" for name, template in local.items())
+        raise UserError(f"the models are asked in different ways ({told}): say which with --template")
+    return next(iter(local.values()), CHAT)
+
+
+def _tokens(wanted: int | None, sources: Sequence[Source]) -> tuple[int, int]:
+    """The most tokens of a prompt and of an answer that every model here has positions for."""
+    known = [source.positions for source in sources if source.positions]
+    if not known:
+        return PROMPT_TOKENS, wanted or NEW_TOKENS
+    positions = min(known)
+    if wanted is None:
+        prompt = min(PROMPT_TOKENS, 3 * positions // 4)
+        return prompt, min(NEW_TOKENS, positions - prompt)
+    if wanted >= positions:
+        raise UserError(
+            f"{wanted} leave no room for a question: a model has {positions} positions", field="--max-new-tokens"
+        )
+    return min(PROMPT_TOKENS, positions - wanted), wanted
+
+
+def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
+    """Every benchmark with its file: files belong, in their order, to the benchmarks that read one.
+
+    Raises:
+        UserError: no benchmark; one is unknown, or has no file; a file is not there, or one too many.
+    """
+    known, left = (*BENCHMARKS, *FAMILIES), list(data)
+    if not benches:
+        raise UserError(f"say what to measure; there are {', '.join(known)}", field="--bench")
+    for name in benches:
+        if name not in known:
+            text = f"no benchmark is called {name!r:.60}; there are {', '.join(known)}{near(name, known)}"
+            raise UserError(text, field="--bench")
+        path = left.pop(0) if name in BENCHMARKS and left else None
+        if path is not None and not path.exists():
+            raise UserError("no such file", file=path, field="--data")
+        if path is not None:
+            refuse_stream(path, "--data")
+        if path is None and name in BENCHMARKS and BENCHMARKS[name].hub is None:
+            raise UserError(f"{name} is read from a file: say which, in the order of the benchmarks", field="--data")
+        yield name, path
+    if left:
+        raise UserError("belongs to no benchmark that is read from a file", file=left[0], field="--data")
+
+
+def task_of(name: str, path: Path | None) -> Tree:
+    """What reads a benchmark's file, or its data set by name, as a recipe writes it."""
+    found = BENCHMARKS[name]
+    task: Tree = {"task": found.task, "held_out": 1.0}
+    if path is not None:
+        task["path"] = str(path.resolve())
+    elif found.hub is not None:
+        task |= {key: value for key, value in zip(("hub", "hub_config", "split"), found.hub, strict=True) if value}
+    if found.fields:
+        task |= {"kind": found.kind, "fields": dict(found.fields)}
+    if name != found.task:
+        task["called"] = name
+    return task
+
+
+@contextmanager
+def in_options(*, columns: bool) -> Iterator[None]:
+    """Tell what is wrong with a benchmark's data by the options that mend it, not by a recipe's fields; ``columns``:
+    whether the command takes ``--field``."""
+    try:
+        yield
+    except UserError as error:
+        if error.field == "hub":
+            text = f"{error.message}, or give --data FILE"
+            raise UserError(text, file=error.file, field="--bench") from error
+        _, column, role = (error.field or "").partition("fields.")
+        if not (column and columns):
+            raise
+        text = f"name the column with --field {role}=COLUMN: {error.message}"
+        raise UserError(text, file=error.file, field="--field") from None
+
+
+def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[Form, Tree]:
+    """A set as a recipe writes it, and the form of its answers."""
+    chosen: Tree = {"name": name} | ({} if asked.problems is None else {"problems": asked.problems})
+    if name in FAMILIES:
+        told = GENERATED.instruction if template == CHAT else None  # others were trained to use tags, or say it
+        fewer = 1 if asked.temperature == 0 else GENERATED_SAMPLES
+        chosen |= {
+            "task": {"task": name},
+            "samples": asked.samples or fewer,
+            "problems": asked.problems or GENERATED_PROBLEMS,
+        }
+        return GENERATED, chosen | ({"instruction": told} if told else {})
+    found, task = BENCHMARKS[name], task_of(name, path)
+    if found.fields and path is not None:
+        chosen["name"] = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0]).strip("-_") or name
+    samples = asked.samples or (1 if asked.temperature == 0 else found.samples)
+    chosen |= {"task": task, "samples": samples}
+    return found.form, chosen | ({"instruction": found.form.instruction} if found.form.instruction else {})
+
+
+def _grading(answer_in: AnswerIn) -> Tree:
+    rule = "think-answer" if answer_in == "answer-tag" else "think-summary"
+    return {"answer_in": answer_in, "format_rule": rule, "timeout_seconds": COMPARISON_SECONDS}
+
+
+def _judge(judge: str, stages: Mapping[str, Tree]) -> None:
+    """Who judges the sets that a judge can say something of, in place: a server's model, or a reward model."""
+    asked = [
+        (stage, chosen) for stage in stages.values() for chosen in stage["sets"] if chosen["task"]["task"] in JUDGED
+    ]
+    if not asked:
+        raise UserError(f"judges are asked about {', '.join(JUDGED)}, and none of them is measured", field="--judge")
+    found = source_of(judge, ("reward_model",))
+    for stage, chosen in asked:
+        if is_server(found.source):
+            url, _, model = found.source.partition("#")
+            stage["referee"] = {"url": url, "model": model, "temperature": 0.0}
+            continue
+        safety = chosen["task"]["task"] == "safety"
+        name, made = ("safe" if safety else "helpful"), found.stage or {}
+        spec = {
+            "name": name,
+            "from": found.source,
+            "reads": made.get("reads", "all" if safety else "summary"),
+            "gives": "probability" if safety else "score",
+            "prompt": {"template": found.template},
+        }
+        stage.setdefault("judges", [])
+        stage["judges"] += [] if spec in stage["judges"] else [spec]
+        chosen["judges"] = [name]
+
+
+def _count(chosen: Tree, progress: Progress) -> None:
+    """All problems of a file where no number is said, or more than there are, in place."""
+    try:
+        task = TaskSpec.model_validate(chosen["task"])
+    except (ValidationError, TypeError):  # an override's; whoever reads the whole recipe says what is wrong
+        return
+    if not needs_file(task):
+        return
+    with in_options(columns=True):
+        there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
+    if isinstance(wanted, int) and wanted > there:
+        progress.message(
+            f"{chosen['name']}: the file has {counted(there, 'problem')}, fewer than {wanted:,}: all of them"
+        )
+        wanted = None
+    chosen["problems"] = there if wanted is None else wanted

@@ -1,0 +1,112 @@
+"""What a name on the command line stands for: a model of transformers, the one that a run made, one behind a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dunwu.config.issues import near
+from dunwu.config.packaged import PACKAGED_MODELS
+from dunwu.config.schema import ServerSpec, is_server, served
+from dunwu.errors import UserError
+from dunwu.models.folder import trained_template
+from dunwu.models.load import HUB_ID, load_tokenizer
+from dunwu.models.shape import shape_of
+from dunwu.runs import RunReader
+
+NANO, CHAT, PLAIN = "nano", "chat", "r1-zero"
+MAKERS = ("pretrain", "rl", "sft", "distil")
+"""Kinds of stages that end in a model that writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """``source`` is what a recipe calls the model; ``stage`` the fields of the run's stage that made it, if one did."""
+
+    source: str
+    stage: dict[str, Any] | None = None
+
+    @property
+    def template(self) -> str | None:
+        """How it is asked: as it was trained; as its chat template says; else as a base is. None behind a server."""
+        if is_server(self.source):
+            return None
+        if self.stage is not None:
+            return str(self.stage.get("prompt", {}).get("template", NANO))
+        if self.source in PACKAGED_MODELS:
+            return NANO
+        folder = Path(self.source)
+        if folder.is_absolute() and (trained := trained_template(folder)) is not None:
+            return trained
+        return CHAT if getattr(load_tokenizer(self.source), "chat_template", None) else PLAIN
+
+    @property
+    def positions(self) -> int | None:
+        """How many tokens it can read and write, where that is known."""
+        shape = None if is_server(self.source) else shape_of(self.source)
+        return shape.max_positions or None if shape else None
+
+
+def source_of(text: str, kinds: tuple[str, ...] = MAKERS) -> Source:
+    """A packaged name, a transformers folder, a run directory (the last stage of these ``kinds`` with a model) or
+    RUN:STAGE, a hub id, or ``http://host:port/v1#name``.
+
+    Raises:
+        UserError: it is nothing of these, or a run without such a model.
+    """
+    if is_server(text):
+        return _server(text)
+    if text in PACKAGED_MODELS:
+        return Source(source=text)
+    place, run, stage = Path(text).expanduser(), *_split(text)
+    if (place / "manifest.json").is_file():
+        return _made(place, None, kinds)
+    if stage and (run / "manifest.json").is_file():
+        return _made(run, stage, kinds)
+    if (place / "config.json").is_file():
+        return Source(source=str(place.resolve()))
+    if place.exists():
+        raise UserError(
+            "is neither a model of transformers nor a run: it has no config.json and no manifest.json", file=place
+        )
+    hub = HUB_ID.fullmatch(text) and "/" in text and not Path(text.partition("/")[0]).exists()
+    if not hub:
+        known = ", ".join(PACKAGED_MODELS)
+        text = f"no model: neither {known}, a folder, a run, a hub id, nor a server{near(text, PACKAGED_MODELS)}"
+        raise UserError(text, file=str(place))
+    return Source(source=text)
+
+
+def _server(text: str) -> Source:
+    try:
+        found = served(text, ServerSpec())
+    except ValidationError:
+        raise UserError("is no address of a server", file=text) from None
+    if not found.model:
+        raise UserError(f"says no model: write {text.rstrip('#')}#NAME, as the server calls it", file=text)
+    return Source(source=text)
+
+
+def _split(text: str) -> tuple[Path, str]:
+    run, _, stage = text.rpartition(":")
+    return Path(run).expanduser(), stage if run else ""
+
+
+def _made(directory: Path, wanted: str | None, kinds: tuple[str, ...]) -> Source:
+    run = RunReader(directory.resolve())
+    stages = {name: run.recipe["stages"].get(name, {}) for name in run.stages}
+    there = {
+        name: stage
+        for name, stage in stages.items()
+        if stage.get("kind") in kinds and (run.stage(name).model / "config.json").is_file()
+    }
+    if not there:
+        raise UserError("has no model: no finished stage of this run makes one", file=directory)
+    if wanted is not None and wanted not in there:
+        text = f"no finished stage {wanted!r:.60} with a model; there are {', '.join(there)}{near(wanted, there)}"
+        raise UserError(text, file=directory)
+    name = wanted or list(there)[-1]
+    return Source(source=str(run.stage(name).model), stage=there[name])

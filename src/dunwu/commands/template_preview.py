@@ -1,0 +1,162 @@
+"""What ``dunwu plan`` says of a template: what is asked, what is read as reasoning, and what a lesson teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dunwu import tasks
+from dunwu.config.check_tasks import needs_file
+from dunwu.config.schema import (
+    DataSpec,
+    EvalStage,
+    EvaluationSet,
+    PretrainStage,
+    RewardModelStage,
+    RLStage,
+    SamplingStage,
+    Stage,
+    SupervisedStage,
+    TaskSpec,
+)
+from dunwu.errors import UserError
+from dunwu.models.load import load_tokenizer
+from dunwu.models.shape import shape_of
+from dunwu.models.templates import Template, is_closed
+from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing
+from dunwu.planning.preview import GLANCE
+from dunwu.rollout.builtin.stop_strings import decode
+from dunwu.tasks.datasets.conversations import first_examples
+from dunwu.tasks.datasets.files import FileTask
+from dunwu.tasks.task import Task
+from dunwu.types import Lesson, Message, Problem
+
+SHOWN = 12
+"""Tokens at either end of what is shown."""
+LETTERS = 60
+"""Of a problem or an answer."""
+
+
+def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> dict[str, str]:
+    """Say how a stage asks and what it teaches; see ``planning.preview``.
+
+    Args:
+        folder: the model whose tokenizer it is.
+        name: the stage's.
+        stage: one that asks a model or teaches it.
+        files: of conversations that it learns from, and that are there.
+
+    Raises:
+        UserError: the tokenizer, the template or one of the first conversations cannot be used; held-out prompts of an
+            RL stage are too long.
+    """
+    assert not isinstance(stage, PretrainStage), "a corpus has no template"
+    tokenizer = load_tokenizer(str(folder))
+    template = Template(stage.prompt.model_copy(update={"max_tokens": 2**40}), tokenizer)
+    lines: dict[str, str] = {}
+    if isinstance(stage, RLStage | SamplingStage | EvalStage):
+        grading = stage.reward if isinstance(stage, RLStage) else stage.grading
+        asking = instructing(template, stage.prompt, grading)
+        prompt = template.encode(asking.instruct(*_question(stage)))
+        lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
+        lines["reads_as_reasoning"] = _reasoning(template.opening)
+        lines |= dict(_own_problems(stage))
+    if isinstance(stage, RLStage) and (shape := shape_of(str(folder))) and shape.max_positions:
+        _check_lengths(stage, Room.of(stage, name, shape.max_positions), Template(stage.prompt, tokenizer))
+    if isinstance(stage, SupervisedStage):
+        for data in files:
+            for example in first_examples(data):
+                first, *_ = template.lessons(example)
+                lines.setdefault("teaches_first", show_lesson(tokenizer, first))
+    if template.lead:
+        lines["answers_begin_with"] = _visible(template.lead)
+    if not isinstance(stage, RewardModelStage):
+        lines["turns_end_with"] = _visible(decode(tokenizer, list(template.end)))
+    return lines
+
+
+def show_lesson(tokenizer: Any, lesson: Lesson) -> str:
+    """Show a lesson token by token: the end of its prompt, an arrow, and what is learnt of the first answer."""
+    tokens = [_visible(decode(tokenizer, [token_id])) for token_id in lesson.token_ids.tolist()]
+    begins = int(lesson.loss_mask.argmax())
+    unlearnt = lesson.loss_mask[begins:].argmin()
+    ends = begins + int(unlearnt) if unlearnt else len(tokens)
+    learnt = tokens[begins:ends]
+    if len(learnt) > 2 * SHOWN:
+        learnt = [*learnt[:SHOWN], f"({len(learnt) - 2 * SHOWN} more)", *learnt[-SHOWN:]]
+    asked = [*(["..."] if begins > SHOWN else []), *tokens[max(0, begins - SHOWN) : begins]]
+    count = f"{int(lesson.loss_mask.sum())} of {len(tokens)} tokens are learnt"
+    return f"{'·'.join(asked)} → {'·'.join(learnt)} ({count})"
+
+
+def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:
+    """A stand-in for the questions of a stage's first task, and what its recipe puts below them."""
+    if isinstance(stage, EvalStage):
+        task, own = stage.sets[0].task, stage.sets[0].instruction
+    else:
+        task, own = stage.tasks[0], None
+    asked = Message(role="user", content="QUESTION")
+    problem = Problem(id="a question", task=task.name, kind="math", level=0, language="en", messages=(asked,), gold="")
+    return problem, own
+
+
+def _own_problems(stage: RLStage | SamplingStage | EvalStage) -> Iterator[tuple[str, str]]:
+    """What is read of the user's own problems: how many, and the first of them, where a wrong column shows."""
+    asked = () if isinstance(stage, EvalStage) else stage.tasks
+    for label, specs in (("trains_on", asked), ("measured_on", [chosen.task for chosen in _sets(stage)])):
+        if told := [_problems(task, spec) for spec in specs if needs_file(spec) and (task := _opened(spec, 0))]:
+            yield label, " | ".join(told)
+
+
+def _sets(stage: RLStage | SamplingStage | EvalStage) -> Sequence[EvaluationSet]:
+    if isinstance(stage, EvalStage):
+        return stage.sets
+    return stage.evaluation.sets if isinstance(stage, RLStage) else ()
+
+
+def _problems(task: Task, spec: TaskSpec) -> str:
+    assert isinstance(task, FileTask)
+    first = task.training()[0] if task.size else task.held_out(1)[0]
+    counts = f"{task.size + task.held_out_size:,} problems, {task.held_out_size:,} of them held out"
+    return f"{spec.name}: {counts}; the first: {_short(first.messages[-1].content)} → {_short(first.gold)}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LETTERS else f"{line[:LETTERS]} ..."
+
+
+def _opened(spec: TaskSpec, held_out: int) -> Task | None:
+    """None where it does not open, or has too few problems: the plan tells what is wrong with each task."""
+    with suppress(UserError):
+        task = tasks.build(spec, 0)
+        task.held_out(held_out)
+        return task
+    return None
+
+
+def _check_lengths(stage: RLStage, room: Room, template: Template) -> None:
+    """Raises UserError where held-out prompts are too long, as the run would."""
+    asking = instructing(template, stage.prompt, stage.reward)
+    few = [
+        chosen if needs_file(chosen.task) else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
+        for chosen in stage.evaluation.sets
+    ]
+    whole = [chosen for chosen in few if _opened(chosen.task, chosen.problems)]
+    held_out_prompts(whole, 0, template, asking.instruct, room=room)
+
+
+def _reasoning(opening: str) -> str:
+    if is_closed(opening):
+        return (
+            f"nothing: the prompt ends it with {_visible(opening)}, so no format rule can be earned, nor is one asked"
+        )
+    if opening:
+        return f"the prompt opens it with {_visible(opening)}: all up to </think>; without that tag there is no answer"
+    return "what the model writes inside <think> </think>; without tags all of it"
+
+
+def _visible(text: str) -> str:
+    return text.replace("\n", "⏎")

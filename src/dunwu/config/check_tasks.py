@@ -1,0 +1,140 @@
+"""What tasks and evaluation sets must be, and that no model is measured on what it was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dunwu.config.issues import Finding, near
+from dunwu.config.schema import EvaluationSet, TaskSpec
+
+MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
+"""Whose questions the conversations of a ``data`` task answer."""
+NUMBER_GAMES = ("countdown", "game24")
+"""Generators that share their problems: a game of 24 is a countdown to 24."""
+
+
+class Corpus(NamedTuple):
+    """The tasks whose problems are in it, the share of them that is not, and entries of its tokenizer."""
+
+    tasks: tuple[str, ...]
+    left_out: float
+    vocabulary: int
+
+
+WORLD = (*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless")
+CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(WORLD, 0.2, 960)}
+"""What ``dunwu.pretraining`` can generate."""
+DATA_SETS = (
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
+    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
+)
+"""Tasks that are read from a file of the user's, or by ``datasets``; every other task is a generator, but for
+``gym``."""
+
+
+def needs_file(task: TaskSpec) -> bool:
+    """Whether the task reads a file; otherwise it generates its problems."""
+    return task.task in DATA_SETS
+
+
+def is_generator(task: TaskSpec) -> bool:
+    """Whether the task makes problems of its own, at levels."""
+    return not needs_file(task) and task.task != "gym"
+
+
+def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
+    """A task's own fields together."""
+    if not needs_file(task) and task.path is not None:
+        text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
+        yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
+    yield from _check_hub(task, place)
+    needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
+    if task.task == "file" and not set(needed) <= task.fields.keys():
+        yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
+    if task.task != "file" and task.fields:
+        yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+    if not needs_file(task) and task.called is not None:
+        yield Finding(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
+    if task.task == "gym" and task.set is None:
+        yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
+    if task.task != "gym" and task.set is not None:
+        yield Finding(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
+    if task.task == "gym" and task.languages != ("en",):
+        yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
+    if task.held_out == 1 and place.startswith("tasks."):
+        yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+
+
+def _check_hub(task: TaskSpec, place: str) -> Iterator[Finding]:
+    if not needs_file(task) and task.hub is not None:
+        yield Finding(f"{place}.hub", f"{task.task!r} reads no data set; those that do are {', '.join(DATA_SETS)}")
+    if task.path is not None and task.hub is not None:
+        yield Finding(f"{place}.hub", "say either a path or a hub")
+    for field in ("hub_config", "split"):
+        if task.hub is None and getattr(task, field) is not None:
+            yield Finding(f"{place}.{field}", "is of a hub, and there is none")
+
+
+def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
+    """A name of the user's stands for one entry of a stage."""
+    for index, task in enumerate(tasks):
+        others = [other.name for place, other in enumerate(tasks) if place != index]
+        if task.called in others:
+            yield Finding(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
+
+
+def check_sets(
+    sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]
+) -> Iterator[Finding]:
+    """Every set, and that it draws nothing of what any stage of the recipe trains on."""
+    names = [chosen.name for chosen in sets]
+    for index, chosen in enumerate(sets):
+        place = f"{prefix}sets.{index}"
+        if chosen.name in names[:index]:
+            yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
+        if temperature == 0 and chosen.samples > 1:
+            text = f"{chosen.samples} samples at temperature 0 are all equal"
+            yield Finding(f"{place}.samples", text)
+        yield from check_task(chosen.task, f"{place}.task")
+        yield from _unseen(chosen, place, trained)
+
+
+def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
+    task = chosen.task
+    same = [other for other in trained if _source_of(other) == _source_of(task)]
+    if needs_file(task):
+        same = [other for other in trained if _file_of(other) is not None and _file_of(other) == _file_of(task)]
+    if not same:
+        return
+    if task.held_out == 0:
+        text = (
+            "0 leaves no held-out problems: training draws from the same source; use held_out > 0 or a path of its own"
+        )
+        yield Finding(f"{place}.task.held_out", text)
+    share = min(other.held_out for other in same)
+    if share < task.held_out:
+        source = f"the same file, {task.path.name}" if task.path else task.hub or "this source"
+        text = f"{task.held_out:g} is more than training leaves out of {source} ({share:g})"
+        yield Finding(f"{place}.task.held_out", text)
+
+
+def _source_of(task: TaskSpec) -> tuple[str, object]:
+    return ("number games" if task.task in NUMBER_GAMES else task.name), _file_of(task)
+
+
+def _file_of(task: TaskSpec) -> Path | tuple[str | None, ...] | None:
+    """What is read, whoever reads it as what; None where nothing is."""
+    return task.path if task.hub is None else (task.hub, task.hub_config, task.split)
+
+
+def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
+    """No evaluation may draw what the corpus of the base model held."""
+    corpus = CORPORA.get(read.get(model, ""))
+    if corpus is None:
+        return
+    for index, chosen in enumerate(sets):
+        if chosen.task.task in corpus.tasks and chosen.task.held_out > corpus.left_out:
+            text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({corpus.left_out:g})"
+            yield Finding(f"{prefix}sets.{index}.task.held_out", text)

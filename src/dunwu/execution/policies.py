@@ -1,0 +1,79 @@
+"""Opens the policies of a run: loaded, and compared with themselves before anything is built on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dunwu.config.schema import ModelSpec
+from dunwu.errors import UserError
+from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, trainer_reader
+from dunwu.models.load import Policy, load_policy, load_scorer
+from dunwu.models.templates import positions
+from dunwu.rollout.builtin.decoder import decoder_of
+from dunwu.rollout.builtin.forcing import forced_logprobs
+
+
+def open_policy(
+    source: str, spec: ModelSpec, *, longest: int, learns: bool, writes: bool, tell: Callable[[str], None]
+) -> Policy:
+    """Loads a policy and compares what trainer and engine compute with the model's own forward.
+
+    Args:
+        source: see ``load_policy``.
+        spec: its type in memory and its device.
+        longest: tokens of the longest sequence that the stage may have.
+        learns: it is trained.
+        writes: the embedded engine generates with it.
+        tell: takes what the user should know though nothing is wrong.
+
+    Raises:
+        UserError: see ``load_policy`` and ``check_agreement``.
+    """
+    policy = load_policy(source, dtype=spec.dtype, device=spec.device)
+    for note in policy.notes:
+        tell(note)
+    try:
+        for note in check_policy(policy, longest=longest, learns=learns, writes=writes):
+            tell(note)
+    except UserError as error:
+        raise UserError(error.message, file=source) from error
+    return policy
+
+
+def open_scorer(
+    source: str, spec: ModelSpec, *, longest: int, tell: Callable[[str], None], new_head: bool = False
+) -> Policy:
+    """Loads a reward model or a value network, and compares its batches with single sequences.
+
+    Args, Raises: as for ``open_policy``, ``load_scorer`` and ``check_scorer``.
+    """
+    scorer = load_scorer(source, dtype=spec.dtype, device=spec.device, new_head=new_head)
+    for note in scorer.notes:
+        tell(note)
+    try:
+        for note in check_scorer(scorer.model, longest=_reached(scorer, longest), special_ids=_special_ids(scorer)):
+            tell(note)
+    except UserError as error:
+        raise UserError(error.message, file=source) from error
+    return scorer
+
+
+def check_policy(policy: Policy, *, longest: int, learns: bool, writes: bool) -> list[str]:
+    """See ``open_policy``; returns what was not compared."""
+    readers: dict[str, Reader] = {}
+    if learns:
+        readers["the trainer"] = trainer_reader(policy.model)
+    if writes:
+        decoder = decoder_of(policy.model)
+        readers["the engine"] = lambda rows: forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
+    longest = _reached(policy, longest)
+    return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
+
+
+def _reached(policy: Policy, longest: int) -> int:
+    """What a stage's longest sequence can be: the engine and the stages hold to the model's positions."""
+    return min(longest, positions(policy.model))
+
+
+def _special_ids(policy: Policy) -> set[int]:
+    return {*policy.tokenizer.all_special_ids, *policy.eos_ids, policy.pad_id}

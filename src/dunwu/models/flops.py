@@ -1,0 +1,18 @@
+"""What a model costs to run, from its shape alone: FLOPs of a forward pass, and engines side by side on a CPU."""
+
+from __future__ import annotations
+
+from dunwu.models.shape import ModelShape
+
+PARALLEL_UP_TO = 20_000_000
+"""Parameters up to which a CPU rolls out with an engine a thread (``rollout.builtin.worker_threads``)."""
+
+
+def forward_flops(shape: ModelShape, length: float) -> float:
+    """Return the FLOPs of one token's forward pass in a sequence of ``length`` tokens."""
+    return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2
+
+
+def count_worker_threads(parameters: int, threads: int, max_sequences: int) -> int:
+    """Return how many engines roll out side by side on a CPU: one a thread for small models, else one in all."""
+    return min(threads, max_sequences) if parameters <= PARALLEL_UP_TO else 1

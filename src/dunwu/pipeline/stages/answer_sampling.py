@@ -1,0 +1,156 @@
+"""Asking a model many questions and keeping what is worth learning from: for rejection sampling and cold start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+
+from dunwu import tasks
+from dunwu.config.schema import SamplingStage
+from dunwu.errors import UserError
+from dunwu.execution.policies import open_policy
+from dunwu.models.templates import Template
+from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.cost_ledger import Ledger
+from dunwu.pipeline.judges.user_functions import side_by_side
+from dunwu.pipeline.stages.answer_filter import fault
+from dunwu.pipeline.stages.prompts import Encoder, instructing
+from dunwu.pipeline.stages.rl_system import drawn, plain_grading
+from dunwu.rollout.builtin.worker_threads import embedded_engine
+from dunwu.rollout.collect import collect
+from dunwu.rollout.seeds import sample_seed
+from dunwu.runs.stage_data import Counts, add_counts
+from dunwu.tasks.mixture import Mixture
+from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
+
+REPEATS = 1000
+"""Questions in a row that were there before, after which there are no others."""
+KEPT, TOKENS = "kept", "tokens"
+
+FinishAnswer = Callable[[Problem, str], tuple[str, str | None]]
+"""An answer that is kept -> what is stored, and why it is not, where it is not."""
+
+
+def as_it_is(problem: Problem, text: str) -> tuple[str, str | None]:
+    """Stores an answer unchanged."""
+    return text, None
+
+
+def sample_answers(
+    stage: SamplingStage,
+    context: StageContext,
+    source: str,
+    finish: FinishAnswer = as_it_is,
+    judged: Callable[[ScoredGroup], ScoredGroup] = lambda group: group,
+    at_once: int = 1,
+) -> None:
+    """Answers of the model at ``source`` that are worth learning from, as the stage's chunks; ``judged`` may change
+    what the rules said of them. Both are called for so many questions ``at_once``.
+
+    Raises:
+        UserError: the model or a task cannot be used, or nothing was kept.
+        Interrupted: a stop was asked for; chunks of questions that were done are saved.
+        Fault: nothing could be graded, or the disk is full.
+    """
+    store, progress = context.store, context.progress
+    progress.doing("loading the model")
+    with context.stop.interruptible():
+        longest = stage.longest_sequence
+        policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)
+        mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
+        asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
+        # With the instruction: what is learnt from the answers is asked as they were.
+        prompts = [
+            replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
+        ]
+        store.rewind(0)
+        engine = embedded_engine(policy, slots=stage.slots)
+    ledger = Ledger(store, policy.model)
+    text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
+    progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
+    with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
+        for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
+            first, began = chunk * stage.chunk, time.perf_counter()
+            requests = [
+                request(stage, context, prompt, first + place)
+                for place, prompt in enumerate(prompts[first : first + stage.chunk])
+            ]
+            with context.stop.interruptible():
+                groups = collect(engine, requests, stage.sampling, grader.plain, progress.rollout_progress)
+                seconds, began = time.perf_counter() - began, time.perf_counter()
+                gathered = side_by_side(lambda group: harvest(stage, judged(group), finish), groups, at_once)
+                examples, counts = list[Example](), Counts()
+                for found, more in gathered:
+                    examples += found
+                    add_counts(counts, more)
+            ledger.answers("rollout", chunk + 1, seconds, groups)
+            ledger.helped(chunk + 1, time.perf_counter() - began)
+            store.write_chunk(chunk, examples, counts)
+            done = min(stage.questions, first + stage.chunk)
+            answers = stage.samples * len(requests)
+            progress.message(f"{done:>7,}/{stage.questions:,} questions, {len(examples):,} of {answers:,} answers kept")
+    counts = store.join_chunks()
+    for category, numbers in counts.items():
+        progress.message(f"{category}: {told(numbers)}")
+    if not any(numbers.get(KEPT) for numbers in counts.values()):
+        raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
+
+
+def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
+    """The first ``count`` questions of a mixture, none twice.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    found: dict[str, Prompt] = {}
+    position = repeats = 0
+    while len(found) < count:
+        (prompt,), position = drawn(mixture, template, position, 1)
+        repeats = repeats + 1 if prompt.problem.id in found else 0
+        found.setdefault(prompt.problem.id, prompt)
+        if repeats == REPEATS:
+            raise UserError(f"the tasks have {len(found)} different ones: ask for so many or fewer", field="questions")
+    return list(found.values())
+
+
+def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
+    """A question with its seeds, which depend on its place alone."""
+    seeds = (sample_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
+    return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
+
+
+def harvest(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> tuple[list[Example], Counts]:
+    """What is kept of the answers to a question, and how many went, each for its first reason, by category."""
+    problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
+    numbers = {"questions": 1.0, "answers": 0.0}
+    for completion, score in zip(group.group.completions, group.scores, strict=True):
+        why = fault(stage.grading, stage.readable, problem, completion, score)
+        if why is None:
+            why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
+        text = completion.text
+        if why is None:
+            taken.add(text)
+            text, why = finish(problem, text)
+            why = "same" if why is None and text in kept else why
+        numbers["answers"] += 1
+        numbers[why or KEPT] = numbers.get(why or KEPT, 0.0) + 1
+        if why is None:
+            kept[text] = completion
+            numbers[TOKENS] = numbers.get(TOKENS, 0.0) + len(completion.token_ids)
+    examples = []
+    for place, text in enumerate(kept):
+        messages = (*problem.messages, Message(role="assistant", content=text))
+        name = f"{problem.id}-{place}"
+        examples.append(Example(id=name, category=problem.task, language=problem.language, messages=messages))
+    return examples, {problem.task: numbers}
+
+
+def told(numbers: Mapping[str, float]) -> str:
+    """A category's counts in words, as the paper's table of its 800,000 samples has them (R1, table 5)."""
+    kept = numbers.get(KEPT, 0.0)
+    length = numbers.get(TOKENS, 0.0) / kept if kept else 0.0
+    gone = {name: n for name, n in numbers.items() if name not in ("questions", "answers", KEPT, TOKENS)}
+    text = f"{kept:,.0f} of {numbers['answers']:,.0f} answers kept, {length:,.1f} tokens on average"
+    return text + (f"; gone: {', '.join(f'{n:,.0f} {name}' for name, n in gone.items())}" if gone else "")

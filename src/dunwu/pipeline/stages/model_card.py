@@ -1,0 +1,152 @@
+"""A finished model's folder: weights, then what others need to ask it, then a card that says what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dunwu
+from dunwu.analysis.labels import interval, is_part, number, quantity
+from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
+from dunwu.config.toml import toml_text
+from dunwu.models.folder import CARD, write_chat_template, write_generation_config
+from dunwu.pipeline.context import StageContext
+from dunwu.runs import BASE, TRAINED
+
+ModelStage = RLStage | SupervisedStage | RewardModelStage | PretrainStage
+Save = Callable[[Path], None]
+
+
+def completed(stage: ModelStage, context: StageContext, save: Save) -> Save:
+    """Extend what writes a stage's model to the whole folder; the same stage and seed give the same bytes.
+
+    Args:
+        stage: The recipe's.
+        context: The run's; its evaluations of the stage must be there.
+        save: Writes weights, config and tokenizer.
+    """
+
+    def write(folder: Path) -> None:
+        save(folder)
+        write_chat_template(folder, template_of(stage))
+        if not isinstance(stage, RewardModelStage):
+            write_generation_config(folder, stage.evaluation_sampling if isinstance(stage, RLStage) else None)
+        (folder / CARD).write_text(card(stage, context), encoding="utf-8")
+
+    return write
+
+
+def template_of(stage: ModelStage) -> str:
+    """Name the template that a stage's model knows; a generated corpus is written in nano's."""
+    return "nano" if isinstance(stage, PretrainStage) else stage.prompt.template
+
+
+def card(stage: ModelStage, context: StageContext) -> str:
+    """Write a model card: what it is, how to ask it, data, scores, limits and the recipe.
+
+    No path and no time stands in it: the same recipe and seed write the same card anywhere.
+    """
+    lines = [
+        *("---", "library_name: transformers", "tags: [dunwu]", "---", f"# {context.recipe} / {context.name}", ""),
+        f"{_made(stage)}, made with Dunwu {dunwu.__version__} by the recipe below with seed {context.seed}.",
+        *("", "## How to ask it", ""),
+        *_asking(stage),
+        *("", "## Data", ""),
+        *_data(stage),
+        *("", "## Scores", ""),
+        *_scores(context),
+        *("", "## Limits", ""),
+        *_limits(stage),
+        *("", "## Recipe", "", "```toml"),
+        toml_text({"name": context.recipe, "seed": context.seed, "stages": {context.name: _written(stage)}}).rstrip(),
+        *("```", ""),
+    ]
+    return "\n".join(lines)
+
+
+def _made(stage: ModelStage) -> str:
+    if isinstance(stage, PretrainStage):
+        return "A base model from nothing, pre-trained on a generated corpus"
+    (base,) = display_names([stage.from_])
+    match stage:
+        case RLStage():
+            return f"{base} after reinforcement learning from rewards"
+        case RewardModelStage():
+            return f"A reward model on {base}"
+        case DistilStage():
+            return f"{base} after supervised fine-tuning on a larger model's answers"
+        case _:
+            return f"{base} after supervised fine-tuning on conversations"
+
+
+def _asking(stage: ModelStage) -> Iterator[str]:
+    if isinstance(stage, RewardModelStage):
+        yield "It gives one number for a question with its answer (`AutoModelForSequenceClassification`)."
+        yield f"It reads {'all of the answer' if stage.reads == 'all' else 'what follows the reasoning'}."
+        return
+    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(template_of(stage))}`."
+    yield "generation_config.json says how its answers were drawn when it was measured, and which tokens end one."
+
+
+def _data(stage: ModelStage) -> Iterator[str]:
+    match stage:
+        case RLStage():
+            for task in stage.tasks:
+                source = task.hub or (task.path.name if task.path else "generated")
+                levels = f", levels {', '.join(map(str, task.levels))}" if task.levels else ""
+                kept = f"{task.held_out:.0%} of its problems were never drawn"
+                yield f"- {task.name} ({source}, {', '.join(task.languages)}{levels}); {kept}"
+        case PretrainStage():
+            yield f"- the generated corpus {stage.corpus}, {stage.tokens:,} tokens at most"
+        case _:
+            yield from (f"- {name}, {stage.epochs} epochs" for name in stage.data)
+
+
+def _scores(context: StageContext) -> Iterator[str]:
+    evaluations = [found for name in (BASE, TRAINED) for found in context.store.read_evaluations(name, rows=False)]
+    if not evaluations:
+        yield "This stage measured nothing."
+        return
+    models = list(dict.fromkeys(found.checkpoint for found in evaluations))
+    results = {(found.set, found.checkpoint): found.results for found in evaluations}
+    yield "On held-out problems; in brackets 95 % intervals."
+    yield ""
+    yield f"| set | quantity | {' | '.join(models)} |"
+    yield "|---|---|" + "---|" * len(models)
+    for chosen in dict.fromkeys(found.set for found in evaluations):
+        shown = [results.get((chosen, model), {}) for model in models]
+        for name in dict.fromkeys(name for one in shown for name in one if not is_part(name)):
+            cells = [
+                f"{number(name, one[name].value)} ({interval(name, one[name])})" if name in one else "" for one in shown
+            ]
+            yield f"| {chosen} | {quantity(name).label} | {' | '.join(cells)} |"
+
+
+def _limits(stage: ModelStage) -> Iterator[str]:
+    yield "- Nothing is known of it beyond the scores above: other tasks and languages were not measured."
+    if isinstance(stage, RLStage):
+        longest = max(stage.rollout.max_new_tokens, *stage.rollout.longer_from.values(), 0)
+        yield f"- In training prompts had at most {stage.prompt.max_tokens:,} tokens and answers {longest:,}."
+        if not stage.reward.models:
+            yield "- Only rules rewarded it: nothing taught it to be helpful elsewhere, or harmless."
+    elif not isinstance(stage, PretrainStage):
+        yield f"- In training texts had at most {stage.max_tokens:,} tokens."
+    yield "- What its base model may and may not be used for holds for it too."
+
+
+def _written(stage: ModelStage) -> dict[str, Any]:
+    tree: dict[str, Any] = _portable(
+        stage.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    )
+    return tree
+
+
+def _portable(value: Any) -> Any:
+    """With the names of files and folders in the place of their absolute paths, which differ between machines."""
+    if isinstance(value, dict):
+        return {name: _portable(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_portable(entry) for entry in value]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value

@@ -1,0 +1,87 @@
+"""Does the engine run the weights that the trainer has? Asked after every hand-over, before anything is learnt.
+
+An engine that missed an update, or computes the model in another way, makes every ratio of the loss wrong and raises no
+error. What it says of its own tokens shows it: under the same weights both give a token the same probability but for
+rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dunwu.algorithms.gap import sampler_gap
+from dunwu.algorithms.samples import as_sample
+from dunwu.errors import Fault
+from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.rollout.seeds import sample_seed
+from dunwu.types import AnchoredSample, GenerationRequest, TrainSample
+
+PROBED = 4
+"""Sequences that the trainer reads again, where it does not read all of them anyway."""
+PROBE_TOKENS = 64
+"""New tokens of a sequence that is written to be read again, at most."""
+
+
+def rollout_gap(parts: Parts, fresh: Sequence[AnchoredSample]) -> dict[str, float]:
+    """Compare engine and trainer on what the engine has just written.
+
+    Where the trainer has made old log-probabilities, these are compared, which costs nothing; else it reads a few
+    sequences again.
+
+    Args:
+        parts: the stage's.
+        fresh: the samples of this rollout, none that is replayed.
+
+    Returns:
+        The metrics ``sampler_gap_mean`` and ``sampler_gap_max``, nats a token; none where nothing was written.
+
+    Raises:
+        Fault: the mean is above ``algorithm.sampler_gap_stop``.
+    """
+    samples = [anchored.sample for anchored in fresh]
+    known = [anchored.old_logprobs for anchored in fresh if anchored.old_logprobs is not None]
+    if known and parts.stage.algorithm.old_logprobs == "trainer":
+        return _checked(parts, sampler_gap(samples, known))
+    few = samples[:: max(1, len(samples) // PROBED)][:PROBED]
+    return _checked(parts, sampler_gap(few, parts.trainer.logprobs(few)))
+
+
+def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
+    """Let the engine write a few short completions and compare them: after the last update no rollout follows that
+    would show what the evaluation is of.
+
+    Args:
+        parts: the stage's.
+        rollout: rollouts done.
+        position: of the mixture; it stays where it is.
+
+    Raises:
+        Fault: the mean is above ``algorithm.sampler_gap_stop``.
+    """
+    prompts, _ = parts.draw(position, PROBED)
+    sampling = parts.sampling(rollout * parts.stage.updates_per_rollout)
+    sampling = replace(sampling, max_new_tokens=min(sampling.max_new_tokens, PROBE_TOKENS))
+    place = (parts.context.seed, parts.context.name, "probe", rollout)
+    requests = [
+        GenerationRequest(prompt=prompt, seeds=(sample_seed(*place, number),)) for number, prompt in enumerate(prompts)
+    ]
+    samples: list[TrainSample] = [
+        as_sample(prompts[sample.request], completion, advantage=0.0, reward=0.0, group_id=sample.request)
+        for sample, completion in parts.engine.generate(requests, sampling)
+    ]
+    _checked(parts, sampler_gap(samples, parts.trainer.logprobs(samples)))
+
+
+def _checked(parts: Parts, gap: tuple[float, float] | None) -> dict[str, float]:
+    if gap is None:
+        return {}
+    mean, largest = gap
+    stop = parts.stage.algorithm.sampler_gap_stop
+    if stop and not mean <= stop:  # no number is no agreement
+        raise Fault(
+            f"engine and trainer differ by {mean:.3g} nats a token (largest {largest:.3g}) under the same weights; "
+            f"algorithm.sampler_gap_stop is {stop:g}: the engine missed an update or computes this model differently. "
+            "Nothing was learnt from it; the newest checkpoint stands"
+        )
+    return {"sampler_gap_mean": mean, "sampler_gap_max": largest}

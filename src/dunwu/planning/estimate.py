@@ -1,0 +1,253 @@
+"""Memory and time, estimated from the model's shape. Formulas stand in the docstrings; nothing here is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+from dunwu.config.schema import AnsweringStage, DataStage, EvalStage, HardwareSpec, PretrainStage, RLStage
+from dunwu.models.flops import forward_flops
+from dunwu.models.shape import ModelShape
+from dunwu.planning.batches import Batches
+
+GIB = 2**30
+BYTES = {"float32": 4, "bfloat16": 2}
+TRAIN_SHARE, DECODE_SHARE = 0.20, 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Arithmetic that one device is assumed to reach, in FLOP/s, and its memory in GiB (None: the machine's)."""
+
+    train: float
+    decode: float
+    memory_gib: float | None
+    basis: str
+
+
+def _gpu(peak: float, memory_gib: float) -> Device:
+    basis = f"{TRAIN_SHARE:.0%} of {peak / 1e12:g} TFLOP/s (bf16) in training, {DECODE_SHARE:.0%} in decoding: assumed"
+    return Device(train=TRAIN_SHARE * peak, decode=DECODE_SHARE * peak, memory_gib=memory_gib, basis=basis)
+
+
+DEVICES = {
+    "cpu": Device(
+        train=68e9,
+        decode=35e9,
+        memory_gib=None,
+        basis="68 GFLOP/s in training, 35 in decoding: seen on two Zen 4 cores with a 1 M-weight model, fp32",
+    ),
+    "a100": _gpu(312e12, 80),
+    "h100": _gpu(989e12, 80),
+    "h800": _gpu(989e12, 80),
+    "h200": _gpu(989e12, 141),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes over all devices. The sum is an upper bound: cache and activations need not live at the same time."""
+
+    weights: int
+    gradients: int = 0
+    optimizer: int = 0
+    reference: int = 0
+    critic: int = 0
+    reward_models: int = 0
+    engine: int = 0
+    kv_cache: int = 0
+    logits: int = 0
+    activations: int = 0
+
+    @property
+    def gib(self) -> float:
+        """The sum in GiB."""
+        return sum(self.parts_gib().values())
+
+    def parts_gib(self) -> dict[str, float]:
+        """Each part in GiB."""
+        return {part.name: getattr(self, part.name) / GIB for part in fields(self)}
+
+
+def rl_memory(
+    stage: RLStage, shape: ModelShape, context: int, engines: int = 1, judges: Iterable[ModelShape] = ()
+) -> Memory:
+    """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
+
+    With N parameters of b bytes, and the recipe's fields by name:
+
+        weights, gradients   N b each
+        optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
+        reference            N b, where kl_coefficient > 0
+        critic               as weights, gradients and optimizer, where there is a value network
+        reward_models        N b of each of the ``judges``
+        engine               N b, for each of the ``engines``, which have their own copies
+        kv_cache             slots x context x kv_values x b
+        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
+        activations          see ``_activations``, for tokens_per_microbatch tokens (at least one sequence)
+    """
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    tokens = max(stage.update.tokens_per_microbatch, context)
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=_optimizer(shape, size),
+        reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
+        critic=2 * weights + _optimizer(shape, size) if stage.value else 0,
+        reward_models=sum(judge.parameters for judge in judges) * size,
+        engine=weights * engines,
+        kv_cache=stage.rollout.slots * context * shape.kv_values * size,
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(shape, tokens, size, checkpointing=stage.update.gradient_checkpointing),
+    )
+
+
+def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
+    """Memory of pre-training: as ``rl_memory``, without reference, engine and cache, and with the logits of a batch."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    tokens = stage.batch_sequences * stage.sequence_length
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=_optimizer(shape, size),
+        logits=3 * tokens * shape.vocabulary * 4,
+        activations=_activations(shape, tokens, size, checkpointing=False),
+    )
+
+
+def supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
+    """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    checkpointing = stage.update.gradient_checkpointing
+    return Memory(
+        weights=weights,
+        gradients=weights,
+        optimizer=_optimizer(shape, size),
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing),
+    )
+
+
+def eval_memory(
+    stage: AnsweringStage, shape: ModelShape, engines: int = 1, judges: Iterable[ModelShape] = ()
+) -> Memory:
+    """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
+    own, and of the ``judges``, and the cache."""
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    context = stage.prompt.max_tokens + stage.max_new_tokens
+    return Memory(
+        weights=weights,
+        reward_models=sum(judge.parameters for judge in judges) * size,
+        engine=weights * engines,
+        kv_cache=stage.slots * context * shape.kv_values * size,
+        logits=stage.slots * shape.vocabulary * 4,
+    )
+
+
+def _optimizer(shape: ModelShape, size: int) -> int:
+    return shape.parameters * (8 if size == BYTES["float32"] else 16)
+
+
+def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool) -> int:
+    """Bytes kept for the backward pass.
+
+    A layer keeps for each token about 6 hidden-sized values (two residuals, two norms, two outputs), 2 attention-sized,
+    its keys and values, and 4 MLP-sized (gate, up, activation, product). With checkpointing: one hidden-sized value for
+    each layer, and one layer whole.
+    """
+    layer = 6 * shape.hidden + 2 * shape.attention + shape.kv_values // shape.layers + 4 * shape.intermediate
+    kept = shape.layers * shape.hidden + layer if checkpointing else shape.layers * layer
+    return tokens * kept * size
+
+
+def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: HardwareSpec) -> float:
+    """Device hours of an RL stage if prompts reach their limit and completions ``hardware.length_share`` of theirs:
+    an upper bound where that is 1.
+
+    Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
+    sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
+    3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer where a rollout makes more than one update,
+    1 for a reference where kl_coefficient > 0. A value network costs as much again as the policy's passes (one for the
+    values of the old network), and what is replayed costs passes but is not generated.
+    """
+    device, prompt, share = DEVICES[hardware.device], stage.prompt.max_tokens, hardware.length_share
+    passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    passes += stage.algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1
+    passes += stage.algorithm.kl_coefficient > 0
+    if stage.value:
+        passes += 1 + stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    replayed = 1.0 + (stage.replay.share if stage.replay else 0.0)
+    seconds = 0.0
+    for phase in counts.contexts:
+        completions = phase.rollouts * counts.completions_per_rollout
+        length = prompt + share * phase.max_new_tokens
+        generated = completions * share * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
+        flops = forward_flops(shape, length)
+        seconds += generated * flops / device.decode + passes * replayed * completions * length * flops / device.train
+    longest = stage.evaluation.max_new_tokens or stage.rollout.max_new_tokens
+    evaluated = forward_flops(shape, prompt + share * longest) * share * counts.evaluation_tokens_at_most
+    return (seconds + evaluated / device.decode) / 3600
+
+
+LOOKS = 1000
+"""Rollouts of a phase at which the weights of reward models are looked at; they change seldom."""
+
+
+def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batches, hardware: HardwareSpec) -> float:
+    """Device hours of an RL stage's reward models, by the names of their parts: each reads the completions of the tasks
+    for which it weighs something just then."""
+    shares = sum(task.weight for task in stage.tasks)
+    hours = 0.0
+    for phase in counts.contexts:
+        length = stage.prompt.max_tokens + hardware.length_share * phase.max_new_tokens
+        stride = -(-phase.rollouts // LOOKS)
+        for rollout in range(phase.first_rollout, phase.first_rollout + phase.rollouts, stride):
+            update, alike = (
+                rollout * stage.updates_per_rollout,
+                min(stride, phase.first_rollout + phase.rollouts - rollout),
+            )
+            for name, shape in judges.items():
+                asked = sum(task.weight for task in stage.tasks if stage.reward.weights(task.name)[name].at(update))
+                texts = alike * asked / shares * counts.completions_per_rollout
+                hours += _reading_hours(shape, texts, length, hardware)
+    return hours
+
+
+def eval_judge_hours(stage: EvalStage, judges: Mapping[str, ModelShape], hardware: HardwareSpec) -> float:
+    """Device hours of an evaluation's judges, by their names, for the answers of all models."""
+    length = stage.prompt.max_tokens + hardware.length_share * stage.max_new_tokens
+    return sum(
+        _reading_hours(judges[name], len(stage.models) * chosen.problems * chosen.samples, length, hardware)
+        for chosen in stage.sets
+        for name in chosen.judges
+        if name in judges
+    )
+
+
+def _reading_hours(shape: ModelShape, texts: float, length: float, hardware: HardwareSpec) -> float:
+    """Of one forward pass over so many texts of a length in tokens."""
+    return texts * length * forward_flops(shape, length) / DEVICES[hardware.device].train / 3600
+
+
+def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Device hours of pre-training: three forward passes' worth for each token."""
+    return 3 * stage.tokens * forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
+
+
+def supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
+    """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
+    checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
+    passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    flops = forward_flops(shape, min(stage.max_tokens, 1000))
+    return passes * tokens * flops / DEVICES[hardware.device].train / 3600
+
+
+def eval_hours(stage: AnsweringStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Device hours of one model's answers if completions reach ``hardware.length_share`` of their limit."""
+    length = hardware.length_share * stage.max_new_tokens
+    flops = forward_flops(shape, stage.prompt.max_tokens + length)
+    return stage.completions * length * flops / DEVICES[hardware.device].decode / 3600

@@ -1,0 +1,126 @@
+"""Whether a file of the user's defines the function that a recipe names, read off its source: nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dunwu.config.issues import Finding, near
+from dunwu.config.schema import (
+    ColdStartStage,
+    EvalStage,
+    PairJudgeSpec,
+    RejectStage,
+    RewardModelStage,
+    RewriteSpec,
+    RLStage,
+    Stage,
+    TruthJudgeSpec,
+)
+
+SCORE, REWRITE = ("problem", "text"), ("problem", "text")
+COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
+"""What a function of the user's is given."""
+COUNTED = {2: "two", 3: "three"}
+
+
+def own_obstacles(name: str, stage: Stage) -> Iterator[Finding]:
+    """What the user wrote must be a Python file with a function of so many arguments at its top level; the keys of
+    endpoints must be in the environment."""
+    match stage:
+        case RLStage():
+            for index, part in enumerate(stage.reward.own):
+                yield from _function(f"stages.{name}.reward.own.{index}", part.file, part.function, SCORE)
+        case EvalStage():
+            for index, function in enumerate(stage.own):
+                yield from _function(f"stages.{name}.own.{index}", function.file, function.function, SCORE)
+        case ColdStartStage():
+            yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
+        case RejectStage() if stage.judge:
+            yield from _helper(f"stages.{name}.judge", stage.judge, AGREE)
+        case RewardModelStage() if stage.judge:
+            yield from _helper(f"stages.{name}.judge", stage.judge, COMPARE)
+
+
+def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, given: Sequence[str]) -> Iterator[Finding]:
+    if spec.file is not None:
+        yield from _function(place, spec.file, spec.function, given)
+    variable = spec.endpoint.key_variable if spec.endpoint else None
+    if variable is not None and not os.environ.get(variable):
+        yield Finding(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
+
+
+def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Finding]:
+    try:
+        tree = _parsed(file)
+    except ValueError as error:
+        yield Finding(f"{place}.file", f"{error}: {file}")
+        return
+    if wrong := _wrong(tree, file, function, given):
+        yield Finding(f"{place}.function", wrong)
+
+
+def _parsed(file: Path) -> ast.Module:
+    """Raises ValueError with what is wrong with the file."""
+    try:
+        if file.is_dir():
+            raise ValueError("is a folder, not a Python file")
+        if not file.exists():
+            raise ValueError("no such file")
+        if file.suffix != ".py":
+            raise ValueError("is no Python file (.py)")
+        return _tree(file)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def _tree(file: Path) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python thinks of the user's style, it says when the file is loaded
+            tree = ast.parse(file.read_bytes(), file.name)
+            compile(tree, file.name, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"is no Python: {str(error) or 'nested too deep'}") from None
+    return tree
+
+
+def _wrong(tree: ast.Module, file: Path, function: str, given: Sequence[str]) -> str | None:
+    """What is wrong with the function; None also where only running the file would tell."""
+    found = next((statement for statement in reversed(tree.body) if function in _bound(statement)), None)
+    if found is None and not any("*" in _bound(statement) for statement in tree.body):
+        known = [name for statement in tree.body for name in _bound(statement)]
+        return f"{file} defines no {function!r} at its top level{near(function, known)}"
+    if isinstance(found, ast.AsyncFunctionDef):
+        return f"{function!r} of {file} is async; a plain function is wanted"
+    if isinstance(found, ast.ClassDef):
+        return f"{function!r} of {file} is a class, not a function"
+    if isinstance(found, ast.FunctionDef) and not found.decorator_list and not _takes(found.args, len(given)):
+        told = f"{', '.join(given[:-1])} and {given[-1]}"
+        return f"{function!r} of {file} cannot be called with {COUNTED[len(given)]} arguments, {told}"
+    return None
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Names that a statement of the top level binds, and a few more: what stands in its comprehensions."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    names: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def _takes(arguments: ast.arguments, given: int) -> bool:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    needed = len(positional) - len(arguments.defaults)
+    enough = len(positional) >= given or arguments.vararg is not None
+    return needed <= given and enough and all(default is not None for default in arguments.kw_defaults)

@@ -1,0 +1,1 @@
+"""The built-in engine: continuous batching over a slot cache, on CPU threads or one GPU."""

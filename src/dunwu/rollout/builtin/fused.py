@@ -1,0 +1,196 @@
+"""The Llama family (Llama, Qwen2, Qwen3), layer by layer on the engine's own copy of the weights.
+
+H hidden size, A query heads, K key-value heads, D head dimension, F intermediate size.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from dunwu.models.attention import additive, attend, visible
+from dunwu.rollout.builtin.cache import KeysValues, SlotCache
+
+FAMILY = frozenset({"llama", "qwen2", "qwen3"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer's weights; biases and head norms are None where the model has none."""
+
+    norm1: Tensor
+    qkv: Tensor
+    qkv_bias: Tensor | None
+    head_norm: Tensor | None
+    """One row for each query head and each key head."""
+    out: Tensor
+    out_bias: Tensor | None
+    norm2: Tensor
+    gate_up: Tensor
+    gate_up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
+
+
+def fusible(model: Any) -> bool:
+    """Whether ``FusedDecoder`` computes this model."""
+    config = model.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    return (
+        config.model_type in FAMILY
+        and config.hidden_act == "silu"
+        and "sliding_attention" not in (getattr(config, "layer_types", None) or ())
+        and rope.get("rope_type", "default") in ("default", "linear", "llama3", "yarn")
+    )
+
+
+class FusedDecoder:
+    """See ``decoder.Decoder``."""
+
+    def __init__(self, model: Any) -> None:
+        config, attention = model.config, model.model.layers[0].self_attn
+        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self._width, self._scale, self._eps = attention.head_dim, attention.scaling, config.rms_norm_eps
+        self._rotary = copy.deepcopy(model.model.rotary_emb)
+        self._table: tuple[Tensor, Tensor] | None = None
+        fusion = _Fusion(model)
+        self._embedding = fusion.join("model.embed_tokens.weight")
+        self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(config.num_hidden_layers)]
+        self._norm = fusion.join("model.norm.weight")
+        self._head = fusion.join("lm_head.weight")
+        self.parameters: Mapping[str, Tensor] = fusion.finish()
+
+    def prefill(
+        self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
+        prompts, length = tokens_NP.shape
+        cos, sin = (table[:length, None] for table in self._rope(length))
+        x = functional.embedding(tokens_NP, self._embedding).flatten(0, 1)
+        kept: list[KeysValues] = []
+        for layer in self._layers:
+            q, k, v = self._project(layer, x, cos.repeat(prompts, 1, 1), sin.repeat(prompts, 1, 1))
+            q, k, v = (part.reshape(prompts, length, -1, self._width).transpose(1, 2) for part in (q, k, v))
+            mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self._scale, enable_gqa=True)
+            x = self._finish(layer, x, mixed.transpose(1, 2).reshape(prompts * length, -1))
+            kept.append((k, v))
+        rows = torch.arange(prompts, device=last_N.device) * length + last_N
+        return self._logits(x[rows]), kept
+
+    def decode(
+        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: SlotCache, span: int, ragged: bool
+    ) -> Float[Tensor, "B V"]:
+        cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
+        bias_BT = additive(visible(positions_B, span), self._embedding.dtype) if ragged else None
+        places = cache.places(positions_B)
+        x = functional.embedding(tokens_B, self._embedding)
+        for index, layer in enumerate(self._layers):
+            q, k, v = self._project(layer, x, cos, sin)
+            cache.extend(index, k, v, places)
+            keys, values = cache.read(index, len(tokens_B), span)
+            x = self._finish(layer, x, attend(q, keys, values, bias_BT, self._scale))
+        return self._logits(x)
+
+    def _project(
+        self, layer: Layer, x: Float[Tensor, "M H"], cos: Float[Tensor, "M 1 D"], sin: Float[Tensor, "M 1 D"]
+    ) -> tuple[Float[Tensor, "M A D"], Float[Tensor, "M K D"], Float[Tensor, "M K D"]]:
+        """Queries, keys and values of M tokens; the first two rotated."""
+        normed = functional.rms_norm(x, x.shape[-1:], layer.norm1, self._eps)
+        qkv = functional.linear(normed, layer.qkv, layer.qkv_bias).view(len(x), -1, self._width)
+        qk, v = qkv[:, : -self._kv_heads], qkv[:, -self._kv_heads :]
+        if layer.head_norm is not None:
+            qk = functional.rms_norm(qk, qk.shape[-1:], None, self._eps).mul_(layer.head_norm)
+        rotated = torch.addcmul(qk * cos, qk.roll(self._width // 2, dims=-1), sin)
+        return rotated[:, : self._heads], rotated[:, self._heads :], v
+
+    def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
+        """Output projection and the gated network, each added to the residual stream."""
+        x = _add_linear(x, mixed, layer.out, layer.out_bias)
+        normed = functional.rms_norm(x, x.shape[-1:], layer.norm2, self._eps)
+        gate, up = functional.linear(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=-1)
+        return _add_linear(x, functional.silu(gate).mul_(up), layer.down, layer.down_bias)
+
+    def _logits(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M V"]:
+        return functional.linear(functional.rms_norm(x, x.shape[-1:], self._norm, self._eps), self._head)
+
+    def _rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+        """Cosines and sines of the first positions; the sine's first half negated, as rotating by a roll wants it."""
+        if self._table is None or len(self._table[0]) < length:
+            positions = torch.arange(length, device=self._embedding.device)[None]
+            cos, sin = self._rotary(self._embedding, positions)
+            sign = torch.ones_like(sin[0, 0])
+            sign[: self._width // 2] = -1.0
+            self._table = (cos[0], sin[0] * sign)
+        return self._table
+
+
+class _Fusion:
+    """Builds the fused matrices, and remembers for every parameter of the model the part of them that is its own."""
+
+    def __init__(self, model: Any) -> None:
+        self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+        self._places: dict[str, Tensor] = {}
+        self._made: dict[int, Tensor] = {}
+        self._heads = [model.config.num_attention_heads, model.config.num_key_value_heads]
+
+    def join(self, *names: str) -> Tensor:
+        """The named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
+        first = self._source[names[0]].data_ptr()
+        if first in self._made:
+            self._places[names[0]] = self._made[first]
+            return self._made[first]
+        whole = self._made[first] = torch.cat([self._source[name].detach() for name in names])
+        parts = torch.split(whole, [len(self._source[name]) for name in names])
+        self._places.update(zip(names, parts, strict=True))
+        return whole
+
+    def optional(self, *names: str) -> Tensor | None:
+        """As ``join``, or None where the model has none of them."""
+        return self.join(*names) if names[0] in self._source else None
+
+    def head_norm(self, prefix: str) -> Tensor | None:
+        """The norm of the query heads, once for each, above that of the key heads; new weights spread by themselves."""
+        names = f"{prefix}q_norm.weight", f"{prefix}k_norm.weight"
+        if names[0] not in self._source:
+            return None
+        rows = [self._source[name].detach().expand(count, -1) for name, count in zip(names, self._heads, strict=True)]
+        whole = torch.cat(rows)
+        self._places.update(zip(names, torch.split(whole, self._heads), strict=True))
+        return whole
+
+    def layer(self, prefix: str) -> Layer:
+        """All of one layer."""
+        qkv = [f"{prefix}self_attn.{part}_proj." for part in "qkv"]
+        gate_up = [f"{prefix}mlp.{part}_proj." for part in ("gate", "up")]
+        return Layer(
+            norm1=self.join(f"{prefix}input_layernorm.weight"),
+            qkv=self.join(*(f"{name}weight" for name in qkv)),
+            qkv_bias=self.optional(*(f"{name}bias" for name in qkv)),
+            head_norm=self.head_norm(f"{prefix}self_attn."),
+            out=self.join(f"{prefix}self_attn.o_proj.weight"),
+            out_bias=self.optional(f"{prefix}self_attn.o_proj.bias"),
+            norm2=self.join(f"{prefix}post_attention_layernorm.weight"),
+            gate_up=self.join(*(f"{name}weight" for name in gate_up)),
+            gate_up_bias=self.optional(*(f"{name}bias" for name in gate_up)),
+            down=self.join(f"{prefix}mlp.down_proj.weight"),
+            down_bias=self.optional(f"{prefix}mlp.down_proj.bias"),
+        )
+
+    def finish(self) -> Mapping[str, Tensor]:
+        """Every parameter's place; a parameter without one would be left out of the computation."""
+        assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
+        return self._places
+
+
+def _add_linear(
+    x: Float[Tensor, "M H"], y: Float[Tensor, "M I"], weight: Float[Tensor, "H I"], bias: Float[Tensor, " H"] | None
+) -> Float[Tensor, "M H"]:
+    """x + y weight^T + bias."""
+    x = torch.addmm(x, y, weight.T)
+    return x if bias is None else x.add_(bias)

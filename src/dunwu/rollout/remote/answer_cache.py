@@ -1,0 +1,46 @@
+"""An engine behind a server that does not ask again what was answered before a stop: answers are paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.rollout.remote.engine import EndpointEngine, unnamed_completion
+from dunwu.runs.answer_log import AnswerFile, KeptAnswer
+from dunwu.types import Completion, GenerationRequest, Sampling
+
+
+class RememberingEngine:
+    """See ``engine.Engine``. What the file holds comes first; what is new goes into it as it comes."""
+
+    def __init__(self, engine: EndpointEngine, answers: AnswerFile) -> None:
+        self._engine, self._answers = engine, answers
+
+    @property
+    def policy_version(self) -> int:
+        """See ``engine.Engine``."""
+        return self._engine.policy_version
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        """See ``engine.Engine``. Raises as ``EndpointEngine``; UserError where the file is damaged."""
+        known, left, places = self._answers.read(), list[GenerationRequest](), list[list[Sample]]()
+        for number, request in enumerate(requests):
+            asked = [(Sample(number, index), seed) for index, seed in enumerate(request.seeds)]
+            yield from ((sample, unnamed_completion(*known[seed])) for sample, seed in asked if seed in known)
+            new = [(sample, seed) for sample, seed in asked if seed not in known]
+            left.append(replace(request, seeds=tuple(seed for _, seed in new)))
+            places.append([sample for sample, _ in new])
+        for found, completion in self._engine.generate(left, sampling):
+            answer = KeptAnswer(completion.text, completion.finish, len(completion.token_ids))
+            self._answers.keep(left[found.request].seeds[found.index], answer)
+            yield places[found.request][found.index], completion
+
+    def update_weights(self, version: int, weights: WeightSource) -> None:
+        """See ``EndpointEngine``."""
+        self._engine.update_weights(version, weights)
+
+    def close(self) -> None:
+        """Nothing to give back."""

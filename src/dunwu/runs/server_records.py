@@ -1,0 +1,50 @@
+"""How the models behind servers of an evaluation stage were asked: DIR/stages/NAME/servers.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import atomic_write
+from dunwu.runs.regular_files import regular
+
+FILE = "servers.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRecord:
+    """How a model behind a server was asked.
+
+    ``sent`` are the fields of a request that say how to sample; ``refused`` those that the server did not take, each
+    with its words; ``says`` what it calls its model and itself.
+    """
+
+    sent: Mapping[str, Any]
+    refused: Mapping[str, str]
+    says: Mapping[str, str]
+
+
+def write(stage: Path, model: str, record: ServerRecord) -> None:
+    """Keep the record of one model in a stage's folder."""
+    found = {name: asdict(one) for name, one in (read(stage) | {model: record}).items()}
+    atomic_write(stage / FILE, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read(stage: Path) -> dict[str, ServerRecord]:
+    """Return the record of each model that was asked. Raises UserError where the file is damaged."""
+    path = stage / FILE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(regular(path).read_bytes())
+        return {str(name): _record(fields) for name, fields in found.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"does not say how servers were asked: {error}", file=path) from error
+
+
+def _record(found: Mapping[str, Any]) -> ServerRecord:
+    return ServerRecord(**{name: dict(found[name]) for name in ("sent", "refused", "says")})

@@ -1,0 +1,1 @@
+"""Reward components that users wrote, run in processes of their own."""
