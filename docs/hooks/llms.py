@@ -21,7 +21,9 @@ def on_post_build(config: Any) -> None:
     listed = [f"- [{title}]({place}): {_first_sentence(texts[place])}" for title, place in places]
     head = f"# {config.site_name}\n\n> {config.site_description}\n\n"
     (site / "llms.txt").write_text(head + "## Pages\n\n" + "\n".join(listed) + "\n", encoding="utf-8")
-    (site / "llms-full.txt").write_text(head + "\n\n".join(texts[place].strip() for _, place in places) + "\n", encoding="utf-8")
+    (site / "llms-full.txt").write_text(
+        head + "\n\n".join(texts[place].strip() for _, place in places) + "\n", encoding="utf-8"
+    )
     for place, text in texts.items():
         copy = site / place
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -49,14 +49,16 @@ def _tables(fields: Sequence[Field], *, prefix: str, title: str) -> str:
         for field in fields
         if any(other.path.startswith(f"{field.path}.") for other in fields) and field.path != above
     }
-    members: dict[str, list[Field]] = {above: []} | {path: [] for path in tables}
+    members: dict[str, list[Field]] = {path: [] for path in (above, *tables)}
     for field in fields:
         around = [path for path in tables if field.path.startswith(f"{path}.")]
         members[max(around, key=len, default=above)].append(field)
     sections = []
     for path, inside in members.items():
         table = tables.get(path)
-        heading = f"## `{path.removeprefix(prefix)}`\n\n{_sentence(table.description)}\n\n" if table else f"## {title}\n\n"
+        heading = (
+            f"## `{path.removeprefix(prefix)}`\n\n{_sentence(table.description)}\n\n" if table else f"## {title}\n\n"
+        )
         sections.append(heading + _table(path, inside))
     return "\n".join(sections)
 

@@ -28,8 +28,6 @@ CHECKED: Final = [page for page in PAGES if page.name == "README.md" or page.rel
 FENCE: Final = re.compile(r"(?P<indent> *)(?P<marks>`{3,})(?P<info>.*)")
 
 
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """One fenced block.

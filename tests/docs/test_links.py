@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from docs.hooks import command_reference, recipe_reference
+
 from tests.docs.pages import EXEMPT, PAGES, ROOT, name_of, prose_lines
 
 GENERATED = {**recipe_reference.pages(), command_reference.PLACE: command_reference.page()}

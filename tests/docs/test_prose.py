@@ -8,11 +8,14 @@ import pytest
 
 from tests.docs import pages, prose
 
+
 def problems_of(page: Path) -> list[str]:
     return [*prose.long_lines(page), *prose.long_sentences(page)]
 
 
-@pytest.mark.parametrize("page", [page for page in pages.PAGES if pages.name_of(page) not in pages.EXEMPT], ids=pages.name_of)
+@pytest.mark.parametrize(
+    "page", [page for page in pages.PAGES if pages.name_of(page) not in pages.EXEMPT], ids=pages.name_of
+)
 def test_a_page_has_short_sentences_and_lines(page: Path) -> None:
     assert problems_of(page) == []
 
