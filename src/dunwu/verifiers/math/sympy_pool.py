@@ -1,6 +1,6 @@
 """Worker processes that can always be killed.
 
-    score() threads --> free workers (queue) --> worker.py over two pipes
+    score() threads --> free workers (queue) --> sympy_worker.py over two pipes
                                                  |- its fork ends when a request used its processor time; it says so
                                                  |  and has the next fork ready
                                                  `- found dead, or silent for longer by its own time (stopped,
@@ -22,7 +22,7 @@ from pathlib import Path
 from dunwu.errors import Fault
 from dunwu.verifiers.process import LineProcess, ProcessPool
 
-PROGRAM = Path(__file__).with_name("worker.py")
+PROGRAM = Path(__file__).with_name("sympy_worker.py")
 STARTUP_SECONDS = 120.0
 PATIENCE = 5.0
 """Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
