@@ -83,6 +83,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` where one of the known words is close, else nothing."""
+    close = nearest(word, known)
+    return f"; did you mean {close}?" if close else ""
+
+
 def counted(count: int, noun: str) -> str:
     """Write a number with what it counts: ``1 rollout``, ``1,200 rollouts``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

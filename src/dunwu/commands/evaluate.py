@@ -15,12 +15,11 @@ from pydantic import ValidationError
 
 from dunwu.commands.model_sources import CHAT, Source, source_of
 from dunwu.config.check_tasks import needs_file
-from dunwu.config.issues import near
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
-from dunwu.errors import UserError, counted, refuse_stream
+from dunwu.errors import UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
 from dunwu.monitoring.console import Progress
 from dunwu.tasks import FAMILIES
@@ -112,7 +111,7 @@ def _columns(asked: Asked) -> Tree:
             raise UserError("is NAME=COLUMN, e.g. problem=question", field=f"--field {text}")
         if name not in COLUMNS:
             raise UserError(
-                f"no field {name!r:.60}; there are {', '.join(COLUMNS)}{near(name, COLUMNS)}", field="--field"
+                f"no field {name!r:.60}; there are {', '.join(COLUMNS)}{did_you_mean(name, COLUMNS)}", field="--field"
             )
         columns[name] = column
     own = [name for name, benchmark in BENCHMARKS.items() if benchmark.fields]
@@ -163,7 +162,7 @@ def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tu
         raise UserError(f"say what to measure; there are {', '.join(known)}", field="--bench")
     for name in benches:
         if name not in known:
-            text = f"no benchmark is called {name!r:.60}; there are {', '.join(known)}{near(name, known)}"
+            text = f"no benchmark is called {name!r:.60}; there are {', '.join(known)}{did_you_mean(name, known)}"
             raise UserError(text, field="--bench")
         path = left.pop(0) if name in BENCHMARKS and left else None
         if path is not None and not path.exists():

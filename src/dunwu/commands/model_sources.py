@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dunwu.config.issues import near
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import ServerSpec, is_server, served
-from dunwu.errors import UserError
+from dunwu.errors import UserError, did_you_mean
 from dunwu.models.folder import trained_template
 from dunwu.models.load import HUB_ID, load_tokenizer
 from dunwu.models.shape import shape_of
@@ -75,8 +74,8 @@ def source_of(text: str, kinds: tuple[str, ...] = MAKERS) -> Source:
     hub = HUB_ID.fullmatch(text) and "/" in text and not Path(text.partition("/")[0]).exists()
     if not hub:
         known = ", ".join(PACKAGED_MODELS)
-        text = f"no model: neither {known}, a folder, a run, a hub id, nor a server{near(text, PACKAGED_MODELS)}"
-        raise UserError(text, file=str(place))
+        hint = did_you_mean(text, PACKAGED_MODELS)
+        raise UserError(f"no model: neither {known}, a folder, a run, a hub id, nor a server{hint}", file=str(place))
     return Source(source=text)
 
 
@@ -106,7 +105,7 @@ def _made(directory: Path, wanted: str | None, kinds: tuple[str, ...]) -> Source
     if not there:
         raise UserError("has no model: no finished stage of this run makes one", file=directory)
     if wanted is not None and wanted not in there:
-        text = f"no finished stage {wanted!r:.60} with a model; there are {', '.join(there)}{near(wanted, there)}"
-        raise UserError(text, file=directory)
+        text = f"no finished stage {wanted!r:.60} with a model; there are {', '.join(there)}"
+        raise UserError(text + did_you_mean(wanted, there), file=directory)
     name = wanted or list(there)[-1]
     return Source(source=str(run.stage(name).model), stage=there[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dunwu.config.issues import Finding
+from dunwu.config.issues import Issue
 from dunwu.config.schema import EvalStage, PretrainStage, RLStage, SamplingStage, Stage
 
 AT_ONCE = 10**7
@@ -12,7 +12,7 @@ AT_ONCE = 10**7
 PARAMETERS = 10**11
 
 
-def check_amounts(stage: Stage) -> Iterator[Finding]:
+def check_amounts(stage: Stage) -> Iterator[Issue]:
     """Name the products that no machine holds.
 
     Args:
@@ -24,13 +24,13 @@ def check_amounts(stage: Stage) -> Iterator[Finding]:
     for field, other, count, each in _completions(stage):
         if count * each > AT_ONCE:
             text = f"{count:,} x {other} = {each:,} makes {count * each:,} completions at once; {AT_ONCE:,} at most"
-            yield Finding(field, text)
+            yield Issue(field, text)
     if isinstance(stage, PretrainStage):
         shape = stage.transformer
         layer = shape.hidden_size * (4 * shape.hidden_size + 3 * shape.intermediate_size)
         if layer * shape.layers > PARAMETERS:
             text = f"{shape.layers} of hidden_size = {shape.hidden_size:,} are {layer * shape.layers:,} weights"
-            yield Finding("transformer.layers", f"{text}; {PARAMETERS:,} at most")
+            yield Issue("transformer.layers", f"{text}; {PARAMETERS:,} at most")
 
 
 def _completions(stage: Stage) -> Iterator[tuple[str, str, int, int]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dunwu.config.issues import Finding, near
+from dunwu.config.issues import Issue
 from dunwu.config.schema import REWARD_PARTS, RewardSpec, RLStage, Weight
+from dunwu.errors import did_you_mean
 
 QUALITY = ("logic", "steps", "novelty")
 """Parts whose weights are shares of ``quality``."""
@@ -15,7 +16,7 @@ LANGUAGES = "zh ja ko ru uk bg ar fa ur en de fr es it pt nl sv pl cs tr id vi".
 """What ``dunwu.verifiers.language`` can tell."""
 
 
-def check_reward(stage: RLStage) -> Iterator[Finding]:
+def check_reward(stage: RLStage) -> Iterator[Issue]:
     """Everything that is wrong with a stage's reward, its fields as seen from the stage."""
     yield from _names(stage)
     yield from _times(stage)
@@ -23,40 +24,41 @@ def check_reward(stage: RLStage) -> Iterator[Finding]:
     yield from _unpaid(stage)
 
 
-def _names(stage: RLStage) -> Iterator[Finding]:
+def _names(stage: RLStage) -> Iterator[Issue]:
     reward = stage.reward
     for index, language in enumerate(reward.languages):
         if language not in LANGUAGES:
             text = f"no language is called {language!r}; there are {', '.join(LANGUAGES)}"
-            yield Finding(f"reward.languages.{index}", text)
+            yield Issue(f"reward.languages.{index}", text)
     places = [f"own.{i}" for i in range(len(reward.own))] + [f"models.{i}" for i in range(len(reward.models))]
     named = [part.name for part in reward.added]
     for index, (place, name) in enumerate(zip(places, named, strict=True)):
         if name in REWARD_PARTS or name in named[:index]:
-            yield Finding(f"reward.{place}.name", f"{name!r} is the name of another part")
+            yield Issue(f"reward.{place}.name", f"{name!r} is the name of another part")
     tasks, parts = [task.name for task in stage.tasks], [*REWARD_PARTS, *named]
     for task, table in reward.tasks.items():
         if task not in tasks:
-            hint = near(task, tasks) or f"; there are {', '.join(dict.fromkeys(tasks))}"
+            hint = did_you_mean(task, tasks) or f"; there are {', '.join(dict.fromkeys(tasks))}"
             hint += " (a set of reasoning-gym is called gym-SET)" if task == "gym" else ""
-            yield Finding(f"reward.tasks.{task}", f"no task of this stage has this name{hint}")
+            yield Issue(f"reward.tasks.{task}", f"no task of this stage has this name{hint}")
         for part in sorted(table.keys() - set(parts)):
-            yield Finding(f"reward.tasks.{task}.{part}", f"no part of the reward has this name{near(part, parts)}")
+            hint = did_you_mean(part, parts)
+            yield Issue(f"reward.tasks.{task}.{part}", f"no part of the reward has this name{hint}")
 
 
-def _times(stage: RLStage) -> Iterator[Finding]:
+def _times(stage: RLStage) -> Iterator[Issue]:
     """A weight is read where a rollout starts; one that is 0 at every start is a slip."""
     every = stage.updates_per_rollout
     for place, weight in _weights(stage.reward):
         first = -(-weight.from_ // every) * every
         if weight.until is not None and weight.until <= weight.from_:
-            yield Finding(f"{place}.until", f"{weight.until} is not after from = {weight.from_}")
+            yield Issue(f"{place}.until", f"{weight.until} is not after from = {weight.from_}")
         elif first >= stage.steps:
             text = f"never comes: of {stage.steps} steps the last rollout starts at update {stage.steps - every}"
-            yield Finding(f"{place}.from", f"{weight.from_} {text}")
+            yield Issue(f"{place}.from", f"{weight.from_} {text}")
         elif weight.until is not None and weight.until <= first:
             text = f"no rollout starts from update {weight.from_} to before {weight.until}: one starts every {every}"
-            yield Finding(f"{place}.until", text)
+            yield Issue(f"{place}.until", text)
 
 
 def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
@@ -72,7 +74,7 @@ def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
             yield f"reward.tasks.{task}.{name}", weight
 
 
-def _shares(reward: RewardSpec) -> Iterator[Finding]:
+def _shares(reward: RewardSpec) -> Iterator[Issue]:
     """Shares of what weighs nothing."""
     text = "counts for nothing: quality, of which it is a share, is 0"
     written = reward.model_fields_set
@@ -81,25 +83,25 @@ def _shares(reward: RewardSpec) -> Iterator[Finding]:
             # A recipe.json writes every default out: it means nothing by them.
             is_default = "quality" in written and getattr(reward, name) == RewardSpec.model_fields[name].default
             if name in written and not is_default:
-                yield Finding(f"reward.{name}", text)
+                yield Issue(f"reward.{name}", text)
     for task, table in reward.tasks.items():
         if not table.get("quality", reward.quality).weight:
-            yield from (Finding(f"reward.tasks.{task}.{name}", text) for name in QUALITY if name in table)
+            yield from (Issue(f"reward.tasks.{task}.{name}", text) for name in QUALITY if name in table)
 
 
-def _unpaid(stage: RLStage) -> Iterator[Finding]:
+def _unpaid(stage: RLStage) -> Iterator[Issue]:
     """Tasks for which nothing is ever rewarded, and a quality that never is."""
     reward = stage.reward
     free = "format_rule = none" if reward.format_rule == "none" else "format = 0"
     for place, tasks, table in _tables(stage):
         shares = [table[name].weight for name in QUALITY]
         if table["quality"].weight and not any(shares):
-            yield Finding(f"{place}.quality", "pays nothing: logic, steps and novelty are all 0")
+            yield Issue(f"{place}.quality", "pays nothing: logic, steps and novelty are all 0")
         unpaid = {"quality", *QUALITY, *PENALTIES} | ({"format"} if reward.format_rule == "none" else set())
         paid = [table[name].weight for name in table.keys() - unpaid]
         if not any(paid) and not (table["quality"].weight and any(shares)):
             whose = f" for {', '.join(tasks)}" if reward.tasks else ""
-            yield Finding(place, f"accuracy = 0 and {free}: nothing is rewarded{whose}")
+            yield Issue(place, f"accuracy = 0 and {free}: nothing is rewarded{whose}")
 
 
 def _tables(stage: RLStage) -> Iterator[tuple[str, list[str], dict[str, Weight]]]:

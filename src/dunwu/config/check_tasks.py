@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dunwu.config.issues import Finding, near
+from dunwu.config.issues import Issue
 from dunwu.config.schema import EvaluationSet, TaskSpec
+from dunwu.errors import did_you_mean
 
 MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
 """Whose questions the conversations of a ``data`` task answer."""
@@ -44,64 +45,64 @@ def is_generator(task: TaskSpec) -> bool:
     return not needs_file(task) and task.task != "gym"
 
 
-def check_task(task: TaskSpec, place: str) -> Iterator[Finding]:
+def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
     """A task's own fields together."""
     if not needs_file(task) and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
-        yield Finding(f"{place}.path", text + near(task.task, DATA_SETS))
+        yield Issue(f"{place}.path", text + did_you_mean(task.task, DATA_SETS))
     yield from _check_hub(task, place)
     needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
     if task.task == "file" and not set(needed) <= task.fields.keys():
-        yield Finding(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
+        yield Issue(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
     if task.task != "file" and task.fields:
-        yield Finding(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
+        yield Issue(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
     if not needs_file(task) and task.called is not None:
-        yield Finding(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
+        yield Issue(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
     if task.task == "gym" and task.set is None:
-        yield Finding(f"{place}.set", "is missing: say which set of reasoning-gym")
+        yield Issue(f"{place}.set", "is missing: say which set of reasoning-gym")
     if task.task != "gym" and task.set is not None:
-        yield Finding(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
+        yield Issue(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
     if task.task == "gym" and task.languages != ("en",):
-        yield Finding(f"{place}.languages", "the sets of reasoning-gym are in English")
+        yield Issue(f"{place}.languages", "the sets of reasoning-gym are in English")
     if task.held_out == 1 and place.startswith("tasks."):
-        yield Finding(f"{place}.held_out", "1 leaves nothing to train on")
+        yield Issue(f"{place}.held_out", "1 leaves nothing to train on")
 
 
-def _check_hub(task: TaskSpec, place: str) -> Iterator[Finding]:
+def _check_hub(task: TaskSpec, place: str) -> Iterator[Issue]:
     if not needs_file(task) and task.hub is not None:
-        yield Finding(f"{place}.hub", f"{task.task!r} reads no data set; those that do are {', '.join(DATA_SETS)}")
+        yield Issue(f"{place}.hub", f"{task.task!r} reads no data set; those that do are {', '.join(DATA_SETS)}")
     if task.path is not None and task.hub is not None:
-        yield Finding(f"{place}.hub", "say either a path or a hub")
+        yield Issue(f"{place}.hub", "say either a path or a hub")
     for field in ("hub_config", "split"):
         if task.hub is None and getattr(task, field) is not None:
-            yield Finding(f"{place}.{field}", "is of a hub, and there is none")
+            yield Issue(f"{place}.{field}", "is of a hub, and there is none")
 
 
-def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Finding]:
+def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Issue]:
     """A name of the user's stands for one entry of a stage."""
     for index, task in enumerate(tasks):
         others = [other.name for place, other in enumerate(tasks) if place != index]
         if task.called in others:
-            yield Finding(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
+            yield Issue(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
 
 
 def check_sets(
     sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]
-) -> Iterator[Finding]:
+) -> Iterator[Issue]:
     """Every set, and that it draws nothing of what any stage of the recipe trains on."""
     names = [chosen.name for chosen in sets]
     for index, chosen in enumerate(sets):
         place = f"{prefix}sets.{index}"
         if chosen.name in names[:index]:
-            yield Finding(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
+            yield Issue(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
         if temperature == 0 and chosen.samples > 1:
             text = f"{chosen.samples} samples at temperature 0 are all equal"
-            yield Finding(f"{place}.samples", text)
+            yield Issue(f"{place}.samples", text)
         yield from check_task(chosen.task, f"{place}.task")
         yield from _unseen(chosen, place, trained)
 
 
-def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Finding]:
+def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Issue]:
     task = chosen.task
     same = [other for other in trained if _source_of(other) == _source_of(task)]
     if needs_file(task):
@@ -112,12 +113,12 @@ def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Itera
         text = (
             "0 leaves no held-out problems: training draws from the same source; use held_out > 0 or a path of its own"
         )
-        yield Finding(f"{place}.task.held_out", text)
+        yield Issue(f"{place}.task.held_out", text)
     share = min(other.held_out for other in same)
     if share < task.held_out:
         source = f"the same file, {task.path.name}" if task.path else task.hub or "this source"
         text = f"{task.held_out:g} is more than training leaves out of {source} ({share:g})"
-        yield Finding(f"{place}.task.held_out", text)
+        yield Issue(f"{place}.task.held_out", text)
 
 
 def _source_of(task: TaskSpec) -> tuple[str, object]:
@@ -129,7 +130,7 @@ def _file_of(task: TaskSpec) -> Path | tuple[str | None, ...] | None:
     return task.path if task.hub is None else (task.hub, task.hub_config, task.split)
 
 
-def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Finding]:
+def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Issue]:
     """No evaluation may draw what the corpus of the base model held."""
     corpus = CORPORA.get(read.get(model, ""))
     if corpus is None:
@@ -137,4 +138,4 @@ def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: M
     for index, chosen in enumerate(sets):
         if chosen.task.task in corpus.tasks and chosen.task.held_out > corpus.left_out:
             text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({corpus.left_out:g})"
-            yield Finding(f"{prefix}sets.{index}.task.held_out", text)
+            yield Issue(f"{prefix}sets.{index}.task.held_out", text)

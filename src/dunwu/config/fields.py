@@ -15,9 +15,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dunwu.config.issues import near
 from dunwu.config.schema import Recipe, Stage, TaskSpec, Weight
-from dunwu.errors import UserError
+from dunwu.errors import UserError, did_you_mean
 
 ANY_NAME = "NAME"
 """Stands in a path for what the recipe names itself: its data, its shared tasks."""
@@ -72,7 +71,7 @@ def find_fields(text: str) -> list[Field]:
     found = found or [path for _, path in known if path[-len(wanted) :] == wanted]
     if wanted and not found:
         names = dict.fromkeys(path[-1] for _, path in known)
-        raise UserError(f"a recipe has no field {text!r:.80}{near(wanted[-1], names)}")
+        raise UserError(f"a recipe has no field {text!r:.80}{did_you_mean(wanted[-1], names)}")
     tops = found or [[]]
     return [field for field, path in known if path in found or any(_is_in(path, top) for top in tops)]
 

@@ -19,11 +19,11 @@ from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
 from dunwu.config.fields import models_in, places_of
-from dunwu.config.issues import Finding, near
+from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe, Weight
-from dunwu.errors import UserError
+from dunwu.errors import UserError, did_you_mean
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -61,9 +61,9 @@ def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = N
         recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
         raise _user_error(_at_home(_explain(error, tree), homes), path, parsed) from None
-    findings = list(check_recipe(recipe))
-    if findings:
-        raise _user_error(_at_home(findings, homes), path, parsed)
+    issues = list(check_recipe(recipe))
+    if issues:
+        raise _user_error(_at_home(issues, homes), path, parsed)
     return recipe
 
 
@@ -136,11 +136,11 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 _resolve_paths(value, base)
 
 
-def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Finding]:
+def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
     """Puts the recipe's own ``[tasks.NAME]`` where stages name them, in place; ``homes`` learns which stands where."""
     shared, used = tree.pop("tasks", {}), set[str]()
     if not isinstance(shared, dict):
-        yield Finding("tasks", "must be tables, [tasks.NAME]")
+        yield Issue("tasks", "must be tables, [tasks.NAME]")
         return
     for holder, key, place in _task_places(tree):
         name = holder[key]
@@ -150,19 +150,19 @@ def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Finding]:
             homes[place] = f"tasks.{name}"
         else:
             known = ", ".join(shared) or "none"
-            text = f"no task of this recipe is called {name!r} (known here: {known}){near(name, shared)}"
-            yield Finding(place, f"{text}; a task is a table, or the name of one under [tasks]")
+            text = f"no task of this recipe is called {name!r} (known here: {known}){did_you_mean(name, shared)}"
+            yield Issue(place, f"{text}; a task is a table, or the name of one under [tasks]")
     for name in shared.keys() - used:
-        yield Finding(f"tasks.{name}", "no stage names it")
+        yield Issue(f"tasks.{name}", "no stage names it")
 
 
-def _at_home(findings: Sequence[Finding], homes: Mapping[str, str]) -> list[Finding]:
+def _at_home(issues: Sequence[Issue], homes: Mapping[str, str]) -> list[Issue]:
     """What is wrong with a shared task, where it is written; each slip once."""
-    moved: dict[Finding, None] = {}
-    for finding in findings:
-        place = next((place for place in homes if f"{finding.field}.".startswith(f"{place}.")), None)
-        field = finding.field if place is None else homes[place] + finding.field.removeprefix(place)
-        moved[Finding(field, finding.message)] = None
+    moved: dict[Issue, None] = {}
+    for issue in issues:
+        place = next((place for place in homes if f"{issue.field}.".startswith(f"{place}.")), None)
+        field = issue.field if place is None else homes[place] + issue.field.removeprefix(place)
+        moved[Issue(field, issue.message)] = None
     return list(moved)
 
 
@@ -183,13 +183,13 @@ def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:
                     yield chosen, "task", f"stages.{name}.{where}.{index}.task"
 
 
-def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Finding]:
+def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Issue]:
     """TOML's dates and times, which no field of a recipe is."""
     if isinstance(value, dict | list):
         for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _dates(entry, (*place, str(key)))
     elif isinstance(value, date | time):
-        yield Finding(".".join(place), f"must not be a date or time; as a text it is written {str(value)!r}")
+        yield Issue(".".join(place), f"must not be a date or time; as a text it is written {str(value)!r}")
 
 
 def _absolute(text: str, base: Path) -> str:
@@ -203,28 +203,29 @@ SHOWN = 4
 """Fields that are told beside the first."""
 
 
-def _user_error(findings: Sequence[Finding], path: Path | None, overrides: Sequence[Override]) -> UserError:
-    """The first finding as an error; where the others are behind it."""
-    if len(findings) == 1:
-        return located(findings[0], path, overrides)
-    first, others = findings[0], list(dict.fromkeys(finding.field for finding in findings[1:]))
+def _user_error(issues: Sequence[Issue], path: Path | None, overrides: Sequence[Override]) -> UserError:
+    """The first issue as an error; where the others are behind it."""
+    if len(issues) == 1:
+        return located(issues[0], path, overrides)
+    first, others = issues[0], list(dict.fromkeys(issue.field for issue in issues[1:]))
     named = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
-    message = first.message + (f" (and {len(findings) - 1} more: {named})" if others else "")
-    told = located(Finding(first.field, message), path, overrides)
-    told.others = tuple(located(finding, path, overrides) for finding in findings)
+    message = first.message + (f" (and {len(issues) - 1} more: {named})" if others else "")
+    told = located(Issue(first.field, message), path, overrides)
+    told.others = tuple(located(issue, path, overrides) for issue in issues)
     return told
 
 
-def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
+def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
     """Pydantic's errors in the recipe's own terms; missing fields come last: a misspelt one is missing too."""
-    findings = []
+    issues = []
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] == "missing"):
         kind, context, given = item["type"], item.get("ctx", {}), item["input"]
         place = _written(_without_tag([str(part) for part in item["loc"] if part != "[key]"]), tree)
         if kind == "missing":
             message = "is missing"
         elif kind == "extra_forbidden":
-            message = f"unknown field{_elsewhere(place, tree) or near(place[-1], _field_names(place[:-1], tree))}"
+            hint = _elsewhere(place, tree) or did_you_mean(place[-1], _field_names(place[:-1], tree))
+            message = f"unknown field{hint}"
         elif kind in ("union_tag_invalid", "union_tag_not_found"):
             place.append("kind")
             kinds = context.get("expected_tags", "").replace("'", "")
@@ -239,8 +240,8 @@ def _explain(error: ValidationError, tree: Tree) -> list[Finding]:
             message = f"may hold letters, digits, - and _ only, not {given!r}"
         else:
             message = f"{_must(item['msg'])}, not {_short(given)}"
-        findings.append(Finding(".".join(place), message))
-    return findings
+        issues.append(Issue(".".join(place), message))
+    return issues
 
 
 def _elsewhere(place: Sequence[str], tree: Tree) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.issues import Finding, near
+from dunwu.config.issues import Issue
 from dunwu.config.packaged import called
-from dunwu.errors import UserError
+from dunwu.errors import UserError, did_you_mean
 
 Tree = dict[str, Any]
 
@@ -76,13 +76,13 @@ def overriding(field: Sequence[str], overrides: Sequence[Override]) -> Override 
     return None
 
 
-def located(finding: Finding, file: Path | None, overrides: Sequence[Override]) -> UserError:
-    """The finding as an error that names the override which caused it, else the recipe's file."""
-    override = overriding(finding.field.split("."), overrides)
+def located(issue: Issue, file: Path | None, overrides: Sequence[Override]) -> UserError:
+    """The issue as an error that names the override which caused it, else the recipe's file."""
+    override = overriding(issue.field.split("."), overrides)
     if override is None:
-        return UserError(finding.message, file=called(file), field=finding.field)
-    same = ".".join(override.path) == finding.field
-    return UserError(finding.message, file=override.place, field=None if same else finding.field)
+        return UserError(issue.message, file=called(file), field=issue.field)
+    same = ".".join(override.path) == issue.field
+    return UserError(issue.message, file=override.place, field=None if same else issue.field)
 
 
 def _key(here: Any, override: Override, depth: int) -> str | int:
@@ -95,6 +95,6 @@ def _key(here: Any, override: Override, depth: int) -> str | int:
     if not isinstance(here, dict):
         raise UserError(f"{way} is no table: it has no field {part}", file=override.place)
     if way == "stages" and part not in here:
-        hint = near(part, here) or "; there are: " + ", ".join(here)
+        hint = did_you_mean(part, here) or "; there are: " + ", ".join(here)
         raise UserError(f"there is no stage {part!r}{hint}", file=override.place)
     return part

@@ -9,8 +9,7 @@ from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
 
-from dunwu.config.issues import near
-from dunwu.errors import UserError
+from dunwu.errors import UserError, did_you_mean
 
 NANO_BASE = "nano-base"
 PACKAGED_MODELS: Mapping[str, str] = {NANO_BASE: "countdown-traces", "nano-world": "world"}
@@ -51,7 +50,8 @@ def recipe_file(text: str) -> Path:
         return known[name]
     if text.endswith((".toml", ".json")):
         return Path(text)  # whoever reads it says that it is not there
-    raise UserError(f"no such file, and no recipe of this name; dunwu recipes lists them{near(name, known)}", file=text)
+    hint = did_you_mean(name, known)
+    raise UserError(f"no such file, and no recipe of this name; dunwu recipes lists them{hint}", file=text)
 
 
 def summary_of(recipe: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from dunwu.analysis import paper
 from dunwu.config.check_tasks import CORPORA
-from dunwu.config.issues import Finding
+from dunwu.config.issues import Issue
 from dunwu.config.overrides import located, parse_override
 from dunwu.config.schema import (
     AnsweringStage,
@@ -175,7 +175,7 @@ def make_plan(
     """
     shapes: dict[str, ModelShape | None] = {}
     stages: list[StagePlan] = []
-    findings: list[Finding] = []
+    issues: list[Issue] = []
 
     def shape(source: str) -> ModelShape | None:
         if source not in shapes:
@@ -187,25 +187,25 @@ def make_plan(
     for name, stage in recipe.stages.items():
         missing = list(model_obstacles(name, stage, recipe))
         shown, unusable = preview_stage(name, stage, recipe, None if missing else preview)
-        findings += [*missing, *unusable]
+        issues += [*missing, *unusable]
         if isinstance(stage, PretrainStage):
             shapes[name] = shape_from_spec(stage.transformer, CORPORA[stage.corpus].vocabulary)
         elif isinstance(stage, RLStage | DataStage):
             shapes[name] = shape(stage.from_)
         planned = _stage(name, stage, shape, recipe)
-        findings += own_obstacles(name, stage)
+        issues += own_obstacles(name, stage)
         if isinstance(stage, RLStage):
             asked, written = stage.prompt.max_tokens, _longest(planned)
-            findings += context_obstacles(f"stages.{name}.rollout.max_new_tokens", asked, written, [shapes[name]])
+            issues += context_obstacles(f"stages.{name}.rollout.max_new_tokens", asked, written, [shapes[name]])
         elif isinstance(stage, AnsweringStage):
             asked, written = stage.prompt.max_tokens, stage.max_new_tokens
             models = stage.models if isinstance(stage, EvalStage) else (stage.from_,)
-            findings += context_obstacles(f"stages.{name}.max_new_tokens", asked, written, map(shape, models))
+            issues += context_obstacles(f"stages.{name}.max_new_tokens", asked, written, map(shape, models))
         stages.append(replace(planned, template=shown))
-    findings += data_obstacles(recipe, look)
-    findings += task_obstacles(recipe, probe)
+    issues += data_obstacles(recipe, look)
+    issues += task_obstacles(recipe, probe)
     parsed = [parse_override(text) for text in overrides]
-    problems = [located(finding, file, parsed) for finding in findings]
+    problems = [located(issue, file, parsed) for issue in issues]
     if out is not None:
         problems += out_obstacles(out)
     return Plan(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.check_tasks import needs_file
-from dunwu.config.issues import Finding
+from dunwu.config.issues import Issue
 from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
 from dunwu.config.schema import (
     DataSpec,
@@ -34,7 +34,7 @@ Look = Callable[[DataSpec, Any], None]
 TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken*")
 
 
-def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Finding]:
+def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Issue]:
     """A folder that a stage begins from must be a model of transformers, with the template that the stage wants."""
     for field, source, where, prompt in _models(stage):
         if source in recipe.stages:
@@ -46,7 +46,7 @@ def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Finding
         try:
             shape_of(source)
         except UserError as error:
-            yield Finding(f"stages.{name}.{field}", str(error))
+            yield Issue(f"stages.{name}.{field}", str(error))
 
 
 def _models(stage: Stage) -> Iterator[tuple[str, str, str, PromptSpec]]:
@@ -68,18 +68,18 @@ def _models(stage: Stage) -> Iterator[tuple[str, str, str, PromptSpec]]:
     yield from ((f"{place}.{i}.from", judge.from_, f"{place}.{i}.", judge.prompt) for i, judge in enumerate(judges))
 
 
-def _folder_obstacles(field: str, folder: Path) -> Iterator[Finding]:
+def _folder_obstacles(field: str, folder: Path) -> Iterator[Issue]:
     if not folder.is_dir():
-        yield Finding(field, f"no such folder: {folder}")
+        yield Issue(field, f"no such folder: {folder}")
     elif not (folder / "config.json").is_file():
-        yield Finding(field, f"no transformers model: {folder} has no config.json")
+        yield Issue(field, f"no transformers model: {folder} has no config.json")
     elif not any(True for _ in folder.glob(WEIGHTS)):
-        yield Finding(field, missing_weights(folder, str(folder)))
+        yield Issue(field, missing_weights(folder, str(folder)))
     elif not any(True for pattern in TOKENIZERS for _ in folder.glob(pattern)):
-        yield Finding(field, f"no tokenizer (tokenizer.json) in {folder}")
+        yield Issue(field, f"no tokenizer (tokenizer.json) in {folder}")
 
 
-def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Finding]:
+def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Issue]:
     """The tokenizer's own template must be there where a stage wants it."""
     if template != "chat" or any(True for _ in folder.glob("chat_template*")):
         return
@@ -89,38 +89,38 @@ def _template_obstacles(field: str, template: str, folder: Path) -> Iterator[Fin
     except UserError:
         return  # whoever loads it says what is wrong with it
     if not found:
-        yield Finding(field, f"chat, but the tokenizer in {folder} has no chat template")
+        yield Issue(field, f"chat, but the tokenizer in {folder} has no chat template")
 
 
-def context_obstacles(field: str, prompt: int, written: int, shapes: Iterable[ModelShape | None]) -> Iterator[Finding]:
+def context_obstacles(field: str, prompt: int, written: int, shapes: Iterable[ModelShape | None]) -> Iterator[Issue]:
     """Prompt and completion must fit into the positions of every model."""
     needed = prompt + written
     known = [shape.max_positions for shape in shapes if shape is not None and shape.max_positions]
     if known and needed > min(known):
         text = f"prompt.max_tokens + max_new_tokens = {needed} is more than the model's {min(known)} positions"
         left = min(known) - written
-        yield Finding(field, text + (f": beside {written} new tokens prompts have {left}" if left > 0 else ""))
+        yield Issue(field, text + (f": beside {written} new tokens prompts have {left}" if left > 0 else ""))
 
 
-def data_obstacles(recipe: Recipe, look: Look | None) -> Iterator[Finding]:
+def data_obstacles(recipe: Recipe, look: Look | None) -> Iterator[Issue]:
     """Files of conversations must be there, and their rows what the stages want that learn from them."""
     for name, data in recipe.data.items():
         if data.path is None:
             continue
         if not data.path.exists():
-            yield Finding(f"data.{name}.path", f"no such file: {data.path}")
+            yield Issue(f"data.{name}.path", f"no such file: {data.path}")
         elif data.path.is_file() and data.path.stat().st_size == 0:
-            yield Finding(f"data.{name}.path", f"the file is empty: {data.path}")
+            yield Issue(f"data.{name}.path", f"the file is empty: {data.path}")
         else:
             yield from _looked(name, data, _uses(recipe, name), look) if look else ()
 
 
-def _looked(name: str, data: DataSpec, uses: Sequence[str], look: Look) -> Iterator[Finding]:
+def _looked(name: str, data: DataSpec, uses: Sequence[str], look: Look) -> Iterator[Issue]:
     for use in uses:
         try:
             look(data, use)
         except UserError as error:
-            yield Finding(f"data.{name}.{error.field or 'path'}", f"{data.path}: {error.message}")
+            yield Issue(f"data.{name}.{error.field or 'path'}", f"{data.path}: {error.message}")
 
 
 def _uses(recipe: Recipe, name: str) -> list[str]:
@@ -129,26 +129,26 @@ def _uses(recipe: Recipe, name: str) -> list[str]:
     return list(dict.fromkeys(s.learns if isinstance(s, RewardModelStage) else "conversations" for s in found))
 
 
-def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Finding]:
+def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Issue]:
     """Data files must be there, and each task must open. What is wrong with a task that stands in several places, as
     one that the recipe shares does, is told once."""
-    found: dict[tuple[str, str], list[Finding]] = {}
+    found: dict[tuple[str, str], list[Issue]] = {}
     for place, task, held_out in _tasks(recipe):
-        for finding in _task_findings(place, task, held_out, probe):
-            found.setdefault((task.model_dump_json(), finding.message), []).append(finding)
+        for issue in _task_issues(place, task, held_out, probe):
+            found.setdefault((task.model_dump_json(), issue.message), []).append(issue)
     for first, *others in found.values():
         more = f" ({len(others)} more entries are the same task)" if others else ""
-        yield Finding(first.field, first.message + more)
+        yield Issue(first.field, first.message + more)
 
 
-def _task_findings(place: str, task: TaskSpec, held_out: int, probe: Probe | None) -> Iterator[Finding]:
+def _task_issues(place: str, task: TaskSpec, held_out: int, probe: Probe | None) -> Iterator[Issue]:
     path = task.path
     if needs_file(task) and path is None and task.hub is None:
-        yield Finding(f"{place}.path", f"is missing: {task.task} reads a file; say which, there or with --set")
+        yield Issue(f"{place}.path", f"is missing: {task.task} reads a file; say which, there or with --set")
     elif path is not None and not path.exists():
-        yield Finding(f"{place}.path", f"no such file: {path}")
+        yield Issue(f"{place}.path", f"no such file: {path}")
     elif path is not None and path.is_file() and path.stat().st_size == 0:
-        yield Finding(f"{place}.path", f"the file is empty: {path}")
+        yield Issue(f"{place}.path", f"the file is empty: {path}")
     elif probe is not None:
         try:
             probe(task, held_out)
@@ -156,11 +156,11 @@ def _task_findings(place: str, task: TaskSpec, held_out: int, probe: Probe | Non
             yield _task_obstacle(place, error)
 
 
-def _task_obstacle(place: str, error: UserError) -> Finding:
+def _task_obstacle(place: str, error: UserError) -> Issue:
     """A field of the recipe goes to the place; file and line of the user's data go before the message."""
     is_field = error.field is not None and error.field.partition(".")[0] in TaskSpec.model_fields
     data = [part for part in (error.file, None if is_field else error.field) if part]
-    return Finding(f"{place}.{error.field}" if is_field else place, ": ".join([*data, error.message]))
+    return Issue(f"{place}.{error.field}" if is_field else place, ": ".join([*data, error.message]))
 
 
 def out_obstacles(out: Path) -> Iterator[UserError]:

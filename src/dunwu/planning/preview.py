@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dunwu.config.check_tasks import needs_file
-from dunwu.config.issues import Finding
+from dunwu.config.issues import Issue
 from dunwu.config.schema import DataSpec, DataStage, EvalStage, PretrainStage, Recipe, RLStage, SamplingStage, Stage
 from dunwu.errors import UserError
 from dunwu.models.shape import model_folder
@@ -22,7 +22,7 @@ PLAIN = ("r1-zero", "nano")
 
 def preview_stage(
     name: str, stage: Stage, recipe: Recipe, preview: Preview | None
-) -> tuple[Mapping[str, str], list[Finding]]:
+) -> tuple[Mapping[str, str], list[Issue]]:
     """Say how a stage asks and what it teaches.
 
     Returns:
@@ -39,7 +39,7 @@ def preview_stage(
     try:
         return preview(folder, name, stage, files), []
     except UserError as error:
-        return {}, [Finding(f"stages.{name}.{error.field or 'prompt.template'}", error.message)]
+        return {}, [Issue(f"stages.{name}.{error.field or 'prompt.template'}", error.message)]
 
 
 def _reads_problems(stage: Stage) -> bool:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dunwu.config.issues import Finding, near
+from dunwu.config.issues import Issue
 from dunwu.config.schema import (
     ColdStartStage,
     EvalStage,
@@ -20,6 +20,7 @@ from dunwu.config.schema import (
     Stage,
     TruthJudgeSpec,
 )
+from dunwu.errors import did_you_mean
 
 SCORE, REWRITE = ("problem", "text"), ("problem", "text")
 COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
@@ -27,7 +28,7 @@ COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
 COUNTED = {2: "two", 3: "three"}
 
 
-def own_obstacles(name: str, stage: Stage) -> Iterator[Finding]:
+def own_obstacles(name: str, stage: Stage) -> Iterator[Issue]:
     """What the user wrote must be a Python file with a function of so many arguments at its top level; the keys of
     endpoints must be in the environment."""
     match stage:
@@ -45,22 +46,22 @@ def own_obstacles(name: str, stage: Stage) -> Iterator[Finding]:
             yield from _helper(f"stages.{name}.judge", stage.judge, COMPARE)
 
 
-def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, given: Sequence[str]) -> Iterator[Finding]:
+def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, given: Sequence[str]) -> Iterator[Issue]:
     if spec.file is not None:
         yield from _function(place, spec.file, spec.function, given)
     variable = spec.endpoint.key_variable if spec.endpoint else None
     if variable is not None and not os.environ.get(variable):
-        yield Finding(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
+        yield Issue(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
 
 
-def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Finding]:
+def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Issue]:
     try:
         tree = _parsed(file)
     except ValueError as error:
-        yield Finding(f"{place}.file", f"{error}: {file}")
+        yield Issue(f"{place}.file", f"{error}: {file}")
         return
     if wrong := _wrong(tree, file, function, given):
-        yield Finding(f"{place}.function", wrong)
+        yield Issue(f"{place}.function", wrong)
 
 
 def _parsed(file: Path) -> ast.Module:
@@ -93,7 +94,7 @@ def _wrong(tree: ast.Module, file: Path, function: str, given: Sequence[str]) ->
     found = next((statement for statement in reversed(tree.body) if function in _bound(statement)), None)
     if found is None and not any("*" in _bound(statement) for statement in tree.body):
         known = [name for statement in tree.body for name in _bound(statement)]
-        return f"{file} defines no {function!r} at its top level{near(function, known)}"
+        return f"{file} defines no {function!r} at its top level{did_you_mean(function, known)}"
     if isinstance(found, ast.AsyncFunctionDef):
         return f"{function!r} of {file} is async; a plain function is wanted"
     if isinstance(found, ast.ClassDef):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from dunwu.config.schema import TaskSpec
-from dunwu.errors import UserError, nearest
+from dunwu.errors import UserError, did_you_mean
 from dunwu.tasks import generators
 from dunwu.tasks.generators import gym
 from dunwu.tasks.generators.premise import PREMISE
@@ -37,8 +37,7 @@ def build(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
         UserError: the task, its set or a level is unknown, its file cannot be used, or reasoning-gym is not installed.
     """
     if spec.task not in names():
-        close = nearest(spec.task, names())
-        hint = f"; did you mean {close}?" if close else ""
+        hint = did_you_mean(spec.task, names())
         raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
     if spec.task in DATA_SETS:
         from dunwu.tasks.datasets.files import FileTask

@@ -1,0 +1,291 @@
+"""What a recipe can name: losses, advantages, tasks, verifiers, rewards, engines and kinds of stages.
+
+A reference is one of three things:
+
+    grpo                     a name: built in, registered by a decorator, or by an installed package (entry points)
+    package.module:my_loss   an attribute of a module that can be imported
+    folder/file.py:my_loss   an attribute of a Python file; a recipe writes its path relative to its own
+
+Built-in entries are references too, so that every list of names stands here once and listing them imports nothing.
+
+What a reference leads to is trusted code: losses, advantages, engines and kinds of stages run in this process, with the
+user's rights. Rewards and verifiers meet texts that a model wrote, and run in processes of their own
+(``dunwu.verifiers.user``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NoReturn, TypeVar
+
+from dunwu.errors import Interrupted, UserError, did_you_mean
+
+T = TypeVar("T")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+REFERENCE: Final = re.compile(r"(?P<place>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)", re.DOTALL)
+FILE_MODULE: Final = "dunwu_file_"
+"""How the names of modules begin that are loaded from a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a name stands for.
+
+    Attributes:
+        holder: Who registered it, for errors.
+        target: The thing itself, or a reference that leads to it.
+        file: The file that registered it; None for what is built in, or typed into an interpreter.
+    """
+
+    holder: str
+    target: object
+    file: Path | None = None
+
+
+class Registry:
+    """The names of one sort of thing, and what stands behind them.
+
+    Args:
+        noun: What one entry is called in errors, ``loss``.
+        plural: The same for several; ``dunwu.losses`` is the group of their entry points.
+        builtin: References by name.
+    """
+
+    def __init__(self, noun: str, plural: str, builtin: Mapping[str, str]) -> None:
+        self.noun, self.plural, self.group = noun, plural, f"dunwu.{plural}"
+        self.builtin = tuple(builtin)
+        self._entries = {name: Entry(holder="dunwu itself", target=target) for name, target in builtin.items()}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that adds what it decorates under a name.
+
+        The same module may register a name again, as a cell of a notebook does that runs twice.
+
+        Raises:
+            UserError: It is no name, or another module holds it.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(f"{name!r} cannot name a {self.noun}: letters, digits, - and _ only")
+        scope = sys._getframe(1).f_globals
+        holder, file = str(scope.get("__name__")), scope.get("__file__")
+        file = None if file is None else Path(file).absolute()
+
+        def add(thing: T) -> T:
+            self._add(name, Entry(holder=holder if file is None else str(file), target=thing, file=file))
+            return thing
+
+        return add
+
+    def names(self) -> tuple[str, ...]:
+        """List every name: built in, registered, and those of installed packages."""
+        return tuple(self._entries | self._installed)
+
+    def problem_with(self, reference: str) -> str | None:
+        """Say what is wrong with a reference, as far as that shows without importing anything; None: nothing."""
+        if REFERENCE.fullmatch(reference) or reference in self._entries or reference in self._installed:
+            return None
+        names = self.names()
+        known = f"there are {', '.join(names)}" if names else "none is registered"
+        more = "a name may also be MODULE:NAME or FILE.py:NAME"
+        return f"no {self.noun} is called {reference!r}{did_you_mean(reference, names)}; {known}; {more}"
+
+    def load(self, reference: str) -> Any:
+        """Return what a reference leads to, importing its module or file where that is needed.
+
+        Raises:
+            UserError: No such name, module, file or attribute; or the import fails.
+        """
+        target = self._target(reference)
+        return load_reference(target) if isinstance(target, str) else target
+
+    def source_file(self, reference: str) -> Path | None:
+        """Find the file that a reference leads to, without importing it; None for what is built in, or has none.
+
+        Raises:
+            UserError: There is no such name.
+        """
+        if reference in self.builtin:
+            return None
+        target = self._target(reference)
+        return source_file(target) if isinstance(target, str) else self._entries[reference].file
+
+    def portable(self, reference: str) -> str | None:
+        """Return the reference by which another process can load the same thing; None where none can.
+
+        Raises:
+            UserError: There is no such name.
+        """
+        target = self._target(reference)
+        if isinstance(target, str):
+            return target
+        module, path = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+        if not module or not path or module == "__main__" or "<" in path:
+            return None
+        return f"{self._entries[reference].file if module.startswith(FILE_MODULE) else module}:{path}"
+
+    def _target(self, reference: str) -> object:
+        if problem := self.problem_with(reference):
+            raise UserError(problem)
+        entry = self._entries.get(reference) or ({} if ":" in reference else self._installed).get(reference)
+        return reference if entry is None else entry.target
+
+    def _add(self, name: str, entry: Entry) -> None:
+        held = self._entries.get(name)
+        if held is not None and held.holder != entry.holder:
+            raise UserError(f"the {self.noun} {name!r} of {entry.holder} cannot be added: {held.holder} holds the name")
+        self._entries[name] = entry
+
+    @cached_property
+    def _installed(self) -> dict[str, Entry]:
+        """Entries of installed packages, read where a name is not known otherwise: it takes a tenth of a second."""
+        from importlib.metadata import entry_points
+
+        found: dict[str, Entry] = {}
+        for point in entry_points(group=self.group):
+            holder = f"the package {point.dist.name}" if point.dist else f"an entry point of {self.group}"
+            held = self._entries.get(point.name) or found.get(point.name)
+            if held is not None:
+                text = f"the {self.noun} {point.name!r} of {holder} cannot be added: {held.holder} holds the name"
+                raise UserError(f"{text}; uninstall one of them")
+            found[point.name] = Entry(holder=holder, target=point.value)
+        return found
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text is ``module:attribute`` or ``file.py:attribute``, not a name."""
+    return REFERENCE.fullmatch(text) is not None
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Split a reference into its module or file and the attribute."""
+    place, _, attribute = reference.rpartition(":")
+    return place, attribute
+
+
+def file_of(reference: str) -> Path | None:
+    """Return the Python file that a reference names; None for a module's or a name."""
+    place, _ = split_reference(reference)
+    return Path(place) if place.endswith(".py") and is_reference(reference) else None
+
+
+def source_file(reference: str) -> Path | None:
+    """Find the file behind ``module:attribute`` or ``file.py:attribute``; None where there is none."""
+    if file := file_of(reference):
+        return file
+    try:
+        spec = importlib.util.find_spec(split_reference(reference)[0])
+    except (ImportError, ValueError):  # a parent that is not there, or is no package
+        return None
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
+
+
+def load_reference(reference: str) -> Any:
+    """Import the module or the file of a reference, and return its attribute.
+
+    Raises:
+        UserError: There is no such module, file or attribute; or the import fails.
+    """
+    place, attribute = split_reference(reference)
+    file = file_of(reference)
+    module = _import_module(place) if file is None else import_file(file)
+    try:
+        return reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        hint = did_you_mean(attribute, [name for name in vars(module) if not name.startswith("__")])
+        raise UserError(f"defines no {attribute!r}{hint}", file=place) from None
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file, which may import what lies beside it; again only once it has changed.
+
+    Raises:
+        UserError: It is not there, is no Python, or raises as it is imported.
+    """
+    try:
+        path = path.resolve()
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from None
+    name = FILE_MODULE + re.sub(r"\W", "_", str(path))
+    version = stat.st_mtime_ns, stat.st_size
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__version__", None) == version:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError("is no Python file (.py)", file=path)
+    module = importlib.util.module_from_spec(spec)
+    vars(module)["__version__"] = version
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    sys.modules[name] = module  # as an import does it: dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # whatever a file raises as it is imported, sys.exit too
+        del sys.modules[name]
+        _reraise(error, path)
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UserError(f"no module is called {name!r} here; write FILE.py:NAME for a file") from None
+        _reraise(error, name)
+    except BaseException as error:  # whatever a module raises as it is imported
+        _reraise(error, name)
+
+
+def _reraise(error: BaseException, place: Path | str) -> NoReturn:
+    if isinstance(error, Interrupted | KeyboardInterrupt | UserError):
+        raise error
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(place)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    where = "" if line is None else f" (line {line})"
+    raise UserError(f"cannot be imported: {type(error).__name__}: {error}{where}", file=place) from error
+
+
+losses: Final = Registry(
+    "loss",
+    "losses",
+    {name: f"dunwu.algorithms.losses:{name}" for name in ("grpo", "gspo", "cispo")},
+)
+advantages: Final = Registry(
+    "advantage",
+    "advantages",
+    {
+        "group-std": "dunwu.algorithms.advantages:group_std",
+        "group-mean": "dunwu.algorithms.advantages:group_mean",
+        "leave-one-out": "dunwu.algorithms.advantages:leave_one_out",
+        "gae": "dunwu.algorithms.advantages:of_a_critic",
+    },
+)
+GENERATORS = """countdown game24 arithmetic equations divisors bases ordering knights zebra ciphers probability ranking
+functions"""
+tasks: Final = Registry(
+    "task",
+    "tasks",
+    {
+        **{name: f"dunwu.tasks.generators.{name}:{name.upper()}" for name in GENERATORS.split()},
+        "premise": "dunwu.tasks.generators.premise:PREMISE",
+        "talk": "dunwu.tasks.world.talk:TALK",
+        "harmful": "dunwu.tasks.world.requests:HARMFUL_REQUESTS",
+        "harmless": "dunwu.tasks.world.requests:HARMLESS_REQUESTS",
+    },
+)
+verifiers: Final = Registry("verifier", "verifiers", {})
+rewards: Final = Registry("reward", "rewards", {})
+engines: Final = Registry("engine", "engines", {})
+stages: Final = Registry("kind of stage", "stages", {})
+REGISTRIES: Final = (losses, advantages, tasks, verifiers, rewards, engines, stages)
