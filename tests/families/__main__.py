@@ -71,7 +71,7 @@ def find(kind: str) -> Finding:
 
 def _said(policy: Policy, *, learns: bool) -> str:
     try:
-        check_policy(policy, longest=LONGEST, learns=learns, writes=not learns)
+        check_policy(policy, longest=LONGEST, learns=learns, generates=not learns)
     except UserError as error:
         return error.message
     return ""

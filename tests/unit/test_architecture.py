@@ -110,6 +110,43 @@ def test_the_sandbox_is_the_standard_library_s() -> None:
     assert used - set(sys.stdlib_module_names) == {"dunwu.sandbox"}
 
 
+BUILDERS = frozenset(
+    {
+        *("embedded_engine", "TorchEngine", "EndpointEngine", "PolicyTrainer", "Critic", "SupervisedTrainer"),
+        *("RewardTrainer", "load_policy", "load_scorer", "open_policy", "open_scorer", "LocalExecutor"),
+    }
+)
+"""What builds engines and trainers, and what loads the models in them."""
+
+
+def builders(source: str) -> Iterator[str]:
+    """The builders that a source calls; not the methods of an executor, which have some of their names."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            called, owner = node.func, ""
+            if isinstance(called, ast.Attribute):
+                owner = ast.unparse(called.value)
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in BUILDERS and owner.rpartition(".")[2] != "executor":
+                yield name
+
+
+def test_execution_alone_builds_engines_and_trainers() -> None:
+    """Every room may build its own; rooms above execution ask the executor, which is opened in one place."""
+    found = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in FILES
+        if room_of(file) not in ("execution", "rollout", "training", "models", "bench")
+        for name in builders(file.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+
+
+def test_the_rule_sees_a_builder() -> None:
+    source = "engine = embedded_engine(policy)\nx = load.load_policy('a')\ny = context.executor.open_policy('b')"
+    assert list(builders(source)) == ["embedded_engine", "load_policy"]
+
+
 @pytest.mark.parametrize("library", ["vllm", "ray"])
 def test_at_most_one_file_imports_a_cluster_library(library: str) -> None:
     users = [file for file in FILES if any(module.split(".")[0] == library for _, module in imports(file))]

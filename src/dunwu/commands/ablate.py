@@ -12,12 +12,11 @@ from dunwu.config.schema import EvaluationSet, Recipe, RLStage
 from dunwu.errors import Fault, UserError, counted
 from dunwu.evaluation.ablation import Effect, compare, cuts
 from dunwu.evaluation.evaluate import evaluate
-from dunwu.execution.policies import open_policy
+from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
 from dunwu.monitoring.console import Progress
 from dunwu.pipeline.stages.prompts import held_out_prompts, instructing
 from dunwu.pipeline.stages.rl_system import grading
-from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.datasets.files import FileTask, source_of
 
@@ -49,20 +48,15 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     asked = chains * ASKED_PER_CHAIN
     chosen = problems_of(stage, asked, progress)
     progress.doing("loading the model")
-    policy = open_policy(
-        str(run.stage(name).model),
-        stage.model,
-        longest=stage.longest_sequence,
-        learns=False,
-        writes=True,
-        tell=progress.message,
-    )
+    executor = open_executor(stage.model, progress.message)
+    model = str(run.stage(name).model)
+    policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
     instruct = instructing(template, stage.prompt, stage.reward).instruct
     prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
     progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
     with (
-        closing(embedded_engine(policy, slots=stage.rollout.slots)) as engine,
+        closing(executor.build_engine(policy, max_sequences=stage.rollout.slots)) as engine,
         grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
     ):
         progress.evaluation_started("trained", chosen.name, len(prompts))

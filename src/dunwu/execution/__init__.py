@@ -1,1 +1,1 @@
-"""Who executes a step: the one place that builds engines and trainers."""
+"""Who executes a stage: the one place that builds engines and trainers."""

@@ -14,7 +14,7 @@ from dunwu.rollout.builtin.forcing import forced_logprobs
 
 
 def open_policy(
-    source: str, spec: ModelSpec, *, longest: int, learns: bool, writes: bool, tell: Callable[[str], None]
+    source: str, spec: ModelSpec, *, longest: int, learns: bool, generates: bool, message: Callable[[str], None]
 ) -> Policy:
     """Loads a policy and compares what trainer and engine compute with the model's own forward.
 
@@ -23,25 +23,25 @@ def open_policy(
         spec: its type in memory and its device.
         longest: tokens of the longest sequence that the stage may have.
         learns: it is trained.
-        writes: the embedded engine generates with it.
-        tell: takes what the user should know though nothing is wrong.
+        generates: the embedded engine generates with it.
+        message: takes what the user should know though nothing is wrong.
 
     Raises:
         UserError: see ``load_policy`` and ``check_agreement``.
     """
     policy = load_policy(source, dtype=spec.dtype, device=spec.device)
     for note in policy.notes:
-        tell(note)
+        message(note)
     try:
-        for note in check_policy(policy, longest=longest, learns=learns, writes=writes):
-            tell(note)
+        for note in check_policy(policy, longest=longest, learns=learns, generates=generates):
+            message(note)
     except UserError as error:
         raise UserError(error.message, file=source) from error
     return policy
 
 
 def open_scorer(
-    source: str, spec: ModelSpec, *, longest: int, tell: Callable[[str], None], new_head: bool = False
+    source: str, spec: ModelSpec, *, longest: int, message: Callable[[str], None], new_head: bool = False
 ) -> Policy:
     """Loads a reward model or a value network, and compares its batches with single sequences.
 
@@ -49,21 +49,21 @@ def open_scorer(
     """
     scorer = load_scorer(source, dtype=spec.dtype, device=spec.device, new_head=new_head)
     for note in scorer.notes:
-        tell(note)
+        message(note)
     try:
         for note in check_scorer(scorer.model, longest=_reached(scorer, longest), special_ids=_special_ids(scorer)):
-            tell(note)
+            message(note)
     except UserError as error:
         raise UserError(error.message, file=source) from error
     return scorer
 
 
-def check_policy(policy: Policy, *, longest: int, learns: bool, writes: bool) -> list[str]:
+def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool) -> list[str]:
     """See ``open_policy``; returns what was not compared."""
     readers: dict[str, Reader] = {}
     if learns:
         readers["the trainer"] = trainer_reader(policy.model)
-    if writes:
+    if generates:
         decoder = decoder_of(policy.model)
         readers["the engine"] = lambda rows: forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _reached(policy, longest)

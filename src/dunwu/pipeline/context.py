@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dunwu.execution.executor import Executor
 from dunwu.monitoring.console import Progress
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.runs import StageDirectory
@@ -21,6 +22,7 @@ class StageContext:
     name: str
     seed: int
     store: StageDirectory
+    executor: Executor
     stop: StopSignal
     progress: Progress
     recipe: str = ""

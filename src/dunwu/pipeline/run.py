@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,8 @@ from dunwu.config.schema import (
     SupervisedStage,
 )
 from dunwu.errors import UserError
+from dunwu.execution.executor import open_executor
+from dunwu.machine import describe_machine
 from dunwu.monitoring.console import Progress
 from dunwu.monitoring.trackers import Trackers
 from dunwu.observatory.report.report import write_report
@@ -151,14 +152,15 @@ def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
 def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
     progress.doing("loading PyTorch")
     with stop.interruptible():
-        import torch  # seconds: a directory that cannot be used is refused before, and a stop is heard during it
+        # Takes seconds: a directory that cannot be used is refused before, and a stop is heard during it.
+        import_module("torch")
 
+        from dunwu.execution.local import list_accelerators
         from dunwu.pipeline.decontamination import decontaminate
         from dunwu.pipeline.inputs import inputs_of
-        from dunwu.pipeline.machine import describe_machine
 
         import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
-    run.note("machine", describe_machine())
+    run.note("machine", describe_machine(list_accelerators()))
 
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source
@@ -180,7 +182,6 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         if run.stages.get(name) == "done":
             progress.message(f"{name}: done before")
             continue
-        torch.set_num_threads(stage.model.threads or _cores())
         keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
         store = run.stage(name, keep=keep, writing=stop.writing)
         run.check_inputs(name, inputs)
@@ -188,6 +189,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             name=name,
             seed=recipe.seed,
             store=store,
+            executor=open_executor(stage.model, progress.message),
             stop=stop,
             progress=progress,
             recipe=recipe.name,
@@ -248,8 +250,3 @@ def _placed(recipe_path: Path | None, stage: str) -> Iterator[None]:
             raise
         field = ".".join(part for part in (f"stages.{stage}", error.field) if part)
         raise UserError(error.message, file=called(recipe_path), field=field) from error
-
-
-def _cores() -> int:
-    """The cores that this process may use; not every system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,13 +7,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dunwu.config.schema import Recipe
-from dunwu.planning.estimate import GIB, Memory
-
-CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Where Linux says how much memory a container may use, versions 2 and 1."""
+from dunwu.machine import usable_memory_gib
+from dunwu.planning.estimate import Memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +24,6 @@ class Machine:
 def this_machine() -> Machine:
     """Look at this machine: memory as the system and the container say, devices as nvidia-smi lists them."""
     return Machine(memory_gib=usable_memory_gib(), gpus_gib=tuple(_gpus()))
-
-
-def usable_memory_gib() -> float | None:
-    """Find how much memory this process may use, by the system and the container; None: not known."""
-    try:
-        memory: int | None = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # no such names here
-        memory = None
-    limits = [int(text) for file in CONTROL_GROUPS if (text := _read(file)).isdecimal()]
-    known = [value for value in (memory, *limits) if value]
-    return min(known) / GIB if known else None
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _gpus() -> Iterator[float]:

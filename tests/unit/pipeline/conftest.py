@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float32
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -24,8 +23,6 @@ from dunwu import algorithms, tasks
 from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.prompts import held_out_prompts
@@ -181,11 +178,10 @@ class Bench:
     def parts(self) -> Parts:
         stage = RLStage.model_validate(self.recipe)
         store = StageDirectory(self.folder, keep=stage.checkpoint.keep, mark_done=lambda: None)
-        progress = Progress(Console(file=StringIO()))
         template = Template(stage.prompt, self.tokenizer)
         return Parts(
             stage=stage,
-            context=StageContext(name="zero", seed=3, store=store, stop=self.stop, progress=progress),
+            context=make_context(store, self.stop),
             mixture=tasks.build_mixture(stage.tasks, 3),
             template=template,
             engine=Engine(self.text, self.tokenizer),

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 from tests.unit.pipeline.test_sampling import group
 
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import ColdStartStage, RewardSpec, RewriteSpec
 from dunwu.errors import Interrupted, UserError
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.judges.rewriters import rewriter
 from dunwu.pipeline.stages.answer_sampling import harvest
@@ -148,8 +145,7 @@ def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None
     stage, done = ColdStartStage.model_validate(STAGE), list[str]()
     with StopSignal() as stop:
         store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: done.append("done"))
-        progress = Progress(Console(file=StringIO()))
-        context = StageContext(name="cold", seed=3, store=store, stop=stop, progress=progress)
+        context = make_context(store, stop, name="cold")
         with pytest.raises(Interrupted, match=r"^\d+ answers wait in .*review\.jsonl: set each"):
             run_cold_start(stage, context, NANO_BASE)
         rows = [json.loads(line) for line in store.data.open()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from jaxtyping import Float32
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context, shown_text
 
 from dunwu import algorithms
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import AlgorithmSpec, RLStage
 from dunwu.errors import Fault
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages import rl_system
 from dunwu.pipeline.stages.rl import Cursor, train
@@ -53,17 +50,14 @@ def opened(folder: Path, **changes: Any) -> Iterator[Parts]:
     stage = RLStage.model_validate(STAGE | changes)
     store = StageDirectory(folder, keep=1, mark_done=lambda: None)
     with StopSignal() as stop:
-        progress = Progress(Console(file=StringIO()))
-        context = StageContext(name="zero", seed=3, store=store, stop=stop, progress=progress)
+        context = make_context(store, stop)
         with assembled(stage, context, "nano-base") as parts:
             yield parts
 
 
 def output(parts: Parts) -> str:
     """What the terminal shows, as one line."""
-    shown = parts.context.progress.console.file
-    assert isinstance(shown, StringIO)
-    return " ".join(shown.getvalue().split())
+    return " ".join(shown_text(parts.context).split())
 
 
 class DeafEngine:

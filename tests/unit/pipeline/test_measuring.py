@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.measurement import examine, rollout_metrics
 from dunwu.runs import StageDirectory
@@ -44,7 +41,7 @@ def test_what_is_measured_is_not_measured_again_and_its_answers_are_not_read(tmp
     store.write_evaluation("trained", "held", [], {})
     (store.path / "evaluations/trained/held.parquet").write_text("answers")
     with StopSignal() as stop:
-        context = StageContext(name="zero", seed=3, store=store, stop=stop, progress=Progress(Console(file=StringIO())))
+        context = make_context(store, stop)
         nobody: Any = None
         how: dict[str, Any] = {"checkpoint": "trained", "set_name": "held", "prompts": [], "samples": 1}
         examine(context, nobody, nobody, nobody, nobody, **how)

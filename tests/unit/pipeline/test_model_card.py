@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 
 from dunwu.config.schema import RLStage, SFTStage
-from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.model_card import card
@@ -23,8 +21,7 @@ from dunwu.types import Estimate
 def context(tmp_path: Path) -> Iterator[StageContext]:
     store = StageDirectory(tmp_path / "zero", keep=1, mark_done=lambda: None)
     with StopSignal() as stop:
-        progress = Progress(Console(file=StringIO()))
-        yield StageContext(name="zero", seed=3, store=store, stop=stop, progress=progress, recipe="mine")
+        yield make_context(store, stop)
 
 
 def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tmp_path: Path) -> None:

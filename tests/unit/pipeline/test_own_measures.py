@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 
 from dunwu.config.loader import made_recipe
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.evaluation import run_eval
 from dunwu.planning import make_plan
@@ -42,8 +39,7 @@ def stage(folder: Path, source: str, *names: str) -> EvalStage:
 def evaluated(folder: Path, chosen: EvalStage) -> Evaluation:
     store = StageDirectory(folder / "table", keep=1, mark_done=lambda: None)
     with StopSignal() as stop:
-        progress = Progress(Console(file=StringIO()))
-        context = StageContext(name="table", seed=1, store=store, stop=stop, progress=progress)
+        context = make_context(store, stop, name="table", seed=1)
         run_eval(chosen, context, {"nano-base": "nano-base"}, {})
     (found,) = store.read_evaluations()
     return found

@@ -37,18 +37,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def check(kind: str, longest: int, *, learns: bool = False, writes: bool = False) -> list[str]:
-    return check_model(tiny_model(kind), longest, learns=learns, writes=writes)
+def check(kind: str, longest: int, *, learns: bool = False, generates: bool = False) -> list[str]:
+    return check_model(tiny_model(kind), longest, learns=learns, generates=generates)
 
 
-def check_model(model: Any, longest: int, *, learns: bool = False, writes: bool = False) -> list[str]:
+def check_model(model: Any, longest: int, *, learns: bool = False, generates: bool = False) -> list[str]:
     policy = Policy(model=model, tokenizer=Tokenizer(), eos_ids=(1,), pad_id=0)
-    return check_policy(policy, longest=longest, learns=learns, writes=writes)
+    return check_policy(policy, longest=longest, learns=learns, generates=generates)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "mistral", "gemma2", "gemma3_text", "gpt2", "olmoe"])
 def test_what_agrees_is_taken(kind: str) -> None:
-    assert check(kind, PAST, learns=True, writes=True) == []
+    assert check(kind, PAST, learns=True, generates=True) == []
 
 
 def test_attention_with_a_mask_of_its_own_is_left_to_the_model() -> None:
@@ -69,21 +69,21 @@ def test_a_model_that_looks_ahead_is_refused(kind: str) -> None:
 def test_local_attention_that_counts_from_the_end_of_the_cache(kind: str) -> None:
     """The engine is refused past the window, and taken within it; the trainer, which has no cache, is right in both."""
     with pytest.raises(UserError) as caught:
-        check(kind, PAST, writes=True)
+        check(kind, PAST, generates=True)
     assert f"{kind} cannot be used past {WINDOW} tokens: log-probabilities of the engine differ" in str(caught.value)
     assert f"keep prompt and completion within {WINDOW} tokens" in str(caught.value)
-    assert check(kind, WINDOW, writes=True) == []
+    assert check(kind, WINDOW, generates=True) == []
     assert check(kind, PAST, learns=True) == []
 
 
-@pytest.mark.parametrize("way", ["learns", "writes"])
+@pytest.mark.parametrize("way", ["learns", "generates"])
 def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
     """Phi-3's long factors hold from the original context on, here 64 tokens, and for its neighbours then too."""
     with pytest.raises(
         UserError, match=r"phi3 cannot be used past 64 tokens: log-probabilities of the (trainer|engine)"
     ):
-        check("phi3 (longrope)", PAST, learns=way == "learns", writes=way == "writes")
-    assert check("phi3 (longrope)", 64, learns=way == "learns", writes=way == "writes") == []
+        check("phi3 (longrope)", PAST, learns=way == "learns", generates=way == "generates")
+    assert check("phi3 (longrope)", 64, learns=way == "learns", generates=way == "generates") == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
 )
 def test_what_the_engine_cannot_run_is_said_in_one_line(kind: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
-        check(kind, WINDOW, writes=True)
+        check(kind, WINDOW, generates=True)
     assert "\n" not in str(caught.value)
 
 
@@ -153,7 +153,7 @@ def test_weights_that_give_no_numbers() -> None:
 def test_what_would_take_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "CHEAP_FLOPS", 0)
     monkeypatch.setattr(agreement, "MOST_FLOPS", {"cpu": 0.0, "cuda": 0.0})
-    said = check("gpt_neo", PAST, writes=True)
+    said = check("gpt_neo", PAST, generates=True)
     assert said == [f"gpt_neo was not compared with its own forward past {WINDOW} tokens: too long here"]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context
 
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Interrupted
-from dunwu.monitoring.console import Progress
-from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.pretraining import run_pretrain
 from dunwu.pretraining.train import Pretrainer
@@ -35,8 +32,7 @@ def run(folder: Path, stop: StopSignal) -> list[str]:
     """Runs the stage; gives back what was marked as done."""
     done: list[str] = []
     store = StageDirectory(folder, keep=2, mark_done=lambda: done.append("base"))
-    progress = Progress(Console(file=StringIO()))
-    run_pretrain(STAGE, StageContext(name="base", seed=3, store=store, stop=stop, progress=progress))
+    run_pretrain(STAGE, make_context(store, stop, name="base"))
     return done
 
 

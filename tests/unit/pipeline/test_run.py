@@ -70,7 +70,7 @@ class Quiet:
     def pipeline(self, *_: object) -> None:
         """Nothing to tell."""
 
-    run_started = stage_ended = doing = pipeline
+    run_started = stage_ended = doing = message = pipeline
 
     def finished(self, *_: object) -> None:
         """Nothing to tell."""

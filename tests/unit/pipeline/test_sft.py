@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+from tests.unit.pipeline.contexts import make_context, shown_text
 
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import DataSpec, SFTStage
 from dunwu.errors import Interrupted
-from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.sft import run_sft
@@ -49,7 +47,7 @@ class StopAfter(StopSignal):
 
 def context(folder: Path, stop: StopSignal) -> StageContext:
     store = StageDirectory(folder, keep=2, mark_done=lambda: None)
-    return StageContext(name="taught", seed=3, store=store, stop=stop, progress=Progress(Console(file=StringIO())))
+    return make_context(store, stop, name="taught")
 
 
 def data(folder: Path) -> dict[str, DataSpec]:
@@ -79,9 +77,7 @@ def test_a_stop_saves_and_the_rest_is_as_if_there_had_been_none(tmp_path: Path) 
     stage, sources = SFTStage.model_validate(STAGE), data(tmp_path)
     straight = context(tmp_path / "straight", StopSignal())
     run_sft(stage, straight, NANO_BASE, sources)
-    told = straight.progress.console.file
-    assert isinstance(told, StringIO)
-    assert "SFT on 5 conversations (1 longer ones left out) from nano-base, 4 updates" in told.getvalue()
+    assert "SFT on 5 conversations (1 longer ones left out) from nano-base, 4 updates" in shown_text(straight)
 
     stop = StopAfter()
     stop.looks = 3  # once before the first update

@@ -10,7 +10,6 @@ from dataclasses import replace
 from dunwu import tasks
 from dunwu.config.schema import SamplingStage
 from dunwu.errors import UserError
-from dunwu.execution.policies import open_policy
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
@@ -18,7 +17,6 @@ from dunwu.pipeline.judges.user_functions import side_by_side
 from dunwu.pipeline.stages.answer_filter import fault
 from dunwu.pipeline.stages.prompts import Encoder, instructing
 from dunwu.pipeline.stages.rl_system import drawn, plain_grading
-from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs.stage_data import Counts, add_counts
@@ -57,8 +55,8 @@ def sample_answers(
     store, progress = context.store, context.progress
     progress.doing("loading the model")
     with context.stop.interruptible():
-        longest = stage.longest_sequence
-        policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=progress.message)
+        executor = context.executor
+        policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
         mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
         asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
         # With the instruction: what is learnt from the answers is asked as they were.
@@ -66,7 +64,7 @@ def sample_answers(
             replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
         ]
         store.rewind(0)
-        engine = embedded_engine(policy, slots=stage.slots)
+        engine = executor.build_engine(policy, max_sequences=stage.slots)
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,6 @@ import numpy as np
 from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, served
 from dunwu.evaluation import model_comparison
 from dunwu.evaluation.details import details
-from dunwu.execution.policies import open_policy
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
@@ -23,7 +22,6 @@ from dunwu.pipeline.judges.reward_judge import RewardModel
 from dunwu.pipeline.stages.measurement import examine
 from dunwu.pipeline.stages.prompts import Instructing, held_out_prompts, instructing, instruction
 from dunwu.pipeline.stages.rl_system import judge, plain_grading
-from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.remote.answer_cache import RememberingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
@@ -60,13 +58,13 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
         prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
         for source in filter(is_server, sources.values()):
-            _remote(stage, source).reach()
+            _remote(stage, context, source).reach()
     with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.own) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name, rows=False)) == len(stage.sets):
                 continue
             context.progress.doing(f"loading {name}")
-            with context.stop.interruptible(), _engine(stage, source, context.progress.message) as (engine, model):
+            with context.stop.interruptible(), _engine(stage, context, source) as (engine, model):
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
                     examine(
@@ -115,19 +113,19 @@ class _Judging:
 
 
 @contextmanager
-def _engine(stage: EvalStage, source: str, tell: Callable[[str], None]) -> Iterator[tuple[Engine, Any | None]]:
+def _engine(stage: EvalStage, context: StageContext, source: str) -> Iterator[tuple[Engine, Any | None]]:
     """What generates, and the model of transformers in it, where it is in this process."""
     if is_server(source):
-        yield _remote(stage, source), None
+        yield _remote(stage, context, source), None
         return
-    longest = stage.longest_sequence
-    policy = open_policy(source, stage.model, longest=longest, learns=False, writes=True, tell=tell)
-    with closing(embedded_engine(policy, slots=stage.slots)) as engine:
+    executor = context.executor
+    policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
+    with closing(executor.build_engine(policy, max_sequences=stage.slots)) as engine:
         yield engine, policy.model
 
 
-def _remote(stage: EvalStage, source: str) -> EndpointEngine:
-    return EndpointEngine(served(source, stage.server), "server")
+def _remote(stage: EvalStage, context: StageContext, source: str) -> EndpointEngine:
+    return context.executor.connect_engine(served(source, stage.server))
 
 
 def _keep_server(context: StageContext, name: str, engine: EndpointEngine) -> None:

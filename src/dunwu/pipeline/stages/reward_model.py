@@ -13,7 +13,6 @@ from scipy.special import expit
 from dunwu.config.schema import DataSpec, RewardModelStage
 from dunwu.errors import UserError, counted
 from dunwu.evaluation.estimators import calibration_error, proportion, ranking
-from dunwu.execution.policies import open_scorer
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
@@ -58,8 +57,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     context.progress.doing("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     with context.stop.interruptible():
-        tell = context.progress.message
-        scorer = open_scorer(source, stage.model, longest=stage.max_tokens, tell=tell, new_head=True)
+        scorer = context.executor.open_scorer(source, longest=stage.max_tokens, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
     judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
@@ -81,7 +79,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
         raise UserError(text, field="held_out")
     updates = updates_of(stage, len(training))
-    trainer = RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=updates)
+    trainer = context.executor.build_reward_trainer(stage, scorer, total_steps=updates)
     with context.stop.interruptible():
         resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {counted(updates, 'update')}"

@@ -13,20 +13,18 @@ from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import EvalStage, GradingSpec, JudgeSpec, OwnFunction, RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
-from dunwu.execution.policies import open_policy, open_scorer
+from dunwu.models.load import Policy
 from dunwu.models.templates import PromptTooLong, Template, positions
 from dunwu.monitoring.console import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.reward_judge import RewardModel
 from dunwu.pipeline.stages.prompts import Encoder, Room, held_out_prompts, instructing
-from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import sample_seed
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
-from dunwu.training.critic import Critic
-from dunwu.training.trainer import PolicyTrainer, Trainer
+from dunwu.training.trainer import Trainer
 from dunwu.types import Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
 from dunwu.verifiers.code import limits_of
@@ -128,29 +126,16 @@ def assembled(
     context.progress.doing("opening the tasks")
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     context.progress.doing("loading the model")
-    policy = open_policy(
-        source,
-        stage.model,
-        longest=stage.longest_sequence,
-        learns=True,
-        writes=True,
-        tell=context.progress.message,
-    )
+    executor = context.executor
+    policy = executor.open_policy(source, longest=stage.longest_sequence, learns=True, generates=True)
     algorithm = algorithms.build(
         stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
     )
-    trainer = PolicyTrainer(
-        policy,
-        algorithm,
-        stage.optimizer,
-        stage.update,
-        temperature=stage.rollout.temperature,
-        total_steps=stage.steps,
-        critic=_critic(stage, context, scorers[VALUE]) if stage.value else None,
-    )
+    value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
+    trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
     asking = instructing(template, stage.prompt, stage.reward)
-    engine = embedded_engine(policy, slots=stage.rollout.slots)
+    engine = executor.build_engine(policy, max_sequences=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
     context.progress.doing("drawing the held-out problems")
     judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
@@ -178,18 +163,14 @@ def assembled(
         yield parts
 
 
-def _critic(stage: RLStage, context: StageContext, source: str) -> Critic:
-    assert stage.value is not None
+def _open_value_network(stage: RLStage, context: StageContext, source: str) -> Policy:
     torch.manual_seed(sample_seed(context.seed, "value head"))
-    scorer = open_scorer(
-        source, stage.model, longest=stage.longest_sequence, tell=context.progress.message, new_head=True
-    )
-    return Critic(scorer, stage.value, stage.algorithm, stage.update, total_steps=stage.steps)
+    return context.executor.open_scorer(source, longest=stage.longest_sequence, new_head=True)
 
 
 def judge(part: JudgeSpec, source: str, stage: RLStage | EvalStage, context: StageContext) -> RewardModel:
     """A reward model at work. Raises UserError where it cannot be used."""
-    scorer = open_scorer(source, stage.model, longest=stage.longest_sequence, tell=context.progress.message)
+    scorer = context.executor.open_scorer(source, longest=stage.longest_sequence)
     return RewardModel(
         scorer,
         Template(part.prompt, scorer.tokenizer),

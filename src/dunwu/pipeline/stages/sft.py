@@ -6,14 +6,12 @@ from collections.abc import Mapping, Set
 
 from dunwu.config.schema import DataSpec, SupervisedStage
 from dunwu.errors import UserError, counted
-from dunwu.execution.policies import open_policy
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.update_loop import Check, make_updates, resumed, updates_of
 from dunwu.tasks.datasets.conversations import read_examples
-from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson, StepResult
 
 
@@ -27,13 +25,13 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
     """
     context.progress.doing("loading the model")
     with context.stop.interruptible():
-        tell = context.progress.message
-        policy = open_policy(source, stage.model, longest=stage.max_tokens, learns=True, writes=False, tell=tell)
+        executor = context.executor
+        policy = executor.open_policy(source, longest=stage.max_tokens, learns=True, generates=False)
         longest = min(stage.max_tokens, positions(policy.model))
         context.progress.doing("reading the conversations")
         lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
         updates = updates_of(stage, len(lessons))
-        trainer = SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=updates)
+        trainer = executor.build_supervised_trainer(stage, policy, total_steps=updates)
         resumed(context, trainer)
     told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
     text = f"SFT on {told} from {source}, {counted(updates, 'update')}"

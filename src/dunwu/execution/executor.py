@@ -1,0 +1,93 @@
+"""What a stage sees of whoever executes it: it opens models, and builds the engines and trainers that work with them.
+
+Stages, judges and commands build none of these themselves. So whether a stage runs in this process, on Ray actors or on
+ranks of FSDP2 is decided in ``open_executor`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # whoever names this protocol need not load torch
+    from dunwu.algorithms import Algorithm
+    from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SupervisedStage
+    from dunwu.models.load import Policy
+    from dunwu.rollout.engine import Engine
+    from dunwu.rollout.remote.engine import EndpointEngine
+    from dunwu.training.reward import RewardTrainer
+    from dunwu.training.supervised import SupervisedTrainer
+    from dunwu.training.trainer import Trainer
+
+
+class Executor(Protocol):
+    """Executes the work of one stage."""
+
+    def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
+        """Load a policy and compare what will work with it against the model's own forward pass.
+
+        Args:
+            source: ``nano-base``, a folder, or a hub id.
+            longest: tokens of the longest sequence that the stage may have.
+            learns: a trainer will update it.
+            generates: an engine will generate with it.
+
+        Raises:
+            UserError: the model cannot be used, or a reader of it disagrees with its forward pass.
+        """
+
+    def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:
+        """Load a reward model or a value network, and compare its batches with single sequences.
+
+        Args:
+            source: a folder or a hub id.
+            longest: tokens of the longest sequence that the stage may have.
+            new_head: a causal language model will do too; its head is drawn from torch's seed.
+
+        Raises:
+            UserError: the model cannot be used, or its batches disagree with single sequences.
+        """
+
+    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+        """Build the engine that generates with a policy.
+
+        Args:
+            policy: the first weights.
+            max_sequences: completions that decode at once, at most.
+        """
+
+    def connect_engine(self, server: ServedModel) -> EndpointEngine:
+        """Return the engine of a model behind a server; nothing is asked yet."""
+
+    def build_policy_trainer(
+        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, value_network: Policy | None = None
+    ) -> Trainer:
+        """Build the trainer of a stage of reinforcement learning.
+
+        Args:
+            stage: the recipe's.
+            policy: updated in place.
+            algorithm: the loss.
+            value_network: PPO's, from ``open_scorer``; updated in step with the policy.
+        """
+
+    def build_supervised_trainer(
+        self, stage: SupervisedStage, policy: Policy, *, total_steps: int
+    ) -> SupervisedTrainer:
+        """Build the trainer of a stage over conversations, which makes ``total_steps`` updates."""
+
+    def build_reward_trainer(self, stage: RewardModelStage, scorer: Policy, *, total_steps: int) -> RewardTrainer:
+        """Build the trainer of a reward model, which makes ``total_steps`` updates."""
+
+
+def open_executor(spec: ModelSpec, message: Callable[[str], None]) -> Executor:
+    """Open what executes a stage: this process, with as many threads as the stage asks for.
+
+    Args:
+        spec: how the stage's models are held.
+        message: takes lines for the user where nothing is wrong.
+    """
+    from dunwu.execution.local import LocalExecutor, use_threads
+
+    use_threads(spec.threads)
+    return LocalExecutor(spec, message)

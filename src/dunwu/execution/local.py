@@ -1,0 +1,88 @@
+"""Executes a stage in this process: the one place that builds engines and trainers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from dunwu.algorithms import Algorithm
+from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SupervisedStage
+from dunwu.execution.policies import open_policy, open_scorer
+from dunwu.machine import usable_cores
+from dunwu.models.load import Policy
+from dunwu.rollout.builtin.worker_threads import embedded_engine
+from dunwu.rollout.engine import Engine
+from dunwu.rollout.remote.engine import EndpointEngine
+from dunwu.training.critic import Critic
+from dunwu.training.reward import RewardTrainer
+from dunwu.training.supervised import SupervisedTrainer
+from dunwu.training.trainer import PolicyTrainer, Trainer
+
+
+class LocalExecutor:
+    """See ``executor.Executor``. Models lie in this process, on one device.
+
+    Args:
+        spec: how the stage's models are held.
+        message: takes lines for the user where nothing is wrong.
+    """
+
+    def __init__(self, spec: ModelSpec, message: Callable[[str], None]) -> None:
+        self._spec, self._message = spec, message
+
+    def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
+        """See ``Executor.open_policy``."""
+        return open_policy(
+            source, self._spec, longest=longest, learns=learns, generates=generates, message=self._message
+        )
+
+    def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:
+        """See ``Executor.open_scorer``."""
+        return open_scorer(source, self._spec, longest=longest, message=self._message, new_head=new_head)
+
+    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+        """See ``Executor.build_engine``."""
+        return embedded_engine(policy, slots=max_sequences)
+
+    def connect_engine(self, server: ServedModel) -> EndpointEngine:
+        """See ``Executor.connect_engine``."""
+        return EndpointEngine(server, "server")
+
+    def build_policy_trainer(
+        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, value_network: Policy | None = None
+    ) -> Trainer:
+        """See ``Executor.build_policy_trainer``."""
+        critic = None
+        if stage.value and value_network:
+            critic = Critic(value_network, stage.value, stage.algorithm, stage.update, total_steps=stage.steps)
+        return PolicyTrainer(
+            policy,
+            algorithm,
+            stage.optimizer,
+            stage.update,
+            temperature=stage.rollout.temperature,
+            total_steps=stage.steps,
+            critic=critic,
+        )
+
+    def build_supervised_trainer(
+        self, stage: SupervisedStage, policy: Policy, *, total_steps: int
+    ) -> SupervisedTrainer:
+        """See ``Executor.build_supervised_trainer``."""
+        return SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=total_steps)
+
+    def build_reward_trainer(self, stage: RewardModelStage, scorer: Policy, *, total_steps: int) -> RewardTrainer:
+        """See ``Executor.build_reward_trainer``."""
+        return RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=total_steps)
+
+
+def use_threads(count: int) -> None:
+    """Give torch so many CPU threads; 0: every core that this process may use."""
+    torch.set_num_threads(count or usable_cores())
+
+
+def list_accelerators() -> list[str]:
+    """Return the names of the devices beside the CPU that this process sees."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [torch.cuda.get_device_name(number) for number in range(count)]

@@ -1,0 +1,71 @@
+"""The machine that a run is made on, as its manifest keeps it: times and speeds mean nothing without it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+GIB = 2**30
+CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux says how much memory a container may use, versions 2 and 1."""
+
+
+class MachineRecord(TypedDict):
+    """The processor's name, the cores that this process may use, memory in GiB, and the names of its accelerators."""
+
+    processor: str
+    cores: int
+    memory_gib: int
+    accelerators: list[str]
+
+
+def describe_machine(accelerators: Sequence[str]) -> MachineRecord:
+    """Describe this machine, as far as its system tells; nothing in it names the machine or its owner.
+
+    Args:
+        accelerators: names of its devices beside the CPU.
+
+    Returns:
+        The description.
+    """
+    return MachineRecord(
+        processor=_processor(),
+        cores=usable_cores(),
+        memory_gib=round(usable_memory_gib() or 0),
+        accelerators=list(accelerators),
+    )
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use; where the system does not tell, all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_memory_gib() -> float | None:
+    """Find how much memory this process may use, by the system and the container; None: not known."""
+    try:
+        memory: int | None = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # no such names here
+        memory = None
+    limits = [int(text) for file in CONTROL_GROUPS if (text := _read(file)).isdecimal()]
+    known = [value for value in (memory, *limits) if value]
+    return min(known) / GIB if known else None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
