@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: help demo check test docs clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The demo needs only the default dependencies; the tests need the development extra as well.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -17,26 +20,26 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 # A demo that was stopped goes on where it stood.
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed ## install, then train and measure the nano base into runs/demo
 	$(BIN)/dunwu run recipes/nano/r1-zero.toml --out runs/demo $(if $(wildcard runs/demo/manifest.json),--resume)
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) --editable '.[docs]'
 	@touch $@
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check src tests docs
 	$(BIN)/ruff check src tests docs
 	$(BIN)/mypy
 
 # On a busy machine threads that wait for each other in a loop take the processors from those they wait for.
-test: check
+test: check ## check, then run the tests
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow"
 
 # Any warning fails the build: a broken link, a page that is in no menu, a name that is not documented. The theme's notice
 # of its own end of life is none of ours.
-docs: $(VENV)/.installed-docs
+docs: $(VENV)/.installed-docs ## build the documentation into site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-clean:
+clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) site build src/dunwu.egg-info

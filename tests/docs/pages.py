@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMUNITY: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "findings/README.md")
+PAGES: Final = [*(ROOT / name for name in COMMUNITY), *sorted((ROOT / "docs").rglob("*.md"))]
 EXEMPT: Final = {
     "README.md",
     "docs/architecture.md",

@@ -47,7 +47,8 @@ def is_shell(block: Block) -> bool:
 
 def with_files_of(page: Path, folder: Path) -> None:
     """Lay the files that a page shows, and a user's own, into a folder."""
-    shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+    if EXAMPLES.exists():  # git keeps no empty folder
+        shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
     for block in blocks_of(page):
         if block.title:
             (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
