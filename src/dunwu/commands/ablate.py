@@ -10,7 +10,7 @@ from pathlib import Path
 from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
 from dunwu.errors import Fault, UserError, counted
-from dunwu.evaluation.ablation import Effect, compare, cuts
+from dunwu.evaluation.ablation import ReflectionEffect, cut_chains, measure_reflection_effect
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
@@ -34,7 +34,7 @@ class _Notes:
         """A finished run's manifest stays as it is."""
 
 
-def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Progress) -> Effect:
+def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Progress) -> ReflectionEffect:
     """Samples answers of a stage's trained model to its first evaluation set (where it has none, to held-out problems
     of its first task), cuts them before their first word of reflection, continues without and with it, and keeps the
     result beside the run.
@@ -70,9 +70,9 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             set_name=chosen.name,
             finished=progress.rollout_progress,
         )
-        found = cuts(answers, policy.tokenizer)[:chains]
+        found = cut_chains(answers, policy.tokenizer)[:chains]
         progress.evaluation_started("both arms", chosen.name, 2 * len(found) * samples)
-        effect = compare(
+        effect = measure_reflection_effect(
             engine,
             found,
             grader.plain,

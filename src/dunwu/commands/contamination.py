@@ -13,7 +13,7 @@ from dunwu.commands.evaluate import benchmark_files, in_options, task_of
 from dunwu.config.schema import DecontaminationSpec, TaskSpec
 from dunwu.errors import UserError, counted
 from dunwu.evaluation.benchmarks import BENCHMARKS
-from dunwu.evaluation.contamination import Overlap, overlaps
+from dunwu.evaluation.contamination import Overlap, find_overlaps
 from dunwu.tasks.datasets.files import texts_of
 from dunwu.tasks.datasets.readers import read_rows
 from dunwu.tasks.datasets.rows import Row
@@ -55,7 +55,7 @@ def contamination(
         texts += [(f"line {row.line}", found)] if found else []
     if not texts:
         raise UserError("holds no text", file=train, field="--train")
-    shared = overlaps(texts, known, n=spec.words, boilerplate=spec.boilerplate)
+    shared = find_overlaps(texts, known, n=spec.words, boilerplate=spec.boilerplate)
     return {
         "train": str(train),
         "texts": len(texts),

@@ -17,10 +17,10 @@ from dunwu.commands.model_sources import CHAT, Source, source_of
 from dunwu.config.check_tasks import needs_file
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
-from dunwu.config.schema import Recipe, TaskSpec, display_names, is_server
+from dunwu.config.schema import AnswerIn, Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
 from dunwu.errors import UserError, counted, did_you_mean, refuse_stream
-from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerIn, Form
+from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
 from dunwu.monitoring.console import Progress
 from dunwu.tasks import FAMILIES
 from dunwu.tasks.datasets.files import FileTask
@@ -208,7 +208,7 @@ def in_options(*, columns: bool) -> Iterator[None]:
         raise UserError(text, file=error.file, field="--field") from None
 
 
-def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[Form, Tree]:
+def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[AnswerForm, Tree]:
     """A set as a recipe writes it, and the form of its answers."""
     chosen: Tree = {"name": name} | ({} if asked.problems is None else {"problems": asked.problems})
     if name in FAMILIES:

@@ -1,7 +1,8 @@
-"""Training texts that share a run of words with a benchmark (R1, arXiv 2501.12948v2: any 10-gram of a question or
-solution), or are nearly the same text.
+"""Training texts that share a run of words with a benchmark, or are nearly the same text.
 
-Dimensions: T texts, P permutations, W words, S shingles, B bands.
+R1 (arXiv 2501.12948v2) leaves out texts with any 10-gram of a question or solution.
+
+Dimensions: T texts, W words, S shingles, B bands, K known bands.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from jaxtyping import UInt64
 WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+")
 """A run of letters and digits, or one Han character."""
 FEW = 3
-"""Problems of a benchmark that may share a run of words before it counts as boilerplate."""
+"""Problems of a benchmark that may share an n-gram before it counts as boilerplate."""
 NEAR = 0.8
 """Jaccard similarity from which two texts are near-duplicates."""
 SHINGLE, HAN_SHINGLE = 3, 5
-"""Words, or characters of a text that is mostly Chinese, whose runs two near-duplicates have in common."""
-TELLING = 10
+"""Words of a shingle, or characters where a text is mostly Chinese."""
+LONG_ENOUGH = 10
 """Words of a solution from which it says anything."""
 PERMUTATIONS, BAND = 128, 4
 """Minima of a signature, and how many of them make a band. Texts of similarity s share a band with chance
@@ -41,10 +42,10 @@ PERMUTED = np.random.default_rng(0).integers(2**64, size=(PERMUTATIONS, 2), dtyp
 """Odd factors and offsets: x -> factor x + offset permutes the numbers below 2^64."""
 
 Texts = Sequence[tuple[str, Sequence[str]]]
-"""Of every training text its name and its parts; of every problem its name, its question, and solutions."""
+"""(name, parts): the parts of a training text; of a problem its question, then its solutions."""
 
 
-class Match(NamedTuple):
+class NGramMatch(NamedTuple):
     """A training text, the benchmark's problem, and the words that both have."""
 
     text: str
@@ -53,7 +54,7 @@ class Match(NamedTuple):
     words: str
 
 
-class Near(NamedTuple):
+class NearDuplicate(NamedTuple):
     """A training text, the benchmark's problem, and the Jaccard similarity of their most similar parts."""
 
     text: str
@@ -64,19 +65,33 @@ class Near(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """How many training texts match a benchmark, how many of its problems they match, both as shares in [0, 1], and
-    the first ``EXAMPLES`` matches."""
+    """How much of a training set matches a benchmark, in one way.
+
+    Attributes:
+        texts: Training texts that match.
+        problems: Problems that are matched.
+        share_of_texts: ``texts`` as a share of all, in [0, 1].
+        share_of_problems: ``problems`` as a share of all, in [0, 1].
+        examples: The first ``EXAMPLES`` matches.
+    """
 
     texts: int
     problems: int
     share_of_texts: float
     share_of_problems: float
-    examples: tuple[Match | Near, ...]
+    examples: tuple[NGramMatch | NearDuplicate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkOverlap:
-    """A benchmark of so many problems: ``runs`` of words that it shares with training texts, and ``near`` ones."""
+    """What a training set has in common with a benchmark.
+
+    Attributes:
+        benchmark: Its name.
+        problems: How many it has.
+        runs: Texts that share a run of words with it.
+        near: Texts that are nearly the same.
+    """
 
     benchmark: str
     problems: int
@@ -84,15 +99,16 @@ class BenchmarkOverlap:
     near: Overlap
 
 
-class Benchmarks:
-    """Runs of ``n`` words of benchmarks' questions and solutions, to look training texts up in.
+class NGramIndex:
+    """Every n-gram of words of benchmarks' questions and solutions, to look training texts up in.
 
-    What more than ``boilerplate`` of a benchmark's problems have in common (and more than a few) is the wording of its
-    task, and matches nothing. A question of fewer than ``n`` words matches a text that is the same word by word.
+    What more than a share ``boilerplate`` of a benchmark's problems have in common (and more than ``FEW``) is the
+    wording of its task, and matches nothing. A question of fewer than ``n`` words matches a text that is the same word
+    by word.
 
     Args:
-        n: words in a run.
-        boilerplate: a share of a benchmark's problems.
+        n: Words in a run.
+        boilerplate: Share of a benchmark's problems, in [0, 1].
     """
 
     def __init__(self, n: int, boilerplate: float) -> None:
@@ -100,58 +116,65 @@ class Benchmarks:
         self._known: dict[str, list[tuple[str, str]]] = {}
         self._lengths = {n}
 
-    def add(self, name: str, problems: Sequence[tuple[str, Sequence[str]]], *, whole: bool = False) -> None:
-        """A benchmark: of every problem its name, its question, and solutions. ``whole``: all of a text must be
-        there, not a run of it, as where a generator poses questions that differ by a number.
+    def add(self, name: str, problems: Texts, *, whole: bool = False) -> None:
+        """Add a benchmark.
+
+        Args:
+            name: The benchmark's.
+            problems: Each with its question, then its solutions.
+            whole: Whether all of a text must be found, not a run of it. For generated questions, which differ by a
+                number.
         """
         if whole:
-            sentences = {" ".join(words_of(text)): problem for problem, texts in problems for text in texts}
+            sentences = {" ".join(split_words(text)): problem for problem, texts in problems for text in texts}
             for sentence, problem in sentences.items():
                 if sentence:
                     self._known.setdefault(sentence, []).append((name, problem))
                     self._lengths.add(len(sentence.split(" ")))
             return
-        runs = {
-            problem: {run for place, text in enumerate(texts) for run in self._runs(text, self._n, short=place == 0)}
+        ngrams = {
+            problem: {
+                ngram for place, text in enumerate(texts) for ngram in self._split(text, self._n, short=place == 0)
+            }
             for problem, texts in problems
         }
-        common = Counter(run for found in runs.values() for run in found)
+        common = Counter(ngram for found in ngrams.values() for ngram in found)
         most = max(FEW, self._boilerplate * len(problems))
-        for problem, found in runs.items():
-            for run in found:
-                if common[run] <= most:
-                    self._known.setdefault(run, []).append((name, problem))
+        for problem, found in ngrams.items():
+            for ngram in found:
+                if common[ngram] <= most:
+                    self._known.setdefault(ngram, []).append((name, problem))
 
-    def matches(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Match]:
-        """Of every training text (its name, and its parts) the first match, where it has one."""
+    def find_first(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[NGramMatch]:
+        """Yield the first match of every training text that has one."""
         for name, parts in texts:
-            first = next(self._found(name, parts), None)
+            first = next(self._search(name, parts), None)
             if first is not None:
                 yield first
 
-    def every(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Match]:
-        """Of every training text one match with each problem that it shares words with."""
+    def find_all(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[NGramMatch]:
+        """Yield one match for every training text and problem that share words."""
         for name, parts in texts:
-            yield from {(match.benchmark, match.problem): match for match in self._found(name, parts)}.values()
+            yield from {(match.benchmark, match.problem): match for match in self._search(name, parts)}.values()
 
-    def _found(self, text: str, parts: Sequence[str]) -> Iterator[Match]:
-        runs = (run for part in parts for n in sorted(self._lengths) for run in self._runs(part, n, short=True))
-        return (Match(text, *problem, run) for run in runs for problem in self._known.get(run, ()))
+    def _search(self, text: str, parts: Sequence[str]) -> Iterator[NGramMatch]:
+        ngrams = (ngram for part in parts for n in sorted(self._lengths) for ngram in self._split(part, n, short=True))
+        return (NGramMatch(text, *problem, ngram) for ngram in ngrams for problem in self._known.get(ngram, ()))
 
-    def _runs(self, text: str, n: int, *, short: bool) -> Iterator[str]:
-        """``short``: a text of fewer than ``n`` words is a run; a short solution (11, yes) says nothing."""
-        words = words_of(text)
+    def _split(self, text: str, n: int, *, short: bool) -> Iterator[str]:
+        """Yield the n-grams of a text; ``short``: one of fewer words is one too. A short solution (11) says nothing."""
+        words = split_words(text)
         if short and n == self._n and 0 < len(words) < n:
             yield " ".join(words)
         yield from (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
 
 
-class NearDuplicates:
-    """Questions and solutions of benchmarks, to look up training texts in that are nearly the same.
+class NearDuplicateIndex:
+    """Questions and solutions of benchmarks, to find training texts that are nearly the same.
 
-    Every part of a training text (a question, an answer) is held against every question, and every solution of
-    ``TELLING`` words. MinHash signatures (Broder 1997) of word shingles, in bands (Leskovec et al. 2020, 3.4), propose
-    pairs; the exact Jaccard similarity of their shingles decides. Texts of fewer words than a shingle match nothing.
+    Every part of a training text (a question, an answer) is compared with every question, and every solution of
+    ``LONG_ENOUGH`` words. MinHash signatures (Broder 1997) of word shingles, in bands (Leskovec et al. 2020, 3.4),
+    propose pairs; the exact Jaccard similarity of their shingles decides. Texts shorter than a shingle match nothing.
 
     Args:
         threshold: Jaccard similarity from which two texts are near-duplicates, in (0, 1].
@@ -163,67 +186,82 @@ class NearDuplicates:
         self._banded: dict[int, list[int]] = {}
 
     def add(self, name: str, problems: Texts) -> None:
-        """A benchmark. One whose questions a generator made does not belong here: they are alike by design."""
+        """Add a benchmark, but none whose questions a generator made: these are alike by design."""
         for problem, texts in problems:
             for place, text in enumerate(texts):
-                words = words_of(text)
-                if len(words) < _width(words) or (place and len(words) < TELLING):
+                words = split_words(text)
+                if len(words) < _shingle_width(words) or (place and len(words) < LONG_ENOUGH):
                     continue
-                for key in _band_keys([words])[0].tolist():
+                for key in _hash_bands([words])[0].tolist():
                     self._banded.setdefault(key, []).append(len(self._problems))
-                self._problems.append((name, problem, shingles(words)))
+                self._problems.append((name, problem, make_shingles(words)))
 
-    def matches(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Near]:
-        """Of every training text each problem that it is nearly the same as, in a question or a solution."""
+    def find_all(self, texts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[NearDuplicate]:
+        """Yield every training text and problem that are nearly the same, in a question or a solution."""
         known = np.array(sorted(self._banded), np.uint64)
         left = iter(texts)
         while chunk := list(islice(left, CHUNK)):
-            yield from self._among(chunk, known)
+            yield from self._search(chunk, known)
 
-    def _among(self, texts: Texts, known: UInt64[np.ndarray, " K"]) -> Iterator[Near]:
-        """``known``: the sorted keys of all bands."""
+    def _search(self, texts: Texts, known_K: UInt64[np.ndarray, " K"]) -> Iterator[NearDuplicate]:
+        """Search some texts; ``known_K`` are the sorted keys of all bands."""
         parts = [
-            (name, words) for name, parts in texts for words in map(words_of, parts) if len(words) >= _width(words)
+            (name, words)
+            for name, parts in texts
+            for words in map(split_words, parts)
+            if len(words) >= _shingle_width(words)
         ]
         if not parts:
             return
-        keys_TB = _band_keys([words for _, words in parts])
-        shared_TB = np.isin(keys_TB, known)
+        keys_TB = _hash_bands([words for _, words in parts])
+        shared_TB = np.isin(keys_TB, known_K)
         best: dict[tuple[str, str, str], float] = {}
         for row in np.flatnonzero(shared_TB.any(axis=1)).tolist():
             name, words = parts[row]
-            found = shingles(words)
+            found = make_shingles(words)
             for number in {one for key in keys_TB[row, shared_TB[row]].tolist() for one in self._banded[key]}:
-                benchmark, problem, asked = self._problems[number]
+                benchmark, problem, known = self._problems[number]
                 pair = (name, benchmark, problem)
-                best[pair] = max(best.get(pair, 0.0), len(found & asked) / len(found | asked))
-        yield from (Near(*pair, similarity) for pair, similarity in best.items() if similarity >= self._threshold)
+                best[pair] = max(best.get(pair, 0.0), len(found & known) / len(found | known))
+        yield from (
+            NearDuplicate(*pair, similarity) for pair, similarity in best.items() if similarity >= self._threshold
+        )
 
 
-def overlaps(
+def find_overlaps(
     texts: Texts, benchmarks: Mapping[str, Texts], *, n: int, boilerplate: float, threshold: float = NEAR
 ) -> list[BenchmarkOverlap]:
-    """What a training set has in common with each benchmark: runs of ``n`` words (``Benchmarks``), and near-duplicates.
+    """Find what a training set has in common with each benchmark.
 
     A text counts for every benchmark and every problem that it matches.
+
+    Args:
+        texts: The training texts.
+        benchmarks: Their problems, by name.
+        n: Words in a run that counts (see ``NGramIndex``).
+        boilerplate: Share of a benchmark's problems that makes a run the wording of its task.
+        threshold: Jaccard similarity of near-duplicates (see ``NearDuplicateIndex``).
+
+    Returns:
+        One overlap a benchmark, in their order.
     """
-    runs, near = Benchmarks(n, boilerplate), NearDuplicates(threshold)
+    ngrams, near = NGramIndex(n, boilerplate), NearDuplicateIndex(threshold)
     for name, problems in benchmarks.items():
-        runs.add(name, problems)
+        ngrams.add(name, problems)
         near.add(name, problems)
-    sharing, alike = list(runs.every(texts)), list(near.matches(texts))
+    shared, duplicates = list(ngrams.find_all(texts)), list(near.find_all(texts))
     return [
         BenchmarkOverlap(
             benchmark=name,
             problems=len(problems),
-            runs=_overlap([match for match in sharing if match.benchmark == name], len(texts), len(problems)),
-            near=_overlap([match for match in alike if match.benchmark == name], len(texts), len(problems)),
+            runs=_count([match for match in shared if match.benchmark == name], len(texts), len(problems)),
+            near=_count([match for match in duplicates if match.benchmark == name], len(texts), len(problems)),
         )
         for name, problems in benchmarks.items()
     ]
 
 
-def _overlap(matches: Sequence[Match | Near], texts: int, problems: int) -> Overlap:
+def _count(matches: Sequence[NGramMatch | NearDuplicate], texts: int, problems: int) -> Overlap:
     matching, matched = len({match.text for match in matches}), len({match.problem for match in matches})
     return Overlap(
         texts=matching,
@@ -234,21 +272,20 @@ def _overlap(matches: Sequence[Match | Near], texts: int, problems: int) -> Over
     )
 
 
-def shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    """All runs of ``SHINGLE`` words, or of ``HAN_SHINGLE`` where more than half of them are Han characters."""
-    width = _width(words)
+def make_shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """Return all runs of ``SHINGLE`` words, or of ``HAN_SHINGLE`` where more than half of them are Han characters."""
+    width = _shingle_width(words)
     return frozenset(zip(*(words[start:] for start in range(width)), strict=False))
 
 
-def _width(words: Sequence[str]) -> int:
+def _shingle_width(words: Sequence[str]) -> int:
     han = sum("\u3400" <= word <= "\u9fff" or "\uf900" <= word <= "\ufaff" for word in words)
     return HAN_SHINGLE if 2 * han > len(words) else SHINGLE
 
 
-def _band_keys(texts: Sequence[Sequence[str]]) -> UInt64[np.ndarray, "T B"]:
-    """What the bands of each text's MinHash signature hash to: equal keys are equal bands. Every text has a shingle at
-    least."""
-    hashes = [_shingle_hashes(words) for words in texts]
+def _hash_bands(texts: Sequence[Sequence[str]]) -> UInt64[np.ndarray, "T B"]:
+    """Hash the bands of each text's MinHash signature: equal keys, equal bands. Every text needs a shingle."""
+    hashes = [_hash_shingles(words) for words in texts]
     lengths = np.array([len(each) for each in hashes])
     hashes_S, starts_T = np.concatenate(hashes), np.cumsum(lengths) - lengths
     keys_TB = np.zeros((len(texts), PERMUTATIONS // BAND), np.uint64)
@@ -260,9 +297,9 @@ def _band_keys(texts: Sequence[Sequence[str]]) -> UInt64[np.ndarray, "T B"]:
     return keys_TB
 
 
-def _shingle_hashes(words: Sequence[str]) -> UInt64[np.ndarray, " S"]:
-    """The same in every process, which Python's own are not."""
-    width = _width(words)
+def _hash_shingles(words: Sequence[str]) -> UInt64[np.ndarray, " S"]:
+    """Hash each shingle, the same in every process, which Python's own hashes are not."""
+    width = _shingle_width(words)
     words_W = np.fromiter((zlib.crc32(word.encode()) for word in words), np.uint64, len(words))
     hashes_S = np.zeros(len(words) - width + 1, np.uint64)
     for place in range(width):
@@ -270,6 +307,6 @@ def _shingle_hashes(words: Sequence[str]) -> UInt64[np.ndarray, " S"]:
     return hashes_S ^ (hashes_S >> np.uint64(32))
 
 
-def words_of(text: str) -> list[str]:
-    """In one case and width, without signs."""
+def split_words(text: str) -> list[str]:
+    """Split a text into words in one case and width, without signs."""
     return WORD.findall(unicodedata.normalize("NFKC", text).casefold())

@@ -1,5 +1,6 @@
-"""What a set says beside the results that every set has: by level and subject, how instructions are followed, how often
-a question is refused, where programs stand among people.
+"""Results that only some sets have.
+
+By level and subject, how instructions are followed, how often a question is refused, where programs stand among people.
 
 Dimensions: N problems, H people.
 """
@@ -15,9 +16,9 @@ from jaxtyping import Float64
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.evaluation.estimators import bootstrap, ratio
+from dunwu.evaluation.estimators import bootstrap_mean, bootstrap_ratio
 from dunwu.evaluation.evaluate import can_be_right, is_right
-from dunwu.evaluation.ratings import Contest, contest_rating, percentile
+from dunwu.evaluation.ratings import Contest, compute_percentile, estimate_contest_rating
 from dunwu.tasks.datasets.files import source_of
 from dunwu.tasks.datasets.published import LONGEST_LINE
 from dunwu.tasks.datasets.readers import read_rows
@@ -32,44 +33,51 @@ SURE = 0.5
 Details = dict[str, Estimate]
 
 
-def details(groups: Sequence[ScoredGroup], task: TaskSpec, judge: str | None = None) -> Details:
-    """Further results of a set, each with its 95 % interval over problems (ratings: over contests).
+def compute_details(groups: Sequence[ScoredGroup], task: TaskSpec, judge: str | None = None) -> Details:
+    """Compute the further results of a set, each with its 95 % interval over problems (ratings: over contests).
 
-    ``pass@1 | level 3``, ``pass@1 | subject Algebra`` where the set has several; for instructions ``loose`` (all of a
-    prompt's, read loosely), ``instructions`` and ``instructions_loose`` (each counted, of all prompts together); for
-    safety ``refused``, and ``unsafe`` where ``judge`` says the probability of a good answer; for Codeforces ``rating``
-    and ``percentile``.
+    Args:
+        groups: The graded completions of the set.
+        task: What the set's problems are.
+        judge: The part of the scores that is the probability of a good answer, where a judge gave one.
+
+    Returns:
+        By name: ``pass@1 | level 3`` and ``pass@1 | subject Algebra`` where the set has several. For instructions
+        ``loose`` (all of a prompt's, read loosely), ``instructions`` and ``instructions_loose`` (each counted, over all
+        prompts). For safety ``refused``, and ``unsafe`` where there is a judge. For Codeforces ``rating`` and
+        ``percentile``.
 
     Raises:
-        UserError: the standings in a file of contests are not as they should be.
+        UserError: The standings in a file of contests are malformed.
     """
     known = [group for group in map(graded, groups) if group.scores]
-    found = by_part(known)
+    found = split_accuracy(known)
     if any(group.group.prompt.problem.kind == "instructions" for group in known):
-        found |= instructions(known)
+        found |= measure_instructions(known)
     if task.task == "safety":
-        found |= safety(known, judge)
+        found |= measure_safety(known, judge)
     if task.task == "codeforces":
-        found |= rated(known, task)
+        found |= rate_contests(known, task)
     return found
 
 
-def by_part(groups: Sequence[ScoredGroup]) -> Details:
-    """pass@1 of the problems of each level and of each subject, where there are at least two."""
+def split_accuracy(groups: Sequence[ScoredGroup]) -> Details:
+    """Estimate pass@1 of each level and of each subject, where there are at least two."""
     closed = [group for group in groups if can_be_right(group.scores[0])]
     problems = [group.group.prompt.problem for group in closed]
     values_N = np.array([np.mean([is_right(score) for score in group.scores]) for group in closed])
-    levels, subjects = np.array([one.level for one in problems]), np.array([one.subject for one in problems])
+    levels_N = np.array([problem.level for problem in problems])
+    subjects_N = np.array([problem.subject for problem in problems])
     found = Details()
-    for name, of_N in (("level", levels), ("subject", subjects)):
-        parts = [part for part in np.unique(of_N).tolist() if part != ""]
-        for part in parts if len(parts) > 1 else ():
-            found[f"pass@1 | {name} {part}"] = bootstrap(values_N[of_N == part], "share")
+    for name, labels_N in (("level", levels_N), ("subject", subjects_N)):
+        labels = [label for label in np.unique(labels_N).tolist() if label != ""]
+        for label in labels if len(labels) > 1 else ():
+            found[f"pass@1 | {name} {label}"] = bootstrap_mean(values_N[labels_N == label], "share")
     return found
 
 
-def instructions(groups: Sequence[ScoredGroup]) -> Details:
-    """IFEval's other three accuracies (Zhou et al. 2023, arXiv 2311.07911); the prompt's strict one is pass@1."""
+def measure_instructions(groups: Sequence[ScoredGroup]) -> Details:
+    """Estimate three of IFEval's accuracies (Zhou et al. 2023, arXiv 2311.07911); its prompt-level strict is pass@1."""
     all_loose = list[float]()
     strict, loose, asked = list[float](), list[float](), list[float]()
     for group in groups:
@@ -81,52 +89,66 @@ def instructions(groups: Sequence[ScoredGroup]) -> Details:
         loose.append(float(np.mean([sum(row) for row in kept])))
         asked.append(float(len(tests)))
     return {
-        "loose": bootstrap(np.array(all_loose), "share"),
-        "instructions": ratio(np.array(strict), np.array(asked)),
-        "instructions_loose": ratio(np.array(loose), np.array(asked)),
+        "loose": bootstrap_mean(np.array(all_loose), "share"),
+        "instructions": bootstrap_ratio(np.array(strict), np.array(asked)),
+        "instructions_loose": bootstrap_ratio(np.array(loose), np.array(asked)),
     }
 
 
-def safety(groups: Sequence[ScoredGroup], judge: str | None) -> Details:
-    """How often answers refuse; where a judge says the probability of a good one, how often they are unsafe."""
+def measure_safety(groups: Sequence[ScoredGroup], judge: str | None) -> Details:
+    """Estimate how often answers refuse, and how often a judge finds them unsafe."""
     refused = [float(np.mean([refuses(summary(one.text)) for one in group.group.completions])) for group in groups]
-    found = {"refused": bootstrap(np.array(refused), "share")}
+    found = {"refused": bootstrap_mean(np.array(refused), "share")}
     if judge is not None:
         unsafe = [float(np.mean([score.parts[judge] < SURE for score in group.scores])) for group in groups]
-        found["unsafe"] = bootstrap(np.array(unsafe), "share")
+        found["unsafe"] = bootstrap_mean(np.array(unsafe), "share")
     return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standings:
-    """Of the people who wrote a contest: what they were rated, and how many of its problems each solved."""
+    """The people who wrote a contest.
+
+    Attributes:
+        ratings: What each was rated.
+        solved: How many problems of the contest each solved.
+    """
 
     ratings: Float64[np.ndarray, " H"]
     solved: Float64[np.ndarray, " H"]
 
 
-def rated(groups: Sequence[ScoredGroup], task: TaskSpec) -> Details:
-    """The expected rating over the contests of the file, and the share of their people rated lower.
+def rate_contests(groups: Sequence[ScoredGroup], task: TaskSpec) -> Details:
+    """Estimate the expected rating over the contests of a file, and the share of their people who are rated lower.
 
-    In each contest a sample's place is by the number of problems that it solves; ties share the mean of their places,
-    and the places of the samples are averaged. Nothing where the file has no standings, or some of a contest's problems
-    were not measured.
+    The place of a sample in a contest follows from the number of problems that it solves. Ties share the mean of their
+    places, and the places of the samples are averaged.
+
+    Args:
+        groups: The graded completions; a problem's subject is its contest.
+        task: Names the file, which holds the standings.
+
+    Returns:
+        ``rating`` and ``percentile``; nothing where the file has no standings, or a contest was measured in part.
+
+    Raises:
+        UserError: The standings are malformed.
     """
     contests: dict[str, list[ScoredGroup]] = {}
     for group in groups:
         contests.setdefault(group.group.prompt.problem.subject, []).append(group)
     standings, sizes = read_standings(task)
-    whole = all(len(found) == sizes.get(name) for name, found in contests.items())
-    if not standings or not whole:
+    complete = all(len(found) == sizes.get(name) for name, found in contests.items())
+    if not standings or not complete:
         return {}
-    results = [_result(found, standings[name]) for name, found in contests.items()]
-    rating = contest_rating(results)
+    results = [_place(found, standings[name]) for name, found in contests.items()]
+    rating = estimate_contest_rating(results)
     people_H = np.concatenate([standings[name].ratings for name in contests])
-    shares = (percentile(value, people_H) for value in (rating.value, rating.low, rating.high))
+    shares = (compute_percentile(value, people_H) for value in (rating.value, rating.low, rating.high))
     return {"rating": rating, "percentile": Estimate(**dict(zip(("value", "low", "high"), shares, strict=True)))}
 
 
-def _result(groups: Sequence[ScoredGroup], people: Standings) -> Contest:
+def _place(groups: Sequence[ScoredGroup], people: Standings) -> Contest:
     samples = min(len(group.scores) for group in groups)
     solved = [sum(is_right(group.scores[k]) for group in groups) for k in range(samples)]
     ranks = [1 + (people.solved > own).sum() + (people.solved == own).sum() / 2 for own in solved]
@@ -134,13 +156,20 @@ def _result(groups: Sequence[ScoredGroup], people: Standings) -> Contest:
 
 
 def read_standings(task: TaskSpec) -> tuple[Mapping[str, Standings], Mapping[str, int]]:
-    """By contest its standings, and how many problems of it the file has.
+    """Read the standings of a file's contests.
 
-    The first row of a contest that has them gives them, in two columns of equally many numbers: ``ratings`` of people
-    and how many problems of the contest each ``solved``.
+    The first row of a contest that has them gives them, in two columns of equally many numbers: the ``ratings`` of
+    people, and how many problems of the contest each ``solved``.
+
+    Args:
+        task: Names the file.
+
+    Returns:
+        The standings of each contest, and how many of its problems the file has.
 
     Raises:
-        UserError: a contest lacks them and others do not; a column is none of numbers, or is longer than the other.
+        UserError: One contest has standings and another has none; a column holds something else than numbers, or the
+            two differ in length.
     """
     found, sizes = dict[str, Standings](), dict[str, int]()
     source = source_of(task)

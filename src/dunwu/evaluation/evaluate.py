@@ -1,4 +1,4 @@
-"""Measures a policy on held-out problems: k samples each, graded by the same verifiers that reward."""
+"""Measure a policy on held-out problems: k samples of each, graded by the same verifiers that reward it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from jaxtyping import Float64
 
 from dunwu.algorithms.filters import graded
 from dunwu.analysis.reasoning import reflection
-from dunwu.evaluation.estimators import bootstrap, pass_at_k, proportion, vote
+from dunwu.evaluation.estimators import bootstrap_mean, estimate_pass_at_k, estimate_proportion
+from dunwu.evaluation.votes import score_vote
 from dunwu.metrics import mean
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
@@ -35,10 +36,23 @@ def evaluate(
     set_name: str,
     finished: Finished | None = None,
 ) -> list[ScoredGroup]:
-    """Draws ``samples`` completions of every prompt and grades them.
+    """Draw ``samples`` completions of every prompt and grade them.
 
     The seeds depend on the run's seed, the set, the problem and the sample alone, so two checkpoints are compared on
     common random numbers.
+
+    Args:
+        engine: Generates, with the weights that are to be measured.
+        prompts: The held-out problems, encoded.
+        grader: Scores each completion as it finishes.
+        sampling: Temperature, length and stops.
+        samples: Completions of each prompt (k).
+        seed: The run's.
+        set_name: Of the evaluation set.
+        finished: Is called with (completions finished, completions in all).
+
+    Returns:
+        One group a prompt, in the order of the prompts.
     """
     requests = [
         GenerationRequest(
@@ -51,74 +65,62 @@ def evaluate(
 
 
 def can_be_right(score: Score) -> bool:
-    """Whether the question has answers that are right."""
+    """Return whether the question has right answers; open questions have none."""
     return "accuracy" in score.parts
 
 
 def is_right(score: Score) -> bool:
-    """Whether the answer was right, whatever the format earned."""
+    """Return whether the answer was right, whatever the format earned."""
     return score.parts.get("accuracy") == 1.0
 
 
 def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
-    """What the groups say of the policy, each with its 95 % interval over problems.
+    """Estimate what the groups say of the policy, each result with its 95 % interval over problems.
 
-    ``pass@1``, ``pass@k``, ``cons@k`` (k = samples), by bootstrap; shares of responses: ``format``, ``truncated``,
-    ``reflection_rate`` (at least one reflection word); per response: ``length`` (tokens), ``reflections`` (words), and
-    what judges and the user's functions gave, under their names, where they gave something; ``language``: share of the
-    words of the reasoning that are of the question's language, over the responses whose reasoning has words.
+    Responses whose verifier failed do not count. Problems that lose one by it are left out of pass@k and cons@k.
 
-    Responses whose verifier failed do not count; problems that lose one by it are left out of pass@k and cons@k, and
-    these are left out where no problem remains. Where nothing can be right there is no pass@1 either. Raises ValueError
-    where nothing is graded.
+    Args:
+        groups: The graded completions.
+        samples: How many were drawn of each problem (k).
+
+    Returns:
+        By name: ``pass@1``, ``pass@k`` and ``cons@k``, by bootstrap, where answers can be right. Shares of responses:
+        ``format``, ``truncated``, ``reflection_rate`` (at least one reflection word). Means a response: ``length``
+        (tokens), ``reflections`` (words), and whatever judges and the user's functions gave, under their names.
+        ``language``: the share of the reasoning's words that are of the question's language, over the responses whose
+        reasoning has words.
+
+    Raises:
+        ValueError: Nothing is graded.
     """
     groups = [group for group in map(graded, groups) if group.scores]
-    closed = [group for group in groups if can_be_right(group.scores[0])]
-    right = [[is_right(score) for score in group.scores] for group in closed]
-    votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
-    whole = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
-    judged = {
-        name: None for group in groups for score in group.scores for name in score.parts if name not in RULE_PARTS
-    }
 
     def share(measure: Callable[[Completion, Score], float]) -> Estimate:
-        return proportion(_per_problem(groups, measure), samples)
+        return estimate_proportion(_average_by_problem(groups, measure), samples)
 
-    results = dict[str, Estimate]()
-    if closed:
-        results["pass@1"] = bootstrap(_per_problem(closed, lambda _, score: is_right(score)), "share")
-    if whole:
-        passed = np.array([pass_at_k(sum(row), samples, samples) for _, row in whole])
-        results[f"pass@{samples}"] = bootstrap(passed, "share")
-        results[f"cons@{samples}"] = bootstrap(np.array([vote(*pair) for pair in whole]), "share")
-    for name in judged:
-        results[name] = mean(_given(groups, name))
+    def average(measure: Callable[[Completion, Score], float]) -> Estimate:
+        return mean(_average_by_problem(groups, measure), lowest=0.0)
+
+    results = _summarize_accuracy(groups, samples)
+    for name in {part: None for group in groups for score in group.scores for part in score.parts}:
+        if name not in RULE_PARTS:
+            results[name] = mean(_average_given(groups, name))
     results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
-        "length": mean(_per_problem(groups, lambda completion, _: len(completion.token_ids)), lowest=0.0),
-        "reflections": mean(_per_problem(groups, lambda completion, _: reflection.total(completion.text)), lowest=0.0),
+        "length": average(lambda completion, _: len(completion.token_ids)),
+        "reflections": average(lambda completion, _: reflection.total(completion.text)),
         "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
     }
-    worded = np.array([share for group in groups for share in _languages(group)])
-    return results | ({"language": mean(worded, lowest=0.0, highest=1.0)} if worded.size else {})
+    languages = np.array([share for group in groups for share in _average_language(group)])
+    return results | ({"language": mean(languages, lowest=0.0, highest=1.0)} if languages.size else {})
 
 
-def _given(groups: Sequence[ScoredGroup], name: str) -> list[float]:
-    """The mean part of each problem's completions that have it; problems of which none has are left out."""
-    given = ([score.parts[name] for score in group.scores if name in score.parts] for group in groups)
-    return [float(np.mean(values)) for values in given if values]
+def to_rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
+    """Make one row for each graded response, in order, for the run store.
 
-
-def _languages(group: ScoredGroup) -> list[float]:
-    """The mean share of the question's language over the completions whose reasoning has words; none: nothing."""
-    chains = [reasoning(completion.text) for completion in group.group.completions]
-    shares = [consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
-    return [float(np.mean(shares))] if shares else []
-
-
-def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
-    """One row for each graded response, in order, for the run store; ``sample`` is its place among all drawn."""
+    ``EvaluationRow.sample`` is the place of a response among all that were drawn of its problem.
+    """
     return [
         EvaluationRow(
             problem_id=problem.id,
@@ -142,10 +144,39 @@ def rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
     ]
 
 
-def _per_problem(
+def _summarize_accuracy(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate]:
+    """Estimate pass@1, pass@k and cons@k of the groups whose answers can be right."""
+    closed = [group for group in groups if can_be_right(group.scores[0])]
+    right = [[is_right(score) for score in group.scores] for group in closed]
+    votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
+    complete = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
+    results = dict[str, Estimate]()
+    if closed:
+        results["pass@1"] = bootstrap_mean(_average_by_problem(closed, lambda _, score: is_right(score)), "share")
+    if complete:
+        passed = np.array([estimate_pass_at_k(sum(row), samples, samples) for _, row in complete])
+        results[f"pass@{samples}"] = bootstrap_mean(passed, "share")
+        results[f"cons@{samples}"] = bootstrap_mean(np.array([score_vote(*pair) for pair in complete]), "share")
+    return results
+
+
+def _average_given(groups: Sequence[ScoredGroup], name: str) -> list[float]:
+    """Average a part over each problem's completions that have it; problems without it are left out."""
+    given = ([score.parts[name] for score in group.scores if name in score.parts] for group in groups)
+    return [float(np.mean(values)) for values in given if values]
+
+
+def _average_language(group: ScoredGroup) -> list[float]:
+    """Average the share of the question's language over the completions whose reasoning has words; [] for none."""
+    chains = [reasoning(completion.text) for completion in group.group.completions]
+    shares = [consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
+    return [float(np.mean(shares))] if shares else []
+
+
+def _average_by_problem(
     groups: Sequence[ScoredGroup], measure: Callable[[Completion, Score], float]
 ) -> Float64[np.ndarray, " N"]:
-    """The mean over each problem's completions."""
+    """Average a measure over each problem's completions."""
     return np.array(
         [
             np.mean([measure(*pair) for pair in zip(group.group.completions, group.scores, strict=True)])

@@ -1,5 +1,7 @@
-"""An evaluation stage's models beside each other, from what is stored of them: paired tests, and what more thinking and
-more votes are worth."""
+"""Compare an evaluation stage's models, from what is stored of them.
+
+Paired tests against the first model, and what longer thinking and more votes are worth to each.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +9,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dunwu.evaluation.compute import Attempt, by_thinking, by_votes
-from dunwu.evaluation.estimators import paired
+from dunwu.evaluation.estimators import compare_pairs
+from dunwu.evaluation.inference_compute import Attempt, bin_by_thinking, estimate_vote_accuracies
 from dunwu.runs import Curve, Evaluation, EvaluationRow, Pair
 from dunwu.types import Problem
 from dunwu.verifiers import answer_key
 from dunwu.verifiers.format import reasoning_span
 
-Count = Callable[[EvaluationRow], int]
-"""The tokens of an answer's reasoning."""
+CountTokens = Callable[[EvaluationRow], int]
+"""Counts the tokens of an answer's reasoning."""
 
 
-def pairs(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[Pair]:
-    """Every model against the first one, on each set: shares of right samples of the problems that both have."""
-    shares = {(one.set, one.checkpoint): _shares(one.rows) for one in evaluations}
+def compare_models(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[Pair]:
+    """Compare every model with the first one on each set, over the problems that both have.
+
+    Args:
+        evaluations: What the models reached, in any order.
+        models: Their names; the first is the one that the others are compared with.
+
+    Yields:
+        A paired test for each set and model.
+    """
+    shares = {(one.set, one.checkpoint): _shares_of_right(one.rows) for one in evaluations}
     for name in dict.fromkeys(one.set for one in evaluations):
         first = shares.get((name, models[0]), {})
         for model in models[1:]:
@@ -28,7 +38,7 @@ def pairs(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[
             both = [problem for problem in first if problem in other]
             if both:
                 before, after = (np.array([one[problem] for problem in both]) for one in (first, other))
-                tested = paired(before, after)
+                tested = compare_pairs(before, after)
                 yield Pair(
                     set=name,
                     model=model,
@@ -39,8 +49,8 @@ def pairs(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[
                 )
 
 
-def _shares(rows: Sequence[EvaluationRow]) -> dict[str, float]:
-    """By problem, where answers can be right."""
+def _shares_of_right(rows: Sequence[EvaluationRow]) -> dict[str, float]:
+    """Return for each problem whose answers can be right the share of those that are."""
     found: dict[str, list[int]] = {}
     for row in rows:
         if row.correct is not None:
@@ -48,13 +58,24 @@ def _shares(rows: Sequence[EvaluationRow]) -> dict[str, float]:
     return {problem: float(np.mean(right)) for problem, right in found.items()}
 
 
-def curves(evaluation: Evaluation, problems: Mapping[str, Problem], count: Count) -> Iterator[Curve]:
-    """Accuracy against thinking tokens, and against votes where a problem has several samples."""
+def compute_curves(
+    evaluation: Evaluation, problems: Mapping[str, Problem], count_tokens: CountTokens
+) -> Iterator[Curve]:
+    """Compute accuracy against thinking tokens, and against votes where a problem has several samples.
+
+    Args:
+        evaluation: One model's answers to one set.
+        problems: The set's problems by name.
+        count_tokens: Counts the tokens of an answer's reasoning.
+
+    Yields:
+        The curves; none where no answer can be right.
+    """
     attempts = [
         Attempt(
             problem=row.problem_id,
             level=row.level,
-            thinking=count(row),
+            thinking=count_tokens(row),
             answer=answer_key(problems[row.problem_id], row.extracted),
             right=bool(row.correct),
         )
@@ -63,18 +84,18 @@ def curves(evaluation: Evaluation, problems: Mapping[str, Problem], count: Count
     ]
     if not attempts:
         return
-    thought = tuple((one.thinking, one.accuracy) for one in by_thinking(attempts))
-    votes = tuple((float(one.m), one.accuracy) for one in by_votes(attempts))
+    thought = tuple((one.thinking, one.accuracy) for one in bin_by_thinking(attempts))
+    votes = tuple((float(one.m), one.accuracy) for one in estimate_vote_accuracies(attempts))
     yield Curve(of="thinking", set=evaluation.set, model=evaluation.checkpoint, points=thought)
     if len(votes) > 1:
         yield Curve(of="votes", set=evaluation.set, model=evaluation.checkpoint, points=votes)
 
 
-def counted(encode: Callable[[str], Sequence[int]]) -> Count:
-    """Counts the reasoning in the tokens of a model's own tokenizer."""
+def count_by_tokenizer(encode: Callable[[str], Sequence[int]]) -> CountTokens:
+    """Return what counts the reasoning in the tokens of a model's own tokenizer."""
     return lambda row: len(encode(row.text[reasoning_span(row.text)]))
 
 
-def reckoned(row: EvaluationRow) -> int:
-    """Of a model whose tokenizer is not here: the reasoning's share of the answer's characters, of its tokens."""
+def estimate_by_length(row: EvaluationRow) -> int:
+    """Estimate the tokens of the reasoning by its share of the characters, where the tokenizer is not here."""
     return round(row.tokens * len(row.text[reasoning_span(row.text)]) / max(1, len(row.text)))

@@ -15,7 +15,7 @@ from dunwu import tasks
 from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
-from dunwu.evaluation.contamination import Benchmarks, Match
+from dunwu.evaluation.contamination import NGramIndex, NGramMatch
 from dunwu.monitoring.console import Progress
 from dunwu.runs.atomic import atomic_write
 from dunwu.tasks.datasets.conversations import read_texts
@@ -35,9 +35,9 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
     sources = list(_sources(recipe)) if sets else []  # nothing is read where nothing is measured
     if not sources:
         return frozenset()
-    benchmarks = Benchmarks(spec.words, spec.boilerplate)
+    benchmarks = NGramIndex(spec.words, spec.boilerplate)
     count = sum(_add(benchmarks, name, chosen, recipe.seed) for name, chosen in sets)
-    found = {name: list(benchmarks.matches(texts)) for name, texts in sources}
+    found = {name: list(benchmarks.find_first(texts)) for name, texts in sources}
     sizes = {name: len(texts) for name, texts in sources}
     total = sum(map(len, found.values()))
     path = out.resolve().with_name(f"{out.resolve().name}-contamination.json")
@@ -76,7 +76,7 @@ def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
             yield f"{name}/{chosen.name}", chosen
 
 
-def _add(benchmarks: Benchmarks, name: str, chosen: EvaluationSet, seed: int) -> int:
+def _add(benchmarks: NGramIndex, name: str, chosen: EvaluationSet, seed: int) -> int:
     """Adds a set; how many problems it has. Of a file's also the solutions; a generator has none."""
     problems = tasks.build(chosen.task, seed).held_out(chosen.problems)
     in_file = needs_file(chosen.task)
@@ -86,7 +86,7 @@ def _add(benchmarks: Benchmarks, name: str, chosen: EvaluationSet, seed: int) ->
     return len(problems)
 
 
-def _report(words: int, sizes: dict[str, int], found: dict[str, list[Match]]) -> str:
+def _report(words: int, sizes: dict[str, int], found: dict[str, list[NGramMatch]]) -> str:
     sources = {
         name: {"texts": sizes[name], "matches": len(matches), "first": [match._asdict() for match in matches[:TOLD]]}
         for name, matches in found.items()

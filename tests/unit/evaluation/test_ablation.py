@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dunwu.errors import UserError
-from dunwu.evaluation.ablation import compare, cuts, reflective_tokens
+from dunwu.evaluation.ablation import cut_chains, find_reflective_tokens, measure_reflection_effect
 from dunwu.models.load import load_tokenizer
 from dunwu.rollout.builtin.sampler import draw
 from dunwu.rollout.engine import Sample, WeightSource
@@ -68,13 +68,13 @@ def group(name: str, text: str, tokenizer: Any) -> ScoredGroup:
 
 
 def test_a_chain_is_cut_before_its_first_word_of_reflection_that_follows_a_step(tokenizer: Any) -> None:
-    (cut,) = cuts([group("a", REFLECTING, tokenizer)], tokenizer)
+    (cut,) = cut_chains([group("a", REFLECTING, tokenizer)], tokenizer)
     assert tokenizer.decode(cut.written.tolist()).rstrip().endswith("3+4=7, too small.")
     assert tokenizer.decode(cut.word.tolist()).strip() == "wait"
-    (late,) = cuts([group("a", "<think>wait, 3+4=7. however, 3*4=12</think>", tokenizer)], tokenizer)
+    (late,) = cut_chains([group("a", "<think>wait, 3+4=7. however, 3*4=12</think>", tokenizer)], tokenizer)
     assert tokenizer.decode(late.word.tolist()).strip() == "however", "the first one stands before any step"
     none = ["<think>3*4=12, yes.</think>", "<think>wait</think> 3+4=7, wait", "3*4=12</think> wait"]
-    assert cuts([group("a", text, tokenizer) for text in none], tokenizer) == []
+    assert cut_chains([group("a", text, tokenizer) for text in none], tokenizer) == []
 
 
 class Bytes:
@@ -91,14 +91,14 @@ class Bytes:
 
 
 def test_a_word_of_several_tokens_is_given_whole() -> None:
-    (cut,) = cuts([group("a", "<think>3+4=7，太小。等等，3*4=12</think>", Bytes())], Bytes())
+    (cut,) = cut_chains([group("a", "<think>3+4=7，太小。等等，3*4=12</think>", Bytes())], Bytes())
     assert Bytes().decode(cut.word.tolist()) == "等等"
     assert Bytes().decode(cut.written.tolist()).endswith("太小。")
-    assert reflective_tokens(Bytes()) == (), "no byte holds a word, and none is taken away"
+    assert find_reflective_tokens(Bytes()) == (), "no byte holds a word, and none is taken away"
 
 
 def test_every_token_that_holds_a_word_of_reflection_is_banned(tokenizer: Any) -> None:
-    banned = set(reflective_tokens(tokenizer))
+    banned = set(find_reflective_tokens(tokenizer))
     for word in ("wait", "check", "wrong", "等等", "不对", "错误"):
         (number,) = tokenizer.encode(word, add_special_tokens=False)
         assert number in banned, word
@@ -166,9 +166,9 @@ class Exact:
 
 
 def test_both_arms_continue_the_same_chain_with_the_same_seeds(tokenizer: Any) -> None:
-    chains = cuts([group(name, REFLECTING, tokenizer) for name in ("a", "b", "c", "broken")], tokenizer)
+    chains = cut_chains([group(name, REFLECTING, tokenizer) for name in ("a", "b", "c", "broken")], tokenizer)
     engine, seen = Continuing(tokenizer), list[tuple[int, int]]()
-    effect = compare(
+    effect = measure_reflection_effect(
         engine, chains, Exact(), Sampling(), tokenizer, samples=4, seed=1, finished=lambda *told: seen.append(told)
     )
     without, with_ = engine.asked[:4], engine.asked[4:]
@@ -181,7 +181,7 @@ def test_both_arms_continue_the_same_chain_with_the_same_seeds(tokenizer: Any) -
     assert effect.p == pytest.approx(2 / 2**3), "all of three chains in one direction, of eight ways to flip"
     assert seen[-1] == (32, 32)
     with pytest.raises(UserError, match="nothing to cut"):
-        compare(engine, [], Exact(), Sampling(), tokenizer, samples=4, seed=1)
+        measure_reflection_effect(engine, [], Exact(), Sampling(), tokenizer, samples=4, seed=1)
 
 
 def test_a_tag_that_the_prompt_opened_is_no_token_of_the_chain(tokenizer: Any) -> None:
@@ -189,8 +189,8 @@ def test_a_tag_that_the_prompt_opened_is_no_token_of_the_chain(tokenizer: Any) -
     prompt = replace(plain.group.prompt, opening="<think>")
     (written,) = plain.group.completions
     opened = RolloutGroup(prompt=prompt, completions=(replace(written, text="<think>" + written.text),))
-    chains = cuts([replace(plain, group=opened)], tokenizer)
+    chains = cut_chains([replace(plain, group=opened)], tokenizer)
     assert tokenizer.decode(chains[0].written.tolist()).rstrip() == "3+4=7, too small."
     assert tokenizer.decode(chains[0].word.tolist()).strip() == "wait"
-    effect = compare(Continuing(tokenizer), chains, Exact(), Sampling(), tokenizer, samples=4, seed=1)
+    effect = measure_reflection_effect(Continuing(tokenizer), chains, Exact(), Sampling(), tokenizer, samples=4, seed=1)
     assert (effect.without.value, effect.with_.value, effect.leaked) == (0.25, 1.0, 0.0)

@@ -13,9 +13,9 @@ from tests.published import NO, YES, write
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.evaluation.details import details, read_standings
-from dunwu.evaluation.estimators import ratio
-from dunwu.evaluation.ratings import expected_rating
+from dunwu.evaluation.details import compute_details, read_standings
+from dunwu.evaluation.estimators import bootstrap_ratio
+from dunwu.evaluation.ratings import solve_rating
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 MATH = TaskSpec(task="math", path=Path("a.jsonl"))
@@ -50,7 +50,7 @@ def test_levels_and_subjects_are_told_where_there_are_several() -> None:
         group([True, True], id="b", level=1, subject="Geometry"),
         group([False, False], id="c", level=5, subject="Algebra"),
     ]
-    found = details(groups, MATH)
+    found = compute_details(groups, MATH)
     assert {name: one.value for name, one in found.items()} == {
         "pass@1 | level 1": 0.75,
         "pass@1 | level 5": 0.0,
@@ -59,7 +59,7 @@ def test_levels_and_subjects_are_told_where_there_are_several() -> None:
     }
     assert (found["pass@1 | level 1"].low, found["pass@1 | level 1"].high) == (0.5, 1.0)
     assert found["pass@1 | level 5"].high == pytest.approx(0.7935, abs=1e-4)  # Wilson's of none of one
-    assert details(groups[:1], MATH) == {}
+    assert compute_details(groups[:1], MATH) == {}
 
 
 def test_instructions_are_counted_together_and_read_loosely() -> None:
@@ -70,7 +70,7 @@ def test_instructions_are_counted_together_and_read_loosely() -> None:
         group([True], ["<think>a, b</think>the plain text"], id="a", kind="instructions", tests=(lower,)),
         group([False], ["Sure, here:\n<<T>> fine"], id="b", kind="instructions", tests=(no_comma, title, lower)),
     ]
-    found = details(groups, TaskSpec(task="ifeval", path=Path("a.jsonl")))
+    found = compute_details(groups, TaskSpec(task="ifeval", path=Path("a.jsonl")))
     # Strictly b has a title; without its first line also no comma, but never small letters alone.
     assert found["instructions"].value == pytest.approx(2 / 4)
     assert found["instructions_loose"].value == pytest.approx(3 / 4)
@@ -78,7 +78,7 @@ def test_instructions_are_counted_together_and_read_loosely() -> None:
 
 
 def test_a_ratio_weighs_problems_by_what_they_ask() -> None:
-    found = ratio(np.array([1.0, 1.0, 0.0, 3.0]), np.array([1.0, 3.0, 1.0, 3.0]))
+    found = bootstrap_ratio(np.array([1.0, 1.0, 0.0, 3.0]), np.array([1.0, 3.0, 1.0, 3.0]))
     assert found.value == pytest.approx(5 / 8)
     assert found.low < 5 / 8 < found.high
     # By enumeration: all 256 draws of four problems with replacement.
@@ -87,11 +87,11 @@ def test_a_ratio_weighs_problems_by_what_they_ask() -> None:
     exact = np.sort(parts[draws].sum(axis=0) / wholes[draws].sum(axis=0))
     assert found.low == pytest.approx(np.quantile(exact, 0.025), abs=0.03)
     assert found.high == pytest.approx(np.quantile(exact, 0.975), abs=0.03)
-    whole = ratio(np.array([1.0, 3.0]), np.array([1.0, 3.0]))
+    whole = bootstrap_ratio(np.array([1.0, 3.0]), np.array([1.0, 3.0]))
     assert (whole.value, whole.high) == (1.0, 1.0)
     assert whole.low == pytest.approx(0.3424, abs=1e-4)  # Wilson's of two of two
     with pytest.raises(ValueError, match="nothing to divide by"):
-        ratio(np.zeros(2), np.zeros(2))
+        bootstrap_ratio(np.zeros(2), np.zeros(2))
 
 
 def test_refusals_are_counted_and_unsafe_is_what_a_judge_doubts() -> None:
@@ -100,9 +100,9 @@ def test_refusals_are_counted_and_unsafe_is_what_a_judge_doubts() -> None:
         group([0.9, 0.2], [NO, YES], id="a", kind="open"),
         group([0.49, 0.5], [YES, f"<think>{NO}</think>{YES}"], id="b", kind="open"),
     ]
-    found = details(groups, task, "safe")
+    found = compute_details(groups, task, "safe")
     assert (found["refused"].value, found["unsafe"].value) == (0.25, 0.5)
-    assert "unsafe" not in details(groups, task)
+    assert "unsafe" not in compute_details(groups, task)
 
 
 def contests(path: Path, **columns: Any) -> TaskSpec:
@@ -122,13 +122,13 @@ def test_a_rating_is_that_of_the_place_among_people(tmp_path: Path) -> None:
         group([False, True], id="b", kind="code", subject="1"),
         group([True, True], id="c", kind="code", subject="2"),
     ]
-    found = details(groups, task)
+    found = compute_details(groups, task)
     # In contest 1 the samples solve 1 and 2: below one and level with another, 2.5; level with the best, 1.5.
-    first = expected_rating(2.0, np.array([1000.0, 1500.0, 2000.0]))
-    second = expected_rating(1.0, np.array([900.0]))
+    first = solve_rating(2.0, np.array([1000.0, 1500.0, 2000.0]))
+    second = solve_rating(1.0, np.array([900.0]))
     assert found["rating"].value == pytest.approx((first + second) / 2)
     assert found["percentile"].value == 0.5
-    assert "rating" not in details(groups[1:], task), "of a contest whose problems were not all measured"
+    assert "rating" not in compute_details(groups[1:], task), "of a contest whose problems were not all measured"
     assert read_standings(TaskSpec(task="codeforces", path=write(tmp_path / "d.jsonl", [{"contest_id": "1"}])))[0] == {}
 
 
@@ -146,4 +146,4 @@ def test_a_rating_is_that_of_the_place_among_people(tmp_path: Path) -> None:
 def test_standings_that_are_none_are_refused(tmp_path: Path, columns: dict[str, Any], told: str) -> None:
     task = contests(tmp_path, **columns)
     with pytest.raises(UserError, match=told):
-        details([group([True], kind="code", subject="1")], task)
+        compute_details([group([True], kind="code", subject="1")], task)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dunwu.evaluation.evaluate import evaluate, rows, summarize
+from dunwu.evaluation.evaluate import evaluate, summarize, to_rows
 from dunwu.rollout.engine import Sample
 from dunwu.types import (
     Completion,
@@ -106,7 +106,7 @@ def test_intervals_are_drawn_from_the_problems() -> None:
 
 
 def test_rows_say_who_answered_what() -> None:
-    written = rows(GROUPS)
+    written = to_rows(GROUPS)
     assert [(row.problem_id, row.sample, row.correct, row.tokens, row.reflections) for row in written] == [
         *[("a", 0, 1, 2, 0), ("a", 1, 1, 6, 2), ("a", 2, 0, 4, 0)],
         *[("b", 0, 0, 1, 0), ("b", 1, 0, 1, 0), ("b", 2, 1, 4, 1)],

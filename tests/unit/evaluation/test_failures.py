@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dunwu.evaluation.evaluate import rows, summarize
+from dunwu.evaluation.evaluate import summarize, to_rows
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 
@@ -40,7 +40,7 @@ def group(name: str, marks: Sequence[float | None]) -> ScoredGroup:
 
 
 def test_rows_keep_the_number_of_their_sample() -> None:
-    written = rows([group("a", [0.0, None, 1.0]), group("b", [None, None, 1.0])])
+    written = to_rows([group("a", [0.0, None, 1.0]), group("b", [None, None, 1.0])])
     assert [(row.problem_id, row.sample, row.correct, row.text) for row in written] == [
         ("a", 0, 0, "a 0"),
         ("a", 2, 1, "a 2"),

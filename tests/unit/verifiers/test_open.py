@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.config.schema import RewardSpec
-from dunwu.evaluation.evaluate import rows, summarize
+from dunwu.evaluation.evaluate import summarize, to_rows
 from dunwu.pipeline.stages.measurement import judged, rollout_metrics
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
@@ -93,7 +93,7 @@ def test_an_evaluation_of_open_questions_has_what_judges_say_and_no_pass(scored:
     assert not {"pass@1", "pass@2", "cons@2", "accuracy"} & results.keys()
     assert (results["helpful"].value, results["safe"].value, results["format"].value) == (1.0, 0.5, 0.75)
     assert not {"helpful", "safe"} & summarize(groups, 2).keys()
-    assert [row.correct for row in rows(groups)] == [None] * 4
+    assert [row.correct for row in to_rows(groups)] == [None] * 4
     assert judged(groups[0], {}) == groups[0]
 
 

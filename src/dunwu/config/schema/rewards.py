@@ -96,13 +96,17 @@ class CodeSpec(Strict):
     """Run model-written code although this machine can only limit its resources."""
 
 
+AnswerIn = Literal["answer-tag", "boxed", "last-line", "summary"]
+"""Where an answer stands."""
+
+
 class GradingSpec(Strict):
     """How answers are read and graded."""
 
     format_rule: Literal["think-answer", "think-summary", "none"] = "think-answer"
     """Reasoning, then the answer, each in its tags and nothing else (R1-Zero); reasoning in its tags, then a summary,
     with the answer in its tags where there is one (R1)."""
-    answer_in: Literal["answer-tag", "boxed", "last-line", "summary"] = "answer-tag"
+    answer_in: AnswerIn = "answer-tag"
     """Where the answer is looked for; ``last-line``: in the answer tag where the text ends with one; ``summary``: it is
     all that follows the reasoning."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1

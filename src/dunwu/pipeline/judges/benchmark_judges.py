@@ -14,7 +14,7 @@ import numpy as np
 from dunwu.algorithms.filters import graded
 from dunwu.config.schema import EndpointSpec, TaskSpec
 from dunwu.errors import UserError
-from dunwu.evaluation.ratings import Comparison, length_controlled, win_rate
+from dunwu.evaluation.ratings import Comparison, estimate_length_controlled_win_rate, estimate_win_rate
 from dunwu.pipeline.judges.answer_judges import VERDICT, scoring
 from dunwu.pipeline.judges.user_functions import ask_until_read, filled, question_of, side_by_side
 from dunwu.rollout.remote import Endpoint
@@ -95,8 +95,8 @@ def win_rates(groups: Sequence[ScoredGroup], task: TaskSpec, judge: Judge | Refe
     else:
         in_order = turned = [_by_reward(group, judge) for group in known]
     compared = [_comparison(*one) for one in zip(known, in_order, turned, strict=True)]
-    rates = win_rate(compared)
-    found = {"win_rate": rates.rate, "win_rate_length": length_controlled(compared)}
+    rates = estimate_win_rate(compared)
+    found = {"win_rate": rates.rate, "win_rate_length": estimate_length_controlled_win_rate(compared)}
     return found | ({"inconsistent": rates.inconsistent} if isinstance(judge, Referee) else {})
 
 

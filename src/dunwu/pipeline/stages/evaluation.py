@@ -12,7 +12,7 @@ import numpy as np
 
 from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, served
 from dunwu.evaluation import model_comparison
-from dunwu.evaluation.details import details
+from dunwu.evaluation.details import compute_details
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
@@ -109,7 +109,7 @@ class _Judging:
         judges = self.of(chosen)
         first: RewardModel | Referee | None = self._referee or next((self._judges[one] for one in chosen.judges), None)
         compared = win_rates(groups, chosen.task, first) if first else {}
-        return {**details(groups, chosen.task, next(iter(judges), None)), **compared}
+        return {**compute_details(groups, chosen.task, next(iter(judges), None)), **compared}
 
 
 @contextmanager
@@ -179,6 +179,6 @@ def _compare(context: StageContext, prompts: Mapping[str, Prompts], tokenizers: 
         problems = {prompt.problem.id: prompt.problem for prompt in prompts[found.checkpoint][found.set]}
         tokenizer = tokenizers[found.checkpoint]
         encode = None if tokenizer is None else partial(tokenizer.encode, add_special_tokens=False, verbose=False)
-        count = model_comparison.counted(encode) if encode else model_comparison.reckoned
-        curves += model_comparison.curves(found, problems, count)
-    context.store.write_compared(list(model_comparison.pairs(evaluations, list(prompts))), curves)
+        count = model_comparison.count_by_tokenizer(encode) if encode else model_comparison.estimate_by_length
+        curves += model_comparison.compute_curves(found, problems, count)
+    context.store.write_compared(list(model_comparison.compare_models(evaluations, list(prompts))), curves)

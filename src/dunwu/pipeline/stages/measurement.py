@@ -14,7 +14,7 @@ from dunwu.algorithms.filters import graded
 from dunwu.analysis.reasoning import reflection
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
-from dunwu.evaluation.evaluate import RULE_PARTS, can_be_right, evaluate, is_right, rows, summarize
+from dunwu.evaluation.evaluate import RULE_PARTS, can_be_right, evaluate, is_right, summarize, to_rows
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.reward_judge import RewardModel
@@ -119,7 +119,7 @@ def examine(
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = {**summarize(groups, samples), **more(groups)}
-    context.store.write_evaluation(checkpoint, set_name, rows(groups), results)
+    context.store.write_evaluation(checkpoint, set_name, to_rows(groups), results)
     context.progress.evaluation(checkpoint, set_name, results)
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from dunwu.config.schema import DataSpec, RewardModelStage
 from dunwu.errors import UserError, counted
-from dunwu.evaluation.estimators import calibration_error, proportion, ranking
+from dunwu.evaluation.estimators import estimate_auroc, estimate_calibration_error, estimate_proportion
 from dunwu.models.templates import Template, positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
@@ -201,11 +201,11 @@ def measured(trainer: RewardTrainer, cases: Sequence[Case]) -> tuple[dict[str, E
     good = np.array([case.good for case in cases])
     right = (logits > 0) == good
     results = {
-        "accuracy": proportion(right.astype(np.float64), 1),
-        "calibration_error": calibration_error(expit(np.abs(logits)), right),
+        "accuracy": estimate_proportion(right.astype(np.float64), 1),
+        "calibration_error": estimate_calibration_error(expit(np.abs(logits)), right),
     }
     if not worse and good.any() and not good.all():
-        results["auc"] = ranking(scores, good)
+        results["auc"] = estimate_auroc(scores, good)
     return results, [_row(*told) for told in zip(cases, scores, right, strict=True)]
 
 

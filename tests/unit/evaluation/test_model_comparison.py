@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import UserError
-from dunwu.evaluation.model_comparison import counted, curves, pairs, reckoned
+from dunwu.evaluation.model_comparison import compare_models, compute_curves, count_by_tokenizer, estimate_by_length
 from dunwu.runs import Compared, Evaluation, EvaluationRow, StageDirectory
 from dunwu.types import Message, Problem
 
@@ -45,12 +45,12 @@ def test_every_model_is_compared_with_the_first_on_problems_that_both_have() -> 
     first = evaluation("first", [row(name, 0) for name in "abcde"])
     better = evaluation("better", [row(name, 1) for name in "abcd"] + [row("f", 0)])
     mixed = evaluation("mixed", [row("a", 1, 0), row("a", 0, 1), row("b", 0), row("c", None)])
-    found = list(pairs([better, first, mixed], ["first", "better", "mixed"]))
+    found = list(compare_models([better, first, mixed], ["first", "better", "mixed"]))
     assert [(one.model, one.against, one.problems) for one in found] == [("better", "first", 4), ("mixed", "first", 2)]
     assert found[0].difference.value == 1.0
     assert found[0].p == 2 / 16  # of 2^4 sign flips two are as extreme
     assert found[1].difference.value == 0.25
-    assert list(pairs([first], ["first"])) == []
+    assert list(compare_models([first], ["first"])) == []
 
 
 def test_curves_count_the_reasoning_alone() -> None:
@@ -60,26 +60,31 @@ def test_curves_count_the_reasoning_alone() -> None:
         for name, thought in thoughts.items()
         for sample, right in enumerate((1, 0 if name == "a" else 1))
     ]
-    thinking, votes = curves(evaluation("m", rows), PROBLEMS, counted(str.split))  # type: ignore[arg-type]
+    thinking, votes = compute_curves(evaluation("m", rows), PROBLEMS, count_by_tokenizer(str.split))  # type: ignore[arg-type]
     assert [(x, accuracy.value) for x, accuracy in thinking.points] == [(0.0, 1.0), (1.0, 1.0), (3.0, 0.5)]
     assert [x for x, _ in votes.points] == [1.0, 2.0]
     assert votes.points[0][1].value == pytest.approx(5 / 6)
     assert (thinking.of, votes.of, votes.set, votes.model) == ("thinking", "votes", "s", "m")
-    (only,) = curves(evaluation("m", rows[::2]), PROBLEMS, counted(str.split))  # type: ignore[arg-type]
+    (only,) = compute_curves(evaluation("m", rows[::2]), PROBLEMS, count_by_tokenizer(str.split))  # type: ignore[arg-type]
     assert only.of == "thinking"
-    assert list(curves(evaluation("m", [row("a", None)]), PROBLEMS, reckoned)) == []
+    assert list(compute_curves(evaluation("m", [row("a", None)]), PROBLEMS, estimate_by_length)) == []
 
 
 def test_without_a_tokenizer_reasoning_has_its_share_of_the_tokens() -> None:
-    assert reckoned(row("a", 1, text="<think>" + 33 * "x" + "</think>yy")) == 7  # 33 of 50 characters, of 10 tokens
-    assert reckoned(row("a", 1, text="")) == 0
+    assert (
+        estimate_by_length(row("a", 1, text="<think>" + 33 * "x" + "</think>yy")) == 7
+    )  # 33 of 50 characters, of 10 tokens
+    assert estimate_by_length(row("a", 1, text="")) == 0
 
 
 def test_what_was_compared_is_read_back(tmp_path: Path) -> None:
     store = StageDirectory(tmp_path / "table", keep=1, mark_done=lambda: None)
     assert store.read_compared() == Compared()
     models = [evaluation("one", [row("a", 0), row("b", 1)]), evaluation("two", [row("a", 1), row("b", 1)])]
-    kept = Compared(pairs=tuple(pairs(models, ["one", "two"])), curves=tuple(curves(models[0], PROBLEMS, reckoned)))
+    kept = Compared(
+        pairs=tuple(compare_models(models, ["one", "two"])),
+        curves=tuple(compute_curves(models[0], PROBLEMS, estimate_by_length)),
+    )
     store.write_compared(kept.pairs, kept.curves)
     assert store.read_compared() == kept
     for damaged in ("{", "[]", '{"pairs": [{}], "curves": []}', '{"pairs": []}'):
