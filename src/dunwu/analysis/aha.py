@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dunwu.analysis.change_points import Change, changes
+from dunwu.analysis.change_points import Change, find_changes
 from dunwu.analysis.curves import ACCURACY, LENGTH, MENDED, RATE, REFLECTIONS, SHOWN, STEPS, Measure, Rollout
 
 LEVEL = 0.05
@@ -64,7 +64,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class MomentSearch:
     """What was looked at, and what was found. ``changes``: all of them, in the order of the series."""
 
     rollouts: int
@@ -73,17 +73,17 @@ class Search:
     moments: tuple[Moment, ...]
 
 
-def search(rollouts: Sequence[Rollout]) -> Search:
+def find_moments(rollouts: Sequence[Rollout]) -> MomentSearch:
     """Looks through a stage's rollouts; pure, and the same for the same rollouts."""
     if len(rollouts) < FEWEST:
-        return Search(rollouts=len(rollouts), series=0, changes=(), moments=())
+        return MomentSearch(rollouts=len(rollouts), series=0, changes=(), moments=())
     series = {measure: values for measure in WATCHED if (values := _series(measure, rollouts))}
     found = tuple(
         Evidence(measure=measure, change=change, updates=_between(list(values), change))
         for measure, values in series.items()
-        for change in changes(list(values.values()), level=LEVEL / len(series))
+        for change in find_changes(list(values.values()), level=LEVEL / len(series))
     )
-    return Search(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(found_together(found)))
+    return MomentSearch(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(group_moments(found)))
 
 
 def _series(measure: Measure, rollouts: Sequence[Rollout]) -> dict[int, float]:
@@ -97,7 +97,7 @@ def _between(updates: Sequence[int], change: Change) -> tuple[int, int]:
     return updates[first], updates[change.last]
 
 
-def found_together(found: Sequence[Evidence]) -> list[Moment]:
+def group_moments(found: Sequence[Evidence]) -> list[Moment]:
     """The largest rise of reflection with all that changes in its time, then the largest of those that remain."""
     moments, remaining = list[Moment](), sorted(found, key=lambda one: -abs(one.change.size))
     while lead := next((one for one in remaining if one.measure in REFLECTIVE and one.change.size > 0), None):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dunwu.analysis.aha import LEVEL, Evidence, Moment, Search
-from dunwu.analysis.labels import probability, rounded
+from dunwu.analysis.aha import LEVEL, Evidence, Moment, MomentSearch
+from dunwu.analysis.labels import format_p_value, format_rounded
 
 
-def reading(read: int, stored: int) -> str:
+def describe_reading(read: int, stored: int) -> str:
     """Say how far the reading of rollouts is; from a part of them nothing is concluded."""
     return f"Reading {read:,} of {stored:,} rollouts; the verdict comes when all have been read."
 
 
-def verdict(found: Search) -> str:
+def describe_search(found: MomentSearch) -> str:
     """In one or two sentences: is there a candidate, and of what kind?"""
     if not found.series:
         return f"Too few rollouts to look for an aha moment: {found.rollouts}."
@@ -24,11 +24,11 @@ def verdict(found: Search) -> str:
             f"more than chance makes it ({found.series} series, over all of them together {100 * LEVEL:.0f} % false "
             "alarms at most, where the rollouts of an unchanged policy differ by chance alone)."
         )
-    told = " ".join(sentence(moment) for moment in found.moments)
+    told = " ".join(describe_moment(moment) for moment in found.moments)
     return f"{told} It is a candidate, no more: that reflection rose does not say that it is what helped."
 
 
-def sentence(moment: Moment) -> str:
+def describe_moment(moment: Moment) -> str:
     """What rose, when and how fast."""
     start, end = moment.updates
     if moment.sudden:
@@ -37,33 +37,33 @@ def sentence(moment: Moment) -> str:
         how = f"From update {start:,} to {end:,} reflection rose in a climb, not in a jump"
     with_it = [f"“{one.measure.label}”" for one in (*moment.outcome, *moment.strategy) if one.change.size > 0]
     also = f"; with it rose: {', '.join(with_it)}" if with_it else ""
-    return f"{how}: “{moment.lead.measure.label}” {levels(moment.lead)}{also}."
+    return f"{how}: “{moment.lead.measure.label}” {describe_levels(moment.lead)}{also}."
 
 
-def levels(one: Evidence) -> str:
+def describe_levels(one: Evidence) -> str:
     """From what to what."""
-    before, after = (written(one, value) for value in (one.change.before, one.change.after))
+    before, after = (format_level(one, value) for value in (one.change.before, one.change.after))
     return f"from {before} to {after}"
 
 
-def written(one: Evidence, value: float) -> str:
+def format_level(one: Evidence, value: float) -> str:
     """A value of a series with its unit."""
-    return f"{rounded(100 * value, 1)} %" if one.measure.share else rounded(value, 2)
+    return f"{format_rounded(100 * value, 1)} %" if one.measure.share else format_rounded(value, 2)
 
 
-def effect_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def tabulate_effect(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The causal check as lines: its record (``evaluation.ablation.Effect`` as a mapping)."""
     difference = found["difference"]
-    points = [rounded(100 * difference[name], 1, "+") for name in ("value", "low", "high")]
+    points = [format_rounded(100 * difference[name], 1, "+") for name in ("value", "low", "high")]
     return [
         ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
         ("right without reflection", _share(found["without"])),
         ("right with it", _share(found["with_"])),
-        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p {probability(found['p'])}"),
-        ("reflected all the same", f"{rounded(100 * found['leaked'], 1)} %"),
+        ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p {format_p_value(found['p'])}"),
+        ("reflected all the same", f"{format_rounded(100 * found['leaked'], 1)} %"),
     ]
 
 
 def _share(estimate: Mapping[str, float]) -> str:
-    value, low, high = (rounded(100 * estimate[name], 1) for name in ("value", "low", "high"))
+    value, low, high = (format_rounded(100 * estimate[name], 1) for name in ("value", "low", "high"))
     return f"{value} % ({low} to {high})"

@@ -54,12 +54,12 @@ class Change:
     kind: Literal["jump", "climb"]
 
 
-def window(n: int) -> int:
+def compute_window(n: int) -> int:
     """The shortest stretch of a series of n points that counts as a level: a twentieth, at least two."""
     return max(2, n // 20)
 
 
-def changes(values_N: Sequence[float] | Values, *, level: float = 0.05, seed: int = 0) -> list[Change]:
+def find_changes(values_N: Sequence[float] | Values, *, level: float = 0.05, seed: int = 0) -> list[Change]:
     """The changes of a series, in order; none where it is too short or nothing but noise.
 
     Args:
@@ -69,7 +69,7 @@ def changes(values_N: Sequence[float] | Values, *, level: float = 0.05, seed: in
     """
     values = np.asarray(values_N, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    found = sorted(_split(values, 0, level, rng, window(len(values))))
+    found = sorted(_split(values, 0, level, rng, compute_window(len(values))))
     ends = [*(place for place, _ in found), len(values)]
     told, start, number = list[Change](), 0, 0
     while number < len(found):

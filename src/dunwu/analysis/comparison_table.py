@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, TypedDict
 
-from dunwu.analysis.labels import cell, quantity
+from dunwu.analysis.labels import describe_quantity, format_cell
 from dunwu.analysis.results import EvaluationsBySet
 from dunwu.metrics import mean
 from dunwu.types import Estimate
@@ -24,7 +24,7 @@ SUPPORTING = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparisonRow:
     """A quantity on a benchmark (none: over all of them), for each model."""
 
     benchmark: str
@@ -37,24 +37,24 @@ class Row:
         """A model's value and its interval, short (shares in per cent); "–" where it has none."""
         if model not in self.values:
             return "–"
-        return cell(self.quantity, self.values[model], change=self.change)
+        return format_cell(self.quantity, self.values[model], change=self.change)
 
     @property
     def label(self) -> str:
         """What the row is called: the benchmark alone where right answers count; shares are in per cent."""
-        unit = " %" if quantity(self.quantity).share else ""
+        unit = " %" if describe_quantity(self.quantity).share else ""
         if self.quantity == "pass@1":
             return self.benchmark + unit
         return (f"{self.benchmark}, {self.quantity}" if self.benchmark else self.quantity) + unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ComparisonTable:
     """Rows with what to call them and how to read them."""
 
     title: str
     note: str
-    rows: Sequence[Row]
+    rows: Sequence[ComparisonRow]
 
     @property
     def models(self) -> list[str]:
@@ -62,7 +62,7 @@ class Table:
         return list(dict.fromkeys(model for row in self.rows for model in row.values))
 
 
-def first_measure(stage: Mapping[str, Any], results: Collection[str]) -> str | None:
+def choose_first_measure(stage: Mapping[str, Any], results: Collection[str]) -> str | None:
     """Choose what a stage is judged by.
 
     Args:
@@ -78,51 +78,51 @@ def first_measure(stage: Mapping[str, Any], results: Collection[str]) -> str | N
     return next((name for name in (*named[:1], "pass@1", *judged) if name in results), None)
 
 
-def of_run(by_set: EvaluationsBySet) -> Table:
+def compare_models(by_set: EvaluationsBySet) -> ComparisonTable:
     """The models of one run beside each other."""
-    return Table(title="The models beside each other", note=_note("over problems"), rows=rows(by_set))
+    return ComparisonTable(title="The models beside each other", note=_note("over problems"), rows=build_rows(by_set))
 
 
-def of_seeds(runs: Sequence[EvaluationsBySet]) -> list[Table]:
+def compare_models_over_seeds(runs: Sequence[EvaluationsBySet]) -> list[ComparisonTable]:
     """The models of several runs of one recipe beside each other, and what each has more than the one before it. No
     tables where the runs have nothing in common."""
-    tables = [rows(by_set) for by_set in runs]
+    tables = [build_rows(by_set) for by_set in runs]
     note = _note(f"over {len(runs)} seeds")
     found = [
-        Table(title="The models beside each other", note=note, rows=over_seeds(tables)),
-        Table(
+        ComparisonTable(title="The models beside each other", note=note, rows=average_over_seeds(tables)),
+        ComparisonTable(
             title="What changed from each model to the next, seed by seed",
             note=note,
-            rows=over_seeds([changes(table) for table in tables]),
+            rows=average_over_seeds([compute_changes(table) for table in tables]),
         ),
     ]
     return [table for table in found if table.rows]
 
 
 def _note(over: str) -> str:
-    return f"{interval_note(over)} Of a benchmark: answers right at the first try."
+    return f"{describe_interval(over)} Of a benchmark: answers right at the first try."
 
 
-def interval_note(over: str) -> str:
+def describe_interval(over: str) -> str:
     """Say how a cell's interval is read, and over what it was taken."""
     return f"±: the longer arm of the 95 % interval {over}; in brackets its ends."
 
 
-def rows(by_set: EvaluationsBySet) -> list[Row]:
+def build_rows(by_set: EvaluationsBySet) -> list[ComparisonRow]:
     """What each set measures above all: right answers, or what judges say; then the means of ``OVERALL``."""
     return [*_headlines(by_set), *_overall(by_set)]
 
 
-def _headlines(by_set: EvaluationsBySet) -> Iterator[Row]:
+def _headlines(by_set: EvaluationsBySet) -> Iterator[ComparisonRow]:
     for name, evaluations in by_set.items():
         found = dict.fromkeys(quantity for evaluation in evaluations for quantity in evaluation.results)
         judged = [quantity for quantity in found if "@" not in quantity and quantity not in SUPPORTING]
         for chosen in (["pass@1"] if "pass@1" in found else []) + judged:
             values = {e.checkpoint: e.results[chosen] for e in evaluations if chosen in e.results}
-            yield Row(benchmark=name, quantity=chosen, values=values)
+            yield ComparisonRow(benchmark=name, quantity=chosen, values=values)
 
 
-def _overall(by_set: EvaluationsBySet) -> Iterator[Row]:
+def _overall(by_set: EvaluationsBySet) -> Iterator[ComparisonRow]:
     """Means over the sets, the sets' intervals taken for independent."""
     models = dict.fromkeys(e.checkpoint for evaluations in by_set.values() for e in evaluations)
     for name in OVERALL:
@@ -140,10 +140,10 @@ def _overall(by_set: EvaluationsBySet) -> Iterator[Row]:
                 above = math.sqrt(sum((e.high - e.value) ** 2 for e in found)) / len(found)
                 values[model] = Estimate(value=centre, low=centre - below, high=centre + above)
         if values:
-            yield Row(benchmark="", quantity=name, values=values)
+            yield ComparisonRow(benchmark="", quantity=name, values=values)
 
 
-def over_seeds(tables: Sequence[Sequence[Row]]) -> list[Row]:
+def average_over_seeds(tables: Sequence[Sequence[ComparisonRow]]) -> list[ComparisonRow]:
     """The same rows of several runs as one: means over the runs, with Student's 95 % interval of a mean.
 
     Rows and models that not every run has are left out.
@@ -164,20 +164,20 @@ def over_seeds(tables: Sequence[Sequence[Row]]) -> list[Row]:
     return joined
 
 
-class Ends(TypedDict):
+class Bounds(TypedDict):
     """Of what a mean may be."""
 
     lowest: float
     highest: float
 
 
-def _ends(row: Row) -> Ends:
-    known = quantity(row.quantity)
+def _ends(row: ComparisonRow) -> Bounds:
+    known = describe_quantity(row.quantity)
     highest = 1.0 if known.share else math.inf
     return {"lowest": -highest if row.change or known.signed else 0.0, "highest": highest}
 
 
-def changes(table: Sequence[Row]) -> list[Row]:
+def compute_changes(table: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     """What each model has more than the one before it in the table; of one run, so without intervals. Nothing where one
     of the two has no value."""
     models = dict.fromkeys(model for row in table for model in row.values)

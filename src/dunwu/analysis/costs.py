@@ -16,7 +16,7 @@ WATTS = {"cpu": 65.0, "a100": 400.0, "h100": 700.0, "h800": 700.0, "h200": 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class CostLine:
     """A stage's module: seconds by the clock on all devices of the recipe together, energy, and dollars if priced."""
 
     stage: str
@@ -27,7 +27,7 @@ class Line:
     dollars: float | None
 
 
-def lines(run: RunReader) -> Iterator[Line]:
+def read_costs(run: RunReader) -> Iterator[CostLine]:
     """Every module that did anything, stage by stage, in the order in which they began."""
     hardware: dict[str, Any] = run.recipe.get("hardware", {})
     count, price = hardware.get("count", 1), hardware.get("dollars_per_hour")
@@ -37,7 +37,7 @@ def lines(run: RunReader) -> Iterator[Line]:
         for module in MODULES:
             if module in spent:
                 hours = spent[module].seconds * count / 3600
-                yield Line(
+                yield CostLine(
                     stage=stage,
                     module=module,
                     spent=spent[module],
@@ -47,12 +47,12 @@ def lines(run: RunReader) -> Iterator[Line]:
                 )
 
 
-def is_like_the_paper(run: RunReader) -> bool:
+def is_comparable_to_paper(run: RunReader) -> bool:
     """Whether it makes sense to hold the costs against R1's: there is reinforcement learning in it."""
     return any(stage.get("kind") == "rl" for stage in run.recipe["stages"].values())
 
 
-def cells(line: Line) -> tuple[str, ...]:
+def format_costs(line: CostLine) -> tuple[str, ...]:
     """Tokens, FLOPs, device hours, energy and dollars, as they are written."""
     spent = line.spent
     return (
@@ -71,15 +71,15 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-HEADS = ("tokens", "FLOPs", "hours", "kWh", "dollars")
+COLUMNS = ("tokens", "FLOPs", "hours", "kWh", "dollars")
 
 
-def total(found: list[Line]) -> Line:
+def sum_costs(found: list[CostLine]) -> CostLine:
     """Everything together."""
     spent = Spent(0.0, 0, 0.0)
     for line in found:
         spent += line.spent
-    return Line(
+    return CostLine(
         stage="all",
         module="",
         spent=spent,

@@ -30,7 +30,7 @@ Numbers = Float64[np.ndarray, " N"]
 Mask = Bool[np.ndarray, " N"]
 
 
-class Slice(NamedTuple):
+class Subset(NamedTuple):
     """Which completions of a rollout: by what the rule said of their answers, and by their problems' level."""
 
     verdict: Literal["all", "right", "wrong"] = "all"
@@ -46,8 +46,8 @@ class Rollout:
     def __init__(self, table: pa.Table) -> None:
         self._table = table
         self._columns: dict[str, Numbers] = {}
-        self._masks: dict[Slice, Mask] = {}
-        self._estimates: dict[tuple[str, Slice], Estimate | None] = {}
+        self._masks: dict[Subset, Mask] = {}
+        self._estimates: dict[tuple[str, Subset], Estimate | None] = {}
 
     def column(self, name: str) -> Numbers:
         """A column as numbers, NaN where it says nothing or is not there; not to be written to."""
@@ -98,13 +98,13 @@ class Rollout:
         """The parts of its rewards."""
         return sorted(name.removeprefix(PART) for name in self._table.column_names if name.startswith(PART))
 
-    def chosen(self, piece: Slice) -> Mask:
+    def chosen(self, piece: Subset) -> Mask:
         """The completions of a slice. Right and wrong are those of graded answers to questions that have right ones."""
         if piece not in self._masks:
             self._masks[piece] = self._mask(piece)
         return self._masks[piece]
 
-    def _mask(self, piece: Slice) -> Mask:
+    def _mask(self, piece: Subset) -> Mask:
         chosen = np.ones(self.completions, dtype=bool)
         if piece.verdict != "all":
             wanted = Verdict.RIGHT if piece.verdict == "right" else Verdict.WRONG
@@ -113,7 +113,7 @@ class Rollout:
             chosen &= self.column("level") == piece.level
         return chosen
 
-    def estimate(self, measure: Measure, piece: Slice = Slice()) -> Estimate | None:  # noqa: B008 -- a constant
+    def estimate(self, measure: Measure, piece: Subset = Subset()) -> Estimate | None:  # noqa: B008 -- a constant
         """Mean over problems of the mean over a problem's completions, with Student's 95 % interval over problems; None
         where there is nothing to measure (no right answer, so no length of right ones)."""
         key = (measure.name, piece)
@@ -121,7 +121,7 @@ class Rollout:
             self._estimates[key] = self._estimate(measure, piece)
         return self._estimates[key]
 
-    def _estimate(self, measure: Measure, piece: Slice) -> Estimate | None:
+    def _estimate(self, measure: Measure, piece: Subset) -> Estimate | None:
         values = measure.of(self)
         chosen = self.chosen(piece) & np.isfinite(values)
         weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
@@ -179,14 +179,14 @@ def _spread(rollout: Rollout) -> Numbers:
     return squared
 
 
-def part(name: str) -> Measure:
+def make_part_measure(name: str) -> Measure:
     """A part of the reward, over the completions that have it. The rules' are shares, but for the penalties."""
     share = name in RULES
     lowest = 0.0 if share else -np.inf
     return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), share=share, lowest=lowest)
 
 
-def word(text: str) -> Measure:
+def make_word_measure(text: str) -> Measure:
     """One word of reflection."""
     return Measure(name=f"word.{text}", label=text, unit="words a response", of=_column(WORD + text))
 
@@ -248,7 +248,7 @@ MEASURES = {
 """By name, in the order in which they are shown; parts of the reward and single words come beside them."""
 
 
-def rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
+def read_rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
     """Read the rollouts that curves are made of.
 
     Args:
@@ -262,35 +262,35 @@ def rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
     def readable(chosen: Sequence[int]) -> Iterator[Rollout]:
         for step in chosen:
             try:
-                yield read(stage, step)
+                yield read_rollout(stage, step)
             except UserError as error:
                 damaged[step] = str(error)
 
     first = next(readable(steps), None)
     if first is None:
         return [], list(damaged.values())
-    others = spaced([step for step in steps if step >= first.step], wanted(first))[1:]
+    others = space_evenly([step for step in steps if step >= first.step], choose_rollout_limit(first))[1:]
     return [first, *readable(others)], list(damaged.values())
 
 
-def wanted(like: Rollout) -> int:
+def choose_rollout_limit(like: Rollout) -> int:
     """How many rollouts like this one curves are made of, at most."""
     return max(FEWEST, MAX_ROWS // max(like.completions, 1))
 
 
-def spaced(steps: Sequence[int], wanted: int) -> list[int]:
+def space_evenly(steps: Sequence[int], wanted: int) -> list[int]:
     """At most so many of the steps, evenly, the first and the last among them."""
     if len(steps) <= wanted:
         return list(steps)
     return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
 
 
-def read(stage: StageReader, step: int) -> Rollout:
+def read_rollout(stage: StageReader, step: int) -> Rollout:
     """One rollout. Raises UserError where the step has none, or its file cannot be read."""
-    return Rollout(stage.derived.make(step, facts.MAKER, facts.facts))
+    return Rollout(stage.derived.make(step, facts.FACTS_VERSION, facts.extract_facts))
 
 
-def most_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:
+def find_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:
     """The words of reflection that stand in these rollouts most often, without absent ones."""
     totals = {
         text: sum(float(np.nansum(rollout.column(WORD + text))) for rollout in found) for text in reflection.WORDS

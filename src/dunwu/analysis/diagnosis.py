@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.analysis.labels import percent
+from dunwu.analysis.labels import format_percent
 from dunwu.types import Estimate
 
 FEWEST = 8
@@ -69,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class TrainingHistory:
     """How an RL stage has gone so far.
 
     ``rows``: a mapping of metrics for each rollout, with its ``step``. ``held_out``: of one set, the updates that the
@@ -114,12 +114,12 @@ class Course:
         return bool(right) and float(np.mean(right)) >= SOLVED
 
 
-def diagnose(course: Course) -> list[Flag]:
+def diagnose(course: TrainingHistory) -> list[Flag]:
     """Apply every rule; those that have not enough to go by say nothing."""
     return [flag for rule in RULES if (flag := rule(course))]
 
 
-def sampler_gap(course: Course) -> Flag | None:
+def check_logprob_difference(course: TrainingHistory) -> Flag | None:
     """An engine that does not run the weights that are trained; a single rollout is enough. The first one follows no
     update, so its difference is rounding, or a model that is computed in another way."""
     seen = [(row["sampler_gap_mean"], row["step"]) for row in course.rows if "sampler_gap_mean" in row]
@@ -137,7 +137,7 @@ def sampler_gap(course: Course) -> Flag | None:
     )
 
 
-def entropy(course: Course) -> Flag | None:
+def check_entropy(course: TrainingHistory) -> Flag | None:
     """Entropy collapse: a policy that has stopped to explore before it has learnt (DAPO, arXiv 2503.14476, 3.1)."""
     if not (means := course.windows("entropy")):
         return None
@@ -151,7 +151,7 @@ def entropy(course: Course) -> Flag | None:
     )
 
 
-def length(course: Course) -> Flag | None:
+def check_length(course: TrainingHistory) -> Flag | None:
     """Length that runs away: answers as good were once written with far fewer tokens."""
     lengths, successes = course.windows("length"), course.windows(course.success)
     if not lengths or len(lengths) != len(successes):
@@ -167,7 +167,7 @@ def length(course: Course) -> Flag | None:
     )
 
 
-def gradient(course: Course) -> Flag | None:
+def check_gradient(course: TrainingHistory) -> Flag | None:
     """Groups whose rewards are all equal have no gradient; three rollouts of little else are enough to tell."""
     shares = [row["uniform_groups"] for row in course.rows if "uniform_groups" in row]
     if len(shares) < WINDOW or not course.limits.groups:
@@ -176,13 +176,13 @@ def gradient(course: Course) -> Flag | None:
     return Flag(
         name="groups with a gradient",
         red=share > 0.9 and not course.is_solved,
-        figure=f"{percent(1 - share, 0)} of the groups",
+        figure=f"{format_percent(1 - share, 0)} of the groups",
         remedy="Nearly all answers to a question earn the same: easier questions, a larger rollout.group_size, "
         "supervised training before, or parts of the reward that come in degrees",
     )
 
 
-def held_out(course: Course) -> Flag | None:
+def check_held_out(course: TrainingHistory) -> Flag | None:
     """Reward that rises while held-out answers get worse: the policy learns the reward, not the task."""
     rewards = course.windows("reward")
     accuracies = [(at, results["pass@1"]) for at, results in course.held_out if "pass@1" in results]
@@ -193,38 +193,38 @@ def held_out(course: Course) -> Flag | None:
     return Flag(
         name="reward against held-out answers",
         red=rises and last.high < best.low,
-        figure=f"reward {rewards[0]:.3g} to {rewards[-1]:.3g}; held out {percent(best.value)} right after "
-        f"{best_at:,.0f} updates, {percent(last.value)} now",
+        figure=f"reward {rewards[0]:.3g} to {rewards[-1]:.3g}; held out {format_percent(best.value)} right after "
+        f"{best_at:,.0f} updates, {format_percent(last.value)} now",
         remedy="Read answers that earn much: the reward pays for something else. Stop at the better checkpoint, weigh "
         "accuracy more, take more questions",
     )
 
 
-def clipping(course: Course) -> Flag | None:
+def check_clipping(course: TrainingHistory) -> Flag | None:
     """Updates that leave the clipping range: what lies outside teaches nothing."""
     if not (shares := course.windows("clip_low", "clip_high")):
         return None
     return Flag(
         name="clipping",
         red=shares[-1] > course.limits.clipped,
-        figure=f"{percent(shares[-1], 2)} of the tokens",
+        figure=f"{format_percent(shares[-1], 2)} of the tokens",
         remedy="The policy moves too far in a rollout: lower optimizer.lr, fewer update.minibatches or epochs",
     )
 
 
-def truncation(course: Course) -> Flag | None:
+def check_truncation(course: TrainingHistory) -> Flag | None:
     """Answers that the length limit cuts off are graded as wrong, whatever they would have become."""
     if not (shares := course.windows("truncated")):
         return None
     return Flag(
         name="truncation",
         red=shares[-1] > 0.2,
-        figure=f"{percent(shares[-1])} of the responses cut off",
+        figure=f"{format_percent(shares[-1])} of the responses cut off",
         remedy="Raise rollout.max_new_tokens, or punish what is cut off: algorithm.overlong_buffer, reward.truncation",
     )
 
 
-def mixing(course: Course) -> Flag | None:
+def check_language(course: TrainingHistory) -> Flag | None:
     """Reasoning that leaves the language of the question (R1, arXiv 2501.12948v2, section 3.2.1)."""
     found = [results["language"] for at, results in course.held_out if at > 0 and "language" in results]
     parts = course.windows("language")
@@ -234,13 +234,22 @@ def mixing(course: Course) -> Flag | None:
     return Flag(
         name="language",
         red=last.high < 0.8,
-        figure=f"{percent(last.value)} of the words of the reasoning are in the language of the question",
+        figure=f"{format_percent(last.value)} of the words of the reasoning are in the language of the question",
         remedy="Reward it: reward.language = 0.5, from the beginning or from an update on",
     )
 
 
-RULES: tuple[Callable[[Course], Flag | None], ...] = (
-    *(sampler_gap, entropy, length, gradient, held_out, clipping, truncation, mixing),
+RULES: tuple[Callable[[TrainingHistory], Flag | None], ...] = (
+    *(
+        check_logprob_difference,
+        check_entropy,
+        check_length,
+        check_gradient,
+        check_held_out,
+        check_clipping,
+        check_truncation,
+        check_language,
+    ),
 )
 
 
@@ -249,6 +258,6 @@ def is_too_short(flags: Sequence[Flag]) -> bool:
     return len(flags) < ENOUGH and not any(flag.red for flag in flags)
 
 
-def asked(flags: Sequence[Flag]) -> str:
+def describe_coverage(flags: Sequence[Flag]) -> str:
     """Say how many rules had enough to go by."""
     return f"{len(flags)} of {len(RULES)} rules had enough to go by"

@@ -75,16 +75,16 @@ _AT_K = {
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def is_part(name: str) -> bool:
+def is_breakdown(name: str) -> bool:
     """Whether a result is of some of a set's problems: ``pass@1 | level 3``."""
     return PART in name
 
 
-def quantity(name: str) -> Quantity:
+def describe_quantity(name: str) -> Quantity:
     """What a result is called; an unknown name stands for itself."""
-    if is_part(name):
+    if is_breakdown(name):
         whole, _, part = name.partition(PART)
-        known = quantity(whole)
+        known = describe_quantity(whole)
         return Quantity(f"{known.label}: {part}", known.share, known.signed)
     if name == "pass@1":
         return Quantity("right at the first try (pass@1)", True)
@@ -94,12 +94,12 @@ def quantity(name: str) -> Quantity:
     return _QUANTITIES.get(name, Quantity(name, share=False, signed=True))
 
 
-def metric(name: str) -> str:
+def describe_metric(name: str) -> str:
     """What one of a stage's metrics is called; an unknown one stands for itself."""
     return _METRICS.get(name, name.replace("_", " "))
 
 
-def rounded(value: float, digits: int, sign: str = "") -> str:
+def format_rounded(value: float, digits: int, sign: str = "") -> str:
     """Write a number without digits that say nothing.
 
     Args:
@@ -115,12 +115,12 @@ def rounded(value: float, digits: int, sign: str = "") -> str:
     return text if point and behind.strip("0") else whole
 
 
-def percent(share: float, digits: int = 1) -> str:
+def format_percent(share: float, digits: int = 1) -> str:
     """Write a share in per cent: ``86.7 %``."""
-    return f"{rounded(100 * share, digits)} %"
+    return f"{format_rounded(100 * share, digits)} %"
 
 
-def digits_of(name: str, value: float, arm: float = 0.0) -> int:
+def choose_digits(name: str, value: float, arm: float = 0.0) -> int:
     """Tell how many digits behind the point a result deserves.
 
     Args:
@@ -131,36 +131,38 @@ def digits_of(name: str, value: float, arm: float = 0.0) -> int:
     Returns:
         0, 1 or 2.
     """
-    if quantity(name).share:
+    if describe_quantity(name).share:
         return 0 if 100 * arm >= WIDE else 1
     return 0 if arm >= WIDE else 1 if abs(value) >= 10 else 2
 
 
-def number(name: str, value: float, within: Estimate | None = None) -> str:
+def format_number(name: str, value: float, within: Estimate | None = None) -> str:
     """Write a result's value, e.g. ``86.7 %`` or ``143``; ``within``: the interval that stands beside it."""
-    digits = digits_of(name, value, (within.high - within.low) / 2 if within else 0.0)
-    return f"{rounded(100 * value, digits)} %" if quantity(name).share else rounded(value, digits)
+    digits = choose_digits(name, value, (within.high - within.low) / 2 if within else 0.0)
+    return (
+        f"{format_rounded(100 * value, digits)} %" if describe_quantity(name).share else format_rounded(value, digits)
+    )
 
 
-def clipped(name: str, estimate: Estimate) -> Estimate:
+def clip_interval(name: str, estimate: Estimate) -> Estimate:
     """Cut a 95 % interval to what the quantity can be: intervals that are symmetric around their value reach beyond."""
-    known = quantity(name)
+    known = describe_quantity(name)
     low = estimate.low if known.signed else max(estimate.low, 0.0)
     return Estimate(value=estimate.value, low=low, high=min(estimate.high, 1.0) if known.share else estimate.high)
 
 
-def interval(name: str, estimate: Estimate) -> str:
+def format_interval(name: str, estimate: Estimate) -> str:
     """Write a 95 % interval without its value, e.g. ``84.1–89.2 %`` or ``140.2–145.9``.
 
     It is cut to what the quantity can be. One that may be negative has a word for the dash that would read as a sign:
     ``-0.79 to 0.20``.
     """
-    cut = clipped(name, estimate)
-    low, high = number(name, cut.low, estimate).removesuffix(" %"), number(name, cut.high, estimate)
-    return f"{low} to {high}" if quantity(name).signed else f"{low}–{high}"
+    cut = clip_interval(name, estimate)
+    low, high = format_number(name, cut.low, estimate).removesuffix(" %"), format_number(name, cut.high, estimate)
+    return f"{low} to {high}" if describe_quantity(name).signed else f"{low}–{high}"
 
 
-def cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
+def format_cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
     """Write a result with its interval as shortly as a table of many models needs it.
 
     Args:
@@ -172,13 +174,13 @@ def cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
         ``88.1±1.2`` with the longer arm of the interval; where that would reach beyond what can be, the ends instead:
         ``97 (84–99)``, ``100 (≥96)``, ``0 (≤3.7)``.
     """
-    known = quantity(name)
-    cut = estimate if change else clipped(name, estimate)
+    known = describe_quantity(name)
+    cut = estimate if change else clip_interval(name, estimate)
     scale, sign = (100.0 if known.share else 1.0), "+" if change else ""
     arm = max(cut.high - cut.value, cut.value - cut.low)
-    digits = digits_of(name, cut.value, arm)
-    value, half, low, high = (rounded(scale * part, digits) for part in (cut.value, arm, cut.low, cut.high))
-    shown = rounded(scale * cut.value, digits, sign)
+    digits = choose_digits(name, cut.value, arm)
+    value, half, low, high = (format_rounded(scale * part, digits) for part in (cut.value, arm, cut.low, cut.high))
+    shown = format_rounded(scale * cut.value, digits, sign)
     if half == "0":
         return shown
     lowest, highest = 0.0 if not known.signed else -math.inf, 1.0 if known.share else math.inf
@@ -187,24 +189,24 @@ def cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
     return f"{value} (≥{low})" if high == value else f"{value} (≤{high})" if low == value else f"{value} ({low}–{high})"
 
 
-def checkpoint(name: str) -> str:
+def describe_checkpoint(name: str) -> str:
     """Whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
     return f"after {counted(step_of(name), 'update')}" if is_step(name) else name
 
 
-def probability(p: float) -> str:
+def format_p_value(p: float) -> str:
     """Of a test, e.g. ``= 0.012``; what hangs on the number of permutations is not told."""
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a stretch of time, e.g. ``45 s``, ``12 min``, ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{rounded(seconds / 3600, 1)} h"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{format_rounded(seconds / 3600, 1)} h"
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """A model's text with characters that could steer a terminal or reverse a line, and halves of characters, made
     visible as U+FFFD."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from dunwu.analysis.labels import duration
+from dunwu.analysis.labels import format_duration
 from dunwu.config.schema import RLStage
 from dunwu.runs import RunReader, StageReader, due
 
@@ -26,10 +26,10 @@ class TimeLeft(NamedTuple):
 
     def __str__(self) -> str:
         """``12 min``, or ``>12 min``."""
-        return f"{'>' if self.at_least else ''}{duration(self.seconds)}"
+        return f"{'>' if self.at_least else ''}{format_duration(self.seconds)}"
 
 
-def time_left(run: RunReader, name: str) -> TimeLeft | None:
+def estimate_time_left(run: RunReader, name: str) -> TimeLeft | None:
     """Compute what a run still takes, by the pace of its stage, and by what later ones are planned to take beside it.
 
     Args:
@@ -43,7 +43,7 @@ def time_left(run: RunReader, name: str) -> TimeLeft | None:
         UserError: a file of the stage is damaged (named).
     """
     stage, steps = run.stage(name), run.steps(name)
-    metrics, pace = stage.read_metrics(), seconds_per_step(stage.read_timings())
+    metrics, pace = stage.read_metrics(), compute_seconds_per_step(stage.read_timings())
     if not metrics or not steps or pace is None:
         return None
     done = int(metrics[-1]["step"])
@@ -57,18 +57,18 @@ def time_left(run: RunReader, name: str) -> TimeLeft | None:
     return TimeLeft(own + sum(filter(None, later)) * (beside_plan or 0.0), at_least)
 
 
-def seconds_per_step(timings: Sequence[dict[str, float]]) -> float | None:
+def compute_seconds_per_step(timings: Sequence[dict[str, float]]) -> float | None:
     """Average what a step has taken of late; None where nothing has been timed."""
     recent = max(RECENT, int(SHARE * len(timings)))
     shown, before = timings[-recent:], timings[-recent - 1 : -recent]
-    seconds = sum(row_seconds(row) for row in shown)
+    seconds = sum(sum_row_seconds(row) for row in shown)
     if not seconds:
         return None
     first = before[0]["step"] if before else 0
     return seconds / max(shown[-1]["step"] - first, 1)
 
 
-def row_seconds(timings: dict[str, float]) -> float:
+def sum_row_seconds(timings: dict[str, float]) -> float:
     """Add up what a row took."""
     return sum(seconds for name, seconds in timings.items() if name != "step")
 

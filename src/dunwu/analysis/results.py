@@ -27,7 +27,7 @@ class Outcome:
     examples: tuple[tuple[EvaluationRow, EvaluationRow], ...]
 
 
-def evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
+def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
     """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models.
     Without ``rows`` their results alone."""
     recipe = run.recipe["stages"].get(stage, {})
@@ -41,13 +41,13 @@ def evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict
     return {name: evaluations for name, evaluations in by_set.items() if evaluations}
 
 
-LastEvaluated = tuple[str, EvaluationsBySet]
+LastEvaluations = tuple[str, EvaluationsBySet]
 """The last stage that has evaluations, and them."""
 
 
-def last_evaluated(
-    run: RunReader, read: Callable[[RunReader, str], EvaluationsBySet] = evaluations_by_set
-) -> LastEvaluated | None:
+def find_last_evaluations(
+    run: RunReader, read: Callable[[RunReader, str], EvaluationsBySet] = read_evaluations_by_set
+) -> LastEvaluations | None:
     """Find the run's last stage that has evaluations of a model that writes.
 
     Args:
@@ -64,26 +64,26 @@ def last_evaluated(
             continue
         if not (by_set := read(run, stage)):
             continue
-        if found and (not are_models(run, stage) or by_set.keys() & found.keys()):
+        if found and (not is_model_comparison(run, stage) or by_set.keys() & found.keys()):
             break
         last, found = last or stage, {**by_set, **found}
-        if not are_models(run, stage):
+        if not is_model_comparison(run, stage):
             break
     return (last, found) if found else None
 
 
-def are_models(run: RunReader, stage: str) -> bool:
+def is_model_comparison(run: RunReader, stage: str) -> bool:
     """Whether a stage's evaluations are of models beside each other, not of one on its way."""
     return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
 
 
-def paired(run: RunReader, sets: Collection[str]) -> list[Pair]:
+def read_paired_tests(run: RunReader, sets: Collection[str]) -> list[Pair]:
     """Models beside each other on these sets, tested model by model; none before a stage of them is all there."""
-    compared = [run.stage(stage).read_compared() for stage in run.stages if are_models(run, stage)]
+    compared = [run.stage(stage).read_compared() for stage in run.stages if is_model_comparison(run, stage)]
     return [pair for one in compared for pair in one.pairs if pair.set in sets]
 
 
-def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
+def find_base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
     """The two ends of a set's evaluations, where both are there."""
     by_checkpoint = {evaluation.checkpoint: evaluation for evaluation in evaluations}
     if BASE in by_checkpoint and TRAINED in by_checkpoint:
@@ -91,7 +91,7 @@ def base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Eva
     return None
 
 
-def outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> list[Outcome]:
+def group_outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> list[Outcome]:
     """The four kinds of sample pairs, those that training mended first; kinds without any pair are left out."""
     before = {(row.problem_id, row.sample): row for row in base.rows}
     pairs = [(before[key], row) for row in trained.rows if (key := (row.problem_id, row.sample)) in before]

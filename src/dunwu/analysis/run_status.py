@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dunwu.analysis.labels import duration, number
-from dunwu.analysis.remaining_time import RECENT, row_seconds, time_left
+from dunwu.analysis.labels import format_duration, format_number
+from dunwu.analysis.remaining_time import RECENT, estimate_time_left, sum_row_seconds
 from dunwu.runs import RunReader, StageReader
 
 
@@ -18,7 +18,7 @@ class Pace(NamedTuple):
     tokens_per_second: float
 
 
-def progress(run: RunReader, *, reason: bool = True) -> str:
+def describe_progress(run: RunReader, *, reason: bool = True) -> str:
     """Say which stage a run is at, how far that is, and whether it goes on; without a full stop at the end.
 
     Args:
@@ -46,7 +46,7 @@ def progress(run: RunReader, *, reason: bool = True) -> str:
     return f"Stage {name}{place} is {status}{f', {step}' if step else ''}"
 
 
-def facts(run: RunReader) -> Iterator[tuple[str, str]]:
+def list_run_facts(run: RunReader) -> Iterator[tuple[str, str]]:
     """List what there is to know of a run at a glance.
 
     Args:
@@ -56,30 +56,30 @@ def facts(run: RunReader) -> Iterator[tuple[str, str]]:
         What it is, and its value; the time left only while it is being made.
     """
     stage = run.stage(list(run.stages)[-1]) if run.stages else None
-    found = pace(stage) if stage else None
+    found = measure_pace(stage) if stage else None
     kind, _ = run.state
-    if kind == "running" and stage and (left := time_left(run, stage.name)):
-        yield "time left", f"{'more than' if left.at_least else 'about'} {duration(left.seconds)}"
+    if kind == "running" and stage and (left := estimate_time_left(run, stage.name)):
+        yield "time left", f"{'more than' if left.at_least else 'about'} {format_duration(left.seconds)}"
     began, ended = run.dates
-    yield "began", date(began)
+    yield "began", format_date(began)
     if kind == "done":
-        yield "ended", date(ended)
+        yield "ended", format_date(ended)
     elif kind != "running":
-        yield "last written", date(ended)
+        yield "last written", format_date(ended)
     if worked := run.seconds:
-        yield "worked", duration(worked)
+        yield "worked", format_duration(worked)
     if found:
-        each = f"{number('seconds', found.seconds)} s a rollout" if found.tokens_per_second else ""
+        each = f"{format_number('seconds', found.seconds)} s a rollout" if found.tokens_per_second else ""
         speed = f"{found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""
-        yield "speed", ", ".join(filter(None, [speed, each])) or f"{number('seconds', found.seconds)} s a step"
+        yield "speed", ", ".join(filter(None, [speed, each])) or f"{format_number('seconds', found.seconds)} s a step"
     if machine := run.manifest.get("machine"):
         yield "machine", _machine(machine)
 
 
-def pace(stage: StageReader) -> Pace | None:
+def measure_pace(stage: StageReader) -> Pace | None:
     """Tell how fast a stage goes of late; None before its first row."""
     timings, metrics = stage.read_timings()[-RECENT:], stage.read_metrics()[-RECENT:]
-    seconds = sum(map(row_seconds, timings))
+    seconds = sum(map(sum_row_seconds, timings))
     if not seconds:
         return None
     writing = sum(row.get("rollout", 0.0) for row in timings)
@@ -96,6 +96,6 @@ def _machine(machine: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, parts))
 
 
-def date(seconds: float) -> str:
+def format_date(seconds: float) -> str:
     """Write a moment, given in seconds since 1970, by this machine's clock: ``2026-11-29 07:06``."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

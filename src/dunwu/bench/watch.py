@@ -272,7 +272,7 @@ def _make_large(directory: Path) -> None:
     steps = 4 * DISTINCT
     subprocess.run(_run(recipe, source, f"stages.zero.steps={steps}"), stdout=subprocess.DEVNULL, check=True)
     sampled = RunReader(source).stage("zero")
-    tables = [sampled.derived.make(step, facts.MAKER, facts.facts) for step in sampled.rollout_steps()]
+    tables = [sampled.derived.make(step, facts.FACTS_VERSION, facts.extract_facts) for step in sampled.rollout_steps()]
     reader = RunReader(source)
     text, versions = reader.read_recipe_text(), reader.manifest["versions"]
     with Run.create(directory, recipe_text=text, recipe_json=reader.recipe, seed=1, versions=versions) as run:
@@ -287,4 +287,4 @@ def _make_large(directory: Path) -> None:
                 place = table.schema.get_field_index(column)
                 filled = pa.array(np.full(len(table), value, dtype=np.int32))
                 table = table.set_column(place, column, filled)
-            stage.derived.put(step, table, stage.derived.source_of(step, facts.MAKER))
+            stage.derived.put(step, table, stage.derived.source_of(step, facts.FACTS_VERSION))

@@ -71,7 +71,7 @@ def run(
         planned = make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed))
         _refuse(planned, folder if resume else None)
 
-    from dunwu.analysis.opening import program
+    from dunwu.analysis.next_steps import find_program
     from dunwu.pipeline.run import run_recipe
 
     try:
@@ -80,7 +80,7 @@ def run(
         settings = [part for text in overrides or () for part in ("--set", text)]
         settings += [part for name in track or () for part in ("--track", name)]
         settings += ["--log", log.value] if log is not Log.rich else []
-        again = shlex.join([program(), "run", recipe, *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([find_program(), "run", recipe, *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 

@@ -125,7 +125,7 @@ def ablate(
     let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.analysis.aha_sentences import effect_rows
+    from dunwu.analysis.aha_sentences import tabulate_effect
     from dunwu.monitoring.console import Progress
 
     progress = Progress(Console(stderr=True, highlight=False))
@@ -136,7 +136,7 @@ def ablate(
     if as_json:
         print_json(found)
     else:
-        print_rows("without and with reflection", effect_rows(found))
+        print_rows("without and with reflection", tabulate_effect(found))
 
 
 @main.command()

@@ -20,7 +20,7 @@ from jaxtyping import Int32
 
 from dunwu.algorithms.filters import graded
 from dunwu.analysis.reasoning import reflection
-from dunwu.analysis.reasoning.chain import read
+from dunwu.analysis.reasoning.chain import read_chain
 from dunwu.errors import UserError
 from dunwu.evaluation.estimators import bootstrap_mean, compare_pairs
 from dunwu.evaluation.evaluate import is_right
@@ -93,9 +93,9 @@ def cut_chains(groups: Sequence[ScoredGroup], tokenizer: Any) -> list[CutChain]:
 
 def _cut(group: RolloutGroup, tokenizer: Any) -> CutChain | None:
     completion, opened = group.completions[0], len(group.prompt.opening)
-    span = read(completion.text)
-    for start, end in reflection.spans(completion.text):
-        if span.start <= start and end <= span.end and read(completion.text[:start]).steps:
+    span = read_chain(completion.text)
+    for start, end in reflection.find_reflections(completion.text):
+        if span.start <= start and end <= span.end and read_chain(completion.text[:start]).steps:
             before = _tokens_within(completion, start - opened, tokenizer)
             after = _tokens_to_hold(completion, end - opened, tokenizer)
             ids = completion.token_ids
@@ -132,7 +132,9 @@ def find_reflective_tokens(tokenizer: Any) -> tuple[int, ...]:
     Words that take several tokens can still be written: to ban what they begin with would take other words away as
     well. ``ReflectionEffect.leaked`` says how often that happened.
     """
-    return tuple(number for number in range(len(tokenizer)) if reflection.total(decode(tokenizer, [number])))
+    return tuple(
+        number for number in range(len(tokenizer)) if reflection.count_reflections(decode(tokenizer, [number]))
+    )
 
 
 def measure_reflection_effect(
@@ -268,7 +270,7 @@ class _WholeChainGrader:
 def _reflects(cut: CutChain, completion: Completion, tokenizer: Any) -> bool:
     """Return whether the continuation has a word of reflection."""
     before = cut.prompt.opening + decode(tokenizer, cut.written.tolist())
-    return reflection.total(completion.text[len(before) :]) > 0
+    return reflection.count_reflections(completion.text[len(before) :]) > 0
 
 
 def _progress_of_arms(finished: Finished | None) -> list[Finished | None]:

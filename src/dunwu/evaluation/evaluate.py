@@ -109,8 +109,8 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
         "length": average(lambda completion, _: len(completion.token_ids)),
-        "reflections": average(lambda completion, _: reflection.total(completion.text)),
-        "reflection_rate": share(lambda completion, _: reflection.total(completion.text) > 0),
+        "reflections": average(lambda completion, _: reflection.count_reflections(completion.text)),
+        "reflection_rate": share(lambda completion, _: reflection.count_reflections(completion.text) > 0),
     }
     languages = np.array([share for group in groups for share in _average_language(group)])
     return results | ({"language": mean(languages, lowest=0.0, highest=1.0)} if languages.size else {})
@@ -129,7 +129,7 @@ def to_rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
             sample=k,
             correct=int(is_right(score)) if can_be_right(score) else None,
             tokens=len(completion.token_ids),
-            reflections=reflection.total(completion.text),
+            reflections=reflection.count_reflections(completion.text),
             prompt=problem.messages[-1].content,
             gold=problem.gold,
             text=completion.text,

@@ -17,11 +17,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextCol
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from dunwu.analysis import comparison_table, costs, opening, paper
-from dunwu.analysis.damage import readable
-from dunwu.analysis.labels import duration, interval, is_part, number, plain, probability
-from dunwu.analysis.remaining_time import TimeLeft, time_left
-from dunwu.analysis.results import are_models, last_evaluated, paired
+from dunwu.analysis import comparison_table, costs
+from dunwu.analysis.damaged_files import read_or_default
+from dunwu.analysis.labels import (
+    format_duration,
+    format_interval,
+    format_number,
+    format_p_value,
+    is_breakdown,
+    sanitize,
+)
+from dunwu.analysis.next_steps import find_finished_models, find_program, suggest_next_steps
+from dunwu.analysis.paper_costs import describe_paper_costs
+from dunwu.analysis.remaining_time import TimeLeft, estimate_time_left
+from dunwu.analysis.results import find_last_evaluations, is_model_comparison, read_paired_tests
+from dunwu.analysis.run_description import describe_run
 from dunwu.errors import counted
 from dunwu.monitoring.trackers import Trackers
 from dunwu.observatory.terminal_tables import before_and_after, ledger_table, models_table, summary_table, telling_pair
@@ -84,7 +94,7 @@ class Progress:
         """Say in three sentences what the run is; the time left is read off it from here on."""
         self._close_bar()
         self._run = run.directory
-        told = Text(plain(" ".join(opening.opening(run.recipe))))
+        told = Text(sanitize(" ".join(describe_run(run.recipe))))
         self.console.print(told, soft_wrap=not self.console.is_terminal)
 
     def pipeline(self, number: int, stages: int) -> None:
@@ -95,7 +105,9 @@ class Progress:
         """How long a stage took, where there are several."""
         self._close_bar()
         if self._place:
-            self._line(f"{self._place}{plain(name)} done in {duration(self._clock() - self._stage_began)}", "dim")
+            self._line(
+                f"{self._place}{sanitize(name)} done in {format_duration(self._clock() - self._stage_began)}", "dim"
+            )
 
     def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
         """Announces a stage.
@@ -108,7 +120,7 @@ class Progress:
         self._close_bar()
         self.console.print()
         resumed = f", resumed at step {step}" if step else ""
-        heading = Text.assemble(self._place, (plain(name), "bold"), f": {plain(description)}{resumed}")
+        heading = Text.assemble(self._place, (sanitize(name), "bold"), f": {sanitize(description)}{resumed}")
         self.console.print(heading, soft_wrap=not self.console.is_terminal)
         self.begin(name, step)
 
@@ -121,7 +133,7 @@ class Progress:
     def time_left(self) -> TimeLeft | None:
         """What the whole run still takes, as watch and report say it; None where that is not known."""
         run, stage = self._run, self.stage
-        return readable(lambda: time_left(RunReader(run), stage), None, []) if run else None
+        return read_or_default(lambda: estimate_time_left(RunReader(run), stage), None, []) if run else None
 
     def track(self, step: int, numbers: Mapping[str, float]) -> None:
         """Tells the trackers of a row."""
@@ -139,7 +151,7 @@ class Progress:
     def evaluation_started(self, checkpoint: str, set_name: str, completions: int) -> None:
         """Names what the bar counts until the evaluation ends."""
         self._close_bar()
-        self._what = f"evaluating {plain(checkpoint)} on {plain(set_name)}"
+        self._what = f"evaluating {sanitize(checkpoint)} on {sanitize(set_name)}"
         if not self.console.is_terminal:
             self._line(f"{self._what}: {counted(completions, 'answer')}", "dim")
         self.rollout_progress(0, completions)
@@ -165,7 +177,7 @@ class Progress:
             self._bar.start()
             self._shown, self._shown_since, self._first_shown = what, now, done
         made = done - self._first_shown
-        left = duration((now - self._shown_since) / made * (total - done)) if total and made else ""
+        left = format_duration((now - self._shown_since) / made * (total - done)) if total and made else ""
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, left=left, refresh=True)
 
     def row(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
@@ -203,20 +215,24 @@ class Progress:
     def message(self, text: str) -> None:
         """One plain line."""
         self._close_bar()
-        self._line(plain(text))
+        self._line(sanitize(text))
 
     def evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
         """One line: right answers and what judges say with their 95 % intervals, and the mean length."""
         self._close_bar()
         self._what = COMPLETIONS
         told = [
-            f"{name} {number(name, estimate.value, estimate)} ({interval(name, estimate)})"
+            f"{name} {format_number(name, estimate.value, estimate)} ({format_interval(name, estimate)})"
             for name, estimate in results.items()
-            if not is_part(name)
+            if not is_breakdown(name)
             and (name.startswith(("pass@", "cons@")) or ("@" not in name and name not in comparison_table.SUPPORTING))
         ]
-        told += [f"{name} {number(name, results[name].value)}" for name in ("length", "reflections") if name in results]
-        text = f"{plain(checkpoint)} on {plain(set_name)}: " + ", ".join(
+        told += [
+            f"{name} {format_number(name, results[name].value)}"
+            for name in ("length", "reflections")
+            if name in results
+        ]
+        text = f"{sanitize(checkpoint)} on {sanitize(set_name)}: " + ", ".join(
             result.replace(" ", NO_BREAK) for result in told
         )
         width = self.console.width if self.console.is_terminal else len(text)
@@ -233,34 +249,34 @@ class Progress:
     def finished(self, run: RunReader, report: Path, seconds: float) -> None:
         """The end of a run: costs, base against trained, a problem that training mended, where the report lies."""
         self._close_bar()
-        spent = list(costs.lines(run))
+        spent = list(costs.read_costs(run))
         if len(run.stages) > 1 and spent:
             self.console.print()
             self.console.print(ledger_table(spent))
-            if costs.is_like_the_paper(run):
-                self._line(paper.beside(), "dim")
-        if found := last_evaluated(run):
+            if costs.is_comparable_to_paper(run):
+                self._line(describe_paper_costs(), "dim")
+        if found := find_last_evaluations(run):
             stage, by_set = found
             self.console.print()
-            shown = comparison_table.of_run(by_set)
-            models = are_models(run, stage)
+            shown = comparison_table.compare_models(by_set)
+            models = is_model_comparison(run, stage)
             self.console.print(models_table(shown, self.console.width) if models else summary_table(by_set))
             if pair := telling_pair(by_set):
                 self.console.print()
                 self.console.print(before_and_after(*pair))
             if models:
-                self._pairs(paired(run, by_set))
-        self._line(f"\nDone in {duration(seconds)}. Report: {report}")
+                self._pairs(read_paired_tests(run, by_set))
+        self._line(f"\nDone in {format_duration(seconds)}. Report: {report}")
         if self._advises:
             self._advise(run)
 
     def _advise(self, run: RunReader) -> None:
         self.console.print("Next:")
-        for command, purpose in opening.next_steps(
-            run, opening.program()
+        for command, purpose in suggest_next_steps(
+            run, find_program()
         ):  # to be copied as they stand, so no line is broken
-            self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {plain(command)}"), soft_wrap=True)
-        for folder in list(opening.models(run))[-1:]:
+            self.console.print(Text.assemble((f"  # {purpose}\n", "dim"), f"  {sanitize(command)}"), soft_wrap=True)
+        for folder in list(find_finished_models(run))[-1:]:
             self.console.print(Text(f"The model, an ordinary transformers folder: {folder}"), soft_wrap=True)
 
     def _pairs(self, pairs: Sequence[Pair]) -> None:
@@ -273,7 +289,7 @@ class Progress:
                 better, other, more = other, better, Estimate(value=-more.value, low=-more.high, high=-more.low)
             value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(more))
             text = f"{better} against {other} on {pair.set}: {value} points ({low} to {high}), "
-            self._line(f"{plain(text)}p {probability(pair.p)}; the same {counted(pair.problems, 'problem')}")
+            self._line(f"{sanitize(text)}p {format_p_value(pair.p)}; the same {counted(pair.problems, 'problem')}")
 
     def _line(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)

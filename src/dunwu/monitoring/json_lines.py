@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from dunwu.analysis import opening
-from dunwu.analysis.labels import duration
+from dunwu.analysis.labels import format_duration
+from dunwu.analysis.run_description import describe_run
 from dunwu.monitoring.console import Progress
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
@@ -29,7 +29,7 @@ class QuietProgress(Progress):
 
     def finished(self, run: RunReader, report: Path, seconds: float) -> None:
         """One line."""
-        self.message(f"Done in {duration(seconds)}. Report: {report}")
+        self.message(f"Done in {format_duration(seconds)}. Report: {report}")
 
 
 class JsonProgress(Progress):
@@ -45,7 +45,7 @@ class JsonProgress(Progress):
     def run_started(self, run: RunReader) -> None:
         """``run``."""
         self._run = run.directory
-        self._write("run", what=opening.opening(run.recipe), planned_seconds=run.planned_seconds)
+        self._write("run", what=describe_run(run.recipe), planned_seconds=run.planned_seconds)
 
     def stage_started(self, name: str, description: str, *, step: int = 0) -> None:
         """``stage``."""

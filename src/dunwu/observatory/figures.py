@@ -9,13 +9,13 @@ from functools import cached_property, partial
 from typing import Literal
 
 from dunwu.analysis import curves
-from dunwu.analysis.aha import Search, search
-from dunwu.analysis.curves import Measure, Rollout, Slice
-from dunwu.analysis.damage import readable
-from dunwu.analysis.labels import metric
-from dunwu.analysis.missing import missing_evaluations, missing_rollouts
-from dunwu.analysis.reasoning.facts import facts
-from dunwu.analysis.results import EvaluationsBySet, evaluations_by_set
+from dunwu.analysis.aha import MomentSearch, find_moments
+from dunwu.analysis.curves import Measure, Rollout, Subset
+from dunwu.analysis.damaged_files import read_or_default
+from dunwu.analysis.labels import describe_metric
+from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
+from dunwu.analysis.reasoning.facts import extract_facts
+from dunwu.analysis.results import EvaluationsBySet, read_evaluations_by_set
 from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span, exact
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
@@ -78,13 +78,13 @@ class Told:
         """Reads a stage as far as it has come; what is damaged is left out and told of."""
         lost: list[str] = []
         nothing: EvaluationsBySet = {}
-        by_set = readable(lambda: evaluations_by_set(run, name), nothing, lost)
-        rollouts, damaged = curves.rollouts(run.stage(name))
+        by_set = read_or_default(lambda: read_evaluations_by_set(run, name), nothing, lost)
+        rollouts, damaged = curves.read_rollouts(run.stage(name))
         return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged, lost=lost)
 
     def part(self, make: Callable[[], str]) -> str:
         """A part of its pages; "" where a file that it is made of is damaged."""
-        return readable(make, "", self.lost)
+        return read_or_default(make, "", self.lost)
 
     @property
     def stage(self) -> StageReader:
@@ -94,18 +94,18 @@ class Told:
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
         """A mapping for each rollout; none where the file is damaged."""
-        rows = readable(self.stage.read_metrics, list[dict[str, float]](), self.lost)
-        missing = (partial(find, self.run, self.name) for find in (missing_rollouts, missing_evaluations))
+        rows = read_or_default(self.stage.read_metrics, list[dict[str, float]](), self.lost)
+        missing = (partial(find, self.run, self.name) for find in (find_missing_rollouts, find_missing_evaluations))
         finders: list[Callable[[], str | None]] = [self.stage.lost_metrics, *missing]
         for find in finders:
-            if gone := readable(find, None, self.lost):
+            if gone := read_or_default(find, None, self.lost):
                 self.lost.append(gone)
         return rows
 
     @cached_property
-    def search(self) -> Search:
+    def search(self) -> MomentSearch:
         """What changed, and whether it is an aha moment; nothing while the rollouts are being read."""
-        return search(self.rollouts if self.reading is None else [])
+        return find_moments(self.rollouts if self.reading is None else [])
 
     @property
     def last_step(self) -> float:
@@ -141,9 +141,9 @@ def learning(told: Told) -> list[Chart]:
     parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
     rewards = [
         replace(_curve(told, curves.REWARD, "reward"), colour="training"),
-        *(_curve(told, curves.part(n), f"part: {n}") for n in parts),
+        *(_curve(told, curves.make_part_measure(n), f"part: {n}") for n in parts),
     ]
-    words = [curves.word(text) for text in curves.most_frequent_words(told.rollouts, TOP_WORDS)]
+    words = [curves.make_word_measure(text) for text in curves.find_frequent_words(told.rollouts, TOP_WORDS)]
     behaviours = [
         replace(one, colour=f"c{place}")  # the hue in which the page marks that behaviour in a text
         for place, measure in enumerate(curves.SHOWN.values())
@@ -214,7 +214,7 @@ def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> l
     if len(told.levels) < 2:
         return []
     measures = (curves.ACCURACY, curves.REFLECTIONS, curves.RATE, curves.LENGTH, curves.STEPS, *curves.SHOWN.values())
-    pieces = {f"level {level}": Slice(verdict, level) for level in told.levels}
+    pieces = {f"level {level}": Subset(verdict, level) for level in told.levels}
     return [
         Chart(
             title=f"{measure.label.capitalize()}, by level" + ("" if verdict == "all" else f", {verdict} answers"),
@@ -241,7 +241,10 @@ def measured(told: Told) -> tuple[list[Chart], list[Chart]]:
     known = {"step"} | (FROM_ROLLOUTS | parts if told.rollouts else set())
     known |= {name for _, _, labels in MEASUREMENTS for name in labels}
     others = sorted({name for row in told.metrics for name in row} - known)
-    rest = [_metric_chart(metric(name).capitalize(), "", {name: metric(name)}, told.metrics) for name in others]
+    rest = [
+        _metric_chart(describe_metric(name).capitalize(), "", {name: describe_metric(name)}, told.metrics)
+        for name in others
+    ]
     return [chart for chart in telling if chart.drawn], rest
 
 
@@ -276,7 +279,7 @@ def test_time_compute(told: Told) -> list[Chart]:
 def as_rollout(rows: Sequence[EvaluationRow]) -> Rollout:
     """Answers of an evaluation as a rollout of their own, a group a problem."""
     places = {problem: place for place, problem in enumerate(dict.fromkeys(row.problem_id for row in rows))}
-    return Rollout(facts([_as_completion(row, places[row.problem_id]) for row in rows]))
+    return Rollout(extract_facts([_as_completion(row, places[row.problem_id]) for row in rows]))
 
 
 def _as_completion(row: EvaluationRow, group: int) -> RolloutRow:
@@ -321,7 +324,7 @@ def _all(told: Told, measure: Measure) -> list[Series]:
 def _by_verdict(told: Told, measure: Measure) -> list[Series]:
     """As ``_all``, with right and wrong answers apart where there are such."""
     apart = [
-        replace(_curve(told, measure, f"{verdict} answers", Slice(verdict)), colour=verdict) for verdict in VERDICTS
+        replace(_curve(told, measure, f"{verdict} answers", Subset(verdict)), colour=verdict) for verdict in VERDICTS
     ]
     return [
         replace(_curve(told, measure, TRAINING), colour="training"),
@@ -331,7 +334,7 @@ def _by_verdict(told: Told, measure: Measure) -> list[Series]:
     ]
 
 
-def _curve(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> Series:  # noqa: B008 -- a constant
+def _curve(told: Told, measure: Measure, label: str, piece: Subset = Subset()) -> Series:  # noqa: B008 -- a constant
     estimates = [(rollout.updates, rollout.estimate(measure, piece)) for rollout in told.rollouts]
     return Series(label=label, points=[Point(updates, estimate) for updates, estimate in estimates if estimate])
 
@@ -364,7 +367,7 @@ def place_of(evaluation: Evaluation, last_step: float) -> float:
     return float(step_of(evaluation.checkpoint)) if known is None else known
 
 
-def _with_base(told: Told, measure: Measure, label: str, piece: Slice = Slice()) -> list[Series]:  # noqa: B008
+def _with_base(told: Told, measure: Measure, label: str, piece: Subset = Subset()) -> list[Series]:  # noqa: B008
     """A curve, and beside it in its colour what the base does; without evaluations of it the curve alone."""
     base = told.base.estimate(measure, piece) if told.base else None
     level = [Series(label=f"base, {label}", points=[exact(0, base.value)], kind="level", beside=label)] if base else []
@@ -384,7 +387,7 @@ def _base(told: Told, measure: Measure) -> list[Series]:
     return [Series(label=label, points=[exact(0, estimate.value)], kind="level", colour="base")] if estimate else []
 
 
-def _marked(chart: Chart, found: Search) -> Chart:
+def _marked(chart: Chart, found: MomentSearch) -> Chart:
     """With the stretches in which reflection rose behind its curves."""
     spans = [Span(*moment.updates, "reflection rises") for moment in found.moments]
     return replace(chart, spans=spans)

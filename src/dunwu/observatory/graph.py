@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Literal
 
 from dunwu.analysis import costs
-from dunwu.analysis.labels import duration
+from dunwu.analysis.labels import format_duration
 from dunwu.runs import RunReader
 
 WIDTH, HEIGHT, ACROSS, DOWN = 168, 62, 48, 20
@@ -39,7 +39,7 @@ class Node:
 def nodes(run: RunReader) -> list[Node]:
     """Every stage of the recipe in its order, begun or not."""
     spent = dict[str, float]()
-    for line in costs.lines(run):
+    for line in costs.read_costs(run):
         spent[line.stage] = spent.get(line.stage, 0.0) + line.device_hours
     found = dict[str, Node]()
     state = run.state.kind
@@ -105,7 +105,7 @@ def _box(node: Node, place: tuple[float, float], link: str) -> str:
     x, y = place
     steps = f"{node.done:,} of {node.total:,} steps" if node.total else f"{node.done:,} steps" if node.done else ""
     ended = f" · {node.status}" if node.status in ("stopped", "failed") else ""
-    told = " · ".join(filter(None, [steps, duration(3600 * node.hours) if node.hours else ""])) or node.status
+    told = " · ".join(filter(None, [steps, format_duration(3600 * node.hours) if node.hours else ""])) or node.status
     bar = f'<rect class="progress" x="{x}" y="{y + HEIGHT - 4}" width="{WIDTH * node.share:.0f}" height="4" rx="2"/>'
     box = (
         f'<g class="stage {node.status}"><title>{escape(node.name)}: {node.status}</title>'

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dunwu.analysis import comparison_table, costs
-from dunwu.analysis.labels import interval, number, plain, quantity
+from dunwu.analysis.labels import describe_quantity, format_interval, format_number, sanitize
 from dunwu.analysis.reasoning import reflection
-from dunwu.analysis.results import EvaluationsBySet, base_and_trained, outcomes
+from dunwu.analysis.results import EvaluationsBySet, find_base_and_trained, group_outcomes
 from dunwu.errors import counted
 from dunwu.runs import BASE, TRAINED, EvaluationRow
 from dunwu.types import Estimate
@@ -25,23 +25,23 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
     """Base against trained, or models beside each other, with 95 % intervals; a table for each set."""
     tables: list[RenderableType] = []
     for set_name, evaluations in by_set.items():
-        shown = base_and_trained(evaluations) or evaluations
+        shown = find_base_and_trained(evaluations) or evaluations
         problems = max((evaluation.problems for evaluation in shown), default=0)
-        title = Text(f"{plain(set_name)}: {problems:,} held-out problems", style="bold")
+        title = Text(f"{sanitize(set_name)}: {problems:,} held-out problems", style="bold")
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("")
         for evaluation in shown:
-            table.add_column(plain(evaluation.checkpoint), justify="right")
+            table.add_column(sanitize(evaluation.checkpoint), justify="right")
         for name in dict.fromkeys(name for evaluation in shown for name in evaluation.results):
             cells = [_cell(name, evaluation.results.get(name)) for evaluation in shown]
-            table.add_row(Text(plain(quantity(name).label)), *cells)
+            table.add_row(Text(sanitize(describe_quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def models_table(shown: comparison_table.Table, width: int) -> RenderableType:
+def models_table(shown: comparison_table.ComparisonTable, width: int) -> RenderableType:
     """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
-    labels, names = [plain(row.label) for row in shown.rows], [plain(model) for model in shown.models]
+    labels, names = [sanitize(row.label) for row in shown.rows], [sanitize(model) for model in shown.models]
     room = width - max(map(len, labels))
     cell = max(len(row.cell(model)) for row in shown.rows for model in shown.models)
     cell = max(cell, min(max(map(len, names)), room // len(names) - 1))
@@ -52,7 +52,7 @@ def models_table(shown: comparison_table.Table, width: int) -> RenderableType:
         table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
         table.add_column("", no_wrap=True)
         for model in models:  # names go over lines instead
-            name = plain(model) if len(plain(model)) <= cell else plain(model).replace("-", "-\n")
+            name = sanitize(model) if len(sanitize(model)) <= cell else sanitize(model).replace("-", "-\n")
             table.add_column(name, justify="right", width=cell, overflow="fold")
         for label, row in zip(labels, shown.rows, strict=True):
             table.add_row(Text(label), *(Text(row.cell(model)) for model in models))
@@ -60,22 +60,22 @@ def models_table(shown: comparison_table.Table, width: int) -> RenderableType:
     return Group(Text(shown.title, style="bold"), *tables, Text(shown.note, style="dim"))
 
 
-def ledger_table(lines: list[costs.Line]) -> RenderableType:
+def ledger_table(lines: list[costs.CostLine]) -> RenderableType:
     """What each module of each stage cost."""
     title = Text("What it cost; FLOPs as reckoned from the model's shape", style="bold")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("", no_wrap=True)
-    for head in costs.HEADS:
+    for head in costs.COLUMNS:
         table.add_column(head, justify="right")
-    for line in (*lines, costs.total(lines)):
-        table.add_row(Text(plain(f"{line.stage} {line.module}".strip())), *costs.cells(line))
+    for line in (*lines, costs.sum_costs(lines)):
+        table.add_row(Text(sanitize(f"{line.stage} {line.module}".strip())), *costs.format_costs(line))
     return table
 
 
 def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
     """One held-out problem as the base and as the trained model solve it, words of reflection marked."""
     heading = Text.assemble(
-        ("A held-out problem: ", "bold"), plain(before.prompt.strip()), f"\nA right answer: {plain(before.gold)}"
+        ("A held-out problem: ", "bold"), sanitize(before.prompt.strip()), f"\nA right answer: {sanitize(before.gold)}"
     )
     beside = Table.grid(expand=True)
     for _ in range(2):
@@ -86,8 +86,8 @@ def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableT
 
 def telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
     """Choose a typical pair of the first set, of a kind that training mended where there is one; English ones first."""
-    pair = base_and_trained(next(iter(by_set.values())))
-    found = outcomes(*pair, examples=CHOSEN_FROM) if pair else []
+    pair = find_base_and_trained(next(iter(by_set.values())))
+    found = group_outcomes(*pair, examples=CHOSEN_FROM) if pair else []
     if not found:
         return None
     return min(found[0].examples, key=lambda rows: rows[0].language != "en")
@@ -96,16 +96,18 @@ def telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow
 def _cell(name: str, estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("-")
-    return Text.assemble((number(name, estimate.value, estimate), "bold"), (f" [{interval(name, estimate)}]", "dim"))
+    return Text.assemble(
+        (format_number(name, estimate.value, estimate), "bold"), (f" [{format_interval(name, estimate)}]", "dim")
+    )
 
 
 def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
-    shown = plain(row.text.strip())
+    shown = sanitize(row.text.strip())
     more = len(shown) - SHOWN_CHARACTERS
     text = Text(
         shown if more <= 0 else f"{shown[:SHOWN_CHARACTERS]}\n... and {more:,} characters more", overflow="fold"
     )
-    for start, end in reflection.spans(text.plain):
+    for start, end in reflection.find_reflections(text.plain):
         text.stylize("bold yellow", start, end)
     verdict, colour = ("right", "green") if row.correct else ("wrong", "red")
     title = Text(f"{checkpoint}: {verdict}, reflects {counted(row.reflections, 'time')}")

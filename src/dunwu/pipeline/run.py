@@ -91,10 +91,10 @@ def run_recipe(
             run.withdraw()
             raise
         told: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
-        if found := results.last_evaluated(run):
+        if found := results.find_last_evaluations(run):
             stage, by_set = found
             told["results"] = held_out_results(by_set)
-            if results.are_models(run, stage) and (tested := paired(run, by_set)):
+            if results.is_model_comparison(run, stage) and (tested := paired(run, by_set)):
                 told["paired"] = tested
         run.write_summary(told)
         progress.doing("writing the report")
@@ -132,7 +132,7 @@ def paired(run: Run, by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
             **asdict(pair.difference),
             "p": pair.p,
         }
-        for pair in results.paired(run, by_set)
+        for pair in results.read_paired_tests(run, by_set)
     }
 
 

@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from dunwu.analysis import paper
+from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.check_tasks import CORPORA
 from dunwu.config.issues import Issue
 from dunwu.config.overrides import located, parse_override
@@ -389,7 +389,7 @@ def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str
         text = f"{sum(known):,.2f} device hours{priced}" + (f", {unknown} stages unknown" if unknown else "")
         yield f"all stages: {text}; {sum(known) / hardware.count:,.2f} hours by the clock on {hardware.count}"
     if hardware.device == "h800":
-        yield paper.beside()
+        yield describe_paper_costs()
 
 
 def _assumptions(hardware: HardwareSpec) -> tuple[str, ...]:

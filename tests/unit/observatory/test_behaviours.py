@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dunwu.analysis.reasoning.behaviours import BEHAVIOURS, Behaviour, sightings
-from dunwu.analysis.reasoning.chain import read
+from dunwu.analysis.reasoning.behaviours import BEHAVIOURS, Behaviour, find_behaviours
+from dunwu.analysis.reasoning.chain import read_chain
 
 DATA = Path(__file__).parents[2] / "data"
 OURS = [json.loads(line) for line in (DATA / "chains.jsonl").open(encoding="utf-8")]
@@ -17,7 +17,7 @@ PROSE = [json.loads(line) for line in (DATA / "prose.jsonl").open(encoding="utf-
 
 
 def shown(text: str) -> set[Behaviour]:
-    return {sighting.behaviour for sighting in sightings(read(text))}
+    return {sighting.behaviour for sighting in find_behaviours(read_chain(text))}
 
 
 def confusion(rows: list[dict[str, Any]], behaviour: Behaviour) -> tuple[int, int, int]:
@@ -99,7 +99,7 @@ def test_what_counts(text: str, expected: set[str]) -> None:
 
 def test_nothing_outside_of_the_reasoning_counts_and_places_are_those_of_the_text() -> None:
     text = "3*3=9, yes <think>3+4=7, too small. wait, 3*4=12</think> 12+1=13, correct"
-    found = sightings(read(text))
+    found = find_behaviours(read_chain(text))
     assert [(one.behaviour, text[one.start : one.end]) for one in found] == [
         ("verification", "too small"),
         ("backtracking", "too small. wait, 3*4=12"),
@@ -108,8 +108,8 @@ def test_nothing_outside_of_the_reasoning_counts_and_places_are_those_of_the_tex
 
 
 def test_steps_are_equations_and_sentences_without_any() -> None:
-    assert read("<think>3+4=7, 7*2=14. That is 14.5 or so. wait! 2+2=4</think>").steps == 5
-    assert read("<think> ... </think>").steps == 0
+    assert read_chain("<think>3+4=7, 7*2=14. That is 14.5 or so. wait! 2+2=4</think>").steps == 5
+    assert read_chain("<think> ... </think>").steps == 0
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_steps_are_equations_and_sentences_without_any() -> None:
 )
 def test_no_text_makes_it_slow(text: str) -> None:
     """Patterns without backtracking: twice the text takes about twice the steps, so these end at once."""
-    read(text)
+    read_chain(text)

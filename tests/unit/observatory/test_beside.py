@@ -7,7 +7,12 @@ import math
 import pytest
 
 from dunwu.analysis import comparison_table
-from dunwu.analysis.comparison_table import Row, changes, of_seeds, over_seeds
+from dunwu.analysis.comparison_table import (
+    ComparisonRow,
+    average_over_seeds,
+    compare_models_over_seeds,
+    compute_changes,
+)
 from dunwu.runs import Evaluation
 from dunwu.types import Estimate
 
@@ -35,7 +40,8 @@ BY_SET = {
 
 def test_a_set_is_told_by_right_answers_or_by_its_judges_and_the_rest_once() -> None:
     rows = {
-        row.label: {model: value.value for model, value in row.values.items()} for row in comparison_table.rows(BY_SET)
+        row.label: {model: value.value for model, value in row.values.items()}
+        for row in comparison_table.build_rows(BY_SET)
     }
     assert rows == {
         "maths %": {"base": 0.2, "r1": 0.9},
@@ -46,13 +52,13 @@ def test_a_set_is_told_by_right_answers_or_by_its_judges_and_the_rest_once() -> 
 
 
 def test_the_mean_of_two_sets_is_surer_than_one() -> None:
-    (row,) = (row for row in comparison_table.rows(BY_SET) if row.quantity == "format")
+    (row,) = (row for row in comparison_table.build_rows(BY_SET) if row.quantity == "format")
     assert (row.values["base"].high - row.values["base"].low) / 2 == pytest.approx(0.1 / math.sqrt(2))
 
 
-def table(*rows: tuple[str, str, dict[str, float]]) -> list[Row]:
+def table(*rows: tuple[str, str, dict[str, float]]) -> list[ComparisonRow]:
     return [
-        Row(benchmark=name, quantity=of, values={m: estimate(v) for m, v in values.items()})
+        ComparisonRow(benchmark=name, quantity=of, values={m: estimate(v) for m, v in values.items()})
         for name, of, values in rows
     ]
 
@@ -60,7 +66,7 @@ def table(*rows: tuple[str, str, dict[str, float]]) -> list[Row]:
 def test_changes_are_taken_run_by_run() -> None:
     first = table(("a", "pass@1", {"x": 0.2, "y": 0.4}))
     second = table(("a", "pass@1", {"x": 0.7, "y": 0.8}))
-    (row,) = over_seeds([changes(first), changes(second)])
+    (row,) = average_over_seeds([compute_changes(first), compute_changes(second)])
     # Of runs that differ a lot, alike differences: 0.2 and 0.1, so s = 0.0707 and t(0.975, 1) = 12.706.
     estimate = row.values["y"]
     assert list(row.values) == ["y"]
@@ -69,7 +75,7 @@ def test_changes_are_taken_run_by_run() -> None:
 
 
 def test_seeds_are_told_in_two_tables() -> None:
-    values, changed = of_seeds([BY_SET, BY_SET])
+    values, changed = compare_models_over_seeds([BY_SET, BY_SET])
     assert (values.models, changed.models) == (["base", "r1"], ["r1"])
     assert [row.cell("r1") for row in changed.rows] == ["+70", "+4", "+40", "+10"]
     assert "over 2 seeds" in changed.note
@@ -78,7 +84,7 @@ def test_seeds_are_told_in_two_tables() -> None:
 def test_only_what_every_run_has_is_joined() -> None:
     first = table(("a", "pass@1", {"x": 0.2, "y": 0.4}), ("b", "pass@1", {"x": 1.0}))
     second = table(("a", "pass@1", {"x": 0.4}))
-    (row,) = over_seeds([first, second])
+    (row,) = average_over_seeds([first, second])
     assert (row.benchmark, list(row.values)) == ("a", ["x"])
     assert row.values["x"].value == pytest.approx(0.3)
 
@@ -100,10 +106,10 @@ def test_only_what_every_run_has_is_joined() -> None:
     ],
 )
 def test_cells_are_short(name: str, value: float, half: float, told: str) -> None:
-    row = Row(benchmark="a", quantity=name, values={"x": estimate(value, half)})
+    row = ComparisonRow(benchmark="a", quantity=name, values={"x": estimate(value, half)})
     assert (row.cell("x"), row.cell("y")) == (told, "–")
 
 
 def test_the_longer_arm_is_shown() -> None:
     sure = {"x": Estimate(value=1.0, low=0.963, high=1.0)}
-    assert Row(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100 (≥96.3)"
+    assert ComparisonRow(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100 (≥96.3)"

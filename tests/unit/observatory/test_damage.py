@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.unit.observatory.making import STAGE, begin, finished_run, train
 
-from dunwu.analysis.missing import missing_evaluations, missing_rollouts
+from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
 from dunwu.errors import UserError
 from dunwu.observatory.report.export import write_figures
 from dunwu.observatory.report.report import write_report
@@ -227,16 +227,16 @@ def test_evaluations_on_the_way_are_looked_for_too(tmp_path: Path) -> None:
         run.recipe["stages"][STAGE]["evaluation"]["every"] = 32
         stage = run.stage(STAGE)
         train(stage, rollouts=5)
-        found = missing_evaluations(run, STAGE)
+        found = find_missing_evaluations(run, STAGE)
         assert found is not None
         assert found.endswith(
             "4 of 4 are gone: base/countdown.json, base/harder.json, step-000032/countdown.json and 1 more"
         )
         (stage.path / "rollouts" / "step-000080.parquet").unlink()
-        assert missing_rollouts(run, STAGE) is None, "the newest may be on its way"
+        assert find_missing_rollouts(run, STAGE) is None, "the newest may be on its way"
         stage.finish()
-        assert str(missing_rollouts(run, STAGE)).endswith("1 of 5 are gone: of step 80")
-        assert "6 of 6 are gone" in str(missing_evaluations(run, STAGE))
+        assert str(find_missing_rollouts(run, STAGE)).endswith("1 of 5 are gone: of step 80")
+        assert "6 of 6 are gone" in str(find_missing_evaluations(run, STAGE))
 
 
 @pytest.mark.parametrize(("way", "says"), [("nul", "cannot be read"), ("cut", "cannot be read"), ("gone", "is gone")])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dunwu.analysis.diagnosis import Course, Flag, Limits, diagnose
+from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, diagnose
 from dunwu.config.schema import RLStage
 from dunwu.types import Estimate
 
@@ -49,7 +49,7 @@ def around(value: float, half: float = 0.02) -> Estimate:
 def flags(
     rows: Sequence[Row], held_out: Sequence[tuple[float, dict[str, Estimate]]] = (), **limits: Any
 ) -> dict[str, Flag]:
-    found = diagnose(Course(rows=rows, held_out=held_out, limits=Limits(**({"sampler_gap": 0.05} | limits))))
+    found = diagnose(TrainingHistory(rows=rows, held_out=held_out, limits=Limits(**({"sampler_gap": 0.05} | limits))))
     return {flag.name: flag for flag in found}
 
 
@@ -188,8 +188,8 @@ def test_the_demo_is_healthy() -> None:
 
 
 def test_windows_end_with_the_last_rollout_and_the_first_takes_what_is_left_over() -> None:
-    def course(rollouts: int) -> Course:
-        return Course(
+    def course(rollouts: int) -> TrainingHistory:
+        return TrainingHistory(
             rows=[{"step": 1.0, "a": float(i), "b": 100.0} for i in range(rollouts)], held_out=[], limits=Limits()
         )
 

@@ -12,7 +12,7 @@ from tests.unit.observatory.making import STAGE, begin, train
 from tests.unit.observatory.test_curves import ROW
 
 from dunwu.analysis.reasoning import facts as module
-from dunwu.analysis.reasoning.facts import MAKER, Turn, Verdict, facts, number, problem_number
+from dunwu.analysis.reasoning.facts import FACTS_VERSION, Turn, Verdict, extract_facts, hash_problem_id, parse_number
 from dunwu.runs import RolloutRow, RunReader
 
 TEXT = "<think>5+4=9, 9*2=18, too small. wait, 5*4=20, 20+2=22, yes. 等等</think> <answer>5*4+2</answer>"
@@ -20,7 +20,7 @@ TEXT = "<think>5+4=9, 9*2=18, too small. wait, 5*4=20, 20+2=22, yes. 等等</thi
 
 def test_one_completion_by_hand() -> None:
     row = dataclasses.replace(ROW, completion=TEXT, gold="5*4+2", parts={"accuracy": 1.0, "format": 0.0}, tokens=40)
-    table = facts([ROW, row]).to_pylist()
+    table = extract_facts([ROW, row]).to_pylist()
     found = table[1]
     expected = {
         "step": 4,
@@ -43,14 +43,14 @@ def test_one_completion_by_hand() -> None:
         "part.accuracy": 1.0,
         "part.format": 0.0,
         "repetition": 0.0,
-        "problem": problem_number("p"),
+        "problem": hash_problem_id("p"),
     }
     assert {name: found[name] for name in expected} == expected
     assert found["own_language"] == pytest.approx(4 / 6)  # too small wait yes, 等 等
 
 
 def test_a_language_that_nobody_knows_leaves_the_rest_readable() -> None:
-    (found,) = facts([dataclasses.replace(ROW, completion=TEXT, language="<l", tokens=40)]).to_pylist()
+    (found,) = extract_facts([dataclasses.replace(ROW, completion=TEXT, language="<l", tokens=40)]).to_pylist()
     assert (found["own_language"], found["language"], found["tokens"], found["reflections"]) == (None, "<l", 40, 2)
 
 
@@ -68,11 +68,13 @@ def test_turns(thought: str, right: bool, expected: Turn) -> None:
     row = dataclasses.replace(
         ROW, completion=f"<think>{thought}</think>", gold="(5*4)+2", parts={"accuracy": float(right)}
     )
-    assert facts([row])["turn"].to_pylist() == [expected]
+    assert extract_facts([row])["turn"].to_pylist() == [expected]
 
 
 def test_open_and_ungraded_answers() -> None:
-    found = facts([dataclasses.replace(ROW, parts={"kind": 0.5}), dataclasses.replace(ROW, status="verifier_failed")])
+    found = extract_facts(
+        [dataclasses.replace(ROW, parts={"kind": 0.5}), dataclasses.replace(ROW, status="verifier_failed")]
+    )
     assert found["verdict"].to_pylist() == [Verdict.OPEN, Verdict.RIGHT]
     assert found["graded"].to_pylist() == [True, False]
     assert found["part.accuracy"].to_pylist() == [None, 1.0]
@@ -96,7 +98,7 @@ def test_open_and_ungraded_answers() -> None:
     ],
 )
 def test_golds_are_read_as_numbers_without_running_anything(gold: str, expected: Fraction | None) -> None:
-    assert number(gold) == expected
+    assert parse_number(gold) == expected
 
 
 def test_facts_are_kept_beside_the_run_until_the_rollout_changes(
@@ -108,9 +110,9 @@ def test_facts_are_kept_beside_the_run_until_the_rollout_changes(
 
     def counted(rows: list[RolloutRow]) -> pa.Table:
         calls.append(len(rows))
-        return module.facts(rows)
+        return module.extract_facts(rows)
 
-    def read(step: int, maker: str = MAKER) -> list[dict[str, object]]:
+    def read(step: int, maker: str = FACTS_VERSION) -> list[dict[str, object]]:
         found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derived.make(step, maker, counted).to_pylist()
         return found
 
@@ -133,4 +135,4 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         train(run.stage(STAGE), rollouts=1, questions=1)
     (tmp_path / "derived").write_text("in the way")
-    assert RunReader(tmp_path).stage(STAGE).derived.make(16, MAKER, facts).num_rows == 8
+    assert RunReader(tmp_path).stage(STAGE).derived.make(16, FACTS_VERSION, extract_facts).num_rows == 8

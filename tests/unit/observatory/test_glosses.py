@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dunwu.observatory.glosses import gloss
+from dunwu.analysis.glosses import gloss
 from dunwu.tasks import FAMILIES
 
 GENERATED = [name for name in FAMILIES if name not in ("talk", "harmful", "harmless")]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.unit.observatory.making import finished_run
 
-from dunwu.analysis.opening import models, next_steps, opening
+from dunwu.analysis.next_steps import find_finished_models, suggest_next_steps
+from dunwu.analysis.run_description import describe_run
 from dunwu.commands.evaluate import benchmark_files
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
@@ -18,7 +19,7 @@ from dunwu.runs import ABLATION, RunReader
 
 
 def told(name: str, *overrides: str) -> list[str]:
-    return opening(load_recipe(packaged_recipes()[name], overrides).model_dump(mode="json", by_alias=True))
+    return describe_run(load_recipe(packaged_recipes()[name], overrides).model_dump(mode="json", by_alias=True))
 
 
 def test_a_run_of_one_stage_is_told_with_its_numbers() -> None:
@@ -47,7 +48,7 @@ def test_every_recipe_has_three_sentences(name: str) -> None:
 def test_where_nothing_is_trained_the_problems_are_told() -> None:
     sets = [{"name": "aime", "problems": 30}, {"name": "math", "problems": 500}]
     stage = {"kind": "eval", "models": ["/far/small", "http://host:1/v1#org/large"], "sets": sets}
-    assert opening({"stages": {"boxed": stage}}) == [
+    assert describe_run({"stages": {"boxed": stage}}) == [
         "small and large answer the same held-out problems.",
         "The problems are aime (30 problems) and math (500 problems), and rules grade the answers.",
         "Nothing is trained; problems and random numbers are common, so that differences are the models' own.",
@@ -57,7 +58,7 @@ def test_where_nothing_is_trained_the_problems_are_told() -> None:
 def test_one_of_a_kind_is_told_as_one() -> None:
     sets = [{"name": "mine", "problems": 1}]
     stage = {"kind": "eval", "models": ["nano-base"], "sets": sets}
-    assert opening({"stages": {"boxed": stage}}) == [
+    assert describe_run({"stages": {"boxed": stage}}) == [
         "nano-base answers held-out problems.",
         "The problems are mine (1 problem), and rules grade the answers.",
         "Nothing is trained: this is what the model can do as it is.",
@@ -70,9 +71,9 @@ def test_a_file_of_ones_own_is_told_by_its_name() -> None:
     recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
     mine = {"task": "file", "path": "/far/mine.jsonl", "fields": {"problem": "q", "answer": "a"}}
     recipe["stages"]["zero"] |= {"tasks": [mine], "evaluation": {"sets": []}}
-    assert opening(recipe)[1] == "The problems are those of mine.jsonl, and rules grade the answers."
+    assert describe_run(recipe)[1] == "The problems are those of mine.jsonl, and rules grade the answers."
     recipe["stages"]["zero"]["tasks"] = [mine, mine | {"called": "sums"}, {"task": "countdown"}]
-    assert opening(recipe)[1].startswith("The problems are those of mine.jsonl, sums and countdown, and")
+    assert describe_run(recipe)[1].startswith("The problems are those of mine.jsonl, sums and countdown, and")
 
 
 def test_the_whole_of_r1_is_its_road() -> None:
@@ -92,7 +93,7 @@ def graders(*changes: dict[str, Any]) -> str:
     reward = recipe["stages"]["zero"]["reward"]
     for change in changes:
         reward |= change
-    return opening(recipe)[1].partition("needed), and ")[2].partition(" the answers")[0]
+    return describe_run(recipe)[1].partition("needed), and ")[2].partition(" the answers")[0]
 
 
 NOTHING = {name: {"weight": 0.0} for name in ("accuracy", "format")}
@@ -138,7 +139,7 @@ def test_who_grades_follows_the_recipe(changes: list[dict[str, Any]], expected: 
 )
 def test_an_evaluation_names_its_judges(fields: dict[str, Any], expected: str) -> None:
     stage = {"kind": "eval", "models": ["small"], "sets": [{"name": "talk", "problems": 5}]} | fields
-    what, on_what, _ = opening({"stages": {"table": stage}})
+    what, on_what, _ = describe_run({"stages": {"table": stage}})
     assert what == "small answers held-out problems."
     assert on_what == f"The problems are talk (5 problems), and {expected}."
 
@@ -146,26 +147,26 @@ def test_an_evaluation_names_its_judges(fields: dict[str, Any], expected: str) -
 def test_rejection_sampling_names_its_judge() -> None:
     stage = {"kind": "reject", "from": "small", "questions": 8, "samples": 4, "tasks": [{"task": "talk"}]}
     recipe = {"stages": {"kept": stage}}
-    assert "and rules grade the answers" in opening(recipe)[1]
+    assert "and rules grade the answers" in describe_run(recipe)[1]
     stage["judge"] = {"by": "own"}
-    assert "and rules and a judge grade the answers" in opening(recipe)[1]
+    assert "and rules and a judge grade the answers" in describe_run(recipe)[1]
 
 
 def test_a_set_of_several_stages_counts_once() -> None:
     recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
-    once = opening(recipe)[1]
+    once = describe_run(recipe)[1]
     recipe["stages"]["more"] = recipe["stages"]["zero"] | {"from": "zero"}
-    assert opening(recipe)[1] == once
+    assert describe_run(recipe)[1] == once
 
 
 def test_ppo_is_told_as_what_it_is() -> None:
     recipe = load_recipe(packaged_recipes()["nano/ppo"], []).model_dump(mode="json", by_alias=True)
-    (what, *_) = opening({"stages": {"ppo": recipe["stages"]["ppo"]}})
+    (what, *_) = describe_run({"stages": {"ppo": recipe["stages"]["ppo"]}})
     assert what.endswith("and what goes better than a second network expects becomes likelier.")
 
 
 def commands(run: RunReader) -> list[str]:
-    return [command for command, _ in next_steps(RunReader(run.directory))]
+    return [command for command, _ in suggest_next_steps(RunReader(run.directory))]
 
 
 def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
         f"dunwu run {recipe} --set stages.zero.steps=320 --out {place} --resume",
         f"dunwu reproduce {recipe} --seeds 1,2,3",
     ]
-    assert list(models(run)) == [run.stage("zero").model]
+    assert list(find_finished_models(run)) == [run.stage("zero").model]
     run.stage("zero").derived.keep_record(ABLATION, {"chains": 2})
     assert f"dunwu ablate {place}" not in commands(run)
     manifest = run.directory / "manifest.json"

@@ -23,10 +23,10 @@ from dunwu.analysis.reasoning import reflection
     ],
 )
 def test_count(text: str, expected: dict[str, int]) -> None:
-    assert reflection.count(text) == expected
-    assert reflection.total(text) == sum(expected.values())
+    assert reflection.count_words(text) == expected
+    assert reflection.count_reflections(text) == sum(expected.values())
 
 
 def test_spans_are_the_words() -> None:
     text = "3+4=8. Wait, 不对: check"
-    assert [text[start:end] for start, end in reflection.spans(text)] == ["Wait", "不对", "check"]
+    assert [text[start:end] for start, end in reflection.find_reflections(text)] == ["Wait", "不对", "check"]

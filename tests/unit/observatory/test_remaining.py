@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 from tests.unit.observatory.making import PER_ROLLOUT, RL, STAGE, begin
 
-from dunwu.analysis.remaining_time import TimeLeft, time_left
-from dunwu.analysis.run_status import facts
+from dunwu.analysis.remaining_time import TimeLeft, estimate_time_left
+from dunwu.analysis.run_status import list_run_facts
 from dunwu.monitoring.console import Progress
 from dunwu.monitoring.json_lines import JsonProgress
 from dunwu.observatory.report.report import write_report
@@ -37,13 +37,13 @@ def rollout(run: Run, number: int, seconds: float = 10.0, **metrics: float) -> N
 
 
 def seconds(run: Run) -> float:
-    found = time_left(RunReader(run.directory), STAGE)
+    found = estimate_time_left(RunReader(run.directory), STAGE)
     assert found is not None
     return found.seconds
 
 
 def test_rollouts_and_evaluations_that_are_still_to_come_count(run: Run) -> None:
-    assert time_left(run, STAGE) is None
+    assert estimate_time_left(run, STAGE) is None
     run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 3_000, 1.0)})  # a hundredth of a second a token
     run.stage(STAGE).spend(0, {"evaluation": Spent(9.0, 300, 1.0)})  # a small one says little
     rollout(run, 1, length=50.0)
@@ -76,7 +76,7 @@ def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
     run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
     for number in range(1, 10):
         rollout(run, number, seconds=100.0 if number < 5 else 10.0)
-    found = time_left(run, STAGE)
+    found = estimate_time_left(run, STAGE)
     assert found is not None
     assert found == pytest.approx((10.0, False))
 
@@ -89,7 +89,7 @@ def test_evaluations_on_the_way_count_where_they_are_due(run: Run, every: int, t
         rollout(run, number, length=1.0)
     starts = range(3 * PER_ROLLOUT, RL.steps, PER_ROLLOUT)
     assert times == sum(bool(every) and due(start, every, PER_ROLLOUT) for start in starts)
-    found = time_left(run, STAGE)
+    found = estimate_time_left(run, STAGE)
     assert found is not None
     assert found.seconds == pytest.approx(7 * 10 + (SETS + times * 20) * 0.01)
 
@@ -112,7 +112,7 @@ def test_later_stages_take_their_plan_at_this_ones_pace(
     run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
     run.note("planned_seconds", planned)
     rollout(run, 1)
-    found = time_left(run, STAGE)
+    found = estimate_time_left(run, STAGE)
     assert found is not None
     assert found == pytest.approx(expected)
     assert str(TimeLeft(600.0, True)) == ">10 min"
@@ -122,11 +122,11 @@ def test_a_stage_over_data_says_how_many_steps_it_has(run: Run) -> None:
     run.recipe["stages"] = {"taught": {"kind": "sft"}}
     for step in (1, 2):
         run.stage("taught").append(step, {"loss": 1.0}, {"update": 3.0})
-    assert time_left(run, "taught") is None
+    assert estimate_time_left(run, "taught") is None
     run.note("steps", {"other": 7})
     run.note("steps", {"taught": 12})
     assert run.manifest["steps"] == {"other": 7, "taught": 12}
-    found = time_left(run, "taught")
+    found = estimate_time_left(run, "taught")
     assert found is not None
     assert found.seconds == pytest.approx(30.0)
 
@@ -150,7 +150,7 @@ def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
             show(progress, number)
     assert json.loads(lines.getvalue().splitlines()[-1])["left_seconds"] == 7 * 13 + SETS * 40 * 0.001
     assert stream.getvalue().splitlines()[-1].split()[-2:] == ["12", "min"]
-    assert dict(facts(RunReader(run.directory)))["time left"] == "about 12 min"
+    assert dict(list_run_facts(RunReader(run.directory)))["time left"] == "about 12 min"
     for html in (overview(Library([run.directory]), 0), write_report(run.directory).read_text()):
         assert "<dt>time left</dt><dd>about 12 min</dd>" in html
 

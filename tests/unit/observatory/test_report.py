@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
 
-from dunwu.analysis.headline import headline
-from dunwu.analysis.labels import interval, number
-from dunwu.analysis.opening import next_steps, opening
+from dunwu.analysis.headline import write_headline
+from dunwu.analysis.labels import format_interval, format_number
+from dunwu.analysis.next_steps import suggest_next_steps
+from dunwu.analysis.run_description import describe_run
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.observatory.report.report import write_report
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
@@ -72,7 +73,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     run = RunReader(tmp_path)
     first = [e for e in run.stage(STAGE).read_evaluations() if e.set == "countdown"]
     ends = [first[place].results["pass@1"] for place in (0, -1)]
-    before, after = (f"{number('pass@1', end.value)} ({interval('pass@1', end)})" for end in ends)
+    before, after = (f"{format_number('pass@1', end.value)} ({format_interval('pass@1', end)})" for end in ends)
     assert f"Right answers grew from {before} to {after}" in text
     assert "on 60 problems that training never drew" in text
     for told in (
@@ -180,7 +181,7 @@ def test_the_headline_claims_what_the_intervals_show(
 ) -> None:
     ends = [Estimate(value=value, low=low, high=high) for value, low, high in (before, after)]
     with two_ends(tmp_path, *ends) as run:
-        assert told in headline(run)
+        assert told in write_headline(run)
 
 
 def test_a_damaged_rollout_costs_no_report_and_is_told_of(tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_a_damaged_rollout_costs_no_report_and_is_told_of(tmp_path: Path) -> Non
 
 def test_a_report_begins_with_three_sentences(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
-        sentences = " ".join(opening(run.recipe))
+        sentences = " ".join(describe_run(run.recipe))
         _, text = read(write_report(tmp_path))
         assert sentences in text
         recipe = json.loads((tmp_path / "recipe.json").read_text())
@@ -236,7 +237,7 @@ def test_a_run_that_ended_early_says_so_and_how_to_go_on(
     _, text = read(write_report(tmp_path))
     assert f"state{state}" in text
     assert "time left" not in text
-    advice = next(next_steps(RunReader(tmp_path)))
+    advice = next(suggest_next_steps(RunReader(tmp_path)))
     assert advice.purpose.startswith(first)
     assert advice.command.endswith("--resume")
     assert advice.command in text
@@ -290,7 +291,7 @@ def test_the_headline_follows_the_recipe_s_first_measure(
         file = directory / "stages" / STAGE / "evaluations" / checkpoint / "countdown.json"
         results = json.loads(file.read_text()) | {"short": {"value": value, "low": value - 0.1, "high": value + 0.1}}
         file.write_text(json.dumps({name: result for name, result in results.items() if name != kind}))
-    assert told in headline(RunReader(directory))
+    assert told in write_headline(RunReader(directory))
     _, text = read(write_report(directory))
     assert ("0.20 → 0.60short" in text) == told.startswith("Short"), "the first measure has a tile"
 

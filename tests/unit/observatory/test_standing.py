@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.observatory.making import STAGE, begin
 
-from dunwu.analysis.run_status import facts, pace, progress
+from dunwu.analysis.run_status import describe_progress, list_run_facts, measure_pace
 from dunwu.runs import Run, StageDirectory
 
 
@@ -28,11 +28,11 @@ def run(tmp_path: Path) -> Run:
 def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
     with run:
         stage = run.stage(STAGE)
-        assert pace(stage) is None
+        assert measure_pace(stage) is None
         rollouts(stage, [16, 32], seconds=100.0)
-        assert pace(stage) == pytest.approx((100.0, 20.0))
+        assert measure_pace(stage) == pytest.approx((100.0, 20.0))
         rollouts(stage, [48, 64, 80, 96, 112])
-        assert pace(stage) == pytest.approx((10.0, 200.0))
+        assert measure_pace(stage) == pytest.approx((10.0, 200.0))
 
 
 def test_facts_tell_the_time_left_while_it_runs_and_the_machine_where_it_is_known(run: Run, tmp_path: Path) -> None:
@@ -40,12 +40,14 @@ def test_facts_tell_the_time_left_while_it_runs_and_the_machine_where_it_is_know
         rollouts(run.stage(STAGE), [16])
         machine = {"processor": "A Fast One", "cores": 2, "memory_gib": 8, "accelerators": ["NVIDIA H200"]}
         run.note("machine", machine)
-        told = dict(facts(run))
+        told = dict(list_run_facts(run))
         assert told["time left"] == "about 2 min", "nine rollouts of 10 s"
         assert told["speed"] == "200 tokens/s, 10 s a rollout"
         assert told["machine"] == "NVIDIA H200, A Fast One, 2 cores, 8 GiB"
-        assert progress(run) == "Stage zero is running, step 16 of 160"
-    told = dict(facts(run))
+        assert describe_progress(run) == "Stage zero is running, step 16 of 160"
+    told = dict(list_run_facts(run))
     assert "time left" not in told
     assert "last written" in told
-    assert progress(run).startswith("Stage zero stopped at step 16 of 160: its process ended without saying why")
+    assert describe_progress(run).startswith(
+        "Stage zero stopped at step 16 of 160: its process ended without saying why"
+    )

@@ -11,8 +11,9 @@ from rich.text import Text
 from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.analysis import comparison_table
-from dunwu.analysis.labels import duration
-from dunwu.analysis.opening import next_steps, opening
+from dunwu.analysis.labels import format_duration
+from dunwu.analysis.next_steps import suggest_next_steps
+from dunwu.analysis.run_description import describe_run
 from dunwu.monitoring.console import HEADER_EVERY, Progress
 from dunwu.observatory.terminal_tables import models_table
 from dunwu.runs import Pair, RunReader
@@ -145,7 +146,7 @@ def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path, mo
     run = RunReader(finished_run(tmp_path, rollouts=1, problems=2, samples=1))
     progress = Progress(console)
     progress.run_started(run)
-    assert stream.getvalue() == " ".join(opening(run.recipe)) + "\n"
+    assert stream.getvalue() == " ".join(describe_run(run.recipe)) + "\n"
     progress.finished(run, tmp_path / "report.html", 1.0)
     *steps, model = stream.getvalue().partition("Done in 1 s. ")[2].splitlines()
     assert "  .venv/bin/dunwu watch " in stream.getvalue()
@@ -154,7 +155,7 @@ def test_a_run_says_first_what_it_is_and_last_what_to_do_next(tmp_path: Path, mo
         "Next:",
         *(
             line
-            for command, purpose in next_steps(run, ".venv/bin/dunwu")
+            for command, purpose in suggest_next_steps(run, ".venv/bin/dunwu")
             for line in (f"  # {purpose}", f"  {command}")
         ),
     ]
@@ -216,16 +217,16 @@ def test_the_end_of_a_run_without_evaluations(tmp_path: Path) -> None:
 
 
 def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2 h"]
+    assert [format_duration(seconds) for seconds in (0, 89.4, 600, 7200)] == ["0 s", "89 s", "10 min", "2 h"]
 
 
 @pytest.mark.parametrize("width", [44, 80])
 def test_no_number_of_a_table_is_cut(width: int) -> None:
     models = [f"a-model-of-a-long-name-{number}" for number in range(6)]
     values = {model: Estimate(value=0.9, low=0.801, high=0.95) for model in models}
-    rows = [comparison_table.Row(benchmark="mathematics", quantity="pass@1", values=values)]
+    rows = [comparison_table.ComparisonRow(benchmark="mathematics", quantity="pass@1", values=values)]
     console, stream = plain_console(width)
-    console.print(models_table(comparison_table.Table(title="Models", note="a note", rows=rows), width))
+    console.print(models_table(comparison_table.ComparisonTable(title="Models", note="a note", rows=rows), width))
     text = stream.getvalue()
     assert text.count("90±9.9") == 6
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from tests.unit.observatory.making import STAGE, begin, finished_run
 
-from dunwu.analysis.opening import opening
+from dunwu.analysis.run_description import describe_run
 from dunwu.errors import UserError
 from dunwu.monitoring import trackers as module
 from dunwu.monitoring.console import Progress
@@ -196,5 +196,5 @@ def test_json_says_first_what_the_run_is(tmp_path: Path) -> None:
         run.note("planned_seconds", {STAGE: 100.0})
         progress.run_started(RunReader(tmp_path))
         told = json.loads(file.getvalue())
-        assert (told["event"], told["what"]) == ("run", opening(run.recipe))
+        assert (told["event"], told["what"]) == ("run", describe_run(run.recipe))
     assert told["planned_seconds"] == {STAGE: 100.0}

@@ -16,7 +16,7 @@ from tests.unit.observatory.making import STAGE, begin, evaluate, group, train
 from tests.unit.observatory.watching import PAGES, read
 
 from dunwu.analysis.curves import LENGTH
-from dunwu.analysis.reasoning.facts import MAKER, facts
+from dunwu.analysis.reasoning.facts import FACTS_VERSION, extract_facts
 from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.catalogue import Catalogue
 from dunwu.observatory.web.library import Library
@@ -129,7 +129,7 @@ def test_damaged_facts_are_as_good_as_none(directory: Path, library: Library) ->
     whole = kept.read_bytes()
     for damaged in (whole[:200], whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :], b""):
         kept.write_bytes(damaged)
-        found = StageReader(directory / "stages" / STAGE).derived.table(32, MAKER)
+        found = StageReader(directory / "stages" / STAGE).derived.table(32, FACTS_VERSION)
         assert found is None or found.num_rows == 128
     assert library[0].catalogue(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
 
@@ -159,7 +159,7 @@ def test_no_verdict_is_drawn_from_a_part_of_the_rollouts(directory: Path) -> Non
     library = Library([directory])
     stage, known = RunReader(directory).stage(STAGE), dict[tuple[Path, int], bytes]()
     for step in (16, 32, 48):
-        stage.derived.make(step, MAKER, facts)
+        stage.derived.make(step, FACTS_VERSION, extract_facts)
     library[0].refresh()
     told = "Reading 3 of 6 rollouts; the verdict comes when all have been read."
     with TestClient(make_app(library), base_url="http://127.0.0.1") as client:
@@ -182,11 +182,11 @@ def test_the_newest_rollout_alone_is_not_waited_for(tmp_path: Path) -> None:
         train(run.stage(STAGE), rollouts=3, questions=1)
         library = Library([tmp_path])
         for step in (16, 32):
-            run.stage(STAGE).derived.make(step, MAKER, facts)
+            run.stage(STAGE).derived.make(step, FACTS_VERSION, extract_facts)
         library[0].refresh()
         assert library[0].catalogue(STAGE).progress.is_whole
         assert library[0].told(STAGE).reading is None
-        run.stage(STAGE).derived.make(48, MAKER, facts)
+        run.stage(STAGE).derived.make(48, FACTS_VERSION, extract_facts)
         (tmp_path / "derived" / STAGE / "step-000032.arrow").unlink()
         fresh = Library([tmp_path])
         fresh[0].refresh()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from tests.unit.observatory.making import STAGE
 
-from dunwu.analysis.reasoning.facts import facts, problem_number
+from dunwu.analysis.reasoning.facts import extract_facts, hash_problem_id
 from dunwu.observatory.web import query
 from dunwu.observatory.web.library import Library
 from dunwu.observatory.web.query import Filter, page_of
@@ -37,7 +37,7 @@ def test_filters_agree_with_looking_at_every_row(directory: Path, library: Libra
         asked(shows=["verification", "backtracking"]): lambda f: f["verification"] and f["backtracking"],
         asked(cut="1"): lambda f: f["truncated"],
         asked(turn="mended"): lambda f: f["turn"] == 1,
-        asked(problem=str(problem_number("t3"))): lambda f: f["row"].problem_id == "t3",
+        asked(problem=str(hash_problem_id("t3"))): lambda f: f["row"].problem_id == "t3",
     }
     for question, holds in cases.items():
         expected = [place for place, one in enumerate(found) if holds(one)]
@@ -53,7 +53,7 @@ def test_filters_agree_with_looking_at_every_row(directory: Path, library: Libra
 
 def _facts(directory: Path, step: int) -> list[tuple[dict[str, Any], RolloutRow]]:
     rows = RunReader(directory).stage(STAGE).read_rollouts(step)
-    return list(zip(facts(rows).to_pylist(), rows, strict=True))
+    return list(zip(extract_facts(rows).to_pylist(), rows, strict=True))
 
 
 def _fields(question: Filter) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.analysis.labels import checkpoint, interval, number, plain, probability
+from dunwu.analysis.labels import describe_checkpoint, format_interval, format_number, format_p_value, sanitize
 from dunwu.observatory.report import page
 from dunwu.types import Estimate
 
@@ -21,7 +21,7 @@ from dunwu.types import Estimate
     ],
 )
 def test_an_interval_has_no_sign_that_cannot_be(name: str, low: float, high: float, written: str) -> None:
-    assert interval(name, Estimate(value=(low + high) / 2, low=low, high=high)) == written
+    assert format_interval(name, Estimate(value=(low + high) / 2, low=low, high=high)) == written
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_interval_has_no_sign_that_cannot_be(name: str, low: float, high: flo
     ],
 )
 def test_a_number_has_no_digit_that_says_nothing(name: str, value: float, half: float, written: str) -> None:
-    assert number(name, value, Estimate(value=value, low=value - half, high=value + half)) == written
+    assert format_number(name, value, Estimate(value=value, low=value - half, high=value + half)) == written
 
 
 def test_a_long_text_is_cut_where_a_page_would_be_too_large() -> None:
@@ -48,8 +48,8 @@ def test_a_long_text_is_cut_where_a_page_would_be_too_large() -> None:
 
 
 def test_probabilities_and_checkpoints_in_words() -> None:
-    assert [probability(p) for p in (0.0312, 0.0001, 0.00001)] == ["= 0.031", "= 0.0001", "< 0.0001"]
-    assert [checkpoint(name) for name in ("base", "step-001024", "my-model")] == [
+    assert [format_p_value(p) for p in (0.0312, 0.0001, 0.00001)] == ["= 0.031", "= 0.0001", "< 0.0001"]
+    assert [describe_checkpoint(name) for name in ("base", "step-001024", "my-model")] == [
         "base",
         "after 1,024 updates",
         "my-model",
@@ -58,4 +58,4 @@ def test_probabilities_and_checkpoints_in_words() -> None:
 
 @pytest.mark.parametrize("mark", ["\u061c", "\u200f", "\u202e", "\u2066", "\x1b", "\x9b"])
 def test_characters_that_steer_or_reverse_are_made_visible(mark: str) -> None:
-    assert plain(f"a{mark}b\n不") == "a\N{REPLACEMENT CHARACTER}b\n不"
+    assert sanitize(f"a{mark}b\n不") == "a\N{REPLACEMENT CHARACTER}b\n不"

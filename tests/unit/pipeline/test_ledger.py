@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dunwu.analysis import costs as table
-from dunwu.analysis import paper
+from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.schema import RLStage
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.runs import Run, Spent
@@ -123,11 +123,11 @@ def test_hours_energy_and_dollars_are_those_of_every_device(tmp_path: Path) -> N
     with begin(tmp_path) as run:
         store = run.stage("zero")
         store.spend(1, {"training": Spent(1800.0, 5, 1e9), "rollout": Spent(3600.0, 7, 1e9)})
-        found = list(table.lines(run))
+        found = list(table.read_costs(run))
     assert [line.module for line in found] == ["rollout", "training"]
-    everything = table.total(found)
+    everything = table.sum_costs(found)
     assert everything.device_hours == pytest.approx(4 * 1.5)
     assert everything.kilowatt_hours == pytest.approx(4 * 1.5 * 0.7)
     assert everything.dollars == pytest.approx(12.0)
-    assert table.cells(everything) == ("12", "2e+09", "6", "4.2", "12")
-    assert "147K in all, $294K at $2" in paper.beside()
+    assert table.format_costs(everything) == ("12", "2e+09", "6", "4.2", "12")
+    assert "147K in all, $294K at $2" in describe_paper_costs()

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from dunwu.analysis.reasoning.reflection import total
+from dunwu.analysis.reasoning.reflection import count_reflections
 from dunwu.config import check_tasks
 from dunwu.pretraining.countdown_corpus import CorpusSpec, Document, documents
 from dunwu.pretraining.world_corpus import WorldSpec
@@ -95,7 +95,7 @@ def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:
 def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> None:
     level_3 = [d for d in sample if len(facts(d) or ()) == 4]
     assert 0.08 < sum(map(right, level_3)) / len(level_3) < 0.25
-    assert 0.05 < sum(total(d.completion) > 0 for d in level_3) / len(level_3) < 0.25
+    assert 0.05 < sum(count_reflections(d.completion) > 0 for d in level_3) / len(level_3) < 0.25
     assert 0.75 < sum(follows_format(d.completion) for d in level_3) / len(level_3) < 0.95
 
 

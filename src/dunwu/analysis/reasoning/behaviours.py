@@ -35,7 +35,7 @@ _HYPOTHESIS = re.compile(f"(?i:{phrases.HYPOTHESIS})")
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class BehaviourSpan:
     """A behaviour at ``text[start:end]`` of the completion."""
 
     behaviour: Behaviour
@@ -43,24 +43,24 @@ class Sighting:
     end: int
 
 
-def sightings(chain: Chain) -> list[Sighting]:
+def find_behaviours(chain: Chain) -> list[BehaviourSpan]:
     """Every behaviour where it shows, in the order of the text; spans of different behaviours may overlap."""
     found = [*_verifications(chain.events), *_Attempts().read(chain)]
     return sorted(found, key=lambda sighting: (sighting.start, sighting.end, sighting.behaviour))
 
 
-def _verifications(events: Sequence[Event]) -> Iterator[Sighting]:
+def _verifications(events: Sequence[Event]) -> Iterator[BehaviourSpan]:
     """Verdicts on what has just been derived, and announced checks."""
     unjudged: Event | None = None
     for event in events:
         if event.kind in _CHECKABLE:
             unjudged = event
         elif event.kind is Kind.RECHECK:
-            yield Sighting("verification", event.start, event.end)
+            yield BehaviourSpan("verification", event.start, event.end)
         elif event.kind in (Kind.FITS, Kind.FAILS, Kind.LACKS):
             near = unjudged is not None and event.start - unjudged.end <= NEAR
             if near or not _PLAIN_VERDICT.fullmatch(event.text):
-                yield Sighting("verification", event.start, event.end)
+                yield BehaviourSpan("verification", event.start, event.end)
             unjudged = None
 
 
@@ -105,7 +105,7 @@ class _Attempts:
         self._checking = False
         self._spoken = 0
 
-    def read(self, chain: Chain) -> Iterator[Sighting]:
+    def read(self, chain: Chain) -> Iterator[BehaviourSpan]:
         """Backtracking, alternatives and sub-goals of a chain."""
         for event in chain.events:
             match event.kind:
@@ -114,7 +114,7 @@ class _Attempts:
                 case Kind.ORDER:
                     yield from self._order(event)
                 case Kind.PLAN:
-                    yield Sighting("subgoals", event.start, event.end)
+                    yield BehaviourSpan("subgoals", event.start, event.end)
                 case Kind.FAILS | Kind.GIVE_UP | Kind.LACKS | Kind.MARK:
                     yield from self._turned(event, chain)
                 case Kind.ANOTHER:
@@ -123,7 +123,7 @@ class _Attempts:
                     self._checking = True
         yield from self._end()
 
-    def _equation(self, event: Event) -> Iterator[Sighting]:
+    def _equation(self, event: Event) -> Iterator[BehaviourSpan]:
         operands = set(event.operands)
         takes = [line for line in self._lines if operands & line.results]
         if self._checking:  # what is derived a second time is no other attempt
@@ -133,7 +133,7 @@ class _Attempts:
             return
         taken = {result for line in takes for result in operands & line.results}
         if len(taken) > 1 and not self._checking:
-            yield Sighting("subgoals", event.start, event.end)
+            yield BehaviourSpan("subgoals", event.start, event.end)
         if not takes:
             again = any(operands & line.given for line in self._lines)
             if again:  # the same numbers once more: another way, not another part
@@ -148,7 +148,7 @@ class _Attempts:
         first.add(event)
         self._turn = None
 
-    def _order(self, event: Event) -> Iterator[Sighting]:
+    def _order(self, event: Event) -> Iterator[BehaviourSpan]:
         last = self._lines[-1] if self._lines else None
         if last is None or not last.names <= frozenset(event.names):
             yield from self._begin(event)
@@ -156,38 +156,38 @@ class _Attempts:
             last.add(event)
             self._turn, self._rejected = None, False
 
-    def _begin(self, event: Event) -> Iterator[Sighting]:
+    def _begin(self, event: Event) -> Iterator[BehaviourSpan]:
         """A line from the start, after whatever stood before."""
         if self._lines and self._turn:
-            yield Sighting("backtracking", self._turn.start, event.end)
+            yield BehaviourSpan("backtracking", self._turn.start, event.end)
         yield from self._end()
         line = _Line()
         line.add(event)
         self._lines, self._turn, self._rejected, self._elsewhere = [line], None, False, False
 
-    def _end(self) -> Iterator[Sighting]:
+    def _end(self) -> Iterator[BehaviourSpan]:
         """An attempt is over: is it one that was not made before?"""
         steps = sorted((step for line in self._lines for step in line.steps), key=lambda step: step.start)
         content = tuple(step.text.replace(" ", "") for step in steps)
         if not content or any(tried[: len(content)] == content for tried in self._tried):
             return
         if self._tried:
-            yield Sighting("alternatives", steps[0].start, steps[-1].end)
+            yield BehaviourSpan("alternatives", steps[0].start, steps[-1].end)
         self._tried.append(content)
 
-    def _turned(self, event: Event, chain: Chain) -> Iterator[Sighting]:
+    def _turned(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
         self._checking = False
         if event.kind is Kind.GIVE_UP and chain.end - event.end > NEAR:
-            yield Sighting("backtracking", event.start, event.end)
+            yield BehaviourSpan("backtracking", event.start, event.end)
         if event.kind in (Kind.FAILS, Kind.GIVE_UP):
             self._rejected = self._rejected or bool(self._lines)
         self._turn = self._turn or event
 
-    def _another(self, event: Event, chain: Chain) -> Iterator[Sighting]:
+    def _another(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
         self._checking, self._elsewhere = False, bool(self._lines)
         within = event.start - chain.start > NEAR and chain.end - event.end > NEAR // 2
         if within and not self._lines and (self._spoken or not _HYPOTHESIS.fullmatch(event.text)):
-            yield Sighting("alternatives", event.start, event.end)
+            yield BehaviourSpan("alternatives", event.start, event.end)
             if self._turn:
-                yield Sighting("backtracking", self._turn.start, event.end)
+                yield BehaviourSpan("backtracking", self._turn.start, event.end)
         self._spoken += 1

@@ -117,7 +117,7 @@ class Chain:
     """Equations, orders and claims, and sentences without any: what a reader would count as steps."""
 
 
-def read(completion: str) -> Chain:
+def read_chain(completion: str) -> Chain:
     """The chain of thought in a completion; without think tags, all of it (``verifiers.format.reasoning``)."""
     span = reasoning_span(completion)
     found = (

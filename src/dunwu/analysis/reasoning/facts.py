@@ -20,7 +20,7 @@ from dunwu.verifiers.format import reasoning
 from dunwu.verifiers.language import LANGUAGES, consistency, has_words
 from dunwu.verifiers.penalties import repetition
 
-MAKER = "facts 3"
+FACTS_VERSION = "facts 3"
 """What made a table of facts; another number where the same rollouts would give other facts."""
 MOST = 255
 """A count that is kept in a byte ends here."""
@@ -86,7 +86,7 @@ reasoning's words that are of the question's language; null without words. ``rep
 that stood there before, in [0, 1]. ``opening``, ``question``: how reasoning and prompt begin."""
 
 
-def facts(rows: Sequence[RolloutRow]) -> pa.Table:
+def extract_facts(rows: Sequence[RolloutRow]) -> pa.Table:
     """The facts of a rollout's completions, in their order: ``SCHEMA``, and a column for each part of their scores."""
     table = pa.Table.from_pylist([_facts(place, row) for place, row in enumerate(rows)], schema=SCHEMA)
     for name in sorted({name for row in rows for name in row.parts}):
@@ -95,17 +95,17 @@ def facts(rows: Sequence[RolloutRow]) -> pa.Table:
 
 
 def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
-    read = chain.read(row.completion)
-    shown = [sighting.behaviour for sighting in behaviours.sightings(read)]
-    words, thought = reflection.count(row.completion), reasoning(row.completion)
-    verdict = verdict_of(row.right)
+    read = chain.read_chain(row.completion)
+    shown = [sighting.behaviour for sighting in behaviours.find_behaviours(read)]
+    words, thought = reflection.count_words(row.completion), reasoning(row.completion)
+    verdict = to_verdict(row.right)
     return {
         "step": row.step,
         "version": row.policy_version,
         "place": place,
         "group": row.group,
         "index": row.index,
-        "problem": problem_number(row.problem_id),
+        "problem": hash_problem_id(row.problem_id),
         "task": row.task,
         "level": max(-(2**15), min(row.level, 2**15 - 1)),
         "language": row.language,
@@ -119,7 +119,7 @@ def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
         **{name: min(shown.count(name), MOST) for name in behaviours.BEHAVIOURS},
         "own_language": _own_language(thought, row.language),
         "repetition": -repetition(thought),
-        "turn": turn(read, row.gold, verdict),
+        "turn": classify_turn(read, row.gold, verdict),
         "opening": _opening(thought),
         "question": _opening(row.prompt),
         **{WORD + word: min(words.get(word, 0), MOST) for word in reflection.WORDS},
@@ -131,12 +131,12 @@ def _opening(text: str) -> str:
     return " ".join(text[:OPENING].split()).encode(errors="replace").decode()
 
 
-def verdict_of(right: bool | None) -> Verdict:
+def to_verdict(right: bool | None) -> Verdict:
     """As a number."""
     return Verdict.OPEN if right is None else Verdict(right)
 
 
-def problem_number(problem_id: str) -> int:
+def hash_problem_id(problem_id: str) -> int:
     """A problem's id in 64 bits, signed."""
     digest = hashlib.blake2b(problem_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
@@ -147,7 +147,7 @@ def _own_language(thought: str, language: str) -> float | None:
     return consistency(thought, language) if known and has_words(thought) else None
 
 
-def turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
+def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
     """Whether the answer that stood before the first word of reflection was right, and whether the last one is.
 
     The answer before is the last result derived before a word of reflection (one that says something: not a "but"
@@ -157,11 +157,11 @@ def turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
     for event in read.events:
         if event.kind is Kind.EQUATION:
             before = event.result
-        elif before is not None and reflection.total(event.text):
+        elif before is not None and reflection.count_reflections(event.text):
             break
     else:
         return Turn.NONE
-    wanted = number(gold)
+    wanted = parse_number(gold)
     if wanted is None or verdict is Verdict.OPEN:
         return Turn.NONE
     was_right = Fraction(before) == wanted
@@ -180,7 +180,7 @@ LONGEST_GOLD = 100
 """Characters of a gold answer that is read as a number."""
 
 
-def number(gold: str) -> Fraction | None:
+def parse_number(gold: str) -> Fraction | None:
     """The value of a number, or of an expression of numbers with + - * / and brackets; None for anything else."""
     if len(gold) > LONGEST_GOLD:
         return None

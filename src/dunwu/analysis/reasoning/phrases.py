@@ -11,7 +11,7 @@ import re
 HAN = re.compile("[\u3400-\u9fff]")
 
 
-def either(lines: str) -> str:
+def join_alternatives(lines: str) -> str:
     """One pattern for all lines."""
     phrases = [line.strip() for line in lines.strip().splitlines()]
     english = [phrase for phrase in phrases if not HAN.search(phrase)]
@@ -19,7 +19,7 @@ def either(lines: str) -> str:
     return "|".join([rf"(?<![A-Za-z])(?:{'|'.join(english)})(?![A-Za-z])", *chinese])
 
 
-RECHECK = either(
+RECHECK = join_alternatives(
     r"(?:let me|let's|let us|I'll|I will|I should|I can|I want to|we can|we should|just to)(?: now| quickly| just)? "
     r"(?:double[- ]?|re-?)?(?:check|verify|confirm|test|recompute|recount|plug|substitute)"
     r"""
@@ -48,7 +48,7 @@ RECHECK = either(
     """
 )
 """Announce a check."""
-GIVE_UP = either(
+GIVE_UP = join_alternatives(
     r"""
     start(?:ing)? (?:over|again|afresh|from scratch)
     from the (?:top|start)(?= with|[.,]| again)
@@ -87,7 +87,7 @@ GIVE_UP = either(
     """
 )
 """Abandon a line of work."""
-ANOTHER = either(
+ANOTHER = join_alternatives(
     r"""
     alternatively
     (?:another|a different|a second|the other) (?:way|approach|method|idea|option|route|road|try)
@@ -118,7 +118,7 @@ ANOTHER = either(
     """
 )
 """Bring in another attempt."""
-HYPOTHESIS = either(
+HYPOTHESIS = join_alternatives(
     r"""
     (?:or )?maybe
     perhaps
@@ -140,7 +140,7 @@ HYPOTHESIS = either(
     """
 )
 """Of those the ones that bring in another attempt only where one stood before."""
-PLAN = either(
+PLAN = join_alternatives(
     r"first(?:ly)?,? (?:let me |let's |I |I'll |we )?(?:need to |must |should |have to )?"
     r"(?:find|compute|calculate|work out|figure out|determine|solve|count)"
     r"""
@@ -163,7 +163,7 @@ PLAN = either(
     """
 )
 """Set a part to be solved for later use."""
-FAILS = either(
+FAILS = join_alternatives(
     r"""
     (?:way )?(?:too|more than) (?:small|big|large|high|low|much|many|few|long|short|what is asked)
     wrong
@@ -182,7 +182,7 @@ FAILS = either(
     """
 )
 """Verdicts against what was derived."""
-FITS = either(
+FITS = join_alternatives(
     r"""
     yes
     correct

@@ -22,7 +22,7 @@ PATTERN = (
 _WORD = re.compile(PATTERN, re.IGNORECASE)
 
 
-def count(text: str) -> dict[str, int]:
+def count_words(text: str) -> dict[str, int]:
     """How often each word of :data:`WORDS` stands in ``text``, in that order, without the absent ones.
 
     English by whole words in any case ("Wait," counts, "waiting" does not), Chinese by substring.
@@ -31,11 +31,11 @@ def count(text: str) -> dict[str, int]:
     return {word: found.count(word) for word in WORDS if word in found}
 
 
-def total(text: str) -> int:
+def count_reflections(text: str) -> int:
     """How many words of reflection stand in ``text``."""
     return sum(1 for _ in _WORD.finditer(text))
 
 
-def spans(text: str) -> list[tuple[int, int]]:
+def find_reflections(text: str) -> list[tuple[int, int]]:
     """Where they stand: (start, end) of each, ascending and disjoint."""
     return [match.span() for match in _WORD.finditer(text)]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from dunwu.analysis import aha_sentences
 from dunwu.analysis.aha import Evidence, Moment
-from dunwu.analysis.labels import checkpoint
-from dunwu.analysis.results import outcomes
+from dunwu.analysis.labels import describe_checkpoint
+from dunwu.analysis.results import group_outcomes
 from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.report import page
 from dunwu.runs import ABLATION, Evaluation
@@ -26,12 +26,15 @@ METHOD = (
 def aha_section(told: Told) -> str:
     """Whether there is a candidate, with what speaks for it; the changes of all series, folded away."""
     if told.reading:
-        sentence = page.text(aha_sentences.reading(*told.reading))
+        sentence = page.text(aha_sentences.describe_reading(*told.reading))
         return f'<section class="aha"><h3>Is it an aha?</h3><p>{sentence}</p></section>'
-    parts = ["<h3>Is it an aha?</h3>", f'<p class="verdict">{page.text(aha_sentences.verdict(told.search))}</p>']
+    parts = [
+        "<h3>Is it an aha?</h3>",
+        f'<p class="verdict">{page.text(aha_sentences.describe_search(told.search))}</p>',
+    ]
     parts += [_moment(told, moment) for moment in told.search.moments]
     if effect := told.stage.derived.record(ABLATION):
-        rows = [[page.text(label), page.text(value)] for label, value in aha_sentences.effect_rows(effect)]
+        rows = [[page.text(label), page.text(value)] for label, value in aha_sentences.tabulate_effect(effect)]
         parts.append(page.table(CAUSAL, ["", ""], rows))
     elif told.search.moments:
         command = f"dunwu ablate {shlex.quote(str(told.run.directory))} --stage {told.name}"
@@ -53,8 +56,8 @@ def _table(caption: str, evidence: Sequence[Evidence]) -> str:
     for one in evidence:
         cells = (
             f"{one.measure.label} ({one.measure.unit})",
-            aha_sentences.written(one, one.change.before),
-            aha_sentences.written(one, one.change.after),
+            aha_sentences.format_level(one, one.change.before),
+            aha_sentences.format_level(one, one.change.after),
             f"{one.updates[0]:,} to {one.updates[1]:,}",
             one.change.kind,
             f"{one.change.size:+.1f}",
@@ -67,10 +70,10 @@ def _table(caption: str, evidence: Sequence[Evidence]) -> str:
 def _examples(told: Told, moment: Moment) -> str:
     """The same held-out problem with the same random seed, by the policies before and after."""
     ends = _around(told, moment)
-    kinds = outcomes(*ends) if ends else []
+    kinds = group_outcomes(*ends) if ends else []
     if not kinds:
         return ""
-    first, second = (checkpoint(end.checkpoint) for end in ends or ())
+    first, second = (describe_checkpoint(end.checkpoint) for end in ends or ())
     shown = page.pair((first, second), kinds[0].examples[0])
     return f"<h4>The same problem before and after</h4>{shown}{page.key()}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dunwu.analysis.diagnosis import Course, Flag, Limits, asked, diagnose, is_too_short
+from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, describe_coverage, diagnose, is_too_short
 from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.report import page
 
@@ -29,7 +29,7 @@ def diagnosis_section(told: Told) -> str:
     red = sum(flag.red for flag in flags)
     verdict = f"{red} of {len(flags)} flags are red." if red else f"Healthy: none of {len(flags)} flags is red."
     if is_too_short(flags):
-        verdict = f"Too short to judge: {asked(flags)}."
+        verdict = f"Too short to judge: {describe_coverage(flags)}."
     rows = [[page.text(flag.name), _verdict(flag), page.text(flag.figure)] for flag in flags]
     heads = ["", "", "figure"]
     if red:
@@ -55,7 +55,7 @@ def diagnosis_lines(stages: Sequence[Told]) -> str:
         if flags := flags_of(told):
             red = [f"<p>{_verdict(flag)}, {page.text(flag.line)}</p>" for flag in flags if flag.red]
             healthy = "too short to judge" if is_too_short(flags) else '<span class="right">healthy</span>'
-            shown = "".join(red) or f"<p>{healthy}; {asked(flags)}</p>"
+            shown = "".join(red) or f"<p>{healthy}; {describe_coverage(flags)}</p>"
             lines.append(f"<dt>{page.text(told.name)}</dt><dd>{shown}</dd>")
     return f'<h2>Is it healthy?</h2><dl class="moments">{"".join(lines)}</dl>' if lines else ""
 
@@ -67,7 +67,7 @@ def flags_of(told: Told) -> list[Flag]:
         return []
     evaluations = next(iter(told.by_set.values()), [])
     held_out = [(place_of(evaluation, told.last_step), evaluation.results) for evaluation in evaluations]
-    return diagnose(Course(rows=told.metrics, held_out=held_out, limits=Limits.read(recipe)))
+    return diagnose(TrainingHistory(rows=told.metrics, held_out=held_out, limits=Limits.read(recipe)))
 
 
 def _verdict(flag: Flag) -> str:

@@ -9,11 +9,11 @@ from html import escape
 from importlib import resources
 from itertools import pairwise
 
-from dunwu.analysis.labels import plain
+from dunwu.analysis.glosses import gloss
+from dunwu.analysis.labels import sanitize
 from dunwu.analysis.reasoning import reflection
-from dunwu.analysis.reasoning.behaviours import sightings
-from dunwu.analysis.reasoning.chain import read
-from dunwu.observatory.glosses import gloss
+from dunwu.analysis.reasoning.behaviours import find_behaviours
+from dunwu.analysis.reasoning.chain import read_chain
 from dunwu.runs import EvaluationRow
 
 MARKS = {
@@ -32,7 +32,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def text(content: object) -> str:
     """Any content as harmless HTML text; a number stays with its per cent sign."""
-    return escape(plain(str(content))).replace(" %", "&nbsp;%")
+    return escape(sanitize(str(content))).replace(" %", "&nbsp;%")
 
 
 def headline(content: str) -> str:
@@ -86,9 +86,9 @@ def facts(items: Iterable[tuple[str, str]]) -> str:
 
 def highlighted(content: str) -> str:
     """A model's text, its words of reflection and its behaviours marked. A title says what a mark is."""
-    shown, more = plain(content[:LONGEST_SHOWN]), len(content) - LONGEST_SHOWN
-    spans = [(start, end, "reflection") for start, end in reflection.spans(shown)]
-    spans += [(one.start, one.end, one.behaviour) for one in sightings(read(shown))]
+    shown, more = sanitize(content[:LONGEST_SHOWN]), len(content) - LONGEST_SHOWN
+    spans = [(start, end, "reflection") for start, end in reflection.find_reflections(shown)]
+    spans += [(one.start, one.end, one.behaviour) for one in find_behaviours(read_chain(shown))]
     turns = defaultdict[int, Counter[str]](Counter)
     for start, end, kind in spans:
         turns[start][kind] += 1

@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dunwu.analysis import comparison_table, costs, paper
-from dunwu.analysis.damage import readable
-from dunwu.analysis.headline import headline
-from dunwu.analysis.labels import interval, number, quantity
-from dunwu.analysis.opening import next_steps, opening
-from dunwu.analysis.results import are_models, base_and_trained, last_evaluated
-from dunwu.analysis.run_status import facts, progress
+from dunwu.analysis import comparison_table, costs
+from dunwu.analysis.damaged_files import read_or_default
+from dunwu.analysis.headline import write_headline
+from dunwu.analysis.labels import describe_quantity, format_interval, format_number
+from dunwu.analysis.next_steps import suggest_next_steps
+from dunwu.analysis.paper_costs import describe_paper_costs
+from dunwu.analysis.results import find_base_and_trained, find_last_evaluations, is_model_comparison
+from dunwu.analysis.run_description import describe_run
+from dunwu.analysis.run_status import describe_progress, list_run_facts
 from dunwu.observatory.figures import Told
 from dunwu.observatory.report import page
 from dunwu.observatory.report.sections import models_table, stage_section
@@ -41,11 +43,11 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
     """
     run, lost = RunReader(run_dir), list[str]()
     nothing: dict[str, Any] | None = {}
-    if readable(run.read_summary, nothing, lost) is None and run.state.kind == "done":
+    if read_or_default(run.read_summary, nothing, lost) is None and run.state.kind == "done":
         lost.append(f"{run_dir / 'summary.json'}: is gone, though the run has ended")
     lost += [f"{run.stage(name).path}: is gone" for name in run.manifest["stages"] if name not in run.stages]
     beginning = _beginning(run, lost)
-    end = "".join(readable(partial(make, run), "", lost) for make in (_ledger, _reproduce, _next))
+    end = "".join(read_or_default(partial(make, run), "", lost) for make in (_ledger, _reproduce, _next))
     stages = [Told.of(run, name) for name in run.stages]
     sections = [beginning, *map(stage_section, stages), page.damage_notes(lost), end]
     path = out or run_dir / "report.html"
@@ -56,25 +58,27 @@ def write_report(run_dir: Path, out: Path | None = None) -> Path:
 
 
 def _beginning(run: RunReader, lost: list[str]) -> str:
-    sentences = readable(lambda: " ".join(opening(run.recipe)), "", lost)
+    sentences = read_or_default(lambda: " ".join(describe_run(run.recipe)), "", lost)
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
-        readable(lambda: page.headline(headline(run)), "", lost),
+        read_or_default(lambda: page.headline(write_headline(run)), "", lost),
         f'<p class="lead">{page.text(sentences)}</p>',
-        readable(lambda: page.facts([("state", f"{progress(run)}."), *facts(run)]), "", lost),
+        read_or_default(lambda: page.facts([("state", f"{describe_progress(run)}."), *list_run_facts(run)]), "", lost),
     ]
-    found = readable(lambda: last_evaluated(run), None, lost)
-    ends = base_and_trained(next(iter(found[1].values()))) if found else None
+    found = read_or_default(lambda: find_last_evaluations(run), None, lost)
+    ends = find_base_and_trained(next(iter(found[1].values()))) if found else None
     if ends:
         first = (
-            comparison_table.first_measure(run.recipe["stages"].get(found[0], {}), ends[1].results) if found else None
+            comparison_table.choose_first_measure(run.recipe["stages"].get(found[0], {}), ends[1].results)
+            if found
+            else None
         )
         both = [name for name in ends[1].results if name in ends[0].results]
         shown = sorted((name for name in both if name == first or _on_a_tile(name)), key=lambda name: name != first)
         parts.append(f'<div class="tiles">{"".join(_tile(name, *ends) for name in shown)}</div>')
         parts.append('<p class="note">From the base to the trained model; below each, the 95 % intervals.</p>')
-    elif found and are_models(run, found[0]):
-        parts.append(models_table(comparison_table.of_run(found[1])))
+    elif found and is_model_comparison(run, found[0]):
+        parts.append(models_table(comparison_table.compare_models(found[1])))
     return "".join(parts)
 
 
@@ -84,32 +88,35 @@ def _on_a_tile(name: str) -> bool:
 
 def _tile(name: str, base: Evaluation, trained: Evaluation) -> str:
     before, after = base.results[name], trained.results[name]
+    first, last = (format_number(name, end.value, end) for end in (before, after))
     return (
-        f'<div class="tile"><b>{number(name, before.value, before)} → {number(name, after.value, after)}</b>'
-        f"<span>{page.text(quantity(name).label)}</span>"
-        f"<small>{interval(name, before)} → {interval(name, after)}</small></div>"
+        f'<div class="tile"><b>{first} → {last}</b>'
+        f"<span>{page.text(describe_quantity(name).label)}</span>"
+        f"<small>{format_interval(name, before)} → {format_interval(name, after)}</small></div>"
     )
 
 
 def _ledger(run: RunReader) -> str:
-    found = list(costs.lines(run))
+    found = list(costs.read_costs(run))
     if not found:
         return ""
-    rows = [[page.text(line.stage), line.module, *costs.cells(line)] for line in (*found, costs.total(found))]
+    rows = [
+        [page.text(line.stage), line.module, *costs.format_costs(line)] for line in (*found, costs.sum_costs(found))
+    ]
     note = (
         "All processes of the run together, work that a stop or a kill undid among it. Rewards are graded while the "
         "policy still writes: only what was waited for counts."
     )
-    if costs.is_like_the_paper(run):
-        note += f" {paper.beside()}"
-    table = page.table("What the run cost", ["stage", "module", *costs.HEADS], rows, words=(1,))
+    if costs.is_comparable_to_paper(run):
+        note += f" {describe_paper_costs()}"
+    table = page.table("What the run cost", ["stage", "module", *costs.COLUMNS], rows, words=(1,))
     return f'<h2>Ledger</h2>{table}<p class="note">{page.text(note)}</p>'
 
 
 def _next(run: RunReader) -> str:
     items = "".join(
         f'<li>{page.text(purpose.capitalize())}<div class="code"><pre>{page.text(command)}</pre></div></li>'
-        for command, purpose in next_steps(run)
+        for command, purpose in suggest_next_steps(run)
     )
     return f'<h2>What to do next</h2><ul class="next">{items}</ul>'
 

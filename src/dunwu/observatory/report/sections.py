@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dunwu.analysis import comparison_table
-from dunwu.analysis.labels import interval, number, probability, quantity, rounded
+from dunwu.analysis.labels import describe_quantity, format_interval, format_number, format_p_value, format_rounded
 from dunwu.analysis.reasoning import reflection
-from dunwu.analysis.results import EvaluationsBySet, Outcome, base_and_trained, outcomes
+from dunwu.analysis.results import EvaluationsBySet, Outcome, find_base_and_trained, group_outcomes
 from dunwu.observatory import figures
 from dunwu.observatory.charts import Chart, Series, exact
 from dunwu.observatory.figures import LEVEL_BY_LEVEL, Told
@@ -84,7 +84,7 @@ def _conversations(stage: StageReader) -> str:
     rows = []
     for category, numbers in counts.items():
         kept = numbers.get("kept", 0.0)
-        length = rounded(numbers.get("tokens", 0.0) / kept, 1) if kept else "–"
+        length = format_rounded(numbers.get("tokens", 0.0) / kept, 1) if kept else "–"
         asked, went = (numbers["questions"], numbers["answers"], kept), (numbers.get(why, 0.0) for why in gone)
         rows.append(
             [page.text(category), *(f"{n:,.0f}" for n in asked), length, *(f"{n:,.0f}" for n in went)],
@@ -97,7 +97,7 @@ def _conversations(stage: StageReader) -> str:
     return page.table(KEPT_CAPTION, heads, rows) + f'<div class="pair">{shown}</div>'
 
 
-def models_table(shown: comparison_table.Table) -> str:
+def models_table(shown: comparison_table.ComparisonTable) -> str:
     """Models beside each other, a row a benchmark."""
     cells = [[page.text(row.label), *(page.text(row.cell(model)) for model in shown.models)] for row in shown.rows]
     return page.table(f"{shown.title}. {shown.note}", ["", *shown.models], cells)
@@ -111,7 +111,7 @@ def _base_words(by_set: EvaluationsBySet) -> str:
         return ""
     counts: dict[str, int] = {}
     for row in base.rows:
-        for word, times in reflection.count(row.text).items():
+        for word, times in reflection.count_words(row.text).items():
             counts[word] = counts.get(word, 0) + times
     most = sorted(counts, key=lambda word: (-counts[word], word))[: figures.TOP_WORDS]
     told = ", ".join(f"{word} {counts[word] / len(base.rows):.2f}" for word in most) or "none"
@@ -133,10 +133,13 @@ def folded(title: str, charts: Sequence[Chart]) -> str:
 
 def evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> str:
     """Base against trained, models beside each other, or what there is."""
-    shown = base_and_trained(evaluations) or evaluations
+    shown = find_base_and_trained(evaluations) or evaluations
     names = dict.fromkeys(name for evaluation in shown for name in evaluation.results)
     rows = [
-        [page.text(quantity(name).label), *(result_cell(name, evaluation.results.get(name)) for evaluation in shown)]
+        [
+            page.text(describe_quantity(name).label),
+            *(result_cell(name, evaluation.results.get(name)) for evaluation in shown),
+        ]
         for name in names
     ]
     sizes = [f"{evaluation.problems:,} problems, {evaluation.samples} samples each" for evaluation in shown]
@@ -155,9 +158,9 @@ def pairs_table(pairs: Sequence[Pair]) -> str:
         [
             page.text(pair.set),
             page.text(pair.model),
-            f"<b>{rounded(100 * pair.difference.value, 1, '+')}</b>",
-            f"{rounded(100 * pair.difference.low, 1, '+')} to {rounded(100 * pair.difference.high, 1, '+')}",
-            page.text(probability(pair.p).removeprefix("= ")),
+            f"<b>{format_rounded(100 * pair.difference.value, 1, '+')}</b>",
+            " to ".join(format_rounded(100 * end, 1, "+") for end in (pair.difference.low, pair.difference.high)),
+            page.text(format_p_value(pair.p).removeprefix("= ")),
             "yes" if pair.p < SIGNIFICANT else "no",
             f"{pair.problems:,}",
         ]
@@ -176,14 +179,14 @@ def result_cell(name: str, estimate: Estimate | None) -> str:
     """A result with its interval, as HTML."""
     if estimate is None:
         return "–"
-    return f"<b>{number(name, estimate.value, estimate)}</b><br><small>{interval(name, estimate)}</small>"
+    return f"<b>{format_number(name, estimate.value, estimate)}</b><br><small>{format_interval(name, estimate)}</small>"
 
 
 def _examples(by_set: EvaluationsBySet) -> str:
     """Answers before and after on the first set that has both, each kind of outcome with its share."""
     for set_name, evaluations in by_set.items():
-        if pair := base_and_trained(evaluations):
-            kinds = outcomes(*pair)
+        if pair := find_base_and_trained(evaluations):
+            kinds = group_outcomes(*pair)
             total = sum(kind.count for kind in kinds)
             heading = (
                 f"<h3>Before and after: {page.text(set_name)}</h3>"
@@ -196,7 +199,9 @@ def _examples(by_set: EvaluationsBySet) -> str:
 
 def _outcome(kind: Outcome, total: int) -> str:
     before, after = ("right" if right else "wrong" for right in (kind.before_right, kind.after_right))
-    told = f"{before} before, {after} after: {kind.count:,} of {total:,} ({rounded(100 * kind.count / total, 1)} %)"
+    told = (
+        f"{before} before, {after} after: {kind.count:,} of {total:,} ({format_rounded(100 * kind.count / total, 1)} %)"
+    )
     return f"<h4>{told.capitalize()}</h4>" + "".join(page.pair((BASE, TRAINED), rows) for rows in kind.examples)
 
 
@@ -228,7 +233,7 @@ def _timings(stage: StageReader) -> str:
     series = [Series(label=n, points=[exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
     chart = Chart(title="Where the time went", series=series, y_label="seconds a rollout").html()
     total = sum(row[name] for row in timings for name in names if name in row)
-    told = f"In all {rounded(total / 60, 1)} minutes of rollouts and updates, evaluations not counted."
+    told = f"In all {format_rounded(total / 60, 1)} minutes of rollouts and updates, evaluations not counted."
     if total and "rewards" in names:
         waited = sum(row.get("rewards", 0.0) for row in timings) / total
         told += f" The rewards, graded while the policy still writes, were waited for in {100 * waited:.2f} % of it."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dunwu.analysis import comparison_table
-from dunwu.analysis.results import last_evaluated
+from dunwu.analysis.results import find_last_evaluations
 from dunwu.metrics import mean
 from dunwu.observatory.charts import Chart, Point, Series
 from dunwu.observatory.report import page
@@ -28,24 +28,26 @@ TRAINING = ("reward", "accuracy", "length", "loss")
 """What training itself says of a stage, as far as its kind has it."""
 
 
-def joined_tables(runs: Sequence[RunReader]) -> list[comparison_table.Table]:
+def joined_tables(runs: Sequence[RunReader]) -> list[comparison_table.ComparisonTable]:
     """What the last evaluations of the runs say together; where a run has none, what training says."""
-    found = [by_set for _, by_set in filter(None, map(last_evaluated, runs))]
-    return (comparison_table.of_seeds(found) if len(found) == len(runs) else []) or _training_tables(runs)
+    found = [by_set for _, by_set in filter(None, map(find_last_evaluations, runs))]
+    return (comparison_table.compare_models_over_seeds(found) if len(found) == len(runs) else []) or _training_tables(
+        runs
+    )
 
 
-def _training_tables(runs: Sequence[RunReader]) -> list[comparison_table.Table]:
+def _training_tables(runs: Sequence[RunReader]) -> list[comparison_table.ComparisonTable]:
     """A table of each stage that has metrics: its first and its last update."""
-    tables, note = [], comparison_table.interval_note(f"over {len(runs)} seeds")
+    tables, note = [], comparison_table.describe_interval(f"over {len(runs)} seeds")
     for stage in runs[0].stages:
         rows = []
         for metric in TRAINING:
             points = [point for series in curves(runs, metric) if series.label == stage for point in series.points]
             values = {f"update {point.x:,.0f}": point.estimate for point in (*points[:1], *points[-1:])}
-            rows += [comparison_table.Row(benchmark="", quantity=metric, values=values)] if values else []
+            rows += [comparison_table.ComparisonRow(benchmark="", quantity=metric, values=values)] if values else []
         if rows:
             title = f"{stage} in training; nothing was evaluated in every run"
-            tables.append(comparison_table.Table(title=title, note=note, rows=rows))
+            tables.append(comparison_table.ComparisonTable(title=title, note=note, rows=rows))
     return tables
 
 
@@ -61,7 +63,9 @@ def curves(runs: Sequence[RunReader], metric: str) -> list[Series]:
     return [one for one in series if one.points]
 
 
-def write_seeds_report(folder: Path, runs: Sequence[RunReader], tables: Sequence[comparison_table.Table]) -> Path:
+def write_seeds_report(
+    folder: Path, runs: Sequence[RunReader], tables: Sequence[comparison_table.ComparisonTable]
+) -> Path:
     """Writes FOLDER/report.html, with these tables of the runs; its path.
 
     Raises:

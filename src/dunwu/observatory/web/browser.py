@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
-from dunwu.analysis.reasoning.facts import Verdict, problem_number, verdict_of
+from dunwu.analysis.reasoning.facts import Verdict, hash_problem_id, to_verdict
 from dunwu.errors import UserError
 from dunwu.observatory.report import page
 from dunwu.observatory.web.catalogue import Catalogue, Columns
@@ -177,8 +177,8 @@ def rollout(watched: Watched, base: str, stage: str, step: int, place: int) -> s
     here = f"{base}/rollouts/{quote(stage)}/{step}"
     at = [number for number, _ in group].index(place)
     before, after = (group[(at + by) % len(group)][0] for by in (-1, 1))
-    path = f"{base}/paths?stage={quote(stage)}&amp;problem={problem_number(row.problem_id)}"
-    listed = f"{base}/rollouts?stage={quote(stage)}&amp;problem={problem_number(row.problem_id)}"
+    path = f"{base}/paths?stage={quote(stage)}&amp;problem={hash_problem_id(row.problem_id)}"
+    listed = f"{base}/rollouts?stage={quote(stage)}&amp;problem={hash_problem_id(row.problem_id)}"
     return (
         f"<h1>Answer {row.index} to question {row.group} of step {step:,}, {page.text(stage)}</h1>"
         f'<p class="question">{page.text(row.prompt)}{page.in_english(row.prompt)}</p>'
@@ -218,7 +218,7 @@ def _siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) ->
     for number, row in sorted(group, key=lambda pair: -pair[1].value):
         if number == place:
             continue
-        told = f"{verdict(verdict_of(row.right), row.status != 'verifier_failed')}, reward {row.value:.3g}"
+        told = f"{verdict(to_verdict(row.right), row.status != 'verifier_failed')}, reward {row.value:.3g}"
         opened = f'<p><a href="{here}/{number}">Open it</a></p><pre>{page.highlighted(row.completion.strip())}</pre>'
         summary = f"{row.group}.{row.index} {told}, {row.tokens:,} tokens"
         boxes.append(f"<details><summary>{summary}</summary>{opened}</details>")

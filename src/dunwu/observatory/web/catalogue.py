@@ -142,8 +142,8 @@ class Catalogue:
             steps = sorted(self._shelves)
             if not steps:
                 return []
-            wanted = curves.wanted(self._shelves[steps[0]].rollout)
-            return [self._shelves[step].rollout for step in curves.spaced(steps, wanted)]
+            wanted = curves.choose_rollout_limit(self._shelves[steps[0]].rollout)
+            return [self._shelves[step].rollout for step in curves.space_evenly(steps, wanted)]
 
     def _known(self, step: int) -> bytes | None:
         with self._lock:
@@ -153,7 +153,7 @@ class Catalogue:
 
     def _source(self, step: int) -> bytes | None:
         try:
-            return self._stage.derived.source_of(step, facts.MAKER)
+            return self._stage.derived.source_of(step, facts.FACTS_VERSION)
         except OSError:
             return None
 
@@ -161,9 +161,13 @@ class Catalogue:
         shelf, told = None, None
         try:
             derived = self._stage.derived
-            table = derived.table(step, facts.MAKER) if kept else derived.make(step, facts.MAKER, facts.facts)
+            table = (
+                derived.table(step, facts.FACTS_VERSION)
+                if kept
+                else derived.make(step, facts.FACTS_VERSION, facts.extract_facts)
+            )
             if table is None:
-                told = derived.trouble(step, facts.MAKER)
+                told = derived.trouble(step, facts.FACTS_VERSION)
             elif len(table):
                 shelf = self._shelf(source, table)
             else:

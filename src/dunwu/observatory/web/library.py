@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from dunwu.analysis.curves import Rollout
-from dunwu.analysis.results import EvaluationsBySet, LastEvaluated, evaluations_by_set, last_evaluated
+from dunwu.analysis.results import EvaluationsBySet, LastEvaluations, find_last_evaluations, read_evaluations_by_set
 from dunwu.errors import UserError
 from dunwu.observatory.figures import Told, base_of
 from dunwu.observatory.web import reader
@@ -76,13 +76,13 @@ class Watched:
                 self._told[stage] = known
         return known[1]
 
-    def last_evaluated(self) -> LastEvaluated | None:
+    def last_evaluated(self) -> LastEvaluations | None:
         """As ``findings.last_evaluated``, of evaluations that are read once."""
-        return last_evaluated(self.read(), lambda run, stage: self._evaluated(run, stage)[0])
+        return find_last_evaluations(self.read(), lambda run, stage: self._evaluated(run, stage)[0])
 
-    def last_results(self) -> LastEvaluated | None:
+    def last_results(self) -> LastEvaluations | None:
         """As ``last_evaluated``, without the answers: for a list of many runs."""
-        return last_evaluated(self.read(), partial(evaluations_by_set, rows=False))
+        return find_last_evaluations(self.read(), partial(read_evaluations_by_set, rows=False))
 
     def refresh(self) -> None:
         """Takes what the reader has read."""
@@ -106,7 +106,7 @@ class Watched:
         with self._lock:
             known = self._evaluations.get(stage)
         if known is None or known[0] != mark:
-            by_set = evaluations_by_set(run, stage)
+            by_set = read_evaluations_by_set(run, stage)
             known = (mark, by_set, base_of(by_set))
             with self._lock:
                 self._evaluations[stage] = known

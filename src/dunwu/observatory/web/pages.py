@@ -7,10 +7,10 @@ from html import escape
 from urllib.parse import quote, urlencode
 
 from dunwu.analysis import aha_sentences, comparison_table, costs, curves
-from dunwu.analysis.headline import headline
-from dunwu.analysis.labels import checkpoint, plain, quantity
-from dunwu.analysis.results import are_models, base_and_trained
-from dunwu.analysis.run_status import facts, progress
+from dunwu.analysis.headline import write_headline
+from dunwu.analysis.labels import describe_checkpoint, describe_quantity, sanitize
+from dunwu.analysis.results import find_base_and_trained, is_model_comparison
+from dunwu.analysis.run_status import describe_progress, list_run_facts
 from dunwu.errors import UserError
 from dunwu.observatory import figures, graph
 from dunwu.observatory.charts import Chart
@@ -68,8 +68,8 @@ def overview(library: Library, place: int) -> str:
     found = watched.last_evaluated()
     parts = [
         f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
-        page.headline(headline(run, found)),
-        page.facts([("state", f"{progress(run)}."), *facts(run)]),
+        page.headline(write_headline(run, found)),
+        page.facts([("state", f"{describe_progress(run)}."), *list_run_facts(run)]),
         _first_curves(watched, run, link),
         f"<h2>Stages</h2>{graph.drawing(graph.nodes(run), link)}",
         diagnosis_lines([watched.told(name) for name in run.stages if run.recipe["stages"][name]["kind"] == "rl"]),
@@ -78,7 +78,7 @@ def overview(library: Library, place: int) -> str:
     if found:
         stage, by_set = found
         tables = page.grid([evaluation_table(name, evaluations) for name, evaluations in by_set.items()])
-        shown = models_table(comparison_table.of_run(by_set)) if are_models(run, stage) else tables
+        shown = models_table(comparison_table.compare_models(by_set)) if is_model_comparison(run, stage) else tables
         parts.append(f"<h2>Held-out problems</h2>{shown}")
     parts.append(_costs(run))
     return _document(library, place, "", run.recipe["name"], "".join(parts))
@@ -99,7 +99,9 @@ def _moments(watched: Watched, run: RunReader, link: str) -> str:
     if not told:
         return ""
     sentences = {
-        stage: aha_sentences.reading(*one.reading) if one.reading else aha_sentences.verdict(one.search)
+        stage: aha_sentences.describe_reading(*one.reading)
+        if one.reading
+        else aha_sentences.describe_search(one.search)
         for stage, one in told
     }
     lines = "".join(
@@ -110,11 +112,13 @@ def _moments(watched: Watched, run: RunReader, link: str) -> str:
 
 
 def _costs(run: RunReader) -> str:
-    lines = list(costs.lines(run))
+    lines = list(costs.read_costs(run))
     if not lines:
         return ""
-    rows = [[page.text(line.stage), line.module, *costs.cells(line)] for line in (*lines, costs.total(lines))]
-    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *costs.HEADS], rows, words=(1,))}"
+    rows = [
+        [page.text(line.stage), line.module, *costs.format_costs(line)] for line in (*lines, costs.sum_costs(lines))
+    ]
+    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *costs.COLUMNS], rows, words=(1,))}"
 
 
 def curves_page(library: Library, place: int, stage: str) -> str:
@@ -181,7 +185,7 @@ def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
             page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
         )
         question = f'<p class="question">{page.text(stops[0].prompt)}{page.in_english(stops[0].prompt)}</p>'
-        models = are_models(watched.read(), stage)  # beside each other, not one after the other
+        models = is_model_comparison(watched.read(), stage)  # beside each other, not one after the other
         kind = "path models" if models else "path"
         parts.append(f'{question}{page.key()}<div class="{kind}" tabindex="0">{boxes}</div>')
         base = f"/runs/{place}/paths?" + urlencode({"stage": stage})
@@ -224,7 +228,7 @@ def compare_page(library: Library, asked: Sequence[str]) -> str:
 
 
 def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
-    told = [(plain(run.name), run.told(stage)) for run in runs]
+    told = [(sanitize(run.name), run.told(stage)) for run in runs]
     for measure in COMPARED:
         series = [one for name, of_run in told for one in figures.of_run(name, of_run, measure)]
         chart = Chart(title=measure.label.capitalize(), series=series, y_label=measure.unit, share=measure.share)
@@ -238,14 +242,14 @@ def _last_results(runs: Sequence[Watched]) -> str:
     for run in runs:
         last = run.last_evaluated()
         for name, evaluations in (last[1] if last else {}).items():
-            for one in base_and_trained(evaluations) or evaluations[-1:]:
+            for one in find_base_and_trained(evaluations) or evaluations[-1:]:
                 for key in HEADLINES:
                     if key in one.results:
-                        cells = rows.setdefault(f"{name}: {quantity(key).label}", {})
+                        cells = rows.setdefault(f"{name}: {describe_quantity(key).label}", {})
                         cells[run.name, one.checkpoint] = result_cell(key, one.results[key])
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     table = [[page.text(head), *(cells.get(column, "–") for column in columns)] for head, cells in rows.items()]
-    heads = [f"{name}, {checkpoint(model)}" for name, model in columns]
+    heads = [f"{name}, {describe_checkpoint(model)}" for name, model in columns]
     return page.table("On held-out problems, with 95 % intervals", ["", *heads], table) if rows else ""
 
 

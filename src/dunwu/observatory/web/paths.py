@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dunwu.analysis.labels import checkpoint
-from dunwu.analysis.reasoning.facts import problem_number
-from dunwu.analysis.results import EvaluationsBySet, are_models
+from dunwu.analysis.labels import describe_checkpoint
+from dunwu.analysis.reasoning.facts import hash_problem_id
+from dunwu.analysis.results import EvaluationsBySet, is_model_comparison
 from dunwu.errors import UserError
 from dunwu.observatory.figures import Told, place_of
 from dunwu.observatory.web.catalogue import Catalogue
@@ -58,7 +58,7 @@ def _held_out_offers(by_set: EvaluationsBySet) -> Iterator[Offer]:
         for before, after in both:
             answers = [before] if evaluations[0] is evaluations[-1] else [before, after]
             turn = " → ".join(_verdict(row) for row in answers)
-            yield Offer(problem=problem_number(after.problem_id), told=f"{name}: {turn}: {after.prompt}")
+            yield Offer(problem=hash_problem_id(after.problem_id), told=f"{name}: {turn}: {after.prompt}")
 
 
 def _verdict(row: EvaluationRow) -> str:
@@ -87,14 +87,14 @@ def path(told: Told, catalogue: Catalogue, problem: int) -> list[Stop]:
 
 
 def _evaluated(told: Told, problem: int) -> Iterator[Stop]:
-    models = are_models(told.run, told.name)
+    models = is_model_comparison(told.run, told.name)
     for evaluations in told.by_set.values():
         for number, found in enumerate(evaluations):
             for row in found.rows:
-                if row.sample == 0 and problem_number(row.problem_id) == problem:
+                if row.sample == 0 and hash_problem_id(row.problem_id) == problem:
                     yield Stop(
                         place=number if models else place_of(found, told.last_step),
-                        label=checkpoint(found.checkpoint),
+                        label=describe_checkpoint(found.checkpoint),
                         prompt=row.prompt,
                         text=row.text,
                         right=row.right,

@@ -67,18 +67,20 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
     done = 0
     for step in order(stage.rollout_steps()):
         with suppress(OSError):
-            source = stage.derived.source_of(step, facts.MAKER)
+            source = stage.derived.source_of(step, facts.FACTS_VERSION)
             if known.get((stage.path, step)) != source:
                 known[stage.path, step] = source
                 done += 1
                 try:
-                    stage.derived.make(step, facts.MAKER, facts.facts)
+                    stage.derived.make(step, facts.FACTS_VERSION, facts.extract_facts)
                 except UserError as error:
                     stage.derived.keep_trouble(
-                        step, facts.MAKER, str(error) if error.file else f"step {step:,}: {error}"
+                        step, facts.FACTS_VERSION, str(error) if error.file else f"step {step:,}: {error}"
                     )
                 except Exception as error:  # whatever stands in the file: the next one may be read
-                    stage.derived.keep_trouble(step, facts.MAKER, f"step {step:,}: {type(error).__name__}: {error}")
+                    stage.derived.keep_trouble(
+                        step, facts.FACTS_VERSION, f"step {step:,}: {type(error).__name__}: {error}"
+                    )
         if done == BATCH:
             break
     return done > 0
@@ -86,7 +88,7 @@ def read_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
 
 def order(steps: Sequence[int]) -> list[int]:
     """Evenly spaced ones first, so that the curves soon reach over the whole run; then the newest."""
-    return list(dict.fromkeys([*curves.spaced(steps, curves.FEWEST), *reversed(steps)]))
+    return list(dict.fromkeys([*curves.space_evenly(steps, curves.FEWEST), *reversed(steps)]))
 
 
 def _is_over(seconds: float) -> bool:

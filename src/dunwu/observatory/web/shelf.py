@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from dunwu.analysis.labels import duration, number
-from dunwu.analysis.results import LastEvaluated, are_models, base_and_trained
-from dunwu.analysis.run_status import date, progress
+from dunwu.analysis.labels import format_duration, format_number
+from dunwu.analysis.results import LastEvaluations, find_base_and_trained, is_model_comparison
+from dunwu.analysis.run_status import describe_progress, format_date
 from dunwu.errors import UserError
 from dunwu.observatory.report import page
 from dunwu.observatory.web.library import Library, Watched
@@ -81,7 +81,7 @@ def _row(place: int, watched: Watched) -> dict[str, Cell]:
         state = Cell(html=f'<span class="state">{page.text(error)}</span>', key="unreadable")
         return {column: Cell(html="–", key=None) for column in COLUMNS} | {"run": name, "state": state}
     kind, why = run.state
-    told = f'<span class="state {kind}">{page.text(progress(run, reason=False))}</span>'
+    told = f'<span class="state {kind}">{page.text(describe_progress(run, reason=False))}</span>'
     told += f'<small title="{page.text(why)}">{page.text(why)}</small>' if why else ""
     began, _ = run.dates
     worked = run.seconds
@@ -91,12 +91,12 @@ def _row(place: int, watched: Watched) -> dict[str, Cell]:
         "seed": Cell(html=str(run.seed), key=float(run.seed)),
         "state": Cell(html=told, key=kind),
         "score": _score(run, last),
-        "began": Cell(html=date(began), key=began),
-        "worked": Cell(html=duration(worked) if worked else "–", key=worked),
+        "began": Cell(html=format_date(began), key=began),
+        "worked": Cell(html=format_duration(worked) if worked else "–", key=worked),
     }
 
 
-def _score(run: RunReader, last: LastEvaluated | None) -> Cell:
+def _score(run: RunReader, last: LastEvaluations | None) -> Cell:
     """From the base to the trained model on the first set, or what the newest evaluation says."""
     if last is None:
         return Cell(html="–", key=None)
@@ -105,8 +105,8 @@ def _score(run: RunReader, last: LastEvaluated | None) -> Cell:
     found = [evaluation for evaluation in evaluations if "pass@1" in evaluation.results]
     if not found:
         return Cell(html="–", key=None)
-    chosen = base_and_trained(found) or (found[-1],)
+    chosen = find_base_and_trained(found) or (found[-1],)
     results = [one.results["pass@1"] for one in chosen]
-    shown = " → ".join(number("pass@1", one.value, one) for one in results)
-    whose = f" ({found[-1].checkpoint})" if are_models(run, stage) else ""
+    shown = " → ".join(format_number("pass@1", one.value, one) for one in results)
+    whose = f" ({found[-1].checkpoint})" if is_model_comparison(run, stage) else ""
     return Cell(html=page.text(shown + whose), key=results[-1].value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dunwu.analysis.diagnosis import Course, Flag, Limits, asked, diagnose, is_too_short
+from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, describe_coverage, diagnose, is_too_short
 from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, StageReader
 from dunwu.runs.checkpoints import step_of
@@ -48,7 +48,7 @@ class Alarms:
             return ""
         verdict = f"healthy ({', '.join(flag.name for flag in flags)})"
         if is_too_short(flags):
-            verdict = f"too short to judge ({asked(flags)})"
+            verdict = f"too short to judge ({describe_coverage(flags)})"
         if red:
             verdict = f"{len(red)} of {len(flags)} flags red: {', '.join(red)}; the report has figures and remedies"
         return f"diagnosis: {verdict}{self._nothing_right()}"
@@ -62,7 +62,7 @@ class Alarms:
         return f"; no answer was right: {'only the other parts of the reward teach' if earned else 'nothing teaches'}"
 
     def _flags(self) -> list[Flag]:
-        return diagnose(Course(rows=self._rows, held_out=self._held_out(), limits=self._limits))
+        return diagnose(TrainingHistory(rows=self._rows, held_out=self._held_out(), limits=self._limits))
 
     def _held_out(self) -> list[tuple[float, Mapping[str, Estimate]]]:
         found = self._store.read_results(self._set) if self._set else {}

@@ -159,7 +159,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "reward": np.mean([score.value for score in scores]),
         "length": lengths.mean(),
         "truncated": np.mean([completion.finish == "length" for completion in completions]),
-        "reflections": np.mean([reflection.total(completion.text) for completion in completions]),
+        "reflections": np.mean([reflection.count_reflections(completion.text) for completion in completions]),
         "uniform_groups": np.mean([uniform(np.array([s.value for s in group.scores])) for group in groups]),
         "responses": len(scores),
         "verifier_failed": responses - len(scores),

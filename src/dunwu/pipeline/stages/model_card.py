@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dunwu
-from dunwu.analysis.labels import interval, is_part, number, quantity
+from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
 from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
 from dunwu.config.toml import toml_text
 from dunwu.models.folder import CARD, write_chat_template, write_generation_config
@@ -117,11 +117,12 @@ def _scores(context: StageContext) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(models)
     for chosen in dict.fromkeys(found.set for found in evaluations):
         shown = [results.get((chosen, model), {}) for model in models]
-        for name in dict.fromkeys(name for one in shown for name in one if not is_part(name)):
+        for name in dict.fromkeys(name for one in shown for name in one if not is_breakdown(name)):
             cells = [
-                f"{number(name, one[name].value)} ({interval(name, one[name])})" if name in one else "" for one in shown
+                f"{format_number(name, one[name].value)} ({format_interval(name, one[name])})" if name in one else ""
+                for one in shown
             ]
-            yield f"| {chosen} | {quantity(name).label} | {' | '.join(cells)} |"
+            yield f"| {chosen} | {describe_quantity(name).label} | {' | '.join(cells)} |"
 
 
 def _limits(stage: ModelStage) -> Iterator[str]:

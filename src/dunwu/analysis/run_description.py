@@ -5,19 +5,16 @@ Terminal, watch and report all say it in these words.
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from dunwu.config.schema import REWARD_PARTS, RewardSpec
 from dunwu.errors import UserError, counted
-from dunwu.runs import ABLATION, RunReader, display_names
+from dunwu.runs import display_names
 from dunwu.verifiers.weights import QUALITY
 
 Stages = Mapping[str, Mapping[str, Any]]
@@ -54,22 +51,9 @@ GRADERS = {
 """Who grades answers: one of them, and several."""
 SHOWN, FEW = 6, 2
 """Names in a sentence, at most; names that are told with more than the name."""
-BENCHMARKS = {"math": "math500"}
-"""What ``dunwu eval`` calls data sets that have another name there."""
-OWN = {"math": "file", "choice": "choices", "code": "programs"}
-"""What it calls a file of the user's, by what grades the answers."""
-COMPARED = ("alpaca", "arena", "safety")
-"""Data sets that it measures with a judge alone."""
 
 
-class Advice(NamedTuple):
-    """A command, to be copied as it stands, and what it is for."""
-
-    command: str
-    purpose: str
-
-
-def opening(recipe: Mapping[str, Any]) -> list[str]:
+def describe_run(recipe: Mapping[str, Any]) -> list[str]:
     """Tell a run in three sentences.
 
     Args:
@@ -86,69 +70,6 @@ def opening(recipe: Mapping[str, Any]) -> list[str]:
         return [_what(stages), _on_what(stages, recipe.get("data", {})), _why(stages)]
     except KeyError as error:
         raise UserError("is not told in sentences: a field is missing", file="recipe.json", field=str(error)) from error
-
-
-def program() -> str:
-    """Name what starts Dunwu here: its name where the shell finds it, else the path that it was started by."""
-    if shutil.which("dunwu"):
-        return "dunwu"
-    started = sys.argv[0]
-    return started if Path(started).name == "dunwu" else str(Path(sys.executable).with_name("dunwu"))
-
-
-def next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advice]:
-    """Say what can be done with a run as it stands.
-
-    Args:
-        run: The run, at any moment.
-        starting: What starts Dunwu.
-
-    Yields:
-        Commands, each with what it is for, the most useful first.
-    """
-
-    def advice(purpose: str, *words: str) -> Advice:
-        return Advice(shlex.join([starting, *words]), purpose)
-
-    stages: Stages = run.recipe["stages"]
-    folder, recipe, kind = str(run.directory), str(run.directory / "recipe.json"), run.state.kind
-    if kind in ("stopped", "failed"):
-        mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
-        yield advice(mended, "run", recipe, "--out", folder, "--resume")
-    measures = {stage["kind"] for stage in stages.values()} == {"eval"}
-    shown = "every answer" if measures else "the curves and every answer"
-    yield advice(f"{shown}, in a browser", "watch", folder)
-    done = [name for name, state in run.stages.items() if state == "done"]
-    learnt = [name for name in done if stages[name]["kind"] == "rl"]
-    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
-        yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
-    if (writers := list(models(run))) and (measured := _benchmark(stages)):
-        base = str(stages[writers[-1].parent.name].get("from") or "")
-        beside = [base] if base and base not in stages else []
-        yield advice("the model on a benchmark", "eval", folder, *beside, *measured)
-    if kind != "done":
-        return
-    if learnt and learnt[-1] == list(stages)[-1]:
-        steps = f"stages.{learnt[-1]}.steps={2 * stages[learnt[-1]]['steps']}"
-        yield advice("train it twice as long", "run", recipe, "--set", steps, "--out", folder, "--resume")
-    if any(stage["kind"] != "eval" for stage in stages.values()):
-        yield advice("do other seeds say the same?", "reproduce", recipe, "--seeds", "1,2,3")
-
-
-def models(run: RunReader) -> Iterator[Path]:
-    """Yield the folders of a run's finished models that write, in its order."""
-    for name, state in run.stages.items():
-        folder = run.stage(name).model
-        if state == "done" and run.recipe["stages"][name]["kind"] != "reward_model" and folder.is_dir():
-            yield folder
-
-
-def _can_be_cut(run: RunReader, name: str) -> bool:
-    """Whether a stage's answers can be gone on with: it still reflects, and there are problems that it never drew. Of a
-    file that it trained on a handful is held out at most times, so only what it was measured on counts."""
-    stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
-    task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
-    return reflects and bool(_sets(stage) or not (task.get("path") or task.get("hub")))
 
 
 def _what(stages: Stages) -> str:
@@ -184,7 +105,7 @@ def _on_what(stages: Stages, data: Mapping[str, Any]) -> str:
     tasks = [task for stage in stages.values() for task in stage.get("tasks", [])]
     names = list(dict.fromkeys(map(_short, tasks)))
     asked = list(dict.fromkeys(map(_task, tasks))) if len(names) <= FEW else names
-    sets = {(chosen["name"], chosen["problems"]): chosen for stage in stages.values() for chosen in _sets(stage)}
+    sets = {(chosen["name"], chosen["problems"]): chosen for stage in stages.values() for chosen in list_sets(stage)}
     measured = _listed([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
     if len(sets) > FEW:
         measured = f"{len(sets)} sets of problems"
@@ -263,7 +184,7 @@ def _why(stages: Stages) -> str:
     return "Nothing is trained; problems and random numbers are common, so that differences are the models' own."
 
 
-def _sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def list_sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     found: Sequence[Mapping[str, Any]] = stage.get("sets") or stage.get("evaluation", {}).get("sets", [])
     return found
 
@@ -272,7 +193,7 @@ def _name(task: Mapping[str, Any]) -> str:
     return str(task.get("called") or (f"gym-{task['set']}" if task.get("set") else task["task"]))
 
 
-def _is_generated(task: Mapping[str, Any]) -> bool:
+def is_generated(task: Mapping[str, Any]) -> bool:
     return not (task.get("path") or task.get("hub") or task.get("set"))
 
 
@@ -291,21 +212,6 @@ def _task(task: Mapping[str, Any]) -> str:
     languages = " and ".join(LANGUAGES.get(language, language) for language in task.get("languages", []))
     gloss = f"{TASKS[task['task']]}; " if task["task"] in TASKS else ""
     return f"{_name(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"
-
-
-def _benchmark(stages: Stages) -> list[str]:
-    """The options by which ``dunwu eval`` measures what the run is about: a file that it was measured on, else what it
-    trained on, generated afresh; none where there is neither."""
-    trained = [task for stage in stages.values() for task in stage.get("tasks", [])]
-    files = {task["path"] for task in trained if task.get("path")}
-    measured = [chosen["task"] for stage in stages.values() for chosen in _sets(stage)]
-    for task in measured:
-        if task.get("path") and task["path"] not in files and task["task"] not in COMPARED:
-            if task["task"] != "file":
-                return ["--bench", BENCHMARKS.get(task["task"], task["task"]), "--data", task["path"]]
-            columns = [word for name, column in task["fields"].items() for word in ("--field", f"{name}={column}")]
-            return ["--bench", OWN[task["kind"]], "--data", task["path"], *columns] if task["kind"] in OWN else []
-    return next((["--bench", task["task"]] for task in (*trained, *measured) if _is_generated(task)), [])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from dunwu.errors import UserError
 T = TypeVar("T")
 
 
-def readable(read: Callable[[], T], otherwise: T, lost: list[str]) -> T:
+def read_or_default(read: Callable[[], T], otherwise: T, lost: list[str]) -> T:
     """Read what may be damaged.
 
     Args:

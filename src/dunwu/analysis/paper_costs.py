@@ -5,7 +5,7 @@ from __future__ import annotations
 HOURS = (("DeepSeek-R1-Zero", 101_000), ("SFT data creation", 5_000), ("DeepSeek-R1", 41_000))
 
 
-def beside() -> str:
+def describe_paper_costs() -> str:
     """In a sentence, to stand beside one's own."""
     told = ", ".join(f"{name} {hours / 1000:,.0f}K" for name, hours in HOURS)
     hours = sum(hours for _, hours in HOURS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dunwu.analysis.damage import readable
+from dunwu.analysis.damaged_files import read_or_default
 from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, RunReader, display_names, due
 from dunwu.runs.checkpoints import step_name
@@ -15,7 +15,7 @@ from dunwu.runs.checkpoints import step_name
 SHOWN = 3
 
 
-def missing_rollouts(run: RunReader, name: str) -> str | None:
+def find_missing_rollouts(run: RunReader, name: str) -> str | None:
     """Say which rollouts are gone of which the metrics have a line.
 
     Returns:
@@ -36,7 +36,7 @@ def missing_rollouts(run: RunReader, name: str) -> str | None:
     return f"{stage.path / 'rollouts'}: {len(gone):,} of {len(steps):,} are gone: of step {_some(gone)}"
 
 
-def missing_evaluations(run: RunReader, name: str) -> str | None:
+def find_missing_evaluations(run: RunReader, name: str) -> str | None:
     """Say which evaluations are gone that a stage must have made; None where nothing is missing."""
     folder = run.stage(name).path / "evaluations"
     files = [f"{checkpoint}/{chosen}.json" for checkpoint, chosen in _made(run, name)]
@@ -51,7 +51,7 @@ def _made(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
         for model in dict.fromkeys(display_names(recipe.get("models", []))):
             yield from ((model, chosen["name"]) for chosen in recipe.get("sets", []))
     if recipe.get("kind") == "rl":
-        rows = readable(run.stage(name).read_metrics, list[dict[str, float]](), [])
+        rows = read_or_default(run.stage(name).read_metrics, list[dict[str, float]](), [])
         steps = [int(row["step"]) for row in rows]
         yield from _of_training(recipe, steps, ended=ended)
 
