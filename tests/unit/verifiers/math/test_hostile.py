@@ -188,7 +188,7 @@ def test_a_thread_of_another_process_gets_its_verdict() -> None:
 import threading
 from dunwu.config.schema import RewardSpec
 from dunwu.verifiers import build
-from tests.unit.verifiers.test_hostile_math import asked
+from tests.unit.verifiers.math.test_hostile import asked
 said = []
 def ask():
     said.extend(grader.score(*asked("5", answer)) for answer in ("10^{10}!", "\\\\sqrt{25}"))

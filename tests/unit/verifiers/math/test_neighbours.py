@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.unit.verifiers import makers, makers_of_forms, makers_of_names, makers_of_words
 from tests.unit.verifiers.conftest import make_completion, make_problem
-from tests.unit.verifiers.makers import Case
+from tests.unit.verifiers.math import makers, makers_of_forms, makers_of_names, makers_of_words
+from tests.unit.verifiers.math.makers import Case
 
 from dunwu.verifiers import Grader
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from tests.unit.verifiers.makers import Case
+from tests.unit.verifiers.math.makers import Case
 
 
 def conditions(rng: random.Random) -> Iterator[Case]:

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 
-from tests.unit.verifiers.makers import Case
+from tests.unit.verifiers.math.makers import Case
 
 
 def roundings(rng: random.Random) -> Iterator[Case]:

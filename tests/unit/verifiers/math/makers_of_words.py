@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from tests.unit.verifiers.makers import Case
+from tests.unit.verifiers.math.makers import Case
 
 NOUNS = ("bolts", "downloads", "primes", "zeros", "gadgets", "sequences", "tourists", "kilobots", "brackets", "wolves")
 DESCRIBING = ("different", "distinct", "possible", "ordered", "positive", "blue", "whole", "remaining", "such")
