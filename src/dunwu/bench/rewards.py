@@ -44,7 +44,7 @@ class ProgramGrader:
         ran = self._verifier.judge(TESTS, f"{program}  # {next(self._number)}")
         return Score(value=float(ran.result == "passed"), parts={}, status="graded", extracted=None, reason=ran.reason)
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """See ``rollout.collect.Grader``."""
         return tuple(scores)
 

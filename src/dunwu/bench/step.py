@@ -145,7 +145,7 @@ class FreeGrader:
         value = _reward(completion.token_ids.tolist())
         return Score(value=value, parts={}, status="graded", extracted=None, reason="")
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """See ``rollout.collect.Grader``."""
         return tuple(scores)
 

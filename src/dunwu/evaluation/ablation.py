@@ -262,7 +262,7 @@ class _WholeChainGrader:
         """Score the whole chain."""
         return self._grader.score(problem, self.join(problem, completion))
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """Return the scores unchanged: an ablation has no schedules."""
         return tuple(scores)
 

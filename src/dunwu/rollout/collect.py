@@ -22,7 +22,7 @@ class Grader(Protocol):
     def score(self, problem: Problem, completion: Completion) -> Score:
         """What can be said of one completion; a verifier that fails says ``verifier_failed`` and does not raise."""
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """The group's scores, with what its completions are worth beside each other after ``update`` updates."""
 
 
@@ -68,7 +68,7 @@ def collect(
             result = []
             for own, group in grouped(requests, completions):
                 graded = [scores[sample].result() for sample in own]
-                result.append(ScoredGroup(group=group, scores=grader.weigh(group, graded, update)))
+                result.append(ScoredGroup(group=group, scores=grader.score_group(group, graded, update)))
             return result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

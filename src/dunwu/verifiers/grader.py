@@ -64,7 +64,7 @@ class Grader:
     Args:
         spec: the recipe's rewards: parts, weights, where the answer stands, workers and their budgets.
         sandbox: where programs run; None where no problem asks for one. Whoever made it closes it.
-        judges: the reward models by the names of their parts, asked by ``weigh`` about whole groups.
+        judges: the reward models by the names of their parts, asked by ``score_group`` about whole groups.
 
     Raises:
         UserError: a language that is not known or cannot be told apart here; a user's own part cannot be loaded.
@@ -75,7 +75,7 @@ class Grader:
     ) -> None:
         self._spec = spec
         self._judges = judges or {}
-        # Which take the whole group; ``weigh`` adds them.
+        # Which take the whole group; ``score_group`` adds them.
         self._late = {"novelty", *(part.name for part in spec.models)}
         self._composition = Composition(spec)
         for language in spec.languages:  # unknown ones, and a missing identifier, show here
@@ -159,7 +159,7 @@ class Grader:
         value = total(parts, self._composition.weights(problem.task, 0))
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """The scores of a group, ``novelty`` and what reward models give among their parts, as the rollout after
         ``update`` updates weighs them. Reward models that weigh nothing then are not asked."""
         task = group.prompt.problem.task
@@ -266,7 +266,7 @@ class PlainGrader:
         own = self._grader.own_parts(self._own, problem, completion)
         return replace(score, parts={**score.parts, **own}) if own else score
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         """As they are."""
         return tuple(scores)
 

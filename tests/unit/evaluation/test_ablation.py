@@ -161,7 +161,7 @@ class Exact:
             reason="",
         )
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         return tuple(scores)
 
 

@@ -129,7 +129,7 @@ class Echo:
             for index, seed in enumerate(request.seeds):
                 yield Sample(number, index), completion(str(seed))
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:

@@ -151,7 +151,7 @@ class WordGrader:
         self.measured = own
         return self
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:

@@ -35,7 +35,7 @@ class FailsOn:
         self._texts = texts
         self.threads: set[int] = set()
 
-    def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+    def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
         return tuple(scores)
 
     def score(self, problem: Problem, completion: Completion) -> Score:
@@ -179,7 +179,7 @@ def test_waiting_begins_when_nothing_is_left_to_generate(engine: ScriptedEngine)
         log.append(f"{name} ends")
 
     class Weighing(FailsOn):
-        def weigh(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
+        def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
             log.append(f"weighed at {update}")
             return tuple(scores)
 

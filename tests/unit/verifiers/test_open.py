@@ -75,7 +75,7 @@ def test_a_reward_model_s_part_is_the_reward_of_an_open_answer(problem: Make, co
     asked, answers = problem("open", ""), (completion(TOLD), completion("No."))
     group = RolloutGroup(prompt=Prompt(problem=asked, token_ids=np.zeros(1, np.int32)), completions=answers)
     with build(spec, judges={"helpful": lambda group: [4.0, -2.0]}) as grader:
-        scores = grader.weigh(group, [grader.score(asked, answer) for answer in answers], 0)
+        scores = grader.score_group(group, [grader.score(asked, answer) for answer in answers], 0)
     assert [score.value for score in scores] == [0.25 + 0.5 * 4.0, 0.5 * -2.0]
     assert [score.parts for score in scores] == [{"format": 1.0, "helpful": 4.0}, {"format": 0.0, "helpful": -2.0}]
 

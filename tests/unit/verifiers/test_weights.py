@@ -73,7 +73,7 @@ def group(problem: Problem, *completions: Completion) -> RolloutGroup:
 def graded(grader: Grader, whole: RolloutGroup, update: int) -> tuple[Score, ...]:
     """As a rollout grades a group."""
     scores = [grader.score(whole.prompt.problem, completion) for completion in whole.completions]
-    return grader.weigh(whole, scores, update)
+    return grader.score_group(whole, scores, update)
 
 
 def test_language_counts_from_the_update_that_the_recipe_names(
