@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at, text_of
+from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import (
     EULER,
@@ -29,9 +29,6 @@ from dunwu.verifiers.math.tree import (
     root,
     substitute,
 )
-
-if TYPE_CHECKING:
-    from dunwu.verifiers.math.grammar import Parser
 
 FUNCTIONS = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "arcsin",

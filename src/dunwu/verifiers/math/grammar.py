@@ -17,7 +17,7 @@ from fractions import Fraction
 from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
 from dunwu.verifiers.math.commands import SIGNS
 from dunwu.verifiers.math.constructs import CONSTRUCTS, FUNCTIONS, read_determinant, read_function
-from dunwu.verifiers.math.cursor import DEEPEST, Cursor
+from dunwu.verifiers.math.cursor import DEEPEST, Parser
 from dunwu.verifiers.math.letters import (
     DECORATIONS,
     GREEK,
@@ -63,14 +63,14 @@ def parse(tokens: Sequence[Token]) -> Tree:
     Raises:
         Unreadable: for anything outside the grammar, or deeper than ``DEEPEST``.
     """
-    return Parser(tokens).whole()
+    return ExpressionParser(tokens).whole()
 
 
-class Parser(Cursor):
-    """One expression; what stands in brackets is parsed by a parser of its own."""
+class ExpressionParser(Parser):
+    """Reads one expression; what stands in brackets is read by a parser of its own."""
 
     def whole(self) -> Tree:
-        r"""The tree of all tokens; ``a \over b`` and ``n \choose k`` are split at their sign."""
+        r"""Read all tokens; ``a \over b`` and ``n \choose k`` are split at their sign."""
         if any(token.text == "choose" for token in self.tokens):
             self.tokens = [replace(one, kind="sign") if one.text == "choose" else one for one in self.tokens]
         for sign in ("over", "choose"):
@@ -84,17 +84,17 @@ class Parser(Cursor):
         return tree
 
     def inside(self, tokens: Sequence[Token]) -> Tree:
-        """The tree of tokens that stand within brackets of this expression."""
+        """See ``Parser``; a level deeper than ``DEEPEST`` is Unreadable."""
         if self.depth >= DEEPEST:
             raise Unreadable(f"deeper than {DEEPEST} levels")
-        parser = Parser(tokens, self.depth + 1)
+        parser = ExpressionParser(tokens, self.depth + 1)
         parser.angular = self.angular
         return parser.whole()
 
     # Sums, products, powers
 
     def sum(self) -> Tree:
-        """Terms with signs between them."""
+        """Read terms with signs between them."""
         terms = [self._term(self.take("+", "-"))]
         while sign := self.take("+", "-"):
             terms.append(self._term(sign))
@@ -105,12 +105,7 @@ class Parser(Cursor):
         return negative(tree) if sign == "-" else tree
 
     def product(self, functions: bool = True, division: bool = True) -> Tree:
-        """Factors, with signs between them or without.
-
-        Args:
-            functions: whether a function or ``*`` may follow; an argument without brackets ends before them.
-            division: whether a stroke may follow: it belongs to the argument of an angle only.
-        """
+        """See ``Parser``."""
         start, factors = self.at, [self.power()]
         inverse = is_matrix(factors[0], marked=True)
         while True:
@@ -181,7 +176,7 @@ class Parser(Cursor):
         return exponential or (token is not None and token.kind in ("word", "command") and token.text in FUNCTIONS)
 
     def power(self) -> Tree:
-        """An atom with what stands above and behind it."""
+        """See ``Parser``."""
         tree = self._atom()
         while True:
             if self.take("!"):
@@ -215,7 +210,7 @@ class Parser(Cursor):
         return Symbol(f"{base.name}^{TRANSPOSE.get(text, text)}")
 
     def exponent(self) -> Tree:
-        """What stands above: a group, a number, or one letter; ``x^12`` is read as it is meant."""
+        """See ``Parser``."""
         with self.deeper():
             if self.sign() in ("{", "("):
                 return self.inside(self.enclosed())
@@ -256,7 +251,7 @@ class Parser(Cursor):
 
     def _absolute(self) -> Tree:
         self.at += 1
-        parser = Parser(self.tokens[self.at :], self.depth + 1, bars=self.bars + 1)
+        parser = ExpressionParser(self.tokens[self.at :], self.depth + 1, bars=self.bars + 1)
         if parser.depth > DEEPEST:
             raise Unreadable(f"deeper than {DEEPEST} levels")
         tree = parser.sum()
@@ -286,12 +281,12 @@ class Parser(Cursor):
     # Arguments
 
     def argument(self) -> Tree:
-        """The tree of an argument."""
+        """See ``Parser``."""
         piece = self.piece()
         return self.inside(piece) if isinstance(piece, list) else piece
 
     def piece(self) -> list[Token] | Tree:
-        r"""The tokens of an argument, or the tree of a command without braces: ``\frac\pi6``, ``\sqrt\frac12``."""
+        """See ``Parser``."""
         token = self.peek()
         if token and token.kind == "command" and (token.text in CONSTRUCTS or token.text in ("sqrt", *DECORATIONS)):
             with self.deeper():
@@ -299,11 +294,7 @@ class Parser(Cursor):
         return self.argument_tokens()
 
     def argument_tokens(self, short: bool = False) -> list[Token]:
-        r"""The tokens of an argument: a group, a bracket, one digit of ``\frac12``, a letter, a command.
-
-        Args:
-            short: of an index or a bound, where several digits or letters without braces belong together.
-        """
+        """See ``Parser``."""
         before, token = self.peek(-1), self.next()
         if token.text in ("{", "(") and token.kind == "sign":
             self.at -= 1

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
 from dunwu.verifiers.math.constructs import FUNCTIONS, read_function
+from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import EULER, IMAGINARY, INFINITY, PI, Call, Number, Product, Symbol, Tree, quotient
-
-if TYPE_CHECKING:
-    from dunwu.verifiers.math.grammar import Parser
 
 GREEK = frozenset(
     """

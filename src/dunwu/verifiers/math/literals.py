@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from dunwu.verifiers.math.brackets import Unreadable, text_of
+from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Call, Number, Product, Tree
-
-if TYPE_CHECKING:
-    from dunwu.verifiers.math.grammar import Parser
 
 PERIOD = re.compile(r"\.\d*?(\d)\1\1$")
 LONG_PERIOD = re.compile(r"\.\d*?(\d{2,}?)\1$")
