@@ -2,7 +2,7 @@
 
     Mixture    -> Problem
     template   -> Prompt(problem, token_ids i32[P])
-    Engine     -> Completion(token_ids i32[C], logprobs f32[C], text, finish, policy_version)
+    Engine     -> Completion(token_ids i32[C], logprobs f32[C], text, finish, version_spans)
     collect    -> RolloutGroup(prompt, completions[G])
     Verifier   -> Score(value, parts, status, extracted, reason)
                -> ScoredGroup(group, scores[G])
@@ -107,18 +107,35 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpan:
+    """Tokens of a completion that one version of the policy wrote: from ``start`` up to, not including, ``end``."""
+
+    version: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy's are at 1.
 
     ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out. In a
     group, and wherever it is graded, ``text`` begins with its prompt's ``opening``, so that it is the whole answer.
+
+    ``version_spans`` say which version of the policy wrote which tokens, in order and without holes: one span, unless
+    the engine got new weights on the way; none where a server or a person wrote it, and no policy of this run.
     """
 
     token_ids: Int32[np.ndarray, " C"]
     logprobs: Float32[np.ndarray, " C"]
     text: str
     finish: Finish
-    policy_version: int
+    version_spans: tuple[VersionSpan, ...] = ()
+
+    @property
+    def policy_version(self) -> int:
+        """The oldest version that wrote a part of it; 0 where no policy of this run did."""
+        return min((span.version for span in self.version_spans), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

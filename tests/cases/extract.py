@@ -23,7 +23,7 @@ def score(kind: str, gold: str, text: str, where: str, tests: tuple[str, ...] = 
     question = (Message(role="user", content="?"),)
     problem = Problem(id="p", task="t", kind=kind, level=1, language="en", messages=question, gold=gold, tests=tests)
     nothing = np.zeros(0, np.int32), np.zeros(0, np.float32)
-    completion = Completion(token_ids=nothing[0], logprobs=nothing[1], text=text, finish="stop", policy_version=0)
+    completion = Completion(token_ids=nothing[0], logprobs=nothing[1], text=text, finish="stop")
     return grader(where).score(problem, completion).parts["accuracy"]
 
 

@@ -81,7 +81,6 @@ class _Said(ScriptedEngine):
                 logprobs=nothing.astype(np.float32),
                 text=self._text,
                 finish=self._finish,
-                policy_version=0,
             ),
         )
 

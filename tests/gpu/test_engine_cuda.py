@@ -11,6 +11,7 @@ from tests.groups import generate_groups
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.models.load import Policy
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 
@@ -115,7 +116,7 @@ def test_new_weights_reach_the_graphs() -> None:
     engine = TorchEngine(policy("cuda"), slots=96)
     before = run(engine, sampling)
     new = policy("cuda", seed=1)
-    engine.update_weights(1, new.model.named_parameters)
+    engine.update_weights(WeightUpdate.in_memory(1, new.model.named_parameters()))
     after = run(engine, sampling)
     assert agreement(before, after) < 0.1
     assert agreement(after, run(TorchEngine(new, slots=96), sampling)) == 1.0

@@ -19,6 +19,7 @@ from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.models import packing
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head, _ChunkedLogprobs, token_logprobs
+from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import TrainSample
 
@@ -79,7 +80,7 @@ def make_trainer(model: Any) -> PolicyTrainer:
 def rollout(trainer: PolicyTrainer, seed: int) -> list[dict[str, float]]:
     update = UpdateSpec(minibatches=2, tokens_per_microbatch=1024)
     anchored = trainer.anchor(make_samples(32, seed))
-    return [dict(trainer.step(step, at=trainer.policy_version).metrics) for step in cut(anchored, update, seed)]
+    return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in cut(anchored, update, seed)]
 
 
 def test_log_probabilities_and_gradients_as_on_the_cpu() -> None:

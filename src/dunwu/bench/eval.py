@@ -154,6 +154,4 @@ def _completion(text: str) -> Any:
 
     from dunwu.types import Completion
 
-    return Completion(
-        token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop", policy_version=0
-    )
+    return Completion(token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop")

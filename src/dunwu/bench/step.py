@@ -40,6 +40,7 @@ from dunwu.rollout.builtin.worker_threads import embedded_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.tasks import build_mixture
+from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import (
     Completion,
@@ -185,8 +186,8 @@ class OurStep:
         groups = self.rollout(watch.time("rewards"))
         samples = algorithms.to_samples(groups, self.algorithm, self.sampling.max_new_tokens)
         for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
-            self.trainer.step(step, at=self.trainer.policy_version)
-        self.engine.update_weights(self.trainer.policy_version, self.trainer.weights)
+            take_step(self.trainer, step, at=self.trainer.policy_version)
+        self.engine.update_weights(self.trainer.export_weights())
         return watch.seconds["rewards"]
 
 

@@ -120,4 +120,4 @@ def _problem(kind: str, gold: str, tests: tuple[str, ...] = ()) -> Problem:
 def _completion(answer: str) -> Completion:
     text = rf"<think>Let me see.</think> <answer>The answer is $\boxed{{{answer}}}$</answer>"
     nothing = np.zeros(0, np.int32), np.zeros(0, np.float32)
-    return Completion(token_ids=nothing[0], logprobs=nothing[1], text=text, finish="stop", policy_version=0)
+    return Completion(token_ids=nothing[0], logprobs=nothing[1], text=text, finish="stop")

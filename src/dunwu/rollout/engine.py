@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-
+from dunwu.models.weights import WeightUpdate
 from dunwu.types import Completion, GenerationRequest, Sampling
-
-WeightSource = Callable[[], Iterable[tuple[str, torch.Tensor]]]
-"""Yields (name, tensor) under the names of transformers' ``state_dict``; may be called again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,12 @@ class Engine(Protocol):
         iterator early drops what is unfinished.
         """
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
-        """Takes new weights; the next completion carries ``version``. Not during ``generate``."""
+    def update_weights(self, update: WeightUpdate) -> None:
+        """Take new weights; the next completion carries their version. Not during ``generate``.
+
+        Raises:
+            ValueError: they are not this model's; the engine goes on with the old ones.
+        """
 
     def close(self) -> None:
         """Gives back the engine's memory; it cannot generate any more."""

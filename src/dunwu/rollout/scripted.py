@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.rollout.engine import Sample, WeightSource
-from dunwu.types import Completion, Finish, GenerationRequest, Problem, Sampling
+from dunwu.models.weights import WeightUpdate
+from dunwu.rollout.engine import Sample
+from dunwu.types import Completion, Finish, GenerationRequest, Problem, Sampling, VersionSpan
 
 Script = Callable[[Problem, int], str]
 """(problem, seed) -> the text of the completion."""
@@ -34,11 +35,11 @@ class ScriptedEngine:
                 text = self._script(request.prompt.problem, seed)
                 yield Sample(number, index), self._complete(text, sampling)
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
-        """Reads the weights, as any engine would, and keeps the version."""
-        for _ in weights():
+    def update_weights(self, update: WeightUpdate) -> None:
+        """Read the weights, as any engine would, and keep the version."""
+        for _ in update.read():
             pass
-        self.policy_version = version
+        self.policy_version = update.version
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -54,5 +55,5 @@ class ScriptedEngine:
             logprobs=(-1.0 / np.arange(1, len(token_ids) + 1)).astype(np.float32),
             text=text,
             finish=finish,
-            policy_version=self.policy_version,
+            version_spans=(VersionSpan(version=self.policy_version, start=0, end=len(token_ids)),),
         )

@@ -15,6 +15,7 @@ from dunwu.config.schema import OptimizerSpec
 from dunwu.errors import Fault
 from dunwu.models import packing
 from dunwu.models.load import Policy, save_policy
+from dunwu.models.weights import WeightUpdate
 from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import lr_share
 
@@ -77,9 +78,13 @@ class Learner:
             raise Fault(f"update {self.version} made {broken[0]} infinite or no number: lower optimizer.lr")
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """The parameters under transformers' names."""
+        """Yield the parameters under transformers' names."""
         for name, parameter in self.model.named_parameters():
             yield name, parameter.detach()
+
+    def export_weights(self) -> WeightUpdate:
+        """Describe the weights as they are, for engines of this process."""
+        return WeightUpdate.in_memory(self.version, self.weights())
 
     def save(self, folder: Path) -> None:
         """Writes everything from which the next update follows; the same state gives the same bytes."""

@@ -6,11 +6,12 @@ pointwise   cross-entropy of sigmoid(score) with the verdict    the score is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
@@ -22,7 +23,51 @@ from dunwu.training.learner import Learner
 from dunwu.types import StepResult
 
 Tokens = Int32[np.ndarray, " L"]
-Check = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairBatch:
+    """Better texts, and the worse ones in the same order."""
+
+    chosen: Sequence[Tokens]
+    rejected: Sequence[Tokens]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each pair, both texts as long as the longer one."""
+        return [2 * max(map(len, pair)) for pair in zip(self.chosen, self.rejected, strict=True)]
+
+    def texts(self, rows: Sequence[int]) -> list[Tokens]:
+        """Return what is scored of these pairs: the chosen texts, then the rejected ones."""
+        return [*(self.chosen[i] for i in rows), *(self.rejected[i] for i in rows)]
+
+    def loss(self, scores: Float[Tensor, " 2N"], rows: Sequence[int]) -> tuple[Float[Tensor, ""], int]:
+        """Return the summed loss of these pairs, and how many are in the right order."""
+        margins = scores[: len(rows)] - scores[len(rows) :]
+        return -logsigmoid(margins).sum(), int((margins > 0).sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictBatch:
+    """Texts, and whether each is good."""
+
+    each: Sequence[Tokens]
+    good: Sequence[bool]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return list(map(len, self.each))
+
+    def texts(self, rows: Sequence[int]) -> list[Tokens]:
+        """Return these texts."""
+        return [self.each[i] for i in rows]
+
+    def loss(self, scores: Float[Tensor, " N"], rows: Sequence[int]) -> tuple[Float[Tensor, ""], int]:
+        """Return the summed loss of these texts, and how many verdicts sigmoid(score) > 1/2 gets right."""
+        wanted = torch.tensor([float(self.good[i]) for i in rows], device=scores.device)
+        summed = binary_cross_entropy_with_logits(scores, wanted, reduction="sum")
+        return summed, int(((scores > 0) == (wanted > 0.5)).sum())
 
 
 class RewardTrainer:
@@ -38,7 +83,10 @@ class RewardTrainer:
     def __init__(self, scorer: Policy, optimizer: OptimizerSpec, passes: PassSpec, *, total_steps: int) -> None:
         self._learner = Learner(scorer, optimizer, total_steps, passes.gradient_checkpointing)
         self._passes = passes
-        self.weights, self.save = self._learner.weights, self._learner.save
+        self._batch: PairBatch | VerdictBatch = VerdictBatch(each=(), good=())
+        self._parts: list[list[int]] = []
+        self._loss, self._right = 0.0, 0
+        self.export_weights, self.save = self._learner.export_weights, self._learner.save
         self.save_model, self.load = self._learner.save_model, self._learner.load
 
     @property
@@ -46,65 +94,37 @@ class RewardTrainer:
         """Updates done."""
         return self._learner.version
 
-    def step_pairs(
-        self, chosen: Sequence[Tokens], rejected: Sequence[Tokens], *, at: int, check: Check = lambda share: None
-    ) -> StepResult:
-        """One update on pairs; ``accuracy`` is the share in which the chosen text scored higher before it.
+    def begin_step(self, batch: PairBatch | VerdictBatch) -> int:
+        """See ``steps.StepTrainer``. The metric ``accuracy`` is that of the weights before the step."""
+        self._learner.zero_grad()
+        self._batch, self._parts = batch, self._cut(batch.lengths)
+        self._loss, self._right = 0.0, 0
+        return len(self._parts)
 
-        Args:
-            chosen: the better texts.
-            rejected: the worse ones, in the same order.
-            at: the batch's place in the schedule of the learning rate, counted from 0.
-            check: called with the share of the step that is done; may raise to give it up, weights untouched.
+    def forward_backward(self, part: int) -> None:
+        """See ``steps.StepTrainer``."""
+        rows = self._parts[part]
+        summed, right = self._batch.loss(self._scores(self._batch.texts(rows)), rows)
+        place = f"microbatch {part + 1} of {len(self._parts)}"
+        self._learner.backward(summed / len(self._batch.lengths), place)
+        self._loss, self._right = self._loss + summed.item(), self._right + right
 
-        Raises:
-            Fault: a loss or a gradient is not finite; weights untouched.
-        """
-
-        def loss(part: list[int]) -> tuple[Tensor, int]:
-            both = self._scores([*(chosen[i] for i in part), *(rejected[i] for i in part)])
-            margins = both[: len(part)] - both[len(part) :]
-            return -logsigmoid(margins).sum(), int((margins > 0).sum())
-
-        lengths = [2 * max(map(len, pair)) for pair in zip(chosen, rejected, strict=True)]
-        return self._step(lengths, loss, at, check)
-
-    def step_verdicts(
-        self, texts: Sequence[Tokens], good: Sequence[bool], *, at: int, check: Check = lambda share: None
-    ) -> StepResult:
-        """One update on verdicts; ``accuracy`` is the share that sigmoid(score) > 1/2 got right before it."""
-
-        def loss(part: list[int]) -> tuple[Tensor, int]:
-            scores = self._scores([texts[i] for i in part])
-            wanted = torch.tensor([float(good[i]) for i in part], device=scores.device)
-            summed = binary_cross_entropy_with_logits(scores, wanted, reduction="sum")
-            return summed, int(((scores > 0) == (wanted > 0.5)).sum())
-
-        return self._step(list(map(len, texts)), loss, at, check)
+    def optim_step(self, *, at: int) -> StepResult:
+        """See ``steps.StepTrainer``."""
+        count = len(self._batch.lengths)
+        metrics = {"loss": self._loss / count, "accuracy": self._right / count} | self._learner.step(at)
+        return StepResult(policy_version=self.version, metrics=metrics)
 
     def scores(self, texts: Sequence[Tokens]) -> Float32[np.ndarray, " N"]:
         """The score of each text, without gradients."""
         found = np.zeros(len(texts), dtype=np.float32)
         with torch.no_grad():
-            for part in self._parts(list(map(len, texts))):
+            for part in self._cut(list(map(len, texts))):
                 found[part] = self._scores([texts[i] for i in part]).cpu().numpy()
         return found
 
-    def _step(
-        self, lengths: Sequence[int], loss: Callable[[list[int]], tuple[Tensor, int]], at: int, check: Check
-    ) -> StepResult:
-        self._learner.zero_grad()
-        parts, total, right = list(self._parts(lengths)), 0.0, 0
-        for index, part in enumerate(parts):
-            check(index / len(parts))
-            summed, correct = loss(part)
-            self._learner.backward(summed / len(lengths), f"microbatch {index + 1} of {len(parts)}")
-            total, right = total + summed.item(), right + correct
-        metrics = {"loss": total / len(lengths), "accuracy": right / len(lengths)}
-        return StepResult(policy_version=self.version + 1, metrics=metrics | self._learner.step(at))
-
-    def _parts(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        yield from buckets(lengths, range(len(lengths)), self._passes.tokens_per_microbatch)
+    def _cut(self, lengths: Sequence[int]) -> list[list[int]]:
+        return buckets(lengths, range(len(lengths)), self._passes.tokens_per_microbatch)
 
     def _scores(self, texts: Sequence[Tokens]) -> Tensor:
         device = self._learner.model.device

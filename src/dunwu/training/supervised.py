@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,10 @@ class SupervisedTrainer:
         check_head(policy.model)
         self._learner = Learner(policy, optimizer, total_steps, passes.gradient_checkpointing)
         self._passes = passes
-        self.weights, self.save = self._learner.weights, self._learner.save
+        self._lessons: Sequence[Lesson] = ()
+        self._parts: list[list[int]] = []
+        self._count, self._loss = 0, 0.0
+        self.export_weights, self.save = self._learner.export_weights, self._learner.save
         self.save_model, self.load = self._learner.save_model, self._learner.load
 
     @property
@@ -41,29 +44,23 @@ class SupervisedTrainer:
         """Updates done."""
         return self._learner.version
 
-    def step(
-        self, lessons: Sequence[Lesson], *, at: int, check: Callable[[float], None] = lambda share: None
-    ) -> StepResult:
-        """One update on a batch: every token that carries loss counts alike, whichever lesson it is in.
-
-        Args:
-            lessons: the batch, with at least one token that carries loss.
-            at: its place in the schedule of the learning rate, counted from 0.
-            check: called with the share of the step that is done; may raise to give it up, weights untouched.
-
-        Raises:
-            Fault: a loss or a gradient is not finite; weights untouched.
-        """
+    def begin_step(self, batch: Sequence[Lesson]) -> int:
+        """See ``steps.StepTrainer``. Every token that carries loss counts alike; there must be one in the batch."""
         self._learner.zero_grad()
-        lengths = [len(lesson.token_ids) for lesson in lessons]
-        parts = buckets(lengths, range(len(lessons)), self._passes.tokens_per_microbatch)
-        count, total = sum(int(lesson.loss_mask.sum()) for lesson in lessons), 0.0
-        for index, part in enumerate(parts):
-            check(index / len(parts))
-            loss = -self._logprobs([lessons[i] for i in part]).sum() / count
-            self._learner.backward(loss, f"microbatch {index + 1} of {len(parts)}")
-            total += loss.item()
-        metrics = {"loss": total, "tokens": float(count)} | self._learner.step(at)
+        lengths = [len(lesson.token_ids) for lesson in batch]
+        self._lessons, self._parts = batch, buckets(lengths, range(len(batch)), self._passes.tokens_per_microbatch)
+        self._count, self._loss = sum(int(lesson.loss_mask.sum()) for lesson in batch), 0.0
+        return len(self._parts)
+
+    def forward_backward(self, part: int) -> None:
+        """See ``steps.StepTrainer``."""
+        loss = -self._logprobs([self._lessons[i] for i in self._parts[part]]).sum() / self._count
+        self._learner.backward(loss, f"microbatch {part + 1} of {len(self._parts)}")
+        self._loss += loss.item()
+
+    def optim_step(self, *, at: int) -> StepResult:
+        """See ``steps.StepTrainer``."""
+        metrics = {"loss": self._loss, "tokens": float(self._count)} | self._learner.step(at)
         return StepResult(policy_version=self.version, metrics=metrics)
 
     def _logprobs(self, lessons: Sequence[Lesson]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from safetensors.torch import load_file
-from torch import Tensor
 
 from dunwu.algorithms.algorithm import Algorithm
 from dunwu.algorithms.batching import TrainStep, buckets, pad
@@ -20,12 +19,14 @@ from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import token_logprobs
+from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner, save_tensors, take
+from dunwu.training.steps import StepTrainer
 from dunwu.types import AnchoredSample, StepResult, TrainSample
 
 
-class Trainer(Protocol):
+class Trainer(StepTrainer[TrainStep], Protocol):
     """What the pipeline sees of whoever holds the policy's weights."""
 
     @property
@@ -38,20 +39,8 @@ class Trainer(Protocol):
     def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
         """Log-probabilities of the loss slots under the weights as they are, at the rollout's temperature; else 0."""
 
-    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = ...) -> StepResult:
-        """One optimizer step.
-
-        Args:
-            step: its microbatches.
-            at: its place in the schedule of the learning rate, counted from 0.
-            check: called with the share of the step that is done; may raise to give the step up, weights untouched.
-
-        Raises:
-            Fault: a loss or a gradient is not finite; weights untouched.
-        """
-
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """The policy's parameters under transformers' names."""
+    def export_weights(self) -> WeightUpdate:
+        """Describe the policy's weights as they are, for engines."""
 
     def refresh_reference(self) -> None:
         """The policy as it is becomes the reference."""
@@ -97,6 +86,8 @@ class PolicyTrainer:
         self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing)
         self._algorithm, self._update, self._critic = algorithm, update, critic
         self._temperature = temperature
+        self._step: TrainStep | None = None
+        self._metrics: list[dict[str, Metric]] = []
         # The reference costs memory and a pass over every sample: only where the loss has a KL term.
         needs_reference = algorithm.spec.kl_coefficient > 0
         self._reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if needs_reference else None
@@ -123,19 +114,38 @@ class PolicyTrainer:
     def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
         return self._logprobs(self._learner.model, samples)
 
-    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
+    def begin_step(self, batch: TrainStep) -> int:
         self._learner.zero_grad()
         if self._critic:
             self._critic.zero_grad()
-        parts = []
-        for index in range(len(step.microbatches)):
-            check(index / len(step.microbatches))
-            parts.append(self._accumulate(index, step))
-        metrics = reduce(combine(parts)) | self._learner.step(at) | (self._critic.step(at) if self._critic else {})
+        self._step, self._metrics = batch, []
+        return len(batch.microbatches)
+
+    def forward_backward(self, part: int) -> None:
+        step = self._step
+        assert step is not None, "no step has begun"
+        batch = step.microbatches[part].to(self._learner.model.device)
+        logprobs = token_logprobs(
+            self._learner.model,
+            batch.token_ids,
+            batch.loss_mask,
+            temperature=self._temperature,
+            chunk=self._update.logprob_chunk,
+        )
+        output = self._algorithm.loss(logprobs.values, logprobs.entropy, batch, step)
+        groups = ", ".join(map(str, sorted(set(batch.group_ids))))
+        place = f"microbatch {part + 1} of {len(step.microbatches)}, groups {groups}"
+        self._learner.backward(output.loss, place)
+        expected = self._critic.accumulate(batch, step, place) if self._critic else {}
+        self._metrics.append({**output.metrics, **expected})
+
+    def optim_step(self, *, at: int) -> StepResult:
+        metrics = reduce(combine(self._metrics)) | self._learner.step(at)
+        metrics |= self._critic.step(at) if self._critic else {}
         return StepResult(policy_version=self.policy_version, metrics=metrics)
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        return self._learner.weights()
+    def export_weights(self) -> WeightUpdate:
+        return self._learner.export_weights()
 
     def refresh_reference(self) -> None:
         if self._reference is not None:
@@ -157,23 +167,6 @@ class PolicyTrainer:
             take(self._reference, load_file(folder / "reference.safetensors"))
         if self._critic:
             self._critic.load(folder / "critic")
-
-    def _accumulate(self, index: int, step: TrainStep) -> dict[str, Metric]:
-        """Forward and backward of one microbatch. Raises Fault where its loss or the gradient so far is not finite."""
-        batch = step.microbatches[index].to(self._learner.model.device)
-        logprobs = token_logprobs(
-            self._learner.model,
-            batch.token_ids,
-            batch.loss_mask,
-            temperature=self._temperature,
-            chunk=self._update.logprob_chunk,
-        )
-        output = self._algorithm.loss(logprobs.values, logprobs.entropy, batch, step)
-        groups = ", ".join(map(str, sorted(set(batch.group_ids))))
-        place = f"microbatch {index + 1} of {len(step.microbatches)}, groups {groups}"
-        self._learner.backward(output.loss, place)
-        expected = self._critic.accumulate(batch, step, place) if self._critic else {}
-        return {**output.metrics, **expected}
 
     def _logprobs(self, model: Any, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
         """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""

@@ -10,7 +10,18 @@ import pytest
 from dunwu.algorithms import build, informative, to_samples
 from dunwu.algorithms.filters import soft_overlong_punishment
 from dunwu.config.schema import AlgorithmSpec
-from dunwu.types import Completion, Finish, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, Status
+from dunwu.types import (
+    Completion,
+    Finish,
+    Message,
+    Problem,
+    Prompt,
+    RolloutGroup,
+    Score,
+    ScoredGroup,
+    Status,
+    VersionSpan,
+)
 
 PROBLEM = Problem(
     id="p",
@@ -39,7 +50,7 @@ def group(
             logprobs=-np.arange(1, lengths[i] + 1, dtype=np.float32),
             text="",
             finish=finishes[i],
-            policy_version=3,
+            version_spans=(VersionSpan(version=3, start=0, end=lengths[i]),),
         )
         for i in range(count)
     )

@@ -52,14 +52,14 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(step, "load_policy", recording)
     ours = step.OurStep(step.fixed(tmp_path), step.FreeGrader())
     assert devices == ["cpu"], "where its floor is measured"
-    before = {name: weight.clone() for name, weight in ours.trainer.weights()}
+    before = {name: weight.clone() for name, weight in ours.trainer.export_weights().read()}
     groups = ours.rollout()
     assert [len(prompt.token_ids) for prompt in ours.prompts] == [step.PROMPT_TOKENS] * 3
     assert [len(c.token_ids) for scored in groups for c in scored.group.completions] == [5] * 12
     assert len({score.value for scored in groups for score in scored.scores}) > 1
     ours()
     assert ours.trainer.policy_version == ours.engine.policy_version == 1
-    assert any(not weight.equal(before[name]) for name, weight in ours.trainer.weights())
+    assert any(not weight.equal(before[name]) for name, weight in ours.trainer.export_weights().read())
 
 
 def test_only_trl_is_a_peer() -> None:

@@ -14,8 +14,9 @@ import torch
 from dunwu.errors import UserError
 from dunwu.evaluation.ablation import cut_chains, find_reflective_tokens, measure_reflection_effect
 from dunwu.models.load import load_tokenizer
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.sampler import draw
-from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.rollout.engine import Sample
 from dunwu.types import (
     Completion,
     GenerationRequest,
@@ -57,7 +58,6 @@ def completion(text: str, tokenizer: Any) -> Completion:
         logprobs=np.zeros(len(ids), np.float32),
         text=tokenizer.decode(ids),
         finish="stop",
-        policy_version=0,
     )
 
 
@@ -139,7 +139,7 @@ class Continuing:
                 answer = "3*4" if right else "3+4"
                 yield Sample(number, index), completion(f" 3*4=12</think> <answer>{answer}</answer>", self._tokenizer)
 
-    def update_weights(self, version: int, weights: WeightSource) -> None: ...
+    def update_weights(self, update: WeightUpdate) -> None: ...
 
     def close(self) -> None: ...
 

@@ -51,7 +51,7 @@ def real(name: str) -> Path:
 def completion(text: str) -> Completion:
     """Of which only the text matters."""
     nothing = np.zeros(1, np.float32)
-    return Completion(token_ids=np.zeros(1, np.int32), logprobs=nothing, text=text, finish="stop", policy_version=0)
+    return Completion(token_ids=np.zeros(1, np.int32), logprobs=nothing, text=text, finish="stop")
 
 
 def asked(name: str, *paths: Path, overrides: Sequence[str] = (), **options: Any) -> EvalStage:

@@ -27,7 +27,7 @@ def group(right: Sequence[bool | float], texts: Sequence[str] = (), **problem: A
     asked = Problem(messages=(Message(role="user", content="?"),), **fields | problem)
     nothing = np.zeros(1, np.float32)
     completions = tuple(
-        Completion(token_ids=np.zeros(1, np.int32), logprobs=nothing, text=text, finish="stop", policy_version=0)
+        Completion(token_ids=np.zeros(1, np.int32), logprobs=nothing, text=text, finish="stop")
         for text in texts or [""] * len(right)
     )
     scores = tuple(

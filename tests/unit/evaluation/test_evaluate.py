@@ -34,7 +34,7 @@ def problem(name: str, gold: str) -> Problem:
 
 def completion(text: str, tokens: int = 1, finish: Finish = "stop") -> Completion:
     ids = np.zeros(tokens, np.int32)
-    return Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish=finish, policy_version=0)
+    return Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish=finish)
 
 
 def group(name: str, gold: str, answers: Sequence[Answer]) -> ScoredGroup:

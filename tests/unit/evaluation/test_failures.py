@@ -21,7 +21,6 @@ def group(name: str, marks: Sequence[float | None]) -> ScoredGroup:
             logprobs=np.zeros(2, np.float32),
             text=f"{name} {k}",
             finish="stop",
-            policy_version=0,
         )
         for k in range(len(marks))
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, StageDirectory
-from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
+from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, VersionSpan
 
 STAGE = "zero"
 SETS = ("countdown", "harder")
@@ -66,7 +66,13 @@ def group(number: int, skill: float, version: int, random: np.random.Generator, 
         ids, logprobs = np.ones(tokens, dtype=np.int32), np.full(tokens, -0.3, dtype=np.float32)
         finish, status = ("length", "truncated") if cut else ("stop", "graded")
         completions.append(
-            Completion(token_ids=ids, logprobs=logprobs, text=text, finish=finish, policy_version=version)  # type: ignore[arg-type]
+            Completion(
+                token_ids=ids,
+                logprobs=logprobs,
+                text=text,
+                finish=finish,  # type: ignore[arg-type]
+                version_spans=(VersionSpan(version=version, start=0, end=tokens),),
+            )
         )
         parts = {"accuracy": float(right and not cut), "format": float(not cut)}
         scores.append(

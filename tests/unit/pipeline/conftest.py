@@ -16,13 +16,13 @@ from tests.unit.pipeline.contexts import make_context
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from dunwu import algorithms, tasks
 from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
+from dunwu.models.weights import WeightUpdate
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.prompts import held_out_prompts
@@ -98,16 +98,21 @@ class RecordingTrainer:
     def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
         return [sample.sampler_logprobs for sample in samples]
 
-    def step(self, step: TrainStep, *, at: int, check: Callable[[float], None] = lambda share: None) -> StepResult:
-        self.on_step(at)
-        check(0.0)
+    def begin_step(self, batch: TrainStep) -> int:
+        self.on_step(self.policy_version)
+        self.batch = batch
+        return 1
+
+    def forward_backward(self, part: int) -> None: ...
+
+    def optim_step(self, *, at: int) -> StepResult:
         self.policy_version += 1
         self.log.append(("step", at))
-        self.splits.append(tuple(batch.group_ids for batch in step.microbatches))
+        self.splits.append(tuple(batch.group_ids for batch in self.batch.microbatches))
         return StepResult(policy_version=self.policy_version, metrics={"lr": float(at)})
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        yield from ()
+    def export_weights(self) -> WeightUpdate:
+        return WeightUpdate.in_memory(self.policy_version, [])
 
     def refresh_reference(self) -> None:
         self.log.append(("reference", self.policy_version))

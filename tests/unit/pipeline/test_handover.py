@@ -18,12 +18,13 @@ from dunwu import algorithms
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import AlgorithmSpec, RLStage
 from dunwu.errors import Fault
+from dunwu.models.weights import WeightUpdate
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages import rl_system
 from dunwu.pipeline.stages.rl import Cursor, train
 from dunwu.pipeline.stages.rl_system import Parts, assembled
 from dunwu.pipeline.stages.weight_handover import check_last_handover, rollout_gap
-from dunwu.rollout.engine import Engine, Sample, WeightSource
+from dunwu.rollout.engine import Engine, Sample
 from dunwu.runs import StageDirectory
 from dunwu.types import AnchoredSample, Completion, GenerationRequest, Sampling, TrainSample
 
@@ -76,11 +77,11 @@ class DeafEngine:
     ) -> Iterator[tuple[Sample, Completion]]:
         yield from self._engine.generate(requests, sampling)
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
+    def update_weights(self, update: WeightUpdate) -> None:
         if self._hears >= 0:
-            self._kept = [(name, weight.clone()) for name, weight in weights()]
+            self._kept = [(name, weight.clone()) for name, weight in update.read()]
             self._hears -= 1
-        self._engine.update_weights(version, lambda: self._kept)
+        self._engine.update_weights(WeightUpdate.in_memory(update.version, self._kept))
 
     def close(self) -> None:
         self._engine.close()
@@ -88,7 +89,7 @@ class DeafEngine:
 
 def deaf(parts: Parts, hears: int) -> Parts:
     engine = DeafEngine(parts.engine, hears)
-    engine.update_weights(0, parts.trainer.weights)
+    engine.update_weights(parts.trainer.export_weights())
     return replace(parts, engine=engine)
 
 

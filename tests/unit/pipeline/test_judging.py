@@ -126,8 +126,7 @@ def group(task: str, *texts: str) -> ScoredGroup:
     problem = Problem(id="p", task=task, kind="math", level=0, language="en", messages=ASKED, gold="forty two")
     ids = np.zeros(1, np.int32)
     completions = tuple(
-        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish="stop", policy_version=0)
-        for text in texts
+        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text=text, finish="stop") for text in texts
     )
     wrong = Score(value=0.0, parts={"accuracy": 0.0, "format": 1.0}, status="graded", extracted=None, reason="")
     made = RolloutGroup(prompt=Prompt(problem=problem, token_ids=ids), completions=completions)

@@ -33,8 +33,7 @@ def group(prompt: int, *lengths: int) -> ScoredGroup:
     problem = Problem(id="p", task="t", kind="math", level=0, language="en", messages=(), gold="1")
     made = [np.zeros(length, np.int32) for length in lengths]
     completions = tuple(
-        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text="", finish="stop", policy_version=0)
-        for ids in made
+        Completion(token_ids=ids, logprobs=ids.astype(np.float32), text="", finish="stop") for ids in made
     )
     score = Score(value=0.0, parts={}, status="graded", extracted=None, reason="")
     prompted = Prompt(problem=problem, token_ids=np.zeros(prompt, np.int32))

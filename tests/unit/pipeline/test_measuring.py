@@ -18,9 +18,7 @@ def group(task: str, *parts: dict[str, float]) -> ScoredGroup:
     """One completion for each score."""
     problem = Problem(id=task, task=task, kind="math", level=0, language="en", messages=(), gold="1")
     nothing = np.zeros(2, np.int32)
-    completion = Completion(
-        token_ids=nothing, logprobs=nothing.astype(np.float32), text="x", finish="stop", policy_version=0
-    )
+    completion = Completion(token_ids=nothing, logprobs=nothing.astype(np.float32), text="x", finish="stop")
     return ScoredGroup(
         group=RolloutGroup(prompt=Prompt(problem=problem, token_ids=nothing), completions=(completion,) * len(parts)),
         scores=tuple(Score(value=1.0, parts=p, status="graded", extracted=None, reason="") for p in parts),

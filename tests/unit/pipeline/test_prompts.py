@@ -37,7 +37,6 @@ def written(text: str) -> Completion:
         logprobs=nothing.astype(np.float32),
         text=text,
         finish="stop",
-        policy_version=0,
     )
 
 

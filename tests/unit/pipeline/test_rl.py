@@ -43,7 +43,7 @@ def resume(bench: Bench) -> Parts:
     checkpoint = parts.context.store.newest_checkpoint()
     assert checkpoint
     parts.trainer.load(checkpoint.path)
-    parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
+    parts.engine.update_weights(parts.trainer.export_weights())
     cursor = Cursor().resumed(checkpoint)
     parts.context.store.rewind(checkpoint.step, ended=cursor.rollout == parts.stage.rollouts)
     train(parts, cursor)

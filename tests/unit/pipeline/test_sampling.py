@@ -39,7 +39,6 @@ def group(*texts: str, language: str = "en", wrong: int = 0, cut: int = 0) -> Sc
             logprobs=ids.astype(np.float32),
             text=text,
             finish="length" if place < cut else "stop",
-            policy_version=0,
         )
         for place, text in enumerate(texts)
     )

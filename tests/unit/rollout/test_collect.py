@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from dunwu.errors import Interrupted
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.collect import collect
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
-from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sampling, Score
+from dunwu.types import Completion, GenerationRequest, Problem, RolloutGroup, Sampling, Score, VersionSpan
 
 from .conftest import requests_of
 
@@ -134,12 +135,13 @@ def test_an_error_of_the_grader_is_not_hidden(engine: ScriptedEngine) -> None:
 
 
 def test_the_scripted_engine_wears_the_engines_face(engine: ScriptedEngine, tokenizer: Any) -> None:
-    engine.update_weights(4, lambda: [("a", torch.zeros(1))])
+    engine.update_weights(WeightUpdate.in_memory(4, [("a", torch.zeros(1))]))
     ((_, whole),) = engine.generate(requests_of((3,), 1), Sampling())
     ((_, cut),) = engine.generate(requests_of((3,), 1), Sampling(max_new_tokens=3))
     token_ids = tokenizer.encode("p0:0")
     assert whole.token_ids.tolist() == [*token_ids, tokenizer.eos_token_id]
     assert (whole.text, whole.finish) == ("p0:0", "stop")
+    assert whole.version_spans == (VersionSpan(version=4, start=0, end=len(whole.token_ids)),)
     assert whole.policy_version == 4
     assert cut.token_ids.tolist() == token_ids[:3]
     assert (cut.text, cut.finish) == (tokenizer.decode(token_ids[:3]), "length")

@@ -10,6 +10,7 @@ import torch
 
 from dunwu.errors import Interrupted
 from dunwu.models import flops
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.builtin.worker_threads import LaneEngine, embedded_engine
 from dunwu.rollout.engine import Sample
@@ -37,11 +38,11 @@ def test_lanes_draw_what_one_engine_draws(make_policy: MakePolicy) -> None:
     expected = by_seed(TorchEngine(make_policy("qwen3"), slots=8), requests, sampling)
     assert_same(expected, by_seed(engine, requests, sampling))
     weights = {name: tensor * 1.01 for name, tensor in make_policy("qwen3").model.named_parameters()}
-    engine.update_weights(7, lambda: weights.items())
+    engine.update_weights(WeightUpdate.in_memory(7, weights.items()))
     after = by_seed(engine, requests, sampling)
     assert {completion.policy_version for completion in after.values()} == {7}
     one = TorchEngine(make_policy("qwen3"), slots=8)
-    one.update_weights(7, lambda: weights.items())
+    one.update_weights(WeightUpdate.in_memory(7, weights.items()))
     assert_same(by_seed(one, requests, sampling), after)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,13 @@ from torch.nn.utils.rnn import pad_sequence
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.cache import SlotCache
 from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.builtin.fused import FusedDecoder, fusible
 from dunwu.rollout.seeds import as_tensor
-from dunwu.types import GenerationRequest, RolloutGroup, Sampling
+from dunwu.types import GenerationRequest, RolloutGroup, Sampling, VersionSpan
 
 from .conftest import MakePolicy, assert_same, by_seed, requests_of, seeds_of, tiny_model
 
@@ -138,6 +140,8 @@ def test_groups_come_whole_and_in_the_order_of_their_seeds(make_policy: MakePoli
         ((_, expected),) = engine.generate([alone], Sampling(max_new_tokens=6))
         assert group.completions[2].token_ids.tolist() == expected.token_ids.tolist()
         assert [c.policy_version for c in group.completions] == [3] * 5
+        spans = [(VersionSpan(version=3, start=0, end=len(c.token_ids)),) for c in group.completions]
+        assert [c.version_spans for c in group.completions] == spans
 
 
 def test_an_abandoned_rollout_leaves_no_trace(make_policy: MakePolicy) -> None:
@@ -160,12 +164,12 @@ def test_new_weights_are_those_that_generate(tokenizer: Any, family: str) -> Non
     fresh = TorchEngine(Policy(model=new, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), slots=8)
     requests, sampling = requests_of((6, 9), 2), Sampling(max_new_tokens=16)
     before = by_seed(engine, requests, sampling)
-    engine.update_weights(7, new.named_parameters)
+    engine.update_weights(WeightUpdate.in_memory(7, new.named_parameters()))
     after = by_seed(engine, requests, sampling)
     assert_same(after, by_seed(fresh, requests, sampling))
     assert {c.policy_version for c in after.values()} == {7}
     assert any(before[key].token_ids.tolist() != after[key].token_ids.tolist() for key in before)
-    engine.update_weights(8, lambda: new.state_dict().items())
+    engine.update_weights(WeightUpdate.in_memory(8, new.state_dict().items()))
     assert_same(after, by_seed(engine, requests, sampling))
 
 
@@ -180,14 +184,25 @@ def test_the_engine_keeps_its_own_weights(tokenizer: Any) -> None:
     assert_same(before, by_seed(engine, requests, sampling))
 
 
-def test_weights_that_do_not_fit_are_refused(make_policy: MakePolicy) -> None:
-    engine = TorchEngine(make_policy("llama"), slots=2)
-    weights = dict(make_policy("llama").model.named_parameters())
-    with pytest.raises(ValueError, match=r"lack lm_head\.weight"):
-        engine.update_weights(1, lambda: [(k, v) for k, v in weights.items() if k != "lm_head.weight"])
-    with pytest.raises(ValueError, match="hold extra"):
-        engine.update_weights(1, lambda: [*weights.items(), ("extra", torch.zeros(1))])
-    assert engine.policy_version == 0
+@pytest.mark.parametrize("family", ["qwen3", "gpt2"])
+def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(make_policy: MakePolicy, family: str) -> None:
+    """Before anything is copied, wherever in the update the wrong one stands."""
+    policy = make_policy(family)
+    engine = TorchEngine(policy, slots=2)
+    requests, sampling = requests_of((6,), 2), Sampling(max_new_tokens=10)
+    before = by_seed(engine, requests, sampling)
+    weights = {name: weight.detach() + 0.1 for name, weight in policy.model.named_parameters()}
+    last, weight = list(weights.items())[-1]
+    refused = {
+        f"lack {last}": {name: weight for name, weight in weights.items() if name != last},
+        "hold extra, which the model has not": weights | {"extra": torch.zeros(1)},
+        f"hold {last} with the shape": weights | {last: torch.zeros(7, *weight.shape)},
+    }
+    for message, update in refused.items():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            engine.update_weights(WeightUpdate.in_memory(1, update.items()))
+        assert engine.policy_version == 0
+        assert_same(before, by_seed(engine, requests, sampling))
 
 
 class ShortOfMemory:

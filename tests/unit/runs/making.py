@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dunwu.runs import TRAINED, EvaluationRow, Run, StageDirectory
-from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
+from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, VersionSpan
 
 STAGE = "zero"
 RECIPE: dict[str, Any] = {
@@ -47,7 +47,7 @@ def scored(number: int, step: int) -> ScoredGroup:
             logprobs=np.full(len(text), -0.5 * step, dtype=np.float32),
             text=text,
             finish="stop" if text else "length",
-            policy_version=step - 1,
+            version_spans=(VersionSpan(version=step - 1, start=0, end=len(text)),),
         )
         for text in texts
     )

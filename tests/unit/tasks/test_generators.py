@@ -41,9 +41,7 @@ def grader() -> Iterator[Grader]:
 
 def accuracy(grader: Grader, problem: Problem, answer: str) -> float:
     text = f"<answer>{answer}</answer>"
-    empty = Completion(
-        token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop", policy_version=0
-    )
+    empty = Completion(token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop")
     return grader.score(problem, empty).parts["accuracy"]
 
 

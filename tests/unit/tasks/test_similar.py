@@ -68,7 +68,7 @@ def test_variations_are_of_the_same_kind_and_never_held_out(
         for problem in made:
             empty = np.zeros(0)
             text = f"<answer>{problem.gold}</answer>"
-            said = Completion(token_ids=empty, logprobs=empty, text=text, finish="stop", policy_version=0)
+            said = Completion(token_ids=empty, logprobs=empty, text=text, finish="stop")
             assert grader.score(problem, said).parts.get("accuracy") == (None if problem.kind == "open" else 1)
             if family.name in ORACLES and (family.name, level) != ("zebra", 4):  # which takes a second each
                 answer = ORACLES[family.name](question(problem))[1]

@@ -13,7 +13,8 @@ import torch
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import UserError
 from dunwu.models.load import Policy, load_scorer, save_policy
-from dunwu.training.reward import RewardTrainer, Tokens
+from dunwu.training.reward import PairBatch, RewardTrainer, Tokens, VerdictBatch
+from dunwu.training.steps import take_step
 
 MakePolicy = Callable[..., Policy]
 OPTIMIZER = OptimizerSpec(lr=3e-3)
@@ -40,6 +41,10 @@ def texts(count: int, marker: int, seed: int) -> list[Tokens]:
     return made
 
 
+def pairs(chosen: list[Tokens], rejected: list[Tokens]) -> PairBatch:
+    return PairBatch(chosen=chosen, rejected=rejected)
+
+
 def trainer(policy: Policy, tokens: int = 10_000) -> RewardTrainer:
     return RewardTrainer(policy, OPTIMIZER, PassSpec(tokens_per_microbatch=tokens), total_steps=40)
 
@@ -55,14 +60,14 @@ def test_pairs_and_verdicts_by_hand(scorer: Callable[[], Policy]) -> None:
     good, bad = texts(5, 3, 0), texts(5, 4, 1)
     before = trainer(scorer())
     margins = before.scores(good) - before.scores(bad)
-    metrics = trainer(scorer()).step_pairs(good, bad, at=0).metrics
+    metrics = take_step(trainer(scorer()), pairs(good, bad), at=0).metrics
     assert metrics["loss"] == pytest.approx(np.mean([math.log1p(math.exp(-margin)) for margin in margins]), rel=1e-4)
     assert metrics["accuracy"] == np.mean(margins > 0)
 
     verdicts = [True, False, True, True, False]
     logits = before.scores(good)
     expected = [math.log1p(math.exp(-x if right else x)) for x, right in zip(logits, verdicts, strict=True)]
-    metrics = trainer(scorer()).step_verdicts(good, verdicts, at=0).metrics
+    metrics = take_step(trainer(scorer()), VerdictBatch(each=good, good=verdicts), at=0).metrics
     assert metrics["loss"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert metrics["accuracy"] == np.mean((logits > 0) == np.array(verdicts))
 
@@ -71,23 +76,23 @@ def test_microbatches_change_nothing(scorer: Callable[[], Policy]) -> None:
     good, bad = texts(9, 3, 0), texts(9, 4, 1)
     whole, cut = trainer(scorer()), trainer(scorer(), tokens=50)
     for made in (whole, cut):
-        made.step_pairs(good, bad, at=0)
-    both = [dict(made.step_verdicts(good, [True] * 9, at=1).metrics) for made in (whole, cut)]
+        take_step(made, pairs(good, bad), at=0)
+    both = [dict(take_step(made, VerdictBatch(each=good, good=[True] * 9), at=1).metrics) for made in (whole, cut)]
     assert both[0] == pytest.approx(both[1], rel=1e-3)
 
 
-@pytest.mark.parametrize("pairs", [True, False])
-def test_it_learns_what_tells_the_texts_apart(scorer: Callable[[], Policy], pairs: bool) -> None:
+@pytest.mark.parametrize("in_pairs", [True, False])
+def test_it_learns_what_tells_the_texts_apart(scorer: Callable[[], Policy], in_pairs: bool) -> None:
     made = trainer(scorer())
     for step in range(40):
         good, bad = texts(16, 3, 2 * step), texts(16, 4, 2 * step + 1)
-        if pairs:
-            made.step_pairs(good, bad, at=step)
+        if in_pairs:
+            take_step(made, pairs(good, bad), at=step)
         else:
-            made.step_verdicts([*good, *bad], [True] * 16 + [False] * 16, at=step)
+            take_step(made, VerdictBatch(each=[*good, *bad], good=[True] * 16 + [False] * 16), at=step)
     good, bad = texts(100, 3, 1000), texts(100, 4, 1001)
     assert np.mean(made.scores(good) > made.scores(bad)) > 0.95
-    if not pairs:
+    if not in_pairs:
         assert np.mean(made.scores(good) > 0) > 0.9
         assert np.mean(made.scores(bad) < 0) > 0.9
 
@@ -95,20 +100,20 @@ def test_it_learns_what_tells_the_texts_apart(scorer: Callable[[], Policy], pair
 def test_a_resumed_trainer_goes_on_bit_for_bit(scorer: Callable[[], Policy], tmp_path: Path) -> None:
     good, bad = texts(8, 3, 0), texts(8, 4, 1)
     straight = trainer(scorer())
-    straight.step_pairs(good, bad, at=0)
+    take_step(straight, pairs(good, bad), at=0)
     straight.save(tmp_path / "saved")
-    straight.step_pairs(bad, good, at=1)
+    take_step(straight, pairs(bad, good), at=1)
     resumed = trainer(scorer())
     resumed.load(tmp_path / "saved")
     assert resumed.version == 1
-    resumed.step_pairs(bad, good, at=1)
+    take_step(resumed, pairs(bad, good), at=1)
     assert np.array_equal(resumed.scores(good), straight.scores(good))
 
 
 def test_a_saved_scorer_is_an_ordinary_checkpoint(scorer: Callable[[], Policy], tmp_path: Path) -> None:
     good, bad = texts(8, 3, 0), texts(8, 4, 1)
     made = trainer(scorer())
-    made.step_pairs(good, bad, at=0)
+    take_step(made, pairs(good, bad), at=0)
     made.save_model(tmp_path / "model")
     loaded = trainer(load_scorer(str(tmp_path / "model"), device="cpu"))
     assert np.array_equal(loaded.scores(good), made.scores(good))

@@ -12,6 +12,7 @@ import torch
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
+from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson, TrainSample
 
@@ -30,7 +31,7 @@ def trainer(policy: Policy, tokens: int = 10_000) -> SupervisedTrainer:
 
 
 def weights(made: SupervisedTrainer) -> torch.Tensor:
-    return torch.cat([weight.flatten() for _, weight in made.weights()])
+    return torch.cat([weight.flatten() for _, weight in made.export_weights().read()])
 
 
 def test_the_loss_is_that_of_transformers(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
@@ -44,14 +45,14 @@ def test_the_loss_is_that_of_transformers(make_policy: MakePolicy, lessons: list
         with torch.no_grad():
             total += policy.model(input_ids=token_ids, labels=labels).loss.item() * written
         count += written
-    metrics = trainer(policy).step(lessons, at=0).metrics
+    metrics = take_step(trainer(policy), lessons, at=0).metrics
     assert metrics["loss"] == pytest.approx(total / count, rel=1e-5)
     assert (metrics["tokens"], metrics["lr"]) == (count, 1e-2)
 
 
 def test_microbatches_change_nothing(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
     whole, cut = trainer(make_policy()), trainer(make_policy(), tokens=30)
-    told = [[dict(made.step(lessons, at=at).metrics) for at in range(2)] for made in (whole, cut)]
+    told = [[dict(take_step(made, lessons, at=at).metrics) for at in range(2)] for made in (whole, cut)]
     for one, other in zip(*told, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
@@ -61,22 +62,22 @@ def test_what_was_asked_teaches_nothing(make_policy: MakePolicy, lessons: list[L
     learnt = trainer(make_policy())
     before = weights(learnt).clone()
     asked = [Lesson(token_ids=lesson.token_ids, loss_mask=lesson.loss_mask & False) for lesson in lessons[1:]]
-    learnt.step([lessons[0], *asked], at=0)
+    take_step(learnt, [lessons[0], *asked], at=0)
     alone = trainer(make_policy())
-    alone.step([lessons[0]], at=0)
+    take_step(alone, [lessons[0]], at=0)
     assert not torch.equal(weights(learnt), before)
     assert torch.allclose(weights(learnt), weights(alone), atol=1e-5)
 
 
 def test_a_resumed_trainer_goes_on_bit_for_bit(make_policy: MakePolicy, lessons: list[Lesson], tmp_path: Path) -> None:
     straight = trainer(make_policy())
-    straight.step(lessons[:6], at=0)
+    take_step(straight, lessons[:6], at=0)
     straight.save(tmp_path)
-    straight.step(lessons[6:], at=1)
+    take_step(straight, lessons[6:], at=1)
     resumed = trainer(make_policy(seed=9))
     resumed.load(tmp_path)
     assert resumed.version == 1
-    resumed.step(lessons[6:], at=1)
+    take_step(resumed, lessons[6:], at=1)
     assert torch.equal(weights(resumed), weights(straight))
 
 
@@ -89,7 +90,7 @@ def test_a_step_that_is_given_up_changes_nothing(make_policy: MakePolicy, lesson
             raise Interrupted("asked to stop")
 
     with pytest.raises(Interrupted):
-        made.step(lessons, at=0, check=stop)
+        take_step(made, lessons, at=0, check=stop)
     assert torch.equal(weights(made), before)
     assert made.version == 0
 
@@ -103,5 +104,5 @@ def test_a_loss_that_is_not_finite_is_a_fault_and_leaves_the_weights(
         policy.model.get_input_embeddings().weight[int(lessons[0].token_ids[0])] = float("nan")
     before = weights(made).clone()
     with pytest.raises(Fault, match="the loss is nan in update 1, microbatch 1 of 1"):
-        made.step(lessons, at=0)
+        take_step(made, lessons, at=0)
     assert torch.equal(weights(made).nan_to_num(7.0), before.nan_to_num(7.0))

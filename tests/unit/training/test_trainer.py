@@ -16,6 +16,7 @@ from dunwu.algorithms import Algorithm, build, cut
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
+from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import TrainSample
 
@@ -39,13 +40,13 @@ def make_trainer(policy: Policy, **changes: Any) -> PolicyTrainer:
 def rollout(trainer: Trainer, samples: list[TrainSample], update: UpdateSpec, seed: int = 0) -> list[dict[str, float]]:
     """Anchors and steps, as the pipeline does; the metrics of every step."""
     return [
-        dict(trainer.step(step, at=trainer.policy_version).metrics)
+        dict(take_step(trainer, step, at=trainer.policy_version).metrics)
         for step in cut(trainer.anchor(samples), update, seed)
     ]
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {name: weight.clone() for name, weight in trainer.weights()}
+    return {name: weight.clone() for name, weight in trainer.export_weights().read()}
 
 
 def forwards(model: Any) -> list[int]:
@@ -90,7 +91,9 @@ def test_loss_and_gradient_are_the_equation_s(make_policy: MakePolicy, make_samp
     trainer = make_trainer(policy, kl_coefficient=0.05, max_grad_norm=1e9, lr=1e-9)
     trainer.refresh_reference()  # then the policy moves away from it
     with torch.no_grad():
-        for (_, weight), (_, other) in zip(trainer.weights(), reference.model.named_parameters(), strict=True):
+        for (_, weight), (_, other) in zip(
+            trainer.export_weights().read(), reference.model.named_parameters(), strict=True
+        ):
             start = weight.clone()
             weight.copy_(other)
             other.copy_(start)
@@ -131,7 +134,7 @@ def test_an_on_policy_step_without_kl_is_one_pass(make_policy: MakePolicy, make_
     assert len(passes) == 0
     assert all(a.old_logprobs is None and a.ref_logprobs is None for a in anchored)
     (step,) = cut(anchored, UpdateSpec(minibatches=1), seed=0)
-    trainer.step(step, at=0)
+    take_step(trainer, step, at=0)
     assert len(passes) == 1
 
 
@@ -213,12 +216,12 @@ def test_what_is_not_finite_stops_before_the_update(
     (step,) = cut(trainer.anchor(samples), update, seed=0)
     groups = ", ".join(map(str, sorted(set(step.microbatches[1].group_ids))))
     with pytest.raises(Fault, match=rf"the {where} is (-?inf|nan) in update 2, microbatch 2 of \d, groups {groups};"):
-        trainer.step(step, at=1)
+        take_step(trainer, step, at=1)
     assert trainer.policy_version == 1
-    assert all(torch.equal(weight, before[name]) for name, weight in trainer.weights())
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.export_weights().read())
     # The state is whole: without the poison the same step works, and no part of the bad gradient is left.
     trainer._algorithm = sound
-    metrics = trainer.step(step, at=1).metrics
+    metrics = take_step(trainer, step, at=1).metrics
     assert trainer.policy_version == 2
     assert np.isfinite(metrics["grad_norm"])
 
@@ -237,12 +240,12 @@ def test_a_step_can_be_given_up_until_it_changes_the_weights(
             raise Interrupted("asked to stop")
 
     with pytest.raises(Interrupted):
-        given_up.step(step, at=0, check=check)
+        take_step(given_up, step, at=0, check=check)
     assert count > 1
     assert shares == [index / count for index in range(count)]
     assert given_up.policy_version == 0
-    assert given_up.step(step, at=0) == straight.step(step, at=0)
-    assert all(torch.equal(weight, weights(straight)[name]) for name, weight in given_up.weights())
+    assert take_step(given_up, step, at=0) == take_step(straight, step, at=0)
+    assert all(torch.equal(weight, weights(straight)[name]) for name, weight in given_up.export_weights().read())
 
 
 def test_the_learning_rate_is_that_of_the_place_in_the_schedule(
@@ -251,8 +254,8 @@ def test_the_learning_rate_is_that_of_the_place_in_the_schedule(
     """A rollout may make fewer updates than planned; the schedule still ends with the stage."""
     trainer = make_trainer(make_policy(), kl_coefficient=0.0, lr=1e-2, schedule="linear", final_lr_share=0.0)
     (step,) = cut(trainer.anchor(make_samples(6)), UpdateSpec(minibatches=1), seed=0)
-    assert trainer.step(step, at=0).metrics["lr"] == 1e-2
-    assert trainer.step(step, at=7).metrics["lr"] == 0.0
+    assert take_step(trainer, step, at=0).metrics["lr"] == 1e-2
+    assert take_step(trainer, step, at=7).metrics["lr"] == 0.0
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -321,4 +324,4 @@ def test_what_an_older_policy_wrote_is_anchored_to_this_one(make_policy: MakePol
     anchored = trainer.anchor([*fresh, *old])
     assert all(one.old_logprobs is not None for one in anchored)
     (step,) = cut(anchored, UpdateSpec(minibatches=1), 0)
-    assert trainer.step(step, at=0).metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)
+    assert take_step(trainer, step, at=0).metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)

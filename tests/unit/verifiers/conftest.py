@@ -49,7 +49,6 @@ def make_completion(text: str, finish: Finish = "stop") -> Completion:
         logprobs=np.zeros(1, np.float32),
         text=text,
         finish=finish,
-        policy_version=0,
     )
 
 

@@ -127,7 +127,6 @@ def _as_completion(problem: Problem) -> Completion:
         logprobs=nothing.astype(np.float32),
         text=problem.gold,
         finish="stop",
-        policy_version=0,
     )
 
 

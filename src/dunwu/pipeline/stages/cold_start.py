@@ -51,7 +51,7 @@ def rewriting(stage: ColdStartStage, grader: Grader) -> FinishAnswer:
 
     def finish(problem: Problem, text: str) -> tuple[str, str | None]:
         rewritten = rewrite(problem, text)
-        completion = Completion(token_ids=none[0], logprobs=none[1], text=rewritten, finish="stop", policy_version=0)
+        completion = Completion(token_ids=none[0], logprobs=none[1], text=rewritten, finish="stop")
         score = grader.plain.score(problem, completion)
         why = fault(stage.rewritten, stage.readable, problem, completion, score)
         return rewritten, None if why is None else f"rewritten: {why}"

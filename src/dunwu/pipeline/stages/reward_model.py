@@ -23,7 +23,8 @@ from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
 from dunwu.tasks.datasets.conversations import ordered, read_judged, read_preferences
 from dunwu.tasks.task import is_held_out
-from dunwu.training.reward import RewardTrainer, Tokens
+from dunwu.training.reward import PairBatch, RewardTrainer, Tokens, VerdictBatch
+from dunwu.training.steps import take_step
 from dunwu.types import Estimate, Judged, Preference, StepResult
 from dunwu.verifiers.format import READS
 
@@ -89,8 +90,9 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         texts = [case.tokens for case in chosen]
         if stage.learns == "pairs":
             worse = [case.worse for case in chosen if case.worse is not None]
-            return trainer.step_pairs(texts, worse, at=number, check=check)
-        return trainer.step_verdicts(texts, [case.good for case in chosen], at=number, check=check)
+            return take_step(trainer, PairBatch(chosen=texts, rejected=worse), at=number, check=check)
+        good = [case.good for case in chosen]
+        return take_step(trainer, VerdictBatch(each=texts, good=good), at=number, check=check)
 
     def spend(chosen: list[Case], number: int, seconds: float) -> None:
         ledger.training(number, seconds, lengths_of(chosen), recomputed=stage.update.gradient_checkpointing)

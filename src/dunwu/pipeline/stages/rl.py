@@ -39,6 +39,7 @@ from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint, due
 from dunwu.tasks.curriculum import HalfSolved
+from dunwu.training.steps import take_step
 from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
 
 REPLAY = "replay.safetensors"
@@ -102,7 +103,7 @@ def begun(parts: Parts) -> Cursor:
     checkpoint = store.newest_checkpoint()
     if checkpoint:
         parts.trainer.load(checkpoint.path)
-        parts.engine.update_weights(parts.trainer.policy_version, parts.trainer.weights)
+        parts.engine.update_weights(parts.trainer.export_weights())
         cursor = cursor.resumed(checkpoint)
     store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
     return cursor
@@ -247,12 +248,12 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch
             for step in cut(samples, stage.update, seed):
                 done = len(updates)
                 parts.context.progress.doing("learning", done, stage.updates_per_rollout)
-                updates.append(trainer.step(step, at=first + done, check=partial(pace, done)))
+                updates.append(take_step(trainer, step, at=first + done, check=partial(pace, done)))
     end = first + stage.updates_per_rollout
     if stage.reference_every and end % stage.reference_every == 0:
         trainer.refresh_reference()
     with watch.time("weights"):
-        parts.engine.update_weights(trainer.policy_version, trainer.weights)
+        parts.engine.update_weights(trainer.export_weights())
     return updates
 
 

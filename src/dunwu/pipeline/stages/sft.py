@@ -12,6 +12,7 @@ from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.update_loop import Check, make_updates, resumed, updates_of
 from dunwu.tasks.datasets.conversations import read_examples
+from dunwu.training.steps import take_step
 from dunwu.types import Lesson, StepResult
 
 
@@ -39,7 +40,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
     ledger = Ledger(context.store, policy.model)
 
     def step(chosen: list[Lesson], number: int, check: Check) -> StepResult:
-        return trainer.step(chosen, at=number, check=check)
+        return take_step(trainer, chosen, at=number, check=check)
 
     def spend(chosen: list[Lesson], number: int, seconds: float) -> None:
         lengths = [len(lesson.token_ids) for lesson in chosen]

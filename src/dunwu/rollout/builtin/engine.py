@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
+from dunwu.models.weights import WeightUpdate, check_update
 from dunwu.rollout.builtin.cache import SlotCache
 from dunwu.rollout.builtin.decoder import decoder_of
 from dunwu.rollout.builtin.fused import FusedDecoder
@@ -26,9 +27,9 @@ from dunwu.rollout.builtin.graphs import SHORTEST_SPAN, StepGraphs, rounded
 from dunwu.rollout.builtin.sampler import draw
 from dunwu.rollout.builtin.scheduler import Rows, Scheduler
 from dunwu.rollout.builtin.stop_strings import StopStrings, decode
-from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.seeds import uniforms
-from dunwu.types import Completion, Finish, GenerationRequest, Sampling
+from dunwu.types import Completion, Finish, GenerationRequest, Sampling, VersionSpan
 
 PREFILL_TOKENS = 8192
 FIRST_LENGTH = 256
@@ -63,20 +64,14 @@ class TorchEngine:
         """Completions that decode at once."""
         return self._cache.slots
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
-        """See ``engine.Engine``. Raises ValueError for a name that the model has not, or where one is missing."""
+    def update_weights(self, update: WeightUpdate) -> None:
+        """See ``engine.Engine``."""
         places = self._decoder.parameters
-        filled: set[int] = set()
+        check_update(update, places)
         with torch.inference_mode():
-            for name, tensor in weights():
-                if name not in places:
-                    raise ValueError(f"new weights hold {name}, which the model has not")
+            for name, tensor in update.read():
                 places[name].copy_(tensor)
-                filled.add(places[name].data_ptr())
-        missing = [name for name, place in places.items() if place.data_ptr() not in filled]
-        if missing:
-            raise ValueError(f"new weights lack {', '.join(missing[:3])}")
-        self.policy_version = version
+        self.policy_version = update.version
 
     def close(self) -> None:
         """See ``engine.Engine``."""
@@ -219,7 +214,7 @@ class TorchEngine:
             logprobs=logprobs,
             text=self._stops[stop].cut(text) if stop else text,
             finish=finish,
-            policy_version=self.policy_version,
+            version_spans=(VersionSpan(version=self.policy_version, start=0, end=len(token_ids)),),
         )
 
     def _reserve(self, length: int, limit: int) -> None:

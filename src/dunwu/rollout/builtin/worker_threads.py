@@ -14,8 +14,9 @@ import torch
 
 from dunwu.models.flops import count_worker_threads
 from dunwu.models.load import Policy
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
-from dunwu.rollout.engine import Engine, Sample, WeightSource
+from dunwu.rollout.engine import Engine, Sample
 from dunwu.types import Completion, GenerationRequest, Sampling
 
 Done = tuple[Sample, Completion] | BaseException | None
@@ -49,10 +50,10 @@ class LaneEngine:
     def policy_version(self) -> int:
         return self._lanes[0].policy_version
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
+    def update_weights(self, update: WeightUpdate) -> None:
         """See ``TorchEngine``."""
         for lane in self._lanes:
-            lane.update_weights(version, weights)
+            lane.update_weights(update)
 
     def close(self) -> None:
         """See ``engine.Engine``."""

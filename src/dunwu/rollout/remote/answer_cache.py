@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.models.weights import WeightUpdate
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.remote.engine import EndpointEngine, unnamed_completion
 from dunwu.runs.answer_log import AnswerFile, KeptAnswer
 from dunwu.types import Completion, GenerationRequest, Sampling
@@ -38,9 +39,9 @@ class RememberingEngine:
             self._answers.keep(left[found.request].seeds[found.index], answer)
             yield places[found.request][found.index], completion
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
+    def update_weights(self, update: WeightUpdate) -> None:
         """See ``EndpointEngine``."""
-        self._engine.update_weights(version, weights)
+        self._engine.update_weights(update)
 
     def close(self) -> None:
         """Nothing to give back."""

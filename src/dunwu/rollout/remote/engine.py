@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from dunwu.config.schema import ServedModel
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.stop_strings import cut
-from dunwu.rollout.engine import Sample, WeightSource
+from dunwu.rollout.engine import Sample
 from dunwu.rollout.remote import Server
 from dunwu.rollout.remote.replies import ChatReply, read_reply
 from dunwu.rollout.remote.request_fields import NEUTRAL
@@ -93,8 +94,8 @@ class EndpointEngine:
         finally:
             stop.set()
 
-    def update_weights(self, version: int, weights: WeightSource) -> None:
-        """Never: a server's weights are its own."""
+    def update_weights(self, update: WeightUpdate) -> None:
+        """Refuse: a server's weights are its own."""
         raise AssertionError("nothing trains a model behind a server")
 
     def close(self) -> None:
@@ -149,7 +150,6 @@ def unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
         logprobs=np.full(tokens, np.nan, np.float32),
         text=text,
         finish=finish,
-        policy_version=0,
     )
 
 

@@ -294,7 +294,7 @@ part = {{"name": "short", "file": {str(tmp_path / "scorer.py")!r}, "timeout_seco
 grader = build(RewardSpec.model_validate({{"own": [part]}}))
 problem = Problem(id="", task="t", kind="math", level=0, language="en", messages=(), gold="7")
 nothing = np.zeros(0, np.int32)
-grader.score(problem, Completion(token_ids=nothing, logprobs=nothing, text="x", finish="stop", policy_version=0))
+grader.score(problem, Completion(token_ids=nothing, logprobs=nothing, text="x", finish="stop"))
 """
     parent = subprocess.Popen([sys.executable, "-c", program])
     while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):

@@ -1,0 +1,87 @@
+"""New weights on their way from a trainer to engines: a description that travels, and where the numbers lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class WeightSource(Protocol):
+    """Where the numbers of an update lie: in memory; a file, shared memory or a collective can wear the same face."""
+
+    def read(self) -> Iterable[Tensor]:
+        """Return the tensors in the order of the update's names; may be called again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySource:
+    """Tensors of this process. They may be the trainer's own: read them before its next step."""
+
+    tensors: tuple[Tensor, ...]
+
+    def read(self) -> Iterable[Tensor]:
+        """See ``WeightSource``."""
+        return self.tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightUpdate:
+    """One version of the policy's weights.
+
+    Names are those of transformers' ``state_dict``; a matrix that is tied to another may be left out. Shapes and types
+    (``float32``, ``bfloat16``) are known before anything is read, so an engine can refuse an update while it still has
+    its old weights.
+    """
+
+    version: int
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[str, ...]
+    source: WeightSource
+
+    @classmethod
+    def in_memory(cls, version: int, weights: Iterable[tuple[str, Tensor]]) -> WeightUpdate:
+        """Describe tensors of this process.
+
+        Args:
+            version: of the policy, as completions will carry it.
+            weights: name and tensor of each; they are not copied.
+        """
+        named = dict(weights)
+        return cls(
+            version=version,
+            names=tuple(named),
+            shapes=tuple(tuple(tensor.shape) for tensor in named.values()),
+            dtypes=tuple(str(tensor.dtype).removeprefix("torch.") for tensor in named.values()),
+            source=MemorySource(tuple(named.values())),
+        )
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each name with its tensor."""
+        yield from zip(self.names, self.source.read(), strict=True)
+
+
+def check_update(update: WeightUpdate, parameters: Mapping[str, Tensor]) -> None:
+    """Check an update against the tensors that it would fill, before anything is read.
+
+    Args:
+        update: the new weights.
+        parameters: name -> the tensor that takes it; tied ones share their storage, and one name of theirs is enough.
+            A tensor may have leading dimensions of its own, over which the weight is spread.
+
+    Raises:
+        ValueError: the update has a name that is not there, another shape, or not all that is there.
+    """
+    for name, shape in zip(update.names, update.shapes, strict=True):
+        if name not in parameters:
+            raise ValueError(f"new weights hold {name}, which the model has not")
+        wanted = tuple(parameters[name].shape)
+        if wanted[len(wanted) - len(shape) :] != shape:
+            raise ValueError(f"new weights hold {name} with the shape {list(shape)}, and the model's is {list(wanted)}")
+    filled = {parameters[name].data_ptr() for name in update.names}
+    missing = [name for name, parameter in parameters.items() if parameter.data_ptr() not in filled]
+    if missing:
+        raise ValueError(f"new weights lack {', '.join(missing[:3])}")
