@@ -42,4 +42,4 @@ docs: $(VENV)/.installed-docs ## build the documentation into site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) site build src/dunwu.egg-info
+	rm -rf $(VENV) site build dist src/dunwu.egg-info
