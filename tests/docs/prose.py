@@ -18,7 +18,7 @@ MOST_WORDS: Final = 25
 MOST_CHARACTERS: Final = 100
 NOT_PROSE: Final = re.compile(r"\s*(\||#|<|!\[|!!!|\?\?\?|===|\[[^\]]+\]:|---)")
 """Lines of tables, headings, HTML, pictures, the heads of admonitions and tabs, targets of links, and rules."""
-STARTS_ANEW: Final = re.compile(r"\s*([-*+]|\d+\.|:) ")
+STARTS_ANEW: Final = re.compile(r"^\s*([-*+]|\d+\.|:) ")
 """The first line of an entry of a list or of a definition."""
 TARGET: Final = re.compile(r"\]\([^)]*\)")
 CODE: Final = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
@@ -67,11 +67,11 @@ def _words(start: int, lines: list[str]) -> Iterator[tuple[int, str, bool]]:
     text = "\n".join(STARTS_ANEW.sub("", line) for line in lines)
     text = CODE.sub(lambda code: "CODE" + "\n" * code[0].count("\n"), TARGET.sub("]", text))
     text = ABBREVIATION.sub(lambda found: found[1].replace(".", ""), text) + "\n"
-    ends = {match.end() for match in SENTENCE_END.finditer(text)} | {len(text.rstrip())}
-    for word in WORD.finditer(text):
+    words = list(WORD.finditer(text))
+    for word, after in zip(words, [*(word.start() for word in words[1:]), len(text)], strict=False):
         number = start + text.count("\n", 0, word.start())
-        yield number, word[0], any(word.start() < end <= word.end() for end in ends)
-    return
+        ends = after == len(text) or any(word.start() < end.end() <= after for end in SENTENCE_END.finditer(text))
+        yield number, word[0], ends
 
 
 def main() -> None:
