@@ -14,7 +14,7 @@ from tests.docs.pages import EXEMPT, PAGES, ROOT, name_of, prose_lines
 GENERATED = {**recipe_reference.pages(), command_reference.PLACE: command_reference.page()}
 LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)[^)]*\)")
 SOURCE_FILE = re.compile(r"`((?:src/dunwu/|tests/|docs/|[a-z_]+/)(?:[\w.-]+/)*[\w-]+\.(?:py|toml|txt|md))`")
-FOREIGN = {"lcb_runner/evaluation/testing_util.py"}
+FOREIGN = {"lcb_runner/evaluation/testing_util.py", "tinker_cookbook/recipes/rl_loop.py"}
 """Files of other projects that the pages name."""
 
 

@@ -1,1 +1,1 @@
-"""The causal types that transformers knows, each as a tiny random model, compared with itself: docs/models.md."""
+"""The causal types of transformers, each as a tiny random model compared with itself: docs/reference/models.md."""

@@ -1,4 +1,4 @@
-"""``python -m tests.families > docs/models.md``: which of transformers' causal types can learn and write here."""
+"""Write docs/reference/models.md: which of transformers' causal types can learn and write here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import resource
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,21 +27,28 @@ LONGEST = 200
 SECONDS = 120
 MEMORY = 16 << 30
 INTRODUCTION = """# Models
-Made by `python -m tests.families > docs/models.md` with transformers {transformers} and torch {torch},
-not edited by hand.
 
-When a stage loads a model, a few sequences are read in every way in which the stage will read them: by
-the trainer, which computes a batch as the prefix tree of its sequences, and by the engine, which decodes
-rows beside each other over a cache. Both are compared with the model's own plain forward of one sequence
-at a time, in log-probabilities of tokens: short sequences, a group that shares a prompt, and, where a
-run's sequences get so far, one past each window and each original context that the config names, beside
-short ones. What follows a prompt must leave the prompt as it was. Above {float32} nats in float32
-({bfloat16} in bfloat16, where rounding alone gives .3) the model is refused in one line; a model that is
-right up to a boundary is refused past it only.
+Which model types of transformers {transformers} can learn and write here, with torch {torch}.
+`python -m tests.families > docs/reference/models.md` makes this page; it is not edited by hand.
 
-Below is every causal type that this version of transformers knows, as a tiny random model of its own
-config (two layers, 32 wide, windows of {window} tokens, original contexts of 64), with sequences of up to
-{longest} tokens. A real model is compared when it is loaded: what is said of its type is no promise.
+When a stage loads a model, it reads a few sequences in every way in which it will read them.
+The trainer computes a batch as the prefix tree of its sequences.
+The engine decodes rows beside each other over a cache.
+Both are compared with the model's own plain forward of one sequence at a time,
+in log-probabilities of tokens.
+
+The sequences are short ones, and a group that shares a prompt.
+Where a run's sequences get so far, there is one past each window of the config,
+and one past each original context.
+What follows a prompt must leave the prompt as it was.
+Above {float32} nats in float32 the model is refused in one line.
+In bfloat16 the bound is {bfloat16}, since rounding alone gives .3.
+A model that is right up to a boundary is refused past it only.
+
+Below is every causal type that this version of transformers knows.
+Each is a tiny random model of its own config: two layers, 32 wide,
+windows of {window} tokens, original contexts of 64. Sequences have up to {longest} tokens.
+A real model is compared when it is loaded: what is said of its type is no promise.
 """
 
 
@@ -107,13 +115,14 @@ def page(findings: Mapping[str, Finding]) -> Iterable[str]:
     yield INTRODUCTION.format(window=WINDOW, longest=LONGEST, **versions, **bounds)
     shaped = {kind: found for kind, found in findings.items() if not found.shape}
     whole = [kind for kind, found in shaped.items() if not found.learns and not found.writes]
-    yield f"## Learn and write: {len(whole)}\n{', '.join(whole)}\n"
+    names = textwrap.fill(", ".join(whole), 96, break_on_hyphens=False)
+    yield f"## Learn and write: {len(whole)}\n\n```text\n{names}\n```\n"
     learning = {kind: found.writes for kind, found in shaped.items() if not found.learns and found.writes}
-    yield f"## Learn (SFT, teachers' data), and cannot write everything: {len(learning)}\n{_table(learning)}"
+    yield f"## Learn (SFT, teachers' data), and cannot write everything: {len(learning)}\n\n{_table(learning)}"
     refused = {kind: found.learns for kind, found in shaped.items() if found.learns}
-    yield f"## Refused as a policy that learns: {len(refused)}\n{_table(refused)}"
+    yield f"## Refused as a policy that learns: {len(refused)}\n\n{_table(refused)}"
     none = {kind: found.shape for kind, found in findings.items() if found.shape}
-    yield f"## Not tried: {len(none)}\nNo small model of these came out of the sizes here.\n\n{_table(none)}"
+    yield f"## Not tried: {len(none)}\n\nNo small model of these came out of the sizes here.\n\n{_table(none)}"
 
 
 def _table(said: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Is a run healthy? Series of numbers in; for each known illness a flag out, with the figure and the remedy.
 
 Every rule compares windows of rollouts, not single ones, and says nothing of a run that is too short for it. Thresholds
-are ours unless a paper is named; docs/observatory.md lists them.
+are ours unless a paper is named; docs/reference/measures.md lists them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def confusion(rows: list[dict[str, Any]], behaviour: Behaviour) -> tuple[int, in
 def test_precision_and_recall_on_our_chains_are_as_documented(
     behaviour: Behaviour, expected: tuple[int, int, int]
 ) -> None:
-    """The 220 chains that the detectors were not made on; the figures of docs/observatory.md."""
+    """The 220 chains that the detectors were not made on; the figures of docs/reference/measures.md."""
     held_out = [row for row in OURS if row["part"] == "held-out"]
     assert len(held_out) == 220
     assert confusion(held_out, behaviour) == expected

@@ -204,5 +204,5 @@ def test_the_page_of_models_shows_no_exceptions(said: str, plain: str) -> None:
 
 
 def test_the_page_of_models_is_in_plain_words() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
     assert not re.search(r"\w(Error|Exception)\b", page)

@@ -8,7 +8,7 @@ approaches; the four as in "Cognitive Behaviors that Enable Self-Improving Reaso
 
 An attempt is a line of equations (or of names in an order) of which each goes on from the ones before. A line ends
 where it is rejected; within it, an equation that takes none of the line's results, but the same given numbers again,
-is another attempt. How often this is right stands in docs/observatory.md, measured on labelled chains.
+is another attempt. How often this is right stands in docs/reference/measures.md, measured on labelled chains.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The words by which chains of thought are read: an alternative a line, patterns of ``re`` in any case.
 
 English lines are whole words; Chinese ones, which have no spaces, are taken as they stand. What the lines leave out
-shows as recall in docs/observatory.md.
+shows as recall in docs/reference/measures.md.
 """
 
 from __future__ import annotations

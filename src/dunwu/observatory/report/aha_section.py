@@ -19,7 +19,7 @@ METHOD = (
     "Every series of rollouts is tested for a change of its level by permutations; a jump is a change that one step "
     "describes as well as a ramp does. Before and after are the levels of the step or ramp that fits best, standard "
     "deviations those of the rollouts around it; p is of one series, and counts where it is below 5 % divided by the "
-    "number of series. docs/observatory.md says how."
+    "number of series. docs/reference/measures.md says how."
 )
 
 

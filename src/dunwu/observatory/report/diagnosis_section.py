@@ -10,7 +10,7 @@ from dunwu.observatory.report import page
 
 METHOD = (
     "Rules of thumb over windows of rollouts, with thresholds of ours: a red flag is a reason to look, and none is no "
-    "proof. docs/observatory.md has them."
+    "proof. docs/reference/measures.md has them."
 )
 
 

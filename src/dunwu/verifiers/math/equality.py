@@ -1,4 +1,4 @@
-"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists (docs/rewards.md).
+"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists (docs/reference/answers.md).
 
 What is constant, polynomial or made of roots is decided here (``field``); ``ask`` is called about the rest, piece by
 piece.
