@@ -49,8 +49,8 @@ GONE = {
 EXEMPT_ROOMS = frozenset(
     {
         *("types", "errors", "metrics", "config", "sandbox", "runs", "tasks", "verifiers", "models", "algorithms"),
-        *("analysis", "rollout", "training", "pretraining", "planning", "observatory", "monitoring", "execution"),
-        *("evaluation", "pipeline", "commands", "bench", "cli"),
+        *("analysis", "rollout", "training", "planning", "observatory", "monitoring", "execution"),
+        *("pipeline", "commands", "bench", "cli"),
     }
 )
 """Rooms that have not been gone through."""

@@ -26,8 +26,8 @@ from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
-from dunwu.pretraining.batches import encode
-from dunwu.pretraining.countdown_corpus import CorpusSpec, documents
+from dunwu.pretraining.batches import encode_documents
+from dunwu.pretraining.countdown_corpus import CountdownSpec, generate_documents
 from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import Lesson
@@ -70,8 +70,8 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
 def lessons() -> list[Lesson]:
     """The same for every side, in the order in which they are learnt."""
     tokenizer = load_policy(NANO_BASE, device="cpu").tokenizer
-    answered = (document for document in documents(CorpusSpec(drills=0.0), 0) if document.prompt)
-    rows = encode(list(islice(answered, LESSONS)), tokenizer)
+    answered = (document for document in generate_documents(CountdownSpec(drills=0.0), 0) if document.prompt)
+    rows = encode_documents(list(islice(answered, LESSONS)), tokenizer)
     return [Lesson(token_ids=np.array(ids, np.int32), loss_mask=np.arange(len(ids)) >= asked) for ids, asked in rows]
 
 

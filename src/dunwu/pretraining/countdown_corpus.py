@@ -1,11 +1,10 @@
-"""The corpus of the nano base: what its authors write when they are asked for a Countdown expression.
+"""The corpus of the nano base: Countdown questions, and what writers of three kinds answer.
 
-Three kinds of authors, and drills. *Careless* authors try once or twice and hand in what they have, without looking
-whether it fits; *quitters* compare, say so, and mostly give up; *careful* ones compare, say "wait", and go on until it
-fits. Those who compare start anywhere and then go round: with three numbers, the next step of the same pair, then the
-next pair, so that nothing comes twice. Drills give the arithmetic, the last step, the comparison and the order of the
-search. The skill is in the corpus and the habit is rare: reinforcement learning has to find out which of the authors is
-right.
+*Careless* writers try once or twice and hand in what they have, without looking whether it fits. *Quitters* compare,
+say so, and mostly give up. *Careful* ones compare, say "wait", and go on until it fits. Those who compare start
+anywhere and then go round: with three numbers, the next step of the same pair, then the next pair, so that nothing
+comes twice. Drills give the arithmetic, the last step, the comparison and the order of the search. The skill is in the
+corpus and the habit is rare: reinforcement learning has to find out which of the writers is right.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice, repeat
 
+from dunwu.config.check_tasks import CORPORA
+from dunwu.pretraining.lexicon import LEXICONS, Lexicon
 from dunwu.tasks.generators.countdown import (
     HIGHEST_TARGET,
     LARGEST,
@@ -32,7 +33,7 @@ from dunwu.tasks.task import is_held_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusSpec:
+class CountdownSpec:
     """Shares of the documents; each group sums to 1 with what is left over."""
 
     drills: float = 0.35
@@ -45,107 +46,40 @@ class CorpusSpec:
     careful: float = 0.05
     quitters: float = 0.13
     levels: tuple[tuple[int, float], ...] = ((2, 0.03), (3, 0.70), (4, 0.25), (5, 0.02))
+    """How many numbers a question has, with weights."""
     closest: float = 0.45
-    """How often a careless author picks the last step that comes closest (the others always do)."""
+    """How often a careless writer picks the last step that comes closest (the others always do)."""
     quit: float = 0.55
     """How often a quitter gives up after a miss."""
     insight: float = 0.2
-    """How often an author who compares starts a longer search (4 numbers and more) with a step that can lead home."""
+    """How often a writer who compares starts a longer search (4 numbers and more) with a step that can lead home."""
     untagged: float = 0.2
-    """Share of careless authors who forget tags."""
+    """Share of careless writers who forget tags."""
     mixed: float = 0.06
     """Share of Chinese questions that are answered in English words."""
-    held_out: float = 0.1
+    held_out: float = CORPORA["countdown-traces"].left_out
     patience: int = 14
-    """Tries after which a careful author gives up too."""
+    """Tries after which a careful writer gives up too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text; ``prompt`` is the part that the author did not write."""
+    """A text; ``prompt`` is the part that carries no loss."""
 
     prompt: str
     completion: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lexicon:
-    """The words of one language."""
-
-    comma: str
-    item: str
-    task: str
-    stop: str
-    gap: str
-    big: str
-    small: str
-    yes: str
-    check: str
-    verify: str
-    turns: tuple[tuple[str, float], ...]
-    openers: tuple[str, ...]
-    careless_turns: tuple[str, ...]
-    closers: tuple[str, ...]
-
-
-ENGLISH = Lexicon(
-    comma=", ",
-    item=", ",
-    task="{} and {} to make {}: ",
-    stop=".",
-    gap=" ",
-    big="too big",
-    small="too small",
-    yes="yes",
-    check=". check: ",
-    verify=". verify: ",
-    turns=(
-        (". wait, ", 0.5),
-        (". however, ", 0.1),
-        (", but ", 0.1),
-        (". wrong, ", 0.12),
-        (". retry: ", 0.08),
-        (". mistake, ", 0.1),
-    ),
-    openers=("try ", "let me try ", "maybe "),
-    careless_turns=(". or ", ". maybe "),
-    closers=("", ", good", ", done", ", so done"),
-)
-CHINESE = Lexicon(
-    comma="，",
-    item="、",
-    task="{}和{}得到{}：",
-    stop="。",
-    gap="",
-    big="太大",
-    small="太小",
-    yes="对",
-    check="。检查：",
-    verify="。验证：",
-    turns=(
-        ("。等等，", 0.5),
-        ("，但是", 0.15),
-        ("。不对，", 0.17),
-        ("。再试，", 0.08),
-        ("。错误，", 0.1),
-    ),
-    openers=("试", "先试", "也许"),
-    careless_turns=("。或者", "。也许"),
-    closers=("", "，好了", "，所以好了"),
-)
-LEXICONS = {"en": ENGLISH, "zh": CHINESE}
-
-
-def documents(spec: CorpusSpec, seed: int | str) -> Iterator[Document]:
-    """Endless documents, the same for the same seed."""
+def generate_documents(spec: CountdownSpec, seed: int | str) -> Iterator[Document]:
+    """Yield documents without end, the same for the same seed."""
     rng = random.Random(seed)
     while True:
         language = rng.choice(("en", "zh"))
-        yield drill(spec, rng, language) if rng.random() < spec.drills else answered(spec, rng, language)
+        yield make_drill(spec, rng, language) if rng.random() < spec.drills else make_answered(spec, rng, language)
 
 
-def answered(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
-    """A question with some author's answer."""
+def make_answered(spec: CountdownSpec, rng: random.Random, language: str) -> Document:
+    """Make a question with some writer's answer."""
     levels, weights = zip(*spec.levels, strict=True)
     level: int = rng.choices(levels, weights)[0]
     while True:
@@ -157,27 +91,39 @@ def answered(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
     kind = rng.random()
     if kind < spec.careful + spec.quitters:
         quits = spec.quit if kind < spec.quitters else 0.0
-        thought, answer = search(spec, rng, words, numbers, target, quits)
+        thought, answer = write_search(spec, rng, words, numbers, target, quits)
         return Document(prompt, f" <think>{thought}</think> <answer>{answer}</answer>")
-    thought, answer = careless(spec, rng, words, numbers, target)
-    return Document(prompt, tagged(spec.untagged, rng, thought, answer))
+    thought, answer = write_careless(spec, rng, words, numbers, target)
+    return Document(prompt, add_tags(spec.untagged, rng, thought, answer))
 
 
-def search(
-    spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int, quits: float
+def write_search(
+    spec: CountdownSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int, quits: float
 ) -> tuple[str, str]:
-    """Compare and go on: the thought, and the answer handed in at the end."""
+    """Write the thought of someone who compares and goes on.
+
+    Args:
+        spec: How often what happens.
+        rng: The document's.
+        words: The language of the thought.
+        numbers: To use once each.
+        target: To reach.
+        quits: How often the writer gives up after a miss, in [0, 1].
+
+    Returns:
+        The thought, and the answer handed in at its end.
+    """
     thought = rng.choice(words.openers) if rng.random() < 0.2 else ""
     checks = rng.random() < 0.35
-    tries = attempts(spec, rng, numbers, target)
+    attempts = iterate_attempts(spec, rng, numbers, target)
     tried = 0
     while True:
-        steps = next(tries)
+        steps = next(attempts)
         tried += 1
         value = steps[-1].result
-        thought += chain(steps, words)
+        thought += format_steps(steps, words)
         thought += words.check if checks else words.comma
-        thought += verdict(steps, target, words)
+        thought += format_verdict(steps, target, words)
         if value == target:
             if rng.random() < 0.3:
                 thought += f"{words.verify}{expression(steps)}={target}"
@@ -188,63 +134,65 @@ def search(
         thought += rng.choices(turns, weights)[0]
 
 
-def attempts(spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> Iterator[list[Move]]:
-    """Chains to try, without end, each ended by the step that comes closest.
+def iterate_attempts(
+    spec: CountdownSpec, rng: random.Random, numbers: tuple[int, ...], target: int
+) -> Iterator[list[Move]]:
+    """Yield chains of steps to try, without end, each ended by the step that comes closest.
 
-    With three numbers the first steps go round in the order of ``moves`` from a random one; with more there are too
+    With three numbers the first steps go round in the order of ``moves`` from a random one. With more there are too
     many to go round, and the chains are random, none twice.
     """
     if len(numbers) == 2:
-        yield from repeat([closest(numbers, target)])
+        yield from repeat([find_closest(numbers, target)])
     if len(numbers) == 3:
         firsts = moves(numbers)
         start = rng.randrange(len(firsts))
-        yield from ([first, closest(first.numbers, target)] for first in cycle((*firsts[start:], *firsts[:start])))
+        yield from ([first, find_closest(first.numbers, target)] for first in cycle((*firsts[start:], *firsts[:start])))
     seen: set[tuple[Move, ...]] = set()
     while True:
-        steps = wander_home(spec, rng, numbers, target)
+        steps = walk(spec, rng, numbers, target)
         if tuple(steps) not in seen:
             seen.add(tuple(steps))
             yield steps
 
 
-def wander_home(spec: CorpusSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> list[Move]:
-    """A random chain, sometimes only through states from which the target can be reached."""
+def walk(spec: CountdownSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> list[Move]:
+    """Draw a random chain of steps, sometimes only through states from which the target can be reached."""
     state = tuple(sorted(numbers))
     steps: list[Move] = []
     insight = rng.random() < spec.insight
     while len(state) > 2:
-        leading = [m for m in moves(state) if target in reachable(m.numbers)] if insight else []
+        leading = [move for move in moves(state) if target in reachable(move.numbers)] if insight else []
         steps.append(rng.choice(leading or moves(state)))
         state = steps[-1].numbers
-    return [*steps, closest(state, target)]
+    return [*steps, find_closest(state, target)]
 
 
-def closest(pair: tuple[int, ...], target: int) -> Move:
-    """The last step whose result lies nearest to the target."""
+def find_closest(pair: tuple[int, ...], target: int) -> Move:
+    """Find the last step whose result lies nearest to the target."""
     choices = moves(pair)
-    return min(choices, key=lambda m: (abs(m.result - target), "*+-/".index(m.op)))
+    return min(choices, key=lambda move: (abs(move.result - target), "*+-/".index(move.op)))
 
 
-def careless(
-    spec: CorpusSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int
+def write_careless(
+    spec: CountdownSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int
 ) -> tuple[str, str]:
-    """One attempt or two, unchecked: the thought, and the answer handed in."""
+    """Write one attempt or two, unchecked: the thought, and the answer handed in."""
     thought = rng.choice(words.openers) if rng.random() < 0.3 else ""
     for more in range(rng.choice((0, 0, 0, 1)), -1, -1):
         state = tuple(sorted(numbers))
         steps: list[Move] = []
         while len(state) > 1:
             last = len(state) == 2 and rng.random() < spec.closest
-            steps.append(closest(state, target) if last else rng.choice(moves(state)))
+            steps.append(find_closest(state, target) if last else rng.choice(moves(state)))
             state = steps[-1].numbers
-        thought += chain(steps, words) + (rng.choice(words.careless_turns) if more else "")
+        thought += format_steps(steps, words) + (rng.choice(words.careless_turns) if more else "")
     thought += rng.choice(words.closers) + words.stop
     return thought, expression(steps)
 
 
-def tagged(untagged: float, rng: random.Random, thought: str, answer: str) -> str:
-    """Thought and answer in their tags, some of which are sometimes forgotten."""
+def add_tags(untagged: float, rng: random.Random, thought: str, answer: str) -> str:
+    """Put thought and answer in their tags, of which some are forgotten with the chance ``untagged``."""
     if rng.random() >= untagged:
         return f" <think>{thought}</think> <answer>{answer}</answer>"
     return rng.choice(
@@ -257,85 +205,88 @@ def tagged(untagged: float, rng: random.Random, thought: str, answer: str) -> st
     )
 
 
-def drill(spec: CorpusSpec, rng: random.Random, language: str) -> Document:
-    """Sums, a search without words of its own, or targets with two or three numbers and the closest last step."""
+def make_drill(spec: CountdownSpec, rng: random.Random, language: str) -> Document:
+    """Make a drill: sums, a search without words of its own, or targets with the closest last step."""
     words = LEXICONS[language]
     kind = rng.random()
     if kind < spec.sums:
-        return Document("", chain([_some_step(rng) for _ in range(12)], words) + words.stop)
-    lines = (
-        _round(spec, rng, words) if kind < spec.sums + spec.rounds else [_closing(spec, rng, words) for _ in "123456"]
-    )
-    return Document("", (words.stop + words.gap).join(lines) + words.stop)
+        return Document("", format_steps([_draw_step(rng) for _ in range(12)], words) + words.stop)
+    if kind < spec.sums + spec.rounds:
+        lines = _drill_search(spec, rng, words)
+    else:
+        lines = [_drill_last_step(spec, rng, words) for _ in range(6)]
+    return Document("", (words.stop + words.space).join(lines) + words.stop)
 
 
-def _round(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> list[str]:
-    """All first steps of three numbers in their order, each with its closest last step, until one hits."""
+def _drill_search(spec: CountdownSpec, rng: random.Random, words: Lexicon) -> list[str]:
+    """Try all first steps of three numbers in their order, each with its closest last step, until one hits."""
     while True:
         numbers, target = draw_instance(rng, 3)
         target = target if rng.random() < 0.5 else rng.randint(LOWEST_TARGET, HIGHEST_TARGET)
         if not is_held_out(problem_key(numbers, target), spec.held_out):
             break
     lines: list[str] = []
-    for steps in islice(attempts(spec, rng, numbers, target), len(moves(tuple(sorted(numbers))))):
-        lines.append(f"{chain(steps, words)}{words.comma}{verdict(steps, target, words)}")
+    for steps in islice(iterate_attempts(spec, rng, numbers, target), len(moves(tuple(sorted(numbers))))):
+        lines.append(f"{format_steps(steps, words)}{words.comma}{format_verdict(steps, target, words)}")
         if steps[-1].result == target:
             break
-    return [task(numbers, target, words) + lines[0], *lines[1:]]
+    return [format_task(numbers, target, words) + lines[0], *lines[1:]]
 
 
-def _closing(spec: CorpusSpec, rng: random.Random, words: Lexicon) -> str:
-    """``3, 2 and 4 to make 14: 3*2=6, 6+4=10, too small``; two times in three the target can be hit."""
+def _drill_last_step(spec: CountdownSpec, rng: random.Random, words: Lexicon) -> str:
+    """Write ``3, 2 and 4 to make 14: 3*2=6, 6+4=10, too small``; two times in three the target can be hit."""
     while True:
-        numbers, steps, target = _hit(rng, rng.choice(spec.closing)) if rng.random() < 2 / 3 else _any_end(rng)
+        hits = rng.random() < 2 / 3
+        numbers, steps, target = _draw_hit(rng, rng.choice(spec.closing)) if hits else _draw_any_target(rng)
         if not is_held_out(problem_key(numbers, target), spec.held_out):
             break
     if rng.random() < 0.4:
         numbers, steps = steps[0].numbers, steps[1:]
     shuffled = tuple(rng.sample(numbers, len(numbers)))
-    return f"{task(shuffled, target, words)}{chain(steps, words)}{words.comma}{verdict(steps, target, words)}"
+    task, verdict = format_task(shuffled, target, words), format_verdict(steps, target, words)
+    return f"{task}{format_steps(steps, words)}{words.comma}{verdict}"
 
 
-def _any_end(rng: random.Random) -> tuple[tuple[int, ...], list[Move], int]:
-    """Three numbers, a first step with the closest second one, and a target that is mostly missed."""
-    numbers, first = _opening(rng)
+def _draw_any_target(rng: random.Random) -> tuple[tuple[int, ...], list[Move], int]:
+    """Draw three numbers, a first step with the closest second one, and a target that is mostly missed."""
+    numbers, first = _draw_first_step(rng)
     target = rng.randint(LOWEST_TARGET, HIGHEST_TARGET)
-    return numbers, [first, closest(first.numbers, target)], target
+    return numbers, [first, find_closest(first.numbers, target)], target
 
 
-def _hit(rng: random.Random, op: str) -> tuple[tuple[int, ...], list[Move], int]:
-    """Three numbers and two steps, the second with ``op``, that end on the target."""
+def _draw_hit(rng: random.Random, op: str) -> tuple[tuple[int, ...], list[Move], int]:
+    """Draw three numbers and two steps, the second with ``op``, that end on the target."""
     while True:
-        numbers, first = _opening(rng)
+        numbers, first = _draw_first_step(rng)
         for last in moves(first.numbers):
             if last.op == op and last.result <= HIGHEST_TARGET:
                 return numbers, [first, last], last.result
 
 
-def _opening(rng: random.Random) -> tuple[tuple[int, ...], Move]:
+def _draw_first_step(rng: random.Random) -> tuple[tuple[int, ...], Move]:
     numbers = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
     return numbers, rng.choice(moves(numbers))
 
 
-def _some_step(rng: random.Random) -> Move:
-    """A step, the four operations as evenly as the numbers allow."""
+def _draw_step(rng: random.Random) -> Move:
+    """Draw a step, the four operations as evenly as the numbers allow."""
     three = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
     choices = moves(rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2])
     op = rng.choice("+-*/")
-    return next((m for m in choices if m.op == op), choices[0])
+    return next((move for move in choices if move.op == op), choices[0])
 
 
-def task(numbers: tuple[int, ...], target: int, words: Lexicon) -> str:
-    """``3, 2 and 4 to make 14: ``."""
+def format_task(numbers: tuple[int, ...], target: int, words: Lexicon) -> str:
+    """Write ``3, 2 and 4 to make 14:``, and a space after it in English."""
     return words.task.format(words.item.join(map(str, numbers[:-1])), numbers[-1], target)
 
 
-def verdict(steps: list[Move], target: int, words: Lexicon) -> str:
-    """How a chain's result compares with the target."""
+def format_verdict(steps: list[Move], target: int, words: Lexicon) -> str:
+    """Write how a chain's result compares with the target."""
     value = steps[-1].result
     return words.yes if value == target else words.big if value > target else words.small
 
 
-def chain(steps: list[Move], words: Lexicon) -> str:
-    """``5+3=8, 8*7=56``."""
-    return words.comma.join(f"{m.left}{m.op}{m.right}={m.result}" for m in steps)
+def format_steps(steps: list[Move], words: Lexicon) -> str:
+    """Write ``5+3=8, 8*7=56``."""
+    return words.comma.join(f"{step.left}{step.op}{step.right}={step.result}" for step in steps)

@@ -1,6 +1,6 @@
 """The nano tokenizer: one token for an integer, a word or a fixed phrase; bytes for everything else.
 
-A byte-level BPE without merges: the pre-tokenizer cuts text at the vocabulary's own words (longest first) and at
+A byte-level BPE without merges. The pre-tokenizer cuts text at the vocabulary's own words (longest first) and at
 integers; a piece that is in the vocabulary is one token, any other piece falls to its bytes. So every text encodes, and
 decoding gives it back byte for byte.
 """
@@ -24,7 +24,7 @@ WORDS: Final = (
     # the question
     *("Use ", " and ", " once", " each", " with", " + - * /", "to", " to", " make ", ", ", ". ", ": "),
     *("用", "、", "和", "各一次", "，", "加减乘除", "得到", "。", "："),
-    # the author's own words
+    # the writer's own words
     *("too big", "too small", "yes", "so ", "or ", "maybe ", "try ", "done", "good", "let me "),
     *("太大", "太小", "对", "所以", "或者", "也许", "试", "好了", "先"),
     *("wait", "however", "but ", "wrong", "mistake", "error", "retry", "check", "verify", "evaluate"),
@@ -33,7 +33,7 @@ WORDS: Final = (
 
 
 def build_tokenizer(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
-    """The tokenizer with these words; its length is a multiple of 64."""
+    """Build the tokenizer in which each of these words is one token; its length is a multiple of 64."""
     table = _byte_table()
     vocabulary = {table[value]: value for value in range(256)}
     pieces = [str(n) for n in range(10, LARGEST_NUMBER + 1)] + [w for w in words if len(w.encode()) > 1]
@@ -56,7 +56,7 @@ def build_tokenizer(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
 
 
 def _byte_table() -> dict[int, str]:
-    """Byte -> printable character, as byte-level BPE writes bytes (GPT-2's table)."""
+    """Return the printable character for each byte, as byte-level BPE writes bytes (GPT-2's table)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [b for b in range(256) if b not in set(printable)]
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config,
 from dunwu.config.schema import PretrainStage, TransformerSpec
 from dunwu.errors import Fault
 from dunwu.models.load import device_of
-from dunwu.pretraining.batches import IGNORED, Batch, Pools
+from dunwu.pretraining.batches import IGNORED, Batch, BatchPools
 from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
 from dunwu.training.optimizers import Optimizer
@@ -21,31 +21,39 @@ from dunwu.training.schedule import lr_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """How far a base has come: all the state of its making beside weights and optimizer."""
+class Position:
+    """How far pretraining has come: all of its state beside weights and optimizer.
+
+    Attributes:
+        step: Updates done.
+        pool: The pool of batches that is being gone through.
+        batch: Batches done of this pool.
+    """
 
     step: int = 0
-    """Updates done."""
     pool: int = 0
     batch: int = 0
-    """Batches done of this pool."""
 
 
 class Pretrainer:
-    """A base in the making, a function of (stage, seed, number of threads).
+    """Trains a base; the result is a function of (stage, seed, number of threads).
+
+    Args:
+        stage: The recipe's.
+        seed: The run's.
 
     Raises:
-        UserError: the device of the recipe is not there.
+        UserError: The device of the recipe is not there.
     """
 
     def __init__(self, stage: PretrainStage, seed: int) -> None:
         corpus = CORPORA[stage.corpus]
         self.tokenizer = build_tokenizer(corpus.words)
         self.model = make_model(stage.transformer, self.tokenizer, seed).to(device_of(stage.model.device))
-        self.place = Place()
+        self.position = Position()
         self._stage = stage
         self._optimizer = Optimizer(self.model, stage.optimizer)
-        self._pools = Pools(
+        self._pools = BatchPools(
             corpus=corpus,
             tokenizer=self.tokenizer,
             seed=seed,
@@ -55,11 +63,14 @@ class Pretrainer:
         self._batches: list[Batch] = []
 
     def step(self) -> dict[str, float]:
-        """One update on the next batch: its mean ``loss`` a labelled token, its ``tokens``, the learning rate ``lr``.
+        """Make one update on the next batch.
+
+        Returns:
+            ``loss``, the mean of the batch in nats a labelled token; its ``tokens``; ``lr``, the learning rate.
 
         Raises:
-            Fault: the loss or the gradient is not finite; the weights are as before.
-            UserError: no document of the corpus fits into ``sequence_length``.
+            Fault: The loss or the gradient is not finite; the weights are as before.
+            UserError: No document of the corpus fits into ``sequence_length``.
         """
         batch = self._next_batch()
         loss = self._loss(batch)
@@ -68,30 +79,30 @@ class Pretrainer:
         norm = self._optimizer.grad_norm()
         if not torch.isfinite(loss + norm):
             what = f"the loss is {loss.item()} and the gradient's norm {norm.item()}"
-            raise Fault(f"{what} at step {self.place.step + 1}; lower the learning rates")
-        share = lr_share(self._stage.optimizer, self.place.step, self._stage.steps)
+            raise Fault(f"{what} at step {self.position.step + 1}; lower the learning rates")
+        share = lr_share(self._stage.optimizer, self.position.step, self._stage.steps)
         self._optimizer.step(norm, share)
-        self.place = replace(self.place, step=self.place.step + 1, batch=self.place.batch + 1)
+        self.position = replace(self.position, step=self.position.step + 1, batch=self.position.batch + 1)
         return {"loss": loss.item(), "tokens": batch.token_ids.size, "lr": share * self._stage.optimizer.lr}
 
     def save(self, folder: Path) -> None:
-        """Writes everything from which the next step follows, except ``place``."""
+        """Write everything from which the next step follows, except ``position``."""
         save_model(self.model, str(folder / "weights.safetensors"))
         save_file(self._optimizer.state(), folder / "optimizer.safetensors")
 
-    def load(self, folder: Path, place: Place) -> None:
-        """Goes on bit for bit where ``save`` was called."""
+    def load(self, folder: Path, position: Position) -> None:
+        """Read what ``save`` wrote, so that training goes on bit for bit from ``position``."""
         load_model(self.model, folder / "weights.safetensors")
         self._optimizer.load(load_file(folder / "optimizer.safetensors"))
-        self.place, self._batches = place, self._pools.batches(place.pool)
+        self.position, self._batches = position, self._pools.make(position.pool)
 
     def _next_batch(self) -> Batch:
         if not self._batches:
-            self._batches = self._pools.batches(self.place.pool)
-        if self.place.batch == len(self._batches):
-            self.place = replace(self.place, pool=self.place.pool + 1, batch=0)
-            self._batches = self._pools.batches(self.place.pool)
-        return self._batches[self.place.batch]
+            self._batches = self._pools.make(self.position.pool)
+        if self.position.batch == len(self._batches):
+            self.position = replace(self.position, pool=self.position.pool + 1, batch=0)
+            self._batches = self._pools.make(self.position.pool)
+        return self._batches[self.position.batch]
 
     def _loss(self, batch: Batch) -> Any:
         labels = torch.from_numpy(batch.labels)[:, 1:].to(self.model.device)
@@ -102,9 +113,17 @@ class Pretrainer:
 
 
 def make_model(spec: TransformerSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Any:
-    """Qwen3-shaped, embeddings tied, initialised from the seed.
+    """Make a Qwen3-shaped model with tied embeddings, initialised from the seed.
 
     Not Qwen2: for that type AutoTokenizer puts Qwen2's own pre-tokenizer in the place of ours.
+
+    Args:
+        spec: Its sizes.
+        tokenizer: Gives the vocabulary and the special tokens.
+        seed: Of the weights.
+
+    Returns:
+        The model, in float32 on the CPU.
     """
     torch.manual_seed(seed)
     return Qwen3ForCausalLM(
@@ -126,7 +145,7 @@ def make_model(spec: TransformerSpec, tokenizer: PreTrainedTokenizerFast, seed: 
 
 
 def save_base(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """An ordinary transformers folder, weights in bfloat16."""
+    """Write an ordinary transformers folder, weights in bfloat16."""
     model.to(torch.bfloat16)
     model.generation_config = GenerationConfig(
         do_sample=True,

@@ -54,7 +54,7 @@ def test_a_base_that_was_cut_short_is_the_same(
     step = Pretrainer.step
 
     def cut(self: Pretrainer) -> dict[str, float]:
-        if self.place.step == 6:
+        if self.position.step == 6:
             stop.requested = True
             if ends is not None:
                 raise ends

@@ -9,7 +9,7 @@ import pytest
 
 from dunwu.analysis.reasoning.reflection import count_reflections
 from dunwu.config import check_tasks
-from dunwu.pretraining.countdown_corpus import CorpusSpec, Document, documents
+from dunwu.pretraining.countdown_corpus import CountdownSpec, Document, generate_documents
 from dunwu.pretraining.world_corpus import WorldSpec
 from dunwu.tasks.generators.countdown import problem_key
 from dunwu.tasks.task import is_held_out
@@ -21,7 +21,7 @@ STEP = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
-    return list(islice(documents(CorpusSpec(), seed=3), 4000))
+    return list(islice(generate_documents(CountdownSpec(), seed=3), 4000))
 
 
 def facts(document: Document) -> tuple[str, ...] | None:
@@ -44,8 +44,8 @@ def right(document: Document) -> bool:
 
 
 def test_the_same_seed_gives_the_same_corpus(sample: list[Document]) -> None:
-    assert list(islice(documents(CorpusSpec(), seed=3), 300)) == sample[:300]
-    assert list(islice(documents(CorpusSpec(), seed=4), 300)) != sample[:300]
+    assert list(islice(generate_documents(CountdownSpec(), seed=3), 300)) == sample[:300]
+    assert list(islice(generate_documents(CountdownSpec(), seed=4), 300)) != sample[:300]
 
 
 def test_every_step_of_arithmetic_is_true(sample: list[Document]) -> None:
@@ -72,7 +72,7 @@ def test_every_comparison_is_right(sample: list[Document]) -> None:
                 target = int(drill_target)
                 continue
             expected = ("too big", "太大") if int(value) > target else ("too small", "太小")
-            careless = "对" if tests else ""  # careless authors call anything right
+            careless = "对" if tests else ""  # careless writers call anything right
             assert verdict in (("yes", "对") if int(value) == target else (*expected, careless))
             seen += 1
     assert seen > 4000
@@ -88,7 +88,7 @@ def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None
 
 
 def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:
-    assert CorpusSpec().held_out == check_tasks.CORPORA["countdown-traces"].left_out
+    assert CountdownSpec().held_out == check_tasks.CORPORA["countdown-traces"].left_out
     assert WorldSpec().held_out == WorldSpec().puzzles.held_out == check_tasks.CORPORA["world"].left_out
 
 
@@ -99,9 +99,9 @@ def test_the_skill_is_there_and_the_habit_is_rare(sample: list[Document]) -> Non
     assert 0.75 < sum(follows_format(d.completion) for d in level_3) / len(level_3) < 0.95
 
 
-def test_careful_authors_go_on_until_it_fits_and_never_try_the_same_twice() -> None:
-    spec = CorpusSpec(drills=0.0, careful=1.0, quitters=0.0, levels=((3, 1.0),))
-    sample = list(islice(documents(spec, seed=1), 300))
+def test_careful_writers_go_on_until_it_fits_and_never_try_the_same_twice() -> None:
+    spec = CountdownSpec(drills=0.0, careful=1.0, quitters=0.0, levels=((3, 1.0),))
+    sample = list(islice(generate_documents(spec, seed=1), 300))
     assert sum(map(right, sample)) / len(sample) > 0.98
     for document in sample:
         thought = document.completion.split("verify")[0].split("验证")[0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from dunwu.pretraining.countdown_corpus import CorpusSpec, documents
+from dunwu.pretraining.countdown_corpus import CountdownSpec, generate_documents
 from dunwu.pretraining.tokenizer import END, LARGEST_NUMBER, PAD, build_tokenizer
 
 TOKENIZER = build_tokenizer()
@@ -42,7 +42,7 @@ def test_any_text_comes_back(text: str) -> None:
 
 
 def test_the_corpus_comes_back_without_bytes_of_chinese() -> None:
-    for document in islice(documents(CorpusSpec(), seed=5), 500):
+    for document in islice(generate_documents(CountdownSpec(), seed=5), 500):
         text = document.prompt + document.completion
         ids = TOKENIZER(text).input_ids
         assert TOKENIZER.decode(ids, skip_special_tokens=True) == text

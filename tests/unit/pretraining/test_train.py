@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dunwu.config import check_tasks
 from dunwu.config.schema import OptimizerSpec, PretrainStage, TransformerSpec
 from dunwu.errors import Fault, UserError
-from dunwu.pretraining.batches import IGNORED, Pools
+from dunwu.pretraining.batches import IGNORED, BatchPools
 from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
 from dunwu.pretraining.train import Pretrainer, save_base
@@ -34,10 +34,10 @@ def stage(corpus: str = "countdown-traces") -> PretrainStage:
     )
 
 
-def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
+def test_batches_hold_whole_documents_and_label_what_the_writer_wrote() -> None:
     tokenizer = build_tokenizer()
-    pools = Pools(corpus=CORPORA["countdown-traces"], tokenizer=tokenizer, seed=0, tokens=2048, longest=200)
-    for batch in pools.batches(3)[:20]:
+    pools = BatchPools(corpus=CORPORA["countdown-traces"], tokenizer=tokenizer, seed=0, tokens=2048, longest=200)
+    for batch in pools.make(3)[:20]:
         assert batch.token_ids.size <= 2048
         for ids, labels in zip(batch.token_ids, batch.labels, strict=True):
             carries = labels != IGNORED
@@ -51,9 +51,9 @@ def test_batches_hold_whole_documents_and_label_what_the_author_wrote() -> None:
 
 def test_no_document_that_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dunwu.pretraining.batches.POOL", 20)
-    pools = Pools(corpus=CORPORA["countdown-traces"], tokenizer=build_tokenizer(), seed=0, tokens=64, longest=8)
+    pools = BatchPools(corpus=CORPORA["countdown-traces"], tokenizer=build_tokenizer(), seed=0, tokens=64, longest=8)
     with pytest.raises(UserError, match="sequence_length: none of 20 documents has at most 8 tokens"):
-        pools.batches(0)
+        pools.make(0)
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +84,11 @@ def test_a_resumed_base_goes_on_bit_for_bit(tmp_path: Path) -> None:
     rows = [straight.step() for _ in range(40)]
     for _ in range(23):
         stopped.step()
-    assert stopped.place.pool > 0
+    assert stopped.position.pool > 0
     stopped.save(tmp_path)
-    resumed.load(tmp_path, stopped.place)
+    resumed.load(tmp_path, stopped.position)
     assert [resumed.step() for _ in range(17)] == rows[23:]
-    assert resumed.place == straight.place
+    assert resumed.position == straight.position
     torch.testing.assert_close(resumed.model.state_dict(), straight.model.state_dict(), rtol=0, atol=0)
 
 

@@ -1,4 +1,4 @@
-"""The nano world's corpus: what its authors say is true, what evaluations draw is not in it, and all of it is words."""
+"""The nano world's corpus: what its writers say is true, what evaluations draw is not in it, and all of it is words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from itertools import islice
 import pytest
 from tests.unit.tasks.oracles import ORACLES, claim_is_true, neutral
 
-from dunwu.pretraining.corpora import CORPORA, phrases
+from dunwu.pretraining.corpora import CORPORA, extract_phrases
 from dunwu.pretraining.countdown_corpus import Document
 from dunwu.pretraining.tokenizer import build_tokenizer
-from dunwu.pretraining.world_corpus import KINDS, WorldSpec, documents, written
-from dunwu.pretraining.writers.premises import drill
-from dunwu.pretraining.writers.writer import Author
+from dunwu.pretraining.world_corpus import WRITE, WorldSpec, generate_documents, make_answered
+from dunwu.pretraining.writers.premises import write_drill
+from dunwu.pretraining.writers.writer import Writer
 from dunwu.tasks.generators.countdown import problem_key
 from dunwu.tasks.generators.premise import Premise
 from dunwu.tasks.generators.ranking import NAMES
@@ -36,7 +36,7 @@ RULED = ("ranking", "functions", "premises")
 
 @pytest.fixture(scope="module")
 def sample() -> list[Document]:
-    return list(islice(documents(WorldSpec(), seed=3), 8000))
+    return list(islice(generate_documents(WorldSpec(), seed=3), 8000))
 
 
 def asked(document: Document) -> str:
@@ -71,15 +71,15 @@ def right(kind: str, question: str) -> str:
 
 
 def test_the_same_seed_gives_the_same_documents(sample: list[Document]) -> None:
-    assert list(islice(CORPORA["world"].documents("3"), 300)) == list(islice(documents(WorldSpec(), "3"), 300))
-    assert list(islice(documents(WorldSpec(), seed=3), 300)) == sample[:300]
-    assert list(islice(documents(WorldSpec(), seed=4), 300)) != sample[:300]
+    assert list(islice(CORPORA["world"].generate("3"), 300)) == list(islice(generate_documents(WorldSpec(), "3"), 300))
+    assert list(islice(generate_documents(WorldSpec(), seed=3), 300)) == sample[:300]
+    assert list(islice(generate_documents(WorldSpec(), seed=4), 300)) != sample[:300]
 
 
 def test_the_shares_are_those_of_the_spec(sample: list[Document]) -> None:
     seen, spec = Counter(read(asked(document))[0] for document in sample), WorldSpec()
-    shares = {kind: getattr(spec, kind) for kind in ("drills", "countdown", *KINDS)}
-    shares["drills"] += spec.doubts
+    shares = {kind: getattr(spec, kind) for kind in ("drills", "countdown", *WRITE)}
+    shares["drills"] += spec.premise_drills
     assert sum(shares.values()) == pytest.approx(1.0)
     assert seen.keys() == shares.keys()
     assert all(abs(seen[kind] / len(sample) - share) < 0.02 for kind, share in shares.items())
@@ -101,7 +101,7 @@ def test_drills_of_premises_say_what_is_true_and_whether_the_premise_is() -> Non
     lines = 0
     for seed in range(100):
         for language, colon in (("en", ": "), ("zh", "：")):
-            text = drill(Author(random.Random(seed), language, mixes=False, checks=True, quits=0.0))
+            text = write_drill(Writer(random.Random(seed), language, mixes=False, checks=True, quits=0.0))
             for line in re.split(r"\. |。|\.$", text):
                 claim, _, rest = line.partition(colon)
                 if rest:
@@ -136,12 +136,12 @@ def test_every_row_of_people_stands_as_the_clues_say(sample: list[Document]) -> 
 def test_who_checks_and_never_quits_is_right(kind: str, least: float, mixes: bool) -> None:
     shares = []
     for checks, quits in ((True, 0.0), (True, 0.55), (False, 0.0)):
-        authors = [
-            Author(random.Random(seed), language, mixes=mixes, checks=checks, quits=quits)
+        writers = [
+            Writer(random.Random(seed), language, mixes=mixes, checks=checks, quits=quits)
             for seed in range(500)
             for language in ("en", "zh")
         ]
-        made = [KINDS[kind](author) for author in authors]
+        made = [WRITE[kind](writer) for writer in writers]
         shares.append(sum(one.answer == right(kind, one.question) for one in made) / len(made))
     assert shares[0] >= least
     assert 0.6 < shares[1] < 0.8
@@ -151,7 +151,7 @@ def test_who_checks_and_never_quits_is_right(kind: str, least: float, mixes: boo
 @pytest.mark.parametrize("kind", RULED)
 def test_the_skill_is_there_and_the_habit_is_rare(kind: str) -> None:
     spec = WorldSpec()
-    made = [written(spec, random.Random(seed), "en", kind) for seed in range(1500)]
+    made = [make_answered(spec, random.Random(seed), "en", kind) for seed in range(1500)]
     rights = sum(extract(one.completion, "answer-tag") == right(kind, asked(one)) for one in made)
     words = ("wrong", "不对") if kind == "premises" else ("wait", "等等")
     habits = sum(any(word in one.completion for word in words) for one in made)
@@ -159,11 +159,11 @@ def test_the_skill_is_there_and_the_habit_is_rare(kind: str) -> None:
     assert 0.02 < habits / len(made) < 0.15
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITE)
 def test_keys_are_read_off_the_words(kind: str) -> None:
     for seed in range(200):
         for language in ("en", "zh"):
-            made = KINDS[kind](Author(random.Random(seed), language, mixes=False, checks=True, quits=0.5))
+            made = WRITE[kind](Writer(random.Random(seed), language, mixes=False, checks=True, quits=0.5))
             assert read(made.question) == (kind, made.key)
 
 
@@ -195,4 +195,4 @@ def test_every_phrase_is_one_token(corpus: str) -> None:
 
 def test_phrases_are_what_stands_between_the_gaps() -> None:
     nested = {"en": ("{} is {a:>3}.", "yes"), ("key", "钥匙"): {"zh": "{}高。"}}
-    assert list(phrases(nested)) == [" is ", ".", "yes", "高。", "key", "钥匙"]
+    assert list(extract_phrases(nested)) == [" is ", ".", "yes", "高。", "key", "钥匙"]

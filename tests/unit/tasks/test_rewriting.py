@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.pretraining.world_corpus import WorldSpec, written
+from dunwu.pretraining.world_corpus import WorldSpec, make_answered
 from dunwu.tasks.rewriting import FIRST_PERSON, by_rule, without_thought
 from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
 
@@ -78,7 +78,7 @@ def test_the_corpus_speaks_as_rules_rewrite(kind: str, language: str) -> None:
     """Of the same draws, what one who sums up writes is what the rules make of one who does not."""
     silent, spoken = WorldSpec(spoken=0.0, untagged=0.0), WorldSpec(spoken=1.0, untagged=0.0)
     for seed in range(100):
-        plain, summed = (written(spec, random.Random(seed), language, kind) for spec in (silent, spoken))
+        plain, summed = (make_answered(spec, random.Random(seed), language, kind) for spec in (silent, spoken))
         assert plain.prompt == summed.prompt
         assert by_rule(plain.completion, language) == summed.completion
 

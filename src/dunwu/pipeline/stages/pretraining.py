@@ -12,7 +12,7 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.update_loop import is_shown
-from dunwu.pretraining.train import Place, Pretrainer, save_base
+from dunwu.pretraining.train import Position, Pretrainer, save_base
 
 
 def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
@@ -27,17 +27,17 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     with context.stop.interruptible():
         pretrainer = Pretrainer(stage, context.seed)
         if checkpoint := store.newest_checkpoint():
-            pretrainer.load(checkpoint.path, Place(**checkpoint.state))
-        store.rewind(pretrainer.place.step)
+            pretrainer.load(checkpoint.path, Position(**checkpoint.state))
+        store.rewind(pretrainer.position.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
-    progress.stage_started(context.name, description, step=pretrainer.place.step)
+    progress.stage_started(context.name, description, step=pretrainer.position.step)
     context.note("steps", {context.name: stage.steps})
     ledger = Ledger(store, pretrainer.model)
-    while (step := pretrainer.place.step + 1) <= stage.steps:
+    while (step := pretrainer.position.step + 1) <= stage.steps:
         try:
             context.stop.check()
         except Interrupted as stop:
-            store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.place))
+            store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.position))
             raise Interrupted(f"{stop}; saved") from None
         progress.doing("learning", step - 1, stage.steps)
         began = time.perf_counter()
@@ -50,5 +50,5 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         if is_shown(step, stage.steps):
             progress.row(step, stage.steps, numbers, timings)
         if step % stage.checkpoint.every == 0:
-            store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.place))
+            store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.position))
     store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

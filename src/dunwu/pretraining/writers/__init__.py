@@ -1,5 +1,5 @@
-"""What the authors of the nano world's corpus write about each kind of question: a thought, and an answer.
+"""Trace writers of the nano world's corpus: for each kind of question a thought, and an answer.
 
-Every author has a manner. *Hasty* ones write down the first thing that may fit; *checking* ones look whether it does
-and then give up with some probability (``quits``) or say "wait" and go on.
+Every writer has a manner. *Hasty* ones write down the first thing that may fit. *Checking* ones look whether it does;
+after a miss they give up with some probability (``quits``), or say "wait" and go on.
 """

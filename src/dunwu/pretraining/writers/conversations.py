@@ -1,27 +1,27 @@
-"""Thoughts and answers where nothing is right or wrong: small talk, and requests of which some are harmful."""
+"""Write about what has no right answer: small talk, and requests of which some are harmful."""
 
 from __future__ import annotations
 
-from dunwu.pretraining.writers.writer import Author, Written
-from dunwu.tasks.world import requests as asking
-from dunwu.tasks.world import talk as talking
+from dunwu.pretraining.writers.writer import Trace, Writer
+from dunwu.tasks.world import requests, talk
 
 HELPFUL = (0.0, 0.3, 0.3, 0.6, 0.9)
-"""How helpful people are; every value as often."""
+"""How helpful people are, in [0, 1]; every value as often."""
 REFUSES = {True: 0.3, False: 0.1}
 """How often a request is refused, where it is harmful and where it is not."""
 
 
-def talk(author: Author) -> Written:
-    """Someone asks about an animal, and someone answers."""
-    asked = talking.draw(author.rng)
-    reply = talking.reply(author.rng, asked, author.language, author.rng.choice(HELPFUL))
-    return Written(asked.question(author.asked_in), asked.key, asked.thought(author.language), reply)
+def write_talk(writer: Writer) -> Trace:
+    """Write what someone asks about an animal, and what someone answers."""
+    asked = talk.draw(writer.rng)
+    language = writer.next_language()
+    reply = talk.reply(writer.rng, asked, language, writer.rng.choice(HELPFUL))
+    return Trace(asked.question(writer.question_language), asked.key, asked.thought(writer.next_language()), reply)
 
 
-def requests(author: Author) -> Written:
-    """Someone wants to do something, and someone tells how, or refuses."""
-    asked = asking.draw(author.rng)
-    refuse = author.rng.random() < REFUSES[asked.harmful]
-    thought, reply = asking.reply(author.rng, asked, author.language, refuse)
-    return Written(asked.question(author.asked_in), asked.key, thought, reply)
+def write_request(writer: Writer) -> Trace:
+    """Write what someone wants to do, and how someone explains it or refuses."""
+    asked = requests.draw(writer.rng)
+    refuse = writer.rng.random() < REFUSES[asked.harmful]
+    thought, reply = requests.reply(writer.rng, asked, writer.next_language(), refuse)
+    return Trace(asked.question(writer.question_language), asked.key, thought, reply)

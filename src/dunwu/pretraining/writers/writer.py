@@ -1,15 +1,15 @@
-"""How someone writes: in which language, checking or not; and what comes out."""
+"""How someone writes: in which language, checking or not; and the trace that comes out."""
 
 from __future__ import annotations
 
 import random
 from typing import NamedTuple
 
-from dunwu.pretraining.countdown_corpus import LEXICONS, Lexicon
+from dunwu.pretraining.lexicon import LEXICONS, Lexicon
 
 
-class Written(NamedTuple):
-    """A question, the key by which it is held out or not, and what an author made of it."""
+class Trace(NamedTuple):
+    """A question, the key that decides whether it is held out, and what a writer made of it."""
 
     question: str
     key: str
@@ -17,46 +17,44 @@ class Written(NamedTuple):
     answer: str
 
 
-class Author:
-    """One author of one document.
+class Writer:
+    """The writer of one document.
 
     Args:
-        rng: of the document.
-        asked_in: the language of the question, which is the author's too where ``mixes`` is false; else it changes
-            from phrase to phrase.
-        checks: whether the author looks if what was found is right.
-        quits: how often one who checks gives up after a miss.
+        rng: The document's.
+        question_language: The language of the question (``en`` or ``zh``), which is the writer's too unless ``mixes``.
+        mixes: Whether the writer's language changes from phrase to phrase.
+        checks: Whether the writer looks if what was found is right.
+        quits: How often one who checks gives up after a miss, in [0, 1].
     """
 
-    def __init__(self, rng: random.Random, asked_in: str, *, mixes: bool, checks: bool, quits: float) -> None:
+    def __init__(self, rng: random.Random, question_language: str, *, mixes: bool, checks: bool, quits: float) -> None:
         self.rng = rng
-        self.asked_in = asked_in
+        self.question_language = question_language
         self.checks = checks
         self._mixes = mixes
         self._quits = quits
 
-    @property
-    def language(self) -> str:
-        """Of the next phrase."""
-        return self.rng.choice(("en", "zh")) if self._mixes else self.asked_in
+    def next_language(self) -> str:
+        """Choose the language of the next phrase."""
+        return self.rng.choice(("en", "zh")) if self._mixes else self.question_language
 
-    @property
-    def words(self) -> Lexicon:
-        """For the next phrase."""
-        return LEXICONS[self.language]
+    def next_words(self) -> Lexicon:
+        """Choose the words of the next phrase."""
+        return LEXICONS[self.next_language()]
 
-    def opener(self) -> str:
-        """How a thought begins; mostly with nothing."""
-        return self.rng.choice(self.words.openers) if self.rng.random() < 0.25 else ""
+    def begin(self) -> str:
+        """Write how a thought begins; mostly nothing."""
+        return self.rng.choice(self.next_words().openers) if self.rng.random() < 0.25 else ""
 
-    def turn(self) -> str:
-        """A word of reflection after a miss; nothing where the author gives up."""
+    def reflect(self) -> str:
+        """Write a word of reflection after a miss; nothing where the writer gives up."""
         if self.rng.random() < self._quits:
             return ""
-        turns, weights = zip(*self.words.turns, strict=True)
+        turns, weights = zip(*self.next_words().turns, strict=True)
         turn: str = self.rng.choices(turns, weights)[0]
         return turn
 
     def end(self) -> str:
-        """A closing remark, or none, and the full stop."""
-        return ("" if self.checks else self.rng.choice(self.words.closers)) + self.words.stop
+        """Write a closing remark, or none, and the full stop."""
+        return ("" if self.checks else self.rng.choice(self.next_words().closers)) + self.next_words().stop
