@@ -14,7 +14,6 @@ PAGES: Final = [*(ROOT / name for name in COMMUNITY), *sorted((ROOT / "docs").rg
 EXEMPT: Final = {
     "README.md",
     "docs/architecture.md",
-    "docs/log.md",
 }
 """Pages that were written before the rules for pages, and do not hold to them yet; the list only becomes shorter."""
 CHECKED: Final = [page for page in PAGES if page.name == "README.md" or page.relative_to(ROOT).as_posix() not in EXEMPT]
