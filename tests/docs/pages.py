@@ -13,7 +13,6 @@ COMMUNITY: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md
 PAGES: Final = [*(ROOT / name for name in COMMUNITY), *sorted((ROOT / "docs").rglob("*.md"))]
 EXEMPT: Final = {
     "README.md",
-    "docs/architecture.md",
 }
 """Pages that were written before the rules for pages, and do not hold to them yet; the list only becomes shorter."""
 CHECKED: Final = [page for page in PAGES if page.name == "README.md" or page.relative_to(ROOT).as_posix() not in EXEMPT]

@@ -1,4 +1,4 @@
-"""One stage's part of the run directory. The layout stands in docs/architecture.md.
+"""One stage's part of the run directory. The layout stands in docs/reference/run-directory.md.
 
 A row's ``step`` (of metrics, timings, rollouts) counts the updates done when it is written, so it is at least 1, and a
 checkpoint at step s stands for everything with a step up to s. Write those rows first, then the checkpoint.
