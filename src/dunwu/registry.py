@@ -268,7 +268,7 @@ advantages: Final = Registry(
         "group-std": "dunwu.algorithms.advantages:group_std",
         "group-mean": "dunwu.algorithms.advantages:group_mean",
         "leave-one-out": "dunwu.algorithms.advantages:leave_one_out",
-        "gae": "dunwu.algorithms.advantages:of_a_critic",
+        "gae": "dunwu.algorithms.gae:gae",
     },
 )
 GENERATORS = """countdown game24 arithmetic equations divisors bases ordering knights zebra ciphers probability ranking

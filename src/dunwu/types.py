@@ -6,8 +6,9 @@
     collect    -> RolloutGroup(prompt, completions[G])
     Verifier   -> Score(value, parts, status, extracted, reason)
                -> ScoredGroup(group, scores[G])
-    advantages -> TrainSample(token_ids i32[L], loss_mask bool[L], sampler_logprobs f32[L], advantages f32[L], ...)
-    trainer    -> AnchoredSample(sample, old_logprobs f32[L] | None, ref_logprobs f32[L] | None)
+    to_samples -> GradedSample(token_ids i32[L], loss_mask bool[L], sampler_logprobs f32[L], reward, ...)
+    Trainer    -> SampleLogprobs(old_logprobs f32[L] | None, ref_logprobs f32[L] | None, old_values f32[L] | None)
+    advantages -> TrainSample(sample, logprobs, advantages f32[L], returns f32[L] | None)
     batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
 
 and supervised training: Example -> Lesson(token_ids i32[L], loss_mask bool[L]).
@@ -17,7 +18,7 @@ T tokens, padded on the right. Slot t of an array describes token t: ``logprobs[
 ``token_ids[t]`` given the tokens before it. Only ``dunwu.models`` shifts.
 
 Three policies never share a name: ``sampler_logprobs`` come from what generated, ``old_logprobs`` from the trainer
-before the first update on this rollout, ``ref_logprobs`` from the KL anchor.
+before the first update on this rollout, ``ref_logprobs`` from the reference of the KL term.
 
 Everything here is numpy and frozen; torch begins at the microbatch (``dunwu.algorithms.batching``).
 """
@@ -171,20 +172,50 @@ class ScoredGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSample:
-    """One completion as the trainer sees it: prompt and completion in one row of L tokens.
+class GradedSample:
+    """One graded completion as the trainer reads it: prompt and completion in one row of L tokens.
 
-    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` and ``advantages`` are 0 elsewhere.
-    ``reward`` is the completion's, ``policy_version`` the one that wrote it.
+    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` are 0 elsewhere. ``reward`` is the
+    completion's, with costs for its length. ``group_id`` is its group's place in the rollout, ``member`` its own among
+    the group's graded completions. ``policy_version`` is the one that wrote it.
     """
 
     token_ids: Int32[np.ndarray, " L"]
     loss_mask: Bool[np.ndarray, " L"]
     sampler_logprobs: Float32[np.ndarray, " L"]
-    advantages: Float32[np.ndarray, " L"]
     group_id: int
+    member: int
     reward: float
     policy_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleLogprobs:
+    """What the trainer's networks make of one sample before the first update on it; 0 where there is no loss.
+
+    ``old_logprobs`` is None where the update's own forward pass gives them (one update per rollout, so the ratio is 1),
+    ``ref_logprobs`` where the KL weight is 0, ``old_values`` where there is no value network.
+    """
+
+    old_logprobs: Float32[np.ndarray, " L"] | None
+    ref_logprobs: Float32[np.ndarray, " L"] | None
+    old_values: Float32[np.ndarray, " L"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSample:
+    """One completion with everything that its loss needs.
+
+    ``advantages`` are 0 where there is no loss. ``returns`` are what a value network should have expected; None without
+    one. ``kept_advantages`` are those that a replay buffer keeps: before the KL penalty, which is charged each time
+    anew, where a group is the baseline.
+    """
+
+    sample: GradedSample
+    logprobs: SampleLogprobs
+    advantages: Float32[np.ndarray, " L"]
+    returns: Float32[np.ndarray, " L"] | None
+    kept_advantages: Float32[np.ndarray, " L"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,22 +263,6 @@ class Lesson:
 
     token_ids: Int32[np.ndarray, " L"]
     loss_mask: Bool[np.ndarray, " L"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnchoredSample:
-    """A sample with the log-probabilities that its loss is anchored to.
-
-    ``old_logprobs`` is None where the update's own forward pass gives them (one update per rollout, so the ratio is 1);
-    ``ref_logprobs`` is None where the KL weight is 0. With a value network ``old_values`` is what it expected before
-    this update and ``returns`` what it should have; without one both are None.
-    """
-
-    sample: TrainSample
-    old_logprobs: Float32[np.ndarray, " L"] | None
-    ref_logprobs: Float32[np.ndarray, " L"] | None
-    old_values: Float32[np.ndarray, " L"] | None = None
-    returns: Float32[np.ndarray, " L"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

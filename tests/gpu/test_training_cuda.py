@@ -14,14 +14,14 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from dunwu.algorithms import build, cut
+from dunwu.algorithms import assign_advantages, build, cut
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.models import packing
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head, _ChunkedLogprobs, token_logprobs
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
-from dunwu.types import TrainSample
+from dunwu.types import GradedSample
 
 pytestmark = [
     pytest.mark.gpu,
@@ -46,7 +46,7 @@ def make_model(device: str, dtype: torch.dtype = torch.float32) -> Any:
     return Qwen3ForCausalLM(config).to(device, dtype).eval()
 
 
-def make_samples(count: int, seed: int = 0) -> list[TrainSample]:
+def make_samples(count: int, seed: int = 0) -> list[GradedSample]:
     rng = np.random.default_rng(seed)
     samples = []
     for index in range(count):
@@ -54,13 +54,13 @@ def make_samples(count: int, seed: int = 0) -> list[TrainSample]:
         completion = rng.integers(0, VOCABULARY, int(rng.integers(1, 60)))
         mask = np.arange(len(prompt) + len(completion)) >= len(prompt)
         samples.append(
-            TrainSample(
+            GradedSample(
                 token_ids=np.concatenate([prompt, completion]).astype(np.int32),
                 loss_mask=mask,
                 sampler_logprobs=np.where(mask, -6.0, 0.0).astype(np.float32),
-                advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
                 group_id=index // 8,
-                reward=0.0,
+                member=index % 8,
+                reward=float(rng.normal()),
                 policy_version=0,
             )
         )
@@ -79,8 +79,10 @@ def make_trainer(model: Any) -> PolicyTrainer:
 
 def rollout(trainer: PolicyTrainer, seed: int) -> list[dict[str, float]]:
     update = UpdateSpec(minibatches=2, tokens_per_microbatch=1024)
-    anchored = trainer.anchor(make_samples(32, seed))
-    return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in cut(anchored, update, seed)]
+    samples = make_samples(32, seed)
+    rewards = [np.array([sample.reward for sample in samples[start : start + 8]]) for start in range(0, 32, 8)]
+    batch = assign_advantages(samples, trainer.compute_logprobs(samples), rewards, trainer._algorithm)
+    return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in cut(batch, update, seed)]
 
 
 def test_log_probabilities_and_gradients_as_on_the_cpu() -> None:

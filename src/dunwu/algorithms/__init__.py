@@ -3,9 +3,21 @@
 B x T a microbatch of B sequences of T tokens; G completions of one prompt. Slot t describes token t.
 """
 
+from dunwu.algorithms.advantages import assign_advantages
 from dunwu.algorithms.algorithm import Algorithm, LossOutput, build
 from dunwu.algorithms.batching import Microbatch, TrainStep, cut
 from dunwu.algorithms.filters import informative
-from dunwu.algorithms.samples import to_samples
+from dunwu.algorithms.samples import group_rewards, to_samples
 
-__all__ = ["Algorithm", "LossOutput", "Microbatch", "TrainStep", "build", "cut", "informative", "to_samples"]
+__all__ = [
+    "Algorithm",
+    "LossOutput",
+    "Microbatch",
+    "TrainStep",
+    "assign_advantages",
+    "build",
+    "cut",
+    "group_rewards",
+    "informative",
+    "to_samples",
+]

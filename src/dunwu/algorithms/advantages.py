@@ -1,47 +1,70 @@
-"""Advantages of a group: how much better than its siblings each completion was. G completions of one prompt."""
+"""Advantages: how much better each token went than was to be expected. ``assign_advantages`` alone makes them.
+
+Two kinds. A group baseline compares the G completions of one prompt with each other: it is a function of their rewards,
+and every token of a completion has the same advantage. Generalised advantage estimation (``gae``) compares every token
+with what a value network expected. Either is decided after log-probabilities and values are known, so that a KL penalty
+in the reward has its place here too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from jaxtyping import Float, Float32
+import torch
+from jaxtyping import Float, Float32, Float64
 
-Advantages = Callable[[Float[np.ndarray, " G"]], Float32[np.ndarray, " G"]]
+from dunwu.algorithms.gae import gae, whiten
+from dunwu.algorithms.kl import ESTIMATORS, sum_to_end
+from dunwu.errors import UserError
+from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
+if TYPE_CHECKING:
+    from dunwu.algorithms.algorithm import Algorithm
 
-UNIFORM_WITHIN = 1e-9
+GroupAdvantage = Callable[[Float64[np.ndarray, " G"]], Float[np.ndarray, " G"]]
+"""What ``algorithm.advantage`` names in a recipe: rewards_G -> advantages_G.
+
+G is the number of one prompt's completions that were graded. Rewards are weighted sums of parts, with costs for length
+if the recipe has any. An advantage above 0 makes a completion likelier, one below 0 less likely, and 0 teaches nothing.
+"""
+GAE: Final = "gae"
+"""The one name that stands for no group baseline: it needs a value network."""
+UNIFORM_WITHIN: Final = 1e-9
 """Rewards closer than this are equal: sums of the same parts may differ in their last bits."""
 
 
-def uniform(rewards_G: Float[np.ndarray, " G"]) -> bool:
+def is_uniform(rewards_G: Float[np.ndarray, " G"]) -> bool:
     """Whether all rewards of a group are equal: always so for fewer than two."""
     return len(rewards_G) < 2 or bool(np.ptp(rewards_G) <= UNIFORM_WITHIN)
 
 
 def group_std(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:
-    """(r - mean) / std: GRPO (DeepSeekMath, arXiv 2402.03300, section 4.1.2; R1, arXiv 2501.12948v2, equation 3).
+    """Return (r - mean) / std: GRPO (DeepSeekMath, arXiv 2402.03300, section 4.1.2; R1, 2501.12948v2, equation 3).
 
     The papers do not say which standard deviation. Ours is the population's (divide by G), without an epsilon: it needs
     none, because a group whose rewards are all equal has nothing to teach and gets zeros.
     """
-    if uniform(rewards_G):
+    if is_uniform(rewards_G):
         return np.zeros(len(rewards_G), dtype=np.float32)
     standardised_G: np.ndarray = (rewards_G - rewards_G.mean()) / rewards_G.std()
     return standardised_G.astype(np.float32)
 
 
 def group_mean(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:
-    """r - mean: Dr. GRPO (arXiv 2503.20783, section 3.2), which finds that dividing by the
-    std favours the easiest and the hardest questions."""
-    if uniform(rewards_G):
+    """Return r - mean: Dr. GRPO (arXiv 2503.20783, section 3.2).
+
+    The paper finds that dividing by the standard deviation favours the easiest and the hardest questions.
+    """
+    if is_uniform(rewards_G):
         return np.zeros(len(rewards_G), dtype=np.float32)
     centred_G: np.ndarray = rewards_G - rewards_G.mean()
     return centred_G.astype(np.float32)
 
 
 def leave_one_out(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:
-    """r - mean of the others: RLOO (arXiv 2402.14740, section 3.2), an unbiased baseline.
+    """Return r - mean of the others: RLOO (arXiv 2402.14740, section 3.2), an unbiased baseline.
 
     Computed as G / (G - 1) times r - mean, which is the same.
     """
@@ -49,14 +72,127 @@ def leave_one_out(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G
     return group_mean(rewards_G) * np.float32(size / (size - 1))
 
 
-def of_a_critic(rewards_G: Float[np.ndarray, " G"]) -> Float32[np.ndarray, " G"]:
-    """Zeros: a value network says later what each token was worth (``training.critic``)."""
-    return np.zeros(len(rewards_G), dtype=np.float32)
+def assign_advantages(
+    samples: Sequence[GradedSample],
+    logprobs: Sequence[SampleLogprobs],
+    rewards: Sequence[Float64[np.ndarray, " G"]],
+    algorithm: Algorithm,
+    *,
+    kept: Sequence[Float32[np.ndarray, " L"]] = (),
+) -> list[TrainSample]:
+    """Decide what every token of a batch was worth.
+
+    Args:
+        samples: those of this rollout, then those that are replayed.
+        logprobs: what the trainer made of each, before the first update.
+        rewards: of each group's graded completions (``samples.group_rewards``), found by ``group_id`` and ``member``.
+        algorithm: the recipe's.
+        kept: of each replayed sample the ``kept_advantages`` that it once had. A value network judges it anew.
+
+    Returns:
+        The samples in their order, ready to be cut into minibatches.
+
+    Raises:
+        UserError: a function of the user's gave something else than one finite number a completion.
+    """
+    if algorithm.value is not None:
+        return _from_values(samples, logprobs, algorithm)
+    advantages = [*_from_groups(samples[: len(samples) - len(kept)], rewards, algorithm), *kept]
+    return [
+        TrainSample(
+            sample=sample,
+            logprobs=own,
+            advantages=_charge_kl(advantages_L, sample, own, algorithm),
+            returns=None,
+            kept_advantages=advantages_L,
+        )
+        for sample, own, advantages_L in zip(samples, logprobs, advantages, strict=True)
+    ]
 
 
-ADVANTAGES: dict[str, Advantages] = {
-    "group-std": group_std,
-    "group-mean": group_mean,
-    "leave-one-out": leave_one_out,
-    "gae": of_a_critic,
-}
+def _from_groups(
+    samples: Sequence[GradedSample], rewards: Sequence[Float64[np.ndarray, " G"]], algorithm: Algorithm
+) -> list[Float32[np.ndarray, " L"]]:
+    """Compare each sample with its group."""
+    advantages: Mapping[int, np.ndarray] = {
+        group: _advantages_of(rewards[group], algorithm) for group in {sample.group_id for sample in samples}
+    }
+    return [
+        np.where(sample.loss_mask, advantages[sample.group_id][sample.member], np.float32(0.0)) for sample in samples
+    ]
+
+
+def _advantages_of(rewards_G: Float64[np.ndarray, " G"], algorithm: Algorithm) -> Float32[np.ndarray, " G"]:
+    assert algorithm.advantage is not None, "a recipe without a value network has a group baseline"
+    advantages_G = np.asarray(algorithm.advantage(rewards_G), dtype=np.float32)
+    if advantages_G.shape != rewards_G.shape or not np.isfinite(advantages_G).all():
+        text = f"gives {str(advantages_G.tolist())[:80]} for {len(rewards_G)} rewards, not one finite number for each"
+        raise UserError(f"{algorithm.spec.advantage} {text}", field="algorithm.advantage")
+    return advantages_G
+
+
+def _charge_kl(
+    advantages_L: Float32[np.ndarray, " L"], sample: GradedSample, own: SampleLogprobs, algorithm: Algorithm
+) -> Float32[np.ndarray, " L"]:
+    """Take beta x KL off each token's advantage: that of the token and of all that follow it."""
+    kl_L = _kl_penalty(own, algorithm)
+    if kl_L is None:
+        return advantages_L
+    to_come_1L = sum_to_end(torch.from_numpy(kl_L)[None], torch.from_numpy(sample.loss_mask)[None])
+    charged_L: np.ndarray = advantages_L - algorithm.spec.kl_coefficient * to_come_1L[0].numpy()
+    return charged_L
+
+
+def _from_values(
+    samples: Sequence[GradedSample], logprobs: Sequence[SampleLogprobs], algorithm: Algorithm
+) -> list[TrainSample]:
+    """Compare each token with what the value network expected of it."""
+    spec = algorithm.value
+    assert spec is not None
+    advantages, returns = [], []
+    for sample, own in zip(samples, logprobs, strict=True):
+        assert own.old_values is not None, "a value network has not been asked"
+        values_C = own.old_values[sample.loss_mask]
+        rewards_C = _token_rewards(sample, own, algorithm)[sample.loss_mask]
+        advantages_C = gae(rewards_C, values_C, discount=spec.discount, lam=spec.lam)
+        advantages.append(advantages_C)
+        returns.append(advantages_C + values_C)
+    if spec.whiten and advantages:
+        advantages = whiten(advantages)
+    rows = [_spread(advantages_C, sample) for advantages_C, sample in zip(advantages, samples, strict=True)]
+    return [
+        TrainSample(
+            sample=sample,
+            logprobs=logprobs[i],
+            advantages=rows[i],
+            returns=_spread(returns[i], sample),
+            kept_advantages=rows[i],
+        )
+        for i, sample in enumerate(samples)
+    ]
+
+
+def _token_rewards(sample: GradedSample, own: SampleLogprobs, algorithm: Algorithm) -> Float32[np.ndarray, " L"]:
+    """The reward at the last token, and where the recipe has it so, minus beta x KL at every token."""
+    rewards_L = np.zeros(len(sample.token_ids), dtype=np.float32)
+    if (kl_L := _kl_penalty(own, algorithm)) is not None:
+        rewards_L -= algorithm.spec.kl_coefficient * kl_L * sample.loss_mask
+    rewards_L[np.flatnonzero(sample.loss_mask)[-1:]] += sample.reward
+    return rewards_L
+
+
+def _kl_penalty(own: SampleLogprobs, algorithm: Algorithm) -> Float32[np.ndarray, " L"] | None:
+    """KL(old policy || reference) at each token, where the recipe charges it in the reward."""
+    if own.ref_logprobs is None or algorithm.spec.kl_in != "reward":
+        return None
+    assert own.old_logprobs is not None, "a KL penalty in the reward needs the old policy's log-probabilities"
+    estimate = ESTIMATORS[algorithm.spec.kl_estimator]
+    kl_L: np.ndarray = estimate(torch.from_numpy(own.old_logprobs), torch.from_numpy(own.ref_logprobs)).numpy()
+    return kl_L
+
+
+def _spread(values_C: Float32[np.ndarray, " C"], sample: GradedSample) -> Float32[np.ndarray, " L"]:
+    """Put numbers of a completion's tokens into the sample's row, zeros elsewhere."""
+    values_L = np.zeros(len(sample.token_ids), dtype=np.float32)
+    values_L[sample.loss_mask] = values_C
+    return values_L

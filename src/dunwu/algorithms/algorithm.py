@@ -1,4 +1,4 @@
-"""An algorithm is its advantage function and its loss; the trainer calls both and knows no names."""
+"""An algorithm is how advantages are made and what loss they go into; whoever calls it knows no names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dunwu.algorithms.advantages import ADVANTAGES, Advantages
+from dunwu import registry
+from dunwu.algorithms.advantages import GAE, GroupAdvantage
 from dunwu.algorithms.aggregation import Aggregate, by_constant, per_sequence, per_token
 from dunwu.algorithms.batching import Microbatch, TrainStep
 from dunwu.algorithms.correction import importance_weights
-from dunwu.algorithms.kl import ESTIMATORS, corrected, still_to_come
-from dunwu.algorithms.losses import LOSSES, Clip, Objective
-from dunwu.config.schema import AlgorithmSpec
+from dunwu.algorithms.kl import ESTIMATORS, corrected
+from dunwu.algorithms.losses import Clip, Loss, Objective
+from dunwu.config.schema import AlgorithmSpec, ValueSpec
 from dunwu.metrics import Max, Mean, Metric
 
 
@@ -32,47 +33,58 @@ LossFunction = Callable[[Float[Tensor, "B T"], Float[Tensor, "B T"], Microbatch,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """``advantages(rewards_G)`` and ``loss(logprobs_BT, entropy_BT, microbatch, step)``, and the recipe behind them."""
+    """What a recipe asks for.
+
+    Either ``advantage`` compares the completions of a group (``rewards_G -> advantages_G``) or ``value`` says how a
+    value network is asked. ``loss(logprobs_BT, entropy_BT, microbatch, step)`` is what the trainer minimises.
+    """
 
     spec: AlgorithmSpec
-    advantages: Advantages
+    value: ValueSpec | None
+    advantage: GroupAdvantage | None
     loss: LossFunction
 
 
-def build(spec: AlgorithmSpec, *, max_new_tokens: int, correct_kl: bool = False) -> Algorithm:
+def build(
+    spec: AlgorithmSpec, value: ValueSpec | None = None, *, max_new_tokens: int, correct_kl: bool = False
+) -> Algorithm:
     """Build the algorithm that a recipe describes. The only place that reads the names in it.
 
     Args:
         spec: the recipe's.
+        value: how a value network is asked, for ``spec.advantage`` = gae.
         max_new_tokens: the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
             because that would move the learning rate.
         correct_kl: weigh the KL term in the loss by the importance ratio (``kl.corrected``).
 
-    Returns:
-        The advantage function and the loss.
+    Raises:
+        UserError: a name leads to nothing.
     """
+    assert (spec.advantage == GAE) == (value is not None), "gae and a value network come together"
     aggregates = {"sequence": per_sequence, "token": per_token, "constant": by_constant(max_new_tokens)}
     return Algorithm(
         spec=spec,
-        advantages=ADVANTAGES[spec.advantage],
+        value=value,
+        advantage=None if value else registry.advantages.load(spec.advantage),
         loss=_policy_loss(spec, aggregates[spec.aggregate], correct_kl),
     )
 
 
 def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) -> LossFunction:
-    """loss = aggregate(-weight x objective + beta x KL). Equation 3 of DeepSeekMath (arXiv 2402.03300),
-    with the recipe's choice in each place."""
-    objective_of, kl_of = LOSSES[spec.loss], ESTIMATORS[spec.kl_estimator]
+    """loss = aggregate(-weight x objective + beta x KL).
+
+    Equation 3 of DeepSeekMath (arXiv 2402.03300), with the recipe's choice in each place.
+    """
+    objective_of: Loss = registry.losses.load(spec.loss)
+    kl_of = ESTIMATORS[spec.kl_estimator]
     clip, beta = Clip(low=spec.clip_low, high=spec.clip_high), spec.kl_coefficient
 
     def loss(
         logprobs_BT: Float[Tensor, "B T"], entropy_BT: Float[Tensor, "B T"], batch: Microbatch, step: TrainStep
     ) -> LossOutput:
-        mask_BT, advantages_BT = batch.loss_mask, batch.advantages
+        mask_BT = batch.loss_mask
         old_BT = logprobs_BT.detach() if batch.old_logprobs is None else batch.old_logprobs
-        if batch.ref_logprobs is not None and spec.kl_in == "reward" and batch.returns is None:
-            advantages_BT = advantages_BT - beta * still_to_come(kl_of(old_BT, batch.ref_logprobs), mask_BT)
-        objective = objective_of(logprobs_BT, old_BT, mask_BT, advantages_BT, clip)
+        objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
         token_loss_BT, weights_BT = -objective.values, None
         if spec.importance_cap > 0:
             weights_BT = importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from dunwu.config.schema import UpdateSpec
-from dunwu.types import AnchoredSample
+from dunwu.types import TrainSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class TrainStep:
     num_sequences: int
 
 
-def cut(samples: Sequence[AnchoredSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
+def cut(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
     """One epoch: a random split into ``spec.minibatches`` steps that breaks groups apart.
 
     The parts differ by one sample at most; fewer samples than minibatches make fewer steps, none make none
@@ -60,9 +60,9 @@ def cut(samples: Sequence[AnchoredSample], spec: UpdateSpec, seed: int) -> Itera
             yield train_step([samples[i] for i in part], spec.tokens_per_microbatch)
 
 
-def train_step(samples: Sequence[AnchoredSample], tokens_per_microbatch: int) -> TrainStep:
+def train_step(samples: Sequence[TrainSample], tokens_per_microbatch: int) -> TrainStep:
     """All of ``samples`` as one step."""
-    plain = [anchored.sample for anchored in samples]
+    plain = [one.sample for one in samples]
     lengths, groups = [len(sample.token_ids) for sample in plain], [sample.group_id for sample in plain]
     parts = buckets(lengths, groups, tokens_per_microbatch)
     return TrainStep(
@@ -92,23 +92,23 @@ def buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[
     return result
 
 
-def microbatch(samples: Sequence[AnchoredSample]) -> Microbatch:
+def microbatch(samples: Sequence[TrainSample]) -> Microbatch:
     """Pads to the longest. Either all samples have old (reference) log-probabilities or none has."""
 
     def padded(rows: Sequence[np.ndarray]) -> Tensor:
         return pad(rows, torch.float32)
 
-    plain = [anchored.sample for anchored in samples]
+    plain = [one.sample for one in samples]
     return Microbatch(
         token_ids=pad([sample.token_ids for sample in plain], torch.int64),
         loss_mask=pad([sample.loss_mask for sample in plain], torch.bool),
         sampler_logprobs=padded([sample.sampler_logprobs for sample in plain]),
-        advantages=padded([sample.advantages for sample in plain]),
-        old_logprobs=_if_all(padded, [anchored.old_logprobs for anchored in samples]),
-        ref_logprobs=_if_all(padded, [anchored.ref_logprobs for anchored in samples]),
+        advantages=padded([one.advantages for one in samples]),
+        old_logprobs=_if_all(padded, [one.logprobs.old_logprobs for one in samples]),
+        ref_logprobs=_if_all(padded, [one.logprobs.ref_logprobs for one in samples]),
         group_ids=tuple(sample.group_id for sample in plain),
-        old_values=_if_all(padded, [anchored.old_values for anchored in samples]),
-        returns=_if_all(padded, [anchored.returns for anchored in samples]),
+        old_values=_if_all(padded, [one.logprobs.old_values for one in samples]),
+        returns=_if_all(padded, [one.returns for one in samples]),
     )
 
 
@@ -122,5 +122,5 @@ def pad(rows: Sequence[np.ndarray], dtype: torch.dtype) -> Tensor:
 
 def _if_all(padded: Callable[[Sequence[np.ndarray]], Tensor], rows: Sequence[np.ndarray | None]) -> Tensor | None:
     present = [row for row in rows if row is not None]
-    assert len(present) in (0, len(rows)), "some samples of a microbatch are anchored and some are not"
+    assert len(present) in (0, len(rows)), "some samples of a microbatch have log-probabilities and some have none"
     return padded(present) if present else None

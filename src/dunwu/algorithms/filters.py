@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float64, Int
 
-from dunwu.algorithms.advantages import uniform
+from dunwu.algorithms.advantages import is_uniform
 from dunwu.types import RolloutGroup, ScoredGroup
 
 
 def graded(scored: ScoredGroup) -> ScoredGroup:
-    """The group without completions whose verifier failed: that is no zero reward, so it must not move the baseline."""
+    """Leave out completions whose verifier failed: that is no reward of 0, so it must not move the baseline."""
     kept = [i for i, score in enumerate(scored.scores) if score.status != "verifier_failed"]
     if len(kept) == len(scored.scores):
         return scored
@@ -20,25 +20,27 @@ def graded(scored: ScoredGroup) -> ScoredGroup:
     return ScoredGroup(group=group, scores=tuple(scored.scores[i] for i in kept))
 
 
-def rewards(scored: ScoredGroup) -> Float64[np.ndarray, " G"]:
-    """The values of a group's scores."""
+def rewards_of(scored: ScoredGroup) -> Float64[np.ndarray, " G"]:
+    """Return the values of a group's scores."""
     return np.array([score.value for score in scored.scores], dtype=np.float64)
 
 
 def informative(groups: Iterable[ScoredGroup]) -> list[ScoredGroup]:
-    """The groups whose graded rewards are not all equal: dynamic sampling (DAPO, arXiv 2503.14476, equation 11).
+    """Return the groups whose graded rewards are not all equal: dynamic sampling (DAPO, arXiv 2503.14476, equation 11).
 
-    The others carry no policy gradient and only thin out the batch. Judged before any punishment for
-    length, as in the paper.
+    The others carry no policy gradient and only thin out the batch. Judged before any punishment for length, as in the
+    paper.
     """
-    return [scored for scored in groups if not uniform(rewards(graded(scored)))]
+    return [scored for scored in groups if not is_uniform(rewards_of(graded(scored)))]
 
 
-def soft_overlong_punishment(lengths_G: Int[np.ndarray, " G"], *, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
-    """What a completion's length adds to its reward, in [-1, 0] (DAPO, arXiv 2503.14476, equation 13).
+def overlong_punishment(lengths_G: Int[np.ndarray, " G"], *, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
+    """Return what a completion's length adds to its reward, in [-1, 0] (DAPO, arXiv 2503.14476, equation 13).
 
-    Nothing up to ``limit - buffer`` tokens, then falling in a straight line to -1 at ``limit``. A buffer of 0 punishes
-    nothing.
+    Args:
+        lengths_G: tokens of each completion.
+        limit: tokens at which the punishment is -1.
+        buffer: tokens below the limit over which it falls from 0 in a straight line; 0 punishes nothing.
     """
     if buffer == 0:
         return np.zeros(len(lengths_G))

@@ -12,14 +12,18 @@ from scipy.signal import lfilter
 def gae(
     rewards_C: Float32[np.ndarray, " C"], values_C: Float32[np.ndarray, " C"], *, discount: float, lam: float
 ) -> Float32[np.ndarray, " C"]:
-    """A_t = sum over l of (discount x lam)^l delta_(t+l), delta_t = r_t + discount V_(t+1) - V_t (Schulman et al.:
-    arXiv 1506.02438, equation 16).
+    """Return A_t, the sum over l of (discount x lam)^l delta_(t+l), with delta_t = r_t + discount V_(t+1) - V_t.
+
+    Source: Schulman et al., arXiv 1506.02438, equation 16.
 
     Args:
         rewards_C: of each of the C tokens of a completion.
         values_C: what was expected of the state before each token; after the last one nothing is, cut off or not.
         discount: gamma, of a reward one token later.
         lam: 1: the whole return against the value (no bias); 0: one token alone.
+
+    Returns:
+        The advantage of each token, in units of the reward.
     """
     deltas_C = rewards_C.astype(np.float64) - values_C
     deltas_C[:-1] += discount * values_C[1:]
@@ -28,8 +32,8 @@ def gae(
     return advantages_C.astype(np.float32)
 
 
-def whitened(rows: Sequence[Float32[np.ndarray, " C"]]) -> list[Float32[np.ndarray, " C"]]:
-    """Mean 0 and standard deviation 1 over the tokens of all rows; rows that are all alike become zeros."""
+def whiten(rows: Sequence[Float32[np.ndarray, " C"]]) -> list[Float32[np.ndarray, " C"]]:
+    """Shift and scale to mean 0 and standard deviation 1 over the tokens of all rows; equal numbers become zeros."""
     values_N = np.concatenate(rows)
     deviation = values_N.std()
     scale = 1.0 / deviation if deviation > 1e-8 else 0.0

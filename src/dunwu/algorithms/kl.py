@@ -63,8 +63,8 @@ def corrected(
     return weight_BT * ESTIMATORS[estimator](logprobs_BT, ref_logprobs_BT)
 
 
-def still_to_come(kl_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """For each token the KL from it to the end of its completion: what the token can still change.
+def sum_to_end(kl_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """Sum the KL from each token to the end of its completion: what the token can still change.
 
     The penalty in the reward, -beta x KL at every token (DeepSeekMath, equation 2), gives a token the return of what
     follows it, undiscounted.

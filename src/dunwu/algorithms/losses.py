@@ -35,6 +35,13 @@ class Clip:
 Loss = Callable[
     [Float[Tensor, "B T"], Float[Tensor, "B T"], Bool[Tensor, "B T"], Float[Tensor, "B T"], Clip], Objective
 ]
+"""What ``algorithm.loss`` names in a recipe: (logprobs_BT, old_logprobs_BT, mask_BT, advantages_BT, clip) -> Objective.
+
+B sequences of T tokens. ``logprobs_BT`` are of the policy that learns and alone carry a gradient; ``old_logprobs_BT``
+are of the policy before the first update on this rollout. ``mask_BT`` says which tokens carry loss; what a function
+gives elsewhere is ignored, but must be finite. Averaging, the KL term and the correction for another sampler come after
+it (``algorithm``), so that every loss has them.
+"""
 
 
 def grpo(
@@ -98,6 +105,3 @@ def _pessimistic(ratio_BT: Float[Tensor, "B T"], advantages_BT: Float[Tensor, "B
         clipped_low=(ratio_BT < 1.0 - clip.low) & (advantages_BT < 0),
         clipped_high=(ratio_BT > 1.0 + clip.high) & (advantages_BT > 0),
     )
-
-
-LOSSES: dict[str, Loss] = {"grpo": grpo, "gspo": gspo, "cispo": cispo}

@@ -1,4 +1,4 @@
-"""From graded groups to what the trainer learns from. Advantages are made here, before any minibatch is cut."""
+"""From graded groups to samples: one row of tokens for each completion that carries loss, with its reward."""
 
 from __future__ import annotations
 
@@ -7,63 +7,72 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from dunwu.algorithms.algorithm import Algorithm
-from dunwu.algorithms.filters import graded, informative, rewards, soft_overlong_punishment
-from dunwu.types import Completion, Prompt, ScoredGroup, TrainSample
+from dunwu.algorithms.advantages import GAE
+from dunwu.algorithms.filters import graded, informative, overlong_punishment, rewards_of
+from dunwu.config.schema import AlgorithmSpec
+from dunwu.types import Completion, GradedSample, Prompt, ScoredGroup
 
 
-def to_samples(groups: Sequence[ScoredGroup], algorithm: Algorithm, max_new_tokens: int) -> list[TrainSample]:
-    """One sample for each completion that carries loss, in the order of the groups.
+def group_rewards(
+    groups: Sequence[ScoredGroup], spec: AlgorithmSpec, max_new_tokens: int
+) -> list[Float64[np.ndarray, " G"]]:
+    """Return each group's rewards: of its graded completions, in their order, with the recipe's cost for length.
 
-    ``max_new_tokens`` is what this rollout allowed, and the limit of the punishment for length.
+    Args:
+        groups: of one rollout.
+        spec: the recipe's.
+        max_new_tokens: what this rollout allowed, and the limit of the punishment for length.
+    """
+    return [_with_length_cost(graded(group), max_new_tokens, spec.overlong_buffer) for group in groups]
+
+
+def to_samples(
+    groups: Sequence[ScoredGroup], rewards: Sequence[Float64[np.ndarray, " G"]], spec: AlgorithmSpec
+) -> list[GradedSample]:
+    """Make one sample of each completion that carries loss, in the order of the groups.
 
     Left out: completions whose verifier failed, uniform groups where the recipe drops them, groups of fewer than two
     graded completions, and truncated completions where the recipe masks them; the last still count in their group's
-    baseline (DAPO, arXiv 2503.14476, section 3.4). ``group_id`` is the group's position in ``groups``.
+    baseline (DAPO, arXiv 2503.14476, section 3.4).
+
+    Args:
+        groups: of one rollout; ``group_id`` is the place here.
+        rewards: see ``group_rewards``.
+        spec: the recipe's.
     """
-    spec = algorithm.spec
     samples = []
-    for group_id, whole in enumerate(groups):
+    for group_id, (whole, rewards_G) in enumerate(zip(groups, rewards, strict=True)):
         scored = graded(whole)
-        alone = len(scored.scores) < 2 and spec.advantage != "gae"  # which knows no siblings
+        alone = len(scored.scores) < 2 and spec.advantage != GAE  # a value network needs no siblings
         if not scored.scores or alone or (spec.drop_uniform_groups and not informative([scored])):
             continue
-        completions = scored.group.completions
-        rewards_G = _with_length_cost(scored, max_new_tokens, spec.overlong_buffer)
-        advantages_G = algorithm.advantages(rewards_G)
         samples += [
             as_sample(
-                scored.group.prompt,
-                completion,
-                advantage=float(advantage),
-                reward=float(reward),
-                group_id=group_id,
+                scored.group.prompt, completion, reward=float(rewards_G[member]), group_id=group_id, member=member
             )
-            for completion, advantage, reward in zip(completions, advantages_G, rewards_G, strict=True)
+            for member, completion in enumerate(scored.group.completions)
             if not (spec.overlong == "mask" and completion.finish == "length")
         ]
     return samples
 
 
 def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
-    lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions])
-    cost_G = soft_overlong_punishment(lengths_G, limit=limit, buffer=buffer)
-    costed_G: np.ndarray = rewards(scored) + cost_G
+    lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions], dtype=np.int64)
+    costed_G: np.ndarray = rewards_of(scored) + overlong_punishment(lengths_G, limit=limit, buffer=buffer)
     return costed_G
 
 
-def as_sample(prompt: Prompt, completion: Completion, *, advantage: float, reward: float, group_id: int) -> TrainSample:
+def as_sample(prompt: Prompt, completion: Completion, *, reward: float, group_id: int, member: int) -> GradedSample:
     """Put prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
     before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
     sampler_logprobs = np.zeros(length, dtype=np.float32)
     sampler_logprobs[before:] = completion.logprobs
-    loss_mask = np.arange(length) >= before
-    return TrainSample(
+    return GradedSample(
         token_ids=np.concatenate([prompt.token_ids, completion.token_ids]).astype(np.int32),
-        loss_mask=loss_mask,
+        loss_mask=np.arange(length) >= before,
         sampler_logprobs=sampler_logprobs,
-        advantages=np.where(loss_mask, advantage, 0.0).astype(np.float32),
         group_id=group_id,
+        member=member,
         reward=reward,
         policy_version=completion.policy_version,
     )

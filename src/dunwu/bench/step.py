@@ -1,4 +1,4 @@
-"""One whole GRPO step, beside TRL's: rollout, reward, anchor, update, on the same model, prompts, lengths and threads.
+"""One whole GRPO step beside TRL's, from rollout to update, on the same model, prompts, lengths and threads.
 
 ``fixed``    a Qwen2-shaped model of 1.05 M random weights; prompts of 24 tokens, every completion exactly 128 long
 ``natural``  the nano base on Countdown; every completion as long as the model makes it, 256 at most
@@ -184,8 +184,12 @@ class OurStep:
         """One whole step; of its seconds, how many the rewards were waited for."""
         watch = Stopwatch()
         groups = self.rollout(watch.time("rewards"))
-        samples = algorithms.to_samples(groups, self.algorithm, self.sampling.max_new_tokens)
-        for step in algorithms.cut(self.trainer.anchor(samples), self.update, seed=0):
+        spec = self.algorithm.spec
+        rewards = algorithms.group_rewards(groups, spec, self.sampling.max_new_tokens)
+        samples = algorithms.to_samples(groups, rewards, spec)
+        logprobs = self.trainer.compute_logprobs(samples)
+        batch = algorithms.assign_advantages(samples, logprobs, rewards, self.algorithm)
+        for step in algorithms.cut(batch, self.update, seed=0):
             take_step(self.trainer, step, at=self.trainer.policy_version)
         self.engine.update_weights(self.trainer.export_weights())
         return watch.seconds["rewards"]

@@ -55,7 +55,7 @@ class LocalExecutor:
         """See ``Executor.build_policy_trainer``."""
         critic = None
         if stage.value and value_network:
-            critic = Critic(value_network, stage.value, stage.algorithm, stage.update, total_steps=stage.steps)
+            critic = Critic(value_network, stage.value, stage.update, total_steps=stage.steps)
         return PolicyTrainer(
             policy,
             algorithm,

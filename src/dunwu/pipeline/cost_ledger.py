@@ -72,9 +72,7 @@ class Ledger:
         tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
         one = self._flops(tokens, sequences)
         algorithm, update = stage.algorithm, stage.update
-        anchors = int(algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1)
-        anchors += algorithm.kl_coefficient > 0
-        anchors += stage.value is not None
+        forwards = int(stage.computes_old_logprobs) + (algorithm.kl_coefficient > 0) + (stage.value is not None)
         networks = 1 + (stage.value is not None)
         passes = networks * update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
         written_flops, one = one, one * (1 + replayed / max(1, tokens))
@@ -84,7 +82,7 @@ class Ledger:
             {
                 "rollout": Spent(seconds.get("rollout", 0.0), written, written_flops),
                 "reward": Spent(seconds.get("rewards", 0.0) - self.judged(step, judges), 0, 0.0),
-                "inference": Spent(seconds.get("anchor", 0.0), anchors * tokens, anchors * one),
+                "inference": Spent(seconds.get("logprobs", 0.0), forwards * tokens, forwards * one),
                 "training": Spent(
                     seconds.get("update", 0.0) + seconds.get("weights", 0.0), update.epochs * tokens, passes * one
                 ),

@@ -170,13 +170,14 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
 
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
-    3 for each epoch (4 with checkpointing), 1 for old_logprobs = trainer where a rollout makes more than one update,
-    1 for a reference where kl_coefficient > 0. A value network costs as much again as the policy's passes (one for the
-    values of the old network), and what is replayed costs passes but is not generated.
+    3 for each epoch (4 with checkpointing), 1 for old log-probabilities where they take a pass of their own
+    (``RLStage.computes_old_logprobs``), 1 for a reference where kl_coefficient > 0. A value network costs as much again
+    as the policy's passes (one for the values of the old network), and what is replayed costs passes but is not
+    generated.
     """
     device, prompt, share = DEVICES[hardware.device], stage.prompt.max_tokens, hardware.length_share
     passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
-    passes += stage.algorithm.old_logprobs == "trainer" and stage.updates_per_rollout > 1
+    passes += stage.computes_old_logprobs
     passes += stage.algorithm.kl_coefficient > 0
     if stage.value:
         passes += 1 + stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)

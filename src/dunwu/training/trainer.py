@@ -1,4 +1,4 @@
-"""The policy trainer: anchors samples to old and reference policy, and makes one optimizer step at a time."""
+"""The policy trainer: log-probabilities of samples before the first update on them, then optimizer steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner, save_tensors, take
 from dunwu.training.steps import StepTrainer
-from dunwu.types import AnchoredSample, StepResult, TrainSample
+from dunwu.types import GradedSample, SampleLogprobs, StepResult
 
 
 class Trainer(StepTrainer[TrainStep], Protocol):
@@ -33,11 +33,11 @@ class Trainer(StepTrainer[TrainStep], Protocol):
     def policy_version(self) -> int:
         """Optimizer steps done."""
 
-    def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
-        """Adds the log-probabilities that the loss needs, under the weights as they are before the first update."""
+    def compute_logprobs(self, samples: Sequence[GradedSample]) -> list[SampleLogprobs]:
+        """Compute what advantages and loss need to know before the first update: old, reference, values."""
 
-    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
-        """Log-probabilities of the loss slots under the weights as they are, at the rollout's temperature; else 0."""
+    def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
+        """Compute log-probabilities under the weights as they are, at the rollout's temperature; 0 without loss."""
 
     def export_weights(self) -> WeightUpdate:
         """Describe the policy's weights as they are, for engines."""
@@ -60,7 +60,7 @@ class PolicyTrainer:
 
     Args:
         policy: updated in place.
-        algorithm: the loss, and which anchors it needs.
+        algorithm: the loss, and which log-probabilities it needs.
         optimizer: what updates the weights, and its schedule.
         update: how a rollout is split; ``minibatches x epochs`` = 1 means that every step is on-policy.
         critic: the value network of PPO, updated in step with the policy; None: advantages come from the groups.
@@ -91,27 +91,26 @@ class PolicyTrainer:
         # The reference costs memory and a pass over every sample: only where the loss has a KL term.
         needs_reference = algorithm.spec.kl_coefficient > 0
         self._reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if needs_reference else None
+        self._kl_in_reward = needs_reference and algorithm.spec.kl_in == "reward"
 
     @property
     def policy_version(self) -> int:
         return self._learner.version
 
-    def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
-        fresh = all(sample.policy_version == self.policy_version for sample in samples)
-        on_policy = self._update.minibatches * self._update.epochs == 1 and fresh
+    def compute_logprobs(self, samples: Sequence[GradedSample]) -> list[SampleLogprobs]:
         nothing: list[Float32[np.ndarray, " L"] | None] = [None] * len(samples)
         old: Sequence[Float32[np.ndarray, " L"] | None] = nothing
         if self._algorithm.spec.old_logprobs == "sampler":
             old = [sample.sampler_logprobs for sample in samples]
-        elif not on_policy:
-            old = self.logprobs(samples)
+        elif not self._is_on_policy(samples) or self._kl_in_reward:
+            old = self.compute_policy_logprobs(samples)
         ref = nothing if self._reference is None else self._logprobs(self._reference, samples)
-        anchored = [
-            AnchoredSample(sample=sample, old_logprobs=old[i], ref_logprobs=ref[i]) for i, sample in enumerate(samples)
+        values = nothing if self._critic is None else self._critic.compute_values(samples)
+        return [
+            SampleLogprobs(old_logprobs=old[i], ref_logprobs=ref[i], old_values=values[i]) for i in range(len(samples))
         ]
-        return self._critic.anchor(anchored) if self._critic else anchored
 
-    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+    def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         return self._logprobs(self._learner.model, samples)
 
     def begin_step(self, batch: TrainStep) -> int:
@@ -168,7 +167,12 @@ class PolicyTrainer:
         if self._critic:
             self._critic.load(folder / "critic")
 
-    def _logprobs(self, model: Any, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+    def _is_on_policy(self, samples: Sequence[GradedSample]) -> bool:
+        """Whether the update's own forward pass gives the old log-probabilities: one update, on fresh samples."""
+        fresh = all(sample.policy_version == self.policy_version for sample in samples)
+        return self._update.minibatches * self._update.epochs == 1 and fresh
+
+    def _logprobs(self, model: Any, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
         lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]

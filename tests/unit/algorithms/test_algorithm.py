@@ -16,14 +16,14 @@ from dunwu.algorithms import build
 from dunwu.algorithms.batching import Microbatch, TrainStep, train_step
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.metrics import combine, reduce
-from dunwu.types import AnchoredSample, TrainSample
+from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
 LOSSES = ("grpo", "gspo", "cispo")
 AGGREGATES = ("sequence", "token", "constant")
 MAX_NEW_TOKENS = 12
 
 
-def anchored_samples(count: int = 9) -> list[AnchoredSample]:
+def train_samples(count: int = 9) -> list[TrainSample]:
     """Samples of mixed lengths whose old, reference and sampler probabilities all differ."""
     rng = np.random.default_rng(0)
     samples = []
@@ -34,17 +34,27 @@ def anchored_samples(count: int = 9) -> list[AnchoredSample]:
         def noise(scale: float, mask: np.ndarray = mask) -> np.ndarray:
             return np.where(mask, rng.normal(-2.0, scale, len(mask)), 0.0).astype(np.float32)
 
-        sample = TrainSample(
+        sample = GradedSample(
             token_ids=rng.integers(0, 9, len(mask)).astype(np.int32),
             loss_mask=mask,
             sampler_logprobs=noise(0.4),
-            advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
             group_id=index // 3,
+            member=index % 3,
             reward=0.0,
             policy_version=0,
         )
-        samples.append(AnchoredSample(sample=sample, old_logprobs=noise(0.4), ref_logprobs=noise(0.4)))
+        advantages = np.where(mask, rng.normal(), 0.0).astype(np.float32)
+        samples.append(made(sample, advantages, old=noise(0.4), ref=noise(0.4)))
     return samples
+
+
+def made(
+    sample: GradedSample, advantages: np.ndarray, *, old: np.ndarray | None, ref: np.ndarray | None
+) -> TrainSample:
+    logprobs = SampleLogprobs(old_logprobs=old, ref_logprobs=ref)
+    return TrainSample(
+        sample=sample, logprobs=logprobs, advantages=advantages, returns=None, kept_advantages=advantages
+    )
 
 
 def logprobs_of(batch: Microbatch) -> Tensor:
@@ -72,27 +82,27 @@ def run(
     return total, grads, reduce(combine(parts))
 
 
-def reference_grpo(samples: list[AnchoredSample], beta: float, low: float, high: float) -> float:
+def reference_grpo(samples: list[TrainSample], beta: float, low: float, high: float) -> float:
     """DeepSeekMath's equation 3 with equation 4, token by token in plain Python."""
     total = 0.0
-    for anchored in samples:
-        sample = anchored.sample
-        assert anchored.old_logprobs is not None
-        assert anchored.ref_logprobs is not None
+    for one in samples:
+        sample, old, ref = one.sample, one.logprobs.old_logprobs, one.logprobs.ref_logprobs
+        assert old is not None
+        assert ref is not None
         sequence, tokens = 0.0, np.flatnonzero(sample.loss_mask)
         for t in tokens:
             logprob = -2.0 + 0.5 * np.sin(sample.token_ids[t] * 1.7 + t)
-            ratio = np.exp(logprob - anchored.old_logprobs[t])
-            advantage = sample.advantages[t]
+            ratio = np.exp(logprob - old[t])
+            advantage = one.advantages[t]
             bounded = min(ratio * advantage, min(max(ratio, 1 - low), 1 + high) * advantage)
-            difference = anchored.ref_logprobs[t] - logprob
+            difference = ref[t] - logprob
             sequence += bounded - beta * (np.exp(difference) - difference - 1)
         total += sequence / len(tokens)
     return -total / len(samples)
 
 
 def test_grpo_is_the_paper_s_equation() -> None:
-    samples = anchored_samples()
+    samples = train_samples()
     spec = AlgorithmSpec(kl_coefficient=0.04, clip_low=0.2, clip_high=0.3)
     loss, _, _ = run(spec, train_step(samples, tokens_per_microbatch=40))
     assert loss == pytest.approx(reference_grpo(samples, 0.04, 0.2, 0.3), abs=1e-6)
@@ -102,7 +112,7 @@ def test_grpo_is_the_paper_s_equation() -> None:
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 @pytest.mark.parametrize(("kl_in", "correct_kl"), [("loss", False), ("loss", True), ("reward", False)])
 def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any, correct_kl: bool) -> None:
-    samples = anchored_samples()
+    samples = train_samples()
     spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, importance_cap=1.5)
     whole = train_step(samples, tokens_per_microbatch=10_000)
     assert len(whole.microbatches) == 1
@@ -120,75 +130,50 @@ def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_kl_term_is_corrected_for_whoever_drew_the_tokens(loss: Any) -> None:
     """By hand, token by token: policy/old x min(old/sampler, cap) x k3, whatever ratio the loss itself has."""
-    samples = [
-        replace(one, sample=replace(one.sample, advantages=0 * one.sample.advantages)) for one in anchored_samples()
-    ]
+    samples = [replace(one, advantages=0 * one.advantages) for one in train_samples()]
     spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.5, importance_cap=1.5)
     step = train_step(samples, tokens_per_microbatch=40)
     total, _, _ = run(spec, step, correct_kl=True)
     expected = 0.0
-    for anchored in samples:
-        assert anchored.old_logprobs is not None
-        assert anchored.ref_logprobs is not None
-        for t in np.flatnonzero(anchored.sample.loss_mask):
-            logprob, old = -2.0 + 0.5 * np.sin(anchored.sample.token_ids[t] * 1.7 + t), anchored.old_logprobs[t]
-            weight = np.exp(logprob - old) * min(np.exp(old - anchored.sample.sampler_logprobs[t]), 1.5)
-            difference = anchored.ref_logprobs[t] - logprob
+    for one in samples:
+        sample, old, ref = one.sample, one.logprobs.old_logprobs, one.logprobs.ref_logprobs
+        assert old is not None
+        assert ref is not None
+        for t in np.flatnonzero(sample.loss_mask):
+            logprob = -2.0 + 0.5 * np.sin(sample.token_ids[t] * 1.7 + t)
+            weight = np.exp(logprob - old[t]) * min(np.exp(old[t] - sample.sampler_logprobs[t]), 1.5)
+            difference = ref[t] - logprob
             expected += weight * (np.exp(difference) - difference - 1)
     assert total == pytest.approx(0.5 * expected / step.num_loss_tokens, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_on_policy_the_ratio_is_one_and_the_gradient_is_the_advantage(loss: Any) -> None:
-    samples = [
-        AnchoredSample(sample=anchored.sample, old_logprobs=None, ref_logprobs=None) for anchored in anchored_samples()
-    ]
+    samples = [replace(one, logprobs=SampleLogprobs(old_logprobs=None, ref_logprobs=None)) for one in train_samples()]
     spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.0)
     step = train_step(samples, tokens_per_microbatch=40)
     _, grads, metrics = run(spec, step)
     assert (metrics["ratio_mean"], metrics["ratio_max"]) == (1.0, 1.0)
     assert (metrics["clip_low"], metrics["clip_high"]) == (0.0, 0.0)
-    for anchored in samples:
-        grad = grads[anchored.sample.token_ids.astype(np.int64).tobytes()]
-        expected = torch.from_numpy(-anchored.sample.advantages / step.num_loss_tokens)
+    for one in samples:
+        grad = grads[one.sample.token_ids.astype(np.int64).tobytes()]
+        expected = torch.from_numpy(-one.advantages / step.num_loss_tokens)
         torch.testing.assert_close(grad, expected)
-
-
-def test_kl_in_the_reward_moves_the_advantage_of_what_came_before() -> None:
-    mask = np.array([False, True, True])
-    sample = TrainSample(
-        token_ids=np.zeros(3, dtype=np.int32),
-        loss_mask=mask,
-        sampler_logprobs=np.zeros(3, dtype=np.float32),
-        advantages=mask.astype(np.float32),
-        group_id=0,
-        reward=0.0,
-        policy_version=0,
-    )
-    old, ref = np.array([0, -1, -1], dtype=np.float32), np.array([0, -2, -4], dtype=np.float32)
-    spec = AlgorithmSpec(kl_in="reward", kl_estimator="k1", kl_coefficient=0.1, aggregate="token")
-    step = train_step([AnchoredSample(sample=sample, old_logprobs=old, ref_logprobs=ref)], tokens_per_microbatch=10)
-    logprobs = torch.tensor([[0.0, -1.0, -1.0]], requires_grad=True)
-    output = build(spec, max_new_tokens=2).loss(logprobs, torch.zeros(1, 3), step.microbatches[0], step)
-    (grad,) = torch.autograd.grad(output.loss, logprobs)
-    # k1 is 1 and 3: the first token answers for both, the second for its own. Divided by two tokens.
-    torch.testing.assert_close(grad, torch.tensor([[0.0, -(1 - 0.4) / 2, -(1 - 0.3) / 2]]))
 
 
 def test_metrics_by_hand() -> None:
     mask = np.array([False, True, True, True])
-    sample = TrainSample(
+    sample = GradedSample(
         token_ids=np.zeros(4, dtype=np.int32),
         loss_mask=mask,
         sampler_logprobs=np.array([0, -1, -1, -1], dtype=np.float32),
-        advantages=mask.astype(np.float32),
         group_id=0,
+        member=0,
         reward=0.0,
         policy_version=0,
     )
     old = np.array([0, -1, -1, -1 + np.log(2)], dtype=np.float32)
-    anchored = AnchoredSample(sample=sample, old_logprobs=old, ref_logprobs=old)
-    step = train_step([anchored], tokens_per_microbatch=10)
+    step = train_step([made(sample, mask.astype(np.float32), old=old, ref=old)], tokens_per_microbatch=10)
     logprobs = torch.tensor([[0.0, -1.0, -1.0 + np.log(1.5), -1.0 + np.log(2)]])
     output = build(AlgorithmSpec(), max_new_tokens=3).loss(
         logprobs, torch.full((1, 4), 6.0), step.microbatches[0], step
@@ -206,7 +191,7 @@ def test_metrics_by_hand() -> None:
 
 
 def test_the_sampler_is_not_compared_with_itself() -> None:
-    step = train_step(anchored_samples(), tokens_per_microbatch=10_000)
+    step = train_step(train_samples(), tokens_per_microbatch=10_000)
     _, _, metrics = run(AlgorithmSpec(old_logprobs="sampler"), step)
     assert not {"importance_mean", "importance_max"} & metrics.keys()
     assert {"ratio_mean", "ratio_max"} <= metrics.keys()
@@ -218,7 +203,7 @@ def test_the_sampler_is_not_compared_with_itself() -> None:
 def test_equal_to_trl(ours: Any, theirs: str, beta: float, correct_kl: bool) -> None:
     from trl import GRPOTrainer
 
-    step = train_step(anchored_samples(), tokens_per_microbatch=10_000)
+    step = train_step(train_samples(), tokens_per_microbatch=10_000)
     (batch,) = step.microbatches
     spec = AlgorithmSpec(aggregate=ours, kl_coefficient=beta, clip_low=0.2, clip_high=0.28)
     if beta == 0.0:

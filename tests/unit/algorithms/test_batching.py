@@ -8,30 +8,34 @@ from hypothesis import strategies as st
 
 from dunwu.algorithms.batching import TrainStep, buckets, cut, train_step
 from dunwu.config.schema import UpdateSpec
-from dunwu.types import AnchoredSample, TrainSample
+from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
 
-def anchored(index: int, prompt: int, completion: int) -> AnchoredSample:
+def made(index: int, prompt: int, completion: int) -> TrainSample:
     """A sample that is recognised by its token, ``index``."""
     mask = np.arange(prompt + completion) >= prompt
     ones = mask.astype(np.float32)
-    sample = TrainSample(
+    sample = GradedSample(
         token_ids=np.full(len(mask), index, dtype=np.int32),
         loss_mask=mask,
         sampler_logprobs=-ones,
-        advantages=ones * index,
         group_id=index // 4,
+        member=index % 4,
         reward=0.0,
         policy_version=0,
     )
-    return AnchoredSample(sample=sample, old_logprobs=-2 * ones, ref_logprobs=-3 * ones)
+    logprobs = SampleLogprobs(old_logprobs=-2 * ones, ref_logprobs=-3 * ones)
+    advantages = ones * index
+    return TrainSample(
+        sample=sample, logprobs=logprobs, advantages=advantages, returns=None, kept_advantages=advantages
+    )
 
 
 def members(step: TrainStep) -> set[int]:
     return {int(row[0]) for batch in step.microbatches for row in batch.token_ids}
 
 
-SAMPLES = [anchored(index, prompt=2 + index % 3, completion=1 + (7 * index) % 11) for index in range(30)]
+SAMPLES = [made(index, prompt=2 + index % 3, completion=1 + (7 * index) % 11) for index in range(30)]
 
 
 def test_a_cut_is_a_random_split_that_breaks_groups() -> None:
@@ -59,7 +63,7 @@ def test_fewer_samples_than_minibatches_make_fewer_steps() -> None:
 
 
 def test_padding_is_on_the_right_and_zero() -> None:
-    (batch,) = train_step([anchored(5, 2, 1), anchored(6, 2, 3)], tokens_per_microbatch=100).microbatches
+    (batch,) = train_step([made(5, 2, 1), made(6, 2, 3)], tokens_per_microbatch=100).microbatches
     assert batch.token_ids.tolist() == [[6, 6, 6, 6, 6], [5, 5, 5, 0, 0]]
     assert batch.loss_mask.tolist() == [[False, False, True, True, True], [False, False, True, False, False]]
     assert batch.advantages.tolist() == [[0, 0, 6, 6, 6], [0, 0, 5, 0, 0]]

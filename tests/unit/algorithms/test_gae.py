@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dunwu.algorithms.gae import gae, whitened
+from dunwu.algorithms.gae import gae, whiten
 
 REWARDS = np.array([0.5, 0.0, -1.0, 2.0], dtype=np.float32)
 VALUES = np.array([0.3, 0.7, -0.2, 1.1], dtype=np.float32)
@@ -32,9 +32,9 @@ def test_nothing_is_changed_in_place() -> None:
 
 
 def test_whitening_is_over_all_tokens() -> None:
-    rows = whitened([np.array([1.0, 2.0], np.float32), np.array([6.0], np.float32)])
+    rows = whiten([np.array([1.0, 2.0], np.float32), np.array([6.0], np.float32)])
     flat = np.concatenate(rows)
     assert flat.mean() == pytest.approx(0.0, abs=1e-6)
     assert flat.std() == pytest.approx(1.0, abs=1e-6)
     assert [len(row) for row in rows] == [2, 1]
-    assert not np.concatenate(whitened([np.full(3, 7.0, np.float32)])).any()
+    assert not np.concatenate(whiten([np.full(3, 7.0, np.float32)])).any()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dunwu.algorithms.kl import ESTIMATORS, corrected, k1, k2, k3, still_to_come
+from dunwu.algorithms.kl import ESTIMATORS, corrected, k1, k2, k3, sum_to_end
 
 POLICY, REFERENCE = torch.tensor([[math.log(0.5)]]), torch.tensor([[math.log(0.25)]])
 
@@ -95,7 +95,7 @@ def test_equal_policies_have_no_kl_and_no_gradient() -> None:
     assert logprobs.grad.tolist() == [[0.0, 0.0]]
 
 
-def test_still_to_come_sums_what_follows_within_the_mask() -> None:
+def test_sum_to_end_sums_what_follows_within_the_mask() -> None:
     kl = torch.tensor([[9.0, 1.0, 2.0, 4.0, 9.0]])
     mask = torch.tensor([[False, True, True, True, False]])
-    assert still_to_come(kl, mask).tolist() == [[0.0, 7.0, 6.0, 4.0, 0.0]]
+    assert sum_to_end(kl, mask).tolist() == [[0.0, 7.0, 6.0, 4.0, 0.0]]

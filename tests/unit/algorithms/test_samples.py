@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pytest
 
-from dunwu.algorithms import build, informative, to_samples
-from dunwu.algorithms.filters import soft_overlong_punishment
+from dunwu.algorithms import group_rewards, informative, to_samples
+from dunwu.algorithms.filters import overlong_punishment
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.types import (
     Completion,
     Finish,
+    GradedSample,
     Message,
     Problem,
     Prompt,
@@ -61,32 +62,42 @@ def group(
     return ScoredGroup(group=RolloutGroup(prompt=prompt, completions=completions), scores=scores)
 
 
+def samples_of(
+    groups: Sequence[ScoredGroup], limit: int = 8, **spec: Any
+) -> tuple[list[GradedSample], list[list[float]]]:
+    """The samples, and the rewards of their groups."""
+    recipe = AlgorithmSpec(**spec)
+    rewards = group_rewards(groups, recipe, limit)
+    return to_samples(groups, rewards, recipe), [rewards_G.tolist() for rewards_G in rewards]
+
+
 def test_a_sample_is_prompt_and_completion_in_one_row() -> None:
-    samples = to_samples([group([1, 1]), group([1, 0])], build(AlgorithmSpec(), max_new_tokens=8), 8)
+    samples, _ = samples_of([group([1, 1]), group([1, 0])])
     sample = samples[3]
     assert sample.token_ids.tolist() == [7, 8, 9, 100, 101]
     assert sample.loss_mask.tolist() == [False, False, False, True, True]
     assert sample.sampler_logprobs.tolist() == [0, 0, 0, -1, -2]
-    assert sample.advantages.tolist() == [0, 0, 0, -1, -1]
-    assert sample.group_id == 1
+    assert (sample.group_id, sample.member, sample.reward, sample.policy_version) == (1, 1, 0.0, 3)
 
 
 def test_a_failed_verifier_is_no_zero_reward() -> None:
-    failed = group([1, 0, 0, 0], statuses=["graded", "graded", "verifier_failed", "verifier_failed"])
-    samples = to_samples([failed], build(AlgorithmSpec(), max_new_tokens=8), 8)
-    assert [sample.advantages[-1] for sample in samples] == [1.0, -1.0]
+    failed = group([1, 0, 0, 2], statuses=["graded", "verifier_failed", "verifier_failed", "graded"])
+    samples, rewards = samples_of([failed])
+    assert rewards == [[1.0, 2.0]]
+    assert [(sample.member, sample.reward, int(sample.token_ids[-1])) for sample in samples] == [(0, 1, 1), (1, 2, 301)]
 
 
 def test_one_graded_completion_has_nobody_to_compare_with() -> None:
     lonely = group([1, 0], statuses=["graded", "verifier_failed"])
-    assert to_samples([lonely], build(AlgorithmSpec(advantage="leave-one-out"), max_new_tokens=8), 8) == []
+    assert samples_of([lonely], advantage="leave-one-out")[0] == []
+    assert len(samples_of([lonely], advantage="gae")[0]) == 1
 
 
 def test_uniform_groups_stay_or_leave() -> None:
     groups = [group([1, 1]), group([0, 1]), group([0, 0])]
-    kept = to_samples(groups, build(AlgorithmSpec(), max_new_tokens=8), 8)
+    kept, _ = samples_of(groups)
     assert [sample.group_id for sample in kept] == [0, 0, 1, 1, 2, 2]
-    dropped = to_samples(groups, build(AlgorithmSpec(drop_uniform_groups=True), max_new_tokens=8), 8)
+    dropped, _ = samples_of(groups, drop_uniform_groups=True)
     assert [sample.group_id for sample in dropped] == [1, 1]
     assert informative(groups) == [groups[1]]
 
@@ -100,30 +111,29 @@ def test_a_group_whose_verifier_failed_throughout_teaches_nothing() -> None:
     lonely = group([1, 0], statuses=["graded", "verifier_failed"])
     learned = group([1, 0])
     assert informative([failed, lonely, learned]) == [learned]
-    spec = AlgorithmSpec(drop_uniform_groups=True)
-    assert {sample.group_id for sample in to_samples([failed, learned], build(spec, max_new_tokens=8), 8)} == {1}
+    for advantage in ("group-std", "gae"):
+        samples, rewards = samples_of([failed, learned], advantage=advantage)
+        assert {sample.group_id for sample in samples} == {1}
+        assert rewards == [[], [1.0, 0.0]]
 
 
-def test_masked_truncated_completions_count_in_the_baseline_only() -> None:
-    truncated = group([1, 0], finishes=["stop", "length"])
-    samples = to_samples([truncated], build(AlgorithmSpec(overlong="mask"), max_new_tokens=8), 8)
-    assert [sample.advantages[-1] for sample in samples] == [1.0]
+def test_masked_truncated_completions_count_among_the_rewards_only() -> None:
+    truncated = group([1, 0, 2], finishes=["stop", "length", "stop"])
+    samples, rewards = samples_of([truncated], overlong="mask")
+    assert rewards == [[1.0, 0.0, 2.0]]
+    assert [(sample.member, sample.reward) for sample in samples] == [(0, 1.0), (2, 2.0)]
 
 
-def test_soft_overlong_punishment() -> None:
+def test_overlong_punishment() -> None:
     lengths = np.array([50, 80, 85, 90, 100, 120])
-    assert soft_overlong_punishment(lengths, limit=100, buffer=20).tolist() == [0, 0, -0.25, -0.5, -1, -1]
-    assert soft_overlong_punishment(lengths, limit=100, buffer=0).tolist() == [0] * 6
+    assert overlong_punishment(lengths, limit=100, buffer=20).tolist() == [0, 0, -0.25, -0.5, -1, -1]
+    assert overlong_punishment(lengths, limit=100, buffer=0).tolist() == [0] * 6
 
 
-def test_the_punishment_enters_the_advantages() -> None:
-    spec = AlgorithmSpec(advantage="group-mean", overlong_buffer=4)
-    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8), 8)
-    assert [sample.advantages[-1] for sample in samples] == pytest.approx([0.5, -0.5])
-
-
-def test_the_limit_is_that_of_the_rollout() -> None:
-    """With a context that has grown from 8 to 12 tokens nothing here is overlong yet."""
-    spec = AlgorithmSpec(advantage="group-mean", overlong_buffer=4)
-    samples = to_samples([group([1, 1], lengths=[2, 8])], build(spec, max_new_tokens=8), 12)
-    assert [sample.advantages[-1] for sample in samples] == [0.0, 0.0]
+def test_the_punishment_is_part_of_the_reward_and_follows_the_limit_of_the_rollout() -> None:
+    """With a context that has grown from 8 to 12 tokens nothing here is overlong."""
+    groups = [group([1, 1], lengths=[2, 8])]
+    samples, rewards = samples_of(groups, limit=8, overlong_buffer=4)
+    assert rewards == [[1.0, 0.0]]
+    assert [sample.reward for sample in samples] == [1.0, 0.0]
+    assert samples_of(groups, limit=12, overlong_buffer=4)[1] == [[1.0, 1.0]]

@@ -31,15 +31,15 @@ from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.runs import StageDirectory
 from dunwu.types import (
-    AnchoredSample,
     Completion,
     GenerationRequest,
+    GradedSample,
     Problem,
     RolloutGroup,
+    SampleLogprobs,
     Sampling,
     Score,
     StepResult,
-    TrainSample,
 )
 
 STAGE: dict[str, Any] = {
@@ -86,21 +86,20 @@ class RecordingTrainer:
     def __init__(self) -> None:
         self.policy_version = 0
         self.log: list[tuple[Any, ...]] = []
-        self.anchored: list[Sequence[TrainSample]] = []
+        self.batches: list[TrainStep] = []
         self.splits: list[tuple[tuple[int, ...], ...]] = []
         self.on_step: Callable[[int], None] = lambda at: None
 
-    def anchor(self, samples: Sequence[TrainSample]) -> list[AnchoredSample]:
-        self.log.append(("anchor", len(samples)))
-        self.anchored.append(samples)
-        return [AnchoredSample(sample=sample, old_logprobs=None, ref_logprobs=None) for sample in samples]
+    def compute_logprobs(self, samples: Sequence[GradedSample]) -> list[SampleLogprobs]:
+        self.log.append(("logprobs", len(samples)))
+        return [SampleLogprobs(old_logprobs=None, ref_logprobs=None) for _ in samples]
 
-    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+    def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         return [sample.sampler_logprobs for sample in samples]
 
     def begin_step(self, batch: TrainStep) -> int:
         self.on_step(self.policy_version)
-        self.batch = batch
+        self.batches.append(batch)
         return 1
 
     def forward_backward(self, part: int) -> None: ...
@@ -108,7 +107,7 @@ class RecordingTrainer:
     def optim_step(self, *, at: int) -> StepResult:
         self.policy_version += 1
         self.log.append(("step", at))
-        self.splits.append(tuple(batch.group_ids for batch in self.batch.microbatches))
+        self.splits.append(tuple(batch.group_ids for batch in self.batches[-1].microbatches))
         return StepResult(policy_version=self.policy_version, metrics={"lr": float(at)})
 
     def export_weights(self) -> WeightUpdate:

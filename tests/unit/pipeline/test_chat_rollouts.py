@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.chat_templates import FAMILIES
 
-from dunwu.algorithms import build as build_algorithm
-from dunwu.algorithms import to_samples
+from dunwu.algorithms import group_rewards, to_samples
 from dunwu.config.schema import AlgorithmSpec, PromptSpec, RewardSpec
 from dunwu.models.templates import Template, end_of_turn
 from dunwu.rollout.collect import collect
@@ -36,16 +35,17 @@ def test_rl_learns_what_was_written_behind_the_prompt_and_its_end(name: str) -> 
         {"accuracy": 1.0, "format": 1.0},
         {"accuracy": 0.0, "format": 0.0},
     ]
-    right, wrong = to_samples(groups, build_algorithm(AlgorithmSpec(), max_new_tokens=256), 256)
+    rewards = group_rewards(groups, AlgorithmSpec(), 256)
+    right, wrong = to_samples(groups, rewards, AlgorithmSpec())
     for sample, text in ((right, texts[0]), (wrong, texts[1])):
         tokens = [reader.decode([token_id]) for token_id in sample.token_ids]
         learnt = [token for token, counts in zip(tokens, sample.loss_mask, strict=True) if counts]
         assert learnt == [*text, FAMILIES[name].end]
         assert "".join(tokens) == FAMILIES[name].prompt + text + FAMILIES[name].end
-    assert (right.advantages[-1], wrong.advantages[-1]) == pytest.approx((1.0, -1.0), abs=1e-3)
+    assert right.reward > wrong.reward == 0.0
     answer = Message(role="assistant", content=groups[0].group.completions[0].text)
     kept = Example(id="p-0", category="file", language="en", messages=(*QUESTION, answer))
     (lesson,) = template.lessons(kept)
     assert lesson.token_ids.tolist() == right.token_ids.tolist(), "what is kept is learnt as it was written"
     assert lesson.loss_mask.tolist() == right.loss_mask.tolist()
-    assert not right.advantages[: len(prompt.token_ids)].any()
+    assert not right.loss_mask[: len(prompt.token_ids)].any()

@@ -23,10 +23,10 @@ from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages import rl_system
 from dunwu.pipeline.stages.rl import Cursor, train
 from dunwu.pipeline.stages.rl_system import Parts, assembled
-from dunwu.pipeline.stages.weight_handover import check_last_handover, rollout_gap
+from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.engine import Engine, Sample
 from dunwu.runs import StageDirectory
-from dunwu.types import AnchoredSample, Completion, GenerationRequest, Sampling, TrainSample
+from dunwu.types import Completion, GenerationRequest, GradedSample, SampleLogprobs, Sampling
 
 from .conftest import Bench, RecordingTrainer
 
@@ -145,36 +145,37 @@ def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path)
     assert "diagnosis: 1 of 1 flags red: engine against trainer" in told
 
 
-def anchored(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> list[AnchoredSample]:
+def handover(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> dict[str, float]:
     """Three tokens each, of which the last two carry loss; the engine gave them 0.5 nats less than nothing."""
     mask = np.array([False, True, True])
-    sample = TrainSample(
+    sample = GradedSample(
         token_ids=np.zeros(3, dtype=np.int32),
         loss_mask=mask,
         sampler_logprobs=np.where(mask, -0.5, 9.0).astype(np.float32),
-        advantages=np.zeros(3, dtype=np.float32),
         group_id=0,
+        member=0,
         reward=0.0,
         policy_version=0,
     )
-    return [AnchoredSample(sample=sample, old_logprobs=one, ref_logprobs=None) for one in old]
+    logprobs = [SampleLogprobs(old_logprobs=one, ref_logprobs=None) for one in old]
+    return check_handover(parts, [sample] * len(old), logprobs)
 
 
-def test_the_gap_by_hand(bench: Bench) -> None:
+def test_the_difference_by_hand(bench: Bench) -> None:
     bench.recipe["algorithm"] = {"sampler_gap_stop": 0.4}
     parts = bench.parts()
     old = [np.array(row, dtype=np.float32) for row in ([0.0, -0.75, -0.5], [0.0, -0.5, 0.5])]
-    gap = rollout_gap(parts, anchored(parts, old))
-    assert gap == {"sampler_gap_mean": pytest.approx(1.25 / 4), "sampler_gap_max": pytest.approx(1.0)}
-    assert rollout_gap(parts, []) == {}
+    found = handover(parts, old)
+    assert found == {"sampler_gap_mean": pytest.approx(1.25 / 4), "sampler_gap_max": pytest.approx(1.0)}
+    assert handover(parts, []) == {}
     with pytest.raises(Fault, match=r"differ by 0\.625 nats a token \(largest 1\.25\)"):
-        rollout_gap(parts, anchored(parts, [old[1], old[1] + np.float32(0.25)]))
+        handover(parts, [old[1], old[1] + np.float32(0.25)])
 
 
 def test_no_number_is_no_agreement(bench: Bench) -> None:
     parts = bench.parts()
     with pytest.raises(Fault, match="differ by nan nats a token"):
-        rollout_gap(parts, anchored(parts, [np.array([0.0, np.nan, -0.5], dtype=np.float32)]))
+        handover(parts, [np.array([0.0, np.nan, -0.5], dtype=np.float32)])
 
 
 class Counting(RecordingTrainer):
@@ -184,16 +185,16 @@ class Counting(RecordingTrainer):
         super().__init__()
         self.read = list[int]()
 
-    def logprobs(self, samples: Sequence[TrainSample]) -> list[Float32[np.ndarray, " L"]]:
+    def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         self.read.append(len(samples))
-        return super().logprobs(samples)
+        return super().compute_policy_logprobs(samples)
 
 
 def test_the_trainer_reads_few_sequences_where_it_need_not_read_all(bench: Bench) -> None:
     trainer = Counting()
     parts = replace(bench.parts(), trainer=trainer)
-    assert rollout_gap(parts, anchored(parts, [None] * 9)) == {"sampler_gap_mean": 0.0, "sampler_gap_max": 0.0}
-    rollout_gap(parts, anchored(parts, [None] * 3))
+    assert handover(parts, [None] * 9) == {"sampler_gap_mean": 0.0, "sampler_gap_max": 0.0}
+    handover(parts, [None] * 3)
     check_last_handover(parts, rollout=4, position=8)
     assert trainer.read == [4, 3, 4]
 
@@ -203,7 +204,7 @@ def test_the_kl_term_of_the_stage_is_corrected_as_the_recipe_says(
 ) -> None:
     built = list[bool]()
 
-    def build(spec: AlgorithmSpec, *, max_new_tokens: int, correct_kl: bool) -> Algorithm:
+    def build(spec: AlgorithmSpec, value: None, *, max_new_tokens: int, correct_kl: bool) -> Algorithm:
         built.append(correct_kl)
         return algorithms.build(spec, max_new_tokens=max_new_tokens, correct_kl=correct_kl)
 

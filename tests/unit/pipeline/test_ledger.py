@@ -46,7 +46,7 @@ def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         store = run.stage("zero")
         ledger = Ledger(store, SHAPED)
-        seconds = {"rollout": 3.0, "rewards": 0.5, "anchor": 1.0, "update": 2.0, "weights": 0.25}
+        seconds = {"rollout": 3.0, "rewards": 0.5, "logprobs": 1.0, "update": 2.0, "weights": 0.25}
         ledger.rollout(2, stage, [group(10, 20, 40), group(6, 4, 8)], seconds)
         spent = store.read_ledger()
     tokens = 72 + 16

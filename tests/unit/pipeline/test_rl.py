@@ -56,9 +56,9 @@ def ask_to_stop(*_: object) -> None:
 
 def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(bench: Bench) -> None:
     train(parts := bench.parts(), Cursor())
-    assert trainer(parts).log[:3] == [("anchor", 8), ("step", 0), ("step", 1)]
+    assert trainer(parts).log[:3] == [("logprobs", 8), ("step", 0), ("step", 1)]
     # Two updates a rollout; the reference after updates 4 and 8, before the checkpoint that holds it.
-    assert [entry for entry in trainer(parts).log if entry[0] != "anchor"] == [
+    assert [entry for entry in trainer(parts).log if entry[0] != "logprobs"] == [
         *[("step", 0), ("step", 1), ("step", 2), ("step", 3), ("reference", 4), ("save", 4)],
         *[("step", 4), ("step", 5), ("step", 6), ("step", 7), ("reference", 8), ("save", 8)],
     ]
@@ -117,8 +117,8 @@ def test_length_is_punished_by_the_limit_of_its_rollout(bench: Bench) -> None:
     bench.recipe["evaluation"] = {}
     bench.text = lambda problem, seed: "wrong" * (1 + seed % 3) + "!!!"
     train(parts := bench.parts(), Cursor())
-    taught = [any(sample.advantages.any() for sample in samples) for samples in trainer(parts).anchored]
-    assert taught == [True, True, False, False]
+    taught = [any(batch.advantages.any() for batch in step.microbatches) for step in trainer(parts).batches]
+    assert [any(taught[2 * rollout :][:2]) for rollout in range(4)] == [True, True, False, False]
 
 
 def uniform_but(*informative: int) -> Callable[[Problem, int], str]:
@@ -254,7 +254,7 @@ def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
 
     bench.text = text
     train(parts := bench.parts(), Cursor())
-    assert trainer(parts).log[0] == ("anchor", 4)
+    assert trainer(parts).log[0] == ("logprobs", 4)
     metrics = parts.context.store.read_metrics()
     assert [(row["responses"], row["verifier_failed"]) for row in metrics] == [(4, 4), (8, 0), (8, 0), (8, 0)]
     told = parts.context.progress.console.file

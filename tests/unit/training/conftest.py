@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from dunwu.models.load import Policy
-from dunwu.types import TrainSample
+from dunwu.training.trainer import Trainer
+from dunwu.types import GradedSample, TrainSample
 
 VOCABULARY = 48
 MakePolicy = Callable[..., Policy]
-MakeSamples = Callable[..., list[TrainSample]]
+MakeSamples = Callable[..., list[GradedSample]]
 
 
 @pytest.fixture
@@ -48,25 +49,38 @@ def make_policy() -> MakePolicy:
 
 @pytest.fixture
 def make_samples() -> MakeSamples:
-    """make_samples(count, seed): samples of mixed lengths, four to a group, with random numbers."""
+    """make_samples(count, seed): samples of mixed lengths, four to a group, with random rewards."""
 
-    def make(count: int, seed: int = 0) -> list[TrainSample]:
+    def make(count: int, seed: int = 0) -> list[GradedSample]:
         rng = np.random.default_rng(seed)
         samples = []
         for index in range(count):
             prompt, completion = int(rng.integers(2, 6)), int(rng.integers(1, 20))
             mask = np.arange(prompt + completion) >= prompt
             samples.append(
-                TrainSample(
+                GradedSample(
                     token_ids=rng.integers(0, VOCABULARY, prompt + completion).astype(np.int32),
                     loss_mask=mask,
                     sampler_logprobs=np.where(mask, rng.normal(-3.9, 0.3, len(mask)), 0.0).astype(np.float32),
-                    advantages=np.where(mask, rng.normal(), 0.0).astype(np.float32),
                     group_id=index // 4,
-                    reward=0.0,
+                    member=index % 4,
+                    reward=float(rng.normal()),
                     policy_version=0,
                 )
             )
         return samples
 
     return make
+
+
+def as_batch(trainer: Trainer, samples: Sequence[GradedSample]) -> list[TrainSample]:
+    """Samples as the loss takes them; the advantage of each is its reward."""
+    batch = []
+    for sample, logprobs in zip(samples, trainer.compute_logprobs(samples), strict=True):
+        advantages = np.where(sample.loss_mask, sample.reward, 0.0).astype(np.float32)
+        batch.append(
+            TrainSample(
+                sample=sample, logprobs=logprobs, advantages=advantages, returns=None, kept_advantages=advantages
+            )
+        )
+    return batch

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import Qwen2ForSequenceClassification
 
-from dunwu.algorithms import build, cut
+from dunwu.algorithms import assign_advantages, build, cut
 from dunwu.algorithms.batching import train_step
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
 from dunwu.errors import Fault
@@ -21,7 +21,7 @@ from dunwu.models.scores import token_values
 from dunwu.training.critic import Critic
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
-from dunwu.types import AnchoredSample, TrainSample
+from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
 from .conftest import MakePolicy, MakeSamples
 
@@ -37,18 +37,26 @@ def make_scorer(make_policy: MakePolicy) -> Policy:
     return replace(policy, model=Qwen2ForSequenceClassification(config).eval())
 
 
-def make_critic(make_policy: MakePolicy, algorithm: AlgorithmSpec = PPO, **spec: Any) -> Critic:
+def make_critic(make_policy: MakePolicy, **spec: Any) -> Critic:
+    return Critic(make_scorer(make_policy), value_spec(**spec), UPDATE, total_steps=8)
+
+
+def value_spec(**spec: Any) -> ValueSpec:
     fields: dict[str, Any] = {"optimizer": OptimizerSpec(lr=1e-2), "whiten": False} | spec
-    return Critic(make_scorer(make_policy), ValueSpec(**fields), algorithm, UPDATE, total_steps=8)
+    return ValueSpec(**fields)
 
 
-def anchored(samples: list[TrainSample]) -> list[AnchoredSample]:
-    return [
-        AnchoredSample(
-            sample=replace(sample, reward=float(n % 3)), old_logprobs=sample.sampler_logprobs, ref_logprobs=None
-        )
-        for n, sample in enumerate(samples)
+def rewarded(samples: list[GradedSample]) -> list[GradedSample]:
+    return [replace(sample, reward=float(n % 3)) for n, sample in enumerate(samples)]
+
+
+def as_batch(critic: Critic, samples: list[GradedSample]) -> list[TrainSample]:
+    values = critic.compute_values(samples)
+    logprobs = [
+        SampleLogprobs(old_logprobs=sample.sampler_logprobs, ref_logprobs=None, old_values=values[i])
+        for i, sample in enumerate(samples)
     ]
+    return assign_advantages(samples, logprobs, [], build(PPO, value_spec(), max_new_tokens=20))
 
 
 def test_values_are_of_the_state_before_each_token(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
@@ -62,36 +70,17 @@ def test_values_are_of_the_state_before_each_token(make_policy: MakePolicy, make
         assert values[slot].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_returns_are_what_was_got_with_lambda_one(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
-    for one in make_critic(make_policy).anchor(anchored(make_samples(8))):
-        mask = one.sample.loss_mask
-        assert one.returns is not None
-        assert one.old_values is not None
-        assert one.returns[mask] == pytest.approx(one.sample.reward, abs=1e-5)
-        assert one.sample.advantages[mask] == pytest.approx(one.sample.reward - one.old_values[mask], abs=1e-5)
-        assert not one.sample.advantages[~mask].any()
+def test_values_of_samples_are_those_of_each_alone(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    critic, samples = make_critic(make_policy), make_samples(8)
+    for sample, values in zip(samples, critic.compute_values(samples), strict=True):
+        assert values.shape == sample.token_ids.shape
+        assert not values[~sample.loss_mask].any()
+        np.testing.assert_allclose(values, critic.compute_values([sample])[0], atol=1e-5)
 
 
-def test_advantages_are_whitened_over_all_tokens_unless_the_recipe_says_not(
-    make_policy: MakePolicy, make_samples: MakeSamples
-) -> None:
-    rows = anchored(make_samples(8))
-    plain, white = (
-        np.concatenate([one.sample.advantages[one.sample.loss_mask] for one in critic.anchor(rows)])
-        for critic in (make_critic(make_policy), make_critic(make_policy, whiten=ValueSpec().whiten))
-    )
-    np.testing.assert_allclose(white, (plain - plain.mean()) / plain.std(), rtol=1e-4, atol=1e-5)
-
-
-def test_kl_in_the_reward_is_paid_at_every_token(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
-    algorithm = AlgorithmSpec(advantage="gae", kl_in="reward", kl_estimator="k1", kl_coefficient=0.5)
-    (sample,) = make_samples(1)
-    away = np.where(sample.loss_mask, 0.25, 0.0).astype(np.float32)
-    one = AnchoredSample(sample=sample, old_logprobs=away, ref_logprobs=np.zeros_like(away))
-    (made,) = make_critic(make_policy, algorithm).anchor([one])
-    tokens = int(sample.loss_mask.sum())
-    assert made.returns is not None
-    assert made.returns[sample.loss_mask] == pytest.approx([-0.125 * (tokens - t) for t in range(tokens)], abs=1e-5)
+def raised(logprobs: SampleLogprobs) -> SampleLogprobs:
+    assert logprobs.old_values is not None
+    return replace(logprobs, old_values=logprobs.old_values + 0.2)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
@@ -99,14 +88,15 @@ def test_the_loss_is_half_the_clipped_error(
     make_policy: MakePolicy, make_samples: MakeSamples, clip: float | None
 ) -> None:
     critic = make_critic(make_policy, clip=clip)
-    samples = critic.anchor(anchored(make_samples(6)))
-    moved = [replace(one, old_values=one.old_values + 0.2) for one in samples if one.old_values is not None]
+    samples = as_batch(critic, rewarded(make_samples(6)))
+    moved = [replace(one, logprobs=raised(one.logprobs)) for one in samples]
     step = train_step(moved, 10_000)
     (batch,) = step.microbatches
     metrics = reduce(dict(critic.accumulate(batch, step, "here")))
     errors = []
     for one, plain in zip(moved, samples, strict=True):
-        for value, old, wanted in zip(plain.old_values, one.old_values, one.returns, strict=True):  # type: ignore[arg-type]
+        numbers = plain.logprobs.old_values, one.logprobs.old_values, one.returns
+        for value, old, wanted in zip(*numbers, strict=True):  # type: ignore[arg-type]
             near = old + (value - old if clip is None else np.clip(value - old, -clip, clip))
             errors.append(max((value - wanted) ** 2, (near - wanted) ** 2))
     masks = np.concatenate([one.sample.loss_mask for one in moved])
@@ -117,7 +107,7 @@ def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSam
     critic = make_critic(make_policy, clip=None)
     losses = []
     for at in range(8):
-        step = train_step(critic.anchor(anchored(make_samples(6))), 10_000)
+        step = train_step(as_batch(critic, rewarded(make_samples(6))), 10_000)
         critic.zero_grad()
         losses.append(reduce(dict(critic.accumulate(step.microbatches[0], step, "here")))["value_loss"])
         assert critic.step(at)["value_lr"] == 1e-2
@@ -127,7 +117,7 @@ def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSam
 def make_trainer(make_policy: MakePolicy) -> PolicyTrainer:
     return PolicyTrainer(
         make_policy(),
-        build(PPO, max_new_tokens=20),
+        build(PPO, value_spec(), max_new_tokens=20),
         OptimizerSpec(lr=1e-2),
         UPDATE,
         temperature=1.0,
@@ -136,9 +126,12 @@ def make_trainer(make_policy: MakePolicy) -> PolicyTrainer:
     )
 
 
-def learn(trainer: PolicyTrainer, samples: list[TrainSample]) -> list[dict[str, float]]:
-    rewarded = [one.sample for one in anchored(samples)]
-    steps = cut(trainer.anchor(rewarded), UPDATE, trainer.policy_version)
+def batch_of(trainer: PolicyTrainer, samples: list[GradedSample]) -> list[TrainSample]:
+    return assign_advantages(samples, trainer.compute_logprobs(samples), [], trainer._algorithm)
+
+
+def learn(trainer: PolicyTrainer, samples: list[GradedSample]) -> list[dict[str, float]]:
+    steps = cut(batch_of(trainer, rewarded(samples)), UPDATE, trainer.policy_version)
     return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in steps]
 
 
@@ -159,7 +152,7 @@ def test_a_value_that_is_no_number_leaves_both_untouched(make_policy: MakePolicy
     trainer = make_trainer(make_policy)
     before = {name: weight.clone() for name, weight in trainer.export_weights().read()}
     bad = [replace(sample, reward=float("nan")) for sample in make_samples(4)]
-    (step,) = cut(trainer.anchor(bad), UpdateSpec(minibatches=1), 0)
+    (step,) = cut(batch_of(trainer, bad), UpdateSpec(minibatches=1), 0)
     with pytest.raises(Fault, match="is nan in update 1"):
         take_step(trainer, step, at=0)
     assert all(torch.equal(weight, before[name]) for name, weight in trainer.export_weights().read())

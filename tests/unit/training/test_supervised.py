@@ -14,10 +14,10 @@ from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
-from dunwu.types import Lesson, TrainSample
+from dunwu.types import GradedSample, Lesson
 
 MakePolicy = Callable[..., Policy]
-MakeSamples = Callable[..., list[TrainSample]]
+MakeSamples = Callable[..., list[GradedSample]]
 OPTIMIZER = OptimizerSpec(lr=1e-2, schedule="cosine")
 
 

@@ -18,9 +18,9 @@ from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer, Trainer
-from dunwu.types import TrainSample
+from dunwu.types import GradedSample
 
-from .conftest import MakePolicy, MakeSamples
+from .conftest import MakePolicy, MakeSamples, as_batch
 
 TEMPERATURE = 0.9
 
@@ -37,11 +37,11 @@ def make_trainer(policy: Policy, **changes: Any) -> PolicyTrainer:
     return PolicyTrainer(policy, algorithm, optimizer, update, temperature=TEMPERATURE, total_steps=8)
 
 
-def rollout(trainer: Trainer, samples: list[TrainSample], update: UpdateSpec, seed: int = 0) -> list[dict[str, float]]:
-    """Anchors and steps, as the pipeline does; the metrics of every step."""
+def rollout(trainer: Trainer, samples: list[GradedSample], update: UpdateSpec, seed: int = 0) -> list[dict[str, float]]:
+    """Log-probabilities and steps, as the pipeline does; the metrics of every step."""
     return [
         dict(take_step(trainer, step, at=trainer.policy_version).metrics)
-        for step in cut(trainer.anchor(samples), update, seed)
+        for step in cut(as_batch(trainer, samples), update, seed)
     ]
 
 
@@ -64,13 +64,13 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def reference_loss(model: Any, samples: list[TrainSample], beta: float, reference: Any) -> Tensor:
+def reference_loss(model: Any, samples: list[GradedSample], beta: float, reference: Any) -> Tensor:
     """GRPO on-policy, one sequence at a time, from full logits: the equation and nothing else."""
     total = torch.zeros(())
     for sample in samples:
         ids = torch.from_numpy(sample.token_ids).long()[None]
         slots = torch.from_numpy(sample.loss_mask)[1:]
-        advantage = torch.from_numpy(sample.advantages)[1:][slots]
+        advantage = sample.reward
 
         def logprobs(of: Any, ids: Tensor = ids, slots: Tensor = slots) -> Tensor:
             every = (of(input_ids=ids).logits[0, :-1] / TEMPERATURE).log_softmax(-1)
@@ -130,10 +130,10 @@ def test_an_on_policy_step_without_kl_is_one_pass(make_policy: MakePolicy, make_
     policy = make_policy()
     trainer = make_trainer(policy, kl_coefficient=0.0, tokens_per_microbatch=10_000)
     passes = forwards(policy.model)
-    anchored = trainer.anchor(make_samples(6))
+    batch = as_batch(trainer, make_samples(6))
     assert len(passes) == 0
-    assert all(a.old_logprobs is None and a.ref_logprobs is None for a in anchored)
-    (step,) = cut(anchored, UpdateSpec(minibatches=1), seed=0)
+    assert all(one.logprobs.old_logprobs is None and one.logprobs.ref_logprobs is None for one in batch)
+    (step,) = cut(batch, UpdateSpec(minibatches=1), seed=0)
     take_step(trainer, step, at=0)
     assert len(passes) == 1
 
@@ -143,9 +143,18 @@ def test_kl_costs_a_pass_of_the_reference_alone(make_policy: MakePolicy, make_sa
     passes = forwards(policy.model)  # the reference is a copy, its hook too
     trainer = make_trainer(policy, kl_coefficient=0.1, tokens_per_microbatch=10_000)
     before = len(passes)
-    anchored = trainer.anchor(make_samples(6))
+    logprobs = trainer.compute_logprobs(make_samples(6))
     assert len(passes) - before == 1
-    assert all(a.ref_logprobs is not None for a in anchored)
+    assert all(own.ref_logprobs is not None and own.old_logprobs is None for own in logprobs)
+
+
+def test_kl_in_the_reward_needs_the_old_policy_s_too(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+    """Before the first update the policy is the reference, so both are the same."""
+    trainer = make_trainer(make_policy(), kl_coefficient=0.1, kl_in="reward")
+    for own in trainer.compute_logprobs(make_samples(6)):
+        assert own.old_logprobs is not None
+        assert own.old_logprobs.any()
+        np.testing.assert_array_equal(own.old_logprobs, own.ref_logprobs)
 
 
 def test_old_logprobs_are_the_sampler_s_where_the_recipe_says_so(
@@ -154,21 +163,21 @@ def test_old_logprobs_are_the_sampler_s_where_the_recipe_says_so(
     policy, samples = make_policy(), make_samples(6)
     trainer = make_trainer(policy, old_logprobs="sampler", kl_coefficient=0.0, minibatches=2)
     passes = forwards(policy.model)
-    for anchored, sample in zip(trainer.anchor(samples), samples, strict=True):
-        np.testing.assert_array_equal(anchored.old_logprobs, sample.sampler_logprobs)
+    for own, sample in zip(trainer.compute_logprobs(samples), samples, strict=True):
+        np.testing.assert_array_equal(own.old_logprobs, sample.sampler_logprobs)
     assert len(passes) == 0
 
 
-def test_several_updates_anchor_to_the_policy_before_the_first(
+def test_several_updates_compare_with_the_policy_before_the_first(
     make_policy: MakePolicy, make_samples: MakeSamples
 ) -> None:
     trainer = make_trainer(make_policy(), kl_coefficient=0.1, minibatches=2)
-    for anchored in trainer.anchor(make_samples(9)):
-        assert anchored.old_logprobs is not None
-        assert anchored.ref_logprobs is not None
-        assert anchored.old_logprobs[anchored.sample.loss_mask].max() < 0
-        np.testing.assert_array_equal(anchored.old_logprobs[~anchored.sample.loss_mask], 0.0)
-        np.testing.assert_array_equal(anchored.old_logprobs, anchored.ref_logprobs)
+    samples = make_samples(9)
+    for sample, own in zip(samples, trainer.compute_logprobs(samples), strict=True):
+        assert own.old_logprobs is not None
+        assert own.old_logprobs[sample.loss_mask].max() < 0
+        np.testing.assert_array_equal(own.old_logprobs[~sample.loss_mask], 0.0)
+        np.testing.assert_array_equal(own.old_logprobs, own.ref_logprobs)
     first, second = rollout(trainer, make_samples(9), UpdateSpec(minibatches=2, tokens_per_microbatch=60))
     assert first["ratio_max"] == pytest.approx(1.0, abs=1e-5)
     assert second["ratio_max"] > 1.01
@@ -213,7 +222,7 @@ def test_what_is_not_finite_stops_before_the_update(
     before = weights(trainer)
     sound = trainer._algorithm
     trainer._algorithm = poisoned(sound, value, gradient=where == "gradient")
-    (step,) = cut(trainer.anchor(samples), update, seed=0)
+    (step,) = cut(as_batch(trainer, samples), update, seed=0)
     groups = ", ".join(map(str, sorted(set(step.microbatches[1].group_ids))))
     with pytest.raises(Fault, match=rf"the {where} is (-?inf|nan) in update 2, microbatch 2 of \d, groups {groups};"):
         take_step(trainer, step, at=1)
@@ -230,7 +239,7 @@ def test_a_step_can_be_given_up_until_it_changes_the_weights(
     make_policy: MakePolicy, make_samples: MakeSamples
 ) -> None:
     given_up, straight = (make_trainer(make_policy(), kl_coefficient=0.0) for _ in range(2))
-    (step,) = cut(given_up.anchor(make_samples(10)), UpdateSpec(minibatches=1, tokens_per_microbatch=60), seed=0)
+    (step,) = cut(as_batch(given_up, make_samples(10)), UpdateSpec(minibatches=1, tokens_per_microbatch=60), seed=0)
     count = len(step.microbatches)
     shares: list[float] = []
 
@@ -253,7 +262,7 @@ def test_the_learning_rate_is_that_of_the_place_in_the_schedule(
 ) -> None:
     """A rollout may make fewer updates than planned; the schedule still ends with the stage."""
     trainer = make_trainer(make_policy(), kl_coefficient=0.0, lr=1e-2, schedule="linear", final_lr_share=0.0)
-    (step,) = cut(trainer.anchor(make_samples(6)), UpdateSpec(minibatches=1), seed=0)
+    (step,) = cut(as_batch(trainer, make_samples(6)), UpdateSpec(minibatches=1), seed=0)
     assert take_step(trainer, step, at=0).metrics["lr"] == 1e-2
     assert take_step(trainer, step, at=7).metrics["lr"] == 0.0
 
@@ -315,13 +324,15 @@ def test_gradient_checkpointing_changes_nothing(make_policy: MakePolicy, make_sa
         torch.testing.assert_close(results[1][name], weight, rtol=0, atol=1e-6, msg=name)
 
 
-def test_what_an_older_policy_wrote_is_anchored_to_this_one(make_policy: MakePolicy, make_samples: MakeSamples) -> None:
+def test_what_an_older_policy_wrote_is_compared_with_this_one(
+    make_policy: MakePolicy, make_samples: MakeSamples
+) -> None:
     """Replayed samples in a step that is on-policy otherwise: their ratio starts at 1 all the same."""
     trainer = make_trainer(make_policy(), kl_coefficient=0.0)
     fresh = make_samples(4)
-    assert all(one.old_logprobs is None for one in trainer.anchor(fresh))
+    assert all(own.old_logprobs is None for own in trainer.compute_logprobs(fresh))
     old = [replace(sample, policy_version=-1) for sample in make_samples(4, seed=1)]
-    anchored = trainer.anchor([*fresh, *old])
-    assert all(one.old_logprobs is not None for one in anchored)
-    (step,) = cut(anchored, UpdateSpec(minibatches=1), 0)
+    batch = as_batch(trainer, [*fresh, *old])
+    assert all(one.logprobs.old_logprobs is not None for one in batch)
+    (step,) = cut(batch, UpdateSpec(minibatches=1), 0)
     assert take_step(trainer, step, at=0).metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)

@@ -83,6 +83,14 @@ class RLStage(Strict):
         return self.update.minibatches * self.update.epochs
 
     @property
+    def computes_old_logprobs(self) -> bool:
+        """Whether old log-probabilities take a forward pass of their own: the first update's gives them otherwise."""
+        algorithm = self.algorithm
+        kl_in_reward = algorithm.kl_in == "reward" and algorithm.kl_coefficient > 0
+        needed = self.updates_per_rollout > 1 or self.replay is not None or kl_in_reward
+        return algorithm.old_logprobs == "trainer" and needed
+
+    @property
     def corrects_kl(self) -> bool:
         """Whether the KL term is weighed by the importance ratio: by itself where the policy that learns is not the one
         that drew the tokens."""

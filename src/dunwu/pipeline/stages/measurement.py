@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dunwu.algorithms.advantages import uniform
+from dunwu.algorithms.advantages import is_uniform
 from dunwu.algorithms.filters import graded
 from dunwu.analysis.reasoning import reflection
 from dunwu.config.schema import EvaluationSet
@@ -160,7 +160,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
         "length": lengths.mean(),
         "truncated": np.mean([completion.finish == "length" for completion in completions]),
         "reflections": np.mean([reflection.count_reflections(completion.text) for completion in completions]),
-        "uniform_groups": np.mean([uniform(np.array([s.value for s in group.scores])) for group in groups]),
+        "uniform_groups": np.mean([is_uniform(np.array([s.value for s in group.scores])) for group in groups]),
         "responses": len(scores),
         "verifier_failed": responses - len(scores),
         "tokens": lengths.sum(),

@@ -4,9 +4,10 @@
         problems  <- draw, vary what was half solved        tasks        never held-out ones
         groups    <- G completions each, from the policy    rollout      pi_old
         scores    <- rules                                  verifiers    accuracy + format
-        samples   <- advantages within each group           algorithms
-        anchored  <- log-probabilities of pi_old, pi_ref    training     of earlier samples too, where there is replay
+        samples   <- rows of tokens with their rewards      algorithms   of earlier rollouts too, where there is replay
+        logprobs  <- pi_old, pi_ref, a value network        training
         the engine's own log-probabilities are compared     handover     with the trainer's
+        batch     <- advantages of every token              algorithms
         for each minibatch: one optimizer step              training
         the engine gets the new weights; now and then the reference too
 
@@ -23,9 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dunwu.algorithms import cut, informative, to_samples
+from dunwu.algorithms import assign_advantages, cut, group_rewards, informative, to_samples
 from dunwu.algorithms.filters import graded
-from dunwu.algorithms.replay import Replay
+from dunwu.algorithms.replay import KeptSample, Replay
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted, counted
 from dunwu.evaluation.evaluate import is_right
@@ -34,13 +35,13 @@ from dunwu.pipeline.stages.alarms import Alarms
 from dunwu.pipeline.stages.measurement import Stopwatch, measure, measure_on_the_way, rollout_metrics, why_failed
 from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, Parts, assembled
-from dunwu.pipeline.stages.weight_handover import check_last_handover, rollout_gap
+from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint, due
 from dunwu.tasks.curriculum import HalfSolved
 from dunwu.training.steps import take_step
-from dunwu.types import AnchoredSample, GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
+from dunwu.types import GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
 
 REPLAY = "replay.safetensors"
 
@@ -61,7 +62,7 @@ class Cursor:
     def after(self, explored: Explored, learned: Sequence[TrainSample]) -> Cursor:
         """Once a rollout's samples have been learned from."""
         similar = self.similar.told(map(accuracy, explored.groups)) if self.similar else None
-        replay = self.replay.after(learned) if self.replay else None
+        replay = self.replay.add(learned) if self.replay else None
         return Cursor(rollout=self.rollout + 1, position=explored.position, similar=similar, replay=replay)
 
     def state(self) -> dict[str, Any]:
@@ -146,20 +147,17 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 measure_on_the_way(parts, start)
                 explored = explore(parts, cursor, watch)
                 progress.doing("computing log-probabilities")
-                with watch.time("anchor"):
-                    samples = to_samples(explored.groups, parts.algorithm, stage.new_tokens_at(start))
-                    anchored = parts.trainer.anchor([*samples, *replayed(parts, cursor, len(samples))])
-                    gap = rollout_gap(parts, anchored[: len(samples)])
-            updates = learn(parts, cursor, anchored, watch)
+                with watch.time("logprobs"):
+                    prepared = prepare(parts, cursor, explored.groups)
+            updates = learn(parts, cursor, [*prepared.fresh, *prepared.replayed], watch)
         drawn = explored.position - cursor.position + explored.varied
-        metrics = rollout_metrics(explored.groups, updates, drawn=drawn) | gap
+        metrics = rollout_metrics(explored.groups, updates, drawn=drawn) | prepared.metrics
         metrics |= {"similar": float(explored.varied)} if cursor.similar else {}
-        again = [one.sample for one in anchored[len(samples) :]]
-        metrics |= {"replayed": float(len(again))} if cursor.replay else {}
-        cursor = cursor.after(explored, [one.sample for one in anchored[: len(samples)]])
+        metrics |= {"replayed": float(len(prepared.replayed))} if cursor.replay else {}
+        cursor = cursor.after(explored, prepared.fresh)
         step = cursor.rollout * stage.updates_per_rollout
         store.append(step, metrics, watch.seconds)
-        repeated = sum(len(one.token_ids) for one in again)
+        repeated = sum(len(one.sample.token_ids) for one in prepared.replayed)
         parts.ledger.rollout(
             step, stage, explored.groups, watch.seconds, replayed=repeated, judges=parts.judges.values()
         )
@@ -182,8 +180,30 @@ def train(parts: Parts, cursor: Cursor) -> None:
         progress.message(line)
 
 
-def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[TrainSample]:
-    """Samples of earlier rollouts, as many for each fresh one as the recipe says."""
+class Prepared(NamedTuple):
+    """What a rollout and the replay buffer teach, and how far the engine was from the trainer."""
+
+    fresh: list[TrainSample]
+    replayed: list[TrainSample]
+    metrics: dict[str, float]
+
+
+def prepare(parts: Parts, cursor: Cursor, groups: Sequence[ScoredGroup]) -> Prepared:
+    """Make samples of graded groups: log-probabilities first, then advantages."""
+    spec, trainer = parts.stage.algorithm, parts.trainer
+    rewards = group_rewards(groups, spec, parts.stage.new_tokens_at(cursor.rollout * parts.stage.updates_per_rollout))
+    fresh = to_samples(groups, rewards, spec)
+    again = replayed(parts, cursor, len(fresh))
+    samples = [*fresh, *(one.sample for one in again)]
+    logprobs = trainer.compute_logprobs(samples)
+    metrics = check_handover(parts, fresh, logprobs[: len(fresh)])
+    kept = [one.advantages for one in again]
+    batch = assign_advantages(samples, logprobs, rewards, parts.algorithm, kept=kept)
+    return Prepared(batch[: len(fresh)], batch[len(fresh) :], metrics)
+
+
+def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[KeptSample]:
+    """Draw samples of earlier rollouts, as many for each fresh one as the recipe says."""
     if parts.stage.replay is None or cursor.replay is None:
         return []
     seed = sample_seed(parts.context.seed, parts.context.name, "replay", cursor.rollout)
@@ -236,7 +256,7 @@ def request(parts: Parts, prompt: Prompt, *place: int) -> GenerationRequest:
     return GenerationRequest(prompt=prompt, seeds=seeds)
 
 
-def learn(parts: Parts, cursor: Cursor, samples: Sequence[AnchoredSample], watch: Stopwatch) -> list[StepResult]:
+def learn(parts: Parts, cursor: Cursor, samples: Sequence[TrainSample], watch: Stopwatch) -> list[StepResult]:
     """The optimizer steps of one rollout, on random splits that break the groups; then the engine gets the weights."""
     stage, trainer = parts.stage, parts.trainer
     updates: list[StepResult] = []

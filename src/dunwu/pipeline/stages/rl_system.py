@@ -129,7 +129,7 @@ def assembled(
     executor = context.executor
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=True, generates=True)
     algorithm = algorithms.build(
-        stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+        stage.algorithm, stage.value, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
     )
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
     trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)

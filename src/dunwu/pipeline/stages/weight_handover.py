@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dunwu.algorithms.gap import sampler_gap
+from dunwu.algorithms.logprob_difference import compare_logprobs
 from dunwu.algorithms.samples import as_sample
 from dunwu.errors import Fault
 from dunwu.pipeline.stages.rl_system import Parts
 from dunwu.rollout.seeds import sample_seed
-from dunwu.types import AnchoredSample, GenerationRequest, TrainSample
+from dunwu.types import GenerationRequest, GradedSample, SampleLogprobs
 
 PROBED = 4
 """Sequences that the trainer reads again, where it does not read all of them anyway."""
@@ -23,7 +23,9 @@ PROBE_TOKENS = 64
 """New tokens of a sequence that is written to be read again, at most."""
 
 
-def rollout_gap(parts: Parts, fresh: Sequence[AnchoredSample]) -> dict[str, float]:
+def check_handover(
+    parts: Parts, samples: Sequence[GradedSample], logprobs: Sequence[SampleLogprobs]
+) -> dict[str, float]:
     """Compare engine and trainer on what the engine has just written.
 
     Where the trainer has made old log-probabilities, these are compared, which costs nothing; else it reads a few
@@ -31,7 +33,8 @@ def rollout_gap(parts: Parts, fresh: Sequence[AnchoredSample]) -> dict[str, floa
 
     Args:
         parts: the stage's.
-        fresh: the samples of this rollout, none that is replayed.
+        samples: those of this rollout, none that is replayed.
+        logprobs: what the trainer made of each.
 
     Returns:
         The metrics ``sampler_gap_mean`` and ``sampler_gap_max``, nats a token; none where nothing was written.
@@ -39,12 +42,11 @@ def rollout_gap(parts: Parts, fresh: Sequence[AnchoredSample]) -> dict[str, floa
     Raises:
         Fault: the mean is above ``algorithm.sampler_gap_stop``.
     """
-    samples = [anchored.sample for anchored in fresh]
-    known = [anchored.old_logprobs for anchored in fresh if anchored.old_logprobs is not None]
+    known = [own.old_logprobs for own in logprobs if own.old_logprobs is not None]
     if known and parts.stage.algorithm.old_logprobs == "trainer":
-        return _checked(parts, sampler_gap(samples, known))
+        return _checked(parts, compare_logprobs(samples, known))
     few = samples[:: max(1, len(samples) // PROBED)][:PROBED]
-    return _checked(parts, sampler_gap(few, parts.trainer.logprobs(few)))
+    return _checked(parts, compare_logprobs(few, parts.trainer.compute_policy_logprobs(few)))
 
 
 def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
@@ -66,11 +68,11 @@ def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
     requests = [
         GenerationRequest(prompt=prompt, seeds=(sample_seed(*place, number),)) for number, prompt in enumerate(prompts)
     ]
-    samples: list[TrainSample] = [
-        as_sample(prompts[sample.request], completion, advantage=0.0, reward=0.0, group_id=sample.request)
+    samples = [
+        as_sample(prompts[sample.request], completion, reward=0.0, group_id=sample.request, member=0)
         for sample, completion in parts.engine.generate(requests, sampling)
     ]
-    _checked(parts, sampler_gap(samples, parts.trainer.logprobs(samples)))
+    _checked(parts, compare_logprobs(samples, parts.trainer.compute_policy_logprobs(samples)))
 
 
 def _checked(parts: Parts, gap: tuple[float, float] | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How far what the engine reports of its tokens is from what the trainer makes of them, under the same weights."""
+"""How far the engine's log-probabilities are from the trainer's under the same weights."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from dunwu.types import TrainSample
+from dunwu.types import GradedSample
 
 
-def sampler_gap(
-    samples: Sequence[TrainSample], logprobs: Sequence[Float32[np.ndarray, " L"]]
+def compare_logprobs(
+    samples: Sequence[GradedSample], logprobs: Sequence[Float32[np.ndarray, " L"]]
 ) -> tuple[float, float] | None:
     """Compare the sampler's log-probabilities with the trainer's, over the tokens that carry loss.
 
