@@ -11,7 +11,7 @@ from dunwu.commands.evaluate import Asked, recipe_of
 from dunwu.config.packaged import NANO_BASE, packaged
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Silent
 from tests.cases.running import Case
 
 
@@ -32,7 +32,7 @@ def named(case: Case) -> bool:
             shutil.copytree(model, Path(root) / folder)
         asked = Asked(models=[str(Path(root) / folder) for folder in folders], benches=["countdown"], data=[])
         try:
-            recipe = recipe_of(asked, (), Progress())
+            recipe = recipe_of(asked, (), Silent())
         except UserError:
             return False
     (stage,) = recipe.stages.values()

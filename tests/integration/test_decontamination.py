@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from dunwu.cli import main
 from dunwu.config.loader import load_recipe
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Silent
 from dunwu.pipeline.decontamination import decontaminate
 
 RECIPE = """
@@ -134,7 +132,7 @@ def left_out(folder: Path, lessons: list[dict[str, str]], training: list[str]) -
     for name, content in (("test", asked), ("train", rows), ("lessons", lessons)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
     (folder / "staged.toml").write_text(STAGED)
-    progress = Progress(Console(file=io.StringIO()))
+    progress = Silent()
     return decontaminate(load_recipe(folder / "staged.toml"), folder / "run", progress)
 
 

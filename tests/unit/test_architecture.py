@@ -100,6 +100,68 @@ def test_what_shows_a_run_reads_run_directories_only() -> None:
     assert used <= allowed
 
 
+SHOWS = ("dunwu.observatory", "dunwu.monitoring.console", "dunwu.planning", "dunwu.cli", "dunwu.commands")
+"""What shows a run, plans it or starts it: what makes one knows nothing of these."""
+
+
+def module_name(file: Path) -> str:
+    """The dotted name of a file of the package."""
+    return ".".join(("dunwu", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module of the package with those that it imports, anywhere but for its annotations alone."""
+    known = {module_name(file): file for file in FILES}
+    found: dict[str, set[str]] = {}
+    for name, file in known.items():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = [ast.Pass()]
+        imported = {module for _, module in imports(file, ast.unparse(ast.fix_missing_locations(tree)))}
+        parts = [module.split(".") for module in imported]
+        prefixes = {".".join(path[:size]) for path in parts for size in range(2, len(path) + 1)}
+        found[name] = prefixes & known.keys()
+    return found
+
+
+def reached(start: set[str], arrows: dict[str, set[str]]) -> dict[str, list[str]]:
+    """Every module that can be reached from some, with a way to it."""
+    ways = {name: [name] for name in sorted(start)}
+    queue = list(ways)
+    for name in queue:
+        for found in sorted(arrows.get(name, set()) - ways.keys()):
+            ways[found] = [*ways[name], found]
+            queue.append(found)
+    return ways
+
+
+@pytest.mark.parametrize("room", ["rollout", "training", "evaluation", "pipeline"])
+def test_what_makes_a_run_reaches_nothing_that_shows_or_plans_it(room: str) -> None:
+    """Not through another room either, and not by an import inside a function."""
+    ways = reached({module_name(file) for file in FILES if room_of(file) == room}, graph())
+    assert [" -> ".join(way) for name, way in ways.items() if name.startswith(SHOWS)] == []
+
+
+def test_a_way_through_another_room_is_found() -> None:
+    arrows = {"dunwu.pipeline.run": {"dunwu.runs"}, "dunwu.runs": {"dunwu.planning.plan"}}
+    assert reached({"dunwu.pipeline.run"}, arrows)["dunwu.planning.plan"][1] == "dunwu.runs"
+
+
+def test_nothing_below_the_commands_reaches_the_command_line() -> None:
+    order = tiers()
+    below = {module_name(file) for file in FILES if order.get(room_of(file), order["commands"]) < order["commands"]}
+    assert [" -> ".join(way) for name, way in reached(below, graph()).items() if name.startswith("dunwu.cli")] == []
+
+
+def test_stages_load_no_terminal() -> None:
+    """Stages may run where nobody looks: on a cluster, in a child process."""
+    stages = sorted(module_name(file) for file in FILES if file.parent == PACKAGE / "pipeline" / "stages")
+    code = f"import sys, importlib\nfor name in {stages!r}: importlib.import_module(name)\nprint('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_sandbox_is_the_standard_library_s() -> None:
     used = {
         module.split(".")[0] if not module.startswith("dunwu.") else ".".join(module.split(".")[:2])

@@ -32,12 +32,14 @@ def test_version_and_help() -> None:
 
 def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Calls = []
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given, **how: calls.append(given))
+    monkeypatch.setattr("dunwu.commands.run.execute", lambda *given, **how: calls.append((*given, how)))
     assert call("run", recipe).exit_code == 0
     assert call("run", recipe, "--set", "stages.zero.steps=16", "--out", "there", "--resume").exit_code == 0
-    (plain, path, out, resume), (changed, _, there, again) = calls
-    assert (plain.stages["zero"].steps, path, out, resume) == (32, recipe, Path("runs/small"), False)
-    assert (changed.stages["zero"].steps, there, again) == (16, Path("there"), True)
+    (plain, out, how), (changed, there, again) = calls
+    assert (plain.stages["zero"].steps, out, how["file"], how["resume"]) == (32, Path("runs/small"), recipe, False)
+    assert how["planned_seconds"].keys() == {"base", "zero"}
+    assert how["planned_seconds"]["zero"] > 0
+    assert (changed.stages["zero"].steps, there, again["resume"]) == (16, Path("there"), True)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_each_way_to_fail_has_its_code_and_one_line(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
 ) -> None:
     monkeypatch.delenv("DUNWU_DEBUG", raising=False)
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(error))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(error))
     result = call("run", recipe)
     assert result.exit_code == code
     assert result.stderr.startswith(line)
@@ -64,7 +66,7 @@ def test_each_way_to_fail_has_its_code_and_one_line(
 
 def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUNWU_DEBUG", "1")
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(ValueError("deep down")))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(ValueError("deep down")))
     result = call("run", recipe)
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
@@ -74,7 +76,7 @@ def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("found", [True, False], ids=["on the path", "in a folder of its own"])
 def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if found else None)
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("asked to stop; saved")))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(Interrupted("asked to stop; saved")))
     result = call("run", recipe, "--set", "stages.zero.tasks=[{task='countdown'}]", "--out", "a b")
     assert result.exit_code == 3
     program = "dunwu" if found else Path(sys.executable).with_name("dunwu")
@@ -93,7 +95,7 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(
     if given:
         monkeypatch.setenv("OMP_WAIT_POLICY", given)
     seen: list[str] = []
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *_, **__: seen.append(os.environ["OMP_WAIT_POLICY"]))
+    monkeypatch.setattr("dunwu.commands.run.execute", lambda *_, **__: seen.append(os.environ["OMP_WAIT_POLICY"]))
     assert call("run", recipe).exit_code == 0
     assert seen == [policy]
 
@@ -126,7 +128,7 @@ def test_plan_lists_every_obstacle_and_run_refuses(recipe: Path, monkeypatch: py
         f"error: --set {data}: stages.zero.tasks.1.path: is missing: math reads a file; say which, there or with --set",
     ]
     assert len(json.loads(call("plan", recipe, "--set", data, "--json").stdout)["problems"]) == 2
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(AssertionError("must not run")))
     refused = call("run", recipe, "--set", data)
     assert refused.exit_code == 2
     assert refused.stderr == f"error: --set {data}: {missing} (and 1 more; dunwu plan lists them)\n"
@@ -205,7 +207,7 @@ def test_a_broken_recipe_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     if text is not None:
         Path("recipe.toml").write_text(text)
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(AssertionError("must not run")))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(AssertionError("must not run")))
     result = call(command, "recipe.toml")
     assert result.exit_code == 2
     assert line in result.stderr
@@ -335,26 +337,26 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], rec
 def test_recipes_that_ship_are_listed_copied_and_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     calls: Calls = []
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=lambda *given, **how: calls.append(given))
+    monkeypatch.setattr("dunwu.commands.run.execute", lambda *given, **how: calls.append((*given, how)))
     listed = json.loads(call("recipes", "--json").stdout)
     assert listed["nano/r1-zero"].startswith("R1-Zero on a laptop")
     assert "  nano/r1-zero: R1-Zero on a laptop" in call("recipes").stdout
     assert call("run", "nano/r1-zero").exit_code == 0
     assert call("init", "nano/r1-zero").exit_code == 0
     copied = (tmp_path / "r1-zero.toml").read_text()
-    assert copied == calls[0][1].read_text()
+    assert copied == calls[0][2]["file"].read_text()
     again = call("init", "nano/r1-zero")
     assert (again.exit_code, again.stderr) == (2, "error: r1-zero.toml: is there already; name another file\n")
     assert call("init", "nano/r1-zero", "mine.toml").exit_code == 0
     assert call("run", "mine.toml", "--set", "seed=7").exit_code == 0
-    assert (calls[1][0].name, calls[1][0].seed, calls[1][1]) == ("nano-r1-zero", 7, Path("mine.toml"))
+    assert (calls[1][0].name, calls[1][0].seed, calls[1][2]["file"]) == ("nano-r1-zero", 7, Path("mine.toml"))
 
 
 def test_an_interrupted_run_of_a_recipe_that_ships_goes_on_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stand_in(monkeypatch, "dunwu.pipeline.run", run_recipe=raising(Interrupted("saved")))
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(Interrupted("saved")))
     assert " run nano/r1-zero --out runs/nano-r1-zero --resume\n" in call("run", "nano/r1-zero").stderr
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -21,15 +19,10 @@ from dunwu.cli.application import (
 )
 from dunwu.cli.exits import WRONG_INPUT
 from dunwu.cli.printing import busy, print_json, print_plan
-from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from dunwu.config.schema import DataSpec, Stage, TaskSpec
-    from dunwu.planning import Plan
-    from dunwu.planning.preflight import Look, Probe
-    from dunwu.planning.preview import Preview
+    from collections.abc import Sequence
 
 
 class Log(StrEnum):
@@ -57,47 +50,20 @@ def run(
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
     let_waiting_threads_sleep()
-    from dunwu.config.packaged import recipe_file
-    from dunwu.monitoring.json_lines import MODES
+    from dunwu.commands.run import run as run_recipe
 
-    file, progress = recipe_file(recipe), MODES[log.value]()
-    with closing(progress):
-        progress.doing("checking the recipe")
-        from dunwu.config.loader import load_recipe
-        from dunwu.planning import make_plan
-
-        loaded = load_recipe(file, overrides or ())
-        folder = out or Path("runs") / loaded.name
-        planned = make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed))
-        _refuse(planned, folder if resume else None)
-
-    from dunwu.analysis.next_steps import find_program
-    from dunwu.pipeline.run import run_recipe
-
-    try:
-        run_recipe(loaded, file, folder, resume, progress=progress, track=track or ())
-    except Interrupted as error:
-        settings = [part for text in overrides or () for part in ("--set", text)]
-        settings += [part for name in track or () for part in ("--track", name)]
-        settings += ["--log", log.value] if log is not Log.rich else []
-        again = shlex.join([find_program(), "run", recipe, *settings, "--out", str(folder), "--resume"])
-        raise Interrupted(f"{error}; resume with: {again}") from error
+    run_recipe(recipe, overrides=overrides or (), out=out, resume=resume, log=log.value, track=track or ())
 
 
 @main.command()
 def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
-    from dunwu.config.loader import load_recipe
-    from dunwu.config.packaged import recipe_file
-    from dunwu.planning import make_plan, nothing_planned
-    from dunwu.planning.preview import GLANCE
+    from dunwu.commands.plan import plan as plan_recipe
+    from dunwu.planning import nothing_planned
 
     try:
-        file = recipe_file(recipe)
-        loaded = load_recipe(file, overrides or ())
-        out = Path("runs") / loaded.name
         with busy("looking at models and data"):
-            planned = make_plan(loaded, file=file, overrides=overrides or (), out=out, **_probes(loaded.seed, GLANCE))
+            planned = plan_recipe(recipe, overrides or ())
     except UserError as error:
         if as_json:
             print_json(nothing_planned(error))
@@ -160,14 +126,12 @@ def evaluate(
     let_waiting_threads_sleep()
     from rich.console import Console
 
-    from dunwu.monitoring.console import Progress
+    from dunwu.monitoring.console import ConsoleProgress
 
-    progress = Progress(Console(stderr=True, highlight=False) if as_json else None)
-    progress.doing("loading PyTorch")
-    from dunwu.commands.evaluate import Asked, as_toml, recipe_of
-    from dunwu.pipeline.run import run_recipe
-    from dunwu.planning import make_plan
-    from dunwu.runs import RunReader
+    monitor = ConsoleProgress(Console(stderr=True, highlight=False) if as_json else None)
+    monitor.show_activity("loading PyTorch")
+    from dunwu.commands.evaluate import Asked
+    from dunwu.commands.evaluate import evaluate as measure
 
     asked = Asked(
         models=models,
@@ -183,18 +147,9 @@ def evaluate(
         judge=judge,
         seed=seed,
     )
-    with closing(progress):
-        progress.doing("looking at models and benchmarks")
-        recipe = recipe_of(asked, overrides or (), progress)
-        folder = out or Path("runs") / recipe.name
-        _refuse(make_plan(recipe, overrides=overrides or (), out=folder, **_probes(seed)))
-    try:
-        run_recipe(recipe, None, folder, resume, progress=progress, text=as_toml(recipe))
-    except (Interrupted, Fault) as error:
-        again = shlex.join(["--out", str(folder), "--resume"])
-        raise type(error)(f"{error}; the same command with {again} goes on") from error
+    run = measure(asked, monitor=monitor, overrides=overrides or (), out=out, resume=resume)
     if as_json:
-        print_json(RunReader(folder).read_summary())
+        print_json(run.read_summary())
 
 
 @main.command()
@@ -209,66 +164,15 @@ def reproduce(
 ) -> None:
     """Run a recipe under several seeds, with intervals."""
     let_waiting_threads_sleep()
-    from dunwu.config.loader import load_recipe
+    from dunwu.commands.reproduce import reproduce as run_seeds
     from dunwu.config.packaged import recipe_file
-    from dunwu.planning import make_plan
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
-    file = recipe_file(recipe)
-    loaded = load_recipe(file, overrides or ())
-    folder = out or Path("runs") / f"{loaded.name}-seeds"
-    with busy("checking the recipe"):
-        _refuse(make_plan(loaded, file=file, overrides=overrides or (), out=folder, **_probes(loaded.seed)))
-
-    from dunwu.commands.reproduce import reproduce as run_seeds
-
     try:
-        typer.echo(run_seeds(file, folder, numbers, overrides or (), resume))
+        file = recipe_file(recipe)
+        typer.echo(run_seeds(file, seeds=numbers, overrides=overrides or (), out=out, resume=resume))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command with --resume goes on") from error
-
-
-class Probes(TypedDict):
-    """What looks at a recipe's problems and conversations before anything runs."""
-
-    probe: Probe
-    look: Look
-    preview: Preview
-
-
-def _probes(seed: int, generated: int | None = None) -> Probes:
-    """Open tasks and files of conversations as the run will: unknown names, levels that do not exist and unreadable
-    rows show here.
-
-    Of an endless task at most ``generated`` held-out problems are drawn; None: as many as are wanted.
-    """
-    from dunwu import tasks
-    from dunwu.tasks.datasets.conversations import look
-
-    def open_task(spec: TaskSpec, held_out: int) -> None:
-        task = tasks.build(spec, seed)
-        wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
-        _ = task.held_out(wanted) if wanted else task.problem(0)
-
-    def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
-        from dunwu.commands.template_preview import preview  # it takes seconds to import, and most recipes need none
-
-        return preview(folder, name, stage, files)
-
-    return {"probe": open_task, "look": look, "preview": preview_template}
-
-
-def _refuse(planned: Plan, resumed: Path | None = None) -> None:
-    """Raises what stands in the way as one error. A run that is ``resumed`` may have been begun with other --set: its
-    own recipe has them."""
-    if planned.problems:
-        first, more = planned.problems[0], len(planned.problems) - 1
-        message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
-        if resumed and (resumed / "recipe.json").is_file():
-            from dunwu.runs import going_on
-
-            message += f"; the run that is there goes on with: {going_on(resumed)}"
-        raise UserError(message, file=first.file, field=first.field)

@@ -126,10 +126,10 @@ def ablate(
     from rich.console import Console
 
     from dunwu.analysis.aha_sentences import tabulate_effect
-    from dunwu.monitoring.console import Progress
+    from dunwu.monitoring.console import ConsoleProgress
 
-    progress = Progress(Console(stderr=True, highlight=False))
-    progress.doing("loading PyTorch")
+    progress = ConsoleProgress(Console(stderr=True, highlight=False))
+    progress.show_activity("loading PyTorch")
     from dunwu.commands.ablate import ablate as cut_and_compare
 
     found = asdict(cut_and_compare(directory, stage, chains, samples, progress))

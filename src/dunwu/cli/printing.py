@@ -22,11 +22,11 @@ def busy(what: str) -> Iterator[None]:
     """Show what goes on, on stderr where that is a terminal, until the block ends."""
     from rich.console import Console
 
-    from dunwu.monitoring.console import Progress
+    from dunwu.monitoring.console import ConsoleProgress
 
-    progress = Progress(Console(stderr=True, highlight=False))
+    progress = ConsoleProgress(Console(stderr=True, highlight=False))
     with closing(progress):
-        progress.doing(what)
+        progress.show_activity(what)
         yield
 
 

@@ -14,7 +14,7 @@ from dunwu.evaluation.ablation import ReflectionEffect, cut_chains, measure_refl
 from dunwu.evaluation.evaluate import evaluate
 from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Monitor, Progress
 from dunwu.pipeline.stages.prompts import held_out_prompts, instructing
 from dunwu.pipeline.stages.rl_system import grading
 from dunwu.runs import ABLATION, RunReader
@@ -34,7 +34,7 @@ class _Notes:
         """A finished run's manifest stays as it is."""
 
 
-def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Progress) -> ReflectionEffect:
+def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Monitor) -> ReflectionEffect:
     """Samples answers of a stage's trained model to its first evaluation set (where it has none, to held-out problems
     of its first task), cuts them before their first word of reflection, continues without and with it, and keeps the
     result beside the run.
@@ -47,19 +47,19 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     name, stage = _stage(run, stage_name)
     asked = chains * ASKED_PER_CHAIN
     chosen = problems_of(stage, asked, progress)
-    progress.doing("loading the model")
-    executor = open_executor(stage.model, progress.message)
+    progress.show_activity("loading the model")
+    executor = open_executor(stage.model, progress.log_message)
     model = str(run.stage(name).model)
     policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
     instruct = instructing(template, stage.prompt, stage.reward).instruct
     prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
-    progress.stage_started(name, f"cut before the first word of reflection, {chosen.name}")
+    progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(executor.build_engine(policy, max_sequences=stage.rollout.slots)) as engine,
         grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
     ):
-        progress.evaluation_started("trained", chosen.name, len(prompts))
+        progress.start_evaluation("trained", chosen.name, len(prompts))
         answers = evaluate(
             engine,
             prompts,
@@ -68,10 +68,10 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             samples=1,
             seed=run.seed,
             set_name=chosen.name,
-            finished=progress.rollout_progress,
+            finished=progress.count_completions,
         )
         found = cut_chains(answers, policy.tokenizer)[:chains]
-        progress.evaluation_started("both arms", chosen.name, 2 * len(found) * samples)
+        progress.start_evaluation("both arms", chosen.name, 2 * len(found) * samples)
         effect = measure_reflection_effect(
             engine,
             found,
@@ -80,18 +80,18 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             policy.tokenizer,
             samples=samples,
             seed=run.seed,
-            finished=progress.rollout_progress,
+            finished=progress.count_completions,
         )
     progress.close()
     kept = run.stage(name).derived.record(ABLATION)
     if kept and kept["chains"] * kept["samples"] > effect.chains * effect.samples:
-        progress.message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
+        progress.log_message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
         return effect
     try:
         run.stage(name).derived.keep_record(ABLATION, {"set": chosen.name, **asdict(effect)})
-        progress.message(f"kept beside the run: dunwu report {shlex.quote(str(directory))} shows it from now on")
+        progress.log_message(f"kept beside the run: dunwu report {shlex.quote(str(directory))} shows it from now on")
     except Fault as error:
-        progress.message(f"not kept beside the run, so the report will not show it: {error}")
+        progress.log_message(f"not kept beside the run, so the report will not show it: {error}")
     return effect
 
 
@@ -107,7 +107,9 @@ def problems_of(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSe
             text = "holds out no problem of the training file, and the run was measured on no other: none to ask"
             raise UserError(text, file=str(source_of(task)), field="held_out")
         if there < wanted:
-            progress.message(f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them")
+            progress.log_message(
+                f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them"
+            )
             wanted = there
     return EvaluationSet(name="held-out", task=task, problems=wanted)
 

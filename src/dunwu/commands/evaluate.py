@@ -4,8 +4,9 @@ any other."""
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from dunwu.commands.model_sources import CHAT, Source, source_of
+from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
+from dunwu.commands.run import execute
 from dunwu.config.check_tasks import needs_file
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.schema import AnswerIn, Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import toml_text
-from dunwu.errors import UserError, counted, did_you_mean, refuse_stream
+from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Monitor, Progress
+from dunwu.runs import RunReader
 from dunwu.tasks import FAMILIES
 from dunwu.tasks.datasets.files import FileTask
 
@@ -54,6 +58,39 @@ class Asked:
     fields: Sequence[str] = ()
     """``problem=question``: which columns of a file of one's own are what."""
     seed: int = 0
+
+
+def evaluate(
+    asked: Asked, *, monitor: Monitor, overrides: Sequence[str] = (), out: Path | None = None, resume: bool = False
+) -> RunReader:
+    """Measure models on benchmarks.
+
+    Args:
+        asked: which models, on what, how.
+        monitor: takes what the run says.
+        overrides: ``PATH=VALUE``, as for ``--set``.
+        out: the run directory; None: runs/NAME.
+        resume: go on where the run in the directory stopped.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: a model, a benchmark, a file or an option cannot be used.
+        Interrupted, Fault: see ``run.execute``.
+    """
+    with closing(monitor):
+        monitor.show_activity("looking at models and benchmarks")
+        recipe = recipe_of(asked, overrides, monitor)
+        folder = out or Path("runs") / recipe.name
+        planned = plan_recipe(recipe, folder, overrides=overrides)
+        refuse(planned)
+    try:
+        seconds = planned_seconds(planned)
+        return execute(recipe, folder, resume=resume, text=as_toml(recipe), monitor=monitor, planned_seconds=seconds)
+    except (Interrupted, Fault) as error:
+        again = shlex.join(["--out", str(folder), "--resume"])
+        raise type(error)(f"{error}; the same command with {again} goes on") from error
 
 
 def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Recipe:
@@ -271,7 +308,7 @@ def _count(chosen: Tree, progress: Progress) -> None:
     with in_options(columns=True):
         there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
     if isinstance(wanted, int) and wanted > there:
-        progress.message(
+        progress.log_message(
             f"{chosen['name']}: the file has {counted(there, 'problem')}, fewer than {wanted:,}: all of them"
         )
         wanted = None

@@ -1,47 +1,64 @@
-"""A recipe under several seeds, and what the runs say together: curves with bands, tables with intervals over runs."""
+"""``dunwu reproduce``: a recipe under several seeds, and what the runs say together, with intervals over runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
+from dunwu.commands.run import execute
 from dunwu.config.loader import load_recipe
 from dunwu.errors import UserError
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.console import ConsoleProgress
+from dunwu.monitoring.progress import Monitor
 from dunwu.observatory.report.seeds import joined_tables, write_seeds_report
 from dunwu.observatory.terminal_tables import models_table
-from dunwu.pipeline.run import run_recipe
 from dunwu.runs import RunReader
 
 
-def reproduce(recipe_path: Path, out: Path, seeds: Sequence[int], overrides: Sequence[str], resume: bool) -> Path:
-    """Runs the recipe once for each seed, in OUT/seed-N, then writes OUT/report.html; its path.
+def reproduce(
+    file: Path, *, seeds: Sequence[int], overrides: Sequence[str] = (), out: Path | None = None, resume: bool = False
+) -> Path:
+    """Run a recipe once for each seed, in OUT/seed-N, then write OUT/report.html.
 
     Args:
-        recipe_path: whose ``seed`` is replaced.
-        out: the folder of the runs.
+        file: the recipe's; its ``seed`` is replaced.
         seeds: at least two.
-        overrides: as for ``dunwu run``.
+        overrides: ``PATH=VALUE``, as for ``--set``.
+        out: the folder of the runs; None: runs/NAME-seeds.
         resume: go on with the runs that are there; those that are done are not run again.
 
-    Raises: as ``run_recipe``.
+    Returns:
+        The report's path.
+
+    Raises: see ``run.execute``.
     """
+    monitor: Monitor = ConsoleProgress(advises=False)
+    recipe = load_recipe(file, overrides)
+    out = out or Path("runs") / f"{recipe.name}-seeds"
+    monitor.show_activity("checking the recipe")
+    try:
+        planned = plan_recipe(recipe, out, file=file, overrides=overrides)
+    finally:
+        monitor.close()
+    refuse(planned)
     if len(set(seeds)) < 2:
         raise UserError(f"{len(set(seeds))} seed gives no interval: name two or more", field="--seeds")
     if any(override.partition("=")[0].strip() == "seed" for override in overrides):
         raise UserError("the seeds are --seeds'", field="--set seed")
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
-    recipes = {seed: load_recipe(recipe_path, [*overrides, f"seed={seed}"]) for seed in seeds}
+    recipes = {seed: load_recipe(file, [*overrides, f"seed={seed}"]) for seed in seeds}
     there = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
     if there and not resume:
         raise UserError("holds a run already; go on with --resume", file=folders[min(there)])
+    seconds = planned_seconds(planned)
     for number, (seed, folder) in enumerate(folders.items(), start=1):
-        progress = Progress(advises=False)
-        progress.message(f"\nseed {seed}, run {number} of {len(folders)}: {folder}")
-        run_recipe(recipes[seed], recipe_path, folder, resume=seed in there, progress=progress)
+        monitor = ConsoleProgress(advises=False)
+        monitor.log_message(f"\nseed {seed}, run {number} of {len(folders)}: {folder}")
+        execute(recipes[seed], folder, resume=seed in there, file=file, monitor=monitor, planned_seconds=seconds)
     runs = [RunReader(folder) for folder in folders.values()]
     tables = joined_tables(runs)
-    console = Progress().console
+    console = ConsoleProgress().console
     for table in tables:
         console.print()
         console.print(models_table(table, console.width))

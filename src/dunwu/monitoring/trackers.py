@@ -1,7 +1,7 @@
 """A run's numbers for the trackers that people already have: TensorBoard, W&B, trackio, each an extra.
 
 Every number is called STAGE/NAME and stands at the stage's own step. A resumed run goes on in the same place; steps
-that it makes again are written again. A tracker that fails is told of once and left: no run ends because of one.
+that it makes again are written again. A tracker that fails is named once and left: no run ends because of one.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ import hashlib
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from dunwu.errors import NotInstalled, UserError
-from dunwu.runs import RunReader
+from dunwu.monitoring.progress import Silent
+from dunwu.runs import BASE, RunReader
+from dunwu.types import Estimate
 
 
 class Tracker(Protocol):
-    """Where numbers go."""
+    """Takes the numbers of a run."""
 
-    def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """Finite numbers by their names."""
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """Take finite numbers by their names."""
 
     def close(self) -> None:
-        """Whatever is still to be written."""
+        """Write whatever is left."""
 
 
 class TensorBoard:
@@ -34,7 +36,7 @@ class TensorBoard:
         module = importlib.import_module("tensorboard.summary")
         self._writer: Any = module.Writer(str(run.directory / "trackers" / "tensorboard"))
 
-    def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._writer.add_scalar(f"{stage}/{name}", value, step)
         self._writer.flush()
@@ -59,7 +61,7 @@ class WandB:
         )
         self._axes: set[str] = set()
 
-    def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         if stage not in self._axes:  # W&B's own step only grows; a stage begins at 0
             self._run.define_metric(f"{stage}/step")
             self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
@@ -84,7 +86,7 @@ class Trackio:
             embed=False,
         )
 
-    def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         self._run.log({f"{stage}/{name}": value for name, value in values.items()}, step=step)
 
     def close(self) -> None:
@@ -99,51 +101,63 @@ TRACKERS: Mapping[str, Callable[[RunReader], Tracker]] = {
 """By the names that ``dunwu run --track`` takes, which are those of their packages and extras."""
 
 
-class Trackers:
-    """Several trackers as one.
+class Trackers(Silent):
+    """Gives the numbers of steps and evaluations to several trackers.
 
     Args:
         names: of ``TRACKERS``.
         run: whose numbers they get.
-        tell: is given a line when one of them fails.
+        message: takes a line when one of them fails.
 
     Raises:
         UserError: an unknown name, or a package that is not installed.
     """
 
-    def __init__(self, names: Sequence[str], run: RunReader, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, names: Sequence[str], run: RunReader, message: Callable[[str], None]) -> None:
+        self._message = message
+        self._stage, self._step = "", 0
         self._open: dict[str, Tracker] = {}
         for name in dict.fromkeys(names):
-            begin = _maker(name)
+            tracker = _find_tracker(name)
             try:
-                self._open[name] = begin(run)
+                self._open[name] = tracker(run)
             except Exception as error:
-                self._tell(f"{name} cannot begin and gets no numbers: {type(error).__name__}: {error}")
+                self._message(f"{name} cannot begin and gets no numbers: {type(error).__name__}: {error}")
 
-    def numbers(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """To every one of them; what is not finite is left out."""
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        self._each(lambda tracker: tracker.numbers(stage, step, finite))
+    def start_stage(self, name: str, description: str, *, step: int = 0) -> None:
+        """Give the numbers to this stage from here on."""
+        self._stage, self._step = name, step
+
+    def log_step(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
+        """Give them the numbers of a step."""
+        self._step = step
+        self._write(step, {**metrics, **timings})
+
+    def log_evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
+        """Give them an evaluation's: the base's at 0, others' where the stage is."""
+        values = {f"{set_name}/{name}": estimate.value for name, estimate in results.items()}
+        self._write(0 if checkpoint == BASE else self._step, values)
 
     def close(self) -> None:
-        """Ends them all."""
+        """End them all."""
         self._each(lambda tracker: tracker.close())
         self._open.clear()
 
+    def _write(self, step: int, values: Mapping[str, float]) -> None:
+        """Give finite numbers to every one of them."""
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        self._each(lambda tracker: tracker.write(self._stage, step, finite))
+
     def _each(self, do: Callable[[Tracker], None]) -> None:
-        for name, tracker in self._pairs():
+        for name, tracker in list(self._open.items()):
             try:
                 do(tracker)
             except Exception as error:
-                self._tell(f"{name} failed and gets no more numbers: {type(error).__name__}: {error}")
+                self._message(f"{name} failed and gets no more numbers: {type(error).__name__}: {error}")
                 del self._open[name]
 
-    def _pairs(self) -> Iterable[tuple[str, Tracker]]:
-        return list(self._open.items())
 
-
-def _maker(name: str) -> Callable[[RunReader], Tracker]:
+def _find_tracker(name: str) -> Callable[[RunReader], Tracker]:
     """Raises UserError where there is no such tracker, or its package is not installed."""
     if name not in TRACKERS:
         raise UserError(f"no tracker is called {name!r:.40}; there are {', '.join(TRACKERS)}", field="--track")

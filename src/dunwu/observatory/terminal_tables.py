@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -9,16 +12,67 @@ from rich.table import Table
 from rich.text import Text
 
 from dunwu.analysis import comparison_table, costs
-from dunwu.analysis.labels import describe_quantity, format_interval, format_number, sanitize
+from dunwu.analysis.labels import describe_quantity, format_interval, format_number, format_p_value, sanitize
+from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.analysis.reasoning import reflection
-from dunwu.analysis.results import EvaluationsBySet, find_base_and_trained, group_outcomes
+from dunwu.analysis.results import (
+    EvaluationsBySet,
+    find_base_and_trained,
+    find_last_evaluations,
+    group_outcomes,
+    is_model_comparison,
+    read_paired_tests,
+)
 from dunwu.errors import counted
-from dunwu.runs import BASE, TRAINED, EvaluationRow
+from dunwu.runs import BASE, TRAINED, EvaluationRow, Pair, RunReader
 from dunwu.types import Estimate
 
 SHOWN_CHARACTERS = 3000
+MOST_PAIRS = 12
 CHOSEN_FROM = 50
 """Typical pairs among which one in English is looked for."""
+
+
+def end_tables(run: RunReader, width: int) -> Iterator[RenderableType]:
+    """Show how a run ended: what it cost, base against trained, a problem that training mended, paired tests.
+
+    Args:
+        run: one that is done.
+        width: columns of the terminal.
+
+    Yields:
+        Tables and texts in their order; empty texts stand between them.
+    """
+    ledger = list(costs.read_costs(run))
+    if len(run.stages) > 1 and ledger:
+        yield Text("")
+        yield ledger_table(ledger)
+        if costs.is_comparable_to_paper(run):
+            yield Text(describe_paper_costs(), style="dim")
+    if found := find_last_evaluations(run):
+        stage, by_set = found
+        yield Text("")
+        models = is_model_comparison(run, stage)
+        yield models_table(comparison_table.compare_models(by_set), width) if models else summary_table(by_set)
+        if pair := telling_pair(by_set):
+            yield Text("")
+            yield before_and_after(*pair)
+        if models:
+            yield from pair_lines(read_paired_tests(run, by_set))
+
+
+def pair_lines(pairs: Sequence[Pair]) -> Iterator[Text]:
+    """Write each paired test as a line, the better model first; of many only how many there are."""
+    if len(pairs) > MOST_PAIRS:
+        yield Text(f"{len(pairs):,} paired tests of these models stand in the report.", style="dim")
+        return
+    for pair in pairs:
+        better, other, more = pair.model, pair.against, pair.difference
+        if more.value < 0:  # the better one comes first, in whatever order they were named
+            better, other, more = other, better, Estimate(value=-more.value, low=-more.high, high=-more.low)
+        value, low, high = (f"{100 * bound:+.1f}" for bound in astuple(more))
+        text = f"{better} against {other} on {pair.set}: {value} points ({low} to {high}), "
+        yield Text(f"{sanitize(text)}p {format_p_value(pair.p)}; the same {counted(pair.problems, 'problem')}")
 
 
 def summary_table(by_set: EvaluationsBySet) -> RenderableType:

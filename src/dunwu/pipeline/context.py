@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dunwu.execution.executor import Executor
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.runs import StageDirectory
 

@@ -16,7 +16,7 @@ from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import NGramIndex, NGramMatch
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Progress
 from dunwu.runs.atomic import atomic_write
 from dunwu.tasks.datasets.conversations import read_texts
 from dunwu.tasks.datasets.files import FileTask, texts_of
@@ -49,7 +49,7 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
         text = f"{told}: {first.text} and {first.benchmark}: {first.words!r}; all of them in {path}; "
         raise UserError(text + '"drop" leaves them out', field="decontamination.matches")
     ends = {"drop": ", and are left out", "keep": ", and are kept"}.get(spec.matches, "") if total else ""
-    progress.message(f"decontamination: {told} ({count:,} problems looked at){ends}")
+    progress.log_message(f"decontamination: {told} ({count:,} problems looked at){ends}")
     return frozenset(match.text for matches in found.values() for match in matches if spec.matches == "drop")
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
-import dunwu
 from dunwu.analysis import results
 from dunwu.analysis.results import EvaluationsBySet
 from dunwu.config.packaged import called
@@ -32,81 +29,43 @@ from dunwu.config.schema import (
 from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.machine import describe_machine
-from dunwu.monitoring.console import Progress
-from dunwu.monitoring.trackers import Trackers
-from dunwu.observatory.report.report import write_report
+from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.planning import make_plan
-from dunwu.planning.machine import Machine
-from dunwu.runs import Run, RunReader
-
-NO_MACHINE = Machine(memory_gib=None, gpus_gib=())
-"""Nothing to look at: the command has planned for this one before."""
-RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+from dunwu.runs import Run
 
 
-def run_recipe(
-    recipe: Recipe,
-    recipe_path: Path | None,
-    out: Path,
-    resume: bool,
-    *,
-    progress: Progress | None = None,
-    track: Sequence[str] = (),
-    text: str = "",
-) -> None:
-    """Runs every stage that is not done, then writes summary.json and report.html.
+def run_recipe(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress, *, file: Path | None = None) -> float:
+    """Run every stage that is not done, then write summary.json.
 
     Args:
         recipe: validated, overrides applied.
-        recipe_path: the file it came from, kept in the run directory as it is; None: a command made it.
-        out: the run directory.
-        resume: go on with the run that is there, instead of beginning one.
-        progress: who is told of it; None: the terminal.
-        track: trackers by their names.
-        text: the recipe in TOML, where it came from no file.
+        run: its directory, whose lock is held.
+        stop: where a stop is asked for.
+        progress: takes what the run says.
+        file: the recipe's, for error lines; None: a command made it.
+
+    Returns:
+        The seconds that all processes of the run worked.
 
     Raises:
-        UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use; a
-            tracker is unknown or not installed.
-        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
+        UserError: the recipe, the model or the data cannot be used.
+        Interrupted: a stop was asked for; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
     """
     began = time.monotonic()
-    text = recipe_path.read_text(encoding="utf-8") if recipe_path else text
-    with StopSignal() as stop, _open(recipe, text, out, resume) as run:
-        stop.record = run.record_end
-        progress = progress or Progress()
-        try:
-            try:
-                run.note("planned_seconds", planned_seconds(recipe))
-                progress.run_started(RunReader(run.directory))
-                progress.trackers = Trackers(track, run, progress.message) if track else None
-                _run_stages(recipe, recipe_path, run, stop, progress)
-            finally:
-                progress.close()
-                seconds = run.add_seconds(time.monotonic() - began)
-        except UserError:
-            run.withdraw()
-            raise
-        told: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
-        if found := results.find_last_evaluations(run):
-            stage, by_set = found
-            told["results"] = held_out_results(by_set)
-            if results.is_model_comparison(run, stage) and (tested := paired(run, by_set)):
-                told["paired"] = tested
-        run.write_summary(told)
-        progress.doing("writing the report")
-        with stop.writing():  # the run is done: a stop waits for its report
-            report = write_report(out)
-        progress.finished(run, report, seconds)
-
-
-def planned_seconds(recipe: Recipe) -> dict[str, float | None]:
-    """Tell the seconds that the plan gives each stage, to be set beside the pace of the run; None: not known."""
-    stages = make_plan(recipe, machine=NO_MACHINE).stages
-    return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in stages}
+    try:
+        _run_stages(recipe, file, run, stop, progress)
+    finally:
+        seconds = run.add_seconds(time.monotonic() - began)
+    summary: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
+    if found := results.find_last_evaluations(run):
+        stage, by_set = found
+        summary["results"] = held_out_results(by_set)
+        if results.is_model_comparison(run, stage) and (tested := paired(run, by_set)):
+            summary["paired"] = tested
+    run.write_summary(summary)
+    return seconds
 
 
 def held_out_results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
@@ -140,17 +99,8 @@ def _name(model: str, set_name: str, first: str) -> str:
     return model if set_name == first else f"{model}/{set_name}"
 
 
-def _open(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
-    recipe_json = recipe.model_dump(mode="json", by_alias=True)
-    if resume:
-        return Run.resume(out, recipe_json)
-    versions = {"dunwu": dunwu.__version__, "python": python_version()}
-    versions |= {package: version(package) for package in RECORDED_PACKAGES}
-    return Run.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
-
-
 def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
-    progress.doing("loading PyTorch")
+    progress.show_activity("loading PyTorch")
     with stop.interruptible():
         # Takes seconds: a directory that cannot be used is refused before, and a stop is heard during it.
         import_module("torch")
@@ -168,19 +118,19 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
     data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
     try:
-        progress.doing("looking at the training texts")
+        progress.show_activity("looking at the training texts")
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
         raise error if error.file else UserError(error.message, file=called(recipe_path), field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
-        progress.pipeline(number, len(recipe.stages))
+        progress.number_stage(number, len(recipe.stages))
         with _placed(recipe_path, name), stop.interruptible():
             inputs = inputs_of(stage, data, model, left_out)
         if name in run.stages:
             run.check_inputs(name, inputs)
         if run.stages.get(name) == "done":
-            progress.message(f"{name}: done before")
+            progress.log_message(f"{name}: done before")
             continue
         keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
         store = run.stage(name, keep=keep, writing=stop.writing)
@@ -189,17 +139,17 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             name=name,
             seed=recipe.seed,
             store=store,
-            executor=open_executor(stage.model, progress.message),
+            executor=open_executor(stage.model, progress.log_message),
             stop=stop,
             progress=progress,
             recipe=recipe.name,
             left_out=left_out,
             note=run.note,
         )
-        progress.doing(f"loading what {name} needs")
+        progress.show_activity(f"loading what {name} needs")
         with _placed(recipe_path, name):
             _run_stage(stage, context, data, model)
-        progress.stage_ended(name)
+        progress.end_stage(name)
 
 
 def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 from tests.published import FILES, write
 
 from dunwu.commands.evaluate import Asked, recipe_of, task_of
@@ -20,7 +18,7 @@ from dunwu.config.schema import EvalStage, EvaluationSet, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import to_rows
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Silent
 from dunwu.pipeline.stages.prompts import held_out_prompts
 from dunwu.sandbox import Sandbox
 from dunwu.tasks import build as build_task
@@ -57,7 +55,7 @@ def completion(text: str) -> Completion:
 def asked(name: str, *paths: Path, overrides: Sequence[str] = (), **options: Any) -> EvalStage:
     """The stage in which ``dunwu eval`` measures the benchmark."""
     wanted = Asked(models=("http://127.0.0.1:1/v1#m",), benches=(name,), data=paths, **options)
-    (stage,) = recipe_of(wanted, overrides, Progress(Console(file=StringIO()))).stages.values()
+    (stage,) = recipe_of(wanted, overrides, Silent()).stages.values()
     assert isinstance(stage, EvalStage)
     return stage
 

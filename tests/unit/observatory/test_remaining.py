@@ -13,8 +13,9 @@ from tests.unit.observatory.making import PER_ROLLOUT, RL, STAGE, begin
 
 from dunwu.analysis.remaining_time import TimeLeft, estimate_time_left
 from dunwu.analysis.run_status import list_run_facts
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.console import ConsoleProgress
 from dunwu.monitoring.json_lines import JsonProgress
+from dunwu.monitoring.progress import Progress
 from dunwu.observatory.report.report import write_report
 from dunwu.observatory.web.library import Library
 from dunwu.observatory.web.pages import overview
@@ -133,17 +134,17 @@ def test_a_stage_over_data_says_how_many_steps_it_has(run: Run) -> None:
 
 def show(progress: Progress, number: int) -> None:
     """Tells of the newest row, as a stage does."""
-    progress.row(number * PER_ROLLOUT, RL.steps, {"reward": 1.0}, {"rollout": 6.0, "update": 4.0})
+    progress.log_step(number * PER_ROLLOUT, RL.steps, {"reward": 1.0}, {"rollout": 6.0, "update": 4.0})
 
 
 def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
     stream, lines = io.StringIO(), io.StringIO()
     console = Console(file=stream, width=120, highlight=False)
     run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 30_000, 1.0)})
-    listeners = [Progress(console), JsonProgress(lines)]
+    listeners: list[Progress] = [ConsoleProgress(console), JsonProgress(lines)]
     for progress in listeners:
-        progress.run_started(RunReader(run.directory))
-        progress.stage_started(STAGE, "GRPO")
+        progress.start_run(RunReader(run.directory))
+        progress.start_stage(STAGE, "GRPO")
     for number, took in enumerate((10.0, 12.0, 17.0), start=1):
         rollout(run, number, seconds=took, length=40.0)
         for progress in listeners:
@@ -157,9 +158,9 @@ def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
 
 def test_a_damaged_file_costs_the_terminal_its_number_alone(run: Run) -> None:
     stream = io.StringIO()
-    progress = Progress(Console(file=stream, width=120, highlight=False))
-    progress.run_started(RunReader(run.directory))
-    progress.stage_started(STAGE, "GRPO")
+    progress = ConsoleProgress(Console(file=stream, width=120, highlight=False))
+    progress.start_run(RunReader(run.directory))
+    progress.start_stage(STAGE, "GRPO")
     rollout(run, 1)
     (run.directory / "stages" / STAGE / "ledger.jsonl").write_text("torn\n")
     show(progress, 1)

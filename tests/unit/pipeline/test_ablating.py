@@ -12,7 +12,7 @@ from rich.console import Console
 from dunwu.commands.ablate import ablate, problems_of
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.console import ConsoleProgress
 from dunwu.runs import Run
 
 
@@ -31,21 +31,21 @@ def path(tmp_path: Path) -> Path:
 
 def test_of_a_small_file_all_held_out_problems_are_asked(path: Path) -> None:
     out = io.StringIO()
-    chosen = problems_of(stage(path, 0.5), 800, Progress(Console(file=out, width=200)))
+    chosen = problems_of(stage(path, 0.5), 800, ConsoleProgress(Console(file=out, width=200)))
     assert 1 < chosen.problems < 6
     assert out.getvalue() == f"the file has {chosen.problems} held-out problems, fewer than 800: all of them\n"
-    assert problems_of(stage(path, 0.5), 1, Progress(Console(file=out))).problems == 1
+    assert problems_of(stage(path, 0.5), 1, ConsoleProgress(Console(file=out))).problems == 1
 
 
 def test_where_nothing_is_held_out_the_field_is_named(path: Path) -> None:
     with pytest.raises(UserError, match=r"mine\.jsonl: held_out: holds out no problem"):
-        problems_of(stage(path, 0.0), 800, Progress(Console(file=io.StringIO())))
+        problems_of(stage(path, 0.0), 800, ConsoleProgress(Console(file=io.StringIO())))
 
 
 def test_a_set_that_the_stage_was_measured_on_comes_first(path: Path) -> None:
     sets = [{"name": "sums", "problems": 7, "task": {"task": "arithmetic"}}]
     measured = stage(path, 0.0, evaluation={"sets": sets})
-    assert problems_of(measured, 800, Progress(Console(file=io.StringIO()))) == measured.evaluation.sets[0]
+    assert problems_of(measured, 800, ConsoleProgress(Console(file=io.StringIO()))) == measured.evaluation.sets[0]
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_a_stage_that_cannot_be_taken_is_told_with_its_place(
         if steps:
             run.stage("zero").append(steps, {"reward": 0.5}, {})
         with pytest.raises(UserError) as error:
-            ablate(run.directory, name, 2, 1, Progress(Console(file=io.StringIO())))
+            ablate(run.directory, name, 2, 1, ConsoleProgress(Console(file=io.StringIO())))
     assert str(error.value) == f"{tmp_path}/{told}"

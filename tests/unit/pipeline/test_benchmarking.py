@@ -5,26 +5,24 @@ from __future__ import annotations
 import importlib.util
 import json
 import tomllib
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from tests.published import write
 
 from dunwu.commands.contamination import contamination
 from dunwu.commands.evaluate import Asked, as_toml, recipe_of
 from dunwu.config.schema import EvalStage, Recipe
 from dunwu.errors import UserError
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Silent
 
 SERVER = "http://127.0.0.1:1/v1#m"
 
 
 def made(*benches: str, overrides: tuple[str, ...] = (), model: str = SERVER, **asked: Any) -> Recipe:
     fields = {"models": (model,), "benches": benches, "data": ()} | asked
-    return recipe_of(Asked(**fields), overrides, Progress(Console(file=StringIO())))
+    return recipe_of(Asked(**fields), overrides, Silent())
 
 
 def only(recipe: Recipe) -> EvalStage:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable
-from io import StringIO
 from itertools import cycle
 from typing import Any
 
 import pytest
+from tests.unit.pipeline.contexts import shown_text
 
 from dunwu.errors import Fault, Interrupted
 from dunwu.pipeline.stages.measurement import Stopwatch
@@ -234,14 +234,12 @@ def test_the_schedule_goes_on_where_an_update_fell_out(bench: Bench) -> None:
     assert [row["updates"] for row in parts.context.store.read_metrics()] == [0, 0, 2, 2]
 
 
-def test_that_there_is_nothing_to_learn_is_told_once_until_it_changes(bench: Bench) -> None:
+def test_that_there_is_nothing_to_learn_is_said_once_until_it_changes(bench: Bench) -> None:
     """Of four rollouts the first two and the last have no group of different rewards."""
     bench.recipe["evaluation"] = {}
     bench.text = uniform_but(4, 5)
     train(parts := bench.parts(), Cursor())
-    told = parts.context.progress.console.file
-    assert isinstance(told, StringIO)
-    assert told.getvalue().count("in no group was one answer worth more than another") == 2
+    assert shown_text(parts.context).count("in no group was one answer worth more than another") == 2
 
 
 def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
@@ -257,9 +255,7 @@ def test_a_group_that_nobody_could_grade_is_left_out(bench: Bench) -> None:
     assert trainer(parts).log[0] == ("logprobs", 4)
     metrics = parts.context.store.read_metrics()
     assert [(row["responses"], row["verifier_failed"]) for row in metrics] == [(4, 4), (8, 0), (8, 0), (8, 0)]
-    told = parts.context.progress.console.file
-    assert isinstance(told, StringIO)
-    assert "4 responses were not graded: it broke" in told.getvalue()
+    assert "4 responses were not graded: it broke" in shown_text(parts.context)
 
 
 def test_nothing_graded_at_all_is_a_fault(bench: Bench) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from dunwu.commands.run import open_run
 from dunwu.config.loader import load_recipe
 from dunwu.errors import Interrupted
+from dunwu.monitoring.progress import Silent
 from dunwu.pipeline import run
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.interrupts import StopSignal
+
+Process = Callable[[], None]
 
 RECIPE = """
 name = "small"
@@ -24,9 +30,25 @@ transformer = { hidden_size = 128, layers = 4, heads = 4, kv_heads = 2, intermed
 """
 
 
-def test_the_summary_counts_the_seconds_of_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    recipe = load_recipe(tmp_path / "recipe.toml")
+@pytest.fixture
+def process(tmp_path: Path) -> Process:
+    """A process that runs the recipe in the same directory as those before it."""
+    file = tmp_path / "recipe.toml"
+    file.write_text(RECIPE)
+    recipe = load_recipe(file)
+
+    def work() -> None:
+        out = tmp_path / "out"
+        with StopSignal() as stop, open_run(recipe, RECIPE, out, (out / "manifest.json").exists()) as opened:
+            stop.record = opened.record_end
+            run.run_recipe(recipe, opened, stop, Silent(), file=file)
+
+    return work
+
+
+def test_the_summary_counts_the_seconds_of_every_process(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = count(0.0, 10.0)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     stops = iter([True, True, False])
@@ -36,17 +58,16 @@ def test_the_summary_counts_the_seconds_of_every_process(tmp_path: Path, monkeyp
             raise Interrupted("asked to stop")
 
     monkeypatch.setattr(run, "_run_stage", stage)
-    monkeypatch.setattr(run, "write_report", lambda out: out / "report.html")
-    monkeypatch.setattr(run, "Progress", Quiet)
-    for resumed in (False, True):
+    for _ in range(2):
         with pytest.raises(Interrupted):
-            run.run_recipe(recipe, tmp_path / "recipe.toml", tmp_path / "out", resumed)
-    run.run_recipe(recipe, tmp_path / "recipe.toml", tmp_path / "out", True)
+            process()
+    process()
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["seconds"] == 30.0
 
 
-def test_a_stop_that_is_overdue_is_kept_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+def test_a_stop_that_is_overdue_is_kept_in_the_run(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: list[str] = []
 
     def stage(_: object, context: StageContext, *__: object) -> None:
@@ -55,22 +76,6 @@ def test_a_stop_that_is_overdue_is_kept_in_the_run(tmp_path: Path, monkeypatch: 
         raise Interrupted("asked to stop")
 
     monkeypatch.setattr(run, "_run_stage", stage)
-    monkeypatch.setattr(run, "Progress", Quiet)
     with pytest.raises(Interrupted):
-        run.run_recipe(load_recipe(tmp_path / "recipe.toml"), tmp_path / "recipe.toml", tmp_path / "out", False)
+        process()
     assert kept == ["too late"]
-
-
-class Quiet:
-    """A progress that looks at no clock."""
-
-    def close(self) -> None:
-        """There is no bar."""
-
-    def pipeline(self, *_: object) -> None:
-        """Nothing to tell."""
-
-    run_started = stage_ended = doing = message = pipeline
-
-    def finished(self, *_: object) -> None:
-        """Nothing to tell."""

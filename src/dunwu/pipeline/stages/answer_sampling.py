@@ -53,7 +53,7 @@ def sample_answers(
         Fault: nothing could be graded, or the disk is full.
     """
     store, progress = context.store, context.progress
-    progress.doing("loading the model")
+    progress.show_activity("loading the model")
     with context.stop.interruptible():
         executor = context.executor
         policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
@@ -67,7 +67,7 @@ def sample_answers(
         engine = executor.build_engine(policy, max_sequences=stage.slots)
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
-    progress.stage_started(context.name, text, step=store.chunks() * stage.chunk)
+    progress.start_stage(context.name, text, step=store.chunks() * stage.chunk)
     with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
         for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
             first, began = chunk * stage.chunk, time.perf_counter()
@@ -76,7 +76,7 @@ def sample_answers(
                 for place, prompt in enumerate(prompts[first : first + stage.chunk])
             ]
             with context.stop.interruptible():
-                groups = collect(engine, requests, stage.sampling, grader.plain, progress.rollout_progress)
+                groups = collect(engine, requests, stage.sampling, grader.plain, progress.count_completions)
                 seconds, began = time.perf_counter() - began, time.perf_counter()
                 gathered = side_by_side(lambda group: harvest(stage, judged(group), finish), groups, at_once)
                 examples, counts = list[Example](), Counts()
@@ -88,10 +88,12 @@ def sample_answers(
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
             answers = stage.samples * len(requests)
-            progress.message(f"{done:>7,}/{stage.questions:,} questions, {len(examples):,} of {answers:,} answers kept")
+            progress.log_message(
+                f"{done:>7,}/{stage.questions:,} questions, {len(examples):,} of {answers:,} answers kept"
+            )
     counts = store.join_chunks()
     for category, numbers in counts.items():
-        progress.message(f"{category}: {told(numbers)}")
+        progress.log_message(f"{category}: {told(numbers)}")
     if not any(numbers.get(KEPT) for numbers in counts.values()):
         raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
 

@@ -33,7 +33,7 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
         if said.undecided:
             told = f"{said.undecided:,} answers wait in {context.store.review_file}"
             raise Interrupted(f'{told}: set each "accept" to true or false, edit what you like, then go on')
-        context.progress.message(f"people accepted {said.accepted:,} answers and refused {said.refused:,}")
+        context.progress.log_message(f"people accepted {said.accepted:,} answers and refused {said.refused:,}")
     context.store.finish()
 
 

@@ -50,8 +50,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         Fault: nothing could be graded, a server gives no answer, or the disk is full.
     """
     sets = ", ".join(chosen.name for chosen in stage.sets)
-    context.progress.stage_started(context.name, f"{', '.join(sources)} on {sets}")
-    context.progress.doing("loading tokenizers and problems")
+    context.progress.start_stage(context.name, f"{', '.join(sources)} on {sets}")
+    context.progress.show_activity("loading tokenizers and problems")
     with context.stop.interruptible():
         judging = _Judging(stage, context, scorers)
         # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
@@ -63,7 +63,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         for name, source in sources.items():
             if len(context.store.read_evaluations(name, rows=False)) == len(stage.sets):
                 continue
-            context.progress.doing(f"loading {name}")
+            context.progress.show_activity(f"loading {name}")
             with context.stop.interruptible(), _engine(stage, context, source) as (engine, model):
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
@@ -84,7 +84,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                     answers.drop()
                     if isinstance(engine, EndpointEngine):
                         _keep_server(context, name, engine)
-    context.progress.doing("comparing the models")
+    context.progress.show_activity("comparing the models")
     with context.stop.interruptible():
         _compare(context, prompts, tokenizers)
     context.store.finish()
@@ -167,7 +167,7 @@ def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any 
     if cutting and cutting.cut:
         total = sum(map(len, prompts.values()))
         told = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"
-        context.progress.message(f"{name}: {told}, and lose their beginnings")
+        context.progress.log_message(f"{name}: {told}, and lose their beginnings")
     return prompts
 
 

@@ -106,21 +106,21 @@ def examine(
     """
     if any(done.set == set_name for done in context.store.read_evaluations(checkpoint, rows=False)):
         return
-    context.progress.evaluation_started(checkpoint, set_name, len(prompts) * samples)
-    told = context.progress.rollout_progress
+    context.progress.start_evaluation(checkpoint, set_name, len(prompts) * samples)
+    told = context.progress.count_completions
     seed, began = context.seed, time.perf_counter()
     rules = grader.measuring(own)
     groups = evaluate(engine, prompts, rules, sampling, samples=samples, seed=seed, set_name=set_name, finished=told)
     ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
-        context.progress.doing("asking the judges")
+        context.progress.show_activity("asking the judges")
         groups = [judged(group, judges) for group in groups]
         ledger.judged(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
     if not any(graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = {**summarize(groups, samples), **more(groups)}
     context.store.write_evaluation(checkpoint, set_name, to_rows(groups), results)
-    context.progress.evaluation(checkpoint, set_name, results)
+    context.progress.log_evaluation(checkpoint, set_name, results)
 
 
 def judged(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:

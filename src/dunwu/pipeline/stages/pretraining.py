@@ -30,7 +30,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
             pretrainer.load(checkpoint.path, Position(**checkpoint.state))
         store.rewind(pretrainer.position.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
-    progress.stage_started(context.name, description, step=pretrainer.position.step)
+    progress.start_stage(context.name, description, step=pretrainer.position.step)
     context.note("steps", {context.name: stage.steps})
     ledger = Ledger(store, pretrainer.model)
     while (step := pretrainer.position.step + 1) <= stage.steps:
@@ -39,7 +39,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         except Interrupted as stop:
             store.save_checkpoint(step - 1, pretrainer.save, asdict(pretrainer.position))
             raise Interrupted(f"{stop}; saved") from None
-        progress.doing("learning", step - 1, stage.steps)
+        progress.show_activity("learning", step - 1, stage.steps)
         began = time.perf_counter()
         numbers = pretrainer.step()
         timings = {"update": time.perf_counter() - began}
@@ -48,7 +48,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         lengths = [tokens // rows + (row < tokens % rows) for row in range(rows)]  # nearly: documents are shorter
         ledger.training(step, timings["update"], lengths, recomputed=False)
         if is_shown(step, stage.steps):
-            progress.row(step, stage.steps, numbers, timings)
+            progress.log_step(step, stage.steps, numbers, timings)
         if step % stage.checkpoint.every == 0:
             store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.position))
     store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

@@ -55,14 +55,14 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    context.progress.doing("loading the model")
+    context.progress.show_activity("loading the model")
     torch.manual_seed(sample_seed(context.seed, context.name, "head"))
     with context.stop.interruptible():
         scorer = context.executor.open_scorer(source, longest=stage.max_tokens, new_head=True)
     memory = context.store.path / "judgements.jsonl"
     ledger = Ledger(context.store, scorer.model)
-    judge = PairJudge(stage.judge, context.seed, memory, context.progress.message) if stage.judge else None
-    context.progress.doing("reading the texts")
+    judge = PairJudge(stage.judge, context.seed, memory, context.progress.log_message) if stage.judge else None
+    context.progress.show_activity("reading the texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         longest = min(stage.max_tokens, positions(scorer.model))
@@ -84,7 +84,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     with context.stop.interruptible():
         resumed(context, trainer)
     text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {counted(updates, 'update')}"
-    context.progress.stage_started(context.name, text, step=trainer.version)
+    context.progress.start_stage(context.name, text, step=trainer.version)
 
     def step(chosen: list[Case], number: int, check: Check) -> StepResult:
         texts = [case.tokens for case in chosen]
@@ -100,13 +100,13 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     make_updates(stage, context, trainer, training, step, spend)
     if trainer.version % stage.checkpoint.every:
         context.store.save_checkpoint(trainer.version, trainer.save, {})
-    context.progress.doing("measuring on held-out texts")
+    context.progress.show_activity("measuring on held-out texts")
     began = time.perf_counter()
     with context.stop.interruptible():
         results, rows = measured(trainer, held_out)
     ledger.read("evaluation", 0, time.perf_counter() - began, lengths_of(held_out))
     context.store.write_evaluation(TRAINED, HELD_OUT, rows, results)
-    context.progress.evaluation(TRAINED, HELD_OUT, results)
+    context.progress.log_evaluation(TRAINED, HELD_OUT, results)
     context.store.finish(completed(stage, context, trainer.save_model))
 
 

@@ -44,6 +44,7 @@ from dunwu.training.steps import take_step
 from dunwu.types import GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
 
 REPLAY = "replay.safetensors"
+NOTHING_TO_LEARN = "in no group was one answer worth more than another: nothing to learn, until that changes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[
         with context.stop.interruptible():
             parts = rooms.enter_context(assembled(stage, context, source, scorers))
             cursor = begun(parts)
-        context.progress.stage_started(
+        context.progress.start_stage(
             context.name, describe(stage, source), step=cursor.rollout * stage.updates_per_rollout
         )
         train(parts, cursor)
@@ -146,7 +147,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
                 # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
                 measure_on_the_way(parts, start)
                 explored = explore(parts, cursor, watch)
-                progress.doing("computing log-probabilities")
+                progress.show_activity("computing log-probabilities")
                 with watch.time("logprobs"):
                     prepared = prepare(parts, cursor, explored.groups)
             updates = learn(parts, cursor, [*prepared.fresh, *prepared.replayed], watch)
@@ -162,14 +163,14 @@ def train(parts: Parts, cursor: Cursor) -> None:
             step, stage, explored.groups, watch.seconds, replayed=repeated, judges=parts.judges.values()
         )
         store.write_rollouts(step, explored.groups)
-        progress.row(step, stage.steps, metrics, watch.seconds)
+        progress.log_step(step, stage.steps, metrics, watch.seconds)
         if (alike := metrics["uniform_groups"] == 1.0 and not stage.value) and taught:
-            progress.message("in no group was one answer worth more than another: nothing to learn, until that changes")
+            progress.log_message(NOTHING_TO_LEARN)
         taught = not alike
         for line in alarms.after(step, metrics):
-            progress.message(line)
+            progress.log_message(line)
         if failed := metrics["verifier_failed"]:
-            progress.message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
+            progress.log_message(f"{failed:.0f} responses were not graded: {why_failed(explored.groups)}")
         if due(step, stage.checkpoint.every, stage.updates_per_rollout) or cursor.rollout == stage.rollouts:
             save(parts, cursor)
     with saved_when_interrupted(parts, cursor, "evaluation"), parts.context.stop.interruptible():
@@ -177,7 +178,7 @@ def train(parts: Parts, cursor: Cursor) -> None:
             check_last_handover(parts, cursor.rollout, cursor.position)
         measure(parts, TRAINED)
     if line := alarms.summary():
-        progress.message(line)
+        progress.log_message(line)
 
 
 class Prepared(NamedTuple):
@@ -226,7 +227,7 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> Explored:
     """
     stage, position = parts.stage, cursor.position
     start = cursor.rollout * stage.updates_per_rollout
-    sampling, told = parts.sampling(start), parts.context.progress.rollout_progress
+    sampling, told = parts.sampling(start), parts.context.progress.count_completions
     groups: list[ScoredGroup] = []
     missing = stage.rollout.questions
     wanted = int(stage.rollout.similar * missing)
@@ -267,7 +268,7 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[TrainSample], watch: S
             seed = sample_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
             for step in cut(samples, stage.update, seed):
                 done = len(updates)
-                parts.context.progress.doing("learning", done, stage.updates_per_rollout)
+                parts.context.progress.show_activity("learning", done, stage.updates_per_rollout)
                 updates.append(take_step(trainer, step, at=first + done, check=partial(pace, done)))
     end = first + stage.updates_per_rollout
     if stage.reference_every and end % stage.reference_every == 0:
@@ -280,7 +281,7 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[TrainSample], watch: S
 def save(parts: Parts, cursor: Cursor) -> None:
     """A checkpoint of everything from which the next rollout follows."""
     step = cursor.rollout * parts.stage.updates_per_rollout
-    parts.context.progress.doing("saving a checkpoint")
+    parts.context.progress.show_activity("saving a checkpoint")
 
     def write(folder: Path) -> None:
         parts.trainer.save(folder)

@@ -15,7 +15,7 @@ from dunwu.config.schema import EvalStage, GradingSpec, JudgeSpec, OwnFunction, 
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.templates import PromptTooLong, Template, positions
-from dunwu.monitoring.console import Progress
+from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.reward_judge import RewardModel
@@ -123,9 +123,9 @@ def assembled(
 
     Everything that the user may have got wrong is looked at before the first token is generated.
     """
-    context.progress.doing("opening the tasks")
+    context.progress.show_activity("opening the tasks")
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-    context.progress.doing("loading the model")
+    context.progress.show_activity("loading the model")
     executor = context.executor
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=True, generates=True)
     algorithm = algorithms.build(
@@ -137,7 +137,7 @@ def assembled(
     asking = instructing(template, stage.prompt, stage.reward)
     engine = executor.build_engine(policy, max_sequences=stage.rollout.slots)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
-    context.progress.doing("drawing the held-out problems")
+    context.progress.show_activity("drawing the held-out problems")
     judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
     with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
         parts = Parts(
@@ -228,6 +228,8 @@ def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field
         raise UserError(text, field=f"{field}.code.allow_unsafe_sandbox") from error
     context.note("sandbox_tier", tier)
     if tier == 3:
-        context.progress.message("programs of the model run without a sandbox (tier 3): they can do what you can do")
+        context.progress.log_message(
+            "programs of the model run without a sandbox (tier 3): they can do what you can do"
+        )
     with sandbox:
         yield sandbox

@@ -24,19 +24,19 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    context.progress.doing("loading the model")
+    context.progress.show_activity("loading the model")
     with context.stop.interruptible():
         executor = context.executor
         policy = executor.open_policy(source, longest=stage.max_tokens, learns=True, generates=False)
         longest = min(stage.max_tokens, positions(policy.model))
-        context.progress.doing("reading the conversations")
+        context.progress.show_activity("reading the conversations")
         lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
         updates = updates_of(stage, len(lessons))
         trainer = executor.build_supervised_trainer(stage, policy, total_steps=updates)
         resumed(context, trainer)
     told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
     text = f"SFT on {told} from {source}, {counted(updates, 'update')}"
-    context.progress.stage_started(context.name, text, step=trainer.version)
+    context.progress.start_stage(context.name, text, step=trainer.version)
     ledger = Ledger(context.store, policy.model)
 
     def step(chosen: list[Lesson], number: int, check: Check) -> StepResult:

@@ -71,7 +71,7 @@ def make_updates(
         context.stop.check()
 
     while (number := trainer.version) < updates:
-        context.progress.doing("learning", number, updates)
+        context.progress.show_activity("learning", number, updates)
         began = time.perf_counter()
         chosen = batch(items, stage.batch, context, number)
         try:
@@ -83,7 +83,7 @@ def make_updates(
         store.append(number + 1, result.metrics, timings)
         spend(chosen, number + 1, timings["update"])
         if is_shown(number + 1, updates):
-            context.progress.row(number + 1, updates, result.metrics, timings)
+            context.progress.log_step(number + 1, updates, result.metrics, timings)
         if (number + 1) % stage.checkpoint.every == 0:
             store.save_checkpoint(number + 1, trainer.save, {})
 

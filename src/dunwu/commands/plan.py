@@ -1,0 +1,91 @@
+"""``dunwu plan``: what a recipe would do, and what stands in its way; every other command looks here first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dunwu.config.loader import load_recipe
+from dunwu.config.packaged import recipe_file
+from dunwu.errors import UserError
+from dunwu.planning import Plan, make_plan
+from dunwu.planning.preview import GLANCE
+
+if TYPE_CHECKING:
+    from dunwu.config.schema import DataSpec, Recipe, Stage, TaskSpec
+
+
+def plan(name: str, overrides: Sequence[str] = ()) -> Plan:
+    """Plan a recipe, looking at the first of its problems and conversations.
+
+    Args:
+        name: a TOML file, or a recipe that comes with Dunwu.
+        overrides: ``PATH=VALUE``, as for ``--set``.
+
+    Returns:
+        The plan; its ``problems`` say what stands in the way.
+
+    Raises:
+        UserError: the recipe cannot be read, or is not valid.
+    """
+    file = recipe_file(name)
+    recipe = load_recipe(file, overrides)
+    return plan_recipe(recipe, Path("runs") / recipe.name, file=file, overrides=overrides, generated=GLANCE)
+
+
+def plan_recipe(
+    recipe: Recipe, out: Path, *, file: Path | None = None, overrides: Sequence[str] = (), generated: int | None = None
+) -> Plan:
+    """Plan a recipe, opening tasks and files of conversations as the run will.
+
+    Unknown names, levels that do not exist and unreadable rows show here.
+
+    Args:
+        recipe: validated, overrides applied.
+        out: the run directory.
+        file: where the recipe stands; None: a command made it.
+        overrides: what was set on the command line, for error lines.
+        generated: held-out problems that are drawn of an endless task, at most; None: as many as are wanted.
+    """
+    from dunwu import tasks
+    from dunwu.tasks.datasets.conversations import look
+
+    def open_task(spec: TaskSpec, held_out: int) -> None:
+        task = tasks.build(spec, recipe.seed)
+        wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
+        _ = task.held_out(wanted) if wanted else task.problem(0)
+
+    def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
+        from dunwu.commands.template_preview import preview  # it takes seconds to import, and most recipes need none
+
+        return preview(folder, name, stage, files)
+
+    return make_plan(
+        recipe, file=file, overrides=overrides, out=out, probe=open_task, look=look, preview=preview_template
+    )
+
+
+def refuse(planned: Plan, resumed: Path | None = None) -> None:
+    """Raise what stands in the way of a recipe as one error.
+
+    Args:
+        planned: its plan.
+        resumed: the run that would go on: it may have been begun with other overrides, which its own recipe has.
+
+    Raises:
+        UserError: the first problem, and how many more there are.
+    """
+    if planned.problems:
+        first, more = planned.problems[0], len(planned.problems) - 1
+        message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
+        if resumed and (resumed / "recipe.json").is_file():
+            from dunwu.runs import going_on
+
+            message += f"; the run that is there goes on with: {going_on(resumed)}"
+        raise UserError(message, file=first.file, field=first.field)
+
+
+def planned_seconds(planned: Plan) -> dict[str, float | None]:
+    """Return the seconds that a plan gives each stage, to be set beside the run's pace; None: not known."""
+    return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in planned.stages}
