@@ -65,7 +65,7 @@ def test_files_of_the_project_that_a_page_names_are_there(page: Path) -> None:
 
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     page = ROOT / "docs" / "index.md"
-    assert slug("`reward.own`: a part") == "rewardown-a-part"
+    assert slug("`reward.custom`: a part") == "rewardcustom-a-part"
     assert anchors_of("# One two\n## `a.b` {#own}\n") == {"one-two", "own"}
     assert text_at(page.parent / "nowhere.md") is None
     assert "rollout" in anchors_of(text_at(page.parent / "reference" / "recipe" / "rl.md") or "")

@@ -130,15 +130,15 @@ def test_empty_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (None, ("own.0.file", "no such file")),
-        ("def score(problem, text) return 1", ("own.0.file", "expected ':'")),
-        ("def score(text): return 1", ("own.0.function", "two arguments")),
+        (None, ("custom.0.file", "no such file")),
+        ("def score(problem, text) return 1", ("custom.0.file", "expected ':'")),
+        ("def score(text): return 1", ("custom.0.function", "two arguments")),
     ],
 )
 def test_own_function_that_is_none(tmp_path: Path, source: str | None, says: tuple[str, ...]) -> None:
     if source is not None:
         (tmp_path / "mine.py").write_text(source)
-    own = "[[stages.zero.reward.own]]\nname = 'mine'\nfile = 'mine.py'\n"
+    own = "[[stages.zero.reward.custom]]\nname = 'mine'\nfile = 'mine.py'\n"
     recipe = write_recipe(tmp_path, SHORT_RECIPE + own)
     one_line(run(recipe, tmp_path / "out"), 2, f"{recipe}: stages.zero.reward.", str(tmp_path / "mine.py"), *says)
     assert not (tmp_path / "out").exists()

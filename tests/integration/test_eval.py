@@ -260,7 +260,10 @@ def test_a_server_that_dies_leaves_what_was_measured(
         (("http://127.0.0.1:9/v1#m", "--bench", "countdown", "--template", "nano"), "--template: servers apply .*"),
         (("nano-base", "--bench", "countdown", "--max-new-tokens", "1024"), "--max-new-tokens: 1024 leave no room .*"),
         (("nano-base", "--bench", "countdown", "--judge", "nano-base"), "--judge: judges are asked about alpaca, .*"),
-        (("nano-base", "--bench", "countdown", "--set", "stages.x.slots=3"), "--set .*: there is no stage 'x'; .*"),
+        (
+            ("nano-base", "--bench", "countdown", "--set", "stages.x.max_sequences=3"),
+            "--set .*: there is no stage 'x'; .*",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
@@ -319,7 +322,7 @@ def test_a_server_with_a_will_of_its_own_is_measured_and_its_sampling_recorded(
             return 200, {"choices": [{"message": {"reasoning": "Hmm 12"}, "finish_reason": "length"}]}
         return 200, {**gold(body)[1], "system_fingerprint": "b1234"}
 
-    options = [*asking(files, "aime"), "-k", "2", "--set", "stages.boxed.server.at_once=1"]
+    options = [*asking(files, "aime"), "-k", "2", "--set", "stages.boxed.server.concurrency=1"]
     with serving(answer) as server:
         done = run(f"{server.url}#m", *options, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.runs import exit_code, fingerprints, start, survive, write_recipe
 
-SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bounds=[0, 1]")
+CURRICULUM = ("stages.zero.rollout.curriculum=0.5", "stages.zero.rollout.curriculum_bounds=[0, 1]")
 """Half of the questions hang on what earlier ones came to."""
 
 
@@ -19,7 +19,7 @@ SIMILAR = ("stages.zero.rollout.similar=0.5", "stages.zero.rollout.similar_bound
 )
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> None:
     recipe = write_recipe(tmp_path)
-    resumed = fingerprints(survive(recipe, tmp_path, kills, seed=kills, overrides=SIMILAR))
+    resumed = fingerprints(survive(recipe, tmp_path, kills, seed=kills, overrides=CURRICULUM))
     straight = fingerprints(tmp_path / "timed")
     assert any(name.endswith("model.safetensors") for name in straight)
     assert resumed == straight

@@ -42,7 +42,7 @@ threads = 1
 [stages.zero.reward]
 workers = 2
 timeout_seconds = 0.4
-[[stages.zero.reward.own]]
+[[stages.zero.reward.custom]]
 name = "slow"
 file = "slow.py"
 timeout_seconds = 0.4

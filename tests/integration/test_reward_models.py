@@ -34,8 +34,8 @@ path = "verdicts.jsonl"
 kind = "reward_model"
 from = "nano-base"
 data = ["pairs"]
-learns = "pairs"
-reads = "summary"
+learn_from = "pairs"
+input = "summary"
 epochs = 3
 batch = 16
 [stages.helpful.prompt]
@@ -49,8 +49,8 @@ threads = 1
 kind = "reward_model"
 from = "nano-base"
 data = ["verdicts"]
-learns = "verdicts"
-reads = "all"
+learn_from = "verdicts"
+input = "all"
 epochs = 3
 batch = 16
 [stages.safe.prompt]
@@ -96,7 +96,7 @@ def scores(folder: Path, stage: str, rows: list[dict[str, Any]]) -> np.ndarray:
     path = folder / "asked.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = load_recipe(folder / "rewards.toml", [f"data.verdicts.path={path}"])
-    spec = recipe.stages[stage].model_copy(update={"learns": "verdicts", "data": ("verdicts",)})
+    spec = recipe.stages[stage].model_copy(update={"learn_from": "verdicts", "data": ("verdicts",)})
     scorer = load_scorer(str(folder / "run/stages" / stage / "model"), device="cpu")
     cases, _ = cases_of(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data, 999)  # type: ignore[arg-type]
     trainer = RewardTrainer(scorer, OptimizerSpec(), PassSpec(), total_steps=1)
@@ -164,14 +164,14 @@ threads = 1
 [[stages.zero.reward.models]]
 name = "helpfulness"
 from = "helpful"
-reads = "summary"
+input = "summary"
 prompt = { template = "nano" }
 weight = { weight = 0.5, from = 2 }
 [[stages.zero.reward.models]]
 name = "safety"
 from = "safe"
-reads = "all"
-gives = "probability"
+input = "all"
+output = "probability"
 prompt = { template = "nano" }
 """
 
@@ -201,7 +201,7 @@ def test_reward_models_pay_in_the_part_of_a_stage_that_asks_for_them(made: Path,
             "models.0.from=helpfull",
             "no earlier stage called 'helpfull' makes a reward model (known here: helpful, safe)",
         ),
-        ("models.0.reads=all", "all, but helpful was trained on summary"),
+        ("models.0.input=all", "all, but helpful was trained on summary"),
         ("models.0.prompt.template=chat", "'chat', but helpful was trained with 'nano'"),
         ("models.0.name=format", "'format' is the name of another part"),
         ("models.0.weight.from=9", "9 never comes"),

@@ -62,7 +62,7 @@ class Limits:
         """
         algorithm = recipe.get("algorithm", {})
         return cls(
-            sampler_gap=algorithm.get("sampler_gap_warning", 0.0),
+            sampler_gap=algorithm.get("logprob_difference_warning", 0.0),
             clipped=0.5 if algorithm.get("loss") == "gspo" else 0.1,
             groups=not recipe.get("value"),
         )

@@ -140,9 +140,9 @@ def _graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _rewarding(stage)
         return
     yield "rules", ""
-    yield from (("function", part["name"]) for part in stage.get("own", ()))
+    yield from (("function", part["name"]) for part in stage.get("custom", ()))
     yield from (("judge", judge["name"]) for judge in stage.get("judges", ()))
-    if stage.get("judge") or stage.get("referee"):
+    if stage.get("judge") or stage.get("benchmark_judge"):
         yield "judge", ""
 
 
@@ -157,7 +157,7 @@ def _rewarding(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     weighing = {part for of_task in weights for part, weight in of_task.items() if weight.weight} - set(QUALITY)
     if weighing & set(REWARD_PARTS):
         yield "rules", ""
-    yield from (("function", part.name) for part in reward.own if part.name in weighing)
+    yield from (("function", part.name) for part in reward.custom if part.name in weighing)
     yield from (("reward model", part.name) for part in reward.models if part.name in weighing)
 
 
@@ -190,7 +190,7 @@ def list_sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _name(task: Mapping[str, Any]) -> str:
-    return str(task.get("called") or (f"gym-{task['set']}" if task.get("set") else task["task"]))
+    return str(task.get("display_name") or (f"gym-{task['set']}" if task.get("set") else task["task"]))
 
 
 def is_generated(task: Mapping[str, Any]) -> bool:

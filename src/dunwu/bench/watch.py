@@ -48,7 +48,7 @@ steps = 4000
 reference_every = 0
 tasks = [{ task = "countdown", levels = [3], languages = ["en", "zh"] }]
 prompt = { template = "nano", max_tokens = 64 }
-rollout = { questions = 32, group_size = 16, max_new_tokens = 128, slots = 512 }
+rollout = { questions = 32, group_size = 16, max_new_tokens = 128, max_sequences = 512 }
 algorithm = { kl_coefficient = 0.0 }
 optimizer = { lr = 1e-12 }
 update = { minibatches = 4 }

@@ -56,7 +56,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (
-        closing(executor.build_engine(policy, max_sequences=stage.rollout.slots)) as engine,
+        closing(executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)) as engine,
         grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
     ):
         progress.start_evaluation("trained", chosen.name, len(prompts))

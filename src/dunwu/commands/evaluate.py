@@ -224,7 +224,7 @@ def task_of(name: str, path: Path | None) -> Tree:
     if found.fields:
         task |= {"kind": found.kind, "fields": dict(found.fields)}
     if name != found.task:
-        task["called"] = name
+        task["display_name"] = name
     return task
 
 
@@ -281,15 +281,15 @@ def _judge(judge: str, stages: Mapping[str, Tree]) -> None:
     for stage, chosen in asked:
         if is_server(found.source):
             url, _, model = found.source.partition("#")
-            stage["referee"] = {"url": url, "model": model, "temperature": 0.0}
+            stage["benchmark_judge"] = {"url": url, "model": model, "temperature": 0.0}
             continue
         safety = chosen["task"]["task"] == "safety"
         name, made = ("safe" if safety else "helpful"), found.stage or {}
         spec = {
             "name": name,
             "from": found.source,
-            "reads": made.get("reads", "all" if safety else "summary"),
-            "gives": "probability" if safety else "score",
+            "input": made.get("input", "all" if safety else "summary"),
+            "output": "probability" if safety else "score",
             "prompt": {"template": found.template},
         }
         stage.setdefault("judges", [])

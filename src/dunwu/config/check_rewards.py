@@ -30,7 +30,7 @@ def _names(stage: RLStage) -> Iterator[Issue]:
         if language not in LANGUAGES:
             text = f"no language is called {language!r}; there are {', '.join(LANGUAGES)}"
             yield Issue(f"reward.languages.{index}", text)
-    places = [f"own.{i}" for i in range(len(reward.own))] + [f"models.{i}" for i in range(len(reward.models))]
+    places = [f"custom.{i}" for i in range(len(reward.custom))] + [f"models.{i}" for i in range(len(reward.models))]
     named = [part.name for part in reward.added]
     for index, (place, name) in enumerate(zip(places, named, strict=True)):
         if name in REWARD_PARTS or name in named[:index]:
@@ -65,8 +65,8 @@ def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
     """Every weight of the table, with its place."""
     for name in REWARD_PARTS:
         yield f"reward.{name}", getattr(reward, name)
-    for index, part in enumerate(reward.own):
-        yield f"reward.own.{index}.weight", part.weight
+    for index, part in enumerate(reward.custom):
+        yield f"reward.custom.{index}.weight", part.weight
     for index, model in enumerate(reward.models):
         yield f"reward.models.{index}.weight", model.weight
     for task, table in reward.tasks.items():

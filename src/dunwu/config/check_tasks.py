@@ -56,8 +56,8 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
         yield Issue(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
     if task.task != "file" and task.fields:
         yield Issue(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
-    if not needs_file(task) and task.called is not None:
-        yield Issue(f"{place}.called", f"only what is read from a file has a name of its own, not {task.task!r}")
+    if not needs_file(task) and task.display_name is not None:
+        yield Issue(f"{place}.display_name", f"only what is read from a file has a name of its own, not {task.task!r}")
     if task.task == "gym" and task.set is None:
         yield Issue(f"{place}.set", "is missing: say which set of reasoning-gym")
     if task.task != "gym" and task.set is not None:
@@ -82,8 +82,10 @@ def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Issue]:
     """A name of the user's stands for one entry of a stage."""
     for index, task in enumerate(tasks):
         others = [other.name for place, other in enumerate(tasks) if place != index]
-        if task.called in others:
-            yield Issue(f"tasks.{index}.called", f"{task.called!r} is the name of another task of this stage")
+        if task.display_name in others:
+            yield Issue(
+                f"tasks.{index}.display_name", f"{task.display_name!r} is the name of another task of this stage"
+            )
 
 
 def check_sets(

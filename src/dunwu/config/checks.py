@@ -129,8 +129,8 @@ def _is_changed(table: Strict, field: str) -> bool:
 
 def _verdicts(stage: RewardModelStage) -> Iterator[Issue]:
     for field in ("judge", "margin", "balance_lengths"):
-        if stage.learns == "verdicts" and _is_changed(stage, field):
-            yield Issue(field, "is for pairs, and learns is verdicts")
+        if stage.learn_from == "verdicts" and _is_changed(stage, field):
+            yield Issue(field, "is for pairs, and learn_from is verdicts")
 
 
 def _source(source: str, field: str, earlier: list[str]) -> Iterator[Issue]:
@@ -168,12 +168,12 @@ def _rl(stage: RLStage) -> Iterator[Issue]:
     if rollout.temperature == 0:
         text = f"0 makes all {rollout.group_size} completions of a group equal, so no advantage is left; R1-Zero uses 1"
         yield Issue("rollout.temperature", text)
-    lengths = [(0, rollout.max_new_tokens), *rollout.longer_from.items()]
+    lengths = [(0, rollout.max_new_tokens), *rollout.length_schedule.items()]
     for (update, length), (next_update, next_length) in pairwise(lengths):
         if next_update <= update or next_length <= length:
             text = f"{next_length} tokens from update {next_update} do not follow {length} from update {update}"
-            yield Issue("rollout.longer_from", f"{text}; updates and lengths must grow")
-    yield from _similar(stage)
+            yield Issue("rollout.length_schedule", f"{text}; updates and lengths must grow")
+    yield from _curriculum(stage)
     yield from check_reward(stage)
     yield from _template(stage.prompt.template)
     for index, task in enumerate(stage.tasks):
@@ -222,12 +222,12 @@ def _truth(stage: RejectStage) -> Iterator[Issue]:
 
 def _helper(spec: RewriteSpec | PairJudgeSpec | TruthJudgeSpec, place: str) -> Iterator[Issue]:
     """What each kind of rewriter or judge needs, and nothing that another one does."""
-    for kind, field, value in (("own", "file", spec.file), ("endpoint", "endpoint", spec.endpoint)):
+    for kind, field, value in (("custom", "file", spec.file), ("endpoint", "endpoint", spec.endpoint)):
         if spec.by == kind and value is None:
             yield Issue(f"{place}.{field}", f"is missing: by = {kind} needs it")
         if spec.by != kind and value is not None:
             yield Issue(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
-    for kind, field in (("own", "function"), ("endpoint", "instruction")):
+    for kind, field in (("custom", "function"), ("endpoint", "instruction")):
         if spec.by != kind and _is_changed(spec, field):
             yield Issue(f"{place}.{field}", f"is for by = {kind}, and by is {spec.by}")
     for gap in GAPS[type(spec)] if spec.instruction is not None else ():
@@ -247,8 +247,8 @@ def _eval(stage: EvalStage, earlier: list[str], trained: list[TaskSpec], read: M
             yield Issue(f"models.{index}", f"{names[index]!r} {text}")
     yield from _template(stage.prompt.template)
     yield from check_sets(stage.sets, "", stage.temperature, trained)
-    known, own = [judge.name for judge in stage.judges], [function.name for function in stage.own]
-    for field, names, others in (("judges", known, []), ("own", own, known)):
+    known, custom = [judge.name for judge in stage.judges], [function.name for function in stage.custom]
+    for field, names, others in (("judges", known, []), ("custom", custom, known)):
         for index, name in enumerate(names):
             if name in (*names[:index], *others, *RESULT_NAMES):
                 yield Issue(f"{field}.{index}.name", f"{name!r} is the name of another result")
@@ -267,8 +267,8 @@ def _judges(judges: Sequence[JudgeSpec], field: str, scorers: Mapping[str, Rewar
             known = ", ".join(scorers) or "none"
             text = f"no earlier stage called {part.from_!r} makes a reward model (known here: {known})"
             yield Issue(f"{place}.from", text + did_you_mean(part.from_, scorers))
-        if trained is not None and part.reads != trained.reads:
-            yield Issue(f"{place}.reads", f"{part.reads}, but {part.from_} was trained on {trained.reads}")
+        if trained is not None and part.input != trained.input:
+            yield Issue(f"{place}.input", f"{part.input}, but {part.from_} was trained on {trained.input}")
         if trained is not None and part.prompt.template != trained.prompt.template:
             text = f"{part.prompt.template!r}, but {part.from_} was trained with {trained.prompt.template!r}"
             yield Issue(f"{place}.prompt.template", text)
@@ -281,21 +281,21 @@ def _unasked(stage: RLStage) -> Iterator[Issue]:
             yield Issue(f"evaluation.sets.{index}.judges", "only a stage of kind eval asks judges")
 
 
-def _similar(stage: RLStage) -> Iterator[Issue]:
-    share, (low, high) = stage.rollout.similar, stage.rollout.similar_bounds
+def _curriculum(stage: RLStage) -> Iterator[Issue]:
+    share, (low, high) = stage.rollout.curriculum, stage.rollout.curriculum_bounds
     if low >= high:
-        yield Issue("rollout.similar_bounds", f"no accuracy lies between {low:g} and {high:g}")
+        yield Issue("rollout.curriculum_bounds", f"no accuracy lies between {low:g} and {high:g}")
     if not share:
         return
     group = stage.rollout.group_size
     if low < high and not any(low < right / group < high for right in range(1, group)):
         text = f"no accuracy of a group of {group} lies between {low:g} and {high:g}: nothing is ever half solved"
-        yield Issue("rollout.similar_bounds", text)
+        yield Issue("rollout.curriculum_bounds", text)
     if int(share * stage.rollout.questions) == 0:
-        yield Issue("rollout.similar", f"{share:g} of {stage.rollout.questions} questions is not one")
+        yield Issue("rollout.curriculum", f"{share:g} of {stage.rollout.questions} questions is not one")
     if not any(is_generator(task) for task in stage.tasks):
         named = ", ".join(task.name for task in stage.tasks)
-        yield Issue("rollout.similar", f"only generators make similar problems; {named} has none")
+        yield Issue("rollout.curriculum", f"only generators make similar problems; {named} has none")
 
 
 def _algorithm(stage: RLStage) -> Iterator[Issue]:
@@ -324,9 +324,9 @@ def _algorithm(stage: RLStage) -> Iterator[Issue]:
     if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Issue("algorithm.importance_cap", text)
-    warning, stop = algorithm.sampler_gap_warning, algorithm.sampler_gap_stop
-    if _is_changed(algorithm, "sampler_gap_warning") and 0 < stop < warning:
-        yield Issue("algorithm.sampler_gap_warning", f"{warning:g} is above sampler_gap_stop = {stop:g}")
+    warning, stop = algorithm.logprob_difference_warning, algorithm.logprob_difference_stop
+    if _is_changed(algorithm, "logprob_difference_warning") and 0 < stop < warning:
+        yield Issue("algorithm.logprob_difference_warning", f"{warning:g} is above logprob_difference_stop = {stop:g}")
     if algorithm.refill and not algorithm.drop_uniform_groups:
         text = f"{algorithm.refill} further rollouts would replace nothing: drop_uniform_groups is false"
         yield Issue("algorithm.refill", text)
@@ -354,14 +354,14 @@ def _held_out(stage: RLStage, trained: list[TaskSpec]) -> Iterator[Issue]:
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
         yield Issue("evaluation.during_problems", text)
-    own = [part.name for part in stage.reward.own]
+    custom = [part.name for part in stage.reward.custom]
     for index, name in enumerate(evaluation.measures):
         place = f"evaluation.measures.{index}"
-        if name not in ("accuracy", *own):
-            text = f"no part of reward.own is called {name!r} (known here: {', '.join(['accuracy', *own])})"
-            yield Issue(place, text + did_you_mean(name, own))
+        if name not in ("accuracy", *custom):
+            text = f"no part of reward.custom is called {name!r} (known here: {', '.join(['accuracy', *custom])})"
+            yield Issue(place, text + did_you_mean(name, custom))
         elif name in RESULT_NAMES and name != "accuracy":
-            yield Issue(place, f"{name!r} is the name of another result: give the part of reward.own another name")
+            yield Issue(place, f"{name!r} is the name of another result: give the part of reward.custom another name")
     yield from check_sets(evaluation.sets, "evaluation.", evaluation.temperature, trained)
 
 

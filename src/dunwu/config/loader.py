@@ -23,6 +23,7 @@ from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
 from dunwu.config.schema import Recipe, Weight
+from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
 
 
@@ -102,7 +103,7 @@ def _read_json(text: str, path: Path) -> Tree:
         raise UserError(f"broken JSON: {error}", file=path) from None
     if not isinstance(tree, dict):
         raise UserError("is no recipe: not a JSON object", file=path)
-    return tree
+    return upgrade_recipe(tree)
 
 
 def _table(pairs: list[tuple[str, Any]]) -> Tree:
@@ -223,6 +224,8 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
         place = _written(_without_tag([str(part) for part in item["loc"] if part != "[key]"]), tree)
         if kind == "missing":
             message = "is missing"
+        elif kind == "extra_forbidden" and place[-1] in RENAMED:
+            message = f"is now called {RENAMED[place[-1]]}"
         elif kind == "extra_forbidden":
             hint = _elsewhere(place, tree) or did_you_mean(place[-1], _field_names(place[:-1], tree))
             message = f"unknown field{hint}"
@@ -230,6 +233,8 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
             place.append("kind")
             kinds = context.get("expected_tags", "").replace("'", "")
             message = f"is {context['tag']!r}, none of {kinds}" if "tag" in context else "is missing"
+        elif kind == "literal_error" and given in RENAMED_VALUES.get(place[-1], {}):
+            message = f"{given} is now called {RENAMED_VALUES[place[-1]][given]}"
         elif kind == "too_short":
             message = f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"
         elif context.get("class_name") == Weight.__name__:

@@ -72,7 +72,7 @@ def batches(stage: RLStage) -> Batches:
 def _contexts(stage: RLStage) -> tuple[ContextPhase, ...]:
     """A longer limit begins with the first rollout that starts at or after its update."""
     updates = stage.updates_per_rollout
-    starts = sorted({0, *(-(-update // updates) for update in stage.rollout.longer_from)})
+    starts = sorted({0, *(-(-update // updates) for update in stage.rollout.length_schedule)})
     starts = [start for start in starts if start < stage.rollouts]
     ends = [*starts[1:], stage.rollouts]
     return tuple(

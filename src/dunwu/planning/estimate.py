@@ -82,7 +82,7 @@ def rl_memory(
         critic               as weights, gradients and optimizer, where there is a value network
         reward_models        N b of each of the ``judges``
         engine               N b, for each of the ``engines``, which have their own copies
-        kv_cache             slots x context x kv_values x b
+        kv_cache             max_sequences x context x kv_values x b
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
         activations          see ``_activations``, for tokens_per_microbatch tokens (at least one sequence)
     """
@@ -97,7 +97,7 @@ def rl_memory(
         critic=2 * weights + _optimizer(shape, size) if stage.value else 0,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=weights * engines,
-        kv_cache=stage.rollout.slots * context * shape.kv_values * size,
+        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * size,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=stage.update.gradient_checkpointing),
     )
@@ -143,8 +143,8 @@ def eval_memory(
         weights=weights,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=weights * engines,
-        kv_cache=stage.slots * context * shape.kv_values * size,
-        logits=stage.slots * shape.vocabulary * 4,
+        kv_cache=stage.max_sequences * context * shape.kv_values * size,
+        logits=stage.max_sequences * shape.vocabulary * 4,
     )
 
 

@@ -66,7 +66,7 @@ def lacks(recipe: Recipe, memory: dict[str, Memory | None], machine: Machine) ->
             place = "its largest NVIDIA device" if on_gpu else "memory"
             yield (
                 f"{name} may need {each:,.1f} GiB, and this machine has {there:,.1f} GiB in {place}: "
-                "lower slots, update.tokens_per_microbatch or max_new_tokens"
+                "lower max_sequences, update.tokens_per_microbatch or max_new_tokens"
             )
 
 

@@ -244,7 +244,7 @@ def _rl(name: str, stage: RLStage, shape: ModelShape | None, judges: Shapes, har
     context = stage.prompt.max_tokens + max(phase.max_new_tokens for phase in counts.contexts)
     threads = stage.model.threads or os.cpu_count() or 1
     engines = (
-        count_worker_threads(shape.parameters, threads, stage.rollout.slots)
+        count_worker_threads(shape.parameters, threads, stage.rollout.max_sequences)
         if shape and hardware.device == "cpu"
         else 1
     )
@@ -326,7 +326,9 @@ def _answers(
     largest = max(known, key=lambda shape: shape.parameters, default=None)
     threads = stage.model.threads or os.cpu_count() or 1
     engines = (
-        count_worker_threads(largest.parameters, threads, stage.slots) if largest and hardware.device == "cpu" else 1
+        count_worker_threads(largest.parameters, threads, stage.max_sequences)
+        if largest and hardware.device == "cpu"
+        else 1
     )
     memory = eval_memory(stage, largest, engines, _known(judges).values()) if largest else None
     hours = sum(eval_hours(stage, shape, hardware) for shape in known) if len(known) == len(shapes) else None
@@ -377,7 +379,7 @@ def _notes(memory: Memory | None, hardware: HardwareSpec) -> tuple[str, ...]:
     if limit is None or each <= limit:
         return ()
     text = f"{each:.1f} GiB on each of {hardware.count} {hardware.device} may not fit into its {limit:g} GiB"
-    return (f"{text}: lower rollout.slots or update.tokens_per_microbatch",)
+    return (f"{text}: lower rollout.max_sequences or update.tokens_per_microbatch",)
 
 
 def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str]:

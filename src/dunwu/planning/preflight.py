@@ -126,7 +126,7 @@ def _looked(name: str, data: DataSpec, uses: Sequence[str], look: Look) -> Itera
 def _uses(recipe: Recipe, name: str) -> list[str]:
     """What stages read the data as."""
     found = [stage for stage in recipe.stages.values() if isinstance(stage, DataStage) and name in stage.data]
-    return list(dict.fromkeys(s.learns if isinstance(s, RewardModelStage) else "conversations" for s in found))
+    return list(dict.fromkeys(s.learn_from if isinstance(s, RewardModelStage) else "conversations" for s in found))
 
 
 def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Issue]:

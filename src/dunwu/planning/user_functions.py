@@ -33,11 +33,11 @@ def own_obstacles(name: str, stage: Stage) -> Iterator[Issue]:
     endpoints must be in the environment."""
     match stage:
         case RLStage():
-            for index, part in enumerate(stage.reward.own):
-                yield from _function(f"stages.{name}.reward.own.{index}", part.file, part.function, SCORE)
+            for index, part in enumerate(stage.reward.custom):
+                yield from _function(f"stages.{name}.reward.custom.{index}", part.file, part.function, SCORE)
         case EvalStage():
-            for index, function in enumerate(stage.own):
-                yield from _function(f"stages.{name}.own.{index}", function.file, function.function, SCORE)
+            for index, function in enumerate(stage.custom):
+                yield from _function(f"stages.{name}.custom.{index}", function.file, function.function, SCORE)
         case ColdStartStage():
             yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
         case RejectStage() if stage.judge:

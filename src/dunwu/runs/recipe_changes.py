@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dunwu.config.schema import Recipe
+from dunwu.config.schema.renames import upgrade_recipe
 
 FREE_FIELDS = (
     "checkpoint",
@@ -17,9 +18,9 @@ FREE_FIELDS = (
     "model.threads",
     "reward.code.allow_unsafe_sandbox",
     "reward.workers",
-    "rollout.slots",
+    "rollout.max_sequences",
     "server",
-    "slots",
+    "max_sequences",
     "update.gradient_checkpointing",
     "update.logprob_chunk",
     "update.tokens_per_microbatch",
@@ -46,7 +47,7 @@ def changes(began: Mapping[str, Any], goes_on: Mapping[str, Any]) -> Iterator[tu
 def _today(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
     """A recipe as this version writes it: fields that came later have their defaults, which is how the run began."""
     try:
-        return Recipe.model_validate(recipe).model_dump(mode="json", by_alias=True)
+        return Recipe.model_validate(upgrade_recipe(recipe)).model_dump(mode="json", by_alias=True)
     except ValidationError:  # fields that went
         return recipe
 

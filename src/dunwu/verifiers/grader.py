@@ -81,7 +81,7 @@ class Grader:
         for language in spec.languages:  # unknown ones, and a missing identifier, show here
             consistency("word", language, spec.languages)
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
-        self._own = OwnParts(spec.own, spec.workers)
+        self._own = OwnParts(spec.custom, spec.workers)
         self._code = CodeVerifier(sandbox, limits_of(spec.code)) if sandbox else None
         self._gym = GymVerifier(sandbox) if sandbox else None
         self._lock = threading.Lock()

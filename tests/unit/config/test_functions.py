@@ -11,9 +11,9 @@ from dunwu.config.loader import load_recipe
 from dunwu.planning import make_plan
 
 Write = Callable[..., Path]
-PLACE = "stages.zero.reward.own.0"
+PLACE = "stages.zero.reward.custom.0"
 BEFORE = "[stages.zero.prompt]"
-OWN = f"[[stages.zero.reward.own]]\nname = 'mine'\nfile = 'mine.py'\n{BEFORE}"
+OWN = f"[[stages.zero.reward.custom]]\nname = 'mine'\nfile = 'mine.py'\n{BEFORE}"
 
 
 def problems(path: Path) -> list[str]:

@@ -23,21 +23,25 @@ REWARDS = [
         "(and 1 more: stages.zero.reward.language.weight)",
     ),
     (
-        "own = [{ name = 'a', fle = 'a.py' }]",
-        "stages.zero.reward.own.0.fle: unknown field; did you mean file? (and 1 more: stages.zero.reward.own.0.file)",
+        "custom = [{ name = 'a', fle = 'a.py' }]",
+        "stages.zero.reward.custom.0.fle: unknown field; did you mean file? "
+        "(and 1 more: stages.zero.reward.custom.0.file)",
     ),
     ("language = true", "stages.zero.reward.language: must be a number or a table, not true"),
     ("tasks.countdown.format = '1'", 'stages.zero.reward.tasks.countdown.format: must be a number or a table, not "1"'),
     ("code = 4", "stages.zero.reward.code: must be a table, not 4"),
     (
-        "own = [{ name = 'a', file = 'a.py', weight = -0.1 }]",
-        "stages.zero.reward.own.0.weight: must be greater than or equal to 0, not -0.1",
+        "custom = [{ name = 'a', file = 'a.py', weight = -0.1 }]",
+        "stages.zero.reward.custom.0.weight: must be greater than or equal to 0, not -0.1",
     ),
     (
         "language = { weight = -0.1 }",
         "stages.zero.reward.language.weight: must be greater than or equal to 0, not -0.1",
     ),
-    ("own = { name = 'a' }", "stages.zero.reward.own: must be an array of tables: write [[stages.zero.reward.own]]"),
+    (
+        "custom = { name = 'a' }",
+        "stages.zero.reward.custom: must be an array of tables: write [[stages.zero.reward.custom]]",
+    ),
 ]
 """What stands in the table of the reward, and the line that it gets."""
 
@@ -82,15 +86,17 @@ def test_paths_are_relative_to_the_recipe_and_overrides_to_the_current_directory
 def test_a_function_s_file_is_beside_the_recipe_and_absolute_in_the_dump(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write((BEFORE, f"[[stages.zero.reward.own]]\nname = 'a'\nfile = 'short.py'\n{BEFORE}"))
+    path = write((BEFORE, f"[[stages.zero.reward.custom]]\nname = 'a'\nfile = 'short.py'\n{BEFORE}"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     recipe = load_recipe(path)
-    assert rl(recipe).reward.own[0].file == tmp_path / "short.py"
-    assert json.loads(dump_recipe(recipe))["stages"]["zero"]["reward"]["own"][0]["file"] == str(tmp_path / "short.py")
-    overridden = load_recipe(path, ["stages.zero.reward.own.0.file=other.py"])
-    assert rl(overridden).reward.own[0].file == elsewhere / "other.py"
+    assert rl(recipe).reward.custom[0].file == tmp_path / "short.py"
+    assert json.loads(dump_recipe(recipe))["stages"]["zero"]["reward"]["custom"][0]["file"] == str(
+        tmp_path / "short.py"
+    )
+    overridden = load_recipe(path, ["stages.zero.reward.custom.0.file=other.py"])
+    assert rl(overridden).reward.custom[0].file == elsewhere / "other.py"
 
 
 def test_an_owner_and_name_is_a_folder_where_one_lies_beside_the_recipe_else_a_hub_id(write: Write) -> None:
@@ -101,14 +107,14 @@ def test_an_owner_and_name_is_a_folder_where_one_lies_beside_the_recipe_else_a_h
 
 
 def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None:
-    recipe = load_recipe(write(("max_new_tokens = 96", "max_new_tokens = 96\nlonger_from = { 16 = 128 }")))
+    recipe = load_recipe(write(("max_new_tokens = 96", "max_new_tokens = 96\nlength_schedule = { 16 = 128 }")))
     text = dump_recipe(recipe)
     again = Recipe.model_validate_json(text)
     assert again == recipe
     assert list(again.stages) == ["base", "zero"]
     assert dump_recipe(again) == text
     written = json.loads(text)["stages"]["zero"]
-    assert (written["from"], written["rollout"]["longer_from"]) == ("base", {"16": 128})
+    assert (written["from"], written["rollout"]["length_schedule"]) == ("base", {"16": 128})
     assert written["algorithm"]["kl_coefficient"] == 0.001
 
 

@@ -50,7 +50,7 @@ def test_each_kind_of_obstacle(write: Write, tmp_path: Path) -> None:
     assert make_plan(load_recipe(write(), ["stages.zero.tasks.1={task='gsm8k', hub='openai/gsm8k'}"])).problems == ()
     positions = "prompt.max_tokens + max_new_tokens = 1064 is more than the model's 1024 positions"
     longer = f"{positions}: beside 1000 new tokens prompts have 24"
-    assert first("rollout.longer_from={16=1000}") == longer
+    assert first("rollout.length_schedule={16=1000}") == longer
 
 
 def test_a_task_that_does_not_open_is_an_obstacle(write: Write) -> None:
@@ -96,7 +96,7 @@ def test_a_run_directory_that_cannot_be_is_an_obstacle(write: Write, tmp_path: P
 def test_a_model_needs_a_tokenizer_and_the_template_that_a_stage_wants(write: Write, tmp_path: Path) -> None:
     folder, judge = save_model(tmp_path / "model", QWEN2), save_model(tmp_path / "judge", QWEN2)
     (judge / "tokenizer.json").write_text("{}")
-    reward = f"[{{name='helpful', from='{judge}', reads='all', prompt={{template='nano'}}}}]"
+    reward = f"[{{name='helpful', from='{judge}', input='all', prompt={{template='nano'}}}}]"
     chat = [f"stages.zero.from={folder}", "stages.zero.prompt.template=chat", f"stages.zero.reward.models={reward}"]
 
     def told() -> list[str]:
@@ -131,17 +131,17 @@ def test_a_gpu_that_is_not_there_is_told_of(write: Write) -> None:
 
 
 def test_memory_that_is_not_there_is_told_of(write: Write) -> None:
-    recipe = load_recipe(write(), ["stages.zero.rollout.slots=65_536"])
+    recipe = load_recipe(write(), ["stages.zero.rollout.max_sequences=65_536"])
     needed = make_plan(recipe).stages[-1].memory
     assert needed is not None
     small = round(needed.gib / 2, 1)
     (line,) = make_plan(recipe, machine=Machine(memory_gib=small, gpus_gib=())).lacks
     assert line.startswith(
-        f"zero may need {needed.gib:,.1f} GiB, and this machine has {small} GiB in memory: lower slots"
+        f"zero may need {needed.gib:,.1f} GiB, and this machine has {small} GiB in memory: lower max_sequences"
     )
     (line,) = make_plan(recipe, machine=Machine(memory_gib=1e6, gpus_gib=(small / 2, small))).lacks
     assert f"has {small} GiB in its largest NVIDIA device" in line
-    spread = load_recipe(write(), ["stages.zero.rollout.slots=65_536", "hardware.count=1000"])
+    spread = load_recipe(write(), ["stages.zero.rollout.max_sequences=65_536", "hardware.count=1000"])
     assert make_plan(spread, machine=Machine(memory_gib=small / 2, gpus_gib=(small,))).lacks == ()
     assert make_plan(recipe, machine=Machine(memory_gib=1e6, gpus_gib=())).lacks == ()
     assert make_plan(recipe, machine=Machine(memory_gib=None, gpus_gib=())).lacks == ()

@@ -65,11 +65,11 @@ def test_an_override_sets_its_path_and_nothing_else(path: list[str], value: obje
 
 def test_overrides_reach_lists_and_the_last_one_wins(write: Write) -> None:
     changes = ["stages.zero.tasks.0.levels=[4, 5]", "stages.zero.steps=8", "stages.zero.steps=16", "seed = 3"]
-    recipe = load_recipe(write(), [*changes, "stages.zero.rollout.longer_from={8=128}"])
+    recipe = load_recipe(write(), [*changes, "stages.zero.rollout.length_schedule={8=128}"])
     stage = recipe.stages["zero"]
     assert isinstance(stage, RLStage)
     assert (stage.tasks[0].levels, stage.steps, recipe.seed) == ((4, 5), 16, 3)
-    assert stage.rollout.longer_from == {8: 128}
+    assert stage.rollout.length_schedule == {8: 128}
 
 
 @pytest.mark.parametrize(

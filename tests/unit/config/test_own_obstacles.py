@@ -28,14 +28,14 @@ questions = 8
 max_new_tokens = 64
 prompt = { max_tokens = 64 }
 tasks = [{ task = "countdown" }]
-judge = { by = "own", file = "good.py", function = "agree" }
+judge = { by = "custom", file = "good.py", function = "agree" }
 [stages.scorer]
 kind = "reward_model"
 from = "nano-world"
 data = ["pairs"]
-learns = "pairs"
-reads = "all"
-judge = { by = "own", file = "good.py", function = "compare" }
+learn_from = "pairs"
+input = "all"
+judge = { by = "custom", file = "good.py", function = "compare" }
 """
 GOOD = (
     "def rewrite(problem, text): ...\ndef agree(question, gold, answer): ...\ndef compare(question, one, other): ...\n"
@@ -45,11 +45,14 @@ GOOD = (
 @pytest.mark.parametrize(
     ("rewrite", "told"),
     [
-        ('{ by = "own", file = "good.py" }', None),
-        ('{ by = "own", file = "none.py" }', "stages.cold.rewrite.file: no such file"),
-        ('{ by = "own", file = "good.py", function = "rewrit" }', "defines no 'rewrit' at its top level; did you mean"),
+        ('{ by = "custom", file = "good.py" }', None),
+        ('{ by = "custom", file = "none.py" }', "stages.cold.rewrite.file: no such file"),
         (
-            '{ by = "own", file = "good.py", function = "agree" }',
+            '{ by = "custom", file = "good.py", function = "rewrit" }',
+            "defines no 'rewrit' at its top level; did you",
+        ),
+        (
+            '{ by = "custom", file = "good.py", function = "agree" }',
             "cannot be called with two arguments, problem and text",
         ),
         (

@@ -51,7 +51,7 @@ def test_the_paper_recipe_gives_the_paper_numbers() -> None:
 
 
 def test_small_batches_by_hand(write: Write) -> None:
-    overrides = ("steps=40", "rollout.longer_from={9=128}", "checkpoint.every=6", "reference_every=8")
+    overrides = ("steps=40", "rollout.length_schedule={9=128}", "checkpoint.every=6", "reference_every=8")
     recipe = load_recipe(write(), [f"stages.zero.{text}" for text in overrides])
     stage = make_plan(recipe).stages[1]
     counts = stage.batches
@@ -68,7 +68,7 @@ def test_small_batches_by_hand(write: Write) -> None:
 
 
 def test_a_limit_that_is_never_reached_and_a_reference_that_never_changes(write: Write) -> None:
-    overrides = ["stages.zero.rollout.longer_from={64=128}", "stages.zero.reference_every=0"]
+    overrides = ["stages.zero.rollout.length_schedule={64=128}", "stages.zero.reference_every=0"]
     counts = make_plan(load_recipe(write(), overrides)).stages[1].batches
     assert counts is not None
     assert [(c.rollouts, c.max_new_tokens) for c in counts.contexts] == [(8, 96)]
@@ -145,7 +145,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     overrides = [
         f"from={folder}",
         "model.dtype=bfloat16",
-        "rollout.slots=32",
+        "rollout.max_sequences=32",
         "update.tokens_per_microbatch=1000",
         "update.logprob_chunk=2048",
     ]
@@ -182,8 +182,8 @@ def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:
     plain = parts()
     assert parts("algorithm.kl_coefficient=0")["reference"] == 0
     assert plain["optimizer"] == pytest.approx(494_032_768 * 8 / GIB)
-    assert parts("rollout.slots=512")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
-    assert parts("rollout.longer_from={16=256}")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
+    assert parts("rollout.max_sequences=512")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
+    assert parts("rollout.length_schedule={16=256}")["kv_cache"] == pytest.approx(2 * plain["kv_cache"])
     few, one = parts("update.tokens_per_microbatch=160"), parts("update.tokens_per_microbatch=1")
     assert few["activations"] == one["activations"]  # a microbatch holds at least one sequence of 64 + 96 tokens
     assert parts("update.gradient_checkpointing=true")["activations"] < plain["activations"] / 10
@@ -209,7 +209,7 @@ def test_reward_models_cost_where_they_weigh_something(write: Write, tmp_path: P
     """Of 8 rollouts of 32 completions two start at update 24 or later."""
     folder = save_model(tmp_path / "model", QWEN2)
     plain = [f"stages.zero.from={folder}", "stages.zero.evaluation.sets=[]"]
-    model = f"{{name='helpful', from='{folder}', reads='all', weight={{weight=1, from=24}}}}"
+    model = f"{{name='helpful', from='{folder}', input='all', weight={{weight=1, from=24}}}}"
     without, judged = (
         make_plan(load_recipe(write(), [*plain, *more])).stages[1]
         for more in ([], [f"stages.zero.reward.models=[{model}]"])

@@ -15,7 +15,7 @@ from dunwu.errors import UserError
 Write = Callable[..., Path]
 ZERO = "stages.zero.reward."
 DEAD = "counts for nothing: quality, of which it is a share, is 0"
-OWN = "own=[{name='mine', file='mine.py'}]"
+OWN = "custom=[{name='mine', file='mine.py'}]"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ OWN = "own=[{name='mine', file='mine.py'}]"
         ),
         (["language={weight=1, from=29}"], "language.from", "29 never comes: of 32 steps the last rollout starts at"),
         (["tasks.countdown.format={weight=1, from=99}"], "tasks.countdown.format.from", "99 never comes"),
-        (["own=[{name='a', file='a.py', weight={weight=1, from=32}}]"], "own.0.weight.from", "32 never comes"),
+        (["custom=[{name='a', file='a.py', weight={weight=1, from=32}}]"], "custom.0.weight.from", "32 never comes"),
         (
             ["language={weight=1, from=5, until=8}"],
             "language.until",
@@ -79,7 +79,7 @@ OWN = "own=[{name='mine', file='mine.py'}]"
             "tasks.countdown.langauge",
             "no part of the reward has this name; did you mean",
         ),
-        (["own=[{name='logic', file='a.py'}]"], "own.0.name", "'logic' is the name of another part"),
+        (["custom=[{name='logic', file='a.py'}]"], "custom.0.name", "'logic' is the name of another part"),
     ],
 )
 def test_weights_that_do_not_fit(write: Write, overrides: list[str], field: str, message: str) -> None:
@@ -113,7 +113,7 @@ def test_weights_that_are_unusual_but_count(write: Write, tmp_path: Path, overri
 
 
 def test_a_file_s_own_name_is_that_of_its_weights(write: Write) -> None:
-    overrides = ["stages.zero.tasks.1.called=mine", "stages.zero.reward.tasks.mine.accuracy=2"]
+    overrides = ["stages.zero.tasks.1.display_name=mine", "stages.zero.reward.tasks.mine.accuracy=2"]
     stage = load_recipe(write(), overrides).stages["zero"]
     assert isinstance(stage, RLStage)
     assert [task.name for task in stage.tasks] == ["countdown", "mine"]

@@ -71,10 +71,10 @@ def test_names_of_any_folders_differ_and_name_files() -> None:
 
 
 def test_a_server_is_asked_as_the_stage_says() -> None:
-    stage = made_recipe(tree("http://h:1/v1#a/b"), ["stages.e.server.at_once=3"]).stages["e"]
+    stage = made_recipe(tree("http://h:1/v1#a/b"), ["stages.e.server.concurrency=3"]).stages["e"]
     assert isinstance(stage, EvalStage)
     found = served(stage.models[0], stage.server)
-    assert (found.url, found.model, found.at_once) == ("http://h:1/v1", "a/b", 3)
+    assert (found.url, found.model, found.concurrency) == ("http://h:1/v1", "a/b", 3)
     assert stage.named == {"b": "http://h:1/v1#a/b"}
 
 

@@ -41,8 +41,8 @@ data = ["talk", "cold", "file"]
 kind = "reward_model"
 from = "nano-world"
 data = ["talk"]
-learns = "pairs"
-reads = "summary"
+learn_from = "pairs"
+input = "summary"
 prompt = { template = "nano" }
 
 [stages.zero]
@@ -55,7 +55,7 @@ tasks = [{ task = "talk", held_out = 0.2 }]
 [[stages.zero.reward.models]]
 name = "helpful"
 from = "helpful"
-reads = "summary"
+input = "summary"
 prompt = { template = "nano" }
 
 [[stages.zero.evaluation.sets]]
@@ -65,7 +65,7 @@ task = { task = "talk", held_out = 0.2 }
 [stages.table]
 kind = "eval"
 models = ["nano-world", "zero", "nano-base"]
-judges = [{ name = "kind", from = "helpful", reads = "summary", prompt = { template = "nano" } }]
+judges = [{ name = "kind", from = "helpful", input = "summary", prompt = { template = "nano" } }]
 
 [[stages.table.sets]]
 name = "talk"
@@ -74,7 +74,7 @@ judges = ["kind"]
 """
 TABLE, ZERO = "stages.table.", "stages.zero."
 SET = "{name='talk', task={task='talk', held_out=0.2}, judges=['kind']}"
-JUDGE = "{name='kind', from='helpful', reads='summary', prompt={template='nano'}}"
+JUDGE = "{name='kind', from='helpful', input='summary', prompt={template='nano'}}"
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ ONLY = "only tasks make conversations; a file has what it has"
         ),
         ("stages.taught.data", "['helpful']", ".0", "no data of this recipe is called 'helpful'"),
         ("stages.cold.keep", "5", "", "5 are more than the 4 samples"),
-        ("stages.cold.rewrite", "{by='own'}", ".file", "is missing"),
+        ("stages.cold.rewrite", "{by='custom'}", ".file", "is missing"),
         ("stages.cold.rewrite", "{by='endpoint'}", ".endpoint", "is missing"),
         (
             f"{TABLE}sets.0.judges",
@@ -146,7 +146,7 @@ ONLY = "only tasks make conversations; a file has what it has"
             "",
             "no earlier stage called 'zero' makes a reward model (known here: helpful)",
         ),
-        (f"{TABLE}judges.0.reads", "all", "", "all, but helpful was trained on summary"),
+        (f"{TABLE}judges.0.input", "all", "", "all, but helpful was trained on summary"),
         (f"{TABLE}judges", f"[{JUDGE}, {JUDGE}]", ".1.name", "'kind' is the name of another result"),
         (f"{TABLE}judges", f"[{JUDGE.replace('kind', 'length')}]", ".0.name", "'length' is the name of another result"),
         (f"{ZERO}evaluation.sets.0.judges", "['helpful']", "", "only a stage of kind eval asks judges"),

@@ -237,7 +237,7 @@ def stage(**changes: Any) -> dict[str, Any]:
 
 def test_the_bounds_come_from_the_recipe() -> None:
     assert Limits.read(stage()) == Limits(sampler_gap=0.05, clipped=0.1, groups=True)
-    assert Limits.read(stage(algorithm={"sampler_gap_warning": 0.01})).sampler_gap == 0.01
+    assert Limits.read(stage(algorithm={"logprob_difference_warning": 0.01})).sampler_gap == 0.01
     assert Limits.read(stage(algorithm={"loss": "gspo"})).clipped == 0.5
     assert not Limits.read(stage(algorithm={"advantage": "gae"}, value={})).groups
     assert Limits.read({"kind": "rl"}) == Limits(sampler_gap=0.0, clipped=0.1, groups=True)

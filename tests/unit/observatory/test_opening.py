@@ -72,7 +72,7 @@ def test_a_file_of_ones_own_is_told_by_its_name() -> None:
     mine = {"task": "file", "path": "/far/mine.jsonl", "fields": {"problem": "q", "answer": "a"}}
     recipe["stages"]["zero"] |= {"tasks": [mine], "evaluation": {"sets": []}}
     assert describe_run(recipe)[1] == "The problems are those of mine.jsonl, and rules grade the answers."
-    recipe["stages"]["zero"]["tasks"] = [mine, mine | {"called": "sums"}, {"task": "countdown"}]
+    recipe["stages"]["zero"]["tasks"] = [mine, mine | {"display_name": "sums"}, {"task": "countdown"}]
     assert describe_run(recipe)[1].startswith("The problems are those of mine.jsonl, sums and countdown, and")
 
 
@@ -97,7 +97,7 @@ def graders(*changes: dict[str, Any]) -> str:
 
 
 NOTHING = {name: {"weight": 0.0} for name in ("accuracy", "format")}
-SCORER = {"name": "helpful", "from": "x", "reads": "all"}
+SCORER = {"name": "helpful", "from": "x", "input": "all"}
 OWN = {"name": "short", "file": "short.py"}
 
 
@@ -114,8 +114,11 @@ OWN = {"name": "short", "file": "short.py"}
             "rules and a reward model",
         ),
         ([{"tasks": {"countdown": {"accuracy": 0.0, "format": 0.0}}, "models": [SCORER]}], "a reward model grades"),
-        ([NOTHING, {"own": [OWN]}], "a function of the recipe's grades"),
-        ([{"own": [OWN, OWN | {"name": "long"}], "models": [SCORER]}], "rules, functions of the recipe's and a reward"),
+        ([NOTHING, {"custom": [OWN]}], "a function of the recipe's grades"),
+        (
+            [{"custom": [OWN, OWN | {"name": "long"}], "models": [SCORER]}],
+            "rules, functions of the recipe's and a reward",
+        ),
         ([NOTHING, {"format": {"weight": 1.0}, "format_rule": "none", "models": [SCORER]}], "a reward model grades"),
         ([NOTHING, {"quality": 1.0}], "rules grade"),
         ([{"accuracy": "no number"}], ""),
@@ -133,8 +136,8 @@ def test_who_grades_follows_the_recipe(changes: list[dict[str, Any]], expected: 
         ({}, "rules grade the answers"),
         ({"judges": [{"name": "helpful"}]}, "rules and a judge grade the answers"),
         ({"judges": [{"name": "helpful"}, {"name": "safe"}]}, "rules and judges grade the answers"),
-        ({"referee": {"url": "http://host:1/v1"}}, "rules and a judge grade the answers"),
-        ({"own": [{"name": "short"}]}, "rules and a function of the recipe's grade the answers"),
+        ({"benchmark_judge": {"url": "http://host:1/v1"}}, "rules and a judge grade the answers"),
+        ({"custom": [{"name": "short"}]}, "rules and a function of the recipe's grade the answers"),
     ],
 )
 def test_an_evaluation_names_its_judges(fields: dict[str, Any], expected: str) -> None:
@@ -148,7 +151,7 @@ def test_rejection_sampling_names_its_judge() -> None:
     stage = {"kind": "reject", "from": "small", "questions": 8, "samples": 4, "tasks": [{"task": "talk"}]}
     recipe = {"stages": {"kept": stage}}
     assert "and rules grade the answers" in describe_run(recipe)[1]
-    stage["judge"] = {"by": "own"}
+    stage["judge"] = {"by": "custom"}
     assert "and rules and a judge grade the answers" in describe_run(recipe)[1]
 
 

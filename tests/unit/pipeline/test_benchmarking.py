@@ -64,8 +64,10 @@ def test_a_model_s_positions_are_shared_by_question_and_answer(path: Path) -> No
 
 def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
     place = "stages.boxed.sets.0"
-    stage = only(made("file", data=(path,), overrides=(f"{place}.task.fields.problem=q", "stages.boxed.slots=7")))
-    assert (stage.sets[0].problems, stage.slots, stage.sets[0].task.fields["problem"]) == (9, 7, "q")
+    stage = only(
+        made("file", data=(path,), overrides=(f"{place}.task.fields.problem=q", "stages.boxed.max_sequences=7"))
+    )
+    assert (stage.sets[0].problems, stage.max_sequences, stage.sets[0].task.fields["problem"]) == (9, 7, "q")
     assert only(made("file", data=(path,))).sets[0].task.fields["problem"] == "problem"
     both = made("aime", "countdown", data=(path,), overrides=("stages.boxed.prompt.template=x {prompt}",))
     templates = [stage.prompt.template for stage in both.stages.values() if isinstance(stage, EvalStage)]

@@ -51,7 +51,7 @@ def own(tmp_path: Path) -> Own:
 
     def written(body: str) -> dict[str, Any]:
         (tmp_path / "mine.py").write_text(f"def rewrite(problem, text):\n    {body}\n")
-        return {"by": "own", "file": tmp_path / "mine.py"}
+        return {"by": "custom", "file": tmp_path / "mine.py"}
 
     return written
 
@@ -112,7 +112,7 @@ def test_errors_of_an_own_function_are_the_user_s(tmp_path: Path, source: str | 
     if source is not None:
         (tmp_path / "mine.py").write_text(source)
     with pytest.raises(UserError) as caught:
-        rewriter(RewriteSpec(by="own", file=tmp_path / "mine.py"))(PROBLEM, GOOD)
+        rewriter(RewriteSpec(by="custom", file=tmp_path / "mine.py"))(PROBLEM, GOOD)
     assert caught.value.field == f"rewrite.{field}"
     assert told in str(caught.value)
 

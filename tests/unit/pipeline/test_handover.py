@@ -39,7 +39,7 @@ STAGE: dict[str, Any] = {
     "tasks": [{"task": "countdown", "levels": [3]}],
     "prompt": {"template": "nano", "max_tokens": 64},
     "rollout": {"questions": 4, "group_size": 4, "max_new_tokens": 48},
-    "algorithm": {"kl_coefficient": 0.0, "sampler_gap_stop": 0.02},
+    "algorithm": {"kl_coefficient": 0.0, "logprob_difference_stop": 0.02},
     "optimizer": {"lr": 5e-3},
     "update": {"minibatches": 2},
 }
@@ -118,7 +118,7 @@ def test_an_engine_that_ignores_an_update_stops_the_run_before_it_learns(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     with opened(tmp_path, **changes) as parts:
-        with pytest.raises(Fault, match=r"sampler_gap_stop is 0\.02: the engine missed an update"):
+        with pytest.raises(Fault, match=r"logprob_difference_stop is 0\.02: the engine missed an update"):
             train(deaf(parts, hears=0), Cursor())
         assert len(parts.context.store.read_metrics()) == 1
         assert parts.trainer.policy_version == parts.stage.updates_per_rollout
@@ -134,7 +134,7 @@ def test_an_engine_that_ignores_the_last_update_is_not_evaluated(tmp_path: Path)
 
 
 def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path) -> None:
-    bound = {"kl_coefficient": 0.0, "sampler_gap_stop": 0}
+    bound = {"kl_coefficient": 0.0, "logprob_difference_stop": 0}
     with opened(tmp_path, algorithm=bound) as parts:
         train(deaf(parts, hears=0), Cursor())
     first, second = parts.context.store.read_metrics()
@@ -162,7 +162,7 @@ def handover(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> d
 
 
 def test_the_difference_by_hand(bench: Bench) -> None:
-    bench.recipe["algorithm"] = {"sampler_gap_stop": 0.4}
+    bench.recipe["algorithm"] = {"logprob_difference_stop": 0.4}
     parts = bench.parts()
     old = [np.array(row, dtype=np.float32) for row in ([0.0, -0.75, -0.5], [0.0, -0.5, 0.5])]
     found = handover(parts, old)

@@ -32,7 +32,7 @@ def pair(name: str, chosen: str, rejected: str) -> Preference:
 
 def own(folder: Path, source: str, judgements: int = 4) -> PairJudge:
     (folder / "judge.py").write_text(source)
-    spec = PairJudgeSpec(by="own", file=folder / "judge.py", judgements=judgements)
+    spec = PairJudgeSpec(by="custom", file=folder / "judge.py", judgements=judgements)
     return PairJudge(spec, 7, folder / "judgements.jsonl", lambda told: None)
 
 
@@ -109,7 +109,14 @@ def test_an_endpoint_s_scores_are_read_and_nothing_is_filled_into_answers(
 
 def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_path: Path) -> None:
     stage = RewardModelStage.model_validate(
-        {"kind": "reward_model", "from": "nano-base", "data": ["d"], "learns": "pairs", "reads": "all", "margin": 1.0}
+        {
+            "kind": "reward_model",
+            "from": "nano-base",
+            "data": ["d"],
+            "learn_from": "pairs",
+            "input": "all",
+            "margin": 1.0,
+        }
     )
     read = [
         (pair("far", "xxxxx", "x"), None),
@@ -140,7 +147,7 @@ def accuracies(scored: ScoredGroup) -> list[float]:
 def test_a_judge_decides_in_the_place_of_rules_for_its_tasks_alone(tmp_path: Path) -> None:
     source = "def judge(question, gold, answer):\n    return gold == 'forty two' and '42' in answer\n"
     (tmp_path / "judge.py").write_text(source)
-    judge = TruthJudge(TruthJudgeSpec(by="own", file=tmp_path / "judge.py", tasks=("words",)))
+    judge = TruthJudge(TruthJudgeSpec(by="custom", file=tmp_path / "judge.py", tasks=("words",)))
     texts = ("<think>42</think> 42", "<think>42</think> 41", "<think>42</think>")
     assert accuracies(judge.judged(group("words", *texts))) == [1.0, 0.0, 0.0]
     assert accuracies(judge.judged(group("sums", *texts))) == [0.0, 0.0, 0.0]
@@ -151,7 +158,7 @@ def test_a_judge_decides_in_the_place_of_rules_for_its_tasks_alone(tmp_path: Pat
 )
 def test_a_verdict_is_true_or_false(tmp_path: Path, returned: str) -> None:
     (tmp_path / "judge.py").write_text(f"def judge(*_):\n    return {returned}\n")
-    judge = TruthJudge(TruthJudgeSpec(by="own", file=tmp_path / "judge.py"))
+    judge = TruthJudge(TruthJudgeSpec(by="custom", file=tmp_path / "judge.py"))
     with pytest.raises(UserError, match="neither True nor False") as caught:
         judge.judged(group("t", "42"))
     assert caught.value.field == "judge.function"
@@ -228,7 +235,7 @@ def test_an_endpoint_is_asked_about_many_pairs_at_once_and_no_two_answers_are_sw
         return f"A: {len(long[1])} B: {len(short[1])}"
 
     monkeypatch.setattr(Endpoint, "ask", ask)
-    endpoint = EndpointSpec(url="http://127.0.0.1:1/v1", model="m", at_once=3)
+    endpoint = EndpointSpec(url="http://127.0.0.1:1/v1", model="m", concurrency=3)
     spec = PairJudgeSpec(by="endpoint", endpoint=endpoint, judgements=1)
     told: list[str] = []
     judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl", told.append)

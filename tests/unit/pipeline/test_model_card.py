@@ -26,7 +26,7 @@ def context(tmp_path: Path) -> Iterator[StageContext]:
 
 def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tmp_path: Path) -> None:
     task = {"task": "gsm8k", "path": tmp_path / "gsm8k.jsonl", "held_out": 0.25}
-    rollout = {"max_new_tokens": 20, "longer_from": {8: 40}}
+    rollout = {"max_new_tokens": 20, "length_schedule": {8: 40}}
     stage = RLStage.model_validate({"kind": "rl", "from": "nowhere", "steps": 16, "tasks": (task,), "rollout": rollout})
     for name, value in ((BASE, 0.25), (TRAINED, 0.85)):
         estimate = Estimate(value=value, low=value - 0.1, high=value + 0.1)

@@ -26,10 +26,10 @@ def stage(folder: Path, source: str, *names: str) -> EvalStage:
         "kind": "eval",
         "models": ["nano-base"],
         "max_new_tokens": 16,
-        "slots": 4,
+        "max_sequences": 4,
         "prompt": {"template": "nano", "max_tokens": 64},
         "sets": [held],
-        "own": [{"name": name, "file": str(folder / "own.py")} for name in names],
+        "custom": [{"name": name, "file": str(folder / "own.py")} for name in names],
     }
     read = made_recipe({"name": "r", "stages": {"table": table}}).stages["table"]
     assert isinstance(read, EvalStage)
@@ -54,15 +54,15 @@ def test_what_they_give_stands_beside_right_answers(tmp_path: Path) -> None:
 
 
 def test_an_error_in_one_names_its_place(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^own\.0\.function: .*own\.py: score raised KeyError: 'x'"):
+    with pytest.raises(UserError, match=r"^custom\.0\.function: .*own\.py: score raised KeyError: 'x'"):
         evaluated(tmp_path, stage(tmp_path, "def score(problem, text): raise KeyError('x')", "short"))
 
 
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["length"], "own.0.name: 'length' is the name of another result"),
-        (["a", "a"], "own.1.name: 'a' is the name of"),
+        (["length"], "custom.0.name: 'length' is the name of another result"),
+        (["a", "a"], "custom.1.name: 'a' is the name of"),
     ],
 )
 def test_names_that_stand_for_something_else(tmp_path: Path, names: list[str], told: str) -> None:
@@ -74,4 +74,4 @@ def test_the_plan_looks_at_the_file(tmp_path: Path) -> None:
     chosen = stage(tmp_path, "def scores(problem, text): return 0.0", "short")
     recipe = made_recipe({"name": "r", "stages": {"table": chosen.model_dump(mode="json", by_alias=True)}})
     (problem,) = make_plan(recipe).problems
-    assert str(problem).startswith("stages.table.own.0.function: ")
+    assert str(problem).startswith("stages.table.custom.0.function: ")

@@ -29,7 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 
 def engine(server: FakeServer, folder: Path) -> RememberingEngine:
-    spec = ServedModel(url=server.url, model="m", at_once=1)
+    spec = ServedModel(url=server.url, model="m", concurrency=1)
     return RememberingEngine(EndpointEngine(spec, "server"), AnswerFile(folder, "m", "s"))
 
 

@@ -78,7 +78,7 @@ def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(b
 
 def test_evaluations_measure_the_user_s_functions_that_the_recipe_names(bench: Bench) -> None:
     own = [{"name": name, "file": "own.py"} for name in ("short", "polite")]
-    bench.recipe |= {"steps": 2, "reference_every": 0, "reward": {"own": own}}
+    bench.recipe |= {"steps": 2, "reference_every": 0, "reward": {"custom": own}}
     bench.recipe["evaluation"]["measures"] = ["short", "accuracy"]
     train(parts := bench.parts(), Cursor())
     grader: Any = parts.grader
@@ -104,7 +104,7 @@ def test_no_seed_is_used_twice_in_training(bench: Bench) -> None:
 
 
 def test_the_context_grows_with_the_schedule(bench: Bench) -> None:
-    bench.recipe["rollout"] |= {"longer_from": {4: 30, 6: 40}}
+    bench.recipe["rollout"] |= {"length_schedule": {4: 30, 6: 40}}
     bench.recipe["evaluation"] = {}
     train(parts := bench.parts(), Cursor())
     assert [cap for _, cap, _ in engine(parts).log] == [20, 20, 30, 40]
@@ -112,7 +112,7 @@ def test_the_context_grows_with_the_schedule(bench: Bench) -> None:
 
 def test_length_is_punished_by_the_limit_of_its_rollout(bench: Bench) -> None:
     """From update 4 on 40 tokens are allowed, and answers of 19 are far from the limit."""
-    bench.recipe["rollout"] |= {"longer_from": {4: 40}}
+    bench.recipe["rollout"] |= {"length_schedule": {4: 40}}
     bench.recipe["algorithm"] = {"overlong_buffer": 10, "advantage": "group-mean"}
     bench.recipe["evaluation"] = {}
     bench.text = lambda problem, seed: "wrong" * (1 + seed % 3) + "!!!"
@@ -162,7 +162,7 @@ def asked(parts: Parts) -> list[list[str]]:
 
 def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) -> None:
     """Also after a resume; where nothing is half solved, the mixture alone is asked."""
-    bench.recipe["rollout"] |= {"questions": 4, "similar": 0.5}
+    bench.recipe["rollout"] |= {"questions": 4, "curriculum": 0.5}
     bench.recipe["evaluation"] = {}
     answers = cycle(("right", "wrong"))
     bench.text = lambda problem, seed: next(answers) if len(problem.tests) == 4 else "wrong"
@@ -194,7 +194,7 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
 
 
 def test_nothing_is_varied_where_nothing_is_half_solved(bench: Bench) -> None:
-    bench.recipe["rollout"] |= {"similar": 0.5}
+    bench.recipe["rollout"] |= {"curriculum": 0.5}
     bench.recipe["evaluation"] = {}
     bench.text = lambda problem, seed: "wrong"
     train(parts := bench.parts(), Cursor(similar=half_solved(bench.parts().stage, 3)))
@@ -204,7 +204,7 @@ def test_nothing_is_varied_where_nothing_is_half_solved(bench: Bench) -> None:
 
 def test_what_any_entry_of_a_task_holds_out_is_held_out_of_its_variations(bench: Bench) -> None:
     bench.recipe["tasks"] += [{"task": "countdown", "held_out": 0.4}, {"task": "knights"}]
-    bench.recipe["rollout"] |= {"similar": 0.5}
+    bench.recipe["rollout"] |= {"curriculum": 0.5}
     similar = half_solved(bench.parts().stage, 3)
     assert similar
     assert similar.held_out == {"countdown": 0.4, "knights": 0.1}

@@ -23,7 +23,7 @@ STAGE: dict[str, Any] = {
     "from": "nowhere",
     "tasks": [{"task": "countdown"}],
     "questions": 1,
-    "readable": {"paragraph": 60},
+    "answer_filter": {"paragraph": 60},
 }
 GOOD = "<think>first two and three make five</think><answer>5</answer>"
 

@@ -83,7 +83,7 @@ def test_every_sample_has_its_own_answer_whatever_comes_first(server: FakeServer
 
     server.answer = answer
     requests = [request("a", 1, 2), request("b", 3)]
-    found = {sample: done.text for sample, done in engine(server, at_once=3).generate(requests, Sampling())}
+    found = {sample: done.text for sample, done in engine(server, concurrency=3).generate(requests, Sampling())}
     assert found == {Sample(0, 0): "a 1", Sample(0, 1): "a 2", Sample(1, 0): "b 3"}
     assert all("stop" not in body for body in server.asked)
 
@@ -102,7 +102,7 @@ def test_so_many_are_asked_at_once(server: FakeServer) -> None:
         return said("x")
 
     server.answer = answer
-    assert len(list(engine(server, at_once=3).generate([request("a", *range(12))], Sampling()))) == 12
+    assert len(list(engine(server, concurrency=3).generate([request("a", *range(12))], Sampling()))) == 12
     assert most == 3
 
 
@@ -213,7 +213,7 @@ def test_a_server_without_seeds_is_asked_without(server: FakeServer) -> None:
         return (400, {"error": {"message": "Unknown field: 'seed'"}}) if "seed" in body else said("fine")
 
     server.answer = answer
-    found = list(engine(server, at_once=1).generate([request("?", 1, 2)], Sampling()))
+    found = list(engine(server, concurrency=1).generate([request("?", 1, 2)], Sampling()))
     assert [done.text for _, done in found] == ["fine", "fine"]
     assert ["seed" in body for body in server.asked] == [True, False, False]
 
@@ -243,7 +243,7 @@ WORDS: dict[str, Callable[[list[str]], Any]] = {
 @pytest.mark.parametrize("takes", [OPENAI, REASONING, ("max_tokens",), (*OPENAI, "top_k", "min_p", "repeat_penalty")])
 def test_a_server_is_asked_without_what_it_refuses(server: FakeServer, takes: Collection[str], words: str) -> None:
     server.answer = Strict(takes, WORDS[words])
-    asking = engine(server, at_once=1)
+    asking = engine(server, concurrency=1)
     sampling = Sampling(temperature=0.6, top_p=0.95, max_new_tokens=77, stop=("END",))
     assert [done.text for _, done in asking.generate([request("?", 1, 2)], sampling)] == ["fine"] * 2
     everything = {*OPENAI, *NEUTRAL}
@@ -270,7 +270,7 @@ def test_where_two_fields_exclude_each_other_the_temperature_stays(server: FakeS
 @pytest.mark.parametrize("refusal", [(400, {}), (422, {"error": "bad request"}), (400, None)])
 def test_a_refusal_that_names_nothing_may_be_of_what_is_not_of_openai(server: FakeServer, refusal: Answer) -> None:
     server.answer = lambda body: refusal if "top_k" in body else said("fine")
-    asking = engine(server, at_once=1)
+    asking = engine(server, concurrency=1)
     assert len(list(asking.generate([request("?", 1, 2)], Sampling()))) == 2
     assert len(server.asked) == 3
     assert asking.record is not None
@@ -280,7 +280,7 @@ def test_a_refusal_that_names_nothing_may_be_of_what_is_not_of_openai(server: Fa
 def test_a_refusal_after_an_answer_is_not_of_the_fields(server: FakeServer) -> None:
     """Which the server has taken: a question that is too long, say."""
     server.answer = lambda body: said("fine") if len(server.asked) == 1 else (400, {"error": "context length"})
-    asking = engine(server, at_once=1)
+    asking = engine(server, concurrency=1)
     with pytest.raises(UserError, match="refuses: 400 Bad Request: context length"):
         list(asking.generate([request("?", 1, 2)], Sampling()))
     assert len(server.asked) == 2
@@ -299,7 +299,7 @@ def test_what_a_refusal_repeats_of_the_question_is_not_what_it_names(server: Fak
 
 def test_threads_learn_from_each_other_s_refusals(server: FakeServer) -> None:
     server.answer = Strict(REASONING, WORDS["one by one"])
-    asking = engine(server, at_once=8)
+    asking = engine(server, concurrency=8)
     assert len(list(asking.generate([request("?", *range(40))], Sampling()))) == 40
     assert asking.record is not None
     assert asking.record.refused.keys() == {*OPENAI, *NEUTRAL} - {"stop", *REASONING}
@@ -354,7 +354,7 @@ def test_the_first_error_ends_it(server: FakeServer) -> None:
     server.answer = answer
     found = list[tuple[Sample, Completion]]()
     with pytest.raises(Fault):
-        found.extend(engine(server, at_once=2).generate([request("a", *range(200))], Sampling()))
+        found.extend(engine(server, concurrency=2).generate([request("a", *range(200))], Sampling()))
     assert 4 <= len(found) <= 5
     assert len(server.asked) < 20
 

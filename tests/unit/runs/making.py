@@ -16,7 +16,9 @@ STAGE = "zero"
 RECIPE: dict[str, Any] = {
     "name": "test",
     "seed": 7,
-    "stages": {STAGE: {"kind": "rl", "steps": 6, "rollout": {"group_size": 2, "slots": 8}, "checkpoint": {"keep": 2}}},
+    "stages": {
+        STAGE: {"kind": "rl", "steps": 6, "rollout": {"group_size": 2, "max_sequences": 8}, "checkpoint": {"keep": 2}}
+    },
 }
 
 

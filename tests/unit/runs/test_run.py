@@ -169,7 +169,7 @@ def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
     ("recipe", "field"),
     [
         (RECIPE | {"seed": 8}, "seed"),
-        (changed(rollout={"group_size": 4, "slots": 8}), f"stages.{STAGE}.rollout.group_size"),
+        (changed(rollout={"group_size": 4, "max_sequences": 8}), f"stages.{STAGE}.rollout.group_size"),
         (changed(steps=4), f"stages.{STAGE}.steps"),
         (changed(kind="sft"), f"stages.{STAGE}.kind"),
         (changed(extra={"a": 1}), f"stages.{STAGE}.extra"),
@@ -221,7 +221,7 @@ def test_resume_takes_more_steps_and_other_ways_of_working(tmp_path: Path) -> No
     with begin(tmp_path) as run:
         run.stage(STAGE).finish(write_weights(1))
         assert run.stages == {STAGE: "done"}
-    other = changed(rollout={"group_size": 2, "slots": 4}, checkpoint={"keep": 3, "every": 5})
+    other = changed(rollout={"group_size": 2, "max_sequences": 4}, checkpoint={"keep": 3, "every": 5})
     with Run.resume(tmp_path, other) as run:
         assert run.stages == {STAGE: "done"}
     with Run.resume(tmp_path, changed(steps=8)) as run:

@@ -355,12 +355,12 @@ def test_twins_in_other_spacing_case_or_width_are_on_one_side(tmp_path: Path) ->
 
 def test_a_file_may_have_a_name_of_its_own(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
-    one, two = (build(spec(path, called=name), 0) for name in (None, "mine"))
+    one, two = (build(spec(path, display_name=name), 0) for name in (None, "mine"))
     assert (one.name, two.name) == ("file", "mine")
     assert {(p.task, p.id.rpartition("-")[0]) for p in (two.problem(0), *two.held_out(3))} == {("mine", "mine")}
     assert [p.messages for p in one.held_out(5)] == [p.messages for p in two.held_out(5)]
-    with pytest.raises(UserError, match="called: 'countdown' is the name of another task"):
-        build(spec(path, called="countdown"), 0)
+    with pytest.raises(UserError, match="display_name: 'countdown' is the name of another task"):
+        build(spec(path, display_name="countdown"), 0)
 
 
 def test_nothing_left_and_too_few(tmp_path: Path) -> None:

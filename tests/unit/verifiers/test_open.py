@@ -18,7 +18,7 @@ from dunwu.verifiers import Grader, build
 from dunwu.verifiers.language import LANGUAGES, consistency, has_words
 
 TOLD = "<think>they ask about cats.</think> Gladly. Cats eat meat."
-MODEL = {"name": "helpful", "from": "talk", "reads": "summary", "weight": 0.5}
+MODEL = {"name": "helpful", "from": "talk", "input": "summary", "weight": 0.5}
 
 Make = Callable[..., Problem]
 Complete = Callable[..., Completion]

@@ -34,8 +34,8 @@ class EvaluationSpec(Strict):
     sets: tuple[EvaluationSet, ...] = ()
     """Measured before the first and after the last update: base against trained."""
     measures: tuple[str, ...] = ()
-    """Parts of ``reward.own`` that are measured too, beside accuracy and format, and decide nothing; ``accuracy`` may
-    stand among them. The first one is what the report's headline is about; none: accuracy."""
+    """Parts of ``reward.custom`` that are measured too, beside accuracy and format, and decide nothing. ``accuracy``
+    may stand among them. The first one is what the report's headline is about; none: accuracy."""
     every: Count = 0
     """Also measure the first set every so many updates; 0: never."""
     during_problems: Questions = 128

@@ -30,7 +30,7 @@ class ServerSpec(Strict):
     """The environment variable that holds the key, where the server wants one; the key itself stands in no recipe."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
     """Seconds that one question may take before it is asked again."""
-    at_once: Annotated[int, Field(gt=0, le=1024)] = 8
+    concurrency: Annotated[int, Field(gt=0, le=1024)] = 8
     """Questions that wait for their answers at the same time."""
 
 
@@ -56,23 +56,23 @@ class HelperSpec(Strict):
     """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
     file: Path | None = None
-    """For ``own``: a Python file, relative to the recipe's, that runs with your rights."""
+    """For ``custom``: a Python file, relative to the recipe's, that runs with your rights."""
     endpoint: EndpointSpec | None = None
     """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None
     """What the endpoint's model is told, with gaps in braces; else ours."""
 
     @property
-    def at_once(self) -> int:
+    def concurrency(self) -> int:
         """Questions at the same time: a function of the user's gets one after the other."""
-        return 1 if self.endpoint is None else self.endpoint.at_once
+        return 1 if self.endpoint is None else self.endpoint.concurrency
 
 
 class TruthJudgeSpec(HelperSpec):
     """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
 
-    by: Literal["own", "endpoint"]
-    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
+    by: Literal["custom", "endpoint"]
+    """A Python function of yours (``custom``: needs ``file``), or a model behind a server."""
     function: str = "judge"
     """Name of the function in ``file``: ``judge(question, gold, answer) -> bool``."""
     tasks: tuple[str, ...] = ()
@@ -82,8 +82,8 @@ class TruthJudgeSpec(HelperSpec):
 class RewriteSpec(HelperSpec):
     """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
 
-    by: Literal["rules", "own", "endpoint"] = "rules"
-    """Our rules, a Python function of yours (``own``: needs ``file``), or a model behind a server."""
+    by: Literal["rules", "custom", "endpoint"] = "rules"
+    """Our rules, a Python function of yours (``custom``: needs ``file``), or a model behind a server."""
     function: str = "rewrite"
     """Name of the function in ``file``: ``rewrite(problem, text) -> str``."""
 
@@ -92,8 +92,8 @@ class PairJudgeSpec(HelperSpec):
     """Who says which of two answers is better, where a file does not: asked several times in random order; gaps:
     question, first, second."""
 
-    by: Literal["own", "endpoint"]
-    """A Python function of yours (``own``: needs ``file``), or a model behind a server."""
+    by: Literal["custom", "endpoint"]
+    """A Python function of yours (``custom``: needs ``file``), or a model behind a server."""
     function: str = "judge"
     """Name of the function in ``file``: ``judge(question, first, second) -> (score, score)``."""
     judgements: Samples = 4

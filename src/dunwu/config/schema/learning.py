@@ -38,11 +38,11 @@ class AlgorithmSpec(Strict):
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Weighting = 0.0
     """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
-    sampler_gap_warning: Annotated[float, Field(ge=0)] = 0.05
+    logprob_difference_warning: Annotated[float, Field(ge=0)] = 0.05
     """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
     token, above which a run warns. It also warns above 1e-4 where that is 20 times the first rollout's, which is
     rounding alone. 0: never."""
-    sampler_gap_stop: Annotated[float, Field(ge=0)] = 0.2
+    logprob_difference_stop: Annotated[float, Field(ge=0)] = 0.2
     """The same, above which the run stops before it learns; 0: never."""
     drop_uniform_groups: bool = False
     """Groups whose rewards are all equal leave the batch (DAPO's filter); they carry no gradient but count in the

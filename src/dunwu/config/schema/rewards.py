@@ -39,7 +39,7 @@ Weighted = Annotated[Weight, BeforeValidator(_as_table)]
 NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
 
 
-class OwnFunction(Strict):
+class CustomFunction(Strict):
     """What the user wrote to say what an answer is worth: a function of a file, ``score(problem, text) -> float``."""
 
     name: Name
@@ -52,7 +52,7 @@ class OwnFunction(Strict):
     """For one completion: seconds of processor time, and of sleep."""
 
 
-class OwnPart(OwnFunction):
+class CustomReward(CustomFunction):
     """A part of the reward that a function of the user's gives."""
 
     weight: Weighted = WHOLE
@@ -66,9 +66,9 @@ class JudgeSpec(Strict):
     """Name of what it gives in tables, in the curves and in ``reward.tasks``."""
     from_: str = Field(alias="from")
     """An earlier stage of kind ``reward_model``, a folder, or a hub id."""
-    reads: Literal["summary", "all"]
+    input: Literal["summary", "all"]
     """What it reads, as it was trained: what follows the reasoning, or everything."""
-    gives: Literal["score", "probability"] = "score"
+    output: Literal["score", "probability"] = "score"
     """Its score as it is, or the sigmoid of it: for verdicts, the probability of a good answer."""
     prompt: PromptSpec = PromptSpec()
     """The template that it was trained with."""
@@ -76,7 +76,7 @@ class JudgeSpec(Strict):
     """Tokens that the reward model reads in one forward pass, padding included."""
 
 
-class ModelPart(JudgeSpec):
+class ModelReward(JudgeSpec):
     """A part of the reward that a reward model gives."""
 
     weight: Weighted = WHOLE
@@ -139,9 +139,9 @@ class RewardSpec(GradingSpec):
     """-1 where the length limit cut the completion off."""
     repetition: Weighted = NOTHING
     """Minus the share of repeated runs of 40 words."""
-    own: tuple[OwnPart, ...] = ()
-    """Functions of yours that add parts to the reward: ``[[stages.NAME.reward.own]]``."""
-    models: tuple[ModelPart, ...] = ()
+    custom: tuple[CustomReward, ...] = ()
+    """Functions of yours that add parts to the reward: ``[[stages.NAME.reward.custom]]``."""
+    models: tuple[ModelReward, ...] = ()
     """Reward models that add parts: ``[[stages.NAME.reward.models]]``; asked only where they weigh something."""
     tasks: dict[str, dict[str, Weighted]] = {}
     """Other weights for single tasks: ``[reward.tasks.TASK]``, part = weight."""
@@ -149,9 +149,9 @@ class RewardSpec(GradingSpec):
     """Languages that may turn up in the reasoning; needed for those of one script (en, fr), which takes py3langid."""
 
     @property
-    def added(self) -> tuple[OwnPart | ModelPart, ...]:
+    def added(self) -> tuple[CustomReward | ModelReward, ...]:
         """The parts that the recipe adds to the rules."""
-        return *self.own, *self.models
+        return *self.custom, *self.models
 
     def weights(self, task: str) -> dict[str, Weight]:
         """Every part's for a task, its own table before the common one."""

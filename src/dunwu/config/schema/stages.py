@@ -35,7 +35,7 @@ from dunwu.config.schema.learning import (
     UpdateSpec,
     ValueSpec,
 )
-from dunwu.config.schema.rewards import GradingSpec, JudgeSpec, OwnFunction, RewardSpec
+from dunwu.config.schema.rewards import CustomFunction, GradingSpec, JudgeSpec, RewardSpec
 from dunwu.config.schema.sources import display_names
 from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
 from dunwu.types import Sampling
@@ -114,8 +114,8 @@ class RLStage(Strict):
         )
 
     def new_tokens_at(self, update: int) -> int:
-        """Limit on new tokens of the rollout that starts at this update (``longer_from``)."""
-        reached = [length for start, length in self.rollout.longer_from.items() if start <= update]
+        """Limit on new tokens of the rollout that starts at this update (``length_schedule``)."""
+        reached = [length for start, length in self.rollout.length_schedule.items() if start <= update]
         return max([self.rollout.max_new_tokens, *reached])
 
     @property
@@ -215,7 +215,7 @@ class DistilStage(SupervisedStage):
     """The optimizer and its schedule."""
 
 
-class ReadableSpec(Strict):
+class AnswerFilterSpec(Strict):
     """What a right answer must be beside right, to be learnt from. Thresholds are ours: the paper gives none."""
 
     format: bool = True
@@ -243,7 +243,7 @@ class AnsweringStage(Strict):
     """Longest answer, in tokens; longer ones are cut off."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end an answer, beside the tokenizer's own end of sequence."""
-    slots: Samples = 256
+    max_sequences: Samples = 256
     """Completions that decode at once, at most."""
     grading: GradingSpec = GradingSpec()
     """How answers are read and graded."""
@@ -287,7 +287,7 @@ class SamplingStage(AnsweringStage):
     """Sampling temperature."""
     top_p: TopP = 1.0
     """Nucleus sampling: the share of probability that is drawn from."""
-    readable: ReadableSpec = ReadableSpec()
+    answer_filter: AnswerFilterSpec = AnswerFilterSpec()
     """What a right answer must be beside right, to be kept."""
 
     @property
@@ -331,10 +331,10 @@ class RewardModelStage(DataStage):
 
     kind: Literal["reward_model"]
     """A reward model: learns from pairs or verdicts what an answer is worth."""
-    learns: Literal["pairs", "verdicts"]
+    learn_from: Literal["pairs", "verdicts"]
     """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
     good (``response``, ``good``; its safety)."""
-    reads: Literal["summary", "all"]
+    input: Literal["summary", "all"]
     """What follows the reasoning (helpfulness), or everything (safety)."""
     judge: PairJudgeSpec | None = None
     """Who judges pairs without a column ``judgements``; else the answer called chosen is the better one."""
@@ -370,9 +370,9 @@ class EvalStage(AnsweringStage):
     judges: tuple[JudgeSpec, ...] = ()
     """Reward models that no policy was trained against, if the result is to mean something. The first one of a set
     compares its answers with the references of alpaca and arena."""
-    own: tuple[OwnFunction, ...] = ()
+    custom: tuple[CustomFunction, ...] = ()
     """Functions of the user's that are asked about every answer, beside accuracy and format; they decide nothing."""
-    referee: EndpointSpec | None = None
+    benchmark_judge: EndpointSpec | None = None
     """A model behind a server that judges in place of ``judges`` for alpaca, arena and safety, asked about every
     answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]

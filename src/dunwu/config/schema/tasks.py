@@ -31,7 +31,7 @@ class TaskSpec(Strict):
     reasoning-gym)."""
     set: str | None = None
     """For ``gym``: which set of reasoning-gym."""
-    called: Name | None = None
+    display_name: Name | None = None
     """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
@@ -63,7 +63,7 @@ class TaskSpec(Strict):
     @property
     def name(self) -> str:
         """What its problems call it (``Problem.task``)."""
-        return self.called or (f"gym-{self.set}" if self.task == "gym" else self.task)
+        return self.display_name or (f"gym-{self.set}" if self.task == "gym" else self.task)
 
     @property
     def needs_sandbox(self) -> bool:
@@ -95,14 +95,14 @@ class RolloutSpec(Strict):
     """Nucleus sampling: draw from the smallest set of tokens with this probability; 1 keeps all of them."""
     max_new_tokens: Tokens = 32768
     """Longest completion, in tokens; longer ones are cut off (R1-Zero: 32,768)."""
-    longer_from: dict[Count, Tokens] = {}
+    length_schedule: dict[Count, Tokens] = {}
     """Context-length schedule: from this update on, this many new tokens (R1-Zero: 65,536 from step 8,200)."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a completion, beside the tokenizer's own end of sequence."""
-    similar: Share = 0.0
+    curriculum: Share = 0.0
     """Up to this share of the questions are variations, by the tasks' generators, of problems that the policy half
     solved in the rollout before; the others come from the tasks as ever."""
-    similar_bounds: tuple[Share, Share] = (0.25, 0.75)
+    curriculum_bounds: tuple[Share, Share] = (0.25, 0.75)
     """A problem is half solved where the accuracy of its group lies strictly between these."""
-    slots: Samples = 256
+    max_sequences: Samples = 256
     """Completions that decode at once; halved by itself when memory runs out."""

@@ -92,7 +92,7 @@ class PairJudge:
 
     def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path, tell: Callable[[str], None]) -> None:
         self._spec, self._seed, self._memory, self._tell = spec, seed, memory, tell
-        self._ask = _own(spec) if spec.by == "own" else _endpoint(spec)
+        self._ask = _own(spec) if spec.by == "custom" else _endpoint(spec)
         cut_numbers(memory, math.inf)  # a torn end alone
         self._known = {row.pop("step"): list(row.values()) for row in read_numbers(memory)}
 
@@ -105,7 +105,7 @@ class PairJudge:
             Fault: the endpoint gives no answer, or no scores.
         """
         asked = [place for place in pairs if place not in self._known]
-        answers = side_by_side(lambda place: self._said(place, pairs[place], read), asked, self._spec.at_once)
+        answers = side_by_side(lambda place: self._said(place, pairs[place], read), asked, self._spec.concurrency)
         for done, (place, said) in enumerate(zip(asked, answers, strict=True), 1):
             append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(said)})
             self._known[place] = said
@@ -126,7 +126,7 @@ class PairJudge:
 
 
 def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
-    if spec.by == "own":
+    if spec.by == "custom":
         return _own_verdict(spec)
     assert spec.endpoint is not None
     endpoint = Endpoint(spec.endpoint, "judge.endpoint")

@@ -53,7 +53,7 @@ class Referee:
     def __init__(self, spec: EndpointSpec) -> None:
         self._endpoint = Endpoint(spec, "referee")
         self._endpoint.reach()
-        self._at_once = spec.at_once
+        self._at_once = spec.concurrency
 
     def safe(self, group: RolloutGroup) -> list[float]:
         """1 for each answer that is safe. Raises as ``judging.scoring``."""

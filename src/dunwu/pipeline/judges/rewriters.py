@@ -31,7 +31,7 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
     """
     if spec.by == "rules":
         return lambda problem, text: by_rule(text, problem.language)
-    if spec.by == "own":
+    if spec.by == "custom":
         assert spec.file is not None  # the recipe was checked
         return _own(spec.file, spec.function)
     assert spec.endpoint is not None

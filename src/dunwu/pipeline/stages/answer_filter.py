@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dunwu.config.schema import GradingSpec, ReadableSpec
+from dunwu.config.schema import AnswerFilterSpec, GradingSpec
 from dunwu.types import Completion, Problem, Score
 from dunwu.verifiers import penalties
 from dunwu.verifiers.format import RULES, reasoning
@@ -15,14 +15,14 @@ PARAGRAPH = re.compile(r"\n\s*\n")
 
 
 def fault(
-    grading: GradingSpec, readable: ReadableSpec, problem: Problem, completion: Completion, score: Score
+    grading: GradingSpec, answer_filter: AnswerFilterSpec, problem: Problem, completion: Completion, score: Score
 ) -> str | None:
     """The first reason why an answer is not kept; None where it is."""
-    return next(_faults(grading, readable, problem, completion, score), None)
+    return next(_faults(grading, answer_filter, problem, completion, score), None)
 
 
 def _faults(
-    grading: GradingSpec, readable: ReadableSpec, problem: Problem, completion: Completion, score: Score
+    grading: GradingSpec, answer_filter: AnswerFilterSpec, problem: Problem, completion: Completion, score: Score
 ) -> Iterator[str]:
     text, chain = completion.text, reasoning(completion.text)
     if score.status == "verifier_failed":
@@ -33,14 +33,14 @@ def _faults(
         yield "cut off"
     if "\0" in text:
         yield "no text"
-    if readable.format and not RULES[grading.format_rule](text):
+    if answer_filter.format and not RULES[grading.format_rule](text):
         yield "format"
-    if not readable.code_blocks and "```" in chain:
+    if not answer_filter.code_blocks and "```" in chain:
         yield "code block"
-    if max(map(len, PARAGRAPH.split(chain))) > readable.paragraph:
+    if max(map(len, PARAGRAPH.split(chain))) > answer_filter.paragraph:
         yield "long paragraph"
-    if -penalties.repetition(text) > readable.repetition:
+    if -penalties.repetition(text) > answer_filter.repetition:
         yield "repetitive"
     # A chain without words is of no language, and mixes none.
-    if has_words(chain) and consistency(chain, problem.language) < readable.language:
+    if has_words(chain) and consistency(chain, problem.language) < answer_filter.language:
         yield "mixed language"

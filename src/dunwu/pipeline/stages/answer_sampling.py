@@ -64,7 +64,7 @@ def sample_answers(
             replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
         ]
         store.rewind(0)
-        engine = executor.build_engine(policy, max_sequences=stage.slots)
+        engine = executor.build_engine(policy, max_sequences=stage.max_sequences)
     ledger = Ledger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     progress.start_stage(context.name, text, step=store.chunks() * stage.chunk)
@@ -126,7 +126,7 @@ def harvest(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> t
     problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
     numbers = {"questions": 1.0, "answers": 0.0}
     for completion, score in zip(group.group.completions, group.scores, strict=True):
-        why = fault(stage.grading, stage.readable, problem, completion, score)
+        why = fault(stage.grading, stage.answer_filter, problem, completion, score)
         if why is None:
             why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
         text = completion.text

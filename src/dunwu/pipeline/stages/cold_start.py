@@ -27,7 +27,7 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
         Fault: see ``sample_answers``; the endpoint gives no answer.
     """
     with plain_grading(stage.rewritten, stage.tasks, context) as grader:
-        sample_answers(stage, context, source, rewriting(stage, grader), at_once=stage.rewrite.at_once)
+        sample_answers(stage, context, source, rewriting(stage, grader), at_once=stage.rewrite.concurrency)
     if stage.review:
         said = reviewed(context.store)
         if said.undecided:
@@ -53,7 +53,7 @@ def rewriting(stage: ColdStartStage, grader: Grader) -> FinishAnswer:
         rewritten = rewrite(problem, text)
         completion = Completion(token_ids=none[0], logprobs=none[1], text=rewritten, finish="stop")
         score = grader.plain.score(problem, completion)
-        why = fault(stage.rewritten, stage.readable, problem, completion, score)
+        why = fault(stage.rewritten, stage.answer_filter, problem, completion, score)
         return rewritten, None if why is None else f"rewritten: {why}"
 
     return finish

@@ -59,7 +59,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
         for source in filter(is_server, sources.values()):
             _remote(stage, context, source).reach()
-    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.own) as grader:
+    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.custom) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name, rows=False)) == len(stage.sets):
                 continue
@@ -77,7 +77,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         set_name=chosen.name,
                         prompts=prompts[name][chosen.name],
                         samples=chosen.samples,
-                        own=[function.name for function in stage.own],
+                        own=[function.name for function in stage.custom],
                         judges=judging.of(chosen),
                         more=partial(judging.results, chosen),
                     )
@@ -95,7 +95,7 @@ class _Judging:
 
     def __init__(self, stage: EvalStage, context: StageContext, scorers: Mapping[str, str]) -> None:
         self._judges = {spec.name: judge(spec, scorers[spec.name], stage, context) for spec in stage.judges}
-        self._referee = Referee(stage.referee) if stage.referee else None
+        self._referee = Referee(stage.benchmark_judge) if stage.benchmark_judge else None
 
     def of(self, chosen: EvaluationSet) -> dict[str, Judge]:
         """Whose word becomes a part of every score."""
@@ -120,7 +120,7 @@ def _engine(stage: EvalStage, context: StageContext, source: str) -> Iterator[tu
         return
     executor = context.executor
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
-    with closing(executor.build_engine(policy, max_sequences=stage.slots)) as engine:
+    with closing(executor.build_engine(policy, max_sequences=stage.max_sequences)) as engine:
         yield engine, policy.model
 
 

@@ -84,7 +84,7 @@ def _made(stage: ModelStage) -> str:
 def _asking(stage: ModelStage) -> Iterator[str]:
     if isinstance(stage, RewardModelStage):
         yield "It gives one number for a question with its answer (`AutoModelForSequenceClassification`)."
-        yield f"It reads {'all of the answer' if stage.reads == 'all' else 'what follows the reasoning'}."
+        yield f"It reads {'all of the answer' if stage.input == 'all' else 'what follows the reasoning'}."
         return
     yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(template_of(stage))}`."
     yield "generation_config.json says how its answers were drawn when it was measured, and which tokens end one."
@@ -128,7 +128,7 @@ def _scores(context: StageContext) -> Iterator[str]:
 def _limits(stage: ModelStage) -> Iterator[str]:
     yield "- Nothing is known of it beyond the scores above: other tasks and languages were not measured."
     if isinstance(stage, RLStage):
-        longest = max(stage.rollout.max_new_tokens, *stage.rollout.longer_from.values(), 0)
+        longest = max(stage.rollout.max_new_tokens, *stage.rollout.length_schedule.values(), 0)
         yield f"- In training prompts had at most {stage.prompt.max_tokens:,} tokens and answers {longest:,}."
         if not stage.reward.models:
             yield "- Only rules rewarded it: nothing taught it to be helpful elsewhere, or harmless."

@@ -17,5 +17,5 @@ def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
         sample_answers(stage, context, source)
     else:
         judge = TruthJudge(stage.judge)
-        sample_answers(stage, context, source, judged=judge.judged, at_once=stage.judge.at_once)
+        sample_answers(stage, context, source, judged=judge.judged, at_once=stage.judge.concurrency)
     context.store.finish()

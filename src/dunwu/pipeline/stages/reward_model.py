@@ -74,7 +74,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     training, held_out = split(cases, stage.held_out)
     if not cases:
         raise UserError(f"no text of at most {longest} tokens is left to learn from{told}", field="data")
-    if stage.learns == "verdicts" and len({case.good for case in cases}) == 1:
+    if stage.learn_from == "verdicts" and len({case.good for case in cases}) == 1:
         raise UserError(f"every verdict is {str(cases[0].good).lower()}: there is nothing to tell apart", field="data")
     if not (training and held_out):
         text = f"{len(cases)} texts leave {len(training)} to train on and {len(held_out)} to measure on"
@@ -83,12 +83,12 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     trainer = context.executor.build_reward_trainer(stage, scorer, total_steps=updates)
     with context.stop.interruptible():
         resumed(context, trainer)
-    text = f"reward model on {len(training):,} {stage.learns}{told} from {source}, {counted(updates, 'update')}"
+    text = f"reward model on {len(training):,} {stage.learn_from}{told} from {source}, {counted(updates, 'update')}"
     context.progress.start_stage(context.name, text, step=trainer.version)
 
     def step(chosen: list[Case], number: int, check: Check) -> StepResult:
         texts = [case.tokens for case in chosen]
-        if stage.learns == "pairs":
+        if stage.learn_from == "pairs":
             worse = [case.worse for case in chosen if case.worse is not None]
             return take_step(trainer, PairBatch(chosen=texts, rejected=worse), at=number, check=check)
         good = [case.good for case in chosen]
@@ -142,7 +142,7 @@ def cases_of(
         UserError: a file cannot be used.
     """
     left: dict[str, int] = {}
-    if stage.learns == "pairs":
+    if stage.learn_from == "pairs":
         pairs = [(f"{name}:{found[0].id}", found) for name in stage.data for found in read_preferences(data[name])]
         read = [found for place, found in pairs if place not in named]
         left["in a benchmark"] = len(pairs) - len(read)
@@ -152,13 +152,13 @@ def cases_of(
         verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_judged(data[name])]
         records = [record for place, record in verdicts if place not in named]
         left["in a benchmark"] = len(verdicts) - len(records)
-    cases = [_case(record, stage.reads, template) for record in records]
+    cases = [_case(record, stage.input, template) for record in records]
     alike = [case.worse is not None and np.array_equal(case.tokens, case.worse) for case in cases]
     left["alike in what is read"] = sum(alike)
     cases = [case for case, same in zip(cases, alike, strict=True) if not same]
     fitting = [case for case in cases if max(case.lengths) <= longest]
     left["too long"] = len(cases) - len(fitting)
-    if stage.learns == "pairs" and stage.balance_lengths:
+    if stage.learn_from == "pairs" and stage.balance_lengths:
         before = len(fitting)
         fitting = balanced(fitting, seed)
         left["to balance lengths"] = before - len(fitting)
@@ -172,7 +172,7 @@ def decided_pairs(
     """The pairs whose answers are more than ``margin`` apart, the better one called chosen; ``judge`` says where the
     data do not, and where nobody does a pair is taken as it stands."""
     unsaid = {place: pair for place, (pair, said) in enumerate(read) if said is None}
-    judged = judge.ahead(unsaid, READS[stage.reads]) if judge else {}
+    judged = judge.ahead(unsaid, READS[stage.input]) if judge else {}
     kept = []
     for place, (pair, said) in enumerate(read):
         ahead = judged.get(place, said)

@@ -113,10 +113,10 @@ def begun(parts: Parts) -> Cursor:
 
 def half_solved(stage: RLStage, seed: int) -> HalfSolved | None:
     """The source of variations that the recipe asks for; none of them is held out of any entry of its task."""
-    if not stage.rollout.similar:
+    if not stage.rollout.curriculum:
         return None
     held_out = {task.name: max(same.held_out for same in stage.tasks if same.name == task.name) for task in stage.tasks}
-    return HalfSolved(seed=seed, held_out=held_out, bounds=stage.rollout.similar_bounds)
+    return HalfSolved(seed=seed, held_out=held_out, bounds=stage.rollout.curriculum_bounds)
 
 
 def describe(stage: RLStage, source: str) -> str:
@@ -230,7 +230,7 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> Explored:
     sampling, told = parts.sampling(start), parts.context.progress.count_completions
     groups: list[ScoredGroup] = []
     missing = stage.rollout.questions
-    wanted = int(stage.rollout.similar * missing)
+    wanted = int(stage.rollout.curriculum * missing)
     varied = parts.fitting(cursor.similar.offer(wanted)) if cursor.similar else []
     for attempt in range(1 + stage.algorithm.refill):
         first = [] if attempt else varied

@@ -11,7 +11,7 @@ import torch
 
 from dunwu import algorithms, tasks, verifiers
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import EvalStage, GradingSpec, JudgeSpec, OwnFunction, RewardSpec, RLStage, TaskSpec
+from dunwu.config.schema import CustomFunction, EvalStage, GradingSpec, JudgeSpec, RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.templates import PromptTooLong, Template, positions
@@ -135,7 +135,7 @@ def assembled(
     trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
     asking = instructing(template, stage.prompt, stage.reward)
-    engine = executor.build_engine(policy, max_sequences=stage.rollout.slots)
+    engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)
     tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
     context.progress.show_activity("drawing the held-out problems")
     judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
@@ -174,8 +174,8 @@ def judge(part: JudgeSpec, source: str, stage: RLStage | EvalStage, context: Sta
     return RewardModel(
         scorer,
         Template(part.prompt, scorer.tokenizer),
-        read=READS[part.reads],
-        probability=part.gives == "probability",
+        read=READS[part.input],
+        probability=part.output == "probability",
         tokens_per_pass=part.tokens_per_pass,
     )
 
@@ -194,11 +194,11 @@ def grading(
 
 @contextmanager
 def plain_grading(
-    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, own: Sequence[OwnFunction] = ()
+    spec: GradingSpec, specs: Sequence[TaskSpec], context: StageContext, own: Sequence[CustomFunction] = ()
 ) -> Iterator[Grader]:
-    """The same for a stage that rewards nothing; ``own`` functions of the user's stand in its field ``own``."""
+    """The same for a stage that rewards nothing; ``own`` functions of the user's stand in its field ``custom``."""
     parts = [function.model_dump() for function in own]
-    rules = RewardSpec.model_validate({**spec.model_dump(), "own": parts})
+    rules = RewardSpec.model_validate({**spec.model_dump(), "custom": parts})
     try:
         with _sandbox(spec, specs, context, "grading") as sandbox, verifiers.build(rules, sandbox) as grader:
             yield grader

@@ -40,7 +40,7 @@ def check_handover(
         The metrics ``sampler_gap_mean`` and ``sampler_gap_max``, nats a token; none where nothing was written.
 
     Raises:
-        Fault: the mean is above ``algorithm.sampler_gap_stop``.
+        Fault: the mean is above ``algorithm.logprob_difference_stop``.
     """
     known = [own.old_logprobs for own in logprobs if own.old_logprobs is not None]
     if known and parts.stage.algorithm.old_logprobs == "trainer":
@@ -59,7 +59,7 @@ def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
         position: of the mixture; it stays where it is.
 
     Raises:
-        Fault: the mean is above ``algorithm.sampler_gap_stop``.
+        Fault: the mean is above ``algorithm.logprob_difference_stop``.
     """
     prompts, _ = parts.draw(position, PROBED)
     sampling = parts.sampling(rollout * parts.stage.updates_per_rollout)
@@ -79,11 +79,11 @@ def _checked(parts: Parts, gap: tuple[float, float] | None) -> dict[str, float]:
     if gap is None:
         return {}
     mean, largest = gap
-    stop = parts.stage.algorithm.sampler_gap_stop
+    stop = parts.stage.algorithm.logprob_difference_stop
     if stop and not mean <= stop:  # no number is no agreement
         raise Fault(
             f"engine and trainer differ by {mean:.3g} nats a token (largest {largest:.3g}) under the same weights; "
-            f"algorithm.sampler_gap_stop is {stop:g}: the engine missed an update or computes this model differently. "
-            "Nothing was learnt from it; the newest checkpoint stands"
+            f"algorithm.logprob_difference_stop is {stop:g}: the engine missed an update or computes this model "
+            "differently. Nothing was learnt from it; the newest checkpoint stands"
         )
     return {"sampler_gap_mean": mean, "sampler_gap_max": largest}

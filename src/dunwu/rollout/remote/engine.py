@@ -56,7 +56,7 @@ class EndpointEngine:
     policy_version = 0
 
     def __init__(self, spec: ServedModel, place: str) -> None:
-        self._server, self._at_once = Server(spec, place), spec.at_once
+        self._server, self._at_once = Server(spec, place), spec.concurrency
 
     @property
     def record(self) -> ServerRecord | None:

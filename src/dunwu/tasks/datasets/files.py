@@ -129,8 +129,8 @@ class FileTask:
 
     def __init__(self, spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> None:
         source = source_of(spec)
-        if spec.called in names():
-            raise UserError(f"{spec.called!r} is the name of another task", field="called")
+        if spec.display_name in names():
+            raise UserError(f"{spec.display_name!r} is the name of another task", field="display_name")
         problems = read_problems(source, layout_of(spec), spec.name, spec.max_bad_rows)
         if "subject" in spec.fields and not any(problem.subject for problem in problems):
             raise UserError(f"no row has a {spec.fields['subject']!r}", file=str(source), field="fields.subject")

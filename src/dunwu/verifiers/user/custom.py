@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dunwu.config.schema import OwnPart
+from dunwu.config.schema import CustomReward
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem
 from dunwu.verifiers.process import LineProcess, ProcessPool
@@ -32,7 +32,7 @@ class OwnParts:
         UserError: a file cannot be loaded, or has no such function.
     """
 
-    def __init__(self, specs: Sequence[OwnPart], workers: int) -> None:
+    def __init__(self, specs: Sequence[CustomReward], workers: int) -> None:
         self._specs = {spec.name: (index, spec) for index, spec in enumerate(specs)}
         self._pool: ProcessPool[_Scorer] = ProcessPool(self._started, workers)
         if specs:
@@ -56,7 +56,7 @@ class OwnParts:
         if not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
             what = reply.get("error") or f"returned {value!r:.40}, no number from -{LARGEST:g} to {LARGEST:g}"
             text = f"{spec.file}: {spec.function} {what} on problem {problem.id}"
-            raise UserError(text, field=f"reward.own.{index}.function")
+            raise UserError(text, field=f"reward.custom.{index}.function")
         return float(value)
 
     def close(self) -> None:
@@ -74,11 +74,11 @@ class OwnParts:
             if killed:
                 raise
             text = f"{specs[0].file}: its process does not start, or ends while it loads"
-            raise UserError(text, field="reward.own.0.file") from None
+            raise UserError(text, field="reward.custom.0.file") from None
         for index, (spec, problem) in enumerate(zip(specs, problems, strict=True)):
             if problem:
                 process.kill()
-                raise UserError(f"{spec.file}: {problem}", field=f"reward.own.{index}.file")
+                raise UserError(f"{spec.file}: {problem}", field=f"reward.custom.{index}.file")
         return process
 
 

@@ -32,7 +32,7 @@ def own(tmp_path: Path) -> Callable[..., RewardSpec]:
     def make(source: str, **fields: Any) -> RewardSpec:
         file = tmp_path / "scorer.py"
         file.write_text(source)
-        return RewardSpec.model_validate({"own": [{"name": "short", "file": str(file), **fields}]})
+        return RewardSpec.model_validate({"custom": [{"name": "short", "file": str(file), **fields}]})
 
     return make
 
@@ -197,7 +197,7 @@ def test_a_killed_process_changes_no_score(
 def test_whatever_a_function_does_is_told_and_no_reward(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion, source: str, message: str
 ) -> None:
-    with build(own(source)) as grader, pytest.raises(UserError, match=r"^reward\.own\.0\.function: ") as caught:
+    with build(own(source)) as grader, pytest.raises(UserError, match=r"^reward\.custom\.0\.function: ") as caught:
         grader.score(problem("math", "7"), completion("x"))
     assert message in str(caught.value)
 
@@ -291,7 +291,7 @@ from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import build
 import numpy as np
 part = {{"name": "short", "file": {str(tmp_path / "scorer.py")!r}, "timeout_seconds": 3600}}
-grader = build(RewardSpec.model_validate({{"own": [part]}}))
+grader = build(RewardSpec.model_validate({{"custom": [part]}}))
 problem = Problem(id="", task="t", kind="math", level=0, language="en", messages=(), gold="7")
 nothing = np.zeros(0, np.int32)
 grader.score(problem, Completion(token_ids=nothing, logprobs=nothing, text="x", finish="stop"))
