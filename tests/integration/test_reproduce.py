@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from dunwu.analysis.seeds import average_metric
 from dunwu.cli import main
-from dunwu.observatory.report.seeds import curves
 from dunwu.runs import RunReader
 
 RECIPE = """
@@ -79,12 +79,12 @@ def test_runs_are_counted_and_advise_nothing(made: tuple[Path, Result]) -> None:
 
 def test_curves_are_means_over_the_runs(made: tuple[Path, Result]) -> None:
     runs = [RunReader(made[0] / "runs" / f"seed-{seed}") for seed in (3, 8)]
-    (series,) = curves(runs, "length")
-    assert series.label == "zero"
+    (curve,) = average_metric(runs, "length")
+    assert curve.stage == "zero"
     rows = [run.stage("zero").read_metrics() for run in runs]
-    assert [point.x for point in series.points] == [2, 4]
-    for place, point in enumerate(series.points):
-        assert point.estimate.value == pytest.approx((rows[0][place]["length"] + rows[1][place]["length"]) / 2)
+    assert curve.steps == [2, 4]
+    for place, estimate in enumerate(curve.estimates):
+        assert estimate.value == pytest.approx((rows[0][place]["length"] + rows[1][place]["length"]) / 2)
 
 
 def test_runs_that_are_there_are_kept(made: tuple[Path, Result]) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from dunwu.runs import BASE, TRAINED
 from dunwu.runs.tables import write_rollout_rows
-from tests.unit.observatory.making import PER_ROLLOUT, STAGE, begin, evaluate, finished_run, group, train
-from tests.unit.observatory.test_web import hostile_rows
+from tests.made_runs import PER_ROLLOUT, STAGE, begin, evaluate, finished_run, group, train
+from tests.unit.observatory.test_pages import hostile_rows
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = (

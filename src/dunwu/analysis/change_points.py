@@ -3,7 +3,7 @@
 The statistic is that of the likelihood ratio for one change of the mean (Sen and Srivastava 1975): over all places k
 that leave at least ``shortest`` points on each side, the largest sqrt(k (n-k) / n) |mean after - mean before|. Its
 distribution where nothing changes is that over permutations of the series itself, so the probability of a false alarm
-is at most the level, whatever the noise looks like, as long as it is exchangeable; ``tests/unit/observatory`` holds
+is at most the level, whatever the noise looks like, as long as it is exchangeable; ``tests/unit/analysis`` holds
 it to that. A change found splits the series, and both sides are looked at again (Vostrikova 1981).
 
 A level may change at once or climb. A change is a ``jump`` where one step describes the series around it as well as the

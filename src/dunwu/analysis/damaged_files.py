@@ -8,22 +8,23 @@ from typing import TypeVar
 from dunwu.errors import UserError
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
-def read_or_default(read: Callable[[], T], otherwise: T, lost: list[str]) -> T:
+def read_or_default(read: Callable[[], T], default: D, damage: list[str]) -> T | D:
     """Read what may be damaged.
 
     Args:
-        read: raises UserError where it is.
-        otherwise: what is taken then.
-        lost: gets the error's line then, once.
+        read: Reads it; a UserError says that it is damaged.
+        default: What is returned then.
+        damage: Gets the error's line then, once.
 
     Returns:
-        What ``read`` returns, or ``otherwise``.
+        What ``read`` returns, or ``default``.
     """
     try:
         return read()
     except UserError as error:
-        if str(error) not in lost:
-            lost.append(str(error))
-        return otherwise
+        if str(error) not in damage:
+            damage.append(str(error))
+        return default

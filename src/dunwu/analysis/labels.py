@@ -194,6 +194,11 @@ def describe_checkpoint(name: str) -> str:
     return f"after {counted(step_of(name), 'update')}" if is_step(name) else name
 
 
+def label_set(name: str) -> str:
+    """Name a set of held-out problems: ``held-out: countdown``."""
+    return name if name.startswith("held-out") else f"held-out: {name}"
+
+
 def format_p_value(p: float) -> str:
     """Of a test, e.g. ``= 0.012``; what hangs on the number of permutations is not told."""
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"

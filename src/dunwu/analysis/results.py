@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dunwu.analysis.reasoning.reflection import count_words
 from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RunReader, display_names
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
@@ -116,3 +118,20 @@ def _most_typical(pairs: list[tuple[EvaluationRow, EvaluationRow]]) -> list[tupl
     for pair in nearest:
         by_problem.setdefault(pair[0].problem_id, pair)
     return list(by_problem.values())
+
+
+def count_frequent_words(evaluation: Evaluation, most: int) -> list[tuple[str, float]]:
+    """Count the words of reflection in the answers of an evaluation.
+
+    Args:
+        evaluation: The evaluation.
+        most: How many words are returned at most.
+
+    Returns:
+        The most frequent words, each with how often it stands in an answer on average.
+    """
+    counts = Counter[str]()
+    for row in evaluation.rows:
+        counts.update(count_words(row.text))
+    chosen = sorted(counts, key=lambda word: (-counts[word], word))[:most]
+    return [(word, counts[word] / len(evaluation.rows)) for word in chosen]

@@ -162,7 +162,7 @@ def _wait_for(training: subprocess.Popen[bytes], out: Path, rows: int) -> None:
 
 @contextmanager
 def _client(address: str) -> Iterator[threading.Lock]:
-    """Asks as a page does: the pulse, and where it has changed the curves, as often as they may be asked for. It asks
+    """Asks as a page does: the token, and where it has changed the curves, as often as they may be asked for. It asks
     nothing while somebody else holds the lock."""
     asking, over = threading.Lock(), threading.Event()
 
@@ -170,11 +170,11 @@ def _client(address: str) -> Iterator[threading.Lock]:
         last, not_before = "", 0.0
         while not over.wait(PULSE_SECONDS):
             with asking:
-                pulse, began = json.loads(_get(f"{address}/runs/0/pulse"))["pulse"], time.perf_counter()
-                if pulse != last and began >= not_before:
+                token, began = json.loads(_get(f"{address}/runs/0/change-token"))["change_token"], time.perf_counter()
+                if token != last and began >= not_before:
                     _get(f"{address}/runs/0/curves?stage=zero")
                     now = time.perf_counter()
-                    last, not_before = pulse, now + (now - began) / SHARE
+                    last, not_before = token, now + (now - began) / SHARE
 
     thread = threading.Thread(target=follow)
     thread.start()

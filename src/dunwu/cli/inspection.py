@@ -80,7 +80,7 @@ def report(
         raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
     typer.echo(path)
     if figures:
-        from dunwu.observatory.report.export import write_figures
+        from dunwu.observatory.report.figure_files import write_figures
 
         folder = path.parent / "figures"
         with busy("drawing the figures"):

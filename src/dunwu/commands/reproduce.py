@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dunwu.analysis.seeds import compare_seeds
 from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
 from dunwu.commands.run import execute
 from dunwu.config.loader import load_recipe
 from dunwu.errors import UserError
 from dunwu.monitoring.console import ConsoleProgress
 from dunwu.monitoring.progress import Monitor
-from dunwu.observatory.report.seeds import joined_tables, write_seeds_report
+from dunwu.observatory.report.seeds_report import write_seeds_report
 from dunwu.observatory.terminal_tables import models_table
 from dunwu.runs import RunReader
 
@@ -57,7 +58,7 @@ def reproduce(
         monitor.log_message(f"\nseed {seed}, run {number} of {len(folders)}: {folder}")
         execute(recipes[seed], folder, resume=seed in there, file=file, monitor=monitor, planned_seconds=seconds)
     runs = [RunReader(folder) for folder in folders.values()]
-    tables = joined_tables(runs)
+    tables = compare_seeds(runs)
     console = ConsoleProgress().console
     for table in tables:
         console.print()

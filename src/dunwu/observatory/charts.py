@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from functools import cache, partial
 from html import escape
 from importlib import resources
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from markupsafe import Markup
+
+from dunwu.analysis.labels import sanitize
 from dunwu.types import Estimate
 
 WIDTH, HEIGHT = 480, 280
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
 HEAD, LINE = 42, 16
 """Of a drawing that stands alone: where its legend begins, and how high a line of that is."""
-MAX_MARKS = 120
+MOST_DOTS = 120
 """Points of a line beyond which they are not marked one by one."""
 PLAIN_COLOURS = 8
 """Colours without a meaning of their own, ``c0`` to ``c7``: they tell the curves of one figure apart."""
@@ -29,32 +32,35 @@ MEANINGS = ("training", *HELD_OUT, "base", "right", "wrong")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A measured value at a step; an interval of no width (low = high = value) is not drawn."""
+    """A measured value at ``x``; an interval of no width (low = high = value) is not drawn."""
 
     x: float
     estimate: Estimate
+
+    @classmethod
+    def exact(cls, x: float, value: float) -> Point:
+        """Make a point without an interval."""
+        return cls(x, Estimate(value=value, low=value, high=value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """A curve.
 
-    ``line``: joined, intervals as a band; ``dots``: marks with error bars, joined thinly; ``rings``: the same, hollow;
-    ``level``: a dashed line over the whole width at its one value.
+    Attributes:
+        label: Its name in the legend.
+        points: Its points, by ascending x.
+        kind: ``line``: joined, intervals as a band; ``dots``: dots with error bars, joined thinly; ``rings``: the same,
+            hollow; ``level``: a dashed line over the whole width at its one value.
+        colour: One of ``MEANINGS``, or a plain colour by name; "" for the next plain one.
+        companion_of: The label of the curve whose colour it shares; it has no entry of its own in the legend.
     """
 
     label: str
     points: Sequence[Point]
     kind: Literal["line", "dots", "rings", "level"] = "line"
     colour: str = ""
-    """One of ``MEANINGS``, or a plain colour by name; "" for the next plain one."""
-    beside: str = ""
-    """The label of the curve whose colour it shares; it has no entry of its own in the legend."""
-
-
-def exact(x: float, value: float) -> Point:
-    """A value without an interval."""
-    return Point(x, Estimate(value=value, low=value, high=value))
+    companion_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,25 @@ class Span:
     label: str
 
 
+class LegendEntry(NamedTuple):
+    """A line of a legend: the name, and the classes that the style sheet colours it by."""
+
+    label: str
+    style: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A figure: title, legend, axes, curves. ``share``: the values lie in [0, 1] and are written in per cent. Series
-    without points are left out."""
+    """A figure: title, legend, axes, curves.
+
+    Attributes:
+        title: What it shows.
+        series: Its curves; those without points are left out.
+        y_label: What is on the vertical axis, with the unit.
+        x_label: What is on the horizontal axis.
+        share: Whether the values lie in [0, 1] and are written in per cent.
+        spans: Stretches that are pointed out.
+    """
 
     title: str
     series: Sequence[Series]
@@ -79,88 +100,93 @@ class Chart:
     spans: Sequence[Span] = ()
 
     @property
-    def drawn(self) -> list[Series]:
+    def visible_series(self) -> list[Series]:
         """The series that have points."""
         return [one for one in self.series if one.points]
 
     @property
-    def _named(self) -> list[Series]:
-        """Those of the legend, in the order of their colours."""
-        return [one for one in self.drawn if not one.beside]
+    def legend(self) -> list[LegendEntry]:
+        """The curves that have an entry of their own, then what the stretches behind them are."""
+        dashed = {"level": " dashed"}
+        curves = [LegendEntry(one.label, self._colour(one) + dashed.get(one.kind, "")) for one in self._named_series]
+        return [*curves, *(LegendEntry(label, "spanned") for label in self._span_labels)]
 
     @property
-    def _pointed_out(self) -> list[str]:
-        """What the stretches behind the curves are."""
+    def description(self) -> str:
+        """The figure in a sentence, for whoever cannot see it."""
+        text = partial(_format_value, share=self.share)
+        ends = (
+            (one.label, *(text(one.points[place].estimate.value) for place in (0, -1))) for one in self.visible_series
+        )
+        return f"{self.title}: " + "; ".join(f"{label} from {first} to {last}" for label, first, last in ends)
+
+    def draw(self) -> Markup:
+        """Draw curves and axes for a page, whose style sheet colours them.
+
+        Returns:
+            SVG, in which labels are escaped.
+        """
+        opening = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_escape(self.description)}">'
+        return Markup(f"{opening}{self._draw_body()}</svg>")
+
+    def to_svg(self) -> str:
+        """Draw the figure with title and legend as a file of its own, in the colours of the page's light set.
+
+        Returns:
+            The SVG; "" where no series has points.
+        """
+        if not self.visible_series:
+            return ""
+        lines = _place_legend([*(one.label for one in self._named_series), *self._span_labels])
+        head = HEAD + LINE * (1 + max(line for line, _ in lines))
+        legend = "".join(
+            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
+            f'<line class="{"level" if one.kind == "level" else "line"} {self._colour(one)}" x1="0" x2="14" y1="-4" '
+            'y2="-4"/>'
+            f'<text x="20" y="0">{_escape(one.label)}</text></g>'
+            for one, (line, x) in zip(self._named_series, lines, strict=False)
+        )
+        legend += "".join(
+            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
+            f'<rect class="span" x="0" y="-9" width="14" height="10"/><text x="20" y="0">{_escape(label)}</text></g>'
+            for label, (line, x) in zip(self._span_labels, lines[len(self._named_series) :], strict=True)
+        )
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '
+            f'height="{2 * (HEIGHT + head)}"><style>{_make_style()}</style>'
+            '<rect width="100%" height="100%" fill="#ffffff"/>'
+            f'<text class="title" x="{LEFT - 48}" y="20">{_escape(self.title)}</text>{legend}'
+            f'<g transform="translate(0 {head})">{self._draw_body()}</g></svg>\n'
+        )
+
+    @property
+    def _named_series(self) -> list[Series]:
+        """Those of the legend, in the order of their colours."""
+        return [one for one in self.visible_series if not one.companion_of]
+
+    @property
+    def _span_labels(self) -> list[str]:
         return list(dict.fromkeys(span.label for span in self.spans))
 
     def _colour(self, series: Series) -> str:
         """The name of its colour in the style sheet."""
-        label = series.beside or series.label
+        label = series.companion_of or series.label
         plain = list[str]()
-        for one in self._named:
+        for one in self._named_series:
             if one.label == label and one.colour:
                 return one.colour
             plain += [] if one.colour else [one.label]
         place = plain.index(label) if label in plain else len(plain)
         return series.colour or f"c{place % PLAIN_COLOURS}"
 
-    def html(self) -> str:
-        """A figure of a page, coloured by its style sheet; "" where nothing is drawn."""
-        if not self.drawn:
-            return ""
-        legend = "".join(
-            f'<li class="{self._colour(one)}{" dashed" if one.kind == "level" else ""}">{escape(one.label)}</li>'
-            for one in self._named
-        )
-        legend += "".join(f'<li class="spanned">{escape(label)}</li>' for label in self._pointed_out)
-        return (
-            f"<figure><figcaption>{escape(self.title)}</figcaption>"
-            f'<ul class="legend">{legend}</ul>'
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self._told(), quote=True)}">'
-            f"{self._body()}</svg></figure>"
-        )
-
-    def svg(self) -> str:
-        """A file of its own, in the colours of the page's light set; "" where nothing is drawn."""
-        if not self.drawn:
-            return ""
-        lines = _legend_lines([*(one.label for one in self._named), *self._pointed_out])
-        head = HEAD + LINE * (1 + max(line for line, _ in lines))
-        legend = "".join(
-            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
-            f'<line class="{"level" if one.kind == "level" else "line"} {self._colour(one)}" x1="0" x2="14" y1="-4" '
-            'y2="-4"/>'
-            f'<text x="20" y="0">{escape(one.label)}</text></g>'
-            for one, (line, x) in zip(self._named, lines, strict=False)
-        )
-        legend += "".join(
-            f'<g class="key" transform="translate({x} {HEAD + LINE * line})">'
-            f'<rect class="span" x="0" y="-9" width="14" height="10"/><text x="20" y="0">{escape(label)}</text></g>'
-            for label, (line, x) in zip(self._pointed_out, lines[len(self._named) :], strict=True)
-        )
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '
-            f'height="{2 * (HEIGHT + head)}"><style>{_style()}</style><rect width="100%" height="100%" fill="#ffffff"/>'
-            f'<text class="title" x="{LEFT - 48}" y="20">{escape(self.title)}</text>{legend}'
-            f'<g transform="translate(0 {head})">{self._body()}</g></svg>\n'
-        )
-
-    def _told(self) -> str:
-        """The figure in a sentence, for whoever cannot see it."""
-        ends = ((one.label, one.points[0].estimate.value, one.points[-1].estimate.value) for one in self.drawn)
-        text = partial(_written, share=self.share)
-        return f"{self.title}: " + "; ".join(
-            f"{label} from {text(first)} to {text(last)}" for label, first, last in ends
-        )
-
-    def _body(self) -> str:
-        frame = _Frame.around(self.drawn, self.share)
-        spans = "".join(frame.span(span) for span in self.spans)
-        curves = "".join(_curve(frame, self._colour(one), one) for one in self.drawn)
-        return spans + frame.axes(self.x_label, self.y_label) + curves
+    def _draw_body(self) -> str:
+        frame = _Frame.around(self.visible_series, self.share)
+        spans = "".join(frame.draw_span(span) for span in self.spans)
+        curves = "".join(_draw_curve(frame, self._colour(one), one) for one in self.visible_series)
+        return spans + frame.draw_axes(self.x_label, self.y_label) + curves
 
 
-def _legend_lines(labels: Sequence[str]) -> list[tuple[int, float]]:
+def _place_legend(labels: Sequence[str]) -> list[tuple[int, float]]:
     """Where each label stands: its line and its x, as many on a line as have room."""
     places, line, x = list[tuple[int, float]](), 0, float(LEFT - 48)
     for label in labels:
@@ -172,8 +198,13 @@ def _legend_lines(labels: Sequence[str]) -> list[tuple[int, float]]:
     return places
 
 
+def _escape(text: str) -> str:
+    """Make a label harmless: it stands within SVG, which templates leave as it is."""
+    return escape(sanitize(text))
+
+
 @cache
-def _style() -> str:
+def _make_style() -> str:
     """The rules of a drawing that stands alone, its colours from the page's style sheet."""
     sheet = (resources.files("dunwu") / "assets" / "report.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): light-dark\((#[0-9a-f]{6})", sheet))
@@ -212,8 +243,8 @@ class _Frame:
             low = 0.0  # a curve that grows by half is seen against zero, one that hovers against itself
         left, right = min(xs), max(max(xs), min(xs) + 1)
         whole = all(float(x).is_integer() for x in xs)  # there is no update 1.2
-        inside = [tick for tick in ticks(left, right, smallest=1.0 if whole else 0.0) if left <= tick <= right]
-        return cls((left, right), inside, ticks(low, high), share)
+        inside = [tick for tick in choose_ticks(left, right, smallest=1.0 if whole else 0.0) if left <= tick <= right]
+        return cls((left, right), inside, choose_ticks(low, high), share)
 
     def x(self, value: float) -> float:
         low, high = self.x_range
@@ -225,17 +256,17 @@ class _Frame:
         return HEIGHT - BOTTOM - (inside - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     def text(self, value: float) -> str:
-        return _written(value, share=self.share)
+        return _format_value(value, share=self.share)
 
-    def span(self, span: Span) -> str:
+    def draw_span(self, span: Span) -> str:
         left, right = (min(max(self.x(x), LEFT), WIDTH - RIGHT) for x in (span.start, span.end))
         height = HEIGHT - TOP - BOTTOM
         return (
             f'<rect class="span" x="{left:.1f}" width="{max(right - left, 2):.1f}" y="{TOP}" height="{height}">'
-            f"<title>{escape(span.label)}</title></rect>"
+            f"<title>{_escape(span.label)}</title></rect>"
         )
 
-    def axes(self, x_label: str, y_label: str) -> str:
+    def draw_axes(self, x_label: str, y_label: str) -> str:
         parts = []
         for tick in self.y_ticks:
             y = self.y(tick)
@@ -246,18 +277,18 @@ class _Frame:
         middle = (TOP + HEIGHT - BOTTOM) / 2
         parts.append(
             f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
-            f"{escape(x_label)}</text>"
+            f"{_escape(x_label)}</text>"
             f'<text class="label" transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">'
-            f"{escape(y_label)}</text>"
+            f"{_escape(y_label)}</text>"
         )
         return "".join(parts)
 
 
-def _written(value: float, *, share: bool) -> str:
+def _format_value(value: float, *, share: bool) -> str:
     return f"{100 * value:.4g} %" if share else f"{value:,.5g}"
 
 
-def ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0) -> list[float]:
+def choose_ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0) -> list[float]:
     """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``; no two
     are nearer to each other than ``smallest``."""
     if high - low <= 1e-12 * max(abs(low), abs(high)):
@@ -270,12 +301,12 @@ def ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0) -> li
     return [number * step for number in range(first, last + 1)]
 
 
-def _curve(frame: _Frame, colour: str, series: Series) -> str:
+def _draw_curve(frame: _Frame, colour: str, series: Series) -> str:
     if series.kind == "level":
         value = series.points[0].estimate.value
-        y, told = frame.y(value), escape(f"{series.label}: {frame.text(value)}")
+        y, label = frame.y(value), _escape(f"{series.label}: {frame.text(value)}")
         line = f'<line class="level {colour}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}">'
-        return f"{line}<title>{told}</title></line>"
+        return f"{line}<title>{label}</title></line>"
     places = [(frame.x(point.x), point.estimate) for point in series.points]
     path = " ".join(f"{x:.1f},{frame.y(estimate.value):.1f}" for x, estimate in places)
     parts = [f'<polyline class="{series.kind} {colour}" points="{path}"/>']
@@ -289,13 +320,13 @@ def _curve(frame: _Frame, colour: str, series: Series) -> str:
         if series.kind in ("dots", "rings") and wide:
             low, high = frame.y(estimate.low), frame.y(estimate.high)
             parts.append(f'<line class="bar {colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
-        told = f"{series.label}, {point.x:,.6g}: {frame.text(estimate.value)}"
+        label = f"{series.label}, {point.x:,.6g}: {frame.text(estimate.value)}"
         if estimate.high > estimate.low:
-            told += f" ({frame.text(estimate.low)} to {frame.text(estimate.high)})"
-        if series.kind == "line" and len(places) > MAX_MARKS:
+            label += f" ({frame.text(estimate.low)} to {frame.text(estimate.high)})"
+        if series.kind == "line" and len(places) > MOST_DOTS:
             continue
         radius = 2 if series.kind == "line" else 4
         kind = f"{colour} hollow" if series.kind == "rings" else colour
         place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
-        parts.append(f'<circle class="{kind}" {place}><title>{escape(told)}</title></circle>')
+        parts.append(f'<circle class="{kind}" {place}><title>{_escape(label)}</title></circle>')
     return "".join(parts)

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from dunwu.analysis import curves
-from dunwu.analysis.aha import MomentSearch, find_moments
-from dunwu.analysis.curves import Measure, Rollout, Subset
-from dunwu.analysis.damaged_files import read_or_default
-from dunwu.analysis.labels import describe_metric
-from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
-from dunwu.analysis.reasoning.facts import extract_facts
-from dunwu.analysis.results import EvaluationsBySet, read_evaluations_by_set
+from dunwu.analysis.curves import Measure, Subset
+from dunwu.analysis.labels import describe_metric, label_set
+from dunwu.analysis.results import is_model_comparison
+from dunwu.analysis.stage_data import StageData, find_base_evaluation
 from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
-from dunwu.observatory.charts import Chart, Point, Series, Span, exact
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
-from dunwu.runs.checkpoints import step_of
+from dunwu.observatory.charts import Chart, Point, Series, Span
+
+Verdict = Literal["all", "right", "wrong"]
 
 TOP_WORDS = 6
 """Words of reflection that get a curve of their own."""
-BASE_ROWS = 2000
-"""Answers of the base that its rates are read off, the first samples of every problem."""
 TRAINING = "training problems"
-VERDICTS: tuple[Literal["right", "wrong"], ...] = ("right", "wrong")
+VERDICTS: tuple[Verdict, ...] = ("right", "wrong")
 HELD_OUT = {
     curves.ACCURACY.name: "pass@1",
     curves.REFLECTIONS.name: "reflections",
@@ -36,7 +31,7 @@ HELD_OUT = {
 """What an evaluation calls a measure, where it has it."""
 NOT_OF_TEXT = (curves.REWARD, curves.TRUNCATED, curves.SPREAD)
 """Measures that an answer's text does not give."""
-MEASUREMENTS = (
+METRIC_FIGURES = (
     # title, unit on the axis, metric: what it is called
     ("How undecided the policy is", "nats a token", {"entropy": "entropy"}),
     ("Distance from the reference policy", "nats a token", {"kl": "KL divergence (k3)"}),
@@ -48,108 +43,48 @@ MEASUREMENTS = (
     ("Value network", "squared error", {"value_error": "error of the critic"}),
 )
 """Metrics with a chart of their own; all others are folded away."""
-OPENING = ("Right answers", "Words of reflection", "Length of a response", "Reward and its parts")
+OVERVIEW = ("Right answers", "Words of reflection", "Length of a response", "Reward and its parts")
 """Titles of the figures that an overview opens on."""
-MOST_AT_FIRST = 4
+MOST_ON_OVERVIEW = 4
 FROM_ROLLOUTS = {"reward", "length", "length_right", "length_wrong", "truncated", "reflections", "responses", "tokens"}
 """Metrics that the curves out of the rollouts show with intervals."""
+LEVEL_TITLES: Mapping[str, Verdict] = {
+    "Level by level": "all",
+    "Level by level, right answers": "right",
+    "Level by level, wrong answers": "wrong",
+}
+"""Groups of figures by level: title, and over which answers."""
+COMPUTE_FIGURES = {
+    "thinking": ("Accuracy against thinking", "mean tokens of thought, in bins of as many answers"),
+    "votes": ("Accuracy against votes", "samples that vote"),
+}
+"""What test-time compute is spent on: title, and what is on the axis."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """A stage with all that its figures are made of, read once.
+def plot_learning(data: StageData) -> list[Chart]:
+    """Plot what the policy does on its training problems, rollout by rollout.
 
-    ``base``: see ``base_of``. ``reading``: of how many stored rollouts how many have been read, while those are too few
-    to draw a conclusion from. ``damaged``: why other rollouts could not be read;
-    ``lost``: why other files could not, and what is gone from them, as far as has been found out.
+    Args:
+        data: The stage.
+
+    Returns:
+        The charts with data, first of what comes out, then of how; none where no rollouts are stored.
     """
-
-    run: RunReader
-    name: str
-    rollouts: Sequence[Rollout]
-    by_set: EvaluationsBySet
-    base: Rollout | None
-    reading: tuple[int, int] | None = None
-    damaged: Sequence[str] = ()
-    lost: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, run: RunReader, name: str) -> Told:
-        """Reads a stage as far as it has come; what is damaged is left out and told of."""
-        lost: list[str] = []
-        nothing: EvaluationsBySet = {}
-        by_set = read_or_default(lambda: read_evaluations_by_set(run, name), nothing, lost)
-        rollouts, damaged = curves.read_rollouts(run.stage(name))
-        return cls(run, name, rollouts, by_set, base_of(by_set), damaged=damaged, lost=lost)
-
-    def part(self, make: Callable[[], str]) -> str:
-        """A part of its pages; "" where a file that it is made of is damaged."""
-        return read_or_default(make, "", self.lost)
-
-    @property
-    def stage(self) -> StageReader:
-        """Its part of the run directory."""
-        return self.run.stage(self.name)
-
-    @cached_property
-    def metrics(self) -> list[dict[str, float]]:
-        """A mapping for each rollout; none where the file is damaged."""
-        rows = read_or_default(self.stage.read_metrics, list[dict[str, float]](), self.lost)
-        missing = (partial(find, self.run, self.name) for find in (find_missing_rollouts, find_missing_evaluations))
-        finders: list[Callable[[], str | None]] = [self.stage.lost_metrics, *missing]
-        for find in finders:
-            if gone := read_or_default(find, None, self.lost):
-                self.lost.append(gone)
-        return rows
-
-    @cached_property
-    def search(self) -> MomentSearch:
-        """What changed, and whether it is an aha moment; nothing while the rollouts are being read."""
-        return find_moments(self.rollouts if self.reading is None else [])
-
-    @property
-    def last_step(self) -> float:
-        """Updates done, where the trained model stands."""
-        return self.metrics[-1]["step"] if self.metrics else self.rollouts[-1].updates if self.rollouts else 0
-
-    @property
-    def levels(self) -> list[int]:
-        """The levels of its problems."""
-        return sorted({level for rollout in self.rollouts for level in rollout.levels})
-
-
-def base_of(by_set: EvaluationsBySet) -> Rollout | None:
-    """The base's answers to held-out problems as a rollout; None where it was not measured."""
-    evaluation = _base_evaluation(by_set)
-    if evaluation is None:
-        return None
-    few = max(1, BASE_ROWS // evaluation.problems)
-    return as_rollout([row for row in evaluation.rows if row.sample < few])
-
-
-def _base_evaluation(by_set: EvaluationsBySet) -> Evaluation | None:
-    """Of the first set that the base was measured on."""
-    every = (evaluation for found in by_set.values() for evaluation in found)
-    return next((found for found in every if found.checkpoint == BASE and found.rows), None)
-
-
-def learning(told: Told) -> list[Chart]:
-    """The curves that tell the story, first of what comes out, then of how."""
-    if not told.rollouts:
+    if not data.rollouts:
         return []
-    plain, split = partial(_all, told), partial(_by_verdict, told)
-    parts = sorted({name for rollout in told.rollouts for name in rollout.parts})
+    plain, split = partial(_plot_all, data), partial(_plot_by_verdict, data)
+    parts = sorted({name for rollout in data.rollouts for name in rollout.parts})
     rewards = [
-        replace(_curve(told, curves.REWARD, "reward"), colour="training"),
-        *(_curve(told, curves.make_part_measure(n), f"part: {n}") for n in parts),
+        replace(_plot_measure(data, curves.REWARD, "reward"), colour="training"),
+        *(_plot_measure(data, curves.make_part_measure(name), f"part: {name}") for name in parts),
     ]
-    words = [curves.make_word_measure(text) for text in curves.find_frequent_words(told.rollouts, TOP_WORDS)]
+    words = [curves.make_word_measure(text) for text in curves.find_frequent_words(data.rollouts, TOP_WORDS)]
     behaviours = [
-        replace(one, colour=f"c{place}")  # the hue in which the page marks that behaviour in a text
+        replace(one, colour=f"c{place}")  # the hue in which pages highlight that behaviour in a text
         for place, measure in enumerate(curves.SHOWN.values())
-        for one in _with_base(told, measure, measure.label)
+        for one in _plot_with_base(data, measure, measure.label)
     ]
-    turns = [one for measure in (curves.MENDED, curves.SPOILT) for one in _with_base(told, measure, measure.label)]
+    turns = [one for measure in (curves.MENDED, curves.SPOILT) for one in _plot_with_base(data, measure, measure.label)]
     charts = [
         Chart(title="Right answers", series=plain(curves.ACCURACY), y_label="share of responses", share=True),
         Chart(title="Reward and its parts", series=rewards, y_label="mean over responses"),
@@ -161,7 +96,7 @@ def learning(told: Told) -> list[Chart]:
         Chart(title="Steps of reasoning", series=split(curves.STEPS), y_label="steps a response"),
         Chart(
             title="Which words of reflection",
-            series=[_bare(one) for measure in words for one in _with_base(told, measure, measure.label)],
+            series=[_drop_intervals(one) for measure in words for one in _plot_with_base(data, measure, measure.label)],
             y_label="words a response",
         ),
         Chart(title="Language", series=split(curves.LANGUAGE), y_label="words in the question's language", share=True),
@@ -169,56 +104,64 @@ def learning(told: Told) -> list[Chart]:
         Chart(title="Cut off at the length limit", series=plain(curves.TRUNCATED), y_label="responses", share=True),
         Chart(title="Spread of rewards in a group", series=plain(curves.SPREAD), y_label="variance"),
     ]
-    return [_marked(chart, told.search) for chart in charts if chart.drawn]
+    spans = [Span(*moment.updates, "reflection rises") for moment in data.moment_search.moments]
+    return [replace(chart, spans=spans) for chart in charts if chart.visible_series]
 
 
-def opening(told: Told) -> list[Chart]:
+def plot_overview(data: StageData) -> list[Chart]:
     """Choose the few figures that say most of a stage.
 
     Args:
-        told: the stage.
+        data: The stage.
 
     Returns:
         At most four: right answers, reflection, length and reward; of a stage that writes nothing, its own metrics.
     """
-    charts = {chart.title: chart for chart in learning(told)}
-    chosen = [charts[title] for title in OPENING if title in charts]
-    return (chosen or measured(told)[0])[:MOST_AT_FIRST]
+    charts = {chart.title: chart for chart in plot_learning(data)}
+    chosen = [charts[title] for title in OVERVIEW if title in charts]
+    return (chosen or plot_metrics(data)[0])[:MOST_ON_OVERVIEW]
 
 
-def of_run(name: str, told: Told, measure: Measure) -> list[Series]:
-    """One run's part of a figure of several: its curve, and in its colour what its base and its checkpoints do.
+def plot_run_series(name: str, data: StageData, measure: Measure) -> list[Series]:
+    """Plot one run's part of a figure of several runs.
 
     Args:
-        name: what the run is called.
-        told: its stage.
-        measure: what is drawn.
+        name: What the run is called.
+        data: Its stage.
+        measure: What is plotted.
 
     Returns:
-        The curve first. Held-out evaluations are those of its first set, the base's a ring.
+        The curve first; then in its colour the base's level and the evaluations of its first set, the base's as a ring.
     """
-    held_out = [point for one in list(_held_out(told, measure))[:1] for point in one.points]
+    held_out = [point for one in list(_plot_held_out(data, measure))[:1] for point in one.points]
     rings, dots = ([point for point in held_out if (point.x == 0) == at_base] for at_base in (True, False))
-    base = [one for one in _base(told, measure) if told.base]
+    base = _plot_base(data, measure) if data.base else []
     return [
-        _curve(told, measure, name),
-        *(replace(one, label=f"{name}, base", colour="", beside=name) for one in base),
-        Series(label=f"{name}, base", points=rings, kind="rings", beside=name),
-        Series(label=f"{name}, held-out", points=dots, kind="dots", beside=name),
+        _plot_measure(data, measure, name),
+        *(replace(one, label=f"{name}, base", colour="", companion_of=name) for one in base),
+        Series(label=f"{name}, base", points=rings, kind="rings", companion_of=name),
+        Series(label=f"{name}, held-out", points=dots, kind="dots", companion_of=name),
     ]
 
 
-def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> list[Chart]:
-    """What matters most, level by level, over all answers or the right or wrong ones; nothing where all problems have
-    one level."""
-    if len(told.levels) < 2:
+def plot_levels(data: StageData, verdict: Verdict = "all") -> list[Chart]:
+    """Plot what matters most, level by level.
+
+    Args:
+        data: The stage.
+        verdict: Over which answers.
+
+    Returns:
+        The charts; none where all problems have one level.
+    """
+    if len(data.levels) < 2:
         return []
     measures = (curves.ACCURACY, curves.REFLECTIONS, curves.RATE, curves.LENGTH, curves.STEPS, *curves.SHOWN.values())
-    pieces = {f"level {level}": Subset(verdict, level) for level in told.levels}
+    subsets = {f"level {level}": Subset(verdict, level) for level in data.levels}
     return [
         Chart(
             title=f"{measure.label.capitalize()}, by level" + ("" if verdict == "all" else f", {verdict} answers"),
-            series=[one for label, piece in pieces.items() for one in _with_base(told, measure, label, piece)],
+            series=[one for label, subset in subsets.items() for one in _plot_with_base(data, measure, label, subset)],
             y_label=measure.unit,
             share=measure.share,
         )
@@ -227,37 +170,40 @@ def by_level(told: Told, verdict: Literal["all", "right", "wrong"] = "all") -> l
     ]
 
 
-LEVEL_BY_LEVEL: Mapping[str, Literal["all", "right", "wrong"]] = {
-    "Level by level": "all",
-    "Level by level, right answers": "right",
-    "Level by level, wrong answers": "wrong",
-}
+def plot_metrics(data: StageData) -> tuple[list[Chart], list[Chart]]:
+    """Plot the metrics that no rollout holds.
 
+    Args:
+        data: The stage.
 
-def measured(told: Told) -> tuple[list[Chart], list[Chart]]:
-    """The metrics that no rollout holds: the telling ones, and the rest by their names."""
-    telling = [_metric_chart(title, unit, labels, told.metrics) for title, unit, labels in MEASUREMENTS]
-    parts = {part for rollout in told.rollouts for part in rollout.parts}
-    known = {"step"} | (FROM_ROLLOUTS | parts if told.rollouts else set())
-    known |= {name for _, _, labels in MEASUREMENTS for name in labels}
-    others = sorted({name for row in told.metrics for name in row} - known)
+    Returns:
+        The charts of ``METRIC_FIGURES`` with data, and one chart for each other metric, by its name.
+    """
+    chosen = [_plot_metric(title, unit, labels, data.metrics) for title, unit, labels in METRIC_FIGURES]
+    parts = {part for rollout in data.rollouts for part in rollout.parts}
+    known = {"step"} | (FROM_ROLLOUTS | parts if data.rollouts else set())
+    known |= {name for _, _, labels in METRIC_FIGURES for name in labels}
+    others = sorted({name for row in data.metrics for name in row} - known)
     rest = [
-        _metric_chart(describe_metric(name).capitalize(), "", {name: describe_metric(name)}, told.metrics)
+        _plot_metric(describe_metric(name).capitalize(), "", {name: describe_metric(name)}, data.metrics)
         for name in others
     ]
-    return [chart for chart in telling if chart.drawn], rest
+    return [chart for chart in chosen if chart.visible_series], rest
 
 
-SPENT = {
-    "thinking": ("Accuracy against thinking", "mean tokens of thought, in bins of as many answers"),
-    "votes": ("Accuracy against votes", "samples that vote"),
-}
-"""What test-time compute is spent on: title, and what is on the axis."""
+def plot_test_time_compute(data: StageData) -> list[Chart]:
+    """Plot what more thinking and more votes are worth in an evaluation stage.
 
+    Args:
+        data: The stage.
 
-def test_time_compute(told: Told) -> list[Chart]:
-    """Of an evaluation stage, set by set: what more thinking and more votes are worth, a curve a model."""
-    found = told.stage.read_compared().curves
+    Returns:
+        For each set a chart of either, with a curve for each model.
+
+    Raises:
+        UserError: The stage's comparison is damaged.
+    """
+    found = data.stage.read_compared().curves
     return [
         Chart(
             title=f"{title}: {name}",
@@ -271,132 +217,90 @@ def test_time_compute(told: Told) -> list[Chart]:
             share=True,
         )
         for name in dict.fromkeys(curve.set for curve in found)
-        for of, (title, x_label) in SPENT.items()
+        for of, (title, x_label) in COMPUTE_FIGURES.items()
         if any((curve.set, curve.of) == (name, of) for curve in found)
     ]
 
 
-def as_rollout(rows: Sequence[EvaluationRow]) -> Rollout:
-    """Answers of an evaluation as a rollout of their own, a group a problem."""
-    places = {problem: place for place, problem in enumerate(dict.fromkeys(row.problem_id for row in rows))}
-    return Rollout(extract_facts([_as_completion(row, places[row.problem_id]) for row in rows]))
+def plot_timings(timings: Sequence[Mapping[str, float]]) -> Chart:
+    """Plot what the seconds of each rollout were spent on."""
+    names = sorted({name for row in timings for name in row} - {"step"})
+    series = [Series(label=n, points=[Point.exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
+    return Chart(title="Where the time went", series=series, y_label="seconds a rollout")
 
 
-def _as_completion(row: EvaluationRow, group: int) -> RolloutRow:
-    parts = {} if row.correct is None else {"accuracy": float(row.correct)}
-    return RolloutRow(
-        step=0,
-        group=group,
-        index=row.sample,
-        problem_id=row.problem_id,
-        task="",
-        level=row.level,
-        language=row.language,
-        prompt=row.prompt,
-        completion=row.text,
-        finish="stop",
-        tokens=row.tokens,
-        logprob=0.0,
-        policy_version=0,
-        value=sum(parts.values()),
-        parts=parts,
-        status="graded",
-        extracted=row.extracted,
-        gold=row.gold,
-        reason="",
-    )
-
-
-def slug(title: str) -> str:
-    """A title as a file's name."""
+def make_slug(title: str) -> str:
+    """Turn a title into the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def _all(told: Told, measure: Measure) -> list[Series]:
+def _plot_all(data: StageData, measure: Measure) -> list[Series]:
     """A measure on training problems, in held-out evaluations, and the base's level."""
-    return [
-        replace(_curve(told, measure, TRAINING), colour="training"),
-        *_held_out(told, measure),
-        *_base(told, measure),
-    ]
+    return [_plot_training(data, measure), *_plot_held_out(data, measure), *_plot_base(data, measure)]
 
 
-def _by_verdict(told: Told, measure: Measure) -> list[Series]:
-    """As ``_all``, with right and wrong answers apart where there are such."""
+def _plot_by_verdict(data: StageData, measure: Measure) -> list[Series]:
+    """As ``_plot_all``, with right and wrong answers apart where there are such."""
     apart = [
-        replace(_curve(told, measure, f"{verdict} answers", Subset(verdict)), colour=verdict) for verdict in VERDICTS
+        replace(_plot_measure(data, measure, f"{verdict} answers", Subset(verdict)), colour=verdict)
+        for verdict in VERDICTS
     ]
-    return [
-        replace(_curve(told, measure, TRAINING), colour="training"),
-        *apart,
-        *_held_out(told, measure),
-        *_base(told, measure),
-    ]
+    return [_plot_training(data, measure), *apart, *_plot_held_out(data, measure), *_plot_base(data, measure)]
 
 
-def _curve(told: Told, measure: Measure, label: str, piece: Subset = Subset()) -> Series:  # noqa: B008 -- a constant
-    estimates = [(rollout.updates, rollout.estimate(measure, piece)) for rollout in told.rollouts]
+def _plot_training(data: StageData, measure: Measure) -> Series:
+    return replace(_plot_measure(data, measure, TRAINING), colour="training")
+
+
+def _plot_measure(data: StageData, measure: Measure, label: str, subset: Subset = Subset()) -> Series:  # noqa: B008 -- a constant
+    estimates = [(rollout.updates, rollout.estimate(measure, subset)) for rollout in data.rollouts]
     return Series(label=label, points=[Point(updates, estimate) for updates, estimate in estimates if estimate])
 
 
-def _bare(series: Series) -> Series:
-    """Without intervals, where they would hide each other."""
-    return replace(series, points=[exact(point.x, point.estimate.value) for point in series.points])
+def _drop_intervals(series: Series) -> Series:
+    """Leave out intervals that would hide each other."""
+    return replace(series, points=[Point.exact(point.x, point.estimate.value) for point in series.points])
 
 
-def _held_out(told: Told, measure: Measure) -> Iterator[Series]:
-    """Every set's evaluations, placed at the updates that they saw."""
+def _plot_held_out(data: StageData, measure: Measure) -> Iterator[Series]:
+    """Every set's evaluations, placed at the updates that they saw; models side by side have no such place."""
     quantity = HELD_OUT.get(measure.name)
-    if quantity is None:
+    if quantity is None or is_model_comparison(data.run, data.name):
         return
-    for place, (name, evaluations) in enumerate(told.by_set.items()):
+    for place, (name, evaluations) in enumerate(data.by_set.items()):
         found = [evaluation for evaluation in evaluations if quantity in evaluation.results]
-        points = [Point(place_of(evaluation, told.last_step), evaluation.results[quantity]) for evaluation in found]
-        yield Series(label=set_label(name), points=points, kind="dots", colour=HELD_OUT_COLOURS[place % 3])
+        points = [Point(data.updates_before(evaluation), evaluation.results[quantity]) for evaluation in found]
+        yield Series(label=label_set(name), points=points, kind="dots", colour=HELD_OUT_COLOURS[place % 3])
 
 
-def set_label(name: str) -> str:
-    """What a set of held-out problems is called."""
-    return name if name.startswith("held-out") else f"held-out: {name}"
+def _plot_with_base(data: StageData, measure: Measure, label: str, subset: Subset = Subset()) -> list[Series]:  # noqa: B008
+    """A curve, and in its colour what the base does; without evaluations of it the curve alone."""
+    base = data.base.estimate(measure, subset) if data.base else None
+    points = [Point.exact(0, base.value)] if base else []
+    level = Series(label=f"base, {label}", points=points, kind="level", companion_of=label)
+    return [_plot_measure(data, measure, label, subset), *([level] if base else [])]
 
 
-def place_of(evaluation: Evaluation, last_step: float) -> float:
-    """The updates that the evaluated policy had seen."""
-    places = {BASE: 0.0, TRAINED: float(last_step)}
-    known = places.get(evaluation.checkpoint)
-    return float(step_of(evaluation.checkpoint)) if known is None else known
-
-
-def _with_base(told: Told, measure: Measure, label: str, piece: Subset = Subset()) -> list[Series]:  # noqa: B008
-    """A curve, and beside it in its colour what the base does; without evaluations of it the curve alone."""
-    base = told.base.estimate(measure, piece) if told.base else None
-    level = [Series(label=f"base, {label}", points=[exact(0, base.value)], kind="level", beside=label)] if base else []
-    return [_curve(told, measure, label, piece), *level]
-
-
-def _base(told: Told, measure: Measure) -> list[Series]:
+def _plot_base(data: StageData, measure: Measure) -> list[Series]:
     """What the base does on held-out problems; without evaluations, what the first rollout did."""
-    if told.base is None:
-        label, estimate = "first rollout", told.rollouts[0].estimate(measure)
+    if data.base is None:
+        label, estimate = "first rollout", data.rollouts[0].estimate(measure)
     else:
-        evaluation = _base_evaluation(told.by_set)
+        evaluation = find_base_evaluation(data.by_set)
         results = evaluation.results if evaluation else {}
         label, estimate = "base", results.get(HELD_OUT.get(measure.name, ""))
         if estimate is None and measure not in NOT_OF_TEXT:
-            estimate = told.base.estimate(measure)
-    return [Series(label=label, points=[exact(0, estimate.value)], kind="level", colour="base")] if estimate else []
+            estimate = data.base.estimate(measure)
+    points = [Point.exact(0, estimate.value)] if estimate else []
+    return [Series(label=label, points=points, kind="level", colour="base")] if points else []
 
 
-def _marked(chart: Chart, found: MomentSearch) -> Chart:
-    """With the stretches in which reflection rose behind its curves."""
-    spans = [Span(*moment.updates, "reflection rises") for moment in found.moments]
-    return replace(chart, spans=spans)
-
-
-def _metric_chart(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> Chart:
+def _plot_metric(title: str, unit: str, labels: Mapping[str, str], metrics: Sequence[Mapping[str, float]]) -> Chart:
     colour = "training" if len(labels) == 1 else ""  # all of them are measured where the policy is trained
     series = [
-        Series(label=label, points=[exact(row["step"], row[name]) for row in metrics if name in row], colour=colour)
+        Series(
+            label=label, points=[Point.exact(row["step"], row[name]) for row in metrics if name in row], colour=colour
+        )
         for name, label in labels.items()
     ]
     return Chart(title=title, series=series, y_label=unit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.observatory.making import STAGE
+from tests.made_runs import STAGE
 
 from dunwu.monitoring.progress import Progress
 from dunwu.types import Estimate

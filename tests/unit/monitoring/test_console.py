@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.text import Text
+from tests.made_runs import begin, finished_run
 from tests.unit.monitoring.playing import play_stage
-from tests.unit.observatory.making import begin, finished_run
 
 from dunwu.analysis.labels import format_duration
 from dunwu.analysis.next_steps import suggest_next_steps

@@ -6,8 +6,8 @@ import io
 import json
 from pathlib import Path
 
+from tests.made_runs import STAGE, begin, finished_run
 from tests.unit.monitoring.playing import play_stage
-from tests.unit.observatory.making import STAGE, begin, finished_run
 
 from dunwu.analysis.run_description import describe_run
 from dunwu.monitoring.json_lines import JsonProgress

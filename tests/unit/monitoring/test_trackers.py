@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.made_runs import STAGE, begin
 from tests.unit.monitoring.playing import play_stage
-from tests.unit.observatory.making import STAGE, begin
 
 from dunwu.errors import UserError
 from dunwu.monitoring import trackers as module

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.observatory.making import finished_run
+from tests.made_runs import finished_run
 from tests.unit.observatory.watching import read
 
 from dunwu.observatory.web.app import make_app
-from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.watched_runs import WatchedRuns
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(directory: Path) -> Library:
+def watched(directory: Path) -> WatchedRuns:
     """Read to the end, without a thread."""
-    found = Library([directory])
+    found = WatchedRuns([directory])
     read(found)
     return found
 
 
 @pytest.fixture
-def client(library: Library) -> Iterator[TestClient]:
-    with TestClient(make_app(library), base_url="http://127.0.0.1:8765") as found:
+def client(watched: WatchedRuns) -> Iterator[TestClient]:
+    with TestClient(make_app(watched), base_url="http://127.0.0.1:8765") as found:
         yield found

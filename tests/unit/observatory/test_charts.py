@@ -18,9 +18,9 @@ from dunwu.observatory.charts import (
     Chart,
     Point,
     Series,
-    exact,
-    ticks,
+    choose_ticks,
 )
+from dunwu.observatory.rendering import make_environment
 from dunwu.types import Estimate
 
 
@@ -35,19 +35,23 @@ from dunwu.types import Estimate
     ],
 )
 def test_ticks_are_round_and_hold_the_data(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high) == pytest.approx(expected)
+    assert choose_ticks(low, high) == pytest.approx(expected)
 
 
-def drawing(chart: str) -> ElementTree.Element:
-    """The figure, parsed: it is well-formed whatever the labels were."""
-    return ElementTree.fromstring(chart)
+def drawing(chart: Chart) -> ElementTree.Element:
+    """The figure of a page, parsed: it is well-formed whatever the labels were."""
+    macros = make_environment().get_template("macros.html").module
+    return ElementTree.fromstring(str(macros.figure(chart)))  # type: ignore[attr-defined]
 
 
 def test_points_bands_and_bars_lie_at_their_values() -> None:
-    line = Series(label="a", points=[exact(0, 0.0), Point(10, Estimate(value=0.5, low=0.25, high=1.5)), exact(20, 1.0)])
+    line = Series(
+        label="a",
+        points=[Point.exact(0, 0.0), Point(10, Estimate(value=0.5, low=0.25, high=1.5)), Point.exact(20, 1.0)],
+    )
     dots = Series(label="b", points=[Point(20, Estimate(value=0.5, low=0.0, high=1.0))], kind="dots")
-    level = Series(label="c", points=[exact(0, 0.5)], kind="level")
-    figure = drawing(Chart(title="t", series=[line, dots, level], y_label="y", share=True).html())
+    level = Series(label="c", points=[Point.exact(0, 0.5)], kind="level")
+    figure = drawing(Chart(title="t", series=[line, dots, level], y_label="y", share=True))
     left, right, bottom, top = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, TOP
     middle_x, middle_y = (left + right) / 2, (bottom + top) / 2
 
@@ -64,14 +68,13 @@ def test_points_bands_and_bars_lie_at_their_values() -> None:
     dashed = figure.find(".//line[@class='level c2']")
     assert dashed is not None
     assert dashed.attrib["y1"] == f"{middle_y:.1f}"
-    told = [title.text for title in figure.iter("title")]
-    assert "a, 10: 50 % (25 % to 150 %)" in told
+    assert "a, 10: 50 % (25 % to 150 %)" in [title.text for title in figure.iter("title")]
 
 
 def test_updates_are_whole_numbers_also_of_one_dot() -> None:
     def labels(*xs: float) -> list[str]:
         points = [Point(x, Estimate(value=x, low=x, high=x)) for x in xs]
-        drawing = Chart(title="t", series=[Series(label="s", points=points)], y_label="y").html()
+        drawing = Chart(title="t", series=[Series(label="s", points=points)], y_label="y").draw()
         return re.findall(rf'y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">([^<]*)<', drawing)
 
     assert labels(1) == ["1", "2"]
@@ -80,24 +83,24 @@ def test_updates_are_whole_numbers_also_of_one_dot() -> None:
 
 
 def test_labels_are_escaped_and_empty_series_left_out() -> None:
-    series = [Series(label="</svg><script>", points=[exact(1, 2.0)]), Series(label="nothing", points=[])]
-    figure = drawing(Chart(title='<b>"t"', series=series, y_label="<y>").html())
+    series = [Series(label="</svg><script>", points=[Point.exact(1, 2.0)]), Series(label="nothing", points=[])]
+    figure = drawing(Chart(title='<b>"t"', series=series, y_label="<y>"))
     assert [item.text for item in figure.iter("li")] == ["</svg><script>"]
     assert figure.find("figcaption") is not None
     assert figure.findtext("figcaption") == '<b>"t"'
-    assert Chart(title="t", series=series[1:], y_label="y").html() == ""
+    assert Chart(title="t", series=series[1:], y_label="y").visible_series == []
 
 
 def test_colours_with_a_meaning_are_those_of_their_series_and_others_come_in_turn() -> None:
     series = [
-        Series(label="training", points=[exact(0, 1.0), exact(1, 2.0)], colour="training"),
-        Series(label="first", points=[exact(0, 1.0), exact(1, 2.0)]),
-        Series(label="held-out", points=[exact(1, 2.0)], kind="rings", colour="heldout"),
-        Series(label="second", points=[exact(0, 1.0), exact(1, 2.0)]),
-        Series(label="base", points=[exact(0, 1.0)], kind="level", beside="second"),
+        Series(label="training", points=[Point.exact(0, 1.0), Point.exact(1, 2.0)], colour="training"),
+        Series(label="first", points=[Point.exact(0, 1.0), Point.exact(1, 2.0)]),
+        Series(label="held-out", points=[Point.exact(1, 2.0)], kind="rings", colour="heldout"),
+        Series(label="second", points=[Point.exact(0, 1.0), Point.exact(1, 2.0)]),
+        Series(label="base", points=[Point.exact(0, 1.0)], kind="level", companion_of="second"),
     ]
     chart = Chart(title="t", series=series, y_label="y")
-    figure = drawing(chart.html())
+    figure = drawing(chart)
     assert [line.attrib["class"] for line in figure.iter("polyline")] == [
         "line training",
         "line c0",
@@ -108,4 +111,4 @@ def test_colours_with_a_meaning_are_those_of_their_series_and_others_come_in_tur
     assert figure.find(".//circle[@class='heldout hollow']") is not None
     assert [item.attrib["class"] for item in figure.iter("li")] == ["training", "c0", "heldout", "c1"]
     for name in (*MEANINGS, "c0", "c7"):
-        assert f"circle.{name}" in chart.svg(), "a file of its own has the same colours"
+        assert f"circle.{name}" in chart.to_svg(), "a file of its own has the same colours"

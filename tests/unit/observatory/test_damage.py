@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.observatory.making import STAGE, begin, finished_run, train
+from tests.made_runs import STAGE, begin, finished_run, train
 
 from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
 from dunwu.errors import UserError
-from dunwu.observatory.report.export import write_figures
+from dunwu.observatory.report.figure_files import write_figures
 from dunwu.observatory.report.report import write_report
 from dunwu.runs import RunReader, StageReader
 

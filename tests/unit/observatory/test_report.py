@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.unit.observatory.making import HOSTILE, STAGE, begin, evaluate, finished_run, train
+from tests.made_runs import HOSTILE, STAGE, begin, evaluate, finished_run, train
 
 from dunwu.analysis.headline import write_headline
 from dunwu.analysis.labels import format_interval, format_number
@@ -35,7 +35,8 @@ class Reader(HTMLParser):
         self.dangerous += [name for name, _ in attrs if name.startswith("on") or name in ("src", "href", "action")]
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        if not (data.isspace() and "\n" in data):  # what stands between the lines of a template
+            self.text.append(data)
 
 
 def read(path: Path) -> tuple[Reader, str]:

@@ -1,13 +1,14 @@
-"""Several seeds as one story: where nothing was evaluated, training itself is told."""
+"""Several seeds as one story: where nothing was evaluated, training itself speaks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.unit.observatory.making import begin
+from tests.made_runs import begin
 
-from dunwu.observatory.report.seeds import joined_tables, write_seeds_report
+from dunwu.analysis.seeds import compare_seeds
+from dunwu.observatory.report.seeds_report import write_seeds_report
 from dunwu.runs import RunReader
 
 
@@ -19,9 +20,9 @@ def trained(folder: Path, rewards: list[float]) -> RunReader:
     return RunReader(folder)
 
 
-def test_without_an_evaluation_training_is_told(tmp_path: Path) -> None:
+def test_without_an_evaluation_training_speaks(tmp_path: Path) -> None:
     runs = [trained(tmp_path / "a", [-1.0, 0.2, 0.6]), trained(tmp_path / "b", [-0.5, 0.3, 0.8])]
-    (table,) = joined_tables(runs)
+    (table,) = compare_seeds(runs)
     assert table.models == ["update 16", "update 48"]
     assert {row.label: row.values["update 48"].value for row in table.rows} == {
         "reward": pytest.approx(0.7),
@@ -35,5 +36,5 @@ def test_without_an_evaluation_training_is_told(tmp_path: Path) -> None:
 
 
 def test_of_one_update_there_is_one_column(tmp_path: Path) -> None:
-    (table,) = joined_tables([trained(tmp_path / name, [0.1]) for name in "ab"])
+    (table,) = compare_seeds([trained(tmp_path / name, [0.1]) for name in "ab"])
     assert table.models == ["update 16"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.unit.observatory.making import begin, finished_run
+from tests.made_runs import begin, finished_run
 
 from dunwu.analysis import comparison_table
 from dunwu.observatory.terminal_tables import MOST_PAIRS, end_tables, models_table, pair_lines

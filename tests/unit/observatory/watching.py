@@ -1,13 +1,13 @@
-"""Pages of the observatory, and a library that is read here and now, without a thread."""
+"""Pages of the observatory, and a watched that is read here and now, without a thread."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.unit.observatory.making import STAGE
+from tests.made_runs import STAGE
 
-from dunwu.observatory.web.library import Library
-from dunwu.observatory.web.reader import read_some
+from dunwu.observatory.web.facts_worker import extract_some
+from dunwu.observatory.web.watched_runs import WatchedRuns
 
 PAGES = (
     "/runs/0",
@@ -19,12 +19,12 @@ PAGES = (
 )
 
 
-def read(library: Library) -> Library:
+def read(runs: WatchedRuns) -> WatchedRuns:
     """All that is there, as the reader and the loader do it, here and now."""
-    for watched in library.runs:
+    for watched in runs.runs:
         for stage in watched.read().stages:
             known: dict[tuple[Path, int], bytes] = {}
-            while read_some(watched.read().stage(stage), known):
+            while extract_some(watched.read().stage(stage), known):
                 pass
         watched.refresh()
-    return library
+    return runs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.unit.observatory.test_curves import ROW
+from tests.unit.analysis.test_curves import ROW
 
 from dunwu.runs import RolloutRow
 from dunwu.runs.derived import Derived

@@ -1,7 +1,7 @@
 // The pages work without this file. With it they follow a running job, filter as one types, and obey keys.
 "use strict";
 
-const PULSE_MS = 2000;
+const LOOK_MS = 2000;
 const TYPING_MS = 150;
 const SHARE = 0.01; // of the time that following a run may take: a costly page is read again more seldom
 const THEMES = ["system", "light", "dark"];
@@ -53,7 +53,7 @@ async function refresh() {
   listen();
 }
 
-let pulse = null;
+let changeToken = null;
 let notBefore = 0;
 let following = false;
 
@@ -62,19 +62,19 @@ const searching = () => Boolean(document.querySelector("input[type=search]")?.va
 
 async function follow() {
   const main = document.getElementById("main");
-  const address = main?.dataset.pulse;
+  const address = main?.dataset.changeToken;
   if (!address || document.hidden || following || searching()) return;
   following = true;
   try {
-    const found = (await (await fetch(address)).json()).pulse;
+    const found = (await (await fetch(address)).json()).change_token;
     const began = performance.now();
-    if (pulse !== null && found !== pulse) {
+    if (changeToken !== null && found !== changeToken) {
       if (began < notBefore) return;
       await refresh();
       const now = await new Promise(requestAnimationFrame);
       notBefore = now + (now - began) / SHARE;
     }
-    pulse = found;
+    changeToken = found;
     document.documentElement.classList.remove("lost");
   } catch {
     document.documentElement.classList.add("lost"); // the server has ended; it may come back
@@ -185,6 +185,6 @@ document.addEventListener("DOMContentLoaded", () => {
   listen();
   searchOn();
   follow();
-  setInterval(follow, PULSE_MS);
+  setInterval(follow, LOOK_MS);
   document.addEventListener("visibilitychange", follow);
 });

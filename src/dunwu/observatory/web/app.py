@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from html import escape
 from importlib import resources
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -20,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from dunwu.errors import UserError
 from dunwu.observatory.web import pages
-from dunwu.observatory.web.library import Library
-from dunwu.observatory.web.query import Filter
+from dunwu.observatory.web.comparison import show_comparison
+from dunwu.observatory.web.rollout_filter import RolloutFilter
+from dunwu.observatory.web.watched_runs import WatchedRuns
 
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 POLICY = (
@@ -36,10 +36,10 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 ASSETS = {"icon.svg": "image/svg+xml", "report.css": "text/css", "watch.css": "text/css", "watch.js": "text/javascript"}
-Asked = Annotated[str, Query()]
+Field = Annotated[str, Query()]
 
 
-def make_app(library: Library) -> FastAPI:
+def make_app(runs: WatchedRuns) -> FastAPI:
     """The application over these runs."""
     app = FastAPI(title="Dunwu", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_guard)
@@ -48,43 +48,43 @@ def make_app(library: Library) -> FastAPI:
     app.exception_handler(RequestValidationError)(_malformed)
 
     @app.get("/")
-    def start(order: Asked = "") -> Response:
-        if len(library.runs) == 1:
+    def start(order: Field = "") -> Response:
+        if len(runs.runs) == 1:
             return RedirectResponse("/runs/0")
-        return HTMLResponse(pages.shelf_page(library, order))
+        return HTMLResponse(pages.show_run_list(runs, order))
 
-    @app.get("/pulse")
-    def every_pulse() -> Response:
-        return JSONResponse({"pulse": library.pulse()})
+    @app.get("/change-token")
+    def change_token_of_all() -> Response:
+        return JSONResponse({"change_token": runs.make_change_token()})
 
     @app.get("/runs/{place}")
     def overview(place: int) -> Response:
-        return HTMLResponse(pages.overview(library, place))
+        return HTMLResponse(pages.show_overview(runs, place))
 
-    @app.get("/runs/{place}/pulse")
-    def pulse(place: int) -> Response:
-        return JSONResponse({"pulse": library[place].pulse()})
+    @app.get("/runs/{place}/change-token")
+    def change_token(place: int) -> Response:
+        return JSONResponse({"change_token": runs[place].make_change_token()})
 
     @app.get("/runs/{place}/curves")
-    def curves(place: int, stage: Asked = "") -> Response:
-        return HTMLResponse(pages.curves_page(library, place, stage))
+    def curves(place: int, stage: Field = "") -> Response:
+        return HTMLResponse(pages.show_curves(runs, place, stage))
 
     @app.get("/runs/{place}/rollouts")
-    def rollouts(request: Request, place: int, stage: Asked = "", start: int = 0) -> Response:
-        asked = Filter.of(parse_qs(request.url.query))
-        return HTMLResponse(pages.rollouts_page(library, place, stage, asked, start))
+    def rollouts(request: Request, place: int, stage: Field = "", start: int = 0) -> Response:
+        chosen = RolloutFilter.parse(parse_qs(request.url.query))
+        return HTMLResponse(pages.show_rollouts(runs, place, stage, chosen, start))
 
     @app.get("/runs/{place}/rollouts/{stage}/{step}/{row}")
     def rollout(place: int, stage: str, step: int, row: int) -> Response:
-        return HTMLResponse(pages.rollout_page(library, place, stage, step, row))
+        return HTMLResponse(pages.show_rollout(runs, place, stage, step, row))
 
     @app.get("/runs/{place}/paths")
-    def paths(place: int, stage: Asked = "", problem: Asked = "") -> Response:
-        return HTMLResponse(pages.paths_page(library, place, stage, problem))
+    def paths(place: int, stage: Field = "", problem: Field = "") -> Response:
+        return HTMLResponse(pages.show_history(runs, place, stage, problem))
 
     @app.get("/compare")
     def compare(request: Request) -> Response:
-        return HTMLResponse(pages.compare_page(library, parse_qs(request.url.query).get("run", [])))
+        return HTMLResponse(show_comparison(runs, parse_qs(request.url.query).get("run", [])))
 
     @app.get("/assets/{name}")
     def asset(name: str) -> Response:
@@ -118,18 +118,18 @@ def _is_link(request: Request) -> bool:
 
 def _user_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, UserError)
-    return HTMLResponse(pages.trouble(str(error)), status_code=400 if error.file is None else 404)
+    return HTMLResponse(pages.show_error(str(error)), status_code=400 if error.file is None else 404)
 
 
 def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return HTMLResponse(pages.trouble(str(error.detail)), status_code=error.status_code)
+    return HTMLResponse(pages.show_error(str(error.detail)), status_code=error.status_code)
 
 
 def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    told = "; ".join(f"{escape(str(found['loc'][-1]))}: {found['msg']}" for found in error.errors())
-    return HTMLResponse(pages.trouble(told), status_code=400)
+    lines = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
+    return HTMLResponse(pages.show_error(lines), status_code=400)
 
 
 def _plain(status: int, text: str) -> Response:

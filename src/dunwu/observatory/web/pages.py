@@ -1,272 +1,317 @@
-"""The pages, made of the same parts as the report. Whatever a model or a recipe wrote goes through ``page.text``."""
+"""The pages of ``dunwu watch``, made of the same records as the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from dunwu.analysis import aha_sentences, comparison_table, costs, curves
+from dunwu.analysis import comparison_table, costs
+from dunwu.analysis.aha_sentences import describe_reading, describe_search
 from dunwu.analysis.headline import write_headline
-from dunwu.analysis.labels import describe_checkpoint, describe_quantity, sanitize
-from dunwu.analysis.results import find_base_and_trained, is_model_comparison
+from dunwu.analysis.results import is_model_comparison
 from dunwu.analysis.run_status import describe_progress, list_run_facts
+from dunwu.analysis.stage_data import StageData
+from dunwu.analysis.stage_graph import read_stage_nodes
 from dunwu.errors import UserError
-from dunwu.observatory import figures, graph
-from dunwu.observatory.charts import Chart
-from dunwu.observatory.report import page
-from dunwu.observatory.report.aha_section import aha_section
-from dunwu.observatory.report.diagnosis_section import diagnosis_lines
-from dunwu.observatory.report.sections import evaluation_table, folded, models_table, result_cell
-from dunwu.observatory.web import browser, shelf
-from dunwu.observatory.web.library import Library, Watched
-from dunwu.observatory.web.paths import offers, path
-from dunwu.observatory.web.query import Filter
-from dunwu.runs import RunReader, StageReader
-
-TABS = (("", "Overview"), ("/curves", "Curves"), ("/rollouts", "Rollouts"), ("/paths", "Paths"))
-"""Of a run: what follows its address, and what it is called. The keys 1 to 4 open them, 5 the comparison."""
-COMPARED_NOTE = (
-    "Lines: training problems. On held-out problems, in the colour of the run: dashed, what its base does; a ring, its "
-    "base; dots, its checkpoints, the trained model last."
+from dunwu.observatory import figures
+from dunwu.observatory.aha_view import AhaView, make_aha_view
+from dunwu.observatory.diagnosis_view import HealthView, make_health_views
+from dunwu.observatory.rendering import render
+from dunwu.observatory.stage_graph import StageGraph, lay_out_stages
+from dunwu.observatory.views import (
+    AnswerBox,
+    FigureGroup,
+    Question,
+    Table,
+    make_answer_box,
+    make_cost_table,
+    make_evaluation_table,
+    make_level_groups,
+    make_models_table,
+    make_question,
 )
-COMPARED = (curves.ACCURACY, curves.REWARD, curves.REFLECTIONS, curves.LENGTH, *curves.SHOWN.values(), curves.MENDED)
-BRAND = "顿悟 Dunwu"
-HEADLINES = ("pass@1", "length", "reflections")
-"""Results of an evaluation that runs are compared by."""
-HELP = (
-    ("1 to 5", "overview, curves, rollouts, paths, compare"),
-    ("j and k", "next and previous rollout"),
-    ("Enter", "open the rollout"),
-    ("[ and ]", "previous and next of the group"),
-    ("u", "back to the list"),
-    ("/", "search"),
-    ("t", "light, dark, or as the system has it"),
-    ("?", "these keys"),
-)
+from dunwu.observatory.web.layout import Link, make_layout
+from dunwu.observatory.web.problem_history import offer_problems, read_history
+from dunwu.observatory.web.rollout_filter import RolloutFilter
+from dunwu.observatory.web.rollout_views import RolloutList, make_rollout_list, make_rollout_view
+from dunwu.observatory.web.run_list import make_run_list
+from dunwu.observatory.web.watched_runs import WatchedRun, WatchedRuns
+from dunwu.runs import Evaluation, RunReader, StageReader
 
 
-def shelf_page(library: Library, order: str) -> str:
-    """The runs that are watched; ``order``: see ``shelf.listing``."""
-    return _document(library, None, "", "Runs", f"<h1>Runs</h1>{shelf.listing(library, order)}")
-
-
-def trouble(text: str) -> str:
-    """What went wrong, in one line."""
-    return _frame(
-        "Dunwu",
-        f'<header><a class="brand" href="/">{BRAND}</a></header><main id="main"><h1>That did not work</h1>'
-        f'<p>{page.text(text)}</p><p><a href="/">To the runs</a></p></main>',
-    )
-
-
-def overview(library: Library, place: int) -> str:
-    """Where a run stands: its state, its curves, its stages and moments, what it has reached and cost."""
-    watched = library[place]
-    run = watched.read()
-    link = f"/runs/{place}/curves?stage="
-    found = watched.last_evaluated()
-    parts = [
-        f"<h1>{page.text(run.recipe['name'])} · seed {run.seed}</h1>",
-        page.headline(write_headline(run, found)),
-        page.facts([("state", f"{describe_progress(run)}."), *list_run_facts(run)]),
-        _first_curves(watched, run, link),
-        f"<h2>Stages</h2>{graph.drawing(graph.nodes(run), link)}",
-        diagnosis_lines([watched.told(name) for name in run.stages if run.recipe["stages"][name]["kind"] == "rl"]),
-        _moments(watched, run, link),
-    ]
-    if found:
-        stage, by_set = found
-        tables = page.grid([evaluation_table(name, evaluations) for name, evaluations in by_set.items()])
-        shown = models_table(comparison_table.compare_models(by_set)) if is_model_comparison(run, stage) else tables
-        parts.append(f"<h2>Held-out problems</h2>{shown}")
-    parts.append(_costs(run))
-    return _document(library, place, "", run.recipe["name"], "".join(parts))
-
-
-def _first_curves(watched: Watched, run: RunReader, link: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstCurves:
     """The figures that say most of the newest stage that has any."""
-    for stage in reversed(run.stages):
-        if drawn := page.grid([chart.html() for chart in figures.opening(watched.told(stage))]):
-            more = f'<p><a href="{link}{quote(stage)}">All curves of {page.text(stage)}</a></p>'
-            return f"{_reading(watched, stage)}{drawn}{more}"
-    return ""
+
+    stage: str
+    reading: Sequence[str]
+    figures: FigureGroup
+    href: str
 
 
-def _moments(watched: Watched, run: RunReader, link: str) -> str:
-    """A sentence for each stage that writes: is there a candidate? Not before its rollouts have been read."""
-    told = [(stage, watched.told(stage)) for stage in run.stages if watched.catalogue(stage).progress.stored]
-    if not told:
-        return ""
-    sentences = {
-        stage: aha_sentences.describe_reading(*one.reading)
-        if one.reading
-        else aha_sentences.describe_search(one.search)
-        for stage, one in told
-    }
-    lines = "".join(
-        f'<dt><a href="{link}{quote(stage)}">{page.text(stage)}</a></dt><dd>{page.text(sentence)}</dd>'
-        for stage, sentence in sentences.items()
-    )
-    return f'<h2>Is it an aha?</h2><dl class="moments">{lines}</dl>'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Whether a stage has a candidate for an aha moment, in a sentence."""
+
+    stage: str
+    href: str
+    sentence: str
 
 
-def _costs(run: RunReader) -> str:
-    lines = list(costs.read_costs(run))
-    if not lines:
-        return ""
-    rows = [
-        [page.text(line.stage), line.module, *costs.format_costs(line)] for line in (*lines, costs.sum_costs(lines))
-    ]
-    return f"<h2>What it cost</h2>{page.table('', ['stage', 'module', *costs.COLUMNS], rows, words=(1,))}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Where a run stands: its state, its curves, its stages and moments, what it has reached and cost."""
+
+    title: str
+    headline: str
+    facts: Sequence[tuple[str, str]]
+    curves: FirstCurves | None
+    stages: StageGraph
+    health: Sequence[HealthView]
+    moments: Sequence[Moment]
+    models: Table | None
+    evaluations: Sequence[Table]
+    costs: Table | None
 
 
-def curves_page(library: Library, place: int, stage: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageHead:
+    """What stands above a page of a stage: the stage, links to the others, and how far the reading is."""
+
+    stage: str
+    others: Sequence[Link]
+    reading: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
     """A stage's curves, as far as it has come."""
-    watched = library[place]
-    stage = _stage(watched, "/curves", stage)
-    told = watched.told(stage)
-    telling_charts, others = figures.measured(told)
-    drawn = page.grid([chart.html() for chart in (*figures.learning(told), *telling_charts)])
-    parts = [
-        f"<h1>Curves of {page.text(stage)}</h1>",
-        _stages(watched, place, "/curves", stage),
-        _reading(watched, stage),
-        page.damage_notes(told.lost),
-        f"<h2>What changed</h2>{aha_section(told)}" if told.rollouts else "",
-        f"<h2>Curves</h2>{drawn}" if drawn else "",
-        *(folded(title, figures.by_level(told, verdict)) for title, verdict in figures.LEVEL_BY_LEVEL.items()),
-        folded("Further measurements", others),
-        "<h2>Evaluations</h2>" if told.by_set else "",
-        page.grid([evaluation_table(name, evaluations) for name, evaluations in told.by_set.items()]),
-    ]
-    return _document(library, place, "/curves", f"Curves of {stage}", "".join(parts))
+
+    damage: Sequence[str]
+    aha: AhaView | None
+    charts: FigureGroup
+    levels: Sequence[FigureGroup]
+    further_metrics: FigureGroup
+    evaluations: Sequence[Table]
 
 
-def rollouts_page(library: Library, place: int, stage: str, asked: Filter, start: int) -> str:
-    """The browser of a stage's rollouts: filters, and a page of what they let through."""
-    watched = library[place]
-    stage = _stage(watched, "/rollouts", stage)
-    head = f"<h1>Rollouts of {page.text(stage)}</h1>"
-    head += _stages(watched, place, "/rollouts", stage) + _reading(watched, stage)
-    body = browser.listing(watched, f"/runs/{place}/rollouts", stage, asked, start)
-    if not watched.catalogue(stage).progress.stored:
-        told = "This stage has no rollouts. Answers of an evaluation, problem by problem:"
-        body = f'<p>{told} <a href="/runs/{place}/paths?stage={quote(stage)}">paths</a>.</p>'
-    return _document(library, place, "/rollouts", f"Rollouts of {stage}", head + body)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One problem through training; ``side_by_side``: of models, not one after the other."""
+
+    question: Question
+    answers: Sequence[AnswerBox]
+    side_by_side: bool
+    others: Sequence[Link]
 
 
-def rollout_page(library: Library, place: int, stage: str, step: int, row: int) -> str:
-    """One rollout: the question, the coloured answer, its score, and its siblings."""
-    body = browser.rollout(library[place], f"/runs/{place}", stage, step, row)
-    return _document(library, place, "/rollouts", f"Rollout {step}/{row} of {stage}", body)
+def show_run_list(runs: WatchedRuns, order: str) -> str:
+    """Show the runs that are watched; ``order``: see ``run_list.make_run_list``."""
+    layout = make_layout(runs, None, "", "Runs")
+    return render("watch/run_list.html", layout=layout, runs=make_run_list(runs, order))
 
 
-def paths_page(library: Library, place: int, stage: str, problem: str) -> str:
-    """One problem through training, side by side."""
-    watched = library[place]
-    stage = _stage(watched, "/paths", stage)
-    told, catalogue = watched.told(stage), watched.catalogue(stage)
-    offered = offers(told, catalogue)
-    parts = [
-        f"<h1>Paths through {page.text(stage)}</h1>",
-        _stages(watched, place, "/paths", stage),
-        _reading(watched, stage),
-    ]
+def show_error(text: str) -> str:
+    """Show what went wrong, in one line."""
+    return render("watch/error.html", text=text)
+
+
+def show_overview(runs: WatchedRuns, place: int) -> str:
+    """Show where a run stands.
+
+    Args:
+        runs: The runs.
+        place: Which of them.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: There is no such run, or a file of it is damaged (named).
+    """
+    watched = runs[place]
+    run = watched.read()
+    address = f"/runs/{place}/curves?stage="
+    last = watched.find_last_evaluations()
+    compares = last is not None and is_model_comparison(run, last[0])
+    lines = list(costs.read_costs(run))
+    learning = [name for name in run.stages if run.recipe["stages"][name]["kind"] == "rl"]
+    view = Overview(
+        title=f"{run.recipe['name']} · seed {run.seed}",
+        headline=write_headline(run, last),
+        facts=[("state", f"{describe_progress(run)}."), *list_run_facts(run)],
+        curves=_find_first_curves(watched, run, address),
+        stages=lay_out_stages(read_stage_nodes(run), address),
+        health=make_health_views([watched.read_stage(name) for name in learning]),
+        moments=_list_moments(watched, run, address),
+        models=make_models_table(comparison_table.compare_models(last[1])) if last and compares else None,
+        evaluations=_tabulate_evaluations(last[1]) if last and not compares else (),
+        costs=make_cost_table(lines) if lines else None,
+    )
+    return render("watch/overview.html", layout=make_layout(runs, place, "", run.recipe["name"]), view=view)
+
+
+def _find_first_curves(watched: WatchedRun, run: RunReader, address: str) -> FirstCurves | None:
+    for stage in reversed(run.stages):
+        found = FigureGroup.of(figures.plot_overview(watched.read_stage(stage)))
+        if found.charts:
+            reading = describe_reading_of(watched, stage)
+            return FirstCurves(stage=stage, reading=reading, figures=found, href=address + quote(stage))
+    return None
+
+
+def _list_moments(watched: WatchedRun, run: RunReader, address: str) -> list[Moment]:
+    """A sentence for each stage that writes. Nothing is concluded before its rollouts have been read."""
+    stages = [watched.read_stage(stage) for stage in run.stages if watched.index(stage).progress.stored]
+    return [Moment(stage=data.name, href=address + quote(data.name), sentence=_conclude(data)) for data in stages]
+
+
+def _conclude(data: StageData) -> str:
+    return describe_reading(*data.reading) if data.reading else describe_search(data.moment_search)
+
+
+def _tabulate_evaluations(by_set: Mapping[str, Sequence[Evaluation]]) -> list[Table]:
+    return [make_evaluation_table(name, evaluations) for name, evaluations in by_set.items()]
+
+
+def show_curves(runs: WatchedRuns, place: int, stage: str) -> str:
+    """Show a stage's curves, as far as it has come.
+
+    Args:
+        runs: The runs.
+        place: Which of them.
+        stage: The stage; "" for the last one that has curves.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: There is no such run or stage, or a file of it is damaged (named).
+    """
+    watched = runs[place]
+    stage = _choose_stage(watched, "/curves", stage)
+    data = watched.read_stage(stage)
+    chosen, others = figures.plot_metrics(data)
+    view = Curves(
+        aha=make_aha_view(data) if data.rollouts else None,
+        charts=FigureGroup.of([*figures.plot_learning(data), *chosen]),
+        levels=make_level_groups(data),
+        further_metrics=FigureGroup.of(others, title="Further measurements"),
+        evaluations=_tabulate_evaluations(data.by_set),
+        damage=tuple(data.damage),  # after all that may add to it
+    )
+    layout = make_layout(runs, place, "/curves", f"Curves of {stage}")
+    return render("watch/curves.html", layout=layout, head=_make_head(watched, place, "/curves", stage), view=view)
+
+
+def show_rollouts(runs: WatchedRuns, place: int, stage: str, chosen: RolloutFilter, start: int) -> str:
+    """Show the browser of a stage's rollouts.
+
+    Args:
+        runs: The runs.
+        place: Which of them.
+        stage: The stage; "" for the last one that has rollouts.
+        chosen: The filter.
+        start: Where the page begins in what the filter lets through.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: There is no such run or stage.
+    """
+    watched = runs[place]
+    stage = _choose_stage(watched, "/rollouts", stage)
+    found: RolloutList | None = None
+    if watched.index(stage).progress.stored:
+        found = make_rollout_list(watched, f"/runs/{place}/rollouts", stage, chosen, start)
+    return render(
+        "watch/rollouts.html",
+        layout=make_layout(runs, place, "/rollouts", f"Rollouts of {stage}"),
+        head=_make_head(watched, place, "/rollouts", stage),
+        view=found,
+        history_href=f"/runs/{place}/paths?stage={quote(stage)}",
+    )
+
+
+def show_rollout(runs: WatchedRuns, place: int, stage: str, step: int, row: int) -> str:
+    """Show one rollout: the question, the highlighted answer, its score, and its siblings.
+
+    Args:
+        runs: The runs.
+        place: Which of them.
+        stage: The stage.
+        step: The rollout.
+        row: The completion's row in it.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: There is no such run, stage, rollout or row.
+    """
+    view = make_rollout_view(runs[place], f"/runs/{place}", stage, step, row)
+    layout = make_layout(runs, place, "/rollouts", f"Rollout {step}/{row} of {stage}")
+    return render("watch/rollout.html", layout=layout, view=view)
+
+
+def show_history(runs: WatchedRuns, place: int, stage: str, problem: str) -> str:
+    """Show one problem through training, its answers side by side.
+
+    Args:
+        runs: The runs.
+        place: Which of them.
+        stage: The stage; "" for the last one that has answers.
+        problem: The problem's number; "" for the first that is offered.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: There is no such run or stage, or no answer to the problem.
+    """
+    watched = runs[place]
+    stage = _choose_stage(watched, "/paths", stage)
+    data, index = watched.read_stage(stage), watched.index(stage)
+    offers = offer_problems(data, index)
     try:
-        chosen = int(problem) if problem else offered[0].problem if offered else None
+        chosen = int(problem) if problem else offers[0].problem if offers else None
     except ValueError:
         raise UserError(f"{problem!r:.40} is no problem's number", field="problem") from None
-    if chosen is None:
-        parts.append("<p>No problem has been answered more than once yet.</p>")
-    else:
-        stops = path(told, catalogue, chosen)
-        boxes = "".join(
-            page.answer(stop.label, stop.text, right=stop.right, told=f"{stop.tokens:,} tokens") for stop in stops
-        )
-        question = f'<p class="question">{page.text(stops[0].prompt)}{page.in_english(stops[0].prompt)}</p>'
-        models = is_model_comparison(watched.read(), stage)  # beside each other, not one after the other
-        kind = "path models" if models else "path"
-        parts.append(f'{question}{page.key()}<div class="{kind}" tabindex="0">{boxes}</div>')
+    view: History | None = None
+    if chosen is not None:
+        answers = read_history(data, index, chosen)
         base = f"/runs/{place}/paths?" + urlencode({"stage": stage})
-        items = "".join(
-            f'<li><a href="{escape(base, quote=True)}&amp;problem={offer.problem}"'
-            f"{' aria-current=true' if offer.problem == chosen else ''}>{page.text(offer.told)}</a></li>"
-            for offer in offered
+        view = History(
+            question=make_question(answers[0].prompt),
+            answers=[
+                make_answer_box(one.label, one.text, right=one.right, note=f"{one.tokens:,} tokens") for one in answers
+            ],
+            side_by_side=is_model_comparison(watched.read(), stage),
+            others=[
+                Link(href=f"{base}&problem={one.problem}", label=one.label, is_current=one.problem == chosen)
+                for one in offers
+            ],
         )
-        parts.append(f'<h2>Other problems</h2><ul class="offers">{items}</ul>')
-    return _document(library, place, "/paths", f"Paths through {stage}", "".join(parts))
+    layout = make_layout(runs, place, "/paths", f"Paths through {stage}")
+    return render("watch/history.html", layout=layout, head=_make_head(watched, place, "/paths", stage), view=view)
 
 
-def compare_page(library: Library, asked: Sequence[str]) -> str:
-    """The same curves of several runs, and what their last evaluations say, beside each other."""
-    try:
-        places = [int(text) for text in asked] or list(range(len(library.runs)))
-    except ValueError:
-        raise UserError("runs are named by their numbers", field="run") from None
-    asked_for = {place: library[place] for place in dict.fromkeys(places)}
-    chosen = {place: run for place, run in asked_for.items() if run.is_readable()}
-    boxes = "".join(
-        f'<label><input type="checkbox" name="run" value="{place}"{" checked" if place in chosen else ""}> '
-        f"{page.text(run.name)}</label>"
-        for place, run in enumerate(library.runs)
-    )
-    form = (
-        f'<form class="filters" data-live><fieldset><legend>Runs</legend>{boxes}</fieldset>'
-        "<noscript><button>Show</button></noscript></form>"
-    )
-    stages = dict.fromkeys(stage for run in chosen.values() for stage in run.read().stages)
-    parts = ["<h1>Runs beside each other</h1>", form, _last_results(list(chosen.values()))]
-    for stage in stages:
-        having = [run for run in chosen.values() if stage in run.read().stages]
-        shown = page.grid([chart.html() for chart in _compared(having, stage)])
-        if shown:
-            reading = "".join(_reading(run, stage, name=run.name) for run in having)
-            note = f'<p class="note">{COMPARED_NOTE}</p>'
-            parts.append(f"<h2>Stage {page.text(stage)}</h2>{note}{reading}{shown}")
-    return _document(library, None, "/compare", "Runs beside each other", "".join(parts))
-
-
-def _compared(runs: Sequence[Watched], stage: str) -> Iterator[Chart]:
-    told = [(sanitize(run.name), run.told(stage)) for run in runs]
-    for measure in COMPARED:
-        series = [one for name, of_run in told for one in figures.of_run(name, of_run, measure)]
-        chart = Chart(title=measure.label.capitalize(), series=series, y_label=measure.unit, share=measure.share)
-        if chart.drawn:
-            yield chart
-
-
-def _last_results(runs: Sequence[Watched]) -> str:
-    """Of every run what its last evaluations say: of the base and of the trained model, or of its last model."""
-    rows = dict[str, dict[tuple[str, str], str]]()
-    for run in runs:
-        last = run.last_evaluated()
-        for name, evaluations in (last[1] if last else {}).items():
-            for one in find_base_and_trained(evaluations) or evaluations[-1:]:
-                for key in HEADLINES:
-                    if key in one.results:
-                        cells = rows.setdefault(f"{name}: {describe_quantity(key).label}", {})
-                        cells[run.name, one.checkpoint] = result_cell(key, one.results[key])
-    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
-    table = [[page.text(head), *(cells.get(column, "–") for column in columns)] for head, cells in rows.items()]
-    heads = [f"{name}, {describe_checkpoint(model)}" for name, model in columns]
-    return page.table("On held-out problems, with 95 % intervals", ["", *heads], table) if rows else ""
-
-
-def _stage(watched: Watched, tab: str, stage: str) -> str:
+def _choose_stage(watched: WatchedRun, tab: str, stage: str) -> str:
     """The stage that is asked for; otherwise the last one that has something to show on this page."""
     if stage:
-        watched.catalogue(stage)
+        watched.index(stage)
         return stage
     run = watched.read()
     if not run.stages:
         raise UserError("has not begun its first stage", file=watched.directory)
-    offered = _offered(run, tab)
+    offered = _offer_stages(run, tab)
     writing = [name for name in offered if run.stage(name).rollout_steps()]
     return (writing or offered or list(run.stages))[-1]
 
 
-def _offered(run: RunReader, tab: str) -> list[str]:
+def _offer_stages(run: RunReader, tab: str) -> list[str]:
     """The stages that have something to show on a page."""
     wanted: Mapping[str, Callable[[StageReader], object]] = {
         "/curves": lambda stage: stage.read_metrics() or stage.rollout_steps(),
@@ -276,60 +321,19 @@ def _offered(run: RunReader, tab: str) -> list[str]:
     return [name for name in run.stages if wanted[tab](run.stage(name))]
 
 
-def _stages(watched: Watched, place: int, tab: str, current: str) -> str:
-    """Links to the same page of the other stages."""
-    names = _offered(watched.read(), tab)
-    if len(names) < 2:
-        return ""
-    links = "".join(
-        f'<a href="/runs/{place}{tab}?stage={quote(name)}"{" aria-current=true" if name == current else ""}>'
-        f"{page.text(name)}</a>"
-        for name in names
-    )
-    return f'<nav class="stages" aria-label="Stages">{links}</nav>'
+def _make_head(watched: WatchedRun, place: int, tab: str, stage: str) -> StageHead:
+    """Links to the same page of the other stages, and how far the reading is."""
+    names = _offer_stages(watched.read(), tab)
+    links = [
+        Link(href=f"/runs/{place}{tab}?stage={quote(name)}", label=name, is_current=name == stage) for name in names
+    ]
+    return StageHead(stage=stage, others=links if len(links) > 1 else (), reading=describe_reading_of(watched, stage))
 
 
-def _reading(watched: Watched, stage: str, name: str = "") -> str:
-    """How far the reading is, while it is not done, and what could not be read; ``name``: of which run it is told."""
-    found = watched.catalogue(stage).progress
-    told = [f"{file} (tried again when it changes)" for file in found.damaged]
+def describe_reading_of(watched: WatchedRun, stage: str) -> list[str]:
+    """Say how far the reading of a stage is, while it is not done, and what could not be read."""
+    found = watched.index(stage).progress
+    lines = [f"{file} (tried again when it changes)" for file in found.damaged]
     if found.read + len(found.damaged) < found.stored:
-        told.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is made of them is not whole yet.")
-    return "".join(
-        f'<p class="note" role="status">{page.text(f"{name}: {line}" if name else line)}</p>' for line in told
-    )
-
-
-def _document(library: Library, place: int | None, tab: str, title: str, body: str) -> str:
-    """A page with its head: runs, tabs, theme, keys."""
-    run = 0 if place is None else place  # beside each other: the way back to the first
-    tabs = [(f"/runs/{run}{address}", name, place is not None and address == tab) for address, name in TABS]
-    tabs = [*(tabs if tab or place is not None else ()), ("/compare", "Compare", tab == "/compare")]
-    links = "".join(
-        f'<a href="{address}"{" aria-current=page" if here else ""} data-key="{number}">{name}</a>'
-        for number, (address, name, here) in enumerate(tabs, start=1 + len(TABS) + 1 - len(tabs))
-    )
-    runs = f'<a class="brand" href="/">{BRAND}</a>'
-    if place is not None and len(library.runs) > 1:
-        runs += f'<span class="run">{page.text(library[place].name)}</span>'
-    keys = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{told}</dd>" for key, told in HELP)
-    pulse = f' data-pulse="/{"" if place is None else f"runs/{place}/"}pulse"'
-    return _frame(
-        f"{title} · Dunwu",
-        f'<a class="skip" href="#main">To the content</a><header>{runs}<nav aria-label="Pages">{links}</nav>'
-        '<button id="theme" type="button" title="Light, dark, or as the system has it (t)">Theme: system</button>'
-        '<button id="keys" type="button" title="Keys (?)">Keys</button></header>'
-        f'<main id="main" tabindex="-1"{pulse}>{body}</main>'
-        f'<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>{keys}</dl>'
-        '<form method="dialog"><button>Close</button></form></dialog>',
-    )
-
-
-def _frame(title: str, body: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{page.text(title)}</title><link rel="icon" href="/assets/icon.svg">'
-        '<link rel="stylesheet" href="/assets/report.css"><link rel="stylesheet" href="/assets/watch.css">'
-        f'<script src="/assets/watch.js"></script></head><body>{body}</body></html>\n'
-    )
+        lines.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is made of them is not whole yet.")
+    return lines

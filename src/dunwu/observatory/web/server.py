@@ -13,7 +13,7 @@ import uvicorn
 
 from dunwu.errors import UserError
 from dunwu.observatory.web.app import make_app
-from dunwu.observatory.web.library import Library
+from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import RunReader
 
 LOOPBACK = "127.0.0.1"
@@ -34,10 +34,10 @@ def serve(directories: Sequence[Path], port: int, tell: Callable[[str], None]) -
     """
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    with Library([run for directory in directories for run in runs_in(directory)]) as library:
+    with WatchedRuns([run for directory in directories for run in runs_in(directory)]) as runs:
         listener = _listen(port)
         tell(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
-        config = uvicorn.Config(make_app(library), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(make_app(runs), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
 
 

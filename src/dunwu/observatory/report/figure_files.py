@@ -1,0 +1,68 @@
+"""The figures of a run as files, for papers and slides: SVG, and PNG at twice the size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import resvg_py
+
+from dunwu.analysis.stage_data import StageData
+from dunwu.errors import Fault
+from dunwu.observatory import figures
+from dunwu.observatory.charts import Chart
+from dunwu.runs import RunReader
+from dunwu.runs.atomic import atomic_write, make_directory
+
+PROBE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
+
+
+def write_figures(run_dir: Path, folder: Path | None = None) -> list[Path]:
+    """Write STAGE-TITLE.svg and .png for every figure of the report.
+
+    Args:
+        run_dir: The run.
+        folder: Where to; DIR/figures where it is None.
+
+    Returns:
+        The paths of what was written.
+
+    Raises:
+        UserError: The folder holds no run, or one of its files is damaged (named).
+        Fault: A file cannot be written, or this machine has no font to write labels with.
+    """
+    run, folder = RunReader(run_dir), folder or run_dir / "figures"
+    check_fonts()
+    make_directory(folder)
+    return [path for stage in run.stages for path in _write_stage(folder, StageData.read(run, stage))]
+
+
+def check_fonts() -> None:
+    """Check that labels can be drawn.
+
+    Raises:
+        Fault: A PNG would have no labels.
+    """
+    if _rasterize(PROBE.format("")) == _rasterize(PROBE.format('<text y="15" font-family="sans-serif">M</text>')):
+        text = "no font is installed, so PNG files would have no labels (Debian: apt-get install fonts-dejavu-core)"
+        raise Fault(text)
+
+
+def _write_stage(folder: Path, data: StageData) -> list[Path]:
+    paths = []
+    for chart in _plot_stage(data):
+        if svg := chart.to_svg():
+            name = f"{data.name}-{figures.make_slug(chart.title)}"
+            for path, content in ((folder / f"{name}.svg", svg.encode()), (folder / f"{name}.png", _rasterize(svg))):
+                atomic_write(path, content)
+                paths.append(path)
+    return paths
+
+
+def _plot_stage(data: StageData) -> list[Chart]:
+    levels = [chart for verdict in figures.LEVEL_TITLES.values() for chart in figures.plot_levels(data, verdict)]
+    chosen, others = figures.plot_metrics(data)
+    return [*figures.plot_learning(data), *levels, *chosen, *others, *figures.plot_test_time_compute(data)]
+
+
+def _rasterize(svg: str) -> bytes:
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg))
