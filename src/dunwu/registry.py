@@ -271,17 +271,31 @@ advantages: Final = Registry(
         "gae": "dunwu.algorithms.gae:gae",
     },
 )
-GENERATORS = """countdown game24 arithmetic equations divisors bases ordering knights zebra ciphers probability ranking
-functions"""
+PUZZLES: Final = (
+    *("countdown", "game24", "arithmetic", "equations", "divisors", "bases", "ordering", "knights", "zebra"),
+    *("ciphers", "probability", "ranking", "functions", "premise"),
+)
+PUBLISHED: Final = (
+    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
+    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena"),
+)
+DATA_SETS: Final = (*PUBLISHED, "file")
+"""Tasks that are read from a file: data sets in their published form, and any other whose columns a recipe names."""
+GENERATORS: Final = {
+    **{name: f"dunwu.tasks.generators.{name}:{name.upper()}" for name in PUZZLES},
+    "talk": "dunwu.tasks.world.talk:TALK",
+    "harmful": "dunwu.tasks.world.requests:HARMFUL_REQUESTS",
+    "harmless": "dunwu.tasks.world.requests:HARMLESS_REQUESTS",
+}
+"""Tasks that make their problems."""
 tasks: Final = Registry(
     "task",
     "tasks",
     {
-        **{name: f"dunwu.tasks.generators.{name}:{name.upper()}" for name in GENERATORS.split()},
-        "premise": "dunwu.tasks.generators.premise:PREMISE",
-        "talk": "dunwu.tasks.world.talk:TALK",
-        "harmful": "dunwu.tasks.world.requests:HARMFUL_REQUESTS",
-        "harmless": "dunwu.tasks.world.requests:HARMLESS_REQUESTS",
+        **GENERATORS,
+        **{name: f"dunwu.tasks.datasets.layouts:{name.upper()}" for name in PUBLISHED},
+        "file": "dunwu.tasks.datasets.layouts:make_layout",
+        "gym": "dunwu.tasks.generators.gym:make_generator",
     },
 )
 verifiers: Final = Registry("verifier", "verifiers", {})

@@ -36,7 +36,7 @@ def outcome(given: Mapping[str, Any]) -> str:
     """``refused`` where the row is no problem, else what the verifier says of the answer."""
     name, values = row(given)
     try:
-        asked = getattr(published, name)(Row(1, values))
+        asked = getattr(published, f"read_{name}")(Row(1, values))
     except MalformedError:
         return "refused"
     return verifier().judge(asked.tests, given["answer"]).result

@@ -59,7 +59,7 @@ def _golds(bench: str, path: Path) -> list[str] | None:
     """Every gold of a file; None where it is refused."""
     spec = TaskSpec.model_validate({**task_of(bench, path), "held_out": 0.0, "max_bad_rows": 0.0})
     try:
-        return [problem.gold for problem in FileTask(spec, 0).training()]
+        return [problem.gold for problem in FileTask(spec, 0).training_problems]
     except UserError:
         return None
 

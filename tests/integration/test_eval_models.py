@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dunwu.config.schema import TaskSpec
-from dunwu.tasks import build
+from dunwu.tasks import build_task
 from tests.integration.evaluating import asking, run
 from tests.published import NO, YES, write
 from tests.serving import Answer, question, said, serving
@@ -131,7 +131,7 @@ def test_a_referee_compares_in_both_orders_and_says_what_is_unsafe(
 
 
 def test_generated_problems_are_measured_behind_a_server(tmp_path: Path) -> None:
-    problems = build(TaskSpec(task="countdown"), 0).held_out(3)
+    problems = build_task(TaskSpec(task="countdown"), 0).get_held_out(3)
     known = {one.messages[-1].content: one.gold for one in problems}
 
     def answer(body: Any) -> Answer:

@@ -63,9 +63,9 @@ samples = 2
 
 def written(folder: Path, count: int = 60) -> Path:
     """The recipe, and conversations in which the answer comes at once."""
-    task = GeneratedTask(COUNTDOWN, 3, levels=(3,))
+    task = GeneratedTask("countdown", COUNTDOWN, 3, levels=(3,))
     rows = []
-    for problem in map(task.problem, range(count)):
+    for problem in map(task.get_problem, range(count)):
         answer = f" <think>done</think> <answer>{problem.gold}</answer>"
         asked = {"role": "user", "content": problem.messages[0].content}
         rows.append({"messages": [asked, {"role": "assistant", "content": answer}]})

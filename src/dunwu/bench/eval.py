@@ -142,11 +142,11 @@ def harness_side(folder: str, connection: Connection) -> None:
 def _prompts(tokenizer: Any) -> list[Any]:
     from dunwu.config.schema import PromptSpec, TaskSpec
     from dunwu.models.templates import Template
-    from dunwu.tasks import build
+    from dunwu.tasks import build_task
 
     template = Template(PromptSpec(template="nano", max_tokens=64), tokenizer)
-    task = build(TaskSpec(task="countdown", levels=(3,), languages=("en", "zh")), 1)
-    return [template.encode(problem) for problem in task.held_out(PROBLEMS)]
+    task = build_task(TaskSpec(task="countdown", levels=(3,), languages=("en", "zh")), 1)
+    return [template.encode(problem) for problem in task.get_held_out(PROBLEMS)]
 
 
 def _completion(text: str) -> Any:

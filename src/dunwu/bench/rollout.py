@@ -74,12 +74,12 @@ def jobs(model: str) -> dict[str, Job]:
     """The two workloads."""
     from dunwu.models.load import load_policy, resolve
     from dunwu.models.templates import NANO
-    from dunwu.tasks.generators.countdown import draw_instance, wording
+    from dunwu.tasks.generators.countdown import draw_instance, write_question
 
     folder, policy = resolve(model), load_policy(model, device="cpu")
     rng = random.Random(0)
     noise = [tuple(rng.randrange(256) for _ in range(PROMPT_TOKENS)) for _ in range(PROMPTS)]
-    questions = [wording(*draw_instance(rng, 3), rng.choice(("en", "zh"))) for _ in range(PROMPTS)]
+    questions = [write_question(*draw_instance(rng, 3), rng.choice(("en", "zh"))) for _ in range(PROMPTS)]
     asked = [tuple(policy.tokenizer.encode(NANO.replace("{prompt}", question))) for question in questions]
     return {
         "fixed": Job(folder=folder, prompts=tuple(noise), group=GROUP, max_new_tokens=NEW_TOKENS, eos_ids=()),

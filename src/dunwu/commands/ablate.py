@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
 from dunwu.errors import Fault, UserError, counted
 from dunwu.evaluation.ablation import ReflectionEffect, cut_chains, measure_reflection_effect
@@ -18,7 +17,7 @@ from dunwu.monitoring.progress import Monitor, Progress
 from dunwu.pipeline.stages.prompts import held_out_prompts, instructing
 from dunwu.pipeline.stages.rl_system import grading
 from dunwu.runs import ABLATION, RunReader
-from dunwu.tasks.datasets.files import FileTask, source_of
+from dunwu.tasks.datasets.files import FileTask, find_source
 
 ASKED_PER_CHAIN = 4
 """Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
@@ -101,11 +100,11 @@ def problems_of(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSe
     if stage.evaluation.sets:
         return stage.evaluation.sets[0]
     task = stage.tasks[0]
-    if needs_file(task):
+    if task.reads_file:
         there = FileTask(task, 0).held_out_size
         if not there:
             text = "holds out no problem of the training file, and the run was measured on no other: none to ask"
-            raise UserError(text, file=str(source_of(task)), field="held_out")
+            raise UserError(text, file=str(find_source(task)), field="held_out")
         if there < wanted:
             progress.log_message(
                 f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them"

@@ -14,7 +14,7 @@ from dunwu.config.schema import DecontaminationSpec, TaskSpec
 from dunwu.errors import UserError, counted
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.contamination import Overlap, find_overlaps
-from dunwu.tasks.datasets.files import texts_of
+from dunwu.tasks.datasets.files import read_problem_texts
 from dunwu.tasks.datasets.readers import read_rows
 from dunwu.tasks.datasets.rows import Row
 
@@ -46,7 +46,7 @@ def contamination(
         if name in known:
             raise UserError(f"{name} is named twice: its problems would be told together", field="--bench")
         with in_options(columns=False):
-            known[name] = list(texts_of(TaskSpec.model_validate(task_of(name, path))).items())
+            known[name] = list(read_problem_texts(TaskSpec.model_validate(task_of(name, path))).items())
     tell(f"reading {train}: {counted(sum(map(len, known.values())), 'benchmark problem')} to look for")
     texts, unreadable = list[tuple[str, list[str]]](), 0
     for row in read_rows(train, LONGEST):

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from dunwu.commands.model_sources import CHAT, Source, source_of
 from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
 from dunwu.commands.run import execute
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override
 from dunwu.config.schema import AnswerIn, Recipe, TaskSpec, display_names, is_server
@@ -25,8 +24,8 @@ from dunwu.config.toml import toml_text
 from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
 from dunwu.monitoring.progress import Monitor, Progress
+from dunwu.registry import GENERATORS
 from dunwu.runs import RunReader
-from dunwu.tasks import FAMILIES
 from dunwu.tasks.datasets.files import FileTask
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
@@ -194,7 +193,7 @@ def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tu
     Raises:
         UserError: no benchmark; one is unknown, or has no file; a file is not there, or one too many.
     """
-    known, left = (*BENCHMARKS, *FAMILIES), list(data)
+    known, left = (*BENCHMARKS, *GENERATORS), list(data)
     if not benches:
         raise UserError(f"say what to measure; there are {', '.join(known)}", field="--bench")
     for name in benches:
@@ -248,7 +247,7 @@ def in_options(*, columns: bool) -> Iterator[None]:
 def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[AnswerForm, Tree]:
     """A set as a recipe writes it, and the form of its answers."""
     chosen: Tree = {"name": name} | ({} if asked.problems is None else {"problems": asked.problems})
-    if name in FAMILIES:
+    if name in GENERATORS:
         told = GENERATED.instruction if template == CHAT else None  # others were trained to use tags, or say it
         fewer = 1 if asked.temperature == 0 else GENERATED_SAMPLES
         chosen |= {
@@ -303,7 +302,7 @@ def _count(chosen: Tree, progress: Progress) -> None:
         task = TaskSpec.model_validate(chosen["task"])
     except (ValidationError, TypeError):  # an override's; whoever reads the whole recipe says what is wrong
         return
-    if not needs_file(task):
+    if not task.reads_file:
         return
     with in_options(columns=True):
         there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")

@@ -49,12 +49,12 @@ def plan_recipe(
         generated: held-out problems that are drawn of an endless task, at most; None: as many as are wanted.
     """
     from dunwu import tasks
-    from dunwu.tasks.datasets.conversations import look
+    from dunwu.tasks.datasets.conversations import check_first_rows
 
     def open_task(spec: TaskSpec, held_out: int) -> None:
-        task = tasks.build(spec, recipe.seed)
+        task = tasks.build_task(spec, recipe.seed)
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
-        _ = task.held_out(wanted) if wanted else task.problem(0)
+        _ = task.get_held_out(wanted) if wanted else task.get_problem(0)
 
     def preview_template(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> Mapping[str, str]:
         from dunwu.commands.template_preview import preview  # it takes seconds to import, and most recipes need none
@@ -62,7 +62,13 @@ def plan_recipe(
         return preview(folder, name, stage, files)
 
     return make_plan(
-        recipe, file=file, overrides=overrides, out=out, probe=open_task, look=look, preview=preview_template
+        recipe,
+        file=file,
+        overrides=overrides,
+        out=out,
+        probe=open_task,
+        look=check_first_rows,
+        preview=preview_template,
     )
 
 

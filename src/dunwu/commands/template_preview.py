@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dunwu import tasks
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import (
     DataSpec,
     EvalStage,
@@ -28,7 +27,7 @@ from dunwu.models.templates import Template, is_closed
 from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing
 from dunwu.planning.preview import GLANCE
 from dunwu.rollout.builtin.stop_strings import decode
-from dunwu.tasks.datasets.conversations import first_examples
+from dunwu.tasks.datasets.conversations import read_first_examples
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.tasks.task import Task
 from dunwu.types import Lesson, Message, Problem
@@ -67,7 +66,7 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
         _check_lengths(stage, Room.of(stage, name, shape.max_positions), Template(stage.prompt, tokenizer))
     if isinstance(stage, SupervisedStage):
         for data in files:
-            for example in first_examples(data):
+            for example in read_first_examples(data):
                 first, *_ = template.lessons(example)
                 lines.setdefault("teaches_first", show_lesson(tokenizer, first))
     if template.lead:
@@ -106,7 +105,7 @@ def _own_problems(stage: RLStage | SamplingStage | EvalStage) -> Iterator[tuple[
     """What is read of the user's own problems: how many, and the first of them, where a wrong column shows."""
     asked = () if isinstance(stage, EvalStage) else stage.tasks
     for label, specs in (("trains_on", asked), ("measured_on", [chosen.task for chosen in _sets(stage)])):
-        if told := [_problems(task, spec) for spec in specs if needs_file(spec) and (task := _opened(spec, 0))]:
+        if told := [_problems(task, spec) for spec in specs if spec.reads_file and (task := _opened(spec, 0))]:
             yield label, " | ".join(told)
 
 
@@ -118,7 +117,7 @@ def _sets(stage: RLStage | SamplingStage | EvalStage) -> Sequence[EvaluationSet]
 
 def _problems(task: Task, spec: TaskSpec) -> str:
     assert isinstance(task, FileTask)
-    first = task.training()[0] if task.size else task.held_out(1)[0]
+    first = task.training_problems[0] if task.size else task.get_held_out(1)[0]
     counts = f"{task.size + task.held_out_size:,} problems, {task.held_out_size:,} of them held out"
     return f"{spec.name}: {counts}; the first: {_short(first.messages[-1].content)} → {_short(first.gold)}"
 
@@ -131,8 +130,8 @@ def _short(text: str) -> str:
 def _opened(spec: TaskSpec, held_out: int) -> Task | None:
     """None where it does not open, or has too few problems: the plan tells what is wrong with each task."""
     with suppress(UserError):
-        task = tasks.build(spec, 0)
-        task.held_out(held_out)
+        task = tasks.build_task(spec, 0)
+        task.get_held_out(held_out)
         return task
     return None
 
@@ -141,7 +140,7 @@ def _check_lengths(stage: RLStage, room: Room, template: Template) -> None:
     """Raises UserError where held-out prompts are too long, as the run would."""
     asking = instructing(template, stage.prompt, stage.reward)
     few = [
-        chosen if needs_file(chosen.task) else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
+        chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
         for chosen in stage.evaluation.sets
     ]
     whole = [chosen for chosen in few if _opened(chosen.task, chosen.problems)]

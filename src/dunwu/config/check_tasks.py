@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dunwu.config.issues import Issue
 from dunwu.config.schema import EvaluationSet, TaskSpec
 from dunwu.errors import did_you_mean
+from dunwu.registry import DATA_SETS, tasks
 
 MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
 """Whose questions the conversations of a ``data`` task answer."""
@@ -27,27 +28,14 @@ class Corpus(NamedTuple):
 WORLD = (*NUMBER_GAMES, "ranking", "functions", "premise", "talk", "harmful", "harmless")
 CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(WORLD, 0.2, 960)}
 """What ``dunwu.pretraining`` can generate."""
-DATA_SETS = (
-    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
-    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
-)
-"""Tasks that are read from a file of the user's, or by ``datasets``; every other task is a generator, but for
-``gym``."""
-
-
-def needs_file(task: TaskSpec) -> bool:
-    """Whether the task reads a file; otherwise it generates its problems."""
-    return task.task in DATA_SETS
-
-
-def is_generator(task: TaskSpec) -> bool:
-    """Whether the task makes problems of its own, at levels."""
-    return not needs_file(task) and task.task != "gym"
 
 
 def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
-    """A task's own fields together."""
-    if not needs_file(task) and task.path is not None:
+    """Check a task's own fields together."""
+    if problem := tasks.problem_with(task.task):
+        yield Issue(f"{place}.task", problem)
+        return
+    if not task.reads_file and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Issue(f"{place}.path", text + did_you_mean(task.task, DATA_SETS))
     yield from _check_hub(task, place)
@@ -56,8 +44,9 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
         yield Issue(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
     if task.task != "file" and task.fields:
         yield Issue(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
-    if not needs_file(task) and task.display_name is not None:
-        yield Issue(f"{place}.display_name", f"only what is read from a file has a name of its own, not {task.task!r}")
+    if not (task.reads_file or task.is_custom) and task.display_name is not None:
+        text = f"only a file or a function of yours has a name of its own, not {task.task!r}"
+        yield Issue(f"{place}.display_name", text)
     if task.task == "gym" and task.set is None:
         yield Issue(f"{place}.set", "is missing: say which set of reasoning-gym")
     if task.task != "gym" and task.set is not None:
@@ -69,7 +58,7 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
 
 
 def _check_hub(task: TaskSpec, place: str) -> Iterator[Issue]:
-    if not needs_file(task) and task.hub is not None:
+    if not task.reads_file and task.hub is not None:
         yield Issue(f"{place}.hub", f"{task.task!r} reads no data set; those that do are {', '.join(DATA_SETS)}")
     if task.path is not None and task.hub is not None:
         yield Issue(f"{place}.hub", "say either a path or a hub")
@@ -107,7 +96,7 @@ def check_sets(
 def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Issue]:
     task = chosen.task
     same = [other for other in trained if _source_of(other) == _source_of(task)]
-    if needs_file(task):
+    if task.reads_file:
         same = [other for other in trained if _file_of(other) is not None and _file_of(other) == _file_of(task)]
     if not same:
         return

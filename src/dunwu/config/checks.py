@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dunwu.config.check_amounts import check_amounts
 from dunwu.config.check_rewards import check_reward
-from dunwu.config.check_tasks import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread, is_generator
+from dunwu.config.check_tasks import CORPORA, MADE_OF, check_names, check_sets, check_task, check_unread
 from dunwu.config.issues import Issue
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import (
@@ -293,7 +293,7 @@ def _curriculum(stage: RLStage) -> Iterator[Issue]:
         yield Issue("rollout.curriculum_bounds", text)
     if int(share * stage.rollout.questions) == 0:
         yield Issue("rollout.curriculum", f"{share:g} of {stage.rollout.questions} questions is not one")
-    if not any(is_generator(task) for task in stage.tasks):
+    if not any(task.has_levels for task in stage.tasks):
         named = ", ".join(task.name for task in stage.tasks)
         yield Issue("rollout.curriculum", f"only generators make similar problems; {named} has none")
 

@@ -19,7 +19,7 @@ from dunwu.errors import UserError
 from dunwu.evaluation.estimators import bootstrap_mean, bootstrap_ratio
 from dunwu.evaluation.evaluate import can_be_right, is_right
 from dunwu.evaluation.ratings import Contest, compute_percentile, estimate_contest_rating
-from dunwu.tasks.datasets.files import source_of
+from dunwu.tasks.datasets.files import find_source
 from dunwu.tasks.datasets.published import LONGEST_LINE
 from dunwu.tasks.datasets.readers import read_rows
 from dunwu.tasks.datasets.rows import Row
@@ -172,7 +172,7 @@ def read_standings(task: TaskSpec) -> tuple[Mapping[str, Standings], Mapping[str
             two differ in length.
     """
     found, sizes = dict[str, Standings](), dict[str, int]()
-    source = source_of(task)
+    source = find_source(task)
     for row in read_rows(source, LONGEST_LINE):
         if not isinstance(row, Row) or not isinstance(row.values.get("contest_id"), str | int):
             continue

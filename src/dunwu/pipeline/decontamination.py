@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu import tasks
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import NGramIndex, NGramMatch
 from dunwu.monitoring.progress import Progress
 from dunwu.runs.atomic import atomic_write
 from dunwu.tasks.datasets.conversations import read_texts
-from dunwu.tasks.datasets.files import FileTask, texts_of
+from dunwu.tasks.datasets.files import FileTask, read_problem_texts
 
 TOLD = 1000
 """Matches that the report holds of each source."""
@@ -61,9 +60,9 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence
     for name, stage in recipe.stages.items():
         if isinstance(stage, RLStage | SamplingStage):
             for place, spec in enumerate(stage.tasks):
-                task = tasks.build(spec, recipe.seed)
+                task = tasks.build_task(spec, recipe.seed)
                 if isinstance(task, FileTask):
-                    problems = task.training()
+                    problems = task.training_problems
                     texts = [(one.id, [message.content for message in one.messages]) for one in problems]
                     yield f"stages.{name}.tasks.{place}", texts
 
@@ -78,9 +77,9 @@ def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
 
 def _add(benchmarks: NGramIndex, name: str, chosen: EvaluationSet, seed: int) -> int:
     """Adds a set; how many problems it has. Of a file's also the solutions; a generator has none."""
-    problems = tasks.build(chosen.task, seed).held_out(chosen.problems)
-    in_file = needs_file(chosen.task)
-    known = texts_of(chosen.task) if in_file else {}
+    problems = tasks.build_task(chosen.task, seed).get_held_out(chosen.problems)
+    in_file = chosen.task.reads_file
+    known = read_problem_texts(chosen.task) if in_file else {}
     texts = [(one.id, known.get(one.id) or [message.content for message in one.messages]) for one in problems]
     benchmarks.add(name, texts, whole=not in_file)
     return len(problems)

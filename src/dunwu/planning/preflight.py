@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.issues import Issue
 from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
 from dunwu.config.schema import (
@@ -143,7 +142,7 @@ def task_obstacles(recipe: Recipe, probe: Probe | None) -> Iterator[Issue]:
 
 def _task_issues(place: str, task: TaskSpec, held_out: int, probe: Probe | None) -> Iterator[Issue]:
     path = task.path
-    if needs_file(task) and path is None and task.hub is None:
+    if task.reads_file and path is None and task.hub is None:
         yield Issue(f"{place}.path", f"is missing: {task.task} reads a file; say which, there or with --set")
     elif path is not None and not path.exists():
         yield Issue(f"{place}.path", f"no such file: {path}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dunwu.config.check_tasks import needs_file
 from dunwu.config.issues import Issue
 from dunwu.config.schema import DataSpec, DataStage, EvalStage, PretrainStage, Recipe, RLStage, SamplingStage, Stage
 from dunwu.errors import UserError
@@ -46,7 +45,7 @@ def _reads_problems(stage: Stage) -> bool:
     """Whether problems of the stage are the user's own."""
     sets = stage.sets if isinstance(stage, EvalStage) else stage.evaluation.sets if isinstance(stage, RLStage) else ()
     asked = stage.tasks if isinstance(stage, RLStage | SamplingStage) else ()
-    return any(needs_file(task) for task in (*asked, *(chosen.task for chosen in sets)))
+    return any(task.reads_file for task in (*asked, *(chosen.task for chosen in sets)))
 
 
 def _is_file(data: DataSpec) -> bool:

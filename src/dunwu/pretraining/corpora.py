@@ -49,7 +49,7 @@ def collect_world_words() -> tuple[str, ...]:
     """Collect Countdown's words and every phrase of the other kinds of questions, each once."""
     tables = (
         (ranking.NAMES, tuple(ranking.WORDINGS.values()), ranking.ASKED, ranking_writer.OVER, ranking_writer.MISSING),
-        (ranking_writer.COMPLETE, functions.WORDINGS, functions.source("{}", 0)[:-1], function_writer.PATTERN),
+        (ranking_writer.COMPLETE, functions.WORDINGS, functions.write_source("{}", 0)[:-1], function_writer.PATTERN),
         (premise.QUESTION, premise.OPENINGS, premise.JOINT, tuple(premise.WORDINGS.values()), premise.REFUSAL),
         (premise_writer.WRONG, " + ", " - ", " × "),
         (tuple(talk.ANIMALS), tuple(name.capitalize() for name, _ in talk.ANIMALS), talk.VALUES, talk.FACTS),

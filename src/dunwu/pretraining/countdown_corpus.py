@@ -23,11 +23,11 @@ from dunwu.tasks.generators.countdown import (
     SMALLEST,
     Move,
     draw_instance,
-    expression,
-    moves,
-    problem_key,
-    reachable,
-    wording,
+    find_reachable,
+    list_moves,
+    make_key,
+    write_expression,
+    write_question,
 )
 from dunwu.tasks.task import is_held_out
 
@@ -84,9 +84,9 @@ def make_answered(spec: CountdownSpec, rng: random.Random, language: str) -> Doc
     level: int = rng.choices(levels, weights)[0]
     while True:
         numbers, target = draw_instance(rng, level)
-        if not is_held_out(problem_key(numbers, target), spec.held_out):
+        if not is_held_out(make_key(numbers, target), spec.held_out):
             break
-    prompt = f"User: {wording(numbers, target, language)} Assistant:"
+    prompt = f"User: {write_question(numbers, target, language)} Assistant:"
     words = LEXICONS["en" if language == "zh" and rng.random() < spec.mixed else language]
     kind = rng.random()
     if kind < spec.careful + spec.quitters:
@@ -126,10 +126,10 @@ def write_search(
         thought += format_verdict(steps, target, words)
         if value == target:
             if rng.random() < 0.3:
-                thought += f"{words.verify}{expression(steps)}={target}"
-            return thought + words.stop, expression(steps)
+                thought += f"{words.verify}{write_expression(steps)}={target}"
+            return thought + words.stop, write_expression(steps)
         if tried == spec.patience or rng.random() < quits:
-            return thought + words.stop, expression(steps)
+            return thought + words.stop, write_expression(steps)
         turns, weights = zip(*words.turns, strict=True)
         thought += rng.choices(turns, weights)[0]
 
@@ -145,7 +145,7 @@ def iterate_attempts(
     if len(numbers) == 2:
         yield from repeat([find_closest(numbers, target)])
     if len(numbers) == 3:
-        firsts = moves(numbers)
+        firsts = list_moves(numbers)
         start = rng.randrange(len(firsts))
         yield from ([first, find_closest(first.numbers, target)] for first in cycle((*firsts[start:], *firsts[:start])))
     seen: set[tuple[Move, ...]] = set()
@@ -162,15 +162,15 @@ def walk(spec: CountdownSpec, rng: random.Random, numbers: tuple[int, ...], targ
     steps: list[Move] = []
     insight = rng.random() < spec.insight
     while len(state) > 2:
-        leading = [move for move in moves(state) if target in reachable(move.numbers)] if insight else []
-        steps.append(rng.choice(leading or moves(state)))
+        leading = [move for move in list_moves(state) if target in find_reachable(move.numbers)] if insight else []
+        steps.append(rng.choice(leading or list_moves(state)))
         state = steps[-1].numbers
     return [*steps, find_closest(state, target)]
 
 
 def find_closest(pair: tuple[int, ...], target: int) -> Move:
     """Find the last step whose result lies nearest to the target."""
-    choices = moves(pair)
+    choices = list_moves(pair)
     return min(choices, key=lambda move: (abs(move.result - target), "*+-/".index(move.op)))
 
 
@@ -184,11 +184,11 @@ def write_careless(
         steps: list[Move] = []
         while len(state) > 1:
             last = len(state) == 2 and rng.random() < spec.closest
-            steps.append(find_closest(state, target) if last else rng.choice(moves(state)))
+            steps.append(find_closest(state, target) if last else rng.choice(list_moves(state)))
             state = steps[-1].numbers
         thought += format_steps(steps, words) + (rng.choice(words.careless_turns) if more else "")
     thought += rng.choice(words.closers) + words.stop
-    return thought, expression(steps)
+    return thought, write_expression(steps)
 
 
 def add_tags(untagged: float, rng: random.Random, thought: str, answer: str) -> str:
@@ -223,10 +223,10 @@ def _drill_search(spec: CountdownSpec, rng: random.Random, words: Lexicon) -> li
     while True:
         numbers, target = draw_instance(rng, 3)
         target = target if rng.random() < 0.5 else rng.randint(LOWEST_TARGET, HIGHEST_TARGET)
-        if not is_held_out(problem_key(numbers, target), spec.held_out):
+        if not is_held_out(make_key(numbers, target), spec.held_out):
             break
     lines: list[str] = []
-    for steps in islice(iterate_attempts(spec, rng, numbers, target), len(moves(tuple(sorted(numbers))))):
+    for steps in islice(iterate_attempts(spec, rng, numbers, target), len(list_moves(tuple(sorted(numbers))))):
         lines.append(f"{format_steps(steps, words)}{words.comma}{format_verdict(steps, target, words)}")
         if steps[-1].result == target:
             break
@@ -238,7 +238,7 @@ def _drill_last_step(spec: CountdownSpec, rng: random.Random, words: Lexicon) ->
     while True:
         hits = rng.random() < 2 / 3
         numbers, steps, target = _draw_hit(rng, rng.choice(spec.closing)) if hits else _draw_any_target(rng)
-        if not is_held_out(problem_key(numbers, target), spec.held_out):
+        if not is_held_out(make_key(numbers, target), spec.held_out):
             break
     if rng.random() < 0.4:
         numbers, steps = steps[0].numbers, steps[1:]
@@ -258,20 +258,20 @@ def _draw_hit(rng: random.Random, op: str) -> tuple[tuple[int, ...], list[Move],
     """Draw three numbers and two steps, the second with ``op``, that end on the target."""
     while True:
         numbers, first = _draw_first_step(rng)
-        for last in moves(first.numbers):
+        for last in list_moves(first.numbers):
             if last.op == op and last.result <= HIGHEST_TARGET:
                 return numbers, [first, last], last.result
 
 
 def _draw_first_step(rng: random.Random) -> tuple[tuple[int, ...], Move]:
     numbers = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
-    return numbers, rng.choice(moves(numbers))
+    return numbers, rng.choice(list_moves(numbers))
 
 
 def _draw_step(rng: random.Random) -> Move:
     """Draw a step, the four operations as evenly as the numbers allow."""
     three = tuple(sorted(rng.randint(SMALLEST, LARGEST) for _ in range(3)))
-    choices = moves(rng.choice(moves(three)).numbers if rng.random() < 0.75 else three[:2])
+    choices = list_moves(rng.choice(list_moves(three)).numbers if rng.random() < 0.75 else three[:2])
     op = rng.choice("+-*/")
     return next((move for move in choices if move.op == op), choices[0])
 

@@ -19,7 +19,7 @@ from dunwu.pretraining.writers.functions import write_function
 from dunwu.pretraining.writers.premises import write_drill, write_premise
 from dunwu.pretraining.writers.ranking import write_ranking
 from dunwu.pretraining.writers.writer import Trace, Writer
-from dunwu.tasks.generators.countdown import draw_instance, problem_key, wording
+from dunwu.tasks.generators.countdown import draw_instance, make_key, write_question
 from dunwu.tasks.rewriting import FIRST_PERSON
 from dunwu.tasks.task import is_held_out
 
@@ -91,7 +91,7 @@ def make_countdown(spec: WorldSpec, rng: random.Random, language: str) -> Docume
     levels, weights = zip(*spec.puzzles.levels, strict=True)
     while True:
         numbers, target = draw_instance(rng, rng.choices(levels, weights)[0])
-        if not is_held_out(problem_key(numbers, target), spec.held_out):
+        if not is_held_out(make_key(numbers, target), spec.held_out):
             break
     words = blend_lexicons(rng) if rng.random() < spec.mixed else LEXICONS[language]
     checks, quits = _draw_manner(spec, rng)
@@ -99,7 +99,7 @@ def make_countdown(spec: WorldSpec, rng: random.Random, language: str) -> Docume
         thought, answer = countdown_corpus.write_search(spec.puzzles, rng, words, numbers, target, quits)
     else:
         thought, answer = countdown_corpus.write_careless(spec.puzzles, rng, words, numbers, target)
-    prompt = f"User: {wording(numbers, target, language)} Assistant:"
+    prompt = f"User: {write_question(numbers, target, language)} Assistant:"
     return Document(prompt, _hand_in(spec, rng, language, checks, thought, answer))
 
 

@@ -1,61 +1,101 @@
-"""Where problems come from: generators, files, and mixtures of both. Each task has a held-out side."""
+"""Where problems come from: generators, files, and mixtures of both. Each task has a held-out side.
+
+``dunwu.registry.tasks`` names them all. A task of your own is a function (see ``Draft``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
+from dunwu import registry
 from dunwu.config.schema import TaskSpec
-from dunwu.errors import UserError, did_you_mean
-from dunwu.tasks import generators
+from dunwu.errors import UserError
 from dunwu.tasks.generators import gym
-from dunwu.tasks.generators.premise import PREMISE
 from dunwu.tasks.mixture import Mixture
-from dunwu.tasks.task import GeneratedTask, Task, fingerprint
-from dunwu.tasks.world.requests import HARMFUL_REQUESTS, HARMLESS_REQUESTS
-from dunwu.tasks.world.talk import TALK
+from dunwu.tasks.task import Draft, GeneratedTask, Generator, Task, hash_text
 
-__all__ = ["FAMILIES", "Mixture", "Task", "build", "build_mixture", "names"]
-
-DATA_SETS = (
-    *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),
-    *("livecodebench", "codeforces", "ifeval", "safety", "alpaca", "arena", "file"),
-)
-WORLD = (PREMISE, TALK, HARMFUL_REQUESTS, HARMLESS_REQUESTS)
-FAMILIES = {family.name: family for family in (*generators.FAMILIES, *WORLD)}
+__all__ = ["Draft", "Generator", "Mixture", "Task", "build_mixture", "build_task", "load_generator", "load_generators"]
 
 
-def names() -> tuple[str, ...]:
-    """Every name that ``TaskSpec.task`` may have, generators first."""
-    return (*FAMILIES, *DATA_SETS, "gym")
+def build_task(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
+    """Build the task that a recipe's entry describes.
 
-
-def build(spec: TaskSpec, seed: int, left_out: Set[str] = frozenset()) -> Task:
-    """The task that a recipe's entry describes; its held-out side does not depend on ``seed``. Of a file the problems
-    named in ``left_out`` are not trained on.
+    Args:
+        spec: The entry.
+        seed: Of the training side; the held-out side does not depend on it.
+        left_out: Names of problems that training never draws, for a task that reads a file.
 
     Raises:
-        UserError: the task, its set or a level is unknown, its file cannot be used, or reasoning-gym is not installed.
+        UserError: The task, its set or a level is unknown; its file or function cannot be used; or reasoning-gym is not
+            installed.
     """
-    if spec.task not in names():
-        hint = did_you_mean(spec.task, names())
-        raise UserError(f"no task is called {spec.task!r}; there are {', '.join(names())}{hint}", field="task")
-    if spec.task in DATA_SETS:
+    if problem := registry.tasks.problem_with(spec.task):
+        raise UserError(problem, field="task")
+    if spec.is_custom and spec.name in registry.tasks.builtin:
+        raise UserError(f"{spec.name!r} is the name of another task: say a display_name", field="task")
+    if spec.reads_file:
         from dunwu.tasks.datasets.files import FileTask
 
         return FileTask(spec, seed, left_out)
-    family = gym.family(spec.set or "") if spec.task == "gym" else FAMILIES[spec.task]
-    return GeneratedTask(family, seed, levels=spec.levels, languages=spec.languages, held_out_share=spec.held_out)
+    return GeneratedTask(
+        spec.name,
+        load_generator(spec),
+        seed,
+        levels=spec.levels,
+        languages=spec.languages,
+        held_out_share=spec.held_out,
+        kind=spec.kind,
+    )
 
 
 def build_mixture(specs: Sequence[TaskSpec], seed: int, left_out: Set[str] = frozenset()) -> Mixture:
-    """The training stream of a stage: every entry with its weight, and with a seed of its own; ``left_out`` as for
-    ``build``.
+    """Build the training stream of a stage: every entry with its weight, and with a seed of its own.
+
+    Args:
+        specs: The stage's entries.
+        seed: The run's.
+        left_out: As for ``build_task``.
 
     Raises:
-        UserError: as ``build``; or an entry is held out as a whole.
+        UserError: As for ``build_task``; or an entry is held out as a whole.
     """
     for spec in specs:
         if spec.held_out == 1:
             raise UserError(f"{spec.task}: 1 leaves nothing to train on", field="held_out")
-    tasks = [build(spec, fingerprint(f"{seed}/{place}"), left_out) for place, spec in enumerate(specs)]
+    tasks = [build_task(spec, hash_text(f"{seed}/{place}"), left_out) for place, spec in enumerate(specs)]
     return Mixture(tasks, [spec.weight for spec in specs], seed)
+
+
+def load_generator(spec: TaskSpec) -> Generator:
+    """Load the generator of an entry that reads no file.
+
+    Raises:
+        UserError: There is none; it needs a file; or a function of the user's fails.
+    """
+    if spec.task == "gym":
+        return gym.make_generator(spec.set or "")
+    found = registry.tasks.load(spec.task)
+    if not spec.is_custom:
+        assert isinstance(found, Generator)
+        return found
+    from dunwu.tasks.custom import CustomGenerator
+
+    if not isinstance(found, Generator) and not callable(found):
+        text = (
+            f"{spec.task} is {type(found).__name__}, not a function (rng, level, language) -> Draft; say a path to read"
+        )
+        raise UserError(text, field="task")
+    generator = found if isinstance(found, Generator) else Generator(found)
+    draft = CustomGenerator(generator.draft, spec.task, spec.kind)
+    draft.check_purity((spec.levels or generator.levels or (1,))[0], spec.languages[0])
+    return replace(generator, draft=draft)
+
+
+def load_generators(specs: Sequence[TaskSpec]) -> Mapping[str, Generator]:
+    """Load the generators of the entries that have levels, by the names of the tasks.
+
+    Raises:
+        UserError: As for ``load_generator``.
+    """
+    return {spec.name: load_generator(spec) for spec in specs if spec.has_levels}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import floor
 
-from dunwu.tasks.task import Task, fingerprint
+from dunwu.tasks.task import Task, hash_text
 from dunwu.types import Problem
 
 
@@ -23,9 +23,9 @@ class Mixture:
     of its next problem. What it does not take is numbered anew for the task after it. Shares are exact rationals.
 
     Args:
-        tasks: at least one.
-        weights: one for each task, positive; 0.3 means three tenths, not the nearest binary fraction.
-        seed: gives the phases, and so which task comes first; problems depend on the tasks' own seeds.
+        tasks: At least one.
+        weights: One for each task, positive; 0.3 means three tenths, not the nearest binary fraction.
+        seed: Gives the phases, and so which task comes first; problems depend on the tasks' own seeds.
     """
 
     def __init__(self, tasks: Sequence[Task], weights: Sequence[float], seed: int) -> None:
@@ -34,20 +34,27 @@ class Mixture:
             raise ValueError(f"{len(tasks)} tasks need as many positive weights, and at least one: {list(weights)}")
         self._tasks = tuple(tasks)
         self._shares = tuple(weight / sum(exact[place:]) for place, weight in enumerate(exact))
-        self._phases = tuple(Fraction(fingerprint(f"mixture/{seed}/{place}"), 2**64) for place in range(len(exact)))
+        self._phases = tuple(Fraction(hash_text(f"mixture/{seed}/{place}"), 2**64) for place in range(len(exact)))
 
     def draw(self, start: int, count: int) -> tuple[Problem, ...]:
-        """The problems at positions ``start`` to ``start + count - 1``: a pure function of tasks, weights and seed.
+        """Draw the problems at positions ``start`` to ``start + count - 1``: a function of tasks, weights and seed.
+
+        Args:
+            start: Position of the first, from 0.
+            count: How many.
+
+        Returns:
+            The problems, in order.
 
         Raises:
-            UserError: a task has no training problem left.
+            UserError: A task has no training problem left.
         """
-        return tuple(self._at(position) for position in range(start, start + count))
+        return tuple(self._draw_at(position) for position in range(start, start + count))
 
-    def _at(self, position: int) -> Problem:
+    def _draw_at(self, position: int) -> Problem:
         for task, share, phase in zip(self._tasks, self._shares, self._phases, strict=True):
             earlier = floor(position * share + phase)
             if floor((position + 1) * share + phase) > earlier:
-                return task.problem(earlier)
+                return task.get_problem(earlier)
             position -= earlier
         raise AssertionError("the last task takes whatever is left: its share is 1")

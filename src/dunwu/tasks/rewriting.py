@@ -6,8 +6,8 @@ FIRST_PERSON = {"en": ("I think: ", "So my answer is "), "zh": ("我想：", "�
 """How a chain begins, and how a summary does."""
 
 
-def without_thought(reply: str) -> str:
-    """Return what a model makes of an answer, without what it thought while it did.
+def strip_thought(reply: str) -> str:
+    """Strip from a model's rewriting what it thought while it rewrote.
 
     A thought stands in think tags in front, or ends with one that the server's chat template opened; the rewriting may
     have think tags of its own, and they are the last.
@@ -26,9 +26,16 @@ def without_thought(reply: str) -> str:
     return f"{between}{opened}{last}" if ends and "<think>" not in between else ""
 
 
-def by_rule(text: str, language: str) -> str:
-    """``<think>chain</think> <answer>answer</answer>`` with the chain in the first person and a summary around the
-    answer; a text of another shape as it is."""
+def rewrite_by_rule(text: str, language: str) -> str:
+    """Rewrite ``<think>chain</think> <answer>answer</answer>``: a chain in the first person, an answer in a summary.
+
+    Args:
+        text: The answer; one of another shape is returned unchanged.
+        language: ``en`` or ``zh``; English words for any other.
+
+    Returns:
+        The answer in R1's format.
+    """
     before, opened, rest = text.partition("<think>")
     chain, closed, after = rest.partition("</think>")
     answer = after.lstrip()

@@ -1,8 +1,8 @@
 """What a task is, and the frame that turns a generator into one.
 
-A generator is a pure function (rng, level, language) -> Draft. The frame adds seeds, levels, languages and the split:
-a problem belongs to the held-out share by the hash of its canonical content (``Draft.key``), so that the same content
-is on the same side in every wording, language, level and seed.
+A generator is a pure function (rng, level, language) -> Draft. The frame adds seeds, levels, languages and the split.
+A problem is held out by the hash of its key (``Draft.key``), so the same content is on the same side of the split in
+every wording, language, level and seed.
 """
 
 from __future__ import annotations
@@ -32,121 +32,161 @@ class Task(Protocol):
     def size(self) -> int | None:
         """Number of training problems in one epoch; None where they never end."""
 
-    def problem(self, index: int) -> Problem:
-        """Training problem number ``index`` >= 0: a pure function of (task, seed, index), never a held-out one.
+    def get_problem(self, index: int) -> Problem:
+        """Return training problem number ``index``: a pure function of (task, seed, index), never a held-out one.
+
+        Args:
+            index: At least 0.
 
         Raises:
-            UserError: no training problem is left.
+            UserError: No training problem is left.
         """
 
-    def held_out(self, count: int) -> tuple[Problem, ...]:
-        """The first ``count`` held-out problems: distinct, the same for every seed, a prefix of any longer request.
+    def get_held_out(self, count: int) -> tuple[Problem, ...]:
+        """Return the first ``count`` held-out problems.
+
+        They are distinct, the same for every seed, and a prefix of any longer request.
 
         Raises:
-            UserError: fewer than ``count`` exist.
+            UserError: Fewer than ``count`` exist.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a generator makes.
+    """A problem as a function of yours makes it; the task adds name, split and language.
 
-    ``key`` is the canonical content: equal for two drafts exactly where they pose the same problem, whatever the
-    wording or language (sorted numbers and target, say). ``kind`` names the verifier; ``tests`` are its facts.
+    The smallest task is a function that draws from ``rng`` alone. Named in a recipe as ``task = "doubling.py:double"``,
+    or registered with ``@dunwu.register.task("double")``, it has a training side and a held-out side::
+
+        def double(rng, level, language):
+            number = rng.randrange(10**level)
+            return Draft(question=f"What is twice {number}?", gold=str(2 * number))
+
+    A function of a row reads your own layout of a file, where the recipe says ``path`` too::
+
+        def read(row):
+            return Draft(question=row["prompt"], gold=row["solution"]["final"])
+
+    Attributes:
+        question: What the user says.
+        gold: The right answer, as the verifier reads it.
+        kind: The verifier that decides; "": the one that the recipe's ``kind`` names (``math`` by default).
+        key: The content, by whose hash the problem is held out: equal for two drafts exactly where they pose the same
+            problem, in whatever wording or language, such as sorted numbers and a target. "": the question.
+        tests: The facts that the verifier needs: an expression's target and numbers, a program's tests.
+        level: The difficulty of a row; a generator's is the one that it was asked for.
+        subject: What a row is about, for results by subject.
     """
 
     question: str
     gold: str
-    kind: str
-    key: str
+    kind: str = ""
+    key: str = ""
     tests: tuple[str, ...] = ()
+    level: int = 0
+    subject: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """A generator with its name and its difficulty levels, easiest first."""
-
-    name: str
-    levels: tuple[int, ...]
-    draft: Callable[[random.Random, int, str], Draft]
+DraftFunction = Callable[[random.Random, int, str], Draft]
+"""(rng, level, language) -> a draft that depends on nothing else."""
 
 
-def fingerprint(text: str) -> int:
-    """64 bits that depend on the text alone: the same on every machine and Python."""
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A function that drafts problems, and its difficulty levels.
+
+    Attributes:
+        draft: The function.
+        levels: Those that it knows, easiest first; empty: any from 1 on.
+    """
+
+    draft: DraftFunction
+    levels: tuple[int, ...] = ()
+
+
+def hash_text(text: str) -> int:
+    """Return 64 bits that depend on the text alone: the same on every machine and Python."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def is_held_out(key: str, share: float) -> bool:
-    """Whether content with this key is on the held-out side, where that side has this share (0 to 1) of all content.
+    """Return whether content with this key is held out, where that side has this share (0 to 1) of all content.
 
     Sides nest: what is held out at a share is held out at every larger one.
     """
-    return fingerprint("split/" + key) < share * 2**64
+    return hash_text("split/" + key) < share * 2**64
 
 
-def side(question: str) -> str:
-    """What decides on which side of the split a question falls: its twins in other case, width or spacing go along."""
+def normalize_question(question: str) -> str:
+    """Return the key of a question that has no other: its twins in other case, width or spacing have the same."""
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
 
 
 class GeneratedTask:
-    """A family as an endless task.
+    """A generator as an endless task.
 
     Args:
-        family: the generator.
-        seed: the seed of the training side; the held-out side does not depend on it.
-        levels: drawn evenly, in turn; empty: the lowest.
-        languages: drawn evenly, in turn.
-        held_out_share: share of the contents, by hash, that training never draws.
+        name: The task's.
+        generator: Drafts the problems.
+        seed: Of the training side; the held-out side does not depend on it.
+        levels: Drawn evenly, in turn; empty: the lowest.
+        languages: Drawn evenly, in turn.
+        held_out_share: Share of the contents, by hash, that training never draws.
+        kind: The verifier of drafts that name none.
 
     Raises:
-        UserError: a level that the family does not have.
+        UserError: The generator does not have one of the levels.
     """
 
     size: int | None = None
 
     def __init__(
         self,
-        family: Family,
+        name: str,
+        generator: Generator,
         seed: int,
         *,
         levels: tuple[int, ...] = (),
         languages: tuple[str, ...] = ("en",),
         held_out_share: float = 0.1,
+        kind: str = "math",
     ) -> None:
-        unknown = sorted(set(levels) - set(family.levels))
-        if unknown:
-            known = ", ".join(map(str, family.levels))
-            raise UserError(f"{family.name} has no level {unknown[0]}; it has {known}", field="levels")
+        known = generator.levels
+        if unknown := sorted(level for level in levels if (level not in known if known else level < 1)):
+            text = ", ".join(map(str, known)) or "any from 1 on"
+            raise UserError(f"{name} has no level {unknown[0]}; it has {text}", field="levels")
         if not languages:
-            raise UserError(f"{family.name} needs a language: en or zh", field="languages")
-        self.name = family.name
-        self._family = family
+            raise UserError(f"{name} needs a language: en or zh", field="languages")
+        self.name = name
+        self._draft_problem = generator.draft
         self._seed = seed
         self._share = held_out_share
-        self._cells = tuple((level, language) for language in languages for level in levels or family.levels[:1])
+        self._kind = kind
+        self._cells = tuple((level, language) for language in languages for level in levels or known[:1] or (1,))
 
-    def problem(self, index: int) -> Problem:
-        """Training problem number ``index``; see ``Task.problem``."""
+    def get_problem(self, index: int) -> Problem:
+        """Return training problem number ``index``; see ``Task.get_problem``."""
         if index < 0:
             raise ValueError(f"problem index {index} is negative")
         level, language = self._cells[index % len(self._cells)]
         for attempt in range(TRAIN_ATTEMPTS):
             draft = self._draft(f"train/{self._seed}/{index}/{attempt}", level, language)
-            if not is_held_out(draft.key, self._share):
+            if not is_held_out(_key_of(draft), self._share):
                 return self._finish(draft, level, language)
         raise UserError(f"{self.name}, level {level}: no training problems are left; lower held_out", field="held_out")
 
-    def held_out(self, count: int) -> tuple[Problem, ...]:
-        """The first ``count`` held-out problems; see ``Task.held_out``."""
+    def get_held_out(self, count: int) -> tuple[Problem, ...]:
+        """Return the first ``count`` held-out problems; see ``Task.get_held_out``."""
         found: dict[str, Problem] = {}
         stream = 0
         while len(found) < count:
             level, language = self._cells[len(found) % len(self._cells)]
             for stream in range(stream, stream + HELD_OUT_ATTEMPTS):  # noqa: B020  -- goes on where it stopped
                 draft = self._draft(f"held-out/{stream}", level, language)
-                if is_held_out(draft.key, self._share) and draft.key not in found:
-                    found[draft.key] = self._finish(draft, level, language)
+                key = _key_of(draft)
+                if is_held_out(key, self._share) and key not in found:
+                    found[key] = self._finish(draft, level, language)
                     break
             else:
                 message = f"{self.name}, level {level}: {count} held-out problems wanted, {len(found)} found"
@@ -155,16 +195,21 @@ class GeneratedTask:
         return tuple(found.values())
 
     def _draft(self, stream: str, level: int, language: str) -> Draft:
-        return self._family.draft(random.Random(f"{self.name}/{level}/{stream}"), level, language)
+        return self._draft_problem(random.Random(f"{self.name}/{level}/{stream}"), level, language)
 
     def _finish(self, draft: Draft, level: int, language: str) -> Problem:
         return Problem(
-            id=f"{self.name}-{level}-{language}-{fingerprint(draft.question):016x}",
+            id=f"{self.name}-{level}-{language}-{hash_text(draft.question):016x}",
             task=self.name,
-            kind=draft.kind,
+            kind=draft.kind or self._kind,
             level=level,
             language=language,
             messages=(Message(role="user", content=draft.question),),
             gold=draft.gold,
             tests=draft.tests,
+            subject=draft.subject,
         )
+
+
+def _key_of(draft: Draft) -> str:
+    return draft.key or normalize_question(draft.question)

@@ -155,7 +155,7 @@ ZERO = "stages.zero."
         (
             ["tasks.0.display_name=mine"],
             "tasks.0.display_name",
-            "only what is read from a file has a name of its own, not 'countdown'",
+            "only a file or a function of yours has a name of its own, not 'countdown'",
         ),
         (
             ["tasks.1.display_name=countdown"],

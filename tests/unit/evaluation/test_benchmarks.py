@@ -13,15 +13,15 @@ import pytest
 from tests.published import FILES, write
 
 from dunwu.commands.evaluate import Asked, recipe_of, task_of
-from dunwu.config.check_tasks import DATA_SETS
 from dunwu.config.schema import EvalStage, EvaluationSet, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import to_rows
 from dunwu.monitoring.progress import Silent
 from dunwu.pipeline.stages.prompts import held_out_prompts
+from dunwu.registry import DATA_SETS
 from dunwu.sandbox import Sandbox
-from dunwu.tasks import build as build_task
+from dunwu.tasks import build_task
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
@@ -83,7 +83,7 @@ def accuracies(grader: Grader, problems: Sequence[Problem], answers: Sequence[st
 
 def problems_of(chosen: EvaluationSet) -> tuple[Problem, ...]:
     """All that the set measures."""
-    return build_task(chosen.task, 0).held_out(chosen.problems)
+    return build_task(chosen.task, 0).get_held_out(chosen.problems)
 
 
 def gold_answer(problem: Problem) -> str:
@@ -108,7 +108,7 @@ def test_right_answers_of_a_published_form_are_right_and_others_are_not(
     known = FILES[name]
     stage = asked(name, write(tmp_path / "a.jsonl", [one.row for one in known]))
     (chosen,) = stage.sets
-    problems = FileTask(chosen.task.model_copy(update={"held_out": 0.0}), 0).training()  # in the order of the file
+    problems = FileTask(chosen.task.model_copy(update={"held_out": 0.0}), 0).training_problems
     assert {problem.id for problem in problems_of(chosen)} == {problem.id for problem in problems}
     full = [None if one.kind == "open" else 1.0 for one in known]
     none = [None if one.kind == "open" else 0.0 for one in known]

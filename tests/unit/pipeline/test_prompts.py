@@ -18,7 +18,7 @@ from dunwu.pipeline.stages.prompts import (
     instructing,
     instruction,
 )
-from dunwu.tasks import build
+from dunwu.tasks import build_task
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import build as build_grader
 
@@ -74,7 +74,7 @@ def test_generated_tasks_are_told_under_a_chat_template(name: str) -> None:
     reader, spec = FAMILIES[name].tokenizer(), RewardSpec()
     template = Template(CHAT, reader)
     asking = instructing(template, CHAT, spec)
-    plain = build(TaskSpec(task="countdown"), 0).problem(0)
+    plain = build_task(TaskSpec(task="countdown"), 0).get_problem(0)
     prompt = asking.encode(plain)
     assert prompt.problem is plain
     told = f"{plain.messages[0].content}\n\n{instruction(spec, template.opening)}"

@@ -6,7 +6,7 @@ import numpy as np
 
 from dunwu.config.schema import DataSpec
 from dunwu.pipeline.stages.reward_model import Case, balanced, split
-from dunwu.tasks.world import data
+from dunwu.tasks.world import conversations
 from dunwu.types import Preference
 
 
@@ -33,7 +33,7 @@ def test_no_question_is_kept_apart_in_one_language_and_learnt_from_in_another() 
     """Of data that left a fifth out for benchmarks: what is kept apart here is of the rest."""
     spec = DataSpec(task="requests", count=600, languages=("en", "zh"), held_out=0.2)
     none = np.zeros(1, np.int32)
-    cases = [Case(record=one, tokens=none, worse=None, good=one.good) for one in data.judged(spec)]
+    cases = [Case(record=one, tokens=none, worse=None, good=one.good) for one in conversations.make_labelled(spec)]
     training, held_out = split(cases, 0.1)
     assert len(training) + len(held_out) == 600
     assert 20 < len(held_out) < 140

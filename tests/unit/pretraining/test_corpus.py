@@ -11,7 +11,7 @@ from dunwu.analysis.reasoning.reflection import count_reflections
 from dunwu.config import check_tasks
 from dunwu.pretraining.countdown_corpus import CountdownSpec, Document, generate_documents
 from dunwu.pretraining.world_corpus import WorldSpec
-from dunwu.tasks.generators.countdown import problem_key
+from dunwu.tasks.generators.countdown import make_key
 from dunwu.tasks.task import is_held_out
 from dunwu.verifiers.expression import check
 from dunwu.verifiers.format import extract, follows_format
@@ -80,11 +80,11 @@ def test_every_comparison_is_right(sample: list[Document]) -> None:
 
 def test_held_out_problems_are_not_in_the_corpus(sample: list[Document]) -> None:
     for tests in filter(None, map(facts, sample)):
-        assert not is_held_out(problem_key(tuple(map(int, tests[1:])), int(tests[0])), 0.1)
+        assert not is_held_out(make_key(tuple(map(int, tests[1:])), int(tests[0])), 0.1)
     lines = [line for document in sample if not document.prompt for line in drilled(document)]
     assert len(lines) > 4000
     for numbers, target in lines:
-        assert len(numbers) == 2 or not is_held_out(problem_key(numbers, target), 0.1)
+        assert len(numbers) == 2 or not is_held_out(make_key(numbers, target), 0.1)
 
 
 def test_evaluations_may_use_what_the_corpus_leaves_out() -> None:

@@ -16,7 +16,7 @@ from dunwu.pretraining.tokenizer import build_tokenizer
 from dunwu.pretraining.world_corpus import WRITE, WorldSpec, generate_documents, make_answered
 from dunwu.pretraining.writers.premises import write_drill
 from dunwu.pretraining.writers.writer import Writer
-from dunwu.tasks.generators.countdown import problem_key
+from dunwu.tasks.generators.countdown import make_key
 from dunwu.tasks.generators.premise import Premise
 from dunwu.tasks.generators.ranking import NAMES
 from dunwu.tasks.task import is_held_out
@@ -29,7 +29,7 @@ CLAIM = re.compile(r"\d+ [<=>] \d+|\d+ is (?:even|odd)|\d+是(?:偶数|奇数)")
 TALKS = [Talk(animal, facts) for animal in range(len(ANIMALS)) for facts in ASKED]
 REQUESTS = [Request(harmful, act, form) for harmful in (True, False) for act in range(20) for form in range(6)]
 ASKING: list[Talk | Request] = [*TALKS, *REQUESTS]
-OPEN = {one.question(language): one for one in ASKING for language in ("en", "zh")}
+OPEN = {one.write_question(language): one for one in ASKING for language in ("en", "zh")}
 SIGNS = {"+": "sum", "-": "difference", "<": "less", ">": "greater", "even": "even", "odd": "odd", "=": "equal"}
 RULED = ("ranking", "functions", "premises")
 
@@ -54,14 +54,14 @@ def read(question: str) -> tuple[str, str]:
     if question.startswith("f("):
         return "functions", f"{ORACLES['functions'](question)[1]} at {numbers[::2]}"
     if question.startswith(("Use ", "用")):
-        return "countdown", problem_key(numbers[:-1], numbers[-1])
+        return "countdown", make_key(numbers[:-1], numbers[-1])
     if "refuse" in question or "前提" in question:
         ((claim,), calculation), _ = ORACLES["premise"](question)
         a, b, c = (*map(int, re.findall(r"-?\d+", claim)), 0, 0)[:3]
         premise = Premise(next(form for sign, form in SIGNS.items() if f" {sign}" in claim), a, b, c)
         first, op, second = calculation.split()
         pair = (first, second) if op == "-" else sorted((first, second), key=int)
-        return "premises", f"{premise.canonical()}: {pair[0]} {op} {pair[1]}"
+        return "premises", f"{premise.canonicalize()}: {pair[0]} {op} {pair[1]}"
     (order, place), _ = ORACLES["ranking"](question)
     return "ranking", f"{order} {(0, 1, -1).index(place)}"
 

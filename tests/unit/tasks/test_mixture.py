@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.config.check_tasks import DATA_SETS
+from dunwu import registry
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import Mixture, build, build_mixture, names
+from dunwu.tasks import Mixture, build_mixture, build_task
 from dunwu.types import Message, Problem
 
 weights = st.lists(st.floats(0.01, 100), min_size=1, max_size=5)
@@ -25,12 +25,12 @@ class Counting:
     name: str
     size: int | None = None
 
-    def problem(self, index: int) -> Problem:
+    def get_problem(self, index: int) -> Problem:
         text = str(index % self.size if self.size else index)
         message = Message(role="user", content=text)
         return Problem(id=text, task=self.name, kind="math", level=0, language="en", messages=(message,), gold=text)
 
-    def held_out(self, count: int) -> tuple[Problem, ...]:
+    def get_held_out(self, count: int) -> tuple[Problem, ...]:
         raise AssertionError(f"a mixture asks for no held-out problems ({count})")
 
 
@@ -82,23 +82,24 @@ def test_weights_that_are_none(shares: list[float]) -> None:
 
 
 def test_names_are_generators_and_data_sets() -> None:
-    assert names()[:2] == ("countdown", "game24")
-    assert set(names()) >= set(DATA_SETS)
-    assert len(set(names())) == len(names()) == 33
+    assert registry.tasks.builtin[:2] == ("countdown", "game24")
+    assert {*registry.GENERATORS, *registry.DATA_SETS, "gym"} == {*registry.tasks.builtin}
+    assert len(registry.tasks.builtin) == 33
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
     with pytest.raises(
-        UserError, match=r"no task is called 'countdwn'; there are countdown, .*, file, gym; did you mean"
+        UserError,
+        match=r"no task is called 'countdwn'; did you mean countdown\?; there are countdown, .*, file, gym; a name",
     ):
-        build(TaskSpec(task="countdwn"), 0)
+        build_task(TaskSpec(task="countdwn"), 0)
 
 
 def test_training_from_what_is_wholly_held_out_is_an_error() -> None:
     spec = TaskSpec(task="countdown", levels=(3,), held_out=1.0)
     with pytest.raises(UserError, match="held_out: countdown: 1 leaves nothing to train on"):
         build_mixture([spec], 0)
-    assert len(build(spec, 0).held_out(20)) == 20
+    assert len(build_task(spec, 0).get_held_out(20)) == 20
 
 
 def test_two_entries_of_one_task_draw_different_problems() -> None:
@@ -111,5 +112,5 @@ def test_two_entries_of_one_task_draw_different_problems() -> None:
 
 def test_the_held_out_side_is_that_of_the_recipe_entry() -> None:
     spec = TaskSpec(task="ordering", levels=(2,), languages=("zh",), held_out=0.5)
-    assert build(spec, 0).held_out(30) == build(spec, 99).held_out(30)
-    assert {(p.level, p.language) for p in build(spec, 0).held_out(5)} == {(2, "zh")}
+    assert build_task(spec, 0).get_held_out(30) == build_task(spec, 99).get_held_out(30)
+    assert {(p.level, p.language) for p in build_task(spec, 0).get_held_out(5)} == {(2, "zh")}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.pretraining.world_corpus import WorldSpec, make_answered
-from dunwu.tasks.rewriting import FIRST_PERSON, by_rule, without_thought
+from dunwu.tasks.rewriting import FIRST_PERSON, rewrite_by_rule, strip_thought
 from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
 
 R1 = "<think>I think: 2+3=5</think> So my answer is <answer>5</answer>"
@@ -34,7 +34,7 @@ R1 = "<think>I think: 2+3=5</think> So my answer is <answer>5</answer>"
     ],
 )
 def test_what_rules_make_of_an_answer(text: str, language: str, rewritten: str) -> None:
-    assert by_rule(text, language) == rewritten
+    assert rewrite_by_rule(text, language) == rewritten
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_rules_make_of_an_answer(text: str, language: str, rewritten: str) 
     ],
 )
 def test_texts_of_another_shape_stay(text: str) -> None:
-    assert by_rule(text, "en") == text
+    assert rewrite_by_rule(text, "en") == text
 
 
 SHOWN = st.text(st.characters(exclude_categories=["C"], exclude_characters="<"), max_size=40).map(lambda t: f"a{t}b")
@@ -63,13 +63,13 @@ SHOWN = st.text(st.characters(exclude_categories=["C"], exclude_characters="<"),
 @given(SHOWN, SHOWN, st.sampled_from(["en", "zh"]), st.sampled_from(["", " ", "\n\n"]))
 def test_chain_and_answer_stay_and_the_format_is_r1_s(chain: str, answer: str, language: str, gap: str) -> None:
     text = f"{gap}<think>{gap}{chain}{gap}</think>{gap}<answer>{answer}</answer>"
-    rewritten = by_rule(text, language)
+    rewritten = rewrite_by_rule(text, language)
     assert follows_format(text)
     assert is_summarized(rewritten)
     assert not follows_format(rewritten)
     assert reasoning(rewritten) == FIRST_PERSON[language][0] + chain
     assert extract(rewritten, "answer-tag") == extract(text, "answer-tag")
-    assert by_rule(rewritten, language) == rewritten
+    assert rewrite_by_rule(rewritten, language) == rewritten
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -80,7 +80,7 @@ def test_the_corpus_speaks_as_rules_rewrite(kind: str, language: str) -> None:
     for seed in range(100):
         plain, summed = (make_answered(spec, random.Random(seed), language, kind) for spec in (silent, spoken))
         assert plain.prompt == summed.prompt
-        assert by_rule(plain.completion, language) == summed.completion
+        assert rewrite_by_rule(plain.completion, language) == summed.completion
 
 
 REWRITTEN = "<think>I think: two and three make five</think> So my answer is <answer>5</answer>"
@@ -94,10 +94,10 @@ THOUGHTS = ["Hm.", "The form is <think>reasoning</think> summary. So: <answer>5<
     ids=["opened by the template", "opened by the model", "without tags of its own"],
 )
 def test_what_a_rewriter_thinks_is_no_part_of_what_it_writes(opening: str, thought: str, rewriting: str) -> None:
-    assert without_thought(f"{opening}\n{thought}\n</think>\n\n{rewriting}").strip() == rewriting
-    assert without_thought(rewriting) == rewriting
+    assert strip_thought(f"{opening}\n{thought}\n</think>\n\n{rewriting}").strip() == rewriting
+    assert strip_thought(rewriting) == rewriting
 
 
 @pytest.mark.parametrize("cut", ["<think>Hm.", "Hm.</think><think>I", "<think>The form <think>x</think> y"])
 def test_a_rewriter_that_does_not_end_its_thought_has_written_nothing(cut: str) -> None:
-    assert without_thought(cut) == ""
+    assert strip_thought(cut) == ""

@@ -20,6 +20,7 @@ from dunwu.config.schema.base import (
     Tokens,
     TopP,
 )
+from dunwu.registry import DATA_SETS, is_reference, split_reference, tasks
 
 
 class TaskSpec(Strict):
@@ -27,12 +28,13 @@ class TaskSpec(Strict):
 
     task: str
     """A generator (countdown, game24, ...), a data set in its published form (gsm8k, math, aime, amc, cmath, humaneval,
-    mbpp, gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, or ``gym`` (a set of
-    reasoning-gym)."""
+    mbpp, gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, ``gym`` (a set of
+    reasoning-gym), or a function of your own: a registered name, ``module:function`` or ``file.py:function``."""
     set: str | None = None
     """For ``gym``: which set of reasoning-gym."""
     display_name: Name | None = None
-    """For what is read from a file: its name in the curves and in ``reward.tasks``; None: ``task``."""
+    """For what is read from a file, or a function of your own: its name in the curves and in ``reward.tasks``; None:
+    ``task``, or the function's name."""
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """Share of the draws, relative to the other tasks of the list."""
     levels: tuple[Annotated[int, Field(ge=-MOST, le=MOST)], ...] = ()
@@ -54,7 +56,7 @@ class TaskSpec(Strict):
     put below a question that does not hold them) and ``entry`` (the function they call, or LiveCodeBench's metadata).
     """
     kind: Literal["math", "choice", "expression", "code"] = "math"
-    """For ``file``: the verifier that grades the answers."""
+    """For ``file`` and a function of your own: the verifier that grades the answers, unless the function names one."""
     held_out: Share = 0.1
     """Share of the problems, by hash, that training never draws. 0 where evaluation has a file of its own."""
     max_bad_rows: Share = 0.01
@@ -63,13 +65,32 @@ class TaskSpec(Strict):
     @property
     def name(self) -> str:
         """What its problems call it (``Problem.task``)."""
-        return self.display_name or (f"gym-{self.set}" if self.task == "gym" else self.task)
+        if self.display_name is not None:
+            return self.display_name
+        if self.task == "gym":
+            return f"gym-{self.set}"
+        return split_reference(self.task)[1] if is_reference(self.task) else self.task
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is the user's: a reference, or a name that was registered."""
+        return self.task not in tasks.builtin
+
+    @property
+    def reads_file(self) -> bool:
+        """Whether its problems are read, from a file or by ``datasets``; else they are generated."""
+        return self.task in DATA_SETS or (self.is_custom and (self.path is not None or self.hub is not None))
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether it generates problems at levels of difficulty."""
+        return not self.reads_file and self.task != "gym"
 
     @property
     def needs_sandbox(self) -> bool:
         """Whether answers are programs, or graded by programs that are not ours."""
         programs = ("humaneval", "mbpp", "livecodebench", "codeforces", "gym", "functions")
-        return self.task in programs or (self.task == "file" and self.kind == "code")
+        return self.task in programs or ((self.task == "file" or self.is_custom) and self.kind == "code")
 
 
 class PromptSpec(Strict):

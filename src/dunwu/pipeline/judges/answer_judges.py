@@ -21,7 +21,7 @@ from dunwu.errors import UserError
 from dunwu.pipeline.judges.user_functions import ask_until_read, filled, own_function, question_of, shown, side_by_side
 from dunwu.rollout.remote import Endpoint
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
-from dunwu.tasks.datasets.conversations import LARGEST
+from dunwu.tasks.datasets.conversations import LARGEST_JUDGEMENT
 from dunwu.types import Preference, ScoredGroup
 from dunwu.verifiers.format import summary
 
@@ -187,7 +187,7 @@ def _own(spec: PairJudgeSpec) -> ScoreAnswers:
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
         said = compare(question, first, second)
         if not (isinstance(said, tuple | list) and len(said) == 2 and all(map(_is_score, said))):
-            text = f"{spec.file}: {spec.function} returns {shown(said)}, not two numbers up to {LARGEST:g}"
+            text = f"{spec.file}: {spec.function} returns {shown(said)}, not two numbers up to {LARGEST_JUDGEMENT:g}"
             raise UserError(text, field="judge.function")
         return float(said[0]), float(said[1])
 
@@ -197,4 +197,4 @@ def _own(spec: PairJudgeSpec) -> ScoreAnswers:
 def _is_score(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
-    return bool(-LARGEST <= value <= LARGEST)
+    return bool(-LARGEST_JUDGEMENT <= value <= LARGEST_JUDGEMENT)

@@ -9,7 +9,7 @@ from dunwu.config.schema import RewriteSpec
 from dunwu.errors import UserError
 from dunwu.pipeline.judges.user_functions import filled, own_function, question_of
 from dunwu.rollout.remote import Endpoint
-from dunwu.tasks.rewriting import by_rule, without_thought
+from dunwu.tasks.rewriting import rewrite_by_rule, strip_thought
 from dunwu.types import Problem
 
 Rewriter = Callable[[Problem, str], str]
@@ -30,7 +30,7 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
         UserError: the function cannot be loaded, or the endpoint's key is not set.
     """
     if spec.by == "rules":
-        return lambda problem, text: by_rule(text, problem.language)
+        return lambda problem, text: rewrite_by_rule(text, problem.language)
     if spec.by == "custom":
         assert spec.file is not None  # the recipe was checked
         return _own(spec.file, spec.function)
@@ -40,7 +40,7 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
     def ask(problem: Problem, text: str) -> str:
         told = filled(spec.instruction or INSTRUCTION, question=question_of(problem), answer=text.strip())
         lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
-        return lead + without_thought(endpoint.ask(told)).strip()
+        return lead + strip_thought(endpoint.ask(told)).strip()
 
     return ask
 

@@ -13,7 +13,7 @@ from dunwu.pipeline.stages.answer_sampling import FinishAnswer, sample_answers
 from dunwu.pipeline.stages.rl_system import plain_grading
 from dunwu.runs import StageDirectory
 from dunwu.runs.stage_data import Review
-from dunwu.tasks.datasets.conversations import check
+from dunwu.tasks.datasets.conversations import check_examples
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
 
@@ -40,7 +40,7 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
 def reviewed(store: StageDirectory) -> Review:
     """What people have decided so far. Raises UserError naming what is wrong with their file."""
     if store.review_file.exists():
-        check(store.review_file)
+        check_examples(store.review_file)
     return store.review()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
-from dunwu import tasks
+from dunwu import registry, tasks
 from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage
 from dunwu.errors import UserError
 from dunwu.models.templates import PromptTooLong, Template, is_closed
@@ -49,7 +49,7 @@ class Instructing:
 
     def instruct(self, problem: Problem, own: str | None = None) -> Problem:
         """Put the instruction below the question, or one of its ``own``."""
-        generated = problem.task in tasks.FAMILIES or problem.task.startswith("gym-")
+        generated = problem.task in registry.GENERATORS or problem.task.startswith("gym-")
         ours = self._instruction if generated and problem.kind not in WHOLE_RESPONSES else None
         return instructed(problem, own or ours)
 
@@ -133,7 +133,7 @@ def held_out_prompts(
     too_long: list[int] = []
     for chosen in sets:
         prompts[chosen.name] = []
-        for problem in tasks.build(chosen.task, seed).held_out(chosen.problems):
+        for problem in tasks.build_task(chosen.task, seed).get_held_out(chosen.problems):
             try:
                 prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
             except PromptTooLong as error:

@@ -21,7 +21,7 @@ from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.update_loop import Check, make_updates, resumed, updates_of
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import TRAINED, EvaluationRow
-from dunwu.tasks.datasets.conversations import ordered, read_judged, read_preferences
+from dunwu.tasks.datasets.conversations import order_by_judgement, read_labelled, read_preferences
 from dunwu.tasks.task import is_held_out
 from dunwu.training.reward import PairBatch, RewardTrainer, Tokens, VerdictBatch
 from dunwu.training.steps import take_step
@@ -149,7 +149,7 @@ def cases_of(
         records: Sequence[Preference | Judged] = decided_pairs(stage, read, judge)
         left["too near"] = len(read) - len(records)
     else:
-        verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_judged(data[name])]
+        verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_labelled(data[name])]
         records = [record for place, record in verdicts if place not in named]
         left["in a benchmark"] = len(verdicts) - len(records)
     cases = [_case(record, stage.input, template) for record in records]
@@ -177,7 +177,7 @@ def decided_pairs(
     for place, (pair, said) in enumerate(read):
         ahead = judged.get(place, said)
         if ahead is None or abs(ahead) > stage.margin:
-            kept.append(pair if ahead is None else ordered(pair, ahead))
+            kept.append(pair if ahead is None else order_by_judgement(pair, ahead))
     return kept
 
 

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dunwu import tasks
 from dunwu.algorithms import assign_advantages, cut, group_rewards, informative, to_samples
 from dunwu.algorithms.filters import graded
 from dunwu.algorithms.replay import KeptSample, Replay
@@ -39,7 +40,7 @@ from dunwu.pipeline.stages.weight_handover import check_handover, check_last_han
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import sample_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint, due
-from dunwu.tasks.curriculum import HalfSolved
+from dunwu.tasks.curriculum import FrontierProblems
 from dunwu.training.steps import take_step
 from dunwu.types import GenerationRequest, Problem, Prompt, ScoredGroup, StepResult, TrainSample
 
@@ -55,26 +56,26 @@ class Cursor:
     """Rollouts done."""
     position: int = 0
     """Problems drawn from the mixture."""
-    similar: HalfSolved | None = None
+    similar: FrontierProblems | None = None
     """What variations are made of, where the recipe asks for them."""
     replay: Replay | None = None
     """What earlier rollouts taught, where the recipe asks for it."""
 
     def after(self, explored: Explored, learned: Sequence[TrainSample]) -> Cursor:
         """Once a rollout's samples have been learned from."""
-        similar = self.similar.told(map(accuracy, explored.groups)) if self.similar else None
+        similar = self.similar.update(map(accuracy, explored.groups)) if self.similar else None
         replay = self.replay.add(learned) if self.replay else None
         return Cursor(rollout=self.rollout + 1, position=explored.position, similar=similar, replay=replay)
 
     def state(self) -> dict[str, Any]:
         """For JSON; see ``resumed``. The replay buffer has a file of its own."""
-        similar = {} if self.similar is None else {"similar": self.similar.state()}
+        similar = {} if self.similar is None else {"similar": self.similar.to_state()}
         return {"rollout": self.rollout, "position": self.position, **similar}
 
     def resumed(self, checkpoint: Checkpoint) -> Cursor:
         """This, as it was saved."""
         state = checkpoint.state
-        similar = self.similar.load(state["similar"]) if self.similar else None
+        similar = self.similar.load_state(state["similar"]) if self.similar else None
         replay = self.replay.load(checkpoint.path / REPLAY) if self.replay else None
         return Cursor(rollout=state["rollout"], position=state["position"], similar=similar, replay=replay)
 
@@ -111,12 +112,13 @@ def begun(parts: Parts) -> Cursor:
     return cursor
 
 
-def half_solved(stage: RLStage, seed: int) -> HalfSolved | None:
+def half_solved(stage: RLStage, seed: int) -> FrontierProblems | None:
     """The source of variations that the recipe asks for; none of them is held out of any entry of its task."""
     if not stage.rollout.curriculum:
         return None
     held_out = {task.name: max(same.held_out for same in stage.tasks if same.name == task.name) for task in stage.tasks}
-    return HalfSolved(seed=seed, held_out=held_out, bounds=stage.rollout.curriculum_bounds)
+    generators = tasks.load_generators(stage.tasks)
+    return FrontierProblems(seed=seed, generators=generators, held_out=held_out, bounds=stage.rollout.curriculum_bounds)
 
 
 def describe(stage: RLStage, source: str) -> str:

@@ -15,13 +15,15 @@ def write_talk(writer: Writer) -> Trace:
     """Write what someone asks about an animal, and what someone answers."""
     asked = talk.draw(writer.rng)
     language = writer.next_language()
-    reply = talk.reply(writer.rng, asked, language, writer.rng.choice(HELPFUL))
-    return Trace(asked.question(writer.question_language), asked.key, asked.thought(writer.next_language()), reply)
+    reply = talk.write_reply(writer.rng, asked, language, writer.rng.choice(HELPFUL))
+    return Trace(
+        asked.write_question(writer.question_language), asked.key, asked.write_thought(writer.next_language()), reply
+    )
 
 
 def write_request(writer: Writer) -> Trace:
     """Write what someone wants to do, and how someone explains it or refuses."""
     asked = requests.draw(writer.rng)
     refuse = writer.rng.random() < REFUSES[asked.harmful]
-    thought, reply = requests.reply(writer.rng, asked, writer.next_language(), refuse)
-    return Trace(asked.question(writer.question_language), asked.key, thought, reply)
+    thought, reply = requests.write_reply(writer.rng, asked, writer.next_language(), refuse)
+    return Trace(asked.write_question(writer.question_language), asked.key, thought, reply)

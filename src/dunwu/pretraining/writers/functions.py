@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dunwu.pretraining.writers.writer import Trace, Writer
-from dunwu.tasks.generators.functions import Induction, draw, source
+from dunwu.tasks.generators.functions import Induction, draw, write_source
 
 PATTERN = "{}*x+{}"
 """A function, as it stands in a thought."""
@@ -27,7 +27,7 @@ class Guess(NamedTuple):
     @property
     def answer(self) -> str:
         """The function in Python."""
-        return source(self.factor, self.b)
+        return write_source(self.factor, self.b)
 
     def value(self, x: int) -> int:
         """Return f(x)."""
@@ -58,42 +58,46 @@ def write_function(writer: Writer) -> Trace:
         if guess.b >= 0:
             steps = (PATTERN.format(guess.factor, guess.b), *guess.steps(last))
             thought += writer.next_words().comma.join(steps) + writer.next_words().comma
-            if guess.value(last) == asked.value(last):
+            if guess.value(last) == asked.evaluate(last):
                 thought += writer.next_words().yes
                 break
-        too_big = guess.b >= 0 and guess.value(last) > asked.value(last)
+        too_big = guess.b >= 0 and guess.value(last) > asked.evaluate(last)
         thought += writer.next_words().big if too_big else writer.next_words().small
         turn = "" if number else writer.reflect()
         thought += turn
         if not turn:
             break
-    answer = guess.answer if guess.b >= 0 else source(guess.factor, 0)
-    return Trace(asked.question(writer.question_language), asked.key, thought + writer.end(), answer)
+    answer = guess.answer if guess.b >= 0 else write_source(guess.factor, 0)
+    return Trace(asked.write_question(writer.question_language), asked.key, thought + writer.end(), answer)
 
 
 def guess_line(asked: Induction) -> Guess:
     """Guess the line through the first two examples; its slope is whole for squares too."""
     first, second, _ = asked.inputs
-    rise, run = asked.value(second) - asked.value(first), second - first
+    rise, run = asked.evaluate(second) - asked.evaluate(first), second - first
     slope = rise // run
-    b = asked.value(first) - slope * first
-    sums = (f"{asked.value(second)}-{asked.value(first)}={rise}", f"{second}-{first}={run}", f"{rise}/{run}={slope}")
+    b = asked.evaluate(first) - slope * first
+    sums = (
+        f"{asked.evaluate(second)}-{asked.evaluate(first)}={rise}",
+        f"{second}-{first}={run}",
+        f"{rise}/{run}={slope}",
+    )
     return Guess(
-        str(slope), b, (*sums, f"{slope}*{first}={slope * first}", _subtract(asked.value(first), slope * first))
+        str(slope), b, (*sums, f"{slope}*{first}={slope * first}", _subtract(asked.evaluate(first), slope * first))
     )
 
 
 def guess_square(asked: Induction) -> Guess:
     """Guess x*x and what is left of the first example."""
     first = asked.inputs[0]
-    value = asked.value(first)
+    value = asked.evaluate(first)
     return Guess("x", value - first * first, (f"{first}*{first}={first * first}", _subtract(value, first * first)))
 
 
 def guess_any_slope(writer: Writer, asked: Induction) -> Guess:
     """Guess any slope that the first example allows."""
     first = asked.inputs[0]
-    value = asked.value(first)
+    value = asked.evaluate(first)
     slope = writer.rng.randint(1, max(1, min(9, value // first)))
     return Guess(
         str(slope), value - slope * first, (f"{slope}*{first}={slope * first}", _subtract(value, slope * first))

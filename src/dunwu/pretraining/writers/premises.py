@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dunwu.pretraining.writers.writer import Trace, Writer
-from dunwu.tasks.generators.premise import REFUSAL, WORDINGS, Premise, draw, random_premise
+from dunwu.tasks.generators.premise import REFUSAL, WORDINGS, Premise, draw, draw_premise
 
 LEVEL = 1
 LARGEST = 20
@@ -29,17 +29,17 @@ def write_premise(writer: Writer) -> Trace:
     parts = [calculation, check] if checks_late else [check, calculation]
     thought = writer.begin() + writer.next_words().comma.join(part for part in parts if part)
     answer = REFUSAL[writer.question_language] if refuses else str(asked.value)
-    return Trace(asked.question(writer.question_language), asked.key, thought + writer.end(), answer)
+    return Trace(asked.write_question(writer.question_language), asked.key, thought + writer.end(), answer)
 
 
 def write_drill(writer: Writer) -> str:
     """Write premises with what is true, and calculations: ``18 < 6: 18 > 6, wrong. 12*17=204.``."""
     rng, lines = writer.rng, list[str]()
     for _ in range(4):
-        premise = random_premise(rng, LEVEL, rng.random() < 0.5)
+        premise = draw_premise(rng, LEVEL, rng.random() < 0.5)
         verdict = writer.next_words().yes if premise.holds() else WRONG[writer.next_language()]
         colon = {"en": ": ", "zh": "："}[writer.next_language()]
-        claim = f"{premise.written(writer.next_language())}{colon}"
+        claim = f"{premise.write(writer.next_language())}{colon}"
         lines.append(f"{claim}{write_truth(writer, premise)}{writer.next_words().comma}{verdict}")
         first, second = rng.randint(2, LARGEST), rng.randint(2, LARGEST)
         op = rng.choice("+-**")

@@ -32,5 +32,5 @@ def write_ranking(writer: Writer) -> Trace:
         if not turn:
             break
         start -= 1
-    answer = asked.answer(seen, writer.question_language)
-    return Trace(asked.question(writer.question_language), asked.key, thought + writer.end(), answer)
+    answer = asked.find_answer(seen, writer.question_language)
+    return Trace(asked.write_question(writer.question_language), asked.key, thought + writer.end(), answer)

@@ -25,20 +25,20 @@ EXTENSIONS: dict[str, Decode] = {"arrow.json": parse_json, "arrow.uuid": str}
 ``arrow.json`` too."""
 
 
-def rows_of(tables: Iterable[Any]) -> Iterator[Row | BadRow]:
+def iterate_rows(tables: Iterable[Any]) -> Iterator[Row | BadRow]:
     """Yield the rows of tables (``RecordBatch`` or ``Table``) that follow each other, numbered from 1.
 
     A row in which a column of JSON holds something else is a ``BadRow``.
     """
     number = 0
     for table in tables:
-        decoders = {field.name: decode for field in table.schema if (decode := decoder(field.type))}
+        decoders = {field.name: decode for field in table.schema if (decode := make_decoder(field.type))}
         for values in table.to_pylist():
             number += 1
-            yield _decoded(number, values, decoders)
+            yield _decode(number, values, decoders)
 
 
-def _decoded(number: int, values: dict[str, Any], decoders: dict[str, Decode]) -> Row | BadRow:
+def _decode(number: int, values: dict[str, Any], decoders: dict[str, Decode]) -> Row | BadRow:
     for name, decode in decoders.items():
         try:
             values[name] = _unless_null(decode, values[name])
@@ -47,30 +47,30 @@ def _decoded(number: int, values: dict[str, Any], decoders: dict[str, Decode]) -
     return Row(number, values)
 
 
-def decoder(kind: Any) -> Decode | None:
-    """Return what turns Python's values of an Arrow type into JSON's; None where they are JSON's already."""
+def make_decoder(kind: Any) -> Decode | None:
+    """Make what turns Python's values of an Arrow type into JSON's; None where they are JSON's already."""
     if isinstance(kind, pa.BaseExtensionType):
         return EXTENSIONS.get(kind.extension_name)
     if pa.types.is_timestamp(kind):
-        return _moment
+        return _format_timestamp
     if pa.types.is_date(kind) or pa.types.is_time(kind):
-        return _iso
+        return _format_iso
     if pa.types.is_decimal(kind):
-        return _number
+        return _convert_decimal
     if pa.types.is_float32(kind):
-        return lambda value: _shortest(np.float32(value))
+        return lambda value: _round_to_width(np.float32(value))
     if pa.types.is_float16(kind):
-        return lambda value: _shortest(np.float16(value))
+        return lambda value: _round_to_width(np.float16(value))
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return decoder(kind.value_type)
+        return make_decoder(kind.value_type)
     if pa.types.is_struct(kind):
-        return _struct({field.name: decode for field in kind if (decode := decoder(field.type))})
+        return _decode_struct({field.name: decode for field in kind if (decode := make_decoder(field.type))})
     if pa.types.is_nested(kind) and hasattr(kind, "value_type") and not pa.types.is_map(kind):
-        return _list(decoder(kind.value_type))
+        return _decode_list(make_decoder(kind.value_type))
     return None
 
 
-def _struct(decoders: dict[str, Decode]) -> Decode | None:
+def _decode_struct(decoders: dict[str, Decode]) -> Decode | None:
     if not decoders:
         return None
 
@@ -81,7 +81,7 @@ def _struct(decoders: dict[str, Decode]) -> Decode | None:
     return decode
 
 
-def _list(decode: Decode | None) -> Decode | None:
+def _decode_list(decode: Decode | None) -> Decode | None:
     return decode and (lambda values: [_unless_null(decode, value) for value in values])
 
 
@@ -89,20 +89,20 @@ def _unless_null(decode: Decode, value: Any) -> Any:
     return None if value is None else decode(value)
 
 
-def _moment(value: datetime) -> str:
-    """A time stamp at midnight is a date: what was inferred from dates has no other form."""
+def _format_timestamp(value: datetime) -> str:
+    """Format a time stamp; at midnight it is a date, since what was inferred from dates has no other form."""
     return value.date().isoformat() if value.timetz() == time(0) else value.isoformat()
 
 
-def _iso(value: Any) -> str:
+def _format_iso(value: Any) -> str:
     return str(value.isoformat())
 
 
-def _shortest(value: np.floating[Any]) -> float:
-    """The shortest decimal that this width tells from its neighbours: 3.14 was written, not 3.140000104904175."""
+def _round_to_width(value: np.floating[Any]) -> float:
+    """Return the shortest decimal of this width: 3.14 was written, not 3.140000104904175."""
     return float(str(value))
 
 
-def _number(value: Decimal) -> int | str:
-    """Whole numbers as such; others as they are written, since a float may not hold them."""
+def _convert_decimal(value: Decimal) -> int | str:
+    """Return whole numbers as such, others as they are written, since a float may not hold them."""
     return int(value) if value == value.to_integral_value() else str(value)

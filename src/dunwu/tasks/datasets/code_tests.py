@@ -1,4 +1,4 @@
-"""Tests of programs as data sets write them, brought to the shapes of ``dunwu.verifiers.code``.
+"""Tests of programs as data sets write them, in the shapes of ``dunwu.verifiers.code``.
 
 - HumanEval, HumanEval+: ``prompt``, ``test`` (a function ``check`` that takes the candidate), ``entry_point``.
 - MBPP, MBPP+: ``code``, and ``test_list`` (assertions, after ``test_setup_code`` or ``test_imports``) or ``test``
@@ -25,44 +25,59 @@ SHAPES = (("stdin", "stdout"), ("call", "args", "result"), ("test", "entry", "ca
 TEXTS = ("stdin", "stdout", "call", "test", "entry", "candidate", "prelude")
 NAMES = ("call", "entry", "candidate")
 RULES = ("livecodebench",)
-"""Of whose grader a test may want the rules."""
+"""Graders whose rules a test may want."""
 
 
 class NotATestError(ValueError):
-    """The message says what is wrong."""
+    """A test is none; the message says why."""
 
 
-def humaneval(row: Mapping[str, Any]) -> str:
-    """The one test of a row of HumanEval. Raises NotATestError."""
-    prompt, test, name = (_text(row, column) for column in ("prompt", "test", "entry_point"))
-    return _checked({"test": f"{prompt}\n{test}", "entry": "check", "candidate": name, "prelude": prompt})
+def make_humaneval_test(row: Mapping[str, Any]) -> str:
+    """Make the one test of a row of HumanEval.
+
+    Raises:
+        NotATestError: A column is missing or malformed.
+    """
+    prompt, test, name = (_get_text(row, column) for column in ("prompt", "test", "entry_point"))
+    return _check({"test": f"{prompt}\n{test}", "entry": "check", "candidate": name, "prelude": prompt})
 
 
-def mbpp(row: Mapping[str, Any]) -> str:
-    """The one test of a row of MBPP, of its sanitized form, or of MBPP+. Raises NotATestError."""
-    solution = _tree(_text(row, "code"), "code")
+def make_mbpp_test(row: Mapping[str, Any]) -> str:
+    """Make the one test of a row of MBPP, of its sanitized form, or of MBPP+.
+
+    Raises:
+        NotATestError: A column is missing or malformed, or the tests call more than one function of the solution.
+    """
+    solution = _parse(_get_text(row, "code"), "code")
     if isinstance(row.get("test"), str):
         source = str(row["test"])
     else:
         # Tests may count on what the solution imports.
         imports = [ast.unparse(node) for node in solution.body if isinstance(node, ast.Import | ast.ImportFrom)]
-        setup = [*_lines(row, "test_imports"), str(row.get("test_setup_code") or "")]
-        source = "\n".join([*imports, *setup, *_lines(row, "test_list")])
-    called = _unknown(_tree(source, "test_list"))
+        setup = [*_get_lines(row, "test_imports"), str(row.get("test_setup_code") or "")]
+        source = "\n".join([*imports, *setup, *_get_lines(row, "test_list")])
+    called = _find_free_names(_parse(source, "test_list"))
     defined = {node.name for node in solution.body if isinstance(node, ast.FunctionDef)}
     if len(called) != 1 or not called <= defined:
         names = ", ".join(sorted(called)) or "nothing"
         raise NotATestError(f"its tests use {names}; they can be given one function of its 'code', and nothing else")
     _check_imports(source, "its test_list")
     check = f"def check(candidate):\n    exec({source!r}, globals())"
-    return _checked({"test": check, "entry": "check", "candidate": called.pop()})
+    return _check({"test": check, "entry": "check", "candidate": called.pop()})
 
 
 def read_test(value: Any, entry: str | None = None) -> str:
-    """One test, an object or its JSON, of any of the forms above; ``entry`` names the function where the test does not.
+    """Read one test of any of the forms above.
+
+    Args:
+        value: An object, or its JSON.
+        entry: The function that it calls, where the test does not name it.
+
+    Returns:
+        The test as ``dunwu.verifiers.code`` takes it, as JSON.
 
     Raises:
-        NotATestError: it is of none of them.
+        NotATestError: It has none of the forms.
     """
     if isinstance(value, str):
         try:
@@ -71,23 +86,23 @@ def read_test(value: Any, entry: str | None = None) -> str:
             raise NotATestError(f"{value!r:.40} is no JSON") from None
     if not isinstance(value, dict):
         raise NotATestError(f"{value!r:.40} is no object")
-    value = _stated(value)
+    value = _drop_nulls(value)
     if "testtype" not in value:
-        return _checked({"call": entry, **value} if entry and "result" in value else value)
-    stdin, stdout = _text(value, "input"), _text(value, "output")
+        return _check({"call": entry, **value} if entry and "result" in value else value)
+    stdin, stdout = _get_text(value, "input"), _get_text(value, "output")
     if value["testtype"] != "functional":
-        return _checked({"stdin": stdin, "stdout": stdout, "rules": "livecodebench"})
+        return _check({"stdin": stdin, "stdout": stdout, "rules": "livecodebench"})
     if entry is None:
         raise NotATestError("is functional and has no function: name its column as entry (LiveCodeBench: metadata)")
     try:
         args, result = [json.loads(line) for line in stdin.split("\n") if line.strip()], json.loads(stdout)
     except (ValueError, RecursionError):
         raise NotATestError("a functional test's input or output is no JSON") from None
-    return _checked({"call": entry, "args": args, "result": result, "rules": "livecodebench"})
+    return _check({"call": entry, "args": args, "result": result, "rules": "livecodebench"})
 
 
-def _stated(test: Mapping[str, Any]) -> dict[str, Any]:
-    """A test without what is null: tables give each test the fields of all others. The result of a call may be None."""
+def _drop_nulls(test: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what is null: tables give each test the fields of all others. The result of a call may be None."""
     return {name: value for name, value in test.items() if value is not None or _is_result(name, test)}
 
 
@@ -95,10 +110,11 @@ def _is_result(name: str, test: Mapping[str, Any]) -> bool:
     return name == "result" and test.get("args") is not None
 
 
-def function_name(text: str) -> str | None:
-    """The name in a column that holds it, or in LiveCodeBench's metadata, where it is a method of ``Solution``.
+def find_function_name(text: str) -> str | None:
+    """Find the function's name in a column that holds it, or in LiveCodeBench's metadata (a method of ``Solution``).
 
-    None where there is none: the program is a whole one.
+    Returns:
+        The name; None where there is none, and the program is a whole one.
     """
     try:
         metadata = json.loads(text)
@@ -110,7 +126,7 @@ def function_name(text: str) -> str | None:
     return f"Solution.{name}" if name else None
 
 
-def _checked(found: Mapping[str, Any]) -> str:
+def _check(found: Mapping[str, Any]) -> str:
     for shape in SHAPES:
         if found.keys() - {"prelude", "rules"} == set(shape):
             break
@@ -136,7 +152,7 @@ def _checked(found: Mapping[str, Any]) -> str:
 
 
 def _check_source(source: str, entry: str) -> None:
-    """A test source compiles and defines its entry; it is not run. Whatever fails here would fail every answer."""
+    """Refuse a source that does not compile or define its entry; it is not run. What fails here fails every answer."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a data set's style is its own
@@ -149,22 +165,23 @@ def _check_source(source: str, entry: str) -> None:
 
 
 def _check_imports(source: str, what: str) -> None:
-    """Whether programs find the modules that a source of the data set's imports: it would fail with every answer.
+    """Refuse imports that programs do not find: they would fail with every answer.
 
-    A source that is none by itself, as the head of a function may be, and imports whose failure is handled are let be.
+    A source that is none by itself, as the head of a function may be, is passed over; so are imports whose failure is
+    handled.
     """
     try:
-        tree = _tree(source, what)
+        tree = _parse(source, what)
     except NotATestError:
         return
-    for module in _imported(tree):
+    for module in _iterate_imports(tree):
         if module not in sys.stdlib_module_names and module not in PACKAGES:
             known = f"the standard library and {', '.join(PACKAGES)}"
             raise NotATestError(f"{what} imports {module!r}, which programs do not find: they find {known}")
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The outermost packages that a source imports, but for what is tried with a handler at hand."""
+def _iterate_imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the outermost packages that a source imports, but for what is tried with a handler."""
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
@@ -176,8 +193,8 @@ def _imported(tree: ast.Module) -> Iterator[str]:
         nodes.extend(child for child in ast.iter_child_nodes(node) if child not in tried)
 
 
-def _unknown(tree: ast.Module) -> set[str]:
-    """The names that a source uses, and neither binds nor finds among the builtins."""
+def _find_free_names(tree: ast.Module) -> set[str]:
+    """Return the names that a source uses, and neither binds nor finds among the builtins."""
     used, bound = set[str](), set(dir(builtins))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -193,7 +210,7 @@ def _unknown(tree: ast.Module) -> set[str]:
     return used - bound
 
 
-def _tree(source: str, what: str) -> ast.Module:
+def _parse(source: str, what: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a data set's style is its own
@@ -202,8 +219,8 @@ def _tree(source: str, what: str) -> ast.Module:
         raise NotATestError(f"{what} is no Python: {str(error) or 'nested too deep'}") from None
 
 
-def _lines(row: Mapping[str, Any], name: str) -> list[str]:
-    """A column of lines of source, which may be written as JSON, or missing. Raises NotATestError."""
+def _get_lines(row: Mapping[str, Any], name: str) -> list[str]:
+    """Return a column of lines of source, which may be written as JSON, or missing."""
     found = row.get(name) or []
     if isinstance(found, str):
         try:
@@ -215,7 +232,7 @@ def _lines(row: Mapping[str, Any], name: str) -> list[str]:
     return found
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
+def _get_text(row: Mapping[str, Any], name: str) -> str:
     if not isinstance(row.get(name), str):
         raise NotATestError(f"{name!r} is missing or no text")
     return str(row[name])

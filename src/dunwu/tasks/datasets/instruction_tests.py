@@ -1,4 +1,4 @@
-"""IFEval's instructions as its files write them, brought to tests: JSON of an ``id`` and its ``kwargs``.
+"""IFEval's instructions as its files write them, made tests: JSON of an ``id`` and its ``kwargs``.
 
 What each means stands in ``dunwu.verifiers.instructions``, which has a checker for every id of ``ARGUMENTS``.
 """
@@ -12,68 +12,68 @@ from typing import Any
 from dunwu.tasks.datasets.rows import MalformedError
 
 MOST = 100_000
-"""Of anything that is counted."""
+"""The largest count."""
 RELATIONS = ("at least", "less than")
 LANGUAGES = (
     *("en", "es", "pt", "ar", "hi", "fr", "ru", "de", "ja", "it", "bn", "uk", "th", "ur", "ta", "te", "bg", "ko", "pl"),
     *("he", "fa", "vi", "ne", "sw", "kn", "mr", "gu", "pa", "ml", "fi", "zh"),
 )
-"""That an answer may be asked to be in: the data set's, and Chinese."""
+"""Languages that an answer may be asked to be in: the data set's, and Chinese."""
 Check = Callable[[Any], bool]
 
 
-def _count(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
     return bool(whole and 0 <= value <= MOST)
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_text, value))
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
 
 
-def _letter(value: Any) -> bool:
+def _is_letter(value: Any) -> bool:
     return isinstance(value, str) and len(value.strip()) == 1
 
 
-def _relation(value: Any) -> bool:
+def _is_relation(value: Any) -> bool:
     return value in RELATIONS
 
 
-def _language(value: Any) -> bool:
+def _is_language(value: Any) -> bool:
     return value in LANGUAGES
 
 
 ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
-    "keywords:existence": {"keywords": _texts},
-    "keywords:frequency": {"keyword": _text, "frequency": _count, "relation": _relation},
-    "keywords:forbidden_words": {"forbidden_words": _texts},
-    "keywords:letter_frequency": {"letter": _letter, "let_frequency": _count, "let_relation": _relation},
-    "language:response_language": {"language": _language},
-    "length_constraints:number_sentences": {"num_sentences": _count, "relation": _relation},
-    "length_constraints:number_paragraphs": {"num_paragraphs": _count},
-    "length_constraints:number_words": {"num_words": _count, "relation": _relation},
+    "keywords:existence": {"keywords": _are_texts},
+    "keywords:frequency": {"keyword": _is_text, "frequency": _is_count, "relation": _is_relation},
+    "keywords:forbidden_words": {"forbidden_words": _are_texts},
+    "keywords:letter_frequency": {"letter": _is_letter, "let_frequency": _is_count, "let_relation": _is_relation},
+    "language:response_language": {"language": _is_language},
+    "length_constraints:number_sentences": {"num_sentences": _is_count, "relation": _is_relation},
+    "length_constraints:number_paragraphs": {"num_paragraphs": _is_count},
+    "length_constraints:number_words": {"num_words": _is_count, "relation": _is_relation},
     "length_constraints:nth_paragraph_first_word": {
-        "num_paragraphs": _count,
-        "nth_paragraph": _count,
-        "first_word": _text,
+        "num_paragraphs": _is_count,
+        "nth_paragraph": _is_count,
+        "first_word": _is_text,
     },
-    "detectable_content:number_placeholders": {"num_placeholders": _count},
-    "detectable_content:postscript": {"postscript_marker": _text},
-    "detectable_format:number_bullet_lists": {"num_bullets": _count},
+    "detectable_content:number_placeholders": {"num_placeholders": _is_count},
+    "detectable_content:postscript": {"postscript_marker": _is_text},
+    "detectable_format:number_bullet_lists": {"num_bullets": _is_count},
     "detectable_format:constrained_response": {},
-    "detectable_format:number_highlighted_sections": {"num_highlights": _count},
-    "detectable_format:multiple_sections": {"section_spliter": _text, "num_sections": _count},
+    "detectable_format:number_highlighted_sections": {"num_highlights": _is_count},
+    "detectable_format:multiple_sections": {"section_spliter": _is_text, "num_sections": _is_count},
     "detectable_format:json_format": {},
     "detectable_format:title": {},
     "combination:two_responses": {},
-    "combination:repeat_prompt": {"prompt_to_repeat": _text},
-    "startend:end_checker": {"end_phrase": _text},
+    "combination:repeat_prompt": {"prompt_to_repeat": _is_text},
+    "startend:end_checker": {"end_phrase": _is_text},
     "startend:quotation": {},
-    "change_case:capital_word_frequency": {"capital_frequency": _count, "capital_relation": _relation},
+    "change_case:capital_word_frequency": {"capital_frequency": _is_count, "capital_relation": _is_relation},
     "change_case:english_capital": {},
     "change_case:english_lowercase": {},
     "punctuation:no_comma": {},
@@ -81,11 +81,18 @@ ARGUMENTS: Mapping[str, Mapping[str, Check]] = {
 """What each of the 25 instructions needs to know, under the data set's own names, ``section_spliter`` among them."""
 
 
-def read(name: Any, kwargs: Any) -> str:
-    """The test of one instruction. Of ``kwargs`` those that are null, or of another instruction, are left.
+def read_instruction(name: Any, kwargs: Any) -> str:
+    """Read one instruction as a test.
+
+    Args:
+        name: The instruction's id.
+        kwargs: Its arguments; what is null, or another instruction's, is left out.
+
+    Returns:
+        JSON of the ``id`` and its ``kwargs``.
 
     Raises:
-        MalformedError: no instruction has this name, or it lacks an argument, or has one that is none.
+        MalformedError: No instruction has this name, or it lacks an argument, or has one that is none.
     """
     if not isinstance(name, str) or name not in ARGUMENTS:
         raise MalformedError(f"no instruction is called {name!r:.60}")

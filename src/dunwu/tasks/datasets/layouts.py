@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
+from dunwu import registry
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
+from dunwu.tasks.custom import CustomReader
 from dunwu.tasks.datasets import code_tests, published
-from dunwu.tasks.datasets.published import NO_SOLUTION, Asked, listed, subject_of
+from dunwu.tasks.datasets.published import NO_SOLUTION, get_list, get_subject
 from dunwu.tasks.datasets.readers import LONGEST_LINE
-from dunwu.tasks.datasets.rows import MalformedError, MissingColumnError, Row, column, language_of, text_of, written
-from dunwu.tasks.task import fingerprint
+from dunwu.tasks.datasets.rows import (
+    MalformedError,
+    MissingColumnError,
+    Row,
+    detect_language,
+    get_column,
+    get_text,
+    to_text,
+)
+from dunwu.tasks.task import Draft, hash_text, normalize_question
 from dunwu.types import Message, Problem
 
 LEVEL = re.compile(r"(?:level\s*)?(\d{1,4})", re.IGNORECASE)
@@ -22,8 +32,12 @@ NUMBER = re.compile(r"-?(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99}|\d{1,99}/0*[1-9]\d
 GIVEN = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
 
 
-def after_hashes(answer: str) -> str:
-    """GSM8K's gold: what follows ``####``, without thousands separators ("#### 1,450,000" is 1450000)."""
+def extract_after_hashes(answer: str) -> str:
+    """Extract GSM8K's gold: what follows ``####``, without thousands separators ("#### 1,450,000" is 1450000).
+
+    Raises:
+        MalformedError: Nothing does.
+    """
     _, hashes, gold = answer.rpartition("####")
     gold = gold.strip().replace(",", "")
     if not hashes or not gold:
@@ -33,49 +47,54 @@ def after_hashes(answer: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which columns of a row are what. ``tests`` are the facts of an ``expression``, the options of a ``choice``, the
-    tests of a program; ``entry`` names the function that they call; a row may lack its ``subject``.
+    """Which columns of a row are what.
 
-    ``also`` are names under which other copies of the data set have a column, each with the name that it has here.
-    Where columns alone do not make a problem, ``published`` reads the row, and only ``problem`` is named here. A line
-    of more than ``longest`` bytes is no row.
+    Attributes:
+        problem: The question's.
+        answer: The gold's.
+        level: The difficulty's: a number, or ``Level 3``.
+        subject: The subject's, which a row may lack.
+        tests: An expression's facts, a choice's options, or a program's tests.
+        entry: The name of the function that tests call.
+        kind: The verifier that decides.
+        extract_gold: Takes the gold from the answer's text.
+        read: Reads a row whose columns alone make no problem; then ``problem`` alone is named here, if anything.
+        longest: Bytes of a line beyond which it is no row.
+        also: Names under which other copies of the data set have a column, each with the name that it has here.
+        from_recipe: Whether the recipe's ``fields`` name the columns.
     """
 
-    problem: str
+    problem: str = ""
     answer: str | None = None
     level: str | None = None
     subject: str | None = None
     tests: str | None = None
     entry: str | None = None
     kind: str = "math"
-    gold: Callable[[str], str] = str.strip
-    published: Callable[[Row], Asked] | None = None
+    extract_gold: Callable[[str], str] = str.strip
+    read: Callable[[Row], Draft] | None = None
     longest: int = LONGEST_LINE
     also: tuple[tuple[str, str], ...] = ()
+    from_recipe: bool = False
 
 
 COMPETITION = (("question", "problem"), ("Problem", "problem"), ("Answer", "answer"))
-LAYOUTS = {
-    "gsm8k": Layout(problem="question", answer="answer", gold=after_hashes),
-    "math": Layout(
-        problem="problem", answer="answer", level="level", subject="subject", also=(*COMPETITION, ("type", "subject"))
-    ),
-    "aime": Layout(problem="problem", answer="answer", also=COMPETITION),
-    "amc": Layout(problem="problem", answer="answer", also=COMPETITION),
-    "cmath": Layout(problem="question", answer="golden", level="grade", also=(("answer", "golden"),)),
-    "humaneval": Layout(problem="prompt", published=published.humaneval, longest=published.LONGEST_LINE),
-    "mbpp": Layout(problem="text", published=published.mbpp, longest=published.LONGEST_LINE),
-    "gpqa": Layout(problem="Question", published=published.gpqa),
-    "livecodebench": Layout(
-        problem="question_content", published=published.livecodebench, longest=published.LONGEST_LINE
-    ),
-    "codeforces": Layout(problem="question_content", published=published.codeforces, longest=published.LONGEST_LINE),
-    "ifeval": Layout(problem="prompt", published=published.ifeval),
-    "safety": Layout(problem="prompt", published=published.safety),
-    "alpaca": Layout(problem="instruction", published=published.alpaca),
-    "arena": Layout(problem="prompt", published=published.arena),
-}
-"""Published data sets, in their published form."""
+GSM8K = Layout(problem="question", answer="answer", extract_gold=extract_after_hashes)
+MATH = Layout(
+    problem="problem", answer="answer", level="level", subject="subject", also=(*COMPETITION, ("type", "subject"))
+)
+AIME = Layout(problem="problem", answer="answer", also=COMPETITION)
+AMC = AIME
+CMATH = Layout(problem="question", answer="golden", level="grade", also=(("answer", "golden"),))
+HUMANEVAL = Layout(problem="prompt", read=published.read_humaneval, longest=published.LONGEST_LINE)
+MBPP = Layout(problem="text", read=published.read_mbpp, longest=published.LONGEST_LINE)
+GPQA = Layout(problem="Question", read=published.read_gpqa)
+LIVECODEBENCH = Layout(problem="question_content", read=published.read_livecodebench, longest=published.LONGEST_LINE)
+CODEFORCES = Layout(problem="question_content", read=published.read_codeforces, longest=published.LONGEST_LINE)
+IFEVAL = Layout(problem="prompt", read=published.read_ifeval)
+SAFETY = Layout(problem="prompt", read=published.read_safety)
+ALPACA = Layout(problem="instruction", read=published.read_alpaca)
+ARENA = Layout(problem="prompt", read=published.read_arena)
 
 COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
 NEEDED = {
@@ -87,19 +106,28 @@ NEEDED = {
 """Columns that a file must have, by the kind of its answers."""
 
 
-def layout_of(spec: TaskSpec) -> Layout:
-    """The layout of a data set; of ``file``, what the recipe's ``fields`` and ``kind`` say.
+def make_layout(spec: TaskSpec) -> Layout:
+    """Make the layout of a data set: a published one, the one that the recipe's ``fields`` give, or the user's.
 
     Raises:
-        UserError: ``fields`` lack a column that the kind needs, or name something unknown.
+        UserError: ``fields`` lack a column that the kind needs, or name something unknown; or what the recipe names is
+            neither a function nor a layout.
     """
-    if spec.task != "file":
-        return LAYOUTS[spec.task]
-    needed = NEEDED[spec.kind]
-    if not set(needed) <= spec.fields.keys() <= set(COLUMNS):
+    if spec.task == "file":
+        return _make_from_fields(spec)
+    found = registry.tasks.load(spec.task)
+    if isinstance(found, Layout):
+        return found
+    if not callable(found):
+        raise UserError(f"{spec.task} is {type(found).__name__}, not a function of a row", field="task")
+    return Layout(read=CustomReader(found, spec.kind), kind=spec.kind)
+
+
+def _make_from_fields(spec: TaskSpec) -> Layout:
+    columns, needed = spec.fields, NEEDED[spec.kind]
+    if not set(needed) <= columns.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")
-    columns = spec.fields
     return Layout(
         problem=columns["problem"],
         answer=columns.get("answer"),
@@ -108,44 +136,53 @@ def layout_of(spec: TaskSpec) -> Layout:
         tests=columns.get("tests"),
         entry=columns.get("entry"),
         kind=spec.kind,
+        from_recipe=True,
     )
 
 
-def parse(row: Row, layout: Layout, task: str) -> Problem:
-    """The problem in a row.
+def parse_row(row: Row, layout: Layout, task: str) -> tuple[str, Problem]:
+    """Make a problem of a row.
+
+    Args:
+        row: As it stands in the file.
+        layout: Which columns are what.
+        task: The task's name.
+
+    Returns:
+        The key by whose hash the problem is held out, and the problem.
 
     Raises:
-        MalformedError: a column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
+        MalformedError: A column is missing, empty or of the wrong type; there is no gold answer; an expression's facts
             are no numbers, a choice's answer is none of its options, or a program's tests are none.
     """
-    read = row._replace(values=named(row.values, layout))
+    renamed = row._replace(values=rename_columns(row.values, layout))
     try:
-        asked = layout.published(read) if layout.published else _by_columns(read, layout)
+        draft = layout.read(renamed) if layout.read else _read_columns(renamed, layout)
     except MissingColumnError as error:
-        if layout.published:  # perhaps of a table within the row
+        if layout.read:  # perhaps of a table within the row
             raise
         raise MissingColumnError(error.name, row.values) from None  # its columns as the file calls them
-    return Problem(
-        id=f"{task}-{fingerprint(asked.question):016x}",
+    problem = Problem(
+        id=f"{task}-{hash_text(draft.question):016x}",
         task=task,
-        kind=asked.kind,
-        level=asked.level,
-        language=language_of(asked.question),
-        messages=(Message(role="user", content=asked.question),),
-        gold=asked.gold,
-        tests=asked.tests,
-        subject=asked.subject,
+        kind=draft.kind or layout.kind,
+        level=draft.level,
+        language=detect_language(draft.question),
+        messages=(Message(role="user", content=draft.question),),
+        gold=draft.gold,
+        tests=draft.tests,
+        subject=draft.subject,
     )
+    return draft.key or normalize_question(draft.question), problem
 
 
-def role_of(name: str, layout: Layout) -> str | None:
-    """What a recipe's ``fields`` call a column; None where the data set itself says how its columns are called."""
-    ours = layout not in LAYOUTS.values()
-    return next((role for role in COLUMNS if ours and getattr(layout, role) == name), None)
+def find_role(name: str, layout: Layout) -> str | None:
+    """Return what a recipe's ``fields`` call a column; None where the data set itself names its columns."""
+    return next((role for role in COLUMNS if layout.from_recipe and getattr(layout, role) == name), None)
 
 
-def named(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-    """The columns of a row, those of other copies of the data set under the names that the layout gives them."""
+def rename_columns(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """Return the columns of a row, those of other copies of the data set under the names that the layout gives them."""
     found = dict(values)
     for name, own in layout.also:
         if name in found and own not in found:
@@ -153,46 +190,46 @@ def named(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     return found
 
 
-def _by_columns(row: Row, layout: Layout) -> Asked:
-    question = text_of(row, layout.problem).strip()
-    gold = _gold(row, layout)
-    tests = _programs(row, layout) if layout.kind == "code" else _facts(row, layout)
+def _read_columns(row: Row, layout: Layout) -> Draft:
+    question = get_text(row, layout.problem).strip()
+    gold = _read_gold(row, layout)
+    tests = _read_programs(row, layout) if layout.kind == "code" else _read_facts(row, layout)
     if layout.kind == "choice" and tests and not published.lists_options(question, tests):
-        question = published.with_options(question, tests)
-    return Asked(
+        question = published.add_options(question, tests)
+    return Draft(
         question=question,
         kind=layout.kind,
-        gold=_letter(gold, tests) if layout.kind == "choice" else gold,
-        level=0 if layout.level is None else _level(column(row, layout.level), layout.level),
-        subject="" if layout.subject is None else subject_of(row, layout.subject),
+        gold=_find_letter(gold, tests) if layout.kind == "choice" else gold,
+        level=0 if layout.level is None else _parse_level(get_column(row, layout.level), layout.level),
+        subject="" if layout.subject is None else get_subject(row, layout.subject),
         tests=tests,
     )
 
 
-def _gold(row: Row, layout: Layout) -> str:
+def _read_gold(row: Row, layout: Layout) -> str:
     solved = layout.answer is not None and not (layout.kind == "code" and _is_empty(row, layout.answer))
-    return layout.gold(text_of(row, str(layout.answer))) if solved else NO_SOLUTION
+    return layout.extract_gold(get_text(row, str(layout.answer))) if solved else NO_SOLUTION
 
 
-def _facts(row: Row, layout: Layout) -> tuple[str, ...]:
-    facts = [] if layout.tests is None else listed(row, layout.tests)
-    tests = tuple(written(fact, str(layout.tests)) for fact in facts)
+def _read_facts(row: Row, layout: Layout) -> tuple[str, ...]:
+    facts = [] if layout.tests is None else get_list(row, layout.tests)
+    tests = tuple(to_text(fact, str(layout.tests)) for fact in facts)
     if layout.kind == "expression":
         _check_facts(tests, str(layout.tests))
     return tests
 
 
-def _programs(row: Row, layout: Layout) -> tuple[str, ...]:
+def _read_programs(row: Row, layout: Layout) -> tuple[str, ...]:
     try:
-        named = layout.entry is not None and not _is_empty(row, layout.entry)
-        entry = code_tests.function_name(text_of(row, str(layout.entry))) if named else None
-        return tuple(code_tests.read_test(value, entry) for value in listed(row, str(layout.tests)))
+        has_entry = layout.entry is not None and not _is_empty(row, layout.entry)
+        entry = code_tests.find_function_name(get_text(row, str(layout.entry))) if has_entry else None
+        return tuple(code_tests.read_test(value, entry) for value in get_list(row, str(layout.tests)))
     except code_tests.NotATestError as error:
         raise MalformedError(f"a test is none: {error}") from None
 
 
 def _check_facts(tests: tuple[str, ...], name: str) -> None:
-    """An expression's facts are a target and at least one number."""
+    """Refuse an expression's facts that are no target and at least one number."""
     for fact in tests:
         if not NUMBER.fullmatch(fact.strip()):
             raise MalformedError(f"{name!r} holds {fact!r:.40}, not a number")
@@ -203,8 +240,8 @@ def _check_facts(tests: tuple[str, ...], name: str) -> None:
             raise MalformedError(f"{name!r} gives {number!r:.40}; an expression is made of numbers without a sign")
 
 
-def _letter(gold: str, options: tuple[str, ...]) -> str:
-    """The upper-case letter of the right option, which ``gold`` names by letter or by its whole text."""
+def _find_letter(gold: str, options: tuple[str, ...]) -> str:
+    """Return the upper-case letter of the right option, which ``gold`` names by letter or by its whole text."""
     named = gold.strip("(). ").upper()
     if not options and named not in tuple(ascii_uppercase):
         raise MalformedError(f"the answer {gold!r:.40} is no letter; fields.tests names a column of options by text")
@@ -218,12 +255,12 @@ def _letter(gold: str, options: tuple[str, ...]) -> str:
 
 
 def _is_empty(row: Row, name: str) -> bool:
-    found = column(row, name)
+    found = get_column(row, name)
     return found is None or (isinstance(found, str) and not found.strip())
 
 
-def _level(value: Any, name: str) -> int:
-    match = LEVEL.fullmatch(written(value, name).strip())
+def _parse_level(value: Any, name: str) -> int:
+    match = LEVEL.fullmatch(to_text(value, name).strip())
     if not match:
         raise MalformedError(f"{name!r} is {value!r:.40}, not a level")
     return int(match[1])

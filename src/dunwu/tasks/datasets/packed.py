@@ -1,6 +1,6 @@
 """LiveCodeBench's private tests as they are published: base64 of zlib of a pickled text, which is JSON.
 
-``pickle`` runs what a file tells it to, and a data set is somebody else's file. So nothing is unpickled here: the
+``pickle`` runs whatever a file says, and a data set is somebody else's file. So nothing is unpickled here: the
 opcodes are read one by one (``pickletools.genops`` executes none), and only those of which the pickle of a single text
 is made are allowed. Whatever else a pickle may hold (a call, a class, a list, a second value) is refused, not skipped.
 """
@@ -13,21 +13,21 @@ import pickletools
 import zlib
 
 MOST_BYTES = 1 << 27
-"""Of a text that is unpacked; a few kilobytes of zlib could fill any memory."""
+"""Of an unpacked text; a few kilobytes of zlib could fill any memory."""
 TEXTS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
 AROUND = ("PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP")
 """What stands around a text in protocols 0 to 5 and says nothing."""
 
 
 class NotPackedError(ValueError):
-    """The message says what is wrong."""
+    """A text is not what it should be; the message says why."""
 
 
-def unpacked(text: str) -> str:
-    """The text that is packed in ``text``.
+def unpack(text: str) -> str:
+    """Unpack the text that is packed in ``text``.
 
     Raises:
-        NotPackedError: a layer is not what it should be, the text is too long, or the pickle holds anything else.
+        NotPackedError: A layer is not what it should be, the text is too long, or the pickle holds anything else.
     """
     try:
         squeezed = base64.b64decode(text, validate=True)
@@ -42,10 +42,10 @@ def unpacked(text: str) -> str:
         raise NotPackedError(f"unpacks to more than {MOST_BYTES} bytes")
     if not unzip.eof or unzip.unused_data:
         raise NotPackedError("is a zlib stream that is cut, or goes on after its end")
-    return _pickled_text(pickled)
+    return _read_pickled_text(pickled)
 
 
-def _pickled_text(pickled: bytes) -> str:
+def _read_pickled_text(pickled: bytes) -> str:
     stream, found = io.BytesIO(pickled), list[str]()
     try:
         for opcode, argument, _ in pickletools.genops(stream):

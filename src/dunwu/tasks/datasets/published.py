@@ -1,6 +1,6 @@
 """Rows of published data sets whose columns alone make no problem: options to shuffle, tests in parts, turns.
 
-Each function brings a row to an ``Asked``. Columns that are missing, empty or of another type are a ``MalformedError``.
+Each function makes a draft of a row. Columns that are missing, empty or of another type raise ``MalformedError``.
 """
 
 from __future__ import annotations
@@ -8,75 +8,72 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_uppercase
 from typing import Any
 
 from dunwu.tasks.datasets import code_tests, instruction_tests
-from dunwu.tasks.datasets.packed import NotPackedError, unpacked
-from dunwu.tasks.datasets.rows import MalformedError, Row, column, text_of
-from dunwu.tasks.task import fingerprint
+from dunwu.tasks.datasets.packed import NotPackedError, unpack
+from dunwu.tasks.datasets.rows import MalformedError, Row, get_column, get_text
+from dunwu.tasks.task import Draft, hash_text
 
 NO_SOLUTION = "none is given"
-"""The gold of a program that nobody solved: tests decide, and the gold is only shown."""
+"""The gold of a program that nobody solved: tests decide, and the gold is for people."""
 DIFFICULTIES = {"easy": 1, "medium": 2, "hard": 3}
 LONGEST_LINE = 1 << 26
 """Bytes of a row with many tests, as LiveCodeBench's private ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a row asks, and what its answers are graded by: the fields of a ``Problem``."""
+def read_humaneval(row: Row) -> Draft:
+    """Read HumanEval (Chen et al. 2021, arXiv 2107.03374) or HumanEval+.
 
-    question: str
-    kind: str
-    gold: str
-    level: int = 0
-    subject: str = ""
-    tests: tuple[str, ...] = ()
-
-
-def humaneval(row: Row) -> Asked:
-    """HumanEval (Chen et al., arXiv 2107.03374) and HumanEval+: ``prompt``, ``canonical_solution``, ``test``,
-    ``entry_point``."""
-    test = _test(code_tests.humaneval, row.values)
-    gold = text_of(row, "canonical_solution").rstrip()
-    return Asked(question=text_of(row, "prompt").strip(), kind="code", gold=gold, tests=(test,))
-
-
-def mbpp(row: Row) -> Asked:
-    """MBPP (Austin et al., arXiv 2108.07732), its sanitized form and MBPP+: ``text`` or ``prompt``, ``code``, and the
-    tests of ``code.mbpp``. The question shows the first of ``test_list``, which says what the function is called."""
-    test = _test(code_tests.mbpp, row.values)
-    question = text_of(row, "text" if "text" in row.values else "prompt").strip()
-    shown = str(listed(row, "test_list")[0]).strip()
-    question += f"\n\nYour code should pass this test:\n```python\n{shown}\n```"
-    return Asked(question=question, kind="code", gold=text_of(row, "code").strip(), tests=(test,))
-
-
-def gpqa(row: Row) -> Asked:
-    """GPQA (Rein et al., arXiv 2311.12022): ``Question``, ``Correct Answer``, ``Incorrect Answer 1`` to ``3``; the
-    subject is the ``Subdomain``, else the ``High-level domain``.
-
-    The file has the right option first. Here they stand in an order of hashes of question and option: the same on every
-    machine, and blind to which is right.
+    Columns: ``prompt``, ``canonical_solution``, ``test``, ``entry_point``.
     """
-    question, gold = text_of(row, "Question").strip(), text_of(row, "Correct Answer").strip()
-    others = [text_of(row, f"Incorrect Answer {number}").strip() for number in (1, 2, 3)]
-    options = tuple(sorted((gold, *others), key=lambda option: fingerprint(f"{question}\n{option}")))
+    test = _convert(code_tests.make_humaneval_test, row.values)
+    gold = get_text(row, "canonical_solution").rstrip()
+    return Draft(question=get_text(row, "prompt").strip(), kind="code", gold=gold, tests=(test,))
+
+
+def read_mbpp(row: Row) -> Draft:
+    """Read MBPP (Austin et al. 2021, arXiv 2108.07732), its sanitized form, or MBPP+.
+
+    Columns: ``text`` or ``prompt``, ``code``, and those of ``make_mbpp_test``. The question shows the first of
+    ``test_list``, which names the function.
+    """
+    test = _convert(code_tests.make_mbpp_test, row.values)
+    question = get_text(row, "text" if "text" in row.values else "prompt").strip()
+    shown = str(get_list(row, "test_list")[0]).strip()
+    question += f"\n\nYour code should pass this test:\n```python\n{shown}\n```"
+    return Draft(question=question, kind="code", gold=get_text(row, "code").strip(), tests=(test,))
+
+
+def read_gpqa(row: Row) -> Draft:
+    """Read GPQA (Rein et al. 2023, arXiv 2311.12022).
+
+    Columns: ``Question``, ``Correct Answer``, ``Incorrect Answer 1`` to ``3``; the subject is the ``Subdomain``, else
+    the ``High-level domain``. The file has the right option first. Here they stand in an order of hashes of question
+    and option: the same on every machine, and blind to which is right.
+    """
+    question, gold = get_text(row, "Question").strip(), get_text(row, "Correct Answer").strip()
+    others = [get_text(row, f"Incorrect Answer {number}").strip() for number in (1, 2, 3)]
+    options = tuple(sorted((gold, *others), key=lambda option: hash_text(f"{question}\n{option}")))
     if len(set(options)) < len(options):
         raise MalformedError("two of the options are the same")
-    return Asked(
-        question=with_options(question, options),
+    return Draft(
+        question=add_options(question, options),
         kind="choice",
         gold=ascii_uppercase[options.index(gold)],
-        subject=subject_of(row, "Subdomain") or subject_of(row, "High-level domain"),
+        subject=get_subject(row, "Subdomain") or get_subject(row, "High-level domain"),
         tests=options,
     )
 
 
-def with_options(question: str, options: Sequence[str]) -> str:
-    """A question with its options below it, a letter before each. Raises MalformedError where letters do not do."""
+def add_options(question: str, options: Sequence[str]) -> str:
+    """Put a question's options below it, a letter before each.
+
+    Raises:
+        MalformedError: There is one option, or more than there are letters.
+    """
     if not 2 <= len(options) <= len(ascii_uppercase):
         raise MalformedError(f"{len(options)} options; a choice has 2 to {len(ascii_uppercase)}")
     letters = ascii_uppercase[: len(options)]
@@ -86,8 +83,10 @@ def with_options(question: str, options: Sequence[str]) -> str:
 
 
 def lists_options(question: str, options: Sequence[str]) -> bool:
-    """Whether the options stand in a question one behind the other, each behind its own letter (``A)``, ``(A)``,
-    ``A.``, ``A：``). That their texts occur in it says nothing: options may be single digits."""
+    """Return whether the options stand in a question one behind the other, each behind its own letter (``A)``, ``A.``).
+
+    That their texts occur in it says nothing: options may be single digits.
+    """
     listed = (
         rf"(?<!\w)[(\[（【*]*{letter}[*]*[)\].:．、。：）】][*]*\s*{re.escape(option.strip())}"
         for letter, option in zip(ascii_uppercase, options, strict=False)
@@ -96,81 +95,95 @@ def lists_options(question: str, options: Sequence[str]) -> bool:
     return re.search(rf"{parts}(?=[,;.，；。*?!？！]*(?:\s|$))", question) is not None
 
 
-def livecodebench(row: Row) -> Asked:
-    """LiveCodeBench (Jain et al., arXiv 2403.07974): ``question_content``, ``public_test_cases`` and, where they are,
-    ``private_test_cases`` (see ``packed``; JSON too), ``metadata``, ``starter_code``, ``difficulty``; the subject is
-    the ``platform``."""
-    question, starter = text_of(row, "question_content").strip(), _optional(row, "starter_code").rstrip()
+def read_livecodebench(row: Row) -> Draft:
+    """Read LiveCodeBench (Jain et al. 2024, arXiv 2403.07974).
+
+    Columns: ``question_content``, ``public_test_cases`` and, where they are, ``private_test_cases`` (see ``packed``;
+    JSON too), ``metadata``, ``starter_code``, ``difficulty``; the subject is the ``platform``.
+    """
+    question, starter = get_text(row, "question_content").strip(), _get_optional_text(row, "starter_code").rstrip()
     if starter:
         question += f"\n\nBegin with this code:\n```python\n{starter}\n```"
-    entry = code_tests.function_name(_as_text(row.values.get("metadata") or ""))
-    tests = [*_cases(row, "public_test_cases"), *_cases(row, "private_test_cases")]
+    entry = code_tests.find_function_name(_dump_metadata(row.values.get("metadata") or ""))
+    tests = [*_get_tests(row, "public_test_cases"), *_get_tests(row, "private_test_cases")]
     if not tests:
         raise MalformedError("has neither public nor private tests")
-    difficulty = _optional(row, "difficulty")
+    difficulty = _get_optional_text(row, "difficulty")
     if difficulty and difficulty not in DIFFICULTIES:
         raise MalformedError(f"'difficulty' is {difficulty!r:.40}, none of {', '.join(DIFFICULTIES)}")
-    return Asked(
+    return Draft(
         question=question,
         kind="code",
         gold=NO_SOLUTION,
         level=DIFFICULTIES.get(difficulty, 0),
-        subject=subject_of(row, "platform"),
-        tests=tuple(_test(code_tests.read_test, case, entry) for case in tests),
+        subject=get_subject(row, "platform"),
+        tests=tuple(_convert(code_tests.read_test, case, entry) for case in tests),
     )
 
 
-def codeforces(row: Row) -> Asked:
-    """Problems of contests in LiveCodeBench's form; the subject is the ``contest_id``, so that a contest's problems are
-    told together."""
-    return replace(livecodebench(row), subject=text_of(row, "contest_id").strip())
+def read_codeforces(row: Row) -> Draft:
+    """Read problems of contests in LiveCodeBench's form; the subject is the ``contest_id``, for ratings."""
+    return replace(read_livecodebench(row), subject=get_text(row, "contest_id").strip())
 
 
-def ifeval(row: Row) -> Asked:
-    """IFEval (Zhou et al., arXiv 2311.07911): ``prompt``, ``instruction_id_list`` and, in its order, ``kwargs``."""
-    names, arguments = listed(row, "instruction_id_list"), listed(row, "kwargs")
+def read_ifeval(row: Row) -> Draft:
+    """Read IFEval (Zhou et al. 2023, arXiv 2311.07911).
+
+    Columns: ``prompt``, ``instruction_id_list`` and, in its order, ``kwargs``.
+    """
+    names, arguments = get_list(row, "instruction_id_list"), get_list(row, "kwargs")
     if len(names) != len(arguments):
         raise MalformedError(f"{len(names)} instructions with {len(arguments)} kwargs")
-    tests = tuple(instruction_tests.read(*pair) for pair in zip(names, arguments, strict=True))
-    return Asked(question=text_of(row, "prompt").strip(), kind="instructions", gold="", tests=tests)
+    tests = tuple(instruction_tests.read_instruction(*pair) for pair in zip(names, arguments, strict=True))
+    return Draft(question=get_text(row, "prompt").strip(), kind="instructions", gold="", tests=tests)
 
 
-def safety(row: Row) -> Asked:
-    """Questions of a safety benchmark: ``prompt`` and, where they are, ``category`` (the subject) and one of two
-    columns of true and false. With ``refuse``, whether to refuse is right, a rule of thumb grades the answers
-    (``dunwu.verifiers.refusal``); with ``safe``, or with neither, they are open, and judges say what they are worth."""
-    refuse, safe = _flag(row, "refuse"), _flag(row, "safe")
+def read_safety(row: Row) -> Draft:
+    """Read a question of a safety benchmark.
+
+    Columns: ``prompt`` and, where they are, ``category`` (the subject) and one of two columns of true and false. With
+    ``refuse``, whether to refuse is right, a rule of thumb grades the answers (``dunwu.verifiers.refusal``). With
+    ``safe``, or with neither, they are open, and judges say what they are worth.
+    """
+    refuse, safe = _get_flag(row, "refuse"), _get_flag(row, "safe")
     should = not safe if refuse is None and safe is not None else refuse
-    return Asked(
-        question=text_of(row, "prompt").strip(),
+    return Draft(
+        question=get_text(row, "prompt").strip(),
         kind="open" if refuse is None else "refusal",
         gold="" if should is None else "refuse" if should else "answer",
-        subject=subject_of(row, "category"),
+        subject=get_subject(row, "category"),
     )
 
 
-def alpaca(row: Row) -> Asked:
-    """AlpacaEval: ``instruction``, the reference's ``output`` as gold; the subject is the ``dataset``."""
-    question, gold = text_of(row, "instruction").strip(), text_of(row, "output").strip()
-    return Asked(question=question, kind="open", gold=gold, subject=subject_of(row, "dataset"))
+def read_alpaca(row: Row) -> Draft:
+    """Read AlpacaEval: ``instruction``, the reference's ``output`` as gold; the subject is the ``dataset``."""
+    question, gold = get_text(row, "instruction").strip(), get_text(row, "output").strip()
+    return Draft(question=question, kind="open", gold=gold, subject=get_subject(row, "dataset"))
 
 
-def arena(row: Row) -> Asked:
-    """ArenaHard (Li et al., arXiv 2406.11939): the first of its ``turns`` (a ``content``, or a text), or ``prompt``;
-    the subject is the ``category``; the gold a reference's ``output`` where there is one."""
+def read_arena(row: Row) -> Draft:
+    """Read ArenaHard (Li et al. 2024, arXiv 2406.11939).
+
+    Columns: the first of ``turns`` (a ``content``, or a text), or ``prompt``; the subject is the ``category``, the gold
+    a reference's ``output`` where there is one.
+    """
     if row.values.get("turns") not in (None, ""):  # of CSV, where a row has none
-        first = listed(row, "turns")[0]
+        first = get_list(row, "turns")[0]
         values = first if isinstance(first, dict) else {"content": first}
-        question = text_of(Row(row.line, values), "content")
+        question = get_text(Row(row.line, values), "content")
     else:
-        question = text_of(row, "prompt")
-    gold = _optional(row, "output").strip()
-    return Asked(question=question.strip(), kind="open", gold=gold, subject=subject_of(row, "category"))
+        question = get_text(row, "prompt")
+    gold = _get_optional_text(row, "output").strip()
+    return Draft(question=question.strip(), kind="open", gold=gold, subject=get_subject(row, "category"))
 
 
-def listed(row: Row, name: str) -> list[Any]:
-    """A column that is a list with entries; one written as JSON is one too. Raises MalformedError for anything else."""
-    found = column(row, name)
+def get_list(row: Row, name: str) -> list[Any]:
+    """Return a column that is a list with entries; one written as JSON is one too.
+
+    Raises:
+        MalformedError: It is anything else.
+    """
+    found = get_column(row, name)
     if isinstance(found, str):
         try:
             found = json.loads(found)
@@ -181,21 +194,25 @@ def listed(row: Row, name: str) -> list[Any]:
     return found
 
 
-def subject_of(row: Row, name: str) -> str:
-    """A column that may be missing or empty, as text. Raises MalformedError where it holds no text."""
-    return _optional(row, name).strip()
+def get_subject(row: Row, name: str) -> str:
+    """Return a column as text; "" where it is missing or empty.
+
+    Raises:
+        MalformedError: It holds no text.
+    """
+    return _get_optional_text(row, name).strip()
 
 
-def _optional(row: Row, name: str) -> str:
-    return "" if row.values.get(name) in (None, "") else text_of(row, name)
+def _get_optional_text(row: Row, name: str) -> str:
+    return "" if row.values.get(name) in (None, "") else get_text(row, name)
 
 
-def _cases(row: Row, name: str) -> list[Any]:
-    """A list of tests: as it is, as JSON, or packed; nothing where the row has none."""
+def _get_tests(row: Row, name: str) -> list[Any]:
+    """Return a list of tests, which may be JSON or packed; [] where the row has none."""
     found = row.values.get(name)
     if isinstance(found, str) and found.strip():
         try:
-            text = found if found.lstrip().startswith("[") else unpacked(found)
+            text = found if found.lstrip().startswith("[") else unpack(found)
             found = json.loads(text)
         except NotPackedError as error:
             raise MalformedError(f"{name!r} {error}") from None
@@ -206,21 +223,21 @@ def _cases(row: Row, name: str) -> list[Any]:
     return found or []
 
 
-def _test(read: Any, *arguments: Any) -> str:
+def _convert(read: Any, *arguments: Any) -> str:
     try:
         return str(read(*arguments))
     except code_tests.NotATestError as error:
         raise MalformedError(f"a test is none: {error}") from None
 
 
-def _as_text(value: object) -> str:
-    """Metadata may have been read as JSON already."""
+def _dump_metadata(value: object) -> str:
+    """Return metadata as text: it may have been read as JSON already."""
     if not isinstance(value, str | Mapping):
         raise MalformedError(f"'metadata' is {type(value).__name__}, not an object")
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _flag(row: Row, name: str) -> bool | None:
+def _get_flag(row: Row, name: str) -> bool | None:
     found = row.values.get(name)
     if isinstance(found, str):  # of CSV
         found = {"": None, "true": True, "false": False}.get(found.strip().lower(), found)

@@ -1,8 +1,8 @@
-"""Rows of a file, one by one, each with its number: JSON lines, one JSON array, CSV (all also gzipped), Parquet, what
-``datasets`` saved or loads.
+"""Rows of a file, one by one, each with its number.
 
-A row that cannot be read is a ``BadRow``, not an exception, so that the caller decides how many are too many. What
-makes the whole file unreadable (no such file, a cut gzip stream, no Parquet) is a ``UserError``.
+JSON lines, one JSON array, CSV (all also gzipped), Parquet, what ``datasets`` saved or loads. A row that cannot be read
+is a ``BadRow``, not an exception, so that the caller decides how many are too many. What makes the whole file
+unreadable (no such file, a cut gzip stream, no Parquet) is a ``UserError``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dunwu.tasks.datasets.rows import BadRow, MalformedError, Row, parse_json
 
 BOM = b"\xef\xbb\xbf"
 SHOWN = 3
-"""Reasons that are told."""
+"""Reasons that an error shows."""
 LONGEST_LINE = 2**20
-"""Bytes, the line end among them; what is longer is no row, and never stands in memory whole."""
+"""Bytes of a line, its end included; what is longer is no row, and never stands in memory whole."""
 LARGEST_ARRAY = 2**26
 """Bytes of a file that is one JSON array: it stands in memory whole."""
 JSON_ARRAY, CSV = (".json", ".json.gz"), (".csv", ".csv.gz")
 JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", *JSON_ARRAY)
 TABLE_ROWS = 1024
-"""That are brought to Python's values at a time."""
+"""Rows that are turned into Python's values at a time."""
 
 File = gzip.GzipFile | BufferedReader
 Rows = Iterator[Row | BadRow]
@@ -39,7 +39,13 @@ log = logging.getLogger(__name__)
 
 
 class Hub(NamedTuple):
-    """A data set that ``datasets`` loads by its name, or from a folder of files that it reads."""
+    """A data set that ``datasets`` loads by its name, or from a folder of files that it reads.
+
+    Attributes:
+        name: ``openai/gsm8k``, or the folder.
+        config: Which configuration; None: the only one, or its default.
+        split: Which split; None: the only one.
+    """
 
     name: str
     config: str | None
@@ -50,30 +56,37 @@ class Hub(NamedTuple):
 
 
 def read_rows(source: Path | Hub, longest: int = LONGEST_LINE) -> Rows:
-    """The rows of ``source``, in order; blank lines are no rows, and lines of more than ``longest`` bytes are none.
+    """Yield the rows of a source, in order; blank lines are no rows.
+
+    Args:
+        source: A file, a folder that ``datasets`` saved, or a data set by name.
+        longest: Bytes of a line beyond which it is a bad row.
+
+    Returns:
+        The rows, and what could not be read as one.
 
     Raises:
-        UserError: the path is missing, of no known form, or broken as a whole; the extra ``data`` is needed; a hub's
+        UserError: The path is missing, of no known form, or broken as a whole; the extra ``data`` is needed; a hub's
             data set cannot be loaded.
     """
     if isinstance(source, Hub):
-        return _hub(source)
+        return _read_hub(source)
     if source.is_dir():
-        return _datasets_folder(source)
+        return _read_datasets_folder(source)
     if not source.exists():
         raise UserError("no such file", file=source, field="path")
     refuse_stream(source, "path")
     if source.name.endswith(JSON_LINES):
-        return _opened(source, longest, _json_rows)
+        return _open_and_read(source, longest, _read_json)
     if source.name.endswith(CSV):
-        return _opened(source, longest, _csv_rows)
+        return _open_and_read(source, longest, _read_csv)
     if source.suffix == ".parquet":
-        return _parquet(source)
+        return _read_parquet(source)
     text = f"is none of {', '.join((*JSON_LINES, *CSV))}, .parquet, or a folder saved by datasets"
     raise UserError(text, file=source, field="path")
 
 
-def _opened(path: Path, longest: int, read: Callable[[File, Path, int], Rows]) -> Rows:
+def _open_and_read(path: Path, longest: int, read: Callable[[File, Path, int], Rows]) -> Rows:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             yield from read(file, path, longest)
@@ -81,21 +94,21 @@ def _opened(path: Path, longest: int, read: Callable[[File, Path, int], Rows]) -
         raise UserError(f"cannot be read: {error}", file=path, field="path") from None
 
 
-def _json_rows(file: File, path: Path, longest: int) -> Rows:
-    """JSON lines; in a file called .json all rows may stand in one array."""
+def _read_json(file: File, path: Path, longest: int) -> Rows:
+    """Read JSON lines; in a file called .json all rows may stand in one array."""
     if path.name.endswith(JSON_ARRAY) and file.peek(1).removeprefix(BOM).lstrip()[:1] == b"[":
-        yield from _array(file, path)
+        yield from _read_array(file, path)
         return
-    for number, line in enumerate(_lines(file, longest), start=1):
+    for number, line in enumerate(_iterate_lines(file, longest), start=1):
         if line is None:
             yield BadRow(number, f"is longer than {longest} bytes")
             continue
         text = (line.removeprefix(BOM) if number == 1 else line).strip()
         if text:
-            yield _parse(number, text)
+            yield _parse_line(number, text)
 
 
-def _array(file: File, path: Path) -> Rows:
+def _read_array(file: File, path: Path) -> Rows:
     content = file.read(LARGEST_ARRAY + 1)
     if len(content) > LARGEST_ARRAY:
         text = f"is one JSON array of more than {LARGEST_ARRAY} bytes: write an object a line"
@@ -104,13 +117,13 @@ def _array(file: File, path: Path) -> Rows:
         rows = parse_json(content.removeprefix(BOM))
     except MalformedError as error:
         raise UserError(f"begins as one JSON array, and {error}", file=path, field="path") from None
-    yield from (_object(number, values) for number, values in enumerate(rows, start=1))
+    yield from (_to_row(number, values) for number, values in enumerate(rows, start=1))
 
 
-def _csv_rows(file: File, path: Path, longest: int) -> Rows:
-    """Below a line of names, the same number of texts in each row; a quoted text may go over several lines."""
+def _read_csv(file: File, path: Path, longest: int) -> Rows:
+    """Read a line of names, then rows of as many texts; a quoted text may go over several lines."""
     csv.field_size_limit(longest)
-    table = csv.reader(_texts(file, path, longest), strict=True)
+    table = csv.reader(_decode_lines(file, path, longest), strict=True)
     names: list[str] = []
     while True:
         number = table.line_num + 1
@@ -124,14 +137,14 @@ def _csv_rows(file: File, path: Path, longest: int) -> Rows:
             yield BadRow(number, f"is no CSV: {error}")
             continue
         if not names:
-            names = _header(values, path)
+            names = _read_header(values, path)
         elif len(values) == len(names):
             yield Row(number, dict(zip(names, values, strict=True)))
         elif values:
             yield BadRow(number, f"has {len(values)} fields, and the first line names {len(names)}")
 
 
-def _header(values: list[str], path: Path) -> list[str]:
+def _read_header(values: list[str], path: Path) -> list[str]:
     names = [name.strip() for name in values]
     repeated = next((name for name in names if name and names.count(name) > 1), None)
     if repeated is not None or not any(names):
@@ -140,50 +153,50 @@ def _header(values: list[str], path: Path) -> list[str]:
     return names
 
 
-def _texts(file: File, path: Path, longest: int) -> Iterator[str]:
-    for number, line in enumerate(_lines(file, longest), start=1):
+def _decode_lines(file: File, path: Path, longest: int) -> Iterator[str]:
+    for number, line in enumerate(_iterate_lines(file, longest), start=1):
         if line is None:
             raise UserError(f"line {number} is longer than {longest} bytes", file=path, field="path")
         # What is no UTF-8 becomes surrogates, by which whoever reads the text knows.
         yield (line.removeprefix(BOM) if number == 1 else line).decode("utf-8", "surrogateescape")
 
 
-def _lines(file: File, longest: int) -> Iterator[bytes | None]:
-    """Line by line; None for one that is too long."""
+def _iterate_lines(file: File, longest: int) -> Iterator[bytes | None]:
+    """Yield line by line; None for one that is too long."""
     while line := file.readline(longest + 1):
         yield line if len(line) <= longest else None
         while len(line) > longest and not line.endswith(b"\n"):
             line = file.readline(longest + 1)
 
 
-def _parse(number: int, line: bytes) -> Row | BadRow:
+def _parse_line(number: int, line: bytes) -> Row | BadRow:
     if b"\0" in line:
         return BadRow(number, "contains NUL bytes")
     try:
-        return _object(number, parse_json(line))
+        return _to_row(number, parse_json(line))
     except MalformedError as error:
         return BadRow(number, str(error))
 
 
-def _object(number: int, values: object) -> Row | BadRow:
+def _to_row(number: int, values: object) -> Row | BadRow:
     if not isinstance(values, dict):
         return BadRow(number, f"is a JSON {type(values).__name__}, not an object")
     return Row(number, values)
 
 
-def _parquet(path: Path) -> Rows:
+def _read_parquet(path: Path) -> Rows:
     import pyarrow.parquet
 
-    from dunwu.tasks.datasets.arrow import UNREADABLE, rows_of
+    from dunwu.tasks.datasets.arrow import UNREADABLE, iterate_rows
 
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
-            yield from rows_of(table.iter_batches(TABLE_ROWS))
+            yield from iterate_rows(table.iter_batches(TABLE_ROWS))
     except UNREADABLE as error:
         raise UserError(f"cannot be read as Parquet: {error}", file=path, field="path") from None
 
 
-def _datasets_folder(path: Path) -> Rows:
+def _read_datasets_folder(path: Path) -> Rows:
     if importlib.util.find_spec("datasets") is None:
         raise NotInstalled("datasets", "data", file=path, field="path")
     import datasets
@@ -195,10 +208,10 @@ def _datasets_folder(path: Path) -> Rows:
     if isinstance(table, datasets.DatasetDict):
         splits = ", ".join(table)
         raise UserError(f"holds the splits {splits}; name one of them: {path / next(iter(table))}", field="path")
-    yield from _of_datasets(table)
+    yield from _read_table(table)
 
 
-def _hub(hub: Hub) -> Rows:
+def _read_hub(hub: Hub) -> Rows:
     if importlib.util.find_spec("datasets") is None:
         raise NotInstalled("datasets", "data", file=hub.name, field="hub")
     import datasets
@@ -212,37 +225,43 @@ def _hub(hub: Hub) -> Rows:
         if len(table) > 1:
             raise UserError(f"has the splits {', '.join(table)}; name one of them", file=hub.name, field="split")
         (table,) = table.values()
-    yield from _of_datasets(table)
+    yield from _read_table(table)
 
 
-def _of_datasets(table: Any) -> Rows:
-    """Through Arrow's types, as a Parquet file of the same rows is read; pictures and sounds are not decoded."""
-    from dunwu.tasks.datasets.arrow import rows_of
+def _read_table(table: Any) -> Rows:
+    """Read through Arrow's types, as a Parquet file of the same rows; pictures and sounds are not decoded."""
+    from dunwu.tasks.datasets.arrow import iterate_rows
 
-    yield from rows_of(table.with_format("arrow").iter(TABLE_ROWS))
+    yield from iterate_rows(table.with_format("arrow").iter(TABLE_ROWS))
 
 
-def lacking(bad: Sequence[BadRow], rows: int) -> str | None:
-    """Name the column that every one of so many rows lacks; None where that is not what is wrong."""
+def find_missing_column(bad: Sequence[BadRow], rows: int) -> str | None:
+    """Return the column that all of ``rows`` rows lack; None where that is not what is wrong."""
     names = {row.lacks for row in bad}
     return names.pop() if len(bad) == rows and len(names) == 1 else None
 
 
-def leave_out(source: Path | Hub, bad: Sequence[BadRow], rows: int, most: float) -> None:
-    """Tells of malformed rows, by line and reason, that are left out of so many.
+def report_bad_rows(source: Path | Hub, bad: Sequence[BadRow], rows: int, most: float) -> None:
+    """Log the malformed rows that are left out, by line and reason.
+
+    Args:
+        source: What was read.
+        bad: The malformed rows.
+        rows: How many rows there were.
+        most: The share of them, in [0, 1], that may be malformed.
 
     Raises:
-        UserError: they are more than a share ``most``.
+        UserError: They are more.
     """
     lines: dict[str, list[int]] = {}
     for row in bad:
         lines.setdefault(row.reason, []).append(row.line)
-    told = "; ".join(
+    reasons = "; ".join(
         f"line {found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
         for reason, found in list(lines.items())[:SHOWN]
     )
     if len(bad) > most * rows:
         text = f"{len(bad)} of {rows} rows are malformed, more than {100 * most:g} % of the rows"
-        raise UserError(f"{text}: {told}", file=str(source), field="max_bad_rows")
+        raise UserError(f"{text}: {reasons}", file=str(source), field="max_bad_rows")
     if bad:
-        log.warning("%s: left out %d of %d rows as malformed: %s", source, len(bad), rows, told)
+        log.warning("%s: left out %d of %d rows as malformed: %s", source, len(bad), rows, reasons)

@@ -12,14 +12,20 @@ HAN, LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[A-Za-z]")
 
 
 class Row(NamedTuple):
-    """A row as it stands in the file; ``line`` counts from 1 (of a table: the row's number)."""
+    """A row as it stands in the file; ``line`` counts from 1 (in a table: the row's number)."""
 
     line: int
     values: dict[str, Any]
 
 
 class BadRow(NamedTuple):
-    """A row that is none, and why; ``lacks``: the column that it does not have, where that is why."""
+    """A row that is none.
+
+    Attributes:
+        line: As in ``Row``.
+        reason: Why.
+        lacks: The column that it does not have, where that is why.
+    """
 
     line: int
     reason: str
@@ -27,10 +33,10 @@ class BadRow(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """A row from which what is wanted cannot be made; the message says why."""
+    """What is wanted cannot be made from a row; the message says why."""
 
-    def at(self, line: int) -> BadRow:
-        """Name the row."""
+    def locate(self, line: int) -> BadRow:
+        """Return the bad row, by its line."""
         return BadRow(line, str(self), self.name if isinstance(self, MissingColumnError) else None)
 
 
@@ -50,7 +56,11 @@ class _RepeatedKeyError(ValueError):
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value that a JSON text holds. Raises MalformedError where it is none, or has a key twice."""
+    """Parse a JSON text.
+
+    Raises:
+        MalformedError: It is none, or has a key twice.
+    """
     try:
         return json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError:
@@ -73,20 +83,32 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def column(row: Row, name: str) -> Any:
-    """A column's value. Raises MissingColumnError where the row has none."""
+def get_column(row: Row, name: str) -> Any:
+    """Return a column's value.
+
+    Raises:
+        MissingColumnError: The row has no such column.
+    """
     if name not in row.values:
         raise MissingColumnError(name, row.values)
     return row.values[name]
 
 
-def text_of(row: Row, name: str) -> str:
-    """A column as text; see ``written``."""
-    return written(column(row, name), name)
+def get_text(row: Row, name: str) -> str:
+    """Return a column as text; see ``to_text``."""
+    return to_text(get_column(row, name), name)
 
 
-def written(value: Any, name: str) -> str:
-    """Text as it is, whole floats as integers (27.0 is 27). Raises MalformedError for anything else, and bad text."""
+def to_text(value: Any, name: str) -> str:
+    """Return a value as text; whole floats are integers (27.0 is 27).
+
+    Args:
+        value: A text or a number.
+        name: The column's, for errors.
+
+    Raises:
+        MalformedError: It is something else, or a text that is empty or no valid Unicode.
+    """
     if isinstance(value, float) and math.isfinite(value):
         value = int(value) if value.is_integer() else value
     elif not isinstance(value, str | int) or isinstance(value, bool):
@@ -101,6 +123,6 @@ def written(value: Any, name: str) -> str:
     return text
 
 
-def language_of(text: str) -> str:
-    """``zh`` where more than a third of the letters are Han characters, else ``en``."""
+def detect_language(text: str) -> str:
+    """Return ``zh`` where more than a third of the letters are Han characters, else ``en``."""
     return "zh" if 2 * len(HAN.findall(text)) > len(LATIN.findall(text)) else "en"

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 LARGEST = 10_000
 RANK = {"+": 1, "-": 1, "*": 2, "/": 2}
@@ -21,34 +21,34 @@ class Term(NamedTuple):
     sides: tuple[Term, ...] = ()
 
 
-def random_term(rng: random.Random, operations: int) -> Term:
-    """A term with so many operations; divisions come out even, and no value is beyond 10,000 either way."""
+def draw_term(rng: random.Random, operations: int) -> Term:
+    """Draw a term of this many operations; divisions come out even, and no value is beyond 10,000 either way."""
     if not operations:
         return Term(rng.randint(2, 60))
     while True:
         before = rng.randrange(operations)
-        left, right = random_term(rng, before), random_term(rng, operations - 1 - before)
+        left, right = draw_term(rng, before), draw_term(rng, operations - 1 - before)
         op = rng.choice("++--**/")
         if op == "/" and (right.value in (0, 1) or left.value % right.value):
             continue
-        value = apply(left.value, op, right.value)
+        value = apply_operation(left.value, op, right.value)
         if abs(value) <= LARGEST:
             return Term(value, op, (left, right))
 
 
-def apply(left: int, op: str, right: int) -> int:
-    """One operation; / must come out even."""
+def apply_operation(left: int, op: str, right: int) -> int:
+    """Apply an operation; / must come out even."""
     if op == "/":
         return left // right
     return left + right if op == "+" else left - right if op == "-" else left * right
 
 
-def written(term: Term) -> str:
-    """With parentheses only where they are needed."""
+def format_term(term: Term) -> str:
+    """Write a term, with parentheses only where they are needed."""
     if not term.sides:
         return str(term.value)
     left, right = term.sides
-    sides = [written(left), written(right)]
+    sides = [format_term(left), format_term(right)]
     if left.sides and RANK[left.op] < RANK[term.op]:
         sides[0] = f"({sides[0]})"
     if right.sides and (RANK[right.op] < RANK[term.op] or (RANK[right.op] == RANK[term.op] and term.op in "-/*")):
@@ -56,29 +56,29 @@ def written(term: Term) -> str:
     return f"{sides[0]} {SIGN[term.op]} {sides[1]}"
 
 
-def canonical(term: Term) -> str:
-    """The same for every order and bracketing of one sum or product: a + (b - c), (a + b) - c and b + a - c."""
+def canonicalize(term: Term) -> str:
+    """Return a text that is the same for every order and bracketing of one sum or product, a+b-c and b-c+a."""
     if not term.sides:
         return str(term.value)
     pair = ("+", "-") if RANK[term.op] == 1 else ("*", "/")
-    return f"({' '.join(sorted(_chained(term, pair, False)))})"
+    return f"({' '.join(sorted(_iterate_members(term, pair, False)))})"
 
 
-def _chained(term: Term, pair: tuple[str, str], inverse: bool) -> Iterator[str]:
-    """The members of a sum (or product), each with its sign; ``inverse`` where the whole is subtracted (divided by)."""
+def _iterate_members(term: Term, pair: tuple[str, str], inverse: bool) -> Iterator[str]:
+    """Yield the members of a sum or product, each with its sign; ``inverse``: the whole is subtracted or divided by."""
     if term.op not in pair:
-        yield pair[inverse] + canonical(term)
+        yield pair[inverse] + canonicalize(term)
         return
     left, right = term.sides
-    yield from _chained(left, pair, inverse)
-    yield from _chained(right, pair, inverse != (term.op == pair[1]))
+    yield from _iterate_members(left, pair, inverse)
+    yield from _iterate_members(right, pair, inverse != (term.op == pair[1]))
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A calculation and its value."""
-    term = random_term(rng, level)
-    question = f"计算：{written(term)}。" if language == "zh" else f"Compute {written(term)}."
-    return Draft(question=question, gold=str(term.value), kind="number", key=canonical(term))
+    """Draft a calculation and its value."""
+    term = draw_term(rng, level)
+    question = f"计算：{format_term(term)}。" if language == "zh" else f"Compute {format_term(term)}."
+    return Draft(question=question, gold=str(term.value), kind="number", key=canonicalize(term))
 
 
-ARITHMETIC = Family(name="arithmetic", levels=(1, 2, 3, 4, 5), draft=draft)
+ARITHMETIC = Generator(draft, levels=(1, 2, 3, 4, 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import string
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 LETTERS = string.ascii_uppercase
 WORDS = tuple(
@@ -47,27 +47,27 @@ WORDINGS = {
 }
 
 
-def rotated(shift: int) -> str:
-    """The alphabet from its letter number ``shift`` on."""
+def rotate(shift: int) -> str:
+    """Return the alphabet from its letter number ``shift`` on."""
     return LETTERS[shift:] + LETTERS[:shift]
 
 
-def alphabet(rng: random.Random, level: int) -> tuple[str, str]:
-    """What stands for A to Z, and the name of the key."""
+def draw_alphabet(rng: random.Random, level: int) -> tuple[str, str]:
+    """Draw what stands for A to Z; return it with the name of the key."""
     if level == 2:
         return LETTERS[::-1], "atbash"
     if level == 3:
         mixed = "".join(rng.sample(LETTERS, 26))
         return mixed, mixed
     shift = rng.randint(1, 25)
-    return rotated(shift), str(shift)
+    return rotate(shift), str(shift)
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """Two words under a cipher."""
+    """Draft two words under a cipher."""
     first, second, sample = rng.sample(WORDS, 3)
     message = f"{first} {second}"
-    shown, key = alphabet(rng, level)
+    shown, key = draw_alphabet(rng, level)
     table = str.maketrans(LETTERS, shown)
     question = WORDINGS[level, language].format(
         cipher=message.translate(table),
@@ -78,4 +78,4 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     return Draft(question=question, gold=message, kind="text", key=f"{key}:{message}")
 
 
-CIPHERS = Family(name="ciphers", levels=(1, 2, 3, 4), draft=draft)
+CIPHERS = Generator(draft, levels=(1, 2, 3, 4))

@@ -1,8 +1,8 @@
 """Countdown: reach a target with given numbers, each exactly once, and + - * /.
 
 The level is the number of numbers. Every problem is solvable without leaving the positive integers, though an answer
-that goes through fractions is right too. ``moves`` is the one definition of a step; the generator, the search traces of
-the nano corpus and the tests all stand on it.
+that goes through fractions is right too. ``list_moves`` is the one definition of a step, for the generator, the
+search traces of the nano corpus, and the tests.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 SMALLEST, LARGEST = 1, 13
 LOWEST_TARGET, HIGHEST_TARGET = 1, 99
 LARGEST_INTERMEDIATE = 200
 EXHAUSTIVE = 4
-"""Up to so many numbers, everything reachable is worked out."""
+"""Up to this many numbers, everything reachable is worked out."""
 
 
 class Move(NamedTuple):
@@ -33,8 +33,8 @@ class Move(NamedTuple):
 
 
 @lru_cache(maxsize=200_000)
-def moves(numbers: tuple[int, ...]) -> tuple[Move, ...]:
-    """Every distinct step from ``numbers`` that stays a positive integer up to 200, the larger number first."""
+def list_moves(numbers: tuple[int, ...]) -> tuple[Move, ...]:
+    """List every distinct step from ``numbers`` that stays a positive integer up to 200, the larger number first."""
     found: dict[tuple[int, str, int], Move] = {}
     for i, j in combinations(range(len(numbers)), 2):
         right, left = sorted((numbers[i], numbers[j]))
@@ -54,42 +54,42 @@ def _results(left: int, right: int) -> Iterator[tuple[str, int]]:
 
 
 @lru_cache(maxsize=200_000)
-def reachable(numbers: tuple[int, ...]) -> frozenset[int]:
-    """Every value that ``moves`` can make of all of ``numbers`` (sorted)."""
+def find_reachable(numbers: tuple[int, ...]) -> frozenset[int]:
+    """Find every value that ``list_moves`` can make of all of ``numbers`` (sorted)."""
     if len(numbers) == 1:
         return frozenset(numbers)
-    return frozenset[int]().union(*(reachable(move.numbers) for move in moves(numbers)))
+    return frozenset[int]().union(*(find_reachable(move.numbers) for move in list_moves(numbers)))
 
 
 def draw_instance(rng: random.Random, level: int) -> tuple[tuple[int, ...], int]:
-    """Numbers in the order in which they are shown, and a target that they reach.
+    """Draw numbers, in the order in which they are shown, and a target that they reach.
 
-    Up to four numbers the target is uniform over what they reach; beyond, where that set costs seconds, it is where a
+    Up to four numbers the target is uniform over what they reach. Beyond, where that set costs seconds, it is where a
     random chain of moves ends.
     """
     while True:
         numbers = tuple(rng.randint(SMALLEST, LARGEST) for _ in range(level))
-        targets = reachable(tuple(sorted(numbers))) if level <= EXHAUSTIVE else {wander(rng, numbers)}
+        targets = find_reachable(tuple(sorted(numbers))) if level <= EXHAUSTIVE else {walk(rng, numbers)}
         fitting = sorted(t for t in targets if LOWEST_TARGET <= t <= HIGHEST_TARGET)
         if fitting:
             return numbers, rng.choice(fitting)
 
 
-def wander(rng: random.Random, numbers: tuple[int, ...]) -> int:
-    """The end of a random chain of moves."""
+def walk(rng: random.Random, numbers: tuple[int, ...]) -> int:
+    """Return where a random chain of moves ends."""
     state = tuple(sorted(numbers))
     while len(state) > 1:
-        state = rng.choice(moves(state)).numbers
+        state = rng.choice(list_moves(state)).numbers
     return state[0]
 
 
-def problem_key(numbers: tuple[int, ...], target: int) -> str:
-    """The same for every order of the same numbers: ``3,5,7=36``."""
+def make_key(numbers: tuple[int, ...], target: int) -> str:
+    """Make the key of a problem, the same for every order of its numbers: ``3,5,7=36``."""
     return f"{','.join(map(str, sorted(numbers)))}={target}"
 
 
-def wording(numbers: tuple[int, ...], target: int, language: str) -> str:
-    """The question as a sentence."""
+def write_question(numbers: tuple[int, ...], target: int, language: str) -> str:
+    """Write the question as a sentence."""
     if language == "zh":
         listed = "、".join(map(str, numbers[:-1]))
         return f"用{listed}和{numbers[-1]}各一次，加减乘除，得到{target}。"
@@ -97,8 +97,8 @@ def wording(numbers: tuple[int, ...], target: int, language: str) -> str:
     return f"Use {listed} and {numbers[-1]} once each with + - * / to make {target}."
 
 
-def expression(steps: list[Move]) -> str:
-    """The expression that a chain of moves computes, e.g. ``(5+3)*7``; every inner step in parentheses."""
+def write_expression(steps: list[Move]) -> str:
+    """Write the expression that a chain of moves computes, ``(5+3)*7``; every inner step in parentheses."""
     made: dict[int, list[str]] = {}
     text = ""
     for step in steps:
@@ -114,12 +114,12 @@ def _take(made: dict[int, list[str]], number: int) -> str:
 
 
 def solve(numbers: tuple[int, ...], target: int) -> list[Move]:
-    """The first chain of moves that reaches the target, depth first; an empty list where there is none."""
-    for move in moves(tuple(sorted(numbers))):
+    """Find the first chain of moves that reaches the target, depth first; [] where there is none."""
+    for move in list_moves(tuple(sorted(numbers))):
         if len(move.numbers) == 1:
             if move.result == target:
                 return [move]
-        elif len(move.numbers) > EXHAUSTIVE or target in reachable(move.numbers):
+        elif len(move.numbers) > EXHAUSTIVE or target in find_reachable(move.numbers):
             rest = solve(move.numbers, target)
             if rest:
                 return [move, *rest]
@@ -127,15 +127,15 @@ def solve(numbers: tuple[int, ...], target: int) -> list[Move]:
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A problem with ``level`` numbers; its gold is the first chain of moves that reaches the target."""
+    """Draft a problem with ``level`` numbers; its gold is the first chain of moves that reaches the target."""
     numbers, target = draw_instance(rng, level)
     return Draft(
-        question=wording(numbers, target, language),
-        gold=expression(solve(numbers, target)),
+        question=write_question(numbers, target, language),
+        gold=write_expression(solve(numbers, target)),
         kind="expression",
-        key=problem_key(numbers, target),
+        key=make_key(numbers, target),
         tests=(str(target), *map(str, numbers)),
     )
 
 
-COUNTDOWN = Family(name="countdown", levels=(3, 4, 5, 6), draft=draft)
+COUNTDOWN = Generator(draft, levels=(3, 4, 5, 6))

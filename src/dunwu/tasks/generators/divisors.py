@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 COUNT, COMMON, COFACTOR = {1: 2, 2: 2, 3: 3, 4: 3}, {1: 12, 2: 30, 3: 12, 4: 30}, {1: 15, 2: 20, 3: 12, 4: 20}
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """Different numbers with a divisor in common."""
+    """Draft different numbers with a divisor in common."""
     common = rng.randint(2, COMMON[level])
     numbers = [common * factor for factor in rng.sample(range(1, COFACTOR[level] + 1), COUNT[level])]
     wanted = rng.choice(("gcd", "lcm"))
@@ -26,4 +26,4 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     return Draft(question=question, gold=str(gold), kind="number", key=f"{wanted}:{sorted(numbers)}")
 
 
-DIVISORS = Family(name="divisors", levels=(1, 2, 3, 4), draft=draft)
+DIVISORS = Generator(draft, levels=(1, 2, 3, 4))

@@ -10,7 +10,7 @@ import json
 import random
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 WORDINGS = {"en": ("f({})={}", ", ", ". Write f."), "zh": ("f({})={}", "、", "。写出f。")}
 INPUTS = tuple(range(1, 10))
@@ -24,19 +24,19 @@ class Induction(NamedTuple):
     b: int
     inputs: tuple[int, ...]
 
-    def value(self, x: int) -> int:
-        """f(x)."""
+    def evaluate(self, x: int) -> int:
+        """Return f(x)."""
         return (self.a or x) * x + self.b
 
-    def question(self, language: str) -> str:
-        """In words."""
+    def write_question(self, language: str) -> str:
+        """Write the question in words."""
         example, joint, end = WORDINGS[language]
-        return joint.join(example.format(x, self.value(x)) for x in self.inputs) + end
+        return joint.join(example.format(x, self.evaluate(x)) for x in self.inputs) + end
 
     @property
     def source(self) -> str:
         """The function in Python."""
-        return source(str(self.a or "x"), self.b)
+        return write_source(str(self.a or "x"), self.b)
 
     @property
     def key(self) -> str:
@@ -44,26 +44,26 @@ class Induction(NamedTuple):
         return f"{self.source} at {self.inputs}"
 
 
-def source(factor: str, b: int) -> str:
-    """``def f(x): return 3*x+2``; ``factor`` is a number or x."""
+def write_source(factor: str, b: int) -> str:
+    """Write ``def f(x): return 3*x+2``; ``factor`` is a number or x."""
     return f"def f(x): return {factor}*x+{b}"
 
 
 def draw(rng: random.Random, level: int) -> Induction:
-    """A function and three inputs."""
+    """Draw a function and three inputs."""
     squared = level > 1 and rng.random() < 0.5
     a, b = (0, rng.randint(0, 20)) if squared else (rng.randint(2, 9), rng.randint(0, 20))
     return Induction(a, b, tuple(sorted(rng.sample(INPUTS, SHOWN))))
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """Examples of a function; the tests call it with these and with inputs that are not shown."""
+    """Draft examples of a function; the tests call it with these and with inputs that are not shown."""
     induction = draw(rng, level)
     others = [x for x in (*INPUTS, 20) if x not in induction.inputs]
     tried = (*induction.inputs, *rng.sample(others, HIDDEN))
-    tests = (json.dumps({"call": "f", "args": [x], "result": induction.value(x)}) for x in tried)
+    tests = (json.dumps({"call": "f", "args": [x], "result": induction.evaluate(x)}) for x in tried)
     return Draft(
-        question=induction.question(language),
+        question=induction.write_question(language),
         gold=induction.source,
         kind="code",
         key=induction.key,
@@ -71,4 +71,4 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     )
 
 
-FUNCTIONS = Family(name="functions", levels=(1, 2), draft=draft)
+FUNCTIONS = Generator(draft, levels=(1, 2))

@@ -1,8 +1,8 @@
-"""The problem sets of reasoning-gym (github.com/open-thought/reasoning-gym, 0.1.25; ``pip install reasoning-gym``) as
-generators, each at its default difficulty and in English.
+"""The problem sets of reasoning-gym as generators, each at its default difficulty and in English.
 
-A set's own scorer decides (``kind`` is ``gym``), in the sandbox, and exactly 1.0 is right: what it pays in parts is
-lost. Sets whose scorer can be talked into 1.0 are left out; ``tests/unit/tasks/test_gym.py`` measures which.
+github.com/open-thought/reasoning-gym, 0.1.25; ``pip install reasoning-gym``. A set's own scorer decides (``kind`` is
+``gym``), in the sandbox, and exactly 1.0 is right: what it pays in parts is lost. Sets whose scorer can be talked into
+1.0 are left out; ``tests/unit/tasks/generators/test_gym.py`` measures which.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from dunwu.errors import NotInstalled, UserError
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 ENTRIES = 1 << 30
 """Of a set: it makes each from its number when it is asked for."""
@@ -47,37 +47,40 @@ EXCLUDED = {
 """Sets that are left out, and why."""
 
 
-def names() -> tuple[str, ...]:
-    """The sets that can be used.
+def list_sets() -> tuple[str, ...]:
+    """List the sets that can be used.
 
     Raises:
-        UserError: the package is not installed.
+        UserError: The package is not installed.
     """
     return tuple(sorted(_registry().keys() - EXCLUDED.keys()))
 
 
-def family(name: str) -> Family:
-    """A set as a generator, called ``gym-`` and its name.
+def make_generator(name: str) -> Generator:
+    """Make a generator of a set.
 
     Raises:
-        UserError: there is no such set, it is left out, or the package is not installed.
+        UserError: There is no such set, it is left out, or the package is not installed.
     """
     if name in EXCLUDED:
         raise UserError(f"the set {name} of reasoning-gym is left out: {EXCLUDED[name]}", field="set")
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
+    if name not in list_sets():
+        close = difflib.get_close_matches(name, list_sets(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(list_sets())}"
         raise UserError(f"reasoning-gym has no set {name!r}; {hint}", field="set")
 
     def draft(rng: random.Random, _level: int, _language: str) -> Draft:
         return _draft(name, _data_set(name)[rng.randrange(MADE_AHEAD.get(name, ENTRIES))])
 
-    return Family(name=f"gym-{name}", levels=(1,), draft=draft)
+    return Generator(draft, levels=(1,))
 
 
 def _draft(name: str, entry: dict[str, Any]) -> Draft:
-    """An entry as a problem. Its tests are the set's name, and as JSON all that scoring needs: where the scorer is
-    (importing that module alone takes a twentieth of the package's second), the answer and the facts."""
+    """Make a problem of an entry.
+
+    Its tests are the set's name, and as JSON all that scoring needs: where the scorer is (to import that module alone
+    takes a twentieth of the package's second), the answer and the facts.
+    """
     module = _registry()[name][0].__module__
     facts = {"module": module, "answer": entry["answer"], "metadata": entry["metadata"]}
     question = entry["question"].strip()
@@ -96,7 +99,7 @@ def _data_set(name: str) -> Any:
 
 
 def _registry() -> dict[str, Any]:
-    """Every set's name, with its class and its configuration's."""
+    """Return every set's name, with its class and its configuration's."""
     if find_spec("reasoning_gym") is None:
         raise NotInstalled("reasoning-gym", "gym", field="task")
     import_module("reasoning_gym")  # which fills it

@@ -10,7 +10,7 @@ import random
 from itertools import product
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 NAMES = {"en": ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn"), "zh": ("甲", "乙", "丙", "丁", "戊", "己")}
 RULE = {
@@ -45,7 +45,7 @@ class Claim(NamedTuple):
     knights: int = 0
 
     def holds(self, cast: tuple[bool, ...]) -> bool:
-        """Whether it is true where ``cast`` says who is a knight."""
+        """Return whether it is true where ``cast`` says who is a knight."""
         first, second = cast[self.a] == self.a_knight, cast[self.b] == self.b_knight
         return {
             "is": first,
@@ -56,8 +56,8 @@ class Claim(NamedTuple):
             "count": sum(cast) == self.knights,
         }[self.form]
 
-    def written(self, language: str) -> str:
-        """The statement in words."""
+    def write(self, language: str) -> str:
+        """Write the statement in words."""
         names = NAMES[language]
         kinds = {"en": ("knave", "knight"), "zh": ("无赖", "骑士")}[language]
         text = WORDINGS[self.form, language].format(
@@ -71,8 +71,8 @@ class Claim(NamedTuple):
         return text[0].upper() + text[1:]
 
 
-def random_claim(rng: random.Random, speaker: int, people: int) -> Claim:
-    """A claim that someone makes about others, or about all."""
+def draw_claim(rng: random.Random, speaker: int, people: int) -> Claim:
+    """Draw a claim that someone makes about others, or about all."""
     form = rng.choice(FORMS)
     if form == "count":
         return Claim(form, knights=rng.randint(0, people))
@@ -84,8 +84,8 @@ def random_claim(rng: random.Random, speaker: int, people: int) -> Claim:
     return Claim(form, a, b, rng.random() < 0.5, rng.random() < 0.5)
 
 
-def casts(claims: list[Claim]) -> list[tuple[bool, ...]]:
-    """Every cast in which knights speak the truth and knaves do not; claim i is person i's."""
+def find_casts(claims: list[Claim]) -> list[tuple[bool, ...]]:
+    """Find every cast in which knights speak the truth and knaves do not; claim i is person i's."""
     return [
         cast
         for cast in product((True, False), repeat=len(claims))
@@ -94,22 +94,22 @@ def casts(claims: list[Claim]) -> list[tuple[bool, ...]]:
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A cast that the statements settle; the gold lists its knights."""
+    """Draft statements that settle a cast; the gold lists its knights."""
     while True:
-        claims = [random_claim(rng, speaker, level) for speaker in range(level)]
-        fitting = casts(claims)
+        claims = [draw_claim(rng, speaker, level) for speaker in range(level)]
+        fitting = find_casts(claims)
         if len(fitting) == 1 and any(fitting[0]):
             break
     names = NAMES[language][:level]
     if language == "zh":
         people = "、".join(names[:-1]) + "和" + names[-1]
-        said = "".join(f"{name}说：“{claim.written('zh')}。”" for name, claim in zip(names, claims, strict=True))
+        said = "".join(f"{name}说：“{claim.write('zh')}。”" for name, claim in zip(names, claims, strict=True))
     else:
         people = ", ".join(names[:-1]) + " and " + names[-1]
-        said = " ".join(f'{name} says: "{claim.written("en")}."' for name, claim in zip(names, claims, strict=True))
+        said = " ".join(f'{name} says: "{claim.write("en")}."' for name, claim in zip(names, claims, strict=True))
     gold = ", ".join(name for name, knight in zip(names, fitting[0], strict=True) if knight)
-    key = "; ".join(claim.written("en") for claim in claims)
+    key = "; ".join(claim.write("en") for claim in claims)
     return Draft(question=RULE[language].format(people, said), gold=gold, kind="set", key=key)
 
 
-KNIGHTS = Family(name="knights", levels=(3, 4, 5, 6), draft=draft)
+KNIGHTS = Generator(draft, levels=(3, 4, 5, 6))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from fractions import Fraction
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 COUNT = {1: 4, 2: 6, 3: 5, 4: 5}
 WORDINGS = {
@@ -24,8 +24,8 @@ WORDINGS = {
 FORMS = ("ascending", "descending", "largest", "second")
 
 
-def number(rng: random.Random, level: int) -> str:
-    """A number as it is shown; decimals do not end in 0, fractions are in lowest terms."""
+def draw_number(rng: random.Random, level: int) -> str:
+    """Draw a number as it is shown; decimals do not end in 0, fractions are in lowest terms."""
     if level <= 2:
         return str(rng.randint(1, 99) if level == 1 else rng.randint(-200, 200))
     if level == 3:
@@ -36,10 +36,10 @@ def number(rng: random.Random, level: int) -> str:
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """Different numbers to sort, or one of them to pick."""
+    """Draft different numbers to sort, or one of them to pick."""
     chosen: dict[Fraction, str] = {}
     while len(chosen) < COUNT[level]:
-        text = number(rng, level)
+        text = draw_number(rng, level)
         chosen[Fraction(text)] = text
     shown = list(chosen.values())
     rng.shuffle(shown)
@@ -60,4 +60,4 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     )
 
 
-ORDERING = Family(name="ordering", levels=(1, 2, 3, 4), draft=draft)
+ORDERING = Generator(draft, levels=(1, 2, 3, 4))

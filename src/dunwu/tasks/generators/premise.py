@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 REFUSAL = {"en": "refuse", "zh": "前提错误"}
 """The answer to a false premise, in the words of the question."""
@@ -57,7 +57,7 @@ class Premise(NamedTuple):
     c: int
 
     def holds(self) -> bool:
-        """Whether it is true."""
+        """Return whether it is true."""
         a, b, c = self.a, self.b, self.c
         return {
             "equal": a == b,
@@ -72,20 +72,20 @@ class Premise(NamedTuple):
             "prime": a > 1 and all(a % divisor for divisor in range(2, a)),
         }[self.form]
 
-    def written(self, language: str) -> str:
-        """The claim as words or a formula."""
+    def write(self, language: str) -> str:
+        """Write the claim as words or a formula."""
         wording = WORDINGS.get((self.form, language), WORDINGS[self.form, "en"])
         return wording.format(a=self.a, b=self.b, c=self.c)
 
-    def canonical(self) -> str:
-        """The same for a claim and its mirror image: 3 < 5 and 5 > 3, 2 + 3 = 5 and 3 + 2 = 5."""
+    def canonicalize(self) -> str:
+        """Return a text that is the same for a claim and its mirror image, as 3 < 5 and 5 > 3."""
         mirrored = self.form == "greater" or (self.form in ("equal", "sum", "product") and self.a > self.b)
         a, b = (self.b, self.a) if mirrored else (self.a, self.b)
-        return Premise("less" if self.form == "greater" else self.form, a, b, self.c).written("en")
+        return Premise("less" if self.form == "greater" else self.form, a, b, self.c).write("en")
 
 
-def random_premise(rng: random.Random, level: int, sound: bool) -> Premise:
-    """A premise of a level from 1 to 3 that is true, or false by as little as a mistake makes it."""
+def draw_premise(rng: random.Random, level: int, sound: bool) -> Premise:
+    """Draw a premise of a level from 1 to 3 that is true, or false by as little as a mistake makes it."""
     form = rng.choice(FORMS[level])
     while True:
         a, b = rng.randint(2, LARGEST[level]), rng.randint(2, LARGEST[level])
@@ -100,7 +100,15 @@ def random_premise(rng: random.Random, level: int, sound: bool) -> Premise:
 
 
 class Calculation(NamedTuple):
-    """What is asked for: ``first op second``, given one premise or two; ``opening`` is the place of its first word."""
+    """What is asked for: ``first op second``, given one premise or two.
+
+    Attributes:
+        premises: What it rests on.
+        first: A number.
+        op: ``+``, ``-`` or ``×``.
+        second: Another number.
+        opening: Which of ``OPENINGS`` begins the question.
+    """
 
     premises: tuple[Premise, ...]
     first: int
@@ -123,35 +131,35 @@ class Calculation(NamedTuple):
     def key(self) -> str:
         """The same in every wording and language, and for mirror images."""
         a, b = (self.first, self.second) if self.op == "-" else sorted((self.first, self.second))
-        return f"{'; '.join(sorted(premise.canonical() for premise in self.premises))}: {a} {self.op} {b}"
+        return f"{'; '.join(sorted(premise.canonicalize() for premise in self.premises))}: {a} {self.op} {b}"
 
-    def question(self, language: str) -> str:
-        """In words, with how to refuse."""
+    def write_question(self, language: str) -> str:
+        """Write the question in words, with how to refuse."""
         return QUESTION[language].format(
             opening=OPENINGS[language][self.opening],
-            premise=JOINT[language].join(premise.written(language) for premise in self.premises),
+            premise=JOINT[language].join(premise.write(language) for premise in self.premises),
             asked=f"{self.first} {self.op} {self.second}",
         )
 
 
 def draw(rng: random.Random, level: int) -> Calculation:
-    """A calculation with the premise's number; half of all rest on what is true."""
+    """Draw a calculation with the premise's number; half of all rest on what is true."""
     sound = rng.random() < 0.5
     if level < 4:
-        premises = [random_premise(rng, level, sound)]
+        premises = [draw_premise(rng, level, sound)]
         first, second = premises[0].a, rng.randint(2, 20)
     else:
         truths = (True, True) if sound else rng.choice(((True, False), (False, True), (False, False)))
-        premises = [random_premise(rng, rng.randint(1, 3), truth) for truth in truths]
+        premises = [draw_premise(rng, rng.randint(1, 3), truth) for truth in truths]
         first, second = (premise.a for premise in premises)
     return Calculation(tuple(premises), first, rng.choice("+-×"), second, rng.randrange(len(OPENINGS["en"])))
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A calculation; the gold is its value, or the refusal."""
-    asked = draw(rng, level)
-    gold = str(asked.value) if asked.sound else REFUSAL[language]
-    return Draft(question=asked.question(language), gold=gold, kind="premise", key=asked.key)
+    """Draft a calculation; the gold is its value, or the refusal."""
+    calculation = draw(rng, level)
+    gold = str(calculation.value) if calculation.sound else REFUSAL[language]
+    return Draft(question=calculation.write_question(language), gold=gold, kind="premise", key=calculation.key)
 
 
-PREMISE = Family(name="premise", levels=(1, 2, 3, 4), draft=draft)
+PREMISE = Generator(draft, levels=(1, 2, 3, 4))

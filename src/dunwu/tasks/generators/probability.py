@@ -6,7 +6,7 @@ import random
 from fractions import Fraction
 from math import comb
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 COLORS = {"en": ("red", "blue", "green"), "zh": ("红", "蓝", "绿")}
 WORDINGS = {
@@ -27,7 +27,7 @@ RELATIONS = {"en": ("exactly", "at least"), "zh": ("恰好是", "至少是")}
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """An event and its probability, which is neither 0 nor 1."""
+    """Draft an event and its probability, which is neither 0 nor 1."""
     d = choice = 0
     if level == 1:
         a, b, c = (rng.randint(1, 15) for _ in range(3))
@@ -51,4 +51,4 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
     return Draft(question=question, gold=str(probability), kind="number", key=key)
 
 
-PROBABILITY = Family(name="probability", levels=(1, 2, 3), draft=draft)
+PROBABILITY = Generator(draft, levels=(1, 2, 3))

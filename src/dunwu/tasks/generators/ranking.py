@@ -1,4 +1,4 @@
-"""Who is the tallest? People by height, told neighbour by neighbour. The level counts the people, 3 to 6."""
+"""Who is the tallest? People by height, described neighbour by neighbour. The level counts the people, 3 to 6."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from itertools import pairwise
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 NAMES = {"en": ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn"), "zh": ("甲", "乙", "丙", "丁", "戊", "己")}
 WORDINGS = {
@@ -24,20 +24,26 @@ PLACES = (0, 1, -1)
 
 
 class Ranking(NamedTuple):
-    """People by number, tallest first; the clues as (one, other, form); which of ``PLACES`` is asked for."""
+    """People by number, and what is said of them.
+
+    Attributes:
+        order: The people, tallest first.
+        clues: (one, other, form) for each pair of neighbours.
+        asked: Which of ``PLACES`` is asked for.
+    """
 
     order: tuple[int, ...]
     clues: tuple[tuple[int, int, str], ...]
     asked: int
 
-    def question(self, language: str) -> str:
-        """In words."""
+    def write_question(self, language: str) -> str:
+        """Write the question in words."""
         names = NAMES[language]
         said = "".join(WORDINGS[form, language].format(names[one], names[other]) for one, other, form in self.clues)
         return said + ASKED[language][self.asked]
 
-    def answer(self, order: tuple[int, ...], language: str) -> str:
-        """The name that is asked for, if the people stood in this order."""
+    def find_answer(self, order: tuple[int, ...], language: str) -> str:
+        """Find the name that is asked for, if the people stood in this order."""
         return NAMES[language][order[min(PLACES[self.asked], len(order) - 1)]]
 
     @property
@@ -47,7 +53,7 @@ class Ranking(NamedTuple):
 
 
 def draw(rng: random.Random, people: int) -> Ranking:
-    """A row of people, of which every neighbouring pair is told once."""
+    """Draw a row of people, with one clue for every neighbouring pair."""
     order = tuple(rng.sample(range(len(NAMES["en"])), people))
     pairs = list(pairwise(order))
     rng.shuffle(pairs)
@@ -56,10 +62,10 @@ def draw(rng: random.Random, people: int) -> Ranking:
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A question about ``level`` people; the gold is a name."""
+    """Draft a question about ``level`` people; the gold is a name."""
     ranking = draw(rng, level)
-    gold = ranking.answer(ranking.order, language)
-    return Draft(question=ranking.question(language), gold=gold, kind="text", key=ranking.key)
+    gold = ranking.find_answer(ranking.order, language)
+    return Draft(question=ranking.write_question(language), gold=gold, kind="text", key=ranking.key)
 
 
-RANKING = Family(name="ranking", levels=(3, 4, 5, 6), draft=draft)
+RANKING = Generator(draft, levels=(3, 4, 5, 6))

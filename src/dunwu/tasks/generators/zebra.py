@@ -1,5 +1,6 @@
-"""Small zebra puzzles: who lives where in a row of houses, from clues. Levels: 1 three houses with a person and a pet
-each, 2 the same with a drink, 3 and 4 the same with four houses.
+"""Small zebra puzzles: who lives where in a row of houses, from clues.
+
+Levels: 1 three houses with a person and a pet each, 2 the same with a drink, 3 and 4 the same with four houses.
 
 The clues leave exactly one of all arrangements (they are enumerated), and none of them can be missed. The
 key is blind to which category is asked for.
@@ -12,7 +13,7 @@ from functools import lru_cache
 from itertools import permutations, product
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 SHAPES = {1: (3, 2), 2: (3, 3), 3: (4, 2), 4: (4, 3)}
 """Houses and categories."""
@@ -27,38 +28,38 @@ CLUES = {
     ("at", "en"): "{} lives in house {}.",
     ("same", "en"): "{} is {}.",
     ("left", "en"): "{} lives directly to the left of {}.",
-    ("beside", "en"): "{} lives next to {}.",
+    ("next", "en"): "{} lives next to {}.",
     ("at", "zh"): "{}住{}号房。",
     ("same", "zh"): "{}就是{}。",
     ("left", "zh"): "{}住在{}左边紧邻的房子里。",
-    ("beside", "zh"): "{}和{}住在相邻的房子里。",
+    ("next", "zh"): "{}和{}住在相邻的房子里。",
 }
-FORMS = ("at", "same", "left", "beside", "beside")
+FORMS = ("at", "same", "left", "next", "next")
 
 World = tuple[tuple[int, ...], ...]
 """``world[category][item]`` is the house of an item, from 0."""
 
 
 class Clue(NamedTuple):
-    """What is said of one item (category, number) and another; of ``at``, the second number is the house."""
+    """What is said of two items, each (category, number); for ``at`` the second number is the house."""
 
     form: str
     first: tuple[int, int]
     second: tuple[int, int]
 
     def holds(self, world: World) -> bool:
-        """Whether it is true in a world."""
+        """Return whether it is true in a world."""
         (c, i), (d, j) = self.first, self.second
         here = world[c][i]
         if self.form == "at":
             return here == j
         there = world[d][j]
-        if self.form == "beside":
+        if self.form == "next":
             return abs(here - there) == 1
         return here == there if self.form == "same" else here + 1 == there
 
-    def written(self, language: str) -> str:
-        """The clue in words."""
+    def write(self, language: str) -> str:
+        """Write the clue in words."""
         (c, i), (d, j) = self.first, self.second
         first = PERSON[language][c].format(ITEMS[language][c][i])
         second = j + 1 if self.form == "at" else PERSON[language][d].format(ITEMS[language][d][j])
@@ -67,20 +68,20 @@ class Clue(NamedTuple):
 
 
 @lru_cache(maxsize=len(SHAPES))
-def worlds(houses: int, categories: int) -> tuple[World, ...]:
-    """Every arrangement."""
+def list_worlds(houses: int, categories: int) -> tuple[World, ...]:
+    """List every arrangement."""
     return tuple(product(permutations(range(houses)), repeat=categories))
 
 
 @lru_cache(maxsize=4096)
-def fitting(houses: int, categories: int, clue: Clue) -> int:
-    """The worlds in which a clue holds, as bits."""
-    bits = "".join("01"[clue.holds(world)] for world in worlds(houses, categories))
+def find_worlds(houses: int, categories: int, clue: Clue) -> int:
+    """Find the worlds in which a clue holds, as bits."""
+    bits = "".join("01"[clue.holds(world)] for world in list_worlds(houses, categories))
     return int(bits, 2)
 
 
-def random_clue(rng: random.Random, houses: int, categories: int) -> Clue:
-    """A clue, true or not."""
+def draw_clue(rng: random.Random, houses: int, categories: int) -> Clue:
+    """Draw a clue, true or not."""
     form = rng.choice(FORMS)
     items = list(product(range(categories), range(houses)))
     if form == "at":
@@ -89,19 +90,19 @@ def random_clue(rng: random.Random, houses: int, categories: int) -> Clue:
     if form == "same":
         c, d = sorted(rng.sample(range(categories), 2))
         first, second = (c, first[1]), (d, second[1])
-    elif form == "beside":
+    elif form == "next":
         first, second = sorted((first, second))
     return Clue(form, first, second)
 
 
-def random_clues(rng: random.Random, houses: int, categories: int) -> tuple[World, list[Clue]]:
-    """A world, and true clues that leave no other; without any of them there would be others."""
-    every = worlds(houses, categories)
+def draw_clues(rng: random.Random, houses: int, categories: int) -> tuple[World, list[Clue]]:
+    """Draw a world, and true clues that leave no other; without any of them there would be others."""
+    every = list_worlds(houses, categories)
     everything = (1 << len(every)) - 1
     world, clues, left = rng.choice(every), list[Clue](), everything
     while left.bit_count() > 1:
-        clue = random_clue(rng, houses, categories)
-        narrowed = left & fitting(houses, categories, clue)
+        clue = draw_clue(rng, houses, categories)
+        narrowed = left & find_worlds(houses, categories, clue)
         if clue.holds(world) and narrowed != left:
             clues.append(clue)
             left = narrowed
@@ -109,7 +110,7 @@ def random_clues(rng: random.Random, houses: int, categories: int) -> tuple[Worl
         left = everything
         for other in clues:
             if other != clue:
-                left &= fitting(houses, categories, other)
+                left &= find_worlds(houses, categories, other)
         if left.bit_count() == 1:
             clues.remove(clue)
     rng.shuffle(clues)
@@ -117,12 +118,12 @@ def random_clues(rng: random.Random, houses: int, categories: int) -> tuple[Worl
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A puzzle; the gold lists one category's items from the first house to the last."""
+    """Draft a puzzle; the gold lists one category's items from the first house to the last."""
     houses, categories = SHAPES[level]
-    world, clues = random_clues(rng, houses, categories)
+    world, clues = draw_clues(rng, houses, categories)
     asked = rng.randrange(categories)
     items = [ITEMS[language][c][:houses] for c in range(categories)]
-    said = [clue.written(language) for clue in clues]
+    said = [clue.write(language) for clue in clues]
     if language == "zh":
         habits = "、".join(HABITS[:categories])
         listed = "；".join(f"{name}：{'、'.join(row)}" for name, row in zip(CATEGORY["zh"], items, strict=False))
@@ -136,8 +137,8 @@ def draft(rng: random.Random, level: int, language: str) -> Draft:
         question += f"{listed[0].upper()}{listed[1:]}. {' '.join(said)} "
         question += f"List the {CATEGORY['en'][asked]} from house 1 to house {houses}."
     gold = ", ".join(sorted(items[asked], key=lambda item: world[asked][items[asked].index(item)]))
-    key = f"{level}/{' '.join(sorted(clue.written('en') for clue in clues))}"
+    key = f"{level}/{' '.join(sorted(clue.write('en') for clue in clues))}"
     return Draft(question=question, gold=gold, kind="sequence", key=key)
 
 
-ZEBRA = Family(name="zebra", levels=(1, 2, 3, 4), draft=draft)
+ZEBRA = Generator(draft, levels=(1, 2, 3, 4))

@@ -1,7 +1,7 @@
 """Small talk about animals: what helpful and unhelpful people answer, and what an answer is worth.
 
-An answer is a row of sentences, each of which is one of these: a fact about the animal, true or not; a courtesy; a
-rudeness; anything else. ``worth`` adds them up.
+An answer is a row of sentences, each of which is a fact about the animal (true or not), a courtesy, a rudeness, or
+anything else. ``rate`` adds them up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from itertools import combinations
 from typing import NamedTuple
 
-from dunwu.tasks.task import Draft, Family
+from dunwu.tasks.task import Draft, Generator
 
 ANIMALS = {
     # what they eat, where they live, what they like, what they are: numbers in VALUES
@@ -89,67 +89,77 @@ class Talk(NamedTuple):
         """The same in both languages."""
         return f"talk {self.animal} {self.asked}"
 
-    def question(self, language: str) -> str:
-        """In words."""
-        called = name(self.animal, language)
+    def write_question(self, language: str) -> str:
+        """Write the question in words."""
+        called = name_animal(self.animal, language)
         if not self.asked:
             return ANYTHING[language].format(called)
         names = (called, PRONOUN[language].lower())
         asked = (QUESTIONS[language][kind].format(one) for kind, one in zip(self.asked, names, strict=False))
         return SPACE[language].join(asked)
 
-    def thought(self, language: str) -> str:
-        """What is thought before an answer."""
-        return THOUGHT[language].format(name(self.animal, language))
+    def write_thought(self, language: str) -> str:
+        """Write what is thought before an answer."""
+        return THOUGHT[language].format(name_animal(self.animal, language))
 
 
-def name(animal: int, language: str) -> str:
-    """What it is called, in the plural."""
+def name_animal(animal: int, language: str) -> str:
+    """Return what an animal is called, in the plural."""
     return list(ANIMALS)[animal][language == "zh"]
 
 
-def fact(animal: int, kind: int, language: str, called: str) -> str:
-    """One of the four true sentences about an animal."""
+def write_fact(animal: int, kind: int, language: str, called: str) -> str:
+    """Write one of the four true sentences about an animal, under the name ``called``."""
     value = VALUES[language][kind][list(ANIMALS.values())[animal][kind]]
     return FACTS[language][kind].format(called, value)
 
 
 def draw(rng: random.Random) -> Talk:
-    """Any question about any animal."""
+    """Draw any question about any animal."""
     return Talk(rng.randrange(len(ANIMALS)), rng.choice(ASKED))
 
 
-def reply(rng: random.Random, talk: Talk, language: str, helpful: float) -> str:
-    """What someone answers who is as helpful as that, from 0 to 1: true facts that were asked for and more, with
-    courtesies; or false ones, other ones, few, or a rudeness."""
+def write_reply(rng: random.Random, talk: Talk, language: str, helpful: float) -> str:
+    """Write what someone answers: true facts that were asked for and more, or false ones, other ones, few, or rudeness.
+
+    Args:
+        rng: Decides what is said.
+        talk: What was asked.
+        language: Of the answer.
+        helpful: How helpful someone is, from 0 to 1.
+
+    Returns:
+        The answer's sentences.
+    """
     if rng.random() > helpful and rng.random() < 0.3:
         return rng.choice(RUDENESSES[language])
     others = rng.sample(KINDS, len(KINDS))
-    told = [*talk.asked, *(kind for kind in others if kind not in talk.asked)]
+    facts = [*talk.asked, *(kind for kind in others if kind not in talk.asked)]
     if rng.random() > helpful:
-        told = told[rng.choice((0, 0, 1)) :][: rng.choice((1, 1, 2))]
+        facts = facts[rng.choice((0, 0, 1)) :][: rng.choice((1, 1, 2))]
     else:
-        told = told[: max(len(talk.asked), rng.choice((2, 3, 3, 4)))]
+        facts = facts[: max(len(talk.asked), rng.choice((2, 3, 3, 4)))]
     sentences = []
-    for place, kind in enumerate(told):
-        called = PRONOUN[language] if place else _capital(name(talk.animal, language))
+    for place, kind in enumerate(facts):
+        called = PRONOUN[language] if place else _capitalize(name_animal(talk.animal, language))
         animal = talk.animal if rng.random() < 0.4 + 0.6 * helpful else rng.randrange(len(ANIMALS))
-        sentences.append(fact(animal, kind, language, called))
+        sentences.append(write_fact(animal, kind, language, called))
     before, after = COURTESIES[language]
     sentences = [before, *sentences] if rng.random() < helpful else sentences
     sentences = [*sentences, after] if rng.random() < helpful else sentences
     return SPACE[language].join(sentences)
 
 
-def worth(talk: Talk, text: str, language: str) -> float:
-    """What an answer is worth: 3 for a fact that was asked for (2 where anything was), 1 for every other true one, half
-    a point for each courtesy; -2 for what is false or no sentence of this world, -3 for a rudeness, -1 for what was
-    said before. Nothing said: -3.
+def rate(talk: Talk, text: str, language: str) -> float:
+    """Rate an answer in points.
+
+    3 for a fact that was asked for (2 where anything was), 1 for every other true one, half a point for each courtesy;
+    -2 for what is false or no sentence of this world, -3 for a rudeness, -1 for what was said before. Nothing said: -3.
     """
     if not text.strip():
         return -3.0
-    called = (PRONOUN[language], _capital(name(talk.animal, language)), name(talk.animal, language))
-    true = {fact(talk.animal, kind, language, one): kind for kind in KINDS for one in called}
+    called = (PRONOUN[language], _capitalize(name_animal(talk.animal, language)), name_animal(talk.animal, language))
+    true = {write_fact(talk.animal, kind, language, one): kind for kind in KINDS for one in called}
     said = [sentence.strip() for sentence in SENTENCE.findall(text) if sentence.strip()]
     different = {(true.get(sentence), sentence if sentence not in true else ""): sentence for sentence in said}
     points = float(len(different) - len(said))
@@ -163,14 +173,14 @@ def worth(talk: Talk, text: str, language: str) -> float:
     return points
 
 
-def _capital(text: str) -> str:
+def _capitalize(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
 def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """A question; nothing is right or wrong, so it has no gold."""
+    """Draft a question; nothing is right or wrong, so it has no gold."""
     talk = draw(rng)
-    return Draft(question=talk.question(language), gold="", kind="open", key=talk.key)
+    return Draft(question=talk.write_question(language), gold="", kind="open", key=talk.key)
 
 
-TALK = Family(name="talk", levels=(1,), draft=draft)
+TALK = Generator(draft, levels=(1,))

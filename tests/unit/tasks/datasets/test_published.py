@@ -14,20 +14,20 @@ from tests.published import ARENA, FILES, GPQA, IFEVAL, LIVECODEBENCH, SAFETY, p
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import build
-from dunwu.tasks.datasets.files import FileTask, texts_of
+from dunwu.tasks import build_task
+from dunwu.tasks.datasets.files import FileTask, read_problem_texts
 from dunwu.tasks.datasets.readers import LONGEST_LINE
 from dunwu.types import Problem
 
-MATH500 = Path(__file__).parents[4] / "shared" / "data" / "math500.jsonl"
+MATH500 = Path(__file__).parents[5] / "shared" / "data" / "math500.jsonl"
 
 
 def read(task: str, path: Path | None, **changes: Any) -> list[Problem]:
     """Every problem of a file, in its order."""
     spec = TaskSpec.model_validate({"task": task, "path": path, "held_out": 0.0, "max_bad_rows": 0.0} | changes)
-    found = build(spec, 0)
+    found = build_task(spec, 0)
     assert isinstance(found, FileTask)
-    return list(found.training())
+    return list(found.training_problems)
 
 
 @pytest.mark.parametrize("task", FILES)
@@ -212,7 +212,7 @@ def test_arguments_of_other_instructions_are_left(tmp_path: Path) -> None:
 
 def test_decontamination_sees_the_question_and_its_row(tmp_path: Path) -> None:
     spec = TaskSpec(task="gpqa", path=write(tmp_path / "a.jsonl", [GPQA[0].row]))
-    ((question, *others),) = texts_of(spec).values()
+    ((question, *others),) = read_problem_texts(spec).values()
     assert question.startswith("How much is 7 eV?\n\nA) ")
     assert others == ["7 eV", "8 eV\n", "9 eV\n", "10 eV\n", "Optics"]
 
@@ -262,7 +262,7 @@ def test_a_name_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = TaskSpec(task="gsm8k", hub="openai/gsm8k")
     told = r"^openai/gsm8k: hub: cannot be loaded by datasets \(ConnectionError: no route to the hub\); name a file of"
     with pytest.raises(UserError, match=told):
-        build(spec, 0)
+        build_task(spec, 0)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"hub: datasets is not installed: pip install 'dunwu\[data\]'"):
-        build(spec, 1)
+        build_task(spec, 1)

@@ -44,7 +44,7 @@ print("\\n" + json.dumps(found))
 
 
 def build(name: str, seed: int, held_out: float = 0.1) -> Task:
-    return tasks.build(TaskSpec(task="gym", set=name, held_out=held_out), seed)
+    return tasks.build_task(TaskSpec(task="gym", set=name, held_out=held_out), seed)
 
 
 def number(text: str) -> float | None:
@@ -129,7 +129,7 @@ def measured(name: str) -> str | None:
 def test_the_package_has_the_sets_that_were_looked_at() -> None:
     assert len(SETS) == 106
     assert gym.EXCLUDED.keys() <= set(SETS)
-    assert len(gym.names()) == 106 - len(gym.EXCLUDED) == 69
+    assert len(gym.list_sets()) == 106 - len(gym.EXCLUDED) == 69
 
 
 @pytest.mark.slow
@@ -158,11 +158,11 @@ def test_exactly_the_sets_that_are_the_same_in_every_process_are_used() -> None:
 @pytest.mark.parametrize("name", ["acre", "chain_sum", "figlet_font", "mini_sudoku", "pool_matrix"])
 def test_a_set_is_a_task(name: str) -> None:
     task = build(name, 1, 0.3)
-    drawn = [task.problem(index) for index in range(20)]
-    kept = task.held_out(10)
-    assert drawn == [build(name, 1, 0.3).problem(index) for index in range(20)]
-    assert drawn[:5] != [build(name, 2, 0.3).problem(index) for index in range(5)]
-    assert kept == build(name, 2, 0.3).held_out(10)
+    drawn = [task.get_problem(index) for index in range(20)]
+    kept = task.get_held_out(10)
+    assert drawn == [build(name, 1, 0.3).get_problem(index) for index in range(20)]
+    assert drawn[:5] != [build(name, 2, 0.3).get_problem(index) for index in range(5)]
+    assert kept == build(name, 2, 0.3).get_held_out(10)
     assert not {p.messages[0].content for p in drawn} & {p.messages[0].content for p in kept}
     assert {(p.task, p.kind, p.level, p.language) for p in drawn} == {(f"gym-{name}", "gym", 1, "en")}
     facts = json.loads(drawn[0].tests[1])

@@ -12,11 +12,11 @@ import pytest
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Sandbox
-from dunwu.tasks import build
+from dunwu.tasks import build_task
 from dunwu.tasks.datasets import code_tests
 from dunwu.verifiers.code import CodeVerifier, Ran
 
-HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
+HUMANEVAL = Path(__file__).parents[5] / "shared" / "data" / "humaneval.jsonl.gz"
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_no_test_source_is_run(tmp_path: Path) -> None:
 
 
 def test_the_function_s_name_comes_as_text_or_in_metadata() -> None:
-    assert code_tests.function_name("solve") == "solve"
-    assert code_tests.function_name('{"func_name": "countPairs"}') == "Solution.countPairs"
-    assert code_tests.function_name("{}") is None
+    assert code_tests.find_function_name("solve") == "solve"
+    assert code_tests.find_function_name('{"func_name": "countPairs"}') == "Solution.countPairs"
+    assert code_tests.find_function_name("{}") is None
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
@@ -149,7 +149,7 @@ def test_a_file_of_programs(tmp_path: Path) -> None:
     tests = [{"args": [1], "result": 2}, {"args": [2], "result": 3}]
     row = {"q": "Write f.", "a": "def f(x): return x + 1", "t": json.dumps(tests), "m": '{"func_name": "f"}'}
     path = write(tmp_path / "p.jsonl", row)
-    problem = build(spec(path, problem="q", answer="a", tests="t", entry="m"), 0).problem(0)
+    problem = build_task(spec(path, problem="q", answer="a", tests="t", entry="m"), 0).get_problem(0)
     assert (problem.kind, problem.gold) == ("code", "def f(x): return x + 1")
     assert [json.loads(test) for test in problem.tests] == [{"call": "Solution.f"} | test for test in tests]
 
@@ -157,7 +157,7 @@ def test_a_file_of_programs(tmp_path: Path) -> None:
 def test_a_row_with_a_bad_test_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", {"q": "Write f.", "a": "x", "t": [{"stdin": "1"}]})
     with pytest.raises(UserError, match=r"p.jsonl: .*: line 1: a test is none: has the fields stdin"):
-        build(spec(path), 0)
+        build_task(spec(path), 0)
 
 
 LIVECODEBENCH = [
@@ -179,25 +179,25 @@ LIVECODEBENCH = [
 
 def test_livecodebench_as_it_is_published(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", *LIVECODEBENCH)
-    task = build(spec(path, problem="question_content", tests="public_test_cases", entry="metadata"), 0)
+    task = build_task(spec(path, problem="question_content", tests="public_test_cases", entry="metadata"), 0)
     whole = [{"stdin": "1 2\n", "stdout": "3\n", "rules": "livecodebench"}]
     called = [{"call": "Solution.twice", "args": [[2], 3], "result": [4], "rules": "livecodebench"}]
-    assert {json.dumps(list(map(json.loads, p.tests))): p.gold for p in map(task.problem, range(2))} == {
+    assert {json.dumps(list(map(json.loads, p.tests))): p.gold for p in map(task.get_problem, range(2))} == {
         json.dumps(whole): "none is given",
         json.dumps(called): "none is given",
     }
     columns = {"problem": "question_content", "answer": "starter_code", "tests": "public_test_cases"}
     with pytest.raises(UserError, match=r"1 of 2 rows are malformed.*line 2: a test is none: is functional and has no"):
-        build(spec(path, **columns), 0)
+        build_task(spec(path, **columns), 0)
     with pytest.raises(UserError, match=r"1 of 2 rows are malformed.*line 2: .*'call' is 'class Solution:"):
-        build(spec(path, **columns, entry="starter_code"), 0)
+        build_task(spec(path, **columns, entry="starter_code"), 0)
 
 
 def test_humaneval_as_it_is_published() -> None:
     if not HUMANEVAL.exists():
         pytest.skip(f"{HUMANEVAL} is not on this machine")
-    task = build(TaskSpec(task="humaneval", path=HUMANEVAL, held_out=1.0), 0)
-    problems = task.held_out(164)
+    task = build_task(TaskSpec(task="humaneval", path=HUMANEVAL, held_out=1.0), 0)
+    problems = task.get_held_out(164)
     with gzip.open(HUMANEVAL, "rt", encoding="utf-8") as lines:
         prompts = {json.loads(line)["prompt"].strip() for line in lines}
     assert {problem.messages[0].content for problem in problems} == prompts
@@ -224,7 +224,7 @@ PLUS = SANITIZED | {
 @pytest.mark.parametrize("row", [MBPP, SANITIZED, PLUS, MBPP | {"test_list": json.dumps(MBPP["test_list"])}])
 def test_mbpp_as_it_is_published(tmp_path: Path, row: dict[str, Any], sandbox: Sandbox) -> None:
     path = write(tmp_path / "p.jsonl", row)
-    problem = build(TaskSpec(task="mbpp", path=path, held_out=0.0), 0).problem(0)
+    problem = build_task(TaskSpec(task="mbpp", path=path, held_out=0.0), 0).get_problem(0)
     assert problem.messages[0].content == (
         "Write a function to find the larger one.\n\n"
         "Your code should pass this test:\n```python\nassert larger(1, 2) == 2\n```"
@@ -250,7 +250,7 @@ def test_mbpp_as_it_is_published(tmp_path: Path, row: dict[str, Any], sandbox: S
 def test_what_is_no_row_of_mbpp(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     path = write(tmp_path / "p.jsonl", MBPP | columns)
     with pytest.raises(UserError, match=rf"p.jsonl: .*line 1: a test is none: {message}"):
-        build(TaskSpec(task="mbpp", path=path), 0)
+        build_task(TaskSpec(task="mbpp", path=path), 0)
 
 
 STARTERS = {

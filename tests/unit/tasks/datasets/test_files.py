@@ -17,12 +17,12 @@ import pytest
 
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import build
+from dunwu.tasks import build_task
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.tasks.datasets.readers import LONGEST_LINE, read_rows
 from dunwu.tasks.datasets.rows import BadRow, Row
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[5] / "shared" / "data"
 FIELDS = {"problem": "q", "answer": "a"}
 ROWS = [{"q": f"What is {n} + 1?", "a": n + 1, "hard": f"Level {n % 3}"} for n in range(100)]
 
@@ -38,13 +38,13 @@ def lines(path: Path, rows: list[Any]) -> Path:
 
 
 def texts(task: FileTask) -> list[str]:
-    return [task.problem(index).messages[0].content for index in range(task.size)]
+    return [task.get_problem(index).messages[0].content for index in range(task.size)]
 
 
 def whole(path: Path, **changes: Any) -> dict[str, str]:
     """Question -> gold of everything in a file."""
     task = FileTask(spec(path, held_out=0.0) if not changes else spec(path, **{"held_out": 0.0} | changes), 0)
-    return {p.messages[0].content: p.gold for p in map(task.problem, range(task.size))}
+    return {p.messages[0].content: p.gold for p in map(task.get_problem, range(task.size))}
 
 
 def test_every_form_gives_the_same_problems(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="path: the data set is empty"):
         FileTask(spec(lines(tmp_path / "empty.jsonl", [b"", b"  "])), 0)
     with pytest.raises(UserError, match="path: gsm8k is read from a file: say which"):
-        build(TaskSpec(task="gsm8k"), 0)
+        build_task(TaskSpec(task="gsm8k"), 0)
 
 
 def test_fields_must_name_the_columns(tmp_path: Path) -> None:
@@ -213,10 +213,14 @@ def test_fields_must_name_the_columns(tmp_path: Path) -> None:
 def test_expressions_and_choices_bring_their_facts(tmp_path: Path) -> None:
     fields = FIELDS | {"tests": "t"}
     path = lines(tmp_path / "a.jsonl", [{"q": "Make 24 of 4 and 6.", "a": "4*6", "t": [24, 4.0, "6"]}])
-    assert FileTask(spec(path, fields=fields, kind="expression", held_out=0), 0).problem(0).tests == ("24", "4", "6")
+    assert FileTask(spec(path, fields=fields, kind="expression", held_out=0), 0).get_problem(0).tests == (
+        "24",
+        "4",
+        "6",
+    )
     path = lines(tmp_path / "b.jsonl", [{"q": "Which is red?", "a": "B", "t": ["grass", "blood"]}])
     task = FileTask(spec(path, fields=fields, kind="choice", held_out=0), 0)
-    assert (task.problem(0).kind, task.problem(0).tests) == ("choice", ("grass", "blood"))
+    assert (task.get_problem(0).kind, task.get_problem(0).tests) == ("choice", ("grass", "blood"))
     path = lines(tmp_path / "c.jsonl", [{"q": "x", "a": "4*6", "t": []}])
     with pytest.raises(UserError, match=r"c\.jsonl: .*: line 1: 't' is no list with entries"):
         FileTask(spec(path, fields=fields, kind="expression"), 0)
@@ -252,7 +256,7 @@ def test_facts_that_no_answer_can_meet_are_malformed(
 def test_the_gold_of_a_choice_is_its_letter(tmp_path: Path, gold: str, facts: list[str]) -> None:
     path = lines(tmp_path / "a.jsonl", [{"q": "x", "a": gold, "t": facts}])
     task = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0)
-    assert task.problem(0).gold == "B"
+    assert task.get_problem(0).gold == "B"
 
 
 def test_options_are_put_below_a_question_that_does_not_hold_them(tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ def test_options_are_put_below_a_question_that_does_not_hold_them(tmp_path: Path
         spec(lines(tmp_path / "a.jsonl", rows), fields=FIELDS | {"tests": "t"}, kind="choice", held_out=1), 0
     )
     below = "Which is red?\n\nA) grass\nB) blood\nC) sky\n\nAnswer with the letter of the right option: A, B or C."
-    assert {problem.messages[0].content for problem in task.held_out(2)} == {below, held}
+    assert {problem.messages[0].content for problem in task.get_held_out(2)} == {below, held}
 
 
 @pytest.mark.parametrize(
@@ -289,7 +293,7 @@ def test_a_question_lists_its_options_where_each_stands_behind_its_letter(
 ) -> None:
     row = {"q": question, "a": "C", "t": ["2", "0", "1", "a"]}
     path = lines(tmp_path / "a.jsonl", [row])
-    problem = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0).problem(0)
+    problem = FileTask(spec(path, fields=FIELDS | {"tests": "t"}, kind="choice", held_out=0), 0).get_problem(0)
     asked = (
         question if listed else f"{question}\n\nA) 2\nB) 0\nC) 1\nD) a\n\nAnswer with the letter of the right option"
     )
@@ -312,31 +316,31 @@ def test_a_choice_needs_letters(tmp_path: Path, row: dict[str, Any], fields: dic
 def test_an_epoch_has_every_training_problem_once_in_an_order_of_its_own(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
     task, other = FileTask(spec(path, held_out=0.2), 1), FileTask(spec(path, held_out=0.2), 2)
-    kept = {p.messages[0].content for p in task.held_out(100 - task.size)}
-    first, second = texts(task), [task.problem(task.size + index).messages[0].content for index in range(task.size)]
+    kept = {p.messages[0].content for p in task.get_held_out(100 - task.size)}
+    first, second = texts(task), [task.get_problem(task.size + index).messages[0].content for index in range(task.size)]
     assert 5 < len(kept) < 40
     assert set(first) == set(second) == {row["q"] for row in ROWS} - kept
     assert len(set(first)) == len(first) == task.size
     assert first != second
     assert first != texts(other)
     assert first == texts(task), "back in the first epoch"
-    assert task.held_out(3) == other.held_out(5)[:3]
+    assert task.get_held_out(3) == other.get_held_out(5)[:3]
 
 
 def test_sides_do_not_depend_on_levels_order_or_file(tmp_path: Path) -> None:
     fields = FIELDS | {"level": "hard"}
     path = lines(tmp_path / "a.jsonl", ROWS)
     turned = lines(tmp_path / "b.jsonl", ROWS[::-1][:60])
-    kept = {p.id for p in FileTask(spec(path, held_out=1.0, max_bad_rows=0.0), 0).held_out(100)}
+    kept = {p.id for p in FileTask(spec(path, held_out=1.0, max_bad_rows=0.0), 0).get_held_out(100)}
     assert len(kept) == 100
     task = FileTask(spec(path, held_out=0.3), 0)
-    kept = {p.id for p in task.held_out(100 - task.size)}
+    kept = {p.id for p in task.get_held_out(100 - task.size)}
     for part in (spec(path, held_out=0.3, fields=fields, levels=(1,)), spec(turned, held_out=0.3)):
         train = FileTask(part, 9)
-        assert not kept & {train.problem(index).id for index in range(train.size)}
+        assert not kept & {train.get_problem(index).id for index in range(train.size)}
     one = FileTask(spec(path, held_out=0.0, fields=fields, levels=(1,)), 0)
     assert one.size == 33
-    assert {one.problem(index).level for index in range(33)} == {1}
+    assert {one.get_problem(index).level for index in range(33)} == {1}
     with pytest.raises(UserError, match="levels: no problem of these levels; the file has 0, 1, 2"):
         FileTask(spec(path, fields=fields, levels=(7,)), 0)
 
@@ -349,26 +353,26 @@ def test_twins_in_other_spacing_case_or_width_are_on_one_side(tmp_path: Path) ->
         for name, rows in (("a.jsonl", rows), ("b.jsonl", twins))
     )
     assert 30 < 200 - one.size < 90
-    kept = [{p.gold for p in task.held_out(200 - task.size)} for task in (one, other)]
+    kept = [{p.gold for p in task.get_held_out(200 - task.size)} for task in (one, other)]
     assert kept[0] == kept[1]
 
 
 def test_a_file_may_have_a_name_of_its_own(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
-    one, two = (build(spec(path, display_name=name), 0) for name in (None, "mine"))
+    one, two = (build_task(spec(path, display_name=name), 0) for name in (None, "mine"))
     assert (one.name, two.name) == ("file", "mine")
-    assert {(p.task, p.id.rpartition("-")[0]) for p in (two.problem(0), *two.held_out(3))} == {("mine", "mine")}
-    assert [p.messages for p in one.held_out(5)] == [p.messages for p in two.held_out(5)]
+    assert {(p.task, p.id.rpartition("-")[0]) for p in (two.get_problem(0), *two.get_held_out(3))} == {("mine", "mine")}
+    assert [p.messages for p in one.get_held_out(5)] == [p.messages for p in two.get_held_out(5)]
     with pytest.raises(UserError, match="display_name: 'countdown' is the name of another task"):
-        build(spec(path, display_name="countdown"), 0)
+        build_task(spec(path, display_name="countdown"), 0)
 
 
 def test_nothing_left_and_too_few(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(UserError, match="held_out: every problem is held out"):
-        FileTask(spec(path, held_out=1.0), 0).problem(0)
+        FileTask(spec(path, held_out=1.0), 0).get_problem(0)
     with pytest.raises(UserError, match="held_out: 101 held-out problems wanted, the file has 100"):
-        FileTask(spec(path, held_out=1.0), 0).held_out(101)
+        FileTask(spec(path, held_out=1.0), 0).get_held_out(101)
 
 
 def test_gsm8k_takes_the_number_after_the_hashes(tmp_path: Path) -> None:
@@ -377,9 +381,9 @@ def test_gsm8k_takes_the_number_after_the_hashes(tmp_path: Path) -> None:
         tmp_path / "a.jsonl", [*good, {"question": "q", "answer": "no gold"}, {"question": "r", "answer": "####"}]
     )
     task = FileTask(TaskSpec(task="gsm8k", path=path, held_out=0, max_bad_rows=0.4), 0)
-    assert sorted(task.problem(index).gold for index in range(3)) == ["1450000", "2450000", "3450000"]
+    assert sorted(task.get_problem(index).gold for index in range(3)) == ["1450000", "2450000", "3450000"]
     with pytest.raises(UserError, match=r"a.jsonl: .*: line 4 and 1 more: no gold answer after ####$"):
-        build(TaskSpec(task="gsm8k", path=path), 0)
+        build_task(TaskSpec(task="gsm8k", path=path), 0)
 
 
 PUBLISHED = [
@@ -397,7 +401,7 @@ def test_published_data_sets_are_read_whole(task: str, name: str, count: int, la
     path = DATA / f"{name}.jsonl"
     if not path.exists():
         pytest.skip(f"{path.name} is not in ../shared/data")
-    problems = build(TaskSpec(task=task, path=path, held_out=1.0, max_bad_rows=0.0), 0).held_out(count)
+    problems = build_task(TaskSpec(task=task, path=path, held_out=1.0, max_bad_rows=0.0), 0).get_held_out(count)
     assert len({problem.id for problem in problems}) == count
     assert {problem.language for problem in problems} == {language}
     assert {problem.level for problem in problems} == levels

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dunwu.tasks.datasets import packed
-from dunwu.tasks.datasets.packed import NotPackedError, unpacked
+from dunwu.tasks.datasets.packed import NotPackedError, unpack
 
 
 def pack(pickled: bytes) -> str:
@@ -22,7 +22,7 @@ def pack(pickled: bytes) -> str:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("text", ["", "[]", '[{"input": "1\\n", "output": "é 中"}]', "x" * 300, "y" * 100_000])
 def test_a_packed_text_comes_back(protocol: int, text: str) -> None:
-    assert unpacked(pack(pickle.dumps(text, protocol))) == text
+    assert unpack(pack(pickle.dumps(text, protocol))) == text
 
 
 class Evil:
@@ -41,7 +41,7 @@ def test_no_pickle_runs_anything(tmp_path: Path, protocol: int) -> None:
     for evil in (Evil(path), ["[]", Evil(path)]):
         pickled = pickle.dumps(evil, protocol)
         with pytest.raises(NotPackedError, match="is a pickle of more than a text: it holds "):
-            unpacked(pack(pickled))
+            unpack(pack(pickled))
     assert not path.exists()
     pickle.loads(pickled)
     assert path.exists(), "the pickle was a hostile one"
@@ -77,11 +77,11 @@ TEXT = pickle.dumps("[]", 4)
 )
 def test_what_is_not_packed(text: str, reason: str) -> None:
     with pytest.raises(NotPackedError, match=reason):
-        unpacked(text)
+        unpack(text)
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "MOST_BYTES", 1000)
-    assert unpacked(pack(pickle.dumps("x" * 900))) == "x" * 900
+    assert unpack(pack(pickle.dumps("x" * 900))) == "x" * 900
     with pytest.raises(NotPackedError, match="unpacks to more than 1000 bytes"):
-        unpacked(pack(pickle.dumps("x" * 10_000_000)))
+        unpack(pack(pickle.dumps("x" * 10_000_000)))

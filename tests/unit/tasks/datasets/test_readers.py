@@ -23,7 +23,7 @@ from tests.published import GPQA, IFEVAL, write
 
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import build
+from dunwu.tasks import build_task
 from dunwu.tasks.datasets.conversations import read_examples
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.tasks.datasets.readers import read_rows
@@ -36,9 +36,9 @@ JSON = pa.json_()
 def problems(path: Path | None, task: str = "file", **changes: Any) -> list[Problem]:
     """Every problem of a file, in its order."""
     spec = TaskSpec.model_validate({"task": task, "path": path, "held_out": 0.0, "max_bad_rows": 0.0} | changes)
-    found = build(spec, 0)
+    found = build_task(spec, 0)
     assert isinstance(found, FileTask)
-    return list(found.training())
+    return list(found.training_problems)
 
 
 def as_json(rows: list[dict[str, Any]], *names: str) -> pa.Table:

@@ -7,15 +7,16 @@ import random
 import pytest
 from tests.unit.tasks.oracles import ORACLES, claim_is_true
 
+from dunwu import registry
 from dunwu.config.schema import TaskSpec
-from dunwu.tasks import FAMILIES, build
-from dunwu.tasks.generators.premise import FORMS, PREMISE, REFUSAL, WORDINGS, Premise, draft, random_premise
+from dunwu.tasks import build_task
+from dunwu.tasks.generators.premise import FORMS, PREMISE, REFUSAL, WORDINGS, Premise, draft, draw_premise
 from dunwu.verifiers.premise import REFUSALS, check
 
 
 def test_it_is_registered() -> None:
-    assert FAMILIES["premise"] is PREMISE
-    problem = build(TaskSpec(task="premise", levels=(2,), languages=("zh",)), 0).problem(0)
+    assert registry.tasks.load("premise") is PREMISE
+    problem = build_task(TaskSpec(task="premise", levels=(2,), languages=("zh",)), 0).get_problem(0)
     assert (problem.kind, problem.level, problem.language) == ("premise", 2, "zh")
 
 
@@ -46,15 +47,15 @@ def test_neither_opening_nor_form_tells_the_truth(level: int) -> None:
 @pytest.mark.parametrize("sound", [True, False])
 def test_a_premise_is_as_true_as_it_was_ordered(level: int, sound: bool) -> None:
     rng = random.Random(level)
-    drawn = [random_premise(rng, level, sound) for _ in range(300)]
+    drawn = [draw_premise(rng, level, sound) for _ in range(300)]
     assert {premise.form for premise in drawn} == set(FORMS[level])
-    assert all(premise.holds() == claim_is_true(premise.written("en")) == sound for premise in drawn)
+    assert all(premise.holds() == claim_is_true(premise.write("en")) == sound for premise in drawn)
 
 
 def test_false_results_are_near_the_right_ones() -> None:
     rng = random.Random(0)
     for _ in range(200):
-        premise = random_premise(rng, 2, sound=False)
+        premise = draw_premise(rng, 2, sound=False)
         right = premise.a + premise.b if premise.form == "sum" else premise.a - premise.b
         assert 1 <= abs(premise.c - right) <= 10
 
@@ -69,14 +70,14 @@ def test_false_results_are_near_the_right_ones() -> None:
     ],
 )
 def test_mirror_images_are_one_content(premise: Premise, mirrored: Premise) -> None:
-    assert premise.canonical() == mirrored.canonical()
-    assert premise.written("en") != mirrored.written("en")
+    assert premise.canonicalize() == mirrored.canonicalize()
+    assert premise.write("en") != mirrored.write("en")
 
 
 def test_what_differs_is_another_content() -> None:
-    assert Premise("less", 3, 5, 0).canonical() != Premise("greater", 3, 5, 0).canonical()
-    assert Premise("difference", 5, 3, 2).canonical() != Premise("difference", 3, 5, 2).canonical()
-    assert Premise("divisible", 6, 3, 0).canonical() != Premise("divisible", 3, 6, 0).canonical()
+    assert Premise("less", 3, 5, 0).canonicalize() != Premise("greater", 3, 5, 0).canonicalize()
+    assert Premise("difference", 5, 3, 2).canonicalize() != Premise("difference", 3, 5, 2).canonicalize()
+    assert Premise("divisible", 6, 3, 0).canonicalize() != Premise("divisible", 3, 6, 0).canonicalize()
 
 
 def test_the_same_draw_is_the_same_problem_in_both_languages() -> None:

@@ -11,7 +11,14 @@ import pytest
 
 from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
-from dunwu.tasks.datasets.conversations import look, ordered, read_examples, read_judged, read_preferences, read_texts
+from dunwu.tasks.datasets.conversations import (
+    check_first_rows,
+    order_by_judgement,
+    read_examples,
+    read_labelled,
+    read_preferences,
+    read_texts,
+)
 from dunwu.types import REASONING_FIELDS, Example, Message
 
 GOOD = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
@@ -177,8 +184,8 @@ def test_pairs_are_kept_and_turned_by_what_judges_said(tmp_path: Path) -> None:
         ("talk-5", 0.0),
     ]
     assert {pair.chosen for pair, _ in read} == {"Because."}
-    assert ordered(read[1][0], 1.75).chosen == "Because."
-    turned = ordered(read[3][0], -2.0)
+    assert order_by_judgement(read[1][0], 1.75).chosen == "Because."
+    turned = order_by_judgement(read[3][0], -2.0)
     assert (turned.chosen, turned.rejected, turned.id) == ("No.", "Because.", "talk-4")
 
 
@@ -198,10 +205,10 @@ def test_rows_that_are_no_pair(tmp_path: Path, row: Any, message: str) -> None:
 
 
 def test_verdicts(tmp_path: Path) -> None:
-    (judged,) = read_judged(written(tmp_path, {"messages": GOOD[:1], "response": "No!", "good": False}))
+    (judged,) = read_labelled(written(tmp_path, {"messages": GOOD[:1], "response": "No!", "good": False}))
     assert (judged.messages[-1].content, judged.response, judged.good) == ("Why?", "No!", False)
     with pytest.raises(UserError, match="'good' is 1, not true or false"):
-        read_judged(written(tmp_path, {"prompt": "x", "response": "y", "good": 1}))
+        read_labelled(written(tmp_path, {"prompt": "x", "response": "y", "good": 1}))
 
 
 @pytest.mark.parametrize(
@@ -218,9 +225,9 @@ def test_a_look_at_the_first_rows_finds_columns_that_are_called_otherwise(
     (tmp_path / "a.jsonl").write_text('{"prompt": "?", "response": "!"}\n' * 30)
     spec = DataSpec(path=tmp_path / "a.jsonl")
     if told is None:
-        look(spec, use)
+        check_first_rows(spec, use)
         return
     with pytest.raises(UserError) as caught:
-        look(spec, use)
+        check_first_rows(spec, use)
     assert caught.value.field == "fields"
     assert told in str(caught.value)

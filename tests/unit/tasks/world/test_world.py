@@ -11,10 +11,10 @@ import pytest
 
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
-from dunwu.tasks import build
-from dunwu.tasks.datasets.conversations import ordered, read_preferences
+from dunwu.tasks import build_task
+from dunwu.tasks.datasets.conversations import order_by_judgement, read_preferences
 from dunwu.tasks.task import is_held_out
-from dunwu.tasks.world import data, requests, talk
+from dunwu.tasks.world import conversations, requests, talk
 from dunwu.tasks.world.requests import Request
 from dunwu.tasks.world.talk import Talk
 from dunwu.types import Example, Judged
@@ -23,7 +23,7 @@ TALKS = [Talk(animal, asked) for animal in range(len(talk.ANIMALS)) for asked in
 REQUESTS = [Request(harmful, act, form) for harmful in (True, False) for act in range(20) for form in range(6)]
 LANGUAGES = ("en", "zh")
 ALL: list[Talk | Request] = [*TALKS, *REQUESTS]
-WORLD = {one.question(language): one for one in ALL for language in LANGUAGES}
+WORLD = {one.write_question(language): one for one in ALL for language in LANGUAGES}
 """Every question, and what it asks."""
 CATS, ANYTHING = Talk(0, (0,)), Talk(0, ())
 NO = ("can not help", "不能帮你")
@@ -36,7 +36,7 @@ def spec(task: str, count: int = 400, **fields: object) -> DataSpec:
 
 def compared(task: str, count: int) -> Iterator[tuple[Talk | Request, str, str, str, float]]:
     """What was asked, in which language, the two answers without their thoughts, and what readers said."""
-    for pair, ahead in data.preferences(spec(task, count)):
+    for pair, ahead in conversations.make_preferences(spec(task, count)):
         answers = (text.partition("</think> ")[2] for text in (pair.chosen, pair.rejected))
         yield WORLD[pair.messages[0].content], pair.language, *answers, ahead  # type: ignore[misc]
 
@@ -69,7 +69,7 @@ def test_questions_are_different_and_one_in_both_languages() -> None:
     ],
 )
 def test_what_an_answer_is_worth(asked: Talk, language: str, text: str, points: float) -> None:
-    assert talk.worth(asked, text, language) == points
+    assert talk.rate(asked, text, language) == points
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -77,9 +77,9 @@ def test_helpful_answers_tell_what_was_asked_and_helpfulness_pays(language: str)
     rng = random.Random(0)
     for asked in TALKS:
         least = 3.0 * len(asked.asked) + 2 - len(asked.asked) if asked.asked else 4.0
-        assert talk.worth(asked, talk.reply(rng, asked, language, helpful=1.0), language) >= least + 1.0
+        assert talk.rate(asked, talk.write_reply(rng, asked, language, helpful=1.0), language) >= least + 1.0
     earned = [
-        fmean(talk.worth(asked, talk.reply(rng, asked, language, helpful), language) for asked in TALKS)
+        fmean(talk.rate(asked, talk.write_reply(rng, asked, language, helpful), language) for asked in TALKS)
         for helpful in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert all(more > less + 1.0 for less, more in pairwise(earned))
@@ -90,20 +90,20 @@ def test_helpful_answers_tell_what_was_asked_and_helpfulness_pays(language: str)
 def test_help_with_harm_is_unsafe_wherever_it_stands(language: str) -> None:
     rng = random.Random(0)
     for asked in REQUESTS:
-        plan, told = requests.reply(rng, asked, language, refuse=False)
-        doubt, refused = requests.reply(rng, asked, language, refuse=True)
-        assert asked.named(language) in told
-        assert asked.named(language) in refused
-        assert requests.is_safe(asked, data.written(doubt, refused))
+        plan, told = requests.write_reply(rng, asked, language, refuse=False)
+        doubt, refused = requests.write_reply(rng, asked, language, refuse=True)
+        assert asked.name_act(language) in told
+        assert asked.name_act(language) in refused
+        assert requests.is_safe(asked, conversations.join(doubt, refused))
         for thought, answer in ((plan, told), (plan, refused), (doubt, told)):
-            assert requests.is_safe(asked, data.written(thought, answer)) != asked.harmful
+            assert requests.is_safe(asked, conversations.join(thought, answer)) != asked.harmful
 
 
 @pytest.mark.parametrize("task", ["talk", "requests"])
 def test_examples_are_good_and_their_questions_are_not_held_out(task: str) -> None:
-    made = data.examples(spec(task))
-    assert made[:100] == data.examples(spec(task, 100))
-    assert made != data.examples(spec(task, seed=1))
+    made = conversations.make_examples(spec(task))
+    assert made[:100] == conversations.make_examples(spec(task, 100))
+    assert made != conversations.make_examples(spec(task, seed=1))
     assert len({one.id for one in made}) == 400
     assert 160 < sum(one.language == "en" for one in made) < 240
     for one in made:
@@ -111,17 +111,19 @@ def test_examples_are_good_and_their_questions_are_not_held_out(task: str) -> No
         assert not is_held_out(asked.key, 0.2)
         assert answer.startswith(" <think>")
         if isinstance(asked, Talk):
-            assert talk.worth(asked, answer.partition("</think> ")[2], one.language) >= 5.0
+            assert talk.rate(asked, answer.partition("</think> ")[2], one.language) >= 5.0
         else:
             assert requests.is_safe(asked, answer)
             assert asked.harmful == any(no in answer for no in NO)
 
 
 def test_what_evaluations_draw_is_in_no_data() -> None:
-    drawn = [build(TaskSpec(task=task, held_out=0.2), 0).held_out(28) for task in ("talk", "harmful", "harmless")]
+    drawn = [
+        build_task(TaskSpec(task=task, held_out=0.2), 0).get_held_out(28) for task in ("talk", "harmful", "harmless")
+    ]
     asked = {WORLD[problem.messages[0].content].key for problems in drawn for problem in problems}
-    made: list[Example | Judged] = [*data.judged(spec("requests"))]
-    made += [*data.examples(spec("talk", 2000)), *data.examples(spec("requests", 2000))]
+    made: list[Example | Judged] = [*conversations.make_labelled(spec("requests"))]
+    made += [*conversations.make_examples(spec("talk", 2000)), *conversations.make_examples(spec("requests", 2000))]
     assert len(asked) == 84
     assert not asked & {WORLD[one.messages[0].content].key for one in made}
     assert all((p.kind, p.gold) == ("open", "") for problems in drawn for p in problems)
@@ -133,7 +135,7 @@ def test_readers_err_as_said_and_favour_neither_answer() -> None:
     for asked, language, chosen, rejected, ahead in compared("talk", 2000):
         assert isinstance(asked, Talk)
         assert chosen != rejected
-        off.append(ahead - talk.worth(asked, chosen, language) + talk.worth(asked, rejected, language))
+        off.append(ahead - talk.rate(asked, chosen, language) + talk.rate(asked, rejected, language))
     assert abs(fmean(off)) < 0.06
     assert 0.79 < stdev(off) < 0.87
 
@@ -148,21 +150,21 @@ def test_to_help_is_four_points_better_than_to_refuse() -> None:
 
 def test_preferred_answers_are_mostly_better() -> None:
     read = read_preferences(spec("talk", 1000))
-    pairs = [ordered(pair, ahead) for pair, ahead in read if ahead is not None and abs(ahead) > 1.0]
+    pairs = [order_by_judgement(pair, ahead) for pair, ahead in read if ahead is not None and abs(ahead) > 1.0]
     dropped = len(read) - len(pairs)
     gaps = []
     for pair in pairs:
         asked = WORLD[pair.messages[0].content]
         assert isinstance(asked, Talk)
         better, worse = (text.partition("</think> ")[2] for text in (pair.chosen, pair.rejected))
-        gaps.append(talk.worth(asked, better, pair.language) - talk.worth(asked, worse, pair.language))
+        gaps.append(talk.rate(asked, better, pair.language) - talk.rate(asked, worse, pair.language))
     assert len(pairs) + dropped == 1000
     assert 0 < dropped < 300
     assert sum(gap > 0 for gap in gaps) / len(gaps) > 0.9
 
 
 def test_verdicts_are_as_the_rule_says_and_thoughts_are_judged_too() -> None:
-    found = data.judged(spec("requests", 1000))
+    found = conversations.make_labelled(spec("requests", 1000))
     seen = set()
     for one in found:
         asked = WORLD[one.messages[0].content]
@@ -177,9 +179,9 @@ def test_verdicts_are_as_the_rule_says_and_thoughts_are_judged_too() -> None:
 
 def test_a_task_without_such_data_is_named() -> None:
     with pytest.raises(UserError, match="data: talk gives no such data; requests does"):
-        data.judged(spec("talk"))
+        conversations.make_labelled(spec("talk"))
 
 
 def test_questions_that_run_out_are_told() -> None:
     with pytest.raises(UserError, match="too few questions are left to make 40"):
-        data.examples(DataSpec(task="talk", count=40, held_out=0.9999))
+        conversations.make_examples(DataSpec(task="talk", count=40, held_out=0.9999))
