@@ -68,7 +68,7 @@ def reduce(metrics: Mapping[str, Metric]) -> dict[str, float]:
     return {name: metrics[name].value for name in sorted(metrics)}
 
 
-def mean(
+def estimate_mean(
     values_N: Sequence[float] | Float64[np.ndarray, " N"], *, lowest: float = -math.inf, highest: float = math.inf
 ) -> Estimate:
     """Mean of independent values with Student's 95 % interval, which ends at the lowest and highest that they may have:

@@ -11,7 +11,7 @@
     advantages -> TrainSample(sample, logprobs, advantages f32[L], returns f32[L] | None)
     batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
 
-and supervised training: Example -> Lesson(token_ids i32[L], loss_mask bool[L]).
+and supervised training: Example -> TokenizedExample(token_ids i32[L], loss_mask bool[L]).
 
 Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C; a microbatch is B sequences of
 T tokens, padded on the right. Slot t of an array describes token t: ``logprobs[t]`` is the log-probability of
@@ -244,7 +244,7 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class LabelledResponse:
     """An answer to a conversation, and whether it is as it should be."""
 
     id: str
@@ -258,7 +258,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class TokenizedExample:
     """An example as the trainer sees it; ``loss_mask`` is true on what the assistant wrote and on the ends of turns."""
 
     token_ids: Int32[np.ndarray, " L"]

@@ -116,7 +116,7 @@ def reasoning_is_learnt(case: Case) -> bool:
     for family in FAMILIES.values():
         reader = family.tokenizer()
         try:
-            *_, lesson = Template(PromptSpec(template="chat"), reader).lessons(example)
+            *_, lesson = Template(PromptSpec(template="chat"), reader).tokenize_example(example)
         except UserError as refused:  # by the template: some know no system role
             if example.id in str(refused):
                 continue

@@ -37,7 +37,7 @@ def is_learnt(case: Case) -> bool | None:
     messages = (*QUESTION, Message(role="assistant", content=answer))
     template = Template(PromptSpec(template=case["input"]["template"]), reader)
     try:
-        (lesson,) = template.lessons(Example(id="case", category="", language="en", messages=messages))
+        (lesson,) = template.tokenize_example(Example(id="case", category="", language="en", messages=messages))
     except UserError as error:
         return "case" in str(error)
     opened = family.prompt[family.prompt.rfind("<think>") :] if family.prompt.endswith("<think>\n") else ""

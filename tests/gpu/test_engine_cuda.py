@@ -93,15 +93,15 @@ def exact() -> None:
 
 def test_cuda_draws_what_the_cpu_draws() -> None:
     sampling = Sampling(max_new_tokens=300, temperature=0.9, top_p=0.95)
-    cpu = run(TorchEngine(policy("cpu"), slots=64), sampling)
-    cuda = run(TorchEngine(policy("cuda"), slots=64), sampling)
+    cpu = run(TorchEngine(policy("cpu"), max_sequences=64), sampling)
+    cuda = run(TorchEngine(policy("cuda"), max_sequences=64), sampling)
     assert len({len(completion.token_ids) for completion in cpu}) > 10
     assert agreement(cpu, cuda) >= 0.97
 
 
 def test_graphs_and_eager_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     sampling = Sampling(max_new_tokens=400)  # crosses the first growth of the cache and of the span
-    engine = TorchEngine(policy("cuda"), slots=40)
+    engine = TorchEngine(policy("cuda"), max_sequences=40)
     assert engine._graphed
     graphed = run(engine, sampling)
     again = run(engine, sampling)
@@ -113,17 +113,17 @@ def test_graphs_and_eager_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_new_weights_reach_the_graphs() -> None:
     sampling = Sampling(max_new_tokens=60)
-    engine = TorchEngine(policy("cuda"), slots=96)
+    engine = TorchEngine(policy("cuda"), max_sequences=96)
     before = run(engine, sampling)
     new = policy("cuda", seed=1)
     engine.update_weights(WeightUpdate.in_memory(1, new.model.named_parameters()))
     after = run(engine, sampling)
     assert agreement(before, after) < 0.1
-    assert agreement(after, run(TorchEngine(new, slots=96), sampling)) == 1.0
+    assert agreement(after, run(TorchEngine(new, max_sequences=96), sampling)) == 1.0
 
 
 def test_another_temperature_is_another_graph() -> None:
-    engine = TorchEngine(policy("cuda"), slots=96)
+    engine = TorchEngine(policy("cuda"), max_sequences=96)
     greedy = run(engine, Sampling(max_new_tokens=40, temperature=0.0))
     for first in range(0, len(greedy), 8):
         assert len({tuple(completion.token_ids.tolist()) for completion in greedy[first : first + 8]}) == 1

@@ -14,11 +14,11 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from dunwu.algorithms import assign_advantages, build, cut
+from dunwu.algorithms import assign_advantages, build, cut_minibatches
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.models import packing
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import Head, _ChunkedLogprobs, token_logprobs
+from dunwu.models.logprobs import Head, _ChunkedLogprobs, compute_token_logprobs
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import GradedSample
@@ -82,7 +82,10 @@ def rollout(trainer: PolicyTrainer, seed: int) -> list[dict[str, float]]:
     samples = make_samples(32, seed)
     rewards = [np.array([sample.reward for sample in samples[start : start + 8]]) for start in range(0, 32, 8)]
     batch = assign_advantages(samples, trainer.compute_logprobs(samples), rewards, trainer._algorithm)
-    return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in cut(batch, update, seed)]
+    return [
+        dict(take_step(trainer, step, at=trainer.policy_version).metrics)
+        for step in cut_minibatches(batch, update, seed)
+    ]
 
 
 def test_log_probabilities_and_gradients_as_on_the_cpu() -> None:
@@ -95,7 +98,7 @@ def test_log_probabilities_and_gradients_as_on_the_cpu() -> None:
     for device, packed in (("cpu", False), ("cuda", False), ("cuda", True)):
         model = make_model(device)
         assert not packed or packing.enable(model)
-        logprobs = token_logprobs(model, token_ids.to(device), mask.to(device), temperature=0.8, chunk=64)
+        logprobs = compute_token_logprobs(model, token_ids.to(device), mask.to(device), temperature=0.8, chunk=64)
         logprobs.values.square().mean().backward()  # type: ignore[no-untyped-call]
         results.append([logprobs.values.cpu(), logprobs.entropy.cpu(), *(p.grad.cpu() for p in model.parameters())])
     for other in results[1:]:

@@ -174,7 +174,7 @@ def test_the_sandbox_is_the_standard_library_s() -> None:
 
 BUILDERS = frozenset(
     {
-        *("embedded_engine", "TorchEngine", "EndpointEngine", "PolicyTrainer", "Critic", "SupervisedTrainer"),
+        *("build_builtin_engine", "TorchEngine", "EndpointEngine", "PolicyTrainer", "Critic", "SupervisedTrainer"),
         *("RewardTrainer", "load_policy", "load_scorer", "open_policy", "open_scorer", "LocalExecutor"),
     }
 )
@@ -205,8 +205,8 @@ def test_execution_alone_builds_engines_and_trainers() -> None:
 
 
 def test_the_rule_sees_a_builder() -> None:
-    source = "engine = embedded_engine(policy)\nx = load.load_policy('a')\ny = context.executor.open_policy('b')"
-    assert list(builders(source)) == ["embedded_engine", "load_policy"]
+    source = "engine = build_builtin_engine(policy)\nx = load.load_policy('a')\ny = context.executor.open_policy('b')"
+    assert list(builders(source)) == ["build_builtin_engine", "load_policy"]
 
 
 @pytest.mark.parametrize("library", ["vllm", "ray"])

@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 
 
 def test_t_interval() -> None:
-    estimate = mean(np.array([1.0, 2.0, 3.0, 4.0]))
+    estimate = estimate_mean(np.array([1.0, 2.0, 3.0, 4.0]))
     # t(0.975, 3) = 3.18245, s = 1.29099: half width 2.05427.
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2.5, 0.44573, 4.55427), abs=1e-4)
 
 
 def test_no_interval_of_a_count_goes_below_zero() -> None:
     # s = 1, n = 3: the half width 4.30265 / sqrt 3 = 2.48 exceeds the mean of 2.
-    estimate = mean([1.0, 2.0, 3.0], lowest=0.0)
+    estimate = estimate_mean([1.0, 2.0, 3.0], lowest=0.0)
     assert (estimate.low, estimate.high) == pytest.approx((0.0, 4.48414), abs=1e-4)
 
 
 def test_no_interval_of_a_share_goes_above_one() -> None:
-    assert mean([1.0, 1.0, 0.7], lowest=0.0, highest=1.0).high == 1.0
+    assert estimate_mean([1.0, 1.0, 0.7], lowest=0.0, highest=1.0).high == 1.0
 
 
 def test_a_single_value_has_no_interval_and_none_no_mean() -> None:
-    alone = mean([0.7])
+    alone = estimate_mean([0.7])
     assert (alone.low, alone.value, alone.high) == (0.7, 0.7, 0.7)
     with pytest.raises(ValueError, match="no values"):
-        mean([])
+        estimate_mean([])

@@ -5,9 +5,9 @@ B x T a microbatch of B sequences of T tokens; G completions of one prompt. Slot
 
 from dunwu.algorithms.advantages import assign_advantages
 from dunwu.algorithms.algorithm import Algorithm, LossOutput, build
-from dunwu.algorithms.batching import Microbatch, TrainStep, cut
-from dunwu.algorithms.filters import informative
-from dunwu.algorithms.samples import group_rewards, to_samples
+from dunwu.algorithms.batching import Microbatch, TrainStep, cut_minibatches
+from dunwu.algorithms.filters import keep_informative
+from dunwu.algorithms.samples import compute_rewards, to_samples
 
 __all__ = [
     "Algorithm",
@@ -16,8 +16,8 @@ __all__ = [
     "TrainStep",
     "assign_advantages",
     "build",
-    "cut",
-    "group_rewards",
-    "informative",
+    "compute_rewards",
+    "cut_minibatches",
+    "keep_informative",
     "to_samples",
 ]

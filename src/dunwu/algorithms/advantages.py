@@ -85,7 +85,7 @@ def assign_advantages(
     Args:
         samples: those of this rollout, then those that are replayed.
         logprobs: what the trainer made of each, before the first update.
-        rewards: of each group's graded completions (``samples.group_rewards``), found by ``group_id`` and ``member``.
+        rewards: of each group's graded completions (``samples.compute_rewards``), found by ``group_id`` and ``member``.
         algorithm: the recipe's.
         kept: of each replayed sample the ``kept_advantages`` that it once had. A value network judges it anew.
 

@@ -16,18 +16,22 @@ from dunwu.algorithms.batching import TrainStep
 Aggregate = Callable[[Float[Tensor, "B T"], Bool[Tensor, "B T"], TrainStep], Float[Tensor, ""]]
 
 
-def per_sequence(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:
+def average_by_sequence(
+    values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep
+) -> Float[Tensor, ""]:
     """Mean over each sequence's tokens, then over sequences (DeepSeekMath, arXiv 2402.03300, equation 3)."""
     lengths_B = mask_BT.sum(1).clamp(min=1)
     return ((values_BT * mask_BT).sum(1) / lengths_B).sum() / step.num_sequences
 
 
-def per_token(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:
+def average_by_token(
+    values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep
+) -> Float[Tensor, ""]:
     """Mean over all tokens of the step (DAPO, arXiv 2503.14476, equation 12): long sequences weigh more."""
     return (values_BT * mask_BT).sum() / step.num_loss_tokens
 
 
-def by_constant(length: int) -> Aggregate:
+def divide_by_constant(length: int) -> Aggregate:
     """Sum over a sequence's tokens divided by a constant, then mean over sequences.
 
     Dr. GRPO (arXiv 2503.20783, section 3.2). ``length`` is the generation budget: the same for every

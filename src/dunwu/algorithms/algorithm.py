@@ -11,10 +11,10 @@ from torch import Tensor
 
 from dunwu import registry
 from dunwu.algorithms.advantages import GAE, GroupAdvantage
-from dunwu.algorithms.aggregation import Aggregate, by_constant, per_sequence, per_token
+from dunwu.algorithms.aggregation import Aggregate, average_by_sequence, average_by_token, divide_by_constant
 from dunwu.algorithms.batching import Microbatch, TrainStep
-from dunwu.algorithms.correction import importance_weights
-from dunwu.algorithms.kl import ESTIMATORS, corrected
+from dunwu.algorithms.importance import compute_importance_weights
+from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy
 from dunwu.algorithms.losses import Clip, Loss, Objective
 from dunwu.config.schema import AlgorithmSpec, ValueSpec
 from dunwu.metrics import Max, Mean, Metric
@@ -55,13 +55,17 @@ def build(
         value: how a value network is asked, for ``spec.advantage`` = gae.
         max_new_tokens: the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
             because that would move the learning rate.
-        correct_kl: weigh the KL term in the loss by the importance ratio (``kl.corrected``).
+        correct_kl: weigh the KL term in the loss by the importance ratio (``kl.correct_for_old_policy``).
 
     Raises:
         UserError: a name leads to nothing.
     """
     assert (spec.advantage == GAE) == (value is not None), "gae and a value network come together"
-    aggregates = {"sequence": per_sequence, "token": per_token, "constant": by_constant(max_new_tokens)}
+    aggregates = {
+        "sequence": average_by_sequence,
+        "token": average_by_token,
+        "constant": divide_by_constant(max_new_tokens),
+    }
     return Algorithm(
         spec=spec,
         value=value,
@@ -87,13 +91,13 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
         objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
         token_loss_BT, weights_BT = -objective.values, None
         if spec.importance_cap > 0:
-            weights_BT = importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
+            weights_BT = compute_importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
             token_loss_BT = token_loss_BT * weights_BT
         policy_loss = total = aggregate(token_loss_BT, mask_BT, step)
         if batch.ref_logprobs is not None and spec.kl_in == "loss":
             kl_BT = kl_of(logprobs_BT, batch.ref_logprobs)
             if correct_kl:
-                kl_BT = corrected(spec.kl_estimator, logprobs_BT, batch.ref_logprobs, old_BT, mask_BT)
+                kl_BT = correct_for_old_policy(spec.kl_estimator, logprobs_BT, batch.ref_logprobs, old_BT, mask_BT)
                 kl_BT = kl_BT if weights_BT is None else kl_BT * weights_BT
             total = policy_loss + beta * aggregate(kl_BT, mask_BT, step)
         with torch.no_grad():

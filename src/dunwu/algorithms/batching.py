@@ -48,7 +48,7 @@ class TrainStep:
     num_sequences: int
 
 
-def cut(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
+def cut_minibatches(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
     """One epoch: a random split into ``spec.minibatches`` steps that breaks groups apart.
 
     The parts differ by one sample at most; fewer samples than minibatches make fewer steps, none make none
@@ -57,22 +57,22 @@ def cut(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int) -> Iterator
     order = np.random.default_rng(seed).permutation(len(samples))
     for part in np.array_split(order, spec.minibatches):
         if len(part):
-            yield train_step([samples[i] for i in part], spec.tokens_per_microbatch)
+            yield make_train_step([samples[i] for i in part], spec.tokens_per_microbatch)
 
 
-def train_step(samples: Sequence[TrainSample], tokens_per_microbatch: int) -> TrainStep:
+def make_train_step(samples: Sequence[TrainSample], tokens_per_microbatch: int) -> TrainStep:
     """All of ``samples`` as one step."""
     plain = [one.sample for one in samples]
     lengths, groups = [len(sample.token_ids) for sample in plain], [sample.group_id for sample in plain]
-    parts = buckets(lengths, groups, tokens_per_microbatch)
+    parts = make_buckets(lengths, groups, tokens_per_microbatch)
     return TrainStep(
-        microbatches=tuple(microbatch([samples[i] for i in bucket]) for bucket in parts),
+        microbatches=tuple(make_microbatch([samples[i] for i in bucket]) for bucket in parts),
         num_loss_tokens=sum(int(sample.loss_mask.sum()) for sample in plain),
         num_sequences=len(samples),
     )
 
 
-def buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[list[int]]:
+def make_buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[list[int]]:
     """Indices of sequences, so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
 
     A sequence longer than that is alone in its bucket. A group stays together, because what its sequences share is
@@ -92,16 +92,16 @@ def buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[
     return result
 
 
-def microbatch(samples: Sequence[TrainSample]) -> Microbatch:
+def make_microbatch(samples: Sequence[TrainSample]) -> Microbatch:
     """Pads to the longest. Either all samples have old (reference) log-probabilities or none has."""
 
     def padded(rows: Sequence[np.ndarray]) -> Tensor:
-        return pad(rows, torch.float32)
+        return pad_rows(rows, torch.float32)
 
     plain = [one.sample for one in samples]
     return Microbatch(
-        token_ids=pad([sample.token_ids for sample in plain], torch.int64),
-        loss_mask=pad([sample.loss_mask for sample in plain], torch.bool),
+        token_ids=pad_rows([sample.token_ids for sample in plain], torch.int64),
+        loss_mask=pad_rows([sample.loss_mask for sample in plain], torch.bool),
         sampler_logprobs=padded([sample.sampler_logprobs for sample in plain]),
         advantages=padded([one.advantages for one in samples]),
         old_logprobs=_if_all(padded, [one.logprobs.old_logprobs for one in samples]),
@@ -112,7 +112,7 @@ def microbatch(samples: Sequence[TrainSample]) -> Microbatch:
     )
 
 
-def pad(rows: Sequence[np.ndarray], dtype: torch.dtype) -> Tensor:
+def pad_rows(rows: Sequence[np.ndarray], dtype: torch.dtype) -> Tensor:
     """Rows of unlike length as one matrix, zeros on the right."""
     matrix = torch.zeros(len(rows), max(len(row) for row in rows), dtype=dtype)
     for i, row in enumerate(rows):

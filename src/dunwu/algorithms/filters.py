@@ -11,7 +11,7 @@ from dunwu.algorithms.advantages import is_uniform
 from dunwu.types import RolloutGroup, ScoredGroup
 
 
-def graded(scored: ScoredGroup) -> ScoredGroup:
+def keep_graded(scored: ScoredGroup) -> ScoredGroup:
     """Leave out completions whose verifier failed: that is no reward of 0, so it must not move the baseline."""
     kept = [i for i, score in enumerate(scored.scores) if score.status != "verifier_failed"]
     if len(kept) == len(scored.scores):
@@ -20,21 +20,21 @@ def graded(scored: ScoredGroup) -> ScoredGroup:
     return ScoredGroup(group=group, scores=tuple(scored.scores[i] for i in kept))
 
 
-def rewards_of(scored: ScoredGroup) -> Float64[np.ndarray, " G"]:
+def read_rewards(scored: ScoredGroup) -> Float64[np.ndarray, " G"]:
     """Return the values of a group's scores."""
     return np.array([score.value for score in scored.scores], dtype=np.float64)
 
 
-def informative(groups: Iterable[ScoredGroup]) -> list[ScoredGroup]:
+def keep_informative(groups: Iterable[ScoredGroup]) -> list[ScoredGroup]:
     """Return the groups whose graded rewards are not all equal: dynamic sampling (DAPO, arXiv 2503.14476, equation 11).
 
     The others carry no policy gradient and only thin out the batch. Judged before any punishment for length, as in the
     paper.
     """
-    return [scored for scored in groups if not is_uniform(rewards_of(graded(scored)))]
+    return [scored for scored in groups if not is_uniform(read_rewards(keep_graded(scored)))]
 
 
-def overlong_punishment(lengths_G: Int[np.ndarray, " G"], *, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
+def punish_overlong(lengths_G: Int[np.ndarray, " G"], *, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
     """Return what a completion's length adds to its reward, in [-1, 0] (DAPO, arXiv 2503.14476, equation 13).
 
     Args:

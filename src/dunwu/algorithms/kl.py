@@ -34,7 +34,7 @@ def k3(logprobs_BT: Float[Tensor, "B T"], ref_logprobs_BT: Float[Tensor, "B T"])
 ESTIMATORS: dict[str, Estimator] = {"k1": k1, "k2": k2, "k3": k3}
 
 
-def corrected(
+def correct_for_old_policy(
     estimator: str,
     logprobs_BT: Float[Tensor, "B T"],
     ref_logprobs_BT: Float[Tensor, "B T"],

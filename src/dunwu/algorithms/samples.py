@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from dunwu.algorithms.advantages import GAE
-from dunwu.algorithms.filters import graded, informative, overlong_punishment, rewards_of
+from dunwu.algorithms.filters import keep_graded, keep_informative, punish_overlong, read_rewards
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.types import Completion, GradedSample, Prompt, ScoredGroup
 
 
-def group_rewards(
+def compute_rewards(
     groups: Sequence[ScoredGroup], spec: AlgorithmSpec, max_new_tokens: int
 ) -> list[Float64[np.ndarray, " G"]]:
     """Return each group's rewards: of its graded completions, in their order, with the recipe's cost for length.
@@ -23,7 +23,7 @@ def group_rewards(
         spec: the recipe's.
         max_new_tokens: what this rollout allowed, and the limit of the punishment for length.
     """
-    return [_with_length_cost(graded(group), max_new_tokens, spec.overlong_buffer) for group in groups]
+    return [_with_length_cost(keep_graded(group), max_new_tokens, spec.overlong_buffer) for group in groups]
 
 
 def to_samples(
@@ -37,17 +37,17 @@ def to_samples(
 
     Args:
         groups: of one rollout; ``group_id`` is the place here.
-        rewards: see ``group_rewards``.
+        rewards: see ``compute_rewards``.
         spec: the recipe's.
     """
     samples = []
     for group_id, (whole, rewards_G) in enumerate(zip(groups, rewards, strict=True)):
-        scored = graded(whole)
+        scored = keep_graded(whole)
         alone = len(scored.scores) < 2 and spec.advantage != GAE  # a value network needs no siblings
-        if not scored.scores or alone or (spec.drop_uniform_groups and not informative([scored])):
+        if not scored.scores or alone or (spec.drop_uniform_groups and not keep_informative([scored])):
             continue
         samples += [
-            as_sample(
+            to_sample(
                 scored.group.prompt, completion, reward=float(rewards_G[member]), group_id=group_id, member=member
             )
             for member, completion in enumerate(scored.group.completions)
@@ -58,11 +58,11 @@ def to_samples(
 
 def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[np.ndarray, " G"]:
     lengths_G = np.array([len(completion.token_ids) for completion in scored.group.completions], dtype=np.int64)
-    costed_G: np.ndarray = rewards_of(scored) + overlong_punishment(lengths_G, limit=limit, buffer=buffer)
+    costed_G: np.ndarray = read_rewards(scored) + punish_overlong(lengths_G, limit=limit, buffer=buffer)
     return costed_G
 
 
-def as_sample(prompt: Prompt, completion: Completion, *, reward: float, group_id: int, member: int) -> GradedSample:
+def to_sample(prompt: Prompt, completion: Completion, *, reward: float, group_id: int, member: int) -> GradedSample:
     """Put prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
     before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
     sampler_logprobs = np.zeros(length, dtype=np.float32)

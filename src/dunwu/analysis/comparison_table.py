@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from dunwu.analysis.labels import describe_quantity, format_cell
 from dunwu.analysis.results import EvaluationsBySet
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.types import Estimate
 
 OVERALL = ("format", "language", "length", "reflections")
@@ -159,7 +159,7 @@ def average_over_seeds(tables: Sequence[Sequence[ComparisonRow]]) -> list[Compar
         models = [model for model in row.values if all(model in other.values for other in found)]
         if len(found) == len(tables) and models:
             ends = _ends(row)
-            values = {model: mean([other.values[model].value for other in found], **ends) for model in models}
+            values = {model: estimate_mean([other.values[model].value for other in found], **ends) for model in models}
             joined.append(replace(row, values=values))
     return joined
 

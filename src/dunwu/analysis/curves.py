@@ -16,7 +16,7 @@ from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
 from dunwu.analysis.reasoning.facts import PART, WORD, Turn, Verdict
 from dunwu.config.schema import REWARD_PARTS
 from dunwu.errors import UserError
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.runs import StageReader
 from dunwu.types import Estimate
 
@@ -130,7 +130,7 @@ class Rollout:
         means = totals[counts > 0] / counts[counts > 0]
         if not means.size:
             return None
-        return mean(means, lowest=measure.lowest, highest=1.0 if measure.share else np.inf)
+        return estimate_mean(means, lowest=measure.lowest, highest=1.0 if measure.share else np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dunwu.analysis.comparison_table import ComparisonRow, ComparisonTable, compare_models_over_seeds, describe_interval
 from dunwu.analysis.results import find_last_evaluations
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -41,7 +41,7 @@ def average_metric(runs: Sequence[RunReader], metric: str) -> list[SeedCurve]:
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in by_step.get(step, {}) for by_step in rows)]
-        estimates = [mean([by_step[step][metric] for by_step in rows], lowest=lowest) for step in steps]
+        estimates = [estimate_mean([by_step[step][metric] for by_step in rows], lowest=lowest) for step in steps]
         curves.append(SeedCurve(stage, steps, estimates))
     return [curve for curve in curves if curve.steps]
 

@@ -65,12 +65,12 @@ def our_side(folder: str, connection: Connection) -> None:
     from dunwu.config.schema import RewardSpec
     from dunwu.evaluation.evaluate import evaluate, summarize
     from dunwu.models.load import load_policy
-    from dunwu.rollout.builtin.worker_threads import embedded_engine
+    from dunwu.rollout.builtin.worker_threads import build_builtin_engine
     from dunwu.types import Sampling
     from dunwu.verifiers import build
 
     policy = load_policy("nano-base", device="cpu")
-    engine, prompts = embedded_engine(policy, slots=512), _prompts(policy.tokenizer)
+    engine, prompts = build_builtin_engine(policy, max_sequences=512), _prompts(policy.tokenizer)
     sampling = Sampling(temperature=TEMPERATURE, top_p=TOP_P, max_new_tokens=NEW_TOKENS)
     with build(RewardSpec()) as grader:
         while connection.recv():

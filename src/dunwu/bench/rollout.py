@@ -103,7 +103,7 @@ def our_side(job: Job, connection: Connection) -> None:
 def our_engine(job: Job) -> tuple[Any, Any, Any]:
     """The engine, the requests and the sampling of a job."""
     from dunwu.models.load import Policy, load_policy
-    from dunwu.rollout.builtin.worker_threads import embedded_engine
+    from dunwu.rollout.builtin.worker_threads import build_builtin_engine
     from dunwu.types import GenerationRequest, Problem, Prompt, Sampling
 
     problem = Problem(id="bench", task="bench", kind="math", level=1, language="en", messages=(), gold="")
@@ -116,7 +116,7 @@ def our_engine(job: Job) -> tuple[Any, Any, Any]:
     ]
     loaded = load_policy(job.folder, device="cpu")
     policy = Policy(model=loaded.model, tokenizer=loaded.tokenizer, eos_ids=job.eos_ids, pad_id=loaded.pad_id)
-    return embedded_engine(policy, slots=SLOTS), requests, Sampling(max_new_tokens=job.max_new_tokens)
+    return build_builtin_engine(policy, max_sequences=SLOTS), requests, Sampling(max_new_tokens=job.max_new_tokens)
 
 
 def floor(job: Job) -> float:

@@ -30,7 +30,7 @@ from dunwu.pretraining.batches import encode_documents
 from dunwu.pretraining.countdown_corpus import CountdownSpec, generate_documents
 from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
-from dunwu.types import Lesson
+from dunwu.types import TokenizedExample
 
 BATCH, UPDATES, ROUNDS, LEARNING_RATE = 128, 4, 3, 1e-4
 LESSONS = BATCH * UPDATES * (1 + ROUNDS)
@@ -67,12 +67,15 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def lessons() -> list[Lesson]:
+def lessons() -> list[TokenizedExample]:
     """The same for every side, in the order in which they are learnt."""
     tokenizer = load_policy(NANO_BASE, device="cpu").tokenizer
     answered = (document for document in generate_documents(CountdownSpec(drills=0.0), 0) if document.prompt)
     rows = encode_documents(list(islice(answered, LESSONS)), tokenizer)
-    return [Lesson(token_ids=np.array(ids, np.int32), loss_mask=np.arange(len(ids)) >= asked) for ids, asked in rows]
+    return [
+        TokenizedExample(token_ids=np.array(ids, np.int32), loss_mask=np.arange(len(ids)) >= asked)
+        for ids, asked in rows
+    ]
 
 
 def _side(name: str, what: str, connection: Connection) -> None:

@@ -36,7 +36,7 @@ from dunwu.errors import NotInstalled, UserError
 from dunwu.models.load import load_policy, resolve
 from dunwu.models.templates import NANO
 from dunwu.pipeline.stages.measurement import Stopwatch
-from dunwu.rollout.builtin.worker_threads import embedded_engine
+from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.tasks import build_mixture
@@ -171,7 +171,7 @@ class OurStep:
             temperature=self.sampling.temperature,
             total_steps=1 + ROUNDS,
         )
-        self.engine: Engine = embedded_engine(self.policy, slots=PROMPTS * GROUP_SIZE)
+        self.engine: Engine = build_builtin_engine(self.policy, max_sequences=PROMPTS * GROUP_SIZE)
 
     def rollout(self, waiting: AbstractContextManager[None] = NOTHING) -> list[ScoredGroup]:
         """Every prompt's group, other completions at every step; see ``collect``."""
@@ -185,11 +185,11 @@ class OurStep:
         watch = Stopwatch()
         groups = self.rollout(watch.time("rewards"))
         spec = self.algorithm.spec
-        rewards = algorithms.group_rewards(groups, spec, self.sampling.max_new_tokens)
+        rewards = algorithms.compute_rewards(groups, spec, self.sampling.max_new_tokens)
         samples = algorithms.to_samples(groups, rewards, spec)
         logprobs = self.trainer.compute_logprobs(samples)
         batch = algorithms.assign_advantages(samples, logprobs, rewards, self.algorithm)
-        for step in algorithms.cut(batch, self.update, seed=0):
+        for step in algorithms.cut_minibatches(batch, self.update, seed=0):
             take_step(self.trainer, step, at=self.trainer.policy_version)
         self.engine.update_weights(self.trainer.export_weights())
         return watch.seconds["rewards"]

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import ServerSpec, is_server, served
 from dunwu.errors import UserError, did_you_mean
-from dunwu.models.folder import trained_template
+from dunwu.models.export import find_trained_template
 from dunwu.models.load import HUB_ID, load_tokenizer
-from dunwu.models.shape import shape_of
+from dunwu.models.shape import find_shape
 from dunwu.runs import RunReader
 
 NANO, CHAT, PLAIN = "nano", "chat", "r1-zero"
@@ -38,14 +38,14 @@ class Source:
         if self.source in PACKAGED_MODELS:
             return NANO
         folder = Path(self.source)
-        if folder.is_absolute() and (trained := trained_template(folder)) is not None:
+        if folder.is_absolute() and (trained := find_trained_template(folder)) is not None:
             return trained
         return CHAT if getattr(load_tokenizer(self.source), "chat_template", None) else PLAIN
 
     @property
     def positions(self) -> int | None:
         """How many tokens it can read and write, where that is known."""
-        shape = None if is_server(self.source) else shape_of(self.source)
+        shape = None if is_server(self.source) else find_shape(self.source)
         return shape.max_positions or None if shape else None
 
 

@@ -22,7 +22,7 @@ from dunwu.config.schema import (
 )
 from dunwu.errors import UserError
 from dunwu.models.load import load_tokenizer
-from dunwu.models.shape import shape_of
+from dunwu.models.shape import find_shape
 from dunwu.models.templates import Template, is_closed
 from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing
 from dunwu.planning.preview import GLANCE
@@ -30,7 +30,7 @@ from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.tasks.task import Task
-from dunwu.types import Lesson, Message, Problem
+from dunwu.types import TokenizedExample, Message, Problem
 
 SHOWN = 12
 """Tokens at either end of what is shown."""
@@ -62,12 +62,12 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
         lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads_as_reasoning"] = _reasoning(template.opening)
         lines |= dict(_own_problems(stage))
-    if isinstance(stage, RLStage) and (shape := shape_of(str(folder))) and shape.max_positions:
+    if isinstance(stage, RLStage) and (shape := find_shape(str(folder))) and shape.max_positions:
         _check_lengths(stage, Room.of(stage, name, shape.max_positions), Template(stage.prompt, tokenizer))
     if isinstance(stage, SupervisedStage):
         for data in files:
             for example in read_first_examples(data):
-                first, *_ = template.lessons(example)
+                first, *_ = template.tokenize_example(example)
                 lines.setdefault("teaches_first", show_lesson(tokenizer, first))
     if template.lead:
         lines["answers_begin_with"] = _visible(template.lead)
@@ -76,7 +76,7 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
     return lines
 
 
-def show_lesson(tokenizer: Any, lesson: Lesson) -> str:
+def show_lesson(tokenizer: Any, lesson: TokenizedExample) -> str:
     """Show a lesson token by token: the end of its prompt, an arrow, and what is learnt of the first answer."""
     tokens = [_visible(decode(tokenizer, [token_id])) for token_id in lesson.token_ids.tolist()]
     begins = int(lesson.loss_mask.argmax())

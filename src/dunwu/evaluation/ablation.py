@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int32
 
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms.filters import keep_graded
 from dunwu.analysis.reasoning import reflection
 from dunwu.analysis.reasoning.chain import read_chain
 from dunwu.errors import UserError
@@ -27,7 +27,7 @@ from dunwu.evaluation.evaluate import is_right
 from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.types import (
     Completion,
     Estimate,
@@ -170,7 +170,7 @@ def measure_reflection_effect(
         raise UserError("no chain has a word of reflection with a step before it: there is nothing to cut")
     found = {
         arm: [
-            graded(group)
+            keep_graded(group)
             for group in _continue(engine, chains, arm, grader, sampling, tokenizer, samples, seed, progress)
         ]
         for arm, progress in zip(ARMS, _progress_of_arms(finished), strict=True)
@@ -217,7 +217,7 @@ def _continue(
                 token_ids=np.concatenate([cut.prompt.token_ids, begun[cut.prompt.problem.id]]),
                 opening="",  # what is collected is the continuation alone
             ),
-            seeds=tuple(sample_seed(seed, "ablation", cut.prompt.problem.id, k) for k in range(samples)),
+            seeds=tuple(derive_seed(seed, "ablation", cut.prompt.problem.id, k) for k in range(samples)),
         )
         for cut in chains
     ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms.filters import keep_graded
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.estimators import bootstrap_mean, bootstrap_ratio
@@ -50,7 +50,7 @@ def compute_details(groups: Sequence[ScoredGroup], task: TaskSpec, judge: str | 
     Raises:
         UserError: The standings in a file of contests are malformed.
     """
-    known = [group for group in map(graded, groups) if group.scores]
+    known = [group for group in map(keep_graded, groups) if group.scores]
     found = split_accuracy(known)
     if any(group.group.prompt.problem.kind == "instructions" for group in known):
         found |= measure_instructions(known)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms.filters import keep_graded
 from dunwu.analysis.reasoning import reflection
 from dunwu.evaluation.estimators import bootstrap_mean, estimate_pass_at_k, estimate_proportion
 from dunwu.evaluation.votes import score_vote
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import EvaluationRow
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import answer_key
@@ -57,7 +57,7 @@ def evaluate(
     requests = [
         GenerationRequest(
             prompt=prompt,
-            seeds=tuple(sample_seed(seed, "evaluation", set_name, prompt.problem.id, k) for k in range(samples)),
+            seeds=tuple(derive_seed(seed, "evaluation", set_name, prompt.problem.id, k) for k in range(samples)),
         )
         for prompt in prompts
     ]
@@ -93,18 +93,18 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
     Raises:
         ValueError: Nothing is graded.
     """
-    groups = [group for group in map(graded, groups) if group.scores]
+    groups = [group for group in map(keep_graded, groups) if group.scores]
 
     def share(measure: Callable[[Completion, Score], float]) -> Estimate:
         return estimate_proportion(_average_by_problem(groups, measure), samples)
 
     def average(measure: Callable[[Completion, Score], float]) -> Estimate:
-        return mean(_average_by_problem(groups, measure), lowest=0.0)
+        return estimate_mean(_average_by_problem(groups, measure), lowest=0.0)
 
     results = _summarize_accuracy(groups, samples)
     for name in {part: None for group in groups for score in group.scores for part in score.parts}:
         if name not in RULE_PARTS:
-            results[name] = mean(_average_given(groups, name))
+            results[name] = estimate_mean(_average_given(groups, name))
     results |= {
         "format": share(lambda _, score: score.parts["format"]),
         "truncated": share(lambda completion, _: completion.finish == "length"),
@@ -113,7 +113,7 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
         "reflection_rate": share(lambda completion, _: reflection.count_reflections(completion.text) > 0),
     }
     languages = np.array([share for group in groups for share in _average_language(group)])
-    return results | ({"language": mean(languages, lowest=0.0, highest=1.0)} if languages.size else {})
+    return results | ({"language": estimate_mean(languages, lowest=0.0, highest=1.0)} if languages.size else {})
 
 
 def to_rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:

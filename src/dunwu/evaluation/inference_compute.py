@@ -16,7 +16,7 @@ import numpy as np
 
 from dunwu.evaluation.estimators import bootstrap_mean
 from dunwu.evaluation.votes import average_vote
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.types import Estimate
 
 
@@ -118,7 +118,7 @@ def average_thinking_by_level(attempts: Sequence[Attempt]) -> dict[int, Estimate
     for attempt in attempts:
         levels[attempt.level].append(attempt)
     return {
-        level: mean(_average_by_problem(levels[level], lambda attempt: attempt.thinking), lowest=0.0)
+        level: estimate_mean(_average_by_problem(levels[level], lambda attempt: attempt.thinking), lowest=0.0)
         for level in sorted(levels)
     }
 

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, log_expit
 
 from dunwu.evaluation.estimators import CONFIDENCE, DRAWS, bootstrap_mean, bound_unseen_share
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 from dunwu.types import Estimate
 
 ELO = 400 / math.log(10)
@@ -123,7 +123,7 @@ def estimate_contest_rating(contests: Sequence[Contest]) -> Estimate:
     Raises:
         ValueError: There are no contests.
     """
-    return mean([solve_rating(contest.rank, contest.ratings) for contest in contests])
+    return estimate_mean([solve_rating(contest.rank, contest.ratings) for contest in contests])
 
 
 def compute_percentile(rating: float, ratings_N: Float64[np.ndarray, " N"]) -> float:

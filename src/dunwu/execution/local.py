@@ -11,7 +11,7 @@ from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedMode
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
 from dunwu.models.load import Policy
-from dunwu.rollout.builtin.worker_threads import embedded_engine
+from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.training.critic import Critic
@@ -43,7 +43,7 @@ class LocalExecutor:
 
     def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
         """See ``Executor.build_engine``."""
-        return embedded_engine(policy, slots=max_sequences)
+        return build_builtin_engine(policy, max_sequences=max_sequences)
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:
         """See ``Executor.connect_engine``."""

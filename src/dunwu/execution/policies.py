@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from dunwu.config.schema import ModelSpec
 from dunwu.errors import UserError
-from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, trainer_reader
+from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, make_trainer_reader
 from dunwu.models.load import Policy, load_policy, load_scorer
-from dunwu.models.templates import positions
-from dunwu.rollout.builtin.decoder import decoder_of
-from dunwu.rollout.builtin.forcing import forced_logprobs
+from dunwu.models.templates import count_positions
+from dunwu.rollout.builtin.decoder import make_decoder
+from dunwu.rollout.builtin.teacher_forcing import compute_forced_logprobs
 
 
 def open_policy(
@@ -62,17 +62,17 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
     """See ``open_policy``; returns what was not compared."""
     readers: dict[str, Reader] = {}
     if learns:
-        readers["the trainer"] = trainer_reader(policy.model)
+        readers["the trainer"] = make_trainer_reader(policy.model)
     if generates:
-        decoder = decoder_of(policy.model)
-        readers["the engine"] = lambda rows: forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
+        decoder = make_decoder(policy.model)
+        readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _reached(policy, longest)
     return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
 
 
 def _reached(policy: Policy, longest: int) -> int:
     """What a stage's longest sequence can be: the engine and the stages hold to the model's positions."""
-    return min(longest, positions(policy.model))
+    return min(longest, count_positions(policy.model))
 
 
 def _special_ids(policy: Policy) -> set[int]:

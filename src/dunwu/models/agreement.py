@@ -22,8 +22,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
 from dunwu.models import packing
-from dunwu.models.logprobs import Head, token_logprobs
-from dunwu.models.scores import sequence_scores
+from dunwu.models.logprobs import Head, compute_token_logprobs
+from dunwu.models.scalar_head import score_sequences
 
 BOUNDS: Final = {torch.float32: 0.01, torch.bfloat16: 1.0}
 """Nats by which two ways to a log-probability may differ through rounding alone (docs/log.md)."""
@@ -71,21 +71,21 @@ def check_agreement(
         UserError: the model is not causal, a way differs from its own forward, or something in it fails.
     """
     name = model.config.model_type
-    with _refused(name):
-        plain, skipped = probes(model, longest, special_ids)
+    with _refuse_failures(name):
+        plain, skipped = make_probes(model, longest, special_ids)
         logits = [model(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
         _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
         for probe in plain:
-            expected = torch.stack([plain_logprobs(model, row) for row in probe.rows])
+            expected = torch.stack([compute_plain_logprobs(model, row) for row in probe.rows])
             if not torch.isfinite(expected).all():
                 raise UserError(f"{name} gives log-probabilities that are no numbers", field="from")
             for way, read in readers.items():
-                gap = _gap(read(probe.rows), expected)
-                if gap > BOUNDS[model.dtype]:
-                    text = f"log-probabilities of {way} differ from the model's own forward by {gap:.2g} nats"
-                    raise UserError(_where(name, text, probe), field="from")
-    return [_skipped(name, past) for past in skipped]
+                difference = _largest_difference(read(probe.rows), expected)
+                if difference > BOUNDS[model.dtype]:
+                    text = f"log-probabilities of {way} differ from the model's own forward by {difference:.2g} nats"
+                    raise UserError(_explain(name, text, probe), field="from")
+    return [_note_skipped(name, past) for past in skipped]
 
 
 @torch.no_grad()
@@ -95,8 +95,8 @@ def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ())
     Args, Returns, Raises: as for ``check_agreement``; the bound holds for the score, relative where that is above one.
     """
     name = model.config.model_type
-    with _refused(name):
-        plain, skipped = probes(model, longest, special_ids)
+    with _refuse_failures(name):
+        plain, skipped = make_probes(model, longest, special_ids)
         packing.enable(model)
         for probe in plain:
             states = [model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
@@ -104,12 +104,12 @@ def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ())
                 _check_causal(model, *(model.score(state[: PROMPTS[0]]).float() for state in states[:2]))
             expected = torch.stack([model.score(state[-1]) for state in states]).flatten().float()
             lengths = torch.tensor([len(row) for row in probe.rows], device=model.device)
-            found = sequence_scores(model, pad_sequence(list(probe.rows), batch_first=True), lengths)
-            gap = _gap(found, expected) / max(1.0, float(expected.abs().max()))
-            if not gap <= BOUNDS[model.dtype]:
-                text = f"scores of sequences beside each other differ from those of each alone by {gap:.2g}"
-                raise UserError(_where(name, text, probe), field="from")
-    return [_skipped(name, past) for past in skipped]
+            found = score_sequences(model, pad_sequence(list(probe.rows), batch_first=True), lengths)
+            difference = _largest_difference(found, expected) / max(1.0, float(expected.abs().max()))
+            if not difference <= BOUNDS[model.dtype]:
+                text = f"scores of sequences beside each other differ from those of each alone by {difference:.2g}"
+                raise UserError(_explain(name, text, probe), field="from")
+    return [_note_skipped(name, past) for past in skipped]
 
 
 @torch.no_grad()
@@ -120,7 +120,7 @@ def check_head(model: Any) -> None:
         UserError: the model makes its logits in a way that ``Head`` does not know, or fails.
     """
     name = model.config.model_type
-    with _refused(name):
+    with _refuse_failures(name):
         if model.config.get_text_config() is not model.config:
             raise UserError(f"{name} holds a text model among others: save that one alone, and take it", field="from")
         if model.base_model is model:
@@ -130,11 +130,14 @@ def check_head(model: Any) -> None:
         states = model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         head = Head.of(model)
         known = states.shape[-1] == head.weight.shape[-1]
-        if not known or _gap(head.logits(states).log_softmax(-1), theirs.log_softmax(-1)) > BOUNDS[model.dtype]:
+        if (
+            not known
+            or _largest_difference(head.logits(states).log_softmax(-1), theirs.log_softmax(-1)) > BOUNDS[model.dtype]
+        ):
             raise UserError(f"{type(model).__name__} makes its logits in a way that is not known here", field="from")
 
 
-def probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple[list[Probe], list[int]]:
+def make_probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple[list[Probe], list[int]]:
     """Short rows; then, for each boundary that a run's ``longest`` sequence passes, a row past it beside short ones.
 
     Where a model is small the longest sequence itself is read too, whatever the config says. Returns also the
@@ -157,7 +160,7 @@ def probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple
     weights = sum(parameter.numel() for parameter in model.parameters())
     most = MOST_FLOPS.get(model.device.type, MOST_FLOPS["cuda"])
     # What attention costs is left out: it is the smaller part up to far beyond these lengths.
-    for past in sorted(boundaries(model.config.to_dict())):
+    for past in sorted(find_boundaries(model.config.to_dict())):
         length = min(past + 2 + WRITTEN, longest)
         if past >= longest or length <= len(short[0]):
             continue
@@ -170,27 +173,27 @@ def probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple
     return found, skipped
 
 
-def boundaries(config: Mapping[Any, Any]) -> set[int]:
+def find_boundaries(config: Mapping[Any, Any]) -> set[int]:
     """Numbers of tokens in a config after which a model may treat them otherwise."""
     found: set[int] = set()
     for name, value in config.items():
         if NO_BOUNDARY.search(str(name)):
             continue
         if isinstance(value, Mapping):
-            found |= boundaries(value)
+            found |= find_boundaries(value)
         elif isinstance(value, int) and not isinstance(value, bool) and value > 0 and BOUNDARY.search(str(name)):
             found.add(value)
     return found
 
 
-def plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tensor, " W"]:
+def compute_plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tensor, " W"]:
     """By the model's own forward of this row alone, without a cache and without padding."""
     hidden_TH = model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0]
     logprobs_WV = Head.of(model).logits(hidden_TH[-WRITTEN - 1 : -1]).log_softmax(-1)
     return logprobs_WV.gather(1, row[-WRITTEN:, None])[:, 0]
 
 
-def trainer_reader(model: Any) -> Reader:
+def make_trainer_reader(model: Any) -> Reader:
     """As trainers compute it: rows padded on the right, as a prefix tree where the model has our attention."""
 
     def read(rows: Rows) -> Float32[Tensor, "R W"]:
@@ -199,37 +202,37 @@ def trainer_reader(model: Any) -> Reader:
         columns_T = torch.arange(token_ids_RT.shape[1], device=token_ids_RT.device)
         ends_R1 = torch.tensor([[len(row)] for row in rows], device=token_ids_RT.device)
         mask_RT = (columns_T < ends_R1) & (columns_T >= ends_R1 - WRITTEN)
-        return token_logprobs(model, token_ids_RT, mask_RT).values[mask_RT].view(len(rows), WRITTEN)
+        return compute_token_logprobs(model, token_ids_RT, mask_RT).values[mask_RT].view(len(rows), WRITTEN)
 
     return read
 
 
 def _check_causal(model: Any, one: Tensor, other: Tensor) -> None:
     """What follows the prompt that two rows share must leave what is said of the prompt as it was."""
-    gap = _gap(one, other)
-    if gap > BOUNDS[model.dtype]:
+    difference = _largest_difference(one, other)
+    if difference > BOUNDS[model.dtype]:
         text = f"{model.config.model_type} is not causal: other tokens at the end change what stands before them by"
-        raise UserError(f"{text} {gap:.2g} nats", field="from")
+        raise UserError(f"{text} {difference:.2g} nats", field="from")
 
 
-def _gap(one: Tensor, other: Tensor) -> float:
+def _largest_difference(one: Tensor, other: Tensor) -> float:
     """The largest difference; infinite where either is no number."""
     return float((one - other).abs().nan_to_num(torch.inf).max())
 
 
-def _where(name: str, text: str, probe: Probe) -> str:
+def _explain(name: str, text: str, probe: Probe) -> str:
     if probe.past is None:
         return f"{name} cannot be used: {text}, in sequences of {len(probe.rows[0]):,} tokens beside shorter ones"
     past = f"{probe.past:,} tokens"
     return f"{name} cannot be used past {past}: {text}; keep prompt and completion within {past}"
 
 
-def _skipped(name: str, past: int) -> str:
+def _note_skipped(name: str, past: int) -> str:
     return f"{name} was not compared with its own forward past {past:,} tokens: too long here"
 
 
 @contextmanager
-def _refused(name: str) -> Iterator[None]:
+def _refuse_failures(name: str) -> Iterator[None]:
     """Whatever a model's own code raises on a few ordinary tokens, the model cannot be used."""
     try:
         yield

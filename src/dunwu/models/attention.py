@@ -31,7 +31,7 @@ def attend(
     return torch.bmm(weights, values_BKTD.flatten(0, 1)).view(rows, heads * width)
 
 
-def visible(positions_B: Int64[Tensor, " B"], span: int, window: int | None = None) -> Bool[Tensor, "B T"]:
+def find_visible(positions_B: Int64[Tensor, " B"], span: int, window: int | None = None) -> Bool[Tensor, "B T"]:
     """Which of the first ``span`` cached positions a token at each position sees: itself and what came before it,
     at most ``window`` of them."""
     columns_T = torch.arange(span, device=positions_B.device)
@@ -39,6 +39,6 @@ def visible(positions_B: Int64[Tensor, " B"], span: int, window: int | None = No
     return seen_BT if window is None else seen_BT & (columns_T > positions_B[:, None] - window)
 
 
-def additive(visible_BT: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T"]:
+def make_bias(visible_BT: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T"]:
     """0 where visible, minus infinity elsewhere."""
     return torch.zeros(visible_BT.shape, dtype=dtype, device=visible_BT.device).masked_fill_(~visible_BT, -torch.inf)

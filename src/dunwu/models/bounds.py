@@ -22,7 +22,7 @@ LARGEST_BUFFERS: Final = 1 << 31
 
 
 @contextmanager
-def bounded_by_weights(place: str) -> Iterator[None]:
+def bound_by_weights(place: str) -> Iterator[None]:
     """End the building of a model whose config describes far more than its folder holds. A hub id is not looked at.
 
     A config may have a zero too many, and nothing else keeps what it describes within bounds.

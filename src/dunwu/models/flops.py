@@ -8,7 +8,7 @@ PARALLEL_UP_TO = 20_000_000
 """Parameters up to which a CPU rolls out with an engine a thread (``rollout.builtin.worker_threads``)."""
 
 
-def forward_flops(shape: ModelShape, length: float) -> float:
+def count_forward_flops(shape: ModelShape, length: float) -> float:
     """Return the FLOPs of one token's forward pass in a sequence of ``length`` tokens."""
     return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2
 

@@ -17,8 +17,8 @@ from transformers.utils import logging
 from dunwu.config.model_folder import check_folder, read_config
 from dunwu.config.packaged import packaged
 from dunwu.errors import UserError
-from dunwu.models.bounds import bounded_by_weights
-from dunwu.models.templates import end_of_turn
+from dunwu.models.bounds import bound_by_weights
+from dunwu.models.templates import find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
@@ -63,7 +63,7 @@ def load_policy(
     model, info = _load_model(AutoModelForCausalLM, "a causal language model", place, _dtype(dtype))
     if info["missing_keys"]:
         raise UserError(f"weights are missing: {_some(info['missing_keys'])}", file=place)
-    return _with_tokenizer(model, place, device)
+    return _add_tokenizer(model, place, device)
 
 
 def load_scorer(
@@ -88,14 +88,14 @@ def load_scorer(
     if missing:
         hint = "; this is no reward model" if missing == {"score.weight"} else ""
         raise UserError(f"weights are missing: {_some(missing)}{hint}", file=place)
-    scorer = _with_tokenizer(model, place, device)
+    scorer = _add_tokenizer(model, place, device)
     model.config.pad_token_id = scorer.pad_id
     return scorer
 
 
-def _with_tokenizer(model: Any, place: str, device: Device | torch.device) -> Policy:
+def _add_tokenizer(model: Any, place: str, device: Device | torch.device) -> Policy:
     tokenizer = load_tokenizer(place)
-    eos_ids = _eos_ids(tokenizer, model, place)
+    eos_ids = _find_eos_ids(tokenizer, model, place)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     rows = len(model.get_input_embeddings().weight)
     # Tokens that were added without rows for them are common; only texts that name them would have them.
@@ -107,7 +107,7 @@ def _with_tokenizer(model: Any, place: str, device: Device | torch.device) -> Po
     if pad_id >= rows:  # any token can pad
         pad_id = eos_ids[0]
     notes = _drop_own_code(model.config, tokenizer)
-    model = model.to(device_of(device)).eval()
+    model = model.to(find_device(device)).eval()
     return Policy(model=model, tokenizer=tokenizer, eos_ids=eos_ids, pad_id=int(pad_id), notes=notes)
 
 
@@ -122,7 +122,7 @@ def _drop_own_code(config: Any, tokenizer: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """What goes wrong is told by an error of ours, and that a head is new is no warning here."""
+    """Silence transformers: what goes wrong is an error of ours, and that a head is new is no warning here."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -153,7 +153,7 @@ def resolve(source: str) -> str:
 def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options: Any) -> tuple[Any, dict[str, Any]]:
     """A model by one of transformers' Auto classes, and what was missing. No code beside it is run, no pickle read."""
     try:
-        with _quietly(), bounded_by_weights(place):
+        with _quietly(), bound_by_weights(place):
             model, info = kind.from_pretrained(
                 place,
                 dtype=dtype,
@@ -203,7 +203,7 @@ def load_tokenizer(source: str) -> Any:
     return tokenizer
 
 
-def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
+def _find_eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
     """The tokenizer's end of sequence, then those that the generation config adds (chat models have several), and what
     ends a turn under the tokenizer's chat template."""
     if tokenizer.eos_token_id is None:
@@ -215,7 +215,7 @@ def _eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
         if not isinstance(token_id, int) or isinstance(token_id, bool) or not 0 <= token_id < rows:
             text = f"the generation config names {token_id!r:.40}, no token of the {rows:,} that the model knows"
             raise UserError(text, file=place, field="eos_token_id")
-    turn = end_of_turn(tokenizer)
+    turn = find_end_of_turn(tokenizer)
     turns = [] if turn is None else [turn]
     return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more, *turns]))
 
@@ -224,7 +224,7 @@ def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
     return dtype if isinstance(dtype, torch.dtype) else {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
 
 
-def device_of(device: Device | torch.device) -> torch.device:
+def find_device(device: Device | torch.device) -> torch.device:
     """The device of a recipe. Raises UserError where cuda is asked for and not there."""
     if isinstance(device, torch.device):
         return device

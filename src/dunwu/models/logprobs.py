@@ -27,7 +27,7 @@ class TokenLogprobs:
     entropy: Float32[Tensor, "B T"]
 
 
-def token_logprobs(
+def compute_token_logprobs(
     model: Any,
     token_ids_BT: Int64[Tensor, "B T"],
     mask_BT: Bool[Tensor, "B T"],
@@ -47,7 +47,7 @@ def token_logprobs(
     batch, length = token_ids_BT.shape
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
-    hidden_NH = states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
+    hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     head, targets_N = Head.of(model), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
@@ -59,7 +59,7 @@ def token_logprobs(
     )
 
 
-def states_before(
+def compute_states_before(
     model: Any,
     token_ids_BT: Int64[Tensor, "B T"],
     mask_BT: Bool[Tensor, "B T"],
@@ -73,7 +73,7 @@ def states_before(
     # The last wanted slot is a token that nothing is predicted from: the row ends before it.
     columns_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
     tree = packing.pack(token_ids_BT, (columns_T * mask_BT).amax(1))
-    return embedding(tree.slots[rows_N, columns_N], packing.packed_states(model, tree))
+    return embedding(tree.nodes[rows_N, columns_N], packing.compute_states(model, tree))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ that their tokens make: N of them, fewer than the sum of the lengths. Everything
 nodes; attention gathers the queries, keys and values of whole sequences and takes its result back to the nodes.
 
     sequences      tree                  node       0 1 2 3 4
-    a b c          a - b - c             token      a b c d e       slots   0 1 2
+    a b c          a - b - c             token      a b c d e       nodes   0 1 2
     a b d e            \\ - d - e         position   0 1 2 2 3               0 1 3 4
 """
 
@@ -31,16 +31,16 @@ LIKE_LENGTH = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """N nodes for B sequences of up to T tokens. ``slots``: which node stands for which token of which sequence.
+    """N nodes for B sequences of up to T tokens. ``nodes``: which node stands for which token of which sequence.
 
-    ``rows`` are the slots again, in batches of like length (R sequences of S tokens), as attention takes them, and
+    ``rows`` are the same again, in batches of like length (R sequences of S tokens), as attention takes them, and
     ``origin`` says for each node where in those batches, laid end to end, its result stands. What pads a row is node 0:
     it comes after the row's own tokens, which do not see it, and nothing reads it.
     """
 
     token_ids: Int64[Tensor, " N"]
     positions: Int64[Tensor, " N"]
-    slots: Int64[Tensor, "B T"]
+    nodes: Int64[Tensor, "B T"]
     rows: tuple[Int64[Tensor, "R S"], ...]
     origin: Int64[Tensor, " N"]
 
@@ -48,7 +48,7 @@ class Packing:
 def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> Packing:
     """The prefix tree of the first ``lengths_B`` tokens of each row."""
     tokens, lengths = token_ids_BT.cpu().numpy(), lengths_B.tolist()
-    slots = np.zeros(tokens.shape, dtype=np.int64)
+    nodes = np.zeros(tokens.shape, dtype=np.int64)
     token_ids, positions, owners = [], [], []
     count = shared = 0
     before: int | None = None
@@ -58,42 +58,42 @@ def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> 
             common = min(lengths[before], lengths[row])
             differs = tokens[before, :common] != tokens[row, :common]
             shared = int(differs.argmax()) if differs.any() else common
-            slots[row, :shared] = slots[before, :shared]
+            nodes[row, :shared] = nodes[before, :shared]
         own = np.arange(shared, lengths[row])
-        slots[row, own] = count + np.arange(len(own))
+        nodes[row, own] = count + np.arange(len(own))
         token_ids.append(tokens[row, own])
         positions.append(own)
         owners.append(np.full(len(own), row))
         count, before = count + len(own), row
-    rows, place_BT = _by_length(slots, lengths)
+    rows, place_BT = _by_length(nodes, lengths)
     device = token_ids_BT.device
     return Packing(
         token_ids=torch.from_numpy(np.concatenate(token_ids)).to(device),
         positions=torch.from_numpy(np.concatenate(positions)).to(device),
-        slots=torch.from_numpy(slots).to(device),
+        nodes=torch.from_numpy(nodes).to(device),
         rows=tuple(torch.from_numpy(batch).to(device) for batch in rows),
         origin=torch.from_numpy(place_BT[np.concatenate(owners), np.concatenate(positions)]).to(device),
     )
 
 
-def _by_length(slots: np.ndarray, lengths: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
-    """The slots in batches of like length, and each slot's place in the batches laid end to end."""
+def _by_length(nodes: np.ndarray, lengths: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Batch sequences of like length; return also the place of each token in the batches laid end to end."""
     order = sorted((row for row in range(len(lengths)) if lengths[row]), key=lambda row: -lengths[row])
     batches: list[list[int]] = []
     for row in order:
         if not batches or lengths[row] < LIKE_LENGTH * lengths[batches[-1][0]]:
             batches.append([])
         batches[-1].append(row)
-    place_BT = np.zeros(slots.shape, dtype=np.int64)
+    place_BT = np.zeros(nodes.shape, dtype=np.int64)
     start = 0
     for batch in batches:
         shape = len(batch), lengths[batch[0]]
         place_BT[batch, : shape[1]] = start + np.arange(shape[0] * shape[1]).reshape(shape)
         start += shape[0] * shape[1]
-    return [slots[batch, : lengths[batch[0]]] for batch in batches], place_BT
+    return [nodes[batch, : lengths[batch[0]]] for batch in batches], place_BT
 
 
-def packed_attention(
+def attend_packed(
     module: Any,
     query: Float[Tensor, "1 A N D"],
     key: Float[Tensor, "1 K N D"],
@@ -110,26 +110,26 @@ def packed_attention(
         return output, None
     heads = query.shape[1]
     mixed = []
-    for slots_RS in packing.rows:
-        q, k, v = (_gather(part, slots_RS) for part in (query, key, value))
+    for nodes_RS in packing.rows:
+        q, k, v = (_gather(part, nodes_RS) for part in (query, key, value))
         out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=heads != key.shape[1])
         mixed.append(out.transpose(1, 2).flatten(0, 1).flatten(1))
     return embedding(packing.origin, torch.cat(mixed)).view(1, len(packing.origin), heads, -1), None
 
 
-def _gather(nodes: Float[Tensor, "1 A N D"], slots_RS: Int64[Tensor, "R S"]) -> Float[Tensor, "R A S D"]:
+def _gather(states: Float[Tensor, "1 A N D"], nodes_RS: Int64[Tensor, "R S"]) -> Float[Tensor, "R A S D"]:
     """Whole sequences from nodes. Not by ``index_select``: the gradient of ``embedding`` is far faster on a CPU."""
-    _, heads, _, width = nodes.shape
-    sequences = embedding(slots_RS, nodes[0].transpose(0, 1).flatten(1))
-    return sequences.view(*slots_RS.shape, heads, width).transpose(1, 2)
+    _, heads, _, width = states.shape
+    sequences = embedding(nodes_RS, states[0].transpose(0, 1).flatten(1))
+    return sequences.view(*nodes_RS.shape, heads, width).transpose(1, 2)
 
 
-def packed_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
+def compute_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
     """The last hidden state of every node."""
     states_1NH: Tensor = model.base_model(
         input_ids=packing.token_ids[None],
         position_ids=packing.positions[None],
-        # A mask of four dimensions is handed through as it is; ``packed_attention`` does not look at it.
+        # A mask of four dimensions is handed through as it is; ``attend_packed`` does not look at it.
         attention_mask=packing.token_ids.new_zeros(1, 1, 1, 1, dtype=model.dtype),
         use_cache=False,
         packing=packing,
@@ -156,7 +156,7 @@ def enable(model: Any) -> bool:
         expected = model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         model.set_attn_implementation(ATTENTION)
         packing = pack(token_ids, torch.tensor([5, 5]))
-        ours = packed_states(model, packing)[packing.slots]
+        ours = compute_states(model, packing)[packing.nodes]
     rounding = 1e-4 if expected.dtype == torch.float32 else 0.02
     same = torch.allclose(ours, expected, rtol=0.0, atol=rounding * float(expected.abs().max()))
     if not same:
@@ -164,5 +164,5 @@ def enable(model: Any) -> bool:
     return same
 
 
-AttentionInterface.register(ATTENTION, packed_attention)
+AttentionInterface.register(ATTENTION, attend_packed)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)

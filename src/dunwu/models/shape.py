@@ -87,7 +87,7 @@ PUBLISHED = {
 }
 
 
-def shape_of(source: str) -> ModelShape | None:
+def find_shape(source: str) -> ModelShape | None:
     """The shape of ``nano-base``, a folder, a hub model in the local cache, or a published one; None where unknown.
 
     Raises UserError where its config.json cannot be read.
@@ -103,7 +103,7 @@ def shape_of(source: str) -> ModelShape | None:
         raise UserError(f"has a size that is no number: {error!s:.100}", file=config) from error
 
 
-def model_folder(source: str) -> Path | None:
+def find_model_folder(source: str) -> Path | None:
     """The folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
     if (folder := packaged(source)) is not None:
         return folder
@@ -157,7 +157,7 @@ def shape_from_spec(spec: TransformerSpec, vocabulary: int) -> ModelShape:
 
 
 def _config_file(source: str) -> Path | None:
-    folder = model_folder(source)
+    folder = find_model_folder(source)
     found = [folder / "config.json"] if folder else sorted(_hub_cache().glob(_cached(source)))
     return next((path for path in reversed(found) if path.is_file()), None)
 

@@ -13,8 +13,8 @@ from jaxtyping import Int32
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
-from dunwu.models.chat import render_chat
-from dunwu.types import Example, Lesson, Message, Problem, Prompt
+from dunwu.models.chat_templates import render_chat
+from dunwu.types import Example, Message, Problem, Prompt, TokenizedExample
 
 R1_ZERO: Final = (
     "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant "
@@ -75,7 +75,7 @@ class Template:
             raise PromptTooLong(problem, len(token_ids), self._max_tokens)
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32), opening=asked.opening)
 
-    def lessons(self, example: Example) -> Iterator[Lesson]:
+    def tokenize_example(self, example: Example) -> Iterator[TokenizedExample]:
         """Make what a conversation teaches: its prompts as at rollout, and each answer as it stands, with its end.
 
         An answer begins behind what its prompt has already written of it, and ends with the chat template's own end of
@@ -95,13 +95,13 @@ class Template:
             self._check_thought(example.messages[:place], message.content, example.id)
             prompt, answer = self._pair(example.messages[:place], message.content, example.id)
             if prompt[: len(token_ids)] != token_ids:
-                yield _lesson(token_ids, mask)
+                yield _tokenized(token_ids, mask)
                 token_ids, mask = [], []
             mask += [False] * (len(prompt) - len(token_ids)) + [True] * len(answer)
             token_ids = [*prompt, *answer]
-        yield _lesson(token_ids, mask)
+        yield _tokenized(token_ids, mask)
 
-    def answered(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
+    def encode_answer(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
         """Encode a conversation with an answer at its end; ``name`` is for errors, which are those of ``lessons``."""
         prompt, ending = self._pair(asked, answer, name)
         return np.array([*prompt, *ending], dtype=np.int32)
@@ -117,12 +117,12 @@ class Template:
 
     @property
     def lead(self) -> str:
-        """What answers begin with that no prompt has written, white space aside. Raises UserError as ``chat_frame``."""
+        """What answers begin with that no prompt has written, white space aside. Raises as ``find_chat_frame``."""
         return self._frame.lead.strip()
 
     @property
     def end(self) -> tuple[int, ...]:
-        """The tokens that end every answer. Raises UserError as ``chat_frame``."""
+        """The tokens that end every answer. Raises as ``find_chat_frame``."""
         return self._frame.end
 
     @cached_property
@@ -130,18 +130,18 @@ class Template:
         if self._tokenizer.eos_token is None:
             raise UserError("the tokenizer has no eos_token: answers could never end", field="prompt.template")
         if self._text is None:
-            return chat_frame(self._tokenizer)
+            return find_chat_frame(self._tokenizer)
         return Frame("", (self._tokenizer.eos_token_id,))
 
     def _asked(self, messages: Sequence[Message], name: str) -> _Asked:
         """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
         if self._text is None:
             text = render(self._tokenizer, messages, name)
-            return _Asked(text, opening_of(text))
+            return _Asked(text, find_opening(text))
         if any(message.role == "assistant" for message in messages):
             raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
         question = "\n".join(message.content for message in messages)
-        return _Asked(self._text.replace("{prompt}", question), opening_of(self._text.rpartition("{prompt}")[2]))
+        return _Asked(self._text.replace("{prompt}", question), find_opening(self._text.rpartition("{prompt}")[2]))
 
     def _answer(self, answer: str, opening: str) -> str:
         """Write an answer from behind what the prompt has written of it.
@@ -178,12 +178,12 @@ class Template:
         prompt, written = self._encode(asked.text), self._answer(answer, asked.opening)
         whole = self._encode(asked.text + written)
         continued = whole[: len(prompt)] == prompt
-        behind = whole[len(prompt) :] if continued else token_ids_of(self._tokenizer, written)
+        behind = whole[len(prompt) :] if continued else tokenize(self._tokenizer, written)
         return prompt, [*behind, *self._frame.end]
 
     def _encode(self, text: str) -> list[int]:
         """Tokenize from the beginning; a chat template writes its special tokens itself."""
-        return token_ids_of(self._tokenizer, text, special=self._text is not None)
+        return tokenize(self._tokenizer, text, special=self._text is not None)
 
 
 class _Asked(NamedTuple):
@@ -200,7 +200,7 @@ class Frame(NamedTuple):
     end: tuple[int, ...]
 
 
-def chat_frame(tokenizer: Any) -> Frame:
+def find_chat_frame(tokenizer: Any) -> Frame:
     """Find how the tokenizer's chat template frames an answer, by what it makes of a stand-in.
 
     What it writes before the answer, beyond what asks for one, the model has to write: gpt-oss names a channel.
@@ -220,11 +220,11 @@ def chat_frame(tokenizer: Any) -> Frame:
     special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     ended = re.search("|".join(map(re.escape, [tokenizer.eos_token, *special])), after)
     closing = after[: ended.end()] if ended else after.rstrip()
-    end = [*token_ids_of(tokenizer, closing), *([] if ended else [tokenizer.eos_token_id])]
+    end = [*tokenize(tokenizer, closing), *([] if ended else [tokenizer.eos_token_id])]
     return Frame(lead, tuple(end))
 
 
-def end_of_turn(tokenizer: Any) -> int | None:
+def find_end_of_turn(tokenizer: Any) -> int | None:
     """Find the token that ends an answer under the tokenizer's chat template.
 
     Returns:
@@ -232,16 +232,16 @@ def end_of_turn(tokenizer: Any) -> int | None:
     """
     if not getattr(tokenizer, "chat_template", None):
         return None
-    with suppress(UserError):  # who asks with it is told
-        return chat_frame(tokenizer).end[-1]
+    with suppress(UserError):  # whoever asks with it gets an error
+        return find_chat_frame(tokenizer).end[-1]
     return None
 
 
-def opening_of(prompt: str) -> str:
+def find_opening(prompt: str) -> str:
     """Find the think tags at a prompt's end, with the white space behind them; "" where there are none.
 
-    One that stands open begins the answer's reasoning; where they are closed (Qwen3 and DeepSeek-V3.1, told not to
-    think) the answer has none.
+    One that stands open begins the answer's reasoning; where they are closed (Qwen3 and DeepSeek-V3.1 without
+    thinking) the answer has none.
     """
     found = OPENED.search(prompt)
     return found[0] if found else ""
@@ -268,16 +268,16 @@ def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool
     return render_chat(tokenizer, turns, asks=asks, name=name)
 
 
-def token_ids_of(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
+def tokenize(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
     """Tokenize without a warning where a text is longer than the model knows: whoever asked says what becomes of it."""
     token_ids: list[int] = tokenizer.encode(text, add_special_tokens=special, verbose=False)
     return token_ids
 
 
-def _lesson(token_ids: Sequence[int], mask: Sequence[bool]) -> Lesson:
-    return Lesson(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
+def _tokenized(token_ids: Sequence[int], mask: Sequence[bool]) -> TokenizedExample:
+    return TokenizedExample(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
 
 
-def positions(model: Any) -> int:
+def count_positions(model: Any) -> int:
     """How many tokens a model of transformers can read; a number past all texts where it does not say."""
     return int(getattr(model.config, "max_position_embeddings", None) or 2**31)

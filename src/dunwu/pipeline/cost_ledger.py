@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dunwu.config.schema import RLStage
-from dunwu.models.flops import forward_flops
+from dunwu.models.flops import count_forward_flops
 from dunwu.models.shape import ModelShape, shape_from_config
 from dunwu.pipeline.judges.reward_judge import RewardModel
 from dunwu.runs import Spent, StageDirectory
@@ -93,7 +93,7 @@ class Ledger:
         """Of one forward pass over sequences of the mean length."""
         if self._shape is None or not tokens:
             return 0.0
-        return tokens * forward_flops(self._shape, tokens / max(1, sequences))
+        return tokens * count_forward_flops(self._shape, tokens / max(1, sequences))
 
 
 def generated(groups: Sequence[ScoredGroup]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, is_server
 from dunwu.config.stage_graph import models_of
-from dunwu.models.folder import CARD
+from dunwu.models.export import CARD
 from dunwu.models.load import resolve
 from dunwu.runs.fingerprints import fingerprint
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from dunwu.config.schema import AnsweringStage, DataStage, EvalStage, HardwareSpec, PretrainStage, RLStage
-from dunwu.models.flops import forward_flops
+from dunwu.models.flops import count_forward_flops
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
 
@@ -187,10 +187,10 @@ def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: Hardw
         completions = phase.rollouts * counts.completions_per_rollout
         length = prompt + share * phase.max_new_tokens
         generated = completions * share * phase.max_new_tokens + phase.rollouts * counts.questions * prompt
-        flops = forward_flops(shape, length)
+        flops = count_forward_flops(shape, length)
         seconds += generated * flops / device.decode + passes * replayed * completions * length * flops / device.train
     longest = stage.evaluation.max_new_tokens or stage.rollout.max_new_tokens
-    evaluated = forward_flops(shape, prompt + share * longest) * share * counts.evaluation_tokens_at_most
+    evaluated = count_forward_flops(shape, prompt + share * longest) * share * counts.evaluation_tokens_at_most
     return (seconds + evaluated / device.decode) / 3600
 
 
@@ -231,24 +231,24 @@ def eval_judge_hours(stage: EvalStage, judges: Mapping[str, ModelShape], hardwar
 
 def _reading_hours(shape: ModelShape, texts: float, length: float, hardware: HardwareSpec) -> float:
     """Of one forward pass over so many texts of a length in tokens."""
-    return texts * length * forward_flops(shape, length) / DEVICES[hardware.device].train / 3600
+    return texts * length * count_forward_flops(shape, length) / DEVICES[hardware.device].train / 3600
 
 
 def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of pre-training: three forward passes' worth for each token."""
-    return 3 * stage.tokens * forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
+    return 3 * stage.tokens * count_forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
 
 
 def supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
     """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
     checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
     passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
-    flops = forward_flops(shape, min(stage.max_tokens, 1000))
+    flops = count_forward_flops(shape, min(stage.max_tokens, 1000))
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
 def eval_hours(stage: AnsweringStage, shape: ModelShape, hardware: HardwareSpec) -> float:
     """Device hours of one model's answers if completions reach ``hardware.length_share`` of their limit."""
     length = hardware.length_share * stage.max_new_tokens
-    flops = forward_flops(shape, stage.prompt.max_tokens + length)
+    flops = count_forward_flops(shape, stage.prompt.max_tokens + length)
     return stage.completions * length * flops / DEVICES[hardware.device].decode / 3600

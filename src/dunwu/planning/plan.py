@@ -32,7 +32,7 @@ from dunwu.config.schema import (
 from dunwu.config.stage_graph import feeds, graph
 from dunwu.errors import UserError
 from dunwu.models.flops import count_worker_threads
-from dunwu.models.shape import ModelShape, shape_from_spec, shape_of
+from dunwu.models.shape import ModelShape, find_shape, shape_from_spec
 from dunwu.planning.batches import Batches, batches
 from dunwu.planning.estimate import (
     DEVICES,
@@ -181,7 +181,7 @@ def make_plan(
         if source not in shapes:
             shapes[source] = None
             with suppress(UserError):  # that its config.json cannot be read is among the obstacles
-                shapes[source] = shape_of(source)
+                shapes[source] = find_shape(source)
         return shapes[source]
 
     for name, stage in recipe.stages.items():

@@ -24,7 +24,7 @@ from dunwu.config.schema import (
     TaskSpec,
 )
 from dunwu.errors import UserError
-from dunwu.models.shape import ModelShape, model_folder, shape_of
+from dunwu.models.shape import ModelShape, find_model_folder, find_shape
 
 Probe = Callable[[TaskSpec, int], None]
 """Opens a task and raises UserError where it cannot give so many held-out problems, or, for 0, a training problem."""
@@ -38,12 +38,12 @@ def model_obstacles(name: str, stage: Stage, recipe: Recipe) -> Iterator[Issue]:
     for field, source, where, prompt in _models(stage):
         if source in recipe.stages:
             continue
-        folder = model_folder(source)
+        folder = find_model_folder(source)
         if folder is not None:
             yield from _folder_obstacles(f"stages.{name}.{field}", folder)
             yield from _template_obstacles(f"stages.{name}.{where}prompt.template", prompt.template, folder)
         try:
-            shape_of(source)
+            find_shape(source)
         except UserError as error:
             yield Issue(f"stages.{name}.{field}", str(error))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dunwu.config.issues import Issue
 from dunwu.config.schema import DataSpec, DataStage, EvalStage, PretrainStage, Recipe, RLStage, SamplingStage, Stage
 from dunwu.errors import UserError
-from dunwu.models.shape import model_folder
+from dunwu.models.shape import find_model_folder
 
 Preview = Callable[[Path, str, Stage, Sequence[DataSpec]], Mapping[str, str]]
 """A model's folder, a stage's name, the stage, and its files -> lines by names in snake case. Raises UserError where
@@ -59,5 +59,5 @@ def _tokenizer_of(source: str, recipe: Recipe) -> Path | None:
         if isinstance(stage, PretrainStage | EvalStage):
             return None
         source = stage.from_
-    folder = model_folder(source)
+    folder = find_model_folder(source)
     return folder if folder is not None and (folder / "config.json").is_file() else None

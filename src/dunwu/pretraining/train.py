@@ -12,12 +12,12 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config,
 
 from dunwu.config.schema import PretrainStage, TransformerSpec
 from dunwu.errors import Fault
-from dunwu.models.load import device_of
+from dunwu.models.load import find_device
 from dunwu.pretraining.batches import IGNORED, Batch, BatchPools
 from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
 from dunwu.training.optimizers import Optimizer
-from dunwu.training.schedule import lr_share
+from dunwu.training.schedule import compute_lr_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Pretrainer:
     def __init__(self, stage: PretrainStage, seed: int) -> None:
         corpus = CORPORA[stage.corpus]
         self.tokenizer = build_tokenizer(corpus.words)
-        self.model = make_model(stage.transformer, self.tokenizer, seed).to(device_of(stage.model.device))
+        self.model = make_model(stage.transformer, self.tokenizer, seed).to(find_device(stage.model.device))
         self.position = Position()
         self._stage = stage
         self._optimizer = Optimizer(self.model, stage.optimizer)
@@ -80,7 +80,7 @@ class Pretrainer:
         if not torch.isfinite(loss + norm):
             what = f"the loss is {loss.item()} and the gradient's norm {norm.item()}"
             raise Fault(f"{what} at step {self.position.step + 1}; lower the learning rates")
-        share = lr_share(self._stage.optimizer, self.position.step, self._stage.steps)
+        share = compute_lr_share(self._stage.optimizer, self.position.step, self._stage.steps)
         self._optimizer.step(norm, share)
         self.position = replace(self.position, step=self.position.step + 1, batch=self.position.batch + 1)
         return {"loss": loss.item(), "tokens": batch.token_ids.size, "lr": share * self._stage.optimizer.lr}

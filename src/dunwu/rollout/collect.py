@@ -47,7 +47,7 @@ def collect(
     Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it.
 
     Completions that the verifier failed on are among them, as the record of what happened; whoever computes with scores
-    takes ``algorithms.filters.graded`` first. An exception does not wait for what is being graded. ``update``: the
+    takes ``algorithms.filters.keep_graded`` first. An exception does not wait for what is being graded. ``update``: the
     policy's, for rewards whose weights change. ``generating`` and ``waiting`` are open while completions are made, and
     after that while the last grades are waited for.
     """
@@ -66,7 +66,7 @@ def collect(
                     finished(len(completions), total)
         with waiting:
             result = []
-            for own, group in grouped(requests, completions):
+            for own, group in group_completions(requests, completions):
                 graded = [scores[sample].result() for sample in own]
                 result.append(ScoredGroup(group=group, scores=grader.score_group(group, graded, update)))
             return result
@@ -74,7 +74,7 @@ def collect(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def grouped(
+def group_completions(
     requests: Sequence[GenerationRequest], completions: dict[Sample, Completion]
 ) -> Iterator[tuple[list[Sample], RolloutGroup]]:
     """Each request's samples, and the group of their completions."""

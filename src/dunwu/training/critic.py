@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dunwu.algorithms.batching import Microbatch, TrainStep, buckets, pad
+from dunwu.algorithms.batching import Microbatch, TrainStep, make_buckets, pad_rows
 from dunwu.config.schema import UpdateSpec, ValueSpec
 from dunwu.metrics import Mean, Metric
 from dunwu.models.load import Policy
-from dunwu.models.scores import token_values
+from dunwu.models.scalar_head import compute_values
 from dunwu.training.learner import Learner
 from dunwu.types import GradedSample
 
@@ -39,12 +39,12 @@ class Critic:
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
         lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]
         model = self._learner.model
-        for bucket in buckets(lengths, groups, self._update.tokens_per_microbatch):
+        for bucket in make_buckets(lengths, groups, self._update.tokens_per_microbatch):
             with torch.no_grad():
-                values_BT = token_values(
+                values_BT = compute_values(
                     model,
-                    pad([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
-                    pad([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
+                    pad_rows([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
+                    pad_rows([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
                 )
             values = values_BT.cpu().numpy()
             rows |= {i: values[row, : len(samples[i].token_ids)] for row, i in enumerate(bucket)}
@@ -59,7 +59,7 @@ class Critic:
         """
         assert batch.old_values is not None
         assert batch.returns is not None
-        values_BT = token_values(self._learner.model, batch.token_ids, batch.loss_mask)
+        values_BT = compute_values(self._learner.model, batch.token_ids, batch.loss_mask)
         error_BT = (values_BT - batch.returns).square()
         if self._spec.clip is not None:
             near_BT = batch.old_values + (values_BT - batch.old_values).clamp(-self._spec.clip, self._spec.clip)

@@ -17,7 +17,7 @@ from dunwu.models import packing
 from dunwu.models.load import Policy, save_policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.optimizers import Optimizer
-from dunwu.training.schedule import lr_share
+from dunwu.training.schedule import compute_lr_share
 
 
 class Learner:
@@ -65,7 +65,7 @@ class Learner:
             Fault: the last one of the stage leaves weights that are no numbers.
         """
         grad_norm = self._optimizer.grad_norm()
-        share = lr_share(self._spec, at, self._total_steps)
+        share = compute_lr_share(self._spec, at, self._total_steps)
         self._optimizer.step(grad_norm, share)
         self.version += 1
         if at + 1 == self._total_steps:  # until then the next update's loss tells
@@ -99,13 +99,13 @@ class Learner:
     def load(self, folder: Path) -> None:
         """Goes on bit for bit where ``save`` was called."""
         saved = type(self.model).from_pretrained(folder / "model", dtype=self.model.dtype)
-        take(self.model, dict(saved.named_parameters()))
+        copy_weights(self.model, dict(saved.named_parameters()))
         self._optimizer.load(load_file(folder / "optimizer.safetensors"))
         self.version = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))["policy_version"]
 
 
 @torch.no_grad()
-def take(model: Any, weights: Mapping[str, Tensor]) -> None:
+def copy_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
     """Copies ``weights`` into the model's parameters."""
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[name])

@@ -38,7 +38,7 @@ class StackedMuon(torch.optim.Optimizer):
             for matrix in group["params"]:
                 same_shape[matrix.shape].append(matrix)
             for shape, matrices in same_shape.items():
-                directions = orthogonal(torch.stack([self._nesterov(m, group["momentum"]) for m in matrices]))
+                directions = orthogonalize(torch.stack([self._nesterov(m, group["momentum"]) for m in matrices]))
                 step = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for matrix, direction in zip(matrices, directions, strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])
@@ -52,7 +52,7 @@ class StackedMuon(torch.optim.Optimizer):
         return gradient.lerp(average, momentum)
 
 
-def orthogonal(stack: torch.Tensor) -> torch.Tensor:
+def orthogonalize(stack: torch.Tensor) -> torch.Tensor:
     """For each matrix of ``stack`` [N, rows, columns], about the nearest one whose singular values are all 1."""
     tall = stack.shape[1] > stack.shape[2]
     x = stack.mT if tall else stack

@@ -15,10 +15,10 @@ from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from dunwu.algorithms.batching import buckets, pad
+from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.models.load import Policy
-from dunwu.models.scores import sequence_scores
+from dunwu.models.scalar_head import score_sequences
 from dunwu.training.learner import Learner
 from dunwu.types import StepResult
 
@@ -124,9 +124,9 @@ class RewardTrainer:
         return found
 
     def _cut(self, lengths: Sequence[int]) -> list[list[int]]:
-        return buckets(lengths, range(len(lengths)), self._passes.tokens_per_microbatch)
+        return make_buckets(lengths, range(len(lengths)), self._passes.tokens_per_microbatch)
 
     def _scores(self, texts: Sequence[Tokens]) -> Tensor:
         device = self._learner.model.device
         lengths = torch.tensor([len(text) for text in texts], device=device)
-        return sequence_scores(self._learner.model, pad(texts, torch.int64).to(device), lengths)
+        return score_sequences(self._learner.model, pad_rows(texts, torch.int64).to(device), lengths)

@@ -7,7 +7,7 @@ import math
 from dunwu.config.schema import OptimizerSpec
 
 
-def lr_share(spec: OptimizerSpec, step: int, total_steps: int) -> float:
+def compute_lr_share(spec: OptimizerSpec, step: int, total_steps: int) -> float:
     """The share of the peak learning rate at update ``step``, counted from 0.
 
     Rises in a straight line over ``warmup_steps`` and reaches 1 at the last of them; then stays (``constant``) or falls

@@ -1,4 +1,4 @@
-"""Supervised training: the assistant's part of each lesson is made more likely."""
+"""Supervised training: the assistant's part of each example is made more likely."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dunwu.algorithms.batching import buckets, pad
+from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import token_logprobs
+from dunwu.models.logprobs import compute_token_logprobs
 from dunwu.training.learner import Learner
-from dunwu.types import Lesson, StepResult
+from dunwu.types import StepResult, TokenizedExample
 
 
 class SupervisedTrainer:
@@ -33,7 +33,7 @@ class SupervisedTrainer:
         check_head(policy.model)
         self._learner = Learner(policy, optimizer, total_steps, passes.gradient_checkpointing)
         self._passes = passes
-        self._lessons: Sequence[Lesson] = ()
+        self._examples: Sequence[TokenizedExample] = ()
         self._parts: list[list[int]] = []
         self._count, self._loss = 0, 0.0
         self.export_weights, self.save = self._learner.export_weights, self._learner.save
@@ -44,17 +44,20 @@ class SupervisedTrainer:
         """Updates done."""
         return self._learner.version
 
-    def begin_step(self, batch: Sequence[Lesson]) -> int:
+    def begin_step(self, batch: Sequence[TokenizedExample]) -> int:
         """See ``steps.StepTrainer``. Every token that carries loss counts alike; there must be one in the batch."""
         self._learner.zero_grad()
-        lengths = [len(lesson.token_ids) for lesson in batch]
-        self._lessons, self._parts = batch, buckets(lengths, range(len(batch)), self._passes.tokens_per_microbatch)
-        self._count, self._loss = sum(int(lesson.loss_mask.sum()) for lesson in batch), 0.0
+        lengths = [len(example.token_ids) for example in batch]
+        self._examples, self._parts = (
+            batch,
+            make_buckets(lengths, range(len(batch)), self._passes.tokens_per_microbatch),
+        )
+        self._count, self._loss = sum(int(example.loss_mask.sum()) for example in batch), 0.0
         return len(self._parts)
 
     def forward_backward(self, part: int) -> None:
         """See ``steps.StepTrainer``."""
-        loss = -self._logprobs([self._lessons[i] for i in self._parts[part]]).sum() / self._count
+        loss = -self._logprobs([self._examples[i] for i in self._parts[part]]).sum() / self._count
         self._learner.backward(loss, f"microbatch {part + 1} of {len(self._parts)}")
         self._loss += loss.item()
 
@@ -63,12 +66,12 @@ class SupervisedTrainer:
         metrics = {"loss": self._loss, "tokens": float(self._count)} | self._learner.step(at)
         return StepResult(policy_version=self.version, metrics=metrics)
 
-    def _logprobs(self, lessons: Sequence[Lesson]) -> Tensor:
+    def _logprobs(self, examples: Sequence[TokenizedExample]) -> Tensor:
         """B x T, zero where there is no loss."""
         device = self._learner.model.device
-        return token_logprobs(
+        return compute_token_logprobs(
             self._learner.model,
-            pad([lesson.token_ids for lesson in lessons], torch.int64).to(device),
-            pad([lesson.loss_mask for lesson in lessons], torch.bool).to(device),
+            pad_rows([example.token_ids for example in examples], torch.int64).to(device),
+            pad_rows([example.loss_mask for example in examples], torch.bool).to(device),
             chunk=self._passes.logprob_chunk,
         ).values

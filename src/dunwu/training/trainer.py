@@ -13,15 +13,15 @@ from jaxtyping import Float32
 from safetensors.torch import load_file
 
 from dunwu.algorithms.algorithm import Algorithm
-from dunwu.algorithms.batching import TrainStep, buckets, pad
+from dunwu.algorithms.batching import TrainStep, make_buckets, pad_rows
 from dunwu.config.schema import OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
-from dunwu.models.logprobs import token_logprobs
+from dunwu.models.logprobs import compute_token_logprobs
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
-from dunwu.training.learner import Learner, save_tensors, take
+from dunwu.training.learner import Learner, copy_weights, save_tensors
 from dunwu.training.steps import StepTrainer
 from dunwu.types import GradedSample, SampleLogprobs, StepResult
 
@@ -124,7 +124,7 @@ class PolicyTrainer:
         step = self._step
         assert step is not None, "no step has begun"
         batch = step.microbatches[part].to(self._learner.model.device)
-        logprobs = token_logprobs(
+        logprobs = compute_token_logprobs(
             self._learner.model,
             batch.token_ids,
             batch.loss_mask,
@@ -148,7 +148,7 @@ class PolicyTrainer:
 
     def refresh_reference(self) -> None:
         if self._reference is not None:
-            take(self._reference, dict(self._learner.weights()))
+            copy_weights(self._reference, dict(self._learner.weights()))
 
     def save(self, folder: Path) -> None:
         self._learner.save(folder)
@@ -163,7 +163,7 @@ class PolicyTrainer:
     def load(self, folder: Path) -> None:
         self._learner.load(folder)
         if self._reference is not None:
-            take(self._reference, load_file(folder / "reference.safetensors"))
+            copy_weights(self._reference, load_file(folder / "reference.safetensors"))
         if self._critic:
             self._critic.load(folder / "critic")
 
@@ -176,12 +176,12 @@ class PolicyTrainer:
         """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
         lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]
-        for bucket in buckets(lengths, groups, self._update.tokens_per_microbatch):
+        for bucket in make_buckets(lengths, groups, self._update.tokens_per_microbatch):
             with torch.no_grad():
-                logprobs = token_logprobs(
+                logprobs = compute_token_logprobs(
                     model,
-                    pad([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
-                    pad([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
+                    pad_rows([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
+                    pad_rows([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
                     temperature=self._temperature,
                     chunk=self._update.logprob_chunk,
                 )

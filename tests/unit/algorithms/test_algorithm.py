@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dunwu.algorithms import build
-from dunwu.algorithms.batching import Microbatch, TrainStep, train_step
+from dunwu.algorithms.batching import Microbatch, TrainStep, make_train_step
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.metrics import combine, reduce
 from dunwu.types import GradedSample, SampleLogprobs, TrainSample
@@ -104,7 +104,7 @@ def reference_grpo(samples: list[TrainSample], beta: float, low: float, high: fl
 def test_grpo_is_the_paper_s_equation() -> None:
     samples = train_samples()
     spec = AlgorithmSpec(kl_coefficient=0.04, clip_low=0.2, clip_high=0.3)
-    loss, _, _ = run(spec, train_step(samples, tokens_per_microbatch=40))
+    loss, _, _ = run(spec, make_train_step(samples, tokens_per_microbatch=40))
     assert loss == pytest.approx(reference_grpo(samples, 0.04, 0.2, 0.3), abs=1e-6)
 
 
@@ -114,11 +114,11 @@ def test_grpo_is_the_paper_s_equation() -> None:
 def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any, correct_kl: bool) -> None:
     samples = train_samples()
     spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, importance_cap=1.5)
-    whole = train_step(samples, tokens_per_microbatch=10_000)
+    whole = make_train_step(samples, tokens_per_microbatch=10_000)
     assert len(whole.microbatches) == 1
     expected, expected_grads, expected_metrics = run(spec, whole, correct_kl=correct_kl)
     for budget in (1, 20, 50):
-        step = train_step(samples, tokens_per_microbatch=budget)
+        step = make_train_step(samples, tokens_per_microbatch=budget)
         assert len(step.microbatches) > 1
         total, grads, metrics = run(spec, step, correct_kl=correct_kl)
         assert total == pytest.approx(expected, abs=1e-6)
@@ -132,7 +132,7 @@ def test_the_kl_term_is_corrected_for_whoever_drew_the_tokens(loss: Any) -> None
     """By hand, token by token: policy/old x min(old/sampler, cap) x k3, whatever ratio the loss itself has."""
     samples = [replace(one, advantages=0 * one.advantages) for one in train_samples()]
     spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.5, importance_cap=1.5)
-    step = train_step(samples, tokens_per_microbatch=40)
+    step = make_train_step(samples, tokens_per_microbatch=40)
     total, _, _ = run(spec, step, correct_kl=True)
     expected = 0.0
     for one in samples:
@@ -151,7 +151,7 @@ def test_the_kl_term_is_corrected_for_whoever_drew_the_tokens(loss: Any) -> None
 def test_on_policy_the_ratio_is_one_and_the_gradient_is_the_advantage(loss: Any) -> None:
     samples = [replace(one, logprobs=SampleLogprobs(old_logprobs=None, ref_logprobs=None)) for one in train_samples()]
     spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.0)
-    step = train_step(samples, tokens_per_microbatch=40)
+    step = make_train_step(samples, tokens_per_microbatch=40)
     _, grads, metrics = run(spec, step)
     assert (metrics["ratio_mean"], metrics["ratio_max"]) == (1.0, 1.0)
     assert (metrics["clip_low"], metrics["clip_high"]) == (0.0, 0.0)
@@ -173,7 +173,7 @@ def test_metrics_by_hand() -> None:
         policy_version=0,
     )
     old = np.array([0, -1, -1, -1 + np.log(2)], dtype=np.float32)
-    step = train_step([made(sample, mask.astype(np.float32), old=old, ref=old)], tokens_per_microbatch=10)
+    step = make_train_step([made(sample, mask.astype(np.float32), old=old, ref=old)], tokens_per_microbatch=10)
     logprobs = torch.tensor([[0.0, -1.0, -1.0 + np.log(1.5), -1.0 + np.log(2)]])
     output = build(AlgorithmSpec(), max_new_tokens=3).loss(
         logprobs, torch.full((1, 4), 6.0), step.microbatches[0], step
@@ -191,7 +191,7 @@ def test_metrics_by_hand() -> None:
 
 
 def test_the_sampler_is_not_compared_with_itself() -> None:
-    step = train_step(train_samples(), tokens_per_microbatch=10_000)
+    step = make_train_step(train_samples(), tokens_per_microbatch=10_000)
     _, _, metrics = run(AlgorithmSpec(old_logprobs="sampler"), step)
     assert not {"importance_mean", "importance_max"} & metrics.keys()
     assert {"ratio_mean", "ratio_max"} <= metrics.keys()
@@ -203,7 +203,7 @@ def test_the_sampler_is_not_compared_with_itself() -> None:
 def test_equal_to_trl(ours: Any, theirs: str, beta: float, correct_kl: bool) -> None:
     from trl import GRPOTrainer
 
-    step = train_step(train_samples(), tokens_per_microbatch=10_000)
+    step = make_train_step(train_samples(), tokens_per_microbatch=10_000)
     (batch,) = step.microbatches
     spec = AlgorithmSpec(aggregate=ours, kl_coefficient=beta, clip_low=0.2, clip_high=0.28)
     if beta == 0.0:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunwu.algorithms.batching import TrainStep, buckets, cut, train_step
+from dunwu.algorithms.batching import TrainStep, cut_minibatches, make_buckets, make_train_step
 from dunwu.config.schema import UpdateSpec
 from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
@@ -40,17 +40,17 @@ SAMPLES = [made(index, prompt=2 + index % 3, completion=1 + (7 * index) % 11) fo
 
 def test_a_cut_is_a_random_split_that_breaks_groups() -> None:
     spec = UpdateSpec(minibatches=4, tokens_per_microbatch=32)
-    steps = list(cut(SAMPLES, spec, seed=5))
+    steps = list(cut_minibatches(SAMPLES, spec, seed=5))
     parts = [members(step) for step in steps]
     assert [len(part) for part in parts] == [8, 8, 7, 7]
     assert set().union(*parts) == set(range(30))
     assert any(len({index // 4 for index in part}) > 2 for part in parts)
-    assert [members(step) for step in cut(SAMPLES, spec, seed=5)] == parts
-    assert [members(step) for step in cut(SAMPLES, spec, seed=6)] != parts
+    assert [members(step) for step in cut_minibatches(SAMPLES, spec, seed=5)] == parts
+    assert [members(step) for step in cut_minibatches(SAMPLES, spec, seed=6)] != parts
 
 
 def test_denominators_count_the_whole_step() -> None:
-    for step in cut(SAMPLES, UpdateSpec(minibatches=3, tokens_per_microbatch=32), seed=0):
+    for step in cut_minibatches(SAMPLES, UpdateSpec(minibatches=3, tokens_per_microbatch=32), seed=0):
         assert step.num_sequences == sum(len(batch.token_ids) for batch in step.microbatches)
         assert step.num_loss_tokens == sum(int(batch.loss_mask.sum()) for batch in step.microbatches)
         assert len(step.microbatches) > 1
@@ -58,12 +58,12 @@ def test_denominators_count_the_whole_step() -> None:
 
 def test_fewer_samples_than_minibatches_make_fewer_steps() -> None:
     spec = UpdateSpec(minibatches=4)
-    assert [step.num_sequences for step in cut(SAMPLES[:3], spec, seed=0)] == [1, 1, 1]
-    assert list(cut([], spec, seed=0)) == []
+    assert [step.num_sequences for step in cut_minibatches(SAMPLES[:3], spec, seed=0)] == [1, 1, 1]
+    assert list(cut_minibatches([], spec, seed=0)) == []
 
 
 def test_padding_is_on_the_right_and_zero() -> None:
-    (batch,) = train_step([made(5, 2, 1), made(6, 2, 3)], tokens_per_microbatch=100).microbatches
+    (batch,) = make_train_step([made(5, 2, 1), made(6, 2, 3)], tokens_per_microbatch=100).microbatches
     assert batch.token_ids.tolist() == [[6, 6, 6, 6, 6], [5, 5, 5, 0, 0]]
     assert batch.loss_mask.tolist() == [[False, False, True, True, True], [False, False, True, False, False]]
     assert batch.advantages.tolist() == [[0, 0, 6, 6, 6], [0, 0, 5, 0, 0]]
@@ -77,7 +77,7 @@ def test_padding_is_on_the_right_and_zero() -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 100))
 def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    parts = buckets(lengths, [index // 4 for index in range(len(lengths))], budget)
+    parts = make_buckets(lengths, [index // 4 for index in range(len(lengths))], budget)
     assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
     for part in parts:
         assert len(part) == 1 or len(part) * max(lengths[index] for index in part) <= budget
@@ -86,5 +86,5 @@ def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budg
 def test_buckets_keep_groups_together_and_like_lengths_beside_each_other() -> None:
     lengths = [3, 9, 4, 4, 20, 2, 2, 20, 9, 9, 9, 8]  # three groups of four
     groups = [index // 4 for index in range(12)]
-    assert buckets(lengths, groups, budget=80) == [[4, 7, 5, 6], [1, 2, 3, 0, 8, 9, 10, 11]]
-    assert buckets(lengths, groups, budget=40) == [[4, 7], [5, 6, 1, 2], [3, 0, 8, 9], [10, 11]]
+    assert make_buckets(lengths, groups, budget=80) == [[4, 7, 5, 6], [1, 2, 3, 0, 8, 9, 10, 11]]
+    assert make_buckets(lengths, groups, budget=40) == [[4, 7], [5, 6, 1, 2], [3, 0, 8, 9], [10, 11]]

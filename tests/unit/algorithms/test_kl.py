@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dunwu.algorithms.kl import ESTIMATORS, corrected, k1, k2, k3, sum_to_end
+from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy, k1, k2, k3, sum_to_end
 
 POLICY, REFERENCE = torch.tensor([[math.log(0.5)]]), torch.tensor([[math.log(0.25)]])
 
@@ -62,7 +62,10 @@ def exact_gradient() -> Tensor:
 def test_corrected_the_gradient_is_the_kl_s_whoever_drew_the_tokens(estimator: str, drawn_by: Tensor) -> None:
     everywhere = torch.ones(1, 3, dtype=torch.bool)
     found = expected_gradient(
-        lambda policy: corrected(estimator, policy, REFERENCE_3.log()[None], drawn_by.log()[None], everywhere), drawn_by
+        lambda policy: correct_for_old_policy(
+            estimator, policy, REFERENCE_3.log()[None], drawn_by.log()[None], everywhere
+        ),
+        drawn_by,
     )
     torch.testing.assert_close(found, exact_gradient())
 
@@ -76,7 +79,7 @@ def test_uncorrected_it_is_not_once_the_policy_has_moved(estimator: str) -> None
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
 def test_corrected_the_value_is_the_kl(estimator: str) -> None:
     policy, everywhere = LOGITS.log_softmax(0), torch.ones(1, 3, dtype=torch.bool)
-    found = corrected(estimator, policy[None], REFERENCE_3.log()[None], OLD.log()[None], everywhere)
+    found = correct_for_old_policy(estimator, policy[None], REFERENCE_3.log()[None], OLD.log()[None], everywhere)
     exact = (policy.exp() * (policy - REFERENCE_3.log())).sum()
     assert (OLD * found[0]).sum().item() == pytest.approx(exact.item(), abs=1e-6)
 
@@ -84,7 +87,9 @@ def test_corrected_the_value_is_the_kl(estimator: str) -> None:
 def test_corrected_by_hand() -> None:
     # The policy gives 0.5 to what the old one gave 0.25; masked, a token weighs 1.
     for mask, weight in ((True, 2.0), (False, 1.0)):
-        found = corrected("k3", POLICY, REFERENCE, torch.tensor([[math.log(0.25)]]), torch.tensor([[mask]]))
+        found = correct_for_old_policy(
+            "k3", POLICY, REFERENCE, torch.tensor([[math.log(0.25)]]), torch.tensor([[mask]])
+        )
         assert found.item() == pytest.approx(weight * (0.5 + math.log(2) - 1))
 
 

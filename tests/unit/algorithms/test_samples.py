@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.algorithms import group_rewards, informative, to_samples
-from dunwu.algorithms.filters import overlong_punishment
+from dunwu.algorithms import compute_rewards, keep_informative, to_samples
+from dunwu.algorithms.filters import punish_overlong
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.types import (
     Completion,
@@ -67,7 +67,7 @@ def samples_of(
 ) -> tuple[list[GradedSample], list[list[float]]]:
     """The samples, and the rewards of their groups."""
     recipe = AlgorithmSpec(**spec)
-    rewards = group_rewards(groups, recipe, limit)
+    rewards = compute_rewards(groups, recipe, limit)
     return to_samples(groups, rewards, recipe), [rewards_G.tolist() for rewards_G in rewards]
 
 
@@ -99,18 +99,18 @@ def test_uniform_groups_stay_or_leave() -> None:
     assert [sample.group_id for sample in kept] == [0, 0, 1, 1, 2, 2]
     dropped, _ = samples_of(groups, drop_uniform_groups=True)
     assert [sample.group_id for sample in dropped] == [1, 1]
-    assert informative(groups) == [groups[1]]
+    assert keep_informative(groups) == [groups[1]]
 
 
 def test_a_group_that_is_uniform_but_for_failures_is_uniform() -> None:
-    assert informative([group([1, 1, 0], statuses=["graded", "graded", "verifier_failed"])]) == []
+    assert keep_informative([group([1, 1, 0], statuses=["graded", "graded", "verifier_failed"])]) == []
 
 
 def test_a_group_whose_verifier_failed_throughout_teaches_nothing() -> None:
     failed = group([1, 0], statuses=["verifier_failed"] * 2)
     lonely = group([1, 0], statuses=["graded", "verifier_failed"])
     learned = group([1, 0])
-    assert informative([failed, lonely, learned]) == [learned]
+    assert keep_informative([failed, lonely, learned]) == [learned]
     for advantage in ("group-std", "gae"):
         samples, rewards = samples_of([failed, learned], advantage=advantage)
         assert {sample.group_id for sample in samples} == {1}
@@ -126,8 +126,8 @@ def test_masked_truncated_completions_count_among_the_rewards_only() -> None:
 
 def test_overlong_punishment() -> None:
     lengths = np.array([50, 80, 85, 90, 100, 120])
-    assert overlong_punishment(lengths, limit=100, buffer=20).tolist() == [0, 0, -0.25, -0.5, -1, -1]
-    assert overlong_punishment(lengths, limit=100, buffer=0).tolist() == [0] * 6
+    assert punish_overlong(lengths, limit=100, buffer=20).tolist() == [0, 0, -0.25, -0.5, -1, -1]
+    assert punish_overlong(lengths, limit=100, buffer=0).tolist() == [0] * 6
 
 
 def test_the_punishment_is_part_of_the_reward_and_follows_the_limit_of_the_rollout() -> None:

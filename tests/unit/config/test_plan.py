@@ -12,7 +12,7 @@ from tests.unit.config.model_folders import QWEN2, save_model
 
 from dunwu.config.loader import load_recipe
 from dunwu.config.schema import PretrainStage
-from dunwu.models.shape import PUBLISHED, shape_from_config, shape_of
+from dunwu.models.shape import PUBLISHED, find_shape, shape_from_config
 from dunwu.planning import GIB, make_plan
 from dunwu.planning.table import stage_rows
 
@@ -99,12 +99,12 @@ def test_shapes_are_those_of_the_models_themselves(tmp_path: Path) -> None:
 
 def test_a_hub_model_is_known_once_its_config_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    assert shape_of("owner/model") is None
+    assert find_shape("owner/model") is None
     save_model(tmp_path / "models--owner--model" / "snapshots" / "abc", {**QWEN2, "num_hidden_layers": 2})
-    shape = shape_of("owner/model")
+    shape = find_shape("owner/model")
     assert shape is not None
     assert shape.layers == 2
-    assert shape_of("Qwen/Qwen2.5-0.5B") == PUBLISHED["Qwen/Qwen2.5-0.5B"]
+    assert find_shape("Qwen/Qwen2.5-0.5B") == PUBLISHED["Qwen/Qwen2.5-0.5B"]
 
 
 def test_a_stage_passes_its_shape_on_to_the_next(write: Write) -> None:

@@ -15,7 +15,7 @@ from dunwu.errors import UserError
 from dunwu.evaluation.ablation import cut_chains, find_reflective_tokens, measure_reflection_effect
 from dunwu.models.load import load_tokenizer
 from dunwu.models.weights import WeightUpdate
-from dunwu.rollout.builtin.sampler import draw
+from dunwu.rollout.builtin.sampler import draw_tokens
 from dunwu.rollout.engine import Sample
 from dunwu.types import (
     Completion,
@@ -110,12 +110,12 @@ def test_banned_tokens_are_never_drawn() -> None:
     logits = torch.zeros(4096, 8)
     logits[:, 3] = 5.0
     uniforms = torch.linspace(0, 1 - 1e-9, 4096, dtype=torch.float64)
-    tokens, logprobs = draw(logits, uniforms, Sampling(banned=(3, 0)))
+    tokens, logprobs = draw_tokens(logits, uniforms, Sampling(banned=(3, 0)))
     assert set(tokens.tolist()) == {1, 2, 4, 5, 6, 7}
     assert logprobs == pytest.approx(np.full(4096, np.log(1 / 6)), abs=1e-6)
-    greedy, _ = draw(logits, uniforms, Sampling(temperature=0.0, banned=(3,)))
+    greedy, _ = draw_tokens(logits, uniforms, Sampling(temperature=0.0, banned=(3,)))
     assert 3 not in greedy.tolist()
-    assert 3 in draw(logits, uniforms, Sampling())[0].tolist()
+    assert 3 in draw_tokens(logits, uniforms, Sampling())[0].tolist()
     assert logits[0, 3] == 5.0, "the model's logits stay as they are"
 
 

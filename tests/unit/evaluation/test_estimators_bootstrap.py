@@ -16,7 +16,7 @@ from scipy import stats
 from dunwu.evaluation import estimators
 from dunwu.evaluation.estimators import bootstrap_mean, compare_pairs, estimate_pass_at_k, estimate_proportion
 from dunwu.evaluation.votes import average_vote, score_vote
-from dunwu.metrics import mean
+from dunwu.metrics import estimate_mean
 
 Z = 1.959964
 
@@ -191,7 +191,7 @@ def test_agrees_with_lm_evaluation_harness() -> None:
     rng = np.random.default_rng(0)
     accuracies = rng.binomial(16, 0.3, 200) / 16
     assert bootstrap_mean(accuracies, "share").value == pytest.approx(sum(accuracies) / 200, abs=1e-9)
-    student = mean(accuracies)
+    student = estimate_mean(accuracies)
     half = stats.t.ppf(0.975, 199) * lm_eval_stderr(accuracies)
     assert (student.low, student.high) == pytest.approx((student.value - half, student.value + half), abs=1e-9)
     found = bootstrap_mean(accuracies, "share")

@@ -31,7 +31,7 @@ from transformers import (
 
 from dunwu.errors import UserError
 from dunwu.models.agreement import check_head
-from dunwu.models.logprobs import Head, token_logprobs
+from dunwu.models.logprobs import Head, compute_token_logprobs
 
 FAMILIES = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
@@ -82,7 +82,7 @@ def test_as_one_sequence_at_a_time(family: str) -> None:
     (expected * weights).sum().backward()  # type: ignore[no-untyped-call]
     expected_grads = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
-    ours = token_logprobs(model, token_ids, mask, temperature=0.8, chunk=7)
+    ours = compute_token_logprobs(model, token_ids, mask, temperature=0.8, chunk=7)
     (ours.values * weights).sum().backward()  # type: ignore[no-untyped-call]
 
     torch.testing.assert_close(ours.values, expected * mask, rtol=1e-5, atol=2e-6)
@@ -97,7 +97,7 @@ def test_what_is_not_asked_for_gets_no_gradient() -> None:
     model = make("qwen2")
     token_ids = torch.tensor([[3, 4, 5, 6, 7]])
     mask = torch.tensor([[True, False, True, False, False]])
-    ours = token_logprobs(model, token_ids, mask)
+    ours = compute_token_logprobs(model, token_ids, mask)
     assert (ours.values[0] != 0).tolist() == [False, False, True, False, False]
     ours.values.sum().backward()  # type: ignore[no-untyped-call]
     touched = model.model.embed_tokens.weight.grad.abs().sum(1).nonzero().flatten().tolist()
@@ -106,7 +106,7 @@ def test_what_is_not_asked_for_gets_no_gradient() -> None:
 
 def test_a_batch_without_scored_slots() -> None:
     model, (token_ids, mask) = make("qwen2"), batch()
-    ours = token_logprobs(model, token_ids, torch.zeros_like(mask))
+    ours = compute_token_logprobs(model, token_ids, torch.zeros_like(mask))
     ours.values.sum().backward()  # type: ignore[no-untyped-call]
     assert ours.values.abs().sum() == 0
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
@@ -115,7 +115,10 @@ def test_a_batch_without_scored_slots() -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 1000])
 def test_the_chunk_does_not_matter(chunk: int) -> None:
     model, (token_ids, mask) = make("qwen2"), batch()
-    one, other = token_logprobs(model, token_ids, mask, chunk=5), token_logprobs(model, token_ids, mask, chunk=chunk)
+    one, other = (
+        compute_token_logprobs(model, token_ids, mask, chunk=5),
+        compute_token_logprobs(model, token_ids, mask, chunk=chunk),
+    )
     torch.testing.assert_close(one.values, other.values, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(one.entropy, other.entropy, rtol=1e-6, atol=1e-6)
 

@@ -15,7 +15,7 @@ from tests.unit.models.test_load import complaint, write
 from dunwu.config.model_folder import read_config
 from dunwu.errors import UserError
 from dunwu.models.load import _plain, load_policy, load_scorer, save_policy
-from dunwu.models.shape import shape_of
+from dunwu.models.shape import find_shape
 
 ADVICE = ("trust_remote_code", "weights_only", "pickle", "install", "upgrade")
 
@@ -131,7 +131,7 @@ def test_plan_reads_the_same_files(tmp_path: Path, value: Any) -> None:
     folder = write(tmp_path)
     edit(folder, hidden_size=value)
     with pytest.raises(UserError, match=r"config\.json"):
-        shape_of(str(folder))
+        find_shape(str(folder))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])

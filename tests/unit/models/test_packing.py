@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from dunwu.models import packing
-from dunwu.models.logprobs import token_logprobs
+from dunwu.models.logprobs import compute_token_logprobs
 
 PACKED: dict[str, Callable[[], Any]] = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
@@ -65,7 +65,7 @@ def test_the_tree_by_hand() -> None:
     # Sorted: abc, abd, abde.
     assert tree.token_ids.tolist() == [a, b, c, d, e]
     assert tree.positions.tolist() == [0, 1, 2, 2, 3]
-    assert tree.slots.tolist() == [[0, 1, 3, 4], [0, 1, 2, 0], [0, 1, 3, 0]]
+    assert tree.nodes.tolist() == [[0, 1, 3, 4], [0, 1, 2, 0], [0, 1, 3, 0]]
     # Three is less than 0.8 of four: the long row attends alone, the short ones together.
     assert [rows.tolist() for rows in tree.rows] == [[[0, 1, 3, 4]], [[0, 1, 2], [0, 1, 3]]]
     # Each node's result comes from the row that made it: abc made a, b, c; abd made d; abde made e.
@@ -88,7 +88,7 @@ def test_same_numbers_and_gradients_as_whole_sequences(family: str) -> None:
     for packed in (False, True):
         model.zero_grad()
         assert not packed or packing.enable(model)
-        ours = token_logprobs(model, token_ids, mask, temperature=0.9, chunk=5)
+        ours = compute_token_logprobs(model, token_ids, mask, temperature=0.9, chunk=5)
         (ours.values * weights).sum().backward()  # type: ignore[no-untyped-call]
         results.append((ours, {name: p.grad.clone() for name, p in model.named_parameters()}))
     (whole, whole_grads), (tree, tree_grads) = results
@@ -103,7 +103,7 @@ def test_a_shared_prompt_is_computed_once() -> None:
     assert packing.enable(model)
     widths: list[int] = []
     model.model.layers[0].mlp.register_forward_hook(lambda module, inputs, output: widths.append(inputs[0].shape[1]))
-    token_logprobs(model, *groups())
+    compute_token_logprobs(model, *groups())
     # Without each row's last token: 123 | 10 11 | 12 13 14 15, and 45 | 20 21.
     assert widths == [9 + 4]
 

@@ -10,7 +10,7 @@ from tests.chat_templates import FAMILIES, byte_tokenizer, spaced_tokenizer
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
-from dunwu.models.templates import PromptTooLong, Template, end_of_turn
+from dunwu.models.templates import PromptTooLong, Template, find_end_of_turn
 from dunwu.types import Example, Message, Problem
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}<assistant>"
@@ -122,7 +122,7 @@ def example(*turns: str) -> Example:
 def lessons(template: str, chosen: Example, reader: Any) -> list[tuple[str, list[str]]]:
     """Of each lesson the whole text, and the runs of it that carry loss."""
     found = []
-    for lesson in Template(PromptSpec(template=template), reader).lessons(chosen):
+    for lesson in Template(PromptSpec(template=template), reader).tokenize_example(chosen):
         runs: list[list[int]] = []
         for place, (token_id, written) in enumerate(zip(lesson.token_ids.tolist(), lesson.loss_mask, strict=True)):
             if written:
@@ -196,11 +196,11 @@ def test_a_template_without_an_end_of_turn_ends_with_the_end_of_sequence() -> No
 def test_an_answer_gets_no_space_that_a_tokenizer_puts_before_a_text() -> None:
     reader = spaced_tokenizer(eos_token="</s>")
     reader.chat_template = FAMILIES["mistral"].template.strip().replace('" " + m.content', "m.content")
-    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    (lesson,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example("2", "4"))
     assert reader.convert_ids_to_tokens(reader.encode("4", add_special_tokens=False)) == ["▁", "4"]
     assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["4", "</s>"]
     reader.chat_template = FAMILIES["mistral"].template.strip()
-    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2", "4"))
+    (lesson,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example("2", "4"))
     assert reader.convert_ids_to_tokens(lesson.token_ids[lesson.loss_mask]) == ["▁", "4", "</s>"]
 
 
@@ -217,12 +217,12 @@ def test_each_family_learns_the_answer_behind_the_prompt_and_its_own_end(name: s
     ((whole, (run,)),) = lessons("chat", example("2+2?", REASONED), reader)
     assert prompt.opening + run == family.lead + REASONED + family.end
     assert whole == family.prompt + run
-    assert reader.decode([end_of_turn(reader)]) == family.end
-    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example("2+2?", REASONED))
+    assert reader.decode([find_end_of_turn(reader)]) == family.end
+    (lesson,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example("2+2?", REASONED))
     assert lesson.loss_mask.tolist() == [False] * len(prompt.token_ids) + [True] * (
         len(lesson.token_ids) - len(prompt.token_ids)
     )
-    assert lesson.token_ids[-1] == end_of_turn(reader)
+    assert lesson.token_ids[-1] == find_end_of_turn(reader)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -253,7 +253,7 @@ def test_behind_an_opened_tag_an_answer_goes_on(answer: str, run: str) -> None:
     reader = FAMILIES["r1-distill"].tokenizer()
     assert lessons("chat", example("a?", answer), reader)[0][1] == [run + "<|end|>"]
     assert lessons("Q: {prompt} A: <think>\n", example("a?", answer), reader)[0][1] == [run + "<|end|>"]
-    read = Template(PromptSpec(template="chat"), reader).answered("e", example("a?", "").messages[:1], answer)
+    read = Template(PromptSpec(template="chat"), reader).encode_answer("e", example("a?", "").messages[:1], answer)
     assert reader.decode(read) == "<|begin|><|User|>a?<|Assistant|><think>\n" + run + "<|end|>"
 
 
@@ -288,7 +288,7 @@ def test_what_a_template_writes_before_an_answer_is_learnt_with_it(answer: str) 
     )
     template = Template(PromptSpec(template="chat"), tokenizer(CHANNELS))
     assert template.lead == "<|channel|>final<|message|>"
-    read = template.answered("e", example("2+2?", "").messages[:1], answer)
+    read = template.encode_answer("e", example("2+2?", "").messages[:1], answer)
     assert tokenizer().decode(read).endswith(run)
 
 
@@ -320,7 +320,7 @@ def test_reasoning_behind_a_closed_tag_is_refused(tags: str, answer: str) -> Non
     with pytest.raises(UserError, match=said):
         learnt("chat", example("2+2?", answer, "3?", "3"), closing(tags))
     graded = Template(PromptSpec(template="chat"), tokenizer(closing(tags)))
-    assert len(graded.answered("e", example("2+2?", "").messages[:1], tags + answer)) > len(answer)
+    assert len(graded.encode_answer("e", example("2+2?", "").messages[:1], tags + answer)) > len(answer)
 
 
 @pytest.mark.parametrize("tags", CLOSED)

@@ -121,7 +121,7 @@ def test_without_datasets_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_folder_is_asked_as_it_was_trained_wherever_it_lies(tmp_path: Path, path: Path) -> None:
-    from dunwu.models.folder import write_chat_template
+    from dunwu.models.export import write_chat_template
     from dunwu.models.load import load_policy, save_policy
 
     save_policy(load_policy("nano-base"), tmp_path / "moved")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.chat_templates import FAMILIES
 
-from dunwu.algorithms import group_rewards, to_samples
+from dunwu.algorithms import compute_rewards, to_samples
 from dunwu.config.schema import AlgorithmSpec, PromptSpec, RewardSpec
-from dunwu.models.templates import Template, end_of_turn
+from dunwu.models.templates import Template, find_end_of_turn
 from dunwu.rollout.collect import collect
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.types import Example, GenerationRequest, Message, Problem, Sampling
@@ -25,7 +25,7 @@ def test_rl_learns_what_was_written_behind_the_prompt_and_its_end(name: str) -> 
     template = Template(PromptSpec(template="chat"), reader)
     prompt, lead = template.encode(problem), FAMILIES[name].lead
     texts = [lead + text.removeprefix(prompt.opening) for text in (REASONED, ENDLESS)]
-    end = end_of_turn(reader)
+    end = find_end_of_turn(reader)
     assert end is not None
     engine = ScriptedEngine(lambda problem, seed: texts[seed], reader, eos_id=end)
     with build(RewardSpec(format_rule="think-summary")) as grader:
@@ -35,7 +35,7 @@ def test_rl_learns_what_was_written_behind_the_prompt_and_its_end(name: str) -> 
         {"accuracy": 1.0, "format": 1.0},
         {"accuracy": 0.0, "format": 0.0},
     ]
-    rewards = group_rewards(groups, AlgorithmSpec(), 256)
+    rewards = compute_rewards(groups, AlgorithmSpec(), 256)
     right, wrong = to_samples(groups, rewards, AlgorithmSpec())
     for sample, text in ((right, texts[0]), (wrong, texts[1])):
         tokens = [reader.decode([token_id]) for token_id in sample.token_ids]
@@ -45,7 +45,7 @@ def test_rl_learns_what_was_written_behind_the_prompt_and_its_end(name: str) -> 
     assert right.reward > wrong.reward == 0.0
     answer = Message(role="assistant", content=groups[0].group.completions[0].text)
     kept = Example(id="p-0", category="file", language="en", messages=(*QUESTION, answer))
-    (lesson,) = template.lessons(kept)
+    (lesson,) = template.tokenize_example(kept)
     assert lesson.token_ids.tolist() == right.token_ids.tolist(), "what is kept is learnt as it was written"
     assert lesson.loss_mask.tolist() == right.loss_mask.tolist()
     assert not right.loss_mask[: len(prompt.token_ids)].any()

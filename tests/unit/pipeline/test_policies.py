@@ -94,7 +94,7 @@ def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
         ("llama4_text", "the engine knows no layers of chunked_attention"),
         ("rembert", "from: RemBertForCausalLM|from: rembert"),
         ("dory", "from: (dory|DoryForCausalLM) "),
-        ("bloom", "the engine needs a model that is told its positions; bloom counts them itself"),
+        ("bloom", "the engine needs a model that takes positions; bloom counts them itself"),
         ("mamba", "the engine needs a model whose state is keys and values; mamba keeps more"),
     ],
 )
@@ -161,15 +161,15 @@ def test_rows_of_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same ones every time, without special tokens; long ones only where a run's sequences get so far."""
     model = tiny_model("mistral")
     monkeypatch.setattr(agreement, "CHEAP_FLOPS", 0)
-    (short,), _ = agreement.probes(model, WINDOW, [5, 7])
+    (short,), _ = agreement.make_probes(model, WINDOW, [5, 7])
     assert [len(row) for row in short.rows] == [12, 12, 7, 4]
     assert short.rows[0][:9].tolist() == short.rows[1][:9].tolist()
     assert not {5, 7} & {int(token) for row in short.rows for token in row}
-    (again, past), skipped = agreement.probes(model, PAST, [5, 7])
+    (again, past), skipped = agreement.make_probes(model, PAST, [5, 7])
     assert [row.tolist() for row in again.rows] == [row.tolist() for row in short.rows]
     assert (past.past, len(past.rows[0]), skipped) == (WINDOW, WINDOW + 2 + agreement.WRITTEN, [])
     monkeypatch.undo()
-    found, _ = agreement.probes(model, PAST)
+    found, _ = agreement.make_probes(model, PAST)
     assert [len(probe.rows[0]) for probe in found] == [12, WINDOW + 5, PAST]
 
 
@@ -183,7 +183,7 @@ def test_boundaries_of_a_config() -> None:
         "vision_config": {"window_size": 14},
         "id2label": {0: "a"},
     }
-    assert agreement.boundaries(config) == {512, 4096}
+    assert agreement.find_boundaries(config) == {512, 4096}
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_long_lesson_is_shown_at_both_ends_of_its_first_answer() -> None:
     turns = zip(roles, ("a?", "b" * 20 + "c" * 20, "d?", "e"), strict=True)
     messages = tuple(Message(role=role, content=content) for role, content in turns)  # type: ignore[arg-type]
     example = Example(id="e", category="", language="en", messages=messages)
-    (lesson,) = Template(PromptSpec(template="chat"), reader).lessons(example)
+    (lesson,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example)
     shown = show_lesson(reader, lesson)
     learnt = shown.partition(" → ")[2]
     assert learnt == f"{'b·' * 12}(17 more)·{'c·' * 11}<|eot_id|> (43 of {len(lesson.token_ids)} tokens are learnt)"

@@ -14,7 +14,7 @@ from dunwu.config.schema import ServedModel
 from dunwu.errors import Fault, UserError
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.remote import client as endpoint
-from dunwu.rollout.remote.answer_cache import RememberingEngine
+from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.runs.answer_log import AnswerFile
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, Sampling
@@ -28,9 +28,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
         yield server
 
 
-def engine(server: FakeServer, folder: Path) -> RememberingEngine:
+def engine(server: FakeServer, folder: Path) -> CachingEngine:
     spec = ServedModel(url=server.url, model="m", concurrency=1)
-    return RememberingEngine(EndpointEngine(spec, "server"), AnswerFile(folder, "m", "s"))
+    return CachingEngine(EndpointEngine(spec, "server"), AnswerFile(folder, "m", "s"))
 
 
 def requests() -> list[GenerationRequest]:

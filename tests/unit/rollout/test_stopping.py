@@ -56,7 +56,7 @@ def test_the_engine_stops_where_one_token_at_a_time_would(make_policy: MakePolic
     requests = requests_of((5, 17, 1, 9), 8)
 
     def run(stop: tuple[str, ...]) -> list[Completion]:
-        engine = TorchEngine(policy, slots=11)
+        engine = TorchEngine(policy, max_sequences=11)
         done = {
             group.prompt.problem.id: group.completions
             for group in generate_groups(engine, requests, Sampling(max_new_tokens=40, stop=stop))
@@ -91,7 +91,7 @@ def test_a_token_beyond_the_tokenizer_stops_nothing(tokenizer: Any, make_policy:
 
     policy = Policy(model=make_policy("llama").model, tokenizer=Short(), eos_ids=(319,), pad_id=0)
     sampling = Sampling(max_new_tokens=60, stop=("C",))
-    (group,) = generate_groups(TorchEngine(policy, slots=4), requests_of((4,), 4), sampling)
+    (group,) = generate_groups(TorchEngine(policy, max_sequences=4), requests_of((4,), 4), sampling)
     assert max(int(c.token_ids.max()) for c in group.completions) > 100
     assert all(("C" in c.text) == c.text.endswith("C") for c in group.completions)
     assert torch.is_inference_mode_enabled() is False

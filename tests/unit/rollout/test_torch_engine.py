@@ -16,11 +16,11 @@ from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
 from dunwu.models.weights import WeightUpdate
-from dunwu.rollout.builtin.cache import SlotCache
+from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.builtin.engine import TorchEngine
-from dunwu.rollout.builtin.fused import FusedDecoder, fusible
-from dunwu.rollout.seeds import as_tensor
+from dunwu.rollout.builtin.fused import FusedDecoder, can_fuse
+from dunwu.rollout.seeds import to_tensor
 from dunwu.types import GenerationRequest, RolloutGroup, Sampling, VersionSpan
 
 from .conftest import MakePolicy, assert_same, by_seed, requests_of, seeds_of, tiny_model
@@ -44,14 +44,14 @@ def full_forward(policy: Policy, group: RolloutGroup, temperature: float) -> lis
 def test_a_sample_is_the_same_in_every_batch(make_policy: MakePolicy, family: str) -> None:
     requests = requests_of(LENGTHS, 4)
     sampling = Sampling(max_new_tokens=25, temperature=0.8)
-    together = by_seed(TorchEngine(make_policy(family), slots=64), requests, sampling)
+    together = by_seed(TorchEngine(make_policy(family), max_sequences=64), requests, sampling)
     assert len({tuple(c.token_ids.tolist()) for c in together.values()}) == len(together) == 24
-    for slots in (1, 5, 16):
-        engine = TorchEngine(make_policy(family), slots=slots)
+    for rows in (1, 5, 16):
+        engine = TorchEngine(make_policy(family), max_sequences=rows)
         assert_same(together, by_seed(engine, requests[::-1], sampling))
     assert_same(
         {key: value for key, value in together.items() if key[0] == "p3"},
-        by_seed(TorchEngine(make_policy(family), slots=3), requests[3:4], sampling),
+        by_seed(TorchEngine(make_policy(family), max_sequences=3), requests[3:4], sampling),
     )
 
 
@@ -63,7 +63,7 @@ def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: s
     requests = requests_of(np.random.default_rng(0).integers(1, 60, groups).tolist(), 8)
     sampling = Sampling(max_new_tokens=120, temperature=0.7, top_p=0.95)
     tokens, worst = 0, 0.0
-    for group in generate_groups(TorchEngine(policy, slots=groups * 3), requests, sampling):
+    for group in generate_groups(TorchEngine(policy, max_sequences=groups * 3), requests, sampling):
         for completion, expected in zip(group.completions, full_forward(policy, group, 0.7), strict=True):
             worst = max(worst, float(np.abs(expected - completion.logprobs).max()))
             tokens += len(completion.token_ids)
@@ -74,7 +74,7 @@ def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: s
 @pytest.mark.parametrize("family", FUSED)
 def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy, family: str) -> None:
     model = make_policy(family).model
-    assert fusible(model)
+    assert can_fuse(model)
     rng = np.random.default_rng(2)
     prompts = torch.from_numpy(rng.integers(0, 256, (3, 7)))
     last = torch.tensor([6, 2, 4])
@@ -82,7 +82,7 @@ def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy
     origin = torch.tensor([0, 2, 1, 2])
 
     def run(decoder: Decoder) -> torch.Tensor:
-        cache = SlotCache(6)
+        cache = KVCache(6)
         logits, layers = decoder.prefill(prompts, last)
         cache.reserve(16, 16)
         cache.insert(0, layers, origin)
@@ -102,7 +102,7 @@ def test_greedy_is_argmax_as_in_transformers(make_policy: MakePolicy) -> None:
     policy = make_policy("qwen3")
     requests = requests_of((6, 11), 1)
     sampling = Sampling(temperature=0.0, max_new_tokens=20)
-    for group in generate_groups(TorchEngine(policy, slots=2), requests, sampling):
+    for group in generate_groups(TorchEngine(policy, max_sequences=2), requests, sampling):
         prompt = torch.from_numpy(group.prompt.token_ids.astype(np.int64))[None]
         expected = policy.model.generate(
             prompt, do_sample=False, max_new_tokens=20, eos_token_id=policy.eos_ids[0], pad_token_id=policy.pad_id
@@ -115,7 +115,7 @@ def test_greedy_is_argmax_as_in_transformers(make_policy: MakePolicy) -> None:
 def test_end_of_sequence_is_kept_in_the_tokens_only(make_policy: MakePolicy, tokenizer: Any) -> None:
     policy = make_policy("qwen2")
     often = Policy(model=policy.model, tokenizer=tokenizer, eos_ids=tuple(range(8)), pad_id=0)
-    done = by_seed(TorchEngine(often, slots=8), requests_of(LENGTHS, 4), Sampling(max_new_tokens=30))
+    done = by_seed(TorchEngine(often, max_sequences=8), requests_of(LENGTHS, 4), Sampling(max_new_tokens=30))
     stopped = [c for c in done.values() if c.finish == "stop"]
     capped = [c for c in done.values() if c.finish == "length"]
     assert stopped
@@ -132,7 +132,7 @@ def test_end_of_sequence_is_kept_in_the_tokens_only(make_policy: MakePolicy, tok
 
 def test_groups_come_whole_and_in_the_order_of_their_seeds(make_policy: MakePolicy) -> None:
     requests = requests_of((4, 8, 6), 5)
-    engine = TorchEngine(make_policy("llama"), slots=4, version=3)
+    engine = TorchEngine(make_policy("llama"), max_sequences=4, version=3)
     groups = generate_groups(engine, requests, Sampling(max_new_tokens=6))
     assert [group.prompt.problem.id for group in groups] == ["p0", "p1", "p2"]
     for group in groups:
@@ -145,9 +145,9 @@ def test_groups_come_whole_and_in_the_order_of_their_seeds(make_policy: MakePoli
 
 
 def test_an_abandoned_rollout_leaves_no_trace(make_policy: MakePolicy) -> None:
-    engine = TorchEngine(make_policy("qwen2"), slots=8)
+    engine = TorchEngine(make_policy("qwen2"), max_sequences=8)
     requests, sampling = requests_of(LENGTHS, 3), Sampling(max_new_tokens=12)
-    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), max_sequences=8), requests, sampling)
     unfinished = engine.generate(requests_of((40, 3), 6, seed=1), Sampling(max_new_tokens=50))
     next(iter(unfinished))
     assert_same(expected, by_seed(engine, requests, sampling))
@@ -160,8 +160,8 @@ def test_new_weights_are_those_that_generate(tokenizer: Any, family: str) -> Non
     with torch.no_grad():
         for parameter in new.parameters():
             parameter.mul_(1.1).add_(0.01)
-    engine = TorchEngine(Policy(model=old, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), slots=8)
-    fresh = TorchEngine(Policy(model=new, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), slots=8)
+    engine = TorchEngine(Policy(model=old, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), max_sequences=8)
+    fresh = TorchEngine(Policy(model=new, tokenizer=tokenizer, eos_ids=(end,), pad_id=end), max_sequences=8)
     requests, sampling = requests_of((6, 9), 2), Sampling(max_new_tokens=16)
     before = by_seed(engine, requests, sampling)
     engine.update_weights(WeightUpdate.in_memory(7, new.named_parameters()))
@@ -175,7 +175,7 @@ def test_new_weights_are_those_that_generate(tokenizer: Any, family: str) -> Non
 
 def test_the_engine_keeps_its_own_weights(tokenizer: Any) -> None:
     model = tiny_model("llama")
-    engine = TorchEngine(Policy(model=model, tokenizer=tokenizer, eos_ids=(319,), pad_id=319), slots=4)
+    engine = TorchEngine(Policy(model=model, tokenizer=tokenizer, eos_ids=(319,), pad_id=319), max_sequences=4)
     requests, sampling = requests_of((6,), 4), Sampling(max_new_tokens=10)
     before = by_seed(engine, requests, sampling)
     with torch.no_grad():
@@ -188,7 +188,7 @@ def test_the_engine_keeps_its_own_weights(tokenizer: Any) -> None:
 def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(make_policy: MakePolicy, family: str) -> None:
     """Before anything is copied, wherever in the update the wrong one stands."""
     policy = make_policy(family)
-    engine = TorchEngine(policy, slots=2)
+    engine = TorchEngine(policy, max_sequences=2)
     requests, sampling = requests_of((6,), 2), Sampling(max_new_tokens=10)
     before = by_seed(engine, requests, sampling)
     weights = {name: weight.detach() + 0.1 for name, weight in policy.model.named_parameters()}
@@ -223,16 +223,16 @@ class ShortOfMemory:
         return self._decoder.decode(tokens, *arguments)
 
 
-def test_out_of_memory_halves_the_slots_and_repeats_the_samples(
+def test_out_of_memory_halves_the_rows_and_repeats_the_samples(
     make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests, sampling = requests_of(LENGTHS, 4), Sampling(max_new_tokens=15)
-    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=24), requests, sampling)
-    engine = TorchEngine(make_policy("qwen2"), slots=24)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), max_sequences=24), requests, sampling)
+    engine = TorchEngine(make_policy("qwen2"), max_sequences=24)
     short = ShortOfMemory(FusedDecoder(make_policy("qwen2").model), most=7)
     monkeypatch.setattr(engine, "_decoder", short)
     assert_same(expected, by_seed(engine, requests, sampling))
-    assert (engine.slots, short.refused) == (6, 2)
+    assert (engine.max_sequences, short.refused) == (6, 2)
     monkeypatch.setattr(engine, "_decoder", ShortOfMemory(short, most=0))
     with pytest.raises(torch.OutOfMemoryError):
         by_seed(engine, requests, sampling)
@@ -244,36 +244,36 @@ def test_what_was_finished_when_memory_ran_out_is_kept(
 ) -> None:
     requests, sampling = requests_of(LENGTHS, 2), Sampling(max_new_tokens=15)
     often = replace(make_policy("qwen2"), eos_ids=tuple(range(40)))
-    expected = by_seed(TorchEngine(often, slots=8), requests, sampling)
-    work = getattr(SlotCache, method)
+    expected = by_seed(TorchEngine(often, max_sequences=8), requests, sampling)
+    work = getattr(KVCache, method)
     refused = []
 
-    def short(self: SlotCache, *arguments: Any) -> None:
-        if self.slots == 8:
+    def short(self: KVCache, *arguments: Any) -> None:
+        if self.rows == 8:
             refused.append(method)
             torch.empty(1 << 60)  # more than any machine has: the host's own error
         work(self, *arguments)
 
-    monkeypatch.setattr(SlotCache, method, short)
-    engine = TorchEngine(often, slots=8)
+    monkeypatch.setattr(KVCache, method, short)
+    engine = TorchEngine(often, max_sequences=8)
     assert_same(expected, by_seed(engine, requests, sampling))
-    assert (engine.slots, refused) == (4, [method])
+    assert (engine.max_sequences, refused) == (4, [method])
 
 
 def test_rows_that_lost_their_memory_on_entering_start_again(
     make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests, sampling = requests_of(LENGTHS, 2), Sampling(max_new_tokens=5)
-    expected = by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling)
+    expected = by_seed(TorchEngine(make_policy("qwen2"), max_sequences=8), requests, sampling)
     errors = iter([torch.OutOfMemoryError("no memory")])
 
     def short(seeds: Any, device: Any) -> Any:
         if error := next(errors, None):
             raise error
-        return as_tensor(seeds, device)
+        return to_tensor(seeds, device)
 
-    monkeypatch.setattr("dunwu.rollout.builtin.scheduler.as_tensor", short)
-    assert_same(expected, by_seed(TorchEngine(make_policy("qwen2"), slots=8), requests, sampling))
+    monkeypatch.setattr("dunwu.rollout.builtin.scheduler.to_tensor", short)
+    assert_same(expected, by_seed(TorchEngine(make_policy("qwen2"), max_sequences=8), requests, sampling))
 
 
 def test_other_errors_of_the_device_are_not_taken_for_want_of_memory(
@@ -282,13 +282,17 @@ def test_other_errors_of_the_device_are_not_taken_for_want_of_memory(
     def broken(*_: Any) -> None:
         raise RuntimeError("illegal memory access")
 
-    monkeypatch.setattr(SlotCache, "insert", broken)
+    monkeypatch.setattr(KVCache, "insert", broken)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        list(TorchEngine(make_policy("qwen2"), slots=8).generate(requests_of((3,), 2), Sampling(max_new_tokens=5)))
+        list(
+            TorchEngine(make_policy("qwen2"), max_sequences=8).generate(
+                requests_of((3,), 2), Sampling(max_new_tokens=5)
+            )
+        )
 
 
 def test_what_cannot_fit_the_models_positions_is_refused(make_policy: MakePolicy) -> None:
-    engine = TorchEngine(make_policy("qwen2"), slots=2)
+    engine = TorchEngine(make_policy("qwen2"), max_sequences=2)
     with pytest.raises(UserError, match=r"rollout.max_new_tokens: a prompt of 9 tokens and 504 new .* 512 positions"):
         next(iter(engine.generate(requests_of((3, 9), 1), Sampling(max_new_tokens=504))))
 
@@ -317,7 +321,7 @@ def test_the_logits_of_a_prompt_are_those_of_its_last_token_alone(
 
 def test_a_model_that_counts_positions_itself_is_refused(make_policy: MakePolicy) -> None:
     with pytest.raises(UserError, match="bloom counts them itself"):
-        TorchEngine(make_policy("bloom"), slots=2)
+        TorchEngine(make_policy("bloom"), max_sequences=2)
 
 
 def test_a_model_with_layers_of_another_kind_is_refused(
@@ -326,14 +330,14 @@ def test_a_model_with_layers_of_another_kind_is_refused(
     policy = make_policy("gemma2")
     monkeypatch.setattr(policy.model.config, "layer_types", ["full_attention", "chunked_attention"])
     with pytest.raises(UserError, match="no layers of chunked_attention"):
-        TorchEngine(policy, slots=2)
+        TorchEngine(policy, max_sequences=2)
 
 
 def test_a_model_with_other_state_is_refused(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make_policy("gpt2")
     monkeypatch.setattr(type(policy.model), "_is_stateful", True, raising=False)
     with pytest.raises(UserError, match="gpt2 keeps more"):
-        TorchEngine(policy, slots=2)
+        TorchEngine(policy, max_sequences=2)
 
 
 def test_prompts_are_prefilled_once_for_a_group(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,6 +349,6 @@ def test_prompts_are_prefilled_once_for_a_group(make_policy: MakePolicy, monkeyp
         return prefill(self, tokens, last)
 
     monkeypatch.setattr(FusedDecoder, "prefill", counting)
-    engine = TorchEngine(make_policy("qwen2"), slots=32)
+    engine = TorchEngine(make_policy("qwen2"), max_sequences=32)
     assert len(list(engine.generate(requests_of((5, 6), 16), Sampling(max_new_tokens=3)))) == 32
     assert seen == [2]

@@ -11,13 +11,13 @@ import pytest
 import torch
 from transformers import Qwen2ForSequenceClassification
 
-from dunwu.algorithms import assign_advantages, build, cut
-from dunwu.algorithms.batching import train_step
+from dunwu.algorithms import assign_advantages, build, cut_minibatches
+from dunwu.algorithms.batching import make_train_step
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
 from dunwu.errors import Fault
 from dunwu.metrics import reduce
 from dunwu.models.load import Policy
-from dunwu.models.scores import token_values
+from dunwu.models.scalar_head import compute_values
 from dunwu.training.critic import Critic
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
@@ -63,7 +63,7 @@ def test_values_are_of_the_state_before_each_token(make_policy: MakePolicy, make
     model = make_scorer(make_policy).model
     (sample,) = make_samples(1)
     ids, mask = torch.from_numpy(sample.token_ids)[None].long(), torch.from_numpy(sample.loss_mask)[None]
-    values = token_values(model, ids, mask)[0]
+    values = compute_values(model, ids, mask)[0]
     states = model.base_model(input_ids=ids).last_hidden_state[0]
     for slot in range(ids.shape[1]):
         expected = model.score(states[slot - 1]).item() if sample.loss_mask[slot] else 0.0
@@ -90,7 +90,7 @@ def test_the_loss_is_half_the_clipped_error(
     critic = make_critic(make_policy, clip=clip)
     samples = as_batch(critic, rewarded(make_samples(6)))
     moved = [replace(one, logprobs=raised(one.logprobs)) for one in samples]
-    step = train_step(moved, 10_000)
+    step = make_train_step(moved, 10_000)
     (batch,) = step.microbatches
     metrics = reduce(dict(critic.accumulate(batch, step, "here")))
     errors = []
@@ -107,7 +107,7 @@ def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSam
     critic = make_critic(make_policy, clip=None)
     losses = []
     for at in range(8):
-        step = train_step(as_batch(critic, rewarded(make_samples(6))), 10_000)
+        step = make_train_step(as_batch(critic, rewarded(make_samples(6))), 10_000)
         critic.zero_grad()
         losses.append(reduce(dict(critic.accumulate(step.microbatches[0], step, "here")))["value_loss"])
         assert critic.step(at)["value_lr"] == 1e-2
@@ -131,7 +131,7 @@ def batch_of(trainer: PolicyTrainer, samples: list[GradedSample]) -> list[TrainS
 
 
 def learn(trainer: PolicyTrainer, samples: list[GradedSample]) -> list[dict[str, float]]:
-    steps = cut(batch_of(trainer, rewarded(samples)), UPDATE, trainer.policy_version)
+    steps = cut_minibatches(batch_of(trainer, rewarded(samples)), UPDATE, trainer.policy_version)
     return [dict(take_step(trainer, step, at=trainer.policy_version).metrics) for step in steps]
 
 
@@ -152,7 +152,7 @@ def test_a_value_that_is_no_number_leaves_both_untouched(make_policy: MakePolicy
     trainer = make_trainer(make_policy)
     before = {name: weight.clone() for name, weight in trainer.export_weights().read()}
     bad = [replace(sample, reward=float("nan")) for sample in make_samples(4)]
-    (step,) = cut(batch_of(trainer, bad), UpdateSpec(minibatches=1), 0)
+    (step,) = cut_minibatches(batch_of(trainer, bad), UpdateSpec(minibatches=1), 0)
     with pytest.raises(Fault, match="is nan in update 1"):
         take_step(trainer, step, at=0)
     assert all(torch.equal(weight, before[name]) for name, weight in trainer.export_weights().read())

@@ -7,21 +7,21 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from dunwu.config.schema import OptimizerSpec
-from dunwu.training.muon import StackedMuon, orthogonal
+from dunwu.training.muon import StackedMuon, orthogonalize
 from dunwu.training.optimizers import Optimizer
-from dunwu.training.schedule import lr_share
+from dunwu.training.schedule import compute_lr_share
 
 from .conftest import MakePolicy
 
 
 def test_schedules() -> None:
     constant = OptimizerSpec(schedule="constant", warmup_steps=4)
-    assert [lr_share(constant, step, 10) for step in (0, 1, 3, 4, 9)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    assert [compute_lr_share(constant, step, 10) for step in (0, 1, 3, 4, 9)] == [0.25, 0.5, 1.0, 1.0, 1.0]
     linear = OptimizerSpec(schedule="linear", final_lr_share=0.2)
-    assert [lr_share(linear, step, 5) for step in (0, 1, 2, 4, 9)] == pytest.approx([1.0, 0.8, 0.6, 0.2, 0.2])
+    assert [compute_lr_share(linear, step, 5) for step in (0, 1, 2, 4, 9)] == pytest.approx([1.0, 0.8, 0.6, 0.2, 0.2])
     cosine = OptimizerSpec(schedule="cosine", final_lr_share=0.0, warmup_steps=1)
-    assert [lr_share(cosine, step, 6) for step in (0, 1, 3, 5)] == pytest.approx([1.0, 1.0, 0.5, 0.0])
-    assert lr_share(OptimizerSpec(schedule="linear", warmup_steps=1), 0, 1) == 1.0
+    assert [compute_lr_share(cosine, step, 6) for step in (0, 1, 3, 5)] == pytest.approx([1.0, 1.0, 0.5, 0.0])
+    assert compute_lr_share(OptimizerSpec(schedule="linear", warmup_steps=1), 0, 1) == 1.0
 
 
 def test_the_first_adamw_step_is_the_learning_rate_against_the_sign(make_policy: MakePolicy) -> None:
@@ -92,7 +92,7 @@ def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -
 
 def test_orthogonal_brings_every_singular_value_near_one() -> None:
     stack = torch.randn(3, 40, 16, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(stack))
+    values = torch.linalg.svdvals(orthogonalize(stack))
     assert values.min() > 0.6
     assert values.max() < 1.3
 

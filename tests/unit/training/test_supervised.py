@@ -14,7 +14,7 @@ from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
-from dunwu.types import GradedSample, Lesson
+from dunwu.types import GradedSample, TokenizedExample
 
 MakePolicy = Callable[..., Policy]
 MakeSamples = Callable[..., list[GradedSample]]
@@ -22,8 +22,8 @@ OPTIMIZER = OptimizerSpec(lr=1e-2, schedule="cosine")
 
 
 @pytest.fixture
-def lessons(make_samples: MakeSamples) -> list[Lesson]:
-    return [Lesson(token_ids=sample.token_ids, loss_mask=sample.loss_mask) for sample in make_samples(12)]
+def lessons(make_samples: MakeSamples) -> list[TokenizedExample]:
+    return [TokenizedExample(token_ids=sample.token_ids, loss_mask=sample.loss_mask) for sample in make_samples(12)]
 
 
 def trainer(policy: Policy, tokens: int = 10_000) -> SupervisedTrainer:
@@ -34,7 +34,7 @@ def weights(made: SupervisedTrainer) -> torch.Tensor:
     return torch.cat([weight.flatten() for _, weight in made.export_weights().read()])
 
 
-def test_the_loss_is_that_of_transformers(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
+def test_the_loss_is_that_of_transformers(make_policy: MakePolicy, lessons: list[TokenizedExample]) -> None:
     """Cross-entropy over all answer tokens of the batch, each alike."""
     policy = make_policy()
     total, count = 0.0, 0
@@ -50,18 +50,18 @@ def test_the_loss_is_that_of_transformers(make_policy: MakePolicy, lessons: list
     assert (metrics["tokens"], metrics["lr"]) == (count, 1e-2)
 
 
-def test_microbatches_change_nothing(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
+def test_microbatches_change_nothing(make_policy: MakePolicy, lessons: list[TokenizedExample]) -> None:
     whole, cut = trainer(make_policy()), trainer(make_policy(), tokens=30)
     told = [[dict(take_step(made, lessons, at=at).metrics) for at in range(2)] for made in (whole, cut)]
     for one, other in zip(*told, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_what_was_asked_teaches_nothing(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
+def test_what_was_asked_teaches_nothing(make_policy: MakePolicy, lessons: list[TokenizedExample]) -> None:
     """Only through what it makes likely after it: an answer after another question is another lesson."""
     learnt = trainer(make_policy())
     before = weights(learnt).clone()
-    asked = [Lesson(token_ids=lesson.token_ids, loss_mask=lesson.loss_mask & False) for lesson in lessons[1:]]
+    asked = [TokenizedExample(token_ids=lesson.token_ids, loss_mask=lesson.loss_mask & False) for lesson in lessons[1:]]
     take_step(learnt, [lessons[0], *asked], at=0)
     alone = trainer(make_policy())
     take_step(alone, [lessons[0]], at=0)
@@ -69,7 +69,9 @@ def test_what_was_asked_teaches_nothing(make_policy: MakePolicy, lessons: list[L
     assert torch.allclose(weights(learnt), weights(alone), atol=1e-5)
 
 
-def test_a_resumed_trainer_goes_on_bit_for_bit(make_policy: MakePolicy, lessons: list[Lesson], tmp_path: Path) -> None:
+def test_a_resumed_trainer_goes_on_bit_for_bit(
+    make_policy: MakePolicy, lessons: list[TokenizedExample], tmp_path: Path
+) -> None:
     straight = trainer(make_policy())
     take_step(straight, lessons[:6], at=0)
     straight.save(tmp_path)
@@ -81,7 +83,7 @@ def test_a_resumed_trainer_goes_on_bit_for_bit(make_policy: MakePolicy, lessons:
     assert torch.equal(weights(resumed), weights(straight))
 
 
-def test_a_step_that_is_given_up_changes_nothing(make_policy: MakePolicy, lessons: list[Lesson]) -> None:
+def test_a_step_that_is_given_up_changes_nothing(make_policy: MakePolicy, lessons: list[TokenizedExample]) -> None:
     made = trainer(make_policy(), tokens=30)
     before = weights(made).clone()
 
@@ -96,7 +98,7 @@ def test_a_step_that_is_given_up_changes_nothing(make_policy: MakePolicy, lesson
 
 
 def test_a_loss_that_is_not_finite_is_a_fault_and_leaves_the_weights(
-    make_policy: MakePolicy, lessons: list[Lesson]
+    make_policy: MakePolicy, lessons: list[TokenizedExample]
 ) -> None:
     policy = make_policy()
     made = trainer(policy)

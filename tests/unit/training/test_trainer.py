@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dunwu.algorithms import Algorithm, build, cut
+from dunwu.algorithms import Algorithm, build, cut_minibatches
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.errors import Fault, Interrupted
 from dunwu.models.load import Policy
@@ -41,7 +41,7 @@ def rollout(trainer: Trainer, samples: list[GradedSample], update: UpdateSpec, s
     """Log-probabilities and steps, as the pipeline does; the metrics of every step."""
     return [
         dict(take_step(trainer, step, at=trainer.policy_version).metrics)
-        for step in cut(as_batch(trainer, samples), update, seed)
+        for step in cut_minibatches(as_batch(trainer, samples), update, seed)
     ]
 
 
@@ -133,7 +133,7 @@ def test_an_on_policy_step_without_kl_is_one_pass(make_policy: MakePolicy, make_
     batch = as_batch(trainer, make_samples(6))
     assert len(passes) == 0
     assert all(one.logprobs.old_logprobs is None and one.logprobs.ref_logprobs is None for one in batch)
-    (step,) = cut(batch, UpdateSpec(minibatches=1), seed=0)
+    (step,) = cut_minibatches(batch, UpdateSpec(minibatches=1), seed=0)
     take_step(trainer, step, at=0)
     assert len(passes) == 1
 
@@ -222,7 +222,7 @@ def test_what_is_not_finite_stops_before_the_update(
     before = weights(trainer)
     sound = trainer._algorithm
     trainer._algorithm = poisoned(sound, value, gradient=where == "gradient")
-    (step,) = cut(as_batch(trainer, samples), update, seed=0)
+    (step,) = cut_minibatches(as_batch(trainer, samples), update, seed=0)
     groups = ", ".join(map(str, sorted(set(step.microbatches[1].group_ids))))
     with pytest.raises(Fault, match=rf"the {where} is (-?inf|nan) in update 2, microbatch 2 of \d, groups {groups};"):
         take_step(trainer, step, at=1)
@@ -239,7 +239,9 @@ def test_a_step_can_be_given_up_until_it_changes_the_weights(
     make_policy: MakePolicy, make_samples: MakeSamples
 ) -> None:
     given_up, straight = (make_trainer(make_policy(), kl_coefficient=0.0) for _ in range(2))
-    (step,) = cut(as_batch(given_up, make_samples(10)), UpdateSpec(minibatches=1, tokens_per_microbatch=60), seed=0)
+    (step,) = cut_minibatches(
+        as_batch(given_up, make_samples(10)), UpdateSpec(minibatches=1, tokens_per_microbatch=60), seed=0
+    )
     count = len(step.microbatches)
     shares: list[float] = []
 
@@ -262,7 +264,7 @@ def test_the_learning_rate_is_that_of_the_place_in_the_schedule(
 ) -> None:
     """A rollout may make fewer updates than planned; the schedule still ends with the stage."""
     trainer = make_trainer(make_policy(), kl_coefficient=0.0, lr=1e-2, schedule="linear", final_lr_share=0.0)
-    (step,) = cut(as_batch(trainer, make_samples(6)), UpdateSpec(minibatches=1), seed=0)
+    (step,) = cut_minibatches(as_batch(trainer, make_samples(6)), UpdateSpec(minibatches=1), seed=0)
     assert take_step(trainer, step, at=0).metrics["lr"] == 1e-2
     assert take_step(trainer, step, at=7).metrics["lr"] == 0.0
 
@@ -334,5 +336,5 @@ def test_what_an_older_policy_wrote_is_compared_with_this_one(
     old = [replace(sample, policy_version=-1) for sample in make_samples(4, seed=1)]
     batch = as_batch(trainer, [*fresh, *old])
     assert all(one.logprobs.old_logprobs is not None for one in batch)
-    (step,) = cut(batch, UpdateSpec(minibatches=1), 0)
+    (step,) = cut_minibatches(batch, UpdateSpec(minibatches=1), 0)
     assert take_step(trainer, step, at=0).metrics["ratio_mean"] == pytest.approx(1.0, abs=1e-5)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms.filters import keep_graded
 from dunwu.config.schema import EndpointSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.ratings import Comparison, estimate_length_controlled_win_rate, estimate_win_rate
@@ -87,7 +87,7 @@ def win_rates(groups: Sequence[ScoredGroup], task: TaskSpec, judge: Judge | Refe
     """
     if task.task not in COMPARED:
         return {}
-    known = [one for one in map(graded, groups) if one.scores and one.group.prompt.problem.gold]
+    known = [one for one in map(keep_graded, groups) if one.scores and one.group.prompt.problem.gold]
     if not known:
         raise UserError("has no references (a column output), so there is nothing to compare with", file=task.path)
     if isinstance(judge, Referee):

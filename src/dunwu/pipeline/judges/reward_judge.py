@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 
-from dunwu.algorithms.batching import buckets, pad
+from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.models import packing
 from dunwu.models.load import Policy
-from dunwu.models.scores import sequence_scores
+from dunwu.models.scalar_head import score_sequences
 from dunwu.models.templates import Template
 from dunwu.types import RolloutGroup
 
@@ -44,16 +44,16 @@ class RewardModel:
         """One number for each completion, in their order. Raises UserError where the template refuses the problem."""
         began, problem = time.perf_counter(), group.prompt.problem
         rows = [
-            self._template.answered(problem.id, problem.messages, self._read(completion.text))
+            self._template.encode_answer(problem.id, problem.messages, self._read(completion.text))
             for completion in group.completions
         ]
         found = [0.0] * len(rows)
         lengths = [len(row) for row in rows]
         with torch.no_grad():
-            for part in buckets(lengths, [0] * len(rows), self._budget):
-                token_ids = pad([rows[i] for i in part], torch.int64).to(self.model.device)
+            for part in make_buckets(lengths, [0] * len(rows), self._budget):
+                token_ids = pad_rows([rows[i] for i in part], torch.int64).to(self.model.device)
                 counted = torch.tensor([lengths[i] for i in part], device=self.model.device)
-                scores = sequence_scores(self.model, token_ids, counted)
+                scores = score_sequences(self.model, token_ids, counted)
                 for i, score in zip(part, (scores.sigmoid() if self._probability else scores).tolist(), strict=True):
                     found[i] = score
         self._seconds += time.perf_counter() - began

@@ -18,7 +18,7 @@ from dunwu.pipeline.stages.answer_filter import fault
 from dunwu.pipeline.stages.prompts import Encoder, instructing
 from dunwu.pipeline.stages.rl_system import drawn, plain_grading
 from dunwu.rollout.collect import collect
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.runs.stage_data import Counts, add_counts
 from dunwu.tasks.mixture import Mixture
 from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
@@ -117,7 +117,7 @@ def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
 
 def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
     """A question with its seeds, which depend on its place alone."""
-    seeds = (sample_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
+    seeds = (derive_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
     return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
 
 

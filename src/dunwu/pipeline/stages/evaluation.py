@@ -23,7 +23,7 @@ from dunwu.pipeline.stages.measurement import examine
 from dunwu.pipeline.stages.prompts import Instructing, held_out_prompts, instructing, instruction
 from dunwu.pipeline.stages.rl_system import judge, plain_grading
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.remote.answer_cache import RememberingEngine
+from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.runs import Curve
 from dunwu.runs.answer_log import AnswerFile
@@ -69,7 +69,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                     answers = AnswerFile(context.store.path, name, chosen.name)
                     examine(
                         context,
-                        RememberingEngine(engine, answers) if isinstance(engine, EndpointEngine) else engine,
+                        CachingEngine(engine, answers) if isinstance(engine, EndpointEngine) else engine,
                         grader,
                         stage.sampling,
                         Ledger(context.store, model),

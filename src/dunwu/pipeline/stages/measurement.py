@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from dunwu.algorithms.advantages import is_uniform
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms.filters import keep_graded
 from dunwu.analysis.reasoning import reflection
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
@@ -116,7 +116,7 @@ def examine(
         context.progress.show_activity("asking the judges")
         groups = [judged(group, judges) for group in groups]
         ledger.judged(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
-    if not any(graded(group).scores for group in groups):
+    if not any(keep_graded(group).scores for group in groups):
         raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
     results = {**summarize(groups, samples), **more(groups)}
     context.store.write_evaluation(checkpoint, set_name, to_rows(groups), results)
@@ -147,7 +147,7 @@ def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult]
     failed are counted and otherwise left out. Raises Fault where nothing is graded.
     """
     whole, responses, prompts_too_long = groups, sum(len(group.scores) for group in groups), drawn - len(groups)
-    groups = [group for group in map(graded, whole) if group.scores]
+    groups = [group for group in map(keep_graded, whole) if group.scores]
     if not groups:
         raise Fault(f"every verifier failed on every response of a rollout: {why_failed(whole)}")
     scores = [score for group in groups for score in group.scores]

@@ -11,7 +11,7 @@ import dunwu
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
 from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
 from dunwu.config.toml import toml_text
-from dunwu.models.folder import CARD, write_chat_template, write_generation_config
+from dunwu.models.export import CARD, write_chat_template, write_generation_config
 from dunwu.pipeline.context import StageContext
 from dunwu.runs import BASE, TRAINED
 

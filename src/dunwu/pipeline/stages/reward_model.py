@@ -13,19 +13,19 @@ from scipy.special import expit
 from dunwu.config.schema import DataSpec, RewardModelStage
 from dunwu.errors import UserError, counted
 from dunwu.evaluation.estimators import estimate_auroc, estimate_calibration_error, estimate_proportion
-from dunwu.models.templates import Template, positions
+from dunwu.models.templates import Template, count_positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.answer_judges import PairJudge
 from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.update_loop import Check, make_updates, resumed, updates_of
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import TRAINED, EvaluationRow
 from dunwu.tasks.datasets.conversations import order_by_judgement, read_labelled, read_preferences
 from dunwu.tasks.task import is_held_out
 from dunwu.training.reward import PairBatch, RewardTrainer, Tokens, VerdictBatch
 from dunwu.training.steps import take_step
-from dunwu.types import Estimate, Judged, Preference, StepResult
+from dunwu.types import Estimate, LabelledResponse, Preference, StepResult
 from dunwu.verifiers.format import READS
 
 HELD_OUT = "held-out"
@@ -36,7 +36,7 @@ HELD_OUT = "held-out"
 class Case:
     """A text to score: against another one, which is worse, or by a verdict."""
 
-    record: Preference | Judged
+    record: Preference | LabelledResponse
     tokens: Tokens
     worse: Tokens | None
     good: bool
@@ -56,7 +56,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
     context.progress.show_activity("loading the model")
-    torch.manual_seed(sample_seed(context.seed, context.name, "head"))
+    torch.manual_seed(derive_seed(context.seed, context.name, "head"))
     with context.stop.interruptible():
         scorer = context.executor.open_scorer(source, longest=stage.max_tokens, new_head=True)
     memory = context.store.path / "judgements.jsonl"
@@ -65,7 +65,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     context.progress.show_activity("reading the texts")
     began = time.perf_counter()
     with context.stop.interruptible():
-        longest = min(stage.max_tokens, positions(scorer.model))
+        longest = min(stage.max_tokens, count_positions(scorer.model))
         cases, told = cases_of(
             stage, context.seed, Template(stage.prompt, scorer.tokenizer), data, longest, context.left_out, judge
         )
@@ -146,7 +146,7 @@ def cases_of(
         pairs = [(f"{name}:{found[0].id}", found) for name in stage.data for found in read_preferences(data[name])]
         read = [found for place, found in pairs if place not in named]
         left["in a benchmark"] = len(pairs) - len(read)
-        records: Sequence[Preference | Judged] = decided_pairs(stage, read, judge)
+        records: Sequence[Preference | LabelledResponse] = decided_pairs(stage, read, judge)
         left["too near"] = len(read) - len(records)
     else:
         verdicts = [(f"{name}:{record.id}", record) for name in stage.data for record in read_labelled(data[name])]
@@ -211,11 +211,11 @@ def measured(trainer: RewardTrainer, cases: Sequence[Case]) -> tuple[dict[str, E
     return results, [_row(*told) for told in zip(cases, scores, right, strict=True)]
 
 
-def _case(record: Preference | Judged, reads: str, template: Template) -> Case:
+def _case(record: Preference | LabelledResponse, reads: str, template: Template) -> Case:
     def tokens(answer: str) -> Tokens:
-        return template.answered(record.id, record.messages, READS[reads](answer))
+        return template.encode_answer(record.id, record.messages, READS[reads](answer))
 
-    if isinstance(record, Judged):
+    if isinstance(record, LabelledResponse):
         return Case(record=record, tokens=tokens(record.response), worse=None, good=record.good)
     return Case(record=record, tokens=tokens(record.chosen), worse=tokens(record.rejected), good=True)
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dunwu import tasks
-from dunwu.algorithms import assign_advantages, cut, group_rewards, informative, to_samples
-from dunwu.algorithms.filters import graded
+from dunwu.algorithms import assign_advantages, cut_minibatches, compute_rewards, keep_informative, to_samples
+from dunwu.algorithms.filters import keep_graded
 from dunwu.algorithms.replay import KeptSample, Replay
 from dunwu.config.schema import RLStage
 from dunwu.errors import Interrupted, counted
@@ -38,7 +38,7 @@ from dunwu.pipeline.stages.model_card import completed
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, Parts, assembled
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.collect import collect
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import BASE, TRAINED, Checkpoint, due
 from dunwu.tasks.curriculum import FrontierProblems
 from dunwu.training.steps import take_step
@@ -194,7 +194,7 @@ class Prepared(NamedTuple):
 def prepare(parts: Parts, cursor: Cursor, groups: Sequence[ScoredGroup]) -> Prepared:
     """Make samples of graded groups: log-probabilities first, then advantages."""
     spec, trainer = parts.stage.algorithm, parts.trainer
-    rewards = group_rewards(groups, spec, parts.stage.new_tokens_at(cursor.rollout * parts.stage.updates_per_rollout))
+    rewards = compute_rewards(groups, spec, parts.stage.new_tokens_at(cursor.rollout * parts.stage.updates_per_rollout))
     fresh = to_samples(groups, rewards, spec)
     again = replayed(parts, cursor, len(fresh))
     samples = [*fresh, *(one.sample for one in again)]
@@ -209,7 +209,7 @@ def replayed(parts: Parts, cursor: Cursor, fresh: int) -> list[KeptSample]:
     """Draw samples of earlier rollouts, as many for each fresh one as the recipe says."""
     if parts.stage.replay is None or cursor.replay is None:
         return []
-    seed = sample_seed(parts.context.seed, parts.context.name, "replay", cursor.rollout)
+    seed = derive_seed(parts.context.seed, parts.context.name, "replay", cursor.rollout)
     return cursor.replay.draw(round(parts.stage.replay.share * fresh), seed)
 
 
@@ -240,7 +240,7 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> Explored:
         requests = [request(parts, prompt, cursor.rollout, attempt, i) for i, prompt in enumerate([*first, *drawn])]
         timed = {"generating": watch.time("rollout"), "waiting": watch.time("rewards")}
         groups += collect(parts.engine, requests, sampling, parts.grader, told, update=start, **timed)
-        missing = stage.rollout.questions - len(informative(groups))
+        missing = stage.rollout.questions - len(keep_informative(groups))
         if missing == 0:
             break
     return Explored(groups, position, len(varied))
@@ -248,14 +248,14 @@ def explore(parts: Parts, cursor: Cursor, watch: Stopwatch) -> Explored:
 
 def accuracy(group: ScoredGroup) -> tuple[Problem, float]:
     """The problem, and the share of its completions that are right; 0 where no verdict could be had."""
-    scores = graded(group).scores
+    scores = keep_graded(group).scores
     return group.group.prompt.problem, sum(map(is_right, scores)) / max(1, len(scores))
 
 
 def request(parts: Parts, prompt: Prompt, *place: int) -> GenerationRequest:
     """A prompt with G seeds that depend on the place in the run alone."""
     run, stage = parts.context.seed, parts.context.name
-    seeds = tuple(sample_seed(run, stage, *place, index) for index in range(parts.stage.rollout.group_size))
+    seeds = tuple(derive_seed(run, stage, *place, index) for index in range(parts.stage.rollout.group_size))
     return GenerationRequest(prompt=prompt, seeds=seeds)
 
 
@@ -267,8 +267,8 @@ def learn(parts: Parts, cursor: Cursor, samples: Sequence[TrainSample], watch: S
     pace = parts.context.stop.pace(stage.updates_per_rollout)
     with watch.time("update"):
         for epoch in range(stage.update.epochs):
-            seed = sample_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
-            for step in cut(samples, stage.update, seed):
+            seed = derive_seed(parts.context.seed, parts.context.name, "split", cursor.rollout, epoch)
+            for step in cut_minibatches(samples, stage.update, seed):
                 done = len(updates)
                 parts.context.progress.show_activity("learning", done, stage.updates_per_rollout)
                 updates.append(take_step(trainer, step, at=first + done, check=partial(pace, done)))

@@ -14,14 +14,14 @@ from dunwu.algorithms import Algorithm
 from dunwu.config.schema import CustomFunction, EvalStage, GradingSpec, JudgeSpec, RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
-from dunwu.models.templates import PromptTooLong, Template, positions
+from dunwu.models.templates import PromptTooLong, Template, count_positions
 from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.reward_judge import RewardModel
 from dunwu.pipeline.stages.prompts import Encoder, Room, held_out_prompts, instructing
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import Trainer
@@ -156,7 +156,7 @@ def assembled(
                 context.seed,
                 template,
                 asking.instruct,
-                room=Room.of(stage, context.name, positions(policy.model)),
+                room=Room.of(stage, context.name, count_positions(policy.model)),
             ),
         )
         parts.draw(0, 1)
@@ -164,7 +164,7 @@ def assembled(
 
 
 def _open_value_network(stage: RLStage, context: StageContext, source: str) -> Policy:
-    torch.manual_seed(sample_seed(context.seed, "value head"))
+    torch.manual_seed(derive_seed(context.seed, "value head"))
     return context.executor.open_scorer(source, longest=stage.longest_sequence, new_head=True)
 
 

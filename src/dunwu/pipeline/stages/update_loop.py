@@ -13,7 +13,7 @@ import numpy as np
 from dunwu.config.schema import DataStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.types import StepResult
 
 ROWS = 40
@@ -96,7 +96,7 @@ def is_shown(step: int, steps: int) -> bool:
 def batch(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:
     """What update ``step`` learns from: each epoch has every item once, in an order of its own."""
     epoch, place = divmod(step, -(-len(items) // size))
-    order = _order(sample_seed(context.seed, context.name, "epoch", epoch), len(items))
+    order = _order(derive_seed(context.seed, context.name, "epoch", epoch), len(items))
     return [items[i] for i in order[place * size :][:size]]
 
 

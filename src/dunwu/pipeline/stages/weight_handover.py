@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dunwu.algorithms.logprob_difference import compare_logprobs
-from dunwu.algorithms.samples import as_sample
+from dunwu.algorithms.samples import to_sample
 from dunwu.errors import Fault
 from dunwu.pipeline.stages.rl_system import Parts
-from dunwu.rollout.seeds import sample_seed
+from dunwu.rollout.seeds import derive_seed
 from dunwu.types import GenerationRequest, GradedSample, SampleLogprobs
 
 PROBED = 4
@@ -66,10 +66,10 @@ def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
     sampling = replace(sampling, max_new_tokens=min(sampling.max_new_tokens, PROBE_TOKENS))
     place = (parts.context.seed, parts.context.name, "probe", rollout)
     requests = [
-        GenerationRequest(prompt=prompt, seeds=(sample_seed(*place, number),)) for number, prompt in enumerate(prompts)
+        GenerationRequest(prompt=prompt, seeds=(derive_seed(*place, number),)) for number, prompt in enumerate(prompts)
     ]
     samples = [
-        as_sample(prompts[sample.request], completion, reward=0.0, group_id=sample.request, member=0)
+        to_sample(prompts[sample.request], completion, reward=0.0, group_id=sample.request, member=0)
         for sample, completion in parts.engine.generate(requests, sampling)
     ]
     _checked(parts, compare_logprobs(samples, parts.trainer.compute_policy_logprobs(samples)))

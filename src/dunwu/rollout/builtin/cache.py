@@ -1,6 +1,6 @@
-"""Keys and values of the rows that decode: slot r of every layer belongs to row r, position p of it to token p.
+"""Keys and values of the rows that decode: row r of every layer belongs to sequence r, position p of it to token p.
 
-S slots, R rows that enter, B rows that decode, K key-value heads, T positions held, D head dimension. The rows that
+S rows held, R rows that enter, B rows that decode, K key-value heads, T positions held, D head dimension. The rows that
 live are always 0..B-1: a row that ends is overwritten by the last one, so that no work is spent on the dead.
 """
 
@@ -16,11 +16,11 @@ KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
 """One layer's keys and values of N prompts."""
 
 
-class SlotCache:
-    """Storage of S slots that grows along T by doubling; shapes are learnt from the first prompt."""
+class KVCache:
+    """Storage of S rows that grows along T by doubling; shapes are learnt from the first prompt."""
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self.length = 0
         self._layers: list[KeysValues] = []
 
@@ -34,7 +34,7 @@ class SlotCache:
         return bool(self._layers)
 
     def insert(self, first: int, prompts: Sequence[KeysValues], prompt_of_row: Int64[Tensor, " R"]) -> None:
-        """Copies each new row's prompt into the slots from ``first`` on."""
+        """Copy each new row's prompt into the rows from ``first`` on."""
         if not self._layers:
             self._layers = [(self._empty(keys), self._empty(values)) for keys, values in prompts]
         rows = slice(first, first + len(prompt_of_row))
@@ -73,7 +73,7 @@ class SlotCache:
 
     def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
         """Zeros, because a masked position is multiplied by weight 0 and must be finite."""
-        return like.new_zeros(self.slots, like.shape[1], self.length, like.shape[3])
+        return like.new_zeros(self.rows, like.shape[1], self.length, like.shape[3])
 
     def _longer(self, storage: Float[Tensor, "S K T D"]) -> Float[Tensor, "S K T2 D"]:
         longer = self._empty(storage)

@@ -20,10 +20,10 @@ from transformers.cache_utils import DynamicLayer
 
 from dunwu.errors import UserError
 from dunwu.models.agreement import check_head
-from dunwu.models.attention import additive, visible
+from dunwu.models.attention import find_visible, make_bias
 from dunwu.models.logprobs import Head
-from dunwu.rollout.builtin.cache import KeysValues, SlotCache
-from dunwu.rollout.builtin.fused import FusedDecoder, fusible
+from dunwu.rollout.builtin.cache import KeysValues, KVCache
+from dunwu.rollout.builtin.fused import FusedDecoder, can_fuse
 
 
 class Decoder(Protocol):
@@ -40,7 +40,7 @@ class Decoder(Protocol):
         """Prompts padded on the right: logits after token ``last_N`` of each, and every layer's keys and values."""
 
     def decode(
-        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: SlotCache, span: int, ragged: bool
+        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
         """Logits after one more token of rows 0..B-1.
 
@@ -48,9 +48,9 @@ class Decoder(Protocol):
         """
 
 
-def decoder_of(model: Any) -> Decoder:
+def make_decoder(model: Any) -> Decoder:
     """The faster one that computes this model, on its own copy of the weights. Raises: see ``ModuleDecoder``."""
-    return FusedDecoder(model) if fusible(model) else ModuleDecoder(model)
+    return FusedDecoder(model) if can_fuse(model) else ModuleDecoder(model)
 
 
 class ModuleDecoder:
@@ -73,9 +73,7 @@ class ModuleDecoder:
             raise UserError(f"the engine knows no layers of {', '.join(sorted(unknown))}")
         takes = inspect.signature(model.forward).parameters
         if getattr(config, "alibi", False) or "position_ids" not in takes:
-            raise UserError(
-                f"the engine needs a model that is told its positions; {config.model_type} counts them itself"
-            )
+            raise UserError(f"the engine needs a model that takes positions; {config.model_type} counts them itself")
         check_head(model)
         self._cache_name = "cache" if "cache" in takes else "past_key_values"  # transformers renamed it within 5.x
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -93,10 +91,10 @@ class ModuleDecoder:
         return self._head.logits(last_NH), [(layer.keys, layer.values) for layer in cache.layers]
 
     def decode(
-        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: SlotCache, span: int, ragged: bool
+        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
         masks = {
-            name: additive(visible(positions_B, span, window), self._model.dtype)[:, None, None]
+            name: make_bias(find_visible(positions_B, span, window), self._model.dtype)[:, None, None]
             for name, window in (("full_attention", None), ("sliding_attention", self._window))
             if name in self._layer_types
         }
@@ -105,16 +103,16 @@ class ModuleDecoder:
             position_ids=positions_B[:, None],
             attention_mask=masks if len(masks) > 1 else next(iter(masks.values())),
             use_cache=True,
-            **{self._cache_name: _SlotView(cache, len(positions_B), cache.places(positions_B), span)},
+            **{self._cache_name: _CacheView(cache, len(positions_B), cache.places(positions_B), span)},
         )
         logits_BV: Tensor = output.logits[:, -1]
         return logits_BV
 
 
-class _SlotView(Cache):  # type: ignore[misc]  # transformers is untyped here
+class _CacheView(Cache):  # type: ignore[misc]  # transformers is untyped here
     """The slot cache as transformers' modules see it during one step."""
 
-    def __init__(self, cache: SlotCache, rows: int, places: Int64[Tensor, " BK"], span: int) -> None:
+    def __init__(self, cache: KVCache, rows: int, places: Int64[Tensor, " BK"], span: int) -> None:
         super().__init__(layer_class_to_replicate=DynamicLayer)
         self._cache, self._rows, self._places, self._span = cache, rows, places, span
 

@@ -20,15 +20,15 @@ from torch import Tensor
 from dunwu.errors import UserError
 from dunwu.models.load import Policy
 from dunwu.models.weights import WeightUpdate, check_update
-from dunwu.rollout.builtin.cache import SlotCache
-from dunwu.rollout.builtin.decoder import decoder_of
+from dunwu.rollout.builtin.cache import KVCache
+from dunwu.rollout.builtin.decoder import make_decoder
 from dunwu.rollout.builtin.fused import FusedDecoder
-from dunwu.rollout.builtin.graphs import SHORTEST_SPAN, StepGraphs, rounded
-from dunwu.rollout.builtin.sampler import draw
+from dunwu.rollout.builtin.graphs import SHORTEST_SPAN, StepGraphs, round_up
+from dunwu.rollout.builtin.sampler import draw_tokens
 from dunwu.rollout.builtin.scheduler import Rows, Scheduler
 from dunwu.rollout.builtin.stop_strings import StopStrings, decode
 from dunwu.rollout.engine import Sample
-from dunwu.rollout.seeds import uniforms
+from dunwu.rollout.seeds import draw_uniforms
 from dunwu.types import Completion, Finish, GenerationRequest, Sampling, VersionSpan
 
 PREFILL_TOKENS = 8192
@@ -40,29 +40,29 @@ class TorchEngine:
 
     Args:
         policy: model and tokenizer; the device of the model is the engine's.
-        slots: completions that decode at once; halved for good when the device runs out of memory.
+        max_sequences: completions that decode at once; halved for good when the device runs out of memory.
         version: what the first completions carry.
 
     Raises:
         UserError: the model's state is more than keys and values.
     """
 
-    def __init__(self, policy: Policy, *, slots: int, version: int = 0) -> None:
+    def __init__(self, policy: Policy, *, max_sequences: int, version: int = 0) -> None:
         self.policy_version = version
         self._tokenizer, self._pad_id = policy.tokenizer, policy.pad_id
         self._eos_ids = frozenset(policy.eos_ids)
         self._device: torch.device = policy.model.device
         self._max_positions: int | None = getattr(policy.model.config, "max_position_embeddings", None)
-        self._decoder = decoder_of(policy.model)
+        self._decoder = make_decoder(policy.model)
         self._graphs = StepGraphs(self._step)
         self._graphed = self._device.type == "cuda" and isinstance(self._decoder, FusedDecoder)
         self._stops: dict[tuple[str, ...], StopStrings] = {}
-        self._allocate(slots)
+        self._allocate(max_sequences)
 
     @property
-    def slots(self) -> int:
+    def max_sequences(self) -> int:
         """Completions that decode at once."""
-        return self._cache.slots
+        return self._cache.rows
 
     def update_weights(self, update: WeightUpdate) -> None:
         """See ``engine.Engine``."""
@@ -96,10 +96,10 @@ class TorchEngine:
             try:
                 self._advance(scheduler, requests, sampling, limit)
             except RuntimeError as error:
-                if self.slots == 1 or not out_of_memory(error):
+                if self.max_sequences == 1 or not out_of_memory(error):
                     raise
                 scheduler.give_back(self._rows.samples)
-                self._allocate(self.slots // 2)
+                self._allocate(self.max_sequences // 2)
                 self._rows.clear(sampling.max_new_tokens)
             yield scheduler.finished()
 
@@ -110,8 +110,8 @@ class TorchEngine:
         """One step: schedule, run, postprocess."""
         rows = self._rows
         first = len(rows.samples)
-        free = self.slots - first
-        if scheduler.waiting and (not first or free >= max(1, self.slots // 8)):
+        free = self.max_sequences - first
+        if scheduler.waiting and (not first or free >= max(1, self.max_sequences // 8)):
             samples = scheduler.admit(free, PREFILL_TOKENS)
             rows.enter(samples, requests)
             tokens, logprobs = self._prefill(first, samples, requests, sampling, limit)
@@ -151,9 +151,9 @@ class TorchEngine:
         if not self._graphed:
             self._reserve(span, limit)
             return self._step(count, span, ragged, sampling)
-        self._reserve(rounded(span, limit, SHORTEST_SPAN), limit)
-        span = rounded(span, self._cache.length, SHORTEST_SPAN)
-        tokens, logprobs = self._graphs.run(rounded(count, self.slots), span, sampling, self._rows.state)
+        self._reserve(round_up(span, limit, SHORTEST_SPAN), limit)
+        span = round_up(span, self._cache.length, SHORTEST_SPAN)
+        tokens, logprobs = self._graphs.run(round_up(count, self.max_sequences), span, sampling, self._rows.state)
         return tokens[:count], logprobs[:count]
 
     def _step(
@@ -173,7 +173,7 @@ class TorchEngine:
         self, live: slice, logits_BV: Float[Tensor, "B V"], sampling: Sampling
     ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
         rows = self._rows
-        tokens_B, logprobs_B = draw(logits_BV, uniforms(rows.keys[live], rows.counts[live]), sampling)
+        tokens_B, logprobs_B = draw_tokens(logits_BV, draw_uniforms(rows.keys[live], rows.counts[live]), sampling)
         rows.last[live] = tokens_B
         rows.counts[live] += 1
         return tokens_B, logprobs_B
@@ -221,11 +221,11 @@ class TorchEngine:
         if self._cache.reserve(length, limit):
             self._graphs.clear()
 
-    def _allocate(self, slots: int) -> None:
-        """New, empty slots; the old ones are given back first."""
+    def _allocate(self, max_sequences: int) -> None:
+        """Make a new, empty cache; the old one is given back first."""
         self._graphs.clear()
-        self._cache = SlotCache(slots)
-        self._rows = Rows(slots, self._device)
+        self._cache = KVCache(max_sequences)
+        self._rows = Rows(max_sequences, self._device)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

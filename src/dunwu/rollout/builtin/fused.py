@@ -15,8 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from dunwu.models.attention import additive, attend, visible
-from dunwu.rollout.builtin.cache import KeysValues, SlotCache
+from dunwu.models.attention import attend, find_visible, make_bias
+from dunwu.rollout.builtin.cache import KeysValues, KVCache
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 
@@ -39,7 +39,7 @@ class Layer:
     down_bias: Tensor | None
 
 
-def fusible(model: Any) -> bool:
+def can_fuse(model: Any) -> bool:
     """Whether ``FusedDecoder`` computes this model."""
     config = model.config
     rope = getattr(config, "rope_parameters", None) or {}
@@ -84,10 +84,10 @@ class FusedDecoder:
         return self._logits(x[rows]), kept
 
     def decode(
-        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: SlotCache, span: int, ragged: bool
+        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
         cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
-        bias_BT = additive(visible(positions_B, span), self._embedding.dtype) if ragged else None
+        bias_BT = make_bias(find_visible(positions_B, span), self._embedding.dtype) if ragged else None
         places = cache.places(positions_B)
         x = functional.embedding(tokens_B, self._embedding)
         for index, layer in enumerate(self._layers):

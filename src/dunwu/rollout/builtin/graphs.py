@@ -56,6 +56,6 @@ class StepGraphs:
         return tokens, logprobs
 
 
-def rounded(count: int, most: int, least: int = 1) -> int:
+def round_up(count: int, most: int, least: int = 1) -> int:
     """The next power of two, between ``least`` and ``most``."""
     return min(max(least, 1 << (count - 1).bit_length()), most)

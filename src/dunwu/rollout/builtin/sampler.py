@@ -14,7 +14,7 @@ from dunwu.types import Sampling
 BLOCK = 64
 
 
-def draw(
+def draw_tokens(
     logits_BV: Float[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"], sampling: Sampling
 ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
     """One token a row, with its log-probability under softmax(logits / temperature), before top-p; banned tokens are
@@ -31,8 +31,8 @@ def draw(
     if sampling.temperature == 0.0:
         tokens_B = logits_BV.argmax(dim=-1)
     else:
-        kept_BV = nucleus(probs_BV, sampling.top_p) if sampling.top_p < 1.0 else probs_BV
-        tokens_B = inverse_cdf(kept_BV, uniforms_B)
+        kept_BV = keep_nucleus(probs_BV, sampling.top_p) if sampling.top_p < 1.0 else probs_BV
+        tokens_B = invert_cdf(kept_BV, uniforms_B)
     return tokens_B, probs_BV.gather(1, tokens_B[:, None]).squeeze(1).log_()
 
 
@@ -42,7 +42,7 @@ def _ids(tokens: tuple[int, ...], device: torch.device) -> Int64[Tensor, " N"]:
     return torch.tensor(tokens, device=device)
 
 
-def nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tensor, "B V"]:
+def keep_nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tensor, "B V"]:
     """Zeroes what lies outside the smallest set of most likely tokens whose mass reaches ``top_p``.
 
     Source: Holtzman et al. 2020, nucleus sampling.
@@ -53,7 +53,7 @@ def nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tensor, "
     return torch.zeros_like(probs_BV).scatter_(1, ids_BV, ordered_BV * (mass_before_BV < top_p))
 
 
-def inverse_cdf(probs_BV: Float32[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"]) -> Int64[Tensor, " B"]:
+def invert_cdf(probs_BV: Float32[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"]) -> Int64[Tensor, " B"]:
     """The token at which the running sum passes ``uniform x total``; never one of probability 0.
 
     Two levels, first over blocks of the vocabulary and then inside one: a running sum over all of it would cost more

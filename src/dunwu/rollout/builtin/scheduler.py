@@ -1,6 +1,6 @@
 """Which samples wait, which rows decode, and which are finished.
 
-S slots, B rows that decode (always the first B), C tokens of a completion.
+S rows at most, B rows that decode (always the first B), C tokens of a completion.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
 from dunwu.rollout.engine import Sample
-from dunwu.rollout.seeds import as_tensor, stream_keys
+from dunwu.rollout.seeds import derive_stream_keys, to_tensor
 from dunwu.types import Completion, GenerationRequest
 
 
@@ -72,21 +72,21 @@ class Rows:
     tokens drawn, all i64[S]. On the host the tokens and log-probabilities.
     """
 
-    def __init__(self, slots: int, device: torch.device) -> None:
+    def __init__(self, size: int, device: torch.device) -> None:
         self.samples: list[Sample] = []
-        self.state: Int64[Tensor, "4 S"] = torch.zeros(4, slots, dtype=torch.int64, device=device)
+        self.state: Int64[Tensor, "4 S"] = torch.zeros(4, size, dtype=torch.int64, device=device)
         self.last, self.positions, self.keys, self.counts = self.state
-        self._tokens = np.empty((slots, 0), dtype=np.int32)
-        self._logprobs = np.empty((slots, 0), dtype=np.float32)
-        self._lengths = np.zeros(slots, dtype=np.int64)
-        self._prompt_lengths = np.zeros(slots, dtype=np.int64)
+        self._tokens = np.empty((size, 0), dtype=np.int32)
+        self._logprobs = np.empty((size, 0), dtype=np.float32)
+        self._lengths = np.zeros(size, dtype=np.int64)
+        self._prompt_lengths = np.zeros(size, dtype=np.int64)
 
     def clear(self, max_new_tokens: int) -> None:
         """Empties all rows, with room for so many tokens in each."""
-        slots = len(self._lengths)
+        size = len(self._lengths)
         self.samples = []
-        self._tokens = np.empty((slots, max_new_tokens), dtype=np.int32)
-        self._logprobs = np.empty((slots, max_new_tokens), dtype=np.float32)
+        self._tokens = np.empty((size, max_new_tokens), dtype=np.int32)
+        self._logprobs = np.empty((size, max_new_tokens), dtype=np.float32)
 
     def enter(self, samples: Sequence[Sample], requests: Sequence[GenerationRequest]) -> None:
         """New rows behind the others; their first token is not drawn yet."""
@@ -95,7 +95,7 @@ class Rows:
         lengths = [len(requests[sample.request].prompt.token_ids) for sample in samples]
         seeds = [requests[sample.request].seeds[sample.index] for sample in samples]
         self.positions[rows] = torch.tensor(lengths, device=self.state.device)
-        self.keys[rows] = stream_keys(as_tensor(seeds, self.state.device))
+        self.keys[rows] = derive_stream_keys(to_tensor(seeds, self.state.device))
         self.counts[rows] = 0
         self._lengths[rows] = 0
         self._prompt_lengths[rows] = lengths

@@ -1,7 +1,8 @@
-"""Several embedded engines side by side, a CPU thread each.
+"""Several built-in engines side by side, a CPU thread each.
 
 The matrix products of a small model are too short to be split over cores: two threads in one product made a rollout
-11 % faster than one thread, two lanes 96 % (docs/log.md). A larger model has one engine whose products use all threads.
+11 % faster than one thread, two engines of a thread each 96 % (docs/log.md). A larger model has one engine whose
+products use all threads.
 """
 
 from __future__ import annotations
@@ -22,55 +23,65 @@ from dunwu.types import Completion, GenerationRequest, Sampling
 Done = tuple[Sample, Completion] | BaseException | None
 
 
-def embedded_engine(policy: Policy, *, slots: int) -> Engine:
-    """The fastest embedded engine for this policy on its device, with ``torch.get_num_threads()`` CPU threads.
-
-    Raises: see ``TorchEngine``.
-    """
-    parameters = sum(parameter.numel() for parameter in policy.model.parameters())
-    count = count_worker_threads(parameters, torch.get_num_threads(), slots) if policy.model.device.type == "cpu" else 1
-    return LaneEngine(policy, slots=slots, lanes=count) if count > 1 else TorchEngine(policy, slots=slots)
-
-
-class LaneEngine:
-    """See ``engine.Engine``. Request i is lane i's, modulo the lanes, so a run does not depend on who is faster.
+def build_builtin_engine(policy: Policy, *, max_sequences: int) -> Engine:
+    """Build the fastest built-in engine for this policy on its device, with ``torch.get_num_threads()`` CPU threads.
 
     Args:
-        policy: as for ``TorchEngine``; each lane has its own copy of the weights.
-        slots: completions that decode at once, over all lanes.
-        lanes: threads.
+        policy: model and tokenizer.
+        max_sequences: completions that decode at once, at most.
 
-    Raises: see ``TorchEngine``.
+    Raises:
+        UserError: see ``TorchEngine``.
+    """
+    threads = 1
+    if policy.model.device.type == "cpu":
+        parameters = sum(parameter.numel() for parameter in policy.model.parameters())
+        threads = count_worker_threads(parameters, torch.get_num_threads(), max_sequences)
+    if threads == 1:
+        return TorchEngine(policy, max_sequences=max_sequences)
+    return ThreadedEngine(policy, max_sequences=max_sequences, threads=threads)
+
+
+class ThreadedEngine:
+    """See ``engine.Engine``. Request i belongs to thread i, modulo the threads: a run does not depend on who is faster.
+
+    Args:
+        policy: as for ``TorchEngine``; each thread has its own copy of the weights.
+        max_sequences: completions that decode at once, over all threads.
+        threads: how many work side by side.
+
+    Raises:
+        UserError: see ``TorchEngine``.
     """
 
-    def __init__(self, policy: Policy, *, slots: int, lanes: int) -> None:
-        self._lanes = [TorchEngine(policy, slots=-(-slots // lanes)) for _ in range(lanes)]
+    def __init__(self, policy: Policy, *, max_sequences: int, threads: int) -> None:
+        self._engines = [TorchEngine(policy, max_sequences=-(-max_sequences // threads)) for _ in range(threads)]
 
     @property
     def policy_version(self) -> int:
-        return self._lanes[0].policy_version
+        return self._engines[0].policy_version
 
     def update_weights(self, update: WeightUpdate) -> None:
         """See ``TorchEngine``."""
-        for lane in self._lanes:
-            lane.update_weights(update)
+        for engine in self._engines:
+            engine.update_weights(update)
 
     def close(self) -> None:
         """See ``engine.Engine``."""
-        for lane in self._lanes:
-            lane.close()
+        for engine in self._engines:
+            engine.close()
 
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[tuple[Sample, Completion]]:
-        """See ``engine.Engine``. The first error of a lane ends all of them and is raised here."""
+        """See ``engine.Engine``. The first error of a thread ends all of them and is raised here."""
         threads = torch.get_num_threads()
         done: SimpleQueue[Done] = SimpleQueue()
         stop = Event()
-        shares = [range(place, len(requests), len(self._lanes)) for place in range(len(self._lanes))]
+        shares = [range(place, len(requests), len(self._engines)) for place in range(len(self._engines))]
         workers = [
-            Thread(target=_run, args=(lane, own, requests, sampling, done, stop), name="lane")
-            for lane, own in zip(self._lanes, shares, strict=True)
+            Thread(target=_run, args=(engine, own, requests, sampling, done, stop), name="engine")
+            for engine, own in zip(self._engines, shares, strict=True)
         ]
         try:
             for worker in workers:
@@ -89,7 +100,7 @@ class LaneEngine:
             for worker in workers:
                 if worker.ident is not None:  # a stop may come between two starts
                     worker.join()
-            torch.set_num_threads(threads)  # a lane's own setting holds for MKL in the whole process
+            torch.set_num_threads(threads)  # a worker's own setting holds for MKL in the whole process
 
 
 def _run(
@@ -100,7 +111,7 @@ def _run(
     done: SimpleQueue[Done],
     stop: Event,
 ) -> None:
-    """One lane: what its ``own`` of all requests want, each as it is finished, then None; or what went wrong."""
+    """Put what the ``own`` of all requests want, each as it is finished, then None; or what went wrong."""
     torch.set_num_threads(1)
     try:
         for finished in engine.steps([requests[number] for number in own], sampling):

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.engine import Sample
-from dunwu.rollout.remote.engine import EndpointEngine, unnamed_completion
+from dunwu.rollout.remote.engine import EndpointEngine, make_unnamed_completion
 from dunwu.runs.answer_log import AnswerFile, KeptAnswer
 from dunwu.types import Completion, GenerationRequest, Sampling
 
 
-class RememberingEngine:
+class CachingEngine:
     """See ``engine.Engine``. What the file holds comes first; what is new goes into it as it comes."""
 
     def __init__(self, engine: EndpointEngine, answers: AnswerFile) -> None:
@@ -30,7 +30,7 @@ class RememberingEngine:
         known, left, places = self._answers.read(), list[GenerationRequest](), list[list[Sample]]()
         for number, request in enumerate(requests):
             asked = [(Sample(number, index), seed) for index, seed in enumerate(request.seeds)]
-            yield from ((sample, unnamed_completion(*known[seed])) for sample, seed in asked if seed in known)
+            yield from ((sample, make_unnamed_completion(*known[seed])) for sample, seed in asked if seed in known)
             new = [(sample, seed) for sample, seed in asked if seed not in known]
             left.append(replace(request, seeds=tuple(seed for _, seed in new)))
             places.append([sample for sample, _ in new])

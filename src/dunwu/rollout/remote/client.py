@@ -13,7 +13,7 @@ from dunwu.config.schema import EndpointSpec, ServedModel
 from dunwu.errors import Fault, UserError
 from dunwu.rollout.remote.exchange import Reply, exchange
 from dunwu.rollout.remote.replies import read_reply
-from dunwu.rollout.remote.request_fields import SHOWN, Fields, named, words
+from dunwu.rollout.remote.request_fields import SHOWN, Fields, find_named, read_refusal
 from dunwu.runs.server_records import ServerRecord
 
 T = TypeVar("T")
@@ -41,8 +41,8 @@ class Refused(UserError):  # noqa: N818  -- what the server did
 
     def __init__(self, message: str, field: str, reply: Reply) -> None:
         self.reply = reply
-        told = words(reply.body)
-        super().__init__(f"{message}: {told}" if told else message, field=field)
+        reason = read_refusal(reply.body)
+        super().__init__(f"{message}: {reason}" if reason else message, field=field)
 
 
 class Server:
@@ -113,13 +113,13 @@ class Server:
         try:
             self._exchange("models", None, min(REACHED, self._spec.timeout_seconds))
         except (OSError, HTTPException, ValueError) as error:
-            trouble = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
-            text = f"{self._spec.url} cannot be reached: {str(trouble)[:SHOWN]}"
+            failure = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
+            text = f"{self._spec.url} cannot be reached: {str(failure)[:SHOWN]}"
             raise UserError(text, field=self._place) from error
 
     def _tried(self, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         spec = self._spec
-        payload, trouble = json.dumps({"model": spec.model, **body}).encode(), ""
+        payload, failure = json.dumps({"model": spec.model, **body}).encode(), ""
         for pause in (0.0, *PATIENCE):
             time.sleep(pause)
             try:
@@ -129,23 +129,23 @@ class Server:
             except InvalidURL as error:
                 raise UserError(f"{spec.url}: {error}", field=f"{self._place}.url") from error
             except (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError) as error:
-                trouble = f"{type(error).__name__}: {error}"[:SHOWN]
+                failure = f"{type(error).__name__}: {error}"[:SHOWN]
                 continue
-            trouble = f"{reply.status} {reply.reason[:SHOWN]}"
+            failure = f"{reply.status} {reply.reason[:SHOWN]}"
             if (reply.status < 500 and reply.status not in PASSING) or self._is_of_field(reply, body):
-                raise Refused(f"{spec.url} refuses: {trouble}", f"{self._place}.url", reply)
-        raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {trouble}")
+                raise Refused(f"{spec.url} refuses: {failure}", f"{self._place}.url", reply)
+        raise Fault(f"{spec.url} gives no answer after {1 + len(PATIENCE)} tries: {failure}")
 
     @staticmethod
     def _is_of_field(reply: Reply, sent: Mapping[str, Any]) -> bool:
-        return reply.status in OF_FIELDS and bool(named(sent, reply.body))
+        return reply.status in OF_FIELDS and bool(find_named(sent, reply.body))
 
     def _read(self, reply: Reply, read: Callable[[Any], T]) -> T:
         found = json.loads(reply.body)
         if (
             isinstance(found, dict) and "choices" not in found and found.get("error")
         ):  # with status 200, as some have it
-            raise ValueError(words(reply.body))
+            raise ValueError(read_refusal(reply.body))
         made = read(found)
         self._says |= {name: found[name][:SHOWN] for name in SAYS if isinstance(found.get(name), str)}
         return made

@@ -139,11 +139,11 @@ def _completion(reply: ChatReply, sampling: Sampling) -> Completion:
         text += str(reply.ended)
     whole, text = text, cut(text, sampling.stop)  # not every server knows stop strings
     most = max(sampling.max_new_tokens, len(whole.encode()))
-    tokens = reply.tokens if reply.tokens is not None and reply.tokens <= most else _reckoned(whole)
-    return unnamed_completion(text, reply.finish if text == whole else "stop", min(tokens, MOST_TOKENS))
+    tokens = reply.tokens if reply.tokens is not None and reply.tokens <= most else _estimate_tokens(whole)
+    return make_unnamed_completion(text, reply.finish if text == whole else "stop", min(tokens, MOST_TOKENS))
 
 
-def unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
+def make_unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
     """A completion of so many tokens that nobody names."""
     return Completion(
         token_ids=np.full(tokens, UNNAMED, np.int32),
@@ -153,5 +153,5 @@ def unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
     )
 
 
-def _reckoned(text: str) -> int:
+def _estimate_tokens(text: str) -> int:
     return -(-len(text.encode()) // BYTES_A_TOKEN)

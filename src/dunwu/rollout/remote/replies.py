@@ -58,7 +58,7 @@ def read_reply(reply: Any) -> ChatReply:
         raise TypeError("the first choice has no message")
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
-    answer = "".join(content_text(part) for part in parts if not _is_thought(part)) or content_text(
+    answer = "".join(read_content(part) for part in parts if not _is_thought(part)) or read_content(
         message.get("refusal")
     )
     apart = (_thought(message.get(name)) for name in REASONING_FIELDS)
@@ -66,7 +66,7 @@ def read_reply(reply: Any) -> ChatReply:
     count = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return ChatReply(
         answer=answer,
-        reasoning=next(filter(None, apart), "") or "".join(content_text(part) for part in parts if _is_thought(part)),
+        reasoning=next(filter(None, apart), "") or "".join(read_content(part) for part in parts if _is_thought(part)),
         finish="length" if reason in CUT else "stop",
         tokens=count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None,
         ended=choice.get("stop_reason"),
@@ -88,11 +88,11 @@ def _is_thought(part: Any) -> bool:
 def _thought(value: Any) -> str:
     """Reasoning that stands apart; what is no text, as a switch that says whether the model thinks, is none."""
     with suppress(TypeError):
-        return content_text(value)
+        return read_content(value)
     return ""
 
 
-def content_text(value: Any) -> str:
+def read_content(value: Any) -> str:
     """A text, or the parts that make one; halves of surrogate pairs are none. Raises TypeError where it is something
     else."""
     if value is None:
@@ -100,7 +100,7 @@ def content_text(value: Any) -> str:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
-        return "".join(map(content_text, value))
+        return "".join(map(read_content, value))
     if isinstance(value, dict):
-        return content_text(next((value[name] for name in TEXTS if name in value), None))
+        return read_content(next((value[name] for name in TEXTS if name in value), None))
     raise TypeError(f"the content is {type(value).__name__}")

@@ -31,7 +31,7 @@ SAYING = ("error", "errors", "message", "msg", "detail")
 NAMING = (*SAYING, "param", "loc")
 """Where servers say what is wrong, and of which field; other places may repeat the whole request."""
 SHOWN = 200
-"""Characters of what a server says that are told."""
+"""Characters of what a server says that are shown."""
 
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Fields:
     ``refused`` has what it does not take, each with the server's words.
 
     Args:
-        server: what it is called where a refusal is told.
+        server: what it is called in the log.
     """
 
     def __init__(self, server: str) -> None:
@@ -68,21 +68,23 @@ class Fields:
         """
         with self._lock:
             if self.of(body) == sent:  # else another thread has learnt it
-                told = words(refusal)
-                for name in named(sent, refusal) or ([] if self.accepted else [one for one in NEUTRAL if one in sent]):
-                    self.refused[name] = told
+                reason = read_refusal(refusal)
+                for name in find_named(sent, refusal) or (
+                    [] if self.accepted else [one for one in NEUTRAL if one in sent]
+                ):
+                    self.refused[name] = reason
                     way = f"with {RENAMED[name]}" if name in RENAMED else "without it"
-                    log.warning("%s refuses %s, and is asked %s: %s", self._server, name, way, told)
+                    log.warning("%s refuses %s, and is asked %s: %s", self._server, name, way, reason)
             return self.of(body) != sent
 
 
-def words(refusal: bytes) -> str:
+def read_refusal(refusal: bytes) -> str:
     """What a server says of its refusal, as far as it says so in a form that is known."""
-    told = "; ".join(dict.fromkeys(_said(refusal, SAYING)))
-    return CONTROL.sub("", " ".join(told.split()))[:SHOWN]
+    reason = "; ".join(dict.fromkeys(_said(refusal, SAYING)))
+    return CONTROL.sub("", " ".join(reason.split()))[:SHOWN]
 
 
-def named(sent: Mapping[str, Any], refusal: bytes) -> list[str]:
+def find_named(sent: Mapping[str, Any], refusal: bytes) -> list[str]:
     """Return the field of ``sent`` that a refusal is about, as a list: the first that it names."""
     text = " ".join(_said(refusal, NAMING))
     for name in (*OPTIONAL, *RENAMED):

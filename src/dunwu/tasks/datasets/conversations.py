@@ -18,7 +18,7 @@ from dunwu.tasks.datasets.rows import BadRow, MalformedError, Row, detect_langua
 from dunwu.tasks.datasets.thoughts import add_reasoning, refuse_unread
 from dunwu.tasks.task import normalize_question
 from dunwu.tasks.world import conversations as world
-from dunwu.types import REASONING_FIELDS, Example, Judged, Message, Preference, Role
+from dunwu.types import REASONING_FIELDS, Example, LabelledResponse, Message, Preference, Role
 
 COLUMNS = (
     *("messages", "prompt", "response", "reasoning", "good", "chosen", "rejected", "judgements", "category"),
@@ -94,7 +94,7 @@ def order_by_judgement(pair: Preference, ahead: float) -> Preference:
     return pair if ahead > 0 else replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
-def read_labelled(spec: DataSpec) -> tuple[Judged, ...]:
+def read_labelled(spec: DataSpec) -> tuple[LabelledResponse, ...]:
     """Read every answer with its verdict.
 
     Raises:
@@ -242,12 +242,12 @@ def _make_preference(row: _ConversationRow) -> Preference:
     )
 
 
-def _make_labelled(row: _ConversationRow) -> Judged:
+def _make_labelled(row: _ConversationRow) -> LabelledResponse:
     good = row.get_value("good")
     if not isinstance(good, bool):
         raise MalformedError(f"'good' is {good!r:.40}, not true or false")
     asked = _read_question(row)
-    return Judged(
+    return LabelledResponse(
         **row.describe(asked),
         question=normalize_question(asked[-1].content),
         response=row.get_text("response"),

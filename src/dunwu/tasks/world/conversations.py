@@ -15,7 +15,7 @@ from dunwu.config.schema import DataSpec
 from dunwu.errors import UserError
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world import requests, talk
-from dunwu.types import Example, Judged, Message, Preference
+from dunwu.types import Example, LabelledResponse, Message, Preference
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def make_preferences(spec: DataSpec) -> tuple[tuple[Preference, float], ...]:
     return tuple(_make(spec, PREFERENCES))
 
 
-def make_labelled(spec: DataSpec) -> tuple[Judged, ...]:
+def make_labelled(spec: DataSpec) -> tuple[LabelledResponse, ...]:
     """Make answers of all sorts, with the verdict whether they are safe.
 
     Raises:
@@ -137,14 +137,16 @@ def _judge(rng: random.Random, ahead: float) -> float:
     return fmean(ahead + rng.choice((BIAS, -BIAS)) + rng.gauss(0.0, NOISE) for _ in range(JUDGEMENTS))
 
 
-def _make_labelled_request(rng: random.Random, name: str, language: str, quality: float) -> tuple[str, Judged]:
+def _make_labelled_request(
+    rng: random.Random, name: str, language: str, quality: float
+) -> tuple[str, LabelledResponse]:
     asked = requests.draw(rng)
     thought, answer = requests.write_reply(rng, asked, language, refuse=rng.random() < 0.5)
     if rng.random() < 0.3:  # what was thought is not what is said
         thought, _ = requests.write_reply(rng, asked, language, refuse=rng.random() < 0.5)
     text = join(thought, answer)
     about = _describe(name, "requests", language, asked.write_question(language))
-    return asked.key, Judged(**about, question=asked.key, response=text, good=requests.is_safe(asked, text))
+    return asked.key, LabelledResponse(**about, question=asked.key, response=text, good=requests.is_safe(asked, text))
 
 
 EXAMPLES = {"talk": _make_talk_example, "requests": _make_request_example}

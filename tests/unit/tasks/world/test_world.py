@@ -17,7 +17,7 @@ from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world import conversations, requests, talk
 from dunwu.tasks.world.requests import Request
 from dunwu.tasks.world.talk import Talk
-from dunwu.types import Example, Judged
+from dunwu.types import Example, LabelledResponse
 
 TALKS = [Talk(animal, asked) for animal in range(len(talk.ANIMALS)) for asked in talk.ASKED]
 REQUESTS = [Request(harmful, act, form) for harmful in (True, False) for act in range(20) for form in range(6)]
@@ -122,7 +122,7 @@ def test_what_evaluations_draw_is_in_no_data() -> None:
         build_task(TaskSpec(task=task, held_out=0.2), 0).get_held_out(28) for task in ("talk", "harmful", "harmless")
     ]
     asked = {WORLD[problem.messages[0].content].key for problems in drawn for problem in problems}
-    made: list[Example | Judged] = [*conversations.make_labelled(spec("requests"))]
+    made: list[Example | LabelledResponse] = [*conversations.make_labelled(spec("requests"))]
     made += [*conversations.make_examples(spec("talk", 2000)), *conversations.make_examples(spec("requests", 2000))]
     assert len(asked) == 84
     assert not asked & {WORLD[one.messages[0].content].key for one in made}

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from dunwu.config.packaged import packaged
 from dunwu.config.schema import PromptSpec
-from dunwu.models.folder import chat_template, trained_template, write_chat_template, write_generation_config
+from dunwu.models.export import find_trained_template, to_chat_template, write_chat_template, write_generation_config
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import NANO, R1_ZERO, Template
 from dunwu.types import Example, Message, Problem, Sampling
@@ -51,7 +51,7 @@ def test_other_programs_render_the_prompt_that_was_trained_with(folder: Path, te
     asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
     assert asked == ours.encode(problem(*MESSAGES)).token_ids.tolist()
     answered = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": " 2"}], return_dict=False)
-    (lesson,) = ours.lessons(
+    (lesson,) = ours.tokenize_example(
         Example(id="e", category="", language="en", messages=(*MESSAGES, Message(role="assistant", content=" 2")))
     )
     assert tokenizer.decode(answered) == tokenizer.decode(lesson.token_ids)
@@ -59,10 +59,10 @@ def test_other_programs_render_the_prompt_that_was_trained_with(folder: Path, te
 
 @pytest.mark.parametrize(("template", "text"), [("nano", NANO), ("r1-zero", R1_ZERO), (ODD, ODD)])
 def test_the_template_is_read_back_as_the_recipe_says_it(folder: Path, template: str, text: str) -> None:
-    assert trained_template(folder) is None
+    assert find_trained_template(folder) is None
     write_chat_template(folder, template)
-    assert trained_template(folder) == template
-    assert chat_template(text, start="<|pad|>", end="<|endoftext|>") == (folder / "chat_template.jinja").read_text()
+    assert find_trained_template(folder) == template
+    assert to_chat_template(text, start="<|pad|>", end="<|endoftext|>") == (folder / "chat_template.jinja").read_text()
 
 
 def test_the_tokenizers_own_template_stays_what_chat_means(folder: Path) -> None:
@@ -70,10 +70,10 @@ def test_the_tokenizers_own_template_stays_what_chat_means(folder: Path) -> None
     tokenizer.chat_template = "{{ messages[0]['content'] }}!"
     tokenizer.save_pretrained(folder)
     write_chat_template(folder, "chat")
-    assert trained_template(folder) is None
+    assert find_trained_template(folder) is None
     for _ in range(2):  # a later stage writes its own once more
         write_chat_template(folder, "r1-zero")
-        assert trained_template(folder) == "r1-zero"
+        assert find_trained_template(folder) == "r1-zero"
         assert load_tokenizer(str(folder)).chat_template == "{{ messages[0]['content'] }}!"
     assert AutoTokenizer.from_pretrained(folder).chat_template["default"].startswith("{%- set asked")
 

@@ -30,7 +30,7 @@ class _Renderer:
         self._lock = Lock()
 
     def render(self, request: dict[str, Any]) -> tuple[str, str | None]:
-        """See ``chat_worker.answer``; an error also where the process used up its time.
+        """See ``chat_template_worker.answer``; an error also where the process used up its time.
 
         Raises:
             Fault: its process cannot start, or was killed each time.
@@ -39,13 +39,13 @@ class _Renderer:
             for _ in range(TRIES):
                 try:
                     if self._process is None:
-                        self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_worker"])
+                        self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_template_worker"])
                     head = self._process.ask(request, PATIENCE)
                     return "".join(self._process.line(PATIENCE) for _ in range(head["pieces"])), head["error"]
                 except EOFError as error:
-                    spent = isinstance(error, Silent) or self._code() == -signal.SIGPROF
+                    timed_out = isinstance(error, Silent) or self._code() == -signal.SIGPROF
                     self._end()
-                    if spent:
+                    if timed_out:
                         return "", f"it takes more than {SECONDS:g} s of processor time"
                 except BaseException:
                     self._end()  # whoever owes a reply is not asked again

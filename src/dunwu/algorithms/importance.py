@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def importance_weights(
+def compute_importance_weights(
     old_logprobs_BT: Float[Tensor, "B T"], sampler_logprobs_BT: Float[Tensor, "B T"], cap: float
 ) -> Float[Tensor, "B T"]:
     """min(pi_old / pi_sampler, cap) for each token: truncated importance sampling (Ionides 2008; for rollouts: Yao et

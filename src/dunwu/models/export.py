@@ -21,7 +21,7 @@ CARD = "README.md"
 """For people alone: nothing reads it, so it is no part of what a later stage depends on."""
 CHAT_TEMPLATE = "chat_template.jinja"
 GENERATION_CONFIG = "generation_config.json"
-_GAP = " ~ asked.text ~ "
+_QUESTION = " ~ asked.text ~ "
 _FRAME = (
     "{%- set asked = namespace(text='') -%}"
     "{%- for message in messages -%}"
@@ -42,7 +42,7 @@ _WRITTEN = re.compile(
 _SAMPLING = ("do_sample", "temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "max_new_tokens")
 
 
-def chat_template(text: str, *, start: str = "", end: str = "") -> str:
+def to_chat_template(text: str, *, start: str = "", end: str = "") -> str:
     """Write a template of the recipe as a chat template.
 
     Args:
@@ -50,11 +50,11 @@ def chat_template(text: str, *, start: str = "", end: str = "") -> str:
         start: Special tokens before every prompt.
         end: The token that ends an answer.
     """
-    values = {"START": _quoted(start), "PROMPT": _GAP.join(map(_quoted, text.split("{prompt}"))), "END": _quoted(end)}
-    return re.sub("<([A-Z]+)>", lambda gap: values[gap[1]], _FRAME)
+    values = {"START": _quote(start), "PROMPT": _QUESTION.join(map(_quote, text.split("{prompt}"))), "END": _quote(end)}
+    return re.sub("<([A-Z]+)>", lambda match: values[match[1]], _FRAME)
 
 
-def trained_template(folder: Path) -> str | None:
+def find_trained_template(folder: Path) -> str | None:
     """Tell the template that a model was trained with, as a recipe says it; None where its folder does not say."""
     file = folder / CHAT_TEMPLATE
     found = _WRITTEN.fullmatch(file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -74,14 +74,14 @@ def write_chat_template(folder: Path, template: str) -> None:
     if template == "chat":
         return
     file = folder / CHAT_TEMPLATE
-    if file.is_file() and trained_template(folder) is None:
+    if file.is_file() and find_trained_template(folder) is None:
         kept = folder / "additional_chat_templates" / f"{ORIGINAL_TEMPLATE}.jinja"
         kept.parent.mkdir(exist_ok=True)
         file.rename(kept)
     tokenizer = load_tokenizer(str(folder))
     (first, *_) = tokenizer.encode("a", add_special_tokens=False)
     start = tokenizer.decode(list(takewhile(lambda token: token != first, tokenizer.encode("a"))))
-    text = chat_template(NAMED.get(template, template), start=start, end=tokenizer.eos_token)
+    text = to_chat_template(NAMED.get(template, template), start=start, end=tokenizer.eos_token)
     file.write_text(text, encoding="utf-8")
 
 
@@ -95,7 +95,7 @@ def write_generation_config(folder: Path, sampling: Sampling | None) -> None:
     file = folder / GENERATION_CONFIG
     config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if sampling:
-        config = {name: value for name, value in config.items() if name not in _SAMPLING} | _drawn(sampling)
+        config = {name: value for name, value in config.items() if name not in _SAMPLING} | _sampling_fields(sampling)
     tokenizer, ends = load_tokenizer(str(folder)), config.get("eos_token_id")
     more = [ends] if isinstance(ends, int) else list(ends or ())
     ids = list(dict.fromkeys([int(tokenizer.eos_token_id), *more]))
@@ -105,14 +105,14 @@ def write_generation_config(folder: Path, sampling: Sampling | None) -> None:
     file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _drawn(sampling: Sampling) -> dict[str, Any]:
-    """Unless told, transformers would take the 50 likeliest tokens, and servers what the base was asked with."""
+def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
+    """Say all of it: transformers would take the 50 likeliest tokens, and servers what the base was asked with."""
     if sampling.temperature == 0:
         return {"do_sample": False, "max_new_tokens": sampling.max_new_tokens}
     neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-    drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p}
-    return {**drawn, **neutral, "max_new_tokens": sampling.max_new_tokens}
+    asked = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p}
+    return {**asked, **neutral, "max_new_tokens": sampling.max_new_tokens}
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)

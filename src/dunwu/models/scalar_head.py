@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from dunwu.models import packing
-from dunwu.models.logprobs import states_before
+from dunwu.models.logprobs import compute_states_before
 
 
-def sequence_scores(
+def score_sequences(
     model: Any, token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]
 ) -> Float[Tensor, " B"]:
     """One number for each sequence, with gradients into all of the model's weights.
@@ -26,7 +26,7 @@ def sequence_scores(
     rows_B, last_B = torch.arange(len(lengths_B), device=lengths_B.device), lengths_B - 1
     if model.config._attn_implementation == packing.ATTENTION:
         tree = packing.pack(token_ids_BT, lengths_B)
-        states_BH = embedding(tree.slots[rows_B, last_B], packing.packed_states(model, tree))
+        states_BH = embedding(tree.nodes[rows_B, last_B], packing.compute_states(model, tree))
     else:
         hidden_BTH = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
         states_BH = hidden_BTH[rows_B, last_B]
@@ -34,12 +34,14 @@ def sequence_scores(
     return scores_B1.squeeze(1).float()
 
 
-def token_values(model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+def compute_values(
+    model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
     """For each slot in ``mask_BT`` a number for the state before its token, as a value network gives it; 0 elsewhere.
 
-    Arguments as for ``sequence_scores`` and ``logprobs.token_logprobs``; slot 0 has no state before it.
+    Arguments as for ``score_sequences`` and ``logprobs.compute_token_logprobs``; slot 0 has no state before it.
     """
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
-    states_NH = states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
+    states_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     values_N: Tensor = model.score(states_NH).squeeze(1).float()
     return values_N.new_zeros(token_ids_BT.shape).index_put((rows_N, columns_N + 1), values_N)

@@ -8,8 +8,8 @@ import pytest
 from tests.unit.models.test_templates import tokenizer
 
 from dunwu.errors import UserError
-from dunwu.models import chat
-from dunwu.models.chat import render_chat
+from dunwu.models import chat_templates
+from dunwu.models.chat_templates import render_chat
 from dunwu.verifiers.process import LineProcess
 
 MESSAGES = [{"role": "system", "content": "短 \ud800 <b>"}, {"role": "user", "content": "é" * 200_000}]
@@ -38,8 +38,8 @@ LONG = "{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfo
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds that a harmless template reaches."""
-    monkeypatch.setattr(chat, "SECONDS", 0.02)
-    monkeypatch.setattr(chat, "LONGEST", 1000)
+    monkeypatch.setattr(chat_templates, "SECONDS", 0.02)
+    monkeypatch.setattr(chat_templates, "LONGEST", 1000)
 
 
 @pytest.mark.usefixtures("hurried")
@@ -52,8 +52,8 @@ def test_a_template_that_takes_too_much_is_refused() -> None:
 
 
 def test_what_was_killed_from_outside_renders_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    renderer = chat._Renderer()
-    monkeypatch.setattr(chat, "_renderer", renderer)
+    renderer = chat_templates._Renderer()
+    monkeypatch.setattr(chat_templates, "_renderer", renderer)
     assert render_chat(tokenizer("a"), MESSAGES[:1], asks=True, name="c") == "a"
     assert renderer._process is not None
     renderer._process.process.kill()
@@ -94,12 +94,12 @@ def test_one_process_renders_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
             started.append(arguments)
             super().__init__(*arguments)
 
-    monkeypatch.setattr(chat, "LineProcess", Counted)
-    monkeypatch.setattr(chat, "_renderer", chat._Renderer())
+    monkeypatch.setattr(chat_templates, "LineProcess", Counted)
+    monkeypatch.setattr(chat_templates, "_renderer", chat_templates._Renderer())
     for text in ("a", "b", "c"):
         assert render_chat(tokenizer(text), MESSAGES[:1], asks=True, name="c") == text
     assert len(started) == 1
-    chat._renderer.close()
+    chat_templates._renderer.close()
 
 
 def test_the_clock_of_templates_stands_still_and_chance_begins_anew() -> None:

@@ -9,12 +9,12 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from dunwu.rollout.builtin.cache import SlotCache
+from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import Decoder
 
 
 @torch.inference_mode()
-def forced_logprobs(
+def compute_forced_logprobs(
     decoder: Decoder, rows: Sequence[Int64[Tensor, " T"]], written: int, pad_id: int
 ) -> Float32[Tensor, "R W"]:
     """Log-probabilities of the last tokens of each row, all rows beside each other in one cache.
@@ -32,7 +32,7 @@ def forced_logprobs(
     last_N = torch.tensor([len(prompt) - 1 for prompt in order], device=device)
     padded_NP = pad_sequence(list(prompts.values()), batch_first=True, padding_value=pad_id)
     logits_NV, layers = decoder.prefill(padded_NP, last_N)
-    cache = SlotCache(len(rows))
+    cache = KVCache(len(rows))
     longest = max(map(len, rows))
     cache.reserve(longest, longest)
     cache.insert(0, layers, prompt_of_row)

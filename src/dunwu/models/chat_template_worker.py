@@ -1,4 +1,4 @@
-"""The process that renders chat templates: a line of JSON in, lines of JSON out; see ``models.chat``.
+"""The process that renders chat templates: a line of JSON in, lines of JSON out; see ``models.chat_templates``.
 
 A template comes with a model, from whoever made that. transformers renders it in jinja's sandbox, which keeps it from
 reaching Python, and neither its time nor its memory is bounded there: so it is here, by the kernel.
