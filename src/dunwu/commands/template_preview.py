@@ -30,7 +30,7 @@ from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.tasks.task import Task
-from dunwu.types import TokenizedExample, Message, Problem
+from dunwu.types import Message, Problem, TokenizedExample
 
 SHOWN = 12
 """Tokens at either end of what is shown."""

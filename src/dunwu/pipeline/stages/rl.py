@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dunwu import tasks
-from dunwu.algorithms import assign_advantages, cut_minibatches, compute_rewards, keep_informative, to_samples
+from dunwu.algorithms import assign_advantages, compute_rewards, cut_minibatches, keep_informative, to_samples
 from dunwu.algorithms.filters import keep_graded
 from dunwu.algorithms.replay import KeptSample, Replay
 from dunwu.config.schema import RLStage
