@@ -16,8 +16,8 @@ from tests.docs.pages import PAGES, name_of, prose_lines
 
 MOST_WORDS: Final = 25
 MOST_CHARACTERS: Final = 100
-NOT_PROSE: Final = re.compile(r"\s*(\||#|<|!\[|!!!|\?\?\?|===|\[[^\]]+\]:|---)")
-"""Lines of tables, headings, HTML, pictures, the heads of admonitions and tabs, targets of links, and rules."""
+NOT_PROSE: Final = re.compile(r"\s*(\||#|<|!\[|!!!|\?\?\?|===|\[[^\]]+\]:|---)|.* < ")
+"""Lines of tables, headings, HTML, pictures, the heads of admonitions and tabs, targets of links, rules, and orders."""
 STARTS_ANEW: Final = re.compile(r"^\s*([-*+]|\d+\.|:) ")
 """The first line of an entry of a list or of a definition."""
 TARGET: Final = re.compile(r"\]\([^)]*\)")
