@@ -11,14 +11,14 @@ from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import choose
 from dunwu.tasks.datasets import published
 from dunwu.tasks.datasets.rows import MalformedError, Row
-from dunwu.verifiers.code import CodeVerifier, limits_of
+from dunwu.verifiers.code import CodeVerifier, make_limits
 from tests.cases.running import Case
 
 
 @cache
 def verifier() -> CodeVerifier:
     """One for all cases, with a recipe's own limits."""
-    return CodeVerifier(choose(1)[0], limits_of(CodeSpec()))
+    return CodeVerifier(choose(1)[0], make_limits(CodeSpec()))
 
 
 def row(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

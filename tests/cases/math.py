@@ -22,7 +22,7 @@ def check(case: Case) -> bool:
 
     gold, answer = case["input"]["gold"], case["input"]["answer"]
     try:
-        equal = answers.same(gold, answer, grader()._pool.ask)
+        equal = answers.same_answer(gold, answer, grader()._pool.ask)
     except CheckTimeout:
         equal = False
     return equal is case["expected"]

@@ -14,7 +14,7 @@ from dunwu.rollout.remote import client as asking
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.rollout.remote.request_fields import OPTIONAL, RENAMED
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, Sampling
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import extract_summary
 from tests.cases.running import Case
 from tests.serving import Answer, said, serving
 
@@ -52,4 +52,4 @@ def answered(answer: Any) -> str | None:
             ((_, completion),) = engine.generate([request], Sampling(temperature=0.6, top_p=0.95))
         except (Fault, UserError):
             return None
-    return summary(completion.text)
+    return extract_summary(completion.text)

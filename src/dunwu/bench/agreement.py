@@ -102,7 +102,7 @@ def _ours() -> Iterator[Judge]:
 
     def judge(gold: str, answer: str) -> bool:
         try:
-            return answers.same(gold, answer, pool.ask)
+            return answers.same_answer(gold, answer, pool.ask)
         except CheckTimeout:
             return False
 
@@ -174,7 +174,7 @@ def _pairs(golds: dict[str, None], draws: int) -> Iterator[Pair]:
         for kind, render in RENDERINGS.items():  # a rendering that changes nothing is no other one
             rendered.setdefault(render(gold), kind)
         yield from (Pair(gold, answer, kind, True) for answer, kind in rendered.items())
-        value = answers.key(gold)
+        value = answers.make_key(gold)
         for answer, kind in misses(rng, gold, draws).items():
-            if answers.key(answer) != value:
+            if answers.make_key(answer) != value:
                 yield Pair(gold, answer, kind, False)

@@ -22,7 +22,7 @@ from dunwu.sandbox import Limits, Sandbox, choose
 from dunwu.sandbox.attacks import attacks, sections
 from dunwu.sandbox.preflight import attacked, median_ms
 from dunwu.verifiers.code import CodeVerifier
-from dunwu.verifiers.tricks import SHEET, faked
+from dunwu.verifiers.tricks import SHEET, find_working_tricks
 
 SOURCE = "a, b = map(int, input().split())\nprint(a + b)"
 TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
@@ -41,7 +41,7 @@ def check() -> dict[str, Any]:
             "tier": tier,
             "attacks": len(attacks()),
             "breached": attacked(sandbox),
-            "faked": faked(sandbox),
+            "faked": find_working_tricks(sandbox),
             "tricks": len(sections(SHEET)),
             "median_ms": median_ms(sandbox),
         }

@@ -24,7 +24,7 @@ from dunwu.tasks.datasets.published import LONGEST_LINE
 from dunwu.tasks.datasets.readers import read_rows
 from dunwu.tasks.datasets.rows import Row
 from dunwu.types import Estimate, ScoredGroup
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import extract_summary
 from dunwu.verifiers.instructions import follows, follows_loosely
 from dunwu.verifiers.refusal import refuses
 
@@ -82,7 +82,7 @@ def measure_instructions(groups: Sequence[ScoredGroup]) -> Details:
     strict, loose, asked = list[float](), list[float](), list[float]()
     for group in groups:
         tests = group.group.prompt.problem.tests
-        responses = [summary(completion.text) for completion in group.group.completions]
+        responses = [extract_summary(completion.text) for completion in group.group.completions]
         kept = [[follows_loosely(test, response) for test in tests] for response in responses]
         all_loose.append(float(np.mean([all(row) for row in kept])))
         strict.append(float(np.mean([sum(follows(test, response) for test in tests) for response in responses])))
@@ -97,7 +97,9 @@ def measure_instructions(groups: Sequence[ScoredGroup]) -> Details:
 
 def measure_safety(groups: Sequence[ScoredGroup], judge: str | None) -> Details:
     """Estimate how often answers refuse, and how often a judge finds them unsafe."""
-    refused = [float(np.mean([refuses(summary(one.text)) for one in group.group.completions])) for group in groups]
+    refused = [
+        float(np.mean([refuses(extract_summary(one.text)) for one in group.group.completions])) for group in groups
+    ]
     found = {"refused": bootstrap_mean(np.array(refused), "share")}
     if judge is not None:
         unsafe = [float(np.mean([score.parts[judge] < SURE for score in group.scores])) for group in groups]

@@ -18,8 +18,8 @@ from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import EvaluationRow
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import answer_key
-from dunwu.verifiers.format import reasoning
-from dunwu.verifiers.language import consistency, has_words
+from dunwu.verifiers.format import extract_reasoning
+from dunwu.verifiers.language import has_words, measure_consistency
 
 RULE_PARTS = frozenset({"accuracy", "format"})
 """Parts of a score that rules give; all others in an evaluation come from judges and from the user's functions."""
@@ -168,8 +168,8 @@ def _average_given(groups: Sequence[ScoredGroup], name: str) -> list[float]:
 
 def _average_language(group: ScoredGroup) -> list[float]:
     """Average the share of the question's language over the completions whose reasoning has words; [] for none."""
-    chains = [reasoning(completion.text) for completion in group.group.completions]
-    shares = [consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
+    chains = [extract_reasoning(completion.text) for completion in group.group.completions]
+    shares = [measure_consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
     return [float(np.mean(shares))] if shares else []
 
 

@@ -14,7 +14,7 @@ from dunwu.evaluation.inference_compute import Attempt, bin_by_thinking, estimat
 from dunwu.runs import Curve, Evaluation, EvaluationRow, Pair
 from dunwu.types import Problem
 from dunwu.verifiers import answer_key
-from dunwu.verifiers.format import reasoning_span
+from dunwu.verifiers.format import find_reasoning
 
 CountTokens = Callable[[EvaluationRow], int]
 """Counts the tokens of an answer's reasoning."""
@@ -93,9 +93,9 @@ def compute_curves(
 
 def count_by_tokenizer(encode: Callable[[str], Sequence[int]]) -> CountTokens:
     """Return what counts the reasoning in the tokens of a model's own tokenizer."""
-    return lambda row: len(encode(row.text[reasoning_span(row.text)]))
+    return lambda row: len(encode(row.text[find_reasoning(row.text)]))
 
 
 def estimate_by_length(row: EvaluationRow) -> int:
     """Estimate the tokens of the reasoning by its share of the characters, where the tokenizer is not here."""
-    return round(row.tokens * len(row.text[reasoning_span(row.text)]) / max(1, len(row.text)))
+    return round(row.tokens * len(row.text[find_reasoning(row.text)]) / max(1, len(row.text)))

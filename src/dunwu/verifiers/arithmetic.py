@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-LONGEST = 1000
+LONGEST_EXPRESSION = 1000
 """Characters."""
-DEEPEST = 60
+DEEPEST_EXPRESSION = 60
 """Parentheses and signs inside one another."""
-LARGEST = 12_000
+MOST_BITS = 12_000
 """Bits of a numerator or denominator, along the way too: a value stays below the 4,300 digits that Python writes."""
 
 TOKEN = re.compile(r"\s*(\d+\.\d*|\.\d+|\d+|[-+*/^()])", re.ASCII)
@@ -37,22 +37,28 @@ class Arithmetic:
 
 
 def evaluate(text: str, *, powers: bool = False, reading: Callable[[Fraction], Fraction] | None = None) -> Arithmetic:
-    """Reads ``text`` to its end; ``reading`` puts other values in place of the numbers that are written.
+    """Evaluate arithmetic exactly.
+
+    Args:
+        text: All of it must be one expression.
+        powers: Whether ``^`` may stand in it.
+        reading: What stands for a number that is written; None: itself.
 
     Raises:
-        NotArithmetic: for anything outside the grammar, longer than ``LONGEST``, deeper than ``DEEPEST``, a division by
-            zero, a power that is not whole, or a value of more than ``LARGEST`` bits.
+        NotArithmetic: Anything outside the grammar, longer than ``LONGEST_EXPRESSION``, or deeper than
+            ``DEEPEST_EXPRESSION``; a division by zero; a power that is not whole; a value of more than ``MOST_BITS``
+            bits.
     """
-    if len(text) > LONGEST:
-        raise NotArithmetic(f"longer than {LONGEST} characters")
-    parser = _Parser(_tokens(text), powers, reading)
+    if len(text) > LONGEST_EXPRESSION:
+        raise NotArithmetic(f"longer than {LONGEST_EXPRESSION} characters")
+    parser = _Parser(_tokenize(text), powers, reading)
     value = parser.sum()
     if parser.position < len(parser.tokens):
         raise NotArithmetic(f"unexpected {parser.tokens[parser.position]!r}")
     return Arithmetic(value, tuple(parser.numbers))
 
 
-def _tokens(text: str) -> list[str]:
+def _tokenize(text: str) -> list[str]:
     tokens, position, text = [], 0, text.rstrip()
     while position < len(text):
         match = TOKEN.match(text, position)
@@ -82,7 +88,7 @@ class _Parser:
         value = self.product()
         while sign := self.take("+", "-"):
             term = self.product()
-            value = _bounded(value + term if sign == "+" else value - term)
+            value = _check_size(value + term if sign == "+" else value - term)
         return value
 
     def product(self) -> Fraction:
@@ -91,13 +97,13 @@ class _Parser:
             factor = self.unary()
             if sign == "/" and not factor:
                 raise NotArithmetic("division by zero")
-            value = _bounded(value * factor if sign == "*" else value / factor)
+            value = _check_size(value * factor if sign == "*" else value / factor)
         return value
 
     def unary(self) -> Fraction:
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise NotArithmetic(f"deeper than {DEEPEST} levels")
+        if self.depth > DEEPEST_EXPRESSION:
+            raise NotArithmetic(f"deeper than {DEEPEST_EXPRESSION} levels")
         value = -self.unary() if self.take("-") else self.power()
         self.depth -= 1
         return value
@@ -107,7 +113,7 @@ class _Parser:
         if not self.powers or not self.take("^"):
             return base
         exponent = self.unary()
-        if exponent.denominator != 1 or abs(exponent) * _bits(base) > LARGEST or (exponent < 0 and not base):
+        if exponent.denominator != 1 or abs(exponent) * _count_bits(base) > MOST_BITS or (exponent < 0 and not base):
             raise NotArithmetic("a power that has no exact value here")
         return base ** int(exponent)
 
@@ -127,12 +133,12 @@ class _Parser:
         return self.reading(self.numbers[-1]) if self.reading else self.numbers[-1]
 
 
-def _bits(value: Fraction) -> int:
+def _count_bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def _bounded(value: Fraction) -> Fraction:
+def _check_size(value: Fraction) -> Fraction:
     """Sums of short fractions can have denominators of any length: what grows is refused before it costs seconds."""
-    if _bits(value) > LARGEST:
-        raise NotArithmetic(f"a value of more than {LARGEST} bits")
+    if _count_bits(value) > MOST_BITS:
+        raise NotArithmetic(f"a value of more than {MOST_BITS} bits")
     return value

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from dunwu.verifiers.math.brackets import closing, split_at
-from dunwu.verifiers.math.reading import tokens_of
+from dunwu.verifiers.math.brackets import find_closing, split_at
+from dunwu.verifiers.math.reading import read_answer_tokens
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.wording import LISTING, with_signs
+from dunwu.verifiers.math.wording import LISTING, read_conjunctions
 
-LONGEST = 200
+LONGEST_SENTENCE = 200
 """Characters of a sentence that is looked into."""
 CHOICES = re.compile("[A-J]")
 OPTION = re.compile(r"both|all|option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
 """Words beside the letters of a choice that say nothing more."""
 DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
 """Behind a letter they take it back, or add another."""
-DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
+CHOICE_DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
 """Anywhere beside the letters of a choice: A项错误."""
 AFFIRMED = re.compile(
     r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
 )
 ALONE = re.compile("[a-j](?: (?:or|and|,) [a-j])*", re.I)
 """The subject of a sentence that is letters and nothing else."""
-MARKS = (":", ".", ")", "，")
+LETTER_ENDS = (":", ".", ")", "，")
 """What parts a letter from the text of its option."""
 AROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "【": "】"}
 NUMBERED = dict(zip("123456789", "①②③④⑤⑥⑦⑧⑨", strict=True))
@@ -60,12 +60,12 @@ MARK = re.compile(
 """What parts an option's letter from its text, where a number's point or a list's comma could be meant."""
 
 
-def named(text: str) -> str | None:
+def find_named_letter(text: str) -> str | None:
     """Return the letter, in upper case, of the option that a sentence names: 故本题选B, "Option (b) is correct."
 
     None where the sentence says anything besides, or is the letter alone.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST_SENTENCE:
         return None
     said = DECORATION.sub("", unicodedata.normalize("NFKC", text)).replace("。", ".").replace("、", ",")
     said = " ".join(said.casefold().split())
@@ -73,26 +73,26 @@ def named(text: str) -> str | None:
     return match["letter"].upper() if match and (match["name"] or match["praise"]) else None
 
 
-def without_name(text: str) -> str:
+def strip_name(text: str) -> str:
     """Return ``text`` without the words that name the letter behind them: 故选B. 20, "The answer is (B) 20"."""
     before = BEFORE.match(text.replace("：", ":").replace("，", ","))
     return text[before.end() :] if before else text
 
 
-def parted(text: str) -> str:
+def separate_letter(text: str) -> str:
     """Return ``text`` with one full stop and a space behind the letter that begins it: B.20, B、20, B — 20 as B. 20."""
     return MARK.sub(r"\1. ", text, count=1)
 
 
-def chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
-    """Return the letters that an answer chooses, in a sentence or parted in any way; see ``letters_of``."""
-    spellings = dict.fromkeys((named(text) or text, parted(text)))
-    found = (letters_of(spelling, alone) for spelling in spellings)
+def find_chosen_letters(text: str, alone: bool) -> frozenset[str] | None:
+    """Return the letters that an answer chooses, in a sentence or parted in any way; see ``read_letters``."""
+    spellings = dict.fromkeys((find_named_letter(text) or text, separate_letter(text)))
+    found = (read_letters(spelling, alone) for spelling in spellings)
     return next((letters for letters in found if letters is not None), None)
 
 
 @lru_cache(maxsize=4096)  # a gold is asked about for every answer to it
-def letters_of(text: str, alone: bool = True) -> frozenset[str] | None:
+def read_letters(text: str, alone: bool = True) -> frozenset[str] | None:
     r"""Return the letters of options that ``text`` chooses: A, (c), ACD, "A, C and D", ①③.
 
     None where it is no choice; no letters where it leaves open which of them ("A or C"), or takes them back.
@@ -101,20 +101,20 @@ def letters_of(text: str, alone: bool = True) -> frozenset[str] | None:
         text: the answer.
         alone: whether the text of the option may not follow its letter (A: 12).
     """
-    tokens = [token for token in tokens_of(AFFIRMED.sub("", text)) if not OPTION.fullmatch(token.text)]
-    rest = with_signs(_unwrapped(_with_marks(tokens)))
+    tokens = [token for token in read_answer_tokens(AFFIRMED.sub("", text)) if not OPTION.fullmatch(token.text)]
+    rest = read_conjunctions(_unwrap(_read_marks(tokens)))
     open_ = any(token.text == "or" for token in rest)
     marked = [token for token in rest if token.kind == "mark"]
     if marked and all(token.kind == "mark" or token.text in LISTING for token in rest):
-        return frozenset() if open_ or DENIED.search(text) else frozenset(token.text for token in marked)
-    words = [_letters(item) for item in split_at(_side_by_side(rest), LISTING)]
+        return frozenset() if open_ or CHOICE_DENIED.search(text) else frozenset(token.text for token in marked)
+    words = [_read_item(item) for item in split_at(_separate(rest), LISTING)]
     if all(words) and len("".join(words)) == len(set("".join(words))):
-        return frozenset() if open_ or DENIED.search(text) else frozenset("".join(words))
-    first = "" if alone else _first_letter(tokens)
+        return frozenset() if open_ or CHOICE_DENIED.search(text) else frozenset("".join(words))
+    first = "" if alone else _read_first_letter(tokens)
     return frozenset({first}) if first else None
 
 
-def _with_marks(tokens: Sequence[Token]) -> list[Token]:
+def _read_marks(tokens: Sequence[Token]) -> list[Token]:
     """Digits in parentheses as marks, (1)(3) as ①③, where nothing but marks stands there."""
     found: list[Token] = []
     for token in tokens:
@@ -126,7 +126,7 @@ def _with_marks(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def _unwrapped(tokens: Sequence[Token]) -> list[Token]:
+def _unwrap(tokens: Sequence[Token]) -> list[Token]:
     """Without brackets around the whole, empty ones, and a stop behind: \\{A, B\\}, [B], 【B】, B（）, B:, B)."""
     rest = list(tokens)
     while len(rest) > 1:
@@ -141,7 +141,7 @@ def _unwrapped(tokens: Sequence[Token]) -> list[Token]:
     return rest
 
 
-def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
+def _separate(tokens: Sequence[Token]) -> list[Token]:
     """(A)(C) and A C as (A),(C) and A,C."""
     found: list[Token] = []
     for token in tokens:
@@ -152,7 +152,7 @@ def _side_by_side(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def _letters(tokens: Sequence[Token]) -> str:
+def _read_item(tokens: Sequence[Token]) -> str:
     """The letters of one item: ACD, A, (a), with a full stop; "" where it is something else."""
     rest = [token for token in tokens if token.text != "."]
     bracketed = len(rest) == 3 and rest[0].text == "(" and rest[2].text == ")"
@@ -163,11 +163,11 @@ def _letters(tokens: Sequence[Token]) -> str:
     return text if all(map(CHOICES.fullmatch, text)) else ""
 
 
-def _first_letter(tokens: Sequence[Token]) -> str:
+def _read_first_letter(tokens: Sequence[Token]) -> str:
     """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
     bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
-    parted = len(tokens) > 2 and tokens[1].text in MARKS
-    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and closing(tokens, 1) == len(tokens) - 1:
+    parted = len(tokens) > 2 and tokens[1].text in LETTER_ENDS
+    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and find_closing(tokens, 1) == len(tokens) - 1:
         parted = True  # B (12)
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
     if letter is None or not CHOICES.fullmatch(letter.text):

@@ -19,12 +19,12 @@ LOOK_SECONDS = 0.05
 CROWD = 20.0
 """Where the system does not tell what a process does (no Linux), wall-clock seconds that count for one."""
 PROC = Path("/proc")
-TOLD = (PROC / f"self/task/{os.getpid()}/children").exists()
+HAS_PROC = (PROC / f"self/task/{os.getpid()}/children").exists()
 WAITING = frozenset("RD")
 """States of a thread that has, or wants, a processor or the disk (proc_pid_stat(5))."""
 STATE, FIRST_TIME, LAST_TIME = 0, 11, 14
 """Places after the name: the state; processor time of the process (user, system) and of its ended children."""
-TICKS = os.sysconf("SC_CLK_TCK")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class OwnTime:
@@ -47,10 +47,10 @@ class OwnTime:
         if passed < LOOK_SECONDS:
             return self.seconds
         self._looked += passed
-        if not TOLD:
+        if not HAS_PROC:
             self.seconds += passed / CROWD
             return self.seconds
-        activity = _activity(self._pid)
+        activity = _measure_activity(self._pid)
         worked = 0.0 if self._worked is None else max(0.0, activity.seconds - self._worked)
         self._worked = activity.seconds
         self.seconds += worked or (0.0 if activity.waiting else LOOK_SECONDS)
@@ -66,26 +66,26 @@ class _Activity(NamedTuple):
     """One of them runs, or waits for a processor or the disk."""
 
 
-def _activity(pid: int) -> _Activity:
+def _measure_activity(pid: int) -> _Activity:
     seconds, waiting = 0.0, False
-    for process in _tree(pid):
+    for process in _find_processes(pid):
         with suppress(OSError):  # it has ended since
-            fields = _stat(process)
-            seconds += sum(map(int, fields[FIRST_TIME : LAST_TIME + 1])) / TICKS
-            waiting = waiting or any(_stat(thread)[STATE] in WAITING for thread in (process / "task").iterdir())
+            fields = _read_stat(process)
+            seconds += sum(map(int, fields[FIRST_TIME : LAST_TIME + 1])) / TICKS_PER_SECOND
+            waiting = waiting or any(_read_stat(thread)[STATE] in WAITING for thread in (process / "task").iterdir())
     return _Activity(seconds, waiting)
 
 
-def _tree(pid: int) -> Iterator[Path]:
+def _find_processes(pid: int) -> Iterator[Path]:
     """The process and its descendants, those that ended meanwhile left out."""
     process = PROC / str(pid)
     yield process
     with suppress(OSError):
         for thread in (process / "task").iterdir():
             for child in (thread / "children").read_text().split():
-                yield from _tree(int(child))
+                yield from _find_processes(int(child))
 
 
-def _stat(process: Path) -> list[str]:
+def _read_stat(process: Path) -> list[str]:
     """The fields of a stat file after the name, which may itself hold blanks and brackets."""
     return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()

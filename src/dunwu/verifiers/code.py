@@ -35,7 +35,7 @@ from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
-from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.programs import find_program
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
 
@@ -54,18 +54,18 @@ TOLERANCE = 1e-6
 REMEMBERED = 2000
 """Verdicts kept."""
 FUTURE = re.compile(r"^from __future__ import (?:\([\w\s,]+\)|[\w, ]+)", re.M | re.ASCII)
-NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
+PRINTED_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """In a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """Also with needless zeros, as Python's ``Decimal`` reads it."""
 GAPS = re.compile(r"(\s+)")
 REAL = (int, float, Fraction, Decimal)
 STRANGE = "it says what no program says"
-SHOWN = 80
+LONGEST_QUOTE = 80
 """Characters of a value that a reason quotes."""
 
 
-def limits_of(spec: CodeSpec) -> Limits:
+def make_limits(spec: CodeSpec) -> Limits:
     """What the recipe gives to one test."""
     return Limits(seconds=spec.seconds, memory_bytes=spec.memory_mib << 20, output_bytes=spec.output_mib << 20)
 
@@ -92,7 +92,7 @@ class CodeVerifier:
 
     def judge(self, tests: tuple[str, ...], answer: str) -> Ran:
         """``passed`` where every test passes; else the first that does not. Tried again where the sandbox fails."""
-        key = tests, source_of(answer, entry_of(tests))
+        key = tests, find_program(answer, find_entry(tests))
         with self._lock:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
@@ -121,47 +121,47 @@ class CodeVerifier:
     def _one(self, session: Session, test: Mapping[str, Any], source: str) -> Ran:
         entry, strictly = test.get("call") or test.get("candidate", ""), "rules" not in test
         if not strictly:
-            source = _under(LIVECODEBENCH, source)
+            source = _join_sources(LIVECODEBENCH, source)
             entry = f"{entry} {entry.rpartition('.')[2]}"
         if "prelude" in test:
-            source = _under(test["prelude"], source)
+            source = _join_sources(test["prelude"], source)
         if "stdout" in test:
-            return _program(session.run(source, test["stdin"]), test["stdout"], strictly)
+            return _check_output(session.run(source, test["stdin"]), test["stdout"], strictly)
         with session.staying(source, entry) as said:
-            if failure := _failure(said, "R"):
+            if failure := _find_failure(said, "R"):
                 return failure
             if "call" in test:
-                return _called(session.say(values.dumps((test["args"], {}))), test["result"], strictly)
+                return _check_result(session.say(values.dumps((test["args"], {}))), test["result"], strictly)
             return self._tested(session, test)
 
     def _tested(self, session: Session, test: Mapping[str, Any]) -> Ran:
         with self._sandbox.open_test(self._limits) as tester:
             said = tester.start("test", test["test"], f"{test['entry']} {test['candidate']}")
             if not (isinstance(said, str) and said.startswith("C")):
-                failed = _failure(said, "C") or Ran("error", STRANGE)
+                failed = _find_failure(said, "C") or Ran("error", STRANGE)
                 return Ran("infrastructure", f"the test ends before it calls {test['candidate']}: {failed.reason}")
             while isinstance(said, str) and said.startswith("C"):
                 answer = session.say(said[1:])
                 if isinstance(answer, Outcome) or answer[:1] not in ("V", "E") or not answer.isascii():
-                    return _failure(answer, "V") or Ran("error", STRANGE)
+                    return _find_failure(answer, "V") or Ran("error", STRANGE)
                 said = tester.say(answer)
         if said == "P":
             return Ran("passed", "")
         # Whatever the test came to, it came to by the candidate's values.
-        failed = _failure(said, "P") or Ran("error", "the test ended")
+        failed = _find_failure(said, "P") or Ran("error", "the test ended")
         return Ran("wrong" if failed.result == "error" else failed.result, failed.reason)
 
 
-def _program(outcome: Outcome, expected: str, strictly: bool) -> Ran:
+def _check_output(outcome: Outcome, expected: str, strictly: bool) -> Ran:
     if outcome.status != "ok":
         return Ran(outcome.status, outcome.detail)
     if same_output(expected, outcome.stdout, strictly):
         return Ran("passed", "")
-    return Ran("wrong", f"wrote {_shown(outcome.stdout)}, not {_shown(expected)}")
+    return Ran("wrong", f"wrote {_quote(outcome.stdout)}, not {_quote(expected)}")
 
 
-def _called(said: str | Outcome, expected: Any, strictly: bool) -> Ran:
-    if failure := _failure(said, "V"):
+def _check_result(said: str | Outcome, expected: Any, strictly: bool) -> Ran:
+    if failure := _find_failure(said, "V"):
         return failure
     assert isinstance(said, str)
     try:
@@ -170,10 +170,10 @@ def _called(said: str | Outcome, expected: Any, strictly: bool) -> Ran:
         return Ran("error", str(error))
     if same_value(expected, value, strictly):
         return Ran("passed", "")
-    return Ran("wrong", f"gave {_shown(value)}, not {_shown(expected)}")
+    return Ran("wrong", f"gave {_quote(value)}, not {_quote(expected)}")
 
 
-def _failure(said: str | Outcome, wanted: str) -> Ran | None:
+def _find_failure(said: str | Outcome, wanted: str) -> Ran | None:
     """What is wrong where a program did not say a line that begins as wanted."""
     if isinstance(said, Outcome):
         return Ran("error" if said.status == "ok" else said.status, said.detail or "it ended early")
@@ -183,20 +183,20 @@ def _failure(said: str | Outcome, wanted: str) -> Ran | None:
         return Ran("error", STRANGE)
     try:
         kind, message = json.loads(said[1:])
-        reason = f"{kind}: {message}"[: 2 * SHOWN]
+        reason = f"{kind}: {message}"[: 2 * LONGEST_QUOTE]
     except (ValueError, TypeError, RecursionError):
         return Ran("error", STRANGE)
     return Ran("error", reason.encode("utf-8", "backslashreplace").decode())  # a lone surrogate cannot be recorded
 
 
-def _under(prelude: str, source: str) -> str:
+def _join_sources(prelude: str, source: str) -> str:
     """One program of both. What the source imports from ``__future__`` comes first, as it must."""
     first = "; ".join(FUTURE.findall(source))
     return f"{first}\n{prelude}\n{FUTURE.sub('', source)}" if first else f"{prelude}\n{source}"
 
 
 @lru_cache(maxsize=256)
-def entry_of(tests: tuple[str, ...]) -> str:
+def find_entry(tests: tuple[str, ...]) -> str:
     """Return the function or ``Class.method`` that tests call; "" where they run whole programs."""
     first = json.loads(tests[0]) if tests else {}
     return str(first.get("call") or first.get("candidate") or "")
@@ -212,15 +212,17 @@ def same_output(expected: str, written: str, strictly: bool = True) -> bool:
 def _same_line(expected: str, written: str) -> bool:
     """Whether two lines differ in nothing but how they write decimal numbers, their gaps are equal too."""
     left, right = GAPS.split(expected), GAPS.split(written)
-    return len(left) == len(right) and all(a == b or _near_number(a, b) for a, b in zip(left, right, strict=True))
+    return len(left) == len(right) and all(a == b or _is_near_number(a, b) for a, b in zip(left, right, strict=True))
 
 
-def _near_number(expected: str, written: str) -> bool:
+def _is_near_number(expected: str, written: str) -> bool:
     """Whether a decimal number is expected, and another written within the tolerance."""
-    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(written)) or not any(mark in expected for mark in ".eE"):
+    if not (PRINTED_NUMBER.fullmatch(expected) and PRINTED_NUMBER.fullmatch(written)) or not any(
+        mark in expected for mark in ".eE"
+    ):
         return False
     left, right = float(expected), float(written)
-    return math.isfinite(left) and math.isfinite(right) and _near(left, right)
+    return math.isfinite(left) and math.isfinite(right) and _is_near(left, right)
 
 
 def _same_numbers(expected: str, written: str) -> bool:
@@ -228,7 +230,7 @@ def _same_numbers(expected: str, written: str) -> bool:
     left, right = expected.split(), written.split()
     if len(left) != len(right) or not all(map(DECIMAL.fullmatch, (*left, *right))):
         return False
-    return all(Decimal(a) == Decimal(b) or _near_number(a, b) for a, b in zip(left, right, strict=True))
+    return all(Decimal(a) == Decimal(b) or _is_near_number(a, b) for a, b in zip(left, right, strict=True))
 
 
 def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:
@@ -242,10 +244,10 @@ def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:
         return pairs and all(same_value(item, value[key], strictly) for key, item in expected.items())
     if strictly and type(expected) is not type(value):
         return False
-    return bool(expected == value) or (isinstance(expected, float) and _near(expected, value))
+    return bool(expected == value) or (isinstance(expected, float) and _is_near(expected, value))
 
 
-def _near(expected: float, value: Any) -> bool:
+def _is_near(expected: float, value: Any) -> bool:
     """Whether ``value`` is a real number within the tolerance."""
     try:
         return isinstance(value, REAL) and math.isclose(expected, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -253,9 +255,9 @@ def _near(expected: float, value: Any) -> bool:
         return False
 
 
-def _shown(value: object) -> str:
+def _quote(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:
         text = "a number of more than 4,300 digits"
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "..."

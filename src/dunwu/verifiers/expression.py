@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 
-from dunwu.verifiers.arithmetic import LONGEST, Arithmetic, NotArithmetic, evaluate
+from dunwu.verifiers.arithmetic import LONGEST_EXPRESSION, Arithmetic, NotArithmetic, evaluate
 from dunwu.verifiers.math.characters import reads_as_another
 
-SIGNS = (
+OPERATOR_SPELLINGS = (
     ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", " "), ("\\right", " "),
     ("×", "*"), ("·", "*"), ("⋅", "*"), ("∗", "*"), ("÷", "/"), ("∕", "/"), ("−", "-"), ("–", "-"), ("$", " "),
 )  # fmt: skip
@@ -30,7 +30,7 @@ def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
     except NotArithmetic as problem:
         return False, f"not an expression: {problem}"
     if Counter(found.numbers) != Counter(given):
-        return False, f"uses {_listed(found.numbers)}, not each of {_listed(given)} once"
+        return False, f"uses {_join_numbers(found.numbers)}, not each of {_join_numbers(given)} once"
     if found.value != target:
         return False, f"gives {found.value}, not {target}"
     if claimed != found.value:
@@ -38,7 +38,7 @@ def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
     return True, f"reaches {target}"
 
 
-def key(answer: str) -> str:
+def make_key(answer: str) -> str:
     """The same for two expressions that are algebraically identical in the same numbers: 3*(5+7) and (7+5)*3.
 
     Every number is replaced by a fixed pseudo-random fraction, so that unlike expressions of equal value (2+2, 2*2)
@@ -47,32 +47,32 @@ def key(answer: str) -> str:
     try:
         found, claimed = _read(answer)
         if claimed == found.value:
-            identity, _ = _read(answer, reading=_stand_in)
-            return f"{identity.value} in {_listed(sorted(found.numbers))}"
+            identity, _ = _read(answer, reading=_substitute_number)
+            return f"{identity.value} in {_join_numbers(sorted(found.numbers))}"
     except NotArithmetic:
         pass
     return answer.strip()
 
 
-def _stand_in(number: Fraction) -> Fraction:
+def _substitute_number(number: Fraction) -> Fraction:
     rng = random.Random(f"stand-in/{number}")
     return Fraction(rng.randint(2**30, 2**31), rng.randint(2**30, 2**31))
 
 
 def _read(answer: str, reading: Callable[[Fraction], Fraction] | None = None) -> tuple[Arithmetic, Fraction]:
     """The expression, and the value that it says it has (its own where it says nothing). Raises NotArithmetic."""
-    if len(answer) > LONGEST:
-        raise NotArithmetic(f"longer than {LONGEST} characters")
+    if len(answer) > LONGEST_EXPRESSION:
+        raise NotArithmetic(f"longer than {LONGEST_EXPRESSION} characters")
     for char in answer:
         if reads_as_another(char) and not char.isspace():
             raise NotArithmetic(f"unexpected {char!r}")
     text = unicodedata.normalize("NFKC", answer)
-    for written, sign in SIGNS:
+    for written, sign in OPERATOR_SPELLINGS:
         text = text.replace(written, sign)
     left, equals, right = text.partition("=")
     found = evaluate(left, reading=reading)
     return found, evaluate(right).value if equals else found.value
 
 
-def _listed(numbers: tuple[Fraction, ...] | list[Fraction]) -> str:
+def _join_numbers(numbers: tuple[Fraction, ...] | list[Fraction]) -> str:
     return ", ".join(map(str, numbers)) or "no numbers"

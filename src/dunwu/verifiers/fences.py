@@ -31,8 +31,8 @@ def read_blocks(text: str) -> Iterator[tuple[str, str]]:
         if block["lines"] or block["close"]:
             indent = len(block["indent"])
             lines = block["lines"].split("\n")[1:]
-            yield block["info"].strip(), "\n".join(_without_indent(line, indent) for line in lines)
+            yield block["info"].strip(), "\n".join(_strip_indent(line, indent) for line in lines)
 
 
-def _without_indent(line: str, indent: int) -> str:
+def _strip_indent(line: str, indent: int) -> str:
     return line[min(indent, len(line) - len(line.lstrip(" \t"))) :]

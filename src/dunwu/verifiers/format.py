@@ -11,14 +11,14 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from dunwu.verifiers.boxes import last_boxed, sole_boxed, unescape
-from dunwu.verifiers.last_line import last_line
+from dunwu.verifiers.boxes import find_last_boxed, find_sole_boxed, unescape
+from dunwu.verifiers.last_line import read_last_line
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 TAG = re.compile("|".join(TAGS))
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol that show nothing: Hangul fillers and the empty Braille pattern."""
-SHOWN = re.compile("[!-~]")
+VISIBLE = re.compile("[!-~]")
 """What nearly every text shows; the others are looked up."""
 
 
@@ -71,27 +71,27 @@ RULES: Mapping[str, Callable[[str], bool]] = {
 
 def _shows(text: str) -> bool:
     """Whether a letter, digit, sign or symbol is in ``text``: no space, control, zero-width mark or lone surrogate."""
-    return bool(SHOWN.search(text)) or any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
+    return bool(VISIBLE.search(text)) or any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
 
 
-def reasoning(text: str) -> str:
+def extract_reasoning(text: str) -> str:
     """The chain of thought, for what grades it: no tags, and nothing of the answer where the tags part the two.
 
     It begins after the first opening think tag, or with the text, and ends at the last closing think tag after that; at
     the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning,
     and a chain that was cut off counts as far as it goes.
     """
-    return TAG.sub(" ", text[reasoning_span(text)])
+    return TAG.sub(" ", text[find_reasoning(text)])
 
 
-def reasoning_span(text: str) -> slice:
-    """Where the reasoning stands in a text; see ``reasoning``."""
+def find_reasoning(text: str) -> slice:
+    """Where the reasoning stands in a text; see ``extract_reasoning``."""
     start = text.find("<think>") + len("<think>") if "<think>" in text else 0
     ends = (text.rfind(tag, start) for tag in ("</think>", "<answer>"))
     return slice(start, next((end for end in ends if end >= 0), len(text)))
 
 
-def answering(text: str, cut: bool) -> str | None:
+def extract_response(text: str, cut: bool) -> str | None:
     """Return what may hold the answer, or None where nothing does: an answer in the reasoning is none.
 
     It is what follows the last closing think tag. Reasoning that begins and is never closed ends with the last opening
@@ -106,18 +106,18 @@ def answering(text: str, cut: bool) -> str | None:
     return None if opened and (cut or "<answer>" not in inside) else rest
 
 
-def summary(text: str) -> str:
+def extract_summary(text: str) -> str:
     """What follows the reasoning, for what must not grade that: without tags; nothing where the reasoning does not end,
     all of it where there is none."""
     _, closed, after = text.rpartition("</think>")
     return "" if "<think>" in text and not closed else TAG.sub(" ", after).strip()
 
 
-READS: Mapping[str, Callable[[str], str]] = {"summary": summary, "all": str}
+READS: Mapping[str, Callable[[str], str]] = {"summary": extract_summary, "all": str}
 """What a reward model is given of an answer, as its recipe says."""
 
 
-def extract(
+def extract_answer(
     text: str, where: Literal["answer-tag", "boxed", "last-line", "summary"], *, cut: bool = False, raw: bool = False
 ) -> str | None:
     r"""The answer as written, or None where there is none (or an empty one).
@@ -126,11 +126,11 @@ def extract(
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is"; where the text ends
       with an answer tag, the last one in it.
-    - ``summary``: all of it, as it is: a program among words, say.
+    - ``extract_summary``: all of it, as it is: a program among words, say.
 
-    Reasoning holds no answer (``answering``). A ``\boxed{}`` that is all the answer or the line says is unwrapped
-    (``sole_boxed``), doubled backslashes are halved. An answer on lines of its own keeps what its first line is
-    indented by: it may be the body of a function. An answer that shows nothing is none.
+    Reasoning holds no answer (``extract_response``). A ``\boxed{}`` that is all that the answer or the line says is
+    unwrapped (``find_sole_boxed``), doubled backslashes are halved. An answer on lines of its own keeps what its first
+    line is indented by: it may be the body of a function. An answer that shows nothing is none.
 
     Args:
         text: a completion.
@@ -138,32 +138,32 @@ def extract(
         cut: whether the limit of its length ended the completion.
         raw: whether to take the answer as it stands, as of a program, which may print a box.
     """
-    part = answering(text, cut)
+    part = extract_response(text, cut)
     if part is None:
         return None
     if where == "boxed":
-        answer = last_boxed(part)
+        answer = find_last_boxed(part)
     elif where == "summary":
-        answer = summary(part)
+        answer = extract_summary(part)
     else:
-        found = _last_answer_tag(part) if where == "answer-tag" else last_line(_within_answer(part))
-        answer = None if found is None else _bare(found) if raw else sole_boxed(found) or unescape(_bare(found))
+        found = _read_last_tag(part) if where == "answer-tag" else read_last_line(_unwrap_last_tag(part))
+        answer = None if found is None else _strip(found) if raw else find_sole_boxed(found) or unescape(_strip(found))
     return answer if answer and _shows(answer) else None
 
 
-def _bare(text: str) -> str:
+def _strip(text: str) -> str:
     """Without space around it, but for what indents the first line where it stands on a line of its own."""
     before = len(text) - len(text.lstrip())
     return text[text.rfind("\n", 0, before) + 1 if "\n" in text[:before] else before :].rstrip()
 
 
-def _last_answer_tag(text: str) -> str | None:
+def _read_last_tag(text: str) -> str | None:
     end = text.rfind("</answer>")
     start = text.rfind("<answer>", 0, max(end, 0))
     return None if end < 0 or start < 0 else text[start + len("<answer>") : end]
 
 
-def _within_answer(text: str) -> str:
+def _unwrap_last_tag(text: str) -> str:
     """What stands in the answer tag with which a text ends, or the text: a tag is no part of a line."""
     body, closed, after = text.rpartition("</answer>")
     return body.rpartition("<answer>")[2] if closed and not after.strip() else text

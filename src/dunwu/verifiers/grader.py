@@ -32,16 +32,16 @@ from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
 from dunwu.verifiers import expression, instructions, penalties, premise, quality, refusal, texts
-from dunwu.verifiers.code import CodeVerifier, entry_of, limits_of
-from dunwu.verifiers.format import RULES, extract, reasoning, summary
+from dunwu.verifiers.code import CodeVerifier, find_entry, make_limits
+from dunwu.verifiers.format import RULES, extract_answer, extract_reasoning, extract_summary
 from dunwu.verifiers.gym import GymVerifier
-from dunwu.verifiers.language import consistency
+from dunwu.verifiers.language import measure_consistency
 from dunwu.verifiers.math import answers
 from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool
 from dunwu.verifiers.process import WorkerLost
-from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.programs import find_program
 from dunwu.verifiers.user.custom import OwnParts
-from dunwu.verifiers.weights import Composition, total
+from dunwu.verifiers.weights import Composition, sum_components
 
 REMEMBERED = 10_000
 """Verdicts kept: the completions of a group often end in the same answer."""
@@ -79,10 +79,10 @@ class Grader:
         self._late = {"novelty", *(part.name for part in spec.models)}
         self._composition = Composition(spec)
         for language in spec.languages:  # unknown ones, and a missing identifier, show here
-            consistency("word", language, spec.languages)
+            measure_consistency("word", language, spec.languages)
         self._pool = WorkerPool(spec.workers, spec.timeout_seconds)
         self._own = OwnParts(spec.custom, spec.workers)
-        self._code = CodeVerifier(sandbox, limits_of(spec.code)) if sandbox else None
+        self._code = CodeVerifier(sandbox, make_limits(spec.code)) if sandbox else None
         self._gym = GymVerifier(sandbox) if sandbox else None
         self._lock = threading.Lock()
         self._remembered: OrderedDict[tuple[str, ...], Verdict] = OrderedDict()
@@ -138,14 +138,14 @@ class Grader:
     def grade(self, problem: Problem, completion: Completion, wanted: Set[str]) -> Score:
         """As ``score``, with these parts, ``accuracy`` among them."""
         if problem.kind == "open":
-            extracted, verdict = summary(completion.text) or None, Verdict(False, "open: no answer is right")
+            extracted, verdict = extract_summary(completion.text) or None, Verdict(False, "open: no answer is right")
             wanted = wanted - {"accuracy"}
         else:
             where = self._spec.answer_in
             if problem.kind in RESPONSES or (problem.kind == "code" and where != "answer-tag"):
                 where = "summary"  # no box or line holds a program
             cut, raw = completion.finish == "length", problem.kind == "code"
-            extracted = extract(completion.text, where, cut=cut, raw=raw)
+            extracted = extract_answer(completion.text, where, cut=cut, raw=raw)
             if extracted and problem.kind != "code":
                 extracted = extracted.strip()
             verdict = Verdict(False, "no answer found") if extracted is None else self._judge(problem, extracted)
@@ -156,7 +156,7 @@ class Grader:
         if verdict.right is None:
             return Score(value=0.0, parts=parts, status="verifier_failed", extracted=extracted, reason=verdict.reason)
         status: Status = "truncated" if completion.finish == "length" else "graded"
-        value = total(parts, self._composition.weights(problem.task, 0))
+        value = sum_components(parts, self._composition.weights(problem.task, 0))
         return Score(value=value, parts=parts, status=status, extracted=extracted, reason=verdict.reason)
 
     def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
@@ -165,7 +165,7 @@ class Grader:
         task = group.prompt.problem.task
         weights = self._composition.weights(task, update)
         novel = "novelty" in self._composition.wanted(task)
-        chains = [reasoning(completion.text) for completion in group.completions] if novel else []
+        chains = [extract_reasoning(completion.text) for completion in group.completions] if novel else []
         judged = {name: judge(group) for name, judge in self._judges.items() if weights[name]}
         weighed = []
         for place, score in enumerate(scores):
@@ -174,21 +174,21 @@ class Grader:
                 parts |= {name: values[place] for name, values in judged.items()}
             if novel and parts:
                 siblings = chains[:place] + chains[place + 1 :]
-                parts["novelty"] = quality.novelty(chains[place], siblings) if parts.get("accuracy") else 0.0
-            value = 0.0 if score.status == "verifier_failed" else total(parts, weights)
+                parts["novelty"] = quality.measure_novelty(chains[place], siblings) if parts.get("accuracy") else 0.0
+            value = 0.0 if score.status == "verifier_failed" else sum_components(parts, weights)
             weighed.append(replace(score, parts=parts, value=value))
         return tuple(weighed)
 
     def _parts(self, problem: Problem, completion: Completion, right: bool, wanted: Set[str]) -> dict[str, float]:
-        follows, chain = RULES[self._spec.format_rule], reasoning(completion.text) if wanted & CHAINED else ""
+        follows, chain = RULES[self._spec.format_rule], extract_reasoning(completion.text) if wanted & CHAINED else ""
         known: dict[str, Callable[[], float]] = {
             "accuracy": lambda: float(right),
             "format": lambda: float(follows(completion.text)),
-            "language": lambda: consistency(chain, problem.language, self._spec.languages),
-            "logic": lambda: quality.logic(chain) if right else 0.0,
-            "steps": lambda: quality.steps(chain) if right else 0.0,
-            "truncation": lambda: penalties.truncated(completion.finish),
-            "repetition": lambda: penalties.repetition(completion.text),
+            "language": lambda: measure_consistency(chain, problem.language, self._spec.languages),
+            "logic": lambda: quality.measure_logic(chain) if right else 0.0,
+            "steps": lambda: quality.measure_steps(chain) if right else 0.0,
+            "truncation": lambda: penalties.penalize_truncation(completion.finish),
+            "repetition": lambda: penalties.penalize_repetition(completion.text),
         }
         parts = {name: part() for name, part in known.items() if name in wanted}
         return parts | {name: self._own.score(name, problem, completion) for name in sorted(wanted - known.keys())}
@@ -242,7 +242,7 @@ class Grader:
                 self._remembered.move_to_end(key)
                 return self._remembered[key]
         try:
-            verdict = _plain(answers.same(gold, answer, self._pool.ask), gold)
+            verdict = _plain(answers.same_answer(gold, answer, self._pool.ask), gold)
         except CheckTimeout:  # remembered too: the same answer must not be right in one place and wrong in another
             verdict = Verdict(False, f"timeout: not compared within {self._spec.timeout_seconds} s")
         except WorkerLost as lost:
@@ -301,14 +301,14 @@ def answer_key(problem: Problem, extracted: str | None) -> str | None:
     if extracted is None:
         return None
     if problem.kind == "expression":
-        return expression.key(extracted)
+        return expression.make_key(extracted)
     if problem.kind == "math":
-        return answers.key(extracted)
+        return answers.make_key(extracted)
     if problem.kind in ("number", "premise"):
-        return answers.key(extracted, written=True)
+        return answers.make_key(extracted, written=True)
     if problem.kind == "code":
-        return source_of(extracted, entry_of(problem.tests)).strip()
+        return find_program(extracted, find_entry(problem.tests)).strip()
     if problem.kind == "choice":
-        return texts.chosen(problem.tests, extracted) or texts.folded(extracted)
-    members = texts.items(extracted)
-    return {"sequence": " ".join(members), "set": " ".join(sorted(members))}.get(problem.kind, texts.folded(extracted))
+        return texts.find_choice(problem.tests, extracted) or texts.fold(extracted)
+    members = texts.split_members(extracted)
+    return {"sequence": " ".join(members), "set": " ".join(sorted(members))}.get(problem.kind, texts.fold(extracted))

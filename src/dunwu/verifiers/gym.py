@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from dunwu.errors import NotInstalled
 from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried, values
 
-LIMITS = Limits(memory_bytes=1 << 30)
+SCORER_LIMITS = Limits(memory_bytes=1 << 30)
 PACKAGES = ("reasoning_gym", "numpy", "sympy", "matplotlib", "yaml", "dateutil")
 """What sets import, with all that is installed beside it."""
 SCORER = """
@@ -37,7 +37,7 @@ def score(answer, facts):
 """
 
 
-def libraries() -> tuple[str, ...]:
+def find_libraries() -> tuple[str, ...]:
     """Directories that the sandbox must let programs read: see ``sandbox.choose``.
 
     Raises:
@@ -55,7 +55,8 @@ class GymVerifier:
     """Threads may share it, each waiting for a place in the sandbox.
 
     Args:
-        sandbox: one that was chosen with ``libraries()``, before the first answer is judged; whoever made it closes it.
+        sandbox: One that was chosen with ``find_libraries()``, before the first answer is graded. Whoever made it
+            closes it.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -63,7 +64,7 @@ class GymVerifier:
 
     @cached_property
     def _libraries(self) -> list[str]:
-        return list(libraries())
+        return list(find_libraries())
 
     def judge(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
         """Whether the set's scorer gives 1.0, and why. None where that cannot be found out.
@@ -79,17 +80,17 @@ class GymVerifier:
         name, facts = tests
         given = {"LIBRARIES": self._libraries, "NAME": name, "MODULE": json.loads(facts)["module"]}
         source = "".join(f"{key} = {value!r}\n" for key, value in given.items()) + SCORER
-        with self._sandbox.open(LIMITS) as session, session.staying(source, "score") as said:
+        with self._sandbox.open(SCORER_LIMITS) as session, session.staying(source, "score") as said:
             if said != "R":  # no answer has been seen yet
-                return None, f"the scorer of {name} does not start: {_told(said)}"
+                return None, f"the scorer of {name} does not start: {_describe(said)}"
             scored = session.say(values.dumps(((answer, facts), {})))
         if isinstance(scored, Outcome) or not scored.startswith("V"):
-            return False, f"the scorer of {name} fails: {_told(scored)}"
+            return False, f"the scorer of {name} fails: {_describe(scored)}"
         value = values.loads(scored[1:])
         return value == 1.0, f"scores {value:g} in {name}"
 
 
-def _told(said: str | Outcome) -> str:
+def _describe(said: str | Outcome) -> str:
     if isinstance(said, str):
         return ": ".join(json.loads(said[1:]))
     return f"{said.status}: {said.detail}" if said.detail else said.status

@@ -21,15 +21,15 @@ from typing import Any
 
 from dunwu.verifiers.language import is_written_in
 
-Check = Callable[[str, Mapping[str, Any]], bool]
+InstructionCheck = Callable[[str, Mapping[str, Any]], bool]
 
 CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 COMMAS = ",，،"
 HIGHLIGHT = re.compile(r"\*\*(?=\S)[^*\n]+(?<=\S)\*\*|\*(?=\S)[^*\n]+(?<=\S)\*")
-BULLET = re.compile(r"^[ \t]*[*-][ \t]+\S", re.M)
+LIST_BULLET = re.compile(r"^[ \t]*[*-][ \t]+\S", re.M)
 PLACEHOLDER = re.compile(r"\[([^\[\]\n]+)\]")
-TITLE = re.compile(r"<<([^\n<>]+)>>")
-FENCE = re.compile(r"```(?:json)?[ \t]*\n?(.*?)\n?```", re.I | re.DOTALL)
+ANGLE_TITLE = re.compile(r"<<([^\n<>]+)>>")
+JSON_FENCE = re.compile(r"```(?:json)?[ \t]*\n?(.*?)\n?```", re.I | re.DOTALL)
 WORD = re.compile(r"\w+(?:[-'’.]\w+)*")
 POSTSCRIPTS = {"P.S.": r"p\.\s?s\.", "P.P.S": r"p\.\s?p\.\s?s"}
 """Markers that are written with spaces too."""
@@ -44,16 +44,16 @@ LONGEST_MARK = 40
 """Characters that ``NO_END`` looks back."""
 
 
-def _filled(pattern: re.Pattern[str], text: str) -> int:
+def _count_filled(pattern: re.Pattern[str], text: str) -> int:
     """How often something stands in the brackets of a pattern."""
     return sum(bool(inside.strip()) for inside in pattern.findall(text))
 
 
-def _relates(number: int, kwargs: Mapping[str, Any], bound: str, relation: str = "relation") -> bool:
+def _compare_count(number: int, kwargs: Mapping[str, Any], bound: str, relation: str = "relation") -> bool:
     return bool(number < kwargs[bound] if kwargs[relation] == "less than" else number >= kwargs[bound])
 
 
-def sentences(text: str) -> int:
+def count_sentences(text: str) -> int:
     """How many sentences a text has. A line break ends none; what follows the last end is one, if it has words."""
     found, start = 0, 0
     for end in SENTENCE_END.finditer(text):
@@ -66,34 +66,34 @@ def sentences(text: str) -> int:
     return found + bool(WORD.search(text, start))
 
 
-def _existence(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_keywords(text: str, kwargs: Mapping[str, Any]) -> bool:
     return all(keyword.strip().lower() in text.lower() for keyword in kwargs["keywords"])
 
 
-def _frequency(text: str, kwargs: Mapping[str, Any]) -> bool:
-    return _relates(text.lower().count(kwargs["keyword"].strip().lower()), kwargs, "frequency")
+def _repeats_keyword(text: str, kwargs: Mapping[str, Any]) -> bool:
+    return _compare_count(text.lower().count(kwargs["keyword"].strip().lower()), kwargs, "frequency")
 
 
-def _forbidden(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _avoids_words(text: str, kwargs: Mapping[str, Any]) -> bool:
     words = (re.escape(word.strip()) for word in kwargs["forbidden_words"])
     return not re.search(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", text, re.I)
 
 
-def _letters(text: str, kwargs: Mapping[str, Any]) -> bool:
-    return _relates(text.lower().count(kwargs["letter"].strip().lower()), kwargs, "let_frequency", "let_relation")
+def _repeats_letter(text: str, kwargs: Mapping[str, Any]) -> bool:
+    return _compare_count(text.lower().count(kwargs["letter"].strip().lower()), kwargs, "let_frequency", "let_relation")
 
 
-def _paragraphs(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_paragraphs(text: str, kwargs: Mapping[str, Any]) -> bool:
     parts = [part.strip() for part in text.split("***")]
     return all(parts[1:-1]) and sum(map(bool, parts)) == kwargs["num_paragraphs"]
 
 
-def _words(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_words(text: str, kwargs: Mapping[str, Any]) -> bool:
     bare = "".join(char for char in text if not unicodedata.category(char).startswith("M"))  # else hi and bn fall apart
-    return _relates(len(re.findall(r"\w+", bare)), kwargs, "num_words")
+    return _compare_count(len(re.findall(r"\w+", bare)), kwargs, "num_words")
 
 
-def _first_word(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _begins_paragraph(text: str, kwargs: Mapping[str, Any]) -> bool:
     parts = [part for part in text.split("\n\n") if part.strip()]
     if len(parts) != kwargs["num_paragraphs"] or not 1 <= kwargs["nth_paragraph"] <= len(parts):
         return False
@@ -101,18 +101,18 @@ def _first_word(text: str, kwargs: Mapping[str, Any]) -> bool:
     return bool(word.strip(".,?!'\"“”‘’:;").lower() == kwargs["first_word"].strip().lower())
 
 
-def _postscript(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_postscript(text: str, kwargs: Mapping[str, Any]) -> bool:
     marker = kwargs["postscript_marker"].strip()
     return bool(re.search(POSTSCRIPTS.get(marker, re.escape(marker)), text, re.I))
 
 
-def _sections(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_sections(text: str, kwargs: Mapping[str, Any]) -> bool:
     heading = re.escape(kwargs["section_spliter"].strip())
     return bool(len(re.findall(rf"{heading}\s?\d+", text)) >= kwargs["num_sections"])
 
 
-def _json(text: str, kwargs: Mapping[str, Any]) -> bool:
-    fenced = FENCE.fullmatch(text.strip())
+def _is_json(text: str, kwargs: Mapping[str, Any]) -> bool:
+    fenced = JSON_FENCE.fullmatch(text.strip())
     try:
         json.loads(fenced[1] if fenced else text)
     except (ValueError, RecursionError):
@@ -120,50 +120,54 @@ def _json(text: str, kwargs: Mapping[str, Any]) -> bool:
     return True
 
 
-def _two_responses(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_two_responses(text: str, kwargs: Mapping[str, Any]) -> bool:
     parts = [part.strip() for part in text.split("******")]
     answers = [part for part in parts if part]
     return all(parts[1:-1]) and len(answers) == 2 and answers[0] != answers[1]
 
 
-def _ends(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _ends_with_phrase(text: str, kwargs: Mapping[str, Any]) -> bool:
     return text.strip().strip('"').lower().endswith(kwargs["end_phrase"].strip().lower())
 
 
-def _capital_words(text: str, kwargs: Mapping[str, Any]) -> bool:
+def _has_capital_words(text: str, kwargs: Mapping[str, Any]) -> bool:
     capital = sum(word.isupper() for word in WORD.findall(text))
-    return _relates(capital, kwargs, "capital_frequency", "capital_relation")
+    return _compare_count(capital, kwargs, "capital_frequency", "capital_relation")
 
 
-CHECKS: Mapping[str, Check] = {
-    "keywords:existence": _existence,
-    "keywords:frequency": _frequency,
-    "keywords:forbidden_words": _forbidden,
-    "keywords:letter_frequency": _letters,
+CHECKS: Mapping[str, InstructionCheck] = {
+    "keywords:existence": _has_keywords,
+    "keywords:frequency": _repeats_keyword,
+    "keywords:forbidden_words": _avoids_words,
+    "keywords:letter_frequency": _repeats_letter,
     "language:response_language": lambda text, kwargs: is_written_in(text, kwargs["language"]),
-    "length_constraints:number_sentences": lambda text, kwargs: _relates(sentences(text), kwargs, "num_sentences"),
-    "length_constraints:number_paragraphs": _paragraphs,
-    "length_constraints:number_words": _words,
-    "length_constraints:nth_paragraph_first_word": _first_word,
-    "detectable_content:number_placeholders": lambda text, kwargs: (
-        _filled(PLACEHOLDER, text) >= kwargs["num_placeholders"]
+    "length_constraints:number_sentences": lambda text, kwargs: _compare_count(
+        count_sentences(text), kwargs, "num_sentences"
     ),
-    "detectable_content:postscript": _postscript,
-    "detectable_format:number_bullet_lists": lambda text, kwargs: len(BULLET.findall(text)) == kwargs["num_bullets"],
+    "length_constraints:number_paragraphs": _has_paragraphs,
+    "length_constraints:number_words": _has_words,
+    "length_constraints:nth_paragraph_first_word": _begins_paragraph,
+    "detectable_content:number_placeholders": lambda text, kwargs: (
+        _count_filled(PLACEHOLDER, text) >= kwargs["num_placeholders"]
+    ),
+    "detectable_content:postscript": _has_postscript,
+    "detectable_format:number_bullet_lists": lambda text, kwargs: (
+        len(LIST_BULLET.findall(text)) == kwargs["num_bullets"]
+    ),
     "detectable_format:constrained_response": lambda text, _: sum(answer in text for answer in CONSTRAINED) == 1,
     "detectable_format:number_highlighted_sections": lambda text, kwargs: (
         len(HIGHLIGHT.findall(text)) >= kwargs["num_highlights"]
     ),
-    "detectable_format:multiple_sections": _sections,
-    "detectable_format:json_format": _json,
-    "detectable_format:title": lambda text, _: _filled(TITLE, text) > 0,
-    "combination:two_responses": _two_responses,
+    "detectable_format:multiple_sections": _has_sections,
+    "detectable_format:json_format": _is_json,
+    "detectable_format:title": lambda text, _: _count_filled(ANGLE_TITLE, text) > 0,
+    "combination:two_responses": _has_two_responses,
     "combination:repeat_prompt": lambda text, kwargs: (
         text.strip().lower().startswith(kwargs["prompt_to_repeat"].strip().lower())
     ),
-    "startend:end_checker": _ends,
+    "startend:end_checker": _ends_with_phrase,
     "startend:quotation": lambda text, _: len(text.strip()) > 1 and text.strip()[0] == text.strip()[-1] == '"',
-    "change_case:capital_word_frequency": _capital_words,
+    "change_case:capital_word_frequency": _has_capital_words,
     "change_case:english_capital": lambda text, _: text.isupper() and is_written_in(text, "en"),
     "change_case:english_lowercase": lambda text, _: text.islower() and is_written_in(text, "en"),
     "punctuation:no_comma": lambda text, _: not any(comma in text for comma in COMMAS),

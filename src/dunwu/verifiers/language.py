@@ -42,7 +42,7 @@ LANGUAGES = {
     **dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", "cs", "tr", "id", "vi"), "latin"),
 }
 """Languages that may be a target, by the script that marks them."""
-WRITTEN = {
+SCRIPTS = {
     "zh": ("CJK",),
     "ja": ("HIRAGANA", "KATAKANA", "CJK"),
     "ko": ("HANGUL",),
@@ -68,7 +68,7 @@ EVIDENCE = 3.0
 """Nats (odds of 20 to 1) by which another language must be likelier than the target."""
 
 
-def consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
+def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
     """The share of the words of ``text`` that are of the language ``target``, in [0, 1].
 
     A text without words has 0, so that an empty chain earns nothing. ``rivals``: other languages that may occur; those
@@ -91,9 +91,9 @@ def consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
     own = counts[script]
     close = tuple(sorted({rival for rival in rivals if LANGUAGES[rival] == script and rival != target}))
     if close and own:
-        own = _identified(text, target, close, symbols)
+        own = _count_in_language(text, target, close, symbols)
     if counts["han"] and target in ("zh", "ja"):
-        japanese = count_words("\n".join(_with_kana(text)), "han") if counts["kana"] else 0
+        japanese = count_words("\n".join(_find_kana_sentences(text)), "han") if counts["kana"] else 0
         own += japanese if target == "ja" else -japanese
     return own / total
 
@@ -107,30 +107,30 @@ def has_words(text: str) -> bool:
 
 def is_written_in(text: str, language: str) -> bool:
     """Whether a text as a whole is in a language: more than half of its letters are of its script, and py3langid is not
-    sure of another language of that script in ``WRITTEN``. Japanese has a tenth of kana, Chinese less.
+    sure of another language of that script in ``SCRIPTS``. Japanese has a tenth of kana, Chinese less.
 
     Code and mathematics count too: JSON in Hindi is in Hindi. A text without letters is in no language.
 
     Raises:
         UserError: a language that is not known, or one that takes py3langid where that is not installed.
     """
-    if language not in WRITTEN:
-        raise UserError(f"no language is called {language!r}; there are {', '.join(WRITTEN)}")
+    if language not in SCRIPTS:
+        raise UserError(f"no language is called {language!r}; there are {', '.join(SCRIPTS)}")
     letters = Counter(unicodedata.name(char, "").partition(" ")[0] for char in text if char.isalpha())
-    own, kana = sum(letters[script] for script in WRITTEN[language]), letters["HIRAGANA"] + letters["KATAKANA"]
+    own, kana = sum(letters[script] for script in SCRIPTS[language]), letters["HIRAGANA"] + letters["KATAKANA"]
     if 2 * own <= letters.total():
         return False
     if language in ("zh", "ja"):
         return (10 * kana >= own) == (language == "ja")
-    rivals = tuple(sorted(other for other in WRITTEN if WRITTEN[other] == WRITTEN[language]))
+    rivals = tuple(sorted(other for other in SCRIPTS if SCRIPTS[other] == SCRIPTS[language]))
     return len(rivals) == 1 or _may_be(text, language, rivals)
 
 
-def _with_kana(text: str) -> Iterator[str]:
+def _find_kana_sentences(text: str) -> Iterator[str]:
     return (sentence for sentence in SENTENCE.findall(text) if TOKENS["kana"].search(sentence))
 
 
-def _identified(text: str, target: str, rivals: tuple[str, ...], symbols: Set[str]) -> int:
+def _count_in_language(text: str, target: str, rivals: tuple[str, ...], symbols: Set[str]) -> int:
     """How many words of the target's script stand in sentences that may be of the target language."""
     languages, script = (target, *rivals), LANGUAGES[target]
     own, waiting = 0, list[str]()
@@ -145,12 +145,12 @@ def _identified(text: str, target: str, rivals: tuple[str, ...], symbols: Set[st
 
 def _may_be(text: str, target: str, languages: tuple[str, ...]) -> bool:
     """Whether no other of ``languages`` is likelier than ``target`` by ``EVIDENCE``."""
-    likelihood = _identifier(languages)(text)
+    likelihood = _load_identifier(languages)(text)
     return max(likelihood.values()) - likelihood[target] < EVIDENCE
 
 
 @lru_cache(maxsize=8)
-def _identifier(languages: tuple[str, ...]) -> Callable[[str], Mapping[str, float]]:
+def _load_identifier(languages: tuple[str, ...]) -> Callable[[str], Mapping[str, float]]:
     """Text -> the log-likelihood of each of ``languages``. Loading takes about half a second."""
     try:
         langid = importlib.import_module("py3langid.langid")

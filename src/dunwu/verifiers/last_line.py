@@ -6,13 +6,13 @@ import re
 
 from dunwu.verifiers.boxes import INVISIBLE
 
-BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
+LEADING_BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
 """In front of a number a stroke is a sign."""
 GRADE_SCHOOL = re.compile(r"^#{4}(?=[-\d$\\])")
 """GSM8K's mark without its space."""
 TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark|div|code)>", re.I)
 FIRST_EMPHASIS = re.compile(r"^(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
-EMPHASIS = re.compile(
+INNER_EMPHASIS = re.compile(
     r"(?<![\w)*])(?:\*\*(?=\S)(?P<starred>(?:[^*]|\*(?!\*)|\*(?=\*\*(?!\*)))++)(?<=\S)\*\*(?![\w(*])"
     r"|__(?=\S)(?P<lined>(?:[^_]|_(?!_)|_(?=__(?!_)))++)(?<=\S)__(?![\w(*]))"
 )
@@ -29,14 +29,14 @@ LEAD_IN = re.compile(
     r"|(?:answer|答案)\s*(?:is|是|为|[:：=→⇒]|[-=]>)+)\s*",
     re.I,
 )
-TITLE = re.compile(
+ANSWER_TITLE = re.compile(
     r"(?:the\s+)?(?:final\s+|最终)?(?:answer|答案)\s+(?=[-+]?[\d$\\(]|[A-J](?:[.。．)]|\Z))",
     re.I,
 )
 """A lead-in without a verb, where a number, formula or letter follows at once."""
 
 
-def last_line(text: str) -> str | None:
+def read_last_line(text: str) -> str | None:
     """Return the answer on the last line that says something, or None where no line does.
 
     A line that only closes what stands above it says nothing. Of mathematics displayed on several lines the last one
@@ -48,13 +48,13 @@ def last_line(text: str) -> str | None:
         end -= 1
     if not end:
         return None
-    line = _table(lines, end) or lines[end - 1]
+    line = _join_table(lines, end) or lines[end - 1]
     if any(map(ALIGNED.match, lines[end:])):
         line = line.replace("&", "").removesuffix("\\\\")
-    return _answer(line)
+    return _strip_lead_in(line)
 
 
-def _table(lines: list[str], end: int) -> str | None:
+def _join_table(lines: list[str], end: int) -> str | None:
     """The lines of a matrix, or of a system of equations, whose end stands alone at ``end``."""
     closed = TABLE.match(lines[end]) if end < len(lines) else None
     opening = f"\\begin{{{closed[1]}}}" if closed else ""
@@ -62,18 +62,18 @@ def _table(lines: list[str], end: int) -> str | None:
     return " ".join(lines[start : end + 1]) if closed and opening in lines[start] else None
 
 
-def _answer(line: str) -> str:
+def _strip_lead_in(line: str) -> str:
     """What is left without marks, lead-ins and full stops."""
-    line = HOPE.sub("", _without_marks(line))
+    line = HOPE.sub("", _strip_markup(line))
     lead_ins = list(LEAD_IN.finditer(line))
-    line = line[lead_ins[-1].end() :] if lead_ins else TITLE.sub("", line) if TITLE.match(line) else line
+    line = line[lead_ins[-1].end() :] if lead_ins else ANSWER_TITLE.sub("", line) if ANSWER_TITLE.match(line) else line
     return line.rstrip(" .。．" + INVISIBLE)
 
 
-def _without_marks(line: str) -> str:
+def _strip_markup(line: str) -> str:
     """A line without marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
-    line = BULLET.sub("", GRADE_SCHOOL.sub("", TAGGED.sub("", line)))
+    line = LEADING_BULLET.sub("", GRADE_SCHOOL.sub("", TAGGED.sub("", line)))
     calm = line.rstrip("!！")
     if calm.endswith(("$", "*", "`", "”")) or line.endswith("！"):  # behind a number alone it is a factorial
         line = calm
-    return EMPHASIS.sub(r"\g<starred>\g<lined>", FIRST_EMPHASIS.sub(r"\2", line))
+    return INNER_EMPHASIS.sub(r"\g<starred>\g<lined>", FIRST_EMPHASIS.sub(r"\2", line))

@@ -73,12 +73,12 @@ FORMULA = re.compile(
     rf"|(?!(?:A[mst]|Be|Es|Er|He|In|La|N[eo]|Os|Se|Te)\Z)(?:{ELEMENTS})"
 )
 """A formula of chemistry: element symbols with a capital inside or a digit; or one symbol that is no word."""
-LONGEST = 16
+LONGEST_RUN = 16
 """Letters of a run that may be notation; in longer ones the patterns would have too many ways."""
-FUNCTION = "(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|lg|log)"
+FUNCTION_NAME = "(?:arc)?(?:sin|cos|tan|cot|sec|csc|ln|lg|log)"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FORMS = re.compile(
-    rf"(?:[A-Za-z]{{0,3}}?{FUNCTION}[A-Z]{{1,4}})+|[a-z]?(?:{FUNCTION}[xy])+"  # absinC, sinAcosB, xlnx
+    rf"(?:[A-Za-z]{{0,3}}?{FUNCTION_NAME}[A-Z]{{1,4}})+|[a-z]?(?:{FUNCTION_NAME}[xy])+"  # absinC, sinAcosB, xlnx
     "|(?:[A-Z]['’])+[A-Z]"  # A'B'C'
     "|(?i:[b-df-hj-np-tv-xz]{2,4}|[xyz]{2,3}|(?:d[xyz])+)"  # kx, bcd, html: no vowel
     r"|(?=.{2,4}\Z)(?=.*[a-z])[A-Za-z]+[A-Z][A-Za-z]*"  # eV, nRT, GMm
@@ -86,37 +86,38 @@ FORMS = re.compile(
 """A run that is no word of any language, but for those in ``ENGLISH``."""
 PRODUCT = re.compile(
     rf"[A-Za-z]{{2,3}}|(?![A-Za-z][a-z]*[aeiou][a-z]+\Z)[A-Za-z]{{4}}|[a-z]['’][a-z]"  # mgh, abcd, but not area; f'g
-    rf"|(?:[A-Za-z]{{0,3}}?{FUNCTION}[A-Za-z]{{0,3}})+"  # mgsin, sinxdx
+    rf"|(?:[A-Za-z]{{0,3}}?{FUNCTION_NAME}[A-Za-z]{{0,3}})+"  # mgsin, sinxdx
 )
 """A run that is notation where it touches an operator: a short one, four letters only where they do not sound like a
 word, or a product with functions."""
-SIGNS = (
+FORMULA_SIGNS = (
     "=+^{}|<>＝＋＜＞｜·×÷±²³¹°µ\u0370-\u03ff\u2032\u2070-\u209f\u2190-\u22ff\u25a0-\u25ff\u27c0-\u27ff\u2a00-\u2aff"
 )
 """Operators, relations, braces, indices, Greek letters: what makes a formula of the letters that touch it."""
 SPACED = "=＝+·×÷±\u2200-\u2233\u2236-\u22ff"
 """Those of them that do so over a space."""
 START = rf"(?=[A-Za-z])(?<![{LATIN}0-9_'’])"
-RUN = rf"(?:[A-Za-z]{{2,{LONGEST}}}|[a-z]['’][a-z])(?![{LATIN}0-9_])"
-BESIDE_OPERATORS = re.compile(
-    rf"{START}(?:(?:(?<=[{SIGNS}])|(?<=[{SPACED}] )|(?<=[\w)] [<>] )|(?<=[{SIGNS})][-−/])|(?<=[0-9A-Za-z)]\*)"
-    rf"|(?<=[…⋯.][,，、])|(?<=[…⋯.][,，、] )|(?<=[(（])(?={RUN}[)）])){RUN}"
-    rf"|{RUN}(?:(?=[{SIGNS}\[])|(?= [{SPACED}])|(?= [<>] [\w(])|(?=[-−/][(（√∠△])|(?=\*[0-9A-Za-z(])))"
+LETTER_RUN = rf"(?:[A-Za-z]{{2,{LONGEST_RUN}}}|[a-z]['’][a-z])(?![{LATIN}0-9_])"
+NEAR_OPERATORS = re.compile(
+    rf"{START}(?:(?:(?<=[{FORMULA_SIGNS}])|(?<=[{SPACED}] )|(?<=[\w)] [<>] )"
+    rf"|(?<=[{FORMULA_SIGNS})][-−/])|(?<=[0-9A-Za-z)]\*)"
+    rf"|(?<=[…⋯.][,，、])|(?<=[…⋯.][,，、] )|(?<=[(（])(?={LETTER_RUN}[)）])){LETTER_RUN}"
+    rf"|{LETTER_RUN}(?:(?=[{FORMULA_SIGNS}\[])|(?= [{SPACED}])|(?= [<>] [\w(])|(?=[-−/][(（√∠△])|(?=\*[0-9A-Za-z(])))"
 )
-CALLED = re.compile(rf"{START}[A-Za-z]{{2,4}}(?=\((?!e?s\)))")
+CALLED_FUNCTION = re.compile(rf"{START}[A-Za-z]{{2,4}}(?=\((?!e?s\)))")
 """A function before its bracket, rank(A), but not the plural of cat(s)."""
-COUNTED = re.compile(rf"(?<![{LATIN}0-9_])[0-9]++([A-Za-z]{{2,3}})(?![{LATIN}0-9_])")
+COUNTED_PRODUCT = re.compile(rf"(?<![{LATIN}0-9_])[0-9]++([A-Za-z]{{2,3}})(?![{LATIN}0-9_])")
 """A product with its number: 2ab."""
 JOINED = re.compile(rf"(?<![{LATIN}0-9_'’])[A-Za-z0-9]{{1,3}}(?: ?[-−/] ?[A-Za-z0-9]{{1,3}}(?![{LATIN}0-9_]))+")
 """Short runs with nothing but strokes between: ab-bc-ca, dy/dx, but not x-axis."""
 BACKSLASH = r"(?<!\\)\\++"
-NAMED = r"begin|end|color|textcolor|operatorname|math[a-z]+|label|ref|eqref"
+NAMED_COMMANDS = r"begin|end|color|textcolor|operatorname|math[a-z]+|label|ref|eqref"
 REMOVED = re.compile(
     rf"{BLOCK.pattern}|"
     r"(?<!`)(?P<ticks>`{3,}+).*?(?<!`)(?P=ticks)(?!`)|(?<!`)(?P<tick>``?+)(?!`)[^\n]*?(?<!`)(?P=tick)(?!`)"
     r"|\$\$.*?\$\$|\$(?<!\\\$)(?=[^\s$])[^$\n]*(?<=[^\s\\])\$(?!\d)"
     r"|\\\[(?:(?!\\[\[\]]).)*\\\]|\\\((?:(?!\\[()]).)*\\\)"
-    rf"|{BACKSLASH}(?:{NAMED})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}"
+    rf"|{BACKSLASH}(?:{NAMED_COMMANDS})\*?\{{(?P<argument>[A-Za-z]+)\*?\}}"
     rf"|{BACKSLASH}(?:text[a-z]*|emph|[mhf]box)\{{(?P<text>[^{{}}]*)\}}"
     rf"|{BACKSLASH}(?P<command>[A-Za-z]+)|</?(?:think|answer)>"
     r"|</?(?P<tag>[A-Za-z]+)\d?(?:\s+[\w-]+=\"[^\"<>\n]*\")*\s*/?>"
@@ -136,17 +137,17 @@ def remove_notation(text: str) -> str:
     Returns:
         The text with a space in the place of each.
     """
-    names = {name for found in REMOVED.finditer(text) if (name := _name(found))}
+    names = {name for found in REMOVED.finditer(text) if (name := _find_name(found))}
     words = find_hidden_words(names - KNOWN)
 
     def kept(found: re.Match[str]) -> str:
-        name = _name(found)
+        name = _find_name(found)
         return f" {name if name in words else found['text'] or ''} "
 
     return REMOVED.sub(kept, text)
 
 
-def _name(found: re.Match[str]) -> str:
+def _find_name(found: re.Match[str]) -> str:
     """The name of a command, of an environment or of a tag; "" for anything else."""
     return found["argument"] or found["command"] or found["tag"] or ""
 
@@ -159,7 +160,7 @@ def find_hidden_words(names: Set[str]) -> Set[str]:
 
 def has_form(part: str) -> bool:
     """Whether a run of Latin letters is notation by its form alone, whatever stands beside it."""
-    if len(part) > LONGEST:
+    if len(part) > LONGEST_RUN:
         return False
     in_order = len(part) > 2 and part.upper() in ALPHABET and (part.islower() or len(part) > 4)
     return in_order or (FORMS.fullmatch(part) is not None and part.lower() not in ENGLISH)
@@ -167,7 +168,9 @@ def has_form(part: str) -> bool:
 
 def is_product(run: str) -> bool:
     """Whether a run of letters that touches an operator or a digit is notation."""
-    return len(run) <= LONGEST and PRODUCT.fullmatch(run) is not None and (len(run) == 2 or run.lower() not in ENGLISH)
+    return (
+        len(run) <= LONGEST_RUN and PRODUCT.fullmatch(run) is not None and (len(run) == 2 or run.lower() not in ENGLISH)
+    )
 
 
 def find_formulas(text: str) -> Set[str]:
@@ -179,9 +182,9 @@ def find_formulas(text: str) -> Set[str]:
     Returns:
         The runs, none where too many of those beside operators are words of English.
     """
-    beside = set(BESIDE_OPERATORS.findall(text))
-    runs = {run for run in beside if PRODUCT.fullmatch(run)} | set(CALLED.findall(text))
-    runs.update(run for run in COUNTED.findall(text) if run.lower() not in ENGLISH)
+    beside = set(NEAR_OPERATORS.findall(text))
+    runs = {run for run in beside if PRODUCT.fullmatch(run)} | set(CALLED_FUNCTION.findall(text))
+    runs.update(run for run in COUNTED_PRODUCT.findall(text) if run.lower() not in ENGLISH)
     for joined in JOINED.findall(text):
         parts = re.findall("[A-Za-z]{2,3}", joined)
         runs.update(parts if ENGLISH.isdisjoint(map(str.lower, parts)) else ())

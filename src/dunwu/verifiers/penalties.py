@@ -24,12 +24,12 @@ WEIGHTS = np.cumprod(np.full(GRAM, 0x9E3779B97F4A7C15, dtype=np.uint64))
 """Powers of an odd number without structure: what a run's units are weighed with for its hash modulo 2^64."""
 
 
-def truncated(finish: Finish) -> float:
+def penalize_truncation(finish: Finish) -> float:
     """-1 where the completion was cut off at its length limit, else 0."""
     return -1.0 if finish == "length" else 0.0
 
 
-def repetition(text: str) -> float:
+def penalize_repetition(text: str) -> float:
     """Minus the share of the runs of ``GRAM`` units that stood in the text before (1 - distinct / all), in [-1, 0].
 
     Ordinary reasoning has next to none of so long a run twice, whatever its topic: what it repeats are phrases. A loop
@@ -43,12 +43,12 @@ def repetition(text: str) -> float:
     units = np.array([names.setdefault(unit, len(names) + 1) for unit in UNIT.findall(text)], dtype=np.uint64)
     if len(units) <= GRAM:
         return 0.0
-    units[_lone([unit.isdecimal() for unit in names], units)] = 0
+    units[_find_lone([unit.isdecimal() for unit in names], units)] = 0
     hashes = np.lib.stride_tricks.sliding_window_view(units, GRAM) @ WEIGHTS
     return float(len(np.unique(hashes)) / len(hashes) - 1)
 
 
-def _lone(numeric: list[bool], units: NDArray[np.uint64]) -> NDArray[np.intp]:
+def _find_lone(numeric: list[bool], units: NDArray[np.uint64]) -> NDArray[np.intp]:
     """The places of the numbers without another one nearby; ``numeric``: whether a name, from 1 on, is a number."""
     places = np.flatnonzero(np.array([False, *numeric])[units])
     far = np.diff(places, prepend=-APART, append=len(units) + APART) >= APART

@@ -6,7 +6,9 @@ import re
 
 from dunwu.verifiers.fences import read_blocks
 
-FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)", re.DOTALL)
+OPENING_FENCE = re.compile(
+    r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)", re.DOTALL
+)
 """A line that opens a block, perhaps behind the mark of a list's item: the fence and the info string."""
 BEHIND_WORDS = re.compile(r"(?P<fence>`{3,})(?P<info>[\w.+#-]+)[ \t]*")
 """A block that opens at the end of a line of words; it must say its language."""
@@ -15,12 +17,12 @@ CLOSED_BY_WORDS = re.compile(r"[ \t]*(`{3,}|~{3,})[^`~\w]*[^\W\d_][^\s`~]*[ \t]+
 PYTHON = re.compile(r"\W*[ic]?py(?:thon|con|py)?(?![a-z])", re.IGNORECASE)
 """An info string that says Python: py3, python3.11, {.python}, python:a.py, ipython, pycon, but not pytb."""
 PROMPT = re.compile(r"(?:>>>|\.\.\.)(?: |$)")
-MARKED = re.compile(r"\[(BEGIN|PYTHON)\]\s*?\n(.*?)(?:\[DONE\]|\[/PYTHON\]|\Z)", re.DOTALL)
+MBPP_PROGRAM = re.compile(r"\[(BEGIN|PYTHON)\]\s*?\n(.*?)(?:\[DONE\]|\[/PYTHON\]|\Z)", re.DOTALL)
 """How MBPP's prompt shows programs."""
-DONE = re.compile(r"\[(?:DONE|/PYTHON)\]")
+MBPP_END = re.compile(r"\[(?:DONE|/PYTHON)\]")
 
 
-def source_of(answer: str, entry: str = "") -> str:
+def find_program(answer: str, entry: str = "") -> str:
     """Return the program of an answer.
 
     Of the fenced blocks it is the last that says it is Python; else the last that says nothing; else the last. Where
@@ -34,15 +36,15 @@ def source_of(answer: str, entry: str = "") -> str:
         answer: as it was extracted.
         entry: the function or ``Class.method`` that tests call; "" where they run whole programs.
     """
-    blocks = list(read_blocks("\n".join(_tidied(answer))))
+    blocks = list(read_blocks("\n".join(_tidy_fences(answer))))
     python = [source for info, source in blocks if PYTHON.match(info)]
     plain = [source for info, source in blocks if not info]
     found = python or plain or [source for _, source in blocks]
     if not found:
-        return _between_marks(answer)
+        return _read_mbpp(answer)
     likely = plain + python if entry else []
     defining = [source for source in likely if _defines(source, entry)]
-    return _typed((defining or found)[-1])
+    return _strip_prompts((defining or found)[-1])
 
 
 def _defines(source: str, entry: str) -> bool:
@@ -52,19 +54,19 @@ def _defines(source: str, entry: str) -> bool:
     return re.search(definition, source, re.MULTILINE) is not None
 
 
-def _between_marks(answer: str) -> str:
+def _read_mbpp(answer: str) -> str:
     """The first program that MBPP's marks enclose; the prompt may have opened it."""
-    marked, done = MARKED.search(answer), DONE.search(answer)
+    marked, done = MBPP_PROGRAM.search(answer), MBPP_END.search(answer)
     if marked and not (done and done.start() < marked.start()):
         return marked[2].rstrip()
     return answer[: done.start()].rstrip() if done else answer
 
 
-def _tidied(answer: str) -> list[str]:
+def _tidy_fences(answer: str) -> list[str]:
     """The lines of an answer, every fence of a block on a line of its own, as Markdown wants it."""
     lines, fence, start = list[str](), "", 0
     for line in answer.split("\n"):
-        opening = _opening(line, fence) if not fence or len(lines) == start else None
+        opening = _find_opening(line, fence) if not fence or len(lines) == start else None
         if opening and fence:
             continue  # the same fence twice
         if opening:
@@ -76,12 +78,12 @@ def _tidied(answer: str) -> list[str]:
             fence = ""
         else:
             lines.append(line)
-    return lines[:start] + _closed(lines[start:], fence) if fence else lines
+    return lines[:start] + _close_block(lines[start:], fence) if fence else lines
 
 
-def _opening(line: str, fence: str) -> re.Match[str] | None:
+def _find_opening(line: str, fence: str) -> re.Match[str] | None:
     """The fence that opens a block; directly below one that opened (``fence``) only one that says its language."""
-    match = FENCE.fullmatch(line)
+    match = OPENING_FENCE.fullmatch(line)
     if fence:
         return match if match and match["info"].strip() and match["fence"] == fence else None
     words = line.find("```")
@@ -93,13 +95,13 @@ def _closes(line: str, fence: str) -> bool:
     return bare.startswith(fence) and (not bare.strip(fence[0]) or CLOSED_BY_WORDS.fullmatch(line) is not None)
 
 
-def _closed(lines: list[str], fence: str) -> list[str]:
+def _close_block(lines: list[str], fence: str) -> list[str]:
     """The lines of a block that no line closes, up to a fence at the end of one."""
     end = next((place for place, line in enumerate(lines) if line.rstrip().endswith(fence)), None)
     return lines if end is None else [*lines[:end], lines[end].rstrip().rstrip(fence[0]), fence, *lines[end + 1 :]]
 
 
-def _typed(source: str) -> str:
+def _strip_prompts(source: str) -> str:
     if not source.lstrip().startswith(">>> "):
         return source
     lines = (line.strip() for line in source.split("\n"))

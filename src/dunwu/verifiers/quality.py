@@ -1,6 +1,6 @@
 """Reasoning quality, an option that is not R1's: logic, efficiency and novelty of a chain, each in [0, 1].
 
-``logic`` evaluates what the chain itself states; ``2*3 = 6 = 5+1`` is two statements (``statements.py`` reads them).
+``measure_logic`` evaluates what the chain itself states; ``2*3 = 6 = 5+1`` is two statements (``statements.py`` reads them).
 
 - A statement of numbers is right where it holds exactly; a decimal that is the other side rounded to two places or more
   is neither right nor wrong. Each counts once, however often it is written.
@@ -33,16 +33,16 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
-from dunwu.verifiers.statements import NAME, NUMBER, Passage, passages
+from dunwu.verifiers.statements import NUMBER, VARIABLE_NAME, Passage, read_passages
 
 MOST_RIGHT = 20
 """Right statements that count beside the wrong ones."""
 STEP_LENGTH = 200
 """Characters of a step: a longer sentence is several."""
 STEP_ENDS = re.compile(r"[.!?](?=\s)|[\n。！？；;]")
-CLAUSE_ENDS = re.compile(r"[,:](?=\s)|[，：]")
+STEP_CLAUSE_ENDS = re.compile(r"[,:](?=\s)|[，：]")
 ROUNDED = re.compile(r"-?\d*\.\d{2,}")
-RELATIONS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
+OPERATORS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
     "=": operator.eq,
     "≠": operator.ne,
     "<": operator.lt,
@@ -52,14 +52,14 @@ RELATIONS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
 }
 
 
-def logic(chain: str) -> float:
+def measure_logic(chain: str) -> float:
     """The share of the chain's statements that are right; 0 where it states nothing. See the module."""
-    found = _findings(chain)
+    found = _read_statements(chain)
     right = min(found.right, MOST_RIGHT)
     return right / (right + found.wrong) if right else 0.0
 
 
-def steps(chain: str) -> float:
+def measure_steps(chain: str) -> float:
     """1 / number of steps, and 0 for a chain without any.
 
     A step is a sentence or a line with a letter or digit in it. One with several relations (=), or several clauses of
@@ -67,25 +67,29 @@ def steps(chain: str) -> float:
     characters as many as it has beginnings of such; a repeated step counts again.
     """
     pieces = [piece for piece in STEP_ENDS.split(chain) if re.search(r"\w", piece)]
-    count = sum(map(_steps_in, pieces))
+    count = sum(map(_count_steps, pieces))
     return 1 / count if count else 0.0
 
 
-def _steps_in(piece: str) -> int:
-    calculations = sum(len(NUMBER.findall(clause)) > 1 for clause in CLAUSE_ENDS.split(piece))
+def _count_steps(piece: str) -> int:
+    calculations = sum(len(NUMBER.findall(clause)) > 1 for clause in STEP_CLAUSE_ENDS.split(piece))
     return max(piece.count("=") + piece.count("＝"), calculations, -(-len(piece) // STEP_LENGTH))
 
 
-def novelty(chain: str, siblings: Sequence[str]) -> float:
-    """The share of ``siblings`` (the group's other chains) with another ``signature``; 0 without one, or without any.
+def measure_novelty(chain: str, siblings: Sequence[str]) -> float:
+    """Return the share of a group's other chains that take another method; 0 where there are none.
 
-    Whether the answer is right is not asked here.
+    A chain without a method (``find_signature``) has 0. Whether its answer is right is not asked here.
+
+    Args:
+        chain: The reasoning.
+        siblings: The reasoning of the group's other completions.
     """
-    own = signature(chain)
-    return sum(signature(other) != own for other in siblings) / len(siblings) if own and siblings else 0.0
+    own = find_signature(chain)
+    return sum(find_signature(other) != own for other in siblings) / len(siblings) if own and siblings else 0.0
 
 
-def signature(chain: str) -> tuple[str, ...]:
+def find_signature(chain: str) -> tuple[str, ...]:
     """The method: the forms of the operations that lead to the chain's last result, sorted, e.g. ``n*n``, ``n+n``.
 
     An operation leads there where its result is used by one that does, so what stands beside the way does not count.
@@ -93,7 +97,7 @@ def signature(chain: str) -> tuple[str, ...]:
     """
     forms: list[str] = []
     wanted: set[Fraction] = set()
-    for side, result in reversed(_findings(chain).operations):
+    for side, result in reversed(_read_statements(chain).operations):
         if not forms or result in wanted:
             wanted |= {Fraction(number) for number in NUMBER.findall(side)}
             forms.append(NUMBER.sub("n", side).replace("(n)", "n"))
@@ -101,7 +105,7 @@ def signature(chain: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Statements:
     """What a chain states: its right operations with their results, in order; and how much is right and wrong."""
 
     operations: tuple[tuple[str, Fraction], ...]
@@ -110,12 +114,12 @@ class Findings:
 
 
 @lru_cache(maxsize=128)
-def _findings(chain: str) -> Findings:
+def _read_statements(chain: str) -> Statements:
     """A chain is read once, though all of its group are compared with it."""
     ledger = _Ledger()
-    for passage in passages(chain):
+    for passage in read_passages(chain):
         ledger.read(passage)
-    return Findings(tuple(ledger.operations), ledger.right, ledger.wrong + ledger.circular())
+    return Statements(tuple(ledger.operations), ledger.right, ledger.wrong + ledger.circular())
 
 
 class _Ledger:
@@ -143,18 +147,18 @@ class _Ledger:
             self.last = (stated, passage.reason)
             if own_reason or (left == right and passage.reason):
                 self.wrong += 1
-            elif not NAME.search(left + right):
+            elif not VARIABLE_NAME.search(left + right):
                 self._compare(left, relation, right, passage.rejected)
             elif relation == "=":
-                self._name(*((left, right) if NAME.fullmatch(left) else (right, left)), passage)
+                self._name(*((left, right) if VARIABLE_NAME.fullmatch(left) else (right, left)), passage)
 
     def _compare(self, left: str, relation: str, right: str, rejected: bool = False) -> None:
         """Two sides without letters; ones that say the same letter by letter state nothing."""
-        key, values = f"{left}{relation}{right}", (_value(left), _value(right))
+        key, values = f"{left}{relation}{right}", (_evaluate(left), _evaluate(right))
         if left == right or key in self.seen or values[0] is None or values[1] is None:
             return
         self.seen.add(key)
-        if RELATIONS[relation](values[0], values[1]):
+        if OPERATORS[relation](values[0], values[1]):
             self.right += 1
             if relation == "=":
                 self._operation(left if _operates(left) else right, values[0])
@@ -163,19 +167,19 @@ class _Ledger:
 
     def _name(self, name: str, other: str, passage: Passage) -> None:
         """``name = other``: a definition, or a value to compare with the one that the letter has."""
-        if not NAME.fullmatch(name) or passage.letters == "none" or name == other:
+        if not VARIABLE_NAME.fullmatch(name) or passage.letters == "none" or name == other:
             return
-        side = _put_in(other, self.values)
-        value, letters = _value(side), set(NAME.findall(other)) - {name}
+        side = _insert_values(other, self.values)
+        value, letters = _evaluate(side), set(VARIABLE_NAME.findall(other)) - {name}
         if value is None:
             self.defined.setdefault(name, set()).update(letters)
             if len(letters) != 1:
                 self.grounded.add(name)
         elif name not in self.values:
             self._operation(side, value)
-        elif not NAME.search(other):
+        elif not VARIABLE_NAME.search(other):
             self._compare(str(self.values[name]), "=", other)
-        if value is not None and (name not in self.values or not NAME.search(other)):
+        if value is not None and (name not in self.values or not VARIABLE_NAME.search(other)):
             self.values[name] = value
             self.grounded.add(name)
 
@@ -195,13 +199,13 @@ class _Ledger:
         return len(self.defined.keys() - self.grounded - free)
 
 
-def _put_in(side: str, values: Mapping[str, Fraction]) -> str:
+def _insert_values(side: str, values: Mapping[str, Fraction]) -> str:
     """The side with the values that are known in place of their letters, and 2x as 2*x."""
     spelled = re.sub(r"(?<=\d)(?=[A-Za-zα-ω])", "*", side)
-    return NAME.sub(lambda name: f"({values[name[0]]})" if name[0] in values else name[0], spelled)
+    return VARIABLE_NAME.sub(lambda name: f"({values[name[0]]})" if name[0] in values else name[0], spelled)
 
 
-def _value(side: str) -> Fraction | None:
+def _evaluate(side: str) -> Fraction | None:
     try:
         return evaluate(side, powers=True).value
     except NotArithmetic:

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-LONGEST = 400_000
+LONGEST_CHAIN = 400_000
 """Characters of a chain that are looked into; 65,536 tokens, R1's longest, are about 260,000."""
 NEARBY, JUST_BEFORE = 120, 16
 """Characters before a passage that may say how it is meant; those in which the word before it stands."""
 
-SIGNS = str.maketrans(
+SIGN_TABLE = str.maketrans(
     dict(zip("×·⋅∗÷∕−–＋－＊／（）＝＜＞！？⩽≦⩾≧{}", "****//--+-*/()=<>!?≤≤≥≥()", strict=True))
     | {chr(0xFF10 + digit): str(digit) for digit in range(10)}
     | {"，": ", ", "：": ": ", "²": "^2", "³": "^3", "\u00a0": " ", "\u3000": " "}
@@ -49,16 +49,17 @@ SPELLINGS = tuple(
 )
 """A fraction gets a space before it: 2\\frac{1}{3} may be a mixed number, and is then not read."""
 
-LETTER = r"[A-Za-zα-ω](?:_?\d{1,2}|_[A-Za-z])?"
-NAME = re.compile(LETTER)
+VARIABLE = r"[A-Za-zα-ω](?:_?\d{1,2}|_[A-Za-z])?"
+VARIABLE_NAME = re.compile(VARIABLE)
 NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 OPERAND = (
     rf"(?:(?<!\d)(?>{NUMBER.pattern})(?:[A-Za-zα-ω](?![\w('’]))?(?![A-Za-z_])"
-    rf"|(?<![A-Za-z\d_\\'’]){LETTER}(?![A-Za-z\d_('’]))"
+    rf"|(?<![A-Za-z\d_\\'’]){VARIABLE}(?![A-Za-z\d_('’]))"
 )
-OPENING = r"(?:[-(][ \t]*){0,20}"
+SIDE_OPENING = r"(?:[-(][ \t]*){0,20}"
 SCAN = re.compile(
-    rf"(?P<side>{OPENING}{OPERAND}[ \t)]*(?:[-+*/^][ \t]*{OPENING}{OPERAND}[ \t)]*)*)|(?P<relation>[=≠<>≤≥])[ \t]*"
+    rf"(?P<side>{SIDE_OPENING}{OPERAND}[ \t)]*(?:[-+*/^][ \t]*{SIDE_OPENING}{OPERAND}[ \t)]*)*)"
+    r"|(?P<relation>[=≠<>≤≥])[ \t]*"
 )
 
 HARMLESS = re.compile(
@@ -72,7 +73,7 @@ HARMLESS = re.compile(
 )
 JOINT = re.compile(r"(?:(?<!\d),|,(?=[ \t])|[、和与]|\b(?:and|or))[ \t]*\Z", re.I)
 """Before a calculation or a letter harmless as well, but not before a bare number: "the product of 2 and 5 = 10"."""
-CHANGED = re.compile(
+CHANGED_BEHIND = re.compile(
     r"""[-+*/^±√π∞%‰°!'’_(\[…]|\\(?!text|mathrm|quad|qquad)|(?<![\s)])[A-Za-z]|[:.,]\d|\.[.\\]|[ \t]*r[ \t]?\d
     |[ \t,(]*(?:(?:times|plus|minus|over|of|divided|multiplied|squared|cubed|to[ ]the|percent|hundred|thousand|million|
     billion|dozen|mod|modulo|remainder|factorial|choose|more|less|half)\b|[的倍百千万亿分余又乘加减除平立次])""",
@@ -82,11 +83,11 @@ CHANGED = re.compile(
 CLAUSE_ENDS = re.compile(r"[.,;:!?\n。；！？]")
 SENTENCE_ENDS = re.compile(r"[.;!?\n。；！？]")
 SUPPOSED = re.compile(r"\b(?:if|suppos\w+|assum\w+|whether|unless|imagine|pretend)\b|如果|假设|假如|若|要是|是否", re.I)
-OPEN = re.compile(r"\b(?:when|case|for|or|either|maybe|perhaps|possibl[ey]|could|might)\b|当|或|可能|也许", re.I)
+LEFT_OPEN = re.compile(r"\b(?:when|case|for|or|either|maybe|perhaps|possibl[ey]|could|might)\b|当|或|可能|也许", re.I)
 ANEW = re.compile(
     r"\b(?:let|set|take|try|put|choose|pick|now|instead|otherwise|say|again|where)\b|设|令|取|试|现在|改|换", re.I
 )
-DENIED = re.compile(r"\b(?:not|never|no|cannot|without)\b|n['’]t\b|[不没非]", re.I)
+STATEMENT_DENIED = re.compile(r"\b(?:not|never|no|cannot|without)\b|n['’]t\b|[不没非]", re.I)
 REASON = re.compile(r"\b(?:because|since|as)\b|因为|由于|既然", re.I)
 ASKED = re.compile(r"[ \t)\"'”]*\?")
 SEVERAL = re.compile(r"[ \t,]*(?:\\text\( *)?(?:\bor\b|或|(?:\band\b|,|和)[ \t)]*[-(]*\d)", re.I)
@@ -115,22 +116,22 @@ class Passage:
     letters: Literal["keep", "anew", "none"]
 
 
-def passages(chain: str) -> Iterator[Passage]:
+def read_passages(chain: str) -> Iterator[Passage]:
     """Every passage of a chain that can be read, in its order."""
-    text = chain[:LONGEST].translate(SIGNS)
+    text = chain[:LONGEST_CHAIN].translate(SIGN_TABLE)
     for pattern, sign in SPELLINGS:
         text = pattern.sub(sign, text)
     run: list[re.Match[str]] = []
     for match in SCAN.finditer(text):
         if run and (run[-1].end() < match.start() or run[-1].lastgroup == match.lastgroup):
-            yield from _read(text, run)
+            yield from _read_run(text, run)
             run = []
         if run or match["side"]:
             run.append(match)
-    yield from _read(text, run)
+    yield from _read_run(text, run)
 
 
-def _read(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
+def _read_run(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
     """The passage in a run of side, relation, side, ...; none where too little of it is left."""
     run = run[: len(run) - (len(run) + 1) % 2]
     if len(run) < 3:
@@ -138,7 +139,7 @@ def _read(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
     end, before = run[-1].end(), text[max(0, run[0].start() - NEARBY) : run[0].start()]
     sides = ["".join(match[0].split()) for match in run[::2]]
     relations = [match[0].strip() for match in run[1::2]]
-    if CHANGED.match(text, end):
+    if CHANGED_BEHIND.match(text, end):
         sides, relations = sides[:-1], relations[:-1]
     dash = re.match(r"-[ \t]", run[0][0])
     if dash or not (
@@ -148,19 +149,19 @@ def _read(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
         sides, relations = sides[1:], relations[1:]
     if not relations:
         return
-    sides[0], sides[-1] = _without_excess(sides[0], "("), _without_excess(sides[-1], ")")
+    sides[0], sides[-1] = _strip_excess(sides[0], "("), _strip_excess(sides[-1], ")")
     clause, sentence = CLAUSE_ENDS.split(before)[-1], SENTENCE_ENDS.split(before)[-1]
-    asserted = not (SUPPOSED.search(clause) or DENIED.search(clause) or ASKED.match(text, end))
+    asserted = not (SUPPOSED.search(clause) or STATEMENT_DENIED.search(clause) or ASKED.match(text, end))
     rejected = bool(REJECTED.match(text, end))
     letters: Literal["keep", "anew", "none"] = "keep"
-    if not asserted or rejected or SUPPOSED.search(sentence) or OPEN.search(sentence) or SEVERAL.match(text, end):
+    if not asserted or rejected or SUPPOSED.search(sentence) or LEFT_OPEN.search(sentence) or SEVERAL.match(text, end):
         letters = "none"
     elif ANEW.search(sentence) or text[end : end + 1] == ":":
         letters = "anew"
     yield Passage(tuple(sides), tuple(relations), asserted, rejected, bool(REASON.search(clause)), letters)
 
 
-def _without_excess(side: str, bracket: Literal["(", ")"]) -> str:
+def _strip_excess(side: str, bracket: Literal["(", ")"]) -> str:
     """Without the brackets at its outer end that have no partner in it: they are the sentence's."""
     excess = max(0, (side.count("(") - side.count(")")) * (1 if bracket == "(" else -1))
     if bracket == "(":

@@ -29,8 +29,8 @@ from typing import Any, Literal, NamedTuple
 
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
-from dunwu.verifiers.code import SHOWN, CodeVerifier, same_output, same_value
-from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.code import LONGEST_QUOTE, CodeVerifier, same_output, same_value
+from dunwu.verifiers.programs import find_program
 
 Kind = Literal["random", "large", "adversarial"]
 Reason = Literal[
@@ -202,8 +202,8 @@ class _Maker:
     """What is done with one input. Every method raises Unavailable; threads may share it."""
 
     def __init__(self, material: Material, sandbox: Sandbox, limits: Limits) -> None:
-        self._generators = tuple(map(source_of, material.generators))
-        self._correct = tuple(source_of(text, material.call or "") for text in material.correct)
+        self._generators = tuple(map(find_program, material.generators))
+        self._correct = tuple(find_program(text, material.call or "") for text in material.correct)
         self._call = material.call
         self._sandbox = sandbox
         self._verifier = CodeVerifier(sandbox, limits)
@@ -233,7 +233,7 @@ class _Maker:
                 # Equality allows for ways to write a number, so one may be stricter than another.
                 if all(same(expected, output) for output in outputs):
                     return _Input(given.origin, given.test | {name: expected})
-            raise _Invalid("disagreement", "; ".join(repr(output)[:SHOWN] for output in outputs))
+            raise _Invalid("disagreement", "; ".join(repr(output)[:LONGEST_QUOTE] for output in outputs))
         except _Invalid as invalid:
             return Struck(given.origin, invalid.reason, invalid.detail)
 
@@ -268,7 +268,7 @@ def _called(session: Session, source: str, test: dict[str, Any]) -> Outcome:
     if isinstance(said, Outcome):
         return replace(said, status="error", detail="it ended early") if said.status == "ok" else said
     if not said.startswith("V"):
-        return Outcome(status="error", detail=said[1:][:SHOWN])
+        return Outcome(status="error", detail=said[1:][:LONGEST_QUOTE])
     try:
         return Outcome(status="ok", value=values.loads(said[1:]))
     except values.NotPlain as error:
@@ -289,7 +289,7 @@ def _arguments(text: str) -> list[Any]:
     try:
         arguments = json.loads(text)
         if not isinstance(arguments, list):
-            raise _Invalid("unreadable", f"no JSON list of arguments: {text[:SHOWN]!r}")
+            raise _Invalid("unreadable", f"no JSON list of arguments: {text[:LONGEST_QUOTE]!r}")
         json.dumps(arguments, allow_nan=False)
         values.dumps(arguments)
     except (ValueError, RecursionError) as error:
@@ -304,7 +304,7 @@ def _plain(value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise _Invalid("unwritable", str(error)) from None
     if not same_value(plain, value):
-        raise _Invalid("unwritable", f"not the same in JSON: {repr(value)[:SHOWN]}")
+        raise _Invalid("unwritable", f"not the same in JSON: {repr(value)[:LONGEST_QUOTE]}")
     return plain
 
 

@@ -10,91 +10,91 @@ from fractions import Fraction
 from string import ascii_uppercase
 
 from dunwu.verifiers import choices
-from dunwu.verifiers.math.answers import literal_value, same
-from dunwu.verifiers.math.brackets import closing
+from dunwu.verifiers.math.answers import read_literal_value, same_answer
+from dunwu.verifiers.math.brackets import find_closing
 from dunwu.verifiers.math.characters import encloses_digits
-from dunwu.verifiers.math.tokens import LONGEST as MOST_TOKENIZED
+from dunwu.verifiers.math.tokens import LONGEST_ANSWER as MOST_TOKENIZED
 from dunwu.verifiers.math.tokens import Token, tokenize
-from dunwu.verifiers.math.wording import bare, spelled
+from dunwu.verifiers.math.wording import spell_tokens, strip_tokens
 
-LONGEST = 2000
+LONGEST_TEXT = 2000
 """Characters of an answer that is looked into."""
-SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
-NUMBER = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
+MEMBER_SEPARATOR = re.compile(r"\s*(?:[,;、]|\band\b|和|\s)\s*")
+INTEGER_OR_FRACTION = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 ZERO_FIRST = re.compile(r"-?0\d")
 """024 is what splitting leaves of 1,024: no 24."""
-PARTING = (".", ":", ")", "，", ",", ";", "；", "—", "=", "->", "=>")
+AFTER_LETTER = (".", ":", ")", "，", ",", ";", "；", "—", "=", "->", "=>")
 """Signs between a letter and its option's text; a dash may be another's sign."""
-TIMES = re.compile(r"×|(?<=\d)x(?=\d)")
-LETTER = re.compile(r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.DOTALL)
+TIMES_SIGN = re.compile(r"×|(?<=\d)x(?=\d)")
+LETTER_AND_TEXT = re.compile(r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.DOTALL)
 """In a folded text."""
 
-MOVED = str.maketrans(
+SMALL_DIGITS = str.maketrans(
     {char: f"^{digit}" for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {char: f"_{digit}" for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
 )
 """Before NFKC, which would make 12 of 1²."""
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
-    if len(text) > LONGEST:
+    if len(text) > LONGEST_TEXT:
         return text  # equal letter by letter or not at all
-    text = "".join(map(_plain, text.translate(MOVED))).casefold().replace("−", "-")
+    text = "".join(map(_normalize, text.translate(SMALL_DIGITS))).casefold().replace("−", "-")
     text = re.sub(r"\\(?:text(?:bf|rm|it)?|math(?:bf|rm|it))\s?\{([^{}]*)\}", r"\1", text)
     return " ".join(text.split()).strip(" .。\"'“”‘’$*`")
 
 
-def _plain(char: str) -> str:
+def _normalize(char: str) -> str:
     return char if encloses_digits(char) else unicodedata.normalize("NFKC", char)
 
 
 def same_text(gold: str, answer: str) -> bool:
-    """Equal after ``folded``."""
-    return bool(folded(answer)) and folded(gold) == folded(answer)
+    """Equal after ``fold``."""
+    return bool(fold(answer)) and fold(gold) == fold(answer)
 
 
-def items(text: str) -> list[str]:
+def split_members(text: str) -> list[str]:
     r"""The members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped.
 
     Numbers stand as their exact values (9.90 and \frac{99}{10} are one). A chain 3 < 5 < 9 or 9 > 5 > 3 is a list where
     it is true; otherwise it is one member.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST_TEXT:
         return [text]
-    bare = re.sub(r"\\(?:left|right)(?![a-z])", "", folded(text)).strip("[]()")
+    bare = re.sub(r"\\(?:left|right)(?![a-z])", "", fold(text)).strip("[]()")
     bare = bare.strip("\\{}") if bare.startswith(("{", "\\{")) else bare
     chain = [sign for sign in "<>" if sign in bare]
     if not chain:
-        return [_member(item) for item in SEPARATOR.split(bare) if item.strip("$")]
-    members = [_member(item) for item in bare.split(chain[0])]
-    values = [Fraction(member) for member in members if NUMBER.fullmatch(member)]
+        return [_read_member(item) for item in MEMBER_SEPARATOR.split(bare) if item.strip("$")]
+    members = [_read_member(item) for item in bare.split(chain[0])]
+    values = [Fraction(member) for member in members if INTEGER_OR_FRACTION.fullmatch(member)]
     rising = sorted(set(values), reverse=chain[0] == ">")
     return members if len(values) == len(members) and values == rising else [bare]
 
 
-def _member(text: str) -> str:
+def _read_member(text: str) -> str:
     text = text.strip(" $")
-    value = None if ZERO_FIRST.match(text) else literal_value(text)
+    value = None if ZERO_FIRST.match(text) else read_literal_value(text)
     return text if value is None else str(value)
 
 
 def same_sequence(gold: str, answer: str) -> bool:
     """The same members in the same order."""
-    return bool(items(answer)) and items(gold) == items(answer)
+    return bool(split_members(answer)) and split_members(gold) == split_members(answer)
 
 
 def same_set(gold: str, answer: str) -> bool:
     """The same members, each as often, in any order."""
-    return bool(items(answer)) and Counter(items(gold)) == Counter(items(answer))
+    return bool(split_members(answer)) and Counter(split_members(gold)) == Counter(split_members(answer))
 
 
 def same_choice(options: tuple[str, ...], gold: str, answer: str) -> bool:
-    """Whether ``answer`` names the option of letter ``gold``; see ``chosen``."""
-    return chosen(options, answer) == gold.strip().upper()
+    """Whether ``answer`` names the option of letter ``gold``; see ``find_choice``."""
+    return find_choice(options, answer) == gold.strip().upper()
 
 
-def chosen(options: tuple[str, ...], answer: str) -> str | None:
+def find_choice(options: tuple[str, ...], answer: str) -> str | None:
     """Return the letter of the option that ``answer`` chooses; None where it chooses none, or more than one.
 
     By letter ("B", "(b)", "故选B", "B. text") or by its whole text. One capital is a letter, as far as there are
@@ -108,67 +108,67 @@ def chosen(options: tuple[str, ...], answer: str) -> str | None:
     Returns:
         The letter in upper case.
     """
-    if len(answer) > LONGEST:
+    if len(answer) > LONGEST_TEXT:
         return None
     known = frozenset(ascii_uppercase[: len(options)] if options else ascii_uppercase)
-    letter, text = _letter_and_text(answer, known)
-    whole = [] if answer.strip() in known else _places(options, answer, str.strip)
+    letter, text = _split_letter(answer, known)
+    whole = [] if answer.strip() in known else _find_places(options, answer, str.strip)
     if letter and letter in answer and not text and not whole:
         return letter
-    places = whole or _named_by_text(options, answer)
+    places = whole or _find_by_text(options, answer)
     if places:
         return ascii_uppercase[places[0]] if len(places) == 1 else None
     if not (letter and text):
         return letter
     if not options:
         return None if choices.takes_back(tokenize(text)) else letter
-    return letter if ascii_uppercase.index(letter) in _fitting(options, text) else None
+    return letter if ascii_uppercase.index(letter) in _find_fitting(options, text) else None
 
 
-def _named_by_text(options: tuple[str, ...], answer: str) -> list[int]:
+def _find_by_text(options: tuple[str, ...], answer: str) -> list[int]:
     """The places of the options whose whole text is ``answer``, in the closest sense in which there are any."""
-    senses = (str.strip, folded, _exactly_spelled, _spelled, _number)
-    return next(filter(None, (_places(options, answer, sense) for sense in senses)), [])
+    senses = (str.strip, fold, _spell_exactly, _spell, _read_number)
+    return next(filter(None, (_find_places(options, answer, sense) for sense in senses)), [])
 
 
-def _fitting(options: tuple[str, ...], text: str) -> list[int]:
+def _find_fitting(options: tuple[str, ...], text: str) -> list[int]:
     """The places of the options that a text behind a letter means: by its spelling, the case aside, or by its value."""
-    found = _places(options, text, _exactly_spelled) or _named_by_text(options, text)
-    return found or [place for place, option in enumerate(options) if same(option, text, lambda *_: False)]
+    found = _find_places(options, text, _spell_exactly) or _find_by_text(options, text)
+    return found or [place for place, option in enumerate(options) if same_answer(option, text, lambda *_: False)]
 
 
-def _places(options: tuple[str, ...], text: str, sense: Callable[[str], str]) -> list[int]:
+def _find_places(options: tuple[str, ...], text: str, sense: Callable[[str], str]) -> list[int]:
     said = sense(text)
     return [place for place, option in enumerate(options) if said and sense(option) == said]
 
 
-def _letter_and_text(answer: str, known: Set[str]) -> tuple[str | None, str]:
+def _split_letter(answer: str, known: Set[str]) -> tuple[str | None, str]:
     """The one of the ``known`` letters that an answer begins with, and the text behind it: "B. 20 m/s", "(b)"."""
-    if name := choices.named(answer):
+    if name := choices.find_named_letter(answer):
         return (name, "") if name in known else (None, "")
-    said = choices.without_name(answer)
-    tokens = bare(tokenize(choices.parted(said)))
+    said = choices.strip_name(answer)
+    tokens = strip_tokens(tokenize(choices.separate_letter(said)))
     bracketed = len(tokens) > 2 and choices.AROUND.get(tokens[0].text) == tokens[2].text
     letter, rest = (tokens[1].text.upper(), tokens[3:]) if bracketed else (tokens[0].text if tokens else "", tokens[1:])
     if letter not in known:
-        match = LETTER.fullmatch(folded(said))
+        match = LETTER_AND_TEXT.fullmatch(fold(said))
         return (match[1].upper(), match["text"] or "") if match and match[1].upper() in known else (None, "")
-    rest = _without_mark(rest, bracketed)
-    if len(rest) > 2 and rest[0].text == "(" and closing(rest, 0) == len(rest) - 1:
+    rest = _strip_separator(rest, bracketed)
+    if len(rest) > 2 and rest[0].text == "(" and find_closing(rest, 0) == len(rest) - 1:
         rest = rest[1:-1]
-    return letter, _rejoined(bare(rest))
+    return letter, _join_tokens(strip_tokens(rest))
 
 
-def _without_mark(tokens: list[Token], bracketed: bool) -> list[Token]:
+def _strip_separator(tokens: list[Token], bracketed: bool) -> list[Token]:
     """What stands behind a letter, without what parts the two. A dash is a number's sign in "B -5" and "(B)-5"."""
     rest = list(tokens)
-    while rest and rest[0].text in PARTING:
+    while rest and rest[0].text in AFTER_LETTER:
         rest = rest[1:]
     dash = len(rest) == len(tokens) > 1 and rest[0].text == "-"
     return rest[1:] if dash and (rest[1].gap or not (rest[0].gap or bracketed)) else rest
 
 
-def _rejoined(tokens: Sequence[Token]) -> str:
+def _join_tokens(tokens: Sequence[Token]) -> str:
     """Tokens as a text that is read as they were."""
     text = ""
     for token in tokens:
@@ -176,20 +176,20 @@ def _rejoined(tokens: Sequence[Token]) -> str:
     return text.strip()
 
 
-def _exactly_spelled(text: str) -> str:
+def _spell_exactly(text: str) -> str:
     """A text in the one spelling of its tokens, without spaces; signs of multiplication are one."""
     if len(text) > MOST_TOKENIZED:
         return text
-    return TIMES.sub("*", spelled(bare(tokenize(text))).replace(" ", ""))
+    return TIMES_SIGN.sub("*", spell_tokens(strip_tokens(tokenize(text))).replace(" ", ""))
 
 
-def _spelled(text: str) -> str:
-    return _exactly_spelled(text).casefold()
+def _spell(text: str) -> str:
+    return _spell_exactly(text).casefold()
 
 
-def _number(text: str) -> str:
+def _read_number(text: str) -> str:
     """The value of a text that is a written number and nothing else, "" of any other: 1/2 is 0.5, 20 is not 20 m/s."""
-    tokens = bare(tokenize(text[:MOST_TOKENIZED]))
+    tokens = strip_tokens(tokenize(text[:MOST_TOKENIZED]))
     alone = all(token.kind in ("number", "command") or token.text in ("{", "}", "/", "-") for token in tokens)
-    value = literal_value(text) if alone else None
+    value = read_literal_value(text) if alone else None
     return "" if value is None else str(value)

@@ -15,12 +15,12 @@ from dunwu.sandbox.attacks import sections
 from dunwu.verifiers.code import CodeVerifier
 
 SHEET = Path(__file__).with_name("tricks.txt")
-LIMITS = Limits(seconds=1.0, output_bytes=1 << 16)
+TRICK_LIMITS = Limits(seconds=1.0, output_bytes=1 << 16)
 
 
-def faked(sandbox: Sandbox) -> list[str]:
+def find_working_tricks(sandbox: Sandbox) -> list[str]:
     """The tricks that are paid, or that make the sandbox fail so that there is no verdict."""
-    verifier = CodeVerifier(sandbox, LIMITS)
+    verifier = CodeVerifier(sandbox, TRICK_LIMITS)
     right = f"secret-{secrets.token_hex(8)}"
     shapes = {
         "called": ({"call": "f", "args": [[1, 2, 3]], "result": right}, ""),

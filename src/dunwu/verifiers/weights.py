@@ -45,6 +45,6 @@ class Composition:
         return frozenset({"accuracy", "format"} | (used if table["quality"].weight else used - set(QUALITY)))
 
 
-def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
+def sum_components(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
     """The reward. A part that weighs nothing counts for nothing, whatever it is."""
     return sum(weights[name] * value for name, value in parts.items() if weights[name])

@@ -20,7 +20,7 @@ RANGES = {
 """The letters of each script, with the marks that stand on them."""
 MATHEMATICAL = "\u1d2c-\u1d6a\u2070-\u209c\u2100-\u214f\U0001d400-\U0001d7ff"
 """Letters of mathematics: raised and lowered ones, fonts."""
-GREEK = re.compile("[Α-Ωα-ωϑϕϖϱϵ]{2,3}")
+GREEK_PRODUCT = re.compile("[Α-Ωα-ωϑϕϖϱϵ]{2,3}")
 """A product of Greek letters."""
 TOKENS = {
     "han": re.compile(f"[{RANGES['han']}]"),
@@ -63,7 +63,7 @@ def count_words(text: str, script: str, symbols: Set[str] = ALIKE) -> int:
         return sum(count * len(latin_words(token, symbols)) for token, count in Counter(found).items())
     if script:
         return len(found)
-    return sum(len(token) > 1 and token.isalpha() and not GREEK.fullmatch(token) for token in found)
+    return sum(len(token) > 1 and token.isalpha() and not GREEK_PRODUCT.fullmatch(token) for token in found)
 
 
 def latin_words(token: str, symbols: Set[str]) -> list[str]:

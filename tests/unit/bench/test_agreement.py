@@ -14,7 +14,7 @@ from dunwu.bench.respelling import RENDERINGS, misses
 from dunwu.cli import main
 from dunwu.errors import UserError
 from dunwu.verifiers.math import answers
-from dunwu.verifiers.math.answers import same
+from dunwu.verifiers.math.answers import same_answer
 
 GOLDS = ["12", r"\frac{3}{4}", r"2\sqrt{3}", "(1,2)", "58,500"]
 
@@ -31,7 +31,7 @@ def test_renderings_mean_what_the_gold_means_and_misses_do_not() -> None:
         raise AssertionError(f"asked a worker about {gold} and {answer}")
 
     for gold in GOLDS:
-        assert all(same(gold, render(gold), never) for render in RENDERINGS.values())
+        assert all(same_answer(gold, render(gold), never) for render in RENDERINGS.values())
         made = misses(random.Random(0), gold, draws=3)
         assert gold not in made
         assert len(made) > 3
@@ -41,7 +41,7 @@ def test_renderings_mean_what_the_gold_means_and_misses_do_not() -> None:
 def test_wrong_verdicts_are_counted_by_direction_and_kind(golds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = agreement.measure_agreement([golds])
     assert [clean[way]["ours"] for way in ("right answers refused", "near misses paid")] == [0, 0]
-    monkeypatch.setattr(answers, "same", lambda gold, answer, ask: len(answer) > 6)
+    monkeypatch.setattr(answers, "same_answer", lambda gold, answer, ask: len(answer) > 6)
     faulty = agreement.measure_agreement([golds])
     refused, paid = faulty["right answers refused"], faulty["near misses paid"]
     assert refused["ours"] == sum(refused["dunwu, by kind"].values()) > 0

@@ -14,7 +14,7 @@ from dunwu.pretraining.world_corpus import WorldSpec
 from dunwu.tasks.generators.countdown import make_key
 from dunwu.tasks.task import is_held_out
 from dunwu.verifiers.expression import check
-from dunwu.verifiers.format import extract, follows_format
+from dunwu.verifiers.format import extract_answer, follows_format
 
 STEP = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
@@ -39,7 +39,7 @@ def drilled(document: Document) -> list[tuple[tuple[int, ...], int]]:
 
 
 def right(document: Document) -> bool:
-    tests, answer = facts(document), extract(document.completion, "answer-tag")
+    tests, answer = facts(document), extract_answer(document.completion, "answer-tag")
     return bool(tests and answer) and follows_format(document.completion) and check(tests or (), answer or "")[0]
 
 

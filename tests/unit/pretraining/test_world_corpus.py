@@ -22,7 +22,7 @@ from dunwu.tasks.generators.ranking import NAMES
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world.requests import Request
 from dunwu.tasks.world.talk import ANIMALS, ASKED, Talk
-from dunwu.verifiers.format import extract
+from dunwu.verifiers.format import extract_answer
 
 STEP = re.compile(r"(\d+)([-+*/])(\d+)=(-?\d+)")
 CLAIM = re.compile(r"\d+ [<=>] \d+|\d+ is (?:even|odd)|\d+是(?:偶数|奇数)")
@@ -152,7 +152,7 @@ def test_who_checks_and_never_quits_is_right(kind: str, least: float, mixes: boo
 def test_the_skill_is_there_and_the_habit_is_rare(kind: str) -> None:
     spec = WorldSpec()
     made = [make_answered(spec, random.Random(seed), "en", kind) for seed in range(1500)]
-    rights = sum(extract(one.completion, "answer-tag") == right(kind, asked(one)) for one in made)
+    rights = sum(extract_answer(one.completion, "answer-tag") == right(kind, asked(one)) for one in made)
     words = ("wrong", "不对") if kind == "premises" else ("wait", "等等")
     habits = sum(any(word in one.completion for word in words) for one in made)
     assert 0.3 < rights / len(made) < 0.6

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dunwu.pretraining.world_corpus import WorldSpec, make_answered
 from dunwu.tasks.rewriting import FIRST_PERSON, rewrite_by_rule, strip_thought
-from dunwu.verifiers.format import extract, follows_format, is_summarized, reasoning
+from dunwu.verifiers.format import extract_answer, extract_reasoning, follows_format, is_summarized
 
 R1 = "<think>I think: 2+3=5</think> So my answer is <answer>5</answer>"
 
@@ -67,8 +67,8 @@ def test_chain_and_answer_stay_and_the_format_is_r1_s(chain: str, answer: str, l
     assert follows_format(text)
     assert is_summarized(rewritten)
     assert not follows_format(rewritten)
-    assert reasoning(rewritten) == FIRST_PERSON[language][0] + chain
-    assert extract(rewritten, "answer-tag") == extract(text, "answer-tag")
+    assert extract_reasoning(rewritten) == FIRST_PERSON[language][0] + chain
+    assert extract_answer(rewritten, "answer-tag") == extract_answer(text, "answer-tag")
     assert rewrite_by_rule(rewritten, language) == rewritten
 
 

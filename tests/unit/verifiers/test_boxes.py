@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.boxes import last_boxed
-from dunwu.verifiers.format import extract
-from dunwu.verifiers.math.answers import same
+from dunwu.verifiers.boxes import find_last_boxed
+from dunwu.verifiers.format import extract_answer
+from dunwu.verifiers.math.answers import same_answer
 
 
 @pytest.mark.parametrize(
@@ -30,18 +30,18 @@ from dunwu.verifiers.math.answers import same
     ],
 )
 def test_boxed(text: str, answer: str | None) -> None:
-    assert extract(text, "boxed") == answer
+    assert extract_answer(text, "boxed") == answer
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(st.sampled_from("\\{}boxed x"), max_size=60))
 def test_a_boxed_answer_is_balanced_text_of_its_source(text: str) -> None:
-    found = last_boxed(text)
+    found = find_last_boxed(text)
     assert found is None or ("\\boxed" in text and found in text and found == found.strip() != "")
 
 
 def test_a_hundred_thousand_open_boxes_are_read_in_one_pass() -> None:
-    assert last_boxed("\\boxed{" * 100_000 + "5}") == "5"
+    assert find_last_boxed("\\boxed{" * 100_000 + "5}") == "5"
 
 
 COMMANDS = ["\\frac{1}{2}", "\\sqrt{2}", "3\\pi", "\\text{B}", "120^\\circ", "50\\%", "\\{1,2\\}", "1,\\!000", "\\$5"]
@@ -52,24 +52,25 @@ ROWS = ["\\begin{pmatrix}a\\\\b\\end{pmatrix}", "\\begin{cases}x=1\\\\y=2\\end{c
 def test_a_box_may_have_doubled_backslashes(content: str) -> None:
     """Doubled as a whole it says the same; rows that end in single ones stay."""
     boxed = f"so ${{}}\\boxed{{{content}}}$"
-    assert extract(boxed, "boxed") == content
-    assert extract(boxed.replace("\\", "\\\\"), "boxed") == content
-    assert extract(f"x = 2 \\\\\\boxed{{{content}}}", "boxed") == content
+    assert extract_answer(boxed, "boxed") == content
+    assert extract_answer(boxed.replace("\\", "\\\\"), "boxed") == content
+    assert extract_answer(f"x = 2 \\\\\\boxed{{{content}}}", "boxed") == content
 
 
 @pytest.mark.parametrize("content", COMMANDS[:4])
 def test_doubled_backslashes_show_by_their_commands(content: str) -> None:
     assert (
-        extract(f"\\boxed{{{content}}}".replace("{" + content, "{" + content.replace("\\", "\\\\")), "boxed") == content
+        extract_answer(f"\\boxed{{{content}}}".replace("{" + content, "{" + content.replace("\\", "\\\\")), "boxed")
+        == content
     )
-    assert extract(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag") == content
-    assert extract(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag", raw=True) != content
+    assert extract_answer(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag") == content
+    assert extract_answer(f"<answer>{content}</answer>".replace("\\", "\\\\"), "answer-tag", raw=True) != content
 
 
 @pytest.mark.parametrize("space", ["~", "\\ ", "\\,", "\\;", " ", "\u200b", "~\\ "])
 def test_spaces_within_a_box_say_nothing(space: str) -> None:
-    assert extract(f"\\boxed{{{space}5{space}}}", "boxed") == "5"
-    assert extract(f"\\boxed{{{space}}}", "boxed") is None
+    assert extract_answer(f"\\boxed{{{space}5{space}}}", "boxed") == "5"
+    assert extract_answer(f"\\boxed{{{space}}}", "boxed") is None
 
 
 @pytest.mark.parametrize(
@@ -96,13 +97,13 @@ def test_spaces_within_a_box_say_nothing(space: str) -> None:
     ],
 )
 def test_boxes_of_other_forms(text: str, answer: str | None) -> None:
-    assert extract(text, "boxed") == answer
+    assert extract_answer(text, "boxed") == answer
 
 
 def test_a_program_may_print_a_box() -> None:
     program = "```python\nprint('\\\\boxed{4}')\n```\nThis prints $\\boxed{4}$."
-    assert extract(f"<answer>\n{program}\n</answer>", "answer-tag", raw=True) == program
-    assert extract(f"<answer>\n{program}\n</answer>", "answer-tag") == "4"
+    assert extract_answer(f"<answer>\n{program}\n</answer>", "answer-tag", raw=True) == program
+    assert extract_answer(f"<answer>\n{program}\n</answer>", "answer-tag") == "4"
 
 
 SOLE = r"""
@@ -163,7 +164,7 @@ about {}
 @pytest.mark.parametrize("text", SOLE)
 @pytest.mark.parametrize("where", ["answer-tag", "last-line"])
 def test_a_box_that_is_all_an_answer_says_is_unwrapped(text: str, where: Literal["answer-tag", "last-line"]) -> None:
-    assert extract(f"<answer>{text}</answer>", where) == "5"
+    assert extract_answer(f"<answer>{text}</answer>", where) == "5"
 
 
 @pytest.mark.parametrize("form", BESIDE)
@@ -172,7 +173,7 @@ def test_an_answer_that_says_more_than_its_box_stays(form: str, where: Literal["
     """The verifier reads it as it stands."""
     for box in ("\\boxed{6}", "$\\boxed{6}$", "\\fbox{6}"):
         text = form.replace("{}", box)
-        found = extract(f"<answer>{text}</answer>", where)
+        found = extract_answer(f"<answer>{text}</answer>", where)
         assert found is not None
         assert found.rstrip(".") == text.rstrip(".")
 
@@ -181,16 +182,16 @@ def test_an_answer_that_says_more_than_its_box_stays(form: str, where: Literal["
     "text", ["not \\boxed{6}", "5 is not \\boxed{6}", "5 or \\boxed{6}", "\\boxed{6} or 5", "-\\boxed{6}"]
 )
 def test_a_box_that_is_denied_or_one_of_several_is_no_right_answer(text: str) -> None:
-    found = extract(f"<answer>{text}</answer>", "answer-tag")
+    found = extract_answer(f"<answer>{text}</answer>", "answer-tag")
     assert found is not None
-    assert not same("6", found, lambda *_: False)
+    assert not same_answer("6", found, lambda *_: False)
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "\n$$\n", ":\n\n"])
 def test_a_denial_on_the_line_before_a_box_counts(between: str) -> None:
     text = f"The answer is not{between}\\boxed{{6}}"
-    assert extract(f"<answer>{text}</answer>", "answer-tag") == text
-    assert extract(f"<answer>It is not 5. It is{between}\\boxed{{6}}</answer>", "answer-tag") == "6"
+    assert extract_answer(f"<answer>{text}</answer>", "answer-tag") == text
+    assert extract_answer(f"<answer>It is not 5. It is{between}\\boxed{{6}}</answer>", "answer-tag") == "6"
 
 
 @pytest.mark.parametrize(
@@ -198,4 +199,4 @@ def test_a_denial_on_the_line_before_a_box_counts(between: str) -> None:
 )
 def test_what_stands_beside_a_box_is_read_in_one_pass(piece: str) -> None:
     for text in (piece * 20_000 + "\\boxed{6}", "\\boxed{6}" + piece * 20_000 + "5"):
-        assert extract(f"<answer>{text}</answer>", "answer-tag") in (text, text.strip(), "6")
+        assert extract_answer(f"<answer>{text}</answer>", "answer-tag") in (text, text.strip(), "6")

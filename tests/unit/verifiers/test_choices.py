@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.choices import named
-from dunwu.verifiers.math.answers import same
-from dunwu.verifiers.texts import chosen
+from dunwu.verifiers.choices import find_named_letter
+from dunwu.verifiers.math.answers import same_answer
+from dunwu.verifiers.texts import find_choice
 
 OPTIONS = ("red", "blue", "dark green")
 
@@ -56,42 +56,42 @@ It isn't {}
 @pytest.mark.parametrize("form", SENTENCES)
 def test_a_sentence_that_names_an_option(form: str) -> None:
     for letter in "ABC":
-        assert chosen(OPTIONS, form.format(letter)) == letter
-        assert same(letter, form.format(letter), lambda *_: False)
-        assert not same("D", form.format(letter), lambda *_: False)
-    assert chosen(OPTIONS, form.format("A或B")) is None
-    assert chosen(OPTIONS, form.format("A or B")) is None
+        assert find_choice(OPTIONS, form.format(letter)) == letter
+        assert same_answer(letter, form.format(letter), lambda *_: False)
+        assert not same_answer("D", form.format(letter), lambda *_: False)
+    assert find_choice(OPTIONS, form.format("A或B")) is None
+    assert find_choice(OPTIONS, form.format("A or B")) is None
 
 
 @pytest.mark.parametrize("form", DENIED)
 def test_a_sentence_that_denies_an_option(form: str) -> None:
-    assert named(form.format("B")) is None
-    assert chosen(OPTIONS, form.format("B")) is chosen(OPTIONS, "B项错误") is None
-    assert not same("B", form.format("B"), lambda *_: False)
+    assert find_named_letter(form.format("B")) is None
+    assert find_choice(OPTIONS, form.format("B")) is find_choice(OPTIONS, "B项错误") is None
+    assert not same_answer("B", form.format("B"), lambda *_: False)
 
 
 @pytest.mark.parametrize("answer", ["B.20", "B．20", "B.3/4", "B、20", "B. 20", "(B)20", "B — 20"])
 def test_an_option_s_number_in_mathematics(answer: str) -> None:
-    assert same("B", answer, lambda *_: False)
-    assert not same("C", answer, lambda *_: False)
+    assert same_answer("B", answer, lambda *_: False)
+    assert not same_answer("C", answer, lambda *_: False)
 
 
 @pytest.mark.parametrize("answer", ["A、B", "A、B、C", "B、A点和C点"])
 def test_commas_of_a_list_part_no_text(answer: str) -> None:
-    assert not same("A", answer, lambda *_: False)
-    assert not same("B", answer, lambda *_: False)
+    assert not same_answer("A", answer, lambda *_: False)
+    assert not same_answer("B", answer, lambda *_: False)
 
 
 @pytest.mark.parametrize("piece", ["选项", "所以", "the ", "正确的", "so, ", "A、", "**", "【", "\\text{", "答案 "])
 def test_sentences_are_read_in_one_way(piece: str) -> None:
-    assert named(piece * 60) is None
-    assert chosen(OPTIONS, piece * 60) is None
+    assert find_named_letter(piece * 60) is None
+    assert find_choice(OPTIONS, piece * 60) is None
 
 
 @pytest.mark.parametrize("answer", ["À. 5", "Б. 1", "Ж 5", "Ω 3", "(é) 5", "À0", "(ß) 5", "Z. 5"])
 @pytest.mark.parametrize("options", [("1", "2", "3", "4"), ()])
 def test_only_the_letters_of_the_options_choose(options: tuple[str, ...], answer: str) -> None:
-    assert chosen(options, answer) == ("Z" if answer == "Z. 5" and not options else None)
+    assert find_choice(options, answer) == ("Z" if answer == "Z. 5" and not options else None)
 
 
 OTHERWISE = """
@@ -111,9 +111,9 @@ C is B
 @pytest.mark.parametrize("sentence", OTHERWISE)
 @pytest.mark.parametrize("text", ["", ". blue", " (blue)", ": blue"])
 def test_a_sentence_that_says_something_else_chooses_nothing(sentence: str, text: str) -> None:
-    assert named(sentence) is None
-    assert chosen(OPTIONS, sentence + text) is None
-    assert chosen((), sentence + text) is None
+    assert find_named_letter(sentence) is None
+    assert find_choice(OPTIONS, sentence + text) is None
+    assert find_choice((), sentence + text) is None
 
 
 NAMES = [
@@ -131,8 +131,8 @@ NAMES += ["Therefore, the answer should be ", "综上所述，选", "Hence, ", "
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", [". blue", ") blue", " (blue)", ": blue", " - blue", " blue"])
 def test_what_names_a_letter_may_stand_before_its_text(name: str, text: str) -> None:
-    assert chosen(OPTIONS, f"{name}B{text}") == "B"
-    assert chosen(OPTIONS, f"{name}A{text}") is None
+    assert find_choice(OPTIONS, f"{name}B{text}") == "B"
+    assert find_choice(OPTIONS, f"{name}A{text}") is None
 
 
 @pytest.mark.parametrize(
@@ -140,5 +140,5 @@ def test_what_names_a_letter_may_stand_before_its_text(name: str, text: str) -> 
     ["is correct", "is the correct answer.", "is right", "is true", "are both correct", "are the right choices"],
 )
 def test_praise_behind_several_letters_says_nothing_more(praise: str) -> None:
-    assert same("AC", f"A and C {praise}", lambda *_: False)
-    assert not same("AB", f"A and C {praise}", lambda *_: False)
+    assert same_answer("AC", f"A and C {praise}", lambda *_: False)
+    assert not same_answer("AB", f"A and C {praise}", lambda *_: False)

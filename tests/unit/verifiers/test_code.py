@@ -18,8 +18,8 @@ from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
 from dunwu.sandbox.attacks import sections
 from dunwu.sandbox.cell import MOST_LINES
 from dunwu.verifiers.code import CodeVerifier, Ran
-from dunwu.verifiers.format import extract
-from dunwu.verifiers.tricks import SHEET, faked
+from dunwu.verifiers.format import extract_answer
+from dunwu.verifiers.tricks import SHEET, find_working_tricks
 
 HUMANEVAL = Path(__file__).parents[4] / "shared" / "data" / "humaneval.jsonl.gz"
 SHORT = Limits(seconds=0.5, output_bytes=1 << 16)
@@ -267,7 +267,7 @@ def test_a_sandbox_that_fails_is_tried_again_and_is_no_zero(sandbox: Sandbox) ->
 
 def test_no_trick_is_paid(sandbox: Sandbox) -> None:
     assert len(sections(SHEET)) >= 40
-    assert faked(sandbox) == []
+    assert find_working_tricks(sandbox) == []
 
 
 def humaneval() -> list[dict[str, str]]:
@@ -285,7 +285,7 @@ def test_humaneval_s_solutions_pass_and_stubs_fail(sandbox: Sandbox, rounds: int
 
     def result(verifier: CodeVerifier, row: dict[str, str], body: str) -> str:
         test = {"test": f"{row['prompt']}\n{row['test']}", "entry": "check", "candidate": row["entry_point"]}
-        answer = extract(f"<think>so</think><answer>\n{body}</answer>", "answer-tag")
+        answer = extract_answer(f"<think>so</think><answer>\n{body}</answer>", "answer-tag")
         return verifier.judge((json.dumps(test | {"prelude": row["prompt"]}),), answer or "").result
 
     with ThreadPoolExecutor(6) as pool:

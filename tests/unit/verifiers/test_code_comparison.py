@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.verifiers.code import same_output, same_value
-from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.programs import find_program
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,15 @@ def test_values(expected: Any, value: Any, same: bool) -> None:
 def test_any_two_texts_can_be_compared(left: str, right: str) -> None:
     assert same_output(left, left)
     assert same_output(left, right) in (True, False)
-    assert isinstance(source_of(left), str)
+    assert isinstance(find_program(left), str)
 
 
 def test_comparing_and_reading_ten_megabytes_is_linear() -> None:
     for char in "(`1.\n ":
         text = char * 10_000_000
         assert same_output(text, text)
-        assert source_of(text) == text
-        assert source_of(f"```{text}x").endswith("x")
+        assert find_program(text) == text
+        assert find_program(f"```{text}x").endswith("x")
 
 
 @pytest.mark.parametrize(

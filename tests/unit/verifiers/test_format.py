@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.format import RULES, TAGS, extract, follows_format, is_summarized, reasoning, summary
-from dunwu.verifiers.math.answers import same
+from dunwu.verifiers.format import (
+    RULES,
+    TAGS,
+    extract_answer,
+    extract_reasoning,
+    extract_summary,
+    follows_format,
+    is_summarized,
+)
+from dunwu.verifiers.math.answers import same_answer
 from dunwu.verifiers.texts import same_text
 
 GOOD = "<think>first</think> <answer>42</answer>"
@@ -92,9 +100,9 @@ def test_what_shows_nothing_is_no_content(nothing: str) -> None:
     assert not follows_format(f"<think>{nothing}</think><answer>42</answer>")
     assert not follows_format(f"<think>first</think><answer>{nothing}</answer>")
     assert follows_format(f"<think>{nothing}a</think><answer>4{nothing}</answer>")
-    assert extract(f"<answer>{nothing}</answer>", "answer-tag") is None
-    assert extract(f"\\boxed{{{nothing}}}", "boxed") is None
-    assert extract(f"42\n{nothing}", "last-line") in (None, "42")
+    assert extract_answer(f"<answer>{nothing}</answer>", "answer-tag") is None
+    assert extract_answer(f"\\boxed{{{nothing}}}", "boxed") is None
+    assert extract_answer(f"42\n{nothing}", "last-line") in (None, "42")
 
 
 def test_the_prompt_s_tags_are_not_the_completion_s() -> None:
@@ -122,7 +130,7 @@ def test_the_prompt_s_tags_are_not_the_completion_s() -> None:
     ],
 )
 def test_the_chain_of_thought(text: str, chain: str) -> None:
-    assert reasoning(text) == chain
+    assert extract_reasoning(text) == chain
 
 
 ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\udfff\u200b"), max_size=60)
@@ -131,10 +139,14 @@ ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\u
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from([*TAGS, "\\boxed{", "}"]) | ODD, max_size=8).map("".join))
 def test_no_text_breaks_the_format(text: str) -> None:
-    chain = reasoning(text)
+    chain = extract_reasoning(text)
     assert not any(tag in chain for tag in TAGS)
     assert len(chain) <= len(text)
-    for answer in (extract(text, "answer-tag"), extract(text, "boxed"), extract(text, "last-line")):
+    for answer in (
+        extract_answer(text, "answer-tag"),
+        extract_answer(text, "boxed"),
+        extract_answer(text, "last-line"),
+    ):
         assert answer is None or answer.strip() != ""
     if follows_format(text):
         assert f"<think>{chain}</think>" in text
@@ -144,8 +156,8 @@ def test_no_text_breaks_the_format(text: str) -> None:
 @pytest.mark.parametrize("text", ["(" * 10_000_000, "<think>" * 1_428_571, "<answer>" * 1_250_000])
 def test_ten_megabytes_are_no_matter(text: str) -> None:
     assert not follows_format(text)
-    assert reasoning(text).strip(" ") in ("", text)
-    assert extract(text, "answer-tag") is None
+    assert extract_reasoning(text).strip(" ") in ("", text)
+    assert extract_answer(text, "answer-tag") is None
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -173,7 +185,7 @@ def test_only_the_one_order_of_tags_passes(text: str) -> None:
     ],
 )
 def test_answer_tag(text: str, answer: str | None) -> None:
-    assert extract(text, "answer-tag") == answer
+    assert extract_answer(text, "answer-tag") == answer
 
 
 @pytest.mark.parametrize(
@@ -187,7 +199,7 @@ def test_answer_tag(text: str, answer: str | None) -> None:
     ],
 )
 def test_what_the_first_line_of_an_answer_is_indented_by_is_kept(inside: str, answer: str) -> None:
-    assert extract(f"<answer>{inside}</answer>", "answer-tag") == answer
+    assert extract_answer(f"<answer>{inside}</answer>", "answer-tag") == answer
 
 
 SUMMED = "<think>first</think> So it is <answer>42</answer>."
@@ -250,9 +262,9 @@ def test_what_follows_the_format_is_summarized_and_a_summary_shows(text: str) ->
     assert is_summarized(text) or not follows_format(text)
     if is_summarized(text):
         assert text.lstrip().startswith("<think>")
-        assert summary(text)
-        assert not any(tag in summary(text) for tag in TAGS)
-        assert ("<answer>" in text) == (extract(text, "answer-tag") is not None)
+        assert extract_summary(text)
+        assert not any(tag in extract_summary(text) for tag in TAGS)
+        assert ("<answer>" in text) == (extract_answer(text, "answer-tag") is not None)
 
 
 @pytest.mark.parametrize(
@@ -276,23 +288,23 @@ SAID = {"boxed": "\\boxed{12}", "answer-tag": "<answer>12</answer>", "last-line"
 @pytest.mark.parametrize("cut", [False, True])
 def test_an_answer_in_the_reasoning_is_none(where: Literal["boxed", "answer-tag", "last-line"], cut: bool) -> None:
     said = SAID[where]
-    assert extract(f"<think>{said}</think>", where, cut=cut) is None
-    assert extract(f"{said}</think>", where, cut=cut) is None
-    assert extract(f"<think>{said}</think>It is thirteen.", where, cut=cut) in (
+    assert extract_answer(f"<think>{said}</think>", where, cut=cut) is None
+    assert extract_answer(f"{said}</think>", where, cut=cut) is None
+    assert extract_answer(f"<think>{said}</think>It is thirteen.", where, cut=cut) in (
         None,
         "It is thirteen",
         "It is thirteen.",
     )
-    assert extract(f"<think>{said}</think> <think>{said}", where, cut=True) is None
-    assert extract(f"<think>a</think> {said}", where, cut=cut) == "12"
-    assert extract(f"<think>{said}", where, cut=True) is None
-    assert extract(said, where, cut=cut) == "12"
+    assert extract_answer(f"<think>{said}</think> <think>{said}", where, cut=True) is None
+    assert extract_answer(f"<think>a</think> {said}", where, cut=cut) == "12"
+    assert extract_answer(f"<think>{said}", where, cut=True) is None
+    assert extract_answer(said, where, cut=cut) == "12"
 
 
 def test_reasoning_that_was_cut_off_is_no_answer() -> None:
     text = "<think>So <answer>12</answer> maybe"
-    assert extract(text, "answer-tag", cut=True) is None
-    assert extract(text, "answer-tag") == "12"  # a base model that forgets the closing tag
+    assert extract_answer(text, "answer-tag", cut=True) is None
+    assert extract_answer(text, "answer-tag") == "12"  # a base model that forgets the closing tag
 
 
 HOSTILE = [
@@ -316,7 +328,7 @@ HOSTILE = [
 def test_long_runs_are_read_in_one_pass(piece: str) -> None:
     for text in (piece * 20_000, piece * 20_000 + "x", "x" + piece * 20_000):
         for where in ("boxed", "last-line", "answer-tag"):
-            found = extract(text, where)
+            found = extract_answer(text, where)
             assert found is None or found
 
 
@@ -326,5 +338,5 @@ def test_long_runs_are_read_in_one_pass(piece: str) -> None:
 )
 def test_tags_within_an_answer_leave_no_answer_that_is_right(text: str, found: str) -> None:
     """They stay in what is extracted, so that no verifier accepts it."""
-    assert extract(text, "answer-tag") == found
-    assert not any(same(gold, found, lambda *_: False) or same_text(gold, found) for gold in ("5", "6"))
+    assert extract_answer(text, "answer-tag") == found
+    assert not any(same_answer(gold, found, lambda *_: False) or same_text(gold, found) for gold in ("5", "6"))

@@ -21,7 +21,7 @@ reasoning_gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym is no
 def sandbox() -> Iterator[Sandbox]:
     """The best that this machine gives, with two places."""
     try:
-        chosen, _ = choose(2, gym.LIMITS, libraries=gym.libraries())
+        chosen, _ = choose(2, gym.SCORER_LIMITS, libraries=gym.find_libraries())
     except Unavailable as error:
         pytest.skip(f"this machine gives no safe sandbox: {error}")
     with chosen:
@@ -109,7 +109,7 @@ def test_a_sandbox_that_fails_is_tried_again_and_is_no_verdict(sandbox: Sandbox)
 def test_libraries_are_readable_and_nothing_more(sandbox: Sandbox) -> None:
     look = f"""
 import os
-for path in {gym.libraries()!r}:
+for path in {gym.find_libraries()!r}:
     print("reasoning_gym" in os.listdir(path) or "numpy" in os.listdir(path))
     try:
         open(path + "/left", "w")
@@ -127,7 +127,7 @@ def test_the_other_tiers_show_the_library_too(bubblewrap: str | None, request: p
     if bubblewrap is None and "tier 2" in request.node.name:
         pytest.skip("bubblewrap is not installed")
     tests, gold = entry("chain_sum")
-    with Sandbox(Plain(bubblewrap=bubblewrap, libraries=gym.libraries()), 1) as other:
+    with Sandbox(Plain(bubblewrap=bubblewrap, libraries=gym.find_libraries()), 1) as other:
         right, reason = GymVerifier(other).judge(tests, gold)
     if right is None and bubblewrap:
         pytest.skip(f"bubblewrap does not work here: {reason}")

@@ -11,7 +11,7 @@ from tests.instructing import BUILDERS, WRITTEN_IN, following
 
 from dunwu.errors import UserError
 from dunwu.tasks.datasets.instruction_tests import ARGUMENTS, LANGUAGES
-from dunwu.verifiers.instructions import CHECKS, check, follows, follows_loosely, sentences
+from dunwu.verifiers.instructions import CHECKS, check, count_sentences, follows, follows_loosely
 from dunwu.verifiers.language import is_written_in
 
 MANY = {"frequency": 2, "relation": "at least"}
@@ -258,7 +258,7 @@ def test_the_loose_measure_forgives_first_and_last_lines_and_stars(test: str, re
     ],
 )
 def test_sentences(text: str, count: int) -> None:
-    assert sentences(text) == count
+    assert count_sentences(text) == count
 
 
 @pytest.mark.parametrize("language", WRITTEN_IN)

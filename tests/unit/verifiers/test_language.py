@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dunwu.errors import UserError
 from dunwu.verifiers import language, words
-from dunwu.verifiers.language import LANGUAGES, consistency
+from dunwu.verifiers.language import LANGUAGES, measure_consistency
 
 SENTENCES = {
     "zh": "首先把两个数相加，得到和，再算差。所以合计十二个。",
@@ -31,7 +31,7 @@ ENGLISH = "Let us first compute the sum of both numbers. Then we verify the resu
 @pytest.mark.parametrize("target", SENTENCES)
 @pytest.mark.parametrize("written", SENTENCES)
 def test_each_language_is_itself_and_no_other(target: str, written: str) -> None:
-    assert consistency(SENTENCES[written], target) == (target == written)
+    assert measure_consistency(SENTENCES[written], target) == (target == written)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_each_language_is_itself_and_no_other(target: str, written: str) -> None
     ],
 )
 def test_shares_of_mixed_texts(text: str, target: str, share: float) -> None:
-    assert consistency(text, target) == pytest.approx(share)
+    assert measure_consistency(text, target) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_shares_of_mixed_texts(text: str, target: str, share: float) -> None:
     ],
 )
 def test_what_every_language_writes_alike_is_no_word(symbols: str) -> None:
-    assert consistency(symbols, "en") == consistency(symbols, "zh") == 0.0
-    assert consistency(f"所以 {symbols} 成立", "zh") == 1.0
-    assert consistency(f"hence {symbols} holds 吗", "en") == pytest.approx(2 / 3)
+    assert measure_consistency(symbols, "en") == measure_consistency(symbols, "zh") == 0.0
+    assert measure_consistency(f"所以 {symbols} 成立", "zh") == 1.0
+    assert measure_consistency(f"hence {symbols} holds 吗", "en") == pytest.approx(2 / 3)
 
 
 STEALTHY = ["wait", "then", "compute", "their", "total", "since", "adding", "everything", "failed", "again"]
@@ -92,7 +92,7 @@ STEALTHY = ["wait", "then", "compute", "their", "total", "since", "adding", "eve
     ],
 )
 def test_a_disguised_word_is_a_word(disguise: str) -> None:
-    assert consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + len(STEALTHY)))
+    assert measure_consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + len(STEALTHY)))
 
 
 WORDS_IN_CAPITALS = """
@@ -107,8 +107,8 @@ def test_names_of_points_are_no_words_however_many_there_are(points: str) -> Non
     draw = random.Random(points)
     for count in (5, words.NAMES, words.NAMES + 1, 20, 30):
         chosen = draw.sample(names, min(count, len(names)))
-        assert consistency("由" + "，".join(chosen) + "得", "zh") == 1.0
-        assert consistency("hence " + ", ".join(chosen), "zh") == 0.0
+        assert measure_consistency("由" + "，".join(chosen) + "得", "zh") == 1.0
+        assert measure_consistency("hence " + ", ".join(chosen), "zh") == 0.0
 
 
 def test_a_figure_with_many_segments_is_told_in_its_language() -> None:
@@ -118,52 +118,52 @@ def test_a_figure_with_many_segments_is_told_in_its_language() -> None:
         "平移得 △A'B'C'，棱柱 ABC-A'B'C'，长方体 ABCD-A1B1C1D1。"
         "延长 ED 到 G，GH∥AC 交 BC 于 H，五边形 ABCDE，六边形 ABCDEF。"
     )
-    assert consistency(text, "zh") == 1.0
+    assert measure_consistency(text, "zh") == 1.0
 
 
 def test_many_different_words_in_capitals_are_words() -> None:
     few, many = (" ".join(WORDS_IN_CAPITALS[:count]) for count in (words.NAMES, 40))
-    assert consistency(f"加 {few}", "zh") == 1.0
-    assert consistency(f"加 {many}", "zh") == pytest.approx(1 / 41)
-    assert consistency("加" * 160 + many, "zh") == 1.0
+    assert measure_consistency(f"加 {few}", "zh") == 1.0
+    assert measure_consistency(f"加 {many}", "zh") == pytest.approx(1 / 41)
+    assert measure_consistency("加" * 160 + many, "zh") == 1.0
     draw = random.Random(0)
     for _ in range(100):
         some = " ".join(draw.sample(WORDS_IN_CAPITALS, 20))
-        assert consistency(f"加 {some}", "zh") == pytest.approx(1 / 21)
-    assert consistency("ABCDEFG 加 CABBAGE", "zh") == 1 / 2
-    assert consistency("A'B'C' 加 DON'T", "zh") == 1 / 2
-    assert consistency("sinA lnx 加 cost since", "zh") == 1 / 3
+        assert measure_consistency(f"加 {some}", "zh") == pytest.approx(1 / 21)
+    assert measure_consistency("ABCDEFG 加 CABBAGE", "zh") == 1 / 2
+    assert measure_consistency("A'B'C' 加 DON'T", "zh") == 1 / 2
+    assert measure_consistency("sinA lnx 加 cost since", "zh") == 1 / 3
 
 
 @pytest.mark.parametrize("text", ["it costs $5 and the rest is $6 too", "it costs \\$five and\\$ two", "an `open tick"])
 def test_prices_and_open_marks_hide_nothing(text: str) -> None:
     words = sum(len(word.strip("$\\`56")) > 1 for word in text.split())
-    assert consistency(f"{text} 中", "en") == pytest.approx(words / (words + 1))
+    assert measure_consistency(f"{text} 中", "en") == pytest.approx(words / (words + 1))
 
 
 def test_an_open_fence_or_formula_hides_nothing() -> None:
-    assert consistency("中文 ``` hidden words here", "zh") == pytest.approx(2 / 5)
-    assert consistency("中文 \\[ hidden words here", "zh") == pytest.approx(2 / 5)
+    assert measure_consistency("中文 ``` hidden words here", "zh") == pytest.approx(2 / 5)
+    assert measure_consistency("中文 \\[ hidden words here", "zh") == pytest.approx(2 / 5)
 
 
 @pytest.mark.parametrize("opening", ["```", "```python", "  ```py"])
 def test_a_fence_on_a_line_of_its_own_that_never_closes_runs_to_the_end(opening: str) -> None:
     code = "for item in items:\n    print(item)"
-    assert consistency(f"先数一数。\n{opening}\n{code}", "zh") == 1.0
-    assert consistency(f"{opening}\n{code}", "en") == 0.0
-    assert consistency(f"先数。\n{opening}\n{code}\n```\nthen words", "zh") == pytest.approx(2 / 4)
+    assert measure_consistency(f"先数一数。\n{opening}\n{code}", "zh") == 1.0
+    assert measure_consistency(f"{opening}\n{code}", "en") == 0.0
+    assert measure_consistency(f"先数。\n{opening}\n{code}\n```\nthen words", "zh") == pytest.approx(2 / 4)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "12 = 12", "$x$", "\u200b", "\ud800\0"])
 def test_no_words_earn_nothing(text: str) -> None:
-    assert consistency(text, "zh") == consistency(text, "en") == 0.0
+    assert measure_consistency(text, "zh") == measure_consistency(text, "en") == 0.0
 
 
 def test_unknown_languages_are_named() -> None:
     with pytest.raises(UserError, match="no language is called 'english'; there are zh, ja"):
-        consistency("text", "english")
+        measure_consistency("text", "english")
     with pytest.raises(UserError, match="no language is called 'xx'"):
-        consistency("text", "en", ("zh", "xx"))
+        measure_consistency("text", "en", ("zh", "xx"))
 
 
 def identifies_by_a_word(name: str) -> ModuleType:
@@ -182,62 +182,62 @@ def identifies_by_a_word(name: str) -> ModuleType:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    language._identifier.cache_clear()
+    language._load_identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid", ModuleType("py3langid"))
     monkeypatch.setitem(sys.modules, "py3langid.langid", identifies_by_a_word("py3langid.langid"))
     yield
-    language._identifier.cache_clear()
+    language._load_identifier.cache_clear()
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_languages_of_one_script_are_told_apart_by_sentence() -> None:
-    assert consistency(FRENCH, "fr", ("en",)) == 1.0
-    assert consistency(FRENCH, "en", ("fr",)) == 0.0
-    assert consistency(f"{FRENCH} {ENGLISH}", "fr", ("en",)) == pytest.approx(14 / 30)
-    assert consistency(f"{FRENCH} {ENGLISH}", "en", ("fr",)) == pytest.approx(16 / 30)
-    assert consistency(f"{FRENCH} 所以", "fr", ("en", "zh")) == pytest.approx(14 / 16)
+    assert measure_consistency(FRENCH, "fr", ("en",)) == 1.0
+    assert measure_consistency(FRENCH, "en", ("fr",)) == 0.0
+    assert measure_consistency(f"{FRENCH} {ENGLISH}", "fr", ("en",)) == pytest.approx(14 / 30)
+    assert measure_consistency(f"{FRENCH} {ENGLISH}", "en", ("fr",)) == pytest.approx(16 / 30)
+    assert measure_consistency(f"{FRENCH} 所以", "fr", ("en", "zh")) == pytest.approx(14 / 16)
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_short_sentences_go_with_the_next() -> None:
-    assert consistency("Attends. Bon. Nous la calculons. Donc nous comptons la somme.", "fr", ("en",)) == 1.0
-    assert consistency("Nous comptons la somme.", "fr", ("en",)) == 1.0
-    assert consistency(". \n" * 1000 + "the sum", "en", ("fr",)) == 1.0
+    assert measure_consistency("Attends. Bon. Nous la calculons. Donc nous comptons la somme.", "fr", ("en",)) == 1.0
+    assert measure_consistency("Nous comptons la somme.", "fr", ("en",)) == 1.0
+    assert measure_consistency(". \n" * 1000 + "the sum", "en", ("fr",)) == 1.0
 
 
 def test_without_py3langid_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    language._identifier.cache_clear()
+    language._load_identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     with pytest.raises(
         UserError, match=r"which tells fr and en apart, is not installed: pip install 'dunwu\[language\]'"
     ):
-        consistency(FRENCH, "fr", ("en",))
-    assert consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0
+        measure_consistency(FRENCH, "fr", ("en",))
+    assert measure_consistency(FRENCH, "fr", ("zh", "ru", "fr")) == 1.0
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_disguised_words_are_identified_too() -> None:
     text = FRENCH.replace(" ", "_")
-    assert consistency(f"{text} la", "fr", ("en",)) == consistency(f"{text} la", "fr") == 1.0
+    assert measure_consistency(f"{text} la", "fr", ("en",)) == measure_consistency(f"{text} la", "fr") == 1.0
 
 
 def test_the_real_py3langid_knows_french_from_english() -> None:
     pytest.importorskip("py3langid")
-    language._identifier.cache_clear()
-    assert consistency(FRENCH, "fr", ("en",)) == 1.0
-    assert consistency(ENGLISH, "fr", ("en",)) == 0.0
+    language._load_identifier.cache_clear()
+    assert measure_consistency(FRENCH, "fr", ("en",)) == 1.0
+    assert measure_consistency(ENGLISH, "fr", ("en",)) == 0.0
 
 
 @pytest.mark.parametrize("rivals", [("de",), ("fr",), ("fr", "de"), ("zh", "it", "de", "es")])
 def test_what_cannot_be_told_apart_is_taken_for_the_target_whatever_the_rivals(rivals: tuple[str, ...]) -> None:
     pytest.importorskip("py3langid")
-    language._identifier.cache_clear()
+    language._load_identifier.cache_clear()
     for target in ("en", *rivals):
         if LANGUAGES[target] == "latin":
             for text in ("No.", "OK, hm."):
-                assert consistency(text, target, ("en", *rivals)) == 1.0
-    assert consistency(FRENCH, "en", (*rivals, "fr")) == 0.0
-    assert consistency(f"{FRENCH} No. {ENGLISH}", "en", (*rivals, "fr")) == pytest.approx(17 / 31)
+                assert measure_consistency(text, target, ("en", *rivals)) == 1.0
+    assert measure_consistency(FRENCH, "en", (*rivals, "fr")) == 0.0
+    assert measure_consistency(f"{FRENCH} No. {ENGLISH}", "en", (*rivals, "fr")) == pytest.approx(17 / 31)
 
 
 ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800$`\\[]中のпа가"), max_size=60)
@@ -248,21 +248,21 @@ ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800$`
     st.lists(ODD | st.sampled_from(list(SENTENCES.values())), max_size=4).map("".join), st.sampled_from([*LANGUAGES])
 )
 def test_any_text_has_a_share(text: str, target: str) -> None:
-    assert 0.0 <= consistency(text, target) <= 1.0
+    assert 0.0 <= measure_consistency(text, target) <= 1.0
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(ODD)
 def test_shares_of_different_scripts_sum_to_one_at_most(text: str) -> None:
-    assert sum(consistency(text, target) for target in SENTENCES) <= 1 + 1e-9
+    assert sum(measure_consistency(text, target) for target in SENTENCES) <= 1 + 1e-9
 
 
 @pytest.mark.usefixtures("stand_in")
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(ODD | st.sampled_from([FRENCH, ENGLISH]), max_size=4).map("".join))
 def test_rivals_share_what_there_is(text: str) -> None:
-    french, english = consistency(text, "fr", ("en",)), consistency(text, "en", ("fr",))
-    assert french + english == pytest.approx(consistency(text, "en"))
+    french, english = measure_consistency(text, "fr", ("en",)), measure_consistency(text, "en", ("fr",))
+    assert french + english == pytest.approx(measure_consistency(text, "en"))
 
 
 @pytest.mark.parametrize(
@@ -294,4 +294,4 @@ def test_rivals_share_what_there_is(text: str) -> None:
 )
 def test_megabytes_are_no_matter(unit: str) -> None:
     text = unit * (2_000_000 // len(unit))
-    assert consistency(text, "ja") in (0.0, 1.0)
+    assert measure_consistency(text, "ja") in (0.0, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.format import extract
+from dunwu.verifiers.format import extract_answer
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from dunwu.verifiers.format import extract
     ],
 )
 def test_last_line(text: str, answer: str | None) -> None:
-    assert extract(text, "last-line") == answer
+    assert extract_answer(text, "last-line") == answer
 
 
 LINES = {"math": "5", "tex": "\\frac{1}{2}", "letter": "B"}
@@ -54,7 +54,7 @@ LINES = {"math": "5", "tex": "\\frac{1}{2}", "letter": "B"}
 def test_what_stands_around_the_answer_on_the_last_line(form: str, answer: str) -> None:
     if form == "####{}" and answer == "B":
         pytest.skip("a word behind number signs is a tag")
-    found = extract(form.format(answer), "last-line")
+    found = extract_answer(form.format(answer), "last-line")
     assert found is not None
     assert found.strip("$") == answer
 
@@ -77,7 +77,7 @@ def test_what_stands_around_the_answer_on_the_last_line(form: str, answer: str) 
     ],
 )
 def test_lines_with_and_without_a_lead_in(text: str, answer: str | None) -> None:
-    assert extract(text, "last-line") == answer
+    assert extract_answer(text, "last-line") == answer
 
 
 @pytest.mark.parametrize("mark", ["**", "__"])
@@ -93,14 +93,14 @@ def test_lines_with_and_without_a_lead_in(text: str, answer: str | None) -> None
 )
 def test_emphasis_ends_at_the_next_mark(mark: str, line: str, shown: str) -> None:
     """No mark is looked at twice, so that a line of them takes one pass."""
-    assert extract(line.replace("%s", mark), "last-line") == shown.replace("%s", mark)
+    assert extract_answer(line.replace("%s", mark), "last-line") == shown.replace("%s", mark)
 
 
 def test_emphasis_of_three_marks_within_a_line() -> None:
-    assert extract("x ***a***", "last-line") == "x *a*"
-    assert extract("x ___a___", "last-line") == "x _a_"
+    assert extract_answer("x ***a***", "last-line") == "x *a*"
+    assert extract_answer("x ___a___", "last-line") == "x _a_"
 
 
 @pytest.mark.parametrize("piece", ["__a ", "**a ", "x **", "<a __", "**a*b ", "a**", "** a", "***a "])
 def test_a_long_line_of_marks_is_read_in_one_pass(piece: str) -> None:
-    assert extract(piece * 100_000, "last-line")
+    assert extract_answer(piece * 100_000, "last-line")

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from dunwu.verifiers.language import consistency
+from dunwu.verifiers.language import measure_consistency
 
 PHYSICS = """
 由牛顿第二定律 F=ma 得 a=F/m，又 mv=mv0+at，机械能守恒 mgh=mv^2/2。
@@ -57,18 +57,18 @@ ENGLISH = (
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_a_chain_with_plain_formulas_is_in_its_language(chain: str) -> None:
-    assert consistency(chain, "zh") == 1.0
+    assert measure_consistency(chain, "zh") == 1.0
 
 
 @pytest.mark.parametrize(("target", "formula"), list(product(FRAMES, FORMULAS)))
 def test_a_formula_is_no_word_in_any_language(target: str, formula: str) -> None:
-    assert consistency(FRAMES[target].format(f" {formula} "), target) == 1.0
-    assert consistency(formula, "en") == consistency(formula, "zh") == 0.0
+    assert measure_consistency(FRAMES[target].format(f" {formula} "), target) == 1.0
+    assert measure_consistency(formula, "en") == measure_consistency(formula, "zh") == 0.0
 
 
 @pytest.mark.parametrize("command", LATEX)
 def test_a_command_outside_of_dollars_is_no_word(command: str) -> None:
-    assert consistency(f"所以 {command} 成立", "zh") == 1.0
+    assert measure_consistency(f"所以 {command} 成立", "zh") == 1.0
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -77,7 +77,7 @@ def test_products_that_stand_beside_operators_are_no_words(seed: int) -> None:
     terms = ["".join(draw.sample("abcdmnpqxyz", draw.choice((2, 2, 3)))) for _ in range(4)]
     operators = draw.choices(("+", "=", "≥", " = ", " + ", "·", "^2-", "/"), k=3)
     formula = "".join(term + sign for term, sign in zip(terms, [*operators, "=1"], strict=True))
-    assert consistency(f"由 {formula} 可得结论", "zh") == 1.0
+    assert measure_consistency(f"由 {formula} 可得结论", "zh") == 1.0
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -85,15 +85,15 @@ def test_mixed_words_still_lower_the_share(seed: int) -> None:
     draw = random.Random(seed)
     chain, english = draw.choice(CHAINS), draw.choice(ENGLISH)
     characters, words = (sum("\u4e00" <= char <= "\u9fff" for char in chain), len(english.split()))
-    share = consistency(f"{chain}\n{english}", "zh")
+    share = measure_consistency(f"{chain}\n{english}", "zh")
     assert share <= characters / (characters + words - 4)
-    assert consistency(f"{chain}\n{english}", "en") == pytest.approx(1 - share)
+    assert measure_consistency(f"{chain}\n{english}", "en") == pytest.approx(1 - share)
 
 
 @pytest.mark.parametrize("sentence", ENGLISH)
 def test_english_prose_keeps_its_share(sentence: str) -> None:
-    assert consistency(sentence, "en") == 1.0
-    assert consistency(f"加 {sentence}", "zh") < 0.1
+    assert measure_consistency(sentence, "en") == 1.0
+    assert measure_consistency(f"加 {sentence}", "zh") < 0.1
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_english_prose_keeps_its_share(sentence: str) -> None:
     ],
 )
 def test_words_in_the_place_of_notation_are_words(disguise: str, words: int) -> None:
-    assert consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + words))
+    assert measure_consistency(f"加 {disguise}", "zh") == pytest.approx(1 / (1 + words))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_words_in_the_place_of_notation_are_words(disguise: str, words: int) -> 
     ],
 )
 def test_code_and_tags_are_skipped(code: str) -> None:
-    assert consistency(f"所以\n{code}正确", "zh") == 1.0
+    assert measure_consistency(f"所以\n{code}正确", "zh") == 1.0
 
 
 def test_languages_of_one_script_keep_their_words_beside_formulas() -> None:
@@ -138,4 +138,4 @@ def test_languages_of_one_script_keep_their_words_beside_formulas() -> None:
         "es": "La fuerza es F=ma y por eso el cuerpo se mueve con v=at hasta que se detiene.",
     }
     for target, written in product(texts, texts):
-        assert consistency(texts[written], target, tuple(texts)) == (target == written)
+        assert measure_consistency(texts[written], target, tuple(texts)) == (target == written)

@@ -15,7 +15,7 @@ from dunwu.evaluation.evaluate import summarize, to_rows
 from dunwu.pipeline.stages.measurement import judged, rollout_metrics
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
-from dunwu.verifiers.language import LANGUAGES, consistency, has_words
+from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
 
 TOLD = "<think>they ask about cats.</think> Gladly. Cats eat meat."
 MODEL = {"name": "helpful", "from": "talk", "input": "summary", "weight": 0.5}
@@ -129,4 +129,4 @@ def test_texts_without(text: str) -> None:
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(st.sampled_from("ab 猫ねねда1+$`\\.") | st.characters(), max_size=30))
 def test_whatever_has_a_language_has_words(text: str) -> None:
-    assert has_words(text) or not any(consistency(text, language) for language in LANGUAGES)
+    assert has_words(text) or not any(measure_consistency(text, language) for language in LANGUAGES)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.penalties import APART, GRAM, UNIT, repetition, truncated
+from dunwu.verifiers.penalties import APART, GRAM, UNIT, penalize_repetition, penalize_truncation
 
 
 def test_only_what_is_cut_off_pays() -> None:
-    assert truncated("length") == -1.0
-    assert truncated("stop") == 0.0
+    assert penalize_truncation("length") == -1.0
+    assert penalize_truncation("stop") == 0.0
 
 
 def words(count: int, seed: int = 0) -> str:
@@ -45,7 +45,7 @@ def test_units(text: str, units: int) -> None:
     ],
 )
 def test_share_of_runs_that_stood_before(text: str, share: float) -> None:
-    assert repetition(text) == pytest.approx(share)
+    assert penalize_repetition(text) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_share_of_runs_that_stood_before(text: str, share: float) -> None:
     ],
 )
 def test_a_loop_that_counts_or_has_no_spaces_is_one(text: str) -> None:
-    assert -1 <= repetition(text) < -0.97
+    assert -1 <= penalize_repetition(text) < -0.97
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_a_loop_that_counts_or_has_no_spaces_is_one(text: str) -> None:
     ],
 )
 def test_arithmetic_and_lists_are_no_loop(text: str) -> None:
-    assert repetition(text) == 0.0
+    assert penalize_repetition(text) == 0.0
 
 
 def test_order_within_a_run_counts() -> None:
     rng, names = random.Random(1), [f"w{n}" for n in range(GRAM)]
     shuffled = [" ".join(rng.sample(names, GRAM)) for _ in range(5)]
-    assert repetition(" ".join(shuffled)) == 0.0
+    assert penalize_repetition(" ".join(shuffled)) == 0.0
 
 
 def naive(text: str) -> float:
@@ -99,16 +99,16 @@ def naive(text: str) -> float:
 )
 def test_hashes_count_what_the_definition_counts(loop: list[str], turns: int, end: str) -> None:
     text = "".join(loop) * turns + end
-    assert repetition(text) == pytest.approx(naive(text))
-    assert -1 <= repetition(text) <= 0
+    assert penalize_repetition(text) == pytest.approx(naive(text))
+    assert -1 <= penalize_repetition(text) <= 0
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\u200b")))
 def test_any_text_has_a_share(text: str) -> None:
-    assert -1 <= repetition(text * 5) <= 0
+    assert -1 <= penalize_repetition(text * 5) <= 0
 
 
 @pytest.mark.parametrize("text", ["(" * 10_000_000, "<think>" * 1_428_571, "中" * 3_333_333])
 def test_ten_megabytes_are_no_matter(text: str) -> None:
-    assert repetition(text) == pytest.approx(-1, abs=1e-5)
+    assert penalize_repetition(text) == pytest.approx(-1, abs=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.programs import source_of
+from dunwu.verifiers.programs import find_program
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from dunwu.verifiers.programs import source_of
     ],
 )
 def test_the_program_of_an_answer(answer: str, source: str) -> None:
-    assert source_of(answer) == source
+    assert find_program(answer) == source
 
 
 @pytest.mark.parametrize("lead", ["", "  ", "\t", "1. ", "- ", "  * "])
@@ -46,7 +46,7 @@ def test_the_program_of_an_answer(answer: str, source: str) -> None:
 def test_a_block_that_says_it_is_python_is_the_program_however_it_says_so(lead: str, fence: str, info: str) -> None:
     inside = " " * len(lead) if lead.strip() else lead
     block = f"{lead}{fence}{info}\n{inside}if x:\n{inside}    y\n{inside}{fence}\n"
-    assert source_of(f"So:\n{block}It prints\n```\n1\n```\n```text\n2\n```") == "if x:\n    y"
+    assert find_program(f"So:\n{block}It prints\n```\n1\n```\n```text\n2\n```") == "if x:\n    y"
 
 
 SOLUTION = "def f(x):\n    return x"
@@ -73,7 +73,7 @@ SOLUTION = "def f(x):\n    return x"
     ],
 )
 def test_the_program_among_words_fences_and_examples(answer: str) -> None:
-    assert source_of(answer.format(SOLUTION), "f").rstrip() == SOLUTION
+    assert find_program(answer.format(SOLUTION), "f").rstrip() == SOLUTION
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_the_program_among_words_fences_and_examples(answer: str) -> None:
 )
 def test_a_block_that_only_uses_the_function_is_no_program(block: str, defines: bool) -> None:
     answer = f"```python\n{block}\n```\n```python\nlast\n```"
-    assert source_of(answer, "Solution.f") == (block if defines else "last")
-    assert source_of(answer) == "last"
+    assert find_program(answer, "Solution.f") == (block if defines else "last")
+    assert find_program(answer) == "last"
 
 
 @pytest.mark.parametrize("piece", ["x", " ", "```\n", "```python\n", "a ```py\n", "[BEGIN]\n", "[DONE]", "``` a b\n"])
 def test_long_answers_are_read_in_one_pass(piece: str) -> None:
-    assert isinstance(source_of(piece * 50_000, "f"), str)
-    assert isinstance(source_of("```py\n" + piece * 50_000, "f"), str)
+    assert isinstance(find_program(piece * 50_000, "f"), str)
+    assert isinstance(find_program("```py\n" + piece * 50_000, "f"), str)

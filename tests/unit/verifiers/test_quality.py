@@ -9,21 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dunwu.config.schema import RewardSpec
-from dunwu.verifiers.quality import MOST_RIGHT, logic, novelty, signature, steps
-from dunwu.verifiers.statements import passages
-from dunwu.verifiers.weights import QUALITY, Composition, total
+from dunwu.verifiers.quality import MOST_RIGHT, find_signature, measure_logic, measure_novelty, measure_steps
+from dunwu.verifiers.statements import read_passages
+from dunwu.verifiers.weights import QUALITY, Composition, sum_components
 
 
 def quality(chain: str, siblings: list[str], **weights: float) -> float:
     """The three parts, as the composition weighs them for a right answer."""
     spec = RewardSpec.model_validate({"accuracy": 0.0, "format": 0.0, "quality": 1.0, **weights})
-    parts = {"logic": logic(chain), "steps": steps(chain), "novelty": novelty(chain, siblings)}
-    return total(parts, Composition(spec).weights("any", 0))
+    parts = {"logic": measure_logic(chain), "steps": measure_steps(chain), "novelty": measure_novelty(chain, siblings)}
+    return sum_components(parts, Composition(spec).weights("any", 0))
 
 
 def stated(chain: str) -> list[str]:
     """The passages that were read, each in one piece."""
-    return ["".join(map("".join, zip(p.sides, (*p.relations, ""), strict=True))) for p in passages(chain)]
+    return ["".join(map("".join, zip(p.sides, (*p.relations, ""), strict=True))) for p in read_passages(chain)]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_what_is_read(chain: str, read: list[str]) -> None:
     ],
 )
 def test_what_may_mean_something_else_is_not_read(chain: str) -> None:
-    assert logic(chain) == 0
-    assert logic(f"{chain}\n1 + 1 = 2") == 1, "and costs nothing"
+    assert measure_logic(chain) == 0
+    assert measure_logic(f"{chain}\n1 + 1 = 2") == 1, "and costs nothing"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_may_mean_something_else_is_not_read(chain: str) -> None:
     ],
 )
 def test_share_of_right_statements(chain: str, share: float) -> None:
-    assert logic(chain) == pytest.approx(share)
+    assert measure_logic(chain) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_share_of_right_statements(chain: str, share: float) -> None:
     ],
 )
 def test_what_the_chain_does_not_claim_costs_nothing(chain: str) -> None:
-    assert logic(chain) == 0
-    assert logic(f"1 + 1 = 2. {chain} 2 + 2 = 4.") == 1
+    assert measure_logic(chain) == 0
+    assert measure_logic(f"1 + 1 = 2. {chain} 2 + 2 = 4.") == 1
 
 
 def test_rejecting_what_is_right_does_not_make_it_wrong() -> None:
-    assert logic("3 + 4 = 7, no, too small. 3 + 4 = 8.") == 1 / 2
+    assert measure_logic("3 + 4 = 7, no, too small. 3 + 4 = 8.") == 1 / 2
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_rejecting_what_is_right_does_not_make_it_wrong() -> None:
     ],
 )
 def test_a_letter_keeps_its_value_until_it_is_set_anew(chain: str, share: float) -> None:
-    assert logic(chain) == pytest.approx(share)
+    assert measure_logic(chain) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_letter_keeps_its_value_until_it_is_set_anew(chain: str, share: float)
     ],
 )
 def test_going_round_in_circles_costs(chain: str, share: float) -> None:
-    assert logic(chain) == pytest.approx(share)
+    assert measure_logic(chain) == pytest.approx(share)
 
 
 HONEST = "First 3 * 8 = 24. Then 24 + 6 = 30, so the answer is 30."
@@ -210,15 +210,15 @@ HONEST = "First 3 * 8 = 24. Then 24 + 6 = 30, so the answer is 30."
 
 def test_farming_pays_no_more_than_an_honest_chain() -> None:
     farm = "\n".join(f"{n} + 1 = {n + 1}" for n in range(1000))
-    assert logic(farm) == logic(HONEST) == 1.0
+    assert measure_logic(farm) == measure_logic(HONEST) == 1.0
     assert quality(farm, [HONEST]) < quality(HONEST, [farm])
-    assert logic("1 = 1\n" * 1000) == logic("1 + 1 = 1 + 1\n" * 1000) == 0.0
+    assert measure_logic("1 = 1\n" * 1000) == measure_logic("1 + 1 = 1 + 1\n" * 1000) == 0.0
 
 
 def test_farming_hides_little_of_what_is_wrong() -> None:
     farm = "\n".join(f"{n} + 1 = {n + 1}" for n in range(1000))
-    assert logic(f"3 * 8 = 25. {farm}") == MOST_RIGHT / (MOST_RIGHT + 1)
-    assert logic("3 * 8 = 25. " + "1 + 1 = 2. " * 1000) == 1 / 2
+    assert measure_logic(f"3 * 8 = 25. {farm}") == MOST_RIGHT / (MOST_RIGHT + 1)
+    assert measure_logic("3 * 8 = 25. " + "1 + 1 = 2. " * 1000) == 1 / 2
 
 
 @pytest.mark.parametrize(
@@ -241,12 +241,12 @@ def test_farming_hides_little_of_what_is_wrong() -> None:
     ],
 )
 def test_steps_are_sentences_lines_and_relations(chain: str, count: int) -> None:
-    assert steps(chain) == pytest.approx(1 / count)
+    assert measure_steps(chain) == pytest.approx(1 / count)
 
 
 @pytest.mark.parametrize("chain", ["", " \n.", "...!?", "\u200b"])
 def test_a_chain_without_steps_has_no_efficiency(chain: str) -> None:
-    assert steps(chain) == 0.0
+    assert measure_steps(chain) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -264,21 +264,21 @@ def test_a_chain_without_steps_has_no_efficiency(chain: str) -> None:
     ],
 )
 def test_the_method_is_what_leads_to_the_last_result(chain: str, method: tuple[str, ...]) -> None:
-    assert signature(chain) == method
+    assert find_signature(chain) == method
 
 
 def test_novelty_is_the_share_of_siblings_with_another_method() -> None:
     product, other_product, total = "4 * 6 = 24", "So 3 * 8 = 24.", "20 + 4 = 24"
-    assert novelty(total, [product, other_product, total]) == pytest.approx(2 / 3)
-    assert novelty(product, [other_product, total]) == pytest.approx(1 / 2)
-    assert novelty(product, [other_product]) == 0.0
-    assert novelty(product, ["words"]) == 1.0
-    assert novelty("words", [product]) == novelty(product, []) == 0.0
+    assert measure_novelty(total, [product, other_product, total]) == pytest.approx(2 / 3)
+    assert measure_novelty(product, [other_product, total]) == pytest.approx(1 / 2)
+    assert measure_novelty(product, [other_product]) == 0.0
+    assert measure_novelty(product, ["words"]) == 1.0
+    assert measure_novelty("words", [product]) == measure_novelty(product, []) == 0.0
 
 
 def test_quality_weighs_the_parts() -> None:
     chain, siblings = "3 * 8 = 24. 24 + 6 = 31.", ["24 + 6 = 30", "3 * 8 = 24"]
-    parts = (logic(chain), steps(chain), novelty(chain, siblings))
+    parts = (measure_logic(chain), measure_steps(chain), measure_novelty(chain, siblings))
     assert parts == (1 / 2, 1 / 2, 1 / 2)
     assert [getattr(RewardSpec(), name).weight for name in QUALITY] == [0.6, 0.3, 0.1]
     assert quality(chain, siblings) == pytest.approx(0.5)
@@ -294,9 +294,9 @@ def test_sums_that_are_done_right_are_right_and_others_wrong(sums: list[tuple[in
     written = [f"So {a} {op} {b} = " for a, op, b in sums]
     right = ". ".join(f"{text}{value}" for text, value in zip(written, values, strict=True))
     wrong = ". ".join(f"{text}{value + 1}" for text, value in zip(written, values, strict=True))
-    assert logic(right) == 1
-    assert logic(wrong) == 0
-    assert logic(f"{right}. {wrong}") == pytest.approx(1 / 2)
+    assert measure_logic(right) == 1
+    assert measure_logic(wrong) == 0
+    assert measure_logic(f"{right}. {wrong}") == pytest.approx(1 / 2)
 
 
 PIECES = [
@@ -326,19 +326,19 @@ ODD = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\u
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from(PIECES) | ODD, max_size=30).map("".join), ODD)
 def test_any_text_has_a_quality(chain: str, other: str) -> None:
-    for part in (logic(chain), steps(chain), novelty(chain, [other]), quality(chain, [other])):
+    for part in (measure_logic(chain), measure_steps(chain), measure_novelty(chain, [other]), quality(chain, [other])):
         assert 0 <= part <= 1
 
 
 @pytest.mark.parametrize("unit", ["(", "<think>", "- ", "1+", "1", "=", "1=1 ", "x=", "8^8^8=1, ", "\n", "\\frac{1}"])
 def test_ten_megabytes_are_no_matter(unit: str) -> None:
     text = unit * (10_000_000 // len(unit))
-    assert logic(text) == 0
-    assert 0 <= steps(text) <= 1
+    assert measure_logic(text) == 0
+    assert 0 <= measure_steps(text) <= 1
 
 
 def test_a_letter_for_each_of_thousands_is_linear() -> None:
     names = [f"{letter}{place}" for letter in "abcdefghijklmnopqrstuvw" for place in range(100)]
     random.Random(0).shuffle(names)
     chain = ", ".join(f"{a} = {b} + 1" for a, b in zip(names, names[1:] + names[:1], strict=True))
-    assert logic(f"1 + 1 = 2. {chain}") == pytest.approx(1 / (1 + len(names)))
+    assert measure_logic(f"1 + 1 = 2. {chain}") == pytest.approx(1 / (1 + len(names)))

@@ -10,7 +10,7 @@ import pytest
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import build
-from dunwu.verifiers.refusal import OPENING, check, refuses
+from dunwu.verifiers.refusal import OPENING_LENGTH, check, refuses
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_refusals(text: str) -> None:
         "I'm sorry to hear that. Here is what helps.",
         "You can't park here, but I can help.",
         "好的，步骤如下。",
-        "x" * OPENING + " I cannot help with that.",
+        "x" * OPENING_LENGTH + " I cannot help with that.",
     ],
 )
 def test_answers(text: str) -> None:

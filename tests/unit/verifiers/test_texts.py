@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.verifiers.texts import chosen, same_choice, same_sequence, same_set, same_text
+from dunwu.verifiers.texts import find_choice, same_choice, same_sequence, same_set, same_text
 
 OPTIONS = ("red", "blue", "dark green")
 
@@ -147,13 +147,13 @@ def test_choices_of_something_else(answer: str) -> None:
 def test_options_that_fold_together_are_told_apart_by_their_exact_text(
     options: tuple[str, ...], answer: str, letter: str | None
 ) -> None:
-    assert chosen(options, answer) == letter
+    assert find_choice(options, answer) == letter
 
 
 def test_the_letter_chosen() -> None:
-    assert chosen(OPTIONS, "dark green") == "C"
-    assert chosen((), "(d) whatever") == "D"
-    assert chosen(OPTIONS, "B. red") is None
+    assert find_choice(OPTIONS, "dark green") == "C"
+    assert find_choice((), "(d) whatever") == "D"
+    assert find_choice(OPTIONS, "B. red") is None
 
 
 PHYSICS = ("10 m/s", "20 m/s", "Only the lighter ball", r"$3.2\times10^{4}$", r"\frac{1}{2}", "0.75", "-5")
@@ -192,10 +192,10 @@ def test_a_letter_goes_with_the_text_of_its_own_option(form: str, place: int) ->
     letter, text = "ABCDEFG"[place], PHYSICS[place].strip("$")
     if form == "{} - {}" and text.startswith("-"):
         pytest.skip("two dashes")
-    assert chosen(PHYSICS, form.format(letter, text)) == letter
+    assert find_choice(PHYSICS, form.format(letter, text)) == letter
     for other in PHYSICS:
         if other != PHYSICS[place]:
-            assert chosen(PHYSICS, form.format(letter, other.strip("$"))) is None
+            assert find_choice(PHYSICS, form.format(letter, other.strip("$"))) is None
 
 
 @pytest.mark.parametrize(
@@ -223,25 +223,25 @@ def test_a_letter_goes_with_the_text_of_its_own_option(form: str, place: int) ->
     ],
 )
 def test_a_point_behind_a_letter_is_no_decimal_point(answer: str, letter: str | None) -> None:
-    assert chosen(("12", "3/4", "0.5", "-12"), answer) == letter
+    assert find_choice(("12", "3/4", "0.5", "-12"), answer) == letter
 
 
 @pytest.mark.parametrize("times", [r"\times", r"\cdot", "*", "×", "·", " x "])
 def test_signs_of_multiplication_are_one(times: str) -> None:
-    assert chosen(PHYSICS, f"D. 3.2{times}10^4") == "D"
-    assert chosen(PHYSICS, f"D. 3.2{times}10^5") is None
+    assert find_choice(PHYSICS, f"D. 3.2{times}10^4") == "D"
+    assert find_choice(PHYSICS, f"D. 3.2{times}10^5") is None
 
 
 @pytest.mark.parametrize("answer", ["A. 1/2", r"A. \dfrac{2}{4}", "A. 0.5", "A. ½"])
 def test_a_text_behind_a_letter_may_be_the_option_s_value(answer: str) -> None:
-    assert chosen((r"\frac{1}{2}", r"\frac{1}{3}"), answer) == "A"
-    assert chosen((r"\frac{1}{3}", r"\frac{1}{2}"), answer) is None
+    assert find_choice((r"\frac{1}{2}", r"\frac{1}{3}"), answer) == "A"
+    assert find_choice((r"\frac{1}{3}", r"\frac{1}{2}"), answer) is None
 
 
 @pytest.mark.parametrize("size", ["5 mm", "5mm"])
 def test_small_letters_of_units_tell_options_apart(size: str) -> None:
     options = ("5 mm", "5 Mm")
-    assert [chosen(options, answer) for answer in (size, f"A. {size}", f"B. {size}")] == ["A", "A", None]
+    assert [find_choice(options, answer) for answer in (size, f"A. {size}", f"B. {size}")] == ["A", "A", None]
 
 
 @pytest.mark.parametrize(
@@ -263,4 +263,4 @@ def test_small_letters_of_units_tell_options_apart(size: str) -> None:
     ],
 )
 def test_a_capital_is_a_letter_before_it_is_a_text(options: tuple[str, ...], answer: str, letter: str | None) -> None:
-    assert chosen(options, answer) == letter
+    assert find_choice(options, answer) == letter

@@ -12,7 +12,7 @@ from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score
 from dunwu.verifiers import Grader, build
-from dunwu.verifiers.weights import Composition, total
+from dunwu.verifiers.weights import Composition, sum_components
 
 MakeProblem = Callable[..., Problem]
 MakeCompletion = Callable[..., Completion]
@@ -61,8 +61,8 @@ def test_the_weights_of_a_task_at_an_update() -> None:
 
 
 def test_the_total_is_the_weighted_sum() -> None:
-    assert total({"a": 1.0, "b": -0.5}, {"a": 2.0, "b": 0.5, "c": 9.0}) == 1.75
-    assert total({"a": float("nan"), "b": 1.0}, {"a": 0.0, "b": 1.0}) == 1.0
+    assert sum_components({"a": 1.0, "b": -0.5}, {"a": 2.0, "b": 0.5, "c": 9.0}) == 1.75
+    assert sum_components({"a": float("nan"), "b": 1.0}, {"a": 0.0, "b": 1.0}) == 1.0
 
 
 def group(problem: Problem, *completions: Completion) -> RolloutGroup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dunwu.analysis.reasoning import phrases, reflection
-from dunwu.verifiers.format import reasoning_span
+from dunwu.verifiers.format import find_reasoning
 
 _NUMBER = r"-?\d{1,18}(?:\.\d{1,18})?"
 _OPERAND = rf"\({{0,4}}{_NUMBER}\){{0,4}}"
@@ -119,7 +119,7 @@ class Chain:
 
 def read_chain(completion: str) -> Chain:
     """The chain of thought in a completion; without think tags, all of it (``verifiers.format.reasoning``)."""
-    span = reasoning_span(completion)
+    span = find_reasoning(completion)
     found = (
         Event(Kind[str(match.lastgroup)], match.start(), match.end(), match[0])
         for match in _EVENT.finditer(completion, span.start, span.stop)

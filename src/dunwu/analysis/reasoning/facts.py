@@ -16,9 +16,9 @@ import pyarrow as pa
 from dunwu.analysis.reasoning import behaviours, chain, reflection
 from dunwu.analysis.reasoning.chain import Chain, Kind
 from dunwu.runs import RolloutRow
-from dunwu.verifiers.format import reasoning
-from dunwu.verifiers.language import LANGUAGES, consistency, has_words
-from dunwu.verifiers.penalties import repetition
+from dunwu.verifiers.format import extract_reasoning
+from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
+from dunwu.verifiers.penalties import penalize_repetition
 
 FACTS_VERSION = "facts 3"
 """What made a table of facts; another number where the same rollouts would give other facts."""
@@ -97,7 +97,7 @@ def extract_facts(rows: Sequence[RolloutRow]) -> pa.Table:
 def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
     read = chain.read_chain(row.completion)
     shown = [sighting.behaviour for sighting in behaviours.find_behaviours(read)]
-    words, thought = reflection.count_words(row.completion), reasoning(row.completion)
+    words, thought = reflection.count_words(row.completion), extract_reasoning(row.completion)
     verdict = to_verdict(row.right)
     return {
         "step": row.step,
@@ -118,7 +118,7 @@ def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
         "reflections": sum(words.values()),
         **{name: min(shown.count(name), MOST) for name in behaviours.BEHAVIOURS},
         "own_language": _own_language(thought, row.language),
-        "repetition": -repetition(thought),
+        "repetition": -penalize_repetition(thought),
         "turn": classify_turn(read, row.gold, verdict),
         "opening": _opening(thought),
         "question": _opening(row.prompt),
@@ -144,7 +144,7 @@ def hash_problem_id(problem_id: str) -> int:
 
 def _own_language(thought: str, language: str) -> float | None:
     known = language in LANGUAGES  # else somebody else's file, of which the rest can be told
-    return consistency(thought, language) if known and has_words(thought) else None
+    return measure_consistency(thought, language) if known and has_words(thought) else None
 
 
 def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:

@@ -23,7 +23,7 @@ from dunwu.rollout.remote import Endpoint
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.tasks.datasets.conversations import LARGEST_JUDGEMENT
 from dunwu.types import Preference, ScoredGroup
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import extract_summary
 
 ScoreAnswers = Callable[[str, str, str], tuple[float, float]]
 """Question, first answer, second answer -> how good each is."""
@@ -76,7 +76,7 @@ class TruthJudge:
         question = question_of(problem)
         scores = []
         for completion, score in zip(scored.group.completions, scored.scores, strict=True):
-            answer = score.extracted or summary(completion.text)
+            answer = score.extracted or extract_summary(completion.text)
             right = bool(answer.strip()) and self._ask(question, problem.gold, answer)
             parts = {**score.parts, "accuracy": float(right)}
             scores.append(replace(score, parts=parts, status="graded", reason="judged"))

@@ -20,7 +20,7 @@ from dunwu.pipeline.judges.user_functions import ask_until_read, filled, questio
 from dunwu.rollout.remote import Endpoint
 from dunwu.types import Completion, Estimate, Problem, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Judge
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import extract_summary
 
 COMPARED = ("alpaca", "arena")
 """Tasks whose answers stand beside references."""
@@ -60,7 +60,7 @@ class Referee:
         question = question_of(group.prompt.problem)
 
         def ask(completion: Completion) -> float:
-            told = filled(INSTRUCTION, question=question, answer=summary(completion.text))
+            told = filled(INSTRUCTION, question=question, answer=extract_summary(completion.text))
             return ask_until_read(self._endpoint, told, _yes, "says neither yes nor no")
 
         return list(side_by_side(ask, group.completions, self._at_once))
@@ -103,7 +103,7 @@ def win_rates(groups: Sequence[ScoredGroup], task: TaskSpec, judge: Judge | Refe
 def _asked(groups: Sequence[ScoredGroup], referee: Referee, ours_first: bool) -> list[float]:
     """Of every question the mean over its samples."""
     shown = [
-        Shown(question_of(problem), summary(completion.text), problem.gold, ours_first)
+        Shown(question_of(problem), extract_summary(completion.text), problem.gold, ours_first)
         for group in groups
         for problem in (group.group.prompt.problem,)
         for completion in group.group.completions
@@ -132,7 +132,7 @@ def _as_completion(problem: Problem) -> Completion:
 
 def _comparison(group: ScoredGroup, first: float, second: float) -> Comparison:
     problem = group.group.prompt.problem
-    lengths = [len(summary(completion.text)) for completion in group.group.completions]
+    lengths = [len(extract_summary(completion.text)) for completion in group.group.completions]
     return Comparison(
         question=problem.id,
         first=first,

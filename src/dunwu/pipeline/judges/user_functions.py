@@ -15,7 +15,7 @@ from typing import TypeVar
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.rollout.remote import Endpoint
 from dunwu.types import Preference, Problem
-from dunwu.verifiers.format import summary
+from dunwu.verifiers.format import extract_summary
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -45,7 +45,7 @@ def ask_until_read(endpoint: Endpoint, told: str, read: Callable[[str], T | None
     reply = ""
     for _ in range(TRIES):
         reply = endpoint.ask(told)
-        found = read(summary(reply)[:LONGEST])
+        found = read(extract_summary(reply)[:LONGEST])
         if found is not None:
             return found
     raise Fault(f"the judge {wanted} in {TRIES} tries; it says {json.dumps(reply[:80])}")

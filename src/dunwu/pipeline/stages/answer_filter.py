@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dunwu.config.schema import AnswerFilterSpec, GradingSpec
 from dunwu.types import Completion, Problem, Score
 from dunwu.verifiers import penalties
-from dunwu.verifiers.format import RULES, reasoning
-from dunwu.verifiers.language import consistency, has_words
+from dunwu.verifiers.format import RULES, extract_reasoning
+from dunwu.verifiers.language import has_words, measure_consistency
 
 PARAGRAPH = re.compile(r"\n\s*\n")
 
@@ -24,7 +24,7 @@ def fault(
 def _faults(
     grading: GradingSpec, answer_filter: AnswerFilterSpec, problem: Problem, completion: Completion, score: Score
 ) -> Iterator[str]:
-    text, chain = completion.text, reasoning(completion.text)
+    text, chain = completion.text, extract_reasoning(completion.text)
     if score.status == "verifier_failed":
         yield "ungraded"
     elif score.parts.get("accuracy", 1.0) != 1.0:
@@ -39,8 +39,8 @@ def _faults(
         yield "code block"
     if max(map(len, PARAGRAPH.split(chain))) > answer_filter.paragraph:
         yield "long paragraph"
-    if -penalties.repetition(text) > answer_filter.repetition:
+    if -penalties.penalize_repetition(text) > answer_filter.repetition:
         yield "repetitive"
     # A chain without words is of no language, and mixes none.
-    if has_words(chain) and consistency(chain, problem.language) < answer_filter.language:
+    if has_words(chain) and measure_consistency(chain, problem.language) < answer_filter.language:
         yield "mixed language"

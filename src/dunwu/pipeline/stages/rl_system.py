@@ -27,7 +27,7 @@ from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import Trainer
 from dunwu.types import Problem, Prompt, Sampling
 from dunwu.verifiers import Grader, Judge, gym
-from dunwu.verifiers.code import limits_of
+from dunwu.verifiers.code import make_limits
 from dunwu.verifiers.format import READS
 
 MAX_SKIPPED = 1000
@@ -217,10 +217,10 @@ def _sandbox(spec: GradingSpec, specs: Sequence[TaskSpec], context: Notes, field
     if not any(task.needs_sandbox for task in specs):
         yield None
         return
-    limits, allow = limits_of(spec.code), spec.code.allow_unsafe_sandbox
+    limits, allow = make_limits(spec.code), spec.code.allow_unsafe_sandbox
     libraries: tuple[str, ...] = ()
     if any(task.task == "gym" for task in specs):
-        limits, libraries = widest(limits, gym.LIMITS), gym.libraries()
+        limits, libraries = widest(limits, gym.SCORER_LIMITS), gym.find_libraries()
     try:
         sandbox, tier = choose(spec.workers, limits, libraries=libraries, allow_unsafe=allow)
     except Unavailable as error:

@@ -28,56 +28,56 @@ from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 
-from dunwu.verifiers.choices import DENIED, chosen_letters, letters_of, names_others
+from dunwu.verifiers.choices import CHOICE_DENIED, find_chosen_letters, names_others, read_letters
 from dunwu.verifiers.math.brackets import split_at
-from dunwu.verifiers.math.equality import Ask, Comparison
-from dunwu.verifiers.math.equations import solution
-from dunwu.verifiers.math.exact import Undefined, rational
-from dunwu.verifiers.math.quantities import literal
-from dunwu.verifiers.math.reading import read, subject_of, tokens_of
+from dunwu.verifiers.math.equality import AnswerComparison, Ask
+from dunwu.verifiers.math.equations import read_solution
+from dunwu.verifiers.math.exact import Undefined, evaluate_exactly
+from dunwu.verifiers.math.quantities import read_literal
+from dunwu.verifiers.math.reading import read, read_answer_tokens, read_subject
 from dunwu.verifiers.math.records import Answer, Collection, Conditional, Equation, Quantity
-from dunwu.verifiers.math.sympy_pool import one_budget
-from dunwu.verifiers.math.tokens import LONGEST, Token
+from dunwu.verifiers.math.sympy_pool import share_budget
+from dunwu.verifiers.math.tokens import LONGEST_ANSWER, Token
 from dunwu.verifiers.math.tree import dump
-from dunwu.verifiers.math.units import PERCENT, leading_currency, split_quantity
-from dunwu.verifiers.math.wording import bare, spelled
+from dunwu.verifiers.math.units import PERCENT, read_currency, split_quantity
+from dunwu.verifiers.math.wording import spell_tokens, strip_tokens
 
-PLAIN = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 GROUPED = re.compile(r"(?<=\d),(?=\d{3})")
-MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
+SPOKEN_MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 
 
-def same(gold: str, answer: str, ask: Ask) -> bool:
+def same_answer(gold: str, answer: str, ask: Ask) -> bool:
     """Return whether ``answer`` means ``gold``. Raises whatever ``ask`` raises."""
     if gold.strip() == answer.strip():
         return True
-    if max(len(gold), len(answer)) > LONGEST:
+    if max(len(gold), len(answer)) > LONGEST_ANSWER:
         return False
-    if PLAIN.fullmatch(gold) and PLAIN.fullmatch(answer):  # most golds, and most answers to them
+    if PLAIN_NUMBER.fullmatch(gold) and PLAIN_NUMBER.fullmatch(answer):  # most golds, and most answers to them
         return Decimal(gold) == Decimal(answer)
-    subjects = subject_of(gold), subject_of(answer)
+    subjects = read_subject(gold), read_subject(answer)
     if all(subjects) and subjects[0] != subjects[1]:  # Alice is taller; Bob is taller
         return False
-    chosen = letters_of(gold)
+    chosen = read_letters(gold)
     if chosen:
         if names_others(subjects[1], chosen):  # C is B
             return False
-        given = chosen_letters(answer, alone=len(chosen) > 1)
+        given = find_chosen_letters(answer, alone=len(chosen) > 1)
         if given is not None or _says_more(answer):
             return given == chosen
-    tokens = tokens_of(gold), tokens_of(answer)
-    if spelled(tokens[0]) == spelled(tokens[1]) != "":
+    tokens = read_answer_tokens(gold), read_answer_tokens(answer)
+    if spell_tokens(tokens[0]) == spell_tokens(tokens[1]) != "":
         return True
-    with one_budget(), suppress(Undefined):  # 1/0 equals nothing
-        return any(Comparison(ask).equal(*pair) for pair in _readings(gold, answer))
+    with share_budget(), suppress(Undefined):  # 1/0 equals nothing
+        return any(AnswerComparison(ask).equal(*pair) for pair in _read_pairs(gold, answer))
     return False
 
 
-def _readings(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
+def _read_pairs(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
     """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
     yield read(gold), read(answer)
-    if MIXED.search(answer):  # 2 and 2/3
-        yield read(gold), read(MIXED.sub(r"\1 ", answer))
+    if SPOKEN_MIXED.search(answer):  # 2 and 2/3
+        yield read(gold), read(SPOKEN_MIXED.sub(r"\1 ", answer))
     lists = [isinstance(read(text), Collection) for text in (gold, answer)]
     if lists[0] and not lists[1] and GROUPED.search(answer):
         yield read(gold), read(GROUPED.sub(", ", answer))
@@ -89,72 +89,72 @@ def _says_more(answer: str) -> bool:
     """Whether an answer that is no choice takes a letter back, gives it a unit or a value: A项错误, A°, A=2."""
     said = read(answer)
     another = isinstance(said, (Equation, Conditional)) or (isinstance(said, Quantity) and said.unit is not None)
-    return another or DENIED.search(answer) is not None
+    return another or CHOICE_DENIED.search(answer) is not None
 
 
 def same_literal(gold: str, answer: str) -> bool:
     """Return whether ``answer`` is a written number with the value of ``gold``, no operation left to do.
 
-    Units as in ``same``. A fraction for a whole number (24/2 for 12) is a division left to do, unless the gold is
-    written so itself.
+    Units count as in ``same_answer``. A fraction for a whole number (24/2 for 12) is a division left to do, unless the
+    gold is written so itself.
     """
-    if max(len(gold), len(answer)) > LONGEST:
+    if max(len(gold), len(answer)) > LONGEST_ANSWER:
         return False
-    left, right = _written(gold), _written(answer)
+    left, right = _read_written(gold), _read_written(answer)
     if left is None or right is None:
         return False
     undone = left[0].denominator == 1 and gold != answer and any(token.text in ("/", "frac") for token in right[1])
     whole = len(right[1]) > 3 and right[1][0].kind == "number" and right[0].denominator == 1
-    return (not undone or whole) and same(gold, answer, lambda *_: False)
+    return (not undone or whole) and same_answer(gold, answer, lambda *_: False)
 
 
-def literal_value(text: str) -> Fraction | None:
+def read_literal_value(text: str) -> Fraction | None:
     """Return the value of the number that ``text`` writes down, its unit and name aside; None for any other text."""
-    written = _written(text) if len(text) <= LONGEST else None
+    written = _read_written(text) if len(text) <= LONGEST_ANSWER else None
     return None if written is None else written[0]
 
 
-def _written(text: str) -> tuple[Fraction, list[Token]] | None:
+def _read_written(text: str) -> tuple[Fraction, list[Token]] | None:
     """The value of a written number, and its tokens without name, currency and unit."""
-    tokens = list(tokens_of(text))
+    tokens = list(read_answer_tokens(text))
     said = read(text)
     if isinstance(said, Equation):
         members = split_at(tokens, ("=",))
         if len(members) != 2 or not said.members[0].simple:
             return None
-        tokens = bare(members[1])
+        tokens = strip_tokens(members[1])
     sign = tokens[:1] if tokens and tokens[0].text == "-" else []
-    currency = leading_currency(tokens[len(sign) :])
+    currency = read_currency(tokens[len(sign) :])
     tokens = [*sign, *tokens[len(sign) + currency[1] :]] if currency else tokens
     for end in (len(tokens), *(place for place, _ in split_quantity(tokens))):
-        number = literal(tokens[:end])
+        number = read_literal(tokens[:end])
         if number is not None:
             return number.value, list(tokens[:end])
     return None
 
 
-def key(answer: str, written: bool = False) -> str:
+def make_key(answer: str, written: bool = False) -> str:
     """Return the same text for answers that say one thing: as numbers, names and known units aside, or as text.
 
     Args:
         answer: as it was extracted.
         written: whether only written numbers have a value, as in problems of kind ``number``.
     """
-    if len(answer) > LONGEST:
+    if len(answer) > LONGEST_ANSWER:
         return answer.strip()
     said = read(answer)
-    solved = solution(said) if isinstance(said, Equation) else None
+    solved = read_solution(said) if isinstance(said, Equation) else None
     value = solved[1][0] if solved and len(solved[1]) == 1 else said
     plain = isinstance(value, Quantity) and (value.unit is None or value.unit.known)
-    if not isinstance(value, Quantity) or not plain or (written and _written(answer) is None):
-        return spelled(tokens_of(answer))
-    number = _rational(value)
+    if not isinstance(value, Quantity) or not plain or (written and _read_written(answer) is None):
+        return spell_tokens(read_answer_tokens(answer))
+    number = _evaluate(value)
     percent = value.unit is not None and value.unit.names == PERCENT.names
     return (dump(value.tree) if number is None else str(number)) + ("%" if percent else "")
 
 
-def _rational(value: Quantity) -> Fraction | None:
+def _evaluate(value: Quantity) -> Fraction | None:
     try:
-        return rational(value.tree)
+        return evaluate_exactly(value.tree)
     except Undefined:
         return None

@@ -14,7 +14,7 @@ class Unreadable(ValueError):  # noqa: N818  -- a finding, not a failure
     """The tokens are no expression that the grammar knows."""
 
 
-def closing(tokens: Sequence[Token], start: int) -> int:
+def find_closing(tokens: Sequence[Token], start: int) -> int:
     """Return the place of what closes the bracket or brace at ``start``, of any kind; -1 where nothing does."""
     depth = 0
     for place in range(start, len(tokens)):
@@ -25,7 +25,7 @@ def closing(tokens: Sequence[Token], start: int) -> int:
     return -1
 
 
-def nesting(tokens: Sequence[Token]) -> int:
+def measure_depth(tokens: Sequence[Token]) -> int:
     """Return how deep brackets and braces stand inside one another."""
     deepest = level = 0
     for token in tokens:
@@ -39,7 +39,7 @@ def has_many_brackets(tokens: Sequence[Token]) -> bool:
     return sum(token.text == "(" for token in tokens) > MOST_BRACKETS
 
 
-def text_of(tokens: Sequence[Token]) -> str:
+def join_text(tokens: Sequence[Token]) -> str:
     """Return tokens as text without gaps, for names."""
     return "".join(map(str, tokens)).replace("{", "").replace("}", "")
 
@@ -59,7 +59,7 @@ def split_at(tokens: Sequence[Token], signs: Sequence[str]) -> list[list[Token]]
     return pieces
 
 
-def matrix_rows(tokens: Sequence[Token], start: int) -> tuple[list[list[list[Token]]], int]:
+def read_rows(tokens: Sequence[Token], start: int) -> tuple[list[list[list[Token]]], int]:
     """Return the cells of the environment that begins at ``start``, row by row, and the place behind it.
 
     Raises:

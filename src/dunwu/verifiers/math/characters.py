@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-PLAIN = {
+PLAIN_SPELLINGS = {
     "−": "-", "–": "-", "‐": "-", "‑": "-", "﹣": "-", "×": "\\times ",
     "∗": "*", "⋆": "*", "·": "*", "⋅": "*", "•": "*",
     "∙": "*", "・": "*", "÷": "/", "∕": "/", "⁄": "/", "：": ":", "∶": ":", "；": ";", "。": ". ", "、": "，",
@@ -23,7 +23,7 @@ PLAIN = {
     "ϵ": "\\epsilon ", "ϕ": "\\varphi ",
     "φ": "\\varphi ", "ϑ": "\\theta ", "℃": "°C", "℉": "°F", "㎡": "m^2", "㎝": "cm", "㎞": "km", "㎏": "kg",
 }  # fmt: skip
-GREEK = {
+GREEK_SPELLINGS = {
     unicodedata.lookup(f"GREEK {size} LETTER {name.upper()}"): f"\\{name if size == 'SMALL' else name.capitalize()} "
     for name in [
         "alpha",
@@ -61,10 +61,10 @@ def spell(char: str) -> str:
     """Return ``char`` as TeX or ASCII writes it; what has no such spelling as it is."""
     if " " <= char < "\x7f":
         return char
-    if char in PLAIN:
-        return PLAIN[char]
-    if char in GREEK:
-        return GREEK[char].replace("lamda", "lambda")
+    if char in PLAIN_SPELLINGS:
+        return PLAIN_SPELLINGS[char]
+    if char in GREEK_SPELLINGS:
+        return GREEK_SPELLINGS[char].replace("lamda", "lambda")
     if char in THIN_SPACES:
         return "\\,"
     if encloses_digits(char):
@@ -76,7 +76,7 @@ def spell(char: str) -> str:
         return rf"\frac{{{above}}}{{{below}}}" if above and below else char
     if form in ("<super>", "<sub>"):
         return ("^" if form == "<super>" else "_") + f"{{{plain}}}"
-    return " " if plain.isspace() or char < " " else plain if len(plain) == 1 and plain not in PLAIN else char
+    return " " if plain.isspace() or char < " " else plain if len(plain) == 1 and plain not in PLAIN_SPELLINGS else char
 
 
 def reads_as_another(char: str) -> bool:

@@ -42,7 +42,7 @@ THIN = frozenset(
     {",", ":", ";", ">", " ", "enspace", "thinspace", "medspace", "thickspace", "nobreakspace", "enskip", "space"}
 )
 WIDE = frozenset({"quad", "qquad", "newline", "par"})
-SIGNS = {
+SIGN_COMMANDS = {
     "le": "<=", "leq": "<=", "leqslant": "<=", "leqq": "<=", "ge": ">=", "geq": ">=", "geqslant": ">=", "geqq": ">=",
     "ne": "!=", "neq": "!=", "lt": "<", "gt": ">", "approx": "~=", "thickapprox": "~=", "simeq": "~=", "equiv": "===",
     "in": "in", "sim": "~", "thicksim": "~", "cup": "cup", "bigcup": "cup", "cap": "cap", "bigcap": "cap",

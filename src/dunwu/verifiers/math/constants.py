@@ -6,28 +6,28 @@ import re
 from collections.abc import Iterator
 from itertools import permutations
 
-from dunwu.verifiers.math.tree import EULER, Call, Power, Product, Sum, Symbol, Tree, letters, substitute
+from dunwu.verifiers.math.tree import EULER, Call, Power, Product, Sum, Symbol, Tree, find_letters, substitute
 
 CONSTANT = re.compile(r"[Cc](?:_\d)?|K|[AB]")
 ANY = re.compile(r"[Cc](?:_\d)?")
 MOST = 3
 
 
-def renamings(gold: Tree, answer: Tree) -> Iterator[Tree]:
+def rename_constants(gold: Tree, answer: Tree) -> Iterator[Tree]:
     """Yield ``answer`` with its constants of integration named as those of ``gold``, in each order.
 
     A and B are such constants only beside the C_1 and C_2 of the other.
     """
-    wanted, given = ([name for name in sorted(letters(one)) if CONSTANT.fullmatch(name)] for one in (gold, answer))
+    wanted, given = ([name for name in sorted(find_letters(one)) if CONSTANT.fullmatch(name)] for one in (gold, answer))
     if not wanted or len(wanted) != len(given) or len(wanted) > MOST:
         return
     plain = any(all(map(ANY.fullmatch, names)) for names in (wanted, given))
-    others = letters(gold) - set(wanted) == letters(answer) - set(given)
+    others = find_letters(gold) - set(wanted) == find_letters(answer) - set(given)
     if not plain or not others or not _are_free(gold, wanted) or not _are_free(answer, given):
         return
     for order in permutations(wanted):
         if list(order) != given:
-            yield _renamed(answer, dict(zip(given, order, strict=True)))
+            yield _rename(answer, dict(zip(given, order, strict=True)))
 
 
 def _are_free(tree: Tree, names: list[str]) -> bool:
@@ -44,7 +44,7 @@ def _is_free(term: Tree, name: str) -> bool:
     return Symbol(name) in term.factors and solution
 
 
-def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
+def _rename(tree: Tree, names: dict[str, str]) -> Tree:
     for name in names:
         tree = substitute(tree, name, Symbol(f"#{name}"))
     for name, other in names.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import Unreadable, closing, matrix_rows, split_at, text_of
+from dunwu.verifiers.math.brackets import Unreadable, find_closing, join_text, read_rows, split_at
 from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import (
@@ -24,13 +24,13 @@ from dunwu.verifiers.math.tree import (
     Sum,
     Symbol,
     Tree,
-    negative,
-    quotient,
-    root,
+    divide,
+    negate,
     substitute,
+    take_root,
 )
 
-FUNCTIONS = {
+FUNCTION_NAMES = {
     "sin": "sin", "cos": "cos", "tan": "tan", "cot": "cot", "sec": "sec", "csc": "csc", "arcsin": "arcsin",
     "arccos": "arccos", "arctan": "arctan", "arccot": "arccot", "arcsec": "arcsec", "arccsc": "arccsc",
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
@@ -48,23 +48,23 @@ LARGEST_DETERMINANT = 4
 def read_function(parser: Parser, name: str) -> Tree:
     r"""Read a function with its power, index and argument: ``\sin^2 x``, ``\log_2 5``, ``\max(a,b)``, ``\cos 3x``."""
     if name == "sqrt":
-        return _square_root(parser)
+        return _read_square_root(parser)
     if name == "cbrt":
-        return root(parser.argument(), Number(Fraction(3)))
+        return take_root(parser.argument(), Number(Fraction(3)))
     base, above = None, None
     token = parser.peek()
     if name == "log" and token and token.kind == "number" and not token.gap and parser.sign(1) == "(":  # log2(3)
         base = parser.inside([parser.next()])
     for _ in range(2):
         if base is None and name == "log" and parser.take("_"):
-            base = parser.inside(_base(parser))
+            base = parser.inside(_take_base(parser))
         elif above is None and parser.take("^"):
             above = parser.exponent()
     if above == MINUS_ONE:
         if name not in ANGULAR:
             raise Unreadable(f"the inverse of {name}")
         name, above = f"arc{name}", None
-    arguments = _arguments(parser, name)
+    arguments = _read_arguments(parser, name)
     if name == "exp":
         tree: Tree = Power(EULER, arguments[0])
     elif name == "log":
@@ -74,7 +74,7 @@ def read_function(parser: Parser, name: str) -> Tree:
     return tree if above is None else Power(tree, above)
 
 
-def _base(parser: Parser) -> list[Token]:
+def _take_base(parser: Parser) -> list[Token]:
     r"""The base of a logarithm: of ``\log_23`` it is 2, as TeX reads it, where nothing else is there to be taken of."""
     token, behind = parser.peek(), parser.peek(1)
     taken = behind is not None and (behind.kind != "sign" or behind.text in ("(", "{", "[", "|", "√"))
@@ -86,36 +86,36 @@ def _base(parser: Parser) -> list[Token]:
     return parser.argument_tokens(short=True)
 
 
-def _arguments(parser: Parser, name: str) -> tuple[Tree, ...]:
+def _read_arguments(parser: Parser, name: str) -> tuple[Tree, ...]:
     """What a function is taken of: what stands in brackets, or a product without another function in it."""
     with parser.deeper(angular=parser.angular or name in ANGULAR):
         if parser.sign() not in ("(", "[", "{", "\\{"):
             return (parser.product(functions=False, division=name in ANGULAR),)
         parts = split_at(parser.enclosed(), (",", "，"))
         twice = len(parts) == 1 and len(parts[0]) > 2 and parts[0][0].text in ("(", "{")
-        if twice and closing(parts[0], 0) == len(parts[0]) - 1:  # \ln{(2)}, \max{(a,b)}
+        if twice and find_closing(parts[0], 0) == len(parts[0]) - 1:  # \ln{(2)}, \max{(a,b)}
             parts = split_at(parts[0][1:-1], (",", "，"))
         if len(parts) > 1 and name not in OF_MANY:
             raise Unreadable(f"{name} of several things")
         return tuple(map(parser.inside, parts))
 
 
-def _square_root(parser: Parser) -> Tree:
+def _read_square_root(parser: Parser) -> Tree:
     index = parser.inside(parser.enclosed()) if parser.sign() == "[" else None
-    return root(parser.argument(), index)
+    return take_root(parser.argument(), index)
 
 
-def _fraction(parser: Parser) -> Tree:
+def _read_fraction(parser: Parser) -> Tree:
     r"""A quotient, or a derivative as it is written: ``\frac{dy}{dx}`` is a name."""
     above, below = parser.piece(), parser.piece()
     if isinstance(above, list) and isinstance(below, list):
-        names = text_of(above), text_of(below)
+        names = join_text(above), join_text(below)
         if names[0][:1] == names[1][:1] and DIFFERENTIAL.fullmatch(names[0]) and DIVISOR.fullmatch(names[1]):
             return Symbol("/".join(names))
-    return quotient(*(parser.inside(part) if isinstance(part, list) else part for part in (above, below)))
+    return divide(*(parser.inside(part) if isinstance(part, list) else part for part in (above, below)))
 
 
-def _steps(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:
+def _make_step_reader(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:
     r"""A reader of ``\lfloor x \rfloor``."""
 
     def read(parser: Parser) -> Tree:
@@ -131,7 +131,7 @@ def _steps(name: str, opening: str, ending: str) -> Callable[[Parser], Tree]:
     return read
 
 
-def _limits(parser: Parser) -> tuple[list[Token] | None, list[Token] | None]:
+def _take_bounds(parser: Parser) -> tuple[list[Token] | None, list[Token] | None]:
     below = above = None
     for _ in range(2):
         if below is None and parser.take("_"):
@@ -141,29 +141,29 @@ def _limits(parser: Parser) -> tuple[list[Token] | None, list[Token] | None]:
     return below, above
 
 
-def _series(name: str) -> Callable[[Parser], Tree]:
+def _make_series_reader(name: str) -> Callable[[Parser], Tree]:
     r"""A reader of ``\sum_{n=1}^{9} n``."""
 
     def read(parser: Parser) -> Tree:
-        below, above = _limits(parser)
+        below, above = _take_bounds(parser)
         if not below or not above or len(below) < 3 or below[1].text != "=" or below[0].kind != "word":
             raise Unreadable(f"{name} without its bounds")
         low, high = parser.inside(below[2:]), parser.inside(above)
         with parser.deeper():
-            return _bound(parser, name, below[0].text, parser.product(), (low, high))
+            return _bind(parser, name, below[0].text, parser.product(), (low, high))
 
     return read
 
 
-def _bound(parser: Parser, name: str, variable: str, body: Tree, bounds: tuple[Tree, ...]) -> Tree:
+def _bind(parser: Parser, name: str, variable: str, body: Tree, bounds: tuple[Tree, ...]) -> Tree:
     """With the bound letter renamed, so that it is no letter of the answer and ``i`` no imaginary unit."""
     own = Symbol(f"#{parser.depth}")
     return Call(name, (substitute(body, variable, own), own, *bounds))
 
 
-def _integral(parser: Parser) -> Tree:
+def _read_integral(parser: Parser) -> Tree:
     r"""A definite integral; what it is over may be written ``dx``, ``d x``, or run into the formula: ``2xdx``."""
-    below, above = _limits(parser)
+    below, above = _take_bounds(parser)
     if not below or not above:
         raise Unreadable("an integral without bounds")
     for place in range(parser.at, len(parser.tokens)):
@@ -177,50 +177,50 @@ def _integral(parser: Parser) -> Tree:
         body = [*parser.tokens[parser.at : place], *rest]
         parser.at = place + (1 if together else 2)
         bounds = parser.inside(below), parser.inside(above)
-        return _bound(parser, "int", variable, parser.inside(body) if body else ONE, bounds)
+        return _bind(parser, "int", variable, parser.inside(body) if body else ONE, bounds)
     raise Unreadable("an integral over nothing")
 
 
-def _limit(parser: Parser) -> Tree:
-    below, _ = _limits(parser)
+def _read_limit(parser: Parser) -> Tree:
+    below, _ = _take_bounds(parser)
     parts = split_at(below or [], ("->",))
     if len(parts) != 2 or len(parts[0]) != 1 or parts[0][0].kind != "word":
         raise Unreadable("a limit of nothing")
     point = parser.inside(parts[1])
     with parser.deeper():
-        return _bound(parser, "lim", parts[0][0].text, parser.product(), (point,))
+        return _bind(parser, "lim", parts[0][0].text, parser.product(), (point,))
 
 
 def read_determinant(parser: Parser) -> Tree:
     """Read the determinant of a matrix in bars, expanded; any other matrix is no number."""
     kind = parser.tokens[parser.at].text
-    rows, parser.at = matrix_rows(parser.tokens, parser.at)
+    rows, parser.at = read_rows(parser.tokens, parser.at)
     square = len({len(row) for row in rows} | {len(rows)}) == 1
     if kind != "vmatrix" or not square or len(rows) > LARGEST_DETERMINANT:
         raise Unreadable("a matrix within an expression")
-    return _expanded([[parser.inside(cell) for cell in row] for row in rows])
+    return _expand([[parser.inside(cell) for cell in row] for row in rows])
 
 
-def _expanded(cells: list[list[Tree]]) -> Tree:
+def _expand(cells: list[list[Tree]]) -> Tree:
     """The determinant of a square matrix, by its first row."""
     if len(cells) == 1:
         return cells[0][0]
     terms: list[Tree] = []
     for place, cell in enumerate(cells[0]):
-        minor = _expanded([row[:place] + row[place + 1 :] for row in cells[1:]])
+        minor = _expand([row[:place] + row[place + 1 :] for row in cells[1:]])
         product = Product((cell, minor))
-        terms.append(negative(product) if place % 2 else product)
+        terms.append(negate(product) if place % 2 else product)
     return Sum(tuple(terms))
 
 
 CONSTRUCTS: Mapping[str, Callable[[Parser], Tree]] = {
-    "frac": _fraction,
+    "frac": _read_fraction,
     "binom": lambda parser: Call("binom", (parser.argument(), parser.argument())),
-    "sum": _series("sum"),
-    "prod": _series("prod"),
-    "int": _integral,
-    "lim": _limit,
-    "lfloor": _steps("floor", "lfloor", "rfloor"),
-    "lceil": _steps("ceil", "lceil", "rceil"),
+    "sum": _make_series_reader("sum"),
+    "prod": _make_series_reader("prod"),
+    "int": _read_integral,
+    "lim": _read_limit,
+    "lfloor": _make_step_reader("floor", "lfloor", "rfloor"),
+    "lceil": _make_step_reader("ceil", "lceil", "rceil"),
 }
 """By the commands that they read."""

@@ -2,7 +2,7 @@
 
 A word behind a number may change it (5 doubled, 5 or so, 12 pairs), and no list of such words is ever complete. So a
 phrase is free only where it has the form of what is counted: up to two describing words, then a plural. No word of
-``CHANGING`` may stand in it, and what belongs to no such form (5 doubled, 5 short) stays unknown.
+``NUMBER_CHANGERS`` may stand in it, and what belongs to no such form (5 doubled, 5 short) stays unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dunwu.verifiers.math.numerals import UNITS_AND_TENS
 from dunwu.verifiers.math.tokens import Token
 
-CHANGING = frozenset(
+NUMBER_CHANGERS = frozenset(
     """
     times fold twice thrice double doubles doubled triple triples tripled quadruple quadrupled half halves halved
     hundred hundreds thousand thousands million millions billion billions trillion trillions dozen dozens score scores
@@ -34,7 +34,9 @@ CHANGING = frozenset(
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 """In any place of a phrase they may make another number of it, or say that it is none."""
-OPEN = frozenset({"pairs", "sets", "groups", "points", "degrees", "sums", "differences", "products", "means", "cents"})
+AMBIGUOUS_PLURALS = frozenset(
+    {"pairs", "sets", "groups", "points", "degrees", "sums", "differences", "products", "means", "cents"}
+)
 """Plurals that count several things each, or measure; with a describing word (ordered pairs) they are counted."""
 NO_PLURAL = re.compile("(?:ss|us|is|[dfntx]ths|ghths|illions|wards)$")
 ENDINGS = ("in total", "in all", "total", "altogether", "overall", "left", "remaining", "each", "left over")
@@ -50,13 +52,15 @@ def counts(words: Sequence[str]) -> bool:
     Args:
         words: in lower case.
     """
-    if any(word in CHANGING or word in UNITS_AND_TENS or not word.isalpha() or not word.isascii() for word in words):
+    if any(
+        word in NUMBER_CHANGERS or word in UNITS_AND_TENS or not word.isalpha() or not word.isascii() for word in words
+    ):
         return False
     *describing, noun = words
     if len(describing) > MOST_DESCRIBING or any(len(word) < 3 or word.endswith("ly") for word in describing):
         return False
     plural = len(noun) > 3 and noun.endswith("s") and not NO_PLURAL.search(noun)
-    return plural and (bool(describing) or noun not in OPEN)
+    return plural and (bool(describing) or noun not in AMBIGUOUS_PLURALS)
 
 
 def split_ending(tokens: Sequence[Token]) -> tuple[list[Token], str]:
@@ -69,10 +73,10 @@ def split_ending(tokens: Sequence[Token]) -> tuple[list[Token], str]:
     if "of" in spoken[1:-1]:
         place = spoken.index("of", 1)
         whole = [word for word in spoken[place + 1 :] if word not in DETERMINERS]
-        if len(spoken) - place - 1 <= LONGEST_OF and not any(map(_changes, whole)):
+        if len(spoken) - place - 1 <= LONGEST_OF and not any(map(_changes_number, whole)):
             return list(tokens[:place]), " ".join(whole)
     return list(tokens), ""
 
 
-def _changes(word: str) -> bool:
-    return len(word) < 3 or word in CHANGING or word in UNITS_AND_TENS
+def _changes_number(word: str) -> bool:
+    return len(word) < 3 or word in NUMBER_CHANGERS or word in UNITS_AND_TENS

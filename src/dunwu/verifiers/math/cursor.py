@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from dunwu.verifiers.math.brackets import Unreadable, closing
+from dunwu.verifiers.math.brackets import Unreadable, find_closing
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Tree
 
@@ -92,7 +92,7 @@ class Cursor:
         Raises:
             Unreadable: It does not close.
         """
-        end = closing(self.tokens, self.at)
+        end = find_closing(self.tokens, self.at)
         if end < 0 or PAIRS[self.tokens[self.at].text] != self.tokens[end].text:
             raise Unreadable("a bracket is not closed")
         tokens = self.tokens[self.at + 1 : end]

@@ -12,24 +12,24 @@ from fractions import Fraction
 
 from dunwu.verifiers.math import field
 from dunwu.verifiers.math.conditions import same_conditional
-from dunwu.verifiers.math.constants import renamings
+from dunwu.verifiers.math.constants import rename_constants
 from dunwu.verifiers.math.equations import (
-    as_tuples,
-    difference,
     is_label,
     is_step,
     is_value,
-    named_items,
-    named_tuple,
+    name_items,
+    name_tuple,
+    read_solution,
     same_function,
-    solution,
-    tuple_of,
+    subtract_sides,
+    to_tuple,
+    to_tuples,
 )
-from dunwu.verifiers.math.exact import rational
+from dunwu.verifiers.math.exact import evaluate_exactly
 from dunwu.verifiers.math.field import Undecided
-from dunwu.verifiers.math.matching import distinct, matched, same_lists, same_member
+from dunwu.verifiers.math.matching import match_members, remove_duplicates, same_lists, same_member
 from dunwu.verifiers.math.moments import looks_like_a_time, same_time
-from dunwu.verifiers.math.quantities import is_written, may_be_missing, same_measure, with_units
+from dunwu.verifiers.math.quantities import align_units, is_written, may_be_missing, same_measure
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (
     Answer,
@@ -48,25 +48,25 @@ from dunwu.verifiers.math.records import (
     Time,
     Words,
 )
-from dunwu.verifiers.math.sets import conditions_of
-from dunwu.verifiers.math.tree import INFINITY, Number, Sum, Symbol, Tree, dump, letters, negative, quotient
+from dunwu.verifiers.math.sets import list_conditions
+from dunwu.verifiers.math.tree import INFINITY, Number, Sum, Symbol, Tree, divide, dump, find_letters, negate
 from dunwu.verifiers.math.units import PERCENT
 
 Ask = Callable[[str, str], bool]
-"""Decides about two trees, or two relations, as ``dump`` and ``relation`` write them."""
+"""Decides about two trees, or two relations, as ``dump`` and ``dump_relation`` write them."""
 
-MOST_STEPS = 2000
+MOST_PIECES = 2000
 """Pieces of two answers held against each other; lists of lists can have a million."""
 HUNDRED = Number(Fraction(100))
-MIRRORED = {">": "<", ">=": "<="}
+MIRRORED_GREATER = {">": "<", ">=": "<="}
 
 
 @dataclass
-class Comparison:
+class AnswerComparison:
     """One comparison: whom to ask, and how many pieces may still be looked at."""
 
     ask: Ask
-    steps: int = MOST_STEPS
+    steps: int = MOST_PIECES
 
     def equal(self, gold: Answer, answer: Answer) -> bool:
         """Return whether ``answer`` means ``gold``. Raises whatever ``ask`` raises."""
@@ -89,10 +89,10 @@ class Comparison:
 
     def same(self, left: Tree, right: Tree) -> bool:
         """Return whether two trees have one value."""
-        return self._same(left, right) or any(self._same(left, other) for other in renamings(left, right))
+        return self._same(left, right) or any(self._same(left, other) for other in rename_constants(left, right))
 
     def _same(self, left: Tree, right: Tree) -> bool:
-        infinite = (INFINITY, negative(INFINITY))
+        infinite = (INFINITY, negate(INFINITY))
         if left == right:
             return True
         if left in infinite or right in infinite:
@@ -140,7 +140,7 @@ class Comparison:
             case Words(numbers), Quantity(Symbol(letter), None):
                 return numbers == f"\\mathbb{letter}"
             case (Quantity(tree, None), Ratio(parts, None)) | (Ratio(parts, None), Quantity(tree, None)):
-                return len(parts) == 2 and self.same(tree, quotient(*parts))
+                return len(parts) == 2 and self.same(tree, divide(*parts))
             case Quantity(tree, None), Congruence(name, residue, modulus):
                 left = Congruence("", Number(Fraction(name)), modulus) if name.isdigit() else answer
                 return (len(name) < 2 or left is not answer) and self.equal(left, answer) and self.same(tree, residue)
@@ -155,11 +155,11 @@ class Comparison:
         return False
 
     def _quantities(self, gold: Quantity, answer: Quantity) -> bool:
-        (left, left_unit), (right, right_unit) = with_units(gold, answer)
+        (left, left_unit), (right, right_unit) = align_units(gold, answer)
         if left_unit is None or right_unit is None:
             alone = left_unit or right_unit
             if alone is not None and alone.names == PERCENT.names:
-                hundredth = quotient(left if left_unit else right, HUNDRED)
+                hundredth = divide(left if left_unit else right, HUNDRED)
                 return self.same(hundredth, right if left_unit else left)
             return (
                 alone is None or may_be_missing(alone, left if left_unit else right, left_unit is None)
@@ -177,14 +177,14 @@ class Comparison:
         if len(gold.parts) != len(answer.parts):
             return False
         scaled = [
-            (quotient(one, gold.parts[0]), quotient(other, answer.parts[0]))
+            (divide(one, gold.parts[0]), divide(other, answer.parts[0]))
             for one, other in zip(gold.parts, answer.parts, strict=True)
         ]
         return all(self.same(one, other) for one, other in scaled[1:])
 
     def _congruences(self, gold: Congruence, answer: Congruence) -> bool:
         names = gold.name == answer.name or not (gold.name and answer.name)
-        modulus, residues = rational(gold.modulus), [rational(one.residue) for one in (gold, answer)]
+        modulus, residues = evaluate_exactly(gold.modulus), [evaluate_exactly(one.residue) for one in (gold, answer)]
         if not names or not self.same(gold.modulus, answer.modulus):
             return False
         if not modulus or residues[0] is None or residues[1] is None:
@@ -199,15 +199,15 @@ class Comparison:
         except NoSet:
             pass
         if isinstance(gold, Region) and isinstance(answer, Region) and gold.kind == answer.kind:
-            return matched(gold.parts, answer.parts, self.equal)
-        joint = [conditions_of(one) for one in (gold, answer)]
+            return match_members(gold.parts, answer.parts, self.equal)
+        joint = [list_conditions(one) for one in (gold, answer)]
         if all(joint):
-            return matched(joint[0], joint[1], self.equal)
+            return match_members(joint[0], joint[1], self.equal)
         return False
 
     def _collections(self, gold: Collection, answer: Collection) -> bool:
-        gold, answer = as_tuples(gold, answer), as_tuples(answer, gold)
-        if any(map(conditions_of, (gold, answer))):
+        gold, answer = to_tuples(gold, answer), to_tuples(answer, gold)
+        if any(map(list_conditions, (gold, answer))):
             return self._regions(gold, answer)
         for one, other in ((gold, answer), (answer, gold)):
             if one.brackets == "{}" and len(one.items) == 1 and other.brackets == "()":  # {(1,2)}
@@ -220,11 +220,11 @@ class Comparison:
                 same_member(one, other, self.equal) for one, other in zip(gold.items, answer.items, strict=True)
             )
         if gold.brackets == answer.brackets == "{}":
-            gold, answer = distinct(gold, self.equal), distinct(answer, self.equal)
+            gold, answer = remove_duplicates(gold, self.equal), remove_duplicates(answer, self.equal)
         equations = [item for item in (*gold.items, *answer.items) if isinstance(item, Equation)]
-        if len(equations) == 2 * len(gold.items) and None in map(solution, equations):
-            return matched(gold.items, answer.items, self.equal)
-        return same_lists(named_items(gold), named_items(answer), self.equal)
+        if len(equations) == 2 * len(gold.items) and None in map(read_solution, equations):
+            return match_members(gold.items, answer.items, self.equal)
+        return same_lists(name_items(gold), name_items(answer), self.equal)
 
     def _vectors(self, rows: tuple[tuple[Tree, ...], ...], row: Collection, strict: bool) -> bool:
         """A column or row against a tuple; [1, 2] is a vector only in the ``strict`` sense of no gold: an interval."""
@@ -239,7 +239,7 @@ class Comparison:
     def _equations(self, gold: Answer, answer: Answer) -> bool:
         if not isinstance(answer, Equation):
             assert isinstance(gold, Equation)
-            solved = solution(gold)
+            solved = read_solution(gold)
             if isinstance(answer, Matrix):
                 return self._chain(answer, gold)
             if solved is None:
@@ -255,12 +255,12 @@ class Comparison:
 
     def _repeats(self, gold: Collection, answer: Equation) -> bool:
         """(1, 1, 1) against x = y = z = 1."""
-        values = tuple_of(dict(named_tuple(answer))) if len(answer.members) > 2 else None
+        values = to_tuple(dict(name_tuple(answer))) if len(answer.members) > 2 else None
         return values is not None and self.equal(gold, values)
 
     def _assignments(self, gold: Answer, answer: Answer) -> bool:
         """(x,y) = (1,2) against x = 1, y = 2."""
-        sides = [named_items(one) if isinstance(one, Collection) else named_tuple(one) for one in (gold, answer)]
+        sides = [name_items(one) if isinstance(one, Collection) else name_tuple(one) for one in (gold, answer)]
         if any(not side or any(not name for name, _ in side) for side in sides):
             return False
         return same_lists(sides[0], sides[1], self.equal) if len({name for name, _ in sides[0]}) > 1 else False
@@ -269,8 +269,8 @@ class Comparison:
         """An answer of several members: names and formulas in front of the value, which each other member must have."""
         if all(member.simple for member in answer.members):  # x = y says y; A = B = C says nothing
             return len(answer.members) == 2 and self.equal(gold, answer.members[1].answer)
-        value = rational(gold.tree) if isinstance(gold, Quantity) else None
-        constant = value != 0 and not (isinstance(gold, Quantity) and letters(gold.tree))
+        value = evaluate_exactly(gold.tree) if isinstance(gold, Quantity) else None
+        constant = value != 0 and not (isinstance(gold, Quantity) and find_letters(gold.tree))
         values = [
             member.answer
             for place, member in enumerate(answer.members)
@@ -279,18 +279,18 @@ class Comparison:
         return bool(values) and all(self.equal(gold, value) for value in values)
 
     def _two_equations(self, gold: Equation, answer: Equation) -> bool:
-        solved, given = solution(gold), solution(answer)
+        solved, given = read_solution(gold), read_solution(answer)
         values = same_function(solved, given) if solved and given else None
         if solved and values is not None:
             return all(self.equal(one, other) for one in solved[1] for other in values)
         members = [[member.answer for member in one.members] for one in (gold, answer)]
-        if len(members[0]) == len(members[1]) > 2 and matched(members[0], members[1], self.equal):
+        if len(members[0]) == len(members[1]) > 2 and match_members(members[0], members[1], self.equal):
             return True
-        if named_tuple(gold) and named_tuple(answer):
-            return same_lists(named_tuple(gold), named_tuple(answer), self.equal)
+        if name_tuple(gold) and name_tuple(answer):
+            return same_lists(name_tuple(gold), name_tuple(answer), self.equal)
         if any(is_value(one) for one in (solved, given)):
             return False  # 2x = 10 is not yet x = 5
-        sides = [difference(one) for one in (gold, answer)]
+        sides = [subtract_sides(one) for one in (gold, answer)]
         return sides[0] is not None and sides[1] is not None and self._proportional("=", sides[0], sides[1])
 
     def _inequalities(self, gold: Inequality, answer: Inequality) -> bool:
@@ -299,43 +299,43 @@ class Comparison:
         except NoSet:
             pass
         if len(gold.signs) != 1 or len(answer.signs) != 1:
-            pairs = zip(_turned(gold), _turned(answer), strict=False)
-            same_signs = len(gold.signs) == len(answer.signs) and _turned_signs(gold) == _turned_signs(answer)
+            pairs = zip(_mirror_sides(gold), _mirror_sides(answer), strict=False)
+            same_signs = len(gold.signs) == len(answer.signs) and _mirror_signs(gold) == _mirror_signs(answer)
             return same_signs and all(self.same(one, other) for one, other in pairs)
-        (left, sign), (right, other_sign) = _towards_less(gold), _towards_less(answer)
+        (left, sign), (right, other_sign) = _to_less_than_zero(gold), _to_less_than_zero(answer)
         return sign == other_sign and self._proportional(sign, left, right)
 
     def _proportional(self, sign: str, left: Tree, right: Tree) -> bool:
         """Whether left <sign> 0 and right <sign> 0 are one relation: one side a constant times the other."""
-        if letters(left) != letters(right):
+        if find_letters(left) != find_letters(right):
             return False
         if left == right:
             return True
         try:
-            factor = field.constant_factor(left, right)
+            factor = field.find_constant_factor(left, right)
         except Undecided:
-            return self.ask(relation(sign, left), relation(sign, right))
+            return self.ask(dump_relation(sign, left), dump_relation(sign, right))
         return factor is not None and factor != 0 and (sign in ("=", "!=") or factor > 0)
 
 
-def relation(sign: str, tree: Tree) -> str:
+def dump_relation(sign: str, tree: Tree) -> str:
     """Return ``tree <sign> 0`` as the worker reads it."""
     return f'["{sign}",{dump(tree)}]'
 
 
-def _turned(inequality: Inequality) -> tuple[Tree, ...]:
-    turned = inequality.signs[0] in MIRRORED
+def _mirror_sides(inequality: Inequality) -> tuple[Tree, ...]:
+    turned = inequality.signs[0] in MIRRORED_GREATER
     return inequality.sides[::-1] if turned else inequality.sides
 
 
-def _turned_signs(inequality: Inequality) -> tuple[str, ...]:
-    turned = inequality.signs[0] in MIRRORED
-    return tuple(MIRRORED.get(sign, sign) for sign in inequality.signs[::-1]) if turned else inequality.signs
+def _mirror_signs(inequality: Inequality) -> tuple[str, ...]:
+    turned = inequality.signs[0] in MIRRORED_GREATER
+    return tuple(MIRRORED_GREATER.get(sign, sign) for sign in inequality.signs[::-1]) if turned else inequality.signs
 
 
-def _towards_less(inequality: Inequality) -> tuple[Tree, str]:
+def _to_less_than_zero(inequality: Inequality) -> tuple[Tree, str]:
     """What is less than zero, and the sign: of x > 2, 2 - x."""
     (left, right), (sign,) = inequality.sides, inequality.signs
-    if sign in MIRRORED:
-        left, right, sign = right, left, MIRRORED[sign]
-    return Sum((left, negative(right))), sign
+    if sign in MIRRORED_GREATER:
+        left, right, sign = right, left, MIRRORED_GREATER[sign]
+    return Sum((left, negate(right))), sign

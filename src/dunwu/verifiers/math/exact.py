@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from dunwu.verifiers.math.tree import Call, Number, Power, Product, Sum, Symbol, Tree, children
 
-LARGEST = 12_000
+MOST_BITS = 12_000
 """Bits of a number that is worked out exactly: below the 4,300 digits that Python writes."""
 LARGEST_FACTORIAL = 2_000
 
@@ -19,7 +19,7 @@ class Undefined(Exception):  # noqa: N818  -- a finding, not a failure
 
 
 @lru_cache(maxsize=4096)
-def rational(tree: Tree) -> Fraction | None:
+def evaluate_exactly(tree: Tree) -> Fraction | None:
     """Return the exact value of a tree of rational numbers alone; None for any other, and for very large numbers.
 
     Raises:
@@ -30,56 +30,56 @@ def rational(tree: Tree) -> Fraction | None:
             return number
         case Symbol():
             return None
-    parts = [rational(child) for child in children(tree)]
+    parts = [evaluate_exactly(child) for child in children(tree)]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
     match tree:
         case Sum():
-            return _bounded(sum(known, Fraction(0)))
+            return _limit_size(sum(known, Fraction(0)))
         case Product():
-            return _bounded_product(known)
+            return _multiply(known)
         case Power():
-            return _power(*known)
+            return _raise(*known)
         case Call(name, _):
-            return _called(name, known)
+            return _call(name, known)
 
 
-def _bounded(number: Fraction) -> Fraction | None:
-    return number if max(number.numerator.bit_length(), number.denominator.bit_length()) <= LARGEST else None
+def _limit_size(number: Fraction) -> Fraction | None:
+    return number if max(number.numerator.bit_length(), number.denominator.bit_length()) <= MOST_BITS else None
 
 
-def _bounded_product(factors: list[Fraction]) -> Fraction | None:
+def _multiply(factors: list[Fraction]) -> Fraction | None:
     product: Fraction | None = Fraction(1)
     for factor in factors:
-        product = None if product is None else _bounded(product * factor)
+        product = None if product is None else _limit_size(product * factor)
     return product
 
 
-def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
+def _raise(base: Fraction, exponent: Fraction) -> Fraction | None:
     if base == 0 and exponent < 0:
         raise Undefined
     if exponent.denominator != 1:
-        return _exact_root(base, exponent)
+        return _take_root(base, exponent)
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
     if base in (0, 1, -1):
         return base ** (abs(int(exponent)) % 2 + (2 if exponent else 0))
-    return base ** int(exponent) if abs(exponent) * bits <= LARGEST else None
+    return base ** int(exponent) if abs(exponent) * bits <= MOST_BITS else None
 
 
-def _exact_root(base: Fraction, exponent: Fraction) -> Fraction | None:
+def _take_root(base: Fraction, exponent: Fraction) -> Fraction | None:
     """The power with a fraction for its exponent, where it is rational: 8^(2/3), not 2^(1/2)."""
     index = exponent.denominator
     if index > 13 or (base < 0 and index % 2 == 0):
         return None
-    roots = [_whole_root(abs(part), index) for part in (base.numerator, base.denominator)]
+    roots = [_take_whole_root(abs(part), index) for part in (base.numerator, base.denominator)]
     if None in roots:
         return None
     found = Fraction(roots[0] or 0, roots[1] or 1)
-    return _power(-found if base < 0 else found, Fraction(exponent.numerator))
+    return _raise(-found if base < 0 else found, Fraction(exponent.numerator))
 
 
-def _whole_root(number: int, index: int) -> int | None:
+def _take_whole_root(number: int, index: int) -> int | None:
     low, high = 0, 1 << (number.bit_length() // index + 1)
     while low < high:
         middle = (low + high + 1) // 2
@@ -87,7 +87,7 @@ def _whole_root(number: int, index: int) -> int | None:
     return low if low**index == number else None
 
 
-def _called(name: str, arguments: list[Fraction]) -> Fraction | None:
+def _call(name: str, arguments: list[Fraction]) -> Fraction | None:
     whole = all(argument.denominator == 1 for argument in arguments)
     numbers = [int(argument) for argument in arguments]
     exact: dict[str, Callable[[], Fraction | int]] = {
@@ -102,7 +102,7 @@ def _called(name: str, arguments: list[Fraction]) -> Fraction | None:
     if name in ("gcd", "lcm") and whole:
         return Fraction(math.gcd(*numbers) if name == "gcd" else math.lcm(*numbers))
     if name == "factorial" and whole and 0 <= numbers[0] <= LARGEST_FACTORIAL:
-        return _bounded(Fraction(math.factorial(numbers[0])))
+        return _limit_size(Fraction(math.factorial(numbers[0])))
     if name == "binom" and whole and 0 <= numbers[1] <= numbers[0] <= LARGEST_FACTORIAL:
         return Fraction(math.comb(*numbers))
     return None

@@ -19,10 +19,10 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from itertools import product
 
-from dunwu.verifiers.math.exact import LARGEST_FACTORIAL, Undefined, rational
+from dunwu.verifiers.math.exact import LARGEST_FACTORIAL, Undefined, evaluate_exactly
 from dunwu.verifiers.math.tree import (
     EULER,
-    FUNCTIONS,
+    EVALUABLE,
     IMAGINARY,
     INFINITY,
     ONE,
@@ -36,7 +36,7 @@ from dunwu.verifiers.math.tree import (
     Tree,
     children,
     dump,
-    letters,
+    find_letters,
     substitute,
 )
 
@@ -45,7 +45,7 @@ PRIMES = 16
 ODD_ROOTS = 3 * 5 * 7 * 11 * 13
 """No factor of p - 1: each residue has one root of such an index."""
 MOST_TERMS = 500
-MOST_STEPS = 20_000
+MOST_NODES = 20_000
 """Nodes that one evaluation looks at, sums and products unrolled; powers and roots count for many."""
 POWER_STEPS, ROOT_STEPS = 20, 100
 MOST_EXPONENT_LETTERS = 4
@@ -68,49 +68,49 @@ def same_value(left: Tree, right: Tree) -> bool:
         Undecided: one of them has no value in a field.
     """
     try:
-        exact = rational(left), rational(right)
+        exact = evaluate_exactly(left), evaluate_exactly(right)
         if None not in exact:
             return exact[0] == exact[1]
-        prime = _prime_for(left, right)
-        return all(value(left, prime, draw) == value(right, prime, draw) for draw in _draws(left, right))
+        prime = _choose_prime(left, right)
+        return all(evaluate(left, prime, draw) == evaluate(right, prime, draw) for draw in _list_draws(left, right))
     except Undefined:
         return False
 
 
-def constant_factor(left: Tree, right: Tree) -> Fraction | None:
+def find_constant_factor(left: Tree, right: Tree) -> Fraction | None:
     """Return the rational number that ``left`` is times ``right`` whatever the letters are; None where there is none.
 
     Raises:
         Undecided: one of them has no value in a field, or the factor is no small fraction.
     """
-    prime = _prime_for(left, right)
+    prime = _choose_prime(left, right)
     try:
         factors = []
-        for draw in (*_draws(left, right), *_draws(left, right, number=1)):
-            above, below = value(left, prime, draw), value(right, prime, draw)
+        for draw in (*_list_draws(left, right), *_list_draws(left, right, number=1)):
+            above, below = evaluate(left, prime, draw), evaluate(right, prime, draw)
             if above[1] or below[1]:
                 raise Undecided
             factors.append(above[0] * pow(below[0], -1, prime) % prime)
     except (Undefined, ValueError):
         return None
-    return _small_fraction(factors[0], prime) if len(set(factors)) == 1 else None
+    return _reconstruct_fraction(factors[0], prime) if len(set(factors)) == 1 else None
 
 
-def _draws(left: Tree, right: Tree, number: int = 0) -> list[Draw]:
+def _list_draws(left: Tree, right: Tree, number: int = 0) -> list[Draw]:
     """A draw for each way in which the letters in exponents may be even and odd: (-1)^n is no constant."""
-    names = sorted(exponent_letters(left) | exponent_letters(right))
+    names = sorted(find_exponent_letters(left) | find_exponent_letters(right))
     if len(names) > MOST_EXPONENT_LETTERS:
         raise Undecided
     return [(number, tuple(zip(names, parity, strict=True))) for parity in product((0, 1), repeat=len(names))]
 
 
-def exponent_letters(tree: Tree) -> set[str]:
+def find_exponent_letters(tree: Tree) -> set[str]:
     """Return the letters that stand in exponents of ``tree``."""
-    own = letters(tree.exponent) if isinstance(tree, Power) else set()
-    return own.union(*map(exponent_letters, children(tree)))
+    own = find_letters(tree.exponent) if isinstance(tree, Power) else set()
+    return own.union(*map(find_exponent_letters, children(tree)))
 
 
-def _small_fraction(residue: int, prime: int) -> Fraction:
+def _reconstruct_fraction(residue: int, prime: int) -> Fraction:
     """The fraction of small numbers that a residue is (Wang's reconstruction)."""
     bound = math.isqrt(prime // 2)
     (high, low), (before, behind) = (prime, residue), (0, 1)
@@ -123,12 +123,12 @@ def _small_fraction(residue: int, prime: int) -> Fraction:
     return Fraction(low, behind)
 
 
-def _prime_for(left: Tree, right: Tree) -> int:
-    return primes()[int.from_bytes(_digest(dump(left) + dump(right))[:4], "big") % PRIMES]
+def _choose_prime(left: Tree, right: Tree) -> int:
+    return find_primes()[int.from_bytes(_digest(dump(left) + dump(right))[:4], "big") % PRIMES]
 
 
 @lru_cache(maxsize=4096)
-def value(tree: Tree, prime: int, draw: Draw) -> Element:
+def evaluate(tree: Tree, prime: int, draw: Draw) -> Element:
     """Return the value of ``tree`` in the field of ``prime``, for one draw of its letters.
 
     Raises:
@@ -139,7 +139,7 @@ def value(tree: Tree, prime: int, draw: Draw) -> Element:
 
 
 @cache
-def primes() -> tuple[int, ...]:
+def find_primes() -> tuple[int, ...]:
     """Return primes of ``BITS`` bits that leave 3 modulo 4, where every odd root of a small index is one."""
     rng = random.Random("fields for mathematical answers")
     found: list[int] = []
@@ -215,9 +215,9 @@ class _Field:
         return drawn if name not in self.parities else drawn - drawn % 2 + self.parities[name]
 
     def power(self, base: Tree, exponent: Tree) -> Element:
-        number = rational(exponent)
+        number = evaluate_exactly(exponent)
         if number is None:
-            if not letters_in_exponent(exponent):
+            if not is_letter_exponent(exponent):
                 raise Undecided
             element, power = self.value(base), self.exponent(exponent)
             if element[1] or not element[0]:
@@ -225,7 +225,7 @@ class _Field:
             return pow(element[0], power, self.prime), 0
         if number.denominator == 1:
             return self.raised(self.value(base), int(number))
-        exact = rational(base)
+        exact = evaluate_exactly(base)
         if exact is None:
             raise Undecided
         return self.rooted(exact, number)
@@ -233,7 +233,7 @@ class _Field:
     def charge(self, steps: int) -> None:
         """Count work that is no look at a node."""
         self.steps += steps
-        if self.steps > MOST_STEPS:
+        if self.steps > MOST_NODES:
             raise Undecided
 
     def raised(self, element: Element, exponent: int) -> Element:
@@ -279,7 +279,7 @@ class _Field:
             return 0, 0
         result = (1, 0)
         self.charge(ROOT_STEPS)
-        for prime, times in _factors(base):
+        for prime, times in _factorize(base):
             root = self.prime_root(prime, index, odd)
             result = self.times(result, self.raised(root, times * exponent.numerator))
         if base < 0:
@@ -298,7 +298,7 @@ class _Field:
         return (real, 0) if square else self.times((real, 0), self.raised((0, 1), pow(odd, -1, 4)))
 
     def call(self, tree: Call, name: str, arguments: tuple[Tree, ...]) -> Element:
-        exact = rational(tree) if name not in ("sum", "prod", "int", "lim") else None
+        exact = evaluate_exactly(tree) if name not in ("sum", "prod", "int", "lim") else None
         if exact is not None:
             return self.fraction(exact), 0
         if name == "factorial" or name == "binom":
@@ -308,14 +308,14 @@ class _Field:
         if name in ("ln", "log"):
             below = self.logarithm(arguments[1]) if name == "log" else 1
             return self.logarithm(arguments[0]) * self.inverse((below, 0))[0] % self.prime, 0
-        if name in FUNCTIONS:
+        if name in EVALUABLE:
             raise Undecided
         known = " ".join(str(self.value(argument)) for argument in arguments)
         return self.integer(f"{name}({known})") % self.prime, 0
 
     def large(self, name: str, arguments: tuple[Tree, ...]) -> Element:
         """A factorial or binomial coefficient that is too large to be written."""
-        exact = [rational(argument) for argument in arguments]
+        exact = [evaluate_exactly(argument) for argument in arguments]
         numbers = [int(one) for one in exact if one is not None and one.denominator == 1]
         if len(numbers) < len(exact) or not 0 <= numbers[-1] <= numbers[0] <= LARGEST_FACTORIAL:
             raise Undecided
@@ -323,7 +323,7 @@ class _Field:
 
     def series(self, name: str, arguments: tuple[Tree, ...]) -> Element:
         body, variable, *bounds = arguments
-        low, high = map(rational, bounds)
+        low, high = map(evaluate_exactly, bounds)
         if low is None or high is None or low.denominator != 1 or high.denominator != 1 or high - low > MOST_TERMS:
             raise Undecided
         assert isinstance(variable, Symbol)
@@ -337,21 +337,21 @@ class _Field:
         if tree == EULER:
             return 1
         self.charge(ROOT_STEPS)
-        exact = rational(tree)
+        exact = evaluate_exactly(tree)
         if exact is None or exact <= 0:
             raise Undecided
-        return sum(times * self.integer(f"ln {prime}") for prime, times in _factors(exact)) % self.prime
+        return sum(times * self.integer(f"ln {prime}") for prime, times in _factorize(exact)) % self.prime
 
 
-def letters_in_exponent(tree: Tree) -> bool:
+def is_letter_exponent(tree: Tree) -> bool:
     """Return whether an exponent is made of letters, whole numbers, sums and products."""
     if isinstance(tree, Call) or tree in (PI, EULER, IMAGINARY, INFINITY):
         return False
-    return all(map(letters_in_exponent, children(tree)))
+    return all(map(is_letter_exponent, children(tree)))
 
 
 @lru_cache(maxsize=1024)
-def _factors(number: Fraction) -> tuple[tuple[int, int], ...]:
+def _factorize(number: Fraction) -> tuple[tuple[int, int], ...]:
     """The primes of a rational number with their multiplicities, negative below the stroke."""
     found = []
     for part, sign in ((abs(number.numerator), 1), (number.denominator, -1)):

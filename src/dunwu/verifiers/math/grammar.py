@@ -14,24 +14,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
-from dunwu.verifiers.math.commands import SIGNS
-from dunwu.verifiers.math.constructs import CONSTRUCTS, FUNCTIONS, read_determinant, read_function
+from dunwu.verifiers.math.brackets import Unreadable, find_closing, join_text, split_at
+from dunwu.verifiers.math.commands import SIGN_COMMANDS
+from dunwu.verifiers.math.constructs import CONSTRUCTS, FUNCTION_NAMES, read_determinant, read_function
 from dunwu.verifiers.math.cursor import DEEPEST, Parser
 from dunwu.verifiers.math.letters import (
+    CONSTANT_NAMES,
     DECORATIONS,
     GREEK,
-    NAMED,
-    function_pieces,
-    product_of_letters,
+    is_letter_product,
     read_called,
     read_decorated,
     read_indexed,
     read_letter,
     read_prescript,
     read_word,
+    split_functions,
 )
-from dunwu.verifiers.math.literals import number_value, read_number
+from dunwu.verifiers.math.literals import read_number, read_value
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import (
     IMAGINARY,
@@ -44,16 +44,18 @@ from dunwu.verifiers.math.tree import (
     Sum,
     Symbol,
     Tree,
-    negative,
-    quotient,
-    root,
+    divide,
+    negate,
+    take_root,
 )
 
-COMMANDS = frozenset({*FUNCTIONS, *GREEK, *NAMED, *DECORATIONS, *CONSTRUCTS, *SIGNS, "mathbb", "emptyset", "ldots"})
+COMMANDS = frozenset(
+    {*FUNCTION_NAMES, *GREEK, *CONSTANT_NAMES, *DECORATIONS, *CONSTRUCTS, *SIGN_COMMANDS, "mathbb", "emptyset", "ldots"}
+)
 """The commands of TeX whose names are no words of a text."""
 TRANSPOSED = ("T", "c", "C", "\\complement")
 TRANSPOSE = {"\\top": "T", "\\intercal": "T"}
-MARKED = ("\\top", "\\intercal", "\\dagger", "*", "\\ast", "\\star", "'", "''")
+RAISED_MARKS = ("\\top", "\\intercal", "\\dagger", "*", "\\ast", "\\star", "'", "''")
 DEGREE = Number(Fraction(1, 180))
 
 
@@ -77,7 +79,7 @@ class ExpressionParser(Parser):
             parts = split_at(self.tokens, (sign,)) if len(self.tokens) > 2 else []
             if len(parts) == 2:
                 left, right = map(self.inside, parts)
-                return quotient(left, right) if sign == "over" else Call("binom", (left, right))
+                return divide(left, right) if sign == "over" else Call("binom", (left, right))
         tree = self.sum()
         if self.at < len(self.tokens):
             raise Unreadable(f"unexpected {self.tokens[self.at]}")
@@ -102,7 +104,7 @@ class ExpressionParser(Parser):
 
     def _term(self, sign: str) -> Tree:
         tree = self.product()
-        return negative(tree) if sign == "-" else tree
+        return negate(tree) if sign == "-" else tree
 
     def product(self, functions: bool = True, division: bool = True) -> Tree:
         """See ``Parser``."""
@@ -117,12 +119,12 @@ class ExpressionParser(Parser):
             elif division and self._divides(factors, functions) and self.take("/"):
                 divisor = self._divisor()
                 both = len(factors) == 1 and isinstance(factors[0], Number) and isinstance(divisor, Number)
-                factors[-1:] = [quotient(factors[-1], divisor)] if both else [factors[-1], Power(divisor, MINUS_ONE)]
+                factors[-1:] = [divide(factors[-1], divisor)] if both else [factors[-1], Power(divisor, MINUS_ONE)]
                 continue
             elif self._follows(factors[-1]) and (functions or not self._is_function()):
                 factors.append(self.power())
             else:
-                factors = in_order(factors) if inverse else factors
+                factors = group_matrices(factors) if inverse else factors
                 return factors[0] if len(factors) == 1 else Product(tuple(factors))
             inverse = inverse or is_matrix(factors[-1], marked=True)
 
@@ -138,16 +140,16 @@ class ExpressionParser(Parser):
         if functions or behind is None:
             return True
         same = len(factors) == 1 and isinstance(factors[0], Symbol) and behind.text == factors[0].name
-        return not same and behind.text not in FUNCTIONS
+        return not same and behind.text not in FUNCTION_NAMES
 
     def _signed(self) -> Tree:
-        return negative(self.power()) if self.take("-") else self.power()
+        return negate(self.power()) if self.take("-") else self.power()
 
     def _divisor(self) -> Tree:
         """What stands behind a stroke: one factor, but all letters of a word: 1/xy is 1/(xy)."""
         token = self.peek()
-        word = token is not None and token.kind == "word" and not function_pieces(token.text)
-        letters = len(token.text) if token and word and product_of_letters(token) else 1
+        word = token is not None and token.kind == "word" and not split_functions(token.text)
+        letters = len(token.text) if token and word and is_letter_product(token) else 1
         factors = [self._signed(), *(self.power() for _ in range(letters - 1))]
         return factors[0] if letters == 1 else Product(tuple(factors))
 
@@ -173,7 +175,7 @@ class ExpressionParser(Parser):
         """Whether a function follows, e^x too: there the argument of another ends that has no brackets."""
         token = self.peek()
         exponential = token is not None and token.text == "e" and self.sign(1) == "^"
-        return exponential or (token is not None and token.kind in ("word", "command") and token.text in FUNCTIONS)
+        return exponential or (token is not None and token.kind in ("word", "command") and token.text in FUNCTION_NAMES)
 
     def power(self) -> Tree:
         """See ``Parser``."""
@@ -194,11 +196,11 @@ class ExpressionParser(Parser):
 
     def _raised(self, base: Tree) -> Tree:
         r"""``base`` with what stands above it: an exponent, degrees, or a mark such as ``^\top``, ``^*``, ``^c``."""
-        end = closing(self.tokens, self.at) if self.sign() == "{" else -1
+        end = find_closing(self.tokens, self.at) if self.sign() == "{" else -1
         group = self.tokens[self.at + 1 : end] if end > 0 else []
-        text = text_of(group) if group else str(self.peek() or "")
+        text = join_text(group) if group else str(self.peek() or "")
         matrix = isinstance(base, Symbol) and base.name[:1].isupper() and text in TRANSPOSED
-        if not matrix and text not in (*MARKED, "°"):
+        if not matrix and text not in (*RAISED_MARKS, "°"):
             return Power(base, self.exponent())
         self.at += len(group) + 2 if group else 1
         if text == "°" and self.angular:
@@ -215,13 +217,13 @@ class ExpressionParser(Parser):
             if self.sign() in ("{", "("):
                 return self.inside(self.enclosed())
             if sign := self.take("-", "+"):
-                return negative(self.exponent()) if sign == "-" else self.exponent()
+                return negate(self.exponent()) if sign == "-" else self.exponent()
             token = self.peek()
             several = token is not None and token.kind == "word" and len(token.text) > 1
-            if token and several and token.text not in NAMED and not function_pieces(token.text):
+            if token and several and token.text not in CONSTANT_NAMES and not split_functions(token.text):
                 return read_letter(self, self.next())
             plain = token is not None and token.kind == "number"  # of x^3\frac12 the exponent is 3
-            base = Number(number_value(self.next())) if plain else self._atom()
+            base = Number(read_value(self.next())) if plain else self._atom()
             return Power(base, self.exponent()) if self.take("^") else base
 
     # Atoms
@@ -246,7 +248,7 @@ class ExpressionParser(Parser):
         if token.text == "|":
             return self._absolute()
         if self.take("√"):
-            return root(self.argument())
+            return take_root(self.argument())
         raise Unreadable(f"unexpected {token}")
 
     def _absolute(self) -> Tree:
@@ -263,10 +265,10 @@ class ExpressionParser(Parser):
 
     def _command(self) -> Tree:
         name = self.next().text
-        if name in FUNCTIONS:
-            return read_function(self, FUNCTIONS[name])
-        if name in NAMED:
-            return NAMED[name]
+        if name in FUNCTION_NAMES:
+            return read_function(self, FUNCTION_NAMES[name])
+        if name in CONSTANT_NAMES:
+            return CONSTANT_NAMES[name]
         if name == "Gamma" and self.sign() == "(":
             return Call("gamma", (self.inside(self.enclosed()),))
         if name in GREEK:
@@ -300,7 +302,9 @@ class ExpressionParser(Parser):
             self.at -= 1
             return self.enclosed()
         rooted = before is not None and before.text in ("sqrt", "cbrt", "√", "]")
-        whole = short or token.text in FUNCTIONS or token.text in NAMED or (token.kind == "number" and rooted)
+        whole = (
+            short or token.text in FUNCTION_NAMES or token.text in CONSTANT_NAMES or (token.kind == "number" and rooted)
+        )
         if token.kind in ("number", "word") and len(token.text) > 1 and not whole:
             first, rest = replace(token, text=token.text[0]), replace(token, text=token.text[1:], gap="")
             self.tokens[self.at - 1 : self.at] = [first, rest]
@@ -321,7 +325,7 @@ def is_matrix(tree: Tree, marked: bool = False) -> bool:
     return name.partition("_")[0].isupper() and bool(mark or not marked)
 
 
-def in_order(factors: Sequence[Tree]) -> list[Tree]:
+def group_matrices(factors: Sequence[Tree]) -> list[Tree]:
     """Return factors with those that are matrices as one, in their order: A^{-1}B is not BA^{-1}."""
     matrices = tuple(factor for factor in factors if is_matrix(factor))
     if len(matrices) < 2:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from dunwu.verifiers.math.brackets import Unreadable, closing, split_at, text_of
-from dunwu.verifiers.math.constructs import FUNCTIONS, read_function
+from dunwu.verifiers.math.brackets import Unreadable, find_closing, join_text, split_at
+from dunwu.verifiers.math.constructs import FUNCTION_NAMES, read_function
 from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import EULER, IMAGINARY, INFINITY, PI, Call, Number, Product, Symbol, Tree, quotient
+from dunwu.verifiers.math.tree import EULER, IMAGINARY, INFINITY, PI, Call, Number, Product, Symbol, Tree, divide
 
 GREEK = frozenset(
     """
@@ -21,41 +21,48 @@ GREEK = frozenset(
     ell hbar varsigma varpi
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
-NAMED = {"pi": PI, "infty": INFINITY, "infinity": INFINITY, "inf": INFINITY, "Infinity": INFINITY, "oo": INFINITY}
+CONSTANT_NAMES = {
+    "pi": PI,
+    "infty": INFINITY,
+    "infinity": INFINITY,
+    "inf": INFINITY,
+    "Infinity": INFINITY,
+    "oo": INFINITY,
+}
 DECORATIONS = frozenset(
     """
     overline bar vec hat widehat tilde widetilde dot ddot overset angle measuredangle triangle odot overarc wideparen
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
-CALLED = frozenset("fghFGHPEQ")
+FUNCTION_LETTERS = frozenset("fghFGHPEQ")
 """Letters that are functions where a bracket follows; any other is a factor, unless the bracket holds one thing."""
 UNIT_VECTORS = {"i": "i", "j": "j", "k": "k", "\\imath": "i", "\\jmath": "j"}
-TURNED = {"overline": 2, "angle": 3}
+REVERSIBLE = {"overline": 2, "angle": 3}
 """Names that say the same from behind, with so many letters: a segment, an angle."""
-SPOKEN = frozenset("mph kph rpm hrs mrs pts lbs yds nth mth kth hmm pct vs".split())  # noqa: SIM905
+ABBREVIATIONS = frozenset("mph kph rpm hrs mrs pts lbs yds nth mth kth hmm pct vs".split())  # noqa: SIM905
 """Abbreviations without a vowel."""
-TOGETHER = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
+FAMILIES = ("abcd", "xyzw", "pqrst", "mnkl", "uvw", "efgh", "ijk", "ABCDEFGHOPQRSTXYZMNK")
 """Three letters or more are a product only where they are of one family: words are none."""
 SPLIT_FUNCTION = re.compile(
-    rf"([a-zA-Z]|[b-df-hj-np-tv-z]{{2}})?({'|'.join(sorted(FUNCTIONS, key=len, reverse=True))})([a-zA-Z]?)"
+    rf"([a-zA-Z]|[b-df-hj-np-tv-z]{{2}})?({'|'.join(sorted(FUNCTION_NAMES, key=len, reverse=True))})([a-zA-Z]?)"
 )
 
 
 def read_word(parser: Parser) -> Tree:
     """Read a word: a function, the name of a letter, or letters that are multiplied."""
     token = parser.next()
-    if token.text in FUNCTIONS:
-        return read_function(parser, FUNCTIONS[token.text])
-    if token.text in NAMED:
-        return NAMED[token.text]
+    if token.text in FUNCTION_NAMES:
+        return read_function(parser, FUNCTION_NAMES[token.text])
+    if token.text in CONSTANT_NAMES:
+        return CONSTANT_NAMES[token.text]
     if token.text in GREEK and len(token.text) > 2:
         return read_indexed(parser, Symbol(token.text))
-    pieces = function_pieces(token.text)
+    pieces = split_functions(token.text)
     if pieces:
         parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, gap="") for one in pieces]
         parser.at -= 1
         return parser.power()
-    if not product_of_letters(token):
+    if not is_letter_product(token):
         raise Unreadable(f"the word {token.text}")
     return read_letter(parser, token)
 
@@ -64,8 +71,8 @@ def read_letter(parser: Parser, token: Token) -> Tree:
     """Read the first letter of a word, the only one with its index and primes; the others follow as factors."""
     if len(token.text) > 1:
         parser.tokens.insert(parser.at, replace(token, text=token.text[1:], gap=""))
-        return letter(token.text[0])
-    tree = read_indexed(parser, letter(token.text))
+        return make_letter(token.text[0])
+    tree = read_indexed(parser, make_letter(token.text))
     return read_called(parser, tree) if isinstance(tree, Symbol) and tree not in (IMAGINARY, EULER) else tree
 
 
@@ -76,9 +83,9 @@ def read_indexed(parser: Parser, tree: Symbol) -> Tree:
         index = parser.argument_tokens(short=True)
         if not index:
             raise Unreadable("an empty index")
-        if name in ("C", "A", "P") and parser.sign() == "^" and (chosen := _chosen(parser, name, index)):
+        if name in ("C", "A", "P") and parser.sign() == "^" and (chosen := _read_coefficient(parser, name, index)):
             return chosen
-        name += f"_{text_of(index)}"
+        name += f"_{join_text(index)}"
     elif tree not in (IMAGINARY, EULER) and _is_index(parser.peek()):
         name += f"_{parser.next().text}"
     while parser.take("'"):
@@ -91,7 +98,7 @@ def _is_index(token: Token | None) -> bool:
     return token is not None and token.text.isdigit() and not token.gap and not token.roman
 
 
-def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
+def _read_coefficient(parser: Parser, name: str, index: list[Token]) -> Tree | None:
     start, parser.at = parser.at, parser.at + 1
     try:
         n, k = parser.inside(index), parser.inside(parser.argument_tokens(short=True))
@@ -103,7 +110,7 @@ def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
     if name == "C" and (counted or (isinstance(n, Symbol) and n.name in "nmkN")):
         return Call("binom", (n, k))
     if name in ("A", "P") and counted:
-        return quotient(Call("factorial", (n,)), Call("factorial", (Number(numbers[0] - numbers[1]),)))
+        return divide(Call("factorial", (n,)), Call("factorial", (Number(numbers[0] - numbers[1]),)))
     parser.at = start
     return None
 
@@ -111,11 +118,11 @@ def _chosen(parser: Parser, name: str, index: list[Token]) -> Tree | None:
 def read_called(parser: Parser, tree: Symbol) -> Tree:
     """Read ``f(x)``, ``f^{-1}(x)``, ``y(0)``: a function of which only the name is known. ``x(x+1)`` is a product."""
     start, above = parser.at, ""
-    known = tree.name.rstrip("'")[:1] in CALLED
+    known = tree.name.rstrip("'")[:1] in FUNCTION_LETTERS
     if known and parser.take("^"):
-        text = text_of(parser.argument_tokens(short=True))
+        text = join_text(parser.argument_tokens(short=True))
         above = text if set(text) == {"'"} else f"^{text}"
-    end = closing(parser.tokens, parser.at) if parser.sign() == "(" else -1
+    end = find_closing(parser.tokens, parser.at) if parser.sign() == "(" else -1
     content = parser.tokens[parser.at + 1 : end] if end > 0 else []
     alone = len(content) == 1 or any(token.text in (",", "，") for token in content)
     if not content or not (known or alone):
@@ -142,29 +149,29 @@ def read_decorated(parser: Parser, name: str) -> Tree:
     content = parser.argument_tokens(short=True)
     if not content:
         raise Unreadable(f"nothing behind {name}")
-    text = text_of(content)
+    text = join_text(content)
     if name == "hat" and text in UNIT_VECTORS:
-        return letter(UNIT_VECTORS[text])
-    if text.isupper() and len(text) == TURNED.get(name):
+        return make_letter(UNIT_VECTORS[text])
+    if text.isupper() and len(text) == REVERSIBLE.get(name):
         text = min(text, text[::-1])
     return read_indexed(parser, Symbol(f"\\{name} {text}"))
 
 
-def letter(name: str) -> Symbol:
+def make_letter(name: str) -> Symbol:
     """Return the symbol of one letter: e and i are constants."""
     return {"e": EULER, "i": IMAGINARY}.get(name, Symbol(name))
 
 
-def product_of_letters(token: Token) -> bool:
+def is_letter_product(token: Token) -> bool:
     """Return whether a word in an expression is a product of its letters: xy and abc, but no longer word."""
     text = token.text
     if len(text) <= 2 and not (token.roman and len(text) > 1 and not text.isupper()):
         return text.isascii()
-    family = any(set(text) <= set(one) for one in TOGETHER)
+    family = any(set(text) <= set(one) for one in FAMILIES)
     return text.isascii() and (family or (not token.roman and is_formula(text)))
 
 
-def function_pieces(text: str) -> list[str]:
+def split_functions(text: str) -> list[str]:
     """Return the functions and letters of a word that is made of them: xsin, lnx, sinxcosx; none of any other."""
     pieces: list[str] = []
     while text:
@@ -176,9 +183,9 @@ def function_pieces(text: str) -> list[str]:
     return pieces
 
 
-def is_product(text: str) -> bool:
+def is_family(text: str) -> bool:
     """Return whether letters of one family stand together that make no word: xyz, abc."""
-    family = text.islower() and any(set(text) <= set(one) for one in TOGETHER)
+    family = text.islower() and any(set(text) <= set(one) for one in FAMILIES)
     return len(text) > 2 and family and (set(text) >= set("abc") or not set(text) & set("aeiou"))
 
 
@@ -186,7 +193,7 @@ def is_formula(text: str) -> bool:
     """Return whether three letters or four can be no word: they have no vowel, and are no abbreviation (mgh, qvB)."""
     return (
         len(text) in (3, 4)
-        and text.lower() not in SPOKEN
+        and text.lower() not in ABBREVIATIONS
         and not set(text.lower()) & set("aeiouy")
         and not text.isupper()
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import Unreadable, text_of
+from dunwu.verifiers.math.brackets import Unreadable, join_text
 from dunwu.verifiers.math.cursor import Parser
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Call, Number, Product, Tree
@@ -22,24 +22,24 @@ def read_number(parser: Parser) -> Tree:
     token = parser.next()
     following = parser.peek()
     if following and following.kind == "command" and following.text in ("overline", "bar", "dot"):
-        return Number(_recurring(parser, token.text))
-    if following and following.text == "ldots" and (period := _period(token.text)):
+        return Number(_read_recurring(parser, token.text))
+    if following and following.text == "ldots" and (period := _find_period(token.text)):
         parser.next()
-        return Number(_repeated(token.text[: -len(period)], period))
+        return Number(_repeat(token.text[: -len(period)], period))
     behind = parser.peek(1)
     if following and behind and following.text in ("C", "P") and behind.text.isdigit() and not behind.gap:
-        return _counted(parser, number_value(token))
-    return Number(number_value(token) + (_mixed_part(parser) or 0))
+        return _read_counted(parser, read_value(token))
+    return Number(read_value(token) + (_read_mixed_part(parser) or 0))
 
 
-def _counted(parser: Parser, n: Fraction) -> Tree:
+def _read_counted(parser: Parser, n: Fraction) -> Tree:
     """``5C2`` and ``5P2``, behind the 5."""
-    name, k = parser.next().text, Number(number_value(parser.next()))
+    name, k = parser.next().text, Number(read_value(parser.next()))
     chosen = Call("binom", (Number(n), k))
     return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
 
 
-def _mixed_part(parser: Parser) -> Fraction | None:
+def _read_mixed_part(parser: Parser) -> Fraction | None:
     r"""The fraction of a mixed number, ``\frac{1}{2}`` behind 3, or 1/2 with a space between; else None."""
     start, token = parser.at, parser.peek()
     pieces: list[Token] = []
@@ -59,21 +59,21 @@ def _mixed_part(parser: Parser) -> Fraction | None:
     return None
 
 
-def _recurring(parser: Parser, text: str) -> Fraction:
+def _read_recurring(parser: Parser, text: str) -> Fraction:
     r"""0.1\overline{6}, 0.1\dot{6} and 0.\dot{1}4\dot{2}: (16 - 1)/90."""
     dotted = parser.next().text == "dot"
-    period = text_of(parser.argument_tokens())
+    period = join_text(parser.argument_tokens())
     if dotted and (between := parser.peek()) and between.kind in ("number", "command"):
         period += parser.next().text if between.kind == "number" else ""
         if parser.next().text != "dot":
             raise Unreadable("a recurring decimal whose period does not end")
-        period += text_of(parser.argument_tokens())
+        period += join_text(parser.argument_tokens())
     if "." not in text or not period.isascii() or not period.isdigit():
         raise Unreadable("a line above what is no period")
-    return _repeated(text, period)
+    return _repeat(text, period)
 
 
-def _period(text: str) -> str:
+def _find_period(text: str) -> str:
     """The digits that come again and again at the end of 0.1666 and 0.1212; "" where none do."""
     match = PERIOD.search(text) or LONG_PERIOD.search(text)
     return match[1] if match else ""
@@ -81,17 +81,17 @@ def _period(text: str) -> str:
 
 def recurs(tokens: Sequence[Token]) -> bool:
     """Return whether the dots at the end go on with digits that came again before: 0.333..."""
-    return len(tokens) > 1 and tokens[-2].kind == "number" and bool(_period(tokens[-2].text))
+    return len(tokens) > 1 and tokens[-2].kind == "number" and bool(_find_period(tokens[-2].text))
 
 
-def _repeated(text: str, period: str) -> Fraction:
+def _repeat(text: str, period: str) -> Fraction:
     """The value of ``text`` with the period behind it for ever."""
     whole, _, fixed = text.partition(".")
     shifted, start = int(whole + fixed + period), int(whole + fixed or "0")
     return Fraction(shifted - start, 10 ** (len(fixed) + len(period)) - 10 ** len(fixed))
 
 
-def number_value(token: Token) -> Fraction:
+def read_value(token: Token) -> Fraction:
     """Return the value of a number's digits, exact.
 
     Raises:

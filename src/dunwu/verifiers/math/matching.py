@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dunwu.verifiers.math.equations import root_of, rounds_of
+from dunwu.verifiers.math.equations import split_rounds, strip_root_index
 from dunwu.verifiers.math.records import Answer, Collection
 
 Equal = Callable[[Answer, Answer], bool]
@@ -21,19 +21,22 @@ def same_lists(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, A
     values = [[value for _, value in items] for items in (gold, answer)]
     if names[0] == names[1] and len(names[0]) > 1 and "" not in names[0]:
         return _same_assignments(gold, answer, equal)
-    bases = [{root_of(name) for name in one} for one in names]
+    bases = [{strip_root_index(name) for name in one} for one in names]
     if any(len(base) > 1 for base in bases):  # which is which is said by the answer alone
         return names[0] == {""} and "" not in names[1] and all(map(equal, *values))
     one_name = bases[0] == bases[1] or "" in (*bases[0], *bases[1])
-    return one_name and matched(values[0], values[1], equal)
+    return one_name and match_members(values[0], values[1], equal)
 
 
 def _same_assignments(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]], equal: Equal) -> bool:
     """Values by their names. Where several names come again, each time they come belongs together."""
     repeated = [name for name in {name for name, _ in gold} if sum(name == other for other, _ in gold) > 1]
     if len(repeated) < 2:
-        return all(matched(_values(gold, name), _values(answer, name), equal) for name in {name for name, _ in gold})
-    rounds = [rounds_of(items) for items in (gold, answer)]
+        return all(
+            match_members(_select_values(gold, name), _select_values(answer, name), equal)
+            for name in {name for name, _ in gold}
+        )
+    rounds = [split_rounds(items) for items in (gold, answer)]
     left = list(rounds[1])
     for wanted in rounds[0]:
         found = next((one for one in left if _same_round(wanted, one, equal)), None)
@@ -43,7 +46,7 @@ def _same_assignments(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple
     return not left
 
 
-def _values(named: Sequence[tuple[str, Answer]], name: str) -> list[Answer]:
+def _select_values(named: Sequence[tuple[str, Answer]], name: str) -> list[Answer]:
     return [value for other, value in named if other == name]
 
 
@@ -51,7 +54,7 @@ def _same_round(wanted: dict[str, Answer], given: dict[str, Answer], equal: Equa
     return wanted.keys() == given.keys() and all(equal(wanted[name], given[name]) for name in wanted)
 
 
-def matched(gold: Sequence[Answer], answer: Sequence[Answer], equal: Equal) -> bool:
+def match_members(gold: Sequence[Answer], answer: Sequence[Answer], equal: Equal) -> bool:
     """Return whether each item of the one is an item of the other, in any order."""
     if len(gold) != len(answer):
         return False
@@ -72,7 +75,7 @@ def same_member(gold: Answer, answer: Answer, equal: Equal) -> bool:
     return nested[0] == nested[1] and equal(gold, answer)
 
 
-def distinct(members: Collection, equal: Equal) -> Collection:
+def remove_duplicates(members: Collection, equal: Equal) -> Collection:
     """Return a set without what it names again."""
     found: list[Answer] = []
     for item in members.items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dunwu.verifiers.math.numerals import number
+from dunwu.verifiers.math.numerals import read_numeral
 from dunwu.verifiers.math.records import Date, Ratio, Time
 from dunwu.verifiers.math.tree import Number
 
@@ -24,7 +24,7 @@ MONTHS = [
 ]
 MONTH = "|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS) + "|sept\\.?"
 ORDINAL = r"(?P<day>\d{1,2})(?: ?(?:st|nd|rd|th))?"
-DATES = (
+DATE_PATTERNS = (
     re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"),
     re.compile(r"(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})"),
     re.compile(r"(?P<year>\d{4})\.(?P<month>\d{2})\.(?P<day>\d{2})"),
@@ -38,9 +38,9 @@ NOUNS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 PAST = re.compile(rf"(?P<part>half|(?:a )?quarter) (?P<sign>past|to) (?P<name>\d{{1,2}}|{'|'.join(NOUNS)})", re.I)
 DAWN = re.compile(r"(?P<hour>0\d):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?")
 """A clock of 24 hours: 08:40 is no afternoon."""
-HALF = r"(?P<half>[ap])\.? ?m\.?"
-TIMES = (
-    re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF}", re.I),
+HALF_OF_DAY = r"(?P<half>[ap])\.? ?m\.?"
+TIME_PATTERNS = (
+    re.compile(rf"(?P<hour>\d{{1,2}})(?: ?: ?(?P<minute>[0-5]\d)(?: ?: ?(?P<second>[0-5]\d))?)? ?{HALF_OF_DAY}", re.I),
     re.compile(r"(?P<hour>\d{1,2})(?::(?P<minute>00))? ?o ?' ?clock", re.I),
     re.compile(r"(?P<word>上午|下午|凌晨|早上|晚上|中午)? ?(?P<hour>\d{1,2}) ?[点时](?P<thirty>半)"),
     re.compile(
@@ -48,7 +48,7 @@ TIMES = (
         r"(?<![:时\d])|(?P<word2>上午|下午|凌晨|早上|晚上|中午) ?(?P<hour2>\d{1,2}):(?P<minute2>[0-5]\d)"
     ),
 )
-SPOKEN = {
+SPOKEN_TIMES = {
     **dict.fromkeys(("noon", "12 noon", "12:00 noon"), Time((12, 0), "pm")),
     **dict.fromkeys(("midnight", "12 midnight"), Time((12, 0), "am")),
 }
@@ -57,33 +57,35 @@ AFTERNOON = ("下午", "晚上")
 
 def read_date(text: str) -> Date | None:
     """Return the date that ``text`` is; None where it is none."""
-    for pattern in DATES:
+    for pattern in DATE_PATTERNS:
         match = pattern.fullmatch(text)
         if match:
             found = match.groupdict()
-            month = int(found["month"]) if found.get("month") else month_number(found["name"])
+            month = int(found["month"]) if found.get("month") else find_month(found["name"])
             year = int(found["year"]) if found.get("year") else None
             day = int(found["day"])
             return Date(year, month, day) if 1 <= month <= 12 and 1 <= day <= 31 else None
     return None
 
 
-def month_number(name: str) -> int:
+def find_month(name: str) -> int:
     """Return the number of a month, by its name or the first letters of it."""
     return 1 + next(place for place, month in enumerate(MONTHS) if month.startswith(name.lower()[:3]))
 
 
 def read_time(text: str) -> Time | None:
     """Return the time of the day that ``text`` says to be one; None for 3:30 alone, which may be a ratio."""
-    if text.lower() in SPOKEN:
-        return SPOKEN[text.lower()]
-    text = re.sub("[一二两三四五六七八九十]+(?=[点时分])", lambda digits: str(number(digits[0]) or digits[0]), text)
+    if text.lower() in SPOKEN_TIMES:
+        return SPOKEN_TIMES[text.lower()]
+    text = re.sub(
+        "[一二两三四五六七八九十]+(?=[点时分])", lambda digits: str(read_numeral(digits[0]) or digits[0]), text
+    )
     text = re.sub(r"^(上午|下午|凌晨|早上|晚上|中午) ?(\d{1,2})时", r"\1\2点", text)
     if match := PAST.fullmatch(text):
-        return _past(match)
+        return _read_past(match)
     if match := DAWN.fullmatch(text):
         return Time(tuple(int(part) for part in match.groups() if part), "am")
-    for pattern in TIMES:
+    for pattern in TIME_PATTERNS:
         match = pattern.fullmatch(text)
         if match:
             found = {name: value for name, value in match.groupdict().items() if value}
@@ -98,7 +100,7 @@ def read_time(text: str) -> Time | None:
     return None
 
 
-def _past(match: re.Match[str]) -> Time | None:
+def _read_past(match: re.Match[str]) -> Time | None:
     """Half past eight, quarter to nine."""
     name = match["name"].lower()
     hour = int(name) if name.isdigit() else NOUNS.index(name) + 1

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 
 from dunwu.verifiers.math.moments import MONTHS
-from dunwu.verifiers.math.numerals import number
+from dunwu.verifiers.math.numerals import read_numeral
 from dunwu.verifiers.math.records import Answer, Collection, Read, Words
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.wording import spelled
+from dunwu.verifiers.math.wording import spell_tokens
 
-LONGEST = 60
+LONGEST_PHRASE = 60
 """Characters of a phrase."""
 NOTHING = frozenset(
     [
@@ -48,10 +48,10 @@ REMAINDER = re.compile(
 BEARING = re.compile(
     r"(?P<pole>[NS北南]偏?)(?P<angle>\d+(?:\.\d+)?)°(?P<side>[EW东西])|(?P<han>[北南]偏[东西])(?P<turn>\d+(?:\.\d+)?)°?"
 )
-LATIN = {"北": "N", "南": "S", "东": "E", "西": "W"}
+COMPASS = {"北": "N", "南": "S", "东": "E", "西": "W"}
 
 
-def _canonical() -> dict[str, str]:
+def _make_table() -> dict[str, str]:
     table = {word: group.split()[0] for group in SYNONYMS for word in group.split()}
     for group in WEEKDAYS:
         name = group.split()[0]
@@ -60,30 +60,30 @@ def _canonical() -> dict[str, str]:
     return table
 
 
-CANONICAL = _canonical()
+CANONICAL = _make_table()
 
 
 def read_phrase(tokens: Sequence[Token], _: Read) -> Answer | None:
     """Read a phrase of this page; None where it is none."""
-    if len(tokens) > 12 or not any(token.kind in ("word", "han") or token.text in SIGNS for token in tokens):
+    if len(tokens) > 12 or not any(token.kind in ("word", "han") or token.text in PHRASE_SIGNS for token in tokens):
         return None
-    text = re.sub(r"[\s{}]", "", spelled(tokens))
-    if len(text) > LONGEST:
+    text = re.sub(r"[\s{}]", "", spell_tokens(tokens))
+    if len(text) > LONGEST_PHRASE:
         return None
     if text.lower() in NOTHING:
         return Collection("{}", ())
     if text.lower() in CANONICAL:
         return Words(CANONICAL[text.lower()])
     place = PLACED.match(text)
-    if place and (value := number(place[1])) is not None:
+    if place and (value := read_numeral(place[1])) is not None:
         return Words(f"第{value}{text[place.end() :]}")
-    return _based(text) or _remainder(text) or _bearing(text)
+    return _read_based(text) or _read_remainder(text) or _read_bearing(text)
 
 
-SIGNS = frozenset({"_", "ldots", "√", "×", "✓", "✗", "emptyset", "mathbbN", "mathbbZ"})
+PHRASE_SIGNS = frozenset({"_", "ldots", "√", "×", "✓", "✗", "emptyset", "mathbbN", "mathbbZ"})
 
 
-def _based(text: str) -> Words | None:
+def _read_based(text: str) -> Words | None:
     r"""``(1101)_2``, 1101 base 2: digits below their base."""
     for pattern in BASED:
         match = pattern.fullmatch(text)
@@ -96,14 +96,14 @@ def _based(text: str) -> Words | None:
     return None
 
 
-def _remainder(text: str) -> Words | None:
+def _read_remainder(text: str) -> Words | None:
     match = REMAINDER.fullmatch(text.lower())
     return Words(f"{match['whole']} remainder {match['rest']}") if match else None
 
 
-def _bearing(text: str) -> Words | None:
+def _read_bearing(text: str) -> Words | None:
     match = BEARING.fullmatch(text)
     if match is None:
         return None
     pole, side = (match["pole"][0], match["side"]) if match["pole"] else (match["han"][0], match["han"][2])
-    return Words(f"{LATIN.get(pole, pole)} {match['angle'] or match['turn']}° {LATIN.get(side, side)}")
+    return Words(f"{COMPASS.get(pole, pole)} {match['angle'] or match['turn']}° {COMPASS.get(side, side)}")

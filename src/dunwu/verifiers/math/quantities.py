@@ -7,24 +7,32 @@ from dataclasses import replace
 
 from dunwu.verifiers.math.brackets import Unreadable
 from dunwu.verifiers.math.counting import split_ending
-from dunwu.verifiers.math.exact import rational
+from dunwu.verifiers.math.exact import evaluate_exactly
 from dunwu.verifiers.math.grammar import parse
-from dunwu.verifiers.math.letters import GREEK, NAMED, function_pieces, is_formula, is_product
+from dunwu.verifiers.math.letters import CONSTANT_NAMES, GREEK, is_family, is_formula, split_functions
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import PI, Number, Tree, children, negative
-from dunwu.verifiers.math.units import PERCENT, Unit, in_unit, leading_currency, per, read_unit, split_quantity
+from dunwu.verifiers.math.tree import PI, Number, Tree, children, negate
+from dunwu.verifiers.math.units import (
+    PERCENT,
+    Unit,
+    convert_value,
+    divide_units,
+    read_currency,
+    read_unit,
+    split_quantity,
+)
 from dunwu.verifiers.math.wording import SHORT_WORDS
 
 
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
-    return _money(tokens) or read_compound(tokens) or _ended(tokens) or _measured(tokens)
+    return _read_money(tokens) or read_compound(tokens) or _read_ended(tokens) or _read_measured(tokens)
 
 
-def _ended(tokens: Sequence[Token]) -> Quantity | None:
+def _read_ended(tokens: Sequence[Token]) -> Quantity | None:
     """A written number with its unit, and "in total", "left" or "of the pizza" behind it."""
     rest, noun = split_ending(tokens)
     numeric = any(token.kind == "number" for token in rest[:3])
@@ -34,32 +42,39 @@ def _ended(tokens: Sequence[Token]) -> Quantity | None:
 
 def is_word(text: str) -> bool:
     """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
-    if len(text) < 2 or is_formula(text) or is_product(text) or text in NAMED or text in GREEK or function_pieces(text):
+    if (
+        len(text) < 2
+        or is_formula(text)
+        or is_family(text)
+        or text in CONSTANT_NAMES
+        or text in GREEK
+        or split_functions(text)
+    ):
         return False
     return len(text) > 2 or not text.islower() or text in SHORT_WORDS or text[::-1] in SHORT_WORDS
 
 
-def _money(tokens: Sequence[Token]) -> Quantity | None:
+def _read_money(tokens: Sequence[Token]) -> Quantity | None:
     start = 1 if tokens and tokens[0].text in ("-", "+") else 0
-    found = leading_currency(tokens[start:])
+    found = read_currency(tokens[start:])
     if found is None or start + found[1] == len(tokens):
         return None
     currency, taken = found
-    amount = _rate(tokens[start + taken :], currency) or _measured(read_digits(tokens[start + taken :]))
+    amount = _read_rate(tokens[start + taken :], currency) or _read_measured(read_digits(tokens[start + taken :]))
     if amount is None or (amount.unit and not (amount.unit.agrees(currency) or amount.unit.compound)):
         return None
-    tree = negative(amount.tree) if start and tokens[0].text == "-" else amount.tree
+    tree = negate(amount.tree) if start and tokens[0].text == "-" else amount.tree
     return Quantity(tree, amount.unit or currency, decimal=amount.decimal)
 
 
-def _rate(tokens: Sequence[Token], currency: Unit) -> Quantity | None:
+def _read_rate(tokens: Sequence[Token], currency: Unit) -> Quantity | None:
     r"""What stands behind the currency of ``\$25/hour``."""
     place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("/", "per", "每")), 0)
-    tree = _parsed(tokens[:place])
+    tree = _try_parse(tokens[:place])
     unit = read_unit(tokens[place + 1 :]) if place else None
     if tree is None or unit is None or not unit.known:
         return None
-    return Quantity(tree, per(currency, unit), decimal=_is_decimal(tokens[:place]))
+    return Quantity(tree, divide_units(currency, unit), decimal=_is_decimal(tokens[:place]))
 
 
 def read_compound(tokens: Sequence[Token]) -> Quantity | None:
@@ -80,42 +95,42 @@ def read_compound(tokens: Sequence[Token]) -> Quantity | None:
         parts.append((parse(rest[start : start + 1]), unit))
     first = parts[0][1]
     total = parts[0][0].value  # type: ignore[union-attr]
-    size = in_unit(total, first, first)
+    size = convert_value(total, first, first)
     for tree, unit in parts[1:]:
         assert isinstance(tree, Number)
-        share = in_unit(tree.value, unit, first)
-        smaller = in_unit(tree.value.__class__(1), unit, first)
+        share = convert_value(tree.value, unit, first)
+        smaller = convert_value(tree.value.__class__(1), unit, first)
         if share is None or size is None or smaller is None or smaller >= 1:
             return None
         total += share
     return Quantity(Number(-total if negated else total), first, compound=True)
 
 
-def _measured(tokens: Sequence[Token]) -> Quantity | None:
+def _read_measured(tokens: Sequence[Token]) -> Quantity | None:
     """An expression, with the unit behind it."""
-    whole = _parsed(tokens)
+    whole = _try_parse(tokens)
     decimal = _is_decimal(tokens)
     weak = None
     for place, unit in split_quantity(tokens):
         value = tokens[:place]
-        tree = _parsed(value)
+        tree = _try_parse(value)
         if tree is None or (whole is not None and unit.names == {"°"}):
             continue
-        if unit.weak and not (unit.compound and tokens[place].gap and literal(value)):
+        if unit.weak and not (unit.compound and tokens[place].gap and read_literal(value)):
             weak = weak or (tree, unit)
         elif _stands_apart(value, tokens[place], unit):
             return Quantity(tree, unit, decimal=_is_decimal(value))
-    return None if whole is None and weak is None else _lettered(whole, weak, decimal)
+    return None if whole is None and weak is None else _make_quantity(whole, weak, decimal)
 
 
-def _lettered(whole: Tree | None, weak: tuple[Tree, Unit] | None, decimal: bool) -> Quantity:
+def _make_quantity(whole: Tree | None, weak: tuple[Tree, Unit] | None, decimal: bool) -> Quantity:
     if whole is None:
         assert weak is not None
         return Quantity(weak[0], weak[1], decimal=decimal)
     return Quantity(whole, weak=weak, decimal=decimal)
 
 
-def _parsed(tokens: Sequence[Token]) -> Tree | None:
+def _try_parse(tokens: Sequence[Token]) -> Tree | None:
     try:
         return parse(tokens) if tokens else None
     except Unreadable:
@@ -134,7 +149,7 @@ def _stands_apart(value: Sequence[Token], first: Token, unit: Unit) -> bool:
 
 
 def _is_written_number(tokens: Sequence[Token]) -> bool:
-    return literal(tokens) is not None
+    return read_literal(tokens) is not None
 
 
 def _is_decimal(tokens: Sequence[Token]) -> bool:
@@ -142,7 +157,7 @@ def _is_decimal(tokens: Sequence[Token]) -> bool:
     return len(rest) == 1 and rest[0].kind == "number" and "." in rest[0].text
 
 
-def literal(tokens: Sequence[Token]) -> Number | None:
+def read_literal(tokens: Sequence[Token]) -> Number | None:
     r"""Return the number that tokens are written as: an integer, decimal, fraction or mixed number; else None."""
     rest = list(tokens)
     if rest and rest[0].text in ("-", "+"):
@@ -150,18 +165,18 @@ def literal(tokens: Sequence[Token]) -> Number | None:
     plain = [token for token in rest if token.text not in ("{", "}") or token.kind != "sign"]
     kinds = "".join(_KINDS.get(token.kind if token.kind == "number" else str(token), "?") for token in plain)
     if kinds == "fn":  # \\frac12
-        return _parsed_number(tokens) if len(plain[1].text) == 2 else None
+        return _parse_number(tokens) if len(plain[1].text) == 2 else None
     if kinds not in ("n", "n/n", "fnn", "nfnn", "nn/n", "f-nn"):
         return None
     if "/" in kinds or "f" in kinds:
         parts = plain[-3:] if "/" in kinds else plain[-2:]
         if not all(token.text.isdigit() for token in parts if token.kind == "number"):
             return None
-    return _parsed_number(tokens)
+    return _parse_number(tokens)
 
 
-def _parsed_number(tokens: Sequence[Token]) -> Number | None:
-    tree = _parsed(tokens)
+def _parse_number(tokens: Sequence[Token]) -> Number | None:
+    tree = _try_parse(tokens)
     return tree if isinstance(tree, Number) else None
 
 
@@ -171,7 +186,7 @@ _KINDS = {"number": "n", "/": "/", "\\frac": "f", "-": "-"}
 # Comparing
 
 
-def with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
+def align_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | None], tuple[Tree, Unit | None]]:
     """Return values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
     pairs = []
     for one, other in ((gold, answer), (answer, gold)):
@@ -185,15 +200,15 @@ def with_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | Non
 
 def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
     """Return whether two measures are one in different units: 5元6角 and 5.6元."""
-    values = rational(left), rational(right)
+    values = evaluate_exactly(left), evaluate_exactly(right)
     if values[0] is None or values[1] is None:
         return False
-    return in_unit(values[0], left_unit, right_unit) == values[1]
+    return convert_value(values[0], left_unit, right_unit) == values[1]
 
 
 def is_written(quantity: Quantity) -> bool:
     """Return whether a quantity is written as a rounded one may be: as a decimal, or a whole number."""
-    value = rational(quantity.tree)
+    value = evaluate_exactly(quantity.tree)
     return quantity.decimal or (value is not None and value.denominator == 1)
 
 

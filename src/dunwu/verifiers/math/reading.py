@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from dunwu.verifiers.math.brackets import Unreadable, nesting, split_at
+from dunwu.verifiers.math.brackets import Unreadable, measure_depth, split_at
 from dunwu.verifiers.math.conditions import read_conditional
 from dunwu.verifiers.math.cursor import DEEPEST
 from dunwu.verifiers.math.grammar import parse
@@ -28,71 +28,71 @@ from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import Answer, Quantity, Ratio, Read
 from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
-from dunwu.verifiers.math.repairs import mended
+from dunwu.verifiers.math.repairs import repair
 from dunwu.verifiers.math.restated import read_restated
 from dunwu.verifiers.math.roundings import read_rounded
 from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
-from dunwu.verifiers.math.tree import quotient
-from dunwu.verifiers.math.wording import bare, lead, subject, words
+from dunwu.verifiers.math.tree import divide
+from dunwu.verifiers.math.wording import find_subject, strip_lead_in, strip_tokens, to_words
 
 
 @lru_cache(maxsize=4096)
-def tokens_of(text: str) -> tuple[Token, ...]:
+def read_answer_tokens(text: str) -> tuple[Token, ...]:
     """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
-    return tuple(lead(_tokenized(text)))
+    return tuple(strip_lead_in(_tokenize(text)))
 
 
 @lru_cache(maxsize=4096)
-def subject_of(text: str) -> str:
+def read_subject(text: str) -> str:
     """Return of what ``text`` says something: see ``wording.subject``."""
-    return subject(_tokenized(text))
+    return find_subject(_tokenize(text))
 
 
 @lru_cache(maxsize=4096)
-def _tokenized(text: str) -> list[Token]:
-    return mended(tokenize(text))
+def _tokenize(text: str) -> list[Token]:
+    return repair(tokenize(text))
 
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Answer:
     """Return what ``text`` says, as one of the types of ``records``."""
-    tokens = tokens_of(text)
-    return words(tokens) if nesting(tokens) > DEEPEST else read_tokens(tokens)
+    tokens = read_answer_tokens(text)
+    return to_words(tokens) if measure_depth(tokens) > DEEPEST else read_tokens(tokens)
 
 
 def read_tokens(tokens: Sequence[Token]) -> Answer:
     """Return what these tokens say."""
-    rest = bare(tokens)
+    rest = strip_tokens(tokens)
     if len(rest) == 1 and rest[0].kind == "number":
-        return read_quantity(rest) or words(rest)
+        return read_quantity(rest) or to_words(rest)
     if any(token.text == "ldots" for token in rest[:-1]) or (rest and rest[-1].text == "ldots" and not recurs(rest)):
-        return read_phrase(rest, read_tokens) or words(rest)
+        return read_phrase(rest, read_tokens) or to_words(rest)
     for reader in READERS:
         answer = reader(rest, read_tokens)
         if answer is not None:
             return answer
-    return words(rest)
+    return to_words(rest)
 
 
 # Times and ratios
 
 
-def _moment(tokens: Sequence[Token], _: Read) -> Answer | None:
+def _read_moment(tokens: Sequence[Token], _: Read) -> Answer | None:
     text = "".join((" " if token.gap else "") + str(token) for token in tokens).strip()
-    return words(tokens) if SLASHED.fullmatch(text) else read_date(text) or read_time(text)
+    return to_words(tokens) if SLASHED.fullmatch(text) else read_date(text) or read_time(text)
 
 
-def _share(tokens: Sequence[Token], _: Read) -> Answer | None:
+def _read_share(tokens: Sequence[Token], _: Read) -> Answer | None:
     """1 in 5, 1 out of 5: a fraction."""
     between = " ".join(token.text for token in tokens[1:-1]).lower()
     numbers = len(tokens) > 2 and tokens[0].text.isdigit() and tokens[-1].text.isdigit()
     if not numbers or between not in ("in", "out of"):
         return None
-    return Quantity(quotient(parse(tokens[:1]), parse(tokens[-1:])))
+    return Quantity(divide(parse(tokens[:1]), parse(tokens[-1:])))
 
 
-def _ratio(tokens: Sequence[Token], _: Read) -> Answer | None:
+def _read_ratio(tokens: Sequence[Token], _: Read) -> Answer | None:
     rest = [
         replace(token, kind="sign", text=":") if token.text in ("to", "比") and not token.roman else token
         for token in tokens
@@ -104,10 +104,10 @@ def _ratio(tokens: Sequence[Token], _: Read) -> Answer | None:
         trees = tuple(map(parse, parts))
     except Unreadable:
         return None
-    return Ratio(trees, _clock(parts))
+    return Ratio(trees, _read_clock(parts))
 
 
-def _clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
+def _read_clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
     """The numbers of what may be a time of the day: 8:40, 12:05:30, but not 12:5."""
     digits = [part[0].text for part in parts if len(part) == 1 and part[0].text.isdigit()]
     if len(digits) < len(parts) or len(parts) > 3 or len(digits[0]) > 2 or int(digits[0]) > 24:
@@ -125,7 +125,7 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_builder,
     read_matrix,
     read_bracketed,
-    _moment,
+    _read_moment,
     read_point,
     lambda tokens, _: read_compound(tokens),
     read_excepted,
@@ -135,8 +135,8 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_named,
     read_sets,
     read_relation,
-    _share,
-    _ratio,
+    _read_share,
+    _read_ratio,
     read_extreme,
     lambda tokens, _: read_quantity(tokens),
 )

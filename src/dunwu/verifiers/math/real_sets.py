@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dunwu.verifiers.math.exact import rational
+from dunwu.verifiers.math.exact import evaluate_exactly
 from dunwu.verifiers.math.records import Answer, Collection, Inequality, Quantity, Region
 from dunwu.verifiers.math.tree import (
     CONSTANTS,
@@ -28,8 +28,8 @@ from dunwu.verifiers.math.tree import (
     Sum,
     Symbol,
     Tree,
-    letters,
-    negative,
+    find_letters,
+    negate,
     substitute,
 )
 
@@ -85,26 +85,26 @@ def same_sets(left: Answer, right: Answer, same: Same) -> bool:
     Raises:
         NoSet: one of them is none, or its ends cannot be put in order.
     """
-    sets = real_set(_without_bars(left)), real_set(right)
-    if len((variables(left) | variables(right)) - {BOUND}) > 1:
+    sets = to_real_set(_open_bars(left)), to_real_set(right)
+    if len((find_variables(left) | find_variables(right)) - {BOUND}) > 1:
         raise NoSet
-    ends = _ordered([end for one in sets for end in _ends(one)], same)
+    ends = _order([end for one in sets for end in _list_ends(one)], same)
     places = range(2 * len(ends) + 1)  # even: between two ends; odd: at one
     inside = [[_contains(one, place, ends, same) for place in places] for one in sets]
     return inside[0] == inside[1] and any(inside[0])  # whoever means the empty set says so
 
 
-def variables(answer: Answer) -> set[str]:
+def find_variables(answer: Answer) -> set[str]:
     """Return the letters of which an answer's conditions speak."""
     match answer:
         case Inequality(sides, _):
-            return set().union(*map(letters, sides))
+            return set().union(*map(find_letters, sides))
         case Region(_, parts) | Collection("", parts):
-            return set().union(*map(variables, parts)) if parts else set()
+            return set().union(*map(find_variables, parts)) if parts else set()
     return set()
 
 
-def real_set(answer: Answer) -> RealSet:
+def to_real_set(answer: Answer) -> RealSet:
     """Return the set of reals that an answer is.
 
     Raises:
@@ -114,33 +114,33 @@ def real_set(answer: Answer) -> RealSet:
         case Region("reals", _):
             return ALL
         case Region(kind, parts):
-            return Combined(kind, tuple(map(real_set, parts)))
+            return Combined(kind, tuple(map(to_real_set, parts)))
         case Inequality():
-            return _solved(answer)
+            return _solve(answer)
         case Collection("", items) if all(map(_is_interval, items)):
-            return Combined("union", tuple(map(real_set, items)))
+            return Combined("union", tuple(map(to_real_set, items)))
         case Collection("", (Inequality(), *_) as items):
-            return _listed(items)
+            return _join_conditions(items)
         case Collection("{}", items):
-            return Points(tuple(_number(item) for item in items))
+            return Points(tuple(_to_number(item) for item in items))
         case Collection(brackets, (low, high)) if brackets in ("()", "(]", "[)", "[]"):
-            below, above = _number(low), _number(high)
-            ends = None if below == negative(INFINITY) else below, None if above == INFINITY else above
+            below, above = _to_number(low), _to_number(high)
+            ends = None if below == negate(INFINITY) else below, None if above == INFINITY else above
             if ends[0] is not None and ends[1] is not None and approximate(ends[0]) >= approximate(ends[1]):
                 raise NoSet  # a point
             return Piece(ends[0], brackets[0] == "[", ends[1], brackets[1] == "]")
     raise NoSet
 
 
-def _without_bars(answer: Answer) -> Answer:
+def _open_bars(answer: Answer) -> Answer:
     """3 < x < 7 for |x - 5| < 2; any other answer as it is."""
     if not isinstance(answer, Inequality) or len(answer.signs) != 1:
         return answer
     (left, right), (sign,) = answer.sides, answer.signs
-    names = list(letters(left))
+    names = list(find_letters(left))
     if not isinstance(left, Call) or left.name != "abs" or not isinstance(right, Number) or len(names) != 1:
         return answer
-    at = [rational(substitute(left.arguments[0], names[0], Number(Fraction(place)))) for place in (0, 1, 2)]
+    at = [evaluate_exactly(substitute(left.arguments[0], names[0], Number(Fraction(place)))) for place in (0, 1, 2)]
     if None in at or at[1] == at[0] or at[2] - at[1] != at[1] - at[0] or right.value <= 0:  # type: ignore[operator]
         return answer
     start, slope = at[0], at[1] - at[0]  # type: ignore[operator]
@@ -152,13 +152,13 @@ def _without_bars(answer: Answer) -> Answer:
     return answer if sign == "!=" else Region("union", halves)
 
 
-def _listed(items: tuple[Answer, ...]) -> RealSet:
+def _join_conditions(items: tuple[Answer, ...]) -> RealSet:
     """Conditions with commas between: x > 1, x < 3 is "and", x < 1, x > 3 is "or", x != 1, 2 is neither of them."""
     parts: list[RealSet] = []
     for item in items:
-        found = _solved(item) if isinstance(item, Inequality) else None
+        found = _solve(item) if isinstance(item, Inequality) else None
         if found is None and parts and isinstance(parts[-1], Points):
-            found = Points((_number(item),), left_out=True)
+            found = Points((_to_number(item),), left_out=True)
         if found is None:
             raise NoSet
         parts.append(found)
@@ -181,25 +181,25 @@ def _is_interval(answer: Answer) -> bool:
     if not isinstance(answer, Collection) or len(answer.items) != 2 or not answer.ordered:
         return False
     ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
-    return answer.brackets != "()" or INFINITY in ends or negative(INFINITY) in ends
+    return answer.brackets != "()" or INFINITY in ends or negate(INFINITY) in ends
 
 
-def _number(answer: Answer) -> Tree:
-    if not isinstance(answer, Quantity) or answer.unit or letters(answer.tree):
+def _to_number(answer: Answer) -> Tree:
+    if not isinstance(answer, Quantity) or answer.unit or find_letters(answer.tree):
         raise NoSet
     return answer.tree
 
 
-def _solved(condition: Inequality) -> RealSet:
+def _solve(condition: Inequality) -> RealSet:
     """The solutions of x < 2, 1 < x <= 2, x != 3: a letter alone, and numbers beside it."""
     pieces: list[RealSet] = []
     for left, right, sign in zip(condition.sides, condition.sides[1:], condition.signs, strict=False):
         if not isinstance(left, Symbol) or left in CONSTANTS:
             left, right, sign = right, left, MIRRORED[sign]
-        if not isinstance(left, Symbol) or left in CONSTANTS or letters(right):
+        if not isinstance(left, Symbol) or left in CONSTANTS or find_letters(right):
             raise NoSet
         closed = sign.endswith("=") and sign != "!="
-        bound = None if right in (INFINITY, negative(INFINITY)) else right
+        bound = None if right in (INFINITY, negate(INFINITY)) else right
         if sign == "!=":
             pieces.append(Points((right,), left_out=True))
         elif sign.startswith("<"):
@@ -209,7 +209,7 @@ def _solved(condition: Inequality) -> RealSet:
     return pieces[0] if len(pieces) == 1 else Combined("intersection", tuple(pieces))
 
 
-def _ends(one: RealSet) -> Iterator[Tree]:
+def _list_ends(one: RealSet) -> Iterator[Tree]:
     match one:
         case Piece(low, _, high, _):
             yield from (end for end in (low, high) if end is not None)
@@ -217,33 +217,33 @@ def _ends(one: RealSet) -> Iterator[Tree]:
             yield from numbers
         case Combined(_, parts):
             for part in parts:
-                yield from _ends(part)
+                yield from _list_ends(part)
 
 
-def _ordered(ends: list[Tree], same: Same) -> list[tuple[float, Tree]]:
+def _order(ends: list[Tree], same: Same) -> list[tuple[float, Tree]]:
     """The different ends, in order."""
     found: list[tuple[float, Tree]] = []
     for value, tree in sorted(((approximate(tree), tree) for tree in ends), key=lambda pair: pair[0]):
-        if not found or not _equal(value, tree, *found[-1], same):
+        if not found or not _is_same_end(value, tree, *found[-1], same):
             found.append((value, tree))
     return found
 
 
-def _equal(value: float, tree: Tree, other: float, other_tree: Tree, same: Same) -> bool:
+def _is_same_end(value: float, tree: Tree, other: float, other_tree: Tree, same: Same) -> bool:
     close = abs(value - other) <= CLOSE * max(1.0, abs(value), abs(other))
     return close and (tree == other_tree or same(tree, other_tree))
 
 
-def _place(tree: Tree, ends: list[tuple[float, Tree]], same: Same) -> int:
+def _find_place(tree: Tree, ends: list[tuple[float, Tree]], same: Same) -> int:
     value = approximate(tree)
-    return 1 + 2 * next(at for at, (other, end) in enumerate(ends) if _equal(value, tree, other, end, same))
+    return 1 + 2 * next(at for at, (other, end) in enumerate(ends) if _is_same_end(value, tree, other, end, same))
 
 
 def _contains(one: RealSet, place: int, ends: list[tuple[float, Tree]], same: Same) -> bool:
     match one:
         case Piece(low, low_closed, high, high_closed):
-            first = -1 if low is None else _place(low, ends, same)
-            last = 2 * len(ends) + 1 if high is None else _place(high, ends, same)
+            first = -1 if low is None else _find_place(low, ends, same)
+            last = 2 * len(ends) + 1 if high is None else _find_place(high, ends, same)
             inside = first < place < last
             return (
                 inside
@@ -251,7 +251,7 @@ def _contains(one: RealSet, place: int, ends: list[tuple[float, Tree]], same: Sa
                 or (first < last and ((place == first and low_closed) or (place == last and high_closed)))
             )
         case Points(numbers, left_out):
-            return left_out != any(place == _place(number, ends, same) for number in numbers)
+            return left_out != any(place == _find_place(number, ends, same) for number in numbers)
         case Combined(kind, parts):
             within = [_contains(part, place, ends, same) for part in parts]
             if kind == "union":
@@ -266,7 +266,7 @@ def approximate(tree: Tree) -> float:
         NoSet: it has none, or is not real.
     """
     try:
-        value = _complex(tree)
+        value = _approximate(tree)
     except (ArithmeticError, ValueError, KeyError):
         raise NoSet from None
     if abs(value.imag) > CLOSE * max(1.0, abs(value.real)) or not math.isfinite(value.real):
@@ -274,20 +274,20 @@ def approximate(tree: Tree) -> float:
     return value.real
 
 
-def _complex(tree: Tree) -> complex:
+def _approximate(tree: Tree) -> complex:
     match tree:
         case Number(value):
             return complex(float(value))
         case Symbol():
             return {PI: complex(math.pi), EULER: complex(math.e), IMAGINARY: 1j}[tree]
         case Sum(terms):
-            return sum(map(_complex, terms))
+            return sum(map(_approximate, terms))
         case Product(factors):
-            return math.prod(map(_complex, factors))
+            return math.prod(map(_approximate, factors))
         case Power(base, exponent):
-            return _complex(base) ** _complex(exponent)
+            return _approximate(base) ** _approximate(exponent)
         case Call("log", (argument, base)):
-            return cmath.log(_complex(argument)) / cmath.log(_complex(base))
+            return cmath.log(_approximate(argument)) / cmath.log(_approximate(base))
         case Call(name, (argument,)):
-            return complex(UNARY[name](_complex(argument)))
+            return complex(UNARY[name](_approximate(argument)))
     raise NoSet

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import Tree, letters, substitute
+from dunwu.verifiers.math.tree import Tree, find_letters, substitute
 from dunwu.verifiers.math.units import Unit
 
 
@@ -181,38 +181,38 @@ Read: TypeAlias = Callable[[Sequence[Token]], Answer]
 """Reads tokens as any of the types; given to the readers of what has other answers in it."""
 
 
-def mapped(answer: Answer, change: Callable[[Tree], Tree]) -> Answer:
+def map_trees(answer: Answer, change: Callable[[Tree], Tree]) -> Answer:
     """Return ``answer`` with each of its trees changed; names and what has no letters stay."""
     match answer:
         case Quantity(tree):
             return replace(answer, tree=change(tree))
         case Collection(brackets, items):
-            return Collection(brackets, tuple(mapped(item, change) for item in items))
+            return Collection(brackets, tuple(map_trees(item, change) for item in items))
         case Region(kind, parts):
-            return Region(kind, tuple(mapped(part, change) for part in parts))
+            return Region(kind, tuple(map_trees(part, change) for part in parts))
         case Matrix(rows):
             return Matrix(tuple(tuple(map(change, row)) for row in rows))
         case Equation(members):
-            return Equation(tuple(replace(member, answer=mapped(member.answer, change)) for member in members))
+            return Equation(tuple(replace(member, answer=map_trees(member.answer, change)) for member in members))
         case Inequality(sides, signs):
             return Inequality(tuple(map(change, sides)), signs)
         case Conditional(value, domains, others):
-            return Conditional(mapped(value, change), domains, tuple(mapped(one, change) for one in others))
+            return Conditional(map_trees(value, change), domains, tuple(map_trees(one, change) for one in others))
     return answer
 
 
-def substituted(answer: Answer, name: str, value: Tree) -> Answer:
+def substitute_letter(answer: Answer, name: str, value: Tree) -> Answer:
     """Return ``answer`` with ``value`` in the place of the letter ``name``."""
-    return mapped(answer, lambda tree: substitute(tree, name, value))
+    return map_trees(answer, lambda tree: substitute(tree, name, value))
 
 
-def letters_in(answer: Answer) -> set[str]:
+def find_answer_letters(answer: Answer) -> set[str]:
     """Return the names of the letters in the trees of ``answer``."""
     found: set[str] = set()
 
     def note(tree: Tree) -> Tree:
-        found.update(letters(tree))
+        found.update(find_letters(tree))
         return tree
 
-    mapped(answer, note)
+    map_trees(answer, note)
     return found

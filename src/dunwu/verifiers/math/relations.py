@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dunwu.verifiers.math.brackets import Unreadable, closing, split_at
+from dunwu.verifiers.math.brackets import Unreadable, find_closing, split_at
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import MOST_ITEMS
 from dunwu.verifiers.math.numerals import read_digits
@@ -21,10 +21,10 @@ from dunwu.verifiers.math.records import (
     Read,
     Words,
 )
-from dunwu.verifiers.math.sets import as_conditions
+from dunwu.verifiers.math.sets import to_conditions
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import CONSTANTS, Call, Number, Product, Sum, Symbol, Tree
-from dunwu.verifiers.math.wording import LISTING, NAMED, is_spoilt, spelled, with_signs, words
+from dunwu.verifiers.math.wording import HAN_NAMED_VALUE, LISTING, is_spoilt, read_conjunctions, spell_tokens, to_words
 
 ORDER = {"<", "<=", ">", ">=", "!="}
 RELATIONS = ("=", "<", "<=", ">", ">=", "!=", "~=", "in")
@@ -40,61 +40,63 @@ def read_congruence(tokens: Sequence[Token], _: Read) -> Answer | None:
     start = place - 1 if tokens[place - 1].text in ("(", "[") else place
     modulus = list(tokens[place + 1 :])
     if start < place:
-        if closing(tokens, start) != len(tokens) - 1:
+        if find_closing(tokens, start) != len(tokens) - 1:
             return None
         modulus = modulus[:-1]
     sides = split_at(tokens[:start], ("===", "="))
     if len(sides) > 2 or not all(sides):
         return None
     try:
-        name = "" if len(sides) == 1 else spelled(sides[0])
-        divisor = parse(bare_group(modulus))
-        found = [Congruence(name, parse(residue), divisor) for residue in split_at(with_signs(sides[-1]), LISTING)]
+        name = "" if len(sides) == 1 else spell_tokens(sides[0])
+        divisor = parse(strip_group(modulus))
+        found = [
+            Congruence(name, parse(residue), divisor) for residue in split_at(read_conjunctions(sides[-1]), LISTING)
+        ]
         return found[0] if len(found) == 1 else Collection("", tuple(found))
     except Unreadable:
         return None
 
 
-def bare_group(tokens: Sequence[Token]) -> list[Token]:
+def strip_group(tokens: Sequence[Token]) -> list[Token]:
     """Return tokens without the braces of a group around them."""
-    whole = len(tokens) > 2 and tokens[0].text == "{" and closing(tokens, 0) == len(tokens) - 1
+    whole = len(tokens) > 2 and tokens[0].text == "{" and find_closing(tokens, 0) == len(tokens) - 1
     return list(tokens[1:-1]) if whole else list(tokens)
 
 
 def read_named(tokens: Sequence[Token], read: Read) -> Answer | None:
     """最大值为3: a value with its name in Chinese; None for anything else."""
-    match = NAMED.fullmatch(tokens[0].text) if len(tokens) > 1 else None
+    match = HAN_NAMED_VALUE.fullmatch(tokens[0].text) if len(tokens) > 1 else None
     if match is None or is_spoilt(tokens[0].text):
         return None
     name = Member(match[1], Words(match[1]), simple=True)
-    return Equation((name, _member(list(tokens[1:]), True, read)))
+    return Equation((name, _read_member(list(tokens[1:]), True, read)))
 
 
 def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
-    rest = _factorials(tokens)
+    rest = _read_factorials(tokens)
     sides = split_at(rest, (*RELATIONS, *FOREIGN))
     if len(sides) < 2:
         return None
-    signs = _signs(rest)
+    signs = _list_signs(rest)
     if set(signs) & FOREIGN or len(sides) > MOST_ITEMS:
-        return words(tokens)
+        return to_words(tokens)
     if not all(sides):
-        return words(tokens)
+        return to_words(tokens)
     if set(signs) == {"="}:
-        return Equation(tuple(_member(side, place == len(sides) - 1, read) for place, side in enumerate(sides)))
+        return Equation(tuple(_read_member(side, place == len(sides) - 1, read) for place, side in enumerate(sides)))
     if signs == ["in"]:
         value = read(sides[1])
         known = _is_name(sides[0]) and not isinstance(value, Words)
-        return as_conditions(_name(sides[0], read), value) if known else words(tokens)
+        return to_conditions(_read_name(sides[0], read), value) if known else to_words(tokens)
     if set(signs) <= ORDER:
         try:
             return Inequality(tuple(map(parse, sides)), tuple(signs))
         except Unreadable:
-            return words(tokens)
-    return words(tokens)
+            return to_words(tokens)
+    return to_words(tokens)
 
 
-def _factorials(tokens: Sequence[Token]) -> list[Token]:
+def _read_factorials(tokens: Sequence[Token]) -> list[Token]:
     """With "!=" behind a number or a bracket as a factorial that equals something: 5!=120."""
     found: list[Token] = []
     for token in tokens:
@@ -106,7 +108,7 @@ def _factorials(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def _signs(tokens: Sequence[Token]) -> list[str]:
+def _list_signs(tokens: Sequence[Token]) -> list[str]:
     """The signs of relation at the top level, in order."""
     found = []
     rest: list[Token] = []
@@ -118,30 +120,30 @@ def _signs(tokens: Sequence[Token]) -> list[str]:
     return found
 
 
-def _member(tokens: list[Token], last: bool, read: Read) -> Member:
-    answer = read(read_digits(tokens)) if last or not _is_name(tokens) else _name(tokens, read)
+def _read_member(tokens: list[Token], last: bool, read: Read) -> Member:
+    answer = read(read_digits(tokens)) if last or not _is_name(tokens) else _read_name(tokens, read)
     eccentricity = not last and len(tokens) == 1 and tokens[0].text == "e"
-    text = spelled(tokens).casefold() if _spoken(tokens) else spelled(tokens)
+    text = spell_tokens(tokens).casefold() if _has_words(tokens) else spell_tokens(tokens)
     return Member(text, answer, _is_name(tokens) or eccentricity)
 
 
-def _spoken(tokens: Sequence[Token]) -> bool:
+def _has_words(tokens: Sequence[Token]) -> bool:
     return any(len(token.text) > 2 for token in tokens if token.kind == "word")
 
 
-def _name(tokens: list[Token], read: Read) -> Answer:
+def _read_name(tokens: list[Token], read: Read) -> Answer:
     """What a name says as a member of a relation: its letter, if it is one."""
     try:
         return Quantity(parse(tokens))
     except Unreadable:
-        return read(tokens) if tokens[0].text == "(" else words(tokens)
+        return read(tokens) if tokens[0].text == "(" else to_words(tokens)
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
     r"""Whether tokens are a name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
     if not tokens or _is_numeral(tokens) or is_spoilt(" ".join(token.text for token in tokens)):
         return False
-    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+    if tokens[0].text == "(" and find_closing(tokens, 0) == len(tokens) - 1:
         return all(_is_name(part) for part in split_at(tokens[1:-1], (",", "，"))) and len(tokens) > 4
     if any(token.kind == "word" and token.roman and len(token.text) > 1 for token in tokens) and len(tokens) < 6:
         return all(token.kind in ("word", "han") for token in tokens)

@@ -6,24 +6,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dunwu.verifiers.math.numerals import number
+from dunwu.verifiers.math.numerals import read_numeral
 from dunwu.verifiers.math.tokens import Token
 
 NUMERAL = "[零一二两三四五六七八九十百千万]"
 STRAY = frozenset({"checkmark", "blacksquare", "square", "Box", "qed"})
-TICKS = frozenset({"✓", "✔", "■", "□", "∎"})
+CHECK_MARKS = frozenset({"✓", "✔", "■", "□", "∎"})
 """Behind an answer they say that it is done."""
 
 
-def mended(tokens: Sequence[Token]) -> list[Token]:
+def repair(tokens: Sequence[Token]) -> list[Token]:
     """Return tokens with times signs and degrees for the letters that stand for them, without marks around them."""
     rest = list(tokens)
     heading = next((place for place, token in enumerate(rest) if str(token) != "#"), len(rest))
     rest = rest[heading:] if 1 < heading < len(rest) else rest
-    while len(rest) > 1 and (rest[-1].text in TICKS or (rest[-1].kind == "command" and rest[-1].text in STRAY)):
+    while len(rest) > 1 and (rest[-1].text in CHECK_MARKS or (rest[-1].kind == "command" and rest[-1].text in STRAY)):
         rest.pop()
     found: list[Token] = []
-    rest = [piece for token in rest for piece in _in_digits(token)]
+    rest = [piece for token in rest for piece in _to_digits(token)]
     for place, token in enumerate(rest):
         behind = rest[place + 1] if place + 1 < len(rest) else None
         numbers = bool(found) and found[-1].kind == "number" and behind is not None and behind.kind == "number"
@@ -38,10 +38,10 @@ def mended(tokens: Sequence[Token]) -> list[Token]:
             found.append(replace(token, kind="sign", text="°"))
         else:
             found.append(token)
-    return _without_empty_groups(found)
+    return _strip_empty_groups(found)
 
 
-def _in_digits(token: Token) -> list[Token]:
+def _to_digits(token: Token) -> list[Token]:
     """第三天 with its number in digits, 三比四 as 3:4, 一半 as a half, 根号 as the command."""
     if token.kind != "han":
         return [token]
@@ -51,11 +51,11 @@ def _in_digits(token: Token) -> list[Token]:
         before = [replace(token, text=token.text[:-2])] if len(token.text) > 2 else []
         return [*before, replace(token, kind="command", text="sqrt")]
     match = re.fullmatch(f"第({NUMERAL}+)([^{NUMERAL[1:]}.*)", token.text)
-    if match and number(match[1]) is not None:
-        return [replace(token, text="第"), Token("number", str(number(match[1]))), Token("han", match[2])]
+    if match and read_numeral(match[1]) is not None:
+        return [replace(token, text="第"), Token("number", str(read_numeral(match[1]))), Token("han", match[2])]
     match = re.fullmatch(f"({NUMERAL}+)比({NUMERAL}+)", token.text)
-    if match and number(match[1]) is not None and number(match[2]) is not None:
-        first, second = (str(number(part)) for part in match.groups())
+    if match and read_numeral(match[1]) is not None and read_numeral(match[2]) is not None:
+        first, second = (str(read_numeral(part)) for part in match.groups())
         return [replace(token, kind="number", text=first), Token("sign", ":"), Token("number", second)]
     return [token]
 
@@ -68,7 +68,7 @@ def _is_raised(before: Sequence[Token], behind: Token | None) -> bool:
     return (braced or texts[-1:] == ["^"]) and bool(base) and base[0].kind == "number"
 
 
-def _without_empty_groups(tokens: Sequence[Token]) -> list[Token]:
+def _strip_empty_groups(tokens: Sequence[Token]) -> list[Token]:
     r"""Without ``{}`` behind a number: nothing stands in it."""
     found: list[Token] = []
     for token in tokens:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import closing, has_many_brackets, split_at
-from dunwu.verifiers.math.exact import Undefined, rational
+from dunwu.verifiers.math.brackets import find_closing, has_many_brackets, split_at
+from dunwu.verifiers.math.exact import Undefined, evaluate_exactly
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Answer, Approximated, Equation, Quantity, Read
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.units import PERCENT, Unit, in_unit
-from dunwu.verifiers.math.wording import spelled, with_signs, without_stops
+from dunwu.verifiers.math.units import PERCENT, Unit, convert_value
+from dunwu.verifiers.math.wording import read_conjunctions, spell_tokens, strip_stops
 
 LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "即", "也就是", "或")
 """In front of what says it again."""
@@ -19,60 +19,60 @@ LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "�
 
 def read_restated(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read a value and the same value again; None where the second is another, or no value: 2 or 3."""
-    pieces = None if has_many_brackets(tokens) else _pieces(tokens)
+    pieces = None if has_many_brackets(tokens) else _split(tokens)
     if pieces is None:
         return None
     said = [read(read_digits(piece)) for piece in pieces]
-    first, second = map(_value, said)
-    if first is None or second is None or not _same(first, second):
+    first, second = map(_to_quantity, said)
+    if first is None or second is None or not _is_same(first, second):
         return None
-    if tokens[-1].text != ")" and (spelled(pieces[0]) == spelled(pieces[1]) or isinstance(said[0], Equation)):
+    if tokens[-1].text != ")" and (spell_tokens(pieces[0]) == spell_tokens(pieces[1]) or isinstance(said[0], Equation)):
         return None  # 4 or 4
     return Approximated(first, second)
 
 
-def _pieces(tokens: Sequence[Token]) -> tuple[list[Token], list[Token]] | None:
+def _split(tokens: Sequence[Token]) -> tuple[list[Token], list[Token]] | None:
     """A value and what stands behind it in parentheses, or behind "or" and "i.e."."""
     rest = list(tokens)
     if len(rest) > 3 and rest[-1].text == ")":
-        start = next((at for at in range(1, len(rest)) if closing(rest, at) == len(rest) - 1), 0)
-        inside = _without_leads(rest[start + 1 : -1])
+        start = next((at for at in range(1, len(rest)) if find_closing(rest, at) == len(rest) - 1), 0)
+        inside = _strip_leads(rest[start + 1 : -1])
         return (rest[:start], inside) if start and rest[start].gap and inside else None
     said = [token.text.lower() for token in rest]
     if "i" in said[1:-4] and said[said.index("i", 1) :][:4] == ["i", ".", "e", "."]:
         place = said.index("i", 1)
-        return without_stops(rest[:place]), _without_leads(rest[place:])
-    parts = split_at(with_signs(rest), ("or", "∨"))
+        return strip_stops(rest[:place]), _strip_leads(rest[place:])
+    parts = split_at(read_conjunctions(rest), ("or", "∨"))
     if len(parts) != 2 or not all(parts):
         return None
-    behind = _without_leads(parts[1])
-    return (without_stops(parts[0]), behind) if behind else None
+    behind = _strip_leads(parts[1])
+    return (strip_stops(parts[0]), behind) if behind else None
 
 
-def _without_leads(tokens: list[Token]) -> list[Token]:
+def _strip_leads(tokens: list[Token]) -> list[Token]:
     return next((tokens[at:] for at, token in enumerate(tokens) if token.text.lower() not in LEADS), [])
 
 
-def _value(answer: Answer) -> Quantity | None:
+def _to_quantity(answer: Answer) -> Quantity | None:
     """The quantity that an answer is, with a name in front or without; None for anything else."""
     if isinstance(answer, Equation) and len(answer.members) == 2 and answer.members[0].simple:
         answer = answer.members[1].answer
     return answer if isinstance(answer, Quantity) else None
 
 
-def _same(first: Quantity, second: Quantity) -> bool:
+def _is_same(first: Quantity, second: Quantity) -> bool:
     """Whether both are one rational number in one unit, or in two that measure one thing."""
     try:
-        values = rational(first.tree), rational(second.tree)
+        values = evaluate_exactly(first.tree), evaluate_exactly(second.tree)
     except Undefined:
         return False
     if values[0] is None or values[1] is None:
         return False
     one, other = first.unit, second.unit
     if one is None or other is None or PERCENT in (one, other):
-        return _plain(values[0], one) == _plain(values[1], other)
-    return (values[0] == values[1] and one.agrees(other)) or in_unit(values[0], one, other) == values[1]
+        return _strip_percent(values[0], one) == _strip_percent(values[1], other)
+    return (values[0] == values[1] and one.agrees(other)) or convert_value(values[0], one, other) == values[1]
 
 
-def _plain(value: Fraction, unit: Unit | None) -> Fraction:
+def _strip_percent(value: Fraction, unit: Unit | None) -> Fraction:
     return value / 100 if unit == PERCENT else value

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from dunwu.verifiers.math.brackets import closing, split_at
-from dunwu.verifiers.math.exact import rational
+from dunwu.verifiers.math.brackets import find_closing, split_at
+from dunwu.verifiers.math.exact import evaluate_exactly
 from dunwu.verifiers.math.real_sets import NoSet, approximate
 from dunwu.verifiers.math.records import Answer, Approximated, Equation, Quantity, Read, Rounded
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.units import PERCENT
-from dunwu.verifiers.math.wording import LISTING, with_signs, words
+from dunwu.verifiers.math.wording import LISTING, read_conjunctions, to_words
 
 ABOUT = frozenset({"about", "approximately", "around", "roughly", "approx", "约", "大约", "约为", "约等于", "大约是"})
 MOST_PLACES = 31
@@ -25,18 +25,23 @@ def read_rounded(tokens: Sequence[Token], read: Read) -> Answer | None:
     place = next((at for at, token in enumerate(tokens) if _says_about(token)), None)
     if place is None or place + 1 == len(tokens):
         return None
-    exact, value = _without_or(tokens[:place]), list(tokens[place + 1 :])
-    if any(len(split_at(with_signs(side), LISTING)) > 1 for side in (exact, value)):
+    exact, value = _strip_connector(tokens[:place]), list(tokens[place + 1 :])
+    if any(len(split_at(read_conjunctions(side), LISTING)) > 1 for side in (exact, value)):
         return None
-    if exact and exact[-1].text == "(" and value[-1].text == ")" and closing(tokens, len(exact) - 1) == len(tokens) - 1:
+    if (
+        exact
+        and exact[-1].text == "("
+        and value[-1].text == ")"
+        and find_closing(tokens, len(exact) - 1) == len(tokens) - 1
+    ):
         exact, value = exact[:-1], value[:-1]
     if value and value[0].text == "." and len(value) > 1:  # approx. 5
         value = value[1:]
     if any(map(_says_about, value)) or not value:
-        return words(tokens)
-    if not exact or _is_letter(exact):
+        return to_words(tokens)
+    if not exact or _is_one_letter(exact):
         return Rounded(read(value))
-    return _approximated(read(exact), read(value)) or words(tokens)
+    return _join_rounding(read(exact), read(value)) or to_words(tokens)
 
 
 def _says_about(token: Token) -> bool:
@@ -45,7 +50,7 @@ def _says_about(token: Token) -> bool:
     )
 
 
-def _without_or(tokens: Sequence[Token]) -> list[Token]:
+def _strip_connector(tokens: Sequence[Token]) -> list[Token]:
     """The tokens in front, without what leads to a rounding: "or", a comma, "which is"."""
     rest = list(tokens)
     while rest and (rest[-1].text.lower() in ("or", "which", "is", "equals") or rest[-1].text in (",", "，")):
@@ -53,17 +58,17 @@ def _without_or(tokens: Sequence[Token]) -> list[Token]:
     return rest
 
 
-def _is_letter(tokens: Sequence[Token]) -> bool:
+def _is_one_letter(tokens: Sequence[Token]) -> bool:
     return len(tokens) == 1 and tokens[0].kind == "word" and len(tokens[0].text) == 1 and tokens[0].text != "e"
 
 
-def _approximated(exact: Answer, value: Answer) -> Answer | None:
+def _join_rounding(exact: Answer, value: Answer) -> Answer | None:
     """Both as one answer where the one is the other, rounded or cut; None where it is not, or nobody can tell."""
     last = exact.members[-1].answer if isinstance(exact, Equation) else exact
     if not isinstance(last, Quantity) or not isinstance(value, Quantity):
         return None
-    given = rational(value.tree)
-    step = None if given is None else _last_place(given)
+    given = evaluate_exactly(value.tree)
+    step = None if given is None else _find_last_place(given)
     try:
         number = Fraction(approximate(last.tree))
     except (NoSet, OverflowError):
@@ -75,11 +80,11 @@ def _approximated(exact: Answer, value: Answer) -> Answer | None:
     near = abs(left) <= step / 2 + abs(given) / 10**12 or (step < 1 and 0 <= left < step)
     if not near:
         return None
-    said = rational(last.tree)  # 14 ≈ 10 is 14 alone: a written number needs no rounding
-    return Approximated(exact, value) if value.decimal and (said is None or _last_place(said) is None) else exact
+    said = evaluate_exactly(last.tree)  # 14 ≈ 10 is 14 alone: a written number needs no rounding
+    return Approximated(exact, value) if value.decimal and (said is None or _find_last_place(said) is None) else exact
 
 
-def _last_place(value: Fraction) -> Fraction | None:
+def _find_last_place(value: Fraction) -> Fraction | None:
     """Return what the last digit of a decimal counts, 1/100 in 3.14 and 1000 in 9000; None of what has no last one."""
     places = next((places for places in range(MOST_PLACES) if 10**places % value.denominator == 0), None)
     if places is None:

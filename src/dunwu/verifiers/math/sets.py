@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dunwu.verifiers.math.brackets import closing, split_at
-from dunwu.verifiers.math.equations import solution
+from dunwu.verifiers.math.brackets import find_closing, split_at
+from dunwu.verifiers.math.equations import read_solution
 from dunwu.verifiers.math.lists import MOST_ITEMS
-from dunwu.verifiers.math.real_sets import BOUND, NoSet, Piece, real_set
+from dunwu.verifiers.math.real_sets import BOUND, NoSet, Piece, to_real_set
 from dunwu.verifiers.math.records import (
     Answer,
     Collection,
@@ -18,11 +18,11 @@ from dunwu.verifiers.math.records import (
     Quantity,
     Read,
     Region,
-    substituted,
+    substitute_letter,
 )
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import INFINITY, Symbol, Tree, negative
-from dunwu.verifiers.math.wording import spelled, with_signs
+from dunwu.verifiers.math.tree import INFINITY, Symbol, Tree, negate
+from dunwu.verifiers.math.wording import read_conjunctions, spell_tokens
 
 EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but", "all real numbers excluding")
 
@@ -30,12 +30,12 @@ EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but
 def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Conditions and intervals joined by "or" and "and": sets of reals."""
     for signs, kind in ((("or", "∨"), "union"), (("and", "∧"), "intersection")):
-        parts = split_at(with_signs(tokens), signs)
+        parts = split_at(read_conjunctions(tokens), signs)
         if 1 < len(parts) <= MOST_ITEMS and all(parts):
             answers = tuple(map(read, parts))
             conditions = all(isinstance(answer, (Inequality, Region)) for answer in answers)
             if kind == "union" and any(isinstance(answer, (Inequality, Region)) for answer in answers):
-                answers = tuple(map(_point, answers))
+                answers = tuple(map(_to_point, answers))
             if all(map(_is_region, answers)) and (
                 conditions if kind == "intersection" else any(map(_is_condition, answers))
             ):
@@ -43,9 +43,9 @@ def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
     return None
 
 
-def _point(answer: Answer) -> Answer:
+def _to_point(answer: Answer) -> Answer:
     """x = 0 as a set, beside conditions: x = 0 or x > 2."""
-    solved = solution(answer) if isinstance(answer, Equation) else None
+    solved = read_solution(answer) if isinstance(answer, Equation) else None
     number = solved is not None and len(solved[1]) == 1 and isinstance(solved[1][0], Quantity)
     return Collection("{}", tuple(solved[1])) if solved and number else answer
 
@@ -54,13 +54,13 @@ def _is_condition(answer: Answer) -> bool:
     """Whether this can be no point: two points may be joined by "and" as well as two intervals."""
     if isinstance(answer, Collection):
         ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
-        return answer.brackets != "()" or INFINITY in ends or negative(INFINITY) in ends
+        return answer.brackets != "()" or INFINITY in ends or negate(INFINITY) in ends
     return True
 
 
 def read_excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read "all real numbers except 0 and 1"."""
-    if not tokens or tokens[0].text.lower() != "all" or not spelled(tokens).lower().startswith(EXCEPTED):
+    if not tokens or tokens[0].text.lower() != "all" or not spell_tokens(tokens).lower().startswith(EXCEPTED):
         return None
     place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("except", "but", "excluding")), -1)
     rest = [token for token in tokens[place + 1 :] if token.text.lower() != "for"] if place > 0 else []
@@ -72,14 +72,14 @@ def read_excepted(tokens: Sequence[Token], read: Read) -> Answer | None:
     return Region("difference", (Region("reals"), Collection("{}", points.items)))
 
 
-def as_conditions(name: Answer, value: Answer) -> Answer:
+def to_conditions(name: Answer, value: Answer) -> Answer:
     r"""Return the intervals of ``value`` as conditions on a letter: x \in [1, 2] says nothing about y."""
     if not isinstance(name, Quantity) or not isinstance(name.tree, Symbol):
         return value
     if isinstance(value, Region) and value.kind in ("union", "intersection"):
-        return Region(value.kind, tuple(as_conditions(name, part) for part in value.parts))
+        return Region(value.kind, tuple(to_conditions(name, part) for part in value.parts))
     try:
-        piece = real_set(value)
+        piece = to_real_set(value)
     except NoSet:
         return value
     if not isinstance(piece, Piece) or (piece.low is None and piece.high is None):
@@ -93,7 +93,7 @@ def as_conditions(name: Answer, value: Answer) -> Answer:
     return Inequality(tuple(sides), tuple(signs))
 
 
-def conditions_of(answer: Answer) -> tuple[Answer, ...]:
+def list_conditions(answer: Answer) -> tuple[Answer, ...]:
     """Return the conditions of which each must hold; none where the answer is something else."""
     parts = answer.parts if isinstance(answer, Region) and answer.kind == "intersection" else ()
     parts = answer.items if isinstance(answer, Collection) and answer.brackets == "" else parts
@@ -108,7 +108,7 @@ def _is_region(answer: Answer) -> bool:
 
 def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
     r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
-    text = spelled(tokens).lower()
+    text = spell_tokens(tokens).lower()
     if text in (
         "\\mathbbr",
         "all real numbers",
@@ -120,7 +120,7 @@ def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
         "实数集",
     ):
         return Region("reals")
-    spaced = [_cup(token, tokens, place) for place, token in enumerate(tokens)]
+    spaced = [_read_union(token, tokens, place) for place, token in enumerate(tokens)]
     for sign, kind in (("cup", "union"), ("cap", "intersection"), ("setminus", "difference"), ("-", "difference")):
         parts = split_at(spaced, (sign,))
         if sign == "-" and not (len(parts) == 2 and parts[0] and _is_reals(parts[0])):
@@ -134,10 +134,10 @@ def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 def _is_reals(tokens: Sequence[Token]) -> bool:
     """Whether this is the set of reals where sets are combined: there R alone is it too."""
-    return spelled(tokens) in ("\\mathbbR", "R")
+    return spell_tokens(tokens) in ("\\mathbbR", "R")
 
 
-def _cup(token: Token, tokens: Sequence[Token], place: int) -> Token:
+def _read_union(token: Token, tokens: Sequence[Token], place: int) -> Token:
     """The letter U between two intervals is a union."""
     between = 0 < place < len(tokens) - 1
     if token.text == "U" and between and tokens[place - 1].text in (")", "]") and tokens[place + 1].text in ("(", "["):
@@ -146,13 +146,13 @@ def _cup(token: Token, tokens: Sequence[Token], place: int) -> Token:
 
 
 def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
-    if not tokens or tokens[0].text not in ("{", "\\{") or closing(tokens, 0) != len(tokens) - 1:
+    if not tokens or tokens[0].text not in ("{", "\\{") or find_closing(tokens, 0) != len(tokens) - 1:
         return None
     inside = tokens[1:-1]
     for place, token in enumerate(inside[:6]):
         if token.text in ("|", ":") and place >= 1 and inside[0].kind == "word" and len(inside[0].text) == 1:
             typed = place == 1 or (inside[1].text == "in" and inside[place - 1].text in ("mathbbR", "R"))
-            condition = substituted(read(inside[place + 1 :]), inside[0].text, Symbol(BOUND))
-            tells = isinstance(condition, (Inequality, Region, Equation, Conditional)) or conditions_of(condition)
+            condition = substitute_letter(read(inside[place + 1 :]), inside[0].text, Symbol(BOUND))
+            tells = isinstance(condition, (Inequality, Region, Equation, Conditional)) or list_conditions(condition)
             return condition if typed and tells else None
     return None

@@ -27,8 +27,8 @@ STARTUP_SECONDS = 120.0
 PATIENCE = 5.0
 """Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
 the budget by itself: one that takes longer is stopped or broken."""
-SPENT: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
-"""Seconds that each request took since ``one_budget`` was entered."""
+SECONDS_USED: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
+"""Seconds that each request took since ``share_budget`` was entered."""
 
 
 class CheckTimeout(Exception):  # noqa: N818  -- a verdict
@@ -36,13 +36,13 @@ class CheckTimeout(Exception):  # noqa: N818  -- a verdict
 
 
 @contextmanager
-def one_budget() -> Iterator[None]:
+def share_budget() -> Iterator[None]:
     """What is asked inside, from this thread, shares one budget: many slow pieces cost no more than one."""
-    token = SPENT.set([])
+    token = SECONDS_USED.set([])
     try:
         yield
     finally:
-        SPENT.reset(token)
+        SECONDS_USED.reset(token)
 
 
 class _Worker(LineProcess):
@@ -92,7 +92,7 @@ class WorkerPool:
             Fault: workers cannot start at all.
             ValueError: the pool is closed.
         """
-        spent = SPENT.get()
+        spent = SECONDS_USED.get()
         budget = self._budget - sum(spent or ())
         if budget <= 0:
             raise CheckTimeout

@@ -41,11 +41,11 @@ CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.
 PR_SET_PDEATHSIG = 1
 SIZES = (1, 10, 100)
 """Magnitudes of the points: what |x - 5| and cos(x/2) do is seen beyond their zeros."""
-RELATIONS = ("=", "!=", "<", "<=")
-STEPS = (sympy.floor, sympy.ceiling)
+RELATION_SIGNS = ("=", "!=", "<", "<=")
+STEP_FUNCTIONS = (sympy.floor, sympy.ceiling)
 """Flat between their jumps: agreeing at points says little."""
-CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+SYMPY_CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
+SYMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
     "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec,
     "arccsc": sympy.acsc, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth,
@@ -56,70 +56,72 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "int": lambda body, letter, low, high: sympy.integrate(body, (letter, low, high)),
     "lim": lambda body, letter, point: sympy.limit(body, letter, point),
 }  # fmt: skip
-OF_NUMBERS: dict[str, Callable[..., Any]] = {
+NUMBER_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": sympy.Max, "min": sympy.Min, "gcd": sympy.igcd, "lcm": sympy.ilcm,
 }  # fmt: skip
 """Of letters they are names: sympy would say that gcd(m, n) is 1."""
 
 
-def judge(gold: str, answer: str) -> bool:
+def compare(gold: str, answer: str) -> bool:
     """Whether two trees, or two relations, mean the same; see the module. Raises what comparing may raise."""
     left, right = json.loads(gold), json.loads(answer)
-    if left[0] in RELATIONS or right[0] in RELATIONS:
-        return left[0] == right[0] and same_relation(left[0], read(json.dumps(left[1])), read(json.dumps(right[1])))
-    return same(read(gold), read(answer))
+    if left[0] in RELATION_SIGNS or right[0] in RELATION_SIGNS:
+        return left[0] == right[0] and same_relation(
+            left[0], read_expression(json.dumps(left[1])), read_expression(json.dumps(right[1]))
+        )
+    return same_expression(read_expression(gold), read_expression(answer))
 
 
 @lru_cache(maxsize=1000)
-def read(text: str) -> Any:
+def read_expression(text: str) -> Any:
     """A tree to sympy. Remembered, because a gold comes back with every completion of its group."""
-    return build(json.loads(text))
+    return build_expression(json.loads(text))
 
 
-def build(tree: list[Any]) -> Any:
+def build_expression(tree: list[Any]) -> Any:
     """The sympy expression of a tree."""
     head, *rest = tree
     if head == "number":
         return sympy.Rational(rest[0])
     if head == "symbol":
-        return CONSTANTS.get(rest[0]) or sympy.Symbol(rest[0])
+        return SYMPY_CONSTANTS.get(rest[0]) or sympy.Symbol(rest[0])
     if head == "call":
-        name, arguments = rest[0], [build(argument) for argument in rest[1:]]
-        if name in OF_NUMBERS and all(argument.is_number for argument in arguments):
-            return OF_NUMBERS[name](*arguments)
-        return FUNCTIONS[name](*arguments) if name in FUNCTIONS else sympy.Function(name)(*arguments)
-    parts = [build(part) for part in rest]
+        name, arguments = rest[0], [build_expression(argument) for argument in rest[1:]]
+        if name in NUMBER_FUNCTIONS and all(argument.is_number for argument in arguments):
+            return NUMBER_FUNCTIONS[name](*arguments)
+        return SYMPY_FUNCTIONS[name](*arguments) if name in SYMPY_FUNCTIONS else sympy.Function(name)(*arguments)
+    parts = [build_expression(part) for part in rest]
     if head == "power":
-        return real_power(*parts)
+        return raise_real(*parts)
     return sympy.Add(*parts) if head == "sum" else sympy.Mul(*parts)
 
 
-def real_power(base: Any, exponent: Any) -> Any:
+def raise_real(base: Any, exponent: Any) -> Any:
     """A power; an odd root of a negative number is the real one."""
     if base.is_negative and exponent.is_Rational and exponent.q % 2:
         return (-1) ** (exponent.p % 2) * (-base) ** exponent
     return base**exponent
 
 
-def same(left: Any, right: Any) -> bool:
+def same_expression(left: Any, right: Any) -> bool:
     """Whether two expressions are equal wherever both are real."""
     if not left.free_symbols and not right.free_symbols:
         return same_number(left, right)
     if sympy.expand(left - right) == 0:
         return True
-    if left.has(*STEPS) or right.has(*STEPS):
+    if left.has(*STEP_FUNCTIONS) or right.has(*STEP_FUNCTIONS):
         return bool(sympy.simplify(left - right) == 0)
     strict = takes_either_sign(left) != takes_either_sign(right)  # ln|x| is more than ln x
-    at_points = [same_at(left, right, point, strict) for point in points(left, right, forced=not strict)]
+    at_points = [same_at(left, right, point, strict) for point in draw_points(left, right, forced=not strict)]
     verdicts = [verdict for verdict in at_points if verdict is not None]
     if len(verdicts) >= ENOUGH or False in verdicts:
         return all(verdicts)
-    if any(side.has(sympy.log) or roots(side) for side in (left, right)):
+    if any(side.has(sympy.log) or find_roots(side) for side in (left, right)):
         return False  # too few points say anything, and complex ones would say something else
-    return all(same_number(left.subs(point), right.subs(point)) for point in points(left, right, imaginary=True))
+    return all(same_number(left.subs(point), right.subs(point)) for point in draw_points(left, right, imaginary=True))
 
 
-def roots(value: Any) -> list[Any]:
+def find_roots(value: Any) -> list[Any]:
     """The roots in an expression."""
     return [part for part in value.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q > 1]
 
@@ -166,11 +168,11 @@ def same_number(left: Any, right: Any) -> bool:
     return all(noise) or bool(abs(rest) < size * sympy.Float(10) ** (20 - DIGITS))
 
 
-def points(left: Any, right: Any, imaginary: bool = False, forced: bool = True) -> list[dict[Any, Any]]:
+def draw_points(left: Any, right: Any, imaginary: bool = False, forced: bool = True) -> list[dict[Any, Any]]:
     """Fixed random values for the letters of both: all positive, all negative, of either sign; or complex."""
     rng = random.Random(0)
     ordered = sorted(left.free_symbols | right.free_symbols, key=str)
-    own = {letter: sign for letter in ordered if forced and (sign := own_sign(letter, left, right))}
+    own = {letter: sign for letter in ordered if forced and (sign := find_sign(letter, left, right))}
 
     def coordinate(sign: int, size: int) -> Any:
         real = sympy.Rational(size * rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
@@ -183,7 +185,7 @@ def points(left: Any, right: Any, imaginary: bool = False, forced: bool = True) 
     ]
 
 
-def own_sign(letter: Any, *sides: Any) -> int:
+def find_sign(letter: Any, *sides: Any) -> int:
     """The sign that a letter must have, because it stands alone in a root or logarithm, not squared and in no sum.
 
     Of sqrt(2h/g) h and g are positive, of sqrt(-a^3) a is negative; of sqrt(x^2) and sqrt(x + 1) no sign is known: 0.
@@ -198,7 +200,7 @@ def own_sign(letter: Any, *sides: Any) -> int:
 
 def same_relation(sign: str, left: Any, right: Any) -> bool:
     """Whether both are one relation up to a factor: constant, and positive where there is a direction."""
-    ratios = [left.subs(point) / right.subs(point) for point in points(left, right)]
+    ratios = [left.subs(point) / right.subs(point) for point in draw_points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
     directed = sign in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)
     return constant and ratios[0] != 0 and directed
@@ -212,13 +214,13 @@ def serve() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what libraries print is no reply
     x = ["symbol", "x"]
-    judge(json.dumps(["call", "sin", x]), json.dumps(["power", ["sum", x, ["number", "1"]], ["number", "1/2"]]))
+    compare(json.dumps(["call", "sin", x]), json.dumps(["power", ["sum", x, ["number", "1"]], ["number", "1/2"]]))
     print('"ready"', file=replies, flush=True)
     while True:
         parent, fork = os.getpid(), os.fork()
         if not fork:
             end_with(parent)
-            answer(replies)
+            serve_requests(replies)
         _, status = os.waitpid(fork, 0)
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGPROF or -code in CRASHES:
@@ -235,7 +237,7 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-def answer(replies: TextIO) -> NoReturn:
+def serve_requests(replies: TextIO) -> NoReturn:
     """Answers up to ``REQUESTS`` requests, then ends the process: with ``RENEWED`` where there may be more."""
     served = 0
     for line in islice(sys.stdin, REQUESTS):
@@ -243,7 +245,7 @@ def answer(replies: TextIO) -> NoReturn:
         request, start = json.loads(line), time.process_time()
         signal.setitimer(signal.ITIMER_PROF, request["budget"])
         try:
-            equal = judge(request["gold"], request["answer"])
+            equal = compare(request["gold"], request["answer"])
         except Exception:  # what makes sympy raise equals nothing
             equal = False
         signal.setitimer(signal.ITIMER_PROF, 0)

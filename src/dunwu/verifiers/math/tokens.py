@@ -14,12 +14,22 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dunwu.verifiers.math.characters import encloses_digits, spell
-from dunwu.verifiers.math.commands import DROPPED, INLINE, RENAMED, ROMAN, SIGNS, THIN, TRANSPARENT, WIDE, WITH_ARGUMENT
+from dunwu.verifiers.math.commands import (
+    DROPPED,
+    INLINE,
+    RENAMED,
+    ROMAN,
+    SIGN_COMMANDS,
+    THIN,
+    TRANSPARENT,
+    WIDE,
+    WITH_ARGUMENT,
+)
 
-LONGEST = 1000
+LONGEST_ANSWER = 1000
 """Characters of an answer that is looked into; longer ones can only equal the gold letter by letter."""
 
-Gap = Literal["", "thin", "space"]
+Spacing = Literal["", "thin", "space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ class Token:
 
     kind: Literal["number", "word", "han", "command", "sign", "mark", "begin", "end"]
     text: str
-    gap: Gap = ""
+    gap: Spacing = ""
     roman: bool = False
 
     def __str__(self) -> str:
@@ -48,7 +58,7 @@ CONJUNCTIONS = {
     "根号": "√", "根号下": "√",
 }  # fmt: skip
 CONJUNCTION = re.compile("(或者|并且|以及|[或和与且及]|根号下?)")
-PIECE = re.compile(
+TOKEN = re.compile(
     r"(?P<scientific>[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}(?![a-zA-Z0-9_.]))"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)*\.?|\.[0-9]+)"
     r"|(?P<han>[\u3400-\u9fff〇]+)"
@@ -58,7 +68,7 @@ PIECE = re.compile(
 COMMAND = re.compile(r"\\([a-zA-Z]+|.)\*?", re.DOTALL)
 HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\!\s*")
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
-EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
+OUTER_EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
 """Of Markdown, around the whole."""
 NEGATIONS = {"=": "\\ne ", "\\in": "\\notin "}
 CROSSED = re.compile(r"\\not\s*(=|\\in)(?![a-zA-Z])")
@@ -75,28 +85,28 @@ HABITS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]],
 """What is written in another way first: a sign that it has, how it looks, and what it becomes."""
 EMPHASIZED = re.compile(r"(?:\A|.)\*\*(?![\w({\\-])|(?:\A|[^\w)}\]])\*\*", re.DOTALL)
 """Two stars that raise nothing: something is missing in front of them or behind."""
-RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
+RAISED_DIGITS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{2,}")
 DOLLAR = re.compile(r"(?<!\\)\$\$?")
 OPENING, CLOSING = ("(", "[", "\\{", "⟨"), (")", "]", "\\}", "⟩")
 
 
 def tokenize(text: str) -> tuple[Token, ...]:
-    """Return the tokens of ``text``; of more than ``LONGEST`` characters only the first are looked at."""
-    text = text[: LONGEST + 1]
+    """Return the tokens of ``text``; of more than ``LONGEST_ANSWER`` characters only the first are looked at."""
+    text = text[: LONGEST_ANSWER + 1]
     if not text.isascii():
-        text = RAISED.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text)
+        text = RAISED_DIGITS.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text)
         text = text.replace("³√", "∛").replace("⁴√", "∜")
     spelled = text if text.isascii() and text.isprintable() else "".join(map(spell, text))
-    return tuple(_grouped(_Scanner(_without_delimiters(spelled)).scan(roman=False)))
+    return tuple(_join_groups(_Scanner(_strip_delimiters(spelled)).scan(roman=False)))
 
 
-def _without_delimiters(text: str) -> str:
+def _strip_delimiters(text: str) -> str:
     r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
     for sign, habit, meant in HABITS:
         if sign in text:
             text = habit.sub(meant, text)
     text = text.strip()
-    emphasis = EMPHASIS.fullmatch(text)
+    emphasis = OUTER_EMPHASIS.fullmatch(text)
     text = emphasis[2] if emphasis else text
     dollars = list(DOLLAR.finditer(text)) if "$" in text else []
     if len(dollars) % 2 == 0:
@@ -110,7 +120,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.gap: Gap = ""
+        self.gap: Spacing = ""
         self.opened = 0
         """Braces that ``_opened`` has yielded."""
 
@@ -149,7 +159,7 @@ class _Scanner:
         if self.text[self.at] > "\x7f" and encloses_digits(self.text[self.at]):
             self.at += 1
             return self._token("mark", self.text[self.at - 1], roman)
-        match = PIECE.match(self.text, self.at)
+        match = TOKEN.match(self.text, self.at)
         assert match, "spaces are taken before"
         kind, text = match.lastgroup, match[0]
         if kind == "scientific":
@@ -217,8 +227,8 @@ class _Scanner:
     def _named(self, name: str, roman: bool) -> Token:
         if name == "mathbb":
             return self._token("command", "mathbb" + self._argument().strip(), roman)
-        if name in SIGNS:
-            return self._token("sign", SIGNS[name], roman)
+        if name in SIGN_COMMANDS:
+            return self._token("sign", SIGN_COMMANDS[name], roman)
         if name == "ell":
             return self._token("word", "l", roman)
         return self._token("command", RENAMED.get(name, name), roman)
@@ -270,7 +280,7 @@ class _Scanner:
             self.at += 1
 
 
-def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
+def _join_groups(tokens: Iterator[Token]) -> Iterator[Token]:
     """The tokens with digits in groups joined: 1 234 567, and outside of brackets 1,234 and 12,34,567."""
     rest, depth, place = list(tokens), 0, 0
     if sum(token.kind == "number" for token in rest) < 2:
@@ -285,7 +295,7 @@ def _grouped(tokens: Iterator[Token]) -> Iterator[Token]:
             depth += braces[-1]
         elif token.text == "}" and braces:
             depth -= braces.pop()
-        length = _run(rest, place) if token.kind == "number" else 1
+        length = _measure_run(rest, place) if token.kind == "number" else 1
         group = rest[place : place + length]
         if length > 1 and _is_group(group, depth):
             digits = "".join(piece.text for piece in group if piece.kind == "number")
@@ -301,10 +311,10 @@ def _takes_argument(before: Sequence[Token]) -> bool:
     return last is not None and (last.kind in ("command", "word") or last.text in ("^", "_", "}", "]"))
 
 
-def _run(tokens: Sequence[Token], start: int) -> int:
+def _measure_run(tokens: Sequence[Token], start: int) -> int:
     """How many tokens from ``start`` are digits and what may part their groups."""
     place = start
-    while parting := _parting(tokens, place + 1):
+    while parting := _find_separator(tokens, place + 1):
         place += parting[1]
     return place - start + 1
 
@@ -313,7 +323,7 @@ def _is_group(tokens: Sequence[Token], depth: int) -> bool:
     """Whether a run of digits is one number in groups: all parted alike, three by three or, in India, by lakhs."""
     numbers = [token.text for token in tokens if token.kind == "number"]
     styles, place = set(), 0
-    while parting := _parting(tokens, place + 1):
+    while parting := _find_separator(tokens, place + 1):
         styles.add(parting[0])
         place += parting[1]
     if len(styles) != 1 or any("e" in number for number in numbers):
@@ -330,7 +340,7 @@ def _is_group(tokens: Sequence[Token], depth: int) -> bool:
     return thousands or lakhs
 
 
-def _parting(tokens: Sequence[Token], place: int) -> tuple[str, int] | None:
+def _find_separator(tokens: Sequence[Token], place: int) -> tuple[str, int] | None:
     """What parts the digits before ``place`` from the next ones, and how many tokens further those stand."""
     first = tokens[place] if place < len(tokens) else None
     second = tokens[place + 1] if place + 1 < len(tokens) else None

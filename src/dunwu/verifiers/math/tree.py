@@ -46,7 +46,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of its arguments: one that ``FUNCTIONS`` names, or one of which nothing but the name is known."""
+    """A function of its arguments: one that ``EVALUABLE`` names, or one of which nothing but the name is known."""
 
     name: str
     arguments: tuple[Tree, ...]
@@ -58,7 +58,7 @@ PI, EULER, IMAGINARY, INFINITY = Symbol("pi"), Symbol("e"), Symbol("i"), Symbol(
 CONSTANTS = (PI, EULER, IMAGINARY, INFINITY)
 ONE, MINUS_ONE, ZERO = Number(Fraction(1)), Number(Fraction(-1)), Number(Fraction(0))
 HALF = Number(Fraction(1, 2))
-FUNCTIONS = frozenset(
+EVALUABLE = frozenset(
     """
     sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log exp abs floor ceil max
     min gcd lcm factorial binom sum prod int lim gamma det mod
@@ -67,21 +67,21 @@ FUNCTIONS = frozenset(
 """What the worker can evaluate; any other function is a name, equal to itself alone."""
 
 
-def negative(tree: Tree) -> Tree:
+def negate(tree: Tree) -> Tree:
     """Return minus ``tree``."""
     return Number(-tree.value) if isinstance(tree, Number) else Product((MINUS_ONE, tree))
 
 
-def quotient(above: Tree, below: Tree) -> Tree:
+def divide(above: Tree, below: Tree) -> Tree:
     """Return ``above`` divided by ``below``, as a number where both are and it has a value."""
     if isinstance(above, Number) and isinstance(below, Number) and below.value:
         return Number(above.value / below.value)
     return Product((above, Power(below, MINUS_ONE)))
 
 
-def root(tree: Tree, index: Tree | None = None) -> Tree:
+def take_root(tree: Tree, index: Tree | None = None) -> Tree:
     """Return the root of ``tree``, the square root where no index is given."""
-    return Power(tree, HALF if index is None else quotient(ONE, index))
+    return Power(tree, HALF if index is None else divide(ONE, index))
 
 
 def children(tree: Tree) -> tuple[Tree, ...]:
@@ -98,11 +98,11 @@ def children(tree: Tree) -> tuple[Tree, ...]:
     return ()
 
 
-def letters(tree: Tree) -> set[str]:
+def find_letters(tree: Tree) -> set[str]:
     """Return the names of the symbols in ``tree`` that are no constants."""
     if isinstance(tree, Symbol):
         return set() if tree in CONSTANTS else {tree.name}
-    return set().union(*map(letters, children(tree)))
+    return set().union(*map(find_letters, children(tree)))
 
 
 def substitute(tree: Tree, name: str, value: Tree) -> Tree:
@@ -123,15 +123,15 @@ def substitute(tree: Tree, name: str, value: Tree) -> Tree:
 
 def dump(tree: Tree) -> str:
     """Return ``tree`` as JSON for the worker: ``["sum", ["number", "1/2"], ["symbol", "x"]]``."""
-    return json.dumps(_listed(tree), separators=(",", ":"))
+    return json.dumps(_to_list(tree), separators=(",", ":"))
 
 
-def _listed(tree: Tree) -> list[Any]:
+def _to_list(tree: Tree) -> list[Any]:
     match tree:
         case Number(value):
             return ["number", str(value)]
         case Symbol(name):
             return ["symbol", name]
         case Call(name, arguments):
-            return ["call", name, *map(_listed, arguments)]
-    return [type(tree).__name__.lower(), *map(_listed, children(tree))]
+            return ["call", name, *map(_to_list, arguments)]
+    return [type(tree).__name__.lower(), *map(_to_list, children(tree))]

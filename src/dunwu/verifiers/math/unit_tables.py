@@ -43,7 +43,7 @@ MEASURES = {
     "°": "degree|deg|度|angle degree",
 }  # fmt: skip
 """Canonical name to other names; English plurals are added."""
-COUNTED = """
+COUNTED_THINGS = """
     people|person|persons|人|个人
     child|children man|men woman|women fish|fishes sheep leaf|leaves loaf|loaves mouse|mice
     animal apple bag ball balloon banana bead bean bird block book bottle box boy bracelet brick brownie bus button
@@ -72,9 +72,9 @@ CLASSIFIERS = frozenset(
     "个只本人棵张辆盆页盒根朵块次下名条把颗筐束套组箱枚台袋件瓶副匹支架盏排间粒扇座行包位筒种层道节头株艘份户家句字题幅队"
     "桶杯碗盘片滴步圈段门枝面场列双级封首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
 )
-CHANGING = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
+COUNT_CHANGERS = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
 """Within what follows a classifier: 5个半 is more than 5."""
-SQUARES = (("平方", 2), ("立方", 3), ("二次方", 2), ("三次方", 3))
+HAN_POWERS = (("平方", 2), ("立方", 3), ("二次方", 2), ("三次方", 3))
 CAPITALS = {
     "km": "km",
     "cm": "cm",
@@ -94,7 +94,7 @@ CODES = {
     "USD": "dollar", "EUR": "euro", "GBP": "gbp", "CNY": "yuan", "RMB": "yuan", "JPY": "yen", "INR": "rupee",
     "KRW": "won", "HKD": "hkd", "AUD": "aud", "CAD": "cad", "Rs": "rupee",
 }  # fmt: skip
-SCALES = {
+UNIT_SIZES = {
     "hour": ("time", 3600), "minute": ("time", 60), "s": ("time", 1), "day": ("time", 86400),
     "week": ("time", 604800), "year": ("age", 12), "month": ("age", 1), "°": ("angle", 3600), "'": ("angle", 60),
     "''": ("angle", 1), "yuan": ("yuan", 100), "jiao": ("yuan", 10), "fen": ("yuan", 1), "dollar": ("dollar", 100),

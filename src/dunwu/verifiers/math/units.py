@@ -18,31 +18,31 @@ from functools import cache
 from itertools import takewhile
 from typing import Literal
 
-from dunwu.verifiers.math.brackets import closing
-from dunwu.verifiers.math.constructs import FUNCTIONS
+from dunwu.verifiers.math.brackets import find_closing
+from dunwu.verifiers.math.constructs import FUNCTION_NAMES
 from dunwu.verifiers.math.counting import counts
-from dunwu.verifiers.math.letters import GREEK, NAMED
+from dunwu.verifiers.math.letters import CONSTANT_NAMES, GREEK
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.unit_tables import (
     CAPITALS,
-    CHANGING,
     CHINESE_METRIC,
     CHINESE_PREFIXES,
     CLASSIFIERS,
     CODES,
-    COUNTED,
+    COUNT_CHANGERS,
+    COUNTED_THINGS,
     CURRENCIES,
+    HAN_POWERS,
     MEASURES,
     METRIC,
     POWER_WORDS,
     PREFIXES,
     REGIONS,
-    SCALES,
-    SQUARES,
+    UNIT_SIZES,
 )
 
 MOST_TOKENS = 14
-SPOKEN = re.compile("(?=.*[aeiouy])[a-z]{3,}")
+PRONOUNCEABLE = re.compile("(?=.*[aeiouy])[a-z]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +74,23 @@ class Unit:
     @property
     def converts(self) -> bool:
         """Whether its parts are as good as it: of a currency and of angles."""
-        return any(SCALES.get(name, ("", 1))[0] in CONVERTED for name in self.names)
+        return any(UNIT_SIZES.get(name, ("", 1))[0] in CONVERTED for name in self.names)
 
     @property
     def counts_per(self) -> bool:
         """Whether it tells how many there are of one thing for each of another: students per class."""
         return any(
-            "^-1" in name and any(one in _counted() or one[0] == "?" for one in name.split("·")) for name in self.names
+            "^-1" in name and any(one in _list_counted() or one[0] == "?" for one in name.split("·"))
+            for name in self.names
         )
 
 
 PERCENT = Unit(frozenset({"%"}))
-RAISED = {"squared": 2, "cubed": 3}
+RAISED_WORDS = {"squared": 2, "cubed": 3}
 CONVERTED = frozenset({"dollar", "gbp", "yuan", "angle"})
 
 
-def plural(word: str) -> str:
+def pluralize(word: str) -> str:
     """Return the English plural of a word."""
     if re.search("[^aeiou]y$", word):
         return word[:-1] + "ies"
@@ -97,7 +98,7 @@ def plural(word: str) -> str:
 
 
 @cache
-def _symbols() -> dict[str, frozenset[str]]:
+def _make_symbols() -> dict[str, frozenset[str]]:
     """Symbols as they are written, with the units that they name."""
     table: dict[str, set[str]] = {}
     for symbol in METRIC:
@@ -113,48 +114,48 @@ def _symbols() -> dict[str, frozenset[str]]:
         table.pop(clash, None)  # other words, or letters of formulas
     table |= {"h": {"hour"}, "d": {"day"}, "in": {"inch"}}
     table |= {"B": {"B"}, "min": {"minute"}, "ft": {"foot"}, "pt": {"pint"}, "kcal": {"kcal"}}
-    table |= {f"{prefix}Wh": {_watt_hours(prefix)} for prefix in ("", *PREFIXES)}
+    table |= {f"{prefix}Wh": {_name_watt_hours(prefix)} for prefix in ("", *PREFIXES)}
     return {name: frozenset(units) for name, units in table.items()}
 
 
-def _watt_hours(prefix: str) -> str:
+def _name_watt_hours(prefix: str) -> str:
     return "·".join(sorted((f"{prefix}W", "hour")))
 
 
 @cache
-def _words() -> dict[str, frozenset[str]]:
+def _make_words() -> dict[str, frozenset[str]]:
     """Words in lower case, with the units that they name; Chinese ones too."""
     table: dict[str, set[str]] = {}
     for symbol, names in METRIC.items():
         for name in names.split():
             for prefix, word in (("", ""), *PREFIXES.items()):
-                for form in (word + name, plural(word + name)):
-                    table.setdefault(form, set()).add(prefix + symbol if symbol != "Wh" else _watt_hours(prefix))
+                for form in (word + name, pluralize(word + name)):
+                    table.setdefault(form, set()).add(prefix + symbol if symbol != "Wh" else _name_watt_hours(prefix))
     for name, symbol in CHINESE_METRIC.items():
         for before, prefix in (("", ""), *CHINESE_PREFIXES.items()):
             table.setdefault(before + name, set()).add(prefix + symbol)
     for name, others in MEASURES.items():
         for word in filter(None, (name, *others.split("|"))):
-            for form in {word, plural(word)} if re.search("[a-z]{2}$", word) else {word}:
+            for form in {word, pluralize(word)} if re.search("[a-z]{2}$", word) else {word}:
                 table.setdefault(form.lower(), set()).add(name)
-    for row in COUNTED.split():
+    for row in COUNTED_THINGS.split():
         for word in row.split("|"):
-            for form in (word, plural(word)):
+            for form in (word, pluralize(word)):
                 table.setdefault(form, {row.split("|")[0]})
     return {name: frozenset(units) for name, units in table.items()}
 
 
 @cache
-def _counted() -> frozenset[str]:
-    return frozenset(row.split("|")[0] for row in COUNTED.split())
+def _list_counted() -> frozenset[str]:
+    return frozenset(row.split("|")[0] for row in COUNTED_THINGS.split())
 
 
-def named(word: str) -> frozenset[str]:
+def find_units(word: str) -> frozenset[str]:
     """Return the units that a word or symbol names; empty where it is in no table."""
     return (
-        _symbols().get(word)
-        or _words().get(word.lower())
-        or _symbols().get(CAPITALS.get(word.lower(), ""), frozenset())
+        _make_symbols().get(word)
+        or _make_words().get(word.lower())
+        or _make_symbols().get(CAPITALS.get(word.lower(), ""), frozenset())
     )
 
 
@@ -165,25 +166,27 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
     """Return the unit that these tokens are: m/s, square inches, 千米每小时, 个苹果; None where they are none."""
     if not tokens or len(tokens) > MOST_TOKENS:
         return None
-    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+    if tokens[0].text == "(" and find_closing(tokens, 0) == len(tokens) - 1:
         inner = read_unit(tokens[1:-1])
         return replace(inner, weak=False) if inner and inner.known else None
-    bare = _degrees_of([token for token in tokens if token.text not in ("{", "}") or token.kind != "sign"])
+    bare = _join_degrees([token for token in tokens if token.text not in ("{", "}") or token.kind != "sign"])
     if tokens[0].kind == "command" and tokens[0].text == "frac":
-        return _fraction(tokens)
-    counted = _classified(bare)
+        return _read_fraction(tokens)
+    counted = _read_classifier(bare)
     if counted is not None:
         return counted
     upper: Unit | None = None
-    for number, part in enumerate(_per(bare)):
-        unit = _product(part[1:-1] if part and part[0].text == "(" and closing(part, 0) == len(part) - 1 else part)
+    for number, part in enumerate(_split_per(bare)):
+        unit = _read_product(
+            part[1:-1] if part and part[0].text == "(" and find_closing(part, 0) == len(part) - 1 else part
+        )
         if unit is None or (number and not unit.known):
             return None
-        upper = unit if upper is None else _joined(upper, unit, "/")
+        upper = unit if upper is None else _join(upper, unit, "/")
     return upper
 
 
-def _degrees_of(tokens: list[Token]) -> list[Token]:
+def _join_degrees(tokens: list[Token]) -> list[Token]:
     """With °C and ``^\\circ C`` as one word."""
     tokens = [token for place, token in enumerate(tokens) if not _raises(token, tokens[place + 1 : place + 2])]
     found: list[Token] = []
@@ -199,26 +202,28 @@ def _raises(token: Token, behind: list[Token]) -> bool:
     return token.text == "^" and bool(behind) and behind[0].text in ("°", "'")
 
 
-def _fraction(tokens: Sequence[Token]) -> Unit | None:
+def _read_fraction(tokens: Sequence[Token]) -> Unit | None:
     r"""``\frac{\text{m}}{\text{s}^2}``"""
-    end = closing(tokens, 1) if len(tokens) > 1 else -1
-    if end < 0 or closing(tokens, end + 1 if end + 1 < len(tokens) else 0) != len(tokens) - 1:
+    end = find_closing(tokens, 1) if len(tokens) > 1 else -1
+    if end < 0 or find_closing(tokens, end + 1 if end + 1 < len(tokens) else 0) != len(tokens) - 1:
         return None
     above, below = read_unit(tokens[2:end]), read_unit(tokens[end + 2 : -1])
-    return _joined(above, below, "/") if above and below and above.known and below.known else None
+    return _join(above, below, "/") if above and below and above.known and below.known else None
 
 
-def per(above: Unit, below: Unit) -> Unit:
+def divide_units(above: Unit, below: Unit) -> Unit:
     """Return the quotient of two units."""
-    return _joined(above, below, "/")
+    return _join(above, below, "/")
 
 
-def _joined(left: Unit, right: Unit, sign: Literal["·", "/"]) -> Unit:
-    names = frozenset(_product_of(one, other, 1 if sign == "·" else -1) for one in left.names for other in right.names)
+def _join(left: Unit, right: Unit, sign: Literal["·", "/"]) -> Unit:
+    names = frozenset(
+        _multiply_names(one, other, 1 if sign == "·" else -1) for one in left.names for other in right.names
+    )
     return Unit(names, left.known and right.known, weak=left.weak and right.weak)
 
 
-def _product_of(left: str, right: str, sign: int) -> str:
+def _multiply_names(left: str, right: str, sign: int) -> str:
     """The name of a product or, with -1, a quotient of two units: m and s^2 make m·s^-2."""
     powers: dict[str, int] = {}
     for names, factor in ((left, 1), (right, sign)):
@@ -228,7 +233,7 @@ def _product_of(left: str, right: str, sign: int) -> str:
     return "·".join(sorted(base if power == 1 else f"{base}^{power}" for base, power in powers.items() if power))
 
 
-def _per(tokens: Sequence[Token]) -> list[list[Token]]:
+def _split_per(tokens: Sequence[Token]) -> list[list[Token]]:
     """The tokens split at strokes, "per" and 每."""
     pieces: list[list[Token]] = [[]]
     for place, token in enumerate(tokens):
@@ -245,27 +250,27 @@ def _per(tokens: Sequence[Token]) -> list[list[Token]]:
     return pieces
 
 
-def _product(tokens: Sequence[Token]) -> Unit | None:
+def _read_product(tokens: Sequence[Token]) -> Unit | None:
     """Factors side by side or with dots between them, each with its power: N·m, kg m^2."""
     unit, place = None, 0
     while place < len(tokens):
         if tokens[place].text in ("*", "×"):
             place += 1
             continue
-        found = _factor(tokens, place)
+        found = _read_factor(tokens, place)
         if found is None or (unit is not None and (unit == PERCENT or not (unit.known and found[0].known))):
             return None
-        unit, place = (found[0] if unit is None else _joined(unit, found[0], "·")), found[1]
+        unit, place = (found[0] if unit is None else _join(unit, found[0], "·")), found[1]
     return unit
 
 
-def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+def _read_factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     power, place = 1, start
     first = tokens[place]
     if first.kind == "word" and first.text.lower() in POWER_WORDS and place + 1 < len(tokens):
         power, place = POWER_WORDS[first.text.lower()], place + 1
         place += tokens[place].text == "."
-    for prefix, exponent in SQUARES:
+    for prefix, exponent in HAN_POWERS:
         if place < len(tokens) and tokens[place].kind == "han" and tokens[place].text.startswith(prefix):
             power = exponent
             tokens = [
@@ -273,7 +278,7 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
                 replace(tokens[place], text=tokens[place].text.removeprefix(prefix)),
                 *tokens[place + 1 :],
             ]
-    found = _name(tokens, place)
+    found = _read_name(tokens, place)
     if found is None:
         return None
     unit, place = found
@@ -283,43 +288,49 @@ def _factor(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
         if place == len(tokens) or tokens[place].kind != "number" or len(tokens[place].text) > 1:
             return None
         power, place = sign * int(tokens[place].text), place + 1
-    elif power == 1 and place < len(tokens) and tokens[place].text.lower() in RAISED:
-        power, place = RAISED[tokens[place].text.lower()], place + 1
+    elif power == 1 and place < len(tokens) and tokens[place].text.lower() in RAISED_WORDS:
+        power, place = RAISED_WORDS[tokens[place].text.lower()], place + 1
     elif power == 1 and place < len(tokens) and tokens[place].text in ("2", "3") and not tokens[place].gap:  # cm2
         power, place = int(tokens[place].text), place + 1
     if power == 1:
         return unit, place
     general = {"unit": {2: "square unit", 3: "cubic unit"}}
-    names = frozenset(general.get(name, {}).get(power, _raised(name, power)) for name in unit.names)
+    names = frozenset(general.get(name, {}).get(power, _raise_name(name, power)) for name in unit.names)
     if power < 0 and unit.names == {"ms"}:  # metres each second, as physics writes it
-        names |= {_product_of("m", f"s^{power}", 1)}
+        names |= {_multiply_names("m", f"s^{power}", 1)}
     return replace(unit, names=names), place
 
 
-def _raised(name: str, power: int) -> str:
+def _raise_name(name: str, power: int) -> str:
     bases = (base.partition("^") for base in name.split("·"))
     return "·".join(f"{base}^{int(own or 1) * power}" for base, _, own in bases)
 
 
-def _name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+def _read_name(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     """A name of a unit, of up to three words; the longest that is known, else one that is not."""
     token = tokens[start]
     if (token.kind == "command" and token.text in ("mu", "Omega")) or token.text in ("Ω", "μ"):
-        return _greek(tokens, start)
+        return _read_greek(tokens, start)
     words = [one.text for one in takewhile(_spells, tokens[start : start + 4])]
     for length in range(min(3, len(words)), 0, -1):
-        names = named(" ".join(words[:length]))
+        names = find_units(" ".join(words[:length]))
         if names:
             weak = length == 1 and len(words[0]) == 1 and words[0].isalpha() and not token.roman
             return Unit(names, weak=weak and words[0].isascii()), start + length
     if token.kind == "han":
-        return (Unit(named(token.text)) if named(token.text) else Unit(frozenset({token.text}), known=False)), start + 1
+        return (
+            Unit(find_units(token.text)) if find_units(token.text) else Unit(frozenset({token.text}), known=False)
+        ), start + 1
     if token.text in CURRENCIES:
-        return Unit(_meanings(CURRENCIES[token.text])), start + 1
-    if words and words[0] in (*FUNCTIONS, *GREEK, *NAMED):
+        return Unit(_list_meanings(CURRENCIES[token.text])), start + 1
+    if words and words[0] in (*FUNCTION_NAMES, *GREEK, *CONSTANT_NAMES):
         return None
     spoken = [word.lower() for word in words]
-    if token.kind == "word" and len(words) == len(tokens) - start and (SPOKEN.fullmatch(spoken[0]) or token.roman):
+    if (
+        token.kind == "word"
+        and len(words) == len(tokens) - start
+        and (PRONOUNCEABLE.fullmatch(spoken[0]) or token.roman)
+    ):
         if len(spoken) > 4 or not all(word.isalpha() for word in spoken):
             return None
         short = len(words) == 1 and len(words[0]) < 4
@@ -332,39 +343,44 @@ def _spells(token: Token) -> bool:
     return token.kind in ("word", "sign") and token.text not in ("/", "^", "*", "×")
 
 
-def _greek(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
+def _read_greek(tokens: Sequence[Token], start: int) -> tuple[Unit, int] | None:
     if tokens[start].text in ("Omega", "Ω"):
         return Unit(frozenset({"Ω"})), start + 1
     following = tokens[start + 1] if start + 1 < len(tokens) else None
-    if following is None or following.kind != "word" or "μ" + following.text not in _symbols():
+    if following is None or following.kind != "word" or "μ" + following.text not in _make_symbols():
         return None
-    return Unit(_symbols()["μ" + following.text]), start + 2
+    return Unit(_make_symbols()["μ" + following.text]), start + 2
 
 
-def _classified(tokens: Sequence[Token]) -> Unit | None:
+def _read_classifier(tokens: Sequence[Token]) -> Unit | None:
     """A Chinese classifier, with the noun that it counts or without: 个, 个苹果, 名学生."""
     if len(tokens) != 1 or tokens[0].kind != "han":
         return None
     text = tokens[0].text
-    if named(text):
-        return Unit(named(text))
-    if text[0] not in CLASSIFIERS or CHANGING.search(text[1:]) or text[:2] in ("位数", "次方", "次幂") or len(text) > 7:
+    if find_units(text):
+        return Unit(find_units(text))
+    if (
+        text[0] not in CLASSIFIERS
+        or COUNT_CHANGERS.search(text[1:])
+        or text[:2] in ("位数", "次方", "次幂")
+        or len(text) > 7
+    ):
         return None
     names = {text[0], "people"} if text[0] in "名位" else {text[0]}
     return Unit(frozenset(names), noun=text[1:])
 
 
-def _meanings(name: str) -> frozenset[str]:
+def _list_meanings(name: str) -> frozenset[str]:
     return frozenset({"yuan", "yen"}) if name == "¥" else frozenset({name})
 
 
-def leading_currency(tokens: Sequence[Token]) -> tuple[Unit, int] | None:
+def read_currency(tokens: Sequence[Token]) -> tuple[Unit, int] | None:
     r"""Return the currency in front of a number, and how many tokens it takes: $, US$, £, USD."""
     words = [token.text for token in tokens[:2]]
     if not words:
         return None
     if words[0] in CURRENCIES:
-        return Unit(_meanings(CURRENCIES[words[0]])), 1
+        return Unit(_list_meanings(CURRENCIES[words[0]])), 1
     if len(words) == 2 and words[0] in REGIONS and words[1] == "$":
         return Unit(frozenset({REGIONS[words[0]]})), 2
     if words[0] in CODES and len(tokens) > 1:
@@ -372,12 +388,12 @@ def leading_currency(tokens: Sequence[Token]) -> tuple[Unit, int] | None:
     return None
 
 
-def in_unit(value: Fraction, unit: Unit, other: Unit) -> Fraction | None:
+def convert_value(value: Fraction, unit: Unit, other: Unit) -> Fraction | None:
     """Return ``value`` of ``unit`` in ``other``, where both measure one thing; None where they do not."""
     for name in unit.names:
         for wanted in other.names:
-            if name in SCALES and wanted in SCALES and SCALES[name][0] == SCALES[wanted][0]:
-                return value * SCALES[name][1] / SCALES[wanted][1]
+            if name in UNIT_SIZES and wanted in UNIT_SIZES and UNIT_SIZES[name][0] == UNIT_SIZES[wanted][0]:
+                return value * UNIT_SIZES[name][1] / UNIT_SIZES[wanted][1]
     return None
 
 

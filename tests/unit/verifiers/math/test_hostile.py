@@ -24,13 +24,13 @@ from dunwu.types import Completion, Problem, Score
 from dunwu.verifiers import Grader, build, texts
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
 from dunwu.verifiers.expression import check
-from dunwu.verifiers.expression import key as expression_key
-from dunwu.verifiers.math.answers import key, literal_value, same, same_literal
+from dunwu.verifiers.expression import make_key as expression_key
+from dunwu.verifiers.math.answers import make_key, read_literal_value, same_answer, same_literal
 from dunwu.verifiers.math.brackets import Unreadable
-from dunwu.verifiers.math.equality import MOST_STEPS
+from dunwu.verifiers.math.equality import MOST_PIECES
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.reading import read, read_tokens
-from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool, one_budget
+from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool, share_budget
 from dunwu.verifiers.math.tokens import tokenize
 from dunwu.verifiers.math.tree import dump
 from dunwu.verifiers.math.units import split_quantity
@@ -154,15 +154,15 @@ def test_lists_of_lists_cost_no_more_than_their_steps() -> None:
 
     letters, ends = "abcdfghjkl", "ABCDEFGHJKLMNOPQR"
     sizes = [f"|{letter}|" for letter in letters]
-    assert not same(rows(ends, sizes), rows(ends[::-1], [f"|-{letter}|" for letter in letters[::-1]]), alike)
-    assert MOST_STEPS // 2 < len(asked) <= MOST_STEPS
+    assert not same_answer(rows(ends, sizes), rows(ends[::-1], [f"|-{letter}|" for letter in letters[::-1]]), alike)
+    assert MOST_PIECES // 2 < len(asked) <= MOST_PIECES
 
 
 def test_many_slow_pieces_share_one_budget() -> None:
     slow = [rf"\sum_{{n=1}}^{{{top}}}\sin(n)" for top in range(40, 240)]
     pool = WorkerPool(workers=1, budget=1.0)
     try:
-        with one_budget():
+        with share_budget():
             assert pool.ask(tree("2"), tree(r"\sqrt{4}"))
             before = spent()
             with pytest.raises(CheckTimeout):
@@ -239,18 +239,18 @@ def parsed(text: str) -> None:
 
 
 READERS: list[Callable[[str], object]] = [
-    lambda text: same("5", text, answered_no),
-    lambda text: same(r"\{1,2\}", text, answered_no),
-    lambda text: same(text, "5", answered_no),
+    lambda text: same_answer("5", text, answered_no),
+    lambda text: same_answer(r"\{1,2\}", text, answered_no),
+    lambda text: same_answer(text, "5", answered_no),
     lambda text: same_literal("5", text),
-    key,
-    lambda text: key(text, written=True),
-    literal_value,
+    make_key,
+    lambda text: make_key(text, written=True),
+    read_literal_value,
     lambda text: texts.same_text("5", text),
     lambda text: texts.same_sequence("1, 2", text),
     lambda text: texts.same_set("1, 2", text),
-    lambda text: texts.chosen(("red", "blue"), text),
-    texts.items,
+    lambda text: texts.find_choice(("red", "blue"), text),
+    texts.split_members,
     lambda text: check(("24", "3", "8"), text),
     expression_key,
     evaluated,
@@ -285,19 +285,19 @@ def test_no_text_breaks_a_reader(text: str) -> None:
         function(text)
     for parser in PARSERS:
         parser(text)
-    assert same(text, text, answered_no)
+    assert same_answer(text, text, answered_no)
 
 
 @settings(deadline=None, max_examples=100)  # the machine may be busy
 @given(MATHEMATICAL, MATHEMATICAL)
 def test_equality_by_hand_has_no_direction(left: str, right: str) -> None:
     assume("=" not in left + right)  # m+n = 5 answers 5; the equation m+n = 5 is not answered by 5
-    assert same(left, right, answered_no) == same(right, left, answered_no)
+    assert same_answer(left, right, answered_no) == same_answer(right, left, answered_no)
 
 
 @settings(deadline=None, max_examples=100)  # the machine may be busy
 @given(MATHEMATICAL, MATHEMATICAL)
 def test_answers_of_one_key_are_graded_alike(left: str, right: str) -> None:
     for one, other in ((left, right), (left, f" $ {left} $"), (left, f"x={left}")):
-        if key(one) == key(other):
-            assert same("25", one, answered_no) == same("25", other, answered_no)
+        if make_key(one) == make_key(other):
+            assert same_answer("25", one, answered_no) == same_answer("25", other, answered_no)

@@ -14,7 +14,7 @@ from tests.unit.verifiers.conftest import SETS, file_of, golds
 from dunwu.bench.respelling import CHANGING_WORDS, PERTURBATIONS
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import Grader
-from dunwu.verifiers.math.numerals import written
+from dunwu.verifiers.math.numerals import spell_number
 
 Pair = tuple[str, str]
 
@@ -189,12 +189,12 @@ def quantities(rng: random.Random) -> Iterator[Pair]:
     yield rf"{n}\frac{{1}}{{3}}", rf"\frac{{{n}}}{{3}}"
     yield rf"{n}\frac{{1}}{{3}}", f"{n}.333333"
     yield f"{n}:7", f"7:{n}" if n != 7 else "7:8"
-    yield str(n), written(n + 1)
-    yield str(n), written(n) + rng.choice("万亿多余半几")
-    yield rf"\frac{{{n}}}{{{n + 7}}}", f"{written(n)}分之{written(n + 7)}"
-    yield f"{n}\\%", f"百分之{written(n + 10)}"
-    yield str(n), f"百分之{written(n)}"
-    yield f"{n}元", f"{written(n)}角"
+    yield str(n), spell_number(n + 1)
+    yield str(n), spell_number(n) + rng.choice("万亿多余半几")
+    yield rf"\frac{{{n}}}{{{n + 7}}}", f"{spell_number(n)}分之{spell_number(n + 7)}"
+    yield f"{n}\\%", f"百分之{spell_number(n + 10)}"
+    yield str(n), f"百分之{spell_number(n)}"
+    yield f"{n}元", f"{spell_number(n)}角"
     yield str(n), f"不是{n}"
     yield str(n), f"{n}或{n + 1}"
     yield f"{n / 8}", rf"\approx {n / 8 + 0.5}"
