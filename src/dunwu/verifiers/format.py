@@ -126,7 +126,7 @@ def extract_answer(
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is"; where the text ends
       with an answer tag, the last one in it.
-    - ``extract_summary``: all of it, as it is: a program among words, say.
+    - ``summary``: all of it, as it is: a program among words, say.
 
     Reasoning holds no answer (``extract_response``). A ``\boxed{}`` that is all that the answer or the line says is
     unwrapped (``find_sole_boxed``), doubled backslashes are halved. An answer on lines of its own keeps what its first

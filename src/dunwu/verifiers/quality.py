@@ -1,6 +1,6 @@
 """Reasoning quality, an option that is not R1's: logic, efficiency and novelty of a chain, each in [0, 1].
 
-``measure_logic`` evaluates what the chain itself states; ``2*3 = 6 = 5+1`` is two statements (``statements.py`` reads them).
+``logic`` evaluates what the chain itself states; ``2*3 = 6 = 5+1`` is two statements (``statements.py`` reads them).
 
 - A statement of numbers is right where it holds exactly; a decimal that is the other side rounded to two places or more
   is neither right nor wrong. Each counts once, however often it is written.

@@ -1,7 +1,7 @@
-"""Whether two typed answers are equal. Types that differ are not, but for what ``_mixed`` lists (docs/reference/answers.md).
+"""Whether two typed answers are equal (docs/reference/answers.md).
 
-What is constant, polynomial or made of roots is decided here (``field``); ``ask`` is called about the rest, piece by
-piece.
+Types that differ are unequal, but for what ``_mixed`` lists. What is constant, polynomial or made of roots is decided
+here (``field``); ``ask`` is called about the rest, piece by piece.
 """
 
 from __future__ import annotations
