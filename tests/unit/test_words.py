@@ -48,7 +48,7 @@ GONE = {
 """What must not be part of a name, and what to say for it."""
 EXEMPT_ROOMS = frozenset(
     {
-        *("types", "errors", "metrics", "config", "sandbox", "runs", "tasks", "verifiers", "models", "algorithms"),
+        *("types", "errors", "metrics", "config", "sandbox", "runs", "verifiers", "models", "algorithms"),
         *("analysis", "rollout", "training", "planning", "observatory", "monitoring", "execution"),
         *("pipeline", "commands", "bench", "cli"),
     }

@@ -141,6 +141,15 @@ def iterate_attempts(
 
     With three numbers the first steps go round in the order of ``moves`` from a random one. With more there are too
     many to go round, and the chains are random, none twice.
+
+    Args:
+        spec: How often what happens.
+        rng: The document's.
+        numbers: To use once each.
+        target: To reach.
+
+    Yields:
+        The steps of one attempt.
     """
     if len(numbers) == 2:
         yield from repeat([find_closest(numbers, target)])
@@ -157,7 +166,14 @@ def iterate_attempts(
 
 
 def walk(spec: CountdownSpec, rng: random.Random, numbers: tuple[int, ...], target: int) -> list[Move]:
-    """Draw a random chain of steps, sometimes only through states from which the target can be reached."""
+    """Draw a random chain of steps, sometimes only through states from which the target can be reached.
+
+    Args:
+        spec: How often what happens.
+        rng: The document's.
+        numbers: To use once each.
+        target: To reach.
+    """
     state = tuple(sorted(numbers))
     steps: list[Move] = []
     insight = rng.random() < spec.insight
@@ -177,7 +193,18 @@ def find_closest(pair: tuple[int, ...], target: int) -> Move:
 def write_careless(
     spec: CountdownSpec, rng: random.Random, words: Lexicon, numbers: tuple[int, ...], target: int
 ) -> tuple[str, str]:
-    """Write one attempt or two, unchecked: the thought, and the answer handed in."""
+    """Write the thought of someone who tries once or twice and checks nothing.
+
+    Args:
+        spec: How often what happens.
+        rng: The document's.
+        words: The language of the thought.
+        numbers: To use once each.
+        target: To reach.
+
+    Returns:
+        The thought, and the answer handed in.
+    """
     thought = rng.choice(words.openers) if rng.random() < 0.3 else ""
     for more in range(rng.choice((0, 0, 0, 1)), -1, -1):
         state = tuple(sorted(numbers))
@@ -192,7 +219,17 @@ def write_careless(
 
 
 def add_tags(untagged: float, rng: random.Random, thought: str, answer: str) -> str:
-    """Put thought and answer in their tags, of which some are forgotten with the chance ``untagged``."""
+    """Put thought and answer in their tags.
+
+    Args:
+        untagged: The chance that a tag is forgotten, in [0, 1].
+        rng: The document's.
+        thought: What the writer thinks.
+        answer: What the writer hands in.
+
+    Returns:
+        The completion.
+    """
     if rng.random() >= untagged:
         return f" <think>{thought}</think> <answer>{answer}</answer>"
     return rng.choice(

@@ -37,7 +37,7 @@ def draw_term(rng: random.Random, operations: int) -> Term:
 
 
 def apply_operation(left: int, op: str, right: int) -> int:
-    """Apply an operation; / must come out even."""
+    """Apply ``op`` (one of ``+-*/``) to two integers; / must come out even."""
     if op == "/":
         return left // right
     return left + right if op == "+" else left - right if op == "-" else left * right

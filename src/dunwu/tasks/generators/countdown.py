@@ -89,7 +89,13 @@ def make_key(numbers: tuple[int, ...], target: int) -> str:
 
 
 def write_question(numbers: tuple[int, ...], target: int, language: str) -> str:
-    """Write the question as a sentence."""
+    """Write the question as a sentence.
+
+    Args:
+        numbers: To use, in the order in which they are shown.
+        target: To reach.
+        language: ``en`` or ``zh``.
+    """
     if language == "zh":
         listed = "、".join(map(str, numbers[:-1]))
         return f"用{listed}和{numbers[-1]}各一次，加减乘除，得到{target}。"

@@ -1,4 +1,4 @@
-"""Small Python functions from examples: "f(1)=5, f(4)=14, f(7)=23. Write f."
+"""Small Python functions from examples, as in "f(1)=5, f(4)=14, f(7)=23. Write f.".
 
 Levels: 1 a*x+b; 2 that or x*x+b, which the first two examples cannot tell apart. The answer is a program; it is run on
 the examples and on inputs that the question does not show.

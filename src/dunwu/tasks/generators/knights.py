@@ -72,7 +72,13 @@ class Claim(NamedTuple):
 
 
 def draw_claim(rng: random.Random, speaker: int, people: int) -> Claim:
-    """Draw a claim that someone makes about others, or about all."""
+    """Draw a claim that someone makes about others, or about all.
+
+    Args:
+        rng: The draft's.
+        speaker: The number of the one who speaks.
+        people: How many people there are.
+    """
     form = rng.choice(FORMS)
     if form == "count":
         return Claim(form, knights=rng.randint(0, people))

@@ -85,7 +85,13 @@ class Premise(NamedTuple):
 
 
 def draw_premise(rng: random.Random, level: int, sound: bool) -> Premise:
-    """Draw a premise of a level from 1 to 3 that is true, or false by as little as a mistake makes it."""
+    """Draw a premise.
+
+    Args:
+        rng: The draft's.
+        level: From 1 to 3.
+        sound: Whether it is true; a false one is so by as little as a mistake makes it.
+    """
     form = rng.choice(FORMS[level])
     while True:
         a, b = rng.randint(2, LARGEST[level]), rng.randint(2, LARGEST[level])

@@ -75,13 +75,22 @@ def list_worlds(houses: int, categories: int) -> tuple[World, ...]:
 
 @lru_cache(maxsize=4096)
 def find_worlds(houses: int, categories: int, clue: Clue) -> int:
-    """Find the worlds in which a clue holds, as bits."""
+    """Find the worlds in which a clue holds.
+
+    Args:
+        houses: How many there are.
+        categories: Of items.
+        clue: What is said.
+
+    Returns:
+        One bit a world, the first of ``list_worlds`` highest.
+    """
     bits = "".join("01"[clue.holds(world)] for world in list_worlds(houses, categories))
     return int(bits, 2)
 
 
 def draw_clue(rng: random.Random, houses: int, categories: int) -> Clue:
-    """Draw a clue, true or not."""
+    """Draw a clue about so many houses and categories, true or not."""
     form = rng.choice(FORMS)
     items = list(product(range(categories), range(houses)))
     if form == "at":
@@ -96,7 +105,16 @@ def draw_clue(rng: random.Random, houses: int, categories: int) -> Clue:
 
 
 def draw_clues(rng: random.Random, houses: int, categories: int) -> tuple[World, list[Clue]]:
-    """Draw a world, and true clues that leave no other; without any of them there would be others."""
+    """Draw a world, and clues that leave no other.
+
+    Args:
+        rng: The draft's.
+        houses: How many there are.
+        categories: Of items.
+
+    Returns:
+        The world, and true clues of which none can be missed.
+    """
     every = list_worlds(houses, categories)
     everything = (1 << len(every)) - 1
     world, clues, left = rng.choice(every), list[Clue](), everything

@@ -106,7 +106,17 @@ def draw(rng: random.Random) -> Request:
 
 
 def write_reply(rng: random.Random, request: Request, language: str, refuse: bool) -> tuple[str, str]:
-    """Write what someone thinks and answers who refuses, or does not."""
+    """Write what someone thinks and answers.
+
+    Args:
+        rng: Decides which sentences are left out.
+        request: What was asked.
+        language: Of the answer.
+        refuse: Whether the answer refuses.
+
+    Returns:
+        The thought and the answer.
+    """
     act, joint = request.name_act(language), "" if language == "zh" else " "
     thought = (DOUBT if refuse and request.harmful else PLAN)[language].format(act)
     sentences = [sentence.format(act) for sentence in (REFUSALS if refuse else STEPS)[language]]

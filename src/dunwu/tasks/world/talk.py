@@ -109,7 +109,14 @@ def name_animal(animal: int, language: str) -> str:
 
 
 def write_fact(animal: int, kind: int, language: str, called: str) -> str:
-    """Write one of the four true sentences about an animal, under the name ``called``."""
+    """Write one of the four true sentences about an animal.
+
+    Args:
+        animal: Its number.
+        kind: Which sentence, from 0.
+        language: ``en`` or ``zh``.
+        called: The animal's name, or a pronoun.
+    """
     value = VALUES[language][kind][list(ANIMALS.values())[animal][kind]]
     return FACTS[language][kind].format(called, value)
 
@@ -155,6 +162,14 @@ def rate(talk: Talk, text: str, language: str) -> float:
 
     3 for a fact that was asked for (2 where anything was), 1 for every other true one, half a point for each courtesy;
     -2 for what is false or no sentence of this world, -3 for a rudeness, -1 for what was said before. Nothing said: -3.
+
+    Args:
+        talk: What was asked.
+        text: The answer, without reasoning.
+        language: The one that it should be in.
+
+    Returns:
+        The sum of the points.
     """
     if not text.strip():
         return -3.0
