@@ -14,7 +14,7 @@ from dunwu.evaluation.evaluate import evaluate
 from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
 from dunwu.monitoring.progress import Monitor, Progress
-from dunwu.pipeline.stages.prompts import held_out_prompts, instructing
+from dunwu.pipeline.stages.prompts import held_out_prompts, instructing, tasks_of
 from dunwu.pipeline.stages.rl_system import grading
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.datasets.files import FileTask, find_source
@@ -51,7 +51,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     model = str(run.stage(name).model)
     policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
-    instruct = instructing(template, stage.prompt, stage.reward).instruct
+    instruct = instructing(template, stage.prompt, stage.reward, tasks_of(stage)).instruct
     prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (

@@ -24,7 +24,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_tokenizer
 from dunwu.models.shape import find_shape
 from dunwu.models.templates import Template, is_closed
-from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing
+from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing, tasks_of
 from dunwu.planning.preview import GLANCE
 from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
@@ -57,7 +57,7 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
     lines: dict[str, str] = {}
     if isinstance(stage, RLStage | SamplingStage | EvalStage):
         grading = stage.reward if isinstance(stage, RLStage) else stage.grading
-        asking = instructing(template, stage.prompt, grading)
+        asking = instructing(template, stage.prompt, grading, tasks_of(stage))
         prompt = template.encode(asking.instruct(*_question(stage)))
         lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads_as_reasoning"] = _reasoning(template.opening)
@@ -138,7 +138,7 @@ def _opened(spec: TaskSpec, held_out: int) -> Task | None:
 
 def _check_lengths(stage: RLStage, room: Room, template: Template) -> None:
     """Raises UserError where held-out prompts are too long, as the run would."""
-    asking = instructing(template, stage.prompt, stage.reward)
+    asking = instructing(template, stage.prompt, stage.reward, tasks_of(stage))
     few = [
         chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
         for chosen in stage.evaluation.sets

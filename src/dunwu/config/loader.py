@@ -25,6 +25,7 @@ from dunwu.config.overrides import Override, Tree, apply_override, located, pars
 from dunwu.config.schema import Recipe, Weight
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
+from dunwu.registry import file_of, split_reference
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -122,7 +123,7 @@ def _check_depth(tree: Tree, place: Path | str) -> None:
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:
-    """Makes every ``path`` and ``file``, and every ``from`` that is a folder, absolute, in place."""
+    """Make absolute, in place: every ``path`` and ``file``, a ``from`` that is a folder, the file of a ``task``."""
     if isinstance(tree, list):
         for entry in tree:
             _resolve_paths(entry, base)
@@ -130,6 +131,9 @@ def _resolve_paths(tree: Any, base: Path) -> None:
         for key, value in tree.items():
             if key in ("path", "file") and isinstance(value, str):
                 tree[key] = _absolute(value, base)
+            elif key == "task" and isinstance(value, str) and file_of(value):
+                file, name = split_reference(value)
+                tree[key] = f"{_absolute(file, base)}:{name}"
             elif key == "from" and isinstance(value, str):
                 written = value.startswith((".", "/", "~"))
                 tree[key] = _absolute(value, base) if written or ("/" in value and (base / value).is_dir()) else value

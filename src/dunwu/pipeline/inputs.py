@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, is_server
+from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, TaskSpec, is_server
 from dunwu.config.stage_graph import models_of
 from dunwu.models.export import CARD
 from dunwu.models.load import resolve
+from dunwu.registry import tasks
 from dunwu.runs.fingerprints import fingerprint
 
 
@@ -54,10 +55,13 @@ def _may_read(stage: Stage, text: str) -> bool:
 
 
 def _paths(value: object) -> Iterator[Path]:
-    """Every path in a part of the recipe."""
+    """Every path in a part of the recipe, and the file behind every task of the user's."""
     if isinstance(value, Path):
         yield value
-    elif isinstance(value, BaseModel):
+        return
+    if isinstance(value, TaskSpec) and value.is_custom and (file := tasks.source_file(value.task)):
+        yield file
+    if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _paths(getattr(value, name))
     elif isinstance(value, dict):

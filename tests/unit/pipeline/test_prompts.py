@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_who_follows_the_instruction_earns_everything(where: str, rule: str, ope
 def test_generated_tasks_are_told_under_a_chat_template(name: str) -> None:
     reader, spec = FAMILIES[name].tokenizer(), RewardSpec()
     template = Template(CHAT, reader)
-    asking = instructing(template, CHAT, spec)
+    asking = instructing(template, CHAT, spec, [TaskSpec(task="countdown")])
     plain = build_task(TaskSpec(task="countdown"), 0).get_problem(0)
     prompt = asking.encode(plain)
     assert prompt.problem is plain
@@ -87,15 +88,22 @@ def test_generated_tasks_are_told_under_a_chat_template(name: str) -> None:
 def test_nobody_is_told_under_another_template(template: str) -> None:
     reader, spec = FAMILIES["qwen3"].tokenizer(), PromptSpec(template=template)
     plain = Template(spec, reader)
-    asked = instructing(plain, spec, RewardSpec()).encode(problem())
+    asked = instructing(plain, spec, RewardSpec(), [TaskSpec(task="countdown")]).encode(problem())
     assert asked.token_ids.tolist() == plain.encode(problem()).token_ids.tolist()
 
 
 def test_files_and_open_questions_say_themselves_how_to_answer() -> None:
-    asking = Instructing(Template(CHAT, FAMILIES["qwen3"].tokenizer()), "So.")
+    path = Path("questions.jsonl")
+    specs = [
+        *(TaskSpec(task="countdown"), TaskSpec(task="gym", set="chain_sum"), TaskSpec(task="mine.py:double")),
+        *(TaskSpec(task="gsm8k", path=path), TaskSpec(task="mine.py:read", path=path), TaskSpec(task="talk")),
+    ]
+    asking = Instructing(Template(CHAT, FAMILIES["qwen3"].tokenizer()), "So.", specs)
     assert asking.instruct(problem()).messages[0].content == "2+2?\n\nSo."
     assert asking.instruct(problem("gym-chain_sum")).messages[0].content == "2+2?\n\nSo."
+    assert asking.instruct(problem("double")).messages[0].content == "2+2?\n\nSo."
     assert asking.instruct(problem("gsm8k")) == problem("gsm8k")
+    assert asking.instruct(problem("read")) == problem("read")
     for kind in WHOLE_RESPONSES:
         assert asking.instruct(problem("talk", kind)) == problem("talk", kind)
     assert asking.instruct(problem("gsm8k"), "Own.") == instructed(problem("gsm8k"), "Own.")
@@ -108,7 +116,7 @@ def test_a_set_s_own_instruction_takes_the_place_of_ours() -> None:
         EvaluationSet(name="own", task=TaskSpec(task="countdown"), problems=2, instruction="Own words."),
         EvaluationSet(name="ours", task=TaskSpec(task="countdown"), problems=2),
     ]
-    asking = instructing(template, CHAT, RewardSpec())
+    asking = instructing(template, CHAT, RewardSpec(), [chosen.task for chosen in sets])
     prompts = held_out_prompts(sets, 0, template, asking.instruct)
     texts = {name: [reader.decode(one.token_ids) for one in found] for name, found in prompts.items()}
     assert all("\n\nOwn words.<|im_end|>" in text and "in this form" not in text for text in texts["own"])

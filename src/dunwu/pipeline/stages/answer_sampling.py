@@ -58,7 +58,7 @@ def sample_answers(
         executor = context.executor
         policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
         mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-        asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading)
+        asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading, stage.tasks)
         # With the instruction: what is learnt from the answers is asked as they were.
         prompts = [
             replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)

@@ -20,7 +20,7 @@ from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.benchmark_judges import SAFE, Referee, win_rates
 from dunwu.pipeline.judges.reward_judge import RewardModel
 from dunwu.pipeline.stages.measurement import examine
-from dunwu.pipeline.stages.prompts import Instructing, held_out_prompts, instructing, instruction
+from dunwu.pipeline.stages.prompts import Instructing, held_out_prompts, instructing, instruction, tasks_of
 from dunwu.pipeline.stages.rl_system import judge, plain_grading
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.remote.answer_cache import CachingEngine
@@ -159,9 +159,9 @@ class _Cut:
 def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any | None) -> Prompts:
     cutting = _Cut(stage.prompt, tokenizer) if tokenizer is not None and stage.long_prompts == "cut" else None
     if tokenizer is None:  # a server asks by a chat template too
-        asking = Instructing(_Untold(), instruction(stage.grading))
+        asking = Instructing(_Untold(), instruction(stage.grading), tasks_of(stage))
     else:
-        asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading)
+        asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading, tasks_of(stage))
     template = cutting or asking.encoder
     prompts = held_out_prompts(stage.sets, context.seed, template, asking.instruct)
     if cutting and cutting.cut:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
-from dunwu import registry, tasks
-from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage
+from dunwu import tasks
+from dunwu.config.schema import EvalStage, EvaluationSet, GradingSpec, PromptSpec, RLStage, SamplingStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import PromptTooLong, Template, is_closed
 from dunwu.types import Message, Problem, Prompt
@@ -38,10 +38,12 @@ class Instructing:
     Args:
         encoder: what encodes the questions.
         instruction: what follows those of generated tasks, which say nothing of it themselves; None: nothing does.
+        specs: the stage's tasks.
     """
 
-    def __init__(self, encoder: Encoder, instruction: str | None) -> None:
+    def __init__(self, encoder: Encoder, instruction: str | None, specs: Iterable[TaskSpec]) -> None:
         self.encoder, self._instruction = encoder, instruction
+        self._generated = {spec.name for spec in specs if not spec.reads_file}
 
     def encode(self, problem: Problem) -> Prompt:
         """Make the prompt; its record keeps the problem as it was. Raises PromptTooLong."""
@@ -49,14 +51,22 @@ class Instructing:
 
     def instruct(self, problem: Problem, own: str | None = None) -> Problem:
         """Put the instruction below the question, or one of its ``own``."""
-        generated = problem.task in registry.GENERATORS or problem.task.startswith("gym-")
-        ours = self._instruction if generated and problem.kind not in WHOLE_RESPONSES else None
+        generated = problem.task in self._generated and problem.kind not in WHOLE_RESPONSES
+        ours = self._instruction if generated else None
         return instructed(problem, own or ours)
 
 
-def instructing(template: Template, spec: PromptSpec, grading: GradingSpec) -> Instructing:
+def instructing(template: Template, spec: PromptSpec, grading: GradingSpec, specs: Iterable[TaskSpec]) -> Instructing:
     """Tell how to answer under a model's own chat template; other templates say it, or were trained with."""
-    return Instructing(template, instruction(grading, template.opening) if spec.template == "chat" else None)
+    text = instruction(grading, template.opening) if spec.template == "chat" else None
+    return Instructing(template, text, specs)
+
+
+def tasks_of(stage: RLStage | SamplingStage | EvalStage) -> tuple[TaskSpec, ...]:
+    """List every task of a stage, those of its evaluation sets last."""
+    own = () if isinstance(stage, EvalStage) else stage.tasks
+    sets = stage.sets if isinstance(stage, EvalStage) else stage.evaluation.sets if isinstance(stage, RLStage) else ()
+    return (*own, *(chosen.task for chosen in sets))
 
 
 def instruction(grading: GradingSpec, opening: str = "") -> str:

@@ -19,7 +19,7 @@ from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import Ledger
 from dunwu.pipeline.judges.reward_judge import RewardModel
-from dunwu.pipeline.stages.prompts import Encoder, Room, held_out_prompts, instructing
+from dunwu.pipeline.stages.prompts import Encoder, Room, held_out_prompts, instructing, tasks_of
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
@@ -134,12 +134,11 @@ def assembled(
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
     trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
-    asking = instructing(template, stage.prompt, stage.reward)
+    asking = instructing(template, stage.prompt, stage.reward, tasks_of(stage))
     engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)
-    tasks_of = (*stage.tasks, *(chosen.task for chosen in stage.evaluation.sets))
     context.progress.show_activity("drawing the held-out problems")
     judges = {part.name: judge(part, scorers[part.name], stage, context) for part in stage.reward.models}
-    with closing(engine), grading(stage.reward, tasks_of, context, judges) as grader:
+    with closing(engine), grading(stage.reward, tasks_of(stage), context, judges) as grader:
         parts = Parts(
             stage=stage,
             context=context,
