@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import stdtrit
 
 from dunwu.types import Estimate
 
@@ -73,6 +72,8 @@ def estimate_mean(
 ) -> Estimate:
     """Mean of independent values with Student's 95 % interval, which ends at the lowest and highest that they may have:
     a count's at 0; of a single value there is none. Raises ValueError where there are no values."""
+    from scipy.special import stdtrit  # half of what importing this file would take
+
     n = len(values_N)
     if not n:
         raise ValueError("no values: nothing to estimate")

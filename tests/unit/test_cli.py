@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from tests.unit.calling import RECIPE, SOURCE, Calls, call, raising, stand_in
 from typer.testing import CliRunner
 
@@ -313,25 +314,44 @@ def test_bench_names_its_peers_and_prints_both_ways(monkeypatch: pytest.MonkeyPa
     assert calls == [("hf", "hf-static"), ()]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "recipe.toml", "--json"], ["run", "recipe.toml"]])
-def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str], recipe: Path) -> None:
-    """Help, the plan, and a run that is refused, in a process of their own."""
-    if arguments[0] == "run":
-        recipe.write_text(RECIPE.replace('"base"', '"./none"'))
-    code = (
-        "import sys\nfrom dunwu.cli import main\n"
-        "try: main()\n"
-        "finally: print(*{'torch', 'transformers', 'ray', 'vllm'} & sys.modules.keys(), file=sys.stderr)"
-    )
+COMPUTING = {"torch", "transformers", "tokenizers", "safetensors", "ray", "vllm", "sympy", "scipy"}
+ARRAYS = {"numpy", "pyarrow", "jaxtyping"}
+PAGES = {"rich", "jinja2", "fastapi", "uvicorn", "resvg_py", "asyncio"}
+RECIPES = {"pydantic", "dunwu.config", "dunwu.planning", "dunwu.tasks", "dunwu.runs", "dunwu.analysis"}
+
+
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [
+        ("import dunwu", COMPUTING | ARRAYS | PAGES | RECIPES | {"typer", "dunwu.cli", "dunwu.errors"}),
+        ("from dunwu.cli import main; main(['--help'])", COMPUTING | ARRAYS | PAGES | RECIPES),
+        ("from dunwu.cli import main; main(['plan', 'nano/r1-zero', '--json'])", COMPUTING | ARRAYS | PAGES),
+        ("from dunwu.cli import main; main(['run', 'recipe.toml'])", COMPUTING),
+    ],
+    ids=["import", "help", "plan", "a run that is refused"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(program: str, absent: set[str], recipe: Path) -> None:
+    """Each in a process of its own."""
+    recipe.write_text(RECIPE.replace('"base"', '"./none"'))
+    code = f"import sys\ntry:\n    {program}\nfinally:\n    print(*{absent!r} & sys.modules.keys(), file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
-    assert done.returncode == (2 if arguments[0] == "run" else 0)
+    assert done.returncode == (2 if "recipe.toml" in program else 0), done.stderr
     assert done.stderr.splitlines()[-1] == ""
+
+
+def test_help_fits_a_terminal_of_80_columns_and_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = getattr(typer.main.get_command(main), "commands")  # noqa: B009  -- typer types the group as a command
+    for arguments in ([], ["sandbox"], *([name] for name in commands)):
+        lines = call(*arguments, "-h").stdout.splitlines()
+        assert max(map(len, lines)) <= 80, arguments
+        assert [line for line in lines[1:] if line.endswith("...")] == [], "a description is cut"
 
 
 def test_recipes_that_ship_are_listed_copied_and_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

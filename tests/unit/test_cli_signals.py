@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.calling import SOURCE
 
-from dunwu.cli.quiet import NOTHING_LOST
+from dunwu.cli.signals import NOTHING_LOST
 
 SIGNALLED_IMPORT = """
 import importlib.abc, os, signal, sys

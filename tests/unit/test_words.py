@@ -50,7 +50,7 @@ EXEMPT_ROOMS = frozenset(
     {
         *("types", "errors", "metrics", "config", "sandbox", "runs", "verifiers", "models", "algorithms"),
         *("analysis", "rollout", "training", "planning", "observatory", "monitoring", "execution"),
-        *("pipeline", "commands", "bench", "cli"),
+        *("pipeline", "commands", "bench"),
     }
 )
 """Rooms that have not been gone through."""

@@ -1,4 +1,4 @@
-"""The sandbox: how many programs a second, beside a plain subprocess that protects from nothing; and what gets through.
+"""The sandbox: how many programs a second, beside a plain subprocess that protects from nothing.
 
 ``trivial``  one program that prints 1, in a cell of its own
 ``tests``    a completion of five tests
@@ -19,32 +19,11 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.sandbox import Limits, Sandbox, choose
-from dunwu.sandbox.attacks import attacks, sections
-from dunwu.sandbox.preflight import attacked, median_ms
 from dunwu.verifiers.code import CodeVerifier
-from dunwu.verifiers.tricks import SHEET, find_working_tricks
 
 SOURCE = "a, b = map(int, input().split())\nprint(a + b)"
 TESTS = tuple(json.dumps({"stdin": f"{n} 1\n", "stdout": f"{n + 1}\n"}) for n in range(5))
 ROUNDS, COMPLETIONS = 3, 1000
-
-
-def check() -> dict[str, Any]:
-    """What ``dunwu sandbox check`` says: the tier, what got through of the attacks and of the tricks, milliseconds.
-
-    Raises:
-        Unavailable: this machine gives no safe tier.
-    """
-    sandbox, tier = choose(os.cpu_count() or 1)
-    with sandbox:
-        return {
-            "tier": tier,
-            "attacks": len(attacks()),
-            "breached": attacked(sandbox),
-            "faked": find_working_tricks(sandbox),
-            "tricks": len(sections(SHEET)),
-            "median_ms": median_ms(sandbox),
-        }
 
 
 def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:

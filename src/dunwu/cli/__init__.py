@@ -1,8 +1,8 @@
 """The command line: arguments in, exit codes out. Everything else is imported by the command that needs it."""
 
-from dunwu.cli.quiet import signals_end
+from dunwu.cli.signals import ending_at_signals
 
-with signals_end():
+with ending_at_signals():
     from dunwu.cli import commands, inspection, recipes  # noqa: F401 -- their commands join those of main
     from dunwu.cli.application import main
 

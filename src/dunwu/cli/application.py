@@ -11,7 +11,7 @@ import typer
 
 from dunwu import __version__
 from dunwu.cli.exits import DONE, CommandLine, ExitCodes
-from dunwu.cli.quiet import stops_kill
+from dunwu.cli.signals import let_signals_kill
 
 main = CommandLine(
     name="dunwu",
@@ -25,7 +25,7 @@ main = CommandLine(
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Names of recipes that come with Dunwu, and TOML files and folders that begin so."""
+    """Return the recipes that come with Dunwu, TOML files and folders whose names begin so."""
     from dunwu.config.packaged import packaged_recipes
 
     names = [name for name in packaged_recipes() if name.startswith(incomplete)]
@@ -48,18 +48,22 @@ Overrides = Annotated[
 RESUMABLE = ("run", "eval", "reproduce")
 """Commands that go on where they were stopped, with exit code 3."""
 MOST_SAMPLES = 65_536
-"""Of a problem; a slip of the keys would fill the memory before anything is told."""
+"""Samples of a problem, at most; a typing error would fill the memory before anything is printed."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-def folder_name(text: str) -> Path:
-    """Return the folder that an option names. Raises BadParameter where it names none."""
+def parse_folder(text: str) -> Path:
+    """Return the folder that an option names.
+
+    Raises:
+        BadParameter: The name is empty.
+    """
     if not text:
         raise typer.BadParameter("the name is empty")
     return Path(text)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"dunwu {__version__}")
         raise typer.Exit(DONE)
@@ -69,15 +73,18 @@ def _version(wanted: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print version.")
     ] = False,
 ) -> None:
     """Grow reasoning in language models the way DeepSeek-R1 did."""
     if context.invoked_subcommand not in RESUMABLE:
-        stops_kill()
+        let_signals_kill()
 
 
 def let_waiting_threads_sleep() -> None:
-    """To be called before torch is loaded, which reads it. Threads that spin while they wait for each other starve
-    beside a busy process: on two cores the engine made 1,000 tokens/s so, and 10,500 with waiting threads asleep."""
+    """Have threads sleep while they wait for each other. Call this before torch is loaded, which reads it.
+
+    Threads that spin starve beside a busy process: on two cores the engine made 1,000 tokens/s so, and 10,500 with
+    waiting threads asleep.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

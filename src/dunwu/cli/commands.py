@@ -13,12 +13,12 @@ from dunwu.cli.application import (
     AsJson,
     Overrides,
     RecipeName,
-    folder_name,
     let_waiting_threads_sleep,
     main,
+    parse_folder,
 )
 from dunwu.cli.exits import WRONG_INPUT
-from dunwu.cli.printing import busy, print_json, print_plan
+from dunwu.cli.printing import print_json, print_plan, show_activity
 from dunwu.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def run(
     recipe: RecipeName,
     overrides: Overrides = None,
     out: Annotated[
-        Path | None, typer.Option(parser=folder_name, metavar="PATH", help="Run directory; runs/NAME where not given.")
+        Path | None, typer.Option(parser=parse_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
     log: Annotated[Log, typer.Option(help="What is printed: for people, next to nothing, or a JSON object a line.")] = (
         Log.rich
     ),
     track: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Also tell tensorboard, wandb or trackio. Repeatable.")
+        list[str] | None, typer.Option(metavar="NAME", help="Report to tensorboard, wandb or trackio, too. Repeatable.")
     ] = None,
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
@@ -57,12 +57,15 @@ def run(
 
 @main.command()
 def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Say what a recipe would do: batches, memory, hours, dollars. Finds errors before a model is loaded."""
+    """Say what a recipe would do: memory, hours, dollars.
+
+    Errors in a recipe show here, before a model is loaded.
+    """
     from dunwu.commands.plan import plan as plan_recipe
     from dunwu.planning import nothing_planned
 
     try:
-        with busy("looking at models and data"):
+        with show_activity("looking at models and data"):
             planned = plan_recipe(recipe, overrides or ())
     except UserError as error:
         if as_json:
@@ -77,7 +80,7 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
 
 
 def _end_with(problems: Sequence[UserError]) -> NoReturn:
-    """Tell every problem, a line each, and end."""
+    """Print every problem, a line each, and end."""
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
     raise typer.Exit(WRONG_INPUT)
@@ -105,24 +108,27 @@ def evaluate(
     samples: Annotated[
         int | None, typer.Option("-k", min=1, max=MOST_SAMPLES, help="Samples of each problem; else the benchmark's.")
     ] = None,
-    problems: Annotated[int | None, typer.Option(min=1, help="Of each benchmark, at most; else all.")] = None,
+    problems: Annotated[int | None, typer.Option(min=1, help="Problems of each benchmark, at most; else all.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0.6 where not given; 0: greedy.")] = None,
     top_p: Annotated[float | None, typer.Option(help="0.95 where not given.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="32768 where not given, or what fits.")] = None,
     template: Annotated[str | None, typer.Option(help="chat, r1-zero, nano, or a text with {prompt}.")] = None,
     judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Of alpaca, arena and safety: a reward model, or a server's.")
+        str | None, typer.Option(metavar="MODEL", help="For alpaca, arena and safety: a reward model, or a server's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
-        typer.Option(parser=folder_name, metavar="PATH", help="Run directory; runs/eval-... where not given."),
+        typer.Option(parser=parse_folder, metavar="PATH", help="Run directory; runs/eval-... where not given."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure models on benchmarks: pass@1, pass@k, cons@k, with intervals."""
+    """Measure models on benchmarks, with intervals.
+
+    The measures are pass@1, pass@k and cons@k.
+    """
     let_waiting_threads_sleep()
     from rich.console import Console
 
@@ -158,7 +164,7 @@ def reproduce(
     overrides: Overrides = None,
     seeds: Annotated[str, typer.Option(metavar="N,...", help="Two or more.")] = "1,2,3",
     out: Annotated[
-        Path | None, typer.Option(parser=folder_name, metavar="PATH", help="Folder of the runs; runs/NAME-seeds else.")
+        Path | None, typer.Option(parser=parse_folder, metavar="PATH", help="Folder of the runs; runs/NAME-seeds else.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the runs that are there.")] = False,
 ) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from dunwu.cli.application import MOST_SAMPLES, AsJson, folder_name, let_waiting_threads_sleep, main
-from dunwu.cli.printing import bench_rows, busy, print_json, print_rows, sandbox_rows
+from dunwu.cli.application import MOST_SAMPLES, AsJson, let_waiting_threads_sleep, main, parse_folder
+from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
 
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
@@ -44,16 +44,19 @@ def contamination(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which training texts share ten words with a benchmark, or are nearly one of its texts."""
+    """Find training texts that a benchmark contains, too.
+
+    A text is named that shares ten words in a row with a benchmark, or is nearly one of its texts.
+    """
     from dunwu.commands.contamination import contamination as look_for
     from dunwu.commands.contamination import lines
 
-    def tell(line: str) -> None:
+    def report_line(line: str) -> None:
         if not sys.stderr.isatty():  # a terminal shows what goes on
             typer.echo(line, err=True)
 
-    with busy("comparing the texts"):
-        found = look_for(train, bench or (), data or (), tell)
+    with show_activity("comparing the texts"):
+        found = look_for(train, bench or (), data or (), report_line)
     if as_json:
         print_json(found)
     else:
@@ -64,17 +67,21 @@ def contamination(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     figures: Annotated[
-        bool, typer.Option("--figures", help="Also every figure as SVG and PNG, in the folder figures beside it.")
+        bool, typer.Option("--figures", help="Write every figure as SVG and PNG, too, in the folder figures beside it.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(parser=folder_name, metavar="FILE", help="Where to; DIR/report.html where not given.")
+        Path | None,
+        typer.Option(parser=parse_folder, metavar="FILE", help="DIR/report.html where not given."),
     ] = None,
 ) -> None:
-    """Write the report of a run as one HTML file, and print its path."""
+    """Write the report of a run as one HTML file.
+
+    Prints its path.
+    """
     from dunwu.observatory.report.report import write_report
 
     try:
-        with busy("reading the run"):
+        with show_activity("reading the run"):
             path = write_report(directory, out)
     except Fault as error:
         raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
@@ -83,30 +90,31 @@ def report(
         from dunwu.observatory.report.figure_files import write_figures
 
         folder = path.parent / "figures"
-        with busy("drawing the figures"):
+        with show_activity("drawing the figures"):
             written = write_figures(directory, folder)
         typer.echo(f"{folder}: {len(written):,} files")
 
 
 @main.command()
 def watch(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders that hold such.")
-    ],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders of them.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8765,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
 ) -> None:
-    """Watch runs in a browser, on this machine alone; Ctrl-C ends it."""
+    """Watch runs in a browser, on this machine alone.
+
+    Ctrl-C ends it.
+    """
     from dunwu.observatory.web.server import serve
 
-    def tell(address: str) -> None:
+    def announce(address: str) -> None:
         typer.echo(f"watching at {address}; Ctrl-C ends it")
         if browser:
             import webbrowser
 
             webbrowser.open(address)
 
-    serve(directories, port, tell)
+    serve(directories, port, announce)
 
 
 @main.command()
@@ -121,7 +129,10 @@ def ablate(
     ] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Cut chains before their first word of reflection; go on without and with it; compare."""
+    """Test whether reflection causes right answers.
+
+    Chains are cut before their first word of reflection, continued without and with it, and compared.
+    """
     let_waiting_threads_sleep()
     from rich.console import Console
 
@@ -169,23 +180,23 @@ def bench(
         print_json(results)
         return
     for workload, result in results.items():
-        print_rows(f"{name.value} / {workload}", bench_rows(result))
+        print_rows(f"{name.value} / {workload}", format_bench(result))
 
 
 @sandbox.command("check")
 def sandbox_check(as_json: AsJson = False) -> None:
-    """Try to break out of the sandbox; say what got out."""
-    from dunwu.bench.sandbox import check
+    """Try to break out of the sandbox, and say what got out."""
+    from dunwu.commands.sandbox_check import check_sandbox
     from dunwu.sandbox import Unavailable
 
     try:
-        with busy("trying attacks and tricks"):
-            found = check()
+        with show_activity("trying attacks and tricks"):
+            found = check_sandbox()
     except Unavailable as error:
         raise Fault(f"no safe sandbox on this machine: {error}") from error
     if as_json:
-        print_json(found)
+        print_json(asdict(found))
     else:
-        print_rows("sandbox", sandbox_rows(found))
-    if found["breached"] or found["faked"]:
-        raise Fault(f"{len(found['breached'])} attacks and {len(found['faked'])} tricks got through")
+        print_rows("sandbox", format_sandbox(found))
+    if found.breached or found.faked:
+        raise Fault(f"{len(found.breached)} attacks and {len(found.faked)} tricks got through")

@@ -6,37 +6,40 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from dunwu.commands.sandbox_check import SandboxCheck
     from dunwu.config.fields import Field
     from dunwu.planning import Plan
 
+ERASE_LINE = "\r\x1b[K"
+
 
 @contextmanager
-def busy(what: str) -> Iterator[None]:
+def show_activity(what: str) -> Iterator[None]:
     """Show what goes on, on stderr where that is a terminal, until the block ends."""
-    from rich.console import Console
-
-    from dunwu.monitoring.console import ConsoleProgress
-
-    progress = ConsoleProgress(Console(stderr=True, highlight=False))
-    with closing(progress):
-        progress.show_activity(what)
+    shown = sys.stderr.isatty()
+    if shown:
+        typer.echo(f"{what} ...", nl=False, err=True)
+    try:
         yield
+    finally:
+        if shown:
+            typer.echo(ERASE_LINE, nl=False, err=True)
 
 
 def print_json(value: object) -> None:
-    """One object on one line."""
+    """Print an object as JSON, on one line."""
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def print_plan(planned: Plan) -> None:
-    """The graph, a table a stage, the sums and what they assume."""
+    """Print a plan: the graph, a table for each stage, the sums and what they assume."""
     from dunwu.planning.table import stage_rows
 
     for line in planned.graph:
@@ -52,13 +55,13 @@ def print_plan(planned: Plan) -> None:
 
 
 def _print_line(text: str) -> None:
-    """On a terminal broken between words, in a pipe as it is."""
+    """Print a line, on a terminal broken between words."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text)
     typer.echo(fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
-    """A table on a terminal, plain lines in a pipe."""
+    """Print rows as a table on a terminal, as plain lines in a pipe."""
     if not sys.stdout.isatty():
         typer.echo(title)
         for row in rows:
@@ -75,7 +78,7 @@ def print_rows(title: str, rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def print_fields(fields: Sequence[Field]) -> None:
-    """Each field with type, default and meaning; below a heading where all are in the first one, a table."""
+    """Print fields with type, default and meaning; where the first is the table of all others, as its heading."""
     from dunwu.config.fields import REQUIRED
 
     first, *rest = fields
@@ -90,12 +93,12 @@ def print_fields(fields: Sequence[Field]) -> None:
         typer.echo(fill(field.description, 78, initial_indent="  ", subsequent_indent="  "))
 
 
-def bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """One workload: ours and each peer, in the same unit, then whatever else was measured."""
-    told = dict(result)
-    unit, peers, unmeasured = told.pop("unit"), told.pop("peers"), told.pop("not_measured", {})
-    ratio, floor_share = told.pop("ratio"), told.pop("floor_share")
-    for name, value in {"dunwu": told.pop("ours"), **peers}.items():
+def format_bench(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield label and text of a workload: ours and each peer, in the same unit, then what else was measured."""
+    rest = dict(result)
+    unit, peers, unmeasured = rest.pop("unit"), rest.pop("peers"), rest.pop("not_measured", {})
+    ratio, floor_share = rest.pop("ratio"), rest.pop("floor_share")
+    for name, value in {"dunwu": rest.pop("ours"), **peers}.items():
         yield name, f"{value:,.1f} {unit}" if isinstance(value, float) else f"{value:,} {unit}"
     for peer, reason in unmeasured.items():
         yield peer, f"not measured: {reason}"
@@ -103,16 +106,16 @@ def bench_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "dunwu over the best peer", f"{ratio:.2f}"
     if floor_share is not None:
         yield "share of the machine's floor", f"{floor_share:.0%}"
-    told.pop("examples", None)  # pages of them; --json has them
-    for name, value in told.items():
+    rest.pop("examples", None)  # pages of them; --json has them
+    for name, value in rest.items():
         yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
-def sandbox_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What ``bench.sandbox.check`` found: label, then text."""
-    yield "tier", str(found["tier"])
-    yield "attacks tried", str(found["attacks"])
-    yield "attacks through", ", ".join(found["breached"]) or "none"
-    yield "tricks tried", f"{found['tricks']}, each in three shapes"
-    yield "faked verdicts", ", ".join(found["faked"]) or "none"
-    yield "a trivial program", f"{found['median_ms']:.1f} ms"
+def format_sandbox(found: SandboxCheck) -> Iterator[tuple[str, str]]:
+    """Yield label and text of a check of the sandbox."""
+    yield "tier", str(found.tier)
+    yield "attacks tried", str(found.attacks)
+    yield "attacks through", ", ".join(found.breached) or "none"
+    yield "tricks tried", f"{found.tricks}, each in three shapes"
+    yield "faked verdicts", ", ".join(found.faked) or "none"
+    yield "a trivial program", f"{found.median_ms:.1f} ms"

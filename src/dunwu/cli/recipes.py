@@ -16,7 +16,10 @@ from dunwu.errors import UserError
 
 @main.command()
 def recipes(as_json: AsJson = False) -> None:
-    """List the recipes that come with Dunwu; run, plan and init take their names."""
+    """List the recipes that come with Dunwu.
+
+    The commands run, plan, init and reproduce take their names.
+    """
     from dunwu.config.packaged import packaged_recipes, summary_of
 
     found = {name: summary_of(path) for name, path in packaged_recipes().items()}
@@ -29,7 +32,7 @@ def recipes(as_json: AsJson = False) -> None:
 @main.command()
 def init(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of a recipe, e.g. nano/r1-zero.", autocompletion=complete_recipe)
+        str, typer.Argument(metavar="NAME", help="A recipe, e.g. nano/r1-zero.", autocompletion=complete_recipe)
     ],
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The copy; NAME.toml here if not given.")] = None,
 ) -> None:
@@ -57,7 +60,7 @@ def schema(
         bool, typer.Option("--json", help="Print one JSON object; without FIELD a JSON schema, for editors.")
     ] = False,
 ) -> None:
-    """Say what the fields of a recipe mean, with type and default."""
+    """Explain the fields of a recipe: type, default, meaning."""
     from dunwu.config.fields import find_fields, json_schema
 
     if as_json and not field:

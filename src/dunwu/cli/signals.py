@@ -1,9 +1,8 @@
-"""Signals before a command's own work has begun, and after it has ended: the process ends, and shows no traceback.
+"""Signals before a command's own work has begun, and after it has ended: the process ends without a traceback.
 
-Python's own handler of Ctrl-C raises KeyboardInterrupt wherever the main thread is, in an import too, and shows a
-traceback. A run obeys SIGTERM and SIGHUP with one line and a code that says "go on later"; whoever asks it in its first
-second, while libraries are imported, hears the same. Where somebody else handles a signal, or it is ignored, it is left
-alone.
+Python's own handler of Ctrl-C raises KeyboardInterrupt wherever the main thread is, also within an import, and shows a
+traceback. A run obeys SIGTERM and SIGHUP with one line and a code that says "go on later", also in its first second,
+while libraries are imported. A signal that is ignored, or that somebody else handles, is left alone.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 NOTHING_LOST = "asked to stop while nothing was being made; the same command goes on"
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end_process(number: int, frame: FrameType | None) -> None:
     end_process(NOTHING_LOST)
 
 
 ENDING: dict[int, tuple[Handler, Handler]] = {
     signal.SIGINT: (signal.default_int_handler, signal.SIG_DFL),
-    signal.SIGTERM: (signal.SIG_DFL, _end),
-    signal.SIGHUP: (signal.SIG_DFL, _end),
+    signal.SIGTERM: (signal.SIG_DFL, _end_process),
+    signal.SIGHUP: (signal.SIG_DFL, _end_process),
 }
-"""Of each signal its handler as Python sets it, and the one that ends the process."""
+"""For each signal the handler that Python sets, and the one that ends the process."""
 
 
 @contextmanager
-def signals_end() -> Iterator[None]:
-    """Inside, SIGINT ends the process at once without a word (shells say 130), SIGTERM and SIGHUP with one line."""
+def ending_at_signals() -> Iterator[None]:
+    """Have SIGINT end the process at once without a word (shells say 130), SIGTERM and SIGHUP with one line."""
     changed = end_at_signals()
     try:
         yield
@@ -43,17 +42,13 @@ def signals_end() -> Iterator[None]:
 
 
 def end_at_signals() -> list[int]:
-    """As ``signals_end``, for the rest of the process.
-
-    Returns:
-        The signals whose handlers were changed.
-    """
+    """Have signals end the process from now on; return those whose handlers were changed."""
     return [number for number, (python_s, ending) in ENDING.items() if _change(number, python_s, ending)]
 
 
 @contextmanager
-def ctrl_c_raises() -> Iterator[None]:
-    """Inside ``signals_end``: SIGINT raises KeyboardInterrupt again."""
+def raising_at_ctrl_c() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt again, within ``ending_at_signals``."""
     python_s, ending = ENDING[signal.SIGINT]
     changed = _change(signal.SIGINT, ending, python_s)
     try:
@@ -63,10 +58,10 @@ def ctrl_c_raises() -> Iterator[None]:
             signal.signal(signal.SIGINT, ending)
 
 
-def stops_kill() -> None:
-    """For commands that cannot be gone on with: SIGTERM and SIGHUP kill the process again, as they do by default."""
+def let_signals_kill() -> None:
+    """Have SIGTERM and SIGHUP kill the process, as they do by default; for commands that cannot be resumed."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        _change(number, _end, signal.SIG_DFL)
+        _change(number, _end_process, signal.SIG_DFL)
 
 
 def _change(number: int, old: Handler, new: Handler) -> bool:
