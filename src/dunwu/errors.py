@@ -17,7 +17,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def _line(text: str) -> str:
-    """Of whatever characters it is: one line, which a terminal shows and does not obey."""
+    """Make one line of a text, whatever its characters, that a terminal shows and does not obey."""
     return CONTROL.sub("", " ".join(text.split()))
 
 
@@ -79,7 +79,7 @@ class Fault(RuntimeError):  # noqa: N818  -- the short name is what the exit cod
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant; None where none is close."""
+    """Return the known word that was probably meant; None where none is close."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 

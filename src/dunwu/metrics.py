@@ -1,5 +1,7 @@
 """Metrics that know how to reduce: a sum and a weight travel together, so that averages over microbatches are exact.
-And the mean of what was measured several times, with its interval."""
+
+And the mean of what was measured several times, with its interval.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ Metric = Mean | Max
 
 
 def combine(parts: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
-    """Adds metrics of the same name over parts (microbatches, workers). Raises TypeError where a name changes kind."""
+    """Add metrics of the same name over parts (microbatches, workers).
+
+    Raises:
+        TypeError: a name changes its kind.
+    """
     combined: dict[str, Metric] = {}
     for part in parts:
         for name, metric in part.items():
@@ -63,15 +69,23 @@ def _add(name: str, left: Metric, right: Metric) -> Metric:
 
 
 def reduce(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """The plain numbers, sorted by name."""
+    """Return the plain numbers, sorted by name."""
     return {name: metrics[name].value for name in sorted(metrics)}
 
 
 def estimate_mean(
     values_N: Sequence[float] | Float64[np.ndarray, " N"], *, lowest: float = -math.inf, highest: float = math.inf
 ) -> Estimate:
-    """Mean of independent values with Student's 95 % interval, which ends at the lowest and highest that they may have:
-    a count's at 0; of a single value there is none. Raises ValueError where there are no values."""
+    """Estimate the mean of independent values, with Student's 95 % interval.
+
+    Args:
+        values_N: at least one; of a single value there is no interval.
+        lowest: the least that a value can be, where the interval ends: a count's is 0.
+        highest: the most that a value can be.
+
+    Raises:
+        ValueError: there are no values.
+    """
     from scipy.special import stdtrit  # half of what importing this file would take
 
     n = len(values_N)

@@ -1,26 +1,37 @@
-"""The records that pass between the rooms, in the order in which a GRPO step makes them.
+"""The records that pass between the rooms: read this page first, it is the map of the whole.
 
-    Mixture    -> Problem
-    template   -> Prompt(problem, token_ids i32[P])
-    Engine     -> Completion(token_ids i32[C], logprobs f32[C], text, finish, version_spans)
-    collect    -> RolloutGroup(prompt, completions[G])
-    Verifier   -> Score(value, parts, status, extracted, reason)
-               -> ScoredGroup(group, scores[G])
-    to_samples -> GradedSample(token_ids i32[L], loss_mask bool[L], sampler_logprobs f32[L], reward, ...)
-    Trainer    -> SampleLogprobs(old_logprobs f32[L] | None, ref_logprobs f32[L] | None, old_values f32[L] | None)
-    advantages -> TrainSample(sample, logprobs, advantages f32[L], returns f32[L] | None)
-    batching   -> TrainStep(microbatches, num_loss_tokens, num_sequences)
+One rollout of GRPO makes them in this order, each in the room on the right:
 
-and supervised training: Example -> TokenizedExample(token_ids i32[L], loss_mask bool[L]).
+    Problem           a question, and what a rule needs to check an answer                tasks
+    Prompt            as the model reads it             token_ids i32[P]                  models
+    GenerationRequest a prompt and G seeds                                                pipeline
+    Completion        what the policy wrote             token_ids i32[C], logprobs f32[C] rollout
+    RolloutGroup      the G completions of a prompt                                       rollout
+    Score             what one completion is worth                                        verifiers
+    ScoredGroup       a group and its G scores                                            rollout
+    GradedSample      prompt and completion in one row  token_ids i32[L], reward          algorithms
+    SampleLogprobs    what the trainer makes of a row   old, reference, values f32[L]     training
+    TrainSample       everything that the loss needs    advantages f32[L]                 algorithms
+    TrainStep         one optimizer step in microbatches, the first torch                 algorithms.batching
+    StepResult        what a step did                                                     training
 
-Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C; a microbatch is B sequences of
-T tokens, padded on the right. Slot t of an array describes token t: ``logprobs[t]`` is the log-probability of
-``token_ids[t]`` given the tokens before it. Only ``dunwu.models`` shifts.
+Supervised stages make a TokenizedExample of an Example; reward models learn from a Preference or a LabelledResponse.
 
-Three policies never share a name: ``sampler_logprobs`` come from what generated, ``old_logprobs`` from the trainer
-before the first update on this rollout, ``ref_logprobs`` from the reference of the KL term.
+Dimensions: G completions in a group, P prompt tokens, C completion tokens, L = P + C. A microbatch is B sequences of T
+tokens, padded on the right.
 
-Everything here is numpy and frozen; torch begins at the microbatch (``dunwu.algorithms.batching``).
+Alignment: slot t of an array describes token t, so ``logprobs[t]`` is the log-probability of ``token_ids[t]`` given the
+tokens before it. Only ``dunwu.models`` shifts. A prompt of 2 tokens and a completion of 3:
+
+    token_ids          7   8 | 100  101    2          2 ends the sequence
+    loss_mask          .   . |   x    x    x
+    sampler_logprobs   0   0 | -.7 -1.2  -.1
+    advantages         0   0 |  .5   .5   .5
+
+Policies: three never share a name. ``sampler_logprobs`` come from what generated, ``old_logprobs`` from the trainer
+before the first update on the rollout, ``ref_logprobs`` from the reference of the KL term.
+
+Everything here is frozen numpy, so it can be pickled, compared and stored.
 """
 
 from __future__ import annotations
@@ -53,11 +64,17 @@ class Message:
 class Problem:
     """A question whose answer a rule can check.
 
-    ``gold`` is a correct answer and scores 1 against itself, but for programs, whose tests alone decide. ``tests`` are
-    the facts that the verifier of this ``kind`` checks against beside the gold: for ``expression`` the target, then the
-    numbers; for ``choice`` the options.
-    ``id`` is unique and stable over runs; ``task`` and ``level`` name the source for the curves, ``subject`` what the
-    question is about, for breakdowns ("" where the source says nothing of it).
+    Attributes:
+        id: unique, and stable over runs.
+        task: the source, for the curves.
+        kind: of the answer; it chooses the verifier.
+        level: how hard the source says it is.
+        language: of the question.
+        messages: the question, as a conversation.
+        gold: a correct answer. It scores 1 against itself, but for programs, whose tests alone decide.
+        tests: facts that the verifier checks against beside the gold: for ``expression`` the target, then the numbers;
+            for ``choice`` the options.
+        subject: what the question is about, for breakdowns; "" where the source says nothing of it.
     """
 
     id: str
@@ -73,9 +90,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A problem as the model reads it: the template applied, tokenized, special tokens included.
+    """A problem as the model reads it.
 
-    ``opening`` is the end of it that is the answer's already: a think tag that the template opens, or "".
+    Attributes:
+        problem: what is asked.
+        token_ids: the template applied and tokenized, special tokens included.
+        opening: the end of it that is the answer's already: a think tag that the template opens, or "".
     """
 
     problem: Problem
@@ -85,9 +105,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How completions are drawn. ``stop`` strings end a completion and stay in its text; end-of-sequence tokens end it
-    and stay in ``token_ids`` only. ``max_new_tokens`` counts everything that is generated. ``banned`` tokens are never
-    drawn."""
+    """How completions are drawn.
+
+    Attributes:
+        temperature: 0 takes the likeliest token.
+        top_p: the share of the probability that is drawn from.
+        max_new_tokens: counts everything that is generated.
+        stop: strings that end a completion and stay in its text. End-of-sequence tokens end it, too, and stay in
+            ``token_ids`` only.
+        banned: tokens that are never drawn.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -118,13 +145,16 @@ class VersionSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What the policy wrote. ``logprobs`` are under softmax(logits / temperature), before top-p; greedy's are at 1.
+    """What the policy wrote.
 
-    ``token_ids`` end with the end-of-sequence token where ``finish`` is "stop" by token. ``text`` leaves it out. In a
-    group, and wherever it is graded, ``text`` begins with its prompt's ``opening``, so that it is the whole answer.
-
-    ``version_spans`` say which version of the policy wrote which tokens, in order and without holes: one span, unless
-    the engine got new weights on the way; none where a server or a person wrote it, and no policy of this run.
+    Attributes:
+        token_ids: with the end-of-sequence token at the end, where that is what ended it.
+        logprobs: under softmax(logits / temperature), before top-p; at temperature 1 where the temperature is 0.
+        text: without the end-of-sequence token. In a group, and wherever it is graded, it begins with its prompt's
+            ``opening``, so that it is the whole answer.
+        finish: ``length`` where it was cut off.
+        version_spans: which version of the policy wrote which tokens, in order and without holes. There is one, unless
+            the engine got new weights on the way; none where a server or a person wrote it, and no policy of this run.
     """
 
     token_ids: Int32[np.ndarray, " C"]
@@ -151,9 +181,12 @@ class RolloutGroup:
 class Score:
     """A grade, with what it was made of.
 
-    ``value`` is the reward; ``parts`` its unweighted components (each verifier's own name, e.g. ``accuracy``,
-    ``format``). ``extracted`` is the answer that was graded, None where none was found. ``status`` ``verifier_failed``
-    is no grade: ``value`` is 0 and must not be used; the completion leaves its group.
+    Attributes:
+        value: the reward.
+        parts: its components before weighing, each under its verifier's own name, e.g. ``accuracy``, ``format``.
+        status: ``verifier_failed`` is no grade: ``value`` is 0 and must not be used; the completion leaves its group.
+        extracted: the answer that was graded, None where none was found.
+        reason: why, in a few words.
     """
 
     value: float
@@ -175,9 +208,14 @@ class ScoredGroup:
 class GradedSample:
     """One graded completion as the trainer reads it: prompt and completion in one row of L tokens.
 
-    ``loss_mask`` is true on completion tokens that carry loss; ``sampler_logprobs`` are 0 elsewhere. ``reward`` is the
-    completion's, with costs for its length. ``group_id`` is its group's place in the rollout, ``member`` its own among
-    the group's graded completions. ``policy_version`` is the one that wrote it.
+    Attributes:
+        token_ids: the prompt's, then the completion's.
+        loss_mask: true on completion tokens that carry loss.
+        sampler_logprobs: the engine's; 0 where there is no loss.
+        group_id: its group's place in the rollout.
+        member: its place among the group's graded completions.
+        reward: the completion's, with costs for its length.
+        policy_version: the one that wrote it.
     """
 
     token_ids: Int32[np.ndarray, " L"]
@@ -193,8 +231,11 @@ class GradedSample:
 class SampleLogprobs:
     """What the trainer's networks make of one sample before the first update on it; 0 where there is no loss.
 
-    ``old_logprobs`` is None where the update's own forward pass gives them (one update per rollout, so the ratio is 1),
-    ``ref_logprobs`` where the KL weight is 0, ``old_values`` where there is no value network.
+    Attributes:
+        old_logprobs: the policy's; None where the update's own forward pass gives them (one update per rollout, so the
+            ratio is 1).
+        ref_logprobs: the reference's; None where the KL weight is 0.
+        old_values: what a value network expects before each token; None without one.
     """
 
     old_logprobs: Float32[np.ndarray, " L"] | None
@@ -206,9 +247,13 @@ class SampleLogprobs:
 class TrainSample:
     """One completion with everything that its loss needs.
 
-    ``advantages`` are 0 where there is no loss. ``returns`` are what a value network should have expected; None without
-    one. ``kept_advantages`` are those that a replay buffer keeps: before the KL penalty, which is charged each time
-    anew, where a group is the baseline.
+    Attributes:
+        sample: the row.
+        logprobs: old and reference policy, and values.
+        advantages: how much better each token went than expected; 0 where there is no loss.
+        returns: what a value network should have expected; None without one.
+        kept_advantages: what a replay buffer keeps. With a group as the baseline they are those before the KL penalty,
+            which is charged anew each time.
     """
 
     sample: GradedSample
@@ -219,58 +264,64 @@ class TrainSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """One optimizer step: the version of the policy after it, and its reduced metrics."""
+
+    policy_version: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A conversation to learn from, in which the assistant has the last word. ``category`` is the source for reports:
-    the task's name, or whatever a file says."""
+    """A conversation to learn from, in which the assistant has the last word.
+
+    ``category`` is the source for reports: the task's name, or whatever a file says.
+    """
 
     id: str
     category: str
     language: str
     messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
-    """Two answers to the same conversation, of which one is better."""
-
-    id: str
-    category: str
-    language: str
-    messages: tuple[Message, ...]
-    question: str
-    """What was asked, whatever the wording: what is held out goes by it."""
-    chosen: str
-    rejected: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledResponse:
-    """An answer to a conversation, and whether it is as it should be."""
-
-    id: str
-    category: str
-    language: str
-    messages: tuple[Message, ...]
-    question: str
-    """As a preference's."""
-    response: str
-    good: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizedExample:
-    """An example as the trainer sees it; ``loss_mask`` is true on what the assistant wrote and on the ends of turns."""
+    """An example as the trainer reads it.
+
+    ``loss_mask`` is true on what the assistant wrote and on the ends of turns.
+    """
 
     token_ids: Int32[np.ndarray, " L"]
     loss_mask: Bool[np.ndarray, " L"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
-    """One optimizer step: the version of the policy after it, and its reduced metrics."""
+class Preference:
+    """Two answers to the same conversation, of which ``chosen`` is better.
 
-    policy_version: int
-    metrics: Mapping[str, float]
+    ``question`` is what was asked, whatever the wording: what is held out goes by it.
+    """
+
+    id: str
+    category: str
+    language: str
+    messages: tuple[Message, ...]
+    question: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledResponse:
+    """An answer to a conversation, and whether it is as it should be. ``question`` is as a preference's."""
+
+    id: str
+    category: str
+    language: str
+    messages: tuple[Message, ...]
+    question: str
+    response: str
+    good: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,8 +48,7 @@ GONE = {
 """What must not be part of a name, and what to say for it."""
 EXEMPT_ROOMS = frozenset(
     {
-        *("types", "errors", "metrics", "config", "sandbox", "runs", "verifiers", "models", "algorithms"),
-        *("analysis", "rollout", "training", "planning", "observatory", "monitoring", "execution"),
+        *("config", "sandbox", "runs", "verifiers", "analysis", "planning", "observatory", "monitoring", "execution"),
         *("pipeline", "commands", "bench"),
     }
 )

@@ -173,7 +173,7 @@ def _from_values(
 
 
 def _token_rewards(sample: GradedSample, own: SampleLogprobs, algorithm: Algorithm) -> Float32[np.ndarray, " L"]:
-    """The reward at the last token, and where the recipe has it so, minus beta x KL at every token."""
+    """Put the reward at the last token, and take beta x KL off every token where the recipe has it so."""
     rewards_L = np.zeros(len(sample.token_ids), dtype=np.float32)
     if (kl_L := _kl_penalty(own, algorithm)) is not None:
         rewards_L -= algorithm.spec.kl_coefficient * kl_L * sample.loss_mask
@@ -182,7 +182,7 @@ def _token_rewards(sample: GradedSample, own: SampleLogprobs, algorithm: Algorit
 
 
 def _kl_penalty(own: SampleLogprobs, algorithm: Algorithm) -> Float32[np.ndarray, " L"] | None:
-    """KL(old policy || reference) at each token, where the recipe charges it in the reward."""
+    """Estimate KL(old policy || reference) at each token, where the recipe charges it in the reward."""
     if own.ref_logprobs is None or algorithm.spec.kl_in != "reward":
         return None
     assert own.old_logprobs is not None, "a KL penalty in the reward needs the old policy's log-probabilities"

@@ -19,7 +19,13 @@ Aggregate = Callable[[Float[Tensor, "B T"], Bool[Tensor, "B T"], TrainStep], Flo
 def average_by_sequence(
     values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep
 ) -> Float[Tensor, ""]:
-    """Mean over each sequence's tokens, then over sequences (DeepSeekMath, arXiv 2402.03300, equation 3)."""
+    """Average over each sequence's tokens, then over sequences (DeepSeekMath, arXiv 2402.03300, equation 3).
+
+    Args:
+        values_BT: one number a token.
+        mask_BT: the tokens that count.
+        step: the whole step, for its number of sequences.
+    """
     lengths_B = mask_BT.sum(1).clamp(min=1)
     return ((values_BT * mask_BT).sum(1) / lengths_B).sum() / step.num_sequences
 
@@ -27,15 +33,21 @@ def average_by_sequence(
 def average_by_token(
     values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep
 ) -> Float[Tensor, ""]:
-    """Mean over all tokens of the step (DAPO, arXiv 2503.14476, equation 12): long sequences weigh more."""
+    """Average over all tokens of the step (DAPO, arXiv 2503.14476, equation 12): long sequences weigh more.
+
+    Args:
+        values_BT: one number a token.
+        mask_BT: the tokens that count.
+        step: the whole step, for its number of tokens.
+    """
     return (values_BT * mask_BT).sum() / step.num_loss_tokens
 
 
 def divide_by_constant(length: int) -> Aggregate:
-    """Sum over a sequence's tokens divided by a constant, then mean over sequences.
+    """Return what sums over a sequence's tokens, divides by a constant, then averages over sequences.
 
-    Dr. GRPO (arXiv 2503.20783, section 3.2). ``length`` is the generation budget: the same for every
-    sequence, so that no length is favoured.
+    Source: Dr. GRPO (arXiv 2503.20783, section 3.2). ``length`` is the generation budget: the same for every sequence,
+    so that no length is favoured.
     """
 
     def aggregate(values_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], step: TrainStep) -> Float[Tensor, ""]:

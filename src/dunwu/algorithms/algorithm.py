@@ -75,7 +75,7 @@ def build(
 
 
 def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) -> LossFunction:
-    """loss = aggregate(-weight x objective + beta x KL).
+    """Make aggregate(-weight x objective + beta x KL) as one function.
 
     Equation 3 of DeepSeekMath (arXiv 2402.03300), with the recipe's choice in each place.
     """
@@ -117,9 +117,10 @@ def _metrics(
     batch: Microbatch,
     step: TrainStep,
 ) -> dict[str, Metric]:
-    """Means over loss tokens and maxima. ``kl`` is k3, unweighted, whatever the loss uses, so that runs compare.
+    """Sum up what a microbatch says of the step: means over loss tokens, and maxima.
 
-    ``importance`` is trainer over sampler, left out where the sampler's own log-probabilities are taken for the old.
+    ``kl`` is k3, unweighted, whatever the loss uses, so that runs compare. ``importance`` is trainer over sampler. It
+    is left out where the sampler's own log-probabilities are taken for the old.
     """
     mask_BT = batch.loss_mask
     sums = {

@@ -33,7 +33,7 @@ class Microbatch:
     returns: Float32[Tensor, "B T"] | None = None
 
     def to(self, device: torch.device) -> Microbatch:
-        """The same on another device."""
+        """Return the same on another device."""
         moved = {one.name: getattr(self, one.name) for one in fields(self)}
         moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()}
         return Microbatch(**moved)
@@ -49,10 +49,15 @@ class TrainStep:
 
 
 def cut_minibatches(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int) -> Iterator[TrainStep]:
-    """One epoch: a random split into ``spec.minibatches`` steps that breaks groups apart.
+    """Cut one epoch into ``spec.minibatches`` steps: a random split that breaks groups apart.
 
     The parts differ by one sample at most; fewer samples than minibatches make fewer steps, none make none
     (R1, arXiv 2501.12948v2, section 2).
+
+    Args:
+        samples: of one rollout, with their advantages.
+        spec: how many parts, and how large a microbatch is.
+        seed: of the split.
     """
     order = np.random.default_rng(seed).permutation(len(samples))
     for part in np.array_split(order, spec.minibatches):
@@ -61,7 +66,7 @@ def cut_minibatches(samples: Sequence[TrainSample], spec: UpdateSpec, seed: int)
 
 
 def make_train_step(samples: Sequence[TrainSample], tokens_per_microbatch: int) -> TrainStep:
-    """All of ``samples`` as one step."""
+    """Make one step of all of ``samples``."""
     plain = [one.sample for one in samples]
     lengths, groups = [len(sample.token_ids) for sample in plain], [sample.group_id for sample in plain]
     parts = make_buckets(lengths, groups, tokens_per_microbatch)
@@ -73,10 +78,18 @@ def make_train_step(samples: Sequence[TrainSample], tokens_per_microbatch: int) 
 
 
 def make_buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of sequences, so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
+    """Group sequences so that rows x longest of each bucket is at most ``budget`` tokens, padding included.
 
     A sequence longer than that is alone in its bucket. A group stays together, because what its sequences share is
     computed once (``models.packing``); groups of like length are neighbours, the longest first: little is padded.
+
+    Args:
+        lengths: tokens of each sequence.
+        groups: the group of each.
+        budget: tokens of a bucket.
+
+    Returns:
+        The indices of each bucket's sequences.
     """
     longest: dict[int, int] = {}
     for length, group in zip(lengths, groups, strict=True):
@@ -93,7 +106,7 @@ def make_buckets(lengths: Sequence[int], groups: Sequence[int], budget: int) -> 
 
 
 def make_microbatch(samples: Sequence[TrainSample]) -> Microbatch:
-    """Pads to the longest. Either all samples have old (reference) log-probabilities or none has."""
+    """Pad samples to the longest. Either all have old (reference) log-probabilities or none has."""
 
     def padded(rows: Sequence[np.ndarray]) -> Tensor:
         return pad_rows(rows, torch.float32)
@@ -113,7 +126,7 @@ def make_microbatch(samples: Sequence[TrainSample]) -> Microbatch:
 
 
 def pad_rows(rows: Sequence[np.ndarray], dtype: torch.dtype) -> Tensor:
-    """Rows of unlike length as one matrix, zeros on the right."""
+    """Make one matrix of rows of unlike length, zeros on the right."""
     matrix = torch.zeros(len(rows), max(len(row) for row in rows), dtype=dtype)
     for i, row in enumerate(rows):
         matrix[i, : len(row)] = torch.from_numpy(row)

@@ -16,17 +16,17 @@ Estimator = Callable[[Float[Tensor, "B T"], Float[Tensor, "B T"]], Float[Tensor,
 
 
 def k1(logprobs_BT: Float[Tensor, "B T"], ref_logprobs_BT: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """-d. Its mean is the KL; its gradient, taken through the loss, has mean zero: for the reward only."""
+    """Return -d. Its mean is the KL; its gradient, taken through the loss, has mean zero: for the reward only."""
     return logprobs_BT - ref_logprobs_BT
 
 
 def k2(logprobs_BT: Float[Tensor, "B T"], ref_logprobs_BT: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """d^2 / 2. Its gradient, taken through the loss, is the KL's on fresh samples."""
+    """Return d^2 / 2. Its gradient, taken through the loss, is the KL's on fresh samples."""
     return 0.5 * (ref_logprobs_BT - logprobs_BT).square()
 
 
 def k3(logprobs_BT: Float[Tensor, "B T"], ref_logprobs_BT: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """exp(d) - d - 1 (DeepSeekMath, arXiv 2402.03300, equation 4; R1, arXiv 2501.12948v2, equation 2)."""
+    """Return exp(d) - d - 1 (DeepSeekMath, arXiv 2402.03300, equation 4; R1, arXiv 2501.12948v2, equation 2)."""
     difference = ref_logprobs_BT - logprobs_BT
     return torch.expm1(difference) - difference
 

@@ -51,9 +51,9 @@ def grpo(
     advantages_BT: Float[Tensor, "B T"],
     clip: Clip,
 ) -> Objective:
-    """min(ratio A, clip(ratio) A) with a ratio for each token (DeepSeekMath, arXiv 2402.03300, equation 3).
+    """Return min(ratio A, clip(ratio) A) with a ratio for each token (DeepSeekMath, arXiv 2402.03300, equation 3).
 
-    Bounds of their own above and below: DAPO's clip-higher (arXiv 2503.14476, equation 10).
+    Bounds of their own above and below: DAPO's clip-higher (arXiv 2503.14476, equation 10). Arguments: see ``Loss``.
     """
     ratio_BT = torch.exp((logprobs_BT - old_logprobs_BT) * mask_BT)
     return _pessimistic(ratio_BT, advantages_BT, clip)
@@ -66,10 +66,11 @@ def gspo(
     advantages_BT: Float[Tensor, "B T"],
     clip: Clip,
 ) -> Objective:
-    """As GRPO with one ratio for each sequence, the geometric mean of its tokens' (GSPO, arXiv 2507.18071, equation 7).
+    """Return the same with one ratio a sequence, the geometric mean of its tokens'.
 
-    Written token by token (GSPO-token, equations 13 and 14): every token has the sequence's value and its own gradient,
-    which sums over the sequence to the gradient of equation 5.
+    Source: GSPO (arXiv 2507.18071, equation 7), written token by token (GSPO-token, equations 13 and 14). Every token
+    has the sequence's value and its own gradient, which sums over the sequence to the gradient of equation 5.
+    Arguments: see ``Loss``.
     """
     log_ratio_BT = (logprobs_BT - old_logprobs_BT) * mask_BT
     sequence_B1 = log_ratio_BT.sum(1, keepdim=True) / mask_BT.sum(1, keepdim=True).clamp(min=1)
@@ -84,8 +85,10 @@ def cispo(
     advantages_BT: Float[Tensor, "B T"],
     clip: Clip,
 ) -> Objective:
-    """sg(clip(ratio)) A log pi: the weight is clipped, the gradient never stopped (MiniMax-M1, arXiv 2506.13585,
-    equations 4 and 5)."""
+    """Return sg(clip(ratio)) A log pi: the weight is clipped, the gradient never stopped.
+
+    Source: MiniMax-M1, arXiv 2506.13585, equations 4 and 5. Arguments: see ``Loss``.
+    """
     ratio_BT = torch.exp((logprobs_BT - old_logprobs_BT) * mask_BT).detach()
     weight_BT = ratio_BT.clamp(1.0 - clip.low, 1.0 + clip.high)
     return Objective(
@@ -97,7 +100,7 @@ def cispo(
 
 
 def _pessimistic(ratio_BT: Float[Tensor, "B T"], advantages_BT: Float[Tensor, "B T"], clip: Clip) -> Objective:
-    """PPO's bound (arXiv 1707.06347, equation 7): the smaller of the plain and the clipped objective."""
+    """Take PPO's bound (arXiv 1707.06347, equation 7): the smaller of the plain and the clipped objective."""
     clipped_BT = ratio_BT.clamp(1.0 - clip.low, 1.0 + clip.high)
     return Objective(
         values=torch.minimum(ratio_BT * advantages_BT, clipped_BT * advantages_BT),

@@ -63,7 +63,15 @@ def _with_length_cost(scored: ScoredGroup, limit: int, buffer: int) -> Float64[n
 
 
 def to_sample(prompt: Prompt, completion: Completion, *, reward: float, group_id: int, member: int) -> GradedSample:
-    """Put prompt and completion in one row: every completion token carries loss, the end-of-sequence token too."""
+    """Put prompt and completion in one row: every completion token carries loss, the end-of-sequence token too.
+
+    Args:
+        prompt: what was asked.
+        completion: what the policy wrote.
+        reward: the completion's.
+        group_id: its group's place in the rollout.
+        member: its place among the group's graded completions.
+    """
     before, length = len(prompt.token_ids), len(prompt.token_ids) + len(completion.token_ids)
     sampler_logprobs = np.zeros(length, dtype=np.float32)
     sampler_logprobs[before:] = completion.logprobs

@@ -1,0 +1,1 @@
+"""Language models of transformers: loaded, prompted, read token by token, exported; and their sizes, without torch."""

@@ -55,7 +55,7 @@ class Probe:
 def check_agreement(
     model: Any, readers: Mapping[str, Reader], *, longest: int, special_ids: Collection[int] = ()
 ) -> list[str]:
-    """Compares ways of reading a model with its own forward of one sequence at a time.
+    """Compare ways of reading a model with its own forward of one sequence at a time.
 
     Args:
         model: a causal language model of transformers, in eval mode.
@@ -90,9 +90,20 @@ def check_agreement(
 
 @torch.no_grad()
 def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ()) -> list[str]:
-    """Compares what a sequence classifier gives to sequences beside each other with what it gives to each alone.
+    """Compare what a sequence classifier gives to sequences of one batch with what it gives to each alone.
 
-    Args, Returns, Raises: as for ``check_agreement``; the bound holds for the score, relative where that is above one.
+    The bound holds for the score, relative to the largest where that is above one.
+
+    Args:
+        model: a sequence classifier of transformers with one label, in eval mode.
+        longest: see ``check_agreement``.
+        special_ids: see ``check_agreement``.
+
+    Returns:
+        What was not compared, because it would take too long here.
+
+    Raises:
+        UserError: the model is not causal, its batches differ from single sequences, or something in it fails.
     """
     name = model.config.model_type
     with _refuse_failures(name):
@@ -114,7 +125,7 @@ def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ())
 
 @torch.no_grad()
 def check_head(model: Any) -> None:
-    """Compares ``Head`` with the model's own logits on a few tokens.
+    """Compare ``Head`` with the model's own logits on a few tokens.
 
     Raises:
         UserError: the model makes its logits in a way that ``Head`` does not know, or fails.
@@ -138,10 +149,18 @@ def check_head(model: Any) -> None:
 
 
 def make_probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> tuple[list[Probe], list[int]]:
-    """Short rows; then, for each boundary that a run's ``longest`` sequence passes, a row past it beside short ones.
+    """Make the rows that a model is compared on. The same model gives the same rows.
 
-    Where a model is small the longest sequence itself is read too, whatever the config says. Returns also the
-    boundaries that would take too long. The same model gives the same rows.
+    Short rows come first; then, for each boundary that the longest sequence passes, a row past it with short ones.
+    Where a model is small the longest sequence itself is read too, whatever the config says.
+
+    Args:
+        model: a model of transformers.
+        longest: tokens of a run's longest sequence.
+        special_ids: tokens that the rows leave out.
+
+    Returns:
+        The rows, and the boundaries that would take too long.
     """
     generator = torch.Generator().manual_seed(0)
     ends = [part for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part is not None]
@@ -174,7 +193,7 @@ def make_probes(model: Any, longest: int, special_ids: Collection[int] = ()) -> 
 
 
 def find_boundaries(config: Mapping[Any, Any]) -> set[int]:
-    """Numbers of tokens in a config after which a model may treat them otherwise."""
+    """Find the numbers of tokens in a config after which a model may treat them otherwise."""
     found: set[int] = set()
     for name, value in config.items():
         if NO_BOUNDARY.search(str(name)):
@@ -187,14 +206,14 @@ def find_boundaries(config: Mapping[Any, Any]) -> set[int]:
 
 
 def compute_plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tensor, " W"]:
-    """By the model's own forward of this row alone, without a cache and without padding."""
+    """Compute the last tokens' log-probabilities by the model's own forward of this row alone."""
     hidden_TH = model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0]
     logprobs_WV = Head.of(model).logits(hidden_TH[-WRITTEN - 1 : -1]).log_softmax(-1)
     return logprobs_WV.gather(1, row[-WRITTEN:, None])[:, 0]
 
 
 def make_trainer_reader(model: Any) -> Reader:
-    """As trainers compute it: rows padded on the right, as a prefix tree where the model has our attention."""
+    """Return how trainers read: rows padded on the right, as a prefix tree where the model has our attention."""
 
     def read(rows: Rows) -> Float32[Tensor, "R W"]:
         packing.enable(model)
@@ -208,7 +227,7 @@ def make_trainer_reader(model: Any) -> Reader:
 
 
 def _check_causal(model: Any, one: Tensor, other: Tensor) -> None:
-    """What follows the prompt that two rows share must leave what is said of the prompt as it was."""
+    """Raise UserError where what follows a prompt changes what the model says of the prompt."""
     difference = _largest_difference(one, other)
     if difference > BOUNDS[model.dtype]:
         text = f"{model.config.model_type} is not causal: other tokens at the end change what stands before them by"
@@ -216,7 +235,7 @@ def _check_causal(model: Any, one: Tensor, other: Tensor) -> None:
 
 
 def _largest_difference(one: Tensor, other: Tensor) -> float:
-    """The largest difference; infinite where either is no number."""
+    """Return the largest difference; infinite where either is no number."""
     return float((one - other).abs().nan_to_num(torch.inf).max())
 
 
@@ -233,7 +252,7 @@ def _note_skipped(name: str, past: int) -> str:
 
 @contextmanager
 def _refuse_failures(name: str) -> Iterator[None]:
-    """Whatever a model's own code raises on a few ordinary tokens, the model cannot be used."""
+    """Turn whatever a model's own code raises on a few ordinary tokens into a UserError."""
     try:
         yield
     except (UserError, MemoryError, torch.OutOfMemoryError):

@@ -19,7 +19,15 @@ def attend(
     bias_BT: Float[Tensor, "B T"] | None,
     scale: float,
 ) -> Float[Tensor, "B HD"]:
-    """softmax(scale x queries keys^T + bias) values; ``bias_BT`` None where every row sees all T positions."""
+    """Compute softmax(scale x queries keys^T + bias) values.
+
+    Args:
+        queries_BHD: one new token of each row.
+        keys_BKTD: cached keys.
+        values_BKTD: cached values.
+        bias_BT: added to the scores of every head; None where every row sees all T positions.
+        scale: of the scores, 1 / sqrt(D) in most models.
+    """
     rows, heads, width = queries_BHD.shape
     kv_heads = keys_BKTD.shape[1]
     queries = queries_BHD.reshape(rows * kv_heads, heads // kv_heads, width)
@@ -32,13 +40,18 @@ def attend(
 
 
 def find_visible(positions_B: Int64[Tensor, " B"], span: int, window: int | None = None) -> Bool[Tensor, "B T"]:
-    """Which of the first ``span`` cached positions a token at each position sees: itself and what came before it,
-    at most ``window`` of them."""
+    """Find which cached positions a token at each position sees: itself and what came before it.
+
+    Args:
+        positions_B: of the new tokens.
+        span: how many cached positions are looked at, T.
+        window: the most that a token sees; None for all.
+    """
     columns_T = torch.arange(span, device=positions_B.device)
     seen_BT = columns_T <= positions_B[:, None]
     return seen_BT if window is None else seen_BT & (columns_T > positions_B[:, None] - window)
 
 
 def make_bias(visible_BT: Bool[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T"]:
-    """0 where visible, minus infinity elsewhere."""
+    """Make 0 of what is visible, and minus infinity of the rest."""
     return torch.zeros(visible_BT.shape, dtype=dtype, device=visible_BT.device).masked_fill_(~visible_BT, -torch.inf)

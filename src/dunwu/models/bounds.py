@@ -27,6 +27,9 @@ def bound_by_weights(place: str) -> Iterator[None]:
 
     A config may have a zero too many, and nothing else keeps what it describes within bounds.
 
+    Args:
+        place: a folder, or a hub id.
+
     Raises:
         UserError: it does; the file is the folder's config.json.
     """

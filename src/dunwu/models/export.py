@@ -46,16 +46,16 @@ def to_chat_template(text: str, *, start: str = "", end: str = "") -> str:
     """Write a template of the recipe as a chat template.
 
     Args:
-        text: With the gap ``{prompt}``.
-        start: Special tokens before every prompt.
-        end: The token that ends an answer.
+        text: with the gap ``{prompt}``.
+        start: special tokens before every prompt.
+        end: the token that ends an answer.
     """
     values = {"START": _quote(start), "PROMPT": _QUESTION.join(map(_quote, text.split("{prompt}"))), "END": _quote(end)}
     return re.sub("<([A-Z]+)>", lambda match: values[match[1]], _FRAME)
 
 
 def find_trained_template(folder: Path) -> str | None:
-    """Tell the template that a model was trained with, as a recipe says it; None where its folder does not say."""
+    """Find the template that a model was trained with, as a recipe says it; None where its folder is silent."""
     file = folder / CHAT_TEMPLATE
     found = _WRITTEN.fullmatch(file.read_text(encoding="utf-8")) if file.is_file() else None
     if found is None:
@@ -68,7 +68,7 @@ def write_chat_template(folder: Path, template: str) -> None:
     """Give a saved model the chat template that renders what it was trained with.
 
     Args:
-        folder: Of transformers, just written.
+        folder: of transformers, just written.
         template: ``prompt.template`` of the recipe; ``chat`` leaves the tokenizer's own.
     """
     if template == "chat":
@@ -89,8 +89,8 @@ def write_generation_config(folder: Path, sampling: Sampling | None) -> None:
     """Say in a saved model's folder what ends an answer and how answers were drawn.
 
     Args:
-        folder: Of transformers, just written.
-        sampling: None: as the folder says.
+        folder: of transformers, just written.
+        sampling: None leaves it as the folder says.
     """
     file = folder / GENERATION_CONFIG
     config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -9,10 +9,16 @@ PARALLEL_UP_TO = 20_000_000
 
 
 def count_forward_flops(shape: ModelShape, length: float) -> float:
-    """Return the FLOPs of one token's forward pass in a sequence of ``length`` tokens."""
+    """Count the FLOPs of one token's forward pass in a sequence of ``length`` tokens."""
     return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2
 
 
 def count_worker_threads(parameters: int, threads: int, max_sequences: int) -> int:
-    """Return how many engines roll out side by side on a CPU: one a thread for small models, else one in all."""
+    """Count the engines that roll out side by side on a CPU: one a thread for small models, else one in all.
+
+    Args:
+        parameters: of the model.
+        threads: of the CPU that the stage has.
+        max_sequences: completions that decode at once.
+    """
     return min(threads, max_sequences) if parameters <= PARALLEL_UP_TO else 1

@@ -35,8 +35,11 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A model with its tokenizer. ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read; ``notes`` say
-    what the user should know though nothing is wrong."""
+    """A model with its tokenizer.
+
+    ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read. ``notes`` say what the user should know,
+    though nothing is wrong.
+    """
 
     model: Any
     tokenizer: Any
@@ -48,7 +51,7 @@ class Policy:
 def load_policy(
     source: str, *, dtype: Dtype | torch.dtype = "float32", device: Device | torch.device = "auto"
 ) -> Policy:
-    """Loads any causal language model of transformers, in eval mode. Code that lies beside it is never run.
+    """Load any causal language model of transformers, in eval mode. Code that lies beside it is never run.
 
     Args:
         source: ``nano-base`` (shipped with the package), a folder, or a hub id.
@@ -73,10 +76,16 @@ def load_scorer(
     device: Device | torch.device = "auto",
     new_head: bool = False,
 ) -> Policy:
-    """Loads a model with one number at the end in the place of a vocabulary: a sequence classifier of transformers.
+    """Load a model with one number at the end instead of a vocabulary: a sequence classifier of transformers.
 
-    With ``new_head`` also a causal language model, whose head is drawn from torch's seed. Other arguments and errors as
-    for ``load_policy``; also UserError where the architecture has no such form, or its head more than one number.
+    Args:
+        source: see ``load_policy``.
+        dtype: of the weights in memory.
+        device: see ``load_policy``.
+        new_head: a causal language model will do, too; its head is drawn from torch's seed.
+
+    Raises:
+        UserError: see ``load_policy``; or the architecture has no such form, or its head has more than one number.
     """
     place = resolve(source)
     model, info = _load_model(
@@ -112,7 +121,7 @@ def _add_tokenizer(model: Any, place: str, device: Device | torch.device) -> Pol
 
 
 def _drop_own_code(config: Any, tokenizer: Any) -> tuple[str, ...]:
-    """Takes out what names code beside the model, so that no copy of it asks for that code; says so."""
+    """Remove what names code beside the model, so that no copy of it asks for that code; return a note that says so."""
     if not getattr(config, "auto_map", None):
         return ()
     del config.auto_map
@@ -132,13 +141,17 @@ def _quietly() -> Iterator[None]:
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
-    """Writes an ordinary transformers folder: config, safetensors, tokenizer, generation config."""
+    """Write an ordinary transformers folder: config, safetensors, tokenizer, generation config."""
     policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
 
 
 def resolve(source: str) -> str:
-    """A folder's path, or a hub id as it is. Raises UserError where ``source`` can be neither; see ``check_folder``."""
+    """Return a folder's path, or a hub id as it is.
+
+    Raises:
+        UserError: ``source`` can be neither; see ``check_folder``.
+    """
     folder = packaged(source) or Path(source).expanduser()
     if folder.is_dir():
         check_folder(folder)
@@ -151,7 +164,7 @@ def resolve(source: str) -> str:
 
 
 def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options: Any) -> tuple[Any, dict[str, Any]]:
-    """A model by one of transformers' Auto classes, and what was missing. No code beside it is run, no pickle read."""
+    """Load a model by one of transformers' Auto classes; return also what was missing. No pickle is read."""
     try:
         with _quietly(), bound_by_weights(place):
             model, info = kind.from_pretrained(
@@ -183,7 +196,10 @@ def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options:
 
 
 def load_tokenizer(source: str) -> Any:
-    """The tokenizer of a model; ``source`` as for ``load_policy``.
+    """Load the tokenizer of a model.
+
+    Args:
+        source: see ``load_policy``.
 
     Raises:
         UserError: it cannot be loaded, or has no vocabulary: transformers makes one where the files are missing.
@@ -204,8 +220,10 @@ def load_tokenizer(source: str) -> Any:
 
 
 def _find_eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
-    """The tokenizer's end of sequence, then those that the generation config adds (chat models have several), and what
-    ends a turn under the tokenizer's chat template."""
+    """Find the tokens that end a completion, the tokenizer's own first.
+
+    The generation config adds some (chat models have several), and so does the end of a turn in the chat template.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no eos_token: completions could never end", file=place, field="eos_token")
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
@@ -225,7 +243,11 @@ def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
 
 
 def find_device(device: Device | torch.device) -> torch.device:
-    """The device of a recipe. Raises UserError where cuda is asked for and not there."""
+    """Find the device that a recipe asks for.
+
+    Raises:
+        UserError: cuda is asked for, and torch sees none.
+    """
     if isinstance(device, torch.device):
         return device
     if device == "auto":
@@ -236,7 +258,7 @@ def find_device(device: Device | torch.device) -> torch.device:
 
 
 def _plain(error: BaseException) -> str:
-    """What a library says is wrong, without the sentences that give advice; of the first at least its beginning."""
+    """Return what a library says is wrong, without sentences that give advice; of the first at least its beginning."""
     sentences = re.split(r"(?<=[.!?])\s+", " ".join(str(error).split()))
     text = " ".join(sentence for sentence in sentences if not ADVICE.search(sentence))
     beginning = re.sub("[`(:;,][^`(:;,]*$", "", ADVICE.split(sentences[0])[0]).rstrip(" `(:;,")

@@ -35,7 +35,7 @@ def compute_token_logprobs(
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> TokenLogprobs:
-    """Log-probability and entropy of the slots in ``mask_BT``, with gradients into all of the model's weights.
+    """Compute log-probability and entropy of the slots in ``mask_BT``, with gradients into all of the model's weights.
 
     Args:
         model: a causal language model of transformers.
@@ -66,7 +66,15 @@ def compute_states_before(
     rows_N: Int64[Tensor, " N"],
     columns_N: Int64[Tensor, " N"],
 ) -> Float[Tensor, "N H"]:
-    """The last hidden states at the given places, by the prefix tree where the model has our attention."""
+    """Compute the last hidden states at some places, by the prefix tree where the model has our attention.
+
+    Args:
+        model: a model of transformers.
+        token_ids_BT: padded on the right with any token.
+        mask_BT: slots that are predicted; nothing behind a row's last one is read.
+        rows_N: row of each state.
+        columns_N: column of each state.
+    """
     if model.config._attn_implementation != packing.ATTENTION or not len(rows_N):
         hidden_BTH: Tensor = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
         return embedding(rows_N * mask_BT.shape[1] + columns_N, hidden_BTH.flatten(0, 1))
@@ -87,14 +95,14 @@ class Head:
 
     @classmethod
     def of(cls, model: Any) -> Head:
-        """Reads the output embeddings, and the scale (Cohere, Granite) and softcap (Gemma) of the model's config."""
+        """Read the output embeddings, and the scale (Cohere, Granite) and softcap (Gemma) of the model's config."""
         config, linear = model.config, model.get_output_embeddings()
         scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
         softcap = getattr(config, "final_logit_softcapping", None)
         return cls(weight=linear.weight, bias=getattr(linear, "bias", None), scale=scale, softcap=softcap)
 
     def logits(self, hidden_CH: Float[Tensor, "C H"]) -> Float32[Tensor, "C V"]:
-        """In single precision, before the temperature."""
+        """Compute logits in single precision, before the temperature."""
         logits_CV = torch.nn.functional.linear(hidden_CH, self.weight, self.bias).float()
         if self.scale != 1.0:
             logits_CV.mul_(self.scale)
@@ -103,7 +111,7 @@ class Head:
         return logits_CV
 
     def slope(self, logits_CV: Float32[Tensor, "C V"]) -> Float32[Tensor, "C V"] | float:
-        """The derivative of ``logits`` to what the weights give."""
+        """Return the derivative of ``logits`` to what the weights give."""
         return self.scale if self.softcap is None else self.scale * (1.0 - (logits_CV / self.softcap).square())
 
 
@@ -121,6 +129,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
         temperature: float,
         chunk: int,
     ) -> tuple[Float32[Tensor, " N"], Float32[Tensor, " N"]]:
+        """Score the targets chunk by chunk; only their normalizers are kept for the backward."""
         values_N = hidden_NH.new_zeros(len(hidden_NH), dtype=torch.float32)
         entropy_N, normalizer_N = torch.zeros_like(values_N), torch.zeros_like(values_N)
         for part in _chunks(len(hidden_NH), chunk):
@@ -134,7 +143,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_N: Float32[Tensor, " N"], _: Tensor) -> tuple[Tensor | None, ...]:
-        """d log p(target) / d logits = onehot(target) - softmax(logits)."""
+        """Use d log p(target) / d logits = onehot(target) - softmax(logits)."""
         hidden_NH, weight_VH, bias_V, targets_N, normalizer_N = ctx.saved_tensors
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH) if ctx.needs_input_grad[1] else None
@@ -157,7 +166,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 def _score(
     logits_CV: Float32[Tensor, "C V"], targets_C: Int64[Tensor, " C"]
 ) -> tuple[Float32[Tensor, " C"], Float32[Tensor, " C"], Float32[Tensor, " C"]]:
-    """Log-probabilities of the targets, entropies, and log of the sum of exp(logits). Overwrites ``logits_CV``."""
+    """Return the targets' log-probabilities, entropies, and log of sum exp(logits). Overwrites ``logits_CV``."""
     logprobs_CV = torch.log_softmax(logits_CV, dim=-1)
     targets_C1 = targets_C[:, None]
     values_C1 = logprobs_CV.gather(1, targets_C1)

@@ -1,4 +1,4 @@
-"""A batch as the prefix tree of its sequences: no padding, and a prompt that many completions share is computed once.
+r"""A batch as the prefix tree of its sequences: no padding, and a prompt that many completions share is computed once.
 
 The state of a causal model at a token depends on the tokens up to it and on nothing else. So sequences that begin alike
 have equal states for as long as they are alike, and a batch of B sequences needs one state for every node of the tree
@@ -7,7 +7,7 @@ nodes; attention gathers the queries, keys and values of whole sequences and tak
 
     sequences      tree                  node       0 1 2 3 4
     a b c          a - b - c             token      a b c d e       nodes   0 1 2
-    a b d e            \\ - d - e         position   0 1 2 2 3               0 1 3 4
+    a b d e            \ - d - e         position   0 1 2 2 3               0 1 3 4
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Packing:
 
 
 def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> Packing:
-    """The prefix tree of the first ``lengths_B`` tokens of each row."""
+    """Build the prefix tree of the first ``lengths_B`` tokens of each row."""
     tokens, lengths = token_ids_BT.cpu().numpy(), lengths_B.tolist()
     nodes = np.zeros(tokens.shape, dtype=np.int64)
     token_ids, positions, owners = [], [], []
@@ -104,7 +104,20 @@ def attend_packed(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Float[Tensor, "1 N A D"], None]:
-    """Attention of the nodes of a tree; without ``packing`` the ordinary one. Signature: transformers' interface."""
+    """Compute attention between the nodes of a tree; without a ``packing``, the ordinary one.
+
+    The signature is that of transformers' attention interface.
+
+    Args:
+        module: the layer.
+        query: of every node.
+        key: of every node.
+        value: of every node.
+        attention_mask: for the ordinary attention alone.
+        packing: the tree.
+        scaling: of the scores.
+        options: for the ordinary attention alone.
+    """
     if packing is None:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
         return output, None
@@ -118,14 +131,14 @@ def attend_packed(
 
 
 def _gather(states: Float[Tensor, "1 A N D"], nodes_RS: Int64[Tensor, "R S"]) -> Float[Tensor, "R A S D"]:
-    """Whole sequences from nodes. Not by ``index_select``: the gradient of ``embedding`` is far faster on a CPU."""
+    """Gather whole sequences. Not by ``index_select``: the gradient of ``embedding`` is far faster on a CPU."""
     _, heads, _, width = states.shape
     sequences = embedding(nodes_RS, states[0].transpose(0, 1).flatten(1))
     return sequences.view(*nodes_RS.shape, heads, width).transpose(1, 2)
 
 
 def compute_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
-    """The last hidden state of every node."""
+    """Compute the last hidden state of every node."""
     states_1NH: Tensor = model.base_model(
         input_ids=packing.token_ids[None],
         position_ids=packing.positions[None],
@@ -138,10 +151,13 @@ def compute_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
 
 
 def enable(model: Any) -> bool:
-    """Gives the model our attention where that computes what its own does; says whether it does.
+    """Give the model our attention where that computes what its own does.
 
-    Without sliding windows, on transformers' attention interface, and compared on a small batch: soft caps, recurrent
-    layers and whatever else a model may hold between its tokens show there.
+    It does without sliding windows, on transformers' attention interface, and where a small batch shows no difference:
+    soft caps, recurrent layers and whatever else a model may hold between its tokens show there.
+
+    Returns:
+        Whether the model has it now.
     """
     config = model.config
     if config._attn_implementation == ATTENTION:

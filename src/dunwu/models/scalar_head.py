@@ -16,7 +16,7 @@ from dunwu.models.logprobs import compute_states_before
 def score_sequences(
     model: Any, token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]
 ) -> Float[Tensor, " B"]:
-    """One number for each sequence, with gradients into all of the model's weights.
+    """Compute one number for each sequence, with gradients into all of the model's weights.
 
     Args:
         model: a sequence classifier of transformers with one label, its head called ``score``.
@@ -37,9 +37,12 @@ def score_sequences(
 def compute_values(
     model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B T"]:
-    """For each slot in ``mask_BT`` a number for the state before its token, as a value network gives it; 0 elsewhere.
+    """Compute what a value network gives to the state before each token in ``mask_BT``; 0 elsewhere.
 
-    Arguments as for ``score_sequences`` and ``logprobs.compute_token_logprobs``; slot 0 has no state before it.
+    Args:
+        model: as for ``score_sequences``.
+        token_ids_BT: padded on the right with any token.
+        mask_BT: the slots wanted; slot 0 has no state before it.
     """
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     states_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)

@@ -88,9 +88,13 @@ PUBLISHED = {
 
 
 def find_shape(source: str) -> ModelShape | None:
-    """The shape of ``nano-base``, a folder, a hub model in the local cache, or a published one; None where unknown.
+    """Find the shape of a model; None where it is not known.
 
-    Raises UserError where its config.json cannot be read.
+    Args:
+        source: ``nano-base``, a folder, a hub model in the local cache, or a published one.
+
+    Raises:
+        UserError: its config.json cannot be read.
     """
     config = _config_file(source)
     if config is None:
@@ -104,14 +108,14 @@ def find_shape(source: str) -> ModelShape | None:
 
 
 def find_model_folder(source: str) -> Path | None:
-    """The folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
+    """Find the folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
     if (folder := packaged(source)) is not None:
         return folder
     return Path(source) if Path(source).is_absolute() else None
 
 
 def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
-    """The shape of a dense decoder with a gated MLP (Llama, Qwen2, Qwen3, Mistral); None for any other architecture."""
+    """Compute the shape of a dense decoder with a gated MLP (Llama, Qwen2, Qwen3, Mistral); None for any other."""
     needed = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
     if any(key not in config for key in needed) or any(config.get(key) for key in MIXTURE_KEYS):
         return None
@@ -139,7 +143,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
 
 
 def shape_from_spec(spec: TransformerSpec, vocabulary: int) -> ModelShape:
-    """The shape of a model that a pretrain stage makes (Qwen3-shaped, tied embeddings)."""
+    """Compute the shape of a model that a pretrain stage makes (Qwen3-shaped, tied embeddings)."""
     config = {
         "model_type": "qwen3",
         "hidden_size": spec.hidden_size,

@@ -69,18 +69,18 @@ class Template:
             PromptTooLong: it has more than ``max_tokens``.
             UserError: the chat template refuses these messages; some know no system role.
         """
-        asked = self._asked(problem.messages, f"problem {problem.id}")
+        asked = self._write_prompt(problem.messages, f"problem {problem.id}")
         token_ids = self._encode(asked.text)
         if len(token_ids) > self._max_tokens:
             raise PromptTooLong(problem, len(token_ids), self._max_tokens)
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32), opening=asked.opening)
 
     def tokenize_example(self, example: Example) -> Iterator[TokenizedExample]:
-        """Make what a conversation teaches: its prompts as at rollout, and each answer as it stands, with its end.
+        """Tokenize a conversation to learn from: its prompts as at rollout, and each answer as it stands, with its end.
 
         An answer begins behind what its prompt has already written of it, and ends with the chat template's own end of
         turn. A template that rewrites earlier turns (Qwen3 and R1 drop their reasoning) would ask for the next answer
-        after another text than was learnt: each such answer is then a lesson of its own, so that all are learnt once.
+        after another text than was learnt: each such answer is then an example of its own, so that all are learnt once.
 
         Raises:
             UserError: the conversation does not end with the assistant; it has several turns and the template is no
@@ -93,17 +93,26 @@ class Template:
             if message.role != "assistant":
                 continue
             self._check_thought(example.messages[:place], message.content, example.id)
-            prompt, answer = self._pair(example.messages[:place], message.content, example.id)
+            prompt, answer = self._encode_turn(example.messages[:place], message.content, example.id)
             if prompt[: len(token_ids)] != token_ids:
-                yield _tokenized(token_ids, mask)
+                yield _as_example(token_ids, mask)
                 token_ids, mask = [], []
             mask += [False] * (len(prompt) - len(token_ids)) + [True] * len(answer)
             token_ids = [*prompt, *answer]
-        yield _tokenized(token_ids, mask)
+        yield _as_example(token_ids, mask)
 
     def encode_answer(self, name: str, asked: Sequence[Message], answer: str) -> Int32[np.ndarray, " L"]:
-        """Encode a conversation with an answer at its end; ``name`` is for errors, which are those of ``lessons``."""
-        prompt, ending = self._pair(asked, answer, name)
+        """Tokenize a conversation with an answer at its end.
+
+        Args:
+            name: of the conversation, for errors.
+            asked: the turns before the answer.
+            answer: as it stands.
+
+        Raises:
+            UserError: see ``tokenize_example``.
+        """
+        prompt, ending = self._encode_turn(asked, answer, name)
         return np.array([*prompt, *ending], dtype=np.int32)
 
     @cached_property
@@ -113,7 +122,7 @@ class Template:
         Raises:
             UserError: the chat template refuses a plain question.
         """
-        return self._asked([Message(role="user", content="?")], "a question").opening
+        return self._write_prompt([Message(role="user", content="?")], "a question").opening
 
     @property
     def lead(self) -> str:
@@ -133,17 +142,17 @@ class Template:
             return find_chat_frame(self._tokenizer)
         return Frame("", (self._tokenizer.eos_token_id,))
 
-    def _asked(self, messages: Sequence[Message], name: str) -> _Asked:
+    def _write_prompt(self, messages: Sequence[Message], name: str) -> _PromptText:
         """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
         if self._text is None:
             text = render(self._tokenizer, messages, name)
-            return _Asked(text, find_opening(text))
+            return _PromptText(text, find_opening(text))
         if any(message.role == "assistant" for message in messages):
             raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
         question = "\n".join(message.content for message in messages)
-        return _Asked(self._text.replace("{prompt}", question), find_opening(self._text.rpartition("{prompt}")[2]))
+        return _PromptText(self._text.replace("{prompt}", question), find_opening(self._text.rpartition("{prompt}")[2]))
 
-    def _answer(self, answer: str, opening: str) -> str:
+    def _write_answer(self, answer: str, opening: str) -> str:
         """Write an answer from behind what the prompt has written of it.
 
         One without reasoning ends the reasoning at once, as R1 does where there is nothing to think about.
@@ -162,20 +171,20 @@ class Template:
         return answer if "</think>" in answer else f"\n</think>\n\n{answer}"
 
     def _check_thought(self, messages: Sequence[Message], answer: str, name: str) -> None:
-        """Raises UserError where an answer brings reasoning behind a prompt that leaves it out."""
-        opening = self._asked(messages, name).opening
-        if is_closed(opening) and "</think>" in self._answer(answer, opening):
+        """Raise UserError where an answer brings reasoning behind a prompt that leaves it out."""
+        opening = self._write_prompt(messages, name).opening
+        if is_closed(opening) and "</think>" in self._write_answer(answer, opening):
             text = f"{name} has reasoning in its answer, and the template's prompt leaves reasoning out ({opening!r})"
             raise UserError(text, field="data")
 
-    def _pair(self, messages: Sequence[Message], answer: str, name: str) -> tuple[list[int], list[int]]:
+    def _encode_turn(self, messages: Sequence[Message], answer: str, name: str) -> tuple[list[int], list[int]]:
         """Encode the prompt for what follows ``messages``, and an answer to it with its end.
 
         The answer is tokenized behind its prompt: by itself its first word might get a space of the tokenizer's. Where
         tokens would lie across the border it is tokenized by itself all the same, since a prompt stands first.
         """
-        asked = self._asked(messages, name)
-        prompt, written = self._encode(asked.text), self._answer(answer, asked.opening)
+        asked = self._write_prompt(messages, name)
+        prompt, written = self._encode(asked.text), self._write_answer(answer, asked.opening)
         whole = self._encode(asked.text + written)
         continued = whole[: len(prompt)] == prompt
         behind = whole[len(prompt) :] if continued else tokenize(self._tokenizer, written)
@@ -186,7 +195,7 @@ class Template:
         return tokenize(self._tokenizer, text, special=self._text is not None)
 
 
-class _Asked(NamedTuple):
+class _PromptText(NamedTuple):
     """A prompt's text, and its end that is the answer's already (``Prompt.opening``)."""
 
     text: str
@@ -240,8 +249,8 @@ def find_end_of_turn(tokenizer: Any) -> int | None:
 def find_opening(prompt: str) -> str:
     """Find the think tags at a prompt's end, with the white space behind them; "" where there are none.
 
-    One that stands open begins the answer's reasoning; where they are closed (Qwen3 and DeepSeek-V3.1 without
-    thinking) the answer has none.
+    One that stands open begins the answer's reasoning. Where they are closed (Qwen3 and DeepSeek-V3.1 when they shall
+    not think) the answer has none.
     """
     found = OPENED.search(prompt)
     return found[0] if found else ""
@@ -269,15 +278,21 @@ def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool
 
 
 def tokenize(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
-    """Tokenize without a warning where a text is longer than the model knows: whoever asked says what becomes of it."""
+    """Tokenize without a warning where a text is longer than the model knows: whoever asked says what becomes of it.
+
+    Args:
+        tokenizer: of transformers.
+        text: what is tokenized.
+        special: the tokenizer adds its special tokens.
+    """
     token_ids: list[int] = tokenizer.encode(text, add_special_tokens=special, verbose=False)
     return token_ids
 
 
-def _tokenized(token_ids: Sequence[int], mask: Sequence[bool]) -> TokenizedExample:
+def _as_example(token_ids: Sequence[int], mask: Sequence[bool]) -> TokenizedExample:
     return TokenizedExample(token_ids=np.array(token_ids, dtype=np.int32), loss_mask=np.array(mask, dtype=np.bool_))
 
 
 def count_positions(model: Any) -> int:
-    """How many tokens a model of transformers can read; a number past all texts where it does not say."""
+    """Return how many tokens a model of transformers can read; a number past all texts where it does not say."""
     return int(getattr(model.config, "max_position_embeddings", None) or 2**31)

@@ -1,4 +1,4 @@
-"""Generates and grades a rollout: each completion is graded in a thread while the engine decodes the others."""
+"""Generate and grade a rollout: each completion is graded in a thread while the engine decodes the others."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ class Grader(Protocol):
         """How many it can grade at the same time."""
 
     def score(self, problem: Problem, completion: Completion) -> Score:
-        """What can be said of one completion; a verifier that fails says ``verifier_failed`` and does not raise."""
+        """Grade one completion; a verifier that fails says ``verifier_failed`` and does not raise."""
 
     def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
-        """The group's scores, with what its completions are worth beside each other after ``update`` updates."""
+        """Add what a group's completions are worth compared with each other.
+
+        Args:
+            group: the completions of one prompt.
+            scores: of each alone.
+            update: of the policy, for rewards whose weights change.
+        """
 
 
 NOTHING = nullcontext()
 Finished = Callable[[int, int], None]
-"""Told how many completions of how many are generated."""
+"""Takes how many completions of how many are generated."""
 
 
 def collect(
@@ -42,14 +48,24 @@ def collect(
     generating: AbstractContextManager[None] = NOTHING,
     waiting: AbstractContextManager[None] = NOTHING,
 ) -> list[ScoredGroup]:
-    """The groups with their scores, in the order of the requests.
+    """Generate completions and grade them.
 
-    Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it.
+    Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it. An exception does
+    not wait for what is being graded.
 
-    Completions that the verifier failed on are among them, as the record of what happened; whoever computes with scores
-    takes ``algorithms.filters.keep_graded`` first. An exception does not wait for what is being graded. ``update``: the
-    policy's, for rewards whose weights change. ``generating`` and ``waiting`` are open while completions are made, and
-    after that while the last grades are waited for.
+    Args:
+        engine: who generates.
+        requests: what is wanted.
+        sampling: how completions are drawn.
+        grader: who grades.
+        finished: called after each completion with how many of how many there are.
+        update: of the policy, for rewards whose weights change.
+        generating: is open while completions are made.
+        waiting: is open after that, while the last grades are waited for.
+
+    Returns:
+        The groups with their scores, in the order of the requests. Completions that the verifier failed on are among
+        them, as the record of what happened: whoever computes with scores takes ``filters.keep_graded`` first.
     """
     completions: dict[Sample, Completion] = {}
     scores: dict[Sample, Future[Score]] = {}
@@ -77,7 +93,7 @@ def collect(
 def group_completions(
     requests: Sequence[GenerationRequest], completions: dict[Sample, Completion]
 ) -> Iterator[tuple[list[Sample], RolloutGroup]]:
-    """Each request's samples, and the group of their completions."""
+    """Yield each request's samples, and the group of their completions."""
     for number, request in enumerate(requests):
         own = [Sample(number, index) for index in range(len(request.seeds))]
         yield own, RolloutGroup(prompt=request.prompt, completions=tuple(completions[sample] for sample in own))

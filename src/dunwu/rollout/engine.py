@@ -28,10 +28,10 @@ class Engine(Protocol):
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[tuple[Sample, Completion]]:
-        """Yields every completion that the requests want, in any order, each as soon as it is finished.
+        """Yield every completion that the requests want, in any order, each as soon as it is finished.
 
-        A completion depends on (prompt, seed, sampling, weights) alone, not on what else is in the batch. To close the
-        iterator early drops what is unfinished.
+        A completion depends on (prompt, seed, sampling, weights) alone, not on what else is in the batch. Whoever
+        closes the iterator early drops what is unfinished.
         """
 
     def update_weights(self, update: WeightUpdate) -> None:
@@ -42,4 +42,4 @@ class Engine(Protocol):
         """
 
     def close(self) -> None:
-        """Gives back the engine's memory; it cannot generate any more."""
+        """Give back the memory; the engine cannot generate any more."""

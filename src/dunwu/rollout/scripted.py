@@ -42,7 +42,7 @@ class ScriptedEngine:
         self.policy_version = update.version
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
     def _complete(self, text: str, sampling: Sampling) -> Completion:
         token_ids = [*self._tokenizer.encode(text, add_special_tokens=False), self._eos_id]

@@ -18,28 +18,31 @@ _SECOND = 0x94D049BB133111EB - 2**64
 
 
 def derive_seed(run_seed: int, *path: str | int) -> int:
-    """A 63-bit seed for the place ``path`` in the run: equal on every machine, different for different paths."""
+    """Derive a 63-bit seed for the place ``path`` in the run: equal on every machine, different for different paths."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (run_seed, *path))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def derive_stream_keys(seeds: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
-    """The key of each seed's stream: hashed, so that neighbouring seeds give unrelated streams."""
+    """Derive the key of each seed's stream: hashed, so that neighbouring seeds give unrelated streams."""
     return _mix(seeds + _GOLDEN)
 
 
 def draw_uniforms(keys: Int64[Tensor, " B"], indices: Int64[Tensor, " B"]) -> Float64[Tensor, " B"]:
-    """The ``indices``-th number in [0, 1) of each stream, 53 bits (splitmix64: Steele, Lea, Flood, OOPSLA 2014)."""
+    """Draw the ``indices``-th number in [0, 1) of each stream, with 53 bits.
+
+    Source: splitmix64 (Steele, Lea, Flood, OOPSLA 2014).
+    """
     return (_mix(keys + (indices + 1) * _GOLDEN) >> 11).bitwise_and_(2**53 - 1).double().mul_(2.0**-53)
 
 
 def _mix(z: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
-    """Splitmix64's finalizer on wrapping 64-bit integers; ``>>`` keeps the sign, which the masks take away."""
+    """Apply splitmix64's finalizer to wrapping 64-bit integers; ``>>`` keeps the sign, which the masks take away."""
     z = (z ^ ((z >> 30) & (2**34 - 1))) * _FIRST
     z = (z ^ ((z >> 27) & (2**37 - 1))) * _SECOND
     return z ^ ((z >> 31) & (2**33 - 1))
 
 
 def to_tensor(seeds: list[int], device: torch.device) -> Int64[Tensor, " B"]:
-    """Seeds of up to 64 bits as wrapping integers."""
+    """Make wrapping integers of seeds of up to 64 bits."""
     return torch.tensor([(s + 2**63) % 2**64 - 2**63 for s in seeds], dtype=torch.int64, device=device)

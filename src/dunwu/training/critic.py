@@ -51,8 +51,14 @@ class Critic:
         return [rows[i] for i in range(len(samples))]
 
     def accumulate(self, batch: Microbatch, step: TrainStep, place: str) -> dict[str, Metric]:
-        """Forward and backward of one microbatch: half the squared error, mean over the step's tokens. What moves a
-        value by more than ``clip`` gains nothing by it (OpenAI baselines, ppo2, 2017).
+        """Add the gradient of a microbatch: half the squared error, mean over the step's tokens.
+
+        What moves a value by more than ``clip`` gains nothing by it (OpenAI baselines, ppo2, 2017).
+
+        Args:
+            batch: with ``old_values`` and ``returns``.
+            step: the whole step, for its number of tokens.
+            place: which microbatch it is, for errors.
 
         Raises:
             Fault: the loss, or the gradient so far, is not finite; the weights are untouched.
@@ -69,21 +75,21 @@ class Critic:
         return _metrics(batch, values_BT.detach(), loss.detach(), step)
 
     def step(self, at: int) -> dict[str, float]:
-        """One update from the gradients."""
+        """Make one update from the gradients."""
         numbers = self._learner.step(at)
         return {"value_grad_norm": numbers["grad_norm"], "value_lr": numbers["lr"]}
 
     def save(self, folder: Path) -> None:
-        """Writes everything from which the next update follows."""
+        """Write everything from which the next update follows."""
         self._learner.save(folder)
 
     def load(self, folder: Path) -> None:
-        """Goes on bit for bit where ``save`` was called."""
+        """Go on bit for bit where ``save`` was called."""
         self._learner.load(folder)
 
 
 def _metrics(batch: Microbatch, values_BT: Tensor, loss: Tensor, step: TrainStep) -> dict[str, Metric]:
-    """Means over loss tokens; the parts of the loss add up."""
+    """Sum up means over loss tokens; the parts of the loss add up."""
     assert batch.returns is not None
     mask_BT = batch.loss_mask
     tokens = float(mask_BT.sum())

@@ -42,11 +42,11 @@ class Learner:
         _prepare(self.model, gradient_checkpointing)
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Forget the gradients."""
         self._optimizer.zero_grad()
 
     def backward(self, loss: Tensor, place: str) -> None:
-        """Adds the gradient of a part of the step's loss; ``place`` says which part.
+        """Add the gradient of a part of the step's loss; ``place`` says which part.
 
         Raises:
             Fault: the loss, or the gradient so far, is not finite; the weights are untouched.
@@ -59,7 +59,10 @@ class Learner:
                 raise Fault(f"{text}; the weights are as they were before this update")
 
     def step(self, at: int) -> dict[str, float]:
-        """One update from the gradients, at place ``at`` of the schedule: the gradient's norm and the learning rate.
+        """Make one update from the gradients, at place ``at`` of the schedule.
+
+        Returns:
+            The gradient's norm and the learning rate.
 
         Raises:
             Fault: the last one of the stage leaves weights that are no numbers.
@@ -87,17 +90,17 @@ class Learner:
         return WeightUpdate.in_memory(self.version, self.weights())
 
     def save(self, folder: Path) -> None:
-        """Writes everything from which the next update follows; the same state gives the same bytes."""
+        """Write everything from which the next update follows; the same state gives the same bytes."""
         self.save_model(folder / "model")
         save_tensors(self._optimizer.state(), folder / "optimizer.safetensors")
         (folder / "trainer.json").write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
 
     def save_model(self, folder: Path) -> None:
-        """Writes the model alone, an ordinary transformers folder."""
+        """Write the model alone, an ordinary transformers folder."""
         save_policy(self._policy, folder)
 
     def load(self, folder: Path) -> None:
-        """Goes on bit for bit where ``save`` was called."""
+        """Go on bit for bit where ``save`` was called."""
         saved = type(self.model).from_pretrained(folder / "model", dtype=self.model.dtype)
         copy_weights(self.model, dict(saved.named_parameters()))
         self._optimizer.load(load_file(folder / "optimizer.safetensors"))
@@ -106,18 +109,18 @@ class Learner:
 
 @torch.no_grad()
 def copy_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
-    """Copies ``weights`` into the model's parameters."""
+    """Copy ``weights`` into the model's parameters."""
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[name])
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """As safetensors wants them: off the graph, contiguous, on the CPU."""
+    """Write tensors as safetensors needs them: off the graph, contiguous, on the CPU."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _prepare(model: Any, gradient_checkpointing: bool) -> None:
-    """No dropout, so that a token has one probability; transformers checkpoints in training mode only."""
+    """Remove dropout, so that a token has one probability; transformers checkpoints in training mode only."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

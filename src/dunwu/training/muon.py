@@ -32,7 +32,7 @@ class StackedMuon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every matrix."""
+        """Make one update of every matrix."""
         for group in self.param_groups:
             same_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
             for matrix in group["params"]:
@@ -53,7 +53,7 @@ class StackedMuon(torch.optim.Optimizer):
 
 
 def orthogonalize(stack: torch.Tensor) -> torch.Tensor:
-    """For each matrix of ``stack`` [N, rows, columns], about the nearest one whose singular values are all 1."""
+    """Make of each matrix of ``stack`` [N, rows, columns] about the nearest one whose singular values are all 1."""
     tall = stack.shape[1] > stack.shape[2]
     x = stack.mT if tall else stack
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

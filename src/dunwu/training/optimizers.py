@@ -43,16 +43,16 @@ class Optimizer:
         self._own(adamw, rest, spec.lr)
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Forget the gradients."""
         for parameter in self._parameters.values():
             parameter.grad = None
 
     def grad_norm(self) -> Tensor:
-        """Euclidean norm of the whole gradient; not finite where any part is not."""
+        """Compute the Euclidean norm of the whole gradient; not finite where any part is not."""
         return get_total_norm([p.grad for p in self._parameters.values() if p.grad is not None])
 
     def step(self, grad_norm: Tensor, lr_share: float) -> None:
-        """One update, at ``lr_share`` of the peak learning rates, with the gradient clipped to the recipe's norm."""
+        """Make one update at ``lr_share`` of the peak learning rates; the gradient is clipped to the recipe's norm."""
         clip_grads_with_norm_(self._parameters.values(), self._spec.max_grad_norm, grad_norm)
         for name, master in self._masters.items():
             grad = self._parameters[name].grad
@@ -66,14 +66,14 @@ class Optimizer:
                 self._parameters[name].copy_(master)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything beside the weights: ``parameter/quantity`` -> tensor."""
+        """Return everything beside the weights: ``parameter/quantity`` -> tensor."""
         state = {f"{name}/{MASTER}": master for name, master in self._masters.items()}
         for name, optimizer in self._owner.items():
             state |= {f"{name}/{key}": value for key, value in optimizer.state[self._updated(name)].items()}
         return state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Takes back what ``state`` gave, bit for bit."""
+        """Take back what ``state`` gave, bit for bit."""
         for place, value in state.items():
             name, key = place.rsplit("/", 1)
             updated = self._updated(name)
@@ -83,7 +83,7 @@ class Optimizer:
                 self._owner[name].state[updated][key] = value.to(updated.device)
 
     def _updated(self, name: str) -> Tensor:
-        """The tensor that an optimizer works on: the master where there is one."""
+        """Return the tensor that an optimizer works on: the master where there is one."""
         return self._masters.get(name, self._parameters[name])
 
     def _own(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
@@ -92,7 +92,10 @@ class Optimizer:
 
 
 def _hidden_matrices(model: Any, parameters: Mapping[str, Tensor]) -> list[str]:
-    """Matrices between the embeddings (tokens, positions) and the head: what Muon is for (K. Jordan et al., 2024)."""
+    """Find matrices between the embeddings (tokens, positions) and the head.
+
+    They are what Muon is for (K. Jordan et al., 2024).
+    """
     tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     ends = {id(module.weight) for module in (*tables, model.get_output_embeddings())}
     return [name for name, p in parameters.items() if p.ndim == 2 and id(p) not in ends]

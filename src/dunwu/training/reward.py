@@ -116,7 +116,7 @@ class RewardTrainer:
         return StepResult(policy_version=self.version, metrics=metrics)
 
     def scores(self, texts: Sequence[Tokens]) -> Float32[np.ndarray, " N"]:
-        """The score of each text, without gradients."""
+        """Score each text, without gradients."""
         found = np.zeros(len(texts), dtype=np.float32)
         with torch.no_grad():
             for part in self._cut(list(map(len, texts))):

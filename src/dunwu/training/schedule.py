@@ -8,10 +8,15 @@ from dunwu.config.schema import OptimizerSpec
 
 
 def compute_lr_share(spec: OptimizerSpec, step: int, total_steps: int) -> float:
-    """The share of the peak learning rate at update ``step``, counted from 0.
+    """Compute the share of the peak learning rate at an update.
 
     Rises in a straight line over ``warmup_steps`` and reaches 1 at the last of them; then stays (``constant``) or falls
     (``linear``, ``cosine``) to ``final_lr_share`` at the last step and stays there.
+
+    Args:
+        spec: the recipe's.
+        step: the update, counted from 0.
+        total_steps: updates in the whole stage.
     """
     if step < spec.warmup_steps:
         return (step + 1) / spec.warmup_steps

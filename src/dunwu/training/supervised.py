@@ -67,7 +67,7 @@ class SupervisedTrainer:
         return StepResult(policy_version=self.version, metrics=metrics)
 
     def _logprobs(self, examples: Sequence[TokenizedExample]) -> Tensor:
-        """B x T, zero where there is no loss."""
+        """Compute log-probabilities, B x T, zero where there is no loss."""
         device = self._learner.model.device
         return compute_token_logprobs(
             self._learner.model,

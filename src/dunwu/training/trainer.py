@@ -43,16 +43,16 @@ class Trainer(StepTrainer[TrainStep], Protocol):
         """Describe the policy's weights as they are, for engines."""
 
     def refresh_reference(self) -> None:
-        """The policy as it is becomes the reference."""
+        """Make the policy as it is the reference."""
 
     def save(self, folder: Path) -> None:
-        """Writes everything from which the next step follows; the same state gives the same bytes."""
+        """Write everything from which the next step follows; the same state gives the same bytes."""
 
     def save_model(self, folder: Path) -> None:
-        """Writes the policy alone, an ordinary transformers folder."""
+        """Write the policy alone, an ordinary transformers folder."""
 
     def load(self, folder: Path) -> None:
-        """Goes on bit for bit where ``save`` was called."""
+        """Go on bit for bit where ``save`` was called."""
 
 
 class PolicyTrainer:
@@ -95,9 +95,11 @@ class PolicyTrainer:
 
     @property
     def policy_version(self) -> int:
+        """See ``Trainer``."""
         return self._learner.version
 
     def compute_logprobs(self, samples: Sequence[GradedSample]) -> list[SampleLogprobs]:
+        """See ``Trainer``."""
         nothing: list[Float32[np.ndarray, " L"] | None] = [None] * len(samples)
         old: Sequence[Float32[np.ndarray, " L"] | None] = nothing
         if self._algorithm.spec.old_logprobs == "sampler":
@@ -111,9 +113,11 @@ class PolicyTrainer:
         ]
 
     def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
+        """See ``Trainer``."""
         return self._logprobs(self._learner.model, samples)
 
     def begin_step(self, batch: TrainStep) -> int:
+        """See ``steps.StepTrainer``."""
         self._learner.zero_grad()
         if self._critic:
             self._critic.zero_grad()
@@ -121,6 +125,7 @@ class PolicyTrainer:
         return len(batch.microbatches)
 
     def forward_backward(self, part: int) -> None:
+        """See ``steps.StepTrainer``."""
         step = self._step
         assert step is not None, "no step has begun"
         batch = step.microbatches[part].to(self._learner.model.device)
@@ -139,18 +144,22 @@ class PolicyTrainer:
         self._metrics.append({**output.metrics, **expected})
 
     def optim_step(self, *, at: int) -> StepResult:
+        """See ``steps.StepTrainer``."""
         metrics = reduce(combine(self._metrics)) | self._learner.step(at)
         metrics |= self._critic.step(at) if self._critic else {}
         return StepResult(policy_version=self.policy_version, metrics=metrics)
 
     def export_weights(self) -> WeightUpdate:
+        """See ``Trainer``."""
         return self._learner.export_weights()
 
     def refresh_reference(self) -> None:
+        """See ``Trainer``."""
         if self._reference is not None:
             copy_weights(self._reference, dict(self._learner.weights()))
 
     def save(self, folder: Path) -> None:
+        """See ``Trainer``."""
         self._learner.save(folder)
         if self._reference is not None:
             save_tensors(dict(self._reference.named_parameters()), folder / "reference.safetensors")
@@ -158,9 +167,11 @@ class PolicyTrainer:
             self._critic.save(folder / "critic")
 
     def save_model(self, folder: Path) -> None:
+        """See ``Trainer``."""
         self._learner.save_model(folder)
 
     def load(self, folder: Path) -> None:
+        """See ``Trainer``."""
         self._learner.load(folder)
         if self._reference is not None:
             copy_weights(self._reference, load_file(folder / "reference.safetensors"))
@@ -168,12 +179,12 @@ class PolicyTrainer:
             self._critic.load(folder / "critic")
 
     def _is_on_policy(self, samples: Sequence[GradedSample]) -> bool:
-        """Whether the update's own forward pass gives the old log-probabilities: one update, on fresh samples."""
+        """Say whether the update's own forward pass gives the old log-probabilities: one update, on fresh samples."""
         fresh = all(sample.policy_version == self.policy_version for sample in samples)
         return self._update.minibatches * self._update.epochs == 1 and fresh
 
     def _logprobs(self, model: Any, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
-        """Log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
+        """Compute log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
         lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]
         for bucket in make_buckets(lengths, groups, self._update.tokens_per_microbatch):

@@ -17,7 +17,11 @@ KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
 
 
 class KVCache:
-    """Storage of S rows that grows along T by doubling; shapes are learnt from the first prompt."""
+    """Storage of S rows that grows along T by doubling; shapes are learnt from the first prompt.
+
+    Args:
+        rows: S, the most sequences that can decode at once.
+    """
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -25,7 +29,11 @@ class KVCache:
         self._layers: list[KeysValues] = []
 
     def reserve(self, length: int, limit: int) -> bool:
-        """Makes room for ``length`` positions; at least doubles, up to ``limit``. True where the storage moved."""
+        """Make room for ``length`` positions; at least double it, up to ``limit``.
+
+        Returns:
+            Whether the storage moved.
+        """
         if length <= self.length:
             return False
         self.length = max(length, min(2 * self.length, limit))
@@ -34,7 +42,13 @@ class KVCache:
         return bool(self._layers)
 
     def insert(self, first: int, prompts: Sequence[KeysValues], prompt_of_row: Int64[Tensor, " R"]) -> None:
-        """Copy each new row's prompt into the rows from ``first`` on."""
+        """Copy each new row's prompt into the rows from ``first`` on.
+
+        Args:
+            first: the first new row.
+            prompts: keys and values of N prompts, for every layer.
+            prompt_of_row: which of the prompts each new row has.
+        """
         if not self._layers:
             self._layers = [(self._empty(keys), self._empty(values)) for keys, values in prompts]
         rows = slice(first, first + len(prompt_of_row))
@@ -43,13 +57,19 @@ class KVCache:
                 storage[rows, :, : source.shape[2]] = source[prompt_of_row]
 
     def move(self, source: Int64[Tensor, " M"], target: Int64[Tensor, " M"], span: int) -> None:
-        """Rows ``source`` become rows ``target``; the first ``span`` positions go along."""
+        """Move rows, their first ``span`` positions alone.
+
+        Args:
+            source: rows that move.
+            target: where each goes.
+            span: positions that are in use.
+        """
         for layer in self._layers:
             for storage in layer:
                 storage[target, :, :span] = storage[source, :, :span]
 
     def places(self, positions_B: Int64[Tensor, " B"]) -> Int64[Tensor, " BK"]:
-        """Where ``extend`` writes these positions of rows 0..B-1: the same for every layer."""
+        """Return where ``extend`` writes these positions of rows 0..B-1: the same for every layer."""
         rows, heads = len(positions_B), self._layers[0][0].shape[1]
         places = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
         return places.add_(positions_B[:, None]).flatten()
@@ -61,18 +81,31 @@ class KVCache:
         values_BKD: Float[Tensor, "B K D"],
         places: Int64[Tensor, " BK"],
     ) -> None:
-        """Writes one token of rows 0..B-1."""
+        """Write one token of rows 0..B-1.
+
+        Args:
+            layer: its number.
+            keys_BKD: of the tokens.
+            values_BKD: of the tokens.
+            places: see ``places``.
+        """
         for storage, new_BKD in zip(self._layers[layer], (keys_BKD, values_BKD), strict=True):
             width = new_BKD.shape[2]
             storage.view(-1, width).index_copy_(0, places, new_BKD.reshape(-1, width))
 
     def read(self, layer: int, rows: int, span: int) -> KeysValues:
-        """Views of the first ``span`` positions of rows 0..rows-1."""
+        """Return views of keys and values.
+
+        Args:
+            layer: its number.
+            rows: how many of the first rows.
+            span: how many of the first positions.
+        """
         keys, values = self._layers[layer]
         return keys[:rows, :, :span], values[:rows, :, :span]
 
     def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
-        """Zeros, because a masked position is multiplied by weight 0 and must be finite."""
+        """Make zeros, because a masked position is multiplied by weight 0 and must be finite."""
         return like.new_zeros(self.rows, like.shape[1], self.length, like.shape[3])
 
     def _longer(self, storage: Float[Tensor, "S K T D"]) -> Float[Tensor, "S K T2 D"]:

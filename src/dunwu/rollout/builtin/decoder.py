@@ -37,19 +37,39 @@ class Decoder(Protocol):
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
-        """Prompts padded on the right: logits after token ``last_N`` of each, and every layer's keys and values."""
+        """Read prompts, padded on the right.
+
+        Args:
+            tokens_NP: of the prompts.
+            last_N: place of each prompt's last token.
+
+        Returns:
+            Logits after the last token of each, and every layer's keys and values.
+        """
 
     def decode(
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
-        """Logits after one more token of rows 0..B-1.
+        """Read one more token of rows 0..B-1.
 
-        ``span`` is above every position; where rows are not ``ragged``, every position is span - 1.
+        Args:
+            tokens_B: the tokens.
+            positions_B: of the tokens.
+            cache: what came before; the tokens' keys and values are added.
+            span: is above every position.
+            ragged: rows differ in their positions; otherwise every position is span - 1.
+
+        Returns:
+            The logits after each token.
         """
 
 
 def make_decoder(model: Any) -> Decoder:
-    """The faster one that computes this model, on its own copy of the weights. Raises: see ``ModuleDecoder``."""
+    """Make the faster decoder that computes this model, on its own copy of the weights.
+
+    Raises:
+        UserError: see ``ModuleDecoder``.
+    """
     return FusedDecoder(model) if can_fuse(model) else ModuleDecoder(model)
 
 
@@ -83,6 +103,7 @@ class ModuleDecoder:
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
+        """See ``Decoder``."""
         cache = DynamicCache()
         states = self._model.base_model(input_ids=tokens_NP, use_cache=True, **{self._cache_name: cache})
         if not cache.layers:
@@ -93,6 +114,7 @@ class ModuleDecoder:
     def decode(
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
+        """See ``Decoder``."""
         masks = {
             name: make_bias(find_visible(positions_B, span, window), self._model.dtype)[:, None, None]
             for name, window in (("full_attention", None), ("sliding_attention", self._window))
@@ -117,8 +139,10 @@ class _CacheView(Cache):  # type: ignore[misc]  # transformers is untyped here
         self._cache, self._rows, self._places, self._span = cache, rows, places, span
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> KeysValues:
+        """See ``transformers.Cache``: add one token of each row."""
         self._cache.extend(layer_idx, key_states[:, :, 0], value_states[:, :, 0], self._places)
         return self._cache.read(layer_idx, self._rows, self._span)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """See ``transformers.Cache``."""
         return self._span - 1

@@ -1,8 +1,8 @@
-"""The embedded rollout engine: continuous batching over a slot cache, on a CPU or one GPU.
+"""The built-in rollout engine: continuous batching over a key-value cache, on a CPU or one GPU.
 
-    schedule   finished rows leave, the last rows fill their places, waiting samples enter; a prompt is prefilled once
-    run        one decoder step over rows 0..B-1: logits, a token drawn for each row, its log-probability
-    postprocess  tokens to the host; end of sequence, stop strings, length caps; groups that are complete
+    schedule     finished rows leave, the last rows fill their places, waiting samples enter; prompts are prefilled once
+    run          one decoder step over rows 0..B-1: logits, a token drawn for each row, its log-probability
+    postprocess  tokens to the host; end of sequence, stop strings, length caps; completions that are finished
 
 A step over few rows costs nearly as much as over many where the model is small, so rows stay dense and samples enter
 several at a time.
@@ -80,14 +80,18 @@ class TorchEngine:
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[tuple[Sample, Completion]]:
-        """See ``engine.Engine``. Raises UserError where prompt and completion cannot fit the model's positions."""
+        """See ``engine.Engine``.
+
+        Raises:
+            UserError: a prompt and its completion cannot fit the model's positions.
+        """
         for finished in self.steps(requests, sampling):
             yield from finished
 
     def steps(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[list[tuple[Sample, Completion]]]:
-        """As ``generate``, with what each decoder step finished; mostly that is nothing."""
+        """Yield what each decoder step finished, as ``generate`` does; mostly that is nothing."""
         self._check(requests, sampling)
         scheduler = Scheduler(requests)
         self._rows.clear(sampling.max_new_tokens)
@@ -107,7 +111,7 @@ class TorchEngine:
     def _advance(
         self, scheduler: Scheduler, requests: Sequence[GenerationRequest], sampling: Sampling, limit: int
     ) -> None:
-        """One step: schedule, run, postprocess."""
+        """Take one step: schedule, run, postprocess."""
         rows = self._rows
         first = len(rows.samples)
         free = self.max_sequences - first
@@ -130,7 +134,7 @@ class TorchEngine:
         sampling: Sampling,
         limit: int,
     ) -> tuple[Int64[Tensor, " R"], Float32[Tensor, " R"]]:
-        """Runs each prompt once, copies it to its rows, and draws their first tokens."""
+        """Read each prompt once, copy it to its rows, and draw their first tokens."""
         order = list(dict.fromkeys(sample.request for sample in samples))
         prompts = [requests[request].prompt.token_ids for request in order]
         lengths = [len(prompt) for prompt in prompts]
@@ -145,7 +149,7 @@ class TorchEngine:
         return self._draw(slice(first, first + len(samples)), logits_NV[prompt_of_row], sampling)
 
     def _decode(self, sampling: Sampling, limit: int) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-        """One more token for every row."""
+        """Draw one more token for every row."""
         count = len(self._rows.samples)
         span, ragged = self._rows.extent()
         if not self._graphed:
@@ -159,7 +163,7 @@ class TorchEngine:
     def _step(
         self, count: int, span: int, ragged: bool, sampling: Sampling
     ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-        """Decodes the first ``count`` rows and draws; on the device alone, so that a graph can hold it.
+        """Decode the first ``count`` rows and draw; on the device alone, so that a graph can hold it.
 
         In a graph some of these rows may be empty: what they hold is kept inside the span, computed, and ignored.
         """
@@ -179,7 +183,7 @@ class TorchEngine:
         return tokens_B, logprobs_B
 
     def _retire(self, first: int, tokens: Int64[np.ndarray, " R"], scheduler: Scheduler, sampling: Sampling) -> None:
-        """Takes out the rows that ended with these tokens."""
+        """Take out the rows that ended with these tokens."""
         rows = self._rows
         by_token = np.isin(tokens, list(self._eos_ids))
         by_text = self._stopped(first, tokens, sampling.stop)
@@ -194,7 +198,7 @@ class TorchEngine:
                 self._cache.move(source, target, rows.extent()[0])
 
     def _stopped(self, first: int, tokens: Int64[np.ndarray, " R"], stop: tuple[str, ...]) -> Bool[np.ndarray, " R"]:
-        """Which of these rows have just completed a stop string."""
+        """Find which of these rows have just completed a stop string."""
         stopped = np.zeros(len(tokens), dtype=bool)
         if stop:
             if stop not in self._stops:

@@ -70,6 +70,7 @@ class FusedDecoder:
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
+        """See ``Decoder``."""
         prompts, length = tokens_NP.shape
         cos, sin = (table[:length, None] for table in self._rope(length))
         x = functional.embedding(tokens_NP, self._embedding).flatten(0, 1)
@@ -86,6 +87,7 @@ class FusedDecoder:
     def decode(
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
+        """See ``Decoder``."""
         cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
         bias_BT = make_bias(find_visible(positions_B, span), self._embedding.dtype) if ragged else None
         places = cache.places(positions_B)
@@ -100,7 +102,7 @@ class FusedDecoder:
     def _project(
         self, layer: Layer, x: Float[Tensor, "M H"], cos: Float[Tensor, "M 1 D"], sin: Float[Tensor, "M 1 D"]
     ) -> tuple[Float[Tensor, "M A D"], Float[Tensor, "M K D"], Float[Tensor, "M K D"]]:
-        """Queries, keys and values of M tokens; the first two rotated."""
+        """Compute queries, keys and values of M tokens; the first two rotated."""
         normed = functional.rms_norm(x, x.shape[-1:], layer.norm1, self._eps)
         qkv = functional.linear(normed, layer.qkv, layer.qkv_bias).view(len(x), -1, self._width)
         qk, v = qkv[:, : -self._kv_heads], qkv[:, -self._kv_heads :]
@@ -110,7 +112,7 @@ class FusedDecoder:
         return rotated[:, : self._heads], rotated[:, self._heads :], v
 
     def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
-        """Output projection and the gated network, each added to the residual stream."""
+        """Apply output projection and gated network, each added to the residual stream."""
         x = _add_linear(x, mixed, layer.out, layer.out_bias)
         normed = functional.rms_norm(x, x.shape[-1:], layer.norm2, self._eps)
         gate, up = functional.linear(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=-1)
@@ -120,7 +122,7 @@ class FusedDecoder:
         return functional.linear(functional.rms_norm(x, x.shape[-1:], self._norm, self._eps), self._head)
 
     def _rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
-        """Cosines and sines of the first positions; the sine's first half negated, as rotating by a roll wants it."""
+        """Compute cosines and sines of positions; the sine's first half negated, as rotating by a roll needs."""
         if self._table is None or len(self._table[0]) < length:
             positions = torch.arange(length, device=self._embedding.device)[None]
             cos, sin = self._rotary(self._embedding, positions)
@@ -131,7 +133,7 @@ class FusedDecoder:
 
 
 class _Fusion:
-    """Builds the fused matrices, and remembers for every parameter of the model the part of them that is its own."""
+    """Builds the fused matrices, and remembers for every parameter of the model its own part of them."""
 
     def __init__(self, model: Any) -> None:
         self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
@@ -140,7 +142,7 @@ class _Fusion:
         self._heads = [model.config.num_attention_heads, model.config.num_key_value_heads]
 
     def join(self, *names: str) -> Tensor:
-        """The named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
+        """Put the named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
         first = self._source[names[0]].data_ptr()
         if first in self._made:
             self._places[names[0]] = self._made[first]
@@ -151,11 +153,11 @@ class _Fusion:
         return whole
 
     def optional(self, *names: str) -> Tensor | None:
-        """As ``join``, or None where the model has none of them."""
+        """Join as ``join`` does, or return None where the model has none of them."""
         return self.join(*names) if names[0] in self._source else None
 
     def head_norm(self, prefix: str) -> Tensor | None:
-        """The norm of the query heads, once for each, above that of the key heads; new weights spread by themselves."""
+        """Put the query heads' norm, once for each, above that of the key heads; new weights spread by themselves."""
         names = f"{prefix}q_norm.weight", f"{prefix}k_norm.weight"
         if names[0] not in self._source:
             return None
@@ -165,7 +167,7 @@ class _Fusion:
         return whole
 
     def layer(self, prefix: str) -> Layer:
-        """All of one layer."""
+        """Build all of one layer."""
         qkv = [f"{prefix}self_attn.{part}_proj." for part in "qkv"]
         gate_up = [f"{prefix}mlp.{part}_proj." for part in ("gate", "up")]
         return Layer(
@@ -183,7 +185,7 @@ class _Fusion:
         )
 
     def finish(self) -> Mapping[str, Tensor]:
-        """Every parameter's place; a parameter without one would be left out of the computation."""
+        """Return every parameter's place; a parameter without one would be left out of the computation."""
         assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
         return self._places
 
@@ -191,6 +193,6 @@ class _Fusion:
 def _add_linear(
     x: Float[Tensor, "M H"], y: Float[Tensor, "M I"], weight: Float[Tensor, "H I"], bias: Float[Tensor, " H"] | None
 ) -> Float[Tensor, "M H"]:
-    """x + y weight^T + bias."""
+    """Compute x + y weight^T + bias."""
     x = torch.addmm(x, y, weight.T)
     return x if bias is None else x.add_(bias)

@@ -30,16 +30,24 @@ class StepGraphs:
         self._pool: Any = None
 
     def clear(self) -> None:
-        """Forgets every graph: the addresses in them are no longer valid."""
+        """Forget every graph: the addresses in them are no longer valid."""
         self._graphs.clear()
         self._pool = None
 
     def run(self, rows: int, span: int, sampling: Sampling, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The step over at least ``rows`` rows and ``span`` positions; the results of the first ``rows``.
+        """Run the step over at least ``rows`` rows and ``span`` positions.
 
-        ``state`` is what a step advances in place: the run that warms up before a capture must leave no trace in it.
-        What that run writes to the cache is written again by the replay. All graphs share one memory pool, so the
-        results must be read before the next run.
+        What a step writes to the cache in the run that warms up before a capture is written again by the replay. All
+        graphs share one memory pool, so the results must be read before the next run.
+
+        Args:
+            rows: how many.
+            span: positions that are attended to.
+            sampling: how tokens are drawn.
+            state: what a step advances in place: the run that warms up leaves no trace in it.
+
+        Returns:
+            Tokens and log-probabilities of the first ``rows``.
         """
         key = (rows, span, sampling.temperature, sampling.top_p, sampling.banned)
         if key not in self._graphs:
@@ -57,5 +65,11 @@ class StepGraphs:
 
 
 def round_up(count: int, most: int, least: int = 1) -> int:
-    """The next power of two, between ``least`` and ``most``."""
+    """Round up to a power of two.
+
+    Args:
+        count: what is rounded.
+        most: the largest result.
+        least: the smallest.
+    """
     return min(max(least, 1 << (count - 1).bit_length()), most)

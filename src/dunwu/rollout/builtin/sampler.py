@@ -17,10 +17,16 @@ BLOCK = 64
 def draw_tokens(
     logits_BV: Float[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"], sampling: Sampling
 ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-    """One token a row, with its log-probability under softmax(logits / temperature), before top-p; banned tokens are
-    out of both.
+    """Draw one token a row.
 
-    Temperature 0 takes the largest logit and reports its log-probability at temperature 1.
+    Args:
+        logits_BV: of the next token.
+        uniforms_B: one number in [0, 1) for each row.
+        sampling: temperature, top-p and banned tokens. Temperature 0 takes the largest logit.
+
+    Returns:
+        The tokens, and their log-probabilities under softmax(logits / temperature), before top-p; at temperature 1
+        where the temperature is 0. Banned tokens are out of both.
     """
     logits_BV = logits_BV.float()
     if sampling.banned:
@@ -38,15 +44,14 @@ def draw_tokens(
 
 @lru_cache(maxsize=8)
 def _ids(tokens: tuple[int, ...], device: torch.device) -> Int64[Tensor, " N"]:
-    """Kept, because nothing may come from the host while a step is captured as a CUDA graph."""
+    """Make a tensor once, because nothing may come from the host while a step is captured as a CUDA graph."""
     return torch.tensor(tokens, device=device)
 
 
 def keep_nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tensor, "B V"]:
-    """Zeroes what lies outside the smallest set of most likely tokens whose mass reaches ``top_p``.
+    """Zero what lies outside the smallest set of most likely tokens whose mass reaches ``top_p``.
 
-    Source: Holtzman et al. 2020, nucleus sampling.
-    Of equally likely tokens the lower id comes first.
+    Of equally likely tokens the lower id comes first. Source: nucleus sampling, Holtzman et al. 2020.
     """
     ordered_BV, ids_BV = probs_BV.sort(dim=-1, descending=True, stable=True)
     mass_before_BV = ordered_BV.double().cumsum(dim=-1) - ordered_BV
@@ -54,7 +59,7 @@ def keep_nucleus(probs_BV: Float32[Tensor, "B V"], top_p: float) -> Float32[Tens
 
 
 def invert_cdf(probs_BV: Float32[Tensor, "B V"], uniforms_B: Float64[Tensor, " B"]) -> Int64[Tensor, " B"]:
-    """The token at which the running sum passes ``uniform x total``; never one of probability 0.
+    """Find the token at which the running sum passes ``uniform x total``; never one of probability 0.
 
     Two levels, first over blocks of the vocabulary and then inside one: a running sum over all of it would cost more
     than the softmax.
@@ -72,7 +77,7 @@ def invert_cdf(probs_BV: Float32[Tensor, "B V"], uniforms_B: Float64[Tensor, " B
 def _locate(
     weights_BN: Float32[Tensor, "B N"], targets_B: Float64[Tensor, " B"], *, relative: bool
 ) -> tuple[Int64[Tensor, " B"], Float64[Tensor, " B"]]:
-    """The first index whose running sum exceeds the target, and what of the target is left before it."""
+    """Find the first index whose running sum exceeds the target, and what of the target is left before it."""
     sums_BN = weights_BN.cumsum(dim=-1, dtype=torch.float64)
     total_B = sums_BN[:, -1]
     below_total_B = torch.nextafter(total_B, torch.zeros_like(total_B))

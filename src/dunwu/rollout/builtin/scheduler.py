@@ -38,7 +38,7 @@ class Scheduler:
         return len(self._waiting)
 
     def admit(self, rows: int, tokens: int) -> list[Sample]:
-        """Takes up to ``rows`` samples whose different prompts, padded, hold at most ``tokens``; at least one."""
+        """Take up to ``rows`` samples whose different prompts, padded, hold at most ``tokens``; at least one."""
         admitted: list[Sample] = []
         prompts, longest = 0, 0
         while self._waiting and len(admitted) < rows:
@@ -51,16 +51,16 @@ class Scheduler:
         return admitted
 
     def give_back(self, samples: Sequence[Sample]) -> None:
-        """Samples that lost their rows start again, before those that wait."""
+        """Put samples that lost their rows before those that wait: they start again."""
         self._waiting.extendleft(reversed(samples))
 
     def finish(self, sample: Sample, completion: Completion) -> None:
-        """Records a completion."""
+        """Record a completion."""
         self._unfinished -= 1
         self._finished.append((sample, completion))
 
     def finished(self) -> list[tuple[Sample, Completion]]:
-        """What was finished since the last call."""
+        """Return what was finished since the last call."""
         finished, self._finished = self._finished, []
         return finished
 
@@ -82,14 +82,14 @@ class Rows:
         self._prompt_lengths = np.zeros(size, dtype=np.int64)
 
     def clear(self, max_new_tokens: int) -> None:
-        """Empties all rows, with room for so many tokens in each."""
+        """Empty all rows, with room for so many tokens in each."""
         size = len(self._lengths)
         self.samples = []
         self._tokens = np.empty((size, max_new_tokens), dtype=np.int32)
         self._logprobs = np.empty((size, max_new_tokens), dtype=np.float32)
 
     def enter(self, samples: Sequence[Sample], requests: Sequence[GenerationRequest]) -> None:
-        """New rows behind the others; their first token is not drawn yet."""
+        """Add new rows behind the others; their first token is not drawn yet."""
         rows = slice(len(self.samples), len(self.samples) + len(samples))
         self.samples.extend(samples)  # first of all: what the scheduler gave must not be lost where memory runs out
         lengths = [len(requests[sample.request].prompt.token_ids) for sample in samples]
@@ -101,30 +101,40 @@ class Rows:
         self._prompt_lengths[rows] = lengths
 
     def extent(self) -> tuple[int, bool]:
-        """Positions that the next step attends to, and whether rows differ in them."""
+        """Return how many positions the next step attends to, and whether rows differ in them."""
         rows = len(self.samples)
         held = self._prompt_lengths[:rows] + self._lengths[:rows]
         longest = int(held.max())
         return longest, bool(held.min() != longest)
 
     def record(self, first: int, tokens: Int64[np.ndarray, " R"], logprobs: Float32[np.ndarray, " R"]) -> None:
-        """Appends one token to each row from ``first`` on."""
+        """Append one token to each row from ``first`` on.
+
+        Args:
+            first: a row.
+            tokens: one for each row.
+            logprobs: of the tokens.
+        """
         rows = np.arange(first, first + len(tokens))
         self._tokens[rows, self._lengths[rows]] = tokens
         self._logprobs[rows, self._lengths[rows]] = logprobs
         self._lengths[rows] += 1
 
     def lengths(self, first: int) -> Int64[np.ndarray, " R"]:
-        """Tokens written by each row from ``first`` on."""
+        """Return how many tokens each row from ``first`` on has written."""
         return self._lengths[first : len(self.samples)]
 
     def written(self, row: int) -> tuple[Int32[np.ndarray, " C"], Float32[np.ndarray, " C"]]:
-        """A copy of a row's tokens and log-probabilities."""
+        """Copy a row's tokens and log-probabilities."""
         length = self._lengths[row]
         return self._tokens[row, :length].copy(), self._logprobs[row, :length].copy()
 
     def leave(self, dead: Int64[np.ndarray, " R"]) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " M"]]:
-        """Removes rows; the last living ones fill the holes. Returns the moves: (source, target)."""
+        """Remove rows; the last living ones fill the holes.
+
+        Returns:
+            The moves: (source, target).
+        """
         remaining = len(self.samples) - len(dead)
         target = dead[dead < remaining]
         source = np.setdiff1d(np.arange(remaining, len(self.samples)), dead)

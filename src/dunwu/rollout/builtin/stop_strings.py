@@ -28,7 +28,7 @@ class StopStrings:
         self.candidates: Bool[np.ndarray, " V"] = np.array([always or any(e in p for e in ends) for p in pieces])
 
     def hit(self, token_ids: Int32[np.ndarray, " C"]) -> bool:
-        """Whether the text ends in, or with its last token runs past, a stop string.
+        """Say whether the text ends in, or with its last token runs past, a stop string.
 
         A string of n characters has at most 4 n bytes, so at most as many tokens.
         """
@@ -41,12 +41,12 @@ class StopStrings:
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """The text up to and with the first stop string that ends in it."""
+    """Return the text up to and with the first stop string that ends in it."""
     ends = [text.find(string) + len(string) for string in stop if string in text]
     return text[: min(ends)] if ends else text
 
 
 def decode(tokenizer: Any, token_ids: list[int]) -> str:
-    """The text of the tokens, special ones included, with nothing tidied."""
+    """Decode tokens, special ones included, with nothing tidied."""
     text: str = tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return text

@@ -1,4 +1,4 @@
-"""What the embedded engine thinks of texts that are there already: decoded token by token, as if it wrote them."""
+"""What the built-in engine makes of texts that are there already: decoded token by token, as if it wrote them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dunwu.rollout.builtin.decoder import Decoder
 def compute_forced_logprobs(
     decoder: Decoder, rows: Sequence[Int64[Tensor, " T"]], written: int, pad_id: int
 ) -> Float32[Tensor, "R W"]:
-    """Log-probabilities of the last tokens of each row, all rows beside each other in one cache.
+    """Compute log-probabilities of the last tokens of each row, all rows in one cache.
 
     Args:
         decoder: the engine's.

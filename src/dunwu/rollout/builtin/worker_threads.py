@@ -59,6 +59,7 @@ class ThreadedEngine:
 
     @property
     def policy_version(self) -> int:
+        """See ``engine.Engine``."""
         return self._engines[0].policy_version
 
     def update_weights(self, update: WeightUpdate) -> None:

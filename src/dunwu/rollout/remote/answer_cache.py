@@ -26,7 +26,12 @@ class CachingEngine:
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[tuple[Sample, Completion]]:
-        """See ``engine.Engine``. Raises as ``EndpointEngine``; UserError where the file is damaged."""
+        """See ``engine.Engine``.
+
+        Raises:
+            UserError: the file is damaged, or see ``EndpointEngine``.
+            Fault: see ``EndpointEngine``.
+        """
         known, left, places = self._answers.read(), list[GenerationRequest](), list[list[Sample]]()
         for number, request in enumerate(requests):
             asked = [(Sample(number, index), seed) for index, seed in enumerate(request.seeds)]
@@ -44,4 +49,4 @@ class CachingEngine:
         self._engine.update_weights(update)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""

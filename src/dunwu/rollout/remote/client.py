@@ -109,7 +109,11 @@ class Server:
         )
 
     def reach(self) -> None:
-        """Look whether anybody is there, whatever the answer. Raises UserError where nobody is."""
+        """Look whether anybody is there, whatever the answer.
+
+        Raises:
+            UserError: nobody is.
+        """
         try:
             self._exchange("models", None, min(REACHED, self._spec.timeout_seconds))
         except (OSError, HTTPException, ValueError) as error:
@@ -162,9 +166,13 @@ class Endpoint(Server):
         self._asked = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
 
     def ask(self, text: str) -> str:
-        """Return the answer to one message, "" where the reply has none. Raises as ``Server.complete``.
+        """Return the answer to one message, "" where the reply has none.
 
         Reasoning that the server gives apart is no part of it; what a model thinks in its answer is.
+
+        Raises:
+            UserError: see ``Server.complete``.
+            Fault: see ``Server.complete``.
         """
         body = {"messages": [{"role": "user", "content": text}], **self._asked}
         return self.complete(body, lambda reply: read_reply(reply).answer)

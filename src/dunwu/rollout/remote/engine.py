@@ -64,7 +64,11 @@ class EndpointEngine:
         return self._server.record
 
     def reach(self) -> None:
-        """Raises UserError where nobody is at the address."""
+        """Look whether anybody is at the address.
+
+        Raises:
+            UserError: nobody is.
+        """
         self._server.reach()
 
     def generate(
@@ -99,7 +103,7 @@ class EndpointEngine:
         raise AssertionError("nothing trains a model behind a server")
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
     def _work(
         self,
@@ -108,7 +112,7 @@ class EndpointEngine:
         done: SimpleQueue[Done],
         stop: Event,
     ) -> None:
-        """One thread: sample after sample while there are any."""
+        """Answer sample after sample while there are any: one thread."""
         while not stop.is_set():
             try:
                 sample, problem, seed = waiting.get_nowait()
@@ -144,7 +148,13 @@ def _completion(reply: ChatReply, sampling: Sampling) -> Completion:
 
 
 def make_unnamed_completion(text: str, finish: Finish, tokens: int) -> Completion:
-    """A completion of so many tokens that nobody names."""
+    """Make a completion whose tokens nobody names.
+
+    Args:
+        text: what was written.
+        finish: why it ended.
+        tokens: how many.
+    """
     return Completion(
         token_ids=np.full(tokens, UNNAMED, np.int32),
         logprobs=np.full(tokens, np.nan, np.float32),

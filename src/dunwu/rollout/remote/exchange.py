@@ -71,8 +71,10 @@ def _body(reply: HTTPResponse) -> bytes:
 
 
 class _Deadline:
-    """Cuts a connection off after so many seconds: the timeout of a socket is for each piece alone, and a server may
-    send its headers byte by byte."""
+    """Cuts a connection off after so many seconds.
+
+    The timeout of a socket is for each piece alone, and a server may send its headers byte by byte.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
@@ -91,7 +93,7 @@ class _Deadline:
             self._socket.close()
 
     def connect(self, *given: Any) -> socket.socket:
-        """As ``socket.create_connection``; what is made is cut off when the time comes, or now where it has come."""
+        """Connect as ``socket.create_connection``; the connection is cut off in time, or now where it is late."""
         connected = socket.create_connection(*given)
         self._socket = connected.dup()  # TLS takes the first one's descriptor away from it
         if self.passed:
@@ -109,7 +111,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Another host must not get the key, and a question that is posted must not become one that is got."""
 
     def redirect_request(self, *_: object) -> None:
-        return None
+        """Follow no redirection."""
 
 
 class _Watched(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
@@ -120,9 +122,11 @@ class _Watched(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
         self._deadline = deadline
 
     def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        """Open a connection that is watched."""
         return self.do_open(partial(self._made, HTTPConnection), req)
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        """Open a connection that is watched."""
         return self.do_open(partial(self._made, HTTPSConnection), req)
 
     def _made(self, kind: type[HTTPConnection], host: str, **how: Any) -> HTTPConnection:

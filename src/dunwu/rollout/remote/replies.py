@@ -21,8 +21,15 @@ FILTERED = re.compile("filter|safety|recitation|prohibited|block")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatReply:
-    """``answer`` is "" where there is none; ``tokens`` as the server counts them, None where it does not; ``ended`` is
-    what, it says, ended the text."""
+    """What a server has answered.
+
+    Attributes:
+        answer: "" where there is none.
+        reasoning: what stands apart from the answer.
+        finish: why it ended.
+        tokens: as the server counts them; None where it does not.
+        ended: what, the server says, ended the text.
+    """
 
     answer: str
     reasoning: str
@@ -32,8 +39,10 @@ class ChatReply:
 
     @property
     def text(self) -> str:
-        """The reasoning, in think tags, and the answer. A thought that was cut off is not closed; one that only ends
-        was opened in the prompt by the server's template."""
+        """The reasoning, in think tags, and the answer.
+
+        A thought that was cut off is not closed; one that only ends was opened in the prompt by the server's template.
+        """
         closes, opens = "</think>" in self.answer, "<think>" in self.answer
         if not self.reasoning or (closes and opens):
             return f"<think>{self.answer}" if closes and not opens else self.answer
@@ -86,15 +95,18 @@ def _is_thought(part: Any) -> bool:
 
 
 def _thought(value: Any) -> str:
-    """Reasoning that stands apart; what is no text, as a switch that says whether the model thinks, is none."""
+    """Read reasoning that stands apart; what is no text, as a switch that says whether the model thinks, is none."""
     with suppress(TypeError):
         return read_content(value)
     return ""
 
 
 def read_content(value: Any) -> str:
-    """A text, or the parts that make one; halves of surrogate pairs are none. Raises TypeError where it is something
-    else."""
+    """Read a text, or the parts that make one; halves of surrogate pairs are none.
+
+    Raises:
+        TypeError: it is something else.
+    """
     if value is None:
         return ""
     if isinstance(value, str):

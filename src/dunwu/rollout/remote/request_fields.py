@@ -52,7 +52,7 @@ class Fields:
         self._server, self._lock = server, threading.Lock()
 
     def of(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A request as the server takes it."""
+        """Return a request as the server takes it."""
         found = {}
         for name, value in body.items():
             if name not in self.refused:
@@ -62,9 +62,17 @@ class Fields:
         return found
 
     def learn(self, body: Mapping[str, Any], sent: Mapping[str, Any], refusal: bytes) -> bool:
-        """Learn from a refusal of ``sent``, which was made of ``body``; return whether there is another way to ask.
+        """Learn from a refusal.
 
-        Where the refusal names no field of it and nothing was ever accepted, all of ``NEUTRAL`` goes at once.
+        Where it names no field of the request and nothing was ever accepted, all of ``NEUTRAL`` goes at once.
+
+        Args:
+            body: the request before it was fitted to the server.
+            sent: what was made of it.
+            refusal: the server's reply.
+
+        Returns:
+            Whether there is another way to ask.
         """
         with self._lock:
             if self.of(body) == sent:  # else another thread has learnt it
@@ -79,7 +87,7 @@ class Fields:
 
 
 def read_refusal(refusal: bytes) -> str:
-    """What a server says of its refusal, as far as it says so in a form that is known."""
+    """Return what a server says of its refusal, as far as it says so in a form that is known."""
     reason = "; ".join(dict.fromkeys(_said(refusal, SAYING)))
     return CONTROL.sub("", " ".join(reason.split()))[:SHOWN]
 
