@@ -24,20 +24,31 @@ ARGUMENTS = {"Problem": type("Named", (), {"id": "p"})(), "Reply": Reply(400, "B
 """What an exception is made of, by the annotation of its parameter; all others are texts."""
 
 
-def _bases(file: Path) -> Iterator[tuple[str, str, set[str]]]:
-    """(module, class, names of its bases) of every class at the top of a file."""
+Name = tuple[str, str]
+"""A module, and what it calls a class."""
+
+
+def _bases(file: Path) -> Iterator[tuple[Name, set[Name]]]:
+    """Every class at the top of a file, and its bases: two modules may call different things by one name."""
     module = ".".join(("dunwu", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    known = {name: ("builtins", name) for name in BUILT_IN}
+    known |= {node.name: (module, node.name) for node in body if isinstance(node, ast.ClassDef)}
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            known |= {one.asname or one.name: (node.module, one.name) for one in node.names}
+    for node in body:
         if isinstance(node, ast.ClassDef):
-            yield module, node.name, {base.id for base in node.bases if isinstance(base, ast.Name)}
+            names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            yield (module, node.name), {known[name] for name in names if name in known}
 
 
-def _exceptions() -> list[tuple[str, str]]:
-    """(module, class) of every exception of the package."""
+def _exceptions() -> list[Name]:
+    """Every exception of the package."""
     classes = [found for file in sorted(PACKAGE.rglob("*.py")) for found in _bases(file)]
-    known, found = set(BUILT_IN), list[tuple[str, str]]()
-    while more := [(module, name) for module, name, bases in classes if bases & known and name not in known]:
-        known |= {name for _, name in more}
+    known, found = {("builtins", name) for name in BUILT_IN}, list[Name]()
+    while more := [name for name, bases in classes if bases & known and name not in known]:
+        known |= set(more)
         found += more
     return found
 
