@@ -69,3 +69,9 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     assert anchors_of("# One two\n## `a.b` {#own}\n") == {"one-two", "own"}
     assert text_at(page.parent / "nowhere.md") is None
     assert "rollout" in anchors_of(text_at(page.parent / "reference" / "recipe" / "rl.md") or "")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_in_a_table_shows_no_backslash_before_a_bar(page: Path) -> None:
+    rows = [(number, line) for number, line in prose_lines(page) if line.startswith("|")]
+    assert [number for number, line in rows if re.search(r"`[^`|]*\\\|[^`]*`", line)] == []
