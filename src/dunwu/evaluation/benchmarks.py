@@ -75,4 +75,4 @@ BENCHMARKS = {
     "choices": Benchmark(task="file", form=CHOICE, kind="choice", fields=ANSWERED),
     "programs": Benchmark(task="file", form=CODE, kind="code", fields=TESTED),
 }
-"""Every benchmark that ``dunwu eval`` knows, beside the tasks that generate their problems."""
+"""Every benchmark that ``dunwu eval`` knows, and it knows the tasks that generate their problems too."""

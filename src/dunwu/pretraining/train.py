@@ -22,7 +22,7 @@ from dunwu.training.schedule import compute_lr_share
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far pretraining has come: all of its state beside weights and optimizer.
+    """How far pretraining has come: all of its state except weights and optimizer.
 
     Attributes:
         step: Updates done.

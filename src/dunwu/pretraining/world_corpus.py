@@ -31,7 +31,7 @@ WRITE: dict[str, Callable[[Writer], Trace]] = {
     "talk": write_talk,
     "requests": write_request,
 }
-"""How writers answer each kind of question, beside Countdown."""
+"""How writers answer each kind of question, other than Countdown's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,8 @@ UNREADABLE = (OSError, OverflowError, pa.ArrowException, ValueError)
 """What reading a table raises: a file that is none, dates beyond Python's, nanoseconds where pandas is not there."""
 Decode = Callable[[Any], Any]
 EXTENSIONS: dict[str, Decode] = {"arrow.json": parse_json, "arrow.uuid": str}
-"""Of extension types by name; others are read as they are stored. What other programs mark as JSON in a Parquet file is
-``arrow.json`` too."""
+"""Decoders of extension types by name; other types are read as they are stored. What other programs mark as JSON in a
+Parquet file is ``arrow.json`` too."""
 
 
 def iterate_rows(tables: Iterable[Any]) -> Iterator[Row | BadRow]:

@@ -183,7 +183,7 @@ class FileTask:
 
     @property
     def held_out_size(self) -> int:
-        """How many problems ``get_held_out`` has at most."""
+        """Held-out problems that there are."""
         return len(self._held_out)
 
     @property

@@ -13,7 +13,7 @@ import pickletools
 import zlib
 
 MOST_BYTES = 1 << 27
-"""Of an unpacked text; a few kilobytes of zlib could fill any memory."""
+"""The most bytes of an unpacked text; a few kilobytes of zlib could fill any memory."""
 TEXTS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
 AROUND = ("PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP")
 """What stands around a text in protocols 0 to 5 and says nothing."""

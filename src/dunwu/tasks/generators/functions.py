@@ -40,7 +40,7 @@ class Induction(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same in every language."""
+        """The content, the same in every language."""
         return f"{self.source} at {self.inputs}"
 
 

@@ -19,9 +19,9 @@ from dunwu.errors import NotInstalled, UserError
 from dunwu.tasks.task import Draft, Generator
 
 ENTRIES = 1 << 30
-"""Of a set: it makes each from its number when it is asked for."""
+"""Entries of a set, which makes each from its number when it is asked for."""
 MADE_AHEAD = {"acre": 2000}
-"""Entries of sets that make all of them at once."""
+"""Entries of sets that make all entries at once."""
 EXECUTES = "its scorer executes the answer"
 LENIENT = "its scorer takes wrong answers for right"
 MIXES = "it mixes other sets"

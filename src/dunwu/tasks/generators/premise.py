@@ -129,13 +129,13 @@ class Calculation(NamedTuple):
 
     @property
     def value(self) -> int:
-        """Of the calculation, whatever the premises."""
+        """The calculation's result, whatever the premises."""
         first, second = self.first, self.second
         return {"+": first + second, "-": first - second, "×": first * second}[self.op]
 
     @property
     def key(self) -> str:
-        """The same in every wording and language, and for mirror images."""
+        """The content, the same in every wording and language, and for mirror images."""
         a, b = (self.first, self.second) if self.op == "-" else sorted((self.first, self.second))
         return f"{'; '.join(sorted(premise.canonicalize() for premise in self.premises))}: {a} {self.op} {b}"
 

@@ -48,7 +48,7 @@ class Ranking(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same for every wording and every order of the clues."""
+        """The content, the same for every wording and every order of the clues."""
         return f"{self.order} {self.asked}"
 
 

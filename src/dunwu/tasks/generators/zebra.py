@@ -90,7 +90,7 @@ def find_worlds(houses: int, categories: int, clue: Clue) -> int:
 
 
 def draw_clue(rng: random.Random, houses: int, categories: int) -> Clue:
-    """Draw a clue about so many houses and categories, true or not."""
+    """Draw a clue, true or not, about this many houses and categories."""
     form = rng.choice(FORMS)
     items = list(product(range(categories), range(houses)))
     if form == "at":

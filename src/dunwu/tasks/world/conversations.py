@@ -22,9 +22,9 @@ T = TypeVar("T")
 ATTEMPTS = 1000
 """For each conversation, before the questions count as exhausted."""
 JUDGEMENTS = 4
-"""Of each pair (R1, section 3.1)."""
+"""Readers who judge each pair (R1, section 3.1)."""
 NOISE, BIAS = 1.5, 0.7
-"""Of one judgement, in points of ``talk.rate``: its standard deviation, and the lead of the answer shown first."""
+"""A judgement's standard deviation, and the lead of the answer shown first, in points of ``talk.rate``."""
 POINTS = {True: 4.0, False: 0.0}
 """What it is worth to help with a harmless request, and to refuse."""
 
@@ -133,7 +133,7 @@ def _make_request_pair(
 
 
 def _judge(rng: random.Random, ahead: float) -> float:
-    """Return what readers say on average of an answer that is so many points ahead."""
+    """Return what readers say on average of an answer that is ``ahead`` points better."""
     return fmean(ahead + rng.choice((BIAS, -BIAS)) + rng.gauss(0.0, NOISE) for _ in range(JUDGEMENTS))
 
 

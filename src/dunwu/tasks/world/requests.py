@@ -88,7 +88,7 @@ class Request(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same in both languages."""
+        """The content, the same in both languages."""
         return f"request {self.harmful} {self.act} {self.form}"
 
     def name_act(self, language: str) -> str:

@@ -86,7 +86,7 @@ class Talk(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The same in both languages."""
+        """The content, the same in both languages."""
         return f"talk {self.animal} {self.asked}"
 
     def write_question(self, language: str) -> str:
