@@ -190,7 +190,8 @@ def list_sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _name(task: Mapping[str, Any]) -> str:
-    return str(task.get("display_name") or (f"gym-{task['set']}" if task.get("set") else task["task"]))
+    own = str(task["task"]).rpartition(":")[2]  # of file.py:function
+    return str(task.get("display_name") or (f"gym-{task['set']}" if task.get("set") else own))
 
 
 def is_generated(task: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from dunwu.config.toml import toml_text
 from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
 from dunwu.monitoring.progress import Monitor, Progress
-from dunwu.registry import GENERATORS
+from dunwu.registry import GENERATORS, is_reference, split_reference, tasks
 from dunwu.runs import RunReader
 from dunwu.tasks.datasets.files import FileTask
 
@@ -197,7 +197,7 @@ def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tu
     if not benches:
         raise UserError(f"say what to measure; there are {', '.join(known)}", field="--bench")
     for name in benches:
-        if name not in known:
+        if name not in known and not _is_custom(name):
             text = f"no benchmark is called {name!r:.60}; there are {', '.join(known)}{did_you_mean(name, known)}"
             raise UserError(text, field="--bench")
         path = left.pop(0) if name in BENCHMARKS and left else None
@@ -210,6 +210,11 @@ def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tu
         yield name, path
     if left:
         raise UserError("belongs to no benchmark that is read from a file", file=left[0], field="--data")
+
+
+def _is_custom(name: str) -> bool:
+    """Return whether a benchmark is a task of the user's that generates its problems."""
+    return is_reference(name) or name in set(tasks.names()) - set(tasks.builtin)
 
 
 def task_of(name: str, path: Path | None) -> Tree:
@@ -246,8 +251,9 @@ def in_options(*, columns: bool) -> Iterator[None]:
 
 def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[AnswerForm, Tree]:
     """A set as a recipe writes it, and the form of its answers."""
-    chosen: Tree = {"name": name} | ({} if asked.problems is None else {"problems": asked.problems})
-    if name in GENERATORS:
+    chosen: Tree = {"name": split_reference(name)[1] if is_reference(name) else name}
+    chosen |= {} if asked.problems is None else {"problems": asked.problems}
+    if name in GENERATORS or _is_custom(name):
         told = GENERATED.instruction if template == CHAT else None  # others were trained to use tags, or say it
         fewer = 1 if asked.temperature == 0 else GENERATED_SAMPLES
         chosen |= {

@@ -62,6 +62,14 @@ def test_a_model_s_positions_are_shared_by_question_and_answer(path: Path) -> No
     assert (stage.prompt.max_tokens, stage.max_new_tokens) == (924, 100)
 
 
+def test_a_task_of_one_s_own_is_a_benchmark_by_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stage = only(made("mine.py:double", problems=7))
+    (chosen,) = stage.sets
+    assert (chosen.name, chosen.task.task, chosen.problems) == ("double", f"{tmp_path / 'mine.py'}:double", 7)
+    assert (chosen.samples, chosen.instruction) == (4, only(made("countdown")).sets[0].instruction)
+
+
 def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
     place = "stages.boxed.sets.0"
     stage = only(
