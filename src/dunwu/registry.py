@@ -300,6 +300,6 @@ tasks: Final = Registry(
 )
 verifiers: Final = Registry("verifier", "verifiers", {})
 rewards: Final = Registry("reward", "rewards", {})
-engines: Final = Registry("engine", "engines", {})
+engines: Final = Registry("engine", "engines", {"builtin": "dunwu.rollout.builtin.worker_threads:build_builtin_engine"})
 stages: Final = Registry("kind of stage", "stages", {})
 REGISTRIES: Final = (losses, advantages, tasks, verifiers, rewards, engines, stages)

@@ -17,6 +17,7 @@ from dunwu.algorithms.importance import compute_importance_weights
 from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy
 from dunwu.algorithms.losses import Clip, Loss, Objective
 from dunwu.config.schema import AlgorithmSpec, ValueSpec
+from dunwu.errors import UserError
 from dunwu.metrics import Max, Mean, Metric
 
 
@@ -89,6 +90,7 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
         mask_BT = batch.loss_mask
         old_BT = logprobs_BT.detach() if batch.old_logprobs is None else batch.old_logprobs
         objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
+        _check_objective(objective, logprobs_BT, spec)
         token_loss_BT, weights_BT = -objective.values, None
         if spec.importance_cap > 0:
             weights_BT = compute_importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
@@ -107,6 +109,16 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
     return loss
 
 
+def _check_objective(objective: object, logprobs_BT: Float[Tensor, "B T"], spec: AlgorithmSpec) -> None:
+    """Raise UserError where a loss of the user's gives something else than one number a token."""
+    values = objective.values if isinstance(objective, Objective) else objective
+    if values is not objective and isinstance(values, Tensor) and values.shape == logprobs_BT.shape:
+        return
+    shape = f" of the shape {list(values.shape)}" if isinstance(values, Tensor) else ""
+    text = f"{spec.loss} gives {type(values).__name__}{shape}, not an Objective of {list(logprobs_BT.shape)}"
+    raise UserError(text, field="algorithm.loss")
+
+
 def _metrics(
     spec: AlgorithmSpec,
     objective: Objective,
@@ -123,15 +135,17 @@ def _metrics(
     is left out where the sampler's own log-probabilities are taken for the old.
     """
     mask_BT = batch.loss_mask
+    nowhere_BT = torch.zeros_like(mask_BT)
+    ratio_BT = torch.exp((logprobs_BT - old_BT) * mask_BT) if objective.ratio is None else objective.ratio
     sums = {
-        "clip_low": objective.clipped_low,
-        "clip_high": objective.clipped_high,
+        "clip_low": nowhere_BT if objective.clipped_low is None else objective.clipped_low,
+        "clip_high": nowhere_BT if objective.clipped_high is None else objective.clipped_high,
         "entropy": entropy_BT,
-        "ratio_mean": objective.ratio,
+        "ratio_mean": ratio_BT,
     }
     if batch.ref_logprobs is not None:
         sums["kl"] = ESTIMATORS["k3"](logprobs_BT, batch.ref_logprobs)
-    maxima = {"ratio_max": objective.ratio}
+    maxima = {"ratio_max": ratio_BT}
     if spec.old_logprobs == "trainer":
         importance_BT = torch.exp((old_BT - batch.sampler_logprobs) * mask_BT)
         sums["importance_mean"] = maxima["importance_max"] = importance_BT

@@ -16,12 +16,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What to maximise, and the probability ratio behind it. ``clipped_*``: where the clip is active."""
+    """What to maximise, and what metrics say of it.
+
+    Attributes:
+        values: one number a token, with a gradient.
+        ratio: of new to old probability, without a gradient; None: that of each token by itself.
+        clipped_low: where the lower clip is active; None: nowhere.
+        clipped_high: where the upper one is.
+    """
 
     values: Float[Tensor, "B T"]
-    ratio: Float[Tensor, "B T"]
-    clipped_low: Bool[Tensor, "B T"]
-    clipped_high: Bool[Tensor, "B T"]
+    ratio: Float[Tensor, "B T"] | None = None
+    clipped_low: Bool[Tensor, "B T"] | None = None
+    clipped_high: Bool[Tensor, "B T"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import torch
 
+from dunwu import registry
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SupervisedStage
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
 from dunwu.models.load import Policy
-from dunwu.rollout.builtin.worker_threads import build_builtin_engine
-from dunwu.rollout.engine import Engine
+from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.training.critic import Critic
 from dunwu.training.reward import RewardTrainer
@@ -41,9 +41,10 @@ class LocalExecutor:
         """See ``Executor.open_scorer``."""
         return open_scorer(source, self._spec, longest=longest, message=self._message, new_head=new_head)
 
-    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+    def build_engine(self, policy: Policy, *, max_sequences: int, engine: str = "builtin") -> Engine:
         """See ``Executor.build_engine``."""
-        return build_builtin_engine(policy, max_sequences=max_sequences)
+        builder: EngineBuilder = registry.engines.load(engine)
+        return builder(policy, max_sequences=max_sequences)
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:
         """See ``Executor.connect_engine``."""

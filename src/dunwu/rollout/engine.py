@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dunwu.models.weights import WeightUpdate
 from dunwu.types import Completion, GenerationRequest, Sampling
+
+if TYPE_CHECKING:  # it loads transformers
+    from dunwu.models.load import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +46,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back the memory; the engine cannot generate any more."""
+
+
+class EngineBuilder(Protocol):
+    """What a name of an engine leads to (``dunwu.registry.engines``): a function that builds it.
+
+    The engine starts with the policy's weights, which it copies or reads: the trainer changes them in place.
+    """
+
+    def __call__(self, policy: Policy, *, max_sequences: int) -> Engine:
+        """Build the engine that generates with a policy.
+
+        Args:
+            policy: model and tokenizer, on their device.
+            max_sequences: completions that decode at once, at most.
+        """
