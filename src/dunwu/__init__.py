@@ -1,6 +1,76 @@
-"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
+r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
 
-Importing this package imports nothing heavy; the rooms are imported where they are used.
+    run = dunwu.run("nano/r1-zero", out="runs/mine")      a recipe, from its file to its report
+    policy = dunwu.load(run)                              a model that can be asked
+    policy.generate("Using 3, 5, 7, make 22.", n=4)
+    dunwu.grade(r"\boxed{\frac{1}{2}}", gold="0.5")       what a rule says of an answer
+
+Importing this package imports nothing heavy: each name is imported when it is first used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dunwu import register
+    from dunwu.api.loop import Loop, open_loop
+    from dunwu.api.policy import Policy, load
+    from dunwu.api.run import Run, Summary
+    from dunwu.commands.evaluate import evaluate
+    from dunwu.commands.grade import grade
+    from dunwu.commands.plan import plan
+    from dunwu.commands.report import report
+    from dunwu.commands.run import run
+    from dunwu.errors import Fault, Interrupted, UserError
+    from dunwu.types import Completion, Estimate, Message, Problem, Score, ScoredGroup
+
+_HOMES = {
+    "register": "dunwu.register",
+    **dict.fromkeys(("Loop", "open_loop"), "dunwu.api.loop"),
+    **dict.fromkeys(("Policy", "load"), "dunwu.api.policy"),
+    **dict.fromkeys(("Run", "Summary"), "dunwu.api.run"),
+    **{name: f"dunwu.commands.{name}" for name in ("evaluate", "grade", "plan", "report", "run")},
+    **dict.fromkeys(("Fault", "Interrupted", "UserError"), "dunwu.errors"),
+    **dict.fromkeys(("Completion", "Estimate", "Message", "Problem", "Score", "ScoredGroup"), "dunwu.types"),
+}
+"""Where each public name is defined."""
+
+__all__ = [
+    "Completion",
+    "Estimate",
+    "Fault",
+    "Interrupted",
+    "Loop",
+    "Message",
+    "Policy",
+    "Problem",
+    "Run",
+    "Score",
+    "ScoredGroup",
+    "Summary",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "grade",
+    "load",
+    "open_loop",
+    "plan",
+    "register",
+    "report",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dunwu' has no attribute {name!r}")
+    module = import_module(_HOMES[name])
+    value = module if name == "register" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__all__", "__doc__", "__file__", "__name__", "__path__"})

@@ -136,13 +136,12 @@ def evaluate(
 
     monitor = ConsoleProgress(Console(stderr=True, highlight=False) if as_json else None)
     monitor.show_activity("loading PyTorch")
-    from dunwu.commands.evaluate import Asked
     from dunwu.commands.evaluate import evaluate as measure
 
-    asked = Asked(
-        models=models,
-        benches=bench or (),
-        data=data or (),
+    run = measure(
+        models,
+        bench or (),
+        path=data or (),
         fields=fields or (),
         samples=samples,
         problems=problems,
@@ -152,8 +151,11 @@ def evaluate(
         template=template,
         judge=judge,
         seed=seed,
+        overrides=overrides or (),
+        out=out,
+        resume=resume,
+        monitor=monitor,
     )
-    run = measure(asked, monitor=monitor, overrides=overrides or (), out=out, resume=resume)
     if as_json:
         print_json(run.read_summary())
 

@@ -78,13 +78,10 @@ def report(
 
     Prints its path.
     """
-    from dunwu.observatory.report.report import write_report
+    from dunwu.commands.report import report as write_report
 
-    try:
-        with show_activity("reading the run"):
-            path = write_report(directory, out)
-    except Fault as error:
-        raise error if out else Fault(f"{error}; --out FILE writes it elsewhere") from error
+    with show_activity("reading the run"):
+        path = write_report(directory, out)
     typer.echo(path)
     if figures:
         from dunwu.observatory.report.figure_files import write_figures

@@ -14,18 +14,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dunwu.commands.model_sources import CHAT, Source, source_of
+from dunwu.api.model_sources import CHAT, Source, source_of
+from dunwu.api.policy import Policy
+from dunwu.api.run import Run
 from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
-from dunwu.commands.run import execute
+from dunwu.commands.run import execute, open_monitor
 from dunwu.config.loader import made_recipe
-from dunwu.config.overrides import apply_override, parse_override
+from dunwu.config.overrides import apply_override, parse_override, write_overrides
 from dunwu.config.schema import AnswerIn, Recipe, TaskSpec, display_names, is_server
-from dunwu.config.toml import toml_text
+from dunwu.config.toml import dump_toml
 from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
 from dunwu.monitoring.progress import Monitor, Progress
 from dunwu.registry import GENERATORS, is_reference, split_reference, tasks
-from dunwu.runs import RunReader
 from dunwu.tasks.datasets.files import FileTask
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
@@ -59,37 +60,89 @@ class Asked:
     seed: int = 0
 
 
+Model = Policy | Run | Path | str
+
+
 def evaluate(
-    asked: Asked, *, monitor: Monitor, overrides: Sequence[str] = (), out: Path | None = None, resume: bool = False
-) -> RunReader:
-    """Measure models on benchmarks.
+    models: Model | Sequence[Model],
+    benchmarks: str | Sequence[str],
+    *,
+    path: Path | str | Sequence[Path | str] = (),
+    fields: Sequence[str] = (),
+    samples: int | None = None,
+    problems: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_new_tokens: int | None = None,
+    template: str | None = None,
+    judge: str | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    resume: bool = False,
+    monitor: Monitor | None = None,
+) -> Run:
+    """Measure models on benchmarks: pass@1, pass@k, cons@k, with 95 % intervals.
 
     Args:
-        asked: which models, on what, how.
-        monitor: takes what the run says.
-        overrides: ``PATH=VALUE``, as for ``--set``.
-        out: the run directory; None: runs/NAME.
-        resume: go on where the run in the directory stopped.
+        models: One or several; see ``dunwu.load``. A text may also be a server's, ``http://host:port/v1#name``.
+        benchmarks: Names of benchmarks or generated tasks: ``gsm8k``, ``countdown``.
+        path: The files of those that are read from a file, in their order.
+        fields: Columns of a file of your own, ``problem=question``.
+        samples: Answers to each problem; None: what the benchmark is measured with.
+        problems: Problems of each benchmark, at most; None: all.
+        temperature: Of sampling; None: 0.6.
+        top_p: The share of probability that is drawn from; None: 0.95.
+        max_new_tokens: Longest answer, in tokens; None: 32,768, or what fits.
+        template: The prompt template; None: as each model was trained.
+        judge: Who judges alpaca, arena and safety: a reward model, or a server's model.
+        seed: The same seed gives the same files.
+        out: The run directory; None: runs/eval-MODEL-BENCHMARK.
+        overrides: Values by path, or ``PATH=VALUE``, of the recipe that this makes.
+        resume: Go on where the run in the directory stopped.
+        monitor: Takes what the run says; None: the terminal.
 
     Returns:
-        The run.
+        The run; ``results()`` has the numbers, ``held_out_answers()`` every answer.
 
     Raises:
-        UserError: a model, a benchmark, a file or an option cannot be used.
-        Interrupted, Fault: see ``run.execute``.
+        UserError: A model, a benchmark, a file or an option cannot be used.
+        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
+        Fault: Nothing could be graded, a server gives no answer, or the disk is full.
     """
+    overrides, monitor = write_overrides(overrides), monitor or open_monitor("rich")
+    asked = Asked(
+        models=[_name_model(one) for one in ([models] if isinstance(models, Model) else models)],
+        benches=[benchmarks] if isinstance(benchmarks, str) else benchmarks,
+        data=[Path(one) for one in ([path] if isinstance(path, Path | str) else path)],
+        fields=fields,
+        samples=samples,
+        problems=problems,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+        template=template,
+        judge=judge,
+        seed=seed,
+    )
     with closing(monitor):
         monitor.show_activity("looking at models and benchmarks")
         recipe = recipe_of(asked, overrides, monitor)
-        folder = out or Path("runs") / recipe.name
+        folder = Path("runs") / recipe.name if out is None else Path(out)
         planned = plan_recipe(recipe, folder, overrides=overrides)
         refuse(planned)
     try:
         seconds = planned_seconds(planned)
-        return execute(recipe, folder, resume=resume, text=as_toml(recipe), monitor=monitor, planned_seconds=seconds)
+        return execute(recipe, folder, resume=resume, text=dump_toml(recipe), monitor=monitor, planned_seconds=seconds)
     except (Interrupted, Fault) as error:
         again = shlex.join(["--out", str(folder), "--resume"])
         raise type(error)(f"{error}; the same command with {again} goes on") from error
+
+
+def _name_model(model: Model) -> str:
+    if isinstance(model, Policy):
+        return model.source
+    return str(model.directory) if isinstance(model, Run) else str(model)
 
 
 def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Recipe:
@@ -130,12 +183,6 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
             for chosen in stage["sets"]:
                 _count(chosen, progress)
     return made_recipe(tree, overrides)
-
-
-def as_toml(recipe: Recipe) -> str:
-    """A recipe as ``dunwu run`` reads it, defaults left out."""
-    tree = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-    return toml_text(tree)
 
 
 def _columns(asked: Asked) -> Tree:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dunwu.config.loader import load_recipe
+from dunwu.config.loader import load_recipe, made_recipe
+from dunwu.config.overrides import write_overrides
 from dunwu.config.packaged import recipe_file
 from dunwu.errors import UserError
 from dunwu.planning import Plan, make_plan
@@ -16,22 +18,37 @@ if TYPE_CHECKING:
     from dunwu.config.schema import DataSpec, Recipe, Stage, TaskSpec
 
 
-def plan(name: str, overrides: Sequence[str] = ()) -> Plan:
-    """Plan a recipe, looking at the first of its problems and conversations.
+def plan(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | Sequence[str] = ()) -> Plan:
+    """Say what a recipe would do: batches, memory, hours, dollars. Nothing runs, and no model is loaded.
 
     Args:
-        name: a TOML file, or a recipe that comes with Dunwu.
-        overrides: ``PATH=VALUE``, as for ``--set``.
+        recipe: A TOML file, a recipe that comes with Dunwu (``nano/r1-zero``), or the tables of one.
+        overrides: Values by path, ``{"stages.zero.steps": 32}``, or ``PATH=VALUE`` as for ``--set``.
 
     Returns:
         The plan; its ``problems`` say what stands in the way.
 
     Raises:
-        UserError: the recipe cannot be read, or is not valid.
+        UserError: The recipe cannot be read, or is not valid.
     """
-    file = recipe_file(name)
-    recipe = load_recipe(file, overrides)
-    return plan_recipe(recipe, Path("runs") / recipe.name, file=file, overrides=overrides, generated=GLANCE)
+    overrides = write_overrides(overrides)
+    file, checked = open_recipe(recipe, overrides)
+    return plan_recipe(checked, Path("runs") / checked.name, file=file, overrides=overrides, generated=GLANCE)
+
+
+def open_recipe(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> tuple[Path | None, Recipe]:
+    """Read a recipe from wherever it comes.
+
+    Returns:
+        Its file, None for tables, and the recipe with the overrides applied.
+
+    Raises:
+        UserError: The recipe cannot be read, or is not valid.
+    """
+    if isinstance(recipe, Mapping):
+        return None, made_recipe(deepcopy(dict(recipe)), overrides)
+    file = recipe_file(str(recipe))
+    return file, load_recipe(file, overrides)
 
 
 def plan_recipe(

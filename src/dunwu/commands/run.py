@@ -11,16 +11,18 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dunwu
 from dunwu.analysis.next_steps import find_program
-from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
-from dunwu.config.loader import load_recipe
-from dunwu.config.packaged import recipe_file
+from dunwu.api.run import Run
+from dunwu.commands.plan import open_recipe, plan_recipe, planned_seconds, refuse
+from dunwu.config.overrides import write_overrides
+from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
 from dunwu.monitoring.progress import Broadcast, Monitor
-from dunwu.runs import Run, RunReader
+from dunwu.runs import Run as RunWriter
+from dunwu.runs import RunReader
 
 if TYPE_CHECKING:
     from dunwu.config.schema import Recipe
@@ -30,44 +32,57 @@ RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def run(
-    name: str,
+    recipe: str | Path | Mapping[str, Any],
     *,
-    overrides: Sequence[str] = (),
-    out: Path | None = None,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
     resume: bool = False,
     log: Log = "rich",
     track: Sequence[str] = (),
-) -> RunReader:
+) -> Run:
     """Run a recipe: one stage or the whole pipeline.
 
     Args:
-        name: a TOML file, or a recipe that comes with Dunwu.
-        overrides: ``PATH=VALUE``, as for ``--set``.
-        out: the run directory; None: runs/NAME.
-        resume: go on where the run in the directory stopped.
-        log: what is printed: for people, next to nothing, or a JSON object a line.
-        track: trackers that get the numbers too, by name.
+        recipe: A TOML file, a recipe that comes with Dunwu (``nano/r1-zero``), or the tables of one.
+        out: The run directory; None: runs/NAME.
+        overrides: Values by path, ``{"stages.zero.steps": 32}``, or ``PATH=VALUE`` as for ``--set``.
+        resume: Go on where the run in the directory stopped.
+        log: What is printed: for people, next to nothing, or a JSON object a line.
+        track: Trackers that get the numbers too: ``tensorboard``, ``wandb``, ``trackio``.
 
     Returns:
-        The run.
+        The finished run.
 
-    Raises: see ``execute``.
+    Raises:
+        UserError: The recipe, a model or the data cannot be used; the directory holds another run or is in use.
+        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
+        Fault: NaN, a full disk, no whole checkpoint.
     """
-    file, monitor = recipe_file(name), open_monitor(log)
+    overrides, monitor = write_overrides(overrides), open_monitor(log)
     with closing(monitor):
         monitor.show_activity("checking the recipe")
-        recipe = load_recipe(file, overrides)
-        folder = out or Path("runs") / recipe.name
-        planned = plan_recipe(recipe, folder, file=file, overrides=overrides)
+        file, checked = open_recipe(recipe, overrides)
+        folder = Path("runs") / checked.name if out is None else Path(out)
+        planned = plan_recipe(checked, folder, file=file, overrides=overrides)
         refuse(planned, folder if resume else None)
     try:
-        seconds = planned_seconds(planned)
-        return execute(recipe, folder, resume=resume, file=file, monitor=monitor, planned_seconds=seconds, track=track)
+        return execute(
+            checked,
+            folder,
+            resume=resume,
+            file=file,
+            text="" if file else dump_toml(checked),
+            monitor=monitor,
+            planned_seconds=planned_seconds(planned),
+            track=track,
+        )
     except Interrupted as error:
+        if file is None:
+            raise
         settings = [part for text in overrides for part in ("--set", text)]
         settings += [part for tracker in track for part in ("--track", tracker)]
         settings += ["--log", log] if log != "rich" else []
-        again = shlex.join([find_program(), "run", name, *settings, "--out", str(folder), "--resume"])
+        again = shlex.join([find_program(), "run", str(recipe), *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
 
 
@@ -92,7 +107,7 @@ def execute(
     track: Sequence[str] = (),
     file: Path | None = None,
     text: str = "",
-) -> RunReader:
+) -> Run:
     """Run every stage that is not done, then write summary.json and report.html, and show how the run ended.
 
     Args:
@@ -138,14 +153,14 @@ def execute(
             for table in end_tables(run, monitor.table_width):
                 monitor.show(table)
         monitor.finish_run(run, report, seconds)
-        return RunReader(run.directory)
+        return Run(run.directory)
 
 
-def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> Run:
+def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
     """Begin or take up a run directory, and hold its lock."""
     recipe_json = recipe.model_dump(mode="json", by_alias=True)
     if resume:
-        return Run.resume(out, recipe_json)
+        return RunWriter.resume(out, recipe_json)
     versions = {"dunwu": dunwu.__version__, "python": python_version()}
     versions |= {package: version(package) for package in RECORDED_PACKAGES}
-    return Run.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
+    return RunWriter.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)

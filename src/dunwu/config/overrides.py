@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dunwu.config.issues import Issue
 from dunwu.config.packaged import called
+from dunwu.config.toml import toml_value
 from dunwu.errors import UserError, did_you_mean
 
 Tree = dict[str, Any]
@@ -27,6 +28,17 @@ class Override:
     def place(self) -> str:
         """What an error message calls it."""
         return f"--set {self.text}"
+
+
+def write_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """Return overrides as the command line takes them, ``PATH=VALUE``.
+
+    Args:
+        overrides: Those, or values by path: ``{"stages.zero.steps": 32}``.
+    """
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    return [f"{path}={toml_value(value)}" for path, value in overrides.items()]
 
 
 def parse_override(text: str) -> Override:

@@ -6,18 +6,26 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
+
+def dump_toml(recipe: BaseModel) -> str:
+    """Write a recipe as TOML that ``dunwu run`` reads, defaults left out."""
+    return toml_text(recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True))
+
 
 def toml_text(tree: Mapping[str, Any]) -> str:
     """Write a recipe's plain values as TOML that ``dunwu run`` reads: fields first, then a table for each stage."""
-    lines = [f"{name} = {_value(value)}" for name, value in tree.items() if name != "stages"]
+    lines = [f"{name} = {toml_value(value)}" for name, value in tree.items() if name != "stages"]
     for name, stage in tree["stages"].items():
-        lines += ["", f"[stages.{name}]", *(f"{field} = {_value(value)}" for field, value in stage.items())]
+        lines += ["", f"[stages.{name}]", *(f"{field} = {toml_value(value)}" for field, value in stage.items())]
     return "\n".join(lines) + "\n"
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Write one plain value, a table inline."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_value(entry)}" for name, entry in value.items()) + " }"
+        return "{ " + ", ".join(f"{name} = {toml_value(entry)}" for name, entry in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # what JSON leaves and TOML does not

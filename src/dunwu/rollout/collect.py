@@ -50,8 +50,7 @@ def collect(
 ) -> list[ScoredGroup]:
     """Generate completions and grade them.
 
-    Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it. An exception does
-    not wait for what is being graded.
+    An exception does not wait for what is being graded.
 
     Args:
         engine: who generates.
@@ -73,11 +72,10 @@ def collect(
     pool = ThreadPoolExecutor(max_workers=grader.workers, thread_name_prefix="grader")
     try:
         with generating:
-            for sample, written in engine.generate(requests, sampling):
-                prompt = requests[sample.request].prompt
-                completion = replace(written, text=prompt.opening + written.text) if prompt.opening else written
+            for sample, completion in stream(engine, requests, sampling):
+                problem = requests[sample.request].prompt.problem
                 completions[sample] = completion
-                scores[sample] = pool.submit(grader.score, prompt.problem, completion)
+                scores[sample] = pool.submit(grader.score, problem, completion)
                 if finished:
                     finished(len(completions), total)
         with waiting:
@@ -88,6 +86,38 @@ def collect(
             return result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def complete(
+    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling, finished: Finished | None = None
+) -> list[RolloutGroup]:
+    """Generate without grading.
+
+    Args:
+        engine: What generates.
+        requests: Prompts with their seeds.
+        sampling: How completions are drawn.
+        finished: Called with how many of how many completions are generated.
+
+    Returns:
+        One group a request, in order.
+    """
+    completions: dict[Sample, Completion] = {}
+    total = sum(len(request.seeds) for request in requests)
+    for sample, completion in stream(engine, requests, sampling):
+        completions[sample] = completion
+        if finished:
+            finished(len(completions), total)
+    return [group for _, group in group_completions(requests, completions)]
+
+
+def stream(
+    engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
+) -> Iterator[tuple[Sample, Completion]]:
+    """Yield completions as they are finished. Here alone a text gets the think tag that its prompt opened."""
+    for sample, written in engine.generate(requests, sampling):
+        opening = requests[sample.request].prompt.opening
+        yield sample, replace(written, text=opening + written.text) if opening else written
 
 
 def group_completions(

@@ -12,7 +12,8 @@ import pytest
 from tests.published import write
 
 from dunwu.commands.contamination import contamination
-from dunwu.commands.evaluate import Asked, as_toml, recipe_of
+from dunwu.commands.evaluate import Asked, recipe_of
+from dunwu.config.toml import dump_toml
 from dunwu.config.schema import EvalStage, Recipe
 from dunwu.errors import UserError
 from dunwu.monitoring.progress import Silent
@@ -152,6 +153,6 @@ def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, pat
 def test_a_recipe_is_written_as_it_is_read(path: Path) -> None:
     template = 'He said "so"\\n\t\x7f{prompt} 题'
     recipe = made("aime", "countdown", data=(path,), template=template, model="nano-base", seed=3)
-    tree = tomllib.loads(as_toml(recipe))
+    tree = tomllib.loads(dump_toml(recipe))
     assert Recipe.model_validate_json(json.dumps(tree)) == recipe
     assert tree["stages"]["boxed"]["prompt"]["template"] == template

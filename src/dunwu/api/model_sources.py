@@ -50,8 +50,12 @@ class Source:
 
 
 def source_of(text: str, kinds: tuple[str, ...] = MAKERS) -> Source:
-    """A packaged name, a transformers folder, a run directory (the last stage of these ``kinds`` with a model) or
-    RUN:STAGE, a hub id, or ``http://host:port/v1#name``.
+    """Find the model that a text stands for.
+
+    Args:
+        text: a packaged name, a transformers folder, a run directory or RUN:STAGE, a hub id, or
+            ``http://host:port/v1#name``.
+        kinds: of a run's stages, the last one of these that has a model is meant.
 
     Raises:
         UserError: it is nothing of these, or a run without such a model.

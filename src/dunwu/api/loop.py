@@ -1,0 +1,242 @@
+"""A training loop of one's own: rollouts, advantages and updates as three calls, on the engine and trainer of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dunwu import algorithms
+from dunwu.algorithms import Algorithm, assign_advantages, compute_rewards, cut_minibatches, to_samples
+from dunwu.api.grading import Reward, RewardGrader
+from dunwu.api.policy import Policy, as_problem, load
+from dunwu.api.run import Run
+from dunwu.config.loader import made_recipe
+from dunwu.config.schema import RLStage
+from dunwu.errors import UserError
+from dunwu.execution.executor import open_executor
+from dunwu.models.export import write_chat_template
+from dunwu.models.templates import Template
+from dunwu.monitoring.progress import Progress, Silent
+from dunwu.pipeline.stages.rl_system import grading
+from dunwu.rollout.collect import Grader, collect
+from dunwu.rollout.engine import Engine
+from dunwu.rollout.seeds import derive_seed
+from dunwu.tasks import Mixture, build_mixture
+from dunwu.training.steps import take_step
+from dunwu.training.trainer import Trainer
+from dunwu.types import GenerationRequest, Problem, Sampling, ScoredGroup, TrainSample
+
+STAND_IN = "arithmetic"
+"""A stage has tasks; this one is never drawn from."""
+
+
+class Loop:
+    """A policy that learns, one call a phase. ``open_loop`` makes it.
+
+        with dunwu.open_loop("nano-base", tasks=["countdown"]) as loop:
+            for _ in range(20):
+                groups = loop.rollout(questions=16)
+                batch = loop.advantages(groups)
+                print(loop.update(batch))
+
+    What stands between two calls is yours: drop groups, change rewards, replace advantages (all records are frozen;
+    ``dataclasses.replace`` makes others).
+
+    Attributes:
+        stage: The settings, as a recipe's stage of kind ``rl`` has them.
+        rollouts: How many rollouts were made.
+    """
+
+    def __init__(
+        self,
+        stage: RLStage,
+        *,
+        engine: Engine,
+        trainer: Trainer,
+        grader: Grader,
+        algorithm: Algorithm,
+        template: Template,
+        mixture: Mixture | None,
+        seed: int,
+    ) -> None:
+        self.stage = stage
+        self.rollouts = 0
+        self._engine, self._trainer, self._grader = engine, trainer, grader
+        self._algorithm, self._template, self._mixture, self._seed = algorithm, template, mixture, seed
+        self._position = 0
+
+    @property
+    def version(self) -> int:
+        """Optimizer steps that the policy has made."""
+        return self._trainer.policy_version
+
+    def rollout(
+        self, problems: Sequence[Problem | str] | None = None, *, questions: int | None = None
+    ) -> list[ScoredGroup]:
+        """Generate a group of completions for each problem, and grade them.
+
+        Args:
+            problems: What is asked; None: the next ones of the loop's tasks.
+            questions: How many of these; None: ``rollout.questions`` of the settings.
+
+        Returns:
+            One group a problem, in order, with a score for each completion.
+
+        Raises:
+            UserError: A prompt is too long, or there are neither problems nor tasks.
+        """
+        spec = self.stage.rollout
+        if problems is None:
+            problems = self._draw(questions or spec.questions)
+        requests = [
+            GenerationRequest(
+                prompt=self._template.encode(as_problem(problem, place)),
+                seeds=tuple(
+                    derive_seed(self._seed, "loop", self.rollouts, place, index) for index in range(spec.group_size)
+                ),
+            )
+            for place, problem in enumerate(problems)
+        ]
+        sampling = Sampling(
+            temperature=spec.temperature, top_p=spec.top_p, max_new_tokens=spec.max_new_tokens, stop=spec.stop
+        )
+        self.rollouts += 1
+        return collect(self._engine, requests, sampling, self._grader, update=self.version)
+
+    def advantages(self, groups: Sequence[ScoredGroup]) -> list[TrainSample]:
+        """Turn graded groups into samples to learn from: log-probabilities first, then advantages.
+
+        Args:
+            groups: Of one rollout.
+
+        Returns:
+            One sample a completion that carries loss.
+        """
+        spec = self.stage.algorithm
+        rewards = compute_rewards(groups, spec, self.stage.rollout.max_new_tokens)
+        samples = to_samples(groups, rewards, spec)
+        logprobs = self._trainer.compute_logprobs(samples)
+        return assign_advantages(samples, logprobs, rewards, self._algorithm)
+
+    def update(self, batch: Sequence[TrainSample]) -> dict[str, float]:
+        """Make the optimizer steps of one rollout, then give the engine the new weights.
+
+        Args:
+            batch: From ``advantages``.
+
+        Returns:
+            Means over the steps (``policy_loss``, ``entropy``, ``grad_norm``, ``lr``, ...), and ``reward``, the mean
+            over the samples.
+
+        Raises:
+            Fault: A loss or a gradient is not finite; the weights are untouched.
+        """
+        done = []
+        for epoch in range(self.stage.update.epochs):
+            seed = derive_seed(self._seed, "loop", "split", self.rollouts, epoch)
+            for step in cut_minibatches(batch, self.stage.update, seed):
+                at = min(self.version, self.stage.steps - 1)
+                done.append(take_step(self._trainer, step, at=at))
+        self._engine.update_weights(self._trainer.export_weights())
+        metrics = {
+            name: float(np.mean([one.metrics[name] for one in done])) for name in (done[0].metrics if done else ())
+        }
+        rewards = [one.sample.reward for one in batch]
+        return {"reward": float(np.mean(rewards)) if rewards else 0.0, **metrics}
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the policy as an ordinary transformers folder, which ``dunwu.load`` opens."""
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self._trainer.save_model(place)
+        write_chat_template(place, self.stage.prompt.template)
+        return place
+
+    def _draw(self, count: int) -> list[Problem]:
+        if self._mixture is None:
+            raise UserError("give rollout() problems, or open_loop() tasks to draw them from", field="problems")
+        found = self._mixture.draw(self._position, count)
+        self._position += count
+        return list(found)
+
+
+@contextmanager
+def open_loop(
+    policy: Policy | Run | Path | str,
+    /,
+    *,
+    reward: Reward | None = None,
+    tasks: Sequence[str | Mapping[str, Any]] = (),
+    steps: int = 1000,
+    seed: int = 0,
+    **settings: Any,
+) -> Iterator[Loop]:
+    """Open a training loop of one's own.
+
+    Args:
+        policy: What learns; see ``load``.
+        reward: ``reward(problem, text) -> float``, called in this process; None: the rules of ``settings["reward"]``.
+        tasks: Where ``Loop.rollout`` draws problems from: names, or tables as in a recipe.
+        steps: Optimizer steps for the schedule of the learning rate; going on beyond them is no error.
+        seed: Of problems, completions and minibatches.
+        **settings: Tables of a stage of kind ``rl``, as in a recipe: ``rollout={"group_size": 8}``,
+            ``algorithm={"loss": "gspo"}``, ``optimizer={"lr": 1e-3}``.
+
+    Yields:
+        The loop; engine and workers are closed with the block.
+
+    Raises:
+        UserError: A setting, the model or a task cannot be used.
+    """
+    chosen = policy if isinstance(policy, Policy) else load(policy)
+    stage = _stage(chosen, tasks, steps, settings)
+    executor = open_executor(stage.model, lambda line: None)
+    loaded = executor.open_policy(chosen.source, longest=stage.longest_sequence, learns=True, generates=True)
+    algorithm = algorithms.build(
+        stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+    )
+    with ExitStack() as opened:
+        grader = RewardGrader(reward) if reward else opened.enter_context(grading(stage.reward, stage.tasks, _Notes()))
+        engine = opened.enter_context(closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences)))
+        yield Loop(
+            stage,
+            engine=engine,
+            trainer=executor.build_policy_trainer(stage, loaded, algorithm),
+            grader=grader,
+            algorithm=algorithm,
+            template=Template(stage.prompt, loaded.tokenizer),
+            mixture=build_mixture(stage.tasks, seed) if tasks else None,
+            seed=seed,
+        )
+
+
+class _Notes:
+    """A loop keeps no manifest."""
+
+    progress: Progress = Silent()
+
+    def note(self, key: str, value: object) -> None:
+        """Keep nothing."""
+
+
+def _stage(
+    policy: Policy, tasks: Sequence[str | Mapping[str, Any]], steps: int, settings: Mapping[str, Any]
+) -> RLStage:
+    """Make the stage of the settings; a task stands in where the loop draws no problems."""
+    tree = {
+        "kind": "rl",
+        "from": policy.source,
+        "steps": steps,
+        "tasks": [{"task": task} if isinstance(task, str) else dict(task) for task in tasks or (STAND_IN,)],
+        "prompt": {"template": policy.template},
+        "update": {"minibatches": 1},
+        "reference_every": 0,
+        **settings,
+    }
+    stage = made_recipe({"name": "loop", "stages": {"loop": tree}}).stages["loop"]
+    assert isinstance(stage, RLStage)
+    return stage

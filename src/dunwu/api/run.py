@@ -1,0 +1,204 @@
+"""A run directory as an object: what it measured, as dataclasses and Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dunwu.errors import UserError, did_you_mean
+from dunwu.runs import RunReader, StageReader
+from dunwu.types import Estimate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a finished run says of itself, ``summary.json``.
+
+    Attributes:
+        seed: The recipe's.
+        seconds: Time that all processes of the run worked, in seconds.
+        results: Held-out results of the last stage that measured any: first by checkpoint or model (``base``,
+            ``trained``, and ``base/SET`` beyond the first set), then by quantity (``pass@1``).
+    """
+
+    seed: int
+    seconds: float
+    results: Mapping[str, Mapping[str, Estimate]]
+
+
+class Run:
+    """A run directory, finished or not. Reading it changes nothing, and a run that goes on may be read meanwhile.
+
+    Args:
+        directory: The folder that ``dunwu run`` or ``dunwu.run`` made.
+
+    Attributes:
+        directory: The same.
+
+    Raises:
+        UserError: The folder holds no run.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        self.directory = Path(directory)
+        self._reader = RunReader(self.directory)
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe as it ran, overrides applied, as nested tables."""
+        return self._reader.recipe
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """The stages that have begun, in order, and the state of each: ``running`` or ``done``."""
+        return self._reader.stages
+
+    @property
+    def summary(self) -> Summary | None:
+        """What the run came to; None before it has ended."""
+        found = self._reader.read_summary()
+        if found is None:
+            return None
+        results = {
+            name: {quantity: Estimate(**value) for quantity, value in quantities.items()}
+            for name, quantities in found["results"].items()
+        }
+        return Summary(seed=found["seed"], seconds=found["seconds"], results=results)
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """Return ``summary.json`` as it is; None before the run has ended."""
+        return self._reader.read_summary()
+
+    def metrics(self, stage: str | None = None) -> pa.Table:
+        """Return the numbers of a stage, one row a rollout or update, one column a metric.
+
+        Args:
+            stage: Its name; None: the last stage that recorded any.
+
+        Returns:
+            A table that begins with the column ``step``, the updates done. A metric that a row lacks is null.
+
+        Raises:
+            UserError: No such stage, or a damaged file.
+        """
+        import pyarrow as pa
+
+        rows = self._stage(stage, lambda found: bool(found.read_metrics())).read_metrics()
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+    def answers(self, stage: str | None = None, *, step: int | None = None) -> pa.Table:
+        """Return what the policy wrote in training, one row a completion, with its score and its parts.
+
+        Args:
+            stage: Its name; None: the last stage that stored rollouts.
+            step: One rollout, by the updates done when it had been learned from; None: all.
+
+        Raises:
+            UserError: No such stage or rollout, or a damaged file.
+        """
+        found = self._stage(stage, lambda one: bool(one.rollout_steps()))
+        if step is not None and step not in (steps := found.rollout_steps()):
+            raise UserError(f"no rollout of step {step}; there are {steps[0]} to {steps[-1]}", file=found.path)
+        return _table([_flat(row) for row in found.read_rollouts(step)])
+
+    def held_out_answers(self, stage: str | None = None) -> pa.Table:
+        """Return the answers to held-out problems, one row an answer, with the columns ``checkpoint`` and ``set``.
+
+        Args:
+            stage: Its name; None: the last stage that was measured.
+
+        Raises:
+            UserError: No such stage, or a damaged file.
+        """
+        found = self._stage(stage, lambda one: bool(one.read_evaluations(rows=False)))
+        return _table(
+            [
+                {"checkpoint": evaluation.checkpoint, "set": evaluation.set, **_flat(row)}
+                for evaluation in found.read_evaluations()
+                for row in evaluation.rows
+            ]
+        )
+
+    def results(self, stage: str | None = None) -> pa.Table:
+        """Return what was measured on held-out problems, with 95 % intervals.
+
+        Args:
+            stage: Its name; None: the last stage that was measured.
+
+        Returns:
+            One row a quantity: ``checkpoint``, ``set``, ``quantity``, ``value``, ``low``, ``high``.
+
+        Raises:
+            UserError: No such stage, or a damaged file.
+        """
+        found = self._stage(stage, lambda one: bool(one.read_evaluations(rows=False)))
+        return _table(
+            [
+                {
+                    "checkpoint": evaluation.checkpoint,
+                    "set": evaluation.set,
+                    "quantity": quantity,
+                    "value": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                }
+                for evaluation in found.read_evaluations(rows=False)
+                for quantity, estimate in evaluation.results.items()
+            ]
+        )
+
+    def model(self, stage: str | None = None) -> Path:
+        """Return the folder of the model that a stage made, an ordinary transformers folder.
+
+        Args:
+            stage: Its name; None: the last stage that made one.
+
+        Raises:
+            UserError: No such stage, or it has made no model yet.
+        """
+        return self._stage(stage, lambda one: (one.model / "config.json").is_file()).model
+
+    def _stage(self, name: str | None, has: Callable[[StageReader], bool]) -> StageReader:
+        """Find a stage by its name; None: the last one that ``has`` what is asked for."""
+        if name is None:
+            found = [one for one in map(self._reader.stage, self.stages) if has(one)]
+            if not found:
+                raise UserError("no stage has recorded any of this yet", file=self.directory)
+            return found[-1]
+        if name not in self.stages:
+            known = ", ".join(self.stages) or "none yet"
+            text = f"no stage {name!r:.60}; there are {known}{did_you_mean(name, self.stages)}"
+            raise UserError(text, file=self.directory)
+        stage = self._reader.stage(name)
+        if not has(stage):
+            raise UserError(f"stage {name!r} has recorded none of this", file=self.directory)
+        return stage
+
+    def _repr_html_(self) -> str:
+        from dunwu.observatory.notebook import render_run
+
+        return render_run(self._reader)
+
+    def __repr__(self) -> str:
+        stages = ", ".join(f"{name} {state}" for name, state in self.stages.items()) or "not begun"
+        return f"Run({str(self.directory)!r}: {stages})"
+
+
+def _flat(row: Any) -> dict[str, Any]:
+    """Return the fields of a row, the parts of its score as ``part.NAME``."""
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
+    parts = values.pop("parts", {})
+    return values | {f"part.{name}": value for name, value in parts.items()}
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in names})

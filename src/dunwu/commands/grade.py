@@ -1,0 +1,83 @@
+"""``dunwu.grade``: what a rule says of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Literal
+
+import numpy as np
+
+from dunwu.config.schema import RewardSpec
+from dunwu.errors import UserError
+from dunwu.sandbox import Unavailable, choose
+from dunwu.types import Completion, Message, Problem, Score
+from dunwu.verifiers import build
+from dunwu.verifiers.code import make_limits
+from dunwu.verifiers.format import extract_answer
+
+AnswerIn = Literal["answer-tag", "boxed", "last-line", "summary"]
+
+
+def grade(
+    completion: str,
+    gold: str = "",
+    *,
+    kind: str = "math",
+    tests: Sequence[str] = (),
+    language: str = "en",
+    answer_in: AnswerIn | None = None,
+) -> Score:
+    r"""Grade one answer by rule, as a reward or an evaluation would.
+
+    Args:
+        completion: What was written, reasoning and all: ``<think>...</think> \boxed{5}``.
+        gold: A right answer; programs have none.
+        kind: How answers are compared: ``math``, ``number``, ``choice``, ``text``, ``sequence``, ``set``,
+            ``expression``, ``code``, ``premise``, ``instructions``, ``refusal``, or a registered verifier's.
+        tests: What the kind checks against beside the gold; see ``Problem.tests``.
+        language: Of the question, for the kinds that read words.
+        answer_in: Where the answer stands; None: in answer tags, else in a box, else all that follows the reasoning.
+
+    Returns:
+        The score. ``parts["accuracy"]`` is 1 for a right answer, ``extracted`` is what was read, ``reason`` says why.
+
+    Raises:
+        UserError: No verifier is called that; a program, where this machine has no safe sandbox.
+    """
+    where = answer_in or _find_answer(completion)
+    spec = RewardSpec(format_rule="none", answer_in=where)
+    problem = Problem(
+        id="graded",
+        task="graded",
+        kind=kind,
+        level=1,
+        language=language,
+        messages=(Message(role="user", content=""),),
+        gold=gold,
+        tests=tuple(tests),
+    )
+    with ExitStack() as opened:
+        sandbox = None
+        if kind in ("code", "gym"):
+            try:
+                sandbox, _ = choose(1, make_limits(spec.code))
+            except Unavailable as error:
+                raise UserError(f"programs would not be safe on this machine: {error}", field="kind") from error
+            opened.enter_context(sandbox)
+        grader = opened.enter_context(build(spec, sandbox))
+        written = Completion(
+            token_ids=np.empty(0, np.int32),
+            logprobs=np.empty(0, np.float32),
+            text=completion,
+            finish="stop",
+            version_spans=(),
+        )
+        return grader.score(problem, written)
+
+
+def _find_answer(completion: str) -> AnswerIn:
+    for where in ("answer-tag", "boxed"):
+        if extract_answer(completion, where, cut=False) is not None:
+            return where
+    return "summary"

@@ -1,0 +1,53 @@
+"""The public face: every name is listed, documented and typed, and none is imported before it is used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dunwu
+
+SOURCE = Path(dunwu.__file__).parents[1]
+PUBLIC = [name for name in dunwu.__all__ if name != "__version__"]
+
+
+def run_python(code: str) -> str:
+    """Run code in a process that imports dunwu from here, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_names_that_users_rely_on() -> None:
+    """A change here is a change of the public interface."""
+    assert dunwu.__all__ == [
+        *("Completion", "Estimate", "Fault", "Interrupted", "Loop", "Message", "Policy", "Problem", "Run", "Score"),
+        *("ScoredGroup", "Summary", "UserError", "__version__", "evaluate", "grade", "load", "open_loop", "plan"),
+        *("register", "report", "run"),
+    ]
+    assert set(dunwu.__all__) <= set(dir(dunwu))
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = "import sys, dunwu; print(*sorted({'torch', 'numpy', 'pyarrow', 'pydantic', 'rich'} & set(sys.modules)))"
+    assert run_python(code) == ""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_name_has_a_docstring_that_says_what_it_does(name: str) -> None:
+    thing = getattr(dunwu, name)
+    assert inspect.getdoc(thing)
+    if inspect.isfunction(thing):
+        assert "return" in thing.__annotations__
+        text = inspect.getdoc(thing) or ""
+        assert all(f"{parameter}:" in text for parameter in inspect.signature(thing).parameters)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        _ = getattr(dunwu, "trian")  # noqa: B009  -- what a typing mistake does

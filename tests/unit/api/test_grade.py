@@ -1,0 +1,37 @@
+"""Grades of single answers: where the answer stands is found, and how it is compared is said."""
+
+from __future__ import annotations
+
+import pytest
+
+import dunwu
+
+
+@pytest.mark.parametrize(
+    ("completion", "gold", "kind", "right"),
+    [
+        (r"so \boxed{\frac{1}{2}}", "0.5", "math", True),
+        (r"so \boxed{\frac{1}{3}}", "0.5", "math", False),
+        ("<think>2+3=5</think> <answer>5</answer>", "5", "math", True),
+        ("5", "5", "math", True),
+        ("<answer>Paris</answer>", "paris", "text", True),
+        ("<answer>Rome</answer>", "Paris", "text", False),
+        ("", "5", "math", False),
+    ],
+)
+def test_grades(completion: str, gold: str, kind: str, right: bool) -> None:
+    score = dunwu.grade(completion, gold, kind=kind)
+    assert score.parts["accuracy"] == float(right)
+    assert score.status == "graded"
+
+
+def test_an_expression_is_checked_against_its_numbers() -> None:
+    assert (
+        dunwu.grade("<answer>(3+5)*7</answer>", kind="expression", tests=["56", "3", "5", "7"]).parts["accuracy"] == 1
+    )
+    assert dunwu.grade("<answer>8*7</answer>", kind="expression", tests=["56", "3", "5", "7"]).parts["accuracy"] == 0
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(dunwu.UserError, match="no verifier grades problems of kind 'maths'"):
+        dunwu.grade("5", "5", kind="maths")

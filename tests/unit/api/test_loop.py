@@ -1,0 +1,73 @@
+"""A loop of one's own: three calls that do what a stage does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dunwu
+
+SMALL: dict[str, Any] = {
+    "rollout": {"group_size": 4, "max_new_tokens": 24},
+    "optimizer": {"lr": 1e-3},
+    "model": {"threads": 1},
+}
+COUNTDOWN = {"task": "countdown"}
+
+
+def count_digits(problem: dunwu.Problem, text: str) -> float:
+    """Reward digits: something that the base can learn in a few steps."""
+    return sum(character.isdigit() for character in text) / 10
+
+
+def test_a_loop_learns_what_its_reward_pays_for(tmp_path: Path) -> None:
+    rewards = []
+    with dunwu.open_loop("nano-base", reward=count_digits, tasks=[COUNTDOWN], **SMALL) as loop:
+        for _ in range(6):
+            batch = loop.advantages(loop.rollout(questions=8))
+            rewards.append(loop.update(batch)["reward"])
+        assert loop.version == 6
+        folder = loop.save(tmp_path / "model")
+    assert np.mean(rewards[-2:]) > np.mean(rewards[:2])
+    trained = dunwu.load(folder, threads=1)
+    assert trained.template == "nano"
+    question = "Using the numbers 3, 5, 7, make 15."
+    before = dunwu.load("nano-base", threads=1).generate(question, n=4, max_new_tokens=24)
+    assert [one.text for one in trained.generate(question, n=4, max_new_tokens=24)[0]] != [
+        one.text for one in before[0]
+    ]
+
+
+def test_rules_grade_where_no_reward_is_given() -> None:
+    with dunwu.open_loop("nano-base", tasks=["countdown"], **SMALL) as loop:
+        (group,) = loop.rollout(questions=1)
+        assert {"accuracy", "format"} <= group.scores[0].parts.keys()
+        batch = loop.advantages([group])
+        assert all(np.all(one.advantages[~one.sample.loss_mask] == 0.0) for one in batch)
+
+
+def test_the_same_seed_gives_the_same_rollout() -> None:
+    texts = []
+    for _ in range(2):
+        with dunwu.open_loop("nano-base", tasks=["countdown"], seed=3, **SMALL) as loop:
+            groups = loop.rollout(questions=2)
+            texts.append([one.text for group in groups for one in group.group.completions])
+    assert texts[0] == texts[1]
+
+
+def test_bad_settings_are_told_by_their_field() -> None:
+    with pytest.raises(dunwu.UserError, match="group_sise"), dunwu.open_loop("nano-base", rollout={"group_sise": 8}):
+        pass
+    with (
+        dunwu.open_loop("nano-base", reward=lambda problem, text: float("nan"), **SMALL) as loop,
+        pytest.raises(dunwu.UserError, match="gave nan, not a finite number"),
+    ):
+        loop.rollout(["What is 2 + 3?"])
+    with (
+        dunwu.open_loop("nano-base", reward=count_digits, **SMALL) as loop,
+        pytest.raises(dunwu.UserError, match="give rollout"),
+    ):
+        loop.rollout()

@@ -1,0 +1,47 @@
+"""A policy that can be asked: the same seed gives the same completions, whatever else is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+import dunwu
+
+QUESTION = "Using the numbers 3, 5, 7, make 15."
+
+
+@pytest.fixture(scope="module")
+def policy() -> dunwu.Policy:
+    """The base that comes with the package."""
+    return dunwu.load("nano-base", threads=1)
+
+
+def test_a_completion_depends_on_its_own_prompt_and_seed_alone(policy: dunwu.Policy) -> None:
+    together = policy.generate([QUESTION, "What is 2 + 3?"], n=3, max_new_tokens=24, seed=5)
+    alone = policy.generate(QUESTION, n=2, max_new_tokens=24, seed=5)
+    assert [one.text for one in together[0][:2]] == [one.text for one in alone[0]]
+    assert len(together) == 2
+    assert [len(group) for group in together] == [3, 3]
+    other = policy.generate(QUESTION, n=2, max_new_tokens=24, seed=6)
+    assert [one.text for one in other[0]] != [one.text for one in alone[0]]
+
+
+def test_greedy_completions_are_all_alike(policy: dunwu.Policy) -> None:
+    (group,) = policy.generate(QUESTION, n=3, max_new_tokens=8, temperature=0.0)
+    assert len({one.text for one in group}) == 1
+    assert all(len(one.token_ids) <= 8 for one in group)
+
+
+def test_no_prompt_gives_no_completion(policy: dunwu.Policy) -> None:
+    assert policy.generate([]) == []
+
+
+def test_a_packaged_base_is_asked_in_its_own_template(policy: dunwu.Policy) -> None:
+    assert policy.template == "nano"
+    assert "nano" in policy._repr_html_()
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(dunwu.UserError, match=r"no model: .*did you mean nano-base"):
+        dunwu.load("nano-bsae")
+    with pytest.raises(dunwu.UserError, match=r"cannot be loaded; dunwu\.evaluate can ask it"):
+        dunwu.load("http://127.0.0.1:9/v1#name")
