@@ -6,7 +6,9 @@ And the mean of what was measured several times, with its interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,3 +96,19 @@ def estimate_mean(
     centre = float(np.mean(values_N))
     half = float(stdtrit(n - 1, 0.975)) * float(np.std(values_N, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     return Estimate(value=centre, low=max(lowest, centre - half), high=min(highest, centre + half))
+
+
+class Stopwatch:
+    """Adds up seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -92,7 +92,7 @@ def test_without_a_safe_sandbox_the_run_is_refused(tmp_path: Path, monkeypatch: 
     def refuse(places: int, limits: Limits, *, libraries: object, allow_unsafe: bool) -> None:
         raise Unavailable("tier 1: not here")
 
-    monkeypatch.setattr("dunwu.pipeline.stages.rl_system.choose", refuse)
+    monkeypatch.setattr("dunwu.pipeline.stages.grading.choose", refuse)
     (tmp_path / "programs.jsonl").write_text('{"q": "1 2 3", "a": "x", "t": [{"stdin": "", "stdout": "1"}]}\n')
     (tmp_path / "programs.toml").write_text(RECIPE)
     done = CliRunner().invoke(cli.main, ["run", str(tmp_path / "programs.toml"), "--out", str(tmp_path / "run")])
@@ -105,7 +105,7 @@ def test_a_stage_without_rewards_names_its_own_field(tmp_path: Path, monkeypatch
     def refuse(places: int, limits: Limits, *, libraries: object, allow_unsafe: bool) -> None:
         raise Unavailable("tier 1: not here")
 
-    monkeypatch.setattr("dunwu.pipeline.stages.rl_system.choose", refuse)
+    monkeypatch.setattr("dunwu.pipeline.stages.grading.choose", refuse)
     (tmp_path / "programs.jsonl").write_text('{"q": "1 2 3", "a": "x", "t": [{"stdin": "", "stdout": "1"}]}\n')
     lines = ['name = "asked"', "[stages.asked]", 'kind = "reject"', 'from = "nano-base"', "questions = 1"]
     task = ["[[stages.asked.tasks]]", 'task = "file"', 'kind = "code"', 'path = "programs.jsonl"', "held_out = 0.0"]

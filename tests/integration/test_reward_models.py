@@ -17,7 +17,7 @@ from dunwu.config.loader import load_recipe
 from dunwu.config.schema import OptimizerSpec, PassSpec, PromptSpec
 from dunwu.models.load import load_scorer
 from dunwu.models.templates import Template
-from dunwu.pipeline.stages.reward_model import cases_of
+from dunwu.pipeline.stages.reward_cases import read_cases
 from dunwu.runs import RunReader
 from dunwu.training.reward import RewardTrainer
 from tests.integration.runs import exit_code, fingerprints, start, survive
@@ -98,7 +98,7 @@ def scores(folder: Path, stage: str, rows: list[dict[str, Any]]) -> np.ndarray:
     recipe = load_recipe(folder / "rewards.toml", [f"data.verdicts.path={path}"])
     spec = recipe.stages[stage].model_copy(update={"learn_from": "verdicts", "data": ("verdicts",)})
     scorer = load_scorer(str(folder / "run/stages" / stage / "model"), device="cpu")
-    cases, _ = cases_of(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data, 999)  # type: ignore[arg-type]
+    cases, _ = read_cases(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data, 999)  # type: ignore[arg-type]
     trainer = RewardTrainer(scorer, OptimizerSpec(), PassSpec(), total_steps=1)
     return trainer.scores([case.tokens for case in cases])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from dunwu.config.schema import EvaluationSet, Recipe, RLStage
@@ -14,23 +14,13 @@ from dunwu.evaluation.evaluate import evaluate
 from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
 from dunwu.monitoring.progress import Monitor, Progress
-from dunwu.pipeline.stages.prompts import held_out_prompts, instructing, tasks_of
-from dunwu.pipeline.stages.rl_system import grading
+from dunwu.pipeline.stages.grading import open_grader
+from dunwu.pipeline.stages.prompts import build_encoder, encode_held_out, list_tasks
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.datasets.files import FileTask, find_source
 
 ASKED_PER_CHAIN = 4
 """Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    """What grading tells, where there is no run to note it in."""
-
-    progress: Progress
-
-    def note(self, key: str, value: object) -> None:
-        """A finished run's manifest stays as it is."""
 
 
 def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Monitor) -> ReflectionEffect:
@@ -51,12 +41,12 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     model = str(run.stage(name).model)
     policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
-    instruct = instructing(template, stage.prompt, stage.reward, tasks_of(stage)).instruct
-    prompts = held_out_prompts([chosen], run.seed, template, instruct)[chosen.name][:asked]
+    instruct = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage)).instruct
+    prompts = encode_held_out([chosen], run.seed, template, instruct)[chosen.name][:asked]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)) as engine,
-        grading(stage.reward, [chosen.task], _Notes(progress)) as grader,
+        open_grader(stage.reward, [chosen.task], progress) as grader,
     ):
         progress.start_evaluation("trained", chosen.name, len(prompts))
         answers = evaluate(

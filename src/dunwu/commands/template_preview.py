@@ -24,7 +24,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_tokenizer
 from dunwu.models.shape import find_shape
 from dunwu.models.templates import Template, is_closed
-from dunwu.pipeline.stages.prompts import Room, held_out_prompts, instructing, tasks_of
+from dunwu.pipeline.stages.prompts import PromptLimit, build_encoder, encode_held_out, list_tasks
 from dunwu.planning.preview import GLANCE
 from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
@@ -57,13 +57,15 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
     lines: dict[str, str] = {}
     if isinstance(stage, RLStage | SamplingStage | EvalStage):
         grading = stage.reward if isinstance(stage, RLStage) else stage.grading
-        asking = instructing(template, stage.prompt, grading, tasks_of(stage))
+        asking = build_encoder(template, stage.prompt, grading, list_tasks(stage))
         prompt = template.encode(asking.instruct(*_question(stage)))
         lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads_as_reasoning"] = _reasoning(template.opening)
         lines |= dict(_own_problems(stage))
     if isinstance(stage, RLStage) and (shape := find_shape(str(folder))) and shape.max_positions:
-        _check_lengths(stage, Room.of(stage, name, shape.max_positions), Template(stage.prompt, tokenizer))
+        _check_lengths(
+            stage, PromptLimit.for_stage(stage, name, shape.max_positions), Template(stage.prompt, tokenizer)
+        )
     if isinstance(stage, SupervisedStage):
         for data in files:
             for example in read_first_examples(data):
@@ -136,15 +138,15 @@ def _opened(spec: TaskSpec, held_out: int) -> Task | None:
     return None
 
 
-def _check_lengths(stage: RLStage, room: Room, template: Template) -> None:
+def _check_lengths(stage: RLStage, limit: PromptLimit, template: Template) -> None:
     """Raises UserError where held-out prompts are too long, as the run would."""
-    asking = instructing(template, stage.prompt, stage.reward, tasks_of(stage))
+    asking = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage))
     few = [
         chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
         for chosen in stage.evaluation.sets
     ]
     whole = [chosen for chosen in few if _opened(chosen.task, chosen.problems)]
-    held_out_prompts(whole, 0, template, asking.instruct, room=room)
+    encode_held_out(whole, 0, template, asking.instruct, limit=limit)
 
 
 def _reasoning(opening: str) -> str:

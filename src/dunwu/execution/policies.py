@@ -1,4 +1,4 @@
-"""Opens the policies of a run: loaded, and compared with themselves before anything is built on them."""
+"""Opens the models of a run: loaded, and compared with themselves before anything is built on them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dunwu.rollout.builtin.teacher_forcing import compute_forced_logprobs
 def open_policy(
     source: str, spec: ModelSpec, *, longest: int, learns: bool, generates: bool, message: Callable[[str], None]
 ) -> Policy:
-    """Loads a policy and compares what trainer and engine compute with the model's own forward.
+    """Load a policy and compare what trainer and engine compute with the model's own forward pass.
 
     Args:
         source: see ``load_policy``.
         spec: its type in memory and its device.
         longest: tokens of the longest sequence that the stage may have.
         learns: it is trained.
-        generates: the embedded engine generates with it.
+        generates: the built-in engine generates with it.
         message: takes what the user should know though nothing is wrong.
 
     Raises:
@@ -43,15 +43,23 @@ def open_policy(
 def open_scorer(
     source: str, spec: ModelSpec, *, longest: int, message: Callable[[str], None], new_head: bool = False
 ) -> Policy:
-    """Loads a reward model or a value network, and compares its batches with single sequences.
+    """Load a reward model or a value network, and compare its batches with single sequences.
 
-    Args, Raises: as for ``open_policy``, ``load_scorer`` and ``check_scorer``.
+    Args:
+        source: see ``load_scorer``.
+        spec: its type in memory and its device.
+        longest: tokens of the longest sequence that the stage may have.
+        message: takes what the user should know though nothing is wrong.
+        new_head: a causal language model will do too; its head is drawn from torch's seed.
+
+    Raises:
+        UserError: see ``load_scorer`` and ``check_scorer``.
     """
     scorer = load_scorer(source, dtype=spec.dtype, device=spec.device, new_head=new_head)
     for note in scorer.notes:
         message(note)
     try:
-        for note in check_scorer(scorer.model, longest=_reached(scorer, longest), special_ids=_special_ids(scorer)):
+        for note in check_scorer(scorer.model, longest=_bound(scorer, longest), special_ids=_special_ids(scorer)):
             message(note)
     except UserError as error:
         raise UserError(error.message, file=source) from error
@@ -59,19 +67,32 @@ def open_scorer(
 
 
 def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool) -> list[str]:
-    """See ``open_policy``; returns what was not compared."""
+    """Compare what trainer and engine compute with a model's own forward pass.
+
+    Args:
+        policy: the model.
+        longest: tokens of the longest sequence that the stage may have.
+        learns: it is trained.
+        generates: the built-in engine generates with it.
+
+    Returns:
+        What could not be compared, in words.
+
+    Raises:
+        UserError: see ``check_agreement``.
+    """
     readers: dict[str, Reader] = {}
     if learns:
         readers["the trainer"] = make_trainer_reader(policy.model)
     if generates:
         decoder = make_decoder(policy.model)
         readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
-    longest = _reached(policy, longest)
+    longest = _bound(policy, longest)
     return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
 
 
-def _reached(policy: Policy, longest: int) -> int:
-    """What a stage's longest sequence can be: the engine and the stages hold to the model's positions."""
+def _bound(policy: Policy, longest: int) -> int:
+    """Bound a stage's longest sequence by the model's positions, to which engine and stages hold."""
     return min(longest, count_positions(policy.model))
 
 

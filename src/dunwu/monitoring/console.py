@@ -217,8 +217,8 @@ class ConsoleProgress:
     def finish_run(self, run: RunReader, report: Path, seconds: float) -> None:
         """Say where the report lies, and what can be done with the run."""
         self._close_bar()
-        gap = "" if self._quiet else "\n"
-        self._line(f"{gap}Done in {format_duration(seconds)}. Report: {report}")
+        blank = "" if self._quiet else "\n"
+        self._line(f"{blank}Done in {format_duration(seconds)}. Report: {report}")
         if self._advises and not self._quiet:
             self._advise(run)
 

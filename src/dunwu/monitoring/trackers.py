@@ -37,11 +37,13 @@ class TensorBoard:
         self._writer: Any = module.Writer(str(run.directory / "trackers" / "tensorboard"))
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """See ``Tracker``."""
         for name, value in values.items():
             self._writer.add_scalar(f"{stage}/{name}", value, step)
         self._writer.flush()
 
     def close(self) -> None:
+        """See ``Tracker``."""
         self._writer.close()
 
 
@@ -62,6 +64,7 @@ class WandB:
         self._axes: set[str] = set()
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """See ``Tracker``."""
         if stage not in self._axes:  # W&B's own step only grows; a stage begins at 0
             self._run.define_metric(f"{stage}/step")
             self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
@@ -69,6 +72,7 @@ class WandB:
         self._run.log({f"{stage}/step": step} | {f"{stage}/{name}": value for name, value in values.items()})
 
     def close(self) -> None:
+        """See ``Tracker``."""
         self._run.finish()
         importlib.import_module("wandb").teardown()  # only the end of W&B's own process says that all is written
 
@@ -87,9 +91,11 @@ class Trackio:
         )
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """See ``Tracker``."""
         self._run.log({f"{stage}/{name}": value for name, value in values.items()}, step=step)
 
     def close(self) -> None:
+        """See ``Tracker``."""
         self._run.finish()
 
 
@@ -158,7 +164,7 @@ class Trackers(Silent):
 
 
 def _find_tracker(name: str) -> Callable[[RunReader], Tracker]:
-    """Raises UserError where there is no such tracker, or its package is not installed."""
+    """Find a tracker by its name. Raises UserError where there is none, or its package is not installed."""
     if name not in TRACKERS:
         raise UserError(f"no tracker is called {name!r:.40}; there are {', '.join(TRACKERS)}", field="--track")
     if importlib.util.find_spec(name) is None:
@@ -167,6 +173,6 @@ def _find_tracker(name: str) -> Callable[[RunReader], Tracker]:
 
 
 def _identity(run: RunReader) -> str:
-    """The same for every process of a run, another for every other run: its folder and what it was begun with."""
+    """Name a run: the same for each of its processes, another for every other run."""
     text = f"{run.directory.resolve()} {run.seed} {(run.directory / 'recipe.toml').stat().st_ino}"
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()

@@ -13,19 +13,23 @@ from dunwu.runs import StageDirectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """``name`` the stage's, ``seed`` the run's, ``store`` its part of the run directory.
-
-    ``note`` writes a fact about how the run is made into its manifest; ``left_out`` names training texts that a
-    benchmark has too.
-    """
+    """All that a stage knows of the run that it is part of."""
 
     name: str
+    """The stage's."""
     seed: int
+    """The run's."""
     store: StageDirectory
+    """The stage's part of the run directory."""
     executor: Executor
+    """Opens models, and builds engines and trainers."""
     stop: StopSignal
+    """Says where a stop is asked for."""
     progress: Progress
+    """Takes what the stage says of itself."""
     recipe: str = ""
     """The recipe's name."""
     left_out: frozenset[str] = frozenset()
+    """Names of training texts that a benchmark has too."""
     note: Callable[[str, object], None] = lambda key, value: None
+    """Writes a fact about how the run is made into its manifest."""

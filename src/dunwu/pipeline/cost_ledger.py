@@ -11,7 +11,7 @@ from typing import Any
 from dunwu.config.schema import RLStage
 from dunwu.models.flops import count_forward_flops
 from dunwu.models.shape import ModelShape, shape_from_config
-from dunwu.pipeline.judges.reward_judge import RewardModel
+from dunwu.pipeline.judges.reward_model import RewardModel
 from dunwu.runs import Spent, StageDirectory
 from dunwu.types import ScoredGroup
 
@@ -19,44 +19,63 @@ BACKWARD = 2
 """Forward passes that a backward pass is worth."""
 
 
-class Ledger:
-    """Of one stage. FLOPs are reckoned from the shape of ``model``, one of transformers; 0 where that is not known, as
-    of a model behind a server (None)."""
+class CostLedger:
+    """The ledger of one stage.
+
+    Args:
+        store: the stage's.
+        model: transformers', from whose shape FLOPs are estimated; None: behind a server. They are 0 where the shape
+            is not known.
+    """
 
     def __init__(self, store: StageDirectory, model: Any | None) -> None:
         self._store = store
         self._shape: ModelShape | None = None if model is None else shape_from_config(model.config.to_dict())
 
-    def training(self, step: int, seconds: float, lengths: Sequence[int], *, recomputed: bool) -> None:
-        """An update on sequences of these lengths in tokens; ``recomputed`` where activations are made again."""
+    def record_training(self, step: int, seconds: float, lengths: Sequence[int], *, recomputed: bool) -> None:
+        """Record an update.
+
+        Args:
+            step: updates done with it.
+            seconds: what it took.
+            lengths: tokens of each sequence.
+            recomputed: activations were made again instead of kept.
+        """
         passes = 1 + BACKWARD + recomputed
         flops = passes * self._flops(sum(lengths), len(lengths))
         self._store.spend(step, {"training": Spent(seconds, sum(lengths), flops)})
 
-    def answers(self, module: str, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
-        """Answers that nothing is learned from here: to held-out problems (``evaluation``), or to choose from."""
-        tokens, sequences = generated(groups)
+    def record_generation(self, module: str, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
+        """Record answers that nothing is learned from here: to held-out problems, or to choose from.
+
+        Args:
+            module: ``evaluation`` or ``rollout``.
+            step: updates done.
+            seconds: what they took.
+            groups: the answers.
+        """
+        tokens, sequences = _count_tokens(groups)
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
-    def read(self, module: str, step: int, seconds: float, lengths: Sequence[int]) -> None:
-        """A forward pass over texts of these lengths in tokens."""
+    def record_forward(self, module: str, step: int, seconds: float, lengths: Sequence[int]) -> None:
+        """Record a forward pass over texts of these lengths in tokens, as ``inference`` or ``evaluation``."""
         self._store.spend(step, {module: Spent(seconds, sum(lengths), self._flops(sum(lengths), len(lengths)))})
 
-    def helped(self, step: int, seconds: float) -> None:
-        """What choosing, rewriting and judging answers took, by rules or by others, whose tokens are not known here."""
+    def record_grading(self, step: int, seconds: float) -> None:
+        """Record choosing, rewriting and judging, by rules or by others, whose tokens are not known here."""
         self._store.spend(step, {"reward": Spent(seconds, 0, 0.0)})
 
-    def judged(self, step: int, judges: Iterable[RewardModel]) -> float:
-        """What reward models have read since the last time; the seconds that they took."""
+    def record_judges(self, step: int, judges: Iterable[RewardModel]) -> float:
+        """Record what reward models have read since the last time; return the seconds that they took."""
         whole = 0.0
         for judge in judges:
-            seconds, lengths = judge.taken()
+            seconds, lengths = judge.take_cost()
             if lengths:
-                Ledger(self._store, judge.model).read("inference", step, seconds, lengths)
+                CostLedger(self._store, judge.model).record_forward("inference", step, seconds, lengths)
             whole += seconds
         return whole
 
-    def rollout(
+    def record_rollout(
         self,
         step: int,
         stage: RLStage,
@@ -66,9 +85,19 @@ class Ledger:
         replayed: int = 0,
         judges: Iterable[RewardModel] = (),
     ) -> None:
-        """A rollout and what was learned from it, ``replayed`` tokens of earlier ones among it. Prompts count once a
-        group, a value network as another policy, reward models as inference."""
-        written, sequences = generated(groups)
+        """Record a rollout and what was learned from it.
+
+        Prompts count once a group, a value network as another policy, reward models as inference.
+
+        Args:
+            step: updates done with it.
+            stage: the recipe's.
+            groups: the rollout's.
+            seconds: what its parts took, by name.
+            replayed: tokens of earlier rollouts that were learned from too.
+            judges: reward models that were asked.
+        """
+        written, sequences = _count_tokens(groups)
         tokens = written + sum(len(group.group.prompt.token_ids) for group in groups)
         one = self._flops(tokens, sequences)
         algorithm, update = stage.algorithm, stage.update
@@ -81,7 +110,7 @@ class Ledger:
             step,
             {
                 "rollout": Spent(seconds.get("rollout", 0.0), written, written_flops),
-                "reward": Spent(seconds.get("rewards", 0.0) - self.judged(step, judges), 0, 0.0),
+                "reward": Spent(seconds.get("rewards", 0.0) - self.record_judges(step, judges), 0, 0.0),
                 "inference": Spent(seconds.get("logprobs", 0.0), forwards * tokens, forwards * one),
                 "training": Spent(
                     seconds.get("update", 0.0) + seconds.get("weights", 0.0), update.epochs * tokens, passes * one
@@ -90,13 +119,13 @@ class Ledger:
         )
 
     def _flops(self, tokens: int, sequences: int) -> float:
-        """Of one forward pass over sequences of the mean length."""
+        """Estimate one forward pass over sequences of the mean length."""
         if self._shape is None or not tokens:
             return 0.0
         return tokens * count_forward_flops(self._shape, tokens / max(1, sequences))
 
 
-def generated(groups: Sequence[ScoredGroup]) -> tuple[int, int]:
-    """Tokens and completions."""
+def _count_tokens(groups: Sequence[ScoredGroup]) -> tuple[int, int]:
+    """Count the generated tokens and the completions."""
     lengths = [len(completion.token_ids) for group in groups for completion in group.group.completions]
     return sum(lengths), len(lengths)

@@ -1,4 +1,4 @@
-"""Before anything is learnt: does a training set hold what a benchmark of the recipe asks?
+"""Looks for training texts that a benchmark of the recipe has too, before anything is learnt from them.
 
 Files are held against every evaluation set, whose questions must be there whole where a generator made them. Generated
 tasks need no search: what they pose is held out by its content, in every wording, and no evaluation may ask for more
@@ -20,12 +20,20 @@ from dunwu.runs.atomic import atomic_write
 from dunwu.tasks.datasets.conversations import read_texts
 from dunwu.tasks.datasets.files import FileTask, read_problem_texts
 
-TOLD = 1000
+REPORTED = 1000
 """Matches that the report holds of each source."""
 
 
 def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[str]:
-    """The names of the training texts to leave out; the report lies beside the run directory ``out``.
+    """Compare every training text with every benchmark of a recipe, and report what they share.
+
+    Args:
+        recipe: validated.
+        out: the run directory; the report lies beside it.
+        progress: takes what was found.
+
+    Returns:
+        The names of the training texts to leave out.
 
     Raises:
         UserError: there are matches and the recipe refuses them; a file cannot be used.
@@ -42,18 +50,18 @@ def decontaminate(recipe: Recipe, out: Path, progress: Progress) -> frozenset[st
     path = out.resolve().with_name(f"{out.resolve().name}-contamination.json")
     atomic_write(path, _report(spec.words, sizes, found).encode())
     shared = f"share {spec.words} words in a row with a benchmark, or are a shorter question of it"
-    told = f"{total:,} of {sum(sizes.values()):,} training texts {shared}"
+    found_text = f"{total:,} of {sum(sizes.values()):,} training texts {shared}"
     if total and spec.matches == "refuse":
         first = next(match for matches in found.values() for match in matches)
-        text = f"{told}: {first.text} and {first.benchmark}: {first.words!r}; all of them in {path}; "
+        text = f"{found_text}: {first.text} and {first.benchmark}: {first.words!r}; all of them in {path}; "
         raise UserError(text + '"drop" leaves them out', field="decontamination.matches")
     ends = {"drop": ", and are left out", "keep": ", and are kept"}.get(spec.matches, "") if total else ""
-    progress.log_message(f"decontamination: {told} ({count:,} problems looked at){ends}")
+    progress.log_message(f"decontamination: {found_text} ({count:,} problems looked at){ends}")
     return frozenset(match.text for matches in found.values() for match in matches if spec.matches == "drop")
 
 
 def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence[str]]]]]:
-    """Every file that is trained on, with its texts."""
+    """Yield every file that is trained on, with its texts by name."""
     for name, data in recipe.data.items():
         if data.path is not None:
             yield f"data.{name}", [(f"{name}:{row}", texts) for row, texts in read_texts(data)]
@@ -68,7 +76,7 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence
 
 
 def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
-    """Every evaluation set, by stage and name."""
+    """Yield every evaluation set, by stage and name."""
     for name, stage in recipe.stages.items():
         sets = stage.sets if isinstance(stage, EvalStage) else ()
         for chosen in (*sets, *(stage.evaluation.sets if isinstance(stage, RLStage) else ())):
@@ -76,7 +84,7 @@ def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
 
 
 def _add(benchmarks: NGramIndex, name: str, chosen: EvaluationSet, seed: int) -> int:
-    """Adds a set; how many problems it has. Of a file's also the solutions; a generator has none."""
+    """Add a set and return how many problems it has. Of a file's also the solutions; a generator has none."""
     problems = tasks.build_task(chosen.task, seed).get_held_out(chosen.problems)
     in_file = chosen.task.reads_file
     known = read_problem_texts(chosen.task) if in_file else {}
@@ -87,7 +95,11 @@ def _add(benchmarks: NGramIndex, name: str, chosen: EvaluationSet, seed: int) ->
 
 def _report(words: int, sizes: dict[str, int], found: dict[str, list[NGramMatch]]) -> str:
     sources = {
-        name: {"texts": sizes[name], "matches": len(matches), "first": [match._asdict() for match in matches[:TOLD]]}
+        name: {
+            "texts": sizes[name],
+            "matches": len(matches),
+            "first": [match._asdict() for match in matches[:REPORTED]],
+        }
         for name, matches in found.items()
     }
     return json.dumps({"words": words, "sources": sources}, indent=2, ensure_ascii=False) + "\n"

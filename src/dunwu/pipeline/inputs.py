@@ -17,16 +17,19 @@ from dunwu.registry import tasks
 from dunwu.runs.fingerprints import fingerprint
 
 
-def inputs_of(
+def hash_inputs(
     stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str], left_out: Set[str]
 ) -> dict[str, str]:
-    """The hash of every input by its name in the recipe; a hub id or a server stands for itself.
+    """Hash every input of a stage.
 
     Args:
         stage: the recipe's.
         data: the recipe's, and that of earlier stages.
         model: an earlier stage's name to its model's folder; any other source as it is.
         left_out: names of training texts that a benchmark has too, see ``pipeline.decontamination``.
+
+    Returns:
+        The hash of each by its name in the recipe; a hub id or a server stands for itself.
 
     Raises:
         UserError: an input is not there.
@@ -50,12 +53,12 @@ def inputs_of(
 
 
 def _may_read(stage: Stage, text: str) -> bool:
-    """Whether a training text is of the stage's data (``source:row``), or may be of its tasks (no colon)."""
+    """Return whether a training text is of the stage's data (``source:row``), or may be of its tasks (no colon)."""
     return text.partition(":")[0] in stage.data if isinstance(stage, DataStage) else ":" not in text
 
 
 def _paths(value: object) -> Iterator[Path]:
-    """Every path in a part of the recipe, and the file behind every task of the user's."""
+    """Yield every path in a part of the recipe, and the file behind every task of the user's."""
     if isinstance(value, Path):
         yield value
         return

@@ -28,8 +28,9 @@ OVERDUE = (
 
 
 class StopSignal:
-    """Context manager: while it is open, the signals set ``requested``, and inside ``interruptible()`` raise
-    ``Interrupted`` at once.
+    """Obeys SIGTERM, SIGINT and SIGHUP while it is open.
+
+    They set ``requested``, and inside ``interruptible()`` raise ``Interrupted`` at once.
 
     Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
     half an update is no policy: there ``pace`` says where the run ends. A process that obeys neither way for
@@ -74,14 +75,14 @@ class StopSignal:
             os.close(self._woken)
 
     def check(self) -> None:
-        """Raises Interrupted where a stop was asked for."""
+        """Raise Interrupted where a stop was asked for."""
         if self.requested:
             self._obeyed.set()
             raise Interrupted("asked to stop")
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Inside, a request to stop (also one that came before) raises Interrupted."""
+        """Let a request to stop, also one that came before, raise Interrupted inside the block."""
         outer, self._at_once = self._at_once, True
         try:
             self.check()
@@ -91,7 +92,7 @@ class StopSignal:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Inside, a stop waits as long as it takes: the checkpoint under way is worth more than the one before."""
+        """Let a stop wait for the block, however long it takes: what is written is worth more than what was before."""
         self._writing = self._wrote = True
         try:
             yield
@@ -99,10 +100,11 @@ class StopSignal:
             self._writing = False
 
     def pace(self, updates: int) -> Callable[[int, float], None]:
-        """A check to call during ``updates`` optimizer steps, with the number done and the share of the one under way.
+        """Begin a number of optimizer steps; return a check to call during them.
 
-        In the first step, which has changed nothing yet, a request to stop raises Interrupted at once. Later it waits
-        for the last step where by the pace so far that takes less than ``GRACE_SECONDS``, and raises where not.
+        The check takes the steps done and the share of the one under way. In the first step, which has changed nothing
+        yet, a request to stop raises Interrupted at once. Later it waits for the last step where by the pace so far
+        that takes less than ``GRACE_SECONDS``, and raises where not.
         """
         began = time.monotonic()
 
@@ -125,7 +127,7 @@ class StopSignal:
             self.check()
 
     def _watch(self) -> None:
-        """In a thread: ends the process where a stop is not obeyed in time."""
+        """End the process where a stop is not obeyed in time; in a thread of its own."""
         while (asked := os.read(self._woken, 1)) and asked[0] not in SIGNALS:
             pass  # another signal's: a handler of somebody else's
         overdue = False
@@ -152,7 +154,7 @@ def end_process(line: str) -> NoReturn:
 
 
 def leave_terminal() -> None:
-    """What is still said goes nowhere where the terminal has gone: writing to it would fail, and with it the saving."""
+    """Send what is still said nowhere where the terminal has gone: writing to it would fail, and with it the saving."""
     for descriptor in (1, 2):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):

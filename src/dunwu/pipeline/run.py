@@ -5,13 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from dunwu.analysis import results
-from dunwu.analysis.results import EvaluationsBySet
 from dunwu.config.packaged import called
 from dunwu.config.schema import (
     ColdStartStage,
@@ -32,6 +28,7 @@ from dunwu.machine import describe_machine
 from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
+from dunwu.pipeline.run_summary import summarize_run
 from dunwu.runs import Run
 
 
@@ -58,48 +55,11 @@ def run_recipe(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress, *
         _run_stages(recipe, file, run, stop, progress)
     finally:
         seconds = run.add_seconds(time.monotonic() - began)
-    summary: dict[str, Any] = {"seed": recipe.seed, "seconds": round(seconds, 1), "results": {}}
-    if found := results.find_last_evaluations(run):
-        stage, by_set = found
-        summary["results"] = held_out_results(by_set)
-        if results.is_model_comparison(run, stage) and (tested := paired(run, by_set)):
-            summary["paired"] = tested
-    run.write_summary(summary)
+    run.write_summary(summarize_run(run, seconds))
     return seconds
 
 
-def held_out_results(by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
-    """The evaluations of the run's last stage that has any: ``base`` and ``trained``, or an evaluation stage's models,
-    on the first set, then ``base/SET`` and so on; each quantity as value, low, high (95 %)."""
-    first = next(iter(by_set))
-    return {
-        _name(e.checkpoint, name, first): {quantity: asdict(estimate) for quantity, estimate in e.results.items()}
-        for name, evaluations in by_set.items()
-        for e in evaluations
-        if not e.checkpoint.startswith("step-")
-    }
-
-
-def paired(run: Run, by_set: EvaluationsBySet) -> dict[str, dict[str, Any]]:
-    """Compare each model with the first one, by the names of ``held_out_results``: right answers to the same problems,
-    and the p of the paired test."""
-    first = next(iter(by_set))
-    return {
-        _name(pair.model, pair.set, first): {
-            "against": pair.against,
-            "problems": pair.problems,
-            **asdict(pair.difference),
-            "p": pair.p,
-        }
-        for pair in results.read_paired_tests(run, by_set)
-    }
-
-
-def _name(model: str, set_name: str, first: str) -> str:
-    return model if set_name == first else f"{model}/{set_name}"
-
-
-def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
+def _run_stages(recipe: Recipe, file: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
     progress.show_activity("loading PyTorch")
     with stop.interruptible():
         # Takes seconds: a directory that cannot be used is refused before, and a stop is heard during it.
@@ -107,7 +67,7 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
 
         from dunwu.execution.local import list_accelerators
         from dunwu.pipeline.decontamination import decontaminate
-        from dunwu.pipeline.inputs import inputs_of
+        from dunwu.pipeline.inputs import hash_inputs
 
         import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
     run.note("machine", describe_machine(list_accelerators()))
@@ -122,11 +82,11 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
-        raise error if error.file else UserError(error.message, file=called(recipe_path), field=error.field) from error
+        raise error if error.file else UserError(error.message, file=called(file), field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.number_stage(number, len(recipe.stages))
-        with _placed(recipe_path, name), stop.interruptible():
-            inputs = inputs_of(stage, data, model, left_out)
+        with _name_stage(file, name), stop.interruptible():
+            inputs = hash_inputs(stage, data, model, left_out)
         if name in run.stages:
             run.check_inputs(name, inputs)
         if run.stages.get(name) == "done":
@@ -147,13 +107,13 @@ def _run_stages(recipe: Recipe, recipe_path: Path | None, run: Run, stop: StopSi
             note=run.note,
         )
         progress.show_activity(f"loading what {name} needs")
-        with _placed(recipe_path, name):
+        with _name_stage(file, name):
             _run_stage(stage, context, data, model)
         progress.end_stage(name)
 
 
 def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> None:
-    """Each kind in a module of its own, imported when it is wanted. ``model``: a source to what can be loaded."""
+    """Run a stage; its module is imported when it is wanted. ``model``: a source to what can be loaded."""
     match stage:
         case RLStage():
             from dunwu.pipeline.stages.rl import run_rl
@@ -191,12 +151,12 @@ def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec]
 
 
 @contextmanager
-def _placed(recipe_path: Path | None, stage: str) -> Iterator[None]:
-    """What a stage finds wrong with its recipe is told with the recipe's name and the stage's."""
+def _name_stage(file: Path | None, stage: str) -> Iterator[None]:
+    """Name the recipe and the stage in what a stage finds wrong with its recipe."""
     try:
         yield
     except UserError as error:
         if error.file is not None:
             raise
         field = ".".join(part for part in (f"stages.{stage}", error.field) if part)
-        raise UserError(error.message, file=called(recipe_path), field=field) from error
+        raise UserError(error.message, file=called(file), field=field) from error

@@ -18,7 +18,7 @@ from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
 from dunwu.evaluation.evaluate import to_rows
 from dunwu.monitoring.progress import Silent
-from dunwu.pipeline.stages.prompts import held_out_prompts
+from dunwu.pipeline.stages.prompts import encode_held_out
 from dunwu.registry import DATA_SETS
 from dunwu.sandbox import Sandbox
 from dunwu.tasks import build_task
@@ -203,7 +203,7 @@ def test_an_instruction_follows_the_question_and_changes_nothing_else(tmp_path: 
     (chosen,) = asked("math500", path).sets
     bare = chosen.model_copy(update={"instruction": None, "name": "bare"})
     template: Any = Everything()
-    prompts = held_out_prompts([chosen, bare], 0, template)
+    prompts = encode_held_out([chosen, bare], 0, template)
     told = [prompt.problem for prompt in prompts["math500"]]
     left = [prompt.problem for prompt in prompts["bare"]]
     assert [problem.id for problem in told] == [problem.id for problem in left]

@@ -23,10 +23,10 @@ from dunwu.algorithms import TrainStep
 from dunwu.config.schema import RLStage
 from dunwu.models.templates import Template
 from dunwu.models.weights import WeightUpdate
-from dunwu.pipeline.cost_ledger import Ledger
+from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.stages.prompts import held_out_prompts
-from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.pipeline.stages.prompts import encode_held_out
+from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.runs import StageDirectory
@@ -179,22 +179,22 @@ class Bench:
     recipe: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(STAGE))
     text: Callable[[Problem, int], str] = lambda problem, seed: "right" if seed % 2 else "wrong"
 
-    def parts(self) -> Parts:
+    def parts(self) -> RLSystem:
         stage = RLStage.model_validate(self.recipe)
         store = StageDirectory(self.folder, keep=stage.checkpoint.keep, mark_done=lambda: None)
         template = Template(stage.prompt, self.tokenizer)
-        return Parts(
+        return RLSystem(
             stage=stage,
             context=make_context(store, self.stop),
             mixture=tasks.build_mixture(stage.tasks, 3),
-            template=template,
+            encoder=template,
             engine=Engine(self.text, self.tokenizer),
             grader=WordGrader(),  # type: ignore[arg-type]
             judges={},
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
-            ledger=Ledger(store, SHAPED),
-            held_out=held_out_prompts(stage.evaluation.sets, 3, template),
+            ledger=CostLedger(store, SHAPED),
+            held_out=encode_held_out(stage.evaluation.sets, 3, template),
         )
 
 

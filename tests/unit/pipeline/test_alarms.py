@@ -32,7 +32,7 @@ def rollouts(store: StageDirectory, alarms: Alarms, first: int, last: int, **cha
     for step in range(first, last + 1):
         metrics = HEALTHY | changes
         store.append(step, metrics, {})
-        said += alarms.after(step, metrics)
+        said += alarms.check(step, metrics)
     return said
 
 
@@ -43,12 +43,12 @@ def evaluated(store: StageDirectory, checkpoint: str, right: float) -> None:
 
 def test_a_flag_is_said_once_with_its_remedy(tmp_path: Path) -> None:
     store, alarms = opened(tmp_path)
-    assert alarms.summary() == ""
+    assert alarms.summarize() == ""
     assert rollouts(store, alarms, 1, 10) == []
-    assert alarms.summary() == "diagnosis: healthy (entropy, length, groups with a gradient, truncation)"
+    assert alarms.summarize() == "diagnosis: healthy (entropy, length, groups with a gradient, truncation)"
     (line,) = rollouts(store, alarms, 11, 20, truncated=0.5)
     assert line.startswith("red flag, truncation: 33.3 % of the responses cut off. Raise rollout.max_new_tokens")
-    assert alarms.summary() == ("diagnosis: 1 of 4 flags red: truncation; the report has figures and remedies")
+    assert alarms.summarize() == ("diagnosis: 1 of 4 flags red: truncation; the report has figures and remedies")
 
 
 def test_a_resumed_stage_remembers_how_it_went(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_held_out_answers_are_read_as_they_come(tmp_path: Path) -> None:
     evaluated(store, "step-000008", 0.6)
     assert rollouts(store, alarms, 9, 16, reward=0.9) == []
     evaluated(store, TRAINED, 0.5)
-    assert alarms.summary().startswith("diagnosis: 1 of 5 flags red: reward against held-out answers")
+    assert alarms.summarize().startswith("diagnosis: 1 of 5 flags red: reward against held-out answers")
     (line,) = rollouts(store, alarms, 17, 17, reward=0.9)
     assert "held out 60 % right after 8 updates, 50 % now" in line
 
@@ -74,10 +74,10 @@ def test_held_out_answers_are_read_as_they_come(tmp_path: Path) -> None:
 def test_few_rules_and_no_right_answer_are_not_called_healthy(tmp_path: Path) -> None:
     store, alarms = opened(tmp_path)
     rollouts(store, alarms, 1, 3, accuracy=0.0, reward=0.3)
-    assert alarms.summary() == (
+    assert alarms.summarize() == (
         "diagnosis: too short to judge (1 of 8 rules had enough to go by); "
         "no answer was right: only the other parts of the reward teach"
     )
     rollouts(store, alarms, 4, 10)
-    assert alarms.summary().startswith("diagnosis: healthy (")
-    assert "no answer" not in alarms.summary()
+    assert alarms.summarize().startswith("diagnosis: healthy (")
+    assert "no answer" not in alarms.summarize()

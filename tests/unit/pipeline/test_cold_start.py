@@ -15,9 +15,9 @@ from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import ColdStartStage, RewardSpec, RewriteSpec
 from dunwu.errors import Interrupted, UserError
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.judges.rewriters import rewriter
-from dunwu.pipeline.stages.answer_sampling import harvest
-from dunwu.pipeline.stages.cold_start import reviewed, rewriting, run_cold_start
+from dunwu.pipeline.judges.rewriters import build_rewriter
+from dunwu.pipeline.stages.answer_sampling import filter_answers
+from dunwu.pipeline.stages.cold_start import build_finish, read_review, run_cold_start
 from dunwu.rollout.remote import Endpoint
 from dunwu.runs import StageDirectory
 from dunwu.verifiers import Grader, build
@@ -58,7 +58,7 @@ def own(tmp_path: Path) -> Own:
 
 def kept(grader: Grader, *texts: str, rewrite: dict[str, Any], **fields: Any) -> tuple[list[str], dict[str, float]]:
     stage = ColdStartStage.model_validate(STAGE | {"rewrite": rewrite} | fields)
-    examples, counts = harvest(stage, group(*texts), rewriting(stage, grader))
+    examples, counts = filter_answers(stage, group(*texts), build_finish(stage, grader))
     return [example.messages[-1].content for example in examples], counts["t"]
 
 
@@ -112,7 +112,7 @@ def test_errors_of_an_own_function_are_the_user_s(tmp_path: Path, source: str | 
     if source is not None:
         (tmp_path / "mine.py").write_text(source)
     with pytest.raises(UserError) as caught:
-        rewriter(RewriteSpec(by="custom", file=tmp_path / "mine.py"))(PROBLEM, GOOD)
+        build_rewriter(RewriteSpec(by="custom", file=tmp_path / "mine.py"))(PROBLEM, GOOD)
     assert caught.value.field == f"rewrite.{field}"
     assert told in str(caught.value)
 
@@ -131,7 +131,7 @@ def test_an_endpoint_is_told_question_and_answer(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Endpoint, "ask", ask)
     endpoint = {"url": "http://127.0.0.1:1/v1", "model": "m"}
     spec = RewriteSpec.model_validate({"by": "endpoint", "endpoint": endpoint, "instruction": instruction})
-    assert rewriter(spec)(PROBLEM, f" {GOOD}") == f" {SUMMED}", "the space of the template's completions stays"
+    assert build_rewriter(spec)(PROBLEM, f" {GOOD}") == f" {SUMMED}", "the space of the template's completions stays"
     assert heard == [asked]
 
 
@@ -204,17 +204,17 @@ def reviewing(folder: Path, *lines: str) -> StageDirectory:
 def test_a_malformed_line_of_a_review_is_named(tmp_path: Path, line: str, told: str) -> None:
     store = reviewing(tmp_path, f'{{"accept": true, "id": "0", {BOTH}}}', line)
     with pytest.raises(UserError) as caught:
-        reviewed(store)
+        read_review(store)
     assert str(caught.value).startswith(f"{store.review_file}: {told}")
 
 
 def test_conversations_that_were_added_are_told(tmp_path: Path) -> None:
     lines = (f'{{"accept": true, "id": "{name}", {BOTH}}}' for name in (0, 1, 1))
     with pytest.raises(UserError, match="conversation 1 is none that was asked about"):
-        reviewed(reviewing(tmp_path, *lines))
+        read_review(reviewing(tmp_path, *lines))
 
 
 def test_a_review_that_accepts_nothing_is_told(tmp_path: Path) -> None:
     lines = (f'{{"accept": false, "id": "{name}", {BOTH}}}' for name in (0, 1))
     with pytest.raises(UserError, match="accepts nothing, so there is nothing to learn from"):
-        reviewed(reviewing(tmp_path, *lines))
+        read_review(reviewing(tmp_path, *lines))

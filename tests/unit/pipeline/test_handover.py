@@ -21,8 +21,9 @@ from dunwu.errors import Fault
 from dunwu.models.weights import WeightUpdate
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages import rl_system
-from dunwu.pipeline.stages.rl import Cursor, train
-from dunwu.pipeline.stages.rl_system import Parts, assembled
+from dunwu.pipeline.stages.rl import train
+from dunwu.pipeline.stages.rl_state import Cursor
+from dunwu.pipeline.stages.rl_system import RLSystem, open_rl_system
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.engine import Engine, Sample
 from dunwu.runs import StageDirectory
@@ -46,17 +47,17 @@ STAGE: dict[str, Any] = {
 
 
 @contextmanager
-def opened(folder: Path, **changes: Any) -> Iterator[Parts]:
+def opened(folder: Path, **changes: Any) -> Iterator[RLSystem]:
     """A stage on the shipped nano base: its real engine and its real trainer."""
     stage = RLStage.model_validate(STAGE | changes)
     store = StageDirectory(folder, keep=1, mark_done=lambda: None)
     with StopSignal() as stop:
         context = make_context(store, stop)
-        with assembled(stage, context, "nano-base") as parts:
+        with open_rl_system(stage, context, "nano-base") as parts:
             yield parts
 
 
-def output(parts: Parts) -> str:
+def output(parts: RLSystem) -> str:
     """What the terminal shows, as one line."""
     return " ".join(shown_text(parts.context).split())
 
@@ -87,7 +88,7 @@ class DeafEngine:
         self._engine.close()
 
 
-def deaf(parts: Parts, hears: int) -> Parts:
+def deaf(parts: RLSystem, hears: int) -> RLSystem:
     engine = DeafEngine(parts.engine, hears)
     engine.update_weights(parts.trainer.export_weights())
     return replace(parts, engine=engine)
@@ -145,7 +146,7 @@ def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path)
     assert "diagnosis: 1 of 1 flags red: engine against trainer" in told
 
 
-def handover(parts: Parts, old: Sequence[Float32[np.ndarray, " L"] | None]) -> dict[str, float]:
+def handover(parts: RLSystem, old: Sequence[Float32[np.ndarray, " L"] | None]) -> dict[str, float]:
     """Three tokens each, of which the last two carry loss; the engine gave them 0.5 nats less than nothing."""
     mask = np.array([False, True, True])
     sample = GradedSample(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.pipeline.judges.user_functions import own_function, side_by_side
+from dunwu.pipeline.judges.prompting import run_concurrently
+from dunwu.pipeline.judges.user_functions import load_function
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -21,7 +22,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
         second.set()
         return 10 * item
 
-    assert list(side_by_side(work, [1, 2, 3], 2)) == [10, 20, 30]
+    assert list(run_concurrently(work, [1, 2, 3], 2)) == [10, 20, 30]
 
 
 def test_nothing_is_begun_after_one_has_failed() -> None:
@@ -35,19 +36,19 @@ def test_nothing_is_begun_after_one_has_failed() -> None:
         return item
 
     with pytest.raises(Fault, match="no answer"):
-        list(side_by_side(work, range(100), 2))
+        list(run_concurrently(work, range(100), 2))
     assert len(began) <= 4
 
 
 def test_one_at_a_time_is_the_caller_s_own_thread() -> None:
     own = threading.current_thread()
-    assert list(side_by_side(lambda _: threading.current_thread() is own, [1, 2], 1)) == [True, True]
+    assert list(run_concurrently(lambda _: threading.current_thread() is own, [1, 2], 1)) == [True, True]
 
 
 def own(folder: Path, body: str) -> Callable[..., object]:
     source = f"import asyncio\nfrom dunwu.errors import Interrupted\ndef score(answer):\n    {body}\n"
     (folder / "own.py").write_text(source)
-    return own_function(folder / "own.py", "score", "judge")
+    return load_function(folder / "own.py", "score", "judge")
 
 
 def test_a_function_that_catches_everything_does_not_keep_the_run_from_stopping(tmp_path: Path) -> None:

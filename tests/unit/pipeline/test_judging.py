@@ -13,8 +13,8 @@ import pytest
 from dunwu.config.schema import EndpointSpec, PairJudgeSpec, RewardModelStage, TruthJudgeSpec
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.pipeline.judges.answer_judges import PairJudge, TruthJudge
-from dunwu.pipeline.judges.user_functions import LONGEST
-from dunwu.pipeline.stages.reward_model import decided_pairs
+from dunwu.pipeline.judges.prompting import LONGEST_REPLY
+from dunwu.pipeline.stages.reward_cases import decide_pairs
 from dunwu.rollout.remote import Endpoint
 from dunwu.runs.jsonl import read_numbers
 from dunwu.types import Completion, Message, Preference, Problem, Prompt, RolloutGroup, Score, ScoredGroup
@@ -37,7 +37,7 @@ def own(folder: Path, source: str, judgements: int = 4) -> PairJudge:
 
 
 def ahead(judge: PairJudge, place: int, asked: Preference, read: Callable[[str], str] = str) -> float:
-    return judge.ahead({place: asked}, read)[place]
+    return judge.compare({place: asked}, read)[place]
 
 
 def test_an_answer_is_as_far_ahead_whichever_is_shown_first(tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_pairs_that_are_near_are_left_out_and_judged_ones_not_asked_about(tmp_pa
         (pair("turned", "x", "xxxxx"), None),
         (pair("told", "x", "xxxxx"), 2.0),
     ]
-    kept = decided_pairs(stage, read, own(tmp_path, LENGTHS))
+    kept = decide_pairs(stage, read, own(tmp_path, LENGTHS))
     assert [(one.id, one.chosen) for one in kept] == [("far", "xxxxx"), ("turned", "xxxxx"), ("told", "x")]
-    assert [one.id for one in decided_pairs(stage, read, None)] == ["far", "near", "turned", "told"]
+    assert [one.id for one in decide_pairs(stage, read, None)] == ["far", "near", "turned", "told"]
 
 
 def group(task: str, *texts: str) -> ScoredGroup:
@@ -149,8 +149,8 @@ def test_a_judge_decides_in_the_place_of_rules_for_its_tasks_alone(tmp_path: Pat
     (tmp_path / "judge.py").write_text(source)
     judge = TruthJudge(TruthJudgeSpec(by="custom", file=tmp_path / "judge.py", tasks=("words",)))
     texts = ("<think>42</think> 42", "<think>42</think> 41", "<think>42</think>")
-    assert accuracies(judge.judged(group("words", *texts))) == [1.0, 0.0, 0.0]
-    assert accuracies(judge.judged(group("sums", *texts))) == [0.0, 0.0, 0.0]
+    assert accuracies(judge.judge(group("words", *texts))) == [1.0, 0.0, 0.0]
+    assert accuracies(judge.judge(group("sums", *texts))) == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_verdict_is_true_or_false(tmp_path: Path, returned: str) -> None:
     (tmp_path / "judge.py").write_text(f"def judge(*_):\n    return {returned}\n")
     judge = TruthJudge(TruthJudgeSpec(by="custom", file=tmp_path / "judge.py"))
     with pytest.raises(UserError, match="neither True nor False") as caught:
-        judge.judged(group("t", "42"))
+        judge.judge(group("t", "42"))
     assert caught.value.field == "judge.function"
 
 
@@ -175,10 +175,10 @@ def test_scores_are_the_last_that_are_given(tmp_path: Path, monkeypatch: pytest.
 def test_an_endpoint_s_verdict_is_its_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Endpoint, "ask", lambda _, text: "**Yes**, it does" if "Answer: 42" in text else "No.")
     spec = TruthJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
-    assert accuracies(TruthJudge(spec).judged(group("t", "42", "41"))) == [1.0, 0.0]
+    assert accuracies(TruthJudge(spec).judge(group("t", "42", "41"))) == [1.0, 0.0]
     monkeypatch.setattr(Endpoint, "ask", lambda *_: "Hard to say: yes and no")
     with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
-        TruthJudge(spec).judged(group("t", "42"))
+        TruthJudge(spec).judge(group("t", "42"))
 
 
 @pytest.mark.parametrize("opening", ["", "<think>"])
@@ -186,11 +186,11 @@ def test_a_verdict_comes_after_the_reasoning_however_long_that_is(
     monkeypatch: pytest.MonkeyPatch, opening: str
 ) -> None:
     spec = TruthJudgeSpec(by="endpoint", endpoint=EndpointSpec(url="http://127.0.0.1:1/v1", model="m"))
-    monkeypatch.setattr(Endpoint, "ask", lambda *_: f"{opening}No. {'Hm. ' * LONGEST}</think>\n\nYes.")
-    assert accuracies(TruthJudge(spec).judged(group("t", "42"))) == [1.0]
+    monkeypatch.setattr(Endpoint, "ask", lambda *_: f"{opening}No. {'Hm. ' * LONGEST_REPLY}</think>\n\nYes.")
+    assert accuracies(TruthJudge(spec).judge(group("t", "42"))) == [1.0]
     monkeypatch.setattr(Endpoint, "ask", lambda *_: "<think>Yes, or")
     with pytest.raises(Fault, match="neither yes nor no in 3 tries"):
-        TruthJudge(spec).judged(group("t", "42"))
+        TruthJudge(spec).judge(group("t", "42"))
 
 
 def test_scores_out_of_range_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +240,6 @@ def test_an_endpoint_is_asked_about_many_pairs_at_once_and_no_two_answers_are_sw
     told: list[str] = []
     judge = PairJudge(spec, 0, tmp_path / "judgements.jsonl", told.append)
     pairs = {place: pair(str(place), "x" * (place % 9 + 1), "x") for place in range(102)}
-    assert judge.ahead(pairs, str) == {place: place % 9 for place in range(102)}
+    assert judge.compare(pairs, str) == {place: place % 9 for place in range(102)}
     assert [row["step"] for row in read_numbers(tmp_path / "judgements.jsonl")] == list(range(102))
     assert told == ["100/102 pairs judged"]

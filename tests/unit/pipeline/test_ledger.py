@@ -12,7 +12,7 @@ import pytest
 from dunwu.analysis import costs as table
 from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.schema import RLStage
-from dunwu.pipeline.cost_ledger import Ledger
+from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.runs import Run, Spent
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -45,9 +45,9 @@ def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
     stage = RLStage.model_validate(STAGE | {"algorithm": {"kl_coefficient": 0.01}, "update": {"minibatches": 2}})
     with begin(tmp_path) as run:
         store = run.stage("zero")
-        ledger = Ledger(store, SHAPED)
+        ledger = CostLedger(store, SHAPED)
         seconds = {"rollout": 3.0, "rewards": 0.5, "logprobs": 1.0, "update": 2.0, "weights": 0.25}
-        ledger.rollout(2, stage, [group(10, 20, 40), group(6, 4, 8)], seconds)
+        ledger.record_rollout(2, stage, [group(10, 20, 40), group(6, 4, 8)], seconds)
         spent = store.read_ledger()
     tokens = 72 + 16
     flops = spent["rollout"].flops
@@ -74,7 +74,7 @@ def test_a_value_network_is_another_policy_and_what_is_replayed_is_learnt_from_a
     stage = RLStage.model_validate(STAGE | lean)
     with begin(tmp_path) as run:
         store = run.stage("zero")
-        Ledger(store, SHAPED).rollout(1, stage, [group(10, 30)], {}, replayed=60)
+        CostLedger(store, SHAPED).record_rollout(1, stage, [group(10, 30)], {}, replayed=60)
         spent = store.read_ledger()
     assert (spent["rollout"].tokens, spent["training"].tokens) == (30, 40 + 60)
     assert spent["inference"].tokens == 100, "the value network reads everything once before it learns"
@@ -85,14 +85,14 @@ def test_what_reward_models_read_is_inference(tmp_path: Path) -> None:
     """Of the seconds that rewards were waited for, theirs are booked with what they read, once."""
 
     taken = iter([(0.2, [30, 50]), (0.0, [])])
-    judge: Any = SimpleNamespace(model=SHAPED, taken=lambda: next(taken))
+    judge: Any = SimpleNamespace(model=SHAPED, take_cost=lambda: next(taken))
     stage = RLStage.model_validate(STAGE)
     with begin(tmp_path) as run:
         store = run.stage("zero")
-        ledger = Ledger(store, SHAPED)
-        ledger.rollout(1, stage, [group(10, 20)], {"rewards": 0.5}, judges=[judge])
+        ledger = CostLedger(store, SHAPED)
+        ledger.record_rollout(1, stage, [group(10, 20)], {"rewards": 0.5}, judges=[judge])
         once = store.read_ledger()
-        ledger.judged(1, [judge])
+        ledger.record_judges(1, [judge])
         assert store.read_ledger() == once
     assert once["reward"].seconds == pytest.approx(0.3)
     assert once["inference"].seconds == pytest.approx(0.2)
@@ -105,13 +105,13 @@ def test_what_reward_models_read_is_inference(tmp_path: Path) -> None:
 def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         store = run.stage("zero")
-        ledger = Ledger(store, SHAPED)
+        ledger = CostLedger(store, SHAPED)
         for _ in range(2):
-            ledger.training(4, 1.5, [10, 20], recomputed=False)
+            ledger.record_training(4, 1.5, [10, 20], recomputed=False)
             store.rewind(0)
         (tmp_path / "stages/zero/ledger.jsonl").open("a").write('{"step": 9, "tr')
         store.rewind(0)
-        ledger.training(4, 1.5, [10, 20], recomputed=True)
+        ledger.record_training(4, 1.5, [10, 20], recomputed=True)
         spent = store.read_ledger()["training"]
     assert (spent.seconds, spent.tokens) == (4.5, 90)
     once = spent.flops / (3 + 3 + 4)

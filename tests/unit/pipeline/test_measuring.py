@@ -9,7 +9,8 @@ import numpy as np
 from tests.unit.pipeline.contexts import make_context
 
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.stages.measurement import examine, rollout_metrics
+from dunwu.pipeline.stages.measurement import measure_set
+from dunwu.pipeline.stages.rl_metrics import summarize_rollout
 from dunwu.runs import StageDirectory
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -30,7 +31,7 @@ def test_a_part_that_one_task_alone_has_is_averaged_over_it() -> None:
     other = group(
         "other", {"accuracy": 1.0, "format": 0.0, "language": 0.25}, {"accuracy": 1.0, "format": 1.0, "language": 0.75}
     )
-    metrics = rollout_metrics([plain, other], [], drawn=2)
+    metrics = summarize_rollout([plain, other], [], draws=2)
     assert (metrics["accuracy"], metrics["format"], metrics["language"]) == (0.75, 0.75, 0.5)
 
 
@@ -42,4 +43,4 @@ def test_what_is_measured_is_not_measured_again_and_its_answers_are_not_read(tmp
         context = make_context(store, stop)
         nobody: Any = None
         how: dict[str, Any] = {"checkpoint": "trained", "set_name": "held", "prompts": [], "samples": 1}
-        examine(context, nobody, nobody, nobody, nobody, **how)
+        measure_set(context, nobody, nobody, nobody, nobody, **how)

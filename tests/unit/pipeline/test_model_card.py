@@ -12,7 +12,7 @@ from tests.unit.pipeline.contexts import make_context
 from dunwu.config.schema import RLStage, SFTStage
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.stages.model_card import card
+from dunwu.pipeline.stages.model_card import write_card
 from dunwu.runs import BASE, TRAINED, StageDirectory
 from dunwu.types import Estimate
 
@@ -33,7 +33,7 @@ def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tm
         results = {"pass@1": estimate, "pass@1 | level 3": estimate}
         context.store.write_evaluation(name, "held", [], results)
         (context.store.path / f"evaluations/{name}/held.parquet").write_text("answers, which nobody reads here")
-    text = card(stage, context)
+    text = write_card(stage, context)
     assert text.startswith("---\nlibrary_name: transformers\ntags: [dunwu]\n---\n# mine / zero\n\nnowhere after reinf")
     assert "- gsm8k (gsm8k.jsonl, en); 25% of its problems were never drawn" in text
     assert "| held | right at the first try (pass@1) | 25 % (15–35 %) | 85 % (75–95 %) |" in text
@@ -42,12 +42,12 @@ def test_a_card_says_data_scores_limits_and_the_recipe(context: StageContext, tm
     assert str(tmp_path) not in text
     recipe = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])
     assert recipe["stages"]["zero"]["tasks"] == [{"task": "gsm8k", "path": "gsm8k.jsonl", "held_out": 0.25}]
-    assert card(stage, context) == text
+    assert write_card(stage, context) == text
 
 
 def test_a_stage_that_measures_nothing_says_so(context: StageContext) -> None:
     stage = SFTStage.model_validate({"kind": "sft", "from": "/models/small", "data": ("lessons",)})
-    text = card(stage, context)
+    text = write_card(stage, context)
     assert "small after supervised fine-tuning on conversations" in text
     assert "- lessons, 2 epochs" in text
     assert "This stage measured nothing." in text

@@ -12,21 +12,22 @@ import pytest
 from tests.unit.pipeline.contexts import shown_text
 
 from dunwu.errors import Fault, Interrupted
-from dunwu.pipeline.stages.measurement import Stopwatch
-from dunwu.pipeline.stages.rl import Cursor, explore, half_solved, train
-from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.metrics import Stopwatch
+from dunwu.pipeline.stages.rl import generate_rollout, train
+from dunwu.pipeline.stages.rl_state import Cursor, open_curriculum
+from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.tasks.curriculum import NUMBER
 from dunwu.types import Problem
 
 from .conftest import Bench, Engine, RecordingTrainer
 
 
-def trainer(parts: Parts) -> RecordingTrainer:
+def trainer(parts: RLSystem) -> RecordingTrainer:
     assert isinstance(parts.trainer, RecordingTrainer)
     return parts.trainer
 
 
-def engine(parts: Parts) -> Engine:
+def engine(parts: RLSystem) -> Engine:
     assert isinstance(parts.engine, Engine)
     return parts.engine
 
@@ -36,7 +37,7 @@ def evaluated(bench: Bench) -> list[str]:
     return [evaluation.checkpoint for evaluation in bench.parts().context.store.read_evaluations()]
 
 
-def resume(bench: Bench) -> Parts:
+def resume(bench: Bench) -> RLSystem:
     """Goes on from the newest checkpoint to the end of the stage."""
     bench.stop.requested = False
     parts = bench.parts()
@@ -44,7 +45,7 @@ def resume(bench: Bench) -> Parts:
     assert checkpoint
     parts.trainer.load(checkpoint.path)
     parts.engine.update_weights(parts.trainer.export_weights())
-    cursor = Cursor().resumed(checkpoint)
+    cursor = Cursor().load(checkpoint)
     parts.context.store.rewind(checkpoint.step, ended=cursor.rollout == parts.stage.rollouts)
     train(parts, cursor)
     return parts
@@ -138,7 +139,7 @@ def test_refill_draws_what_is_missing_and_goes_on_where_it_ended(bench: Bench) -
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 3}
     bench.text = uniform_but(1, 2)  # the engine yields the last request first; 2 is the first of the second round
     parts = bench.parts()
-    groups, position, _ = explore(parts, Cursor(rollout=0, position=5), Stopwatch())
+    groups, position, _ = generate_rollout(parts, Cursor(rollout=0, position=5), Stopwatch())
     assert [count for count, _, _ in engine(parts).log] == [2, 1]
     assert (len(groups), position) == (3, 8)
     seeds = [seed for request in engine(parts).requests for seed in request.seeds]
@@ -149,11 +150,11 @@ def test_refill_gives_up_after_its_rounds(bench: Bench) -> None:
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 2}
     bench.text = uniform_but()
     parts = bench.parts()
-    groups, position, _ = explore(parts, Cursor(), Stopwatch())
+    groups, position, _ = generate_rollout(parts, Cursor(), Stopwatch())
     assert ([count for count, _, _ in engine(parts).log], len(groups), position) == ([2, 2, 2], 6, 6)
 
 
-def asked(parts: Parts) -> list[list[str]]:
+def asked(parts: RLSystem) -> list[list[str]]:
     """The questions of each rollout."""
     log, requests = engine(parts).log, iter(engine(parts).requests)
     rollouts = [[next(requests).prompt.problem.messages[-1].content for _ in range(count)] for count, _, _ in log]
@@ -167,7 +168,7 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     answers = cycle(("right", "wrong"))
     bench.text = lambda problem, seed: next(answers) if len(problem.tests) == 4 else "wrong"
     bench.recipe["tasks"][0]["levels"] = [3, 4]
-    cursor = Cursor(similar=half_solved(bench.parts().stage, 3))
+    cursor = Cursor(curriculum=open_curriculum(bench.parts().stage, 3))
     train(parts := bench.parts(), cursor)
     rollouts = asked(parts)
     plain = [problem.messages[-1].content for problem in parts.mixture.draw(0, 16)]
@@ -189,7 +190,7 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     parts = bench.parts()
     parts.trainer.load(checkpoint.path)
     parts.context.store.rewind(checkpoint.step)
-    train(parts, cursor.resumed(checkpoint))
+    train(parts, cursor.load(checkpoint))
     assert asked(parts) == rollouts[2:]
 
 
@@ -197,7 +198,7 @@ def test_nothing_is_varied_where_nothing_is_half_solved(bench: Bench) -> None:
     bench.recipe["rollout"] |= {"curriculum": 0.5}
     bench.recipe["evaluation"] = {}
     bench.text = lambda problem, seed: "wrong"
-    train(parts := bench.parts(), Cursor(similar=half_solved(bench.parts().stage, 3)))
+    train(parts := bench.parts(), Cursor(curriculum=open_curriculum(bench.parts().stage, 3)))
     questions = [request.prompt.problem for request in engine(parts).requests]
     assert questions == list(parts.mixture.draw(0, 8))
 
@@ -205,7 +206,7 @@ def test_nothing_is_varied_where_nothing_is_half_solved(bench: Bench) -> None:
 def test_what_any_entry_of_a_task_holds_out_is_held_out_of_its_variations(bench: Bench) -> None:
     bench.recipe["tasks"] += [{"task": "countdown", "held_out": 0.4}, {"task": "knights"}]
     bench.recipe["rollout"] |= {"curriculum": 0.5}
-    similar = half_solved(bench.parts().stage, 3)
+    similar = open_curriculum(bench.parts().stage, 3)
     assert similar
     assert similar.held_out == {"countdown": 0.4, "knights": 0.1}
 
@@ -270,7 +271,7 @@ def test_nothing_graded_at_all_is_a_fault(bench: Bench) -> None:
 def test_prompts_that_are_too_long_are_counted(bench: Bench) -> None:
     bench.recipe["evaluation"] = {}
     parts = bench.parts()
-    lengths = [len(parts.draw(position, 1)[0][0].token_ids) for position in range(40)]
+    lengths = [len(parts.draw_prompts(position, 1)[0][0].token_ids) for position in range(40)]
     limit = sorted(lengths)[20]
     bench.recipe["prompt"] |= {"max_tokens": limit}
     train(parts := bench.parts(), Cursor())

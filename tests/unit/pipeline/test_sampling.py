@@ -14,7 +14,7 @@ from dunwu.config.schema import PromptSpec, RejectStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.load import load_policy
 from dunwu.models.templates import Template
-from dunwu.pipeline.stages.answer_sampling import as_it_is, different, harvest, told
+from dunwu.pipeline.stages.answer_sampling import describe_counts, draw_distinct_prompts, filter_answers, keep_text
 from dunwu.tasks import build_mixture
 from dunwu.types import Completion, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
@@ -53,7 +53,7 @@ def group(*texts: str, language: str = "en", wrong: int = 0, cut: int = 0) -> Sc
 
 
 def kept(made: ScoredGroup, **fields: Any) -> tuple[list[str], dict[str, float]]:
-    examples, counts = harvest(RejectStage.model_validate(STAGE | fields), made, as_it_is)
+    examples, counts = filter_answers(RejectStage.model_validate(STAGE | fields), made, keep_text)
     assert all(example.messages[0].content == "2+3?" for example in examples)
     return [example.messages[-1].content for example in examples], counts["t"]
 
@@ -84,13 +84,13 @@ def test_the_first_different_right_answers_are_kept() -> None:
     texts, numbers = kept(group(GOOD, GOOD, other, third, GOOD, wrong=1), keep=2)
     assert texts == [GOOD, other]
     assert numbers == {"questions": 1, "answers": 5, "kept": 2, "tokens": 14, "same": 1, "spare": 1, "wrong": 1}
-    assert told(numbers) == "2 of 5 answers kept, 7.0 tokens on average; gone: 1 same, 1 spare, 1 wrong"
+    assert describe_counts(numbers) == "2 of 5 answers kept, 7.0 tokens on average; gone: 1 same, 1 spare, 1 wrong"
 
 
 def test_the_first_reason_is_told_once() -> None:
     _, numbers = kept(group("no format at all", wrong=1, cut=1))
     assert numbers == {"questions": 1, "answers": 1, "wrong": 1}
-    assert told(numbers) == "0 of 1 answers kept, 0.0 tokens on average; gone: 1 wrong"
+    assert describe_counts(numbers) == "0 of 1 answers kept, 0.0 tokens on average; gone: 1 wrong"
     assert kept(group(GOOD, cut=1))[1]["cut off"] == 1
 
 
@@ -100,7 +100,7 @@ def test_no_question_is_asked_twice_and_too_few_are_told(tmp_path: Path) -> None
     fields = {"problem": "q", "answer": "a"}
     spec = TaskSpec(task="file", path=tmp_path / "few.jsonl", fields=fields, held_out=0.0)
     template = Template(PromptSpec(template="nano"), load_policy(NANO_BASE, device="cpu").tokenizer)
-    found = different(build_mixture([spec], 1), template, 5)
+    found = draw_distinct_prompts(build_mixture([spec], 1), template, 5)
     assert len({prompt.problem.id for prompt in found}) == 5
     with pytest.raises(UserError, match="questions: the tasks have 5 different ones: ask for so many or fewer"):
-        different(build_mixture([spec], 1), template, 6)
+        draw_distinct_prompts(build_mixture([spec], 1), template, 6)

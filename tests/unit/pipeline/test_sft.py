@@ -16,7 +16,7 @@ from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.sft import run_sft
-from dunwu.pipeline.stages.update_loop import batch
+from dunwu.pipeline.stages.update_loop import choose_items
 from dunwu.runs import StageDirectory
 
 STAGE: dict[str, Any] = {
@@ -59,7 +59,7 @@ def data(folder: Path) -> dict[str, DataSpec]:
 
 def test_every_lesson_comes_once_an_epoch_in_other_orders() -> None:
     lessons: list[Any] = [object() for _ in range(10)]
-    steps = [batch(lessons, 4, context_named(), step) for step in range(6)]
+    steps = [choose_items(lessons, 4, context_named(), step) for step in range(6)]
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
     epochs = [[lesson for step in part for lesson in step] for part in (steps[:3], steps[3:])]
     assert all(Counter(map(id, epoch)) == Counter(map(id, lessons)) for epoch in epochs)

@@ -14,7 +14,7 @@ from dunwu import register, registry
 from dunwu.config.loader import load_recipe
 from dunwu.config.schema import RewardSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
-from dunwu.pipeline.inputs import inputs_of
+from dunwu.pipeline.inputs import hash_inputs
 from dunwu.tasks import Draft, Generator, build_mixture, build_task
 from dunwu.tasks.datasets.files import FileTask, read_problem_texts
 from dunwu.tasks.task import is_held_out
@@ -193,10 +193,10 @@ def test_a_recipe_names_the_file_relative_to_its_own_and_a_run_knows_what_it_hel
     assert isinstance(stage, RLStage)
     assert stage.tasks[0].task == f"{file}:double"
     assert len(build_mixture(stage.tasks, recipe.seed).draw(0, 4)) == 4
-    first = inputs_of(stage, {}, lambda source: source, frozenset())
+    first = hash_inputs(stage, {}, lambda source: source, frozenset())
     assert str(file) in first
     file.write_text(DOUBLE.replace("twice", "2 x"))
-    again = inputs_of(stage, {}, lambda source: source, frozenset())
+    again = hash_inputs(stage, {}, lambda source: source, frozenset())
     assert {name for name in first if first[name] != again[name]} == {str(file)}
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dunwu.config.schema import RewardSpec
 from dunwu.evaluation.evaluate import summarize, to_rows
-from dunwu.pipeline.stages.measurement import judged, rollout_metrics
+from dunwu.pipeline.stages.measurement import add_judgements
+from dunwu.pipeline.stages.rl_metrics import summarize_rollout
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import Grader, build
 from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
@@ -88,13 +89,15 @@ def test_an_evaluation_of_open_questions_has_what_judges_say_and_no_pass(scored:
         heard.append(group)
         return [3.0, -1.0]
 
-    results = summarize([judged(group, {"helpful": helpful, "safe": lambda group: [0.5, 0.5]}) for group in groups], 2)
+    results = summarize(
+        [add_judgements(group, {"helpful": helpful, "safe": lambda group: [0.5, 0.5]}) for group in groups], 2
+    )
     assert heard == [group.group for group in groups]
     assert not {"pass@1", "pass@2", "cons@2", "accuracy"} & results.keys()
     assert (results["helpful"].value, results["safe"].value, results["format"].value) == (1.0, 0.5, 0.75)
     assert not {"helpful", "safe"} & summarize(groups, 2).keys()
     assert [row.correct for row in to_rows(groups)] == [None] * 4
-    assert judged(groups[0], {}) == groups[0]
+    assert add_judgements(groups[0], {}) == groups[0]
 
 
 def test_open_questions_do_not_count_where_answers_are_right(scored: Callable[..., ScoredGroup]) -> None:
@@ -103,9 +106,9 @@ def test_open_questions_do_not_count_where_answers_are_right(scored: Callable[..
     results = summarize([opened, closed], 2)
     assert (results["pass@1"].value, results["pass@2"].value) == (0.5, 1.0)
     assert results["format"].value == 0.75
-    metrics = rollout_metrics([opened, closed], [], drawn=2)
+    metrics = summarize_rollout([opened, closed], [], draws=2)
     assert (metrics["accuracy"], metrics["length_right"], metrics["length_wrong"]) == (0.5, 1.0, 1.0)
-    assert not {"accuracy", "length_right", "length_wrong"} & rollout_metrics([opened], [], drawn=1).keys()
+    assert not {"accuracy", "length_right", "length_wrong"} & summarize_rollout([opened], [], draws=1).keys()
 
 
 def test_language_is_measured_where_there_are_words(scored: Callable[..., ScoredGroup]) -> None:

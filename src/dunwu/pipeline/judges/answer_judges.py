@@ -18,7 +18,8 @@ import numpy as np
 
 from dunwu.config.schema import PairJudgeSpec, TruthJudgeSpec
 from dunwu.errors import UserError
-from dunwu.pipeline.judges.user_functions import ask_until_read, filled, own_function, question_of, shown, side_by_side
+from dunwu.pipeline.judges.prompting import ask_until_parsed, fill_placeholders, join_messages, run_concurrently
+from dunwu.pipeline.judges.user_functions import load_function, preview_value
 from dunwu.rollout.remote import Endpoint
 from dunwu.runs.jsonl import append_numbers, cut_numbers, read_numbers
 from dunwu.tasks.datasets.conversations import LARGEST_JUDGEMENT
@@ -39,7 +40,7 @@ Answer B: {second}"""
 SCORES = [re.compile(rf"\b{name}\b[\s*_:=]{{0,6}}(\d{{1,2}}(?:\.\d{{1,9}})?)(?![\d.]*\d)") for name in "AB"]
 BEST = 10.0
 """Score."""
-TELL_EVERY = 100
+MESSAGE_EVERY = 100
 """Pairs."""
 AGREES = """Does the answer below agree with the known answer to the question? Pay attention to what it comes to alone,
 not to how. Reply with one word, yes or no.
@@ -53,7 +54,10 @@ VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
 
 
 class TruthJudge:
-    """Whether an answer agrees with the known one.
+    """Says whether an answer agrees with the known one.
+
+    Args:
+        spec: the recipe's.
 
     Raises:
         UserError: the function cannot be loaded, or the endpoint's key is not set.
@@ -61,10 +65,10 @@ class TruthJudge:
 
     def __init__(self, spec: TruthJudgeSpec) -> None:
         self._spec = spec
-        self._ask = _agreement_of(spec)
+        self._agrees = _build_agreement(spec)
 
-    def judged(self, scored: ScoredGroup) -> ScoredGroup:
-        """The group with the judge's verdicts in the place of the rules', where the task is the judge's.
+    def judge(self, scored: ScoredGroup) -> ScoredGroup:
+        """Put the judge's verdicts in the place of the rules', where the task is the judge's.
 
         Raises:
             UserError: the function fails, or the endpoint refuses.
@@ -73,121 +77,145 @@ class TruthJudge:
         problem = scored.group.prompt.problem
         if self._spec.tasks and problem.task not in self._spec.tasks:
             return scored
-        question = question_of(problem)
+        question = join_messages(problem)
         scores = []
         for completion, score in zip(scored.group.completions, scored.scores, strict=True):
             answer = score.extracted or extract_summary(completion.text)
-            right = bool(answer.strip()) and self._ask(question, problem.gold, answer)
+            right = bool(answer.strip()) and self._agrees(question, problem.gold, answer)
             parts = {**score.parts, "accuracy": float(right)}
             scores.append(replace(score, parts=parts, status="graded", reason="judged"))
         return replace(scored, scores=tuple(scores))
 
 
 class PairJudge:
-    """Compares answers, and remembers what it said in a file, so that a run that goes on does not ask again.
+    """Compares answers, and keeps what it said in a file, so that a run that goes on does not ask again.
+
+    Args:
+        spec: the recipe's.
+        seed: decides which answer is shown first.
+        memory: the file.
+        message: takes a line now and then.
 
     Raises:
         UserError: the function cannot be loaded, or the endpoint's key is not set.
     """
 
-    def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path, tell: Callable[[str], None]) -> None:
-        self._spec, self._seed, self._memory, self._tell = spec, seed, memory, tell
-        self._ask = _own(spec) if spec.by == "custom" else _endpoint(spec)
+    def __init__(self, spec: PairJudgeSpec, seed: int, memory: Path, message: Callable[[str], None]) -> None:
+        self._spec, self._seed, self._memory, self._message = spec, seed, memory, message
+        self._score = _build_custom_scorer(spec) if spec.by == "custom" else _build_endpoint_scorer(spec)
         cut_numbers(memory, math.inf)  # a torn end alone
         self._known = {row.pop("step"): list(row.values()) for row in read_numbers(memory)}
 
-    def ahead(self, pairs: Mapping[int, Preference], read: Callable[[str], str]) -> dict[int, float]:
-        """How much better the answer called chosen is, on average, of each pair by its place among all of the stage;
-        ``read`` is the part of an answer that counts.
+    def compare(self, pairs: Mapping[int, Preference], read: Callable[[str], str]) -> dict[int, float]:
+        """Average how much better the answer called chosen is.
+
+        Args:
+            pairs: by their places among all of the stage.
+            read: the part of an answer that counts.
+
+        Returns:
+            The mean difference of the scores, by place.
 
         Raises:
             UserError: the function fails, or the endpoint refuses.
             Fault: the endpoint gives no answer, or no scores.
         """
         asked = [place for place in pairs if place not in self._known]
-        answers = side_by_side(lambda place: self._said(place, pairs[place], read), asked, self._spec.concurrency)
-        for done, (place, said) in enumerate(zip(asked, answers, strict=True), 1):
-            append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(said)})
-            self._known[place] = said
-            if done % TELL_EVERY == 0:
-                self._tell(f"{done:,}/{len(asked):,} pairs judged")
+        judgements = run_concurrently(
+            lambda place: self._judge(place, pairs[place], read), asked, self._spec.concurrency
+        )
+        for done, (place, differences) in enumerate(zip(asked, judgements, strict=True), 1):
+            append_numbers(self._memory, place, {f"judgement-{number}": one for number, one in enumerate(differences)})
+            self._known[place] = differences
+            if done % MESSAGE_EVERY == 0:
+                self._message(f"{done:,}/{len(asked):,} pairs judged")
         return {place: fmean(self._known[place]) for place in pairs}
 
-    def _said(self, place: int, pair: Preference, read: Callable[[str], str]) -> list[float]:
-        rng, question = random.Random(f"{self._seed}/{place}"), question_of(pair)
+    def _judge(self, place: int, pair: Preference, read: Callable[[str], str]) -> list[float]:
+        rng, question = random.Random(f"{self._seed}/{place}"), join_messages(pair)
         answers = read(pair.chosen), read(pair.rejected)
-        return [self._once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
+        return [self._compare_once(question, answers, turned=rng.random() < 0.5) for _ in range(self._spec.judgements)]
 
-    def _once(self, question: str, answers: Sequence[str], *, turned: bool) -> float:
-        """One comparison; ``turned``: the second answer is shown first."""
+    def _compare_once(self, question: str, answers: Sequence[str], *, turned: bool) -> float:
+        """Compare once; ``turned``: the second answer is shown first."""
         first, second = reversed(answers) if turned else answers
-        one, other = self._ask(question, first, second)
+        one, other = self._score(question, first, second)
         return other - one if turned else one - other
 
 
-def _agreement_of(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
+def _build_agreement(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
     if spec.by == "custom":
-        return _own_verdict(spec)
+        return _build_custom_agreement(spec)
     assert spec.endpoint is not None
     endpoint = Endpoint(spec.endpoint, "judge.endpoint")
 
     def ask(question: str, gold: str, answer: str) -> bool:
-        told = filled(spec.instruction or AGREES, question=question, gold=gold, answer=answer)
-        return ask_until_read(endpoint, told, _verdict, "says neither yes nor no")
+        instruction = spec.instruction or AGREES
+        text = fill_placeholders(instruction, question=question, gold=gold, answer=answer)
+        return ask_until_parsed(endpoint, text, parse_verdict, "says neither yes nor no")
 
     return ask
 
 
-def _own_verdict(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
+def _build_custom_agreement(spec: TruthJudgeSpec) -> Callable[[str, str, str], bool]:
     assert spec.file is not None  # the recipe was checked
-    judge = own_function(spec.file, spec.function, "judge")
+    judge = load_function(spec.file, spec.function, "judge")
 
     def ask(question: str, gold: str, answer: str) -> bool:
         said = judge(question, gold, answer)
         if not isinstance(said, bool | np.bool_):
-            text = f"{spec.file}: {spec.function} returns {shown(said)}, neither True nor False"
+            text = f"{spec.file}: {spec.function} returns {preview_value(said)}, neither True nor False"
             raise UserError(text, field="judge.function")
         return bool(said)
 
     return ask
 
 
-def _verdict(reply: str) -> bool | None:
+def parse_verdict(reply: str) -> bool | None:
+    """Read yes or no at the beginning of a reply; None: neither."""
     found = VERDICT.match(reply)
     return None if found is None else found[1].lower() == "yes"
 
 
-def _endpoint(spec: PairJudgeSpec) -> ScoreAnswers:
+def _build_endpoint_scorer(spec: PairJudgeSpec) -> ScoreAnswers:
     assert spec.endpoint is not None  # the recipe was checked
-    return scoring(Endpoint(spec.endpoint, "judge.endpoint"), spec.instruction or INSTRUCTION)
+    return build_scorer(Endpoint(spec.endpoint, "judge.endpoint"), spec.instruction or INSTRUCTION)
 
 
-def scoring(endpoint: Endpoint, instruction: str = INSTRUCTION) -> ScoreAnswers:
-    """Two answers to a model behind an endpoint, and the scores that it gives them. What is returned raises UserError
-    where the endpoint refuses, and Fault where it gives no answer, or no scores."""
+def build_scorer(endpoint: Endpoint, instruction: str = INSTRUCTION) -> ScoreAnswers:
+    """Build what shows two answers to a model behind an endpoint, and reads the scores that it gives them.
+
+    Args:
+        endpoint: the model.
+        instruction: with the placeholders question, first and second.
+
+    Returns:
+        The function; it raises UserError where the endpoint refuses, and Fault where it gives no answer, or no scores.
+    """
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
-        told = filled(instruction, question=question, first=first, second=second)
-        return ask_until_read(endpoint, told, _scores, "gives no scores for A and B")
+        text = fill_placeholders(instruction, question=question, first=first, second=second)
+        return ask_until_parsed(endpoint, text, _parse_scores, "gives no scores for A and B")
 
     return ask
 
 
-def _scores(reply: str) -> tuple[float, float] | None:
-    """The last that are given: a judge may think aloud first."""
+def _parse_scores(reply: str) -> tuple[float, float] | None:
+    """Read the last scores that are given: a judge may think aloud first."""
     found = [pattern.findall(reply) for pattern in SCORES]
     one, other = (float(scores[-1]) if scores else math.inf for scores in found)
     return (one, other) if max(one, other) <= BEST else None
 
 
-def _own(spec: PairJudgeSpec) -> ScoreAnswers:
+def _build_custom_scorer(spec: PairJudgeSpec) -> ScoreAnswers:
     assert spec.file is not None
-    compare = own_function(spec.file, spec.function, "judge")
+    compare = load_function(spec.file, spec.function, "judge")
 
     def ask(question: str, first: str, second: str) -> tuple[float, float]:
         said = compare(question, first, second)
         if not (isinstance(said, tuple | list) and len(said) == 2 and all(map(_is_score, said))):
-            text = f"{spec.file}: {spec.function} returns {shown(said)}, not two numbers up to {LARGEST_JUDGEMENT:g}"
+            wanted = f"not two numbers up to {LARGEST_JUDGEMENT:g}"
+            text = f"{spec.file}: {spec.function} returns {preview_value(said)}, {wanted}"
             raise UserError(text, field="judge.function")
         return float(said[0]), float(said[1])
 

@@ -1,4 +1,4 @@
-"""Who brings an answer into R1's format: rules, a function of the user's, or a model behind an endpoint."""
+"""What brings an answer into R1's format: rules, a function of the user's, or a model behind an endpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dunwu.config.schema import RewriteSpec
 from dunwu.errors import UserError
-from dunwu.pipeline.judges.user_functions import filled, own_function, question_of
+from dunwu.pipeline.judges.prompting import fill_placeholders, join_messages
+from dunwu.pipeline.judges.user_functions import load_function
 from dunwu.rollout.remote import Endpoint
 from dunwu.tasks.rewriting import rewrite_by_rule, strip_thought
 from dunwu.types import Problem
@@ -23,8 +24,11 @@ Reasoning and answer: {answer}"""
 """Ours; the paper's prompt asks for the same (supplement, cold start)."""
 
 
-def rewriter(spec: RewriteSpec) -> Rewriter:
-    """What the recipe asks for.
+def build_rewriter(spec: RewriteSpec) -> Rewriter:
+    """Build the rewriter that the recipe asks for.
+
+    Args:
+        spec: the recipe's.
 
     Raises:
         UserError: the function cannot be loaded, or the endpoint's key is not set.
@@ -33,20 +37,21 @@ def rewriter(spec: RewriteSpec) -> Rewriter:
         return lambda problem, text: rewrite_by_rule(text, problem.language)
     if spec.by == "custom":
         assert spec.file is not None  # the recipe was checked
-        return _own(spec.file, spec.function)
+        return _build_custom(spec.file, spec.function)
     assert spec.endpoint is not None
     endpoint = Endpoint(spec.endpoint, "rewrite.endpoint")
 
     def ask(problem: Problem, text: str) -> str:
-        told = filled(spec.instruction or INSTRUCTION, question=question_of(problem), answer=text.strip())
+        instruction = spec.instruction or INSTRUCTION
+        asked = fill_placeholders(instruction, question=join_messages(problem), answer=text.strip())
         lead = text[: len(text) - len(text.lstrip())]  # what the template's completions begin with
-        return lead + strip_thought(endpoint.ask(told)).strip()
+        return lead + strip_thought(endpoint.ask(asked)).strip()
 
     return ask
 
 
-def _own(file: Path, function: str) -> Rewriter:
-    rewrite = own_function(file, function, "rewrite")
+def _build_custom(file: Path, function: str) -> Rewriter:
+    rewrite = load_function(file, function, "rewrite")
 
     def call(problem: Problem, text: str) -> str:
         rewritten = rewrite(problem, text)

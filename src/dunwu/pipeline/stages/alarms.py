@@ -23,25 +23,25 @@ class Alarms:
         self._limits, self._store = Limits.read(stage.model_dump(mode="json", by_alias=True)), store
         self._set = next((chosen.name for chosen in stage.evaluation.sets), None)
         self._rows: list[Mapping[str, float]] = list(store.read_metrics())
-        self._told = set[str]()
+        self._raised = set[str]()
 
-    def after(self, step: int, metrics: Mapping[str, float]) -> list[str]:
+    def check(self, step: int, metrics: Mapping[str, float]) -> list[str]:
         """Take a rollout's numbers in.
 
         Args:
             step: updates done.
-            metrics: as they are written down.
+            metrics: as they are stored.
 
         Returns:
             A line for each flag that is red for the first time.
         """
         self._rows.append({"step": float(step), **metrics})
-        red = [flag for flag in self._flags() if flag.red and flag.name not in self._told]
-        self._told |= {flag.name for flag in red}
+        red = [flag for flag in self._flags() if flag.red and flag.name not in self._raised]
+        self._raised |= {flag.name for flag in red}
         return [f"red flag, {flag.line}" for flag in red]
 
-    def summary(self) -> str:
-        """How the stage stands: one line, or nothing where it was too short to tell."""
+    def summarize(self) -> str:
+        """Say how the stage stands in one line, or nothing where it was too short to tell."""
         flags = self._flags()
         red = [flag.name for flag in flags if flag.red]
         if not flags:

@@ -14,14 +14,22 @@ from dunwu.verifiers.language import has_words, measure_consistency
 PARAGRAPH = re.compile(r"\n\s*\n")
 
 
-def fault(
+def find_fault(
     grading: GradingSpec, answer_filter: AnswerFilterSpec, problem: Problem, completion: Completion, score: Score
 ) -> str | None:
-    """The first reason why an answer is not kept; None where it is."""
-    return next(_faults(grading, answer_filter, problem, completion, score), None)
+    """Return the first reason not to keep an answer; None where it is kept.
+
+    Args:
+        grading: how answers are read.
+        answer_filter: the recipe's demands on an answer's form.
+        problem: what was asked.
+        completion: the answer.
+        score: what the rules said of it.
+    """
+    return next(_find_faults(grading, answer_filter, problem, completion, score), None)
 
 
-def _faults(
+def _find_faults(
     grading: GradingSpec, answer_filter: AnswerFilterSpec, problem: Problem, completion: Completion, score: Score
 ) -> Iterator[str]:
     text, chain = completion.text, extract_reasoning(completion.text)

@@ -1,4 +1,4 @@
-"""Asking a model many questions and keeping what is worth learning from: for rejection sampling and cold start."""
+"""Many questions to a model, and the answers that are worth learning from: for rejection sampling and cold start."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dunwu.config.schema import SamplingStage
 from dunwu.errors import UserError
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.cost_ledger import Ledger
-from dunwu.pipeline.judges.user_functions import side_by_side
-from dunwu.pipeline.stages.answer_filter import fault
-from dunwu.pipeline.stages.prompts import Encoder, instructing
-from dunwu.pipeline.stages.rl_system import drawn, plain_grading
+from dunwu.pipeline.cost_ledger import CostLedger
+from dunwu.pipeline.judges.prompting import run_concurrently
+from dunwu.pipeline.stages.answer_filter import find_fault
+from dunwu.pipeline.stages.grading import open_rule_grader
+from dunwu.pipeline.stages.prompts import Encoder, build_encoder, draw_prompts
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs.stage_data import Counts, add_counts
@@ -29,23 +29,37 @@ KEPT, TOKENS = "kept", "tokens"
 
 FinishAnswer = Callable[[Problem, str], tuple[str, str | None]]
 """An answer that is kept -> what is stored, and why it is not, where it is not."""
+JudgeGroup = Callable[[ScoredGroup], ScoredGroup]
+"""A graded group -> the group with a judge's verdicts."""
 
 
-def as_it_is(problem: Problem, text: str) -> tuple[str, str | None]:
-    """Stores an answer unchanged."""
+def keep_text(problem: Problem, text: str) -> tuple[str, str | None]:
+    """Store an answer unchanged."""
     return text, None
+
+
+def keep_scores(group: ScoredGroup) -> ScoredGroup:
+    """Leave it at what the rules said."""
+    return group
 
 
 def sample_answers(
     stage: SamplingStage,
     context: StageContext,
     source: str,
-    finish: FinishAnswer = as_it_is,
-    judged: Callable[[ScoredGroup], ScoredGroup] = lambda group: group,
-    at_once: int = 1,
+    finish: FinishAnswer = keep_text,
+    judge: JudgeGroup = keep_scores,
+    concurrency: int = 1,
 ) -> None:
-    """Answers of the model at ``source`` that are worth learning from, as the stage's chunks; ``judged`` may change
-    what the rules said of them. Both are called for so many questions ``at_once``.
+    """Sample answers of a model, and store those that are worth learning from as the stage's chunks.
+
+    Args:
+        stage: the recipe's.
+        context: the run's.
+        source: the model.
+        finish: makes of an answer what is stored.
+        judge: may change what the rules said of the answers.
+        concurrency: questions for which ``finish`` and ``judge`` are called at the same time.
 
     Raises:
         UserError: the model or a task cannot be used, or nothing was kept.
@@ -58,33 +72,36 @@ def sample_answers(
         executor = context.executor
         policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
         mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
-        asking = instructing(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading, stage.tasks)
+        encoder = build_encoder(Template(stage.prompt, policy.tokenizer), stage.prompt, stage.grading, stage.tasks)
         # With the instruction: what is learnt from the answers is asked as they were.
         prompts = [
-            replace(one, problem=asking.instruct(one.problem)) for one in different(mixture, asking, stage.questions)
+            replace(one, problem=encoder.instruct(one.problem))
+            for one in draw_distinct_prompts(mixture, encoder, stage.questions)
         ]
         store.rewind(0)
         engine = executor.build_engine(policy, max_sequences=stage.max_sequences)
-    ledger = Ledger(store, policy.model)
+    ledger = CostLedger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
     progress.start_stage(context.name, text, step=store.chunks() * stage.chunk)
-    with closing(engine), plain_grading(stage.grading, stage.tasks, context) as grader:
+    with closing(engine), open_rule_grader(stage.grading, stage.tasks, progress, context.note) as grader:
         for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
             first, began = chunk * stage.chunk, time.perf_counter()
             requests = [
-                request(stage, context, prompt, first + place)
+                make_request(stage, context, prompt, first + place)
                 for place, prompt in enumerate(prompts[first : first + stage.chunk])
             ]
             with context.stop.interruptible():
                 groups = collect(engine, requests, stage.sampling, grader.plain, progress.count_completions)
                 seconds, began = time.perf_counter() - began, time.perf_counter()
-                gathered = side_by_side(lambda group: harvest(stage, judged(group), finish), groups, at_once)
+                filtered = run_concurrently(
+                    lambda group: filter_answers(stage, judge(group), finish), groups, concurrency
+                )
                 examples, counts = list[Example](), Counts()
-                for found, more in gathered:
+                for found, more in filtered:
                     examples += found
                     add_counts(counts, more)
-            ledger.answers("rollout", chunk + 1, seconds, groups)
-            ledger.helped(chunk + 1, time.perf_counter() - began)
+            ledger.record_generation("rollout", chunk + 1, seconds, groups)
+            ledger.record_grading(chunk + 1, time.perf_counter() - began)
             store.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
             answers = stage.samples * len(requests)
@@ -93,13 +110,13 @@ def sample_answers(
             )
     counts = store.join_chunks()
     for category, numbers in counts.items():
-        progress.log_message(f"{category}: {told(numbers)}")
+        progress.log_message(f"{category}: {describe_counts(numbers)}")
     if not any(numbers.get(KEPT) for numbers in counts.values()):
         raise UserError("no answer was right and readable, so there is nothing to learn from", field="from")
 
 
-def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
-    """The first ``count`` questions of a mixture, none twice.
+def draw_distinct_prompts(mixture: Mixture, encoder: Encoder, count: int) -> list[Prompt]:
+    """Draw the first ``count`` questions of a mixture, none twice.
 
     Raises:
         UserError: there are fewer.
@@ -107,7 +124,7 @@ def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
     found: dict[str, Prompt] = {}
     position = repeats = 0
     while len(found) < count:
-        (prompt,), position = drawn(mixture, template, position, 1)
+        (prompt,), position = draw_prompts(mixture, encoder, position, 1)
         repeats = repeats + 1 if prompt.problem.id in found else 0
         found.setdefault(prompt.problem.id, prompt)
         if repeats == REPEATS:
@@ -115,18 +132,27 @@ def different(mixture: Mixture, template: Encoder, count: int) -> list[Prompt]:
     return list(found.values())
 
 
-def request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
-    """A question with its seeds, which depend on its place alone."""
+def make_request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
+    """Ask for the samples of a question, with seeds that depend on its place alone."""
     seeds = (derive_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
     return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
 
 
-def harvest(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> tuple[list[Example], Counts]:
-    """What is kept of the answers to a question, and how many went, each for its first reason, by category."""
+def filter_answers(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> tuple[list[Example], Counts]:
+    """Choose what is kept of the answers to a question.
+
+    Args:
+        stage: the recipe's.
+        group: the answers, graded.
+        finish: makes of an answer what is stored.
+
+    Returns:
+        The conversations; and by category how many were kept, and how many went, each for its first reason.
+    """
     problem, kept, taken = group.group.prompt.problem, dict[str, Completion](), set[str]()
     numbers = {"questions": 1.0, "answers": 0.0}
     for completion, score in zip(group.group.completions, group.scores, strict=True):
-        why = fault(stage.grading, stage.answer_filter, problem, completion, score)
+        why = find_fault(stage.grading, stage.answer_filter, problem, completion, score)
         if why is None:
             why = "same" if completion.text in taken else "spare" if len(kept) == stage.keep else None
         text = completion.text
@@ -147,8 +173,8 @@ def harvest(stage: SamplingStage, group: ScoredGroup, finish: FinishAnswer) -> t
     return examples, {problem.task: numbers}
 
 
-def told(numbers: Mapping[str, float]) -> str:
-    """A category's counts in words, as the paper's table of its 800,000 samples has them (R1, table 5)."""
+def describe_counts(numbers: Mapping[str, float]) -> str:
+    """Write a category's counts as the paper's table of its 800,000 samples has them (R1, table 5)."""
     kept = numbers.get(KEPT, 0.0)
     length = numbers.get(TOKENS, 0.0) / kept if kept else 0.0
     gone = {name: n for name, n in numbers.items() if name not in ("questions", "answers", KEPT, TOKENS)}

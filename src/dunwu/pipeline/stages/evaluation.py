@@ -16,12 +16,18 @@ from dunwu.evaluation.details import compute_details
 from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.cost_ledger import Ledger
-from dunwu.pipeline.judges.benchmark_judges import SAFE, Referee, win_rates
-from dunwu.pipeline.judges.reward_judge import RewardModel
-from dunwu.pipeline.stages.measurement import examine
-from dunwu.pipeline.stages.prompts import Instructing, held_out_prompts, instructing, instruction, tasks_of
-from dunwu.pipeline.stages.rl_system import judge, plain_grading
+from dunwu.pipeline.cost_ledger import CostLedger
+from dunwu.pipeline.judges.benchmark_judges import SAFE, BenchmarkJudge, compute_win_rates
+from dunwu.pipeline.judges.reward_model import RewardModel, open_reward_model
+from dunwu.pipeline.stages.grading import open_rule_grader
+from dunwu.pipeline.stages.measurement import measure_set
+from dunwu.pipeline.stages.prompts import (
+    InstructingEncoder,
+    build_encoder,
+    encode_held_out,
+    list_tasks,
+    write_instruction,
+)
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
@@ -36,12 +42,12 @@ Prompts = Mapping[str, Sequence[Prompt]]
 
 
 def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str], scorers: Mapping[str, str]) -> None:
-    """Measures every model on every set; what was measured before a stop is not measured again.
+    """Measure every model on every set; what was measured before a stop is not measured again.
 
     Args:
         stage: the recipe's.
         context: the run's.
-        sources: the folder, hub id or server of each model, by the name under which it is told.
+        sources: the folder, hub id or server of each model, by the name that results give it.
         scorers: where the judges lie, by their names.
 
     Raises:
@@ -53,70 +59,73 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
     context.progress.start_stage(context.name, f"{', '.join(sources)} on {sets}")
     context.progress.show_activity("loading tokenizers and problems")
     with context.stop.interruptible():
-        judging = _Judging(stage, context, scorers)
+        judges = _Judges(stage, context, scorers)
         # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
         tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
-        prompts = {name: _prompts(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
+        prompts = {name: _encode_sets(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
         for source in filter(is_server, sources.values()):
-            _remote(stage, context, source).reach()
-    with plain_grading(stage.grading, [chosen.task for chosen in stage.sets], context, stage.custom) as grader:
+            _connect(stage, context, source).reach()
+    tasks = [chosen.task for chosen in stage.sets]
+    with open_rule_grader(stage.grading, tasks, context.progress, context.note, stage.custom) as grader:
         for name, source in sources.items():
             if len(context.store.read_evaluations(name, rows=False)) == len(stage.sets):
                 continue
             context.progress.show_activity(f"loading {name}")
-            with context.stop.interruptible(), _engine(stage, context, source) as (engine, model):
+            with context.stop.interruptible(), _open_engine(stage, context, source) as (engine, model):
                 for chosen in stage.sets:
                     answers = AnswerFile(context.store.path, name, chosen.name)
-                    examine(
+                    measure_set(
                         context,
                         CachingEngine(engine, answers) if isinstance(engine, EndpointEngine) else engine,
                         grader,
                         stage.sampling,
-                        Ledger(context.store, model),
+                        CostLedger(context.store, model),
                         checkpoint=name,
                         set_name=chosen.name,
                         prompts=prompts[name][chosen.name],
                         samples=chosen.samples,
                         own=[function.name for function in stage.custom],
-                        judges=judging.of(chosen),
-                        more=partial(judging.results, chosen),
+                        judges=judges.for_set(chosen),
+                        further=partial(judges.find_results, chosen),
                     )
                     answers.drop()
                     if isinstance(engine, EndpointEngine):
-                        _keep_server(context, name, engine)
+                        _record_server(context, name, engine)
     context.progress.show_activity("comparing the models")
     with context.stop.interruptible():
-        _compare(context, prompts, tokenizers)
+        _compare_models(context, prompts, tokenizers)
     context.store.finish()
 
 
-class _Judging:
-    """Who says what rules do not, of each set."""
+class _Judges:
+    """Says of each set what rules do not."""
 
     def __init__(self, stage: EvalStage, context: StageContext, scorers: Mapping[str, str]) -> None:
-        self._judges = {spec.name: judge(spec, scorers[spec.name], stage, context) for spec in stage.judges}
-        self._referee = Referee(stage.benchmark_judge) if stage.benchmark_judge else None
+        self._reward_models = {
+            spec.name: open_reward_model(spec, scorers[spec.name], stage, context.executor) for spec in stage.judges
+        }
+        self._benchmark_judge = BenchmarkJudge(stage.benchmark_judge) if stage.benchmark_judge else None
 
-    def of(self, chosen: EvaluationSet) -> dict[str, Judge]:
-        """Whose word becomes a part of every score."""
-        found: dict[str, Judge] = {name: self._judges[name] for name in chosen.judges}
-        if self._referee and chosen.task.task == "safety":
-            found = {SAFE: self._referee.safe, **found}
+    def for_set(self, chosen: EvaluationSet) -> dict[str, Judge]:
+        """Return the judges whose word becomes a part of every score, by the names of the parts."""
+        found: dict[str, Judge] = {name: self._reward_models[name] for name in chosen.judges}
+        if self._benchmark_judge and chosen.task.task == "safety":
+            found = {SAFE: self._benchmark_judge.judge_safety, **found}
         return found
 
-    def results(self, chosen: EvaluationSet, groups: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
-        """What a set says beside what all sets do."""
-        judges = self.of(chosen)
-        first: RewardModel | Referee | None = self._referee or next((self._judges[one] for one in chosen.judges), None)
-        compared = win_rates(groups, chosen.task, first) if first else {}
-        return {**compute_details(groups, chosen.task, next(iter(judges), None)), **compared}
+    def find_results(self, chosen: EvaluationSet, groups: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
+        """Compute what a set says beside what all sets do."""
+        models = (self._reward_models[name] for name in chosen.judges)
+        judge: RewardModel | BenchmarkJudge | None = self._benchmark_judge or next(models, None)
+        rates = compute_win_rates(groups, chosen.task, judge) if judge else {}
+        return {**compute_details(groups, chosen.task, next(iter(self.for_set(chosen)), None)), **rates}
 
 
 @contextmanager
-def _engine(stage: EvalStage, context: StageContext, source: str) -> Iterator[tuple[Engine, Any | None]]:
-    """What generates, and the model of transformers in it, where it is in this process."""
+def _open_engine(stage: EvalStage, context: StageContext, source: str) -> Iterator[tuple[Engine, Any | None]]:
+    """Open what generates, and the model of transformers in it, where it is in this process."""
     if is_server(source):
-        yield _remote(stage, context, source), None
+        yield _connect(stage, context, source), None
         return
     executor = context.executor
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=False, generates=True)
@@ -124,25 +133,25 @@ def _engine(stage: EvalStage, context: StageContext, source: str) -> Iterator[tu
         yield engine, policy.model
 
 
-def _remote(stage: EvalStage, context: StageContext, source: str) -> EndpointEngine:
+def _connect(stage: EvalStage, context: StageContext, source: str) -> EndpointEngine:
     return context.executor.connect_engine(served(source, stage.server))
 
 
-def _keep_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
-    """Stores how a server was asked. Nothing where it was not: all was answered before a stop."""
+def _record_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
+    """Store how a server was asked; nothing where it was not, because all was answered before a stop."""
     if engine.record is not None and engine.record != context.store.read_servers().get(name):
         context.store.write_server(name, engine.record)
 
 
-class _Untold:
-    """A server tokenizes by itself."""
+class _ServerEncoder:
+    """Leaves tokenizing to a server."""
 
     def encode(self, problem: Problem) -> Prompt:
-        """The problem alone."""
+        """Make a prompt of the problem alone."""
         return Prompt(problem=problem, token_ids=np.zeros(0, np.int32))
 
 
-class _Cut:
+class _CuttingEncoder:
     """A template that cuts off the beginnings of prompts that are too long, and counts these."""
 
     def __init__(self, spec: PromptSpec, tokenizer: Any) -> None:
@@ -150,29 +159,33 @@ class _Cut:
         self._most, self.cut = spec.max_tokens, 0
 
     def encode(self, problem: Problem) -> Prompt:
-        """The prompt, or its end."""
+        """Make the prompt, or its end."""
         prompt = self._template.encode(problem)
         self.cut += len(prompt.token_ids) > self._most
         return replace(prompt, token_ids=prompt.token_ids[-self._most :])
 
 
-def _prompts(stage: EvalStage, context: StageContext, name: str, tokenizer: Any | None) -> Prompts:
-    cutting = _Cut(stage.prompt, tokenizer) if tokenizer is not None and stage.long_prompts == "cut" else None
+def _encode_sets(stage: EvalStage, context: StageContext, name: str, tokenizer: Any | None) -> Prompts:
+    cutting = (
+        _CuttingEncoder(stage.prompt, tokenizer) if tokenizer is not None and stage.long_prompts == "cut" else None
+    )
     if tokenizer is None:  # a server asks by a chat template too
-        asking = Instructing(_Untold(), instruction(stage.grading), tasks_of(stage))
+        instructing = InstructingEncoder(_ServerEncoder(), write_instruction(stage.grading), list_tasks(stage))
     else:
-        asking = instructing(Template(stage.prompt, tokenizer), stage.prompt, stage.grading, tasks_of(stage))
-    template = cutting or asking.encoder
-    prompts = held_out_prompts(stage.sets, context.seed, template, asking.instruct)
+        instructing = build_encoder(Template(stage.prompt, tokenizer), stage.prompt, stage.grading, list_tasks(stage))
+    encoder = cutting or instructing.encoder
+    prompts = encode_held_out(stage.sets, context.seed, encoder, instructing.instruct)
     if cutting and cutting.cut:
         total = sum(map(len, prompts.values()))
-        told = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"
-        context.progress.log_message(f"{name}: {told}, and lose their beginnings")
+        count = f"{cutting.cut:,} of {total:,} prompts have more than {stage.prompt.max_tokens:,} tokens"
+        context.progress.log_message(f"{name}: {count}, and lose their beginnings")
     return prompts
 
 
-def _compare(context: StageContext, prompts: Mapping[str, Prompts], tokenizers: Mapping[str, Any | None]) -> None:
-    """Reads back what is stored, so that it does not matter which process measured it."""
+def _compare_models(
+    context: StageContext, prompts: Mapping[str, Prompts], tokenizers: Mapping[str, Any | None]
+) -> None:
+    """Read back what is stored, so that it does not matter which process measured it."""
     evaluations = [found for name in prompts for found in context.store.read_evaluations(name)]
     curves = list[Curve]()
     for found in evaluations:

@@ -1,130 +1,132 @@
-"""What an RL stage measures of itself: a row of numbers for each rollout, accuracy on held-out problems, seconds."""
+"""Evaluation of a policy on held-out problems, before, during and after a stage."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from dunwu.algorithms.advantages import is_uniform
 from dunwu.algorithms.filters import keep_graded
-from dunwu.analysis.reasoning import reflection
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
-from dunwu.evaluation.evaluate import RULE_PARTS, can_be_right, evaluate, is_right, summarize, to_rows
+from dunwu.evaluation.evaluate import RULE_PARTS, evaluate, summarize, to_rows
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.cost_ledger import Ledger
-from dunwu.pipeline.judges.reward_judge import RewardModel
-from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.pipeline.cost_ledger import CostLedger
+from dunwu.pipeline.judges.reward_model import RewardModel
+from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.engine import Engine
 from dunwu.runs.checkpoints import due, step_name
-from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup, StepResult
+from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup
 from dunwu.verifiers import Grader, Judge
 
-NOBODY: Mapping[str, Judge] = {}
-More = Callable[[Sequence[ScoredGroup]], Mapping[str, Estimate]]
+NO_JUDGES: Mapping[str, Judge] = {}
+FurtherResults = Callable[[Sequence[ScoredGroup]], Mapping[str, Estimate]]
 """Results of a set that not every set has."""
 
 
-def nothing_more(_: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
-    """No further results."""
+def no_results(groups: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
+    """Find nothing further."""
     return {}
 
 
-class Stopwatch:
-    """Adds up seconds by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def time(self, name: str) -> Iterator[None]:
-        """Adds the time that the block takes to ``name``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+def measure_policy(system: RLSystem, checkpoint: str) -> None:
+    """Evaluate the policy on every set of the recipe, unless it has been done: base against trained."""
+    for chosen in system.stage.evaluation.sets:
+        _measure_set(system, checkpoint, chosen, chosen.problems, chosen.samples)
 
 
-def measure(parts: Parts, checkpoint: str) -> None:
-    """Evaluates the policy on every set of the recipe, unless it has been done: base against trained."""
-    spec = parts.stage.evaluation
-    for chosen in spec.sets:
-        _measure_set(parts, checkpoint, chosen, chosen.problems, chosen.samples)
-
-
-def measure_on_the_way(parts: Parts, step: int) -> None:
-    """A smaller evaluation on the first set, where the recipe's ``evaluation.every`` is due and it has not been done.
+def measure_midway(system: RLSystem, step: int) -> None:
+    """Make a smaller evaluation on the first set, where ``evaluation.every`` is due and it has not been done.
 
     Not before the first update and not after the last one, where the whole evaluation stands.
+
+    Args:
+        system: the stage's.
+        step: updates done.
     """
-    spec, per_rollout = parts.stage.evaluation, parts.stage.updates_per_rollout
-    if spec.sets and spec.every and due(step, spec.every, per_rollout) and 0 < step < parts.stage.steps:
-        _measure_set(parts, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
+    spec, per_rollout = system.stage.evaluation, system.stage.updates_per_rollout
+    if spec.sets and spec.every and due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
+        _measure_set(system, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
 
 
-def _measure_set(parts: Parts, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:
-    prompts = parts.held_out[chosen.name][:problems]
-    examine(
-        parts.context,
-        parts.engine,
-        parts.grader,
-        parts.stage.evaluation_sampling,
-        parts.ledger,
+def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:
+    measure_set(
+        system.context,
+        system.engine,
+        system.grader,
+        system.stage.evaluation_sampling,
+        system.ledger,
         checkpoint=checkpoint,
         set_name=chosen.name,
-        prompts=prompts,
+        prompts=system.held_out[chosen.name][:problems],
         samples=samples,
-        own=[name for name in parts.stage.evaluation.measures if name not in RULE_PARTS],
+        own=[name for name in system.stage.evaluation.measures if name not in RULE_PARTS],
     )
 
 
-def examine(
+def measure_set(
     context: StageContext,
     engine: Engine,
     grader: Grader,
     sampling: Sampling,
-    ledger: Ledger,
+    ledger: CostLedger,
     *,
     checkpoint: str,
     set_name: str,
     prompts: Sequence[Prompt],
     samples: int,
     own: Sequence[str] = (),
-    judges: Mapping[str, Judge] = NOBODY,
-    more: More = nothing_more,
+    judges: Mapping[str, Judge] = NO_JUDGES,
+    further: FurtherResults = no_results,
 ) -> None:
-    """Evaluates the engine's weights on a set under the name ``checkpoint``, unless it has been done; ``own`` parts of
-    the reward are measured too, ``judges`` are asked about every answer, and ``more`` finds further results.
+    """Evaluate an engine's weights on a set, unless it has been done.
+
+    Args:
+        context: the stage's.
+        engine: generates.
+        grader: decides what is right.
+        sampling: how answers are drawn.
+        ledger: takes what it cost.
+        checkpoint: the name of the weights.
+        set_name: the name of the set.
+        prompts: the set's.
+        samples: completions of each prompt.
+        own: parts of the reward by the user's functions that are measured too.
+        judges: asked about every answer, by the names of their parts.
+        further: finds further results.
 
     Raises:
         Fault: nothing could be graded.
     """
     if any(done.set == set_name for done in context.store.read_evaluations(checkpoint, rows=False)):
         return
-    context.progress.start_evaluation(checkpoint, set_name, len(prompts) * samples)
-    told = context.progress.count_completions
-    seed, began = context.seed, time.perf_counter()
-    rules = grader.measuring(own)
-    groups = evaluate(engine, prompts, rules, sampling, samples=samples, seed=seed, set_name=set_name, finished=told)
-    ledger.answers("evaluation", 0, time.perf_counter() - began, groups)
+    progress = context.progress
+    progress.start_evaluation(checkpoint, set_name, len(prompts) * samples)
+    began = time.perf_counter()
+    groups = evaluate(
+        engine,
+        prompts,
+        grader.measuring(own),
+        sampling,
+        samples=samples,
+        seed=context.seed,
+        set_name=set_name,
+        finished=progress.count_completions,
+    )
+    ledger.record_generation("evaluation", 0, time.perf_counter() - began, groups)
     if judges:
-        context.progress.show_activity("asking the judges")
-        groups = [judged(group, judges) for group in groups]
-        ledger.judged(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
+        progress.show_activity("asking the judges")
+        groups = [add_judgements(group, judges) for group in groups]
+        ledger.record_judges(0, [judge for judge in judges.values() if isinstance(judge, RewardModel)])
     if not any(keep_graded(group).scores for group in groups):
-        raise Fault(f"every verifier failed on every answer: {why_failed(groups)}")
-    results = {**summarize(groups, samples), **more(groups)}
+        raise Fault(f"every verifier failed on every answer: {find_failure(groups)}")
+    results = {**summarize(groups, samples), **further(groups)}
     context.store.write_evaluation(checkpoint, set_name, to_rows(groups), results)
-    context.progress.log_evaluation(checkpoint, set_name, results)
+    progress.log_evaluation(checkpoint, set_name, results)
 
 
-def judged(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:
-    """With what judges give among the parts of its scores."""
+def add_judgements(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:
+    """Return the group with what judges give among the parts of its scores."""
     given = {name: judge(group.group) for name, judge in judges.items()}
     scores = (
         replace(score, parts={**score.parts, **{name: values[place] for name, values in given.items()}})
@@ -133,45 +135,7 @@ def judged(group: ScoredGroup, judges: Mapping[str, Judge]) -> ScoredGroup:
     return replace(group, scores=tuple(scores))
 
 
-def why_failed(groups: Sequence[ScoredGroup]) -> str:
-    """The first reason for which a verifier failed."""
+def find_failure(groups: Sequence[ScoredGroup]) -> str:
+    """Return the first reason for which a verifier failed."""
     scores = (score for group in groups for score in group.scores if score.status == "verifier_failed")
     return next((score.reason for score in scores), "there are none")
-
-
-def rollout_metrics(groups: Sequence[ScoredGroup], updates: Sequence[StepResult], drawn: int) -> dict[str, float]:
-    """One rollout's numbers: means over its responses, and over its optimizer steps.
-
-    ``drawn`` problems made the groups; ``prompts_too_long`` of them made none. ``updates`` may be fewer than planned.
-    ``length_right`` and ``length_wrong`` are left out where there are no such responses. Responses whose verifier
-    failed are counted and otherwise left out. Raises Fault where nothing is graded.
-    """
-    whole, responses, prompts_too_long = groups, sum(len(group.scores) for group in groups), drawn - len(groups)
-    groups = [group for group in map(keep_graded, whole) if group.scores]
-    if not groups:
-        raise Fault(f"every verifier failed on every response of a rollout: {why_failed(whole)}")
-    scores = [score for group in groups for score in group.scores]
-    completions = [completion for group in groups for completion in group.group.completions]
-    closed = np.array([can_be_right(score) for score in scores])
-    right = np.array([is_right(score) for score in scores])
-    lengths = np.array([len(completion.token_ids) for completion in completions])
-    values = {
-        "reward": np.mean([score.value for score in scores]),
-        "length": lengths.mean(),
-        "truncated": np.mean([completion.finish == "length" for completion in completions]),
-        "reflections": np.mean([reflection.count_reflections(completion.text) for completion in completions]),
-        "uniform_groups": np.mean([is_uniform(np.array([s.value for s in group.scores])) for group in groups]),
-        "responses": len(scores),
-        "verifier_failed": responses - len(scores),
-        "tokens": lengths.sum(),
-        "prompts_too_long": prompts_too_long,
-        "updates": len(updates),
-    }
-    for part in {name: None for score in scores for name in score.parts}:  # tasks may have parts of their own
-        values[part] = np.mean([score.parts[part] for score in scores if part in score.parts])
-    for name, chosen in (("length_right", lengths[right]), ("length_wrong", lengths[closed & ~right])):
-        if chosen.size:
-            values[name] = chosen.mean()
-    for name in updates[0].metrics if updates else ():
-        values[name] = np.mean([update.metrics[name] for update in updates])
-    return {name: float(value) for name, value in values.items()}

@@ -19,7 +19,7 @@ ModelStage = RLStage | SupervisedStage | RewardModelStage | PretrainStage
 Save = Callable[[Path], None]
 
 
-def completed(stage: ModelStage, context: StageContext, save: Save) -> Save:
+def complete_model(stage: ModelStage, context: StageContext, save: Save) -> Save:
     """Extend what writes a stage's model to the whole folder; the same stage and seed give the same bytes.
 
     Args:
@@ -30,20 +30,20 @@ def completed(stage: ModelStage, context: StageContext, save: Save) -> Save:
 
     def write(folder: Path) -> None:
         save(folder)
-        write_chat_template(folder, template_of(stage))
+        write_chat_template(folder, find_template(stage))
         if not isinstance(stage, RewardModelStage):
             write_generation_config(folder, stage.evaluation_sampling if isinstance(stage, RLStage) else None)
-        (folder / CARD).write_text(card(stage, context), encoding="utf-8")
+        (folder / CARD).write_text(write_card(stage, context), encoding="utf-8")
 
     return write
 
 
-def template_of(stage: ModelStage) -> str:
+def find_template(stage: ModelStage) -> str:
     """Name the template that a stage's model knows; a generated corpus is written in nano's."""
     return "nano" if isinstance(stage, PretrainStage) else stage.prompt.template
 
 
-def card(stage: ModelStage, context: StageContext) -> str:
+def write_card(stage: ModelStage, context: StageContext) -> str:
     """Write a model card: what it is, how to ask it, data, scores, limits and the recipe.
 
     No path and no time stands in it: the same recipe and seed write the same card anywhere.
@@ -86,7 +86,7 @@ def _asking(stage: ModelStage) -> Iterator[str]:
         yield "It gives one number for a question with its answer (`AutoModelForSequenceClassification`)."
         yield f"It reads {'all of the answer' if stage.input == 'all' else 'what follows the reasoning'}."
         return
-    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(template_of(stage))}`."
+    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(find_template(stage))}`."
     yield "generation_config.json says how its answers were drawn when it was measured, and which tokens end one."
 
 

@@ -9,14 +9,14 @@ from functools import partial
 from dunwu.config.schema import PretrainStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.cost_ledger import Ledger
-from dunwu.pipeline.stages.model_card import completed
+from dunwu.pipeline.cost_ledger import CostLedger
+from dunwu.pipeline.stages.model_card import complete_model
 from dunwu.pipeline.stages.update_loop import is_shown
 from dunwu.pretraining.train import Position, Pretrainer, save_base
 
 
 def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
-    """Trains the base, from its newest checkpoint where there is one, and stores it in bfloat16 as the stage's model.
+    """Train a base, from its newest checkpoint where there is one, and store it in bfloat16 as the stage's model.
 
     Raises:
         UserError: no document of the corpus fits into ``sequence_length``.
@@ -32,7 +32,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"
     progress.start_stage(context.name, description, step=pretrainer.position.step)
     context.note("steps", {context.name: stage.steps})
-    ledger = Ledger(store, pretrainer.model)
+    ledger = CostLedger(store, pretrainer.model)
     while (step := pretrainer.position.step + 1) <= stage.steps:
         try:
             context.stop.check()
@@ -46,9 +46,9 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         store.append(step, numbers, timings)
         tokens, rows = int(numbers["tokens"]), max(1, int(numbers["tokens"]) // stage.sequence_length)
         lengths = [tokens // rows + (row < tokens % rows) for row in range(rows)]  # nearly: documents are shorter
-        ledger.training(step, timings["update"], lengths, recomputed=False)
+        ledger.record_training(step, timings["update"], lengths, recomputed=False)
         if is_shown(step, stage.steps):
             progress.log_step(step, stage.steps, numbers, timings)
         if step % stage.checkpoint.every == 0:
             store.save_checkpoint(step, pretrainer.save, asdict(pretrainer.position))
-    store.finish(completed(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))
+    store.finish(complete_model(stage, context, partial(save_base, pretrainer.model, pretrainer.tokenizer)))

@@ -10,8 +10,11 @@ from dunwu import tasks
 from dunwu.config.schema import EvalStage, EvaluationSet, GradingSpec, PromptSpec, RLStage, SamplingStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import PromptTooLong, Template, is_closed
+from dunwu.tasks.mixture import Mixture
 from dunwu.types import Message, Problem, Prompt
 
+MAX_SKIPPED = 1000
+"""Prompts in a row that may be too long before the recipe must be wrong."""
 PLACEHOLDER = "reasoning process here"
 """Of the reasoning: R1's words, as are those for the answer (arXiv 2501.12948v2, table 1)."""
 ANSWER = {
@@ -32,12 +35,12 @@ class Encoder(Protocol):
         """Make the prompt. Raises PromptTooLong."""
 
 
-class Instructing:
-    """An encoder that also tells how to answer, where neither question nor template says it.
+class InstructingEncoder:
+    """An encoder that also says how to answer, where neither question nor template does.
 
     Args:
-        encoder: what encodes the questions.
-        instruction: what follows those of generated tasks, which say nothing of it themselves; None: nothing does.
+        encoder: encodes the questions.
+        instruction: follows those of generated tasks, which say nothing of it themselves; None: nothing does.
         specs: the stage's tasks.
     """
 
@@ -50,26 +53,37 @@ class Instructing:
         return replace(self.encoder.encode(self.instruct(problem)), problem=problem)
 
     def instruct(self, problem: Problem, own: str | None = None) -> Problem:
-        """Put the instruction below the question, or one of its ``own``."""
+        """Put the instruction below a question, or one of its ``own``."""
         generated = problem.task in self._generated and problem.kind not in WHOLE_RESPONSES
         ours = self._instruction if generated else None
-        return instructed(problem, own or ours)
+        return add_instruction(problem, own or ours)
 
 
-def instructing(template: Template, spec: PromptSpec, grading: GradingSpec, specs: Iterable[TaskSpec]) -> Instructing:
-    """Tell how to answer under a model's own chat template; other templates say it, or were trained with."""
-    text = instruction(grading, template.opening) if spec.template == "chat" else None
-    return Instructing(template, text, specs)
+def build_encoder(
+    template: Template, spec: PromptSpec, grading: GradingSpec, specs: Iterable[TaskSpec]
+) -> InstructingEncoder:
+    """Build an encoder that says how to answer under a model's own chat template.
+
+    Other templates say it themselves, or were trained with.
+
+    Args:
+        template: applied to the model's tokenizer.
+        spec: the prompt's, of the recipe.
+        grading: how answers are read.
+        specs: the stage's tasks.
+    """
+    instruction = write_instruction(grading, template.opening) if spec.template == "chat" else None
+    return InstructingEncoder(template, instruction, specs)
 
 
-def tasks_of(stage: RLStage | SamplingStage | EvalStage) -> tuple[TaskSpec, ...]:
+def list_tasks(stage: RLStage | SamplingStage | EvalStage) -> tuple[TaskSpec, ...]:
     """List every task of a stage, those of its evaluation sets last."""
     own = () if isinstance(stage, EvalStage) else stage.tasks
     sets = stage.sets if isinstance(stage, EvalStage) else stage.evaluation.sets if isinstance(stage, RLStage) else ()
     return (*own, *(chosen.task for chosen in sets))
 
 
-def instruction(grading: GradingSpec, opening: str = "") -> str:
+def write_instruction(grading: GradingSpec, opening: str = "") -> str:
     """Write in what form to answer: whoever follows it earns the format, and has an answer that is read.
 
     Reasoning is not asked for, and no format can be earned, where the template has ended it already.
@@ -89,8 +103,8 @@ def instruction(grading: GradingSpec, opening: str = "") -> str:
     return f"First think, then answer, in this form: {reasoning} {answer}"
 
 
-def instructed(problem: Problem, instruction: str | None) -> Problem:
-    """The problem with an instruction at the end of its last message, all else as it was."""
+def add_instruction(problem: Problem, instruction: str | None) -> Problem:
+    """Put an instruction at the end of a problem's last message, and leave all else as it was."""
     if instruction is None:
         return problem
     *before, last = problem.messages
@@ -98,24 +112,55 @@ def instructed(problem: Problem, instruction: str | None) -> Problem:
     return replace(problem, messages=(*before, asked))
 
 
-class Room(NamedTuple):
-    """How long the prompts of a stage are, and may be: at most ``most`` tokens beside its longest answer."""
+def draw_prompts(mixture: Mixture, encoder: Encoder, position: int, count: int) -> tuple[list[Prompt], int]:
+    """Draw the next prompts of a mixture that are not too long.
+
+    Args:
+        mixture: the tasks.
+        encoder: makes prompts of their problems.
+        position: problems drawn so far.
+        count: prompts wanted.
+
+    Returns:
+        The prompts, and the position after them.
+
+    Raises:
+        UserError: nothing but prompts that are too long for ``prompt.max_tokens``.
+    """
+    prompts: list[Prompt] = []
+    skipped = 0
+    while len(prompts) < count:
+        (problem,) = mixture.draw(position, 1)
+        position += 1
+        try:
+            prompts.append(encoder.encode(problem))
+            skipped = 0
+        except PromptTooLong as error:
+            skipped += 1
+            if skipped == MAX_SKIPPED:
+                message = f"{skipped} prompts in a row are too long: {error}"
+                raise UserError(message, field="prompt.max_tokens") from error
+    return prompts, position
+
+
+class PromptLimit(NamedTuple):
+    """How long the prompts of a stage may be: ``now`` by its recipe, ``most`` beside its longest answer; in tokens."""
 
     stage: str
     now: int
     most: int
 
     @classmethod
-    def of(cls, stage: RLStage, name: str, positions: int) -> Self:
-        """Of a stage whose model reads and writes so many tokens."""
+    def for_stage(cls, stage: RLStage, name: str, positions: int) -> Self:
+        """Find the limits of a stage whose model reads and writes so many tokens."""
         now = stage.prompt.max_tokens
         return cls(name, now, positions - (stage.longest_sequence - now))
 
-    def refusal(self, tokens: Sequence[int]) -> UserError:
+    def explain(self, tokens: Sequence[int]) -> UserError:
         """Say of held-out prompts that are too long which limits would do, and how to set one."""
-        told = "held-out prompt has" if len(tokens) == 1 else "held-out prompts have"
+        noun = "held-out prompt has" if len(tokens) == 1 else "held-out prompts have"
         longest, field = max(tokens), "prompt.max_tokens"
-        text = f"{len(tokens)} {told} more than {self.now} tokens, the longest {longest}"
+        text = f"{len(tokens)} {noun} more than {self.now} tokens, the longest {longest}"
         if longest > self.most:
             text += f", and beside its longest answer the model has room for {self.most}: lower max_new_tokens, or "
             return UserError(f"{text}ask for other problems", field=field)
@@ -124,20 +169,28 @@ class Room(NamedTuple):
         )
 
 
-def held_out_prompts(
+def encode_held_out(
     sets: Sequence[EvaluationSet],
     seed: int,
-    template: Encoder,
-    instruct: Callable[[Problem, str | None], Problem] = instructed,
+    encoder: Encoder,
+    instruct: Callable[[Problem, str | None], Problem] = add_instruction,
     *,
-    room: Room | None = None,
+    limit: PromptLimit | None = None,
 ) -> dict[str, list[Prompt]]:
-    """The prompts of each evaluation set; ``instruct`` puts the set's instruction below a problem, or one for sets
-    without.
+    """Make the prompts of evaluation sets.
+
+    Args:
+        sets: the recipe's.
+        seed: the run's.
+        encoder: makes prompts of problems.
+        instruct: puts a set's instruction below a problem, or one for sets without.
+        limit: explains which limits would do, where prompts are too long.
+
+    Returns:
+        The prompts of each set, by its name.
 
     Raises:
-        UserError: fewer held-out problems than asked for, or a prompt that is too long; ``room`` tells how long it may
-            be.
+        UserError: there are fewer held-out problems than asked for, or a prompt is too long.
     """
     prompts: dict[str, list[Prompt]] = {}
     too_long: list[int] = []
@@ -145,11 +198,11 @@ def held_out_prompts(
         prompts[chosen.name] = []
         for problem in tasks.build_task(chosen.task, seed).get_held_out(chosen.problems):
             try:
-                prompts[chosen.name].append(template.encode(instruct(problem, chosen.instruction)))
+                prompts[chosen.name].append(encoder.encode(instruct(problem, chosen.instruction)))
             except PromptTooLong as error:
-                if room is None:
+                if limit is None:
                     raise
                 too_long.append(error.tokens)
-    if room and too_long:
-        raise room.refusal(too_long)
+    if limit and too_long:
+        raise limit.explain(too_long)
     return prompts

@@ -9,13 +9,19 @@ from dunwu.pipeline.stages.answer_sampling import sample_answers
 
 
 def run_reject(stage: RejectStage, context: StageContext, source: str) -> None:
-    """Answers of the model at ``source`` that are worth learning from, as the stage's data.
+    """Store answers of a model that are worth learning from as the stage's data.
 
-    Raises: see ``sample_answers``.
+    Args:
+        stage: the recipe's.
+        context: the run's.
+        source: the model.
+
+    Raises:
+        UserError, Interrupted, Fault: see ``sample_answers``.
     """
     if stage.judge is None:
         sample_answers(stage, context, source)
     else:
         judge = TruthJudge(stage.judge)
-        sample_answers(stage, context, source, judged=judge.judged, at_once=stage.judge.concurrency)
+        sample_answers(stage, context, source, judge=judge.judge, concurrency=stage.judge.concurrency)
     context.store.finish()

@@ -8,69 +8,85 @@ from dunwu.config.schema import DataSpec, SupervisedStage
 from dunwu.errors import UserError, counted
 from dunwu.models.templates import Template, count_positions
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.cost_ledger import Ledger
-from dunwu.pipeline.stages.model_card import completed
-from dunwu.pipeline.stages.update_loop import Check, make_updates, resumed, updates_of
+from dunwu.pipeline.cost_ledger import CostLedger
+from dunwu.pipeline.stages.model_card import complete_model
+from dunwu.pipeline.stages.update_loop import count_updates, make_updates, resume
 from dunwu.tasks.datasets.conversations import read_examples
-from dunwu.training.steps import take_step
-from dunwu.types import StepResult, TokenizedExample
+from dunwu.types import TokenizedExample
 
 
 def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
-    """Trains the model at ``source``, or goes on from the newest checkpoint, and stores the stage's model.
+    """Train a model, or go on from the stage's newest checkpoint, and store the stage's model.
+
+    Args:
+        stage: the recipe's.
+        context: the run's.
+        source: the model.
+        data: the recipe's conversations by name.
 
     Raises:
         UserError: the model or the data cannot be used, or no conversation fits into ``max_tokens``.
         Interrupted: a stop was asked for; the state is saved.
         Fault: the loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    context.progress.show_activity("loading the model")
+    progress, executor = context.progress, context.executor
+    progress.show_activity("loading the model")
     with context.stop.interruptible():
-        executor = context.executor
         policy = executor.open_policy(source, longest=stage.max_tokens, learns=True, generates=False)
         longest = min(stage.max_tokens, count_positions(policy.model))
-        context.progress.show_activity("reading the conversations")
-        lessons, left_out = lessons_of(stage, Template(stage.prompt, policy.tokenizer), data, longest, context.left_out)
-        updates = updates_of(stage, len(lessons))
+        progress.show_activity("reading the conversations")
+        template = Template(stage.prompt, policy.tokenizer)
+        examples, too_long = tokenize_examples(stage, template, data, longest, context.left_out)
+        updates = count_updates(stage, len(examples))
         trainer = executor.build_supervised_trainer(stage, policy, total_steps=updates)
-        resumed(context, trainer)
-    told = f"{len(lessons):,} conversations" + (f" ({left_out:,} longer ones left out)" if left_out else "")
-    text = f"SFT on {told} from {source}, {counted(updates, 'update')}"
-    context.progress.start_stage(context.name, text, step=trainer.version)
-    ledger = Ledger(context.store, policy.model)
+        resume(context, trainer)
+    what = f"{len(examples):,} conversations" + (f" ({too_long:,} longer ones left out)" if too_long else "")
+    text = f"SFT on {what} from {source}, {counted(updates, 'update')}"
+    progress.start_stage(context.name, text, step=trainer.version)
+    make_updates(
+        stage,
+        context,
+        trainer,
+        examples,
+        CostLedger(context.store, policy.model),
+        to_batch=lambda chosen: chosen,
+        count_tokens=lambda chosen: [len(example.token_ids) for example in chosen],
+    )
+    context.store.finish(complete_model(stage, context, trainer.save_model))
 
-    def step(chosen: list[TokenizedExample], number: int, check: Check) -> StepResult:
-        return take_step(trainer, chosen, at=number, check=check)
 
-    def spend(chosen: list[TokenizedExample], number: int, seconds: float) -> None:
-        lengths = [len(lesson.token_ids) for lesson in chosen]
-        ledger.training(number, seconds, lengths, recomputed=stage.update.gradient_checkpointing)
-
-    make_updates(stage, context, trainer, lessons, step, spend)
-    context.store.finish(completed(stage, context, trainer.save_model))
-
-
-def lessons_of(
+def tokenize_examples(
     stage: SupervisedStage,
     template: Template,
     data: Mapping[str, DataSpec],
     longest: int,
-    named: Set[str] = frozenset(),
+    left_out: Set[str] = frozenset(),
 ) -> tuple[list[TokenizedExample], int]:
-    """Every lesson of at most ``longest`` tokens, in the recipe's order, but for conversations ``named``, and how many
-    are longer. A conversation is one lesson, unless its template rewrites earlier turns.
+    """Tokenize every conversation that fits, in the recipe's order.
+
+    A conversation is one tokenized example, unless its template rewrites earlier turns.
+
+    Args:
+        stage: the recipe's.
+        template: of the model.
+        data: the recipe's conversations by name.
+        longest: tokens that an example may have.
+        left_out: conversations that a benchmark has too, by name.
+
+    Returns:
+        The examples, and how many are longer.
 
     Raises:
         UserError: a file or a conversation cannot be used, or none fits.
     """
-    lessons: list[TokenizedExample] = []
-    left_out = 0
+    fitting: list[TokenizedExample] = []
+    too_long = 0
     for name in stage.data:
-        for example in (one for one in read_examples(data[name]) if f"{name}:{one.id}" not in named):
-            for lesson in template.tokenize_example(example):
-                fits = len(lesson.token_ids) <= longest
-                left_out += not fits
-                lessons += [lesson] if fits else []
-    if not lessons:
-        raise UserError(f"none of {left_out:,} conversations has at most {longest} tokens", field="max_tokens")
-    return lessons, left_out
+        for example in (one for one in read_examples(data[name]) if f"{name}:{one.id}" not in left_out):
+            for tokenized in template.tokenize_example(example):
+                fits = len(tokenized.token_ids) <= longest
+                too_long += not fits
+                fitting += [tokenized] if fits else []
+    if not fitting:
+        raise UserError(f"none of {too_long:,} conversations has at most {longest} tokens", field="max_tokens")
+    return fitting, too_long

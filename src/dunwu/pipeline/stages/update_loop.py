@@ -13,16 +13,17 @@ import numpy as np
 from dunwu.config.schema import DataStage
 from dunwu.errors import Interrupted
 from dunwu.pipeline.context import StageContext
+from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.rollout.seeds import derive_seed
-from dunwu.types import StepResult
+from dunwu.training.steps import StepTrainer, take_step
 
 ROWS = 40
 """Lines on the terminal for a whole stage, about."""
-Check = Callable[[float], None]
 T = TypeVar("T")
+BatchT = TypeVar("BatchT", contravariant=True)
 
 
-class Resumable(Protocol):
+class DataTrainer(StepTrainer[BatchT], Protocol[BatchT]):
     """What the loop sees of a trainer."""
 
     @property
@@ -30,41 +31,50 @@ class Resumable(Protocol):
         """Updates done."""
 
     def save(self, folder: Path) -> None:
-        """Writes everything from which the next update follows."""
+        """Write everything from which the next update follows."""
 
     def load(self, folder: Path) -> None:
-        """Goes on bit for bit where ``save`` was called."""
+        """Go on bit for bit where ``save`` was called."""
 
 
-def resumed(context: StageContext, trainer: Resumable) -> None:
-    """Takes the newest checkpoint, where there is one, and cuts off whatever is past it."""
+def resume(context: StageContext, trainer: DataTrainer[BatchT]) -> None:
+    """Take the newest checkpoint, where there is one, and cut off whatever is past it."""
     if checkpoint := context.store.newest_checkpoint():
         trainer.load(checkpoint.path)
     context.store.rewind(trainer.version)
 
 
-def updates_of(stage: DataStage, items: int) -> int:
-    """Optimizer steps in the whole stage; the last of an epoch may learn from fewer."""
+def count_updates(stage: DataStage, items: int) -> int:
+    """Count the optimizer steps of the whole stage; the last of an epoch may learn from fewer."""
     return stage.epochs * -(-items // stage.batch)
 
 
 def make_updates(
     stage: DataStage,
     context: StageContext,
-    trainer: Resumable,
+    trainer: DataTrainer[BatchT],
     items: Sequence[T],
-    step: Callable[[list[T], int, Check], StepResult],
-    spend: Callable[[list[T], int, float], None],
+    ledger: CostLedger,
+    *,
+    to_batch: Callable[[list[T]], BatchT],
+    count_tokens: Callable[[list[T]], list[int]],
 ) -> None:
-    """Calls ``step(batch, number, check)`` for every update that is left; each is written down, and some are saved.
+    """Make every update that is left; each is written down, and some are saved.
 
-    ``spend(batch, number, seconds)`` enters what one cost into the ledger, when so many are done.
+    Args:
+        stage: the recipe's.
+        context: the run's.
+        trainer: holds the weights.
+        items: all that there is to learn from.
+        ledger: takes what each update cost.
+        to_batch: makes of an update's items what the trainer takes.
+        count_tokens: gives the length of every sequence in an update's items.
 
     Raises:
         Interrupted: a stop was asked for; the state before the update under way is saved.
         Fault: a loss is not finite, or the disk is full; the newest checkpoint stands.
     """
-    store, updates = context.store, updates_of(stage, len(items))
+    store, updates = context.store, count_updates(stage, len(items))
     context.note("steps", {context.name: updates})
 
     def check(share: float) -> None:
@@ -73,15 +83,16 @@ def make_updates(
     while (number := trainer.version) < updates:
         context.progress.show_activity("learning", number, updates)
         began = time.perf_counter()
-        chosen = batch(items, stage.batch, context, number)
+        chosen = choose_items(items, stage.batch, context, number)
         try:
-            result = step(chosen, number, check)
+            result = take_step(trainer, to_batch(chosen), at=number, check=check)
         except Interrupted as stop:
             store.save_checkpoint(number, trainer.save, {})
             raise Interrupted(f"{stop}; saved") from None
         timings = {"update": time.perf_counter() - began}
         store.append(number + 1, result.metrics, timings)
-        spend(chosen, number + 1, timings["update"])
+        recomputed = stage.update.gradient_checkpointing
+        ledger.record_training(number + 1, timings["update"], count_tokens(chosen), recomputed=recomputed)
         if is_shown(number + 1, updates):
             context.progress.log_step(number + 1, updates, result.metrics, timings)
         if (number + 1) % stage.checkpoint.every == 0:
@@ -89,18 +100,25 @@ def make_updates(
 
 
 def is_shown(step: int, steps: int) -> bool:
-    """Whether a person is told of a step, one of about ROWS."""
+    """Return whether a step is one of about ROWS that people see."""
     return step % max(1, steps // ROWS) == 0 or step == steps
 
 
-def batch(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:
-    """What update ``step`` learns from: each epoch has every item once, in an order of its own."""
+def choose_items(items: Sequence[T], size: int, context: StageContext, step: int) -> list[T]:
+    """Choose what update ``step`` learns from: each epoch has every item once, in an order of its own.
+
+    Args:
+        items: all that there is to learn from.
+        size: items of an update.
+        context: the stage's, whose seed and name make the order.
+        step: updates done.
+    """
     epoch, place = divmod(step, -(-len(items) // size))
-    order = _order(derive_seed(context.seed, context.name, "epoch", epoch), len(items))
+    order = _shuffle(derive_seed(context.seed, context.name, "epoch", epoch), len(items))
     return [items[i] for i in order[place * size :][:size]]
 
 
 @lru_cache(maxsize=1)
-def _order(seed: int, count: int) -> list[int]:
+def _shuffle(seed: int, count: int) -> list[int]:
     order: list[int] = np.random.default_rng(seed).permutation(count).tolist()
     return order

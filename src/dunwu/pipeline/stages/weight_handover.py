@@ -13,18 +13,18 @@ from dataclasses import replace
 from dunwu.algorithms.logprob_difference import compare_logprobs
 from dunwu.algorithms.samples import to_sample
 from dunwu.errors import Fault
-from dunwu.pipeline.stages.rl_system import Parts
+from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.seeds import derive_seed
 from dunwu.types import GenerationRequest, GradedSample, SampleLogprobs
 
-PROBED = 4
+PROBES = 4
 """Sequences that the trainer reads again, where it does not read all of them anyway."""
 PROBE_TOKENS = 64
 """New tokens of a sequence that is written to be read again, at most."""
 
 
 def check_handover(
-    parts: Parts, samples: Sequence[GradedSample], logprobs: Sequence[SampleLogprobs]
+    system: RLSystem, samples: Sequence[GradedSample], logprobs: Sequence[SampleLogprobs]
 ) -> dict[str, float]:
     """Compare engine and trainer on what the engine has just written.
 
@@ -32,7 +32,7 @@ def check_handover(
     sequences again.
 
     Args:
-        parts: the stage's.
+        system: the stage's.
         samples: those of this rollout, none that is replayed.
         logprobs: what the trainer made of each.
 
@@ -43,43 +43,44 @@ def check_handover(
         Fault: the mean is above ``algorithm.logprob_difference_stop``.
     """
     known = [own.old_logprobs for own in logprobs if own.old_logprobs is not None]
-    if known and parts.stage.algorithm.old_logprobs == "trainer":
-        return _checked(parts, compare_logprobs(samples, known))
-    few = samples[:: max(1, len(samples) // PROBED)][:PROBED]
-    return _checked(parts, compare_logprobs(few, parts.trainer.compute_policy_logprobs(few)))
+    if known and system.stage.algorithm.old_logprobs == "trainer":
+        return _check_difference(system, compare_logprobs(samples, known))
+    few = samples[:: max(1, len(samples) // PROBES)][:PROBES]
+    return _check_difference(system, compare_logprobs(few, system.trainer.compute_policy_logprobs(few)))
 
 
-def check_last_handover(parts: Parts, rollout: int, position: int) -> None:
-    """Let the engine write a few short completions and compare them: after the last update no rollout follows that
-    would show what the evaluation is of.
+def check_last_handover(system: RLSystem, rollout: int, position: int) -> None:
+    """Compare engine and trainer on a few short completions that the engine writes now.
+
+    After the last update no rollout follows that would show what the evaluation is of.
 
     Args:
-        parts: the stage's.
+        system: the stage's.
         rollout: rollouts done.
         position: of the mixture; it stays where it is.
 
     Raises:
         Fault: the mean is above ``algorithm.logprob_difference_stop``.
     """
-    prompts, _ = parts.draw(position, PROBED)
-    sampling = parts.sampling(rollout * parts.stage.updates_per_rollout)
+    prompts, _ = system.draw_prompts(position, PROBES)
+    sampling = system.sampling_at(rollout * system.stage.updates_per_rollout)
     sampling = replace(sampling, max_new_tokens=min(sampling.max_new_tokens, PROBE_TOKENS))
-    place = (parts.context.seed, parts.context.name, "probe", rollout)
+    place = (system.context.seed, system.context.name, "probe", rollout)
     requests = [
         GenerationRequest(prompt=prompt, seeds=(derive_seed(*place, number),)) for number, prompt in enumerate(prompts)
     ]
     samples = [
         to_sample(prompts[sample.request], completion, reward=0.0, group_id=sample.request, member=0)
-        for sample, completion in parts.engine.generate(requests, sampling)
+        for sample, completion in system.engine.generate(requests, sampling)
     ]
-    _checked(parts, compare_logprobs(samples, parts.trainer.compute_policy_logprobs(samples)))
+    _check_difference(system, compare_logprobs(samples, system.trainer.compute_policy_logprobs(samples)))
 
 
-def _checked(parts: Parts, gap: tuple[float, float] | None) -> dict[str, float]:
-    if gap is None:
+def _check_difference(system: RLSystem, difference: tuple[float, float] | None) -> dict[str, float]:
+    if difference is None:
         return {}
-    mean, largest = gap
-    stop = parts.stage.algorithm.logprob_difference_stop
+    mean, largest = difference
+    stop = system.stage.algorithm.logprob_difference_stop
     if stop and not mean <= stop:  # no number is no agreement
         raise Fault(
             f"engine and trainer differ by {mean:.3g} nats a token (largest {largest:.3g}) under the same weights; "

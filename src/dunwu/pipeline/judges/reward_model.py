@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
 from dunwu.algorithms.batching import make_buckets, pad_rows
+from dunwu.config.schema import EvalStage, JudgeSpec, RLStage
+from dunwu.execution.executor import Executor
 from dunwu.models import packing
 from dunwu.models.load import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.models.templates import Template
 from dunwu.types import RolloutGroup
+from dunwu.verifiers.format import READS
+
+
+class ReadingCost(NamedTuple):
+    """What a reward model has read: seconds, and the length of every text in tokens."""
+
+    seconds: float
+    lengths: list[int]
 
 
 class RewardModel:
@@ -41,7 +52,7 @@ class RewardModel:
         self._seconds, self._lengths = 0.0, list[int]()
 
     def __call__(self, group: RolloutGroup) -> list[float]:
-        """One number for each completion, in their order. Raises UserError where the template refuses the problem."""
+        """Score each completion, in their order. Raises UserError where the template refuses the problem."""
         began, problem = time.perf_counter(), group.prompt.problem
         rows = [
             self._template.encode_answer(problem.id, problem.messages, self._read(completion.text))
@@ -52,15 +63,37 @@ class RewardModel:
         with torch.no_grad():
             for part in make_buckets(lengths, [0] * len(rows), self._budget):
                 token_ids = pad_rows([rows[i] for i in part], torch.int64).to(self.model.device)
-                counted = torch.tensor([lengths[i] for i in part], device=self.model.device)
-                scores = score_sequences(self.model, token_ids, counted)
+                ends = torch.tensor([lengths[i] for i in part], device=self.model.device)
+                scores = score_sequences(self.model, token_ids, ends)
                 for i, score in zip(part, (scores.sigmoid() if self._probability else scores).tolist(), strict=True):
                     found[i] = score
         self._seconds += time.perf_counter() - began
         self._lengths += lengths
         return found
 
-    def taken(self) -> tuple[float, list[int]]:
-        """Seconds, and the lengths in tokens of all that was read, since this was last asked."""
-        taken, self._seconds, self._lengths = (self._seconds, self._lengths), 0.0, []
-        return taken
+    def take_cost(self) -> ReadingCost:
+        """Return what was read since this was last asked."""
+        cost, self._seconds, self._lengths = ReadingCost(self._seconds, self._lengths), 0.0, []
+        return cost
+
+
+def open_reward_model(part: JudgeSpec, source: str, stage: RLStage | EvalStage, executor: Executor) -> RewardModel:
+    """Open a reward model.
+
+    Args:
+        part: what it reads and gives, of the recipe.
+        source: where it lies.
+        stage: the one that asks it.
+        executor: the stage's.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    scorer = executor.open_scorer(source, longest=stage.longest_sequence)
+    return RewardModel(
+        scorer,
+        Template(part.prompt, scorer.tokenizer),
+        read=READS[part.input],
+        probability=part.output == "probability",
+        tokens_per_pass=part.tokens_per_pass,
+    )
