@@ -20,8 +20,8 @@ from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.models.export import write_chat_template
 from dunwu.models.templates import Template
-from dunwu.monitoring.progress import Progress, Silent
-from dunwu.pipeline.stages.rl_system import grading
+from dunwu.monitoring.progress import Silent
+from dunwu.pipeline.stages.grading import open_grader
 from dunwu.rollout.collect import Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
@@ -200,7 +200,8 @@ def open_loop(
         stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
     )
     with ExitStack() as opened:
-        grader = RewardGrader(reward) if reward else opened.enter_context(grading(stage.reward, stage.tasks, _Notes()))
+        rules = open_grader(stage.reward, stage.tasks, Silent())
+        grader = RewardGrader(reward) if reward else opened.enter_context(rules)
         engine = opened.enter_context(closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences)))
         yield Loop(
             stage,
@@ -212,15 +213,6 @@ def open_loop(
             mixture=build_mixture(stage.tasks, seed) if tasks else None,
             seed=seed,
         )
-
-
-class _Notes:
-    """A loop keeps no manifest."""
-
-    progress: Progress = Silent()
-
-    def note(self, key: str, value: object) -> None:
-        """Keep nothing."""
 
 
 def _stage(

@@ -13,8 +13,8 @@ from tests.published import write
 
 from dunwu.commands.contamination import contamination
 from dunwu.commands.evaluate import Asked, recipe_of
-from dunwu.config.toml import dump_toml
 from dunwu.config.schema import EvalStage, Recipe
+from dunwu.config.toml import dump_toml
 from dunwu.errors import UserError
 from dunwu.monitoring.progress import Silent
 
