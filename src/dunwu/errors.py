@@ -44,10 +44,10 @@ class UserError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it says: by default ``__init__`` would be called with that one line."""
-        return _restored, (type(self), self.args), self.__dict__
+        return _restore, (type(self), self.args), self.__dict__
 
 
-def _restored(kind: type[UserError], said: tuple[str, ...]) -> UserError:
+def _restore(kind: type[UserError], said: tuple[str, ...]) -> UserError:
     return kind.__new__(kind, *said)
 
 

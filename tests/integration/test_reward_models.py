@@ -100,7 +100,7 @@ def scores(folder: Path, stage: str, rows: list[dict[str, Any]]) -> np.ndarray:
     scorer = load_scorer(str(folder / "run/stages" / stage / "model"), device="cpu")
     cases, _ = read_cases(spec, 5, Template(PromptSpec(template="nano"), scorer.tokenizer), recipe.data, 999)  # type: ignore[arg-type]
     trainer = RewardTrainer(scorer, OptimizerSpec(), PassSpec(), total_steps=1)
-    return trainer.scores([case.tokens for case in cases])
+    return trainer.score([case.tokens for case in cases])
 
 
 def test_held_out_accuracy_ranking_and_calibration_stand_with_intervals(made: Path) -> None:

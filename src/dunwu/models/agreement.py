@@ -139,7 +139,7 @@ def check_head(model: Any) -> None:
         token_ids = torch.arange(8, device=model.device).remainder(model.config.vocab_size)[None]
         theirs = model(input_ids=token_ids, use_cache=False).logits.float()
         states = model.base_model(input_ids=token_ids, use_cache=False).last_hidden_state
-        head = Head.of(model)
+        head = Head.from_model(model)
         known = states.shape[-1] == head.weight.shape[-1]
         if (
             not known
@@ -208,7 +208,7 @@ def find_boundaries(config: Mapping[Any, Any]) -> set[int]:
 def compute_plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tensor, " W"]:
     """Compute the last tokens' log-probabilities by the model's own forward of this row alone."""
     hidden_TH = model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0]
-    logprobs_WV = Head.of(model).logits(hidden_TH[-WRITTEN - 1 : -1]).log_softmax(-1)
+    logprobs_WV = Head.from_model(model).logits(hidden_TH[-WRITTEN - 1 : -1]).log_softmax(-1)
     return logprobs_WV.gather(1, row[-WRITTEN:, None])[:, 0]
 
 

@@ -185,7 +185,7 @@ def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options:
         if config.is_file() and "auto_map" in read_config(config):
             text = f"cannot load {what}: it needs code of its own (auto_map), and no code beside a model is run here"
             raise UserError(text, file=place) from error
-        raise UserError(f"cannot load {what}: {_plain(error)}", file=place) from error
+        raise UserError(f"cannot load {what}: {_explain(error)}", file=place) from error
     for name, stored, wanted in sorted(info["mismatched_keys"])[:1]:
         shapes = f"{list(stored)} in the weights and {list(wanted)} by config.json"
         raise UserError(f"cannot load {what}: {name} has the shape {shapes}", file=place)
@@ -210,7 +210,7 @@ def load_tokenizer(source: str) -> Any:
             tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         found = tokenizer.encode("a", add_special_tokens=False)
     except Exception as error:  # the tokenizers library raises plain Exceptions
-        raise UserError(f"cannot load the tokenizer: {_plain(error)}", file=place) from error
+        raise UserError(f"cannot load the tokenizer: {_explain(error)}", file=place) from error
     if not found:
         raise UserError("cannot load the tokenizer: its vocabulary is missing", file=place)
     templates = getattr(tokenizer, "chat_template", None)
@@ -257,7 +257,7 @@ def find_device(device: Device | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def _plain(error: BaseException) -> str:
+def _explain(error: BaseException) -> str:
     """Return what a library says is wrong, without sentences that give advice; of the first at least its beginning."""
     sentences = re.split(r"(?<=[.!?])\s+", " ".join(str(error).split()))
     text = " ".join(sentence for sentence in sentences if not ADVICE.search(sentence))

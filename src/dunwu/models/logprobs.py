@@ -48,7 +48,7 @@ def compute_token_logprobs(
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
-    head, targets_N = Head.of(model), token_ids_BT[rows_N, columns_N + 1]
+    head, targets_N = Head.from_model(model), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
     )
@@ -94,7 +94,7 @@ class Head:
     softcap: float | None
 
     @classmethod
-    def of(cls, model: Any) -> Head:
+    def from_model(cls, model: Any) -> Head:
         """Read the output embeddings, and the scale (Cohere, Granite) and softcap (Gemma) of the model's config."""
         config, linear = model.config, model.get_output_embeddings()
         scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)

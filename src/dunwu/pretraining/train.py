@@ -76,7 +76,7 @@ class Pretrainer:
         loss = self._loss(batch)
         self._optimizer.zero_grad()
         loss.backward()
-        norm = self._optimizer.grad_norm()
+        norm = self._optimizer.compute_grad_norm()
         if not torch.isfinite(loss + norm):
             what = f"the loss is {loss.item()} and the gradient's norm {norm.item()}"
             raise Fault(f"{what} at step {self.position.step + 1}; lower the learning rates")
@@ -88,7 +88,7 @@ class Pretrainer:
     def save(self, folder: Path) -> None:
         """Write everything from which the next step follows, except ``position``."""
         save_model(self.model, str(folder / "weights.safetensors"))
-        save_file(self._optimizer.state(), folder / "optimizer.safetensors")
+        save_file(self._optimizer.export_state(), folder / "optimizer.safetensors")
 
     def load(self, folder: Path, position: Position) -> None:
         """Read what ``save`` wrote, so that training goes on bit for bit from ``position``."""

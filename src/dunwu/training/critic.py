@@ -50,7 +50,7 @@ class Critic:
             rows |= {i: values[row, : len(samples[i].token_ids)] for row, i in enumerate(bucket)}
         return [rows[i] for i in range(len(samples))]
 
-    def accumulate(self, batch: Microbatch, step: TrainStep, place: str) -> dict[str, Metric]:
+    def forward_backward(self, batch: Microbatch, step: TrainStep, place: str) -> dict[str, Metric]:
         """Add the gradient of a microbatch: half the squared error, mean over the step's tokens.
 
         What moves a value by more than ``clip`` gains nothing by it (OpenAI baselines, ppo2, 2017).
@@ -74,9 +74,9 @@ class Critic:
         self._learner.backward(loss, f"the value network, {place}")
         return _metrics(batch, values_BT.detach(), loss.detach(), step)
 
-    def step(self, at: int) -> dict[str, float]:
+    def optim_step(self, at: int) -> dict[str, float]:
         """Make one update from the gradients."""
-        numbers = self._learner.step(at)
+        numbers = self._learner.optim_step(at)
         return {"value_grad_norm": numbers["grad_norm"], "value_lr": numbers["lr"]}
 
     def save(self, folder: Path) -> None:

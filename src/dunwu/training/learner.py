@@ -52,13 +52,13 @@ class Learner:
             Fault: the loss, or the gradient so far, is not finite; the weights are untouched.
         """
         loss.backward()  # type: ignore[no-untyped-call]
-        for what, value in (("loss", loss), ("gradient", self._optimizer.grad_norm())):
+        for what, value in (("loss", loss), ("gradient", self._optimizer.compute_grad_norm())):
             if not torch.isfinite(value):
                 self.zero_grad()
                 text = f"the {what} is {value.item()} in update {self.version + 1}, {place}"
                 raise Fault(f"{text}; the weights are as they were before this update")
 
-    def step(self, at: int) -> dict[str, float]:
+    def optim_step(self, at: int) -> dict[str, float]:
         """Make one update from the gradients, at place ``at`` of the schedule.
 
         Returns:
@@ -67,7 +67,7 @@ class Learner:
         Raises:
             Fault: the last one of the stage leaves weights that are no numbers.
         """
-        grad_norm = self._optimizer.grad_norm()
+        grad_norm = self._optimizer.compute_grad_norm()
         share = compute_lr_share(self._spec, at, self._total_steps)
         self._optimizer.step(grad_norm, share)
         self.version += 1
@@ -92,7 +92,7 @@ class Learner:
     def save(self, folder: Path) -> None:
         """Write everything from which the next update follows; the same state gives the same bytes."""
         self.save_model(folder / "model")
-        save_tensors(self._optimizer.state(), folder / "optimizer.safetensors")
+        save_tensors(self._optimizer.export_state(), folder / "optimizer.safetensors")
         (folder / "trainer.json").write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
 
     def save_model(self, folder: Path) -> None:

@@ -33,21 +33,21 @@ class Optimizer:
         self._owner: dict[str, torch.optim.Optimizer] = {}
         self._peaks: list[tuple[torch.optim.Optimizer, float]] = []
         if hidden:
-            weights = [self._updated(name) for name in hidden]
+            weights = [self._tensor_of(name) for name in hidden]
             muon = StackedMuon if weights[0].device.type == "cpu" else torch.optim.Muon
-            self._own(muon(weights, lr=spec.muon_lr, weight_decay=spec.weight_decay), hidden, spec.muon_lr)
-        matrices = [self._updated(name) for name in rest if self._parameters[name].ndim >= 2]
-        vectors = [self._updated(name) for name in rest if self._parameters[name].ndim < 2]
+            self._adopt(muon(weights, lr=spec.muon_lr, weight_decay=spec.weight_decay), hidden, spec.muon_lr)
+        matrices = [self._tensor_of(name) for name in rest if self._parameters[name].ndim >= 2]
+        vectors = [self._tensor_of(name) for name in rest if self._parameters[name].ndim < 2]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         adamw = torch.optim.AdamW(groups, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True)
-        self._own(adamw, rest, spec.lr)
+        self._adopt(adamw, rest, spec.lr)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self._parameters.values():
             parameter.grad = None
 
-    def grad_norm(self) -> Tensor:
+    def compute_grad_norm(self) -> Tensor:
         """Compute the Euclidean norm of the whole gradient; not finite where any part is not."""
         return get_total_norm([p.grad for p in self._parameters.values() if p.grad is not None])
 
@@ -65,28 +65,28 @@ class Optimizer:
             for name, master in self._masters.items():
                 self._parameters[name].copy_(master)
 
-    def state(self) -> dict[str, Tensor]:
+    def export_state(self) -> dict[str, Tensor]:
         """Return everything beside the weights: ``parameter/quantity`` -> tensor."""
         state = {f"{name}/{MASTER}": master for name, master in self._masters.items()}
         for name, optimizer in self._owner.items():
-            state |= {f"{name}/{key}": value for key, value in optimizer.state[self._updated(name)].items()}
+            state |= {f"{name}/{key}": value for key, value in optimizer.state[self._tensor_of(name)].items()}
         return state
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take back what ``state`` gave, bit for bit."""
         for place, value in state.items():
             name, key = place.rsplit("/", 1)
-            updated = self._updated(name)
+            updated = self._tensor_of(name)
             if key == MASTER:
                 updated.detach().copy_(value)
             else:
                 self._owner[name].state[updated][key] = value.to(updated.device)
 
-    def _updated(self, name: str) -> Tensor:
+    def _tensor_of(self, name: str) -> Tensor:
         """Return the tensor that an optimizer works on: the master where there is one."""
         return self._masters.get(name, self._parameters[name])
 
-    def _own(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
+    def _adopt(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
         self._peaks.append((optimizer, peak))
         self._owner |= dict.fromkeys(names, optimizer)
 

@@ -112,10 +112,10 @@ class RewardTrainer:
     def optim_step(self, *, at: int) -> StepResult:
         """See ``steps.StepTrainer``."""
         count = len(self._batch.lengths)
-        metrics = {"loss": self._loss / count, "accuracy": self._right / count} | self._learner.step(at)
+        metrics = {"loss": self._loss / count, "accuracy": self._right / count} | self._learner.optim_step(at)
         return StepResult(policy_version=self.version, metrics=metrics)
 
-    def scores(self, texts: Sequence[Tokens]) -> Float32[np.ndarray, " N"]:
+    def score(self, texts: Sequence[Tokens]) -> Float32[np.ndarray, " N"]:
         """Score each text, without gradients."""
         found = np.zeros(len(texts), dtype=np.float32)
         with torch.no_grad():

@@ -63,7 +63,7 @@ class SupervisedTrainer:
 
     def optim_step(self, *, at: int) -> StepResult:
         """See ``steps.StepTrainer``."""
-        metrics = {"loss": self._loss, "tokens": float(self._count)} | self._learner.step(at)
+        metrics = {"loss": self._loss, "tokens": float(self._count)} | self._learner.optim_step(at)
         return StepResult(policy_version=self.version, metrics=metrics)
 
     def _logprobs(self, examples: Sequence[TokenizedExample]) -> Tensor:

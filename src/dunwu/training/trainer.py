@@ -140,13 +140,13 @@ class PolicyTrainer:
         groups = ", ".join(map(str, sorted(set(batch.group_ids))))
         place = f"microbatch {part + 1} of {len(step.microbatches)}, groups {groups}"
         self._learner.backward(output.loss, place)
-        expected = self._critic.accumulate(batch, step, place) if self._critic else {}
+        expected = self._critic.forward_backward(batch, step, place) if self._critic else {}
         self._metrics.append({**output.metrics, **expected})
 
     def optim_step(self, *, at: int) -> StepResult:
         """See ``steps.StepTrainer``."""
-        metrics = reduce(combine(self._metrics)) | self._learner.step(at)
-        metrics |= self._critic.step(at) if self._critic else {}
+        metrics = reduce(combine(self._metrics)) | self._learner.optim_step(at)
+        metrics |= self._critic.optim_step(at) if self._critic else {}
         return StepResult(policy_version=self.policy_version, metrics=metrics)
 
     def export_weights(self) -> WeightUpdate:

@@ -14,7 +14,7 @@ from tests.unit.models.test_load import complaint, write
 
 from dunwu.config.model_folder import read_config
 from dunwu.errors import UserError
-from dunwu.models.load import _plain, load_policy, load_scorer, save_policy
+from dunwu.models.load import _explain, load_policy, load_scorer, save_policy
 from dunwu.models.shape import find_shape
 
 ADVICE = ("trust_remote_code", "weights_only", "pickle", "install", "upgrade")
@@ -240,4 +240,4 @@ def test_a_config_of_other_sizes_names_a_weight(tmp_path: Path, fields: dict[str
     ],
 )
 def test_of_a_library_s_words_something_is_always_left(error: Exception, said: str) -> None:
-    assert _plain(error) == said
+    assert _explain(error) == said

@@ -92,7 +92,7 @@ def test_the_loss_is_half_the_clipped_error(
     moved = [replace(one, logprobs=raised(one.logprobs)) for one in samples]
     step = make_train_step(moved, 10_000)
     (batch,) = step.microbatches
-    metrics = reduce(dict(critic.accumulate(batch, step, "here")))
+    metrics = reduce(dict(critic.forward_backward(batch, step, "here")))
     errors = []
     for one, plain in zip(moved, samples, strict=True):
         numbers = plain.logprobs.old_values, one.logprobs.old_values, one.returns
@@ -109,8 +109,8 @@ def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSam
     for at in range(8):
         step = make_train_step(as_batch(critic, rewarded(make_samples(6))), 10_000)
         critic.zero_grad()
-        losses.append(reduce(dict(critic.accumulate(step.microbatches[0], step, "here")))["value_loss"])
-        assert critic.step(at)["value_lr"] == 1e-2
+        losses.append(reduce(dict(critic.forward_backward(step.microbatches[0], step, "here")))["value_loss"])
+        assert critic.optim_step(at)["value_lr"] == 1e-2
     assert losses[-1] < 0.5 * losses[0]
 
 

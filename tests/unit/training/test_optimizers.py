@@ -30,7 +30,7 @@ def test_the_first_adamw_step_is_the_learning_rate_against_the_sign(make_policy:
     optimizer = Optimizer(model, OptimizerSpec(lr=0.5, weight_decay=0.1, max_grad_norm=1e9))
     for p in model.parameters():
         p.grad = torch.full_like(p, -3.0)
-    optimizer.step(optimizer.grad_norm(), lr_share=0.2)
+    optimizer.step(optimizer.compute_grad_norm(), lr_share=0.2)
     for name, p in model.named_parameters():
         decay = 0.1 * 0.1 if p.ndim == 2 else 0.0  # vectors do not decay
         torch.testing.assert_close(p.detach(), before[name] * (1 - decay) + 0.1, msg=name)
@@ -43,7 +43,7 @@ def test_muon_moves_hidden_matrices_by_an_orthogonal_step_and_the_rest_as_adamw(
     generator = torch.Generator().manual_seed(0)
     for p in model.parameters():
         p.grad = torch.randn(p.shape, generator=generator)
-    optimizer.step(optimizer.grad_norm(), lr_share=1.0)
+    optimizer.step(optimizer.compute_grad_norm(), lr_share=1.0)
     for name, p in model.named_parameters():
         change = (p.detach() - before[name]).abs()
         if p.ndim == 2 and "embed" not in name and "lm_head" not in name:
@@ -59,8 +59,8 @@ def test_tables_of_positions_are_no_hidden_matrices() -> None:
     state_of = Optimizer(model, OptimizerSpec(name="muon"))
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    state_of.step(state_of.grad_norm(), lr_share=1.0)
-    by_adamw = {name.removesuffix("/exp_avg_sq") for name in state_of.state() if name.endswith("/exp_avg_sq")}
+    state_of.step(state_of.compute_grad_norm(), lr_share=1.0)
+    by_adamw = {name.removesuffix("/exp_avg_sq") for name in state_of.export_state() if name.endswith("/exp_avg_sq")}
     matrices = {name for name, p in model.named_parameters() if p.ndim == 2}
     assert by_adamw & matrices == {"transformer.wte.weight", "transformer.wpe.weight"}
 
@@ -70,10 +70,10 @@ def test_the_gradient_is_clipped_to_the_recipe_s_norm(make_policy: MakePolicy) -
     optimizer = Optimizer(model, OptimizerSpec(max_grad_norm=0.5))
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    norm = optimizer.grad_norm()
+    norm = optimizer.compute_grad_norm()
     assert norm.item() == pytest.approx(sum(p.numel() for p in model.parameters()) ** 0.5, rel=1e-5)
     optimizer.step(norm, lr_share=1.0)
-    assert optimizer.grad_norm().item() == pytest.approx(0.5, rel=1e-4)
+    assert optimizer.compute_grad_norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -> None:
@@ -84,8 +84,8 @@ def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -
     for _ in range(100):
         for p in model.parameters():
             p.grad = torch.full_like(p, -1.0)
-        optimizer.step(optimizer.grad_norm(), lr_share=1.0)
-    assert optimizer.state()["model.norm.weight/master"][0].item() == pytest.approx(1.01, abs=1e-4)
+        optimizer.step(optimizer.compute_grad_norm(), lr_share=1.0)
+    assert optimizer.export_state()["model.norm.weight/master"][0].item() == pytest.approx(1.01, abs=1e-4)
     assert norm_weight[0].item() == pytest.approx(1.01, abs=2**-8)
     assert norm_weight[0].item() > 1.0
 

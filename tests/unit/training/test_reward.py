@@ -53,19 +53,19 @@ def test_scores_are_those_of_transformers(scorer: Callable[[], Policy]) -> None:
     policy, many = scorer(), texts(6, 3, 0)
     with torch.no_grad():
         expected = [policy.model(torch.from_numpy(text.astype(np.int64))[None]).logits.item() for text in many]
-    assert trainer(policy).scores(many) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert trainer(policy).score(many) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_pairs_and_verdicts_by_hand(scorer: Callable[[], Policy]) -> None:
     good, bad = texts(5, 3, 0), texts(5, 4, 1)
     before = trainer(scorer())
-    margins = before.scores(good) - before.scores(bad)
+    margins = before.score(good) - before.score(bad)
     metrics = take_step(trainer(scorer()), pairs(good, bad), at=0).metrics
     assert metrics["loss"] == pytest.approx(np.mean([math.log1p(math.exp(-margin)) for margin in margins]), rel=1e-4)
     assert metrics["accuracy"] == np.mean(margins > 0)
 
     verdicts = [True, False, True, True, False]
-    logits = before.scores(good)
+    logits = before.score(good)
     expected = [math.log1p(math.exp(-x if right else x)) for x, right in zip(logits, verdicts, strict=True)]
     metrics = take_step(trainer(scorer()), VerdictBatch(each=good, good=verdicts), at=0).metrics
     assert metrics["loss"] == pytest.approx(np.mean(expected), rel=1e-4)
@@ -91,10 +91,10 @@ def test_it_learns_what_tells_the_texts_apart(scorer: Callable[[], Policy], in_p
         else:
             take_step(made, VerdictBatch(each=[*good, *bad], good=[True] * 16 + [False] * 16), at=step)
     good, bad = texts(100, 3, 1000), texts(100, 4, 1001)
-    assert np.mean(made.scores(good) > made.scores(bad)) > 0.95
+    assert np.mean(made.score(good) > made.score(bad)) > 0.95
     if not in_pairs:
-        assert np.mean(made.scores(good) > 0) > 0.9
-        assert np.mean(made.scores(bad) < 0) > 0.9
+        assert np.mean(made.score(good) > 0) > 0.9
+        assert np.mean(made.score(bad) < 0) > 0.9
 
 
 def test_a_resumed_trainer_goes_on_bit_for_bit(scorer: Callable[[], Policy], tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_resumed_trainer_goes_on_bit_for_bit(scorer: Callable[[], Policy], tmp
     resumed.load(tmp_path / "saved")
     assert resumed.version == 1
     take_step(resumed, pairs(bad, good), at=1)
-    assert np.array_equal(resumed.scores(good), straight.scores(good))
+    assert np.array_equal(resumed.score(good), straight.score(good))
 
 
 def test_a_saved_scorer_is_an_ordinary_checkpoint(scorer: Callable[[], Policy], tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_saved_scorer_is_an_ordinary_checkpoint(scorer: Callable[[], Policy], 
     take_step(made, pairs(good, bad), at=0)
     made.save_model(tmp_path / "model")
     loaded = trainer(load_scorer(str(tmp_path / "model"), device="cpu"))
-    assert np.array_equal(loaded.scores(good), made.scores(good))
+    assert np.array_equal(loaded.score(good), made.score(good))
 
 
 def test_a_model_without_a_head_is_none(scorer: Callable[[], Policy], tmp_path: Path) -> None:

@@ -95,9 +95,9 @@ def measure_scorer(
     Returns:
         The estimates by name, and a row for each case.
     """
-    scores = trainer.scores([case.tokens for case in cases]).astype(np.float64)
+    scores = trainer.score([case.tokens for case in cases]).astype(np.float64)
     worse = [case.worse for case in cases if case.worse is not None]
-    logits = scores - trainer.scores(worse) if worse else scores
+    logits = scores - trainer.score(worse) if worse else scores
     good = np.array([case.good for case in cases])
     right = (logits > 0) == good
     results = {

@@ -97,7 +97,7 @@ class ModuleDecoder:
         check_head(model)
         self._cache_name = "cache" if "cache" in takes else "past_key_values"  # transformers renamed it within 5.x
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._head = Head.of(self._model)
+        self._head = Head.from_model(self._model)
         self.parameters: Mapping[str, Tensor] = dict(self._model.named_parameters(remove_duplicate=False))
 
     def prefill(

@@ -85,10 +85,10 @@ class TorchEngine:
         Raises:
             UserError: a prompt and its completion cannot fit the model's positions.
         """
-        for finished in self.steps(requests, sampling):
+        for finished in self.generate_by_step(requests, sampling):
             yield from finished
 
-    def steps(
+    def generate_by_step(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[list[tuple[Sample, Completion]]]:
         """Yield what each decoder step finished, as ``generate`` does; mostly that is nothing."""
@@ -102,10 +102,10 @@ class TorchEngine:
             except RuntimeError as error:
                 if self.max_sequences == 1 or not out_of_memory(error):
                     raise
-                scheduler.give_back(self._rows.samples)
+                scheduler.requeue(self._rows.samples)
                 self._allocate(self.max_sequences // 2)
                 self._rows.clear(sampling.max_new_tokens)
-            yield scheduler.finished()
+            yield scheduler.take_finished()
 
     @torch.inference_mode()
     def _advance(
@@ -151,7 +151,7 @@ class TorchEngine:
     def _decode(self, sampling: Sampling, limit: int) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
         """Draw one more token for every row."""
         count = len(self._rows.samples)
-        span, ragged = self._rows.extent()
+        span, ragged = self._rows.measure()
         if not self._graphed:
             self._reserve(span, limit)
             return self._step(count, span, ragged, sampling)
@@ -186,8 +186,8 @@ class TorchEngine:
         """Take out the rows that ended with these tokens."""
         rows = self._rows
         by_token = np.isin(tokens, list(self._eos_ids))
-        by_text = self._stopped(first, tokens, sampling.stop)
-        ended = by_token | by_text | (rows.lengths(first) >= sampling.max_new_tokens)
+        by_text = self._find_stopped(first, tokens, sampling.stop)
+        ended = by_token | by_text | (rows.count_tokens(first) >= sampling.max_new_tokens)
         for offset in np.flatnonzero(ended):
             finish: Finish = "stop" if by_token[offset] or by_text[offset] else "length"
             completion = self._completion(int(first + offset), finish, sampling.stop)
@@ -195,9 +195,11 @@ class TorchEngine:
         if ended.any():
             source, target = rows.leave(first + np.flatnonzero(ended))
             if len(source):
-                self._cache.move(source, target, rows.extent()[0])
+                self._cache.move(source, target, rows.measure()[0])
 
-    def _stopped(self, first: int, tokens: Int64[np.ndarray, " R"], stop: tuple[str, ...]) -> Bool[np.ndarray, " R"]:
+    def _find_stopped(
+        self, first: int, tokens: Int64[np.ndarray, " R"], stop: tuple[str, ...]
+    ) -> Bool[np.ndarray, " R"]:
         """Find which of these rows have just completed a stop string."""
         stopped = np.zeros(len(tokens), dtype=bool)
         if stop:
@@ -206,11 +208,11 @@ class TorchEngine:
             strings = self._stops[stop]
             known = tokens < len(strings.candidates)
             for row in np.flatnonzero(known & strings.candidates[np.where(known, tokens, 0)]):
-                stopped[row] = strings.hit(self._rows.written(first + int(row))[0])
+                stopped[row] = strings.hit(self._rows.copy_row(first + int(row))[0])
         return stopped
 
     def _completion(self, row: int, finish: Finish, stop: tuple[str, ...]) -> Completion:
-        token_ids, logprobs = self._rows.written(row)
+        token_ids, logprobs = self._rows.copy_row(row)
         words = token_ids[:-1] if token_ids[-1] in self._eos_ids else token_ids
         text = decode(self._tokenizer, words.tolist())
         return Completion(

@@ -50,7 +50,7 @@ class Scheduler:
             admitted.append(self._waiting.popleft())
         return admitted
 
-    def give_back(self, samples: Sequence[Sample]) -> None:
+    def requeue(self, samples: Sequence[Sample]) -> None:
         """Put samples that lost their rows before those that wait: they start again."""
         self._waiting.extendleft(reversed(samples))
 
@@ -59,7 +59,7 @@ class Scheduler:
         self._unfinished -= 1
         self._finished.append((sample, completion))
 
-    def finished(self) -> list[tuple[Sample, Completion]]:
+    def take_finished(self) -> list[tuple[Sample, Completion]]:
         """Return what was finished since the last call."""
         finished, self._finished = self._finished, []
         return finished
@@ -100,7 +100,7 @@ class Rows:
         self._lengths[rows] = 0
         self._prompt_lengths[rows] = lengths
 
-    def extent(self) -> tuple[int, bool]:
+    def measure(self) -> tuple[int, bool]:
         """Return how many positions the next step attends to, and whether rows differ in them."""
         rows = len(self.samples)
         held = self._prompt_lengths[:rows] + self._lengths[:rows]
@@ -120,11 +120,11 @@ class Rows:
         self._logprobs[rows, self._lengths[rows]] = logprobs
         self._lengths[rows] += 1
 
-    def lengths(self, first: int) -> Int64[np.ndarray, " R"]:
+    def count_tokens(self, first: int) -> Int64[np.ndarray, " R"]:
         """Return how many tokens each row from ``first`` on has written."""
         return self._lengths[first : len(self.samples)]
 
-    def written(self, row: int) -> tuple[Int32[np.ndarray, " C"], Float32[np.ndarray, " C"]]:
+    def copy_row(self, row: int) -> tuple[Int32[np.ndarray, " C"], Float32[np.ndarray, " C"]]:
         """Copy a row's tokens and log-probabilities."""
         length = self._lengths[row]
         return self._tokens[row, :length].copy(), self._logprobs[row, :length].copy()

@@ -115,7 +115,7 @@ def _run(
     """Put what the ``own`` of all requests want, each as it is finished, then None; or what went wrong."""
     torch.set_num_threads(1)
     try:
-        for finished in engine.steps([requests[number] for number in own], sampling):
+        for finished in engine.generate_by_step([requests[number] for number in own], sampling):
             for sample, completion in finished:
                 done.put((Sample(own[sample.request], sample.index), completion))
             if stop.is_set():

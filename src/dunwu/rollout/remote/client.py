@@ -85,9 +85,9 @@ class Server:
             Fault: it cannot be reached, or answers something else than a completion, after several tries.
         """
         while True:
-            sent = self._fields.of(body)
+            sent = self._fields.fit(body)
             try:
-                found = self._tried(sent, read)
+                found = self._try_to_complete(sent, read)
             except Refused as refused:
                 reply = refused.reply
                 if reply.status not in OF_FIELDS or not self._fields.learn(body, sent, reply.body):
@@ -121,7 +121,7 @@ class Server:
             text = f"{self._spec.url} cannot be reached: {str(failure)[:SHOWN]}"
             raise UserError(text, field=self._place) from error
 
-    def _tried(self, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+    def _try_to_complete(self, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         spec = self._spec
         payload, failure = json.dumps({"model": spec.model, **body}).encode(), ""
         for pause in (0.0, *PATIENCE):

@@ -119,12 +119,12 @@ class EndpointEngine:
             except Empty:  # another thread was quicker
                 return
             try:
-                done.put((sample, self._asked(problem, seed, sampling)))
+                done.put((sample, self._ask(problem, seed, sampling)))
             except BaseException as error:  # raised again where the completions are read
                 done.put(error)
                 return
 
-    def _asked(self, problem: Problem, seed: int, sampling: Sampling) -> Completion:
+    def _ask(self, problem: Problem, seed: int, sampling: Sampling) -> Completion:
         body: dict[str, Any] = {
             "messages": [{"role": message.role, "content": message.content} for message in problem.messages],
             "temperature": sampling.temperature,

@@ -123,13 +123,13 @@ class _Watched(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 
     def http_open(self, req: urllib.request.Request) -> HTTPResponse:
         """Open a connection that is watched."""
-        return self.do_open(partial(self._made, HTTPConnection), req)
+        return self.do_open(partial(self._open, HTTPConnection), req)
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
         """Open a connection that is watched."""
-        return self.do_open(partial(self._made, HTTPSConnection), req)
+        return self.do_open(partial(self._open, HTTPSConnection), req)
 
-    def _made(self, kind: type[HTTPConnection], host: str, **how: Any) -> HTTPConnection:
+    def _open(self, kind: type[HTTPConnection], host: str, **how: Any) -> HTTPConnection:
         connection = kind(host, **how)
         setattr(connection, "_create_connection", self._deadline.connect)  # noqa: B010 -- what connect() calls first
         return connection

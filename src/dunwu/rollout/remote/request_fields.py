@@ -51,7 +51,7 @@ class Fields:
         self.accepted = False
         self._server, self._lock = server, threading.Lock()
 
-    def of(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def fit(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a request as the server takes it."""
         found = {}
         for name, value in body.items():
@@ -75,7 +75,7 @@ class Fields:
             Whether there is another way to ask.
         """
         with self._lock:
-            if self.of(body) == sent:  # else another thread has learnt it
+            if self.fit(body) == sent:  # else another thread has learnt it
                 reason = read_refusal(refusal)
                 for name in find_named(sent, refusal) or (
                     [] if self.accepted else [one for one in NEUTRAL if one in sent]
@@ -83,7 +83,7 @@ class Fields:
                     self.refused[name] = reason
                     way = f"with {RENAMED[name]}" if name in RENAMED else "without it"
                     log.warning("%s refuses %s, and is asked %s: %s", self._server, name, way, reason)
-            return self.of(body) != sent
+            return self.fit(body) != sent
 
 
 def read_refusal(refusal: bytes) -> str:
