@@ -1,0 +1,61 @@
+"""Every example runs as its reader would run it, made small, and does what its first line says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from dunwu.types import Estimate
+from tests.unit.runs.making import STAGE, begin, scored
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LONGEST = 40
+"""Lines of an example: what fits on a screen."""
+
+
+def load_example(name: str) -> ModuleType:
+    """Import an example by its name."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.stem)
+def test_an_example_fits_on_a_screen(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST
+    assert f"python examples/{file.name}" in file.read_text(encoding="utf-8")
+
+
+def test_a_loop_of_ones_own() -> None:
+    rewards = load_example("own_loop").main(rollouts=2, questions=2)
+    assert len(rewards) == 2
+    assert np.isfinite(rewards).all()
+
+
+def test_a_reward_of_ones_own() -> None:
+    rewards = load_example("own_reward").main(rollouts=1)
+    assert 0.0 < rewards[0] <= 1.0
+
+
+def test_a_task_of_ones_own() -> None:
+    assert len(load_example("own_task").main(rollouts=1)) == 1
+
+
+def test_reading_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with begin(tmp_path / "run") as writer:
+        stage = writer.stage(STAGE)
+        stage.append(1, {"reward": 0.5}, {"rollout": 1.0})
+        stage.write_rollouts(1, [scored(3, 1), scored(4, 1)])
+        stage.write_evaluation("base", "held", [], {"pass@1": Estimate(value=0.5, low=0.25, high=0.75)})
+    load_example("reading_a_run").main(str(tmp_path / "run"))
+    said = capsys.readouterr().out
+    assert "base held: 50.0% (25.0% to 75.0%)" in said
+    assert "reward: 0.50" in said
+    assert "wait 1 <answer>" in said
