@@ -1,6 +1,6 @@
 """The errors that a user meets, each with the exit code that the command line gives it.
 
-Everything else that escapes is a fault of ours (exit code 1). Beside them two helpers for the lines that users read.
+Everything else that escapes is a fault of ours (exit code 1). With them stand helpers for the lines that users read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``dunwu bench rollout``: tokens a second of the embedded engine beside its peers, by turns, each in its own process.
+"""``dunwu bench rollout``: tokens a second of the built-in engine beside its peers, by turns, each in its own process.
 
 Two workloads of 512 completions, 16 for each of 32 prompts, by the nano base in fp32: ``fixed``, where every completion
 has 128 tokens, and ``natural``, where it answers Countdown and ends when it wants to. Ours also reports
@@ -90,7 +90,7 @@ def jobs(model: str) -> dict[str, Job]:
 
 
 def our_side(job: Job, connection: Connection) -> None:
-    """The embedded engine."""
+    """The built-in engine."""
     engine, requests, sampling = our_engine(job)
     while connection.recv():
         start = time.perf_counter()

@@ -114,7 +114,15 @@ def complete(
 def stream(
     engine: Engine, requests: Sequence[GenerationRequest], sampling: Sampling
 ) -> Iterator[tuple[Sample, Completion]]:
-    """Yield completions as they are finished. Here alone a text gets the think tag that its prompt opened."""
+    """Yield completions as they are finished.
+
+    Here alone a completion's text gets the think tag that its prompt opened, before anybody reads it.
+
+    Args:
+        engine: who generates.
+        requests: what is wanted.
+        sampling: how completions are drawn.
+    """
     for sample, written in engine.generate(requests, sampling):
         opening = requests[sample.request].prompt.opening
         yield sample, replace(written, text=opening + written.text) if opening else written
