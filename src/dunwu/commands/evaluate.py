@@ -21,7 +21,7 @@ from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
 from dunwu.commands.run import execute, open_monitor
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override, write_overrides
-from dunwu.config.schema import AnswerIn, Recipe, TaskSpec, display_names, is_server
+from dunwu.config.schema import COLUMNS, AnswerIn, Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
@@ -34,8 +34,6 @@ NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 GENERATED_SAMPLES, GENERATED_PROBLEMS = 4, 500
 COMPARISON_SECONDS = 10.0
 """For one comparison of two mathematical answers: ten times a reward's, so that a busy machine changes no result."""
-COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
-"""What columns of a file of one's own can be (``TaskSpec.fields``)."""
 JUDGED = ("alpaca", "arena", "safety")
 
 Tree = dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dunwu.config.issues import Issue
-from dunwu.config.schema import EvaluationSet, TaskSpec
+from dunwu.config.schema import NEEDED_COLUMNS, EvaluationSet, TaskSpec
 from dunwu.errors import did_you_mean
 from dunwu.registry import DATA_SETS, tasks
 
@@ -39,9 +39,9 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Issue(f"{place}.path", text + did_you_mean(task.task, DATA_SETS))
     yield from _check_hub(task, place)
-    needed = ("problem", "tests") if task.kind == "code" else ("problem", "answer")
+    needed = NEEDED_COLUMNS[task.kind]
     if task.task == "file" and not set(needed) <= task.fields.keys():
-        yield Issue(f"{place}.fields", f"must say which columns are {' and '.join(needed)}")
+        yield Issue(f"{place}.fields", f"must say which columns are {', '.join(needed[:-1])} and {needed[-1]}")
     if task.task != "file" and task.fields:
         yield Issue(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")
     if not (task.reads_file or task.is_custom) and task.display_name is not None:

@@ -63,9 +63,11 @@ from dunwu.config.schema.stages import (
     Stage,
     SupervisedStage,
 )
-from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
+from dunwu.config.schema.tasks import COLUMNS, NEEDED_COLUMNS, PromptSpec, RolloutSpec, TaskSpec
 
 __all__ = [
+    "COLUMNS",
+    "NEEDED_COLUMNS",
     "NOTHING",
     "REWARD_PARTS",
     "WHOLE",

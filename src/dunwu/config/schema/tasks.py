@@ -22,6 +22,16 @@ from dunwu.config.schema.base import (
 )
 from dunwu.registry import DATA_SETS, is_reference, split_reference, tasks
 
+COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
+"""What a column of a file can be (``TaskSpec.fields``)."""
+NEEDED_COLUMNS = {
+    "math": ("problem", "answer"),
+    "choice": ("problem", "answer"),
+    "expression": ("problem", "answer", "tests"),
+    "code": ("problem", "tests"),
+}
+"""Columns that a file must have, by ``TaskSpec.kind``."""
+
 
 class TaskSpec(Strict):
     """One source of problems."""

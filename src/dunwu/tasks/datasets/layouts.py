@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from dunwu import registry
-from dunwu.config.schema import TaskSpec
+from dunwu.config.schema import COLUMNS, NEEDED_COLUMNS, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks.custom import CustomReader
 from dunwu.tasks.datasets import code_tests, published
@@ -96,15 +96,6 @@ SAFETY = Layout(problem="prompt", read=published.read_safety)
 ALPACA = Layout(problem="instruction", read=published.read_alpaca)
 ARENA = Layout(problem="prompt", read=published.read_arena)
 
-COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
-NEEDED = {
-    "math": ("problem", "answer"),
-    "choice": ("problem", "answer"),
-    "expression": ("problem", "answer", "tests"),
-    "code": ("problem", "tests"),
-}
-"""Columns that a file must have, by the kind of its answers."""
-
 
 def make_layout(spec: TaskSpec) -> Layout:
     """Make the layout of a data set: a published one, the one that the recipe's ``fields`` give, or the user's.
@@ -124,7 +115,7 @@ def make_layout(spec: TaskSpec) -> Layout:
 
 
 def _make_from_fields(spec: TaskSpec) -> Layout:
-    columns, needed = spec.fields, NEEDED[spec.kind]
+    columns, needed = spec.fields, NEEDED_COLUMNS[spec.kind]
     if not set(needed) <= columns.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")
