@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docs.hooks import command_reference, recipe_reference
+from docs.hooks import command_reference, examples, recipe_reference
 
 from tests.docs.pages import EXEMPT, PAGES, ROOT, name_of, prose_lines
 
-GENERATED = {**recipe_reference.pages(), command_reference.PLACE: command_reference.page()}
+GENERATED = {
+    **recipe_reference.pages(),
+    command_reference.PLACE: command_reference.page(),
+    examples.PLACE: examples.page(),
+}
 LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)[^)]*\)")
 SOURCE_FILE = re.compile(r"`((?:src/dunwu/|tests/|docs/|[a-z_]+/)(?:[\w.-]+/)*[\w-]+\.(?:py|toml|txt|md))`")
 FOREIGN = {"lcb_runner/evaluation/testing_util.py", "tinker_cookbook/recipes/rl_loop.py"}
