@@ -38,6 +38,9 @@ def test_the_last_rollouts_are_kept_and_what_teaches_nothing_is_not() -> None:
     for rollout in ([1, 2], [3, 4], [5, 6]):
         replay = replay.add([sample(n, advantage=n % 2) for n in rollout])
     assert [numbers(kept) for kept in replay.kept] == [[3], [5]]
+    ((three,), _) = replay.kept
+    assert three.advantages.tolist() == sample(3).kept_advantages.tolist() != sample(3).advantages.tolist()
+    assert three.sample.member == 0
 
 
 def test_draws_follow_the_seed_and_repeat_nothing() -> None:
