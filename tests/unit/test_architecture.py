@@ -154,6 +154,23 @@ def test_nothing_below_the_commands_reaches_the_command_line() -> None:
     assert [" -> ".join(way) for name, way in reached(below, graph()).items() if name.startswith("dunwu.cli")] == []
 
 
+OPENERS = frozenset({"StopSignal", "ConsoleProgress", "JsonProgress", "Trackers", "Run.create", "Run.resume"})
+"""What belongs to the parent of a run: signals, the terminal, the lock of the directory."""
+
+
+def test_the_parent_alone_opens_signals_terminal_and_lock() -> None:
+    """A run gets them handed in, so that it can work in a child process of the one that holds them."""
+    order = tiers()
+    found = {
+        f"{file.relative_to(PACKAGE)}: {ast.unparse(node.func)}"
+        for file in FILES
+        if order.get(room_of(file), order["commands"]) < order["commands"]
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in OPENERS
+    }
+    assert found == set()
+
+
 def test_stages_load_no_terminal() -> None:
     """Stages may run where nobody looks: on a cluster, in a child process."""
     stages = sorted(module_name(file) for file in FILES if file.parent == PACKAGE / "pipeline" / "stages")

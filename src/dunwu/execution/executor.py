@@ -78,10 +78,22 @@ class Executor(Protocol):
     def build_supervised_trainer(
         self, stage: SupervisedStage, policy: Policy, *, total_steps: int
     ) -> SupervisedTrainer:
-        """Build the trainer of a stage over conversations, which makes ``total_steps`` updates."""
+        """Build the trainer of a stage over conversations.
+
+        Args:
+            stage: the recipe's.
+            policy: updated in place.
+            total_steps: updates of the whole stage, for the schedule.
+        """
 
     def build_reward_trainer(self, stage: RewardModelStage, scorer: Policy, *, total_steps: int) -> RewardTrainer:
-        """Build the trainer of a reward model, which makes ``total_steps`` updates."""
+        """Build the trainer of a reward model.
+
+        Args:
+            stage: the recipe's.
+            scorer: updated in place.
+            total_steps: updates of the whole stage, for the schedule.
+        """
 
 
 def open_executor(spec: ModelSpec, message: Callable[[str], None]) -> Executor:

@@ -43,13 +43,25 @@ class Progress(Protocol):
         """Take a stage that is done."""
 
     def start_evaluation(self, checkpoint: str, set_name: str, completions: int) -> None:
-        """Take an evaluation that begins: completions are counted as its answers until it ends."""
+        """Take an evaluation that begins: completions are counted as its answers until it ends.
+
+        Args:
+            checkpoint: the name of the weights.
+            set_name: the evaluation set's.
+            completions: answers that there will be.
+        """
 
     def count_completions(self, done: int, total: int) -> None:
         """Take how many completions of a rollout or an evaluation are finished."""
 
     def show_activity(self, what: str, done: int = 0, total: int | None = None) -> None:
-        """Take what goes on now; of something that can be counted also how far it is."""
+        """Take what goes on now.
+
+        Args:
+            what: a few words.
+            done: how far it is, where it can be counted.
+            total: how far it goes; None: it cannot be counted.
+        """
 
     def log_step(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """Take the numbers of a rollout or an update.
@@ -62,7 +74,13 @@ class Progress(Protocol):
         """
 
     def log_evaluation(self, checkpoint: str, set_name: str, results: Mapping[str, Estimate]) -> None:
-        """Take the results of an evaluation."""
+        """Take the results of an evaluation.
+
+        Args:
+            checkpoint: the name of the weights.
+            set_name: the evaluation set's.
+            results: each quantity with its 95 % interval.
+        """
 
     def log_message(self, text: str) -> None:
         """Take one line for people."""
@@ -79,7 +97,13 @@ class Monitor(Progress, Protocol):
         """Show a table or a text."""
 
     def finish_run(self, run: RunReader, report: Path, seconds: float) -> None:
-        """Take the end of a run: where its report lies, and the seconds that all its processes worked."""
+        """Take the end of a run.
+
+        Args:
+            run: all that it has written.
+            report: where its report lies.
+            seconds: what all its processes worked.
+        """
 
     def close(self) -> None:
         """Give back whatever is held, however the run ended; may be called again."""

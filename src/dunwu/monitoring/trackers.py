@@ -23,7 +23,13 @@ class Tracker(Protocol):
     """Takes the numbers of a run."""
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """Take finite numbers by their names."""
+        """Take numbers.
+
+        Args:
+            stage: the recipe's name of it.
+            step: updates done.
+            values: finite, by name.
+        """
 
     def close(self) -> None:
         """Write whatever is left."""

@@ -58,7 +58,14 @@ class CostLedger:
         self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
 
     def record_forward(self, module: str, step: int, seconds: float, lengths: Sequence[int]) -> None:
-        """Record a forward pass over texts of these lengths in tokens, as ``inference`` or ``evaluation``."""
+        """Record a forward pass over texts.
+
+        Args:
+            module: ``inference`` or ``evaluation``.
+            step: updates done.
+            seconds: what it took.
+            lengths: tokens of each text.
+        """
         self._store.spend(step, {module: Spent(seconds, sum(lengths), self._flops(sum(lengths), len(lengths)))})
 
     def record_grading(self, step: int, seconds: float) -> None:

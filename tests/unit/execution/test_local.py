@@ -1,56 +1,50 @@
-"""Engines by name: the built-in one where nobody asks for another, or any that is registered."""
+"""The executor of this process: what it builds of a recipe's stage."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
-from dunwu import register, registry
-from dunwu.config.schema import ModelSpec
-from dunwu.errors import UserError
-from dunwu.execution.local import LocalExecutor
-from dunwu.models.load import Policy
-from dunwu.rollout.scripted import ScriptedEngine
+from dunwu import algorithms
+from dunwu.config.schema import ModelSpec, RLStage, ServedModel
+from dunwu.execution.executor import open_executor
+from dunwu.execution.local import LocalExecutor, use_threads
+from dunwu.machine import usable_cores
 
-POLICY = Policy(model=None, tokenizer="a tokenizer", eos_ids=(3,), pad_id=0)
-OWN = """
-from dunwu.rollout.scripted import ScriptedEngine
-
-def build(policy, *, max_sequences):
-    return ScriptedEngine(lambda problem, seed: str(max_sequences), policy.tokenizer, eos_id=policy.eos_ids[0])
-"""
+STAGE: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 2, "tasks": [{"task": "countdown", "levels": [3]}]}
 
 
-@pytest.fixture
-def executor(monkeypatch: pytest.MonkeyPatch) -> LocalExecutor:
-    monkeypatch.setattr(registry.engines, "_entries", dict(registry.engines._entries))
-    return LocalExecutor(ModelSpec(), print)
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
-def test_an_engine_of_one_s_own_generates(executor: LocalExecutor, tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(OWN, encoding="utf-8")
-    by_file = executor.build_engine(POLICY, max_sequences=7, engine=f"{file}:build")
-    assert isinstance(by_file, ScriptedEngine)
-
-    @register.engine("mine")
-    def build(policy: Policy, *, max_sequences: int) -> Any:
-        return policy, max_sequences
-
-    made: Any = executor.build_engine(POLICY, max_sequences=7, engine="mine")
-    assert made == (POLICY, 7)
+def test_an_executor_takes_the_threads_that_its_stage_asks_for() -> None:
+    open_executor(ModelSpec(threads=1), print)
+    assert torch.get_num_threads() == 1
+    use_threads(0)
+    assert torch.get_num_threads() == usable_cores()
 
 
-def test_the_built_in_engine_is_the_usual_one(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[Policy, int]] = []
-    module = "dunwu.rollout.builtin.worker_threads.build_builtin_engine"
-    monkeypatch.setattr(module, lambda policy, *, max_sequences: built.append((policy, max_sequences)))
-    executor.build_engine(POLICY, max_sequences=5)
-    assert built == [(POLICY, 5)]
+def test_engine_and_trainer_start_at_the_version_of_their_policy() -> None:
+    lines: list[str] = []
+    executor = LocalExecutor(ModelSpec(device="cpu"), lines.append)
+    stage = RLStage.model_validate(STAGE)
+    policy = executor.open_policy("nano-base", longest=64, learns=True, generates=True)
+    trainer = executor.build_policy_trainer(stage, policy, algorithms.build(stage.algorithm, max_new_tokens=8))
+    engine = executor.build_engine(policy, max_sequences=2)
+    assert (trainer.policy_version, engine.policy_version) == (0, 0)
+    engine.update_weights(trainer.export_weights())
+    engine.close()
+    assert lines == [], "nothing is wrong with the base that comes with the package"
 
 
-def test_a_name_that_leads_to_nothing_is_refused(executor: LocalExecutor) -> None:
-    with pytest.raises(UserError, match="no engine is called 'buildin'; did you mean builtin"):
-        executor.build_engine(POLICY, max_sequences=5, engine="buildin")
+def test_a_server_is_not_asked_before_somebody_wants_an_answer() -> None:
+    executor = LocalExecutor(ModelSpec(), print)
+    engine = executor.connect_engine(ServedModel(url="http://127.0.0.1:9/v1", model="m"))
+    assert engine.record is None

@@ -116,7 +116,12 @@ def sample_answers(
 
 
 def draw_distinct_prompts(mixture: Mixture, encoder: Encoder, count: int) -> list[Prompt]:
-    """Draw the first ``count`` questions of a mixture, none twice.
+    """Draw the first questions of a mixture, none twice.
+
+    Args:
+        mixture: the tasks.
+        encoder: makes prompts of their problems.
+        count: questions wanted.
 
     Raises:
         UserError: there are fewer.
@@ -133,7 +138,14 @@ def draw_distinct_prompts(mixture: Mixture, encoder: Encoder, count: int) -> lis
 
 
 def make_request(stage: SamplingStage, context: StageContext, prompt: Prompt, place: int) -> GenerationRequest:
-    """Ask for the samples of a question, with seeds that depend on its place alone."""
+    """Ask for the samples of a question, with seeds that depend on its place alone.
+
+    Args:
+        stage: the recipe's.
+        context: the stage's, whose seed and name make the seeds.
+        prompt: the question.
+        place: its place among all of the stage.
+    """
     seeds = (derive_seed(context.seed, context.name, place, sample) for sample in range(stage.samples))
     return GenerationRequest(prompt=prompt, seeds=tuple(seeds))
 

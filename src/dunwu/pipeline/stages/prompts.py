@@ -152,7 +152,13 @@ class PromptLimit(NamedTuple):
 
     @classmethod
     def for_stage(cls, stage: RLStage, name: str, positions: int) -> Self:
-        """Find the limits of a stage whose model reads and writes so many tokens."""
+        """Find the limits of a stage.
+
+        Args:
+            stage: the recipe's.
+            name: the stage's.
+            positions: tokens that its model reads and writes at most.
+        """
         now = stage.prompt.max_tokens
         return cls(name, now, positions - (stage.longest_sequence - now))
 

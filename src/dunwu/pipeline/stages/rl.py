@@ -108,6 +108,11 @@ def generate_rollout(system: RLSystem, cursor: Cursor, watch: Stopwatch) -> Roll
 
     With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) up to ``refill`` further rounds make up for groups whose
     rewards are all equal, which teach nothing.
+
+    Args:
+        system: the stage's.
+        cursor: where it stands.
+        watch: takes the seconds of ``rollout`` and ``rewards``.
     """
     stage, position = system.stage, cursor.position
     sampling, finished = system.sampling_at(cursor.updates(stage)), system.context.progress.count_completions
@@ -144,7 +149,17 @@ def make_request(system: RLSystem, prompt: Prompt, *place: int) -> GenerationReq
 
 
 def make_batch(system: RLSystem, cursor: Cursor, groups: Sequence[ScoredGroup], watch: Stopwatch) -> Batch:
-    """Make samples of graded groups: log-probabilities first, then advantages."""
+    """Make samples of graded groups: log-probabilities first, then advantages.
+
+    Args:
+        system: the stage's.
+        cursor: where it stands; its replay buffer adds samples of earlier rollouts.
+        groups: the rollout's.
+        watch: takes the seconds of ``logprobs``.
+
+    Raises:
+        Fault: the engine is too far from the trainer.
+    """
     stage, trainer = system.stage, system.trainer
     system.context.progress.show_activity("computing log-probabilities")
     with watch.time("logprobs"):
@@ -160,7 +175,7 @@ def make_batch(system: RLSystem, cursor: Cursor, groups: Sequence[ScoredGroup], 
 
 
 def draw_replay(system: RLSystem, cursor: Cursor, fresh: int) -> list[KeptSample]:
-    """Draw samples of earlier rollouts, as many for each fresh one as the recipe says."""
+    """Draw samples of earlier rollouts, as many for each of the ``fresh`` ones as the recipe says."""
     if system.stage.replay is None or cursor.replay is None:
         return []
     seed = derive_seed(system.context.seed, system.context.name, "replay", cursor.rollout)
@@ -170,7 +185,17 @@ def draw_replay(system: RLSystem, cursor: Cursor, fresh: int) -> list[KeptSample
 def update_policy(
     system: RLSystem, cursor: Cursor, samples: Sequence[TrainSample], watch: Stopwatch
 ) -> list[StepResult]:
-    """Take the optimizer steps of one rollout, on random splits that break the groups; then the engine gets weights."""
+    """Take the optimizer steps of one rollout, on random splits that break the groups; then the engine gets weights.
+
+    Args:
+        system: the stage's.
+        cursor: where it stands.
+        samples: what is learned from.
+        watch: takes the seconds of ``update`` and ``weights``.
+
+    Raises:
+        Fault: a loss or a gradient is not finite.
+    """
     stage, trainer, context = system.stage, system.trainer, system.context
     updates: list[StepResult] = []
     first = cursor.updates(stage)
