@@ -6,9 +6,12 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import fmean, stdev
+from typing import get_args
 
 import pytest
 
+from dunwu import registry
+from dunwu.config.check_tasks import MADE_OF
 from dunwu.config.schema import DataSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks import build_task
@@ -185,3 +188,10 @@ def test_a_task_without_such_data_is_named() -> None:
 def test_questions_that_run_out_are_told() -> None:
     with pytest.raises(UserError, match="too few questions are left to make 40"):
         conversations.make_examples(DataSpec(task="talk", count=40, held_out=0.9999))
+
+
+def test_recipes_name_the_tasks_that_make_conversations_and_whose_questions_these_answer() -> None:
+    named = {None, *get_args(get_args(DataSpec.model_fields["task"].annotation)[0])}
+    assert named == {None, *conversations.EXAMPLES} == {None, *conversations.PREFERENCES} == {*MADE_OF}
+    assert set(conversations.LABELLED) <= named
+    assert {task for tasks in MADE_OF.values() for task in tasks} <= {*registry.GENERATORS}
