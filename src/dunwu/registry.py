@@ -298,7 +298,13 @@ tasks: Final = Registry(
         "gym": "dunwu.tasks.generators.gym:make_generator",
     },
 )
-verifiers: Final = Registry("verifier", "verifiers", {})
+PROBLEM_KINDS: Final = (
+    *("expression", "math", "choice", "premise", "code", "gym", "instructions", "refusal"),
+    *("number", "text", "sequence", "set", "open"),
+)
+verifiers: Final = Registry(
+    "verifier", "verifiers", {kind: f"dunwu.verifiers.kinds:{kind.capitalize()}" for kind in PROBLEM_KINDS}
+)
 rewards: Final = Registry("reward", "rewards", {})
 engines: Final = Registry("engine", "engines", {"builtin": "dunwu.rollout.builtin.worker_threads:build_builtin_engine"})
 stages: Final = Registry("kind of stage", "stages", {})

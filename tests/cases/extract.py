@@ -8,14 +8,14 @@ import numpy as np
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Message, Problem
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 from tests.cases.running import Case
 
 
 @cache
-def grader(where: str) -> Grader:
+def grader(where: str) -> RewardGrader:
     """One for all cases of a place where answers stand."""
-    return build(RewardSpec.model_validate({"answer_in": where, "timeout_seconds": 5.0}))
+    return RewardGrader(RewardSpec.model_validate({"answer_in": where, "timeout_seconds": 5.0}))
 
 
 def score(kind: str, gold: str, text: str, where: str, tests: tuple[str, ...] = ()) -> float:

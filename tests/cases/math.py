@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 from dunwu.config.schema import RewardSpec
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.math import answers
 from tests.cases.running import Case
 
 
 @cache
-def grader() -> Grader:
+def grader() -> RewardGrader:
     """One for all cases, with time enough that none is cut."""
-    return build(RewardSpec(timeout_seconds=5.0))
+    return RewardGrader(RewardSpec(timeout_seconds=5.0))
 
 
 def check(case: Case) -> bool:

@@ -15,7 +15,7 @@ from dunwu.rollout.collect import collect
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Sampling, Score
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 from tests.cases.running import Case
 from tests.chat_templates import FAMILIES, byte_tokenizer
 
@@ -97,7 +97,7 @@ def _graded(case: Case, reward: RewardSpec, *, kind: str, gold: str, tests: tupl
         id="case", task="case", kind=kind, level=0, language="en", messages=QUESTION, gold=gold, tests=tests
     )
     prompt = Template(PromptSpec(template="chat"), reader).encode(problem)
-    with build(reward) as grader:
+    with RewardGrader(reward) as grader:
         (group,) = collect(_Said(case), [GenerationRequest(prompt=prompt, seeds=(0,))], Sampling(), grader)
     return group.scores[0]
 

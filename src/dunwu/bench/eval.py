@@ -67,12 +67,12 @@ def our_side(folder: str, connection: Connection) -> None:
     from dunwu.models.load import load_policy
     from dunwu.rollout.builtin.worker_threads import build_builtin_engine
     from dunwu.types import Sampling
-    from dunwu.verifiers import build
+    from dunwu.verifiers import RewardGrader
 
     policy = load_policy("nano-base", device="cpu")
     engine, prompts = build_builtin_engine(policy, max_sequences=512), _prompts(policy.tokenizer)
     sampling = Sampling(temperature=TEMPERATURE, top_p=TOP_P, max_new_tokens=NEW_TOKENS)
-    with build(RewardSpec()) as grader:
+    with RewardGrader(RewardSpec()) as grader:
         while connection.recv():
             began = time.perf_counter()
             groups = evaluate(engine, prompts, grader.plain, sampling, samples=SAMPLES, seed=1, set_name="bench")
@@ -90,14 +90,14 @@ def harness_side(folder: str, connection: Connection) -> None:
 
     from dunwu.config.schema import RewardSpec
     from dunwu.models.load import load_policy, resolve
-    from dunwu.verifiers import build
+    from dunwu.verifiers import RewardGrader
 
     prompts = _prompts(load_policy("nano-base", device="cpu").tokenizer)
     by_id = {prompt.problem.id: prompt.problem for prompt in prompts}
     data = Path(folder) / "countdown.jsonl"
     rows = ({"id": p.problem.id, "text": f"User: {p.problem.messages[0].content} Assistant:"} for p in prompts)
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with build(RewardSpec()) as grader:
+    with RewardGrader(RewardSpec()) as grader:
 
         def right(doc: dict[str, str], results: list[Any]) -> dict[str, float]:
             answers = results[0] if isinstance(results[0], list) else results

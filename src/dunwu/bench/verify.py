@@ -24,7 +24,7 @@ from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.tasks.generators import countdown
 from dunwu.types import Completion, Message, Problem
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 
 PAIRS = 400
 ROUNDS = 5
@@ -58,7 +58,7 @@ def _measure(make: Callable[[random.Random], Pair], with_peer: bool) -> dict[str
     for number in range(ROUNDS):
         rng = random.Random(number)
         pairs = [make(rng) for _ in range(PAIRS)]
-        with build(RewardSpec(timeout_seconds=5.0)) as grader:
+        with RewardGrader(RewardSpec(timeout_seconds=5.0)) as grader:
             grader.score(_problem("math", "2"), _completion(r"\sqrt{4}"))  # the worker is up
             ours.append(_rate(partial(_grade_all, grader, pairs)))
         if with_peer:
@@ -75,7 +75,7 @@ def _rate(work: Callable[[], None]) -> float:
     return PAIRS / (time.perf_counter() - start)
 
 
-def _grade_all(grader: Grader, pairs: Sequence[Pair]) -> None:
+def _grade_all(grader: RewardGrader, pairs: Sequence[Pair]) -> None:
     for problem, completion in pairs:
         grader.score(problem, completion)
 

@@ -12,7 +12,7 @@ from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Unavailable, choose
 from dunwu.types import Completion, Message, Problem, Score
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.code import make_limits
 from dunwu.verifiers.format import extract_answer
 
@@ -65,7 +65,7 @@ def grade(
             except Unavailable as error:
                 raise UserError(f"programs would not be safe on this machine: {error}", field="kind") from error
             opened.enter_context(sandbox)
-        grader = opened.enter_context(build(spec, sandbox))
+        grader = opened.enter_context(RewardGrader(spec, sandbox))
         written = Completion(
             token_ids=np.empty(0, np.int32),
             logprobs=np.empty(0, np.float32),

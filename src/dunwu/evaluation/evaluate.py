@@ -17,7 +17,7 @@ from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import EvaluationRow
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
-from dunwu.verifiers import answer_key
+from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import extract_reasoning
 from dunwu.verifiers.language import has_words, measure_consistency
 
@@ -148,7 +148,9 @@ def _summarize_accuracy(groups: Sequence[ScoredGroup], samples: int) -> dict[str
     """Estimate pass@1, pass@k and cons@k of the groups whose answers can be right."""
     closed = [group for group in groups if can_be_right(group.scores[0])]
     right = [[is_right(score) for score in group.scores] for group in closed]
-    votes = [[answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed]
+    votes = [
+        [make_answer_key(group.group.prompt.problem, score.extracted) for score in group.scores] for group in closed
+    ]
     complete = [pair for pair in zip(votes, right, strict=True) if len(pair[1]) == samples]
     results = dict[str, Estimate]()
     if closed:

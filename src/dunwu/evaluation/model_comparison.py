@@ -13,7 +13,7 @@ from dunwu.evaluation.estimators import compare_pairs
 from dunwu.evaluation.inference_compute import Attempt, bin_by_thinking, estimate_vote_accuracies
 from dunwu.runs import Curve, Evaluation, EvaluationRow, Pair
 from dunwu.types import Problem
-from dunwu.verifiers import answer_key
+from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import find_reasoning
 
 CountTokens = Callable[[EvaluationRow], int]
@@ -76,7 +76,7 @@ def compute_curves(
             problem=row.problem_id,
             level=row.level,
             thinking=count_tokens(row),
-            answer=answer_key(problems[row.problem_id], row.extracted),
+            answer=make_answer_key(problems[row.problem_id], row.extracted),
             right=bool(row.correct),
         )
         for row in evaluation.rows

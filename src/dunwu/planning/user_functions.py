@@ -11,6 +11,7 @@ from pathlib import Path
 from dunwu.config.issues import Issue
 from dunwu.config.schema import (
     ColdStartStage,
+    CustomFunction,
     EvalStage,
     PairJudgeSpec,
     RejectStage,
@@ -21,6 +22,7 @@ from dunwu.config.schema import (
     TruthJudgeSpec,
 )
 from dunwu.errors import did_you_mean
+from dunwu.registry import rewards
 
 SCORE, REWRITE = ("problem", "text"), ("problem", "text")
 COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
@@ -34,10 +36,10 @@ def own_obstacles(name: str, stage: Stage) -> Iterator[Issue]:
     match stage:
         case RLStage():
             for index, part in enumerate(stage.reward.custom):
-                yield from _function(f"stages.{name}.reward.custom.{index}", part.file, part.function, SCORE)
+                yield from _score_function(f"stages.{name}.reward.custom.{index}", part)
         case EvalStage():
             for index, function in enumerate(stage.custom):
-                yield from _function(f"stages.{name}.custom.{index}", function.file, function.function, SCORE)
+                yield from _score_function(f"stages.{name}.custom.{index}", function)
         case ColdStartStage():
             yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
         case RejectStage() if stage.judge:
@@ -52,6 +54,13 @@ def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, give
     variable = spec.endpoint.key_variable if spec.endpoint else None
     if variable is not None and not os.environ.get(variable):
         yield Issue(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
+
+
+def _score_function(place: str, spec: CustomFunction) -> Iterator[Issue]:
+    if spec.file is not None:
+        yield from _function(place, spec.file, spec.function, SCORE)
+    elif problem := rewards.problem_with(spec.function):
+        yield Issue(f"{place}.function", f"{problem}; or say a file")
 
 
 def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Issue]:

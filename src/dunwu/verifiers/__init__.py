@@ -1,5 +1,7 @@
-"""(problem, completion) -> Score, by rules alone; imports neither torch nor sympy."""
+"""(problem, completion) -> Score, by rules and by functions of the user's; imports neither torch nor sympy."""
 
-from dunwu.verifiers.grader import Grader, Judge, answer_key, build
+from dunwu.verifiers.grader import Judge, RewardGrader, make_answer_key
+from dunwu.verifiers.verdict import Verdict
+from dunwu.verifiers.verifier import Verifier
 
-__all__ = ["Grader", "Judge", "answer_key", "build"]
+__all__ = ["Judge", "RewardGrader", "Verdict", "Verifier", "make_answer_key"]

@@ -25,8 +25,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -51,8 +49,8 @@ LIVECODEBENCH = "".join(
 )
 """What LiveCodeBench's runner puts before every answer: a module's name wins over what others export under it."""
 TOLERANCE = 1e-6
-REMEMBERED = 2000
-"""Verdicts kept."""
+VERDICTS_KEPT = 2000
+"""The completions of a group are often the same program."""
 FUTURE = re.compile(r"^from __future__ import (?:\([\w\s,]+\)|[\w, ]+)", re.M | re.ASCII)
 PRINTED_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """In a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
@@ -87,38 +85,35 @@ class CodeVerifier:
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
         self._sandbox, self._limits = sandbox, limits
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[tuple[tuple[str, ...], str], Ran] = OrderedDict()
+        self._test = lru_cache(maxsize=VERDICTS_KEPT)(self._test_afresh)
 
     def judge(self, tests: tuple[str, ...], answer: str) -> Ran:
-        """``passed`` where every test passes; else the first that does not. Tried again where the sandbox fails."""
-        key = tests, find_program(answer, find_entry(tests))
-        with self._lock:
-            if key in self._remembered:
-                self._remembered.move_to_end(key)
-                return self._remembered[key]
+        """Run an answer's program on every test; try again where the sandbox fails.
+
+        Args:
+            tests: As in ``Problem.tests``.
+            answer: The program, with words around it or without.
+
+        Returns:
+            ``passed`` where every test passes; else what the first came to that does not.
+        """
         try:
-            return self._remember(key, retried(lambda: self._all(*key)))
+            return self._test(tests, find_program(answer, find_entry(tests)))
         except Unavailable as error:
             return Ran("infrastructure", str(error))
 
-    def _remember(self, key: tuple[tuple[str, ...], str], ran: Ran) -> Ran:
-        """The completions of a group are often the same program."""
-        with self._lock:
-            self._remembered[key] = ran
-            if len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        return ran
+    def _test_afresh(self, tests: tuple[str, ...], source: str) -> Ran:
+        return retried(lambda: self._run_all(tests, source))
 
-    def _all(self, tests: tuple[str, ...], source: str) -> Ran:
+    def _run_all(self, tests: tuple[str, ...], source: str) -> Ran:
         with self._sandbox.open(self._limits) as session:
             for number, text in enumerate(tests, 1):
-                ran = self._one(session, json.loads(text), source)
+                ran = self._run_one(session, json.loads(text), source)
                 if ran.result != "passed":
                     return Ran(ran.result, f"test {number} of {len(tests)}: {ran.reason}")
         return Ran("passed", f"passes {len(tests)} tests")
 
-    def _one(self, session: Session, test: Mapping[str, Any], source: str) -> Ran:
+    def _run_one(self, session: Session, test: Mapping[str, Any], source: str) -> Ran:
         entry, strictly = test.get("call") or test.get("candidate", ""), "rules" not in test
         if not strictly:
             source = _join_sources(LIVECODEBENCH, source)
@@ -132,9 +127,9 @@ class CodeVerifier:
                 return failure
             if "call" in test:
                 return _check_result(session.say(values.dumps((test["args"], {}))), test["result"], strictly)
-            return self._tested(session, test)
+            return self._call_test(session, test)
 
-    def _tested(self, session: Session, test: Mapping[str, Any]) -> Ran:
+    def _call_test(self, session: Session, test: Mapping[str, Any]) -> Ran:
         with self._sandbox.open_test(self._limits) as tester:
             said = tester.start("test", test["test"], f"{test['entry']} {test['candidate']}")
             if not (isinstance(said, str) and said.startswith("C")):

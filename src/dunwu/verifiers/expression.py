@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from dunwu.verifiers.arithmetic import LONGEST_EXPRESSION, Arithmetic, NotArithmetic, evaluate
 from dunwu.verifiers.math.characters import reads_as_another
+from dunwu.verifiers.verdict import Verdict
 
 OPERATOR_SPELLINGS = (
     ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", " "), ("\\right", " "),
@@ -18,28 +19,32 @@ OPERATOR_SPELLINGS = (
 """What is dropped leaves a space, so that 1$2 does not become 12."""
 
 
-def check(tests: tuple[str, ...], answer: str) -> tuple[bool, str]:
-    """Grades ``answer`` against ``tests`` = (target, number, number, ...).
+def check(tests: tuple[str, ...], answer: str) -> Verdict:
+    """Check that an expression reaches the target and uses each number once.
 
     Accepted: + - * / × ÷ · and their LaTeX and full-width forms, parentheses, unary minus, and a tail ``= value`` that
-    is true. Fractions on the way are fine. Returns whether it is right, and why not.
+    is true. Fractions on the way are fine.
+
+    Args:
+        tests: The target, then the numbers.
+        answer: The expression.
     """
     target, *given = (Fraction(fact) for fact in tests)
     try:
         found, claimed = _read(answer)
     except NotArithmetic as problem:
-        return False, f"not an expression: {problem}"
+        return Verdict(False, f"not an expression: {problem}")
     if Counter(found.numbers) != Counter(given):
-        return False, f"uses {_join_numbers(found.numbers)}, not each of {_join_numbers(given)} once"
+        return Verdict(False, f"uses {_join_numbers(found.numbers)}, not each of {_join_numbers(given)} once")
     if found.value != target:
-        return False, f"gives {found.value}, not {target}"
+        return Verdict(False, f"gives {found.value}, not {target}")
     if claimed != found.value:
-        return False, f"gives {found.value} but says {claimed}"
-    return True, f"reaches {target}"
+        return Verdict(False, f"gives {found.value} but says {claimed}")
+    return Verdict(True, f"reaches {target}")
 
 
 def make_key(answer: str) -> str:
-    """The same for two expressions that are algebraically identical in the same numbers: 3*(5+7) and (7+5)*3.
+    """Return the same text for expressions that are algebraically one in the same numbers: 3*(5+7) and (7+5)*3.
 
     Every number is replaced by a fixed pseudo-random fraction, so that unlike expressions of equal value (2+2, 2*2)
     differ. What cannot be read, or claims a false value, is its own key.
@@ -60,7 +65,11 @@ def _substitute_number(number: Fraction) -> Fraction:
 
 
 def _read(answer: str, reading: Callable[[Fraction], Fraction] | None = None) -> tuple[Arithmetic, Fraction]:
-    """The expression, and the value that it says it has (its own where it says nothing). Raises NotArithmetic."""
+    """Read an expression, and the value that it says it has (its own where it says nothing).
+
+    Raises:
+        NotArithmetic: It is none.
+    """
     if len(answer) > LONGEST_EXPRESSION:
         raise NotArithmetic(f"longer than {LONGEST_EXPRESSION} characters")
     for char in answer:

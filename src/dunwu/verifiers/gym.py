@@ -14,6 +14,7 @@ from importlib.util import find_spec
 
 from dunwu.errors import NotInstalled
 from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried, values
+from dunwu.verifiers.verdict import Verdict
 
 SCORER_LIMITS = Limits(memory_bytes=1 << 30)
 PACKAGES = ("reasoning_gym", "numpy", "sympy", "matplotlib", "yaml", "dateutil")
@@ -66,28 +67,32 @@ class GymVerifier:
     def _libraries(self) -> list[str]:
         return list(find_libraries())
 
-    def judge(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
-        """Whether the set's scorer gives 1.0, and why. None where that cannot be found out.
+    def judge(self, tests: tuple[str, ...], answer: str) -> Verdict:
+        """Ask the set's scorer: right is what it gives 1.0.
 
         An answer on which the scorer fails, or for which it takes too long, is wrong.
+
+        Args:
+            tests: The set's name, and what its scorer wants, as JSON.
+            answer: What was answered.
         """
         try:
             return retried(lambda: self._score(tests, answer))
         except Unavailable as error:
-            return None, str(error)
+            return Verdict(None, str(error))
 
-    def _score(self, tests: tuple[str, ...], answer: str) -> tuple[bool | None, str]:
+    def _score(self, tests: tuple[str, ...], answer: str) -> Verdict:
         name, facts = tests
         given = {"LIBRARIES": self._libraries, "NAME": name, "MODULE": json.loads(facts)["module"]}
         source = "".join(f"{key} = {value!r}\n" for key, value in given.items()) + SCORER
         with self._sandbox.open(SCORER_LIMITS) as session, session.staying(source, "score") as said:
             if said != "R":  # no answer has been seen yet
-                return None, f"the scorer of {name} does not start: {_describe(said)}"
+                return Verdict(None, f"the scorer of {name} does not start: {_describe(said)}")
             scored = session.say(values.dumps(((answer, facts), {})))
         if isinstance(scored, Outcome) or not scored.startswith("V"):
-            return False, f"the scorer of {name} fails: {_describe(scored)}"
+            return Verdict(False, f"the scorer of {name} fails: {_describe(scored)}")
         value = values.loads(scored[1:])
-        return value == 1.0, f"scores {value:g} in {name}"
+        return Verdict(value == 1.0, f"scores {value:g} in {name}")
 
 
 def _describe(said: str | Outcome) -> str:

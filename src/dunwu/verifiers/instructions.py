@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dunwu.verifiers.language import is_written_in
+from dunwu.verifiers.verdict import Verdict
 
 InstructionCheck = Callable[[str, Mapping[str, Any]], bool]
 
@@ -189,9 +190,14 @@ def follows_loosely(test: str, response: str) -> bool:
     return any(follows(test, text) for text in (*cut, *(text.replace("*", "") for text in cut)))
 
 
-def check(tests: tuple[str, ...], response: str) -> tuple[bool, str]:
-    """Whether ``response`` follows every instruction, and how many of them it does."""
+def check(tests: tuple[str, ...], response: str) -> Verdict:
+    """Check that a response follows every instruction.
+
+    Args:
+        tests: The instructions, as JSON.
+        response: What was answered.
+    """
     broken = [json.loads(test)["id"] for test in tests if not follows(test, response)]
     kept = len(tests) - len(broken)
-    told = f"follows {kept} of {len(tests)} instructions ({kept / len(tests):.3f})"
-    return not broken, told + (f", not {', '.join(broken)}" if broken else "")
+    reason = f"follows {kept} of {len(tests)} instructions ({kept / len(tests):.3f})"
+    return Verdict(not broken, reason + (f", not {', '.join(broken)}" if broken else ""))

@@ -20,6 +20,8 @@ from typing import Any, Generic, TypeVar
 
 from dunwu.verifiers.clock import LOOK_SECONDS, OwnTime
 
+STARTUP_SECONDS = 120.0
+"""Of its own time until a process that imports libraries or a user's file is ready."""
 GOING_SECONDS = 1.0
 """Between a process's last word and its end."""
 LONGEST_LINE = 1 << 20

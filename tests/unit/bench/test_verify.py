@@ -10,7 +10,7 @@ import pytest
 from dunwu.bench import verify
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 
 
 @pytest.mark.parametrize("make", [verify.math_pair, verify.expression_pair])
@@ -18,7 +18,7 @@ def test_about_half_of_the_answers_are_right_and_follow_the_format(
     make: Callable[[random.Random], verify.Pair],
 ) -> None:
     rng = random.Random(1)
-    with build(RewardSpec(timeout_seconds=20.0)) as grader:
+    with RewardGrader(RewardSpec(timeout_seconds=20.0)) as grader:
         scores = [grader.score(*make(rng)) for _ in range(150)]
     assert {score.status for score in scores} == {"graded"}
     assert all(score.parts["format"] == 1.0 for score in scores)

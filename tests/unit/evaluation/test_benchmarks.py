@@ -24,7 +24,7 @@ from dunwu.sandbox import Sandbox
 from dunwu.tasks import build_task
 from dunwu.tasks.datasets.files import FileTask
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 REAL = {
@@ -61,14 +61,14 @@ def asked(name: str, *paths: Path, overrides: Sequence[str] = (), **options: Any
 
 
 @contextmanager
-def grading(stage: EvalStage, sandbox: Sandbox) -> Iterator[Grader]:
+def grading(stage: EvalStage, sandbox: Sandbox) -> Iterator[RewardGrader]:
     """As the stage grades; with time, because no timeout is tested."""
     rules = stage.grading.model_dump() | {"workers": 2, "timeout_seconds": 20.0}
-    with build(RewardSpec.model_validate(rules), sandbox) as grader:
+    with RewardGrader(RewardSpec.model_validate(rules), sandbox) as grader:
         yield grader
 
 
-def accuracies(grader: Grader, problems: Sequence[Problem], answers: Sequence[str]) -> list[float | None]:
+def accuracies(grader: RewardGrader, problems: Sequence[Problem], answers: Sequence[str]) -> list[float | None]:
     """Of every answer, after some reasoning if it has none; None where nothing is right or wrong."""
 
     def graded(problem: Problem, answer: str) -> float | None:

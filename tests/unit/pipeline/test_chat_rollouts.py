@@ -11,7 +11,7 @@ from dunwu.models.templates import Template, find_end_of_turn
 from dunwu.rollout.collect import collect
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.types import Example, GenerationRequest, Message, Problem, Sampling
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 
 REASONED = "<think>\n2 and 2 is 4\n</think>\n\nIt is <answer>4</answer>."
 ENDLESS = "<think>\nPerhaps <answer"
@@ -28,7 +28,7 @@ def test_rl_learns_what_was_written_behind_the_prompt_and_its_end(name: str) -> 
     end = find_end_of_turn(reader)
     assert end is not None
     engine = ScriptedEngine(lambda problem, seed: texts[seed], reader, eos_id=end)
-    with build(RewardSpec(format_rule="think-summary")) as grader:
+    with RewardGrader(RewardSpec(format_rule="think-summary")) as grader:
         groups = collect(engine, [GenerationRequest(prompt=prompt, seeds=(0, 1))], Sampling(), grader)
     assert [one.text for one in groups[0].group.completions] == [lead + REASONED, lead + ENDLESS]
     assert [score.parts for score in groups[0].scores] == [

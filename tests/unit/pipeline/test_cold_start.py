@@ -20,7 +20,7 @@ from dunwu.pipeline.stages.answer_sampling import filter_answers
 from dunwu.pipeline.stages.cold_start import build_finish, read_review, run_cold_start
 from dunwu.rollout.remote import Endpoint
 from dunwu.runs import StageDirectory
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.format import is_summarized
 
 STAGE: dict[str, Any] = {
@@ -40,8 +40,8 @@ Own = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def grader() -> Iterator[Grader]:
-    with build(RewardSpec(format_rule="think-summary")) as grader:
+def grader() -> Iterator[RewardGrader]:
+    with RewardGrader(RewardSpec(format_rule="think-summary")) as grader:
         yield grader
 
 
@@ -56,13 +56,15 @@ def own(tmp_path: Path) -> Own:
     return written
 
 
-def kept(grader: Grader, *texts: str, rewrite: dict[str, Any], **fields: Any) -> tuple[list[str], dict[str, float]]:
+def kept(
+    grader: RewardGrader, *texts: str, rewrite: dict[str, Any], **fields: Any
+) -> tuple[list[str], dict[str, float]]:
     stage = ColdStartStage.model_validate(STAGE | {"rewrite": rewrite} | fields)
     examples, counts = filter_answers(stage, group(*texts), build_finish(stage, grader))
     return [example.messages[-1].content for example in examples], counts["t"]
 
 
-def test_rules_rewrite_what_is_kept(grader: Grader) -> None:
+def test_rules_rewrite_what_is_kept(grader: RewardGrader) -> None:
     texts, numbers = kept(grader, GOOD, "5", rewrite={})
     assert texts == [SUMMED]
     assert numbers == {"questions": 1, "answers": 2, "kept": 1, "tokens": 7, "format": 1}
@@ -80,7 +82,7 @@ def test_rules_rewrite_what_is_kept(grader: Grader) -> None:
         ("return text.replace('answer>5', 'answer>' + problem.gold + ' - 0')", None),
     ],
 )
-def test_a_rewriting_is_graded_again(grader: Grader, own: Own, body: str, why: str | None) -> None:
+def test_a_rewriting_is_graded_again(grader: RewardGrader, own: Own, body: str, why: str | None) -> None:
     texts, numbers = kept(grader, GOOD, rewrite=own(body))
     assert len(texts) == (why is None)
     assert numbers == {"questions": 1, "answers": 1} | (
@@ -88,7 +90,7 @@ def test_a_rewriting_is_graded_again(grader: Grader, own: Own, body: str, why: s
     )
 
 
-def test_after_a_wrong_rewriting_the_next_answer_has_its_turn(grader: Grader, own: Own) -> None:
+def test_after_a_wrong_rewriting_the_next_answer_has_its_turn(grader: RewardGrader, own: Own) -> None:
     other = GOOD.replace("two", "2")
     body = "return text.replace('>5<', '>6<') if 'two' in text else text"
     assert kept(grader, GOOD, other, rewrite=own(body))[0] == [other]
@@ -135,7 +137,7 @@ def test_an_endpoint_is_told_question_and_answer(monkeypatch: pytest.MonkeyPatch
     assert heard == [asked]
 
 
-def test_no_thought_of_a_server_s_model_is_kept(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thought_of_a_server_s_model_is_kept(grader: RewardGrader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Endpoint, "ask", lambda self, text: f"The user wants a chain.\n</think>\n\n{SUMMED}")
     rewrite = {"by": "endpoint", "endpoint": {"url": "http://127.0.0.1:1/v1", "model": "m"}}
     assert kept(grader, GOOD, rewrite=rewrite)[0] == [SUMMED]

@@ -21,7 +21,7 @@ from dunwu.pipeline.stages.prompts import (
 )
 from dunwu.tasks import build_task
 from dunwu.types import Completion, Message, Problem
-from dunwu.verifiers import build as build_grader
+from dunwu.verifiers import RewardGrader
 
 CHAT = PromptSpec(template="chat")
 
@@ -51,7 +51,7 @@ def test_behind_a_closed_thought_no_reasoning_is_asked_and_the_answer_counts(
     form = write_instruction(spec, opening)
     assert "think" not in form
     answer = form.removeprefix("Answer in this form: ").replace("answer here", "4")
-    with build_grader(spec) as grader:
+    with RewardGrader(spec) as grader:
         score = grader.score(problem(), written(opening + answer))
     assert score.parts["accuracy"] == 1.0
     assert score.parts["format"] == float(rule == "none")
@@ -64,7 +64,7 @@ def test_who_follows_the_instruction_earns_everything(where: str, rule: str, ope
     spec = RewardSpec.model_validate({"format_rule": rule, "answer_in": where})
     form = write_instruction(spec, opening).partition(": ")[2]
     answer = form.replace("reasoning process here", "2 and 2 make 4.").replace("answer here", "4")
-    with build_grader(spec) as grader:
+    with RewardGrader(spec) as grader:
         score = grader.score(problem(), written(opening + answer))
     assert score.parts["format"] == 1.0
     assert score.parts["accuracy"] == 1.0

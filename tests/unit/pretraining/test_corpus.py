@@ -40,7 +40,7 @@ def drilled(document: Document) -> list[tuple[tuple[int, ...], int]]:
 
 def right(document: Document) -> bool:
     tests, answer = facts(document), extract_answer(document.completion, "answer-tag")
-    return bool(tests and answer) and follows_format(document.completion) and check(tests or (), answer or "")[0]
+    return bool(tests and answer) and follows_format(document.completion) and check(tests or (), answer or "").is_right
 
 
 def test_the_same_seed_gives_the_same_corpus(sample: list[Document]) -> None:

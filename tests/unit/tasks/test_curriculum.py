@@ -22,15 +22,15 @@ from dunwu.tasks import curriculum
 from dunwu.tasks.curriculum import FrontierProblems, hash_content, make_variations, measure_distance
 from dunwu.tasks.task import Draft, GeneratedTask, Generator, is_held_out
 from dunwu.types import Completion, Message, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 SHARE = 0.3
 
 
 @pytest.fixture(scope="module")
-def grader() -> Iterator[Grader]:
+def grader() -> Iterator[RewardGrader]:
     sandbox, _ = choose(1)
-    with sandbox, Grader(RewardSpec(format_rule="none"), sandbox) as grader:
+    with sandbox, RewardGrader(RewardSpec(format_rule="none"), sandbox) as grader:
         yield grader
 
 
@@ -59,7 +59,7 @@ def question(problem: Problem) -> str:
 
 
 @pytest.mark.parametrize(("name", "level"), CELLS)
-def test_variations_are_of_the_same_kind_and_never_held_out(name: str, level: int, grader: Grader) -> None:
+def test_variations_are_of_the_same_kind_and_never_held_out(name: str, level: int, grader: RewardGrader) -> None:
     keys: dict[str, str] = {}
 
     def recorded(rng: random.Random, level: int, language: str) -> Draft:

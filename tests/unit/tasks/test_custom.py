@@ -19,7 +19,7 @@ from dunwu.tasks import Draft, Generator, build_mixture, build_task
 from dunwu.tasks.datasets.files import FileTask, read_problem_texts
 from dunwu.tasks.task import is_held_out
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 DOUBLE = """
 from dunwu.tasks import Draft
@@ -73,7 +73,7 @@ def test_a_function_in_a_file_is_a_task(tmp_path: Path) -> None:
     assert {(one.task, one.kind, one.level, one.language) for one in drawn} == {
         ("double", "math", level, "en") for level in (3, 4)
     }
-    with Grader(RewardSpec(format_rule="none")) as grader:
+    with RewardGrader(RewardSpec(format_rule="none")) as grader:
         nothing = np.zeros(0)
         for gold, right in ((drawn[0].gold, 1.0), ("-1", 0.0)):
             said = Completion(token_ids=nothing, logprobs=nothing, text=f"<answer>{gold}</answer>", finish="stop")

@@ -14,7 +14,7 @@ import pytest
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Finish, Message, Problem
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 OWN = Path(__file__).parents[2] / "data" / "golds.jsonl"
@@ -63,9 +63,9 @@ def completion() -> Callable[..., Completion]:
 
 
 @pytest.fixture(scope="session")
-def grader() -> Iterator[Grader]:
+def grader() -> Iterator[RewardGrader]:
     """Answer tags, two workers; generous time, because what is tested with it is no timeout."""
-    with build(RewardSpec(workers=2, timeout_seconds=20.0)) as shared:
+    with RewardGrader(RewardSpec(workers=2, timeout_seconds=20.0)) as shared:
         yield shared
 
 

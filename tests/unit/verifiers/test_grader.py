@@ -15,7 +15,7 @@ from dunwu.config.schema import RewardSpec, Weight
 from dunwu.errors import UserError
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader, answer_key, build
+from dunwu.verifiers import RewardGrader, make_answer_key
 from dunwu.verifiers.math.sympy_pool import WorkerPool
 from dunwu.verifiers.process import WorkerLost
 
@@ -37,13 +37,13 @@ GOOD = "<think>so</think><answer>{}</answer>"
 def test_value_is_the_weighted_sum_of_the_parts(
     problem: MakeProblem, completion: MakeCompletion, text: str, parts: dict[str, float], value: float
 ) -> None:
-    with build(RewardSpec.model_validate({"accuracy": 2.0, "format": 0.5})) as grader:
+    with RewardGrader(RewardSpec.model_validate({"accuracy": 2.0, "format": 0.5})) as grader:
         score = grader.score(problem("math", "1/2"), completion(text))
     assert (score.parts, score.value, score.status) == (parts, value, "graded")
 
 
 def test_without_a_format_rule_the_answer_alone_earns(problem: MakeProblem, completion: MakeCompletion) -> None:
-    with build(RewardSpec(format_rule="none", answer_in="boxed")) as grader:
+    with RewardGrader(RewardSpec(format_rule="none", answer_in="boxed")) as grader:
         right = grader.score(problem("math", "7"), completion(r"\boxed{7}"))
         wrong = grader.score(problem("math", "7"), completion(r"\boxed{8}"))
     assert (right.value, wrong.value) == (1.0, 0.0)
@@ -51,7 +51,7 @@ def test_without_a_format_rule_the_answer_alone_earns(problem: MakeProblem, comp
 
 
 def test_truncated_completions_are_graded_as_they_stand(
-    grader: Grader, problem: MakeProblem, completion: MakeCompletion
+    grader: RewardGrader, problem: MakeProblem, completion: MakeCompletion
 ) -> None:
     done = grader.score(problem("math", "7"), completion(GOOD.format(7), "length"))
     cut = grader.score(problem("math", "7"), completion("<think>still th", "length"))
@@ -65,7 +65,7 @@ def test_reasoning_that_never_ended_has_no_answer(
     problem: MakeProblem, completion: MakeCompletion, where: str, finish: str
 ) -> None:
     titled = problem("instructions", "", (json.dumps({"id": "detectable_format:title", "kwargs": {}}),))
-    with build(RewardSpec.model_validate({"answer_in": where})) as grader:
+    with RewardGrader(RewardSpec.model_validate({"answer_in": where})) as grader:
         for asked, text in ((problem("math", "7"), "So \\boxed{7}\n7"), (titled, "Perhaps <<Draft>> or")):
             cut = grader.score(asked, completion("<think>\n" + text, finish))
             assert (cut.extracted, cut.parts["accuracy"], cut.value) == (None, 0.0, 0.0)
@@ -87,7 +87,7 @@ def test_reasoning_that_never_ended_has_no_answer(
     ],
 )
 def test_every_kind(
-    grader: Grader,
+    grader: RewardGrader,
     problem: MakeProblem,
     completion: MakeCompletion,
     kind: str,
@@ -101,16 +101,16 @@ def test_every_kind(
         grader.score(asked, completion(GOOD.format(answer))).parts["accuracy"] for answer in (gold, right, wrong)
     ]
     assert accuracies == [1.0, 1.0, 0.0]
-    keys = [answer_key(asked, answer) for answer in (gold, right, wrong)]
+    keys = [make_answer_key(asked, answer) for answer in (gold, right, wrong)]
     assert keys[0] != keys[2]
     assert kind == "math" or keys[0] == keys[1]
 
 
 def test_an_answer_in_the_reasoning_earns_nothing(
-    grader: Grader, problem: MakeProblem, completion: MakeCompletion
+    grader: RewardGrader, problem: MakeProblem, completion: MakeCompletion
 ) -> None:
     asked, text = problem("math", "12"), "<think>So <answer>12</answer> maybe"
-    with build(RewardSpec(format_rule="none", answer_in="boxed")) as boxed:
+    with RewardGrader(RewardSpec(format_rule="none", answer_in="boxed")) as boxed:
         scores = [
             boxed.score(asked, completion(r"<think>\boxed{12}</think>It is 13.")),
             boxed.score(asked, completion(r"<think>\boxed{12}</think>")),
@@ -129,14 +129,16 @@ def test_a_program_is_never_taken_out_of_a_box(
     asked = problem("code", "5", (json.dumps({"stdin": "", "stdout": "5\n"}),))
     program = "```python\nprint(2 + 3)\n```\nThis prints 5, boxed as $\\boxed{4}$."
     text = f"<think>so</think> <answer>{program}</answer>" if where == "answer-tag" else f"<think>so</think>\n{program}"
-    with build(RewardSpec.model_validate({"answer_in": where, "format_rule": "think-summary"}), sandbox) as judge:
+    with RewardGrader(
+        RewardSpec.model_validate({"answer_in": where, "format_rule": "think-summary"}), sandbox
+    ) as judge:
         assert judge.score(asked, completion(text)).parts["accuracy"] == 1.0
 
 
 def test_programs_vote_by_their_text(problem: MakeProblem) -> None:
     asked = problem("code", "x")
-    assert answer_key(asked, "So:\n```python\nprint(A)\n```") == answer_key(asked, "print(A)") == "print(A)"
-    assert answer_key(asked, "print(a)") != answer_key(asked, "print(A)")
+    assert make_answer_key(asked, "So:\n```python\nprint(A)\n```") == make_answer_key(asked, "print(A)") == "print(A)"
+    assert make_answer_key(asked, "print(a)") != make_answer_key(asked, "print(A)")
 
 
 def test_scores_do_not_depend_on_workers_or_order(problem: MakeProblem, completion: MakeCompletion) -> None:
@@ -160,7 +162,7 @@ def test_scores_do_not_depend_on_workers_or_order(problem: MakeProblem, completi
     for workers, seed in ((1, 0), (4, 1), (3, 2)):
         order = random.Random(seed).sample(range(len(asked)), len(asked))
         spec = RewardSpec(workers=workers, timeout_seconds=1.0, language=Weight(weight=1.0), quality=Weight(weight=1.0))
-        with build(spec) as grader, ThreadPoolExecutor(workers) as pool:
+        with RewardGrader(spec) as grader, ThreadPoolExecutor(workers) as pool:
             scores = dict(zip(order, pool.map(lambda place: grader.score(*asked[place]), order), strict=True))
         results.append([scores[place] for place in range(len(asked))])
     assert results[0] == results[1] == results[2]
@@ -168,16 +170,16 @@ def test_scores_do_not_depend_on_workers_or_order(problem: MakeProblem, completi
     assert sum(score.parts["accuracy"] for score in results[0]) == 32  # all but "(1,2]" and what hangs
 
 
-def test_an_unknown_kind_is_named(grader: Grader, problem: MakeProblem, completion: MakeCompletion) -> None:
+def test_an_unknown_kind_is_named(grader: RewardGrader, problem: MakeProblem, completion: MakeCompletion) -> None:
     with pytest.raises(UserError, match=r"kind: .*'poetry'.*known: expression, math, choice"):
         grader.score(problem("poetry", "x"), completion(GOOD.format("x")))
 
 
 def test_no_answer_votes_for_nothing(problem: MakeProblem) -> None:
-    assert answer_key(problem("math", "1"), None) is None
+    assert make_answer_key(problem("math", "1"), None) is None
 
 
-def test_it_says_how_many_threads_it_serves(grader: Grader) -> None:
+def test_it_says_how_many_threads_it_serves(grader: RewardGrader) -> None:
     assert grader.workers == 2
 
 
@@ -192,7 +194,7 @@ def test_a_timeout_is_a_wrong_answer_with_its_reason(
         return ask(self, gold, answer)
 
     monkeypatch.setattr(WorkerPool, "ask", recording)
-    with build(RewardSpec(timeout_seconds=0.2)) as grader:
+    with RewardGrader(RewardSpec(timeout_seconds=0.2)) as grader:
         scores = [grader.score(problem("math", "5"), completion(GOOD.format("10^{10}!"))) for _ in range(3)]
     assert len(asked) == 1, "the second and third time it is remembered"
     assert {(score.status, score.parts["accuracy"]) for score in scores} == {("graded", 0.0)}
@@ -205,7 +207,7 @@ def test_a_broken_checker_is_no_grade_and_is_tried_again(
     def broken(self: WorkerPool, gold: str, answer: str) -> None:
         raise WorkerLost("died twice")
 
-    with build(RewardSpec()) as grader:
+    with RewardGrader(RewardSpec()) as grader:
         monkeypatch.setattr(WorkerPool, "ask", broken)
         nested = problem("math", r"2+\sqrt{3}"), completion(GOOD.format(r"\sqrt{7+4\sqrt{3}}"))
         score = grader.score(*nested)
@@ -224,11 +226,13 @@ def test_a_broken_checker_is_no_grade_and_is_tried_again(
         "<answer>" + "9" * 100_000 + "</answer>",
     ],
 )
-def test_hostile_text_is_graded(grader: Grader, problem: MakeProblem, completion: MakeCompletion, text: str) -> None:
+def test_hostile_text_is_graded(
+    grader: RewardGrader, problem: MakeProblem, completion: MakeCompletion, text: str
+) -> None:
     for kind in ("math", "number", "text", "sequence", "set", "choice"):
         score = grader.score(problem(kind, "5"), completion(text))
         assert score.parts["accuracy"] == 0.0
-        answer_key(problem(kind, "5"), score.extracted)
+        make_answer_key(problem(kind, "5"), score.extracted)
     assert grader.score(problem("expression", "5", ("5", "5")), completion(text)).parts["accuracy"] == 0.0
 
 

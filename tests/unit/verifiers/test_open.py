@@ -15,7 +15,7 @@ from dunwu.evaluation.evaluate import summarize, to_rows
 from dunwu.pipeline.stages.measurement import add_judgements
 from dunwu.pipeline.stages.rl_metrics import summarize_rollout
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
 
 TOLD = "<think>they ask about cats.</think> Gladly. Cats eat meat."
@@ -26,14 +26,14 @@ Complete = Callable[..., Completion]
 
 
 @pytest.fixture(scope="module")
-def r1() -> Iterator[Grader]:
+def r1() -> Iterator[RewardGrader]:
     spec = {"format_rule": "think-summary", "format": 0.25, "language": 2.0, "quality": 1.0, "truncation": 1.0}
-    with build(RewardSpec.model_validate(spec)) as shared:
+    with RewardGrader(RewardSpec.model_validate(spec)) as shared:
         yield shared
 
 
 @pytest.fixture
-def scored(r1: Grader, problem: Make, completion: Complete) -> Callable[..., ScoredGroup]:
+def scored(r1: RewardGrader, problem: Make, completion: Complete) -> Callable[..., ScoredGroup]:
     """A group of answers to a question of some kind, graded as evaluations grade."""
 
     def made(kind: str, *texts: str) -> ScoredGroup:
@@ -56,7 +56,7 @@ def scored(r1: Grader, problem: Make, completion: Complete) -> Callable[..., Sco
     ],
 )
 def test_format_alone_is_graded(
-    r1: Grader, problem: Make, completion: Complete, text: str, form: float, extracted: str | None
+    r1: RewardGrader, problem: Make, completion: Complete, text: str, form: float, extracted: str | None
 ) -> None:
     score = r1.plain.score(problem("open", ""), completion(text))
     assert score.parts == {"format": form}
@@ -64,7 +64,9 @@ def test_format_alone_is_graded(
     assert r1.plain.score(problem("open", ""), completion(text, "length")).status == "truncated"
 
 
-def test_what_rules_weigh_of_an_open_answer_has_no_accuracy(r1: Grader, problem: Make, completion: Complete) -> None:
+def test_what_rules_weigh_of_an_open_answer_has_no_accuracy(
+    r1: RewardGrader, problem: Make, completion: Complete
+) -> None:
     score = r1.score(problem("open", ""), completion(TOLD, "length"))
     assert score.parts == {"format": 1.0, "language": 1.0, "logic": 0.0, "steps": 0.0, "truncation": -1.0}
     assert score.value == pytest.approx(0.25 + 2.0 - 1.0)
@@ -75,7 +77,7 @@ def test_a_reward_model_s_part_is_the_reward_of_an_open_answer(problem: Make, co
     spec = RewardSpec.model_validate({"format_rule": "think-summary", "format": 0.25, "models": [MODEL]})
     asked, answers = problem("open", ""), (completion(TOLD), completion("No."))
     group = RolloutGroup(prompt=Prompt(problem=asked, token_ids=np.zeros(1, np.int32)), completions=answers)
-    with build(spec, judges={"helpful": lambda group: [4.0, -2.0]}) as grader:
+    with RewardGrader(spec, judges={"helpful": lambda group: [4.0, -2.0]}) as grader:
         scores = grader.score_group(group, [grader.score(asked, answer) for answer in answers], 0)
     assert [score.value for score in scores] == [0.25 + 0.5 * 4.0, 0.5 * -2.0]
     assert [score.parts for score in scores] == [{"format": 1.0, "helpful": 4.0}, {"format": 0.0, "helpful": -2.0}]

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from dunwu.config.schema import RewardSpec
 from dunwu.verifiers.quality import MOST_RIGHT, find_signature, measure_logic, measure_novelty, measure_steps
 from dunwu.verifiers.statements import read_passages
-from dunwu.verifiers.weights import QUALITY, Composition, sum_components
+from dunwu.verifiers.weights import QUALITY, RewardWeights, sum_components
 
 
 def quality(chain: str, siblings: list[str], **weights: float) -> float:
-    """The three parts, as the composition weighs them for a right answer."""
+    """The three components, as they are weighed for a right answer."""
     spec = RewardSpec.model_validate({"accuracy": 0.0, "format": 0.0, "quality": 1.0, **weights})
     parts = {"logic": measure_logic(chain), "steps": measure_steps(chain), "novelty": measure_novelty(chain, siblings)}
-    return sum_components(parts, Composition(spec).weights("any", 0))
+    return sum_components(parts, RewardWeights(spec).at("any", 0))
 
 
 def stated(chain: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.refusal import OPENING_LENGTH, check, refuses
 
 
@@ -69,7 +69,7 @@ def test_the_response_is_graded_and_its_reasoning_is_not(
     text: str,
     right: float,
 ) -> None:
-    with build(RewardSpec(answer_in=where)) as grader:
+    with RewardGrader(RewardSpec(answer_in=where)) as grader:
         assert grader.plain.score(problem("refusal", "answer"), completion(text)).parts["accuracy"] == right
         tests = ('{"id": "punctuation:no_comma", "kwargs": {}}',)
         said = text.replace("can't", ",")

@@ -40,14 +40,15 @@ NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
 
 
 class CustomFunction(Strict):
-    """What the user wrote to say what an answer is worth: a function of a file, ``score(problem, text) -> float``."""
+    """What the user wrote to say what an answer is worth: a function ``score(problem, text) -> float``."""
 
     name: Name
     """Of what it gives: in ``Score.parts``, in the curves, in ``reward.tasks``, among an evaluation's results."""
-    file: Path
+    file: Path | None = None
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
-    """Name of the function in ``file``: ``score(problem, text) -> float``."""
+    """Name of the function in ``file``. Without a file a registered reward, or ``module:function``: it runs in the
+    run's own process."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """For one completion: seconds of processor time, and of sleep."""
 

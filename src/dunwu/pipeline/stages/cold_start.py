@@ -15,7 +15,7 @@ from dunwu.runs import StageDirectory
 from dunwu.runs.stage_data import Review
 from dunwu.tasks.datasets.conversations import check_examples
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 
 def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) -> None:
@@ -50,7 +50,7 @@ def read_review(store: StageDirectory) -> Review:
     return store.review()
 
 
-def build_finish(stage: ColdStartStage, grader: Grader) -> FinishAnswer:
+def build_finish(stage: ColdStartStage, grader: RewardGrader) -> FinishAnswer:
     """Build what rewrites an answer and looks at it again: one that is wrong or unreadable then is not kept.
 
     Raises:

@@ -10,7 +10,7 @@ from dunwu.config.schema import CustomFunction, GradingSpec, RewardSpec, TaskSpe
 from dunwu.errors import UserError
 from dunwu.monitoring.progress import Progress
 from dunwu.sandbox import Sandbox, Unavailable, choose, widest
-from dunwu.verifiers import Grader, Judge, gym
+from dunwu.verifiers import Judge, RewardGrader, gym
 from dunwu.verifiers.code import make_limits
 
 Note = Callable[[str, object], None]
@@ -29,7 +29,7 @@ def open_grader(
     progress: Progress,
     note: Note = drop_note,
     judges: Mapping[str, Judge] | None = None,
-) -> Iterator[Grader]:
+) -> Iterator[RewardGrader]:
     """Open what grades answers to some tasks as a reward says, and close it.
 
     Args:
@@ -44,7 +44,7 @@ def open_grader(
     """
     with (
         _open_sandbox(reward, tasks, progress, note, "reward") as sandbox,
-        verifiers.build(reward, sandbox, judges) as grader,
+        verifiers.RewardGrader(reward, sandbox, judges) as grader,
     ):
         yield grader
 
@@ -56,7 +56,7 @@ def open_rule_grader(
     progress: Progress,
     note: Note = drop_note,
     custom: Sequence[CustomFunction] = (),
-) -> Iterator[Grader]:
+) -> Iterator[RewardGrader]:
     """Open what grades answers by rules, for a stage that rewards nothing, and close it.
 
     Args:
@@ -74,7 +74,7 @@ def open_rule_grader(
     try:
         with (
             _open_sandbox(spec, tasks, progress, note, "grading") as sandbox,
-            verifiers.build(rules, sandbox) as grader,
+            verifiers.RewardGrader(rules, sandbox) as grader,
         ):
             yield grader
     except UserError as error:

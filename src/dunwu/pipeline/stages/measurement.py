@@ -17,7 +17,7 @@ from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.engine import Engine
 from dunwu.runs.checkpoints import due, step_name
 from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup
-from dunwu.verifiers import Grader, Judge
+from dunwu.verifiers import Judge, RewardGrader
 
 NO_JUDGES: Mapping[str, Judge] = {}
 FurtherResults = Callable[[Sequence[ScoredGroup]], Mapping[str, Estimate]]
@@ -67,7 +67,7 @@ def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, probl
 def measure_set(
     context: StageContext,
     engine: Engine,
-    grader: Grader,
+    grader: RewardGrader,
     sampling: Sampling,
     ledger: CostLedger,
     *,
@@ -106,7 +106,7 @@ def measure_set(
     groups = evaluate(
         engine,
         prompts,
-        grader.measuring(own),
+        grader.measure_with(own),
         sampling,
         samples=samples,
         seed=context.seed,

@@ -23,7 +23,7 @@ from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks.mixture import Mixture
 from dunwu.training.trainer import Trainer
 from dunwu.types import Problem, Prompt, Sampling
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 NO_SCORERS: Mapping[str, str] = {}
 VALUE = "stage.value"
@@ -39,7 +39,7 @@ class RLSystem:
     mixture: Mixture
     encoder: Encoder
     engine: Engine
-    grader: Grader
+    grader: RewardGrader
     judges: Mapping[str, RewardModel]
     algorithm: Algorithm
     trainer: Trainer

@@ -20,10 +20,9 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from dunwu.errors import Fault
-from dunwu.verifiers.process import LineProcess, ProcessPool
+from dunwu.verifiers.process import STARTUP_SECONDS, LineProcess, ProcessPool
 
 PROGRAM = Path(__file__).with_name("sympy_worker.py")
-STARTUP_SECONDS = 120.0
 PATIENCE = 5.0
 """Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
 the budget by itself: one that takes longer is stopped or broken."""

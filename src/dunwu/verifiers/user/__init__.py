@@ -1,1 +1,1 @@
-"""Reward components that users wrote, run in processes of their own."""
+"""Functions that users wrote, as components of a reward and as verifiers."""

@@ -21,7 +21,7 @@ from dunwu.sandbox import choose
 from dunwu.tasks.generators.game24 import can_avoid_division
 from dunwu.tasks.task import Draft, GeneratedTask
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 RULED = [(name, level) for name, level in CELLS if GENERATORS[name].draft(random.Random(0), level, "en").gold]
 """Whose answers are right or wrong."""
@@ -32,13 +32,13 @@ read_cells = pytest.mark.parametrize(("name", "level"), READ)
 
 
 @pytest.fixture(scope="module")
-def grader() -> Iterator[Grader]:
+def grader() -> Iterator[RewardGrader]:
     sandbox, _ = choose(1)
-    with sandbox, Grader(RewardSpec(format_rule="none"), sandbox) as grader:
+    with sandbox, RewardGrader(RewardSpec(format_rule="none"), sandbox) as grader:
         yield grader
 
 
-def accuracy(grader: Grader, problem: Problem, answer: str) -> float:
+def accuracy(grader: RewardGrader, problem: Problem, answer: str) -> float:
     text = f"<answer>{answer}</answer>"
     empty = Completion(token_ids=np.zeros(0, np.int32), logprobs=np.zeros(0, np.float32), text=text, finish="stop")
     return grader.score(problem, empty).parts["accuracy"]
@@ -92,7 +92,7 @@ def test_golds_agree_with_the_oracle_in_both_languages(name: str, level: int) ->
 
 
 @ruled_cells
-def test_gold_scores_one_and_a_neighbour_zero(name: str, level: int, grader: Grader) -> None:
+def test_gold_scores_one_and_a_neighbour_zero(name: str, level: int, grader: RewardGrader) -> None:
     task = GeneratedTask(name, GENERATORS[name], 3, levels=(level,), languages=("en", "zh"))
     problems = [task.get_problem(index) for index in range(10)]
     for problem in problems:

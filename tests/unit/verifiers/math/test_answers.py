@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 EQUAL = [
     (r"3.14", r"\pi \approx 3.14"),
@@ -338,7 +338,7 @@ DIFFERENT = [
 
 @pytest.fixture
 def grade(
-    grader: Grader, problem: Callable[..., Problem], completion: Callable[..., Completion]
+    grader: RewardGrader, problem: Callable[..., Problem], completion: Callable[..., Completion]
 ) -> Callable[[str, str], bool]:
     """Grades through the real grader and its workers."""
 

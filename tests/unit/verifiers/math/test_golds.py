@@ -11,13 +11,13 @@ from tests.unit.verifiers.conftest import SETS, golds
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader, build
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.math.answers import same_literal
 
 
 @pytest.fixture
 def accuracy(
-    grader: Grader, problem: Callable[..., Problem], completion: Callable[..., Completion]
+    grader: RewardGrader, problem: Callable[..., Problem], completion: Callable[..., Completion]
 ) -> Callable[[str, str], float]:
     """Grades an answer written in an answer tag."""
 
@@ -57,7 +57,7 @@ def test_every_gold_scores_in_every_rendering(
     where: Literal["boxed", "answer-tag", "last-line"],
     sentence: str,
 ) -> None:
-    with build(RewardSpec(answer_in=where, timeout_seconds=20.0)) as grader:
+    with RewardGrader(RewardSpec(answer_in=where, timeout_seconds=20.0)) as grader:
         scores = [grader.score(problem("math", gold), completion(sentence.format(gold))) for gold in golds(name)]
     assert [score.reason for score in scores if score.parts["accuracy"] != 1.0] == []
     assert len(scores) == SETS[name]

@@ -21,7 +21,7 @@ from tests.unit.verifiers.conftest import make_completion, make_problem
 
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Problem, Score
-from dunwu.verifiers import Grader, build, texts
+from dunwu.verifiers import RewardGrader, texts
 from dunwu.verifiers.arithmetic import NotArithmetic, evaluate
 from dunwu.verifiers.expression import check
 from dunwu.verifiers.expression import make_key as expression_key
@@ -88,9 +88,9 @@ def spent(children: bool = True) -> float:
 
 
 @pytest.fixture(scope="module")
-def hurried() -> Iterator[Grader]:
+def hurried() -> Iterator[RewardGrader]:
     """One worker, a quarter of a second; up and warm."""
-    with build(RewardSpec(workers=1, timeout_seconds=BUDGET)) as grader:
+    with RewardGrader(RewardSpec(workers=1, timeout_seconds=BUDGET)) as grader:
         while grader.score(*asked("i", r"\sqrt{-1}")).value == 0.0:
             pass
         yield grader
@@ -114,7 +114,7 @@ def refused(score: Score) -> bool:
 
 @pytest.mark.parametrize("gold", ["5", "x+1"])
 @pytest.mark.parametrize("answer", CUT, ids=shown)
-def test_what_hangs_is_cut_and_counted(hurried: Grader, gold: str, answer: str) -> None:
+def test_what_hangs_is_cut_and_counted(hurried: RewardGrader, gold: str, answer: str) -> None:
     before = spent()
     score = hurried.score(*asked(gold, answer))
     assert refused(score)
@@ -123,20 +123,20 @@ def test_what_hangs_is_cut_and_counted(hurried: Grader, gold: str, answer: str) 
 
 
 @pytest.mark.parametrize("answer", REFUSED, ids=shown)
-def test_what_is_hostile_is_refused_in_time(hurried: Grader, answer: str) -> None:
+def test_what_is_hostile_is_refused_in_time(hurried: RewardGrader, answer: str) -> None:
     before = spent()
     assert refused(hurried.score(*asked("5", answer)))
     assert refused(hurried.score(*asked("x+1", answer)))
     assert spent() - before < 2 * (BUDGET + MARGIN)
 
 
-def test_a_hostile_gold_is_no_better_and_equals_itself(hurried: Grader) -> None:
+def test_a_hostile_gold_is_no_better_and_equals_itself(hurried: RewardGrader) -> None:
     for gold in CUT[:8] + REFUSED[:12]:
         assert refused(hurried.score(*asked(gold, "5")))
         assert hurried.score(*asked(gold, gold)).value == 1.0
 
 
-def test_after_every_cut_the_next_answer_is_right(hurried: Grader) -> None:
+def test_after_every_cut_the_next_answer_is_right(hurried: RewardGrader) -> None:
     for number, answer in enumerate(CUT[:6], start=2):
         assert refused(hurried.score(*asked("7", answer)))
         assert hurried.score(*asked(str(number), rf"\sqrt{{{number**2}}}")).value == 1.0
@@ -177,7 +177,7 @@ def test_many_slow_pieces_share_one_budget() -> None:
 
 def test_every_thread_gets_its_verdict() -> None:
     answers = [*CUT[:8], *REFUSED[:30], *[rf"\sqrt{{{n * n}}}" for n in range(2, 14)]]
-    with build(RewardSpec(workers=2, timeout_seconds=BUDGET)) as grader, ThreadPoolExecutor(8) as threads:
+    with RewardGrader(RewardSpec(workers=2, timeout_seconds=BUDGET)) as grader, ThreadPoolExecutor(8) as threads:
         scores = list(threads.map(lambda answer: grader.score(*asked("5", answer)), answers))
     assert [score.status for score in scores] == ["graded"] * len(answers)
     assert [answer for answer, score in zip(answers, scores, strict=True) if score.value] == [r"\sqrt{25}"]
@@ -187,12 +187,12 @@ def test_a_thread_of_another_process_gets_its_verdict() -> None:
     code = """
 import threading
 from dunwu.config.schema import RewardSpec
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 from tests.unit.verifiers.math.test_hostile import asked
 said = []
 def ask():
     said.extend(grader.score(*asked("5", answer)) for answer in ("10^{10}!", "\\\\sqrt{25}"))
-with build(RewardSpec(timeout_seconds=0.25)) as grader:
+with RewardGrader(RewardSpec(timeout_seconds=0.25)) as grader:
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join()

@@ -13,7 +13,7 @@ from tests.unit.verifiers.conftest import SETS, file_of, golds
 
 from dunwu.bench.respelling import CHANGING_WORDS, PERTURBATIONS
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.math.numerals import spell_number
 
 Pair = tuple[str, str]
@@ -211,7 +211,7 @@ def made_up(rng: random.Random, rounds: int) -> list[Pair]:
 
 @pytest.fixture
 def accepted(
-    grader: Grader, problem: Callable[..., Problem], completion: Callable[..., Completion]
+    grader: RewardGrader, problem: Callable[..., Problem], completion: Callable[..., Completion]
 ) -> Callable[[list[Pair]], list[Pair]]:
     """The pairs that score, or that nothing decided."""
 

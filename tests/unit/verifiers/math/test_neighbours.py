@@ -11,7 +11,7 @@ from tests.unit.verifiers.conftest import make_completion, make_problem
 from tests.unit.verifiers.math import makers, makers_of_forms, makers_of_names, makers_of_words
 from tests.unit.verifiers.math.makers import Case
 
-from dunwu.verifiers import Grader
+from dunwu.verifiers import RewardGrader
 
 SEED = 20261129
 ROUNDS = 40
@@ -54,7 +54,7 @@ MAKERS = (
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_neighbours_of_each_kind(grader: Grader, make: Callable[[random.Random], Iterator[Case]]) -> None:
+def test_neighbours_of_each_kind(grader: RewardGrader, make: Callable[[random.Random], Iterator[Case]]) -> None:
     rng = random.Random(f"{SEED} {make.__name__}")
     wrong = []
     for gold, answer, right in (case for _ in range(ROUNDS) for case in make(rng)):

@@ -17,7 +17,7 @@ import pytest
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.types import Completion, Problem
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 
 MakeProblem = Callable[..., Problem]
 MakeCompletion = Callable[..., Completion]
@@ -48,7 +48,7 @@ def score(problem, text):
     return 1 / len(text) if problem.gold == "7" else 0
 """
     text = GOOD.format("so")
-    with build(own(source, weight=10.0)) as grader:
+    with RewardGrader(own(source, weight=10.0)) as grader:
         score = grader.score(problem("math", "7"), completion(text))
     assert score.parts["short"] == 1 / len(text)
     assert score.value == pytest.approx(2.0 + 10 / len(text))
@@ -66,7 +66,7 @@ def score(problem, text):
 def test_a_function_that_is_wrong_stops_the_run(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion, source: str, message: str
 ) -> None:
-    with build(own(source)) as grader, pytest.raises(UserError, match=r"scorer\.py") as caught:
+    with RewardGrader(own(source)) as grader, pytest.raises(UserError, match=r"scorer\.py") as caught:
         grader.score(problem("math", "7"), completion("x"))
     assert message in str(caught.value)
 
@@ -84,7 +84,7 @@ def test_a_file_that_is_wrong_is_found_before_anything_runs(
     own: Callable[..., RewardSpec], source: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=r"scorer\.py") as caught:
-        build(own(source))
+        RewardGrader(own(source))
     assert message in str(caught.value)
 
 
@@ -97,8 +97,8 @@ def score(problem, text):
     if "die" in text: os._exit(1)
     return 0.25
 """
-    with build(own(source, weight=10.0)) as grader:
-        rules = grader.measuring(["short"])
+    with RewardGrader(own(source, weight=10.0)) as grader:
+        rules = grader.measure_with(["short"])
         plain, lost = (rules.score(problem("math", "7"), completion(GOOD.format(text))) for text in ("so", "die"))
         assert grader.plain.score(problem("math", "7"), completion(GOOD.format("so"))).parts.keys() == lost.parts.keys()
     assert plain.parts == {"accuracy": 1.0, "format": 1.0, "short": 0.25}
@@ -117,7 +117,7 @@ def score(problem, text):
     if "die" in text: os._exit(1)
     return 1.0
 """
-    with build(own(source, timeout_seconds=0.3)) as grader:
+    with RewardGrader(own(source, timeout_seconds=0.3)) as grader:
         scores = [grader.score(problem("math", "7"), completion(GOOD.format(text))) for text in ("hang", "die", "so")]
     assert [score.status for score in scores] == ["verifier_failed", "verifier_failed", "graded"]
     assert "died or took longer than 0.3 s, twice" in scores[0].reason
@@ -138,7 +138,7 @@ def score(problem, text):
     while time.process_time() < until: pass
     return 1.0
 """
-    with build(own(source, timeout_seconds=0.4)) as grader:
+    with RewardGrader(own(source, timeout_seconds=0.4)) as grader:
         for process in psutil.Process().children(recursive=True):
             if process.is_running() and "own_worker" in " ".join(process.cmdline()):
                 process.cpu_affinity(busy[0].cpu_affinity())
@@ -158,7 +158,7 @@ def score(problem, text):
         subprocess.run([sys.executable, "-c", "while True: pass"])
     time.sleep(3600)
 """
-    with build(own(source, timeout_seconds=0.2)) as grader:
+    with RewardGrader(own(source, timeout_seconds=0.2)) as grader:
         found = [grader.score(problem("math", "7"), completion(text)).status for text in ("work", "child", "sleep")]
     assert found == ["verifier_failed"] * 3
 
@@ -166,7 +166,7 @@ def score(problem, text):
 def test_measurements_ask_no_user_s_function(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
 ) -> None:
-    with build(own("def score(problem, text): raise KeyError")) as grader:
+    with RewardGrader(own("def score(problem, text): raise KeyError")) as grader:
         score = grader.plain.score(problem("math", "7"), completion(GOOD.format("so")))
     assert (score.status, score.parts) == ("graded", {"accuracy": 1.0, "format": 1.0})
 
@@ -175,7 +175,7 @@ def test_a_killed_process_changes_no_score(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion
 ) -> None:
     source = "import os\npid = os.getpid()\ndef score(problem, text): return float(pid)"
-    with build(own(source)) as grader:
+    with RewardGrader(own(source)) as grader:
         seen = set()
         for _ in range(3):
             pid = int(grader.score(problem("math", "7"), completion("x")).parts["short"])
@@ -197,7 +197,10 @@ def test_a_killed_process_changes_no_score(
 def test_whatever_a_function_does_is_told_and_no_reward(
     own: Callable[..., RewardSpec], problem: MakeProblem, completion: MakeCompletion, source: str, message: str
 ) -> None:
-    with build(own(source)) as grader, pytest.raises(UserError, match=r"^reward\.custom\.0\.function: ") as caught:
+    with (
+        RewardGrader(own(source)) as grader,
+        pytest.raises(UserError, match=r"^reward\.custom\.0\.function: ") as caught,
+    ):
         grader.score(problem("math", "7"), completion("x"))
     assert message in str(caught.value)
 
@@ -207,7 +210,7 @@ def test_numbers_of_other_libraries_are_numbers(
 ) -> None:
     (tmp_path / "beside.py").write_text("HALF = 0.5")
     source = "import numpy, beside\ndef score(problem, text): return numpy.float32(beside.HALF)"
-    with build(own(source)) as grader:
+    with RewardGrader(own(source)) as grader:
         assert grader.score(problem("math", "7"), completion("x")).parts["short"] == 0.5
 
 
@@ -224,7 +227,7 @@ def score(problem, text):
             except OSError: pass
     return float(text[-1])
 """
-    with build(own(source)) as grader:
+    with RewardGrader(own(source)) as grader:
 
         def scored(text: str) -> float | None:
             return grader.score(problem("math", "7"), completion(text)).parts.get("short")
@@ -246,7 +249,7 @@ def score(problem, text):
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
     return 1.0
 """
-    with build(own(source, timeout_seconds=2.0)) as grader:
+    with RewardGrader(own(source, timeout_seconds=2.0)) as grader:
         assert grader.score(problem("math", "7"), completion("last")).parts["short"] == 1.0
         worker = psutil.Process(int((tmp_path / "pid").read_text()))
         while worker.status() != psutil.STATUS_STOPPED:
@@ -266,7 +269,7 @@ def score(problem, text):
     pathlib.Path({str(began)!r}).write_text(str(child.pid))
     time.sleep(3600)
 """
-    grader = build(own(source, timeout_seconds=3600.0))
+    grader = RewardGrader(own(source, timeout_seconds=3600.0))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(grader.score, problem("math", "7"), completion("x"))
         while not (began.exists() and began.read_text()):
@@ -288,10 +291,10 @@ def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
     program = f"""
 from dunwu.config.schema import RewardSpec
 from dunwu.types import Completion, Message, Problem
-from dunwu.verifiers import build
+from dunwu.verifiers import RewardGrader
 import numpy as np
 part = {{"name": "short", "file": {str(tmp_path / "scorer.py")!r}, "timeout_seconds": 3600}}
-grader = build(RewardSpec.model_validate({{"custom": [part]}}))
+grader = RewardGrader(RewardSpec.model_validate({{"custom": [part]}}))
 problem = Problem(id="", task="t", kind="math", level=0, language="en", messages=(), gold="7")
 nothing = np.zeros(0, np.int32)
 grader.score(problem, Completion(token_ids=nothing, logprobs=nothing, text="x", finish="stop"))
