@@ -179,6 +179,17 @@ def test_stages_load_no_terminal() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_pages_are_a_leaf() -> None:
+    """What makes a run, and what says how it went, knows no page."""
+    users = {
+        room_of(file)
+        for file in FILES
+        for _, module in imports(file)
+        if module.startswith("dunwu.observatory") and room_of(file) != "observatory"
+    }
+    assert users <= {"api", "commands", "bench", "cli"}
+
+
 def test_the_sandbox_is_the_standard_library_s() -> None:
     used = {
         module.split(".")[0] if not module.startswith("dunwu.") else ".".join(module.split(".")[:2])

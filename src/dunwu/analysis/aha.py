@@ -1,9 +1,9 @@
 """Candidate aha moments: series that change at the same time, among them one of reflection that rises.
 
-What is looked for is R1-Zero's observation (arXiv 2501.12948v2, on its aha moment) as a statement that can fail: at
-some rollout the policy begins to reflect more. Whether all at once, in a jump, or in a climb over many rollouts, is
-part of what a moment says. Every series is tested at LEVEL divided by the number of series, so a stage in which nothing
-changes is said to have a moment with a probability of at most LEVEL.
+R1-Zero's observation (arXiv 2501.12948v2, on its aha moment) becomes a statement that can fail: at some rollout the
+policy begins to reflect more. A moment says whether that was a jump or a climb over many rollouts. Every series is
+tested at LEVEL divided by the number of series. So a stage in which nothing changes has a moment with a probability of
+at most LEVEL.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dunwu.analysis.curves import ACCURACY, LENGTH, MENDED, RATE, REFLECTIONS, S
 LEVEL = 0.05
 """The probability of a false alarm in a stage, over all of its series together."""
 FEWEST = 12
-"""Rollouts below which nothing can be told: even a clean step in the middle of ten comes by chance in 2 of 252 orders,
-more often than LEVEL allows one series of ten."""
+"""Rollouts below which nothing can be concluded: even a clean step in the middle of ten comes by chance in 2 of 252
+orders, more often than LEVEL allows one series of ten."""
 REFLECTIVE = (REFLECTIONS, RATE, SHOWN["verification"], SHOWN["backtracking"], SHOWN["alternatives"])
 """Series of which one must rise for a moment to be one of reflection."""
 STRATEGY = (*SHOWN.values(), STEPS, LENGTH)
@@ -43,7 +43,7 @@ class Moment:
     others: tuple[Evidence, ...]
 
     @property
-    def sudden(self) -> bool:
+    def is_sudden(self) -> bool:
         """Whether it is a jump."""
         return self.lead.change.kind == "jump"
 
@@ -65,7 +65,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MomentSearch:
-    """What was looked at, and what was found. ``changes``: all of them, in the order of the series."""
+    """What was looked at, and what was found.
+
+    Attributes:
+        rollouts: How many rollouts were looked at.
+        series: How many series were tested; 0 where there are too few rollouts.
+        changes: All changes, in the order of the series.
+        moments: The candidates, in the order of training.
+    """
 
     rollouts: int
     series: int
@@ -74,31 +81,46 @@ class MomentSearch:
 
 
 def find_moments(rollouts: Sequence[Rollout]) -> MomentSearch:
-    """Looks through a stage's rollouts; pure, and the same for the same rollouts."""
+    """Look for candidate moments.
+
+    Args:
+        rollouts: The rollouts of a stage, in order.
+
+    Returns:
+        What was found, the same for the same rollouts.
+    """
     if len(rollouts) < FEWEST:
         return MomentSearch(rollouts=len(rollouts), series=0, changes=(), moments=())
-    series = {measure: values for measure in WATCHED if (values := _series(measure, rollouts))}
+    series = {measure: values for measure in WATCHED if (values := _measure(measure, rollouts))}
     found = tuple(
-        Evidence(measure=measure, change=change, updates=_between(list(values), change))
+        Evidence(measure=measure, change=change, updates=_locate(list(values), change))
         for measure, values in series.items()
         for change in find_changes(list(values.values()), level=LEVEL / len(series))
     )
     return MomentSearch(rollouts=len(rollouts), series=len(series), changes=found, moments=tuple(group_moments(found)))
 
 
-def _series(measure: Measure, rollouts: Sequence[Rollout]) -> dict[int, float]:
-    """By updates, where it could be measured; nothing where that is too seldom to say anything."""
+def _measure(measure: Measure, rollouts: Sequence[Rollout]) -> dict[int, float]:
+    """Estimate a measure by updates; nothing where that is possible too seldom to say anything."""
     found = {rollout.updates: estimate.value for rollout in rollouts if (estimate := rollout.estimate(measure))}
     return found if len(found) >= FEWEST else {}
 
 
-def _between(updates: Sequence[int], change: Change) -> tuple[int, int]:
+def _locate(updates: Sequence[int], change: Change) -> tuple[int, int]:
     first = change.first - 1 if change.kind == "jump" else change.first
     return updates[first], updates[change.last]
 
 
 def group_moments(found: Sequence[Evidence]) -> list[Moment]:
-    """The largest rise of reflection with all that changes in its time, then the largest of those that remain."""
+    """Group changes into moments.
+
+    Args:
+        found: The changes of all series.
+
+    Returns:
+        The largest rise of reflection with all that changes in its time, then the largest of those that remain, and so
+        on; in the order of training.
+    """
     moments, remaining = list[Moment](), sorted(found, key=lambda one: -abs(one.change.size))
     while lead := next((one for one in remaining if one.measure in REFLECTIVE and one.change.size > 0), None):
         start, end = lead.updates

@@ -15,7 +15,7 @@ def describe_reading(read: int, stored: int) -> str:
 
 
 def describe_search(found: MomentSearch) -> str:
-    """In one or two sentences: is there a candidate, and of what kind?"""
+    """Say in one or two sentences whether there is a candidate, and of what kind."""
     if not found.series:
         return f"Too few rollouts to look for an aha moment: {found.rollouts}."
     if not found.moments:
@@ -24,14 +24,14 @@ def describe_search(found: MomentSearch) -> str:
             f"more than chance makes it ({found.series} series, over all of them together {100 * LEVEL:.0f} % false "
             "alarms at most, where the rollouts of an unchanged policy differ by chance alone)."
         )
-    told = " ".join(describe_moment(moment) for moment in found.moments)
-    return f"{told} It is a candidate, no more: that reflection rose does not say that it is what helped."
+    moments = " ".join(describe_moment(moment) for moment in found.moments)
+    return f"{moments} It is a candidate, no more: that reflection rose does not say that it is what helped."
 
 
 def describe_moment(moment: Moment) -> str:
-    """What rose, when and how fast."""
+    """Say what rose, when and how fast."""
     start, end = moment.updates
-    if moment.sudden:
+    if moment.is_sudden:
         how = f"Between updates {start:,} and {end:,} reflection jumped"
     else:
         how = f"From update {start:,} to {end:,} reflection rose in a climb, not in a jump"
@@ -41,29 +41,36 @@ def describe_moment(moment: Moment) -> str:
 
 
 def describe_levels(one: Evidence) -> str:
-    """From what to what."""
+    """Say from which level to which a series changed."""
     before, after = (format_level(one, value) for value in (one.change.before, one.change.after))
     return f"from {before} to {after}"
 
 
 def format_level(one: Evidence, value: float) -> str:
-    """A value of a series with its unit."""
+    """Write a level of a series with its unit."""
     return f"{format_rounded(100 * value, 1)} %" if one.measure.share else format_rounded(value, 2)
 
 
 def tabulate_effect(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The causal check as lines: its record (``evaluation.ablation.Effect`` as a mapping)."""
+    """Tabulate what the causal check found.
+
+    Args:
+        found: ``evaluation.ablation.Effect`` as a mapping.
+
+    Returns:
+        What each line is, and its value.
+    """
     difference = found["difference"]
     points = [format_rounded(100 * difference[name], 1, "+") for name in ("value", "low", "high")]
     return [
         ("chains, and continuations of each", f"{found['chains']:,} x {found['samples']:,}"),
-        ("right without reflection", _share(found["without"])),
-        ("right with it", _share(found["with_"])),
+        ("right without reflection", _format_share(found["without"])),
+        ("right with it", _format_share(found["with_"])),
         ("difference, points", f"{points[0]} ({points[1]} to {points[2]}), p {format_p_value(found['p'])}"),
         ("reflected all the same", f"{format_rounded(100 * found['leaked'], 1)} %"),
     ]
 
 
-def _share(estimate: Mapping[str, float]) -> str:
+def _format_share(estimate: Mapping[str, float]) -> str:
     value, low, high = (format_rounded(100 * estimate[name], 1) for name in ("value", "low", "high"))
     return f"{value} % ({low} to {high})"

@@ -1,4 +1,4 @@
-"""The ledger of a run: what each stage cost, module by module, beside what R1 cost."""
+"""What each stage of a run cost, module by module."""
 
 from __future__ import annotations
 
@@ -17,30 +17,49 @@ WATTS = {"cpu": 65.0, "a100": 400.0, "h100": 700.0, "h800": 700.0, "h200": 700.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostLine:
-    """A stage's module: seconds by the clock on all devices of the recipe together, energy, and dollars if priced."""
+    """What a module of a stage cost.
+
+    Attributes:
+        stage: The stage.
+        module: One of ``MODULES``; "" for all of them.
+        cost: Seconds by the clock, tokens and FLOPs.
+        device_hours: Hours on all devices of the recipe together.
+        kilowatt_hours: Energy by the devices' power.
+        dollars: At the recipe's price; None where it names none.
+    """
 
     stage: str
     module: str
-    spent: Spent
+    cost: Spent
     device_hours: float
     kilowatt_hours: float
     dollars: float | None
 
 
 def read_costs(run: RunReader) -> Iterator[CostLine]:
-    """Every module that did anything, stage by stage, in the order in which they began."""
+    """Read what every module that did anything cost.
+
+    Args:
+        run: The run.
+
+    Yields:
+        The modules, stage by stage, in the order in which the stages began.
+
+    Raises:
+        UserError: A ledger is damaged (named).
+    """
     hardware: dict[str, Any] = run.recipe.get("hardware", {})
     count, price = hardware.get("count", 1), hardware.get("dollars_per_hour")
     watts = hardware.get("watts") or WATTS.get(hardware.get("device", "cpu"), WATTS["cpu"])
     for stage in run.stages:
-        spent = run.stage(stage).read_ledger()
+        costs = run.stage(stage).read_ledger()
         for module in MODULES:
-            if module in spent:
-                hours = spent[module].seconds * count / 3600
+            if module in costs:
+                hours = costs[module].seconds * count / 3600
                 yield CostLine(
                     stage=stage,
                     module=module,
-                    spent=spent[module],
+                    cost=costs[module],
                     device_hours=hours,
                     kilowatt_hours=hours * watts / 1000,
                     dollars=None if price is None else hours * price,
@@ -48,24 +67,23 @@ def read_costs(run: RunReader) -> Iterator[CostLine]:
 
 
 def is_comparable_to_paper(run: RunReader) -> bool:
-    """Whether it makes sense to hold the costs against R1's: there is reinforcement learning in it."""
+    """Tell whether the costs can be compared with R1's: whether the run learns by reinforcement."""
     return any(stage.get("kind") == "rl" for stage in run.recipe["stages"].values())
 
 
 def format_costs(line: CostLine) -> tuple[str, ...]:
-    """Tokens, FLOPs, device hours, energy and dollars, as they are written."""
-    spent = line.spent
+    """Write tokens, FLOPs, device hours, energy and dollars, in the order of ``COLUMNS``."""
     return (
-        f"{spent.tokens:,.0f}",
-        f"{spent.flops:.2g}",
+        f"{line.cost.tokens:,.0f}",
+        f"{line.cost.flops:.2g}",
         *(
-            "–" if value is None else _rounded(value)
+            "–" if value is None else _format_rounded(value)
             for value in (line.device_hours, line.kilowatt_hours, line.dollars)
         ),
     )
 
 
-def _rounded(value: float) -> str:
+def _format_rounded(value: float) -> str:
     if 0 < value < SMALLEST:
         return f"< {SMALLEST}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
@@ -75,14 +93,14 @@ COLUMNS = ("tokens", "FLOPs", "hours", "kWh", "dollars")
 
 
 def sum_costs(found: list[CostLine]) -> CostLine:
-    """Everything together."""
-    spent = Spent(0.0, 0, 0.0)
+    """Sum what all modules of all stages cost."""
+    cost = Spent(0.0, 0, 0.0)
     for line in found:
-        spent += line.spent
+        cost += line.cost
     return CostLine(
         stage="all",
         module="",
-        spent=spent,
+        cost=cost,
         device_hours=sum(line.device_hours for line in found),
         kilowatt_hours=sum(line.kilowatt_hours for line in found),
         dollars=None if any(line.dollars is None for line in found) else sum(line.dollars or 0.0 for line in found),

@@ -31,7 +31,7 @@ Mask = Bool[np.ndarray, " N"]
 
 
 class Subset(NamedTuple):
-    """Which completions of a rollout: by what the rule said of their answers, and by their problems' level."""
+    """Which completions of a rollout: by what the rule said of their answers, and by the level of their problems."""
 
     verdict: Literal["all", "right", "wrong"] = "all"
     level: int | None = None
@@ -40,7 +40,7 @@ class Subset(NamedTuple):
 class Rollout:
     """One rollout's completions as arrays of N, made of a table of facts (``reasoning.facts.SCHEMA``).
 
-    What has been asked for is kept: a page asks for some thirty measures of a dozen slices each.
+    Estimates are kept: a page asks for some thirty measures of a dozen subsets each.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -49,8 +49,15 @@ class Rollout:
         self._masks: dict[Subset, Mask] = {}
         self._estimates: dict[tuple[str, Subset], Estimate | None] = {}
 
-    def column(self, name: str) -> Numbers:
-        """A column as numbers, NaN where it says nothing or is not there; not to be written to."""
+    def get_column(self, name: str) -> Numbers:
+        """Return a column as numbers.
+
+        Args:
+            name: The column of the table of facts.
+
+        Returns:
+            N numbers, NaN where the column says nothing or is not there; not to be written to.
+        """
         if name not in self._columns:
             known = name in self._table.column_names
             values = self._table[name].cast(pa.float64()).to_numpy() if known else np.full(len(self._table), np.nan)
@@ -59,72 +66,87 @@ class Rollout:
 
     @cached_property
     def groups(self) -> Int64[np.ndarray, " N"]:
-        """Of every completion its group's number."""
+        """The number of each completion's group."""
         found: Int64[np.ndarray, " N"] = self._table["group"].to_numpy().astype(np.int64)
         return found
 
     @property
     def step(self) -> int:
-        """Updates done when it had been learned from."""
-        return int(self.column("step")[0])
+        """Updates that were done once it had been learnt from."""
+        return int(self.get_column("step")[0])
 
     @cached_property
     def updates(self) -> int:
         """The version of the policy that wrote it, so the first rollout stands at the stage's beginning."""
-        return int(self.column("version").min())
+        return int(self.get_column("version").min())
 
     @property
     def completions(self) -> int:
-        """How many there are."""
+        """How many completions there are."""
         return len(self._table)
 
     @property
     def problems(self) -> int:
-        """How many were asked."""
+        """How many problems were asked."""
         return len(np.unique(self.groups))
 
     @property
     def failed(self) -> int:
         """Completions whose verifier failed: they count in lengths and words, never in rewards."""
-        return int(self.completions - self.column("graded").sum())
+        return int(self.completions - self.get_column("graded").sum())
 
     @property
     def levels(self) -> list[int]:
         """The levels of its problems, ascending."""
-        return [int(level) for level in np.unique(self.column("level"))]
+        return [int(level) for level in np.unique(self.get_column("level"))]
 
     @property
     def parts(self) -> list[str]:
         """The parts of its rewards."""
         return sorted(name.removeprefix(PART) for name in self._table.column_names if name.startswith(PART))
 
-    def chosen(self, piece: Subset) -> Mask:
-        """The completions of a slice. Right and wrong are those of graded answers to questions that have right ones."""
-        if piece not in self._masks:
-            self._masks[piece] = self._mask(piece)
-        return self._masks[piece]
+    def select(self, subset: Subset) -> Mask:
+        """Select the completions of a subset.
 
-    def _mask(self, piece: Subset) -> Mask:
-        chosen = np.ones(self.completions, dtype=bool)
-        if piece.verdict != "all":
-            wanted = Verdict.RIGHT if piece.verdict == "right" else Verdict.WRONG
-            chosen &= (self.column("verdict") == wanted) & (self.column("graded") == 1)
-        if piece.level is not None:
-            chosen &= self.column("level") == piece.level
-        return chosen
+        Args:
+            subset: Which. Right and wrong are those of graded answers to questions that have right ones.
 
-    def estimate(self, measure: Measure, piece: Subset = Subset()) -> Estimate | None:  # noqa: B008 -- a constant
-        """Mean over problems of the mean over a problem's completions, with Student's 95 % interval over problems; None
-        where there is nothing to measure (no right answer, so no length of right ones)."""
-        key = (measure.name, piece)
+        Returns:
+            A mask of N.
+        """
+        if subset not in self._masks:
+            self._masks[subset] = self._compute_mask(subset)
+        return self._masks[subset]
+
+    def _compute_mask(self, subset: Subset) -> Mask:
+        mask = np.ones(self.completions, dtype=bool)
+        if subset.verdict != "all":
+            wanted = Verdict.RIGHT if subset.verdict == "right" else Verdict.WRONG
+            mask &= (self.get_column("verdict") == wanted) & (self.get_column("graded") == 1)
+        if subset.level is not None:
+            mask &= self.get_column("level") == subset.level
+        return mask
+
+    def estimate(self, measure: Measure, subset: Subset = Subset()) -> Estimate | None:  # noqa: B008 -- a constant
+        """Estimate a measure as the mean over problems of the mean over a problem's completions.
+
+        Args:
+            measure: What is measured.
+            subset: Of which completions.
+
+        Returns:
+            The mean with Student's 95 % interval over problems; None where there is nothing to measure, e.g. the length
+            of right answers where none is right.
+        """
+        key = (measure.name, subset)
         if key not in self._estimates:
-            self._estimates[key] = self._estimate(measure, piece)
+            self._estimates[key] = self._compute_estimate(measure, subset)
         return self._estimates[key]
 
-    def _estimate(self, measure: Measure, piece: Subset) -> Estimate | None:
+    def _compute_estimate(self, measure: Measure, subset: Subset) -> Estimate | None:
         values = measure.of(self)
-        chosen = self.chosen(piece) & np.isfinite(values)
-        weights = np.ones_like(values) if measure.over is None else self.column(measure.over)
+        chosen = self.select(subset) & np.isfinite(values)
+        weights = np.ones_like(values) if measure.over is None else self.get_column(measure.over)
         totals = np.bincount(self.groups[chosen], weights=values[chosen])
         counts = np.bincount(self.groups[chosen], weights=weights[chosen])
         means = totals[counts > 0] / counts[counts > 0]
@@ -135,8 +157,17 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A quantity that a rollout has. ``of``: a number for each completion, NaN where it has none; ``over``: the column
-    that it is a rate over (None: a rate over completions). ``share``: in [0, 1]."""
+    """A quantity that a rollout has.
+
+    Attributes:
+        name: Its name.
+        label: What it is called.
+        unit: In which unit it is shown.
+        of: Computes a number for each completion, NaN where it has none.
+        over: The column that it is a rate over; None for a rate over completions.
+        share: Whether it lies in [0, 1].
+        lowest: The smallest value that it may have.
+    """
 
     name: str
     label: str
@@ -148,29 +179,29 @@ class Measure:
 
 
 def _column(name: str) -> Callable[[Rollout], Numbers]:
-    return lambda rollout: rollout.column(name)
+    return lambda rollout: rollout.get_column(name)
 
 
 def _graded(name: str) -> Callable[[Rollout], Numbers]:
-    return lambda rollout: np.where(rollout.column("graded") == 1, rollout.column(name), np.nan)
+    return lambda rollout: np.where(rollout.get_column("graded") == 1, rollout.get_column(name), np.nan)
 
 
 def _shows(name: str) -> Callable[[Rollout], Numbers]:
-    return lambda rollout: (rollout.column(name) > 0).astype(np.float64)
+    return lambda rollout: (rollout.get_column(name) > 0).astype(np.float64)
 
 
 def _turned(turn: Turn) -> Callable[[Rollout], Numbers]:
-    """Among the completions of which it is known what they had before they reflected."""
+    """Measure a turn among the completions of which it is known what they had before they reflected."""
 
     def of(rollout: Rollout) -> Numbers:
-        turns = rollout.column("turn")
+        turns = rollout.get_column("turn")
         return np.where(turns == Turn.NONE, np.nan, (turns == turn).astype(np.float64))
 
     return of
 
 
 def _spread(rollout: Rollout) -> Numbers:
-    """Every completion's squared distance from its group's mean reward: its mean over a group is the variance."""
+    """Compute every completion's squared distance from its group's mean reward; its mean is the variance."""
     values = _graded("value")(rollout)
     there = ~np.isnan(values)
     counts = np.maximum(np.bincount(rollout.groups[there], minlength=int(rollout.groups.max()) + 1), 1)
@@ -180,14 +211,21 @@ def _spread(rollout: Rollout) -> Numbers:
 
 
 def make_part_measure(name: str) -> Measure:
-    """A part of the reward, over the completions that have it. The rules' are shares, but for the penalties."""
+    """Make the measure of a part of the reward, over the completions that have it.
+
+    Args:
+        name: The part. Those of rules are shares, but for the penalties.
+
+    Returns:
+        The measure.
+    """
     share = name in RULES
     lowest = 0.0 if share else -np.inf
     return Measure(name=f"part.{name}", label=name, unit="mean", of=_graded(PART + name), share=share, lowest=lowest)
 
 
 def make_word_measure(text: str) -> Measure:
-    """One word of reflection."""
+    """Make the measure of one word of reflection."""
     return Measure(name=f"word.{text}", label=text, unit="words a response", of=_column(WORD + text))
 
 
@@ -204,7 +242,7 @@ RATE = Measure(
     name="reflection_rate",
     label="words of reflection per thousand tokens",
     unit="per 1,000 tokens",
-    of=lambda rollout: 1000 * rollout.column("reflections"),
+    of=lambda rollout: 1000 * rollout.get_column("reflections"),
     over="tokens",
 )
 SHOWN = {
@@ -252,47 +290,74 @@ def read_rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
     """Read the rollouts that curves are made of.
 
     Args:
-        stage: whose rollouts.
+        stage: The stage.
 
     Returns:
-        The rollouts in order, evenly spaced ones where there are too many; and of those that cannot be read, why.
+        The rollouts in order, evenly spaced ones where there are too many; and for those that cannot be read, why.
     """
     steps, damaged = stage.rollout_steps(), dict[int, str]()
 
-    def readable(chosen: Sequence[int]) -> Iterator[Rollout]:
+    def read_whole(chosen: Sequence[int]) -> Iterator[Rollout]:
         for step in chosen:
             try:
                 yield read_rollout(stage, step)
             except UserError as error:
                 damaged[step] = str(error)
 
-    first = next(readable(steps), None)
+    first = next(read_whole(steps), None)
     if first is None:
         return [], list(damaged.values())
     others = space_evenly([step for step in steps if step >= first.step], choose_rollout_limit(first))[1:]
-    return [first, *readable(others)], list(damaged.values())
+    return [first, *read_whole(others)], list(damaged.values())
 
 
 def choose_rollout_limit(like: Rollout) -> int:
-    """How many rollouts like this one curves are made of, at most."""
+    """Choose how many rollouts like this one curves are made of at most."""
     return max(FEWEST, MAX_ROWS // max(like.completions, 1))
 
 
-def space_evenly(steps: Sequence[int], wanted: int) -> list[int]:
-    """At most so many of the steps, evenly, the first and the last among them."""
-    if len(steps) <= wanted:
+def space_evenly(steps: Sequence[int], most: int) -> list[int]:
+    """Choose steps that are evenly spaced.
+
+    Args:
+        steps: The steps, ascending.
+        most: How many are chosen at most.
+
+    Returns:
+        The chosen ones, the first and the last among them.
+    """
+    if len(steps) <= most:
         return list(steps)
-    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, wanted)]
+    return [steps[round(place)] for place in np.linspace(0, len(steps) - 1, most)]
 
 
 def read_rollout(stage: StageReader, step: int) -> Rollout:
-    """One rollout. Raises UserError where the step has none, or its file cannot be read."""
+    """Read one rollout.
+
+    Args:
+        stage: The stage.
+        step: The step at which it had been learnt from.
+
+    Returns:
+        Its facts, extracted where that has not been done.
+
+    Raises:
+        UserError: The step has none, or its file cannot be read.
+    """
     return Rollout(stage.derived.make(step, facts.FACTS_VERSION, facts.extract_facts))
 
 
 def find_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:
-    """The words of reflection that stand in these rollouts most often, without absent ones."""
+    """Find the words of reflection that stand in rollouts most often.
+
+    Args:
+        found: The rollouts.
+        count: How many words are returned at most.
+
+    Returns:
+        The words, the most frequent first, without absent ones.
+    """
     totals = {
-        text: sum(float(np.nansum(rollout.column(WORD + text))) for rollout in found) for text in reflection.WORDS
+        text: sum(float(np.nansum(rollout.get_column(WORD + text))) for rollout in found) for text in reflection.WORDS
     }
     return [text for text in sorted(totals, key=lambda text: -totals[text])[:count] if totals[text]]

@@ -43,25 +43,24 @@ _WORDINGS = (
         "If what is said first is true, what is {0}? If not, refuse.",
     ),
 )
-_PATTERNS = tuple((re.compile(pattern, re.DOTALL), told) for pattern, told in _WORDINGS)
+_PATTERNS = tuple((re.compile(pattern, re.DOTALL), sentence) for pattern, sentence in _WORDINGS)
 
 
 def gloss(prompt: str) -> str:
     """Say in English what a generated Chinese problem asks.
 
     Args:
-        prompt: the user's text; what a recipe puts around it does not count.
+        prompt: The user's text; what a recipe puts around it does not count.
 
     Returns:
         A sentence; "" where the wording is none of ours.
     """
     for line in map(str.strip, prompt.splitlines()):
-        for pattern, told in _PATTERNS:
+        for pattern, sentence in _PATTERNS:
             if found := pattern.fullmatch(line[:LONGEST]):
-                return told.format(*map(_spoken, found.groups()))
+                return sentence.format(*map(_use_english_commas, found.groups()))
     return ""
 
 
-def _spoken(part: str) -> str:
-    """Lists with English commas; what stands behind a colon has no marks of Chinese left."""
+def _use_english_commas(part: str) -> str:
     return part.replace("、", ", ").replace("和", " and ").strip()

@@ -18,13 +18,16 @@ from dunwu.analysis.results import (
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
+NO_RIGHT_ANSWERS = "Models beside each other."
+"""What is said of models that were not measured by right answers."""
+
 
 def write_headline(run: RunReader, found: LastEvaluations | None = None) -> str:
     """Say what happened, in one sentence that claims no change that the 95 % intervals do not show.
 
     Args:
-        run: the run.
-        found: its last evaluations, where they have been read.
+        run: The run.
+        found: Its last evaluations, where they have been read.
 
     Returns:
         The sentence.
@@ -32,64 +35,65 @@ def write_headline(run: RunReader, found: LastEvaluations | None = None) -> str:
     found = found or find_last_evaluations(run)
     if found is None:
         gone = any(find_missing_evaluations(run, stage) for stage in run.stages)
-        if gone or any(map(_evaluates, run.recipe["stages"].values())):
+        if gone or any(map(_measures, run.recipe["stages"].values())):
             return f"No held-out evaluation {'is left' if gone else 'yet'}, so there is nothing to claim."
         learnt = [name for name, stage in run.recipe["stages"].items() if stage["kind"] == "rl"]
         adds = f"stages.{learnt[-1]}.evaluation.sets adds one" if learnt else "a stage of the kind eval adds one"
         return f"The recipe has no held-out evaluation, so there is nothing to claim: {adds}."
     gone = find_missing_evaluations(run, found[0]) is not None
-    return _sentence(run, *found) + (" Other evaluations of it are gone from its folder." if gone else "")
+    return _describe(run, *found) + (" Other evaluations of it are gone from its folder." if gone else "")
 
 
-def _evaluates(stage: Mapping[str, Any]) -> bool:
+def _measures(stage: Mapping[str, Any]) -> bool:
     return bool(stage.get("sets") or stage.get("evaluation", {}).get("sets"))
 
 
-def _sentence(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:
+def _describe(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:
     if is_model_comparison(run, stage):
-        return _beside(run, by_set)
+        return _describe_models(run, by_set)
     name, evaluations = next(iter(by_set.items()))
     measure = comparison_table.choose_first_measure(run.recipe["stages"].get(stage, {}), evaluations[-1].results)
     what = "Right answers" if measure == "pass@1" else describe_quantity(measure or "").label.capitalize()
     ends = find_base_and_trained(evaluations)
     if measure is None or ends is None or any(measure not in end.results for end in ends):
         only = evaluations[-1]
-        told = _value(measure, only.results[measure]) if measure else "measured"
+        value = _format(measure, only.results[measure]) if measure else "measured"
         named = "" if measure in (None, "pass@1") else f"{what.lower()} "
         whose = describe_checkpoint(only.checkpoint).capitalize()
         right = " right" if measure == "pass@1" else ""
-        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{told}{right}."
+        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{value}{right}."
     problems = ends[0].problems
     before, after = (end.results[measure] for end in ends)
-    told = " to ".join(_value(measure, end) for end in (before, after))
+    values = " to ".join(_format(measure, end) for end in (before, after))
     if before.low <= after.high and after.low <= before.high:
-        return f"{what} went from {told} on {problems:,} held-out problems: no change that the intervals can tell."
+        return f"{what} went from {values} on {problems:,} held-out problems: no change that the intervals can tell."
     verb = "grew" if after.value > before.value else "fell"
-    return f"{what} {verb} from {told} on {problems:,} problems that training never drew."
+    return f"{what} {verb} from {values} on {problems:,} problems that training never drew."
 
 
-def _value(measure: str, estimate: Estimate) -> str:
+def _format(measure: str, estimate: Estimate) -> str:
     return f"{format_number(measure, estimate.value, estimate)} ({format_interval(measure, estimate)})"
 
 
-def _beside(run: RunReader, by_set: EvaluationsBySet) -> str:
-    """Of a pipeline from the first model to the last, what each benchmark measures above all; of an evaluation every
-    model."""
+def _describe_models(run: RunReader, by_set: EvaluationsBySet) -> str:
+    """Say what each benchmark measures above all: of a pipeline its first and last model, of an evaluation all."""
+    rows = [row for row in comparison_table.build_rows(by_set) if row.quantity == "pass@1"]
     if all(stage.get("kind") == "eval" for stage in run.recipe["stages"].values()):
-        told = [
-            f"{row.benchmark}: "
-            + ", ".join(f"{name} {format_number('pass@1', v.value, v)}" for name, v in row.values.items())
-            for row in comparison_table.build_rows(by_set)
-            if row.quantity == "pass@1"
+        benchmarks = [
+            f"{row.benchmark}: " + ", ".join(f"{name} {_format_right(value)}" for name, value in row.values.items())
+            for row in rows
         ]
-        return f"Right answers, {'; '.join(told)}." if told else "Models beside each other."
-    told, ends = list[str](), ("", "")
-    for row in comparison_table.build_rows(by_set):
-        if row.quantity == "pass@1" and len(row.values) > 1:
+        return f"Right answers, {'; '.join(benchmarks)}." if benchmarks else NO_RIGHT_ANSWERS
+    changes, models = list[str](), ("", "")
+    for row in rows:
+        if len(row.values) > 1:
             (first, before), *_, (last, after) = row.values.items()
-            ends = (first, last)
-            values = " to ".join(format_number("pass@1", value.value, value) for value in (before, after))
-            told.append(f"{row.benchmark} {values}")
-    if not told:
-        return "Models beside each other."
-    return f"Right answers from {ends[0]} to {ends[1]}: {', '.join(told)}."
+            models = (first, last)
+            changes.append(f"{row.benchmark} {_format_right(before)} to {_format_right(after)}")
+    if not changes:
+        return NO_RIGHT_ANSWERS
+    return f"Right answers from {models[0]} to {models[1]}: {', '.join(changes)}."
+
+
+def _format_right(estimate: Estimate) -> str:
+    return format_number("pass@1", estimate.value, estimate)

@@ -1,4 +1,4 @@
-"""How measured quantities are called and written for a reader, and how a model's text is made safe to show."""
+"""How measured quantities are called and written for a reader, and how a text is made safe to show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from dunwu.types import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A result's name in plain words; ``share`` ones lie in [0, 1], in per cent; ``signed`` ones may be negative."""
+    """How a result is called and written.
+
+    Attributes:
+        label: Its name in plain words.
+        share: Whether it lies in [0, 1] and is written in per cent.
+        signed: Whether it may be negative.
+    """
 
     label: str
     share: bool
@@ -63,7 +69,7 @@ _METRICS = {
     "verifier_failed": "responses whose verifier failed",
 }
 PART = " | "
-"""Between a quantity and the part of a set of which it is told."""
+"""Between a quantity and the part of a set that it was measured on."""
 WIDE = 10.0
 """Half an interval, in points of per cent or units, from which on digits behind the point say nothing."""
 _AT_K = {
@@ -76,12 +82,12 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202
 
 
 def is_breakdown(name: str) -> bool:
-    """Whether a result is of some of a set's problems: ``pass@1 | level 3``."""
+    """Tell whether a result is of some of a set's problems: ``pass@1 | level 3``."""
     return PART in name
 
 
 def describe_quantity(name: str) -> Quantity:
-    """What a result is called; an unknown name stands for itself."""
+    """Say how a result is called and written; an unknown name stands for itself."""
     if is_breakdown(name):
         whole, _, part = name.partition(PART)
         known = describe_quantity(whole)
@@ -95,7 +101,7 @@ def describe_quantity(name: str) -> Quantity:
 
 
 def describe_metric(name: str) -> str:
-    """What one of a stage's metrics is called; an unknown one stands for itself."""
+    """Name one of a stage's metrics in plain words; an unknown one stands for itself."""
     return _METRICS.get(name, name.replace("_", " "))
 
 
@@ -103,8 +109,8 @@ def format_rounded(value: float, digits: int, sign: str = "") -> str:
     """Write a number without digits that say nothing.
 
     Args:
-        value: the number.
-        digits: how many stand behind the point, at most.
+        value: The number.
+        digits: How many stand behind the point at most.
         sign: "+" to write one before positive numbers, too.
 
     Returns:
@@ -121,12 +127,12 @@ def format_percent(share: float, digits: int = 1) -> str:
 
 
 def choose_digits(name: str, value: float, arm: float = 0.0) -> int:
-    """Tell how many digits behind the point a result deserves.
+    """Choose how many digits behind the point a result deserves.
 
     Args:
-        name: the result's.
-        value: of a share in [0, 1].
-        arm: how far its interval reaches, in the same unit.
+        name: The result.
+        value: Its value; of a share in [0, 1].
+        arm: How far its interval reaches, in the same unit.
 
     Returns:
         0, 1 or 2.
@@ -137,7 +143,16 @@ def choose_digits(name: str, value: float, arm: float = 0.0) -> int:
 
 
 def format_number(name: str, value: float, within: Estimate | None = None) -> str:
-    """Write a result's value, e.g. ``86.7 %`` or ``143``; ``within``: the interval that stands beside it."""
+    """Write a result's value.
+
+    Args:
+        name: The result.
+        value: Its value.
+        within: The interval that stands beside it, which decides how many digits say something.
+
+    Returns:
+        E.g. ``86.7 %`` or ``143``.
+    """
     digits = choose_digits(name, value, (within.high - within.low) / 2 if within else 0.0)
     return (
         f"{format_rounded(100 * value, digits)} %" if describe_quantity(name).share else format_rounded(value, digits)
@@ -166,9 +181,9 @@ def format_cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
     """Write a result with its interval as shortly as a table of many models needs it.
 
     Args:
-        name: the result's.
-        estimate: shares in [0, 1]; they are written in per cent, without its sign.
-        change: whether it is a difference.
+        name: The result.
+        estimate: Its value and interval; shares in [0, 1] are written in per cent, without its sign.
+        change: Whether it is a difference.
 
     Returns:
         ``88.1±1.2`` with the longer arm of the interval; where that would reach beyond what can be, the ends instead:
@@ -190,7 +205,7 @@ def format_cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
 
 
 def describe_checkpoint(name: str) -> str:
-    """Whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
+    """Say whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
     return f"after {counted(step_of(name), 'update')}" if is_step(name) else name
 
 
@@ -200,7 +215,7 @@ def label_set(name: str) -> str:
 
 
 def format_p_value(p: float) -> str:
-    """Of a test, e.g. ``= 0.012``; what hangs on the number of permutations is not told."""
+    """Write a p-value, e.g. ``= 0.012``; below 0.0001 it hangs on the number of permutations."""
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
@@ -212,6 +227,12 @@ def format_duration(seconds: float) -> str:
 
 
 def sanitize(text: str) -> str:
-    """A model's text with characters that could steer a terminal or reverse a line, and halves of characters, made
-    visible as U+FFFD."""
+    """Make the characters of a text harmless.
+
+    Args:
+        text: What a model, a data set or a recipe wrote.
+
+    Returns:
+        The text with U+FFFD for characters that could steer a terminal or reverse a line, and for halves of characters.
+    """
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""What a stage must have stored by its metrics and its recipe, and is not there: what it said is then not known."""
+"""What a stage must have stored by its metrics and its recipe, and is not there any more."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ SHOWN = 3
 
 
 def find_missing_rollouts(run: RunReader, name: str) -> str | None:
-    """Say which rollouts are gone of which the metrics have a line.
+    """Find which rollouts are gone of which the metrics have a line.
+
+    Args:
+        run: The run.
+        name: The stage.
 
     Returns:
-        A line; None where nothing is missing.
+        A line that says so; None where nothing is missing.
 
     Raises:
-        UserError: the metrics cannot be read.
+        UserError: The metrics cannot be read.
     """
     if run.recipe["stages"].get(name, {}).get("kind") != "rl":
         return None
@@ -33,19 +37,19 @@ def find_missing_rollouts(run: RunReader, name: str) -> str | None:
     gone = [f"{step:,}" for step in (steps if ended else steps[:-1]) if step not in stored]
     if not gone:
         return None
-    return f"{stage.path / 'rollouts'}: {len(gone):,} of {len(steps):,} are gone: of step {_some(gone)}"
+    return f"{stage.path / 'rollouts'}: {len(gone):,} of {len(steps):,} are gone: of step {_join_some(gone)}"
 
 
 def find_missing_evaluations(run: RunReader, name: str) -> str | None:
-    """Say which evaluations are gone that a stage must have made; None where nothing is missing."""
+    """Find which evaluations are gone that a stage must have made; None where nothing is missing."""
     folder = run.stage(name).path / "evaluations"
-    files = [f"{checkpoint}/{chosen}.json" for checkpoint, chosen in _made(run, name)]
+    files = [f"{checkpoint}/{chosen}.json" for checkpoint, chosen in _list_expected(run, name)]
     gone = [file for file in files if not (folder / file).exists()]
-    return f"{folder}: {len(gone):,} of {len(files):,} are gone: {_some(gone)}" if gone else None
+    return f"{folder}: {len(gone):,} of {len(files):,} are gone: {_join_some(gone)}" if gone else None
 
 
-def _made(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
-    """Checkpoints, or models, and sets whose evaluations were stored before what is there now."""
+def _list_expected(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
+    """List checkpoints, or models, and sets whose evaluations were stored before what is there now."""
     recipe, ended = run.recipe["stages"].get(name, {}), run.stages.get(name) == "done"
     if recipe.get("kind") == "eval" and ended:
         for model in dict.fromkeys(display_names(recipe.get("models", []))):
@@ -53,10 +57,10 @@ def _made(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
     if recipe.get("kind") == "rl":
         rows = read_or_default(run.stage(name).read_metrics, list[dict[str, float]](), [])
         steps = [int(row["step"]) for row in rows]
-        yield from _of_training(recipe, steps, ended=ended)
+        yield from _list_of_training(recipe, steps, ended=ended)
 
 
-def _of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bool) -> Iterator[tuple[str, str]]:
+def _list_of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bool) -> Iterator[tuple[str, str]]:
     try:
         stage = RLStage.model_validate(recipe)
     except ValidationError:  # of another version
@@ -71,5 +75,5 @@ def _of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bool) -
         yield TRAINED, chosen
 
 
-def _some(names: Sequence[str]) -> str:
+def _join_some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")

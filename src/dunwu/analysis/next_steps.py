@@ -14,10 +14,10 @@ from dunwu.runs import ABLATION, RunReader
 
 BENCHMARKS = {"math": "math500"}
 """What ``dunwu eval`` calls data sets that have another name there."""
-OWN = {"math": "file", "choice": "choices", "code": "programs"}
+FILE_BENCHMARKS = {"math": "file", "choice": "choices", "code": "programs"}
 """What it calls a file of the user's, by what grades the answers."""
-COMPARED = ("alpaca", "arena", "safety")
-"""Data sets that it measures with a judge alone."""
+MODEL_GRADED = ("alpaca", "arena", "safety")
+"""Data sets that it measures with a judge only."""
 
 
 class Advice(NamedTuple):
@@ -61,10 +61,10 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
     learnt = [name for name in done if stages[name]["kind"] == "rl"]
     if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
         yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
-    if (writers := list(find_finished_models(run))) and (measured := _benchmark(stages)):
+    if (writers := list(find_finished_models(run))) and (measured := _choose_benchmark(stages)):
         base = str(stages[writers[-1].parent.name].get("from") or "")
-        beside = [base] if base and base not in stages else []
-        yield advice("the model on a benchmark", "eval", folder, *beside, *measured)
+        bases = [base] if base and base not in stages else []
+        yield advice("the model on a benchmark", "eval", folder, *bases, *measured)
     if kind != "done":
         return
     if learnt and learnt[-1] == list(stages)[-1]:
@@ -83,23 +83,28 @@ def find_finished_models(run: RunReader) -> Iterator[Path]:
 
 
 def _can_be_cut(run: RunReader, name: str) -> bool:
-    """Whether a stage's answers can be gone on with: it still reflects, and there are problems that it never drew. Of a
-    file that it trained on a handful is held out at most times, so only what it was measured on counts."""
+    """Tell whether a stage's answers can be continued: it still reflects, and there are problems that it never drew.
+
+    Of a file that it trained on a handful is held out most times, so only what it was measured on counts.
+    """
     stage, rows = run.recipe["stages"][name], run.stage(name).read_metrics()
     task, reflects = stage["tasks"][0], not rows or rows[-1].get("reflections", 1.0) > 0
     return reflects and bool(list_sets(stage) or not (task.get("path") or task.get("hub")))
 
 
-def _benchmark(stages: Stages) -> list[str]:
-    """The options by which ``dunwu eval`` measures what the run is about: a file that it was measured on, else what it
-    trained on, generated afresh; none where there is neither."""
+def _choose_benchmark(stages: Stages) -> list[str]:
+    """Choose the options by which ``dunwu eval`` measures what the run is about.
+
+    That is a file that it was measured on, else what it trained on, generated afresh; none where there is neither.
+    """
     trained = [task for stage in stages.values() for task in stage.get("tasks", [])]
     files = {task["path"] for task in trained if task.get("path")}
     measured = [chosen["task"] for stage in stages.values() for chosen in list_sets(stage)]
     for task in measured:
-        if task.get("path") and task["path"] not in files and task["task"] not in COMPARED:
+        if task.get("path") and task["path"] not in files and task["task"] not in MODEL_GRADED:
             if task["task"] != "file":
                 return ["--bench", BENCHMARKS.get(task["task"], task["task"]), "--data", task["path"]]
             columns = [word for name, column in task["fields"].items() for word in ("--field", f"{name}={column}")]
-            return ["--bench", OWN[task["kind"]], "--data", task["path"], *columns] if task["kind"] in OWN else []
+            bench = FILE_BENCHMARKS.get(task["kind"])
+            return ["--bench", bench, "--data", task["path"], *columns] if bench else []
     return next((["--bench", task["task"]] for task in (*trained, *measured) if is_generated(task)), [])

@@ -6,7 +6,7 @@ HOURS = (("DeepSeek-R1-Zero", 101_000), ("SFT data creation", 5_000), ("DeepSeek
 
 
 def describe_paper_costs() -> str:
-    """In a sentence, to stand beside one's own."""
-    told = ", ".join(f"{name} {hours / 1000:,.0f}K" for name, hours in HOURS)
+    """Say in a sentence what R1 cost, for a comparison with one's own costs."""
+    stages = ", ".join(f"{name} {hours / 1000:,.0f}K" for name, hours in HOURS)
     hours = sum(hours for _, hours in HOURS)
-    return f"Beside it, R1 in H800 hours: {told}; {hours / 1000:,.0f}K in all, ${2 * hours / 1000:,.0f}K at $2."
+    return f"Beside it, R1 in H800 hours: {stages}; {hours / 1000:,.0f}K in all, ${2 * hours / 1000:,.0f}K at $2."

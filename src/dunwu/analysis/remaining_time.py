@@ -19,7 +19,7 @@ RECENT, SHARE = 5, 0.1
 
 
 class TimeLeft(NamedTuple):
-    """Seconds that the whole run still takes; ``at_least`` where of a stage to come nothing is known."""
+    """Seconds that the whole run still takes; ``at_least`` where nothing is known of a stage to come."""
 
     seconds: float
     at_least: bool
@@ -30,31 +30,31 @@ class TimeLeft(NamedTuple):
 
 
 def estimate_time_left(run: RunReader, name: str) -> TimeLeft | None:
-    """Compute what a run still takes, by the pace of its stage, and by what later ones are planned to take beside it.
+    """Estimate what a run still takes, by the pace of its stage and the plans of later ones.
 
     Args:
         run: The run.
         name: The stage that it is at.
 
     Returns:
-        As of the stage's last row; None before its first one, and where it does not go by steps.
+        The time as of the stage's last row; None before its first one, and where it does not go by steps.
 
     Raises:
-        UserError: a file of the stage is damaged (named).
+        UserError: A file of the stage is damaged (named).
     """
     stage, steps = run.stage(name), run.steps(name)
     metrics, pace = stage.read_metrics(), compute_seconds_per_step(stage.read_timings())
     if not metrics or not steps or pace is None:
         return None
     done = int(metrics[-1]["step"])
-    answer = _seconds_per_answer(stage, metrics, pace)
-    own = max(steps - done, 0) * pace + _answers(run.recipe["stages"][name], done) * answer
-    whole = steps * pace + _answers(run.recipe["stages"][name], None) * answer
+    answer = _estimate_seconds_per_answer(stage, metrics, pace)
+    own = max(steps - done, 0) * pace + _count_answers(run.recipe["stages"][name], done) * answer
+    whole = steps * pace + _count_answers(run.recipe["stages"][name], None) * answer
     planned, names = run.planned_seconds, list(run.recipe["stages"])
     later = [planned.get(other) for other in names[names.index(name) + 1 :]]
-    beside_plan = whole / plan if (plan := planned.get(name)) else None
-    at_least = bool(later) and (None in later or beside_plan is None)
-    return TimeLeft(own + sum(filter(None, later)) * (beside_plan or 0.0), at_least)
+    against_plan = whole / plan if (plan := planned.get(name)) else None
+    at_least = bool(later) and (None in later or against_plan is None)
+    return TimeLeft(own + sum(filter(None, later)) * (against_plan or 0.0), at_least)
 
 
 def compute_seconds_per_step(timings: Sequence[dict[str, float]]) -> float | None:
@@ -73,14 +73,17 @@ def sum_row_seconds(timings: dict[str, float]) -> float:
     return sum(seconds for name, seconds in timings.items() if name != "step")
 
 
-def _seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]], pace: float) -> float:
-    """Of an evaluation to come: by the tokens of answers now and the pace of the largest evaluation so far, as small
-    ones leave the engine half empty; before the first one what a rollout's answers take. What has been evaluated since
-    the last row is left out: the terminal did not know of it."""
-    last, spendings = metrics[-1], stage.read_spendings()
-    known = max((place for place, (step, _) in enumerate(spendings) if step == last["step"]), default=len(spendings))
-    evaluations = [spent["evaluation"] for _, spent in spendings[: known + 1] if "evaluation" in spent]
-    largest = max(evaluations, key=lambda spent: spent.tokens, default=None)
+def _estimate_seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]], pace: float) -> float:
+    """Estimate what an answer of an evaluation to come takes.
+
+    It is computed from the tokens of answers now and the pace of the largest evaluation so far, as small ones leave the
+    engine half empty; before the first one, from what a rollout's answers take. What has been evaluated since the last
+    row is left out: the terminal did not know of it.
+    """
+    last, costs = metrics[-1], stage.read_spendings()
+    known = max((place for place, (step, _) in enumerate(costs) if step == last["step"]), default=len(costs))
+    evaluations = [cost["evaluation"] for _, cost in costs[: known + 1] if "evaluation" in cost]
+    largest = max(evaluations, key=lambda cost: cost.tokens, default=None)
     if largest is not None and largest.tokens:
         return largest.seconds / largest.tokens * last.get("length", 1.0)
     made = last["step"] - (metrics[-2]["step"] if len(metrics) > 1 else 0)
@@ -88,9 +91,11 @@ def _seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str, float]],
     return pace * made / responses if responses else 0.0
 
 
-def _answers(spec: dict[str, Any], step: int | None) -> int:
-    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``; None: all of them,
-    the base's included. None are counted of a recipe that this version does not read."""
+def _count_answers(spec: dict[str, Any], step: int | None) -> int:
+    """Count the answers that a stage's evaluations still take once a rollout has ended at ``step``.
+
+    Where ``step`` is None these are all, the base's included. Of a recipe that this version does not read, none count.
+    """
     try:
         stage = RLStage.model_validate(spec) if spec.get("kind") == "rl" else None
     except ValidationError:

@@ -19,8 +19,12 @@ EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 class Outcome:
     """Sample pairs (same problem, same sample number, same seed) of one kind, e.g. wrong before and right after.
 
-    ``examples`` are those with the most typical answers: the lengths before and after are nearest to their medians. The
-    first one is in English where there is such.
+    Attributes:
+        before_right: Whether the answers before are right.
+        after_right: Whether the answers after are right.
+        count: How many pairs are of this kind.
+        examples: Those with the most typical answers: the lengths before and after are nearest to their medians. The
+            first one is in English where there is such a pair.
     """
 
     before_right: bool
@@ -30,8 +34,19 @@ class Outcome:
 
 
 def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
-    """A stage's evaluations; empty where it has none. Those of an evaluation stage are in the order of its models.
-    Without ``rows`` their results alone."""
+    """Read a stage's evaluations.
+
+    Args:
+        run: The run.
+        stage: The stage.
+        rows: Whether the answers are read, too, and not the results alone.
+
+    Returns:
+        The evaluations of each set; those of an evaluation stage are in the order of its models.
+
+    Raises:
+        UserError: A file is damaged (named).
+    """
     recipe = run.recipe["stages"].get(stage, {})
     sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
     models = display_names(recipe.get("models", []))
@@ -53,12 +68,12 @@ def find_last_evaluations(
     """Find the run's last stage that has evaluations of a model that writes.
 
     Args:
-        run: the run.
-        read: gives a stage's evaluations, for whoever keeps them.
+        run: The run.
+        read: Reads a stage's evaluations, for whoever keeps them.
 
     Returns:
-        The stage with its evaluations; where it sets models beside each other, with those of the stages before it that
-        do so on other sets. None where there are no evaluations.
+        The stage with its evaluations; where it compares models, with those of the stages before it that do so on other
+        sets. None where there are no evaluations.
     """
     last, found = "", dict[str, Sequence[Evaluation]]()
     for stage in reversed(run.stages):
@@ -75,18 +90,18 @@ def find_last_evaluations(
 
 
 def is_model_comparison(run: RunReader, stage: str) -> bool:
-    """Whether a stage's evaluations are of models beside each other, not of one on its way."""
+    """Tell whether a stage's evaluations are of several models, not of one on its way."""
     return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
 
 
 def read_paired_tests(run: RunReader, sets: Collection[str]) -> list[Pair]:
-    """Models beside each other on these sets, tested model by model; none before a stage of them is all there."""
-    compared = [run.stage(stage).read_compared() for stage in run.stages if is_model_comparison(run, stage)]
-    return [pair for one in compared for pair in one.pairs if pair.set in sets]
+    """Read the paired tests of models on these sets; none before a stage has measured all of them."""
+    comparisons = [run.stage(stage).read_compared() for stage in run.stages if is_model_comparison(run, stage)]
+    return [pair for one in comparisons for pair in one.pairs if pair.set in sets]
 
 
 def find_base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
-    """The two ends of a set's evaluations, where both are there."""
+    """Find the two ends of a set's evaluations; None where one of them is not there."""
     by_checkpoint = {evaluation.checkpoint: evaluation for evaluation in evaluations}
     if BASE in by_checkpoint and TRAINED in by_checkpoint:
         return by_checkpoint[BASE], by_checkpoint[TRAINED]
@@ -94,7 +109,16 @@ def find_base_and_trained(evaluations: Sequence[Evaluation]) -> tuple[Evaluation
 
 
 def group_outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> list[Outcome]:
-    """The four kinds of sample pairs, those that training mended first; kinds without any pair are left out."""
+    """Group sample pairs by whether they were right before and after.
+
+    Args:
+        base: The answers before.
+        trained: The answers after.
+        examples: How many examples are returned of each kind at most.
+
+    Returns:
+        The kinds that have a pair, those that training mended first.
+    """
     before = {(row.problem_id, row.sample): row for row in base.rows}
     pairs = [(before[key], row) for row in trained.rows if (key := (row.problem_id, row.sample)) in before]
     kinds = [(False, True), (True, False), (True, True), (False, False)]
@@ -102,15 +126,15 @@ def group_outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> 
     for kind in kinds:
         chosen = [pair for pair in pairs if (bool(pair[0].correct), bool(pair[1].correct)) == kind]
         if chosen:
-            typical = _most_typical(chosen)
+            typical = _sort_by_typicality(chosen)
             english = next((pair for pair in typical if pair[0].language == "en"), typical[0])
             shown = (english, *(pair for pair in typical if pair is not english))[:examples]
             found.append(Outcome(before_right=kind[0], after_right=kind[1], count=len(chosen), examples=shown))
     return found
 
 
-def _most_typical(pairs: list[tuple[EvaluationRow, EvaluationRow]]) -> list[tuple[EvaluationRow, EvaluationRow]]:
-    """Nearest to the median lengths first, one pair for each problem."""
+def _sort_by_typicality(pairs: list[tuple[EvaluationRow, EvaluationRow]]) -> list[tuple[EvaluationRow, EvaluationRow]]:
+    """Sort by the distance to the median lengths; one pair for each problem is left."""
     lengths_N2 = np.array([[before.tokens, after.tokens] for before, after in pairs], dtype=np.float64)
     distances_N = np.abs(lengths_N2 - np.median(lengths_N2, axis=0)).sum(axis=1)
     nearest = [pairs[place] for place in np.argsort(distances_N, kind="stable")]

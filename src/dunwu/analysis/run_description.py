@@ -42,6 +42,8 @@ VERBS = {
     "distil": "learns from a larger model's answers",
     "reward_model": "learns what answers are worth",
 }
+KINDS = {*VERBS, "pretrain", "eval", "reject", "cold_start"}
+"""Kinds of stages that have a sentence of their own."""
 GRADERS = {
     "rules": ("rules", "rules"),
     "function": ("a function of the recipe's", "functions of the recipe's"),
@@ -50,47 +52,51 @@ GRADERS = {
 }
 """Who grades answers: one of them, and several."""
 SHOWN, FEW = 6, 2
-"""Names in a sentence, at most; names that are told with more than the name."""
+"""Names in a sentence at most; names that are explained."""
 
 
 def describe_run(recipe: Mapping[str, Any]) -> list[str]:
-    """Tell a run in three sentences.
+    """Describe a run in three sentences.
 
     Args:
-        recipe: As recipe.json holds it.
+        recipe: The recipe as recipe.json holds it.
 
     Returns:
         What is trained, on what, and why it matters.
 
     Raises:
-        UserError: the recipe lacks a field that this version writes (named).
+        UserError: The recipe lacks a field that this version writes (named).
     """
     stages: Stages = recipe["stages"]
     try:
-        return [_what(stages), _on_what(stages, recipe.get("data", {})), _why(stages)]
+        return [_describe_training(stages), _describe_data(stages, recipe.get("data", {})), _describe_purpose(stages)]
     except KeyError as error:
-        raise UserError("is not told in sentences: a field is missing", file="recipe.json", field=str(error)) from error
+        raise UserError(
+            "is not described in sentences: a field is missing", file="recipe.json", field=str(error)
+        ) from error
 
 
-def _what(stages: Stages) -> str:
+def _describe_training(stages: Stages) -> str:
     if len(stages) > 1:
-        told = [name if name == stage["kind"] else f"{name} ({stage['kind']})" for name, stage in stages.items()]
+        names = [name if name == stage["kind"] else f"{name} ({stage['kind']})" for name, stage in stages.items()]
         bases = dict.fromkeys(
             str(stage["from"]) for stage in stages.values() if stage.get("from") and stage["from"] not in stages
         )
-        begun = f", from {_listed(display_names(list(bases)))}" if bases else ""
-        return f"{len(stages)} stages, one after the other{begun}: {_listed(told)}."
+        begun = f", from {_join(display_names(list(bases)))}" if bases else ""
+        return f"{len(stages)} stages, one after the other{begun}: {_join(names)}."
     (stage,) = stages.values()
+    if stage["kind"] not in KINDS:
+        return f"A stage of the kind {stage['kind']} runs."
     if stage["kind"] == "pretrain":
         return f"A small model is made from nothing, on {stage['tokens']:,} tokens at most."
     if stage["kind"] == "eval":
         names = display_names(stage["models"])
-        return f"{_listed(names)} {'answer the same' if len(names) > 1 else 'answers'} held-out problems."
+        return f"{_join(names)} {'answer the same' if len(names) > 1 else 'answers'} held-out problems."
     (base,) = display_names([stage["from"]])
     if stage["kind"] in ("reject", "cold_start"):
         return f"{base} answers {counted(stage['questions'], 'question')} {counted(stage['samples'], 'time')} each."
     if stage["kind"] != "rl":
-        return f"{base} {VERBS[stage['kind']]}: {_listed(stage['data'])}."
+        return f"{base} {VERBS[stage['kind']]}: {_join(stage['data'])}."
     rollout, update = stage["rollout"], stage["update"]
     times = stage["steps"] // (update["minibatches"] * update["epochs"])
     better = "goes better than a second network expects" if stage.get("value") else "scores above its group"
@@ -101,43 +107,43 @@ def _what(stages: Stages) -> str:
     )
 
 
-def _on_what(stages: Stages, data: Mapping[str, Any]) -> str:
+def _describe_data(stages: Stages, data: Mapping[str, Any]) -> str:
     tasks = [task for stage in stages.values() for task in stage.get("tasks", [])]
-    names = list(dict.fromkeys(map(_short, tasks)))
-    asked = list(dict.fromkeys(map(_task, tasks))) if len(names) <= FEW else names
+    names = list(dict.fromkeys(map(_name_briefly, tasks)))
+    asked = list(dict.fromkeys(map(_describe_task, tasks))) if len(names) <= FEW else names
     sets = {(chosen["name"], chosen["problems"]): chosen for stage in stages.values() for chosen in list_sets(stage)}
-    measured = _listed([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
+    measured = _join([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
     if len(sets) > FEW:
         measured = f"{len(sets)} sets of problems"
     if {stage["kind"] for stage in stages.values()} == {"eval"}:
-        return f"The problems are {measured}{_graded(list(stages.values()))}."
+        return f"The problems are {measured}{_describe_graders(list(stages.values()))}."
     parts = []
     if asked:
-        graded = _graded([stage for stage in stages.values() if stage.get("tasks")])
-        parts.append(f"The problems are {_listed(asked)}{graded}")
+        graded = _describe_graders([stage for stage in stages.values() if stage.get("tasks")])
+        parts.append(f"The problems are {_join(asked)}{graded}")
     elif any(stage["kind"] == "pretrain" for stage in stages.values()):
         corpora = [stage["corpus"] for stage in stages.values() if stage["kind"] == "pretrain"]
-        parts.append(f"It reads the generated corpus {_listed(corpora)}")
+        parts.append(f"It reads the generated corpus {_join(corpora)}")
     elif data:
-        parts.append(f"The texts are {_listed(list(data))}")
+        parts.append(f"The texts are {_join(list(data))}")
     if sets:
         held_out = " that training never draws" if asked else ""
         parts.append(f"{'it is' if parts else 'It is'} measured on {measured}{held_out}")
     return "; ".join(parts or ["Nothing is measured on the way"]) + "."
 
 
-def _graded(stages: Sequence[Mapping[str, Any]]) -> str:
-    """Who says what answers are worth: ``, and rules and a reward model grade the answers``."""
-    times = Counter(kind for kind, _ in {grader for stage in stages for grader in _graders(stage)})
+def _describe_graders(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Say who says what answers are worth: ``, and rules and a reward model grade the answers``."""
+    times = Counter(kind for kind, _ in {grader for stage in stages for grader in _list_graders(stage)})
     who = [several if times[kind] > 1 else one for kind, (one, several) in GRADERS.items() if times[kind]]
     verb = "grades" if len(who) == 1 and who[0].startswith("a ") else "grade"
-    return f", and {_listed(who)} {verb} the answers" if who else ""
+    return f", and {_join(who)} {verb} the answers" if who else ""
 
 
-def _graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _list_graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield who grades a stage's answers: the kind, and a name that tells one of the kind from another."""
     if stage["kind"] == "rl":
-        yield from _rewarding(stage)
+        yield from _list_reward_parts(stage)
         return
     yield "rules", ""
     yield from (("function", part["name"]) for part in stage.get("custom", ()))
@@ -146,14 +152,16 @@ def _graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "judge", ""
 
 
-def _rewarding(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """As ``_graders``, of parts of the reward that weigh something for one of the tasks; of a run of another version
-    whose reward reads otherwise nobody."""
+def _list_reward_parts(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """List the parts of the reward that weigh something for one of the tasks, as ``_list_graders`` does.
+
+    Of a run of another version, whose reward reads otherwise, there are none.
+    """
     try:
         reward = RewardSpec.model_validate(stage.get("reward", {}))
     except ValidationError:
         return
-    weights = (reward.weights(_name(task)) for task in stage["tasks"])
+    weights = (reward.weights(_name_task(task)) for task in stage["tasks"])
     weighing = {part for of_task in weights for part, weight in of_task.items() if weight.weight} - set(QUALITY)
     if weighing & set(REWARD_PARTS):
         yield "rules", ""
@@ -161,7 +169,7 @@ def _rewarding(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from (("reward model", part.name) for part in reward.models if part.name in weighing)
 
 
-def _why(stages: Stages) -> str:
+def _describe_purpose(stages: Stages) -> str:
     kinds = {stage["kind"] for stage in stages.values()}
     if {"rl", "sft"} <= kinds:
         return (
@@ -179,44 +187,48 @@ def _why(stages: Stages) -> str:
         return "Where no rule can grade an answer, such a model's word is the reward."
     if kinds & {"reject", "cold_start"}:
         return "Its right and readable answers are what a next model learns from."
+    if kinds != {"eval"}:
+        return "What it is good for, its kind of stage says."
     if sum(len(stage["models"]) for stage in stages.values()) == len(stages):
         return "Nothing is trained: this is what the model can do as it is."
     return "Nothing is trained; problems and random numbers are common, so that differences are the models' own."
 
 
 def list_sets(stage: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """List the sets of held-out problems that a stage, as recipe.json has it, measures on."""
     found: Sequence[Mapping[str, Any]] = stage.get("sets") or stage.get("evaluation", {}).get("sets", [])
     return found
 
 
-def _name(task: Mapping[str, Any]) -> str:
+def _name_task(task: Mapping[str, Any]) -> str:
     own = str(task["task"]).rpartition(":")[2]  # of file.py:function
     return str(task.get("display_name") or (f"gym-{task['set']}" if task.get("set") else own))
 
 
 def is_generated(task: Mapping[str, Any]) -> bool:
+    """Tell whether the problems of a task are made as they are needed."""
     return not (task.get("path") or task.get("hub") or task.get("set"))
 
 
-def _short(task: Mapping[str, Any]) -> str:
-    """A task by its name; problems of the user's own by the file that they stand in."""
-    return f"those of {_source(task)}" if _name(task) == "file" else _name(task)
+def _name_briefly(task: Mapping[str, Any]) -> str:
+    """Name a task; problems of the user's own are called by the file that they stand in."""
+    return f"those of {_name_source(task)}" if _name_task(task) == "file" else _name_task(task)
 
 
-def _source(task: Mapping[str, Any]) -> str:
+def _name_source(task: Mapping[str, Any]) -> str:
     return str(task.get("hub") or Path(task["path"]).name)
 
 
-def _task(task: Mapping[str, Any]) -> str:
+def _describe_task(task: Mapping[str, Any]) -> str:
     if task.get("path") or task.get("hub"):
-        return _short(task) if _name(task) == "file" else f"{_name(task)} ({_source(task)})"
+        return _name_briefly(task) if _name_task(task) == "file" else f"{_name_task(task)} ({_name_source(task)})"
     languages = " and ".join(LANGUAGES.get(language, language) for language in task.get("languages", []))
     gloss = f"{TASKS[task['task']]}; " if task["task"] in TASKS else ""
-    return f"{_name(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"
+    return f"{_name_task(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """``a, b and c``; of many the first ones."""
+def _join(names: Sequence[str]) -> str:
+    """Write ``a, b and c``; of many the first ones."""
     if len(names) > SHOWN + 1:
         return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

@@ -1,4 +1,4 @@
-"""Where a run stands: its stage, its state, its pace, and the machine that it is made on."""
+"""How a run stands: its stage, its state, its pace, and the machine that it is made on."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dunwu.runs import RunReader, StageReader
 
 
 class Pace(NamedTuple):
-    """Of a stage's last rollouts: seconds each, and tokens a second while they were written (0: not known)."""
+    """The pace of a stage's last rollouts: seconds each, and tokens a second while they were written (0: unknown)."""
 
     seconds: float
     tokens_per_second: float
 
 
 def describe_progress(run: RunReader, *, reason: bool = True) -> str:
-    """Say which stage a run is at, how far that is, and whether it goes on; without a full stop at the end.
+    """Say which stage a run is at, how far that is, and whether it goes on.
 
     Args:
-        run: the run.
-        reason: whether to say why it does not go on.
+        run: The run.
+        reason: Whether to say why it does not go on.
 
     Returns:
-        The sentence.
+        The sentence, without a full stop at the end.
     """
     kind, why = run.state
     because = f": {why.rstrip('.')}" if why and reason else ""
@@ -50,10 +50,10 @@ def list_run_facts(run: RunReader) -> Iterator[tuple[str, str]]:
     """List what there is to know of a run at a glance.
 
     Args:
-        run: the run.
+        run: The run.
 
     Yields:
-        What it is, and its value; the time left only while it is being made.
+        What it is, and its value; the time left only while the run is being made.
     """
     stage = run.stage(list(run.stages)[-1]) if run.stages else None
     found = measure_pace(stage) if stage else None
@@ -73,11 +73,11 @@ def list_run_facts(run: RunReader) -> Iterator[tuple[str, str]]:
         speed = f"{found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""
         yield "speed", ", ".join(filter(None, [speed, each])) or f"{format_number('seconds', found.seconds)} s a step"
     if machine := run.manifest.get("machine"):
-        yield "machine", _machine(machine)
+        yield "machine", _describe_machine(machine)
 
 
 def measure_pace(stage: StageReader) -> Pace | None:
-    """Tell how fast a stage goes of late; None before its first row."""
+    """Measure how fast a stage goes of late; None before its first row."""
     timings, metrics = stage.read_timings()[-RECENT:], stage.read_metrics()[-RECENT:]
     seconds = sum(map(sum_row_seconds, timings))
     if not seconds:
@@ -88,7 +88,7 @@ def measure_pace(stage: StageReader) -> Pace | None:
     return Pace(seconds / len(timings), tokens / writing if writing else 0.0)
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
+def _describe_machine(machine: Mapping[str, Any]) -> str:
     cores, memory = machine.get("cores", 0), machine.get("memory_gib", 0)
     parts = [*machine.get("accelerators", []), str(machine.get("processor", ""))]
     parts += [f"{cores} core{'s' if cores != 1 else ''}"] if cores else []

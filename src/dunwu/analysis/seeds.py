@@ -63,7 +63,7 @@ def compare_seeds(runs: Sequence[RunReader]) -> list[ComparisonTable]:
 
 
 def _compare_training(runs: Sequence[RunReader]) -> list[ComparisonTable]:
-    """A table of each stage that has metrics: its first and its last update."""
+    """Tabulate the first and the last update of each stage that has metrics."""
     curves = {metric: average_metric(runs, metric) for metric in TRAINING}
     tables, note = [], describe_interval(f"over {len(runs)} seeds")
     for stage in runs[0].stages:

@@ -60,7 +60,7 @@ class StageData:
             run=run, name=name, rollouts=rollouts, by_set=by_set, base=base, unreadable=unreadable, damage=damage
         )
 
-    def unless_damaged(self, make: Callable[[], T]) -> T | None:
+    def try_make(self, make: Callable[[], T]) -> T | None:
         """Make a part of the stage's pages; None, with a line in ``damage``, where a file of it is damaged."""
         return read_or_default(make, None, self.damage)
 
@@ -106,7 +106,7 @@ class StageData:
         """The levels of its problems, ascending."""
         return sorted({level for rollout in self.rollouts for level in rollout.levels})
 
-    def updates_before(self, evaluation: Evaluation) -> float:
+    def count_updates_before(self, evaluation: Evaluation) -> float:
         """Return how many updates the evaluated policy had seen."""
         known = {BASE: 0.0, TRAINED: float(self.last_step)}.get(evaluation.checkpoint)
         return float(step_of(evaluation.checkpoint)) if known is None else known
@@ -115,7 +115,7 @@ class StageData:
         """Diagnose the stage from what it has written so far; no flags for stages without rewards."""
         if self.recipe.get("kind") != "rl":
             return []
-        held_out = [(self.updates_before(evaluation), evaluation.results) for evaluation in self.first_set]
+        held_out = [(self.count_updates_before(evaluation), evaluation.results) for evaluation in self.first_set]
         return diagnose(TrainingHistory(rows=self.metrics, held_out=held_out, limits=Limits.read(self.recipe)))
 
     def find_evaluations_around(self, start: float, end: float) -> tuple[Evaluation, Evaluation] | None:
@@ -128,8 +128,8 @@ class StageData:
         Returns:
             The last evaluation before it and the first one after; None where one of them is not there.
         """
-        before = [found for found in self.first_set if self.updates_before(found) <= start]
-        after = [found for found in self.first_set if self.updates_before(found) >= end]
+        before = [found for found in self.first_set if self.count_updates_before(found) <= start]
+        after = [found for found in self.first_set if self.count_updates_before(found) >= end]
         return (before[-1], after[0]) if before and after else None
 
 

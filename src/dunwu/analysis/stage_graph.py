@@ -77,7 +77,7 @@ def read_stage_nodes(run: RunReader) -> list[StageNode]:
 
 
 def _list_sources(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The names that a stage builds on: models, conversations, reward models."""
+    """List the names that a stage builds on: models, conversations, reward models."""
     yield from filter(None, [spec.get("from")])
     for name in ("models", "data"):
         yield from spec.get(name) or ()

@@ -13,7 +13,7 @@ from dunwu.errors import UserError
 from dunwu.monitoring.console import ConsoleProgress
 from dunwu.monitoring.progress import Monitor
 from dunwu.observatory.report.seeds_report import write_seeds_report
-from dunwu.observatory.terminal_tables import models_table
+from dunwu.observatory.terminal_tables import tabulate_models
 from dunwu.runs import RunReader
 
 
@@ -62,5 +62,5 @@ def reproduce(
     console = ConsoleProgress().console
     for table in tables:
         console.print()
-        console.print(models_table(table, console.width))
+        console.print(tabulate_models(table, console.width))
     return write_seeds_report(out, runs, tables)

@@ -131,7 +131,7 @@ def execute(
     """
     from dunwu.monitoring.trackers import Trackers
     from dunwu.observatory.report.report import write_report
-    from dunwu.observatory.terminal_tables import end_tables
+    from dunwu.observatory.terminal_tables import summarize_run
     from dunwu.pipeline.interrupts import StopSignal
     from dunwu.pipeline.run import run_recipe
 
@@ -150,7 +150,7 @@ def execute(
         with stop.writing():  # the run is done: a stop waits for its report
             report = write_report(out)
         if monitor.table_width:
-            for table in end_tables(run, monitor.table_width):
+            for table in summarize_run(run, monitor.table_width):
                 monitor.show(table)
         monitor.finish_run(run, report, seconds)
         return Run(run.directory)

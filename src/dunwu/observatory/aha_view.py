@@ -81,7 +81,7 @@ def _make_moment_view(data: StageData, moment: Moment) -> MomentView:
 
 
 def _choose_answers(data: StageData, moment: Moment) -> AnswerPair | None:
-    """The same held-out problem with the same random seed, by the policies before and after."""
+    """Choose a held-out problem, answered with the same random seed by the policies before and after."""
     ends = data.find_evaluations_around(*moment.updates)
     kinds = group_outcomes(*ends) if ends else []
     if not ends or not kinds:

@@ -169,7 +169,7 @@ class Chart:
         return list(dict.fromkeys(span.label for span in self.spans))
 
     def _colour(self, series: Series) -> str:
-        """The name of its colour in the style sheet."""
+        """Choose the name of its colour in the style sheet."""
         label = series.companion_of or series.label
         plain = list[str]()
         for one in self._named_series:
@@ -199,13 +199,13 @@ def _place_legend(labels: Sequence[str]) -> list[tuple[int, float]]:
 
 
 def _escape(text: str) -> str:
-    """Make a label harmless: it stands within SVG, which templates leave as it is."""
+    """Make a label harmless; it stands within SVG, which templates leave as it is."""
     return escape(sanitize(text))
 
 
 @cache
 def _make_style() -> str:
-    """The rules of a drawing that stands alone, its colours from the page's style sheet."""
+    """Make the rules of a drawing that stands alone; its colours are those of the page's style sheet."""
     sheet = (resources.files("dunwu") / "assets" / "report.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): light-dark\((#[0-9a-f]{6})", sheet))
     curves = "".join(
@@ -289,8 +289,17 @@ def _format_value(value: float, *, share: bool) -> str:
 
 
 def choose_ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0) -> list[float]:
-    """About ``wanted`` round numbers (1, 2, 5 times a power of ten), from at most ``low`` to at least ``high``; no two
-    are nearer to each other than ``smallest``."""
+    """Choose round numbers (1, 2, 5 times a power of ten) for an axis.
+
+    Args:
+        low: The smallest value that is drawn.
+        high: The largest.
+        wanted: About how many numbers.
+        smallest: The smallest distance between two of them.
+
+    Returns:
+        The numbers, from at most ``low`` to at least ``high``.
+    """
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         margin = abs(low) / 2
         low, high = (low - margin, high + margin) if margin else (0.0, 1.0)

@@ -223,7 +223,7 @@ def plot_test_time_compute(data: StageData) -> list[Chart]:
 
 
 def plot_timings(timings: Sequence[Mapping[str, float]]) -> Chart:
-    """Plot what the seconds of each rollout were spent on."""
+    """Plot what took the seconds of each rollout."""
     names = sorted({name for row in timings for name in row} - {"step"})
     series = [Series(label=n, points=[Point.exact(row["step"], row[n]) for row in timings if n in row]) for n in names]
     return Chart(title="Where the time went", series=series, y_label="seconds a rollout")
@@ -235,12 +235,12 @@ def make_slug(title: str) -> str:
 
 
 def _plot_all(data: StageData, measure: Measure) -> list[Series]:
-    """A measure on training problems, in held-out evaluations, and the base's level."""
+    """Plot a measure on training problems, in held-out evaluations, and the base's level."""
     return [_plot_training(data, measure), *_plot_held_out(data, measure), *_plot_base(data, measure)]
 
 
 def _plot_by_verdict(data: StageData, measure: Measure) -> list[Series]:
-    """As ``_plot_all``, with right and wrong answers apart where there are such."""
+    """Plot as ``_plot_all`` does, with right and wrong answers apart where there are such."""
     apart = [
         replace(_plot_measure(data, measure, f"{verdict} answers", Subset(verdict)), colour=verdict)
         for verdict in VERDICTS
@@ -263,18 +263,18 @@ def _drop_intervals(series: Series) -> Series:
 
 
 def _plot_held_out(data: StageData, measure: Measure) -> Iterator[Series]:
-    """Every set's evaluations, placed at the updates that they saw; models side by side have no such place."""
+    """Plot every set's evaluations at the updates that they saw; models side by side have no such place."""
     quantity = HELD_OUT.get(measure.name)
     if quantity is None or is_model_comparison(data.run, data.name):
         return
     for place, (name, evaluations) in enumerate(data.by_set.items()):
         found = [evaluation for evaluation in evaluations if quantity in evaluation.results]
-        points = [Point(data.updates_before(evaluation), evaluation.results[quantity]) for evaluation in found]
+        points = [Point(data.count_updates_before(evaluation), evaluation.results[quantity]) for evaluation in found]
         yield Series(label=label_set(name), points=points, kind="dots", colour=HELD_OUT_COLOURS[place % 3])
 
 
 def _plot_with_base(data: StageData, measure: Measure, label: str, subset: Subset = Subset()) -> list[Series]:  # noqa: B008
-    """A curve, and in its colour what the base does; without evaluations of it the curve alone."""
+    """Plot a curve, and in its colour what the base does; without evaluations of it the curve alone."""
     base = data.base.estimate(measure, subset) if data.base else None
     points = [Point.exact(0, base.value)] if base else []
     level = Series(label=f"base, {label}", points=points, kind="level", companion_of=label)
@@ -282,7 +282,7 @@ def _plot_with_base(data: StageData, measure: Measure, label: str, subset: Subse
 
 
 def _plot_base(data: StageData, measure: Measure) -> list[Series]:
-    """What the base does on held-out problems; without evaluations, what the first rollout did."""
+    """Plot what the base does on held-out problems; without evaluations, what the first rollout did."""
     if data.base is None:
         label, estimate = "first rollout", data.rollouts[0].estimate(measure)
     else:

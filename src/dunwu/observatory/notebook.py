@@ -23,6 +23,9 @@ def render_run(run: RunReader) -> str:
 
     Args:
         run: The run. What is damaged is left out, and said.
+
+    Returns:
+        One block of HTML without scripts.
     """
     damage: list[str] = []
     nothing: list[Table] = []

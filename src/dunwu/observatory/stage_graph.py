@@ -89,7 +89,7 @@ def _describe(node: StageNode) -> str:
 
 
 def _make_arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """A curve from the right edge of a box to the left edge of another."""
+    """Draw a curve from the right edge of a box to the left edge of another."""
     x, y, to_x, to_y = start[0] + WIDTH, start[1] + HEIGHT / 2, end[0], end[1] + HEIGHT / 2
     bend = max(24.0, (to_x - x) / 2)
     return f"M{x} {y} C{x + bend} {y} {to_x - bend} {to_y} {to_x} {to_y}"

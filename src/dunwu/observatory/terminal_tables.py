@@ -33,35 +33,35 @@ CHOSEN_FROM = 50
 """Typical pairs among which one in English is looked for."""
 
 
-def end_tables(run: RunReader, width: int) -> Iterator[RenderableType]:
+def summarize_run(run: RunReader, width: int) -> Iterator[RenderableType]:
     """Show how a run ended: what it cost, base against trained, a problem that training mended, paired tests.
 
     Args:
-        run: one that is done.
-        width: columns of the terminal.
+        run: A run that is done.
+        width: Columns of the terminal.
 
     Yields:
         Tables and texts in their order; empty texts stand between them.
     """
-    ledger = list(costs.read_costs(run))
-    if len(run.stages) > 1 and ledger:
+    lines = list(costs.read_costs(run))
+    if len(run.stages) > 1 and lines:
         yield Text("")
-        yield ledger_table(ledger)
+        yield tabulate_costs(lines)
         if costs.is_comparable_to_paper(run):
             yield Text(describe_paper_costs(), style="dim")
     if found := find_last_evaluations(run):
         stage, by_set = found
         yield Text("")
         models = is_model_comparison(run, stage)
-        yield models_table(comparison_table.compare_models(by_set), width) if models else summary_table(by_set)
-        if pair := telling_pair(by_set):
+        yield tabulate_models(comparison_table.compare_models(by_set), width) if models else tabulate_results(by_set)
+        if pair := choose_pair(by_set):
             yield Text("")
-            yield before_and_after(*pair)
+            yield lay_out_pair(*pair)
         if models:
-            yield from pair_lines(read_paired_tests(run, by_set))
+            yield from describe_pairs(read_paired_tests(run, by_set))
 
 
-def pair_lines(pairs: Sequence[Pair]) -> Iterator[Text]:
+def describe_pairs(pairs: Sequence[Pair]) -> Iterator[Text]:
     """Write each paired test as a line, the better model first; of many only how many there are."""
     if len(pairs) > MOST_PAIRS:
         yield Text(f"{len(pairs):,} paired tests of these models stand in the report.", style="dim")
@@ -75,8 +75,8 @@ def pair_lines(pairs: Sequence[Pair]) -> Iterator[Text]:
         yield Text(f"{sanitize(text)}p {format_p_value(pair.p)}; the same {counted(pair.problems, 'problem')}")
 
 
-def summary_table(by_set: EvaluationsBySet) -> RenderableType:
-    """Base against trained, or models beside each other, with 95 % intervals; a table for each set."""
+def tabulate_results(by_set: EvaluationsBySet) -> RenderableType:
+    """Tabulate base against trained, or models side by side, with 95 % intervals; a table for each set."""
     tables: list[RenderableType] = []
     for set_name, evaluations in by_set.items():
         shown = find_base_and_trained(evaluations) or evaluations
@@ -87,17 +87,25 @@ def summary_table(by_set: EvaluationsBySet) -> RenderableType:
         for evaluation in shown:
             table.add_column(sanitize(evaluation.checkpoint), justify="right")
         for name in dict.fromkeys(name for evaluation in shown for name in evaluation.results):
-            cells = [_cell(name, evaluation.results.get(name)) for evaluation in shown]
+            cells = [_make_cell(name, evaluation.results.get(name)) for evaluation in shown]
             table.add_row(Text(sanitize(describe_quantity(name).label)), *cells)
         tables.append(table)
     return Group(*tables, Text("In brackets: 95 % intervals.", style="dim"))
 
 
-def models_table(shown: comparison_table.ComparisonTable, width: int) -> RenderableType:
-    """Models beside each other, a row a benchmark; as many tables as it takes so that no number is cut."""
+def tabulate_models(shown: comparison_table.ComparisonTable, width: int) -> RenderableType:
+    """Tabulate models side by side, a row a benchmark.
+
+    Args:
+        shown: The comparison.
+        width: Columns of the terminal.
+
+    Returns:
+        As many tables as it takes so that no number is cut.
+    """
     labels, names = [sanitize(row.label) for row in shown.rows], [sanitize(model) for model in shown.models]
     room = width - max(map(len, labels))
-    cell = max(len(row.cell(model)) for row in shown.rows for model in shown.models)
+    cell = max(len(row.format_cell(model)) for row in shown.rows for model in shown.models)
     cell = max(cell, min(max(map(len, names)), room // len(names) - 1))
     fitting = max(1, room // (cell + 1))
     tables = []
@@ -109,14 +117,14 @@ def models_table(shown: comparison_table.ComparisonTable, width: int) -> Rendera
             name = sanitize(model) if len(sanitize(model)) <= cell else sanitize(model).replace("-", "-\n")
             table.add_column(name, justify="right", width=cell, overflow="fold")
         for label, row in zip(labels, shown.rows, strict=True):
-            table.add_row(Text(label), *(Text(row.cell(model)) for model in models))
+            table.add_row(Text(label), *(Text(row.format_cell(model)) for model in models))
         tables.append(table)
     return Group(Text(shown.title, style="bold"), *tables, Text(shown.note, style="dim"))
 
 
-def ledger_table(lines: list[costs.CostLine]) -> RenderableType:
-    """What each module of each stage cost."""
-    title = Text("What it cost; FLOPs as reckoned from the model's shape", style="bold")
+def tabulate_costs(lines: list[costs.CostLine]) -> RenderableType:
+    """Tabulate what each module of each stage cost."""
+    title = Text("What it cost; FLOPs as estimated from the model's shape", style="bold")
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("", no_wrap=True)
     for head in costs.COLUMNS:
@@ -126,19 +134,19 @@ def ledger_table(lines: list[costs.CostLine]) -> RenderableType:
     return table
 
 
-def before_and_after(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
-    """One held-out problem as the base and as the trained model solve it, words of reflection marked."""
+def lay_out_pair(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
+    """Put the answers of base and trained model to a held-out problem side by side, words of reflection marked."""
     heading = Text.assemble(
         ("A held-out problem: ", "bold"), sanitize(before.prompt.strip()), f"\nA right answer: {sanitize(before.gold)}"
     )
-    beside = Table.grid(expand=True)
+    answers = Table.grid(expand=True)
     for _ in range(2):
-        beside.add_column(ratio=1)
-    beside.add_row(_answer(BASE, before), _answer(TRAINED, after))
-    return Group(heading, beside)
+        answers.add_column(ratio=1)
+    answers.add_row(_make_panel(BASE, before), _make_panel(TRAINED, after))
+    return Group(heading, answers)
 
 
-def telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
+def choose_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
     """Choose a typical pair of the first set, of a kind that training mended where there is one; English ones first."""
     pair = find_base_and_trained(next(iter(by_set.values())))
     found = group_outcomes(*pair, examples=CHOSEN_FROM) if pair else []
@@ -147,7 +155,7 @@ def telling_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow
     return min(found[0].examples, key=lambda rows: rows[0].language != "en")
 
 
-def _cell(name: str, estimate: Estimate | None) -> Text:
+def _make_cell(name: str, estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("-")
     return Text.assemble(
@@ -155,7 +163,7 @@ def _cell(name: str, estimate: Estimate | None) -> Text:
     )
 
 
-def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
+def _make_panel(checkpoint: str, row: EvaluationRow) -> Panel:
     shown = sanitize(row.text.strip())
     more = len(shown) - SHOWN_CHARACTERS
     text = Text(
@@ -163,6 +171,7 @@ def _answer(checkpoint: str, row: EvaluationRow) -> Panel:
     )
     for start, end in reflection.find_reflections(text.plain):
         text.stylize("bold yellow", start, end)
-    verdict, colour = ("right", "green") if row.correct else ("wrong", "red")
+    verdicts = {True: ("right", "green"), False: ("wrong", "red"), None: ("open question", "none")}
+    verdict, colour = verdicts[row.right]
     title = Text(f"{checkpoint}: {verdict}, reflects {counted(row.reflections, 'time')}")
     return Panel(text, title=title, border_style=colour)

@@ -72,16 +72,25 @@ class AnswerPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureGroup:
-    """Charts side by side, those without data left out."""
+    """Charts side by side, each with data."""
 
     charts: Sequence[Chart]
     title: str = ""
     note: str = ""
 
-    @classmethod
-    def of(cls, charts: Iterable[Chart], title: str = "", note: str = "") -> FigureGroup:
-        """Group the charts that have something to show."""
-        return cls(charts=[chart for chart in charts if chart.visible_series], title=title, note=note)
+
+def make_figure_group(charts: Iterable[Chart], title: str = "", note: str = "") -> FigureGroup:
+    """Group charts.
+
+    Args:
+        charts: The charts; those without data are left out.
+        title: What the group is called where it is folded away.
+        note: How the figures are read.
+
+    Returns:
+        The record.
+    """
+    return FigureGroup(charts=[chart for chart in charts if chart.visible_series], title=title, note=note)
 
 
 def make_question(prompt: str) -> Question:
@@ -165,7 +174,7 @@ def make_evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> T
 
 def make_models_table(compared: ComparisonTable) -> Table:
     """Make the record of a comparison: a row for each benchmark, a column for each model."""
-    rows = [[row.label, *(row.cell(model) for model in compared.models)] for row in compared.rows]
+    rows = [[row.label, *(row.format_cell(model) for model in compared.models)] for row in compared.rows]
     return Table(caption=f"{compared.title}. {compared.note}", header=["", *compared.models], rows=rows)
 
 
@@ -177,4 +186,4 @@ def make_cost_table(costs: Sequence[CostLine], caption: str = "") -> Table:
 
 def make_level_groups(data: StageData) -> list[FigureGroup]:
     """Group the figures of a stage level by level."""
-    return [FigureGroup.of(plot_levels(data, verdict), title) for title, verdict in LEVEL_TITLES.items()]
+    return [make_figure_group(plot_levels(data, verdict), title) for title, verdict in LEVEL_TITLES.items()]

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dunwu.config.schema.renames import upgrade_recipe
 from dunwu.errors import UserError, nearest
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.file_signature import mark
@@ -43,7 +44,7 @@ class RunReader:
             found = self.manifest.get("schema")
             raise UserError(f"is {found}; this version of Dunwu reads {SCHEMA}", file=path, field="schema")
         _require(path, self.manifest, {"seed": int, "versions": dict, "stages": dict})
-        self.recipe = _read_json(directory / "recipe.json")
+        self.recipe = upgrade_recipe(_read_json(directory / "recipe.json"))
         _require(directory / "recipe.json", self.recipe, {"name": str, "stages": dict})
         _require(directory / "recipe.json", self.recipe["stages"], dict.fromkeys(self.recipe["stages"], dict))
 

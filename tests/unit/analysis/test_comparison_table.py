@@ -71,13 +71,13 @@ def test_changes_are_taken_run_by_run() -> None:
     estimate = row.values["y"]
     assert list(row.values) == ["y"]
     assert (estimate.value, estimate.high - estimate.value) == pytest.approx((0.15, 12.7062 * 0.05), abs=1e-4)
-    assert row.cell("y") == "+15±64"
+    assert row.format_cell("y") == "+15±64"
 
 
 def test_seeds_are_told_in_two_tables() -> None:
     values, changed = compare_models_over_seeds([BY_SET, BY_SET])
     assert (values.models, changed.models) == (["base", "r1"], ["r1"])
-    assert [row.cell("r1") for row in changed.rows] == ["+70", "+4", "+40", "+10"]
+    assert [row.format_cell("r1") for row in changed.rows] == ["+70", "+4", "+40", "+10"]
     assert "over 2 seeds" in changed.note
 
 
@@ -107,9 +107,9 @@ def test_only_what_every_run_has_is_joined() -> None:
 )
 def test_cells_are_short(name: str, value: float, half: float, told: str) -> None:
     row = ComparisonRow(benchmark="a", quantity=name, values={"x": estimate(value, half)})
-    assert (row.cell("x"), row.cell("y")) == (told, "–")
+    assert (row.format_cell("x"), row.format_cell("y")) == (told, "–")
 
 
 def test_the_longer_arm_is_shown() -> None:
     sure = {"x": Estimate(value=1.0, low=0.963, high=1.0)}
-    assert ComparisonRow(benchmark="a", quantity="pass@1", values=sure).cell("x") == "100 (≥96.3)"
+    assert ComparisonRow(benchmark="a", quantity="pass@1", values=sure).format_cell("x") == "100 (≥96.3)"

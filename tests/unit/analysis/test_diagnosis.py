@@ -49,7 +49,9 @@ def around(value: float, half: float = 0.02) -> Estimate:
 def flags(
     rows: Sequence[Row], held_out: Sequence[tuple[float, dict[str, Estimate]]] = (), **limits: Any
 ) -> dict[str, Flag]:
-    found = diagnose(TrainingHistory(rows=rows, held_out=held_out, limits=Limits(**({"sampler_gap": 0.05} | limits))))
+    found = diagnose(
+        TrainingHistory(rows=rows, held_out=held_out, limits=Limits(**({"logprob_difference": 0.05} | limits)))
+    )
     return {flag.name: flag for flag in found}
 
 
@@ -183,8 +185,8 @@ def test_the_demo_is_healthy() -> None:
     assert len(rows) == 24
     for rollouts in range(1, 25):
         seen = [entry for entry in held_out if entry[0] <= rows[rollouts - 1]["step"]]
-        assert red(rows[:rollouts], seen, sampler_gap=0.0) == set()
-    assert len(flags(rows, held_out, sampler_gap=0.0)) == 7
+        assert red(rows[:rollouts], seen, logprob_difference=0.0) == set()
+    assert len(flags(rows, held_out, logprob_difference=0.0)) == 7
 
 
 def test_windows_end_with_the_last_rollout_and_the_first_takes_what_is_left_over() -> None:
@@ -193,10 +195,10 @@ def test_windows_end_with_the_last_rollout_and_the_first_takes_what_is_left_over
             rows=[{"step": 1.0, "a": float(i), "b": 100.0} for i in range(rollouts)], held_out=[], limits=Limits()
         )
 
-    assert course(7).windows("a") == []
-    assert course(8).windows("a") == [2.0, 6.0]  # 0 to 4, 5 to 7
-    assert course(9).windows("a", "b") == [101.0, 104.0, 107.0]
-    assert course(40).windows("a") == [2.0 + 5 * i for i in range(8)]
+    assert course(7).average_windows("a") == []
+    assert course(8).average_windows("a") == [2.0, 6.0]  # 0 to 4, 5 to 7
+    assert course(9).average_windows("a", "b") == [101.0, 104.0, 107.0]
+    assert course(40).average_windows("a") == [2.0 + 5 * i for i in range(8)]
 
 
 def test_one_bad_rollout_is_no_illness() -> None:
@@ -225,7 +227,7 @@ def test_metrics_that_are_not_there_are_not_looked_at() -> None:
 def test_the_gap_is_held_against_rounding_and_against_the_bound(gaps: list[float], ill: bool) -> None:
     rows = [{"step": float(i), "sampler_gap_mean": gap} for i, gap in enumerate(gaps)]
     assert red(rows) == ({"engine against trainer"} if ill else set())
-    assert red(rows, sampler_gap=0.0) == set()
+    assert red(rows, logprob_difference=0.0) == set()
 
 
 def stage(**changes: Any) -> dict[str, Any]:
@@ -236,8 +238,8 @@ def stage(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_bounds_come_from_the_recipe() -> None:
-    assert Limits.read(stage()) == Limits(sampler_gap=0.05, clipped=0.1, groups=True)
-    assert Limits.read(stage(algorithm={"logprob_difference_warning": 0.01})).sampler_gap == 0.01
+    assert Limits.read(stage()) == Limits(logprob_difference=0.05, clipped=0.1, groups=True)
+    assert Limits.read(stage(algorithm={"logprob_difference_warning": 0.01})).logprob_difference == 0.01
     assert Limits.read(stage(algorithm={"loss": "gspo"})).clipped == 0.5
     assert not Limits.read(stage(algorithm={"advantage": "gae"}, value={})).groups
-    assert Limits.read({"kind": "rl"}) == Limits(sampler_gap=0.0, clipped=0.1, groups=True)
+    assert Limits.read({"kind": "rl"}) == Limits(logprob_difference=0.0, clipped=0.1, groups=True)

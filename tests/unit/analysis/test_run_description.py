@@ -242,3 +242,9 @@ def test_a_benchmark_from_a_file_is_one_that_eval_takes(
     run.recipe["stages"]["zero"]["evaluation"] = {"sets": [{"name": "x", "task": trained}]}
     (run.directory / "recipe.json").write_text(json.dumps(run.recipe))
     assert not any(command.startswith("dunwu eval") for command in commands(run))
+
+
+def test_a_kind_of_stage_that_nobody_knows_here_has_sentences_too() -> None:
+    sentences = describe_run({"stages": {"mine": {"kind": "sleep"}}})
+    assert sentences[0] == "A stage of the kind sleep runs."
+    assert sentences[2] == "What it is good for, its kind of stage says."

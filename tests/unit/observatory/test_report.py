@@ -211,7 +211,7 @@ def test_a_report_begins_with_three_sentences(tmp_path: Path) -> None:
         del recipe["stages"][STAGE]["rollout"]
         (tmp_path / "recipe.json").write_text(json.dumps(recipe))
         _, text = read(write_report(tmp_path))
-    assert "recipe.json: 'rollout': is not told in sentences: a field is missing" in text
+    assert "recipe.json: 'rollout': is not described in sentences: a field is missing" in text
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def asked(**fields: str | list[str]) -> RolloutFilter:
 def test_filters_agree_with_looking_at_every_row(directory: Path, watched: WatchedRuns) -> None:
     rows = RunReader(directory).stage(STAGE).read_rollouts()
     found = [one | {"row": row} for step in range(16, 97, 16) for one, row in _facts(directory, step)]
-    index = watched[0].index(STAGE)
-    columns = index.columns()
+    index = watched[0].open_index(STAGE)
+    columns = index.join_columns()
     assert len(columns["step"]) == len(rows) == len(found)
     cases: dict[RolloutFilter, Callable[[dict[str, Any]], bool]] = {
         asked(): lambda f: True,
@@ -64,8 +64,8 @@ def test_a_search_finds_what_is_there_page_by_page_and_goes_on_when_time_is_up(
     directory: Path, watched: WatchedRuns
 ) -> None:
     stage = RunReader(directory).stage(STAGE)
-    index = watched[0].index(STAGE)
-    columns = index.columns()
+    index = watched[0].open_index(STAGE)
+    columns = index.join_columns()
     everything = select_rows(index, columns, asked(verdict="wrong"))
     rows = stage.read_rollouts()
     for text in ("12*4-9", "WAIT: CHECK", "make 76", "nowhere to be found"):

@@ -41,19 +41,19 @@ def test_the_index_follows_a_run_that_grows_is_rewound_and_written_again(tmp_pat
         index.refresh()
         assert (index.progress.read, index.progress.stored) == (0, 3), "nobody has read them yet"
         follow()
-        assert len(index.columns()["step"]) == 48
-        before = index.columns()["tokens"].copy()
+        assert len(index.join_columns()["step"]) == 48
+        before = index.join_columns()["tokens"].copy()
         stage.rewind(32)
         follow()
         assert index.steps == [16, 32]
-        assert list(index.columns()["tokens"]) == list(before[:32])
+        assert list(index.join_columns()["tokens"]) == list(before[:32])
         random = np.random.default_rng(9)
         stage.write_rollouts(32, [group(number, 0.9, 16, random) for number in range(3)])
         index.refresh()
         assert index.steps == [16], "its facts are of other rollouts"
         follow()
-        assert len(index.columns()["step"]) == 16 + 24
-        assert [rollout.step for rollout in index.rollouts()] == [16, 32]
+        assert len(index.join_columns()["step"]) == 16 + 24
+        assert [rollout.step for rollout in index.choose_rollouts()] == [16, 32]
 
 
 def test_the_reader_is_a_process_that_reads_and_ends_with_whoever_started_it(directory: Path) -> None:
@@ -116,7 +116,7 @@ def test_one_odd_file_stops_neither_the_reader_nor_a_page(
     stage = RunReader(directory).stage(STAGE)
     write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", change(stage.read_rollouts(32)))
     watched = read(WatchedRuns([directory]))
-    assert watched[0].index(STAGE).steps == [16, 48, 64, 80, 96]
+    assert watched[0].open_index(STAGE).steps == [16, 48, 64, 80, 96]
     with TestClient(make_app(watched), base_url="http://127.0.0.1") as client:
         for address in PAGES:
             assert client.get(address).status_code == 200, address
@@ -131,14 +131,14 @@ def test_damaged_facts_are_as_good_as_none(directory: Path, watched: WatchedRuns
         kept.write_bytes(damaged)
         found = StageReader(directory / "stages" / STAGE).derived.table(32, FACTS_VERSION)
         assert found is None or found.num_rows == 128
-    assert watched[0].index(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
+    assert watched[0].open_index(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
 
 
 def test_without_a_place_for_what_is_read_it_is_read_all_the_same(directory: Path) -> None:
     (directory / "derived").write_text("in the way")
     watched = WatchedRuns([directory])
     watched[0].refresh()
-    assert watched[0].index(STAGE).steps == [16, 32, 48, 64, 80, 96]
+    assert watched[0].open_index(STAGE).steps == [16, 32, 48, 64, 80, 96]
 
 
 def test_rollouts_that_are_written_again_change_curves_and_token(directory: Path, watched: WatchedRuns) -> None:
@@ -184,7 +184,7 @@ def test_the_newest_rollout_alone_is_not_waited_for(tmp_path: Path) -> None:
         for step in (16, 32):
             run.stage(STAGE).derived.make(step, FACTS_VERSION, extract_facts)
         watched[0].refresh()
-        assert watched[0].index(STAGE).progress.is_whole
+        assert watched[0].open_index(STAGE).progress.is_whole
         assert watched[0].read_stage(STAGE).reading is None
         run.stage(STAGE).derived.make(48, FACTS_VERSION, extract_facts)
         (tmp_path / "derived" / STAGE / "step-000032.arrow").unlink()

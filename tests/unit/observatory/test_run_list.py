@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from tests.made_runs import STAGE, begin, finished_run
+from tests.made_runs import STAGE, begin, evaluate, finished_run
 from tests.unit.observatory.watching import read
 
 from dunwu.errors import Fault, UserError
 from dunwu.observatory.web.app import make_app
-from dunwu.observatory.web.server import runs_in
+from dunwu.observatory.web.server import find_runs
 from dunwu.observatory.web.watched_runs import WatchedRuns, name_folders
 from dunwu.runs import RunReader
 
@@ -78,14 +78,28 @@ def test_compared_runs_show_what_their_bases_and_trained_models_do(tmp_path: Pat
         assert first.count(f'<circle class="{colour}"') == 2 + 2, "two rollouts; a checkpoint and the trained model"
 
 
+def test_stages_that_write_no_rollouts_can_be_compared(tmp_path: Path) -> None:
+    with begin(tmp_path) as run:
+        run.stage("taught").append(1, {"loss": 1.0}, {})
+        evaluate(run.stage("table"), "nano-base", "countdown", 0.5, problems=4, samples=1)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    recipe["stages"] |= {"taught": {"kind": "sft"}, "table": {"kind": "eval", "models": ["nano-base"]}}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    with TestClient(make_app(read(WatchedRuns([tmp_path]))), base_url="http://127.0.0.1") as client:
+        page = client.get("/compare")
+    assert page.status_code == 200
+    assert "nano-base</th>" in page.text
+    assert "<figure>" not in page.text, "models side by side have no curves"
+
+
 def test_a_folder_of_runs_and_what_is_none(tmp_path: Path, directory: Path) -> None:
     other = tmp_path / "other"
     os.symlink(directory, other)
-    assert runs_in(tmp_path) == [other, directory]
-    assert runs_in(directory) == [directory]
+    assert find_runs(tmp_path) == [other, directory]
+    assert find_runs(directory) == [directory]
     with pytest.raises(UserError, match="is no run directory"):
-        runs_in(directory / "stages")
-    watched = read(WatchedRuns(runs_in(tmp_path)))
+        find_runs(directory / "stages")
+    watched = read(WatchedRuns(find_runs(tmp_path)))
     with TestClient(make_app(watched), base_url="http://127.0.0.1") as client:
         assert client.get("/").text.count('href="/runs/') == 2
         both = client.get("/compare").text

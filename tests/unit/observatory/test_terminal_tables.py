@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.made_runs import begin, finished_run
 
 from dunwu.analysis import comparison_table
-from dunwu.observatory.terminal_tables import MOST_PAIRS, end_tables, models_table, pair_lines
+from dunwu.observatory.terminal_tables import MOST_PAIRS, describe_pairs, summarize_run, tabulate_models
 from dunwu.runs import Pair, RunReader
 from dunwu.types import Estimate
 
@@ -18,7 +18,7 @@ from dunwu.types import Estimate
 def end_of(directory: Path) -> str:
     """The end of a run as a pipe shows it."""
     console, stream = plain_console()
-    for table in end_tables(RunReader(directory), 100):
+    for table in summarize_run(RunReader(directory), 100):
         console.print(table)
     return stream.getvalue()
 
@@ -56,7 +56,7 @@ def test_no_number_of_a_table_is_cut(width: int) -> None:
     values = {model: Estimate(value=0.9, low=0.801, high=0.95) for model in models}
     rows = [comparison_table.ComparisonRow(benchmark="mathematics", quantity="pass@1", values=values)]
     console, stream = plain_console(width)
-    console.print(models_table(comparison_table.ComparisonTable(title="Models", note="a note", rows=rows), width))
+    console.print(tabulate_models(comparison_table.ComparisonTable(title="Models", note="a note", rows=rows), width))
     text = stream.getvalue()
     assert text.count("90±9.9") == 6
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]
@@ -70,13 +70,13 @@ def compare(value: float, low: float, high: float) -> Pair:
 
 def test_of_two_models_the_better_one_stands_first() -> None:
     end = "p = 0.012; the same 100 problems"
-    (worse,) = pair_lines([compare(-0.73, -0.8, -0.66)])
+    (worse,) = describe_pairs([compare(-0.73, -0.8, -0.66)])
     assert worse.plain == f"demo-zero against nano-base on sums: +73.0 points (+66.0 to +80.0), {end}"
-    (better,) = pair_lines([compare(0.02, -0.01, 0.05)])
+    (better,) = describe_pairs([compare(0.02, -0.01, 0.05)])
     assert better.plain == f"nano-base against demo-zero on sums: +2.0 points (-1.0 to +5.0), {end}"
 
 
 def test_many_paired_tests_are_left_to_the_report() -> None:
     pairs = [compare(0.02, -0.01, 0.05)] * (MOST_PAIRS + 1)
-    assert [line.plain for line in pair_lines(pairs)] == ["13 paired tests of these models stand in the report."]
-    assert len(list(pair_lines(pairs[1:]))) == MOST_PAIRS
+    assert [line.plain for line in describe_pairs(pairs)] == ["13 paired tests of these models stand in the report."]
+    assert len(list(describe_pairs(pairs[1:]))) == MOST_PAIRS

@@ -1,5 +1,7 @@
-"""Four behaviours of a chain of thought, found by its structure (R1, arXiv 2501.12948v2, on reflection and alternative
-approaches; the four as in "Cognitive Behaviors that Enable Self-Improving Reasoners", arXiv 2503.01307).
+"""Four behaviours of a chain of thought, found by its structure.
+
+R1 (arXiv 2501.12948v2) speaks of reflection and alternative approaches; the four are those of "Cognitive Behaviors that
+Enable Self-Improving Reasoners" (arXiv 2503.01307).
 
 - ``verification``: a result or claim is held against what is asked or given, or derived a second time.
 - ``backtracking``: a line of work is given up, in words, and the chain begins again from an earlier state.
@@ -36,7 +38,7 @@ _HYPOTHESIS = re.compile(f"(?i:{phrases.HYPOTHESIS})")
 
 @dataclass(frozen=True, slots=True)
 class BehaviourSpan:
-    """A behaviour at ``text[start:end]`` of the completion."""
+    """A behaviour that shows at ``text[start:end]`` of the completion."""
 
     behaviour: Behaviour
     start: int
@@ -44,13 +46,20 @@ class BehaviourSpan:
 
 
 def find_behaviours(chain: Chain) -> list[BehaviourSpan]:
-    """Every behaviour where it shows, in the order of the text; spans of different behaviours may overlap."""
-    found = [*_verifications(chain.events), *_Attempts().read(chain)]
-    return sorted(found, key=lambda sighting: (sighting.start, sighting.end, sighting.behaviour))
+    """Find every behaviour where it shows.
+
+    Args:
+        chain: The chain of thought.
+
+    Returns:
+        The spans in the order of the text; those of different behaviours may overlap.
+    """
+    found = [*_find_verifications(chain.events), *_Attempts().read(chain)]
+    return sorted(found, key=lambda span: (span.start, span.end, span.behaviour))
 
 
-def _verifications(events: Sequence[Event]) -> Iterator[BehaviourSpan]:
-    """Verdicts on what has just been derived, and announced checks."""
+def _find_verifications(events: Sequence[Event]) -> Iterator[BehaviourSpan]:
+    """Find verdicts on what has just been derived, and announced checks."""
     unjudged: Event | None = None
     for event in events:
         if event.kind in _CHECKABLE:
@@ -74,7 +83,7 @@ class _Line:
     steps: list[Event] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
-        """Goes on with a step."""
+        """Go on with a step."""
         self.steps.append(event)
         if event.kind is Kind.ORDER:
             self.names = frozenset(event.names)
@@ -83,7 +92,7 @@ class _Line:
             self.results.add(event.result)
 
     def join(self, other: _Line) -> None:
-        """Takes another line in."""
+        """Take another line in."""
         self.results |= other.results
         self.given |= other.given
         self.steps += other.steps
@@ -106,49 +115,49 @@ class _Attempts:
         self._spoken = 0
 
     def read(self, chain: Chain) -> Iterator[BehaviourSpan]:
-        """Backtracking, alternatives and sub-goals of a chain."""
+        """Find backtracking, alternatives and sub-goals."""
         for event in chain.events:
             match event.kind:
                 case Kind.EQUATION:
-                    yield from self._equation(event)
+                    yield from self._read_equation(event)
                 case Kind.ORDER:
-                    yield from self._order(event)
+                    yield from self._read_order(event)
                 case Kind.PLAN:
                     yield BehaviourSpan("subgoals", event.start, event.end)
                 case Kind.FAILS | Kind.GIVE_UP | Kind.LACKS | Kind.MARK:
-                    yield from self._turned(event, chain)
+                    yield from self._read_turn(event, chain)
                 case Kind.ANOTHER:
-                    yield from self._another(event, chain)
+                    yield from self._read_another(event, chain)
                 case Kind.RECHECK:
                     self._checking = True
         yield from self._end()
 
-    def _equation(self, event: Event) -> Iterator[BehaviourSpan]:
+    def _read_equation(self, event: Event) -> Iterator[BehaviourSpan]:
         operands = set(event.operands)
-        takes = [line for line in self._lines if operands & line.results]
+        sources = [line for line in self._lines if operands & line.results]
         if self._checking:  # what is derived a second time is no other attempt
-            takes = takes or self._lines[-1:]
-        elif self._elsewhere or self._rejected or (self._turn and not takes):
+            sources = sources or self._lines[-1:]
+        elif self._elsewhere or self._rejected or (self._turn and not sources):
             yield from self._begin(event)
             return
-        taken = {result for line in takes for result in operands & line.results}
-        if len(taken) > 1 and not self._checking:
+        used = {result for line in sources for result in operands & line.results}
+        if len(used) > 1 and not self._checking:
             yield BehaviourSpan("subgoals", event.start, event.end)
-        if not takes:
+        if not sources:
             again = any(operands & line.given for line in self._lines)
             if again:  # the same numbers once more: another way, not another part
                 yield from self._begin(event)
                 return
             self._lines = [*self._lines[-MOST_LINES:], _Line()]
-            takes = self._lines[-1:]
-        first, *others = takes
+            sources = self._lines[-1:]
+        first, *others = sources
         for line in others:
             first.join(line)
         self._lines = [line for line in self._lines if line not in others]
         first.add(event)
         self._turn = None
 
-    def _order(self, event: Event) -> Iterator[BehaviourSpan]:
+    def _read_order(self, event: Event) -> Iterator[BehaviourSpan]:
         last = self._lines[-1] if self._lines else None
         if last is None or not last.names <= frozenset(event.names):
             yield from self._begin(event)
@@ -157,7 +166,7 @@ class _Attempts:
             self._turn, self._rejected = None, False
 
     def _begin(self, event: Event) -> Iterator[BehaviourSpan]:
-        """A line from the start, after whatever stood before."""
+        """Begin a line from the start, after whatever stood before."""
         if self._lines and self._turn:
             yield BehaviourSpan("backtracking", self._turn.start, event.end)
         yield from self._end()
@@ -166,7 +175,7 @@ class _Attempts:
         self._lines, self._turn, self._rejected, self._elsewhere = [line], None, False, False
 
     def _end(self) -> Iterator[BehaviourSpan]:
-        """An attempt is over: is it one that was not made before?"""
+        """End an attempt; it is an alternative where it was not made before."""
         steps = sorted((step for line in self._lines for step in line.steps), key=lambda step: step.start)
         content = tuple(step.text.replace(" ", "") for step in steps)
         if not content or any(tried[: len(content)] == content for tried in self._tried):
@@ -175,7 +184,7 @@ class _Attempts:
             yield BehaviourSpan("alternatives", steps[0].start, steps[-1].end)
         self._tried.append(content)
 
-    def _turned(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
+    def _read_turn(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
         self._checking = False
         if event.kind is Kind.GIVE_UP and chain.end - event.end > NEAR:
             yield BehaviourSpan("backtracking", event.start, event.end)
@@ -183,7 +192,7 @@ class _Attempts:
             self._rejected = self._rejected or bool(self._lines)
         self._turn = self._turn or event
 
-    def _another(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
+    def _read_another(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
         self._checking, self._elsewhere = False, bool(self._lines)
         within = event.start - chain.start > NEAR and chain.end - event.end > NEAR // 2
         if within and not self._lines and (self._spoken or not _HYPOTHESIS.fullmatch(event.text)):

@@ -1,8 +1,8 @@
 """A chain of thought as a sequence of events: what it derives, what it says about that, where it turns.
 
-Read by patterns, in English and Chinese, in one pass; every pattern is of bounded length, so
-that no text makes it slow. What derives is structure (equations,
-orders, claims); what is said about it are words. ``behaviours`` makes sense of the two together.
+It is read by patterns, in English and Chinese, in one pass. Every pattern is of bounded length, so no text makes it
+slow. What derives is structure (equations, orders, claims), and what is said about it are words. ``behaviours`` makes
+sense of the two together.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _TIMES = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-"})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that stands at ``text[start:end]`` of the whole completion."""
+    """What stands at ``text[start:end]`` of the whole completion."""
 
     kind: Kind
     start: int
@@ -108,17 +108,30 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """The reasoning of a completion: where it stands in the text, and its events in order, disjoint."""
+    """The reasoning of a completion.
+
+    Attributes:
+        start: Where it begins in the text.
+        end: Where it ends.
+        events: Its events in order, disjoint.
+        steps: Equations, orders and claims, and sentences without any: what a reader would count as steps.
+    """
 
     start: int
     end: int
     events: tuple[Event, ...]
     steps: int
-    """Equations, orders and claims, and sentences without any: what a reader would count as steps."""
 
 
 def read_chain(completion: str) -> Chain:
-    """The chain of thought in a completion; without think tags, all of it (``verifiers.format.reasoning``)."""
+    """Read the chain of thought of a completion.
+
+    Args:
+        completion: The completion. Without think tags all of it is reasoning (``verifiers.format.find_reasoning``).
+
+    Returns:
+        The chain.
+    """
     span = find_reasoning(completion)
     found = (
         Event(Kind[str(match.lastgroup)], match.start(), match.end(), match[0])
@@ -127,11 +140,11 @@ def read_chain(completion: str) -> Chain:
     events = tuple(found)
     derived = [event.start for event in events if event.kind in _DERIVING]
     return Chain(
-        start=span.start, end=span.stop, events=events, steps=_steps(completion, span.start, span.stop, derived)
+        start=span.start, end=span.stop, events=events, steps=_count_steps(completion, span.start, span.stop, derived)
     )
 
 
-def _steps(text: str, start: int, end: int, derived: list[int]) -> int:
+def _count_steps(text: str, start: int, end: int, derived: list[int]) -> int:
     steps, place = 0, 0
     for sentence in _SENTENCE.finditer(text, start, end):
         before = place

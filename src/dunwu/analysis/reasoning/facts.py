@@ -1,4 +1,4 @@
-"""The numbers of a completion that curves, filters and tests are made of: one row each, a table a rollout."""
+"""The numbers of a completion that curves, filters and tests are made of: a table a rollout, a row a completion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
 from dunwu.verifiers.penalties import penalize_repetition
 
 FACTS_VERSION = "facts 3"
-"""What made a table of facts; another number where the same rollouts would give other facts."""
+"""The version of a table of facts; another number where the same rollouts would give other facts."""
 MOST = 255
 """A count that is kept in a byte ends here."""
 OPENING = 120
@@ -42,8 +42,10 @@ class Verdict(IntEnum):
 
 
 class Turn(IntEnum):
-    """The result before the first word of reflection, and the answer in the end. Where the result cannot be read off,
-    or the question has no numeric answer, there is none."""
+    """The result before the first word of reflection, and the answer in the end.
+
+    There is none where the result cannot be read off, or the question has no numeric answer.
+    """
 
     NONE = 0
     MENDED = 1
@@ -87,14 +89,21 @@ that stood there before, in [0, 1]. ``opening``, ``question``: how reasoning and
 
 
 def extract_facts(rows: Sequence[RolloutRow]) -> pa.Table:
-    """The facts of a rollout's completions, in their order: ``SCHEMA``, and a column for each part of their scores."""
-    table = pa.Table.from_pylist([_facts(place, row) for place, row in enumerate(rows)], schema=SCHEMA)
+    """Extract the facts of a rollout.
+
+    Args:
+        rows: Its N completions.
+
+    Returns:
+        A table of N rows in their order: ``SCHEMA``, and a column for each part of their scores.
+    """
+    table = pa.Table.from_pylist([_extract_row(place, row) for place, row in enumerate(rows)], schema=SCHEMA)
     for name in sorted({name for row in rows for name in row.parts}):
         table = table.append_column(PART + name, pa.array([row.parts.get(name) for row in rows], pa.float32()))
     return table
 
 
-def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
+def _extract_row(place: int, row: RolloutRow) -> dict[str, Any]:
     read = chain.read_chain(row.completion)
     shown = [sighting.behaviour for sighting in behaviours.find_behaviours(read)]
     words, thought = reflection.count_words(row.completion), extract_reasoning(row.completion)
@@ -117,41 +126,49 @@ def _facts(place: int, row: RolloutRow) -> dict[str, Any]:
         "steps": read.steps,
         "reflections": sum(words.values()),
         **{name: min(shown.count(name), MOST) for name in behaviours.BEHAVIOURS},
-        "own_language": _own_language(thought, row.language),
+        "own_language": _share_of_own_language(thought, row.language),
         "repetition": -penalize_repetition(thought),
         "turn": classify_turn(read, row.gold, verdict),
-        "opening": _opening(thought),
-        "question": _opening(row.prompt),
+        "opening": _cut(thought),
+        "question": _cut(row.prompt),
         **{WORD + word: min(words.get(word, 0), MOST) for word in reflection.WORDS},
     }
 
 
-def _opening(text: str) -> str:
-    """How a text begins, on one line; a lone surrogate, which a file cannot hold, is replaced."""
+def _cut(text: str) -> str:
+    """Cut a text to how it begins, on one line; a lone surrogate, which a file cannot hold, is replaced."""
     return " ".join(text[:OPENING].split()).encode(errors="replace").decode()
 
 
 def to_verdict(right: bool | None) -> Verdict:
-    """As a number."""
+    """Turn a row's ``right`` into a verdict."""
     return Verdict.OPEN if right is None else Verdict(right)
 
 
 def hash_problem_id(problem_id: str) -> int:
-    """A problem's id in 64 bits, signed."""
+    """Hash a problem's id into 64 bits, signed."""
     digest = hashlib.blake2b(problem_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _own_language(thought: str, language: str) -> float | None:
-    known = language in LANGUAGES  # else somebody else's file, of which the rest can be told
+def _share_of_own_language(thought: str, language: str) -> float | None:
+    known = language in LANGUAGES  # else somebody else's file, of which the rest can be read
     return measure_consistency(thought, language) if known and has_words(thought) else None
 
 
 def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
-    """Whether the answer that stood before the first word of reflection was right, and whether the last one is.
+    """Classify a chain by whether its result was right before the first word of reflection, and in the end.
 
-    The answer before is the last result derived before a word of reflection (one that says something: not a "but"
-    before any result). It is right where it equals the value of ``gold``, a number or an expression of numbers.
+    The result before is the last one derived before a word of reflection that says something: not a "but" before any
+    result. It is right where it equals the value of ``gold``.
+
+    Args:
+        read: The chain.
+        gold: The right answer, a number or an expression of numbers.
+        verdict: What the rule said of the answer in the end.
+
+    Returns:
+        The turn; ``NONE`` where there is no such result, or nothing can be right.
     """
     before: str | None = None
     for event in read.events:
@@ -181,21 +198,28 @@ LONGEST_GOLD = 100
 
 
 def parse_number(gold: str) -> Fraction | None:
-    """The value of a number, or of an expression of numbers with + - * / and brackets; None for anything else."""
+    """Parse a right answer as a number.
+
+    Args:
+        gold: A number, or an expression of numbers with + - * / and brackets.
+
+    Returns:
+        Its value; None for anything else.
+    """
     if len(gold) > LONGEST_GOLD:
         return None
     try:
-        return _value(ast.parse(gold.strip(), mode="eval").body)
+        return _evaluate(ast.parse(gold.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
         return None
 
 
-def _value(node: ast.expr) -> Fraction:
+def _evaluate(node: ast.expr) -> Fraction:
     match node:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(left), _value(right))
+            return _OPERATORS[type(op)](_evaluate(left), _evaluate(right))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand)
+            return -_evaluate(operand)
         case ast.Constant(value=int() | float() as value) if math.isfinite(value) and not isinstance(value, bool):
             return Fraction(str(value))
     raise ValueError("no number")

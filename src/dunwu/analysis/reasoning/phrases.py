@@ -12,7 +12,7 @@ HAN = re.compile("[\u3400-\u9fff]")
 
 
 def join_alternatives(lines: str) -> str:
-    """One pattern for all lines."""
+    """Join alternatives, a line each, into one pattern."""
     phrases = [line.strip() for line in lines.strip().splitlines()]
     english = [phrase for phrase in phrases if not HAN.search(phrase)]
     chinese = [phrase for phrase in phrases if HAN.search(phrase)]

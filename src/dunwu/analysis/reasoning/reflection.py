@@ -23,19 +23,24 @@ _WORD = re.compile(PATTERN, re.IGNORECASE)
 
 
 def count_words(text: str) -> dict[str, int]:
-    """How often each word of :data:`WORDS` stands in ``text``, in that order, without the absent ones.
+    """Count each word of reflection.
 
-    English by whole words in any case ("Wait," counts, "waiting" does not), Chinese by substring.
+    Args:
+        text: The text. English counts by whole words in any case ("Wait," does, "waiting" does not), Chinese by
+            substring.
+
+    Returns:
+        How often each word of ``WORDS`` stands in it, in that order, without the absent ones.
     """
     found = [match.group().lower() for match in _WORD.finditer(text)]
     return {word: found.count(word) for word in WORDS if word in found}
 
 
 def count_reflections(text: str) -> int:
-    """How many words of reflection stand in ``text``."""
+    """Count how many words of reflection stand in a text."""
     return sum(1 for _ in _WORD.finditer(text))
 
 
 def find_reflections(text: str) -> list[tuple[int, int]]:
-    """Where they stand: (start, end) of each, ascending and disjoint."""
+    """Find where words of reflection stand: (start, end) of each, ascending and disjoint."""
     return [match.span() for match in _WORD.finditer(text)]

@@ -161,7 +161,7 @@ def _find_damage(run: RunReader) -> list[str]:
 
 
 def _make_tiles(run: RunReader, last: LastEvaluations | None) -> list[Tile]:
-    """The results of the first set at both ends, what the stage is judged by first; none without both ends."""
+    """Show the results of the first set at both ends, the stage's first measure first; none without both ends."""
     ends = find_base_and_trained(next(iter(last[1].values()))) if last else None
     if not last or not ends:
         return []

@@ -10,7 +10,7 @@ from dunwu.analysis.comparison_table import ComparisonTable
 from dunwu.analysis.seeds import average_metric
 from dunwu.observatory.charts import Chart, Point, Series
 from dunwu.observatory.rendering import render
-from dunwu.observatory.views import FigureGroup, Table, make_models_table
+from dunwu.observatory.views import FigureGroup, Table, make_figure_group, make_models_table
 from dunwu.runs import RunReader
 from dunwu.runs.atomic import atomic_write
 
@@ -53,7 +53,7 @@ def write_seeds_report(folder: Path, runs: Sequence[RunReader], tables: Sequence
     report = SeedsReport(
         name=runs[0].recipe["name"],
         seeds=f"{len(runs)} seeds: {', '.join(str(run.seed) for run in runs)}",
-        figures=FigureGroup.of(charts, note=note),
+        figures=make_figure_group(charts, note=note),
         tables=[make_models_table(table) for table in tables],
     )
     path = folder / "report.html"

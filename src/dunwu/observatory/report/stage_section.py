@@ -21,6 +21,7 @@ from dunwu.observatory.views import (
     make_answer_box,
     make_answer_pair,
     make_evaluation_table,
+    make_figure_group,
     make_level_groups,
 )
 from dunwu.runs import BASE, TRAINED, Pair, StageReader
@@ -111,25 +112,25 @@ class StageSection:
 
 def make_stage_section(data: StageData) -> StageSection:
     """Lay out a stage as far as it has come; what is damaged is named, and costs no other part."""
-    diagnosis = data.unless_damaged(lambda: make_diagnosis_view(data))
+    diagnosis = data.try_make(lambda: make_diagnosis_view(data))
     chosen, others = figures.plot_metrics(data)
-    kept = data.unless_damaged(lambda: _make_kept_answers(data.stage))
-    servers = data.unless_damaged(lambda: _tabulate_servers(data.stage))
-    pairs = data.unless_damaged(lambda: _tabulate_pairs(data.stage.read_compared().pairs))
-    compute = data.unless_damaged(lambda: FigureGroup.of(figures.plot_test_time_compute(data), note=COMPUTE_NOTE))
+    kept = data.try_make(lambda: _make_kept_answers(data.stage))
+    servers = data.try_make(lambda: _tabulate_servers(data.stage))
+    pairs = data.try_make(lambda: _tabulate_pairs(data.stage.read_compared().pairs))
+    compute = data.try_make(lambda: make_figure_group(figures.plot_test_time_compute(data), note=COMPUTE_NOTE))
     outcomes = _make_outcomes(data)
-    examples = None if outcomes else data.unless_damaged(lambda: _choose_examples(data))
-    timings = data.unless_damaged(lambda: _plot_timings(data.stage))
+    examples = None if outcomes else data.try_make(lambda: _choose_examples(data))
+    timings = data.try_make(lambda: _plot_timings(data.stage))
     return StageSection(
         name=data.name,
         unreadable=data.unreadable,
         diagnosis=diagnosis,
         aha=make_aha_view(data) if data.rollouts else None,
-        learning=FigureGroup.of(figures.plot_learning(data), note=_describe_learning(data)),
+        learning=make_figure_group(figures.plot_learning(data), note=_describe_learning(data)),
         levels=make_level_groups(data),
         kept=kept,
-        metrics=FigureGroup.of(chosen),
-        further_metrics=FigureGroup.of(others, title="Further measurements"),
+        metrics=make_figure_group(chosen),
+        further_metrics=make_figure_group(others, title="Further measurements"),
         evaluations=[make_evaluation_table(name, evaluations) for name, evaluations in data.by_set.items()],
         comparisons=[table for table in (servers, pairs) if table],
         test_time_compute=compute,
@@ -183,7 +184,7 @@ def _make_kept_answers(stage: StageReader) -> KeptAnswers | None:
 
 
 def _tabulate_servers(stage: StageReader) -> Table | None:
-    """How the models behind servers were asked: what was sent, what was refused, what each calls itself."""
+    """Tabulate how models behind servers were asked: what was sent, what was refused, what each calls itself."""
     rows = [
         [
             model,
@@ -198,7 +199,7 @@ def _tabulate_servers(stage: StageReader) -> Table | None:
 
 
 def _tabulate_pairs(pairs: Sequence[Pair]) -> Table | None:
-    """Every model of an evaluation stage against its first one, on the same problems."""
+    """Tabulate every model of an evaluation stage against its first one, on the same problems."""
     rows = [
         [
             pair.set,
@@ -222,7 +223,7 @@ def _tabulate_pairs(pairs: Sequence[Pair]) -> Table | None:
 
 
 def _make_outcomes(data: StageData) -> OutcomesView | None:
-    """Answers before and after on the first set that has both, each kind of outcome with its share."""
+    """Show answers before and after on the first set that has both, each kind of outcome with its share."""
     for set_name, evaluations in data.by_set.items():
         if pair := find_base_and_trained(evaluations):
             kinds = group_outcomes(*pair)
@@ -241,7 +242,7 @@ def _make_outcome(kind: Outcome, total: int) -> OutcomeView:
 
 
 def _choose_examples(data: StageData) -> list[AnswerBox]:
-    """A response of the first and of the last rollout, in English where there is one."""
+    """Choose a response of the first and of the last rollout, in English where there is one."""
     if not data.rollouts:
         return []
     steps = dict.fromkeys((data.rollouts[0].step, data.rollouts[-1].step))
@@ -259,11 +260,11 @@ def _choose_examples(data: StageData) -> list[AnswerBox]:
 
 
 def _plot_timings(stage: StageReader) -> FigureGroup:
-    """Seconds of each rollout by what they were spent on."""
+    """Plot the seconds of each rollout by what took them."""
     timings = stage.read_timings()
     total = sum(seconds for row in timings for name, seconds in row.items() if name != "step")
     note = f"In all {format_rounded(total / 60, 1)} minutes of rollouts and updates, evaluations not counted."
     if total and any("rewards" in row for row in timings):
         waited = sum(row.get("rewards", 0.0) for row in timings) / total
         note += f" The rewards, graded while the policy still writes, were waited for in {100 * waited:.2f} % of it."
-    return FigureGroup.of([figures.plot_timings(timings)], note=note)
+    return make_figure_group([figures.plot_timings(timings)], note=note)

@@ -40,7 +40,14 @@ Field = Annotated[str, Query()]
 
 
 def make_app(runs: WatchedRuns) -> FastAPI:
-    """The application over these runs."""
+    """Make the application.
+
+    Args:
+        runs: The runs that it shows.
+
+    Returns:
+        The application, which answers GET alone.
+    """
     app = FastAPI(title="Dunwu", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_guard)
     app.exception_handler(UserError)(_user_error)
@@ -98,7 +105,7 @@ def make_app(runs: WatchedRuns) -> FastAPI:
 
 
 async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuses what does not come from a page of ours in a browser on this machine."""
+    """Refuse what does not come from a page of ours in a browser on this machine."""
     if not HOSTS.fullmatch(request.headers.get("host", "")):
         response: Response = _plain(400, "this address answers to the names of this machine's loopback only")
     elif request.method != "GET":
@@ -112,7 +119,7 @@ async def _guard(request: Request, answer: Callable[[Request], Awaitable[Respons
 
 
 def _is_link(request: Request) -> bool:
-    """A person who follows a link from elsewhere, which gives that site nothing to read."""
+    """Tell whether a person follows a link from elsewhere, which gives that site nothing to read."""
     return request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
 
 

@@ -12,7 +12,7 @@ from dunwu.errors import UserError
 from dunwu.observatory import figures
 from dunwu.observatory.charts import Chart
 from dunwu.observatory.rendering import render
-from dunwu.observatory.views import NOTHING, Cell, FigureGroup, Table, make_result_cell
+from dunwu.observatory.views import NOTHING, Cell, FigureGroup, Table, make_figure_group, make_result_cell
 from dunwu.observatory.web.layout import make_layout
 from dunwu.observatory.web.pages import describe_reading_of
 from dunwu.observatory.web.watched_runs import WatchedRun, WatchedRuns
@@ -74,7 +74,7 @@ def show_comparison(runs: WatchedRuns, named: Sequence[str]) -> str:
     except ValueError:
         raise UserError("runs are named by their numbers", field="run") from None
     wanted = {place: runs[place] for place in dict.fromkeys(places)}
-    chosen = {place: run for place, run in wanted.items() if run.is_readable()}
+    chosen = {place: run for place, run in wanted.items() if run.is_intact()}
     stages = dict.fromkeys(stage for run in chosen.values() for stage in run.read().stages)
     view = Comparison(
         title=TITLE,
@@ -93,7 +93,7 @@ def _compare_stage(runs: Sequence[WatchedRun], stage: str) -> StageComparison:
     return StageComparison(
         name=stage,
         reading=[f"{run.name}: {line}" for run in having for line in describe_reading_of(run, stage)],
-        figures=FigureGroup.of(_plot(having, stage)),
+        figures=make_figure_group(_plot(having, stage)),
     )
 
 
@@ -105,7 +105,7 @@ def _plot(runs: Sequence[WatchedRun], stage: str) -> Iterator[Chart]:
 
 
 def _tabulate_results(runs: Sequence[WatchedRun]) -> Table | None:
-    """Of every run what its last evaluations say: of the base and of the trained model, or of its last model."""
+    """Tabulate what the last evaluations of every run say of base and trained model, or of the last model."""
     rows = dict[str, dict[tuple[str, str], Cell | str]]()
     for run in runs:
         last = run.find_last_evaluations()

@@ -100,7 +100,7 @@ def choose_order(steps: Sequence[int]) -> list[int]:
 
 
 def _is_over(seconds: float) -> bool:
-    """Whether standard input has ended, after waiting for that so long."""
+    """Wait so long for standard input to end, and tell whether it has."""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
     return bool(ready) and not sys.stdin.buffer.read1(1)  # type: ignore[union-attr]
 

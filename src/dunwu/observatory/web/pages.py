@@ -27,6 +27,7 @@ from dunwu.observatory.views import (
     make_answer_box,
     make_cost_table,
     make_evaluation_table,
+    make_figure_group,
     make_level_groups,
     make_models_table,
     make_question,
@@ -154,7 +155,7 @@ def show_overview(runs: WatchedRuns, place: int) -> str:
 
 def _find_first_curves(watched: WatchedRun, run: RunReader, address: str) -> FirstCurves | None:
     for stage in reversed(run.stages):
-        found = FigureGroup.of(figures.plot_overview(watched.read_stage(stage)))
+        found = make_figure_group(figures.plot_overview(watched.read_stage(stage)))
         if found.charts:
             reading = describe_reading_of(watched, stage)
             return FirstCurves(stage=stage, reading=reading, figures=found, href=address + quote(stage))
@@ -162,8 +163,8 @@ def _find_first_curves(watched: WatchedRun, run: RunReader, address: str) -> Fir
 
 
 def _list_moments(watched: WatchedRun, run: RunReader, address: str) -> list[Moment]:
-    """A sentence for each stage that writes. Nothing is concluded before its rollouts have been read."""
-    stages = [watched.read_stage(stage) for stage in run.stages if watched.index(stage).progress.stored]
+    """Write a sentence for each stage that writes; nothing is concluded before its rollouts have been read."""
+    stages = [watched.read_stage(stage) for stage in run.stages if watched.open_index(stage).progress.stored]
     return [Moment(stage=data.name, href=address + quote(data.name), sentence=_conclude(data)) for data in stages]
 
 
@@ -195,9 +196,9 @@ def show_curves(runs: WatchedRuns, place: int, stage: str) -> str:
     chosen, others = figures.plot_metrics(data)
     view = Curves(
         aha=make_aha_view(data) if data.rollouts else None,
-        charts=FigureGroup.of([*figures.plot_learning(data), *chosen]),
+        charts=make_figure_group([*figures.plot_learning(data), *chosen]),
         levels=make_level_groups(data),
-        further_metrics=FigureGroup.of(others, title="Further measurements"),
+        further_metrics=make_figure_group(others, title="Further measurements"),
         evaluations=_tabulate_evaluations(data.by_set),
         damage=tuple(data.damage),  # after all that may add to it
     )
@@ -224,7 +225,7 @@ def show_rollouts(runs: WatchedRuns, place: int, stage: str, chosen: RolloutFilt
     watched = runs[place]
     stage = _choose_stage(watched, "/rollouts", stage)
     found: RolloutList | None = None
-    if watched.index(stage).progress.stored:
+    if watched.open_index(stage).progress.stored:
         found = make_rollout_list(watched, f"/runs/{place}/rollouts", stage, chosen, start)
     return render(
         "watch/rollouts.html",
@@ -273,7 +274,7 @@ def show_history(runs: WatchedRuns, place: int, stage: str, problem: str) -> str
     """
     watched = runs[place]
     stage = _choose_stage(watched, "/paths", stage)
-    data, index = watched.read_stage(stage), watched.index(stage)
+    data, index = watched.read_stage(stage), watched.open_index(stage)
     offers = offer_problems(data, index)
     try:
         chosen = int(problem) if problem else offers[0].problem if offers else None
@@ -299,9 +300,9 @@ def show_history(runs: WatchedRuns, place: int, stage: str, problem: str) -> str
 
 
 def _choose_stage(watched: WatchedRun, tab: str, stage: str) -> str:
-    """The stage that is asked for; otherwise the last one that has something to show on this page."""
+    """Choose the stage that is asked for, otherwise the last one that has something to show on this page."""
     if stage:
-        watched.index(stage)
+        watched.open_index(stage)
         return stage
     run = watched.read()
     if not run.stages:
@@ -312,7 +313,7 @@ def _choose_stage(watched: WatchedRun, tab: str, stage: str) -> str:
 
 
 def _offer_stages(run: RunReader, tab: str) -> list[str]:
-    """The stages that have something to show on a page."""
+    """List the stages that have something to show on a page."""
     wanted: Mapping[str, Callable[[StageReader], object]] = {
         "/curves": lambda stage: stage.read_metrics() or stage.rollout_steps(),
         "/rollouts": lambda stage: stage.rollout_steps(),
@@ -322,7 +323,7 @@ def _offer_stages(run: RunReader, tab: str) -> list[str]:
 
 
 def _make_head(watched: WatchedRun, place: int, tab: str, stage: str) -> StageHead:
-    """Links to the same page of the other stages, and how far the reading is."""
+    """Link to the same page of the other stages, and say how far the reading is."""
     names = _offer_stages(watched.read(), tab)
     links = [
         Link(href=f"/runs/{place}{tab}?stage={quote(name)}", label=name, is_current=name == stage) for name in names
@@ -332,7 +333,7 @@ def _make_head(watched: WatchedRun, place: int, tab: str, stage: str) -> StageHe
 
 def describe_reading_of(watched: WatchedRun, stage: str) -> list[str]:
     """Say how far the reading of a stage is, while it is not done, and what could not be read."""
-    found = watched.index(stage).progress
+    found = watched.open_index(stage).progress
     lines = [f"{file} (tried again when it changes)" for file in found.damaged]
     if found.read + len(found.damaged) < found.stored:
         lines.insert(0, f"Reading {found.read:,} of {found.stored:,} rollouts; what is made of them is not whole yet.")

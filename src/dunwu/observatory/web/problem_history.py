@@ -108,13 +108,13 @@ def _describe_verdict(row: EvaluationRow) -> str:
 
 
 def _offer_from_rollouts(index: RolloutIndex) -> Iterator[ProblemOffer]:
-    columns = index.columns()
+    columns = index.join_columns()
     first_of_group = columns["index"] == 0
     problems, counts = np.unique(columns["problem"][first_of_group], return_counts=True)
     for place in np.argsort(-counts, kind="stable")[:MOST_OFFERED]:
         if counts[place] > 1:
             row = np.flatnonzero(columns["problem"] == problems[place])[0]
-            question = index.text("question", int(columns["step"][row]), int(columns["place"][row]))
+            question = index.get_text("question", int(columns["step"][row]), int(columns["place"][row]))
             label = f"drawn in {counts[place]:,} rollouts: {question}"
             yield ProblemOffer(problem=int(problems[place]), label=label)
 
@@ -126,7 +126,7 @@ def _read_evaluated(data: StageData, problem: int) -> Iterator[HistoryAnswer]:
             for row in found.rows:
                 if row.sample == 0 and hash_problem_id(row.problem_id) == problem:
                     yield HistoryAnswer(
-                        place=number if side_by_side else data.updates_before(found),
+                        place=number if side_by_side else data.count_updates_before(found),
                         label=describe_checkpoint(found.checkpoint),
                         prompt=row.prompt,
                         text=row.text,
@@ -136,7 +136,7 @@ def _read_evaluated(data: StageData, problem: int) -> Iterator[HistoryAnswer]:
 
 
 def _read_rollouts(stage: StageReader, index: RolloutIndex, problem: int) -> Iterator[HistoryAnswer]:
-    columns = index.columns()
+    columns = index.join_columns()
     rows = np.flatnonzero((columns["problem"] == problem) & (columns["index"] == 0))
     for place in _space(len(rows)):
         step, number = int(columns["step"][rows[place]]), int(columns["place"][rows[place]])

@@ -151,7 +151,7 @@ def select_rows(index: RolloutIndex, columns: Columns, chosen: RolloutFilter) ->
 
 
 def _list_tests(index: RolloutIndex, chosen: RolloutFilter) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """A column and a test for each field that asks for something."""
+    """List a column and a test for each field that asks for something."""
     for name, low, high in (
         ("step", chosen.step_from, chosen.step_to),
         ("value", chosen.reward_from, chosen.reward_to),
@@ -171,7 +171,7 @@ def _list_tests(index: RolloutIndex, chosen: RolloutFilter) -> Iterator[tuple[st
         yield "truncated", partial(operator.eq, True)
     for name, text in (("language", chosen.language), ("task", chosen.task)):
         if text:
-            names = index.names(name)
+            names = index.list_names(name)
             yield name, partial(operator.eq, names.index(text) if text in names else -1)
     for bit, name in enumerate(BEHAVIOURS):
         if name in chosen.shows:
@@ -234,14 +234,14 @@ def find_page(
 
 
 def _split_by_step(columns: Columns, rows: Rows, start: int) -> Iterator[Rows]:
-    """The rows from ``start`` on in pieces that are of one step each."""
+    """Split the rows from ``start`` on into pieces of one step each."""
     remaining = rows[start:]
     edges = np.flatnonzero(np.diff(columns["step"][remaining])) + 1
     yield from np.split(remaining, edges)
 
 
 def _search(stage: StageReader, columns: Columns, rows: Rows, text: str) -> Any:
-    """Which of one step's rows hold the text; none where the step has left, or is being written again."""
+    """Tell which of one step's rows hold the text; none where the step has left, or is being written again."""
     nothing = np.zeros(len(rows), dtype=bool)
     if not len(rows):
         return nothing

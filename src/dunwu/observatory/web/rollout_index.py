@@ -124,7 +124,7 @@ class RolloutIndex:
         with self._lock:
             return sorted(self._steps)
 
-    def columns(self) -> Columns:
+    def join_columns(self) -> Columns:
         """Join all completions that have been read, the oldest first, into arrays of the same length."""
         with self._lock:
             if self._joined is None:
@@ -136,18 +136,27 @@ class RolloutIndex:
                 }
             return self._joined
 
-    def names(self, column: str) -> list[str]:
+    def list_names(self, column: str) -> list[str]:
         """List the names that the numbers of ``task`` or ``language`` stand for."""
         with self._lock:
             return list(self._names[column])
 
-    def text(self, column: Literal["opening", "question"], step: int, place: int) -> str:
-        """Return how a completion's reasoning or its question begins; "" where the step has left."""
+    def get_text(self, column: Literal["opening", "question"], step: int, place: int) -> str:
+        """Return how a completion's reasoning or its question begins.
+
+        Args:
+            column: Which of the two.
+            step: The step.
+            place: The completion's row in it.
+
+        Returns:
+            The text, cut; "" where the step has left.
+        """
         with self._lock:
             found = self._steps.get(step)
         return str(found.texts[column][place]) if found and place < len(found.texts) else ""
 
-    def rollouts(self) -> list[Rollout]:
+    def choose_rollouts(self) -> list[Rollout]:
         """Choose the rollouts that curves are made of: all, or evenly spaced ones where there are too many."""
         with self._lock:
             steps = sorted(self._steps)

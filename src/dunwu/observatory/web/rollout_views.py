@@ -185,8 +185,8 @@ def make_rollout_list(watched: WatchedRun, base: str, stage: str, chosen: Rollou
     """
     if chosen.q:
         chosen = replace(chosen, order="newest")
-    index = watched.index(stage)
-    columns = index.columns()
+    index = watched.open_index(stage)
+    columns = index.join_columns()
     rows = select_rows(index, columns, chosen)
     place = min(max(start, 0), len(rows))
     reader = watched.read().stage(stage)
@@ -206,7 +206,7 @@ def make_rollout_list(watched: WatchedRun, base: str, stage: str, chosen: Rollou
 def _make_form(index: RolloutIndex, columns: Columns, stage: str, chosen: RolloutFilter) -> FilterForm:
     levels = [str(level) for level in np.unique(columns["level"])]
     level = "" if chosen.level is None else str(chosen.level)
-    languages, tasks = index.names("language"), index.names("task")
+    languages, tasks = index.list_names("language"), index.list_names("task")
     turns = {name: TURN_LABELS[name] for name in TURNS}
     return FilterForm(
         stage=stage,
@@ -233,7 +233,7 @@ def _make_form(index: RolloutIndex, columns: Columns, stage: str, chosen: Rollou
 
 
 def _same(names: Sequence[str] | Mapping[str, object]) -> dict[str, str]:
-    """Options that are called by their values."""
+    """Make options that are called by their values."""
     return {name: name for name in names}
 
 
@@ -243,7 +243,7 @@ def _make_range(label: str, name: str, low: float | None, high: float | None, st
 
 
 def _describe_count(found: FoundRows, selected: int, stored: int, chosen: RolloutFilter) -> tuple[str, str]:
-    """How many there are, and of what."""
+    """Say how many there are, and of what."""
     if not chosen.q:
         return f"{selected:,}", f"of {stored:,} answers"
     share = f"{found.searched:,} of {selected:,} looked through, the newest first"
@@ -256,7 +256,7 @@ def _make_line(index: RolloutIndex, columns: Columns, row: int, base: str, stage
     return RolloutLine(
         name=f"{int(columns['group'][row])}.{int(columns['index'][row])}",
         href=f"{base}/{quote(stage)}/{step}/{place}",
-        question=index.text("question", step, place),
+        question=index.get_text("question", step, place),
         step=f"{step:,}",
         level=str(int(columns["level"][row])),
         verdict=make_verdict_cell(int(columns["verdict"][row]), bool(columns["graded"][row])),
@@ -264,7 +264,7 @@ def _make_line(index: RolloutIndex, columns: Columns, row: int, base: str, stage
         tokens=f"{int(columns['tokens'][row]):,}" + (" ✂" if columns["truncated"][row] else ""),
         reflections=f"{int(columns['reflections'][row]):,}",
         behaviours=[name for bit, name in enumerate(BEHAVIOURS) if shown >> bit & 1],
-        opening=index.text("opening", step, place),
+        opening=index.get_text("opening", step, place),
     )
 
 
@@ -289,7 +289,7 @@ def make_rollout_view(watched: WatchedRun, base: str, stage: str, step: int, pla
     Raises:
         UserError: There is no such stage, rollout or row.
     """
-    watched.index(stage)  # says if there is no such stage
+    watched.open_index(stage)  # says if there is no such stage
     rows = watched.read().stage(stage).read_rollouts(step)
     if not 0 <= place < len(rows):
         raise UserError(f"step {step} of {stage} has {len(rows)} rollouts; there is no number {place}")
@@ -318,7 +318,7 @@ def make_rollout_view(watched: WatchedRun, base: str, stage: str, step: int, pla
 
 
 def _tabulate_score(row: RolloutRow) -> Table:
-    """The score, its parts, and the verifier's reason."""
+    """Tabulate the score, its parts, and the verifier's reason."""
     parts = {name: f"{part:.4g}" for name, part in row.parts.items()}
     status = {} if row.status == "graded" else {"status": row.status.replace("_", " ")}
     others = {
@@ -332,7 +332,7 @@ def _tabulate_score(row: RolloutRow) -> Table:
 
 
 def _list_siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) -> list[Sibling]:
-    """The other completions of the same prompt, from the best to the worst."""
+    """List the other completions of the same prompt, from the best to the worst."""
     return [
         Sibling(
             name=f"{row.group}.{row.index}",

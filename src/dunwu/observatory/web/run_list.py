@@ -93,7 +93,7 @@ def _sort_key(cell: ListCell) -> Key:
 
 
 def _make_head(name: str, label: str, by: str, down: bool) -> Head:
-    """A head leads to the order by its column, or the other way round."""
+    """Make a head that leads to the order by its column, or the other way round."""
     here = name == by
     to = name if here and down else f"-{name}" if here or name in DESCENDING else name
     order = ("descending" if down else "ascending") if here else ""
@@ -123,7 +123,7 @@ def _make_row(place: int, watched: WatchedRun) -> Mapping[str, ListCell]:
 
 
 def _make_score(run: RunReader, last: LastEvaluations | None) -> ListCell:
-    """From the base to the trained model on the first set, or what the newest evaluation says."""
+    """Show right answers from the base to the trained model on the first set, or of the newest evaluation."""
     nothing = ListCell(text=NOTHING, key=None)
     if last is None:
         return nothing

@@ -21,28 +21,32 @@ NICENESS = 10
 """Training comes first, a page that is being looked at next, the reader of rollouts last."""
 
 
-def serve(directories: Sequence[Path], port: int, tell: Callable[[str], None]) -> None:
-    """Serves until it is stopped.
+def serve(directories: Sequence[Path], port: int, announce: Callable[[str], None]) -> None:
+    """Serve until it is stopped.
 
     Args:
-        directories: run directories, or folders that hold such.
-        port: 0 for any that is free.
-        tell: is given the address, once it answers there.
+        directories: Run directories, or folders that hold such.
+        port: Where; 0 for any port that is free.
+        announce: Is called with the address once it answers there.
 
     Raises:
-        UserError: a folder holds no run, or the port is taken.
+        UserError: A folder holds no run, or the port is taken.
     """
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    with WatchedRuns([run for directory in directories for run in runs_in(directory)]) as runs:
+    with WatchedRuns([run for directory in directories for run in find_runs(directory)]) as runs:
         listener = _listen(port)
-        tell(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
+        announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
         config = uvicorn.Config(make_app(runs), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def runs_in(directory: Path) -> list[Path]:
-    """The run that a folder is, or the runs that lie in it. Raises UserError where there are none."""
+def find_runs(directory: Path) -> list[Path]:
+    """Find the run that a folder is, or the runs that lie in it.
+
+    Raises:
+        UserError: There are none.
+    """
     if (directory / "manifest.json").is_file():
         return [directory]
     found = sorted(path.parent for path in directory.glob("*/manifest.json"))

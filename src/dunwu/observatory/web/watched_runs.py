@@ -50,7 +50,7 @@ class WatchedRun:
         """
         return RunReader(self.directory)
 
-    def is_readable(self) -> bool:
+    def is_intact(self) -> bool:
         """Tell whether it is there, and whole."""
         try:
             self.read()
@@ -58,15 +58,15 @@ class WatchedRun:
             return False
         return True
 
-    def index(self, stage: str) -> RolloutIndex:
+    def open_index(self, stage: str) -> RolloutIndex:
         """Return the index of a stage's completions, as far as they have been read.
 
         Raises:
             UserError: There is no such stage.
         """
-        return self._index(self.read(), stage)
+        return self._open_index(self.read(), stage)
 
-    def _index(self, run: RunReader, stage: str) -> RolloutIndex:
+    def _open_index(self, run: RunReader, stage: str) -> RolloutIndex:
         if stage not in run.stages:
             raise UserError(f"no stage {stage!r:.60} has begun", file=self.directory)
         with self._lock:
@@ -85,7 +85,7 @@ class WatchedRun:
             UserError: There is no such stage, or an evaluation is damaged.
         """
         run = self.read()
-        index = self._index(run, stage)
+        index = self._open_index(run, stage)
         begun = run.stage(stage)
         progress = index.progress
         reading = None if progress.is_whole else (progress.read, progress.stored)
@@ -94,7 +94,9 @@ class WatchedRun:
             known = self._stages.get(stage)
         if known is None or known[0] != signature:
             by_set, base = self._read_evaluations(run, stage)
-            data = StageData(run=run, name=stage, rollouts=index.rollouts(), by_set=by_set, base=base, reading=reading)
+            data = StageData(
+                run=run, name=stage, rollouts=index.choose_rollouts(), by_set=by_set, base=base, reading=reading
+            )
             known = (signature, data)
             with self._lock:
                 self._stages[stage] = known
@@ -112,19 +114,19 @@ class WatchedRun:
         """Load what the worker has extracted."""
         run = self.read()
         for stage in run.stages:
-            self._index(run, stage).refresh()
+            self._open_index(run, stage).refresh()
 
     def make_change_token(self) -> str:
         """Make a text that is another one whenever a page of this run would look different."""
         run = self.read()
         parts = [run.mark]
         for stage in run.stages:
-            begun, index = run.stage(stage), self._index(run, stage)
+            begun, index = run.stage(stage), self._open_index(run, stage)
             parts += [begun.numbers_mark, begun.evaluations_mark, str(index.version), str(index.progress.stored)]
         return _hash(parts)
 
     def _read_evaluations(self, run: RunReader, stage: str) -> tuple[EvaluationsBySet, Rollout | None]:
-        """A stage's evaluations, and the base's answers among them."""
+        """Read a stage's evaluations, and the base's answers among them."""
         signature = run.stage(stage).evaluations_mark
         with self._lock:
             known = self._evaluations.get(stage)
@@ -180,7 +182,7 @@ class WatchedRuns:
                 self._worker.wait(5)
 
     def _work(self) -> None:
-        """A run that cannot be read now is tried again; a worker that has ended is started again."""
+        """Refresh until the end: a run that cannot be read is tried again, a worker that has ended is started again."""
         logged: dict[Path, str] = {}
         while not self._ended.wait(LOOK_SECONDS):
             for run in self.runs:
