@@ -4,6 +4,7 @@ r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
     policy = dunwu.load(run)                              a model that can be asked
     policy.generate("Using 3, 5, 7, make 22.", n=4)
     dunwu.grade(r"\boxed{\frac{1}{2}}", gold="0.5")       what a rule says of an answer
+    dunwu.train("nano-base", problems, reward=mine)       your own callables, without a recipe
 
 Importing this package imports nothing heavy: each name is imported when it is first used.
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dunwu.commands.plan import plan
     from dunwu.commands.report import report
     from dunwu.commands.run import run
+    from dunwu.commands.train import train
     from dunwu.errors import Fault, Interrupted, UserError
     from dunwu.types import Completion, Estimate, Message, Problem, Score, ScoredGroup
 
@@ -31,7 +33,7 @@ _HOMES = {
     **dict.fromkeys(("Loop", "open_loop"), "dunwu.api.loop"),
     **dict.fromkeys(("Policy", "load"), "dunwu.api.policy"),
     **dict.fromkeys(("Run", "Summary"), "dunwu.api.run"),
-    **{name: f"dunwu.commands.{name}" for name in ("evaluate", "grade", "plan", "report", "run")},
+    **{name: f"dunwu.commands.{name}" for name in ("evaluate", "grade", "plan", "report", "run", "train")},
     **dict.fromkeys(("Fault", "Interrupted", "UserError"), "dunwu.errors"),
     **dict.fromkeys(("Completion", "Estimate", "Message", "Problem", "Score", "ScoredGroup"), "dunwu.types"),
 }
@@ -60,6 +62,7 @@ __all__ = [
     "register",
     "report",
     "run",
+    "train",
 ]
 
 

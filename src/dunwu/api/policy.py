@@ -54,6 +54,11 @@ class Policy:
         return str(self._found.template)
 
     @property
+    def positions(self) -> int | None:
+        """Tokens that it can read and write at most, prompt and completion together; None where nothing says it."""
+        return self._found.positions
+
+    @property
     def model(self) -> Any:
         """The model of transformers, in eval mode."""
         return self._loaded.model

@@ -28,7 +28,7 @@ def test_the_names_that_users_rely_on() -> None:
     assert dunwu.__all__ == [
         *("Completion", "Estimate", "Fault", "Interrupted", "Loop", "Message", "Policy", "Problem", "Run", "Score"),
         *("ScoredGroup", "Summary", "UserError", "__version__", "evaluate", "grade", "load", "open_loop", "plan"),
-        *("register", "report", "run"),
+        *("register", "report", "run", "train"),
     ]
     assert set(dunwu.__all__) <= set(dir(dunwu))
 

@@ -1,0 +1,95 @@
+"""``dunwu.train``: reinforcement learning on your own problems and reward, without a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from dunwu import registry
+from dunwu.api.grading import Reward
+from dunwu.api.policy import Policy, load
+from dunwu.api.run import Run
+from dunwu.commands.run import Log, run
+from dunwu.errors import UserError
+from dunwu.tasks import Draft
+
+TASK = "train-problems"
+"""The name under which the problems of the last call are registered in this process."""
+NEW_TOKENS, PROMPT_TOKENS = 1024, 1024
+"""Tokens of an answer and of a prompt at most, where the settings say nothing and the model has room."""
+
+
+def train(
+    policy: Policy | Run | Path | str,
+    /,
+    problems: Sequence[tuple[str, str] | Draft],
+    *,
+    reward: Reward | None = None,
+    rollouts: int = 50,
+    held_out: float = 0.0,
+    out: Path | str = "runs/train",
+    seed: int = 0,
+    resume: bool = False,
+    log: Log = "rich",
+    **settings: Any,
+) -> Run:
+    """Train a policy on your own problems, with the engine, the trainer and the run directory of a recipe.
+
+    Args:
+        policy: What learns; see ``load``.
+        problems: Pairs of question and answer, or drafts, drawn at random.
+        reward: ``reward(problem, text) -> float``, called in this process; None: accuracy and format, by rule.
+        rollouts: How many are made and learned from.
+        held_out: Share of the problems, by hash, that training never draws.
+        out: The run directory.
+        seed: Of problems, completions and minibatches.
+        resume: Go on where the run in the directory stopped; problems and reward must be the same.
+        log: What is printed: for people, next to nothing, or a JSON object a line.
+        **settings: Tables of a stage of kind ``rl``, as in a recipe: ``rollout={"group_size": 8}``,
+            ``optimizer={"lr": 1e-3}``.
+
+    Returns:
+        The finished run; ``dunwu.load`` opens its model.
+
+    Raises:
+        UserError: A setting, a problem or the model cannot be used, or the reward gives no finite number.
+        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
+        Fault: NaN, a full disk, no whole checkpoint.
+    """
+    drafts = [one if isinstance(one, Draft) else Draft(question=one[0], gold=one[1]) for one in problems]
+    if not drafts:
+        raise UserError("there is nothing to learn from", field="problems")
+
+    def draw_problem(rng: Random, level: int, language: str) -> Draft:
+        return rng.choice(drafts)
+
+    registry.tasks.register(TASK)(draw_problem)
+    chosen = policy if isinstance(policy, Policy) else load(policy)
+    room = chosen.positions or 2 * NEW_TOKENS
+    rollout = {"max_new_tokens": min(NEW_TOKENS, room // 2), **settings.pop("rollout", {})}
+    prompt = {"template": chosen.template, "max_tokens": min(PROMPT_TOKENS, room - rollout["max_new_tokens"])}
+    update = {"minibatches": 1, **settings.pop("update", {})}
+    stage: dict[str, Any] = {
+        "kind": "rl",
+        "from": chosen.source,
+        "steps": rollouts * update["minibatches"] * update.get("epochs", 1),
+        "tasks": [{"task": TASK, "held_out": held_out}],
+        "prompt": prompt | settings.pop("prompt", {}),
+        "rollout": rollout,
+        "update": update,
+        "reference_every": 0,
+        **settings,
+    }
+    if reward is not None:
+        stage["reward"] = _pay(reward, settings.get("reward", {}))
+    recipe = {"name": "train", "seed": seed, "stages": {"train": stage}}
+    return run(recipe, out=out, resume=resume, log=log)
+
+
+def _pay(reward: Reward, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Register a reward, and return the reward table that pays for it alone, with the other settings of a table."""
+    name = getattr(reward, "__name__", "reward").strip("<>")
+    registry.rewards.register(name)(reward)
+    return {"accuracy": 0, "format": 0, **table, "custom": [{"name": name, "function": name}]}
