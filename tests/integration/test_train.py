@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ PROBLEMS = [
     for b in (8, 9)
     for c in (2, 3)
 ]
-SMALL = {"rollout": {"questions": 4, "group_size": 4, "max_new_tokens": 24}, "optimizer": {"lr": 1e-3}}
+SMALL: dict[str, Any] = {"rollout": {"questions": 4, "group_size": 4, "max_new_tokens": 24}, "optimizer": {"lr": 1e-3}}
 
 
 def count_digits(problem: dunwu.Problem, text: str) -> float:
