@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dunwu.config.schema import RLStage
-from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, StageDirectory
+from dunwu.runs import BASE, TRAINED, AnswerRow, RunWriter, StageWriter
 from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, VersionSpan
 
 STAGE = "zero"
@@ -31,11 +31,11 @@ RECIPE = {
 }
 
 
-def begin(directory: Path) -> Run:
+def begin(directory: Path) -> RunWriter:
     """An empty run."""
     text = 'name = "nano r1-zero <made up>"\nseed = 3\n\n[stages.zero]\nkind = "rl"\nsteps = 160\n'
     versions = {"dunwu": "0.1.0", "python": "3.11.7", "torch": "2.13.0"}
-    return Run.create(directory, recipe_text=text, recipe_json=RECIPE, seed=3, versions=versions)
+    return RunWriter.create(directory, recipe_text=text, recipe_json=RECIPE, seed=3, versions=versions)
 
 
 def response(skill: float, random: np.random.Generator) -> tuple[str, bool, int]:
@@ -82,7 +82,7 @@ def group(number: int, skill: float, version: int, random: np.random.Generator, 
     return ScoredGroup(group=RolloutGroup(prompt=prompt, completions=tuple(completions)), scores=tuple(scores))
 
 
-def train(stage: StageDirectory, rollouts: int, questions: int = 16) -> None:
+def train(stage: StageWriter, rollouts: int, questions: int = 16) -> None:
     """Rollouts and their metrics, of a policy that gets better."""
     random = np.random.default_rng(0)
     for rollout in range(rollouts):
@@ -101,7 +101,7 @@ def train(stage: StageDirectory, rollouts: int, questions: int = 16) -> None:
         stage.write_rollouts(step, [group(number, skill, version, random) for number in range(questions)])
 
 
-def evaluate(stage: StageDirectory, checkpoint: str, set_name: str, skill: float, problems: int, samples: int) -> None:
+def evaluate(stage: StageWriter, checkpoint: str, set_name: str, skill: float, problems: int, samples: int) -> None:
     """An evaluation whose first problem's answers are hostile; pass@1 is the true share of right rows."""
     random = np.random.default_rng(1)
     rows = []
@@ -109,30 +109,31 @@ def evaluate(stage: StageDirectory, checkpoint: str, set_name: str, skill: float
         for sample in range(samples):
             text, right, tokens = response(skill, random)
             rows.append(
-                EvaluationRow(
+                AnswerRow(
                     problem_id=f"h{number}",
                     level=3,
                     language="en",
-                    sample=sample,
-                    correct=int(right),
+                    group=number,
+                    index=sample,
+                    parts={"accuracy": float(right)},
                     tokens=tokens,
                     reflections=text.count("wait") + text.count("check") + text.count("不对"),
                     prompt=f"Use 7, 9 and 12 to make 75. {HOSTILE}",
                     gold="12*7-9",
-                    text=f"{text} {HOSTILE}",
+                    completion=f"{text} {HOSTILE}",
                     extracted="12*7-9",
                 )
             )
     stage.write_evaluation(checkpoint, set_name, rows, estimates(rows, samples))
 
 
-def estimates(rows: list[EvaluationRow], samples: int) -> dict[str, Estimate]:
+def estimates(rows: list[AnswerRow], samples: int) -> dict[str, Estimate]:
     """Means with an interval of a made-up width."""
 
     def around(value: float, half: float) -> Estimate:
         return Estimate(value=value, low=value - half, high=value + half)
 
-    right = float(np.mean([row.correct for row in rows]))
+    right = float(np.mean([row.right for row in rows]))
     return {
         "pass@1": around(right, 0.02),
         f"cons@{samples}": around(min(1.0, right + 0.05), 0.03),

@@ -98,6 +98,6 @@ def test_a_model_is_taught_rewarded_and_evaluated_under_its_own_template(name: s
     opened = len("<think>\n") if opens else 0
     assert {row.tokens for row in rows} == {len(wanted) - opened + 1}, "a token a byte, and the one that ends the turn"
     for evaluation in run.stage("table").read_evaluations():
-        assert [row.text for row in evaluation.rows] == [wanted] * 4
+        assert [row.completion for row in evaluation.rows] == [wanted] * 4
         assert evaluation.results["pass@1"].value == evaluation.results["format"].value == 1.0
         assert evaluation.results["truncated"].value == 0.0

@@ -20,8 +20,8 @@ from dunwu.commands.evaluate import task_of
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
-from dunwu.runs import RunReader
-from dunwu.runs.answer_log import AnswerFile, KeptAnswer
+from dunwu.runs import RunReader, read_server_records
+from dunwu.runs.answer_log import AnswerLog, LoggedAnswer
 from dunwu.tasks.datasets.files import FileTask
 from tests.integration.evaluating import asking, run
 from tests.integration.runs import exit_code, fingerprints
@@ -209,18 +209,18 @@ def test_a_server_that_dies_leaves_what_was_measured(
 ) -> None:
     """Of two sets it answers the first one and a question of the second, and then no more: its refusals, which end the
     run, come when the last answer is kept. Several threads ask it."""
-    numbers, kept, keep = count(1), count(1), AnswerFile.keep
+    numbers, kept, keep = count(1), count(1), AnswerLog.append
     last_is_kept = threading.Event()
 
     def answer(body: Any) -> Answer:
         return gold(body) if next(numbers) <= 7 else (503, {}) if last_is_kept.wait(60) else b""
 
-    def keep_and_say_so(file: AnswerFile, seed: int, given: KeptAnswer) -> None:
+    def keep_and_say_so(file: AnswerLog, seed: int, given: LoggedAnswer) -> None:
         keep(file, seed, given)
         if next(kept) == 7:
             last_is_kept.set()
 
-    monkeypatch.setattr(AnswerFile, "keep", keep_and_say_so)
+    monkeypatch.setattr(AnswerLog, "append", keep_and_say_so)
     command: list[str | Path] = ["-k", "2", *asking(files, "math500", "aime"), "--out", tmp_path / "out"]
     with serving(gold_server(answers)) as server:
         gold = server.answer
@@ -333,9 +333,9 @@ def test_a_server_with_a_will_of_its_own_is_measured_and_its_sampling_recorded(
     ]
     stage = RunReader(tmp_path / "out").stage("boxed")
     (evaluation,) = stage.read_evaluations()
-    assert {row.text for row in evaluation.rows if not row.correct} == {"<think>Hmm 12"}
+    assert {row.completion for row in evaluation.rows if not row.right} == {"<think>Hmm 12"}
     assert evaluation.results["pass@1"].value == 0.5
-    record = stage.read_servers()["m"]
+    record = read_server_records(stage.path)["m"]
     assert record.refused.keys() == refused.keys()
     assert (record.sent["top_p"], record.sent["max_completion_tokens"], record.sent["min_p"]) == (0.95, 32768, 0.0)
     assert record.says == {"system_fingerprint": "b1234"}
@@ -344,4 +344,4 @@ def test_a_server_with_a_will_of_its_own_is_measured_and_its_sampling_recorded(
     assert "is &lt;b&gt;not&lt;/b&gt; known." in report
     (stage.path / "servers.json").write_text("{")
     with pytest.raises(UserError, match=r"servers\.json: does not say how servers were asked"):
-        stage.read_servers()
+        read_server_records(stage.path)

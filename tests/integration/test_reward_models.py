@@ -183,6 +183,7 @@ def test_reward_models_pay_in_the_part_of_a_stage_that_asks_for_them(made: Path,
     assert done.exit_code == 0, done.output
     stage = RunReader(tmp_path / "run").stage("zero")
     for row in stage.read_rollouts():
+        assert row.step is not None
         parts, paid = dict(row.parts), 0.5 if row.step > 2 else 0.0
         assert ("helpfulness" in parts) == (row.step > 2)
         assert 0 <= parts["safety"] <= 1

@@ -63,7 +63,7 @@ def test_reward_models_enter_in_the_last_part_alone(told: Path) -> None:
 
 
 def test_what_dev1_learnt_is_in_r1_s_format(told: Path) -> None:
-    rows = [json.loads(line) for line in RunReader(told).stage("cold_start").data.open()]
+    rows = [json.loads(line) for line in RunReader(told).stage("cold_start").generated.file.open()]
     assert rows
     for row in rows:
         answer = row["messages"][-1]["content"]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dunwu.runs import BASE, TRAINED
-from dunwu.runs.tables import write_rollout_rows
+from dunwu.runs.tables import ROLLOUTS, write_answers
 from tests.made_runs import PER_ROLLOUT, STAGE, begin, evaluate, finished_run, group, train
 from tests.unit.observatory.test_pages import hostile_rows
 
@@ -97,7 +97,7 @@ def browser() -> Iterator[Any]:
 def watch(tmp_path: Path, browser: Any) -> Iterator[Watch]:
     directories = [finished_run(tmp_path / name, rollouts=rollouts) for name, rollouts in (("one", 10), ("two", 6))]
     path = directories[0] / "stages" / STAGE / "rollouts" / "step-000016.parquet"
-    write_rollout_rows(path, hostile_rows(directories[0]))
+    write_answers(path, hostile_rows(directories[0]), ROLLOUTS)
     found = Watch(directories, browser)
     yield found
     found.end()

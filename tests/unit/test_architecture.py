@@ -77,12 +77,12 @@ def test_the_rule_sees_a_wrong_arrow() -> None:
 def f() -> None:
     from ..models import load
     from dunwu.config.schema import TaskSpec
-    import dunwu.runs.stage_directory
+    import dunwu.runs.stage_reader
     from dunwu.types import Problem
 """
     assert [line.split(": ")[1] for line in forbidden(PACKAGE / "tasks" / "wrong.py", source)] == [
         "tasks imports dunwu.models.load",
-        "tasks imports dunwu.runs.stage_directory",
+        "tasks imports dunwu.runs.stage_reader",
     ]
 
 

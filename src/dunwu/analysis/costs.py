@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dunwu.runs import RunReader, Spent
+from dunwu.runs import Cost, RunReader
 
 MODULES = ("rollout", "reward", "inference", "training", "evaluation")
 SMALLEST = 0.001
@@ -30,7 +30,7 @@ class CostLine:
 
     stage: str
     module: str
-    cost: Spent
+    cost: Cost
     device_hours: float
     kilowatt_hours: float
     dollars: float | None
@@ -52,7 +52,7 @@ def read_costs(run: RunReader) -> Iterator[CostLine]:
     count, price = hardware.get("count", 1), hardware.get("dollars_per_hour")
     watts = hardware.get("watts") or WATTS.get(hardware.get("device", "cpu"), WATTS["cpu"])
     for stage in run.stages:
-        costs = run.stage(stage).read_ledger()
+        costs = run.stage(stage).read_costs()
         for module in MODULES:
             if module in costs:
                 hours = costs[module].seconds * count / 3600
@@ -94,7 +94,7 @@ COLUMNS = ("tokens", "FLOPs", "hours", "kWh", "dollars")
 
 def sum_costs(found: list[CostLine]) -> CostLine:
     """Sum what all modules of all stages cost."""
-    cost = Spent(0.0, 0, 0.0)
+    cost = Cost(0.0, 0, 0.0)
     for line in found:
         cost += line.cost
     return CostLine(

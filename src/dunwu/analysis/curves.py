@@ -344,7 +344,7 @@ def read_rollout(stage: StageReader, step: int) -> Rollout:
     Raises:
         UserError: The step has none, or its file cannot be read.
     """
-    return Rollout(stage.derived.make(step, facts.FACTS_VERSION, facts.extract_facts))
+    return Rollout(stage.derived.make_table(step, facts.FACTS_VERSION, facts.extract_facts))
 
 
 def find_frequent_words(found: Sequence[Rollout], count: int) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from dunwu.errors import counted
-from dunwu.runs.checkpoints import is_step, step_of
+from dunwu.runs.checkpoints import is_step, parse_step
 from dunwu.types import Estimate
 
 
@@ -206,7 +206,7 @@ def format_cell(name: str, estimate: Estimate, *, change: bool = False) -> str:
 
 def describe_checkpoint(name: str) -> str:
     """Say whose evaluation it is: ``base``, ``after 24 updates``, ``trained``, or a model's name."""
-    return f"after {counted(step_of(name), 'update')}" if is_step(name) else name
+    return f"after {counted(parse_step(name), 'update')}" if is_step(name) else name
 
 
 def label_set(name: str) -> str:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from dunwu.analysis.damaged_files import read_or_default
 from dunwu.config.schema import RLStage
-from dunwu.runs import BASE, TRAINED, RunReader, display_names, due
-from dunwu.runs.checkpoints import step_name
+from dunwu.runs import BASE, TRAINED, RunReader, display_names, is_due
+from dunwu.runs.checkpoints import format_step
 
 SHOWN = 3
 
@@ -69,8 +69,8 @@ def _list_of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bo
     for chosen in sets if steps else ():
         yield BASE, chosen
     for step in steps[:-1] if sets and stage.evaluation.every else ():
-        if due(step, stage.evaluation.every, stage.updates_per_rollout):
-            yield step_name(step), sets[0]
+        if is_due(step, stage.evaluation.every, stage.updates_per_rollout):
+            yield format_step(step), sets[0]
     for chosen in sets if ended else ():
         yield TRAINED, chosen
 

@@ -59,7 +59,7 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
     yield advice(f"{shown}, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
     learnt = [name for name in done if stages[name]["kind"] == "rl"]
-    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.record(ABLATION) is None:
+    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.read_record(ABLATION) is None:
         yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
     if (writers := list(find_finished_models(run))) and (measured := _choose_benchmark(stages)):
         base = str(stages[writers[-1].parent.name].get("from") or "")

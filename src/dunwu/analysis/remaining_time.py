@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dunwu.analysis.labels import format_duration
 from dunwu.config.schema import RLStage
-from dunwu.runs import RunReader, StageReader, due
+from dunwu.runs import RunReader, StageReader, is_due
 
 RECENT, SHARE = 5, 0.1
 """Rows whose mean duration the time left is computed from: so many, or this share of them where they are more."""
@@ -42,7 +42,7 @@ def estimate_time_left(run: RunReader, name: str) -> TimeLeft | None:
     Raises:
         UserError: A file of the stage is damaged (named).
     """
-    stage, steps = run.stage(name), run.steps(name)
+    stage, steps = run.stage(name), run.count_steps(name)
     metrics, pace = stage.read_metrics(), compute_seconds_per_step(stage.read_timings())
     if not metrics or not steps or pace is None:
         return None
@@ -80,7 +80,7 @@ def _estimate_seconds_per_answer(stage: StageReader, metrics: Sequence[dict[str,
     engine half empty; before the first one, from what a rollout's answers take. What has been evaluated since the last
     row is left out: the terminal did not know of it.
     """
-    last, costs = metrics[-1], stage.read_spendings()
+    last, costs = metrics[-1], stage.read_cost_lines()
     known = max((place for place, (step, _) in enumerate(costs) if step == last["step"]), default=len(costs))
     evaluations = [cost["evaluation"] for _, cost in costs[: known + 1] if "evaluation" in cost]
     largest = max(evaluations, key=lambda cost: cost.tokens, default=None)
@@ -104,7 +104,7 @@ def _count_answers(spec: dict[str, Any], step: int | None) -> int:
         return 0
     evaluation, stride = stage.evaluation, stage.updates_per_rollout
     starts = range(max(step or 0, stride), stage.steps, stride) if evaluation.every else ()
-    times = sum(due(start, evaluation.every, stride) for start in starts)
+    times = sum(is_due(start, evaluation.every, stride) for start in starts)
     on_the_way = min(evaluation.during_problems, evaluation.sets[0].problems) * evaluation.during_samples
     whole = sum(chosen.problems * chosen.samples for chosen in evaluation.sets)
     return times * on_the_way + whole * (2 if step is None else 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dunwu.analysis.reasoning.reflection import count_words
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, Pair, RunReader, display_names
+from dunwu.runs import BASE, TRAINED, AnswerRow, Evaluation, PairedTest, RunReader, display_names, read_comparison
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
 """Sets in the recipe's order; of each its evaluations, from the base to the trained model or model by model."""
@@ -30,7 +30,7 @@ class Outcome:
     before_right: bool
     after_right: bool
     count: int
-    examples: tuple[tuple[EvaluationRow, EvaluationRow], ...]
+    examples: tuple[tuple[AnswerRow, AnswerRow], ...]
 
 
 def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) -> dict[str, list[Evaluation]]:
@@ -94,9 +94,9 @@ def is_model_comparison(run: RunReader, stage: str) -> bool:
     return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
 
 
-def read_paired_tests(run: RunReader, sets: Collection[str]) -> list[Pair]:
+def read_paired_tests(run: RunReader, sets: Collection[str]) -> list[PairedTest]:
     """Read the paired tests of models on these sets; none before a stage has measured all of them."""
-    comparisons = [run.stage(stage).read_compared() for stage in run.stages if is_model_comparison(run, stage)]
+    comparisons = [read_comparison(run.stage(stage).path) for stage in run.stages if is_model_comparison(run, stage)]
     return [pair for one in comparisons for pair in one.pairs if pair.set in sets]
 
 
@@ -119,12 +119,12 @@ def group_outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> 
     Returns:
         The kinds that have a pair, those that training mended first.
     """
-    before = {(row.problem_id, row.sample): row for row in base.rows}
-    pairs = [(before[key], row) for row in trained.rows if (key := (row.problem_id, row.sample)) in before]
+    before = {(row.problem_id, row.index): row for row in base.rows}
+    pairs = [(before[key], row) for row in trained.rows if (key := (row.problem_id, row.index)) in before]
     kinds = [(False, True), (True, False), (True, True), (False, False)]
     found = []
     for kind in kinds:
-        chosen = [pair for pair in pairs if (bool(pair[0].correct), bool(pair[1].correct)) == kind]
+        chosen = [pair for pair in pairs if (bool(pair[0].right), bool(pair[1].right)) == kind]
         if chosen:
             typical = _sort_by_typicality(chosen)
             english = next((pair for pair in typical if pair[0].language == "en"), typical[0])
@@ -133,12 +133,12 @@ def group_outcomes(base: Evaluation, trained: Evaluation, examples: int = 2) -> 
     return found
 
 
-def _sort_by_typicality(pairs: list[tuple[EvaluationRow, EvaluationRow]]) -> list[tuple[EvaluationRow, EvaluationRow]]:
+def _sort_by_typicality(pairs: list[tuple[AnswerRow, AnswerRow]]) -> list[tuple[AnswerRow, AnswerRow]]:
     """Sort by the distance to the median lengths; one pair for each problem is left."""
     lengths_N2 = np.array([[before.tokens, after.tokens] for before, after in pairs], dtype=np.float64)
     distances_N = np.abs(lengths_N2 - np.median(lengths_N2, axis=0)).sum(axis=1)
     nearest = [pairs[place] for place in np.argsort(distances_N, kind="stable")]
-    by_problem: dict[str, tuple[EvaluationRow, EvaluationRow]] = {}
+    by_problem: dict[str, tuple[AnswerRow, AnswerRow]] = {}
     for pair in nearest:
         by_problem.setdefault(pair[0].problem_id, pair)
     return list(by_problem.values())
@@ -156,6 +156,6 @@ def count_frequent_words(evaluation: Evaluation, most: int) -> list[tuple[str, f
     """
     counts = Counter[str]()
     for row in evaluation.rows:
-        counts.update(count_words(row.text))
+        counts.update(count_words(row.completion))
     chosen = sorted(counts, key=lambda word: (-counts[word], word))[:most]
     return [(word, counts[word] / len(evaluation.rows)) for word in chosen]

@@ -35,7 +35,7 @@ def describe_progress(run: RunReader, *, reason: bool = True) -> str:
         return f"The run has not begun its first stage{gone}"
     name, status = list(run.stages.items())[-1]
     rows = run.stage(name).read_metrics()
-    done, total = int(rows[-1]["step"]) if rows else 0, run.steps(name)
+    done, total = int(rows[-1]["step"]) if rows else 0, run.count_steps(name)
     stages = len(run.recipe["stages"])
     place = f" ({len(run.stages)} of {stages})" if stages > 1 else ""
     step = (f"step {done:,}" if done or total else "") + (f" of {total:,}" if total else "")

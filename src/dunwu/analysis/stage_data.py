@@ -15,8 +15,8 @@ from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, diagnose
 from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
 from dunwu.analysis.reasoning.facts import extract_facts
 from dunwu.analysis.results import EvaluationsBySet, read_evaluations_by_set
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow, RolloutRow, RunReader, StageReader
-from dunwu.runs.checkpoints import step_of
+from dunwu.runs import BASE, TRAINED, Evaluation, RunReader, StageReader
+from dunwu.runs.checkpoints import parse_step
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class StageData:
         """A mapping for each rollout; none where the file is damaged."""
         rows = read_or_default(self.stage.read_metrics, list[dict[str, float]](), self.damage)
         missing = (partial(find, self.run, self.name) for find in (find_missing_rollouts, find_missing_evaluations))
-        checks: list[Callable[[], str | None]] = [self.stage.lost_metrics, *missing]
+        checks: list[Callable[[], str | None]] = [self.stage.find_lost_metrics, *missing]
         for check in checks:
             if line := read_or_default(check, None, self.damage):
                 self.damage.append(line)
@@ -109,7 +109,7 @@ class StageData:
     def count_updates_before(self, evaluation: Evaluation) -> float:
         """Return how many updates the evaluated policy had seen."""
         known = {BASE: 0.0, TRAINED: float(self.last_step)}.get(evaluation.checkpoint)
-        return float(step_of(evaluation.checkpoint)) if known is None else known
+        return float(parse_step(evaluation.checkpoint)) if known is None else known
 
     def diagnose(self) -> list[Flag]:
         """Diagnose the stage from what it has written so far; no flags for stages without rewards."""
@@ -145,35 +145,4 @@ def find_base_rollout(by_set: EvaluationsBySet) -> Rollout | None:
     if evaluation is None:
         return None
     few = max(1, BASE_ROWS // evaluation.problems)
-    return make_rollout([row for row in evaluation.rows if row.sample < few])
-
-
-def make_rollout(rows: Sequence[EvaluationRow]) -> Rollout:
-    """Turn the answers of an evaluation into a rollout of their own, a group for each problem."""
-    groups = {problem: place for place, problem in enumerate(dict.fromkeys(row.problem_id for row in rows))}
-    return Rollout(extract_facts([_as_rollout_row(row, groups[row.problem_id]) for row in rows]))
-
-
-def _as_rollout_row(row: EvaluationRow, group: int) -> RolloutRow:
-    parts = {} if row.correct is None else {"accuracy": float(row.correct)}
-    return RolloutRow(
-        step=0,
-        group=group,
-        index=row.sample,
-        problem_id=row.problem_id,
-        task="",
-        level=row.level,
-        language=row.language,
-        prompt=row.prompt,
-        completion=row.text,
-        finish="stop",
-        tokens=row.tokens,
-        logprob=0.0,
-        policy_version=0,
-        value=sum(parts.values()),
-        parts=parts,
-        status="graded",
-        extracted=row.extracted,
-        gold=row.gold,
-        reason="",
-    )
+    return Rollout(extract_facts([row for row in evaluation.rows if row.index < few]))

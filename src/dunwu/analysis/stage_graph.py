@@ -68,7 +68,7 @@ def read_stage_nodes(run: RunReader) -> list[StageNode]:
             kind=str(spec.get("kind", "")),
             status="waiting" if begun is None else "done" if begun == "done" else state,
             done=int(rows[-1]["step"]) if rows else 0,
-            total=run.steps(name),
+            total=run.count_steps(name),
             hours=hours.get(name, 0.0),
             sources=sources,
             depth=1 + max((found[source].depth for source in sources), default=-1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +86,7 @@ class Run:
         Raises:
             UserError: No such stage, or a damaged file.
         """
-        import pyarrow as pa
-
-        rows = self._stage(stage, lambda found: bool(found.read_metrics())).read_metrics()
-        names = dict.fromkeys(name for row in rows for name in row)
-        return pa.table({name: [row.get(name) for row in rows] for name in names})
+        return self._stage(stage, lambda found: bool(found.read_metrics())).read_metrics_table()
 
     def answers(self, stage: str | None = None, *, step: int | None = None) -> pa.Table:
         """Return what the policy wrote in training, one row a completion, with its score and its parts.
@@ -105,7 +101,7 @@ class Run:
         found = self._stage(stage, lambda one: bool(one.rollout_steps()))
         if step is not None and step not in (steps := found.rollout_steps()):
             raise UserError(f"no rollout of step {step}; there are {steps[0]} to {steps[-1]}", file=found.path)
-        return _table([_flat(row) for row in found.read_rollouts(step)])
+        return found.read_rollout_table(step)
 
     def held_out_answers(self, stage: str | None = None) -> pa.Table:
         """Return the answers to held-out problems, one row an answer, with the columns ``checkpoint`` and ``set``.
@@ -117,13 +113,7 @@ class Run:
             UserError: No such stage, or a damaged file.
         """
         found = self._stage(stage, lambda one: bool(one.read_evaluations(rows=False)))
-        return _table(
-            [
-                {"checkpoint": evaluation.checkpoint, "set": evaluation.set, **_flat(row)}
-                for evaluation in found.read_evaluations()
-                for row in evaluation.rows
-            ]
-        )
+        return found.read_held_out_table()
 
     def results(self, stage: str | None = None) -> pa.Table:
         """Return what was measured on held-out problems, with 95 % intervals.
@@ -188,13 +178,6 @@ class Run:
     def __repr__(self) -> str:
         stages = ", ".join(f"{name} {state}" for name, state in self.stages.items()) or "not begun"
         return f"Run({str(self.directory)!r}: {stages})"
-
-
-def _flat(row: Any) -> dict[str, Any]:
-    """Return the fields of a row, the parts of its score as ``part.NAME``."""
-    values = {field.name: getattr(row, field.name) for field in fields(row)}
-    parts = values.pop("parts", {})
-    return values | {f"part.{name}": value for name, value in parts.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from dunwu.analysis.reasoning import facts
 from dunwu.errors import Fault, UserError
-from dunwu.runs import Run, RunReader
+from dunwu.runs import RunReader, RunWriter
 
 PROGRAM = [sys.executable, "-c", "from dunwu.cli import main; main()"]
 RECIPE = """
@@ -272,10 +272,12 @@ def _make_large(directory: Path) -> None:
     steps = 4 * DISTINCT
     subprocess.run(_run(recipe, source, f"stages.zero.steps={steps}"), stdout=subprocess.DEVNULL, check=True)
     sampled = RunReader(source).stage("zero")
-    tables = [sampled.derived.make(step, facts.FACTS_VERSION, facts.extract_facts) for step in sampled.rollout_steps()]
+    tables = [
+        sampled.derived.make_table(step, facts.FACTS_VERSION, facts.extract_facts) for step in sampled.rollout_steps()
+    ]
     reader = RunReader(source)
     text, versions = reader.read_recipe_text(), reader.manifest["versions"]
-    with Run.create(directory, recipe_text=text, recipe_json=reader.recipe, seed=1, versions=versions) as run:
+    with RunWriter.create(directory, recipe_text=text, recipe_json=reader.recipe, seed=1, versions=versions) as run:
         stage = run.stage("zero")
         for number in range(STEPS):
             step, like = 4 * (number + 1), number * DISTINCT // STEPS
@@ -287,4 +289,4 @@ def _make_large(directory: Path) -> None:
                 place = table.schema.get_field_index(column)
                 filled = pa.array(np.full(len(table), value, dtype=np.int32))
                 table = table.set_column(place, column, filled)
-            stage.derived.put(step, table, stage.derived.source_of(step, facts.FACTS_VERSION))
+            stage.derived.write_table(step, table, stage.derived.get_source(step, facts.FACTS_VERSION))

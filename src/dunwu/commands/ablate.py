@@ -72,12 +72,12 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             finished=progress.count_completions,
         )
     progress.close()
-    kept = run.stage(name).derived.record(ABLATION)
+    kept = run.stage(name).derived.read_record(ABLATION)
     if kept and kept["chains"] * kept["samples"] > effect.chains * effect.samples:
         progress.log_message(f"the larger check of {kept['chains']} x {kept['samples']} stays in the report")
         return effect
     try:
-        run.stage(name).derived.keep_record(ABLATION, {"set": chosen.name, **asdict(effect)})
+        run.stage(name).derived.write_record(ABLATION, {"set": chosen.name, **asdict(effect)})
         progress.log_message(f"kept beside the run: dunwu report {shlex.quote(str(directory))} shows it from now on")
     except Fault as error:
         progress.log_message(f"not kept beside the run, so the report will not show it: {error}")

@@ -103,9 +103,9 @@ def refuse(planned: Plan, resumed: Path | None = None) -> None:
         first, more = planned.problems[0], len(planned.problems) - 1
         message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
         if resumed and (resumed / "recipe.json").is_file():
-            from dunwu.runs import going_on
+            from dunwu.runs import format_resume_command
 
-            message += f"; the run that is there goes on with: {going_on(resumed)}"
+            message += f"; the run that is there goes on with: {format_resume_command(resumed)}"
         raise UserError(message, file=first.file, field=first.field)
 
 

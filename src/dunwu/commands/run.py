@@ -21,8 +21,7 @@ from dunwu.config.overrides import write_overrides
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
 from dunwu.monitoring.progress import Broadcast, Monitor
-from dunwu.runs import Run as RunWriter
-from dunwu.runs import RunReader
+from dunwu.runs import RunReader, RunWriter
 
 if TYPE_CHECKING:
     from dunwu.config.schema import Recipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -15,7 +16,8 @@ from dunwu.metrics import estimate_mean
 from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
-from dunwu.runs import EvaluationRow
+from dunwu.runs import AnswerRow
+from dunwu.runs.tables import make_rows
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import extract_reasoning
@@ -116,31 +118,12 @@ def summarize(groups: Sequence[ScoredGroup], samples: int) -> dict[str, Estimate
     return results | ({"language": estimate_mean(languages, lowest=0.0, highest=1.0)} if languages.size else {})
 
 
-def to_rows(groups: Sequence[ScoredGroup]) -> list[EvaluationRow]:
-    """Make one row for each graded response, in order, for the run store.
-
-    ``EvaluationRow.sample`` is the place of a response among all that were drawn of its problem.
-    """
+def to_rows(groups: Sequence[ScoredGroup]) -> list[AnswerRow]:
+    """Make one row for each graded response, in order, for the run store."""
     return [
-        EvaluationRow(
-            problem_id=problem.id,
-            level=problem.level,
-            language=problem.language,
-            sample=k,
-            correct=int(is_right(score)) if can_be_right(score) else None,
-            tokens=len(completion.token_ids),
-            reflections=reflection.count_reflections(completion.text),
-            prompt=problem.messages[-1].content,
-            gold=problem.gold,
-            text=completion.text,
-            extracted=score.extracted,
-            subject=problem.subject,
-            reason=score.reason,
-        )
-        for group in groups
-        for problem in (group.group.prompt.problem,)
-        for k, (completion, score) in enumerate(zip(group.group.completions, group.scores, strict=True))
-        if score.status != "verifier_failed"
+        replace(row, reflections=reflection.count_reflections(row.completion))
+        for row in make_rows(groups)
+        if row.status != "verifier_failed"
     ]
 
 

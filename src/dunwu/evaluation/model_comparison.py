@@ -11,16 +11,16 @@ import numpy as np
 
 from dunwu.evaluation.estimators import compare_pairs
 from dunwu.evaluation.inference_compute import Attempt, bin_by_thinking, estimate_vote_accuracies
-from dunwu.runs import Curve, Evaluation, EvaluationRow, Pair
+from dunwu.runs import AccuracyCurve, AnswerRow, Evaluation, PairedTest
 from dunwu.types import Problem
 from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import find_reasoning
 
-CountTokens = Callable[[EvaluationRow], int]
+CountTokens = Callable[[AnswerRow], int]
 """Counts the tokens of an answer's reasoning."""
 
 
-def compare_models(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[Pair]:
+def compare_models(evaluations: Sequence[Evaluation], models: Sequence[str]) -> Iterator[PairedTest]:
     """Compare every model with the first one on each set, over the problems that both have.
 
     Args:
@@ -39,7 +39,7 @@ def compare_models(evaluations: Sequence[Evaluation], models: Sequence[str]) -> 
             if both:
                 before, after = (np.array([one[problem] for problem in both]) for one in (first, other))
                 tested = compare_pairs(before, after)
-                yield Pair(
+                yield PairedTest(
                     set=name,
                     model=model,
                     against=models[0],
@@ -49,18 +49,18 @@ def compare_models(evaluations: Sequence[Evaluation], models: Sequence[str]) -> 
                 )
 
 
-def _shares_of_right(rows: Sequence[EvaluationRow]) -> dict[str, float]:
+def _shares_of_right(rows: Sequence[AnswerRow]) -> dict[str, float]:
     """Return for each problem whose answers can be right the share of those that are."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[bool]] = {}
     for row in rows:
-        if row.correct is not None:
-            found.setdefault(row.problem_id, []).append(row.correct)
+        if row.right is not None:
+            found.setdefault(row.problem_id, []).append(row.right)
     return {problem: float(np.mean(right)) for problem, right in found.items()}
 
 
 def compute_curves(
     evaluation: Evaluation, problems: Mapping[str, Problem], count_tokens: CountTokens
-) -> Iterator[Curve]:
+) -> Iterator[AccuracyCurve]:
     """Compute accuracy against thinking tokens, and against votes where a problem has several samples.
 
     Args:
@@ -77,25 +77,25 @@ def compute_curves(
             level=row.level,
             thinking=count_tokens(row),
             answer=make_answer_key(problems[row.problem_id], row.extracted),
-            right=bool(row.correct),
+            right=row.right,
         )
         for row in evaluation.rows
-        if row.correct is not None
+        if row.right is not None
     ]
     if not attempts:
         return
     thought = tuple((one.thinking, one.accuracy) for one in bin_by_thinking(attempts))
     votes = tuple((float(one.m), one.accuracy) for one in estimate_vote_accuracies(attempts))
-    yield Curve(of="thinking", set=evaluation.set, model=evaluation.checkpoint, points=thought)
+    yield AccuracyCurve(of="thinking", set=evaluation.set, model=evaluation.checkpoint, points=thought)
     if len(votes) > 1:
-        yield Curve(of="votes", set=evaluation.set, model=evaluation.checkpoint, points=votes)
+        yield AccuracyCurve(of="votes", set=evaluation.set, model=evaluation.checkpoint, points=votes)
 
 
 def count_by_tokenizer(encode: Callable[[str], Sequence[int]]) -> CountTokens:
     """Return what counts the reasoning in the tokens of a model's own tokenizer."""
-    return lambda row: len(encode(row.text[find_reasoning(row.text)]))
+    return lambda row: len(encode(row.completion[find_reasoning(row.completion)]))
 
 
-def estimate_by_length(row: EvaluationRow) -> int:
+def estimate_by_length(row: AnswerRow) -> int:
     """Estimate the tokens of the reasoning by its share of the characters, where the tokenizer is not here."""
-    return round(row.tokens * len(row.text[find_reasoning(row.text)]) / max(1, len(row.text)))
+    return round(row.tokens * len(row.completion[find_reasoning(row.completion)]) / max(1, len(row.completion)))

@@ -59,7 +59,7 @@ def make_aha_view(data: StageData) -> AhaView:
     if data.reading:
         return AhaView(verdict=describe_reading(*data.reading), is_reading=True)
     search = data.moment_search
-    effect = data.stage.derived.record(ABLATION)
+    effect = data.stage.derived.read_record(ABLATION)
     caption = (
         "Chains of the trained model, cut before their first word of reflection: continued without any, and with it"
     )

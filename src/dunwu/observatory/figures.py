@@ -15,6 +15,7 @@ from dunwu.analysis.results import is_model_comparison
 from dunwu.analysis.stage_data import StageData, find_base_evaluation
 from dunwu.observatory.charts import HELD_OUT as HELD_OUT_COLOURS
 from dunwu.observatory.charts import Chart, Point, Series, Span
+from dunwu.runs import read_comparison
 
 Verdict = Literal["all", "right", "wrong"]
 
@@ -203,7 +204,7 @@ def plot_test_time_compute(data: StageData) -> list[Chart]:
     Raises:
         UserError: The stage's comparison is damaged.
     """
-    found = data.stage.read_compared().curves
+    found = read_comparison(data.stage.path).curves
     return [
         Chart(
             title=f"{title}: {name}",

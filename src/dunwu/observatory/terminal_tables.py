@@ -24,7 +24,7 @@ from dunwu.analysis.results import (
     read_paired_tests,
 )
 from dunwu.errors import counted
-from dunwu.runs import BASE, TRAINED, EvaluationRow, Pair, RunReader
+from dunwu.runs import BASE, TRAINED, AnswerRow, PairedTest, RunReader
 from dunwu.types import Estimate
 
 SHOWN_CHARACTERS = 3000
@@ -61,7 +61,7 @@ def summarize_run(run: RunReader, width: int) -> Iterator[RenderableType]:
             yield from describe_pairs(read_paired_tests(run, by_set))
 
 
-def describe_pairs(pairs: Sequence[Pair]) -> Iterator[Text]:
+def describe_pairs(pairs: Sequence[PairedTest]) -> Iterator[Text]:
     """Write each paired test as a line, the better model first; of many only how many there are."""
     if len(pairs) > MOST_PAIRS:
         yield Text(f"{len(pairs):,} paired tests of these models stand in the report.", style="dim")
@@ -134,7 +134,7 @@ def tabulate_costs(lines: list[costs.CostLine]) -> RenderableType:
     return table
 
 
-def lay_out_pair(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
+def lay_out_pair(before: AnswerRow, after: AnswerRow) -> RenderableType:
     """Put the answers of base and trained model to a held-out problem side by side, words of reflection marked."""
     heading = Text.assemble(
         ("A held-out problem: ", "bold"), sanitize(before.prompt.strip()), f"\nA right answer: {sanitize(before.gold)}"
@@ -146,7 +146,7 @@ def lay_out_pair(before: EvaluationRow, after: EvaluationRow) -> RenderableType:
     return Group(heading, answers)
 
 
-def choose_pair(by_set: EvaluationsBySet) -> tuple[EvaluationRow, EvaluationRow] | None:
+def choose_pair(by_set: EvaluationsBySet) -> tuple[AnswerRow, AnswerRow] | None:
     """Choose a typical pair of the first set, of a kind that training mended where there is one; English ones first."""
     pair = find_base_and_trained(next(iter(by_set.values())))
     found = group_outcomes(*pair, examples=CHOSEN_FROM) if pair else []
@@ -163,8 +163,8 @@ def _make_cell(name: str, estimate: Estimate | None) -> Text:
     )
 
 
-def _make_panel(checkpoint: str, row: EvaluationRow) -> Panel:
-    shown = sanitize(row.text.strip())
+def _make_panel(checkpoint: str, row: AnswerRow) -> Panel:
+    shown = sanitize(row.completion.strip())
     more = len(shown) - SHOWN_CHARACTERS
     text = Text(
         shown if more <= 0 else f"{shown[:SHOWN_CHARACTERS]}\n... and {more:,} characters more", overflow="fold"
@@ -173,5 +173,5 @@ def _make_panel(checkpoint: str, row: EvaluationRow) -> Panel:
         text.stylize("bold yellow", start, end)
     verdicts = {True: ("right", "green"), False: ("wrong", "red"), None: ("open question", "none")}
     verdict, colour = verdicts[row.right]
-    title = Text(f"{checkpoint}: {verdict}, reflects {counted(row.reflections, 'time')}")
+    title = Text(f"{checkpoint}: {verdict}, reflects {counted(row.reflections or 0, 'time')}")
     return Panel(text, title=title, border_style=colour)

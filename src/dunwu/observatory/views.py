@@ -15,7 +15,7 @@ from dunwu.analysis.results import find_base_and_trained
 from dunwu.analysis.stage_data import StageData
 from dunwu.observatory.charts import Chart
 from dunwu.observatory.figures import LEVEL_TITLES, plot_levels
-from dunwu.runs import BASE, TRAINED, Evaluation, EvaluationRow
+from dunwu.runs import BASE, TRAINED, AnswerRow, Evaluation
 from dunwu.types import Estimate
 
 NOTHING = "–"
@@ -113,7 +113,7 @@ def make_answer_box(heading: str, text: str, *, right: bool | None, note: str) -
     return AnswerBox(heading=heading, right=right, note=note, shown=highlight(text.strip()))
 
 
-def make_answer_pair(names: tuple[str, str], rows: tuple[EvaluationRow, EvaluationRow]) -> AnswerPair:
+def make_answer_pair(names: tuple[str, str], rows: tuple[AnswerRow, AnswerRow]) -> AnswerPair:
     """Put two answers to the same held-out problem side by side.
 
     Args:
@@ -125,7 +125,7 @@ def make_answer_pair(names: tuple[str, str], rows: tuple[EvaluationRow, Evaluati
     """
     first, second = (
         make_answer_box(
-            name, row.text, right=row.right, note=f"{row.tokens:,} tokens, {row.reflections} words of reflection"
+            name, row.completion, right=row.right, note=f"{row.tokens:,} tokens, {row.reflections} words of reflection"
         )
         for name, row in zip(names, rows, strict=True)
     )

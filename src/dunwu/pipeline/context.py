@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dunwu.execution.executor import Executor
 from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class StageContext:
     """The stage's."""
     seed: int
     """The run's."""
-    store: StageDirectory
+    store: StageWriter
     """The stage's part of the run directory."""
     executor: Executor
     """Opens models, and builds engines and trainers."""

@@ -12,7 +12,7 @@ from dunwu.config.schema import RLStage
 from dunwu.models.flops import count_forward_flops
 from dunwu.models.shape import ModelShape, shape_from_config
 from dunwu.pipeline.judges.reward_model import RewardModel
-from dunwu.runs import Spent, StageDirectory
+from dunwu.runs import Cost, StageWriter
 from dunwu.types import ScoredGroup
 
 BACKWARD = 2
@@ -28,7 +28,7 @@ class CostLedger:
             is not known.
     """
 
-    def __init__(self, store: StageDirectory, model: Any | None) -> None:
+    def __init__(self, store: StageWriter, model: Any | None) -> None:
         self._store = store
         self._shape: ModelShape | None = None if model is None else shape_from_config(model.config.to_dict())
 
@@ -43,7 +43,7 @@ class CostLedger:
         """
         passes = 1 + BACKWARD + recomputed
         flops = passes * self._flops(sum(lengths), len(lengths))
-        self._store.spend(step, {"training": Spent(seconds, sum(lengths), flops)})
+        self._store.append_costs(step, {"training": Cost(seconds, sum(lengths), flops)})
 
     def record_generation(self, module: str, step: int, seconds: float, groups: Sequence[ScoredGroup]) -> None:
         """Record answers that nothing is learned from here: to held-out problems, or to choose from.
@@ -55,7 +55,7 @@ class CostLedger:
             groups: the answers.
         """
         tokens, sequences = _count_tokens(groups)
-        self._store.spend(step, {module: Spent(seconds, tokens, self._flops(tokens, sequences))})
+        self._store.append_costs(step, {module: Cost(seconds, tokens, self._flops(tokens, sequences))})
 
     def record_forward(self, module: str, step: int, seconds: float, lengths: Sequence[int]) -> None:
         """Record a forward pass over texts.
@@ -66,11 +66,11 @@ class CostLedger:
             seconds: what it took.
             lengths: tokens of each text.
         """
-        self._store.spend(step, {module: Spent(seconds, sum(lengths), self._flops(sum(lengths), len(lengths)))})
+        self._store.append_costs(step, {module: Cost(seconds, sum(lengths), self._flops(sum(lengths), len(lengths)))})
 
     def record_grading(self, step: int, seconds: float) -> None:
         """Record choosing, rewriting and judging, by rules or by others, whose tokens are not known here."""
-        self._store.spend(step, {"reward": Spent(seconds, 0, 0.0)})
+        self._store.append_costs(step, {"reward": Cost(seconds, 0, 0.0)})
 
     def record_judges(self, step: int, judges: Iterable[RewardModel]) -> float:
         """Record what reward models have read since the last time; return the seconds that they took."""
@@ -113,13 +113,13 @@ class CostLedger:
         passes = networks * update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
         written_flops, one = one, one * (1 + replayed / max(1, tokens))
         tokens += replayed
-        self._store.spend(
+        self._store.append_costs(
             step,
             {
-                "rollout": Spent(seconds.get("rollout", 0.0), written, written_flops),
-                "reward": Spent(seconds.get("rewards", 0.0) - self.record_judges(step, judges), 0, 0.0),
-                "inference": Spent(seconds.get("logprobs", 0.0), forwards * tokens, forwards * one),
-                "training": Spent(
+                "rollout": Cost(seconds.get("rollout", 0.0), written, written_flops),
+                "reward": Cost(seconds.get("rewards", 0.0) - self.record_judges(step, judges), 0, 0.0),
+                "inference": Cost(seconds.get("logprobs", 0.0), forwards * tokens, forwards * one),
+                "training": Cost(
                     seconds.get("update", 0.0) + seconds.get("weights", 0.0), update.epochs * tokens, passes * one
                 ),
             },

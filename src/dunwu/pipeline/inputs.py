@@ -14,7 +14,7 @@ from dunwu.config.stage_graph import models_of
 from dunwu.models.export import CARD
 from dunwu.models.load import resolve
 from dunwu.registry import tasks
-from dunwu.runs.fingerprints import fingerprint
+from dunwu.runs.fingerprints import compute_fingerprint
 
 
 def hash_inputs(
@@ -34,11 +34,11 @@ def hash_inputs(
     Raises:
         UserError: an input is not there.
     """
-    found = {str(path): fingerprint(path) for path in _paths(stage)}
+    found = {str(path): compute_fingerprint(path) for path in _paths(stage)}
     if isinstance(stage, DataStage):
         for name in stage.data:
             spec = data[name]
-            content = "generated" if spec.path is None else fingerprint(spec.path)
+            content = "generated" if spec.path is None else compute_fingerprint(spec.path)
             found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
     if isinstance(stage, DataStage | RLStage | SamplingStage):
         mine = sorted(filter(partial(_may_read, stage), left_out))
@@ -48,7 +48,7 @@ def hash_inputs(
             found[source] = source
             continue
         place = Path(resolve(model(source)))
-        found[source] = fingerprint(place, ignored={CARD}) if place.is_dir() else source
+        found[source] = compute_fingerprint(place, ignored={CARD}) if place.is_dir() else source
     return found
 
 

@@ -29,10 +29,12 @@ from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.run_summary import summarize_run
-from dunwu.runs import Run
+from dunwu.runs import RunWriter
 
 
-def run_recipe(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress, *, file: Path | None = None) -> float:
+def run_recipe(
+    recipe: Recipe, run: RunWriter, stop: StopSignal, progress: Progress, *, file: Path | None = None
+) -> float:
     """Run every stage that is not done, then write summary.json.
 
     Args:
@@ -59,7 +61,7 @@ def run_recipe(recipe: Recipe, run: Run, stop: StopSignal, progress: Progress, *
     return seconds
 
 
-def _run_stages(recipe: Recipe, file: Path | None, run: Run, stop: StopSignal, progress: Progress) -> None:
+def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSignal, progress: Progress) -> None:
     progress.show_activity("loading PyTorch")
     with stop.interruptible():
         # Takes seconds: a directory that cannot be used is refused before, and a stop is heard during it.
@@ -76,7 +78,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: Run, stop: StopSignal, p
         return str(run.reader(source).model) if source in recipe.stages else source
 
     made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
-    data = recipe.data | {name: DataSpec(path=run.reader(name).data) for name in made}
+    data = recipe.data | {name: DataSpec(path=run.reader(name).generated.file) for name in made}
     try:
         progress.show_activity("looking at the training texts")
         with stop.interruptible():

@@ -22,9 +22,13 @@ FULL_BELOW = 1 << 20
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Writes or replaces a file. Raises Fault when the file system refuses; the former file is then untouched."""
+    """Write or replace a file.
+
+    Raises:
+        Fault: The file system refuses; the former file is untouched.
+    """
     temporary = _sibling(path, "tmp")
-    with _removed_on_failure(temporary), faults(path):
+    with _remove_on_failure(temporary), translate_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             write_all(descriptor, content)
@@ -36,13 +40,19 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 
 def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
-    """Makes or replaces a directory: ``write`` fills an empty one, which then takes the name ``path``.
+    """Make or replace a directory.
 
-    A former directory of that name stays until the new one is durable. Raises Fault when the file system refuses,
-    and whatever ``write`` raises; in both cases the former directory is untouched.
+    A former directory of that name stays until the new one is durable, and where anything is raised.
+
+    Args:
+        path: Its name.
+        write: Fills an empty directory, which then takes that name.
+
+    Raises:
+        Fault: The file system refuses.
     """
     temporary, former = _sibling(path, "tmp"), _sibling(path, "old")
-    with _removed_on_failure(temporary), faults(path):
+    with _remove_on_failure(temporary), translate_errors(path):
         os.mkdir(temporary)
         write(temporary)
         fsync_tree(temporary)
@@ -60,19 +70,19 @@ def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def atomic_remove(path: Path) -> None:
-    """Removes a file or directory so that a kill never leaves half of it under its name. Missing is no error."""
+    """Remove a file or directory so that a kill never leaves half of it under its name; a missing one is no error."""
     if not path.exists():
         return
     temporary = _sibling(path, "tmp")
-    with faults(path):
+    with translate_errors(path):
         os.rename(path, temporary)
         fsync(path.parent)
         _delete(temporary)
 
 
 def make_directory(path: Path) -> None:
-    """Makes a directory and its parents, durably. Existing ones are no error."""
-    with faults(path):
+    """Make a directory and its parents, durably; existing ones are no error."""
+    with translate_errors(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
@@ -80,8 +90,8 @@ def make_directory(path: Path) -> None:
 
 
 def recover(root: Path) -> None:
-    """Undoes what a killed process left under ``root``: temporaries go, directories set aside come back."""
-    with faults(root):
+    """Undo what a killed process left under ``root``: temporaries go, directories set aside come back."""
+    with translate_errors(root):
         for leftover in sorted(root.rglob(".*.old-*")):
             original = leftover.with_name(leftover.name[1:].rpartition(".old-")[0])
             if original.exists():
@@ -94,9 +104,17 @@ def recover(root: Path) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Adds one line to a file and makes it durable. Raises Fault when the file system refuses; no part of it stays."""
+    """Add one line to a file and make it durable.
+
+    Args:
+        path: The file; made where it is missing.
+        line: Without its newline.
+
+    Raises:
+        Fault: The file system refuses; no part of the line stays.
+    """
     created = not path.exists()
-    with faults(path):
+    with translate_errors(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             length = os.fstat(descriptor).st_size
@@ -113,31 +131,36 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 @contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """Turns the file system's refusals into one line, with the free space as it was when they came."""
+def translate_errors(path: Path) -> Iterator[None]:
+    """Turn the refusals of the file system into a Fault that says how much space was free when they came."""
     try:
         yield
     except OSError as error:
-        raise Fault(f"{path}: cannot be written: {error.strerror or error} ({_free(path):,} bytes free)") from error
+        raise Fault(
+            f"{path}: cannot be written: {error.strerror or error} ({_free_bytes(path):,} bytes free)"
+        ) from error
     except Fault:
         raise
     except Exception as error:
         refused = next((text for text in REFUSALS if text in str(error)), None)
-        if _free(path) >= FULL_BELOW and refused is None:
+        if _free_bytes(path) >= FULL_BELOW and refused is None:
             raise
-        reason = refused or "the disk is full"
-        raise Fault(f"{path}: cannot be written: {reason} ({_free(path):,} bytes free)") from error
+        raise _to_fault(path, refused or "the disk is full") from error
+
+
+def _to_fault(path: Path, reason: object) -> Fault:
+    return Fault(f"{path}: cannot be written: {reason} ({_free_bytes(path):,} bytes free)")
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Writes every byte: a nearly full disk accepts some and refuses the rest on the next call."""
+    """Write every byte: a nearly full disk accepts some and refuses the rest on the next call."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def fsync_tree(path: Path) -> None:
-    """Makes every file and every name under a directory durable."""
+    """Make every file and every name under a directory durable."""
     for folder, _, files in os.walk(path):
         for name in files:
             fsync(Path(folder) / name)
@@ -145,7 +168,7 @@ def fsync_tree(path: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Makes a file's content durable, or the names in a directory."""
+    """Make a file's content durable, or the names in a directory."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -165,10 +188,10 @@ def _delete(path: Path) -> None:
 
 
 @contextmanager
-def _removed_on_failure(temporary: Path) -> Iterator[None]:
+def _remove_on_failure(temporary: Path) -> Iterator[None]:
     try:
         yield
-    except BaseException:  # the first error is the one to tell; recover() is the second broom
+    except BaseException:  # the first error is the one that counts; recover() removes what is left
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
@@ -177,5 +200,5 @@ def _removed_on_failure(temporary: Path) -> Iterator[None]:
         raise
 
 
-def _free(path: Path) -> int:
+def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free

@@ -20,48 +20,72 @@ SCHEMA = 1
 logger = logging.getLogger(__name__)
 
 
-def step_name(step: int) -> str:
-    """The name under which step's files lie, e.g. ``step-000016``."""
+def format_step(step: int) -> str:
+    """Return the name under which a step's files lie, such as ``step-000016``."""
     return f"step-{step:06d}"
 
 
-def step_of(name: str) -> int:
-    """The step in a name made by :func:`step_name`, whatever its suffix."""
+def parse_step(name: str) -> int:
+    """Return the step in a name that :func:`format_step` made, whatever its suffix."""
     return int(name.removeprefix("step-").partition(".")[0])
 
 
 def is_step(name: str) -> bool:
-    """Whether :func:`step_name` made this name; a suffix (``.parquet``) counts as part of it."""
+    """Return whether :func:`format_step` made this name; a suffix such as ``.parquet`` counts as part of it."""
     return re.fullmatch(r"step-[0-9]+", name) is not None
 
 
-def due(step: int, every: int, updates_per_rollout: int) -> bool:
-    """Whether a multiple of ``every`` lies in the updates of the rollout that ended at ``step``."""
+def is_due(step: int, every: int, updates_per_rollout: int) -> bool:
+    """Return whether something is done after a rollout.
+
+    Args:
+        step: Updates done when it has been learned from.
+        every: Updates from one time to the next.
+        updates_per_rollout: Updates of each rollout.
+
+    Returns:
+        Whether a multiple of ``every`` lies in the updates of that rollout.
+    """
     return step // every > (step - updates_per_rollout) // every
 
 
 def save(folder: Path, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
-    """Saves what ``write`` puts into an empty folder, with ``state`` (JSON) beside it. Raises Fault on a full disk."""
+    """Save a checkpoint with the hash of every file.
+
+    Args:
+        folder: The stage's folder of checkpoints.
+        step: Updates done.
+        write: Puts the trainer's files into an empty folder.
+        state: What is kept beside them as JSON.
+
+    Raises:
+        Fault: The file system refuses; older checkpoints are untouched.
+    """
 
     def write_with_manifest(path: Path) -> None:
         write(path)
         (path / "state.json").write_text(json.dumps(state, indent=2, sort_keys=True, allow_nan=False))
-        manifest = {"schema": SCHEMA, "step": step, "files": _fingerprints(path)}
+        manifest = {"schema": SCHEMA, "step": step, "files": _hash_files(path)}
         (path / "MANIFEST.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))
 
-    atomic_directory(folder / step_name(step), write_with_manifest)
+    atomic_directory(folder / format_step(step), write_with_manifest)
 
 
-def newest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that agrees with its manifest; None where there is none at all.
+def find_newest(folder: Path) -> Checkpoint | None:
+    """Return the newest checkpoint that agrees with its manifest; None where there is none at all.
 
-    Damaged ones are passed over with a warning that says what is wrong. Raises Fault where every one is damaged.
+    Damaged ones are passed over with a warning that says what is wrong.
+
+    Raises:
+        Fault: Every one is damaged.
     """
     damaged = []
     for path in reversed(_steps(folder)):
-        damage = _damage(path)
+        damage = _find_damage(path)
         if damage is None:
-            return Checkpoint(path=path, step=step_of(path.name), state=json.loads((path / "state.json").read_text()))
+            return Checkpoint(
+                path=path, step=parse_step(path.name), state=json.loads((path / "state.json").read_text())
+            )
         damaged.append(f"{path.name}: {damage}")
         logger.warning("checkpoint %s is damaged and passed over: %s", path, damage)
     if damaged:
@@ -72,30 +96,32 @@ def newest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def newest_step(folder: Path) -> int:
-    """The step of the newest checkpoint, whole or not; 0 where there is none."""
+def find_newest_step(folder: Path) -> int:
+    """Return the step of the newest checkpoint, whole or not; 0 where there is none."""
     steps = _steps(folder)
-    return step_of(steps[-1].name) if steps else 0
+    return parse_step(steps[-1].name) if steps else 0
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Removes all but the newest ``keep`` (at least one)."""
+    """Remove all but the newest ``keep`` checkpoints (at least one)."""
     for path in _steps(folder)[: -max(keep, 1)]:
         atomic_remove(path)
 
 
 def cut(folder: Path, last_step: int) -> None:
-    """Removes the checkpoints past ``last_step``."""
+    """Remove the checkpoints past ``last_step``."""
     for path in _steps(folder):
-        if step_of(path.name) > last_step:
+        if parse_step(path.name) > last_step:
             atomic_remove(path)
 
 
 def _steps(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("step-*") if is_step(path.name)), key=lambda path: step_of(path.name))
+    return sorted(
+        (path for path in folder.glob("step-*") if is_step(path.name)), key=lambda path: parse_step(path.name)
+    )
 
 
-def _fingerprints(path: Path) -> dict[str, dict[str, str | int]]:
+def _hash_files(path: Path) -> dict[str, dict[str, str | int]]:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return {file.relative_to(path).as_posix(): {"sha256": _sha256(file), "size": file.stat().st_size} for file in files}
 
@@ -105,8 +131,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, None where nothing is. Sizes are looked at first: they cost nothing."""
+def _find_damage(path: Path) -> str | None:
+    """Return what is wrong with a checkpoint; None where nothing is. Sizes are compared first: they cost nothing."""
     try:
         manifest = json.loads((path / "MANIFEST.json").read_text())
         schema, step, expected = manifest["schema"], manifest["step"], dict(manifest["files"])
@@ -117,7 +143,7 @@ def _damage(path: Path) -> str | None:
         return "MANIFEST.json is missing or unreadable"
     if schema != SCHEMA:
         return f"MANIFEST.json has schema {schema}, this version of Dunwu reads {SCHEMA}"
-    if step != step_of(path.name):
+    if step != parse_step(path.name):
         return f"MANIFEST.json speaks of step {step}"
     for name, (size, sha256) in fingerprints.items():
         file = path / name

@@ -1,4 +1,4 @@
-"""Telling whether a file has been written again."""
+"""Whether a file has been written again."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from dunwu.runs.regular_files import regular
+from dunwu.runs.regular_files import require_regular
 
 
-def mark(path: Path) -> str:
-    """Tell cheaply whether a file has been written again, within one process.
+def file_signature(path: Path) -> str:
+    """Return a text that changes when a file is written again or replaced; "-" where there is none.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Another text where the file has been written again or replaced; "-" where there is none.
+    It costs no reading, and means something within one process alone.
     """
     try:
         status = path.stat()
@@ -25,23 +21,23 @@ def mark(path: Path) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 
-def content_mark(path: Path) -> str:
-    """Name a file's content, whenever and wherever it was written: what is kept on disk for it survives a copy.
+def content_signature(path: Path) -> str:
+    """Name a file's content, whenever and wherever it was written, so that what is kept for it survives a copy.
 
     Args:
-        path: the file; it is read again only when :func:`mark` says something else.
+        path: The file; it is read again only when its :func:`file_signature` has changed.
 
     Returns:
         Its size in bytes and the sha256 of its content.
 
     Raises:
-        OSError: it is not there, or cannot be read.
+        OSError: It is not there, or cannot be read.
     """
-    return _hashed(path, mark(path))
+    return _hash(path, file_signature(path))
 
 
 @lru_cache(maxsize=100_000)
-def _hashed(path: Path, _: str) -> str:
-    with regular(path).open("rb") as content:
+def _hash(path: Path, _: str) -> str:
+    with require_regular(path).open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         return f"{content.tell()} bytes; sha256 {digest}"

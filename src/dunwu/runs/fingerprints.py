@@ -9,15 +9,18 @@ from pathlib import Path
 from dunwu.errors import UserError, refuse_stream
 
 
-def fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
-    """sha256 of a file's content; of a folder's, of the names and hashes of all that is in it and not hidden.
+def compute_fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
+    """Compute the sha256 of a file, or of the names and hashes of all files in a folder that are not hidden.
 
     Args:
         path: The file or folder.
         ignored: Paths in the folder that do not count.
 
+    Returns:
+        The hash, in hexadecimal digits.
+
     Raises:
-        UserError: it is not there, or cannot be read.
+        UserError: It is not there, or cannot be read.
     """
     try:
         if path.is_dir():

@@ -9,21 +9,14 @@ import time
 from pathlib import Path
 
 from dunwu.errors import UserError
-from dunwu.runs.atomic import faults
+from dunwu.runs.atomic import translate_errors
 
 TRIES, PAUSE_SECONDS = 20, 0.01
 """How often, and after which pauses, a lock is tried that a reader may hold while it looks (:func:`is_held`)."""
 
 
 def is_held(directory: Path) -> bool | None:
-    """Tell whether a process holds the lock of a run directory.
-
-    Args:
-        directory: the run directory.
-
-    Returns:
-        Whether one does; None where this file system cannot tell.
-    """
+    """Return whether a process holds the lock of a run directory; None where this file system cannot say."""
     try:
         descriptor = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -48,12 +41,12 @@ class DirectoryLock:
     Children made by fork drop their copy: a worker that outlives a killed run does not hold its directory.
 
     Raises:
-        UserError: another process holds the lock; names it.
+        UserError: Another process holds the lock; names it.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
-        with faults(path):
+        with translate_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             _take(descriptor)
@@ -68,20 +61,20 @@ class DirectoryLock:
         os.register_at_fork(after_in_child=self._close)
 
     def release(self) -> None:
-        """Gives the lock back. Twice is no error."""
+        """Give the lock back; twice is no error."""
         if self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self._close()
 
     def _close(self) -> None:
-        """In a child this drops a copy; the lock stays its parent's."""
+        """Drop the descriptor; in a child it is a copy, and the lock stays its parent's."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def _take(descriptor: int) -> None:
-    """Raises BlockingIOError where another process keeps the lock; a reader's look at it is waited for."""
+    """Take the lock, waiting while a reader looks at it. Raises BlockingIOError where another process keeps it."""
     for tries_left in reversed(range(TRIES)):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

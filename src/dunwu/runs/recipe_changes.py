@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from dunwu.config.schema import Recipe
-from dunwu.config.schema.renames import upgrade_recipe
 
 FREE_FIELDS = (
     "checkpoint",
@@ -34,20 +33,20 @@ def is_free(field: str) -> bool:
     return any(field == free or field.startswith(free + ".") for free in FREE_FIELDS)
 
 
-def changes(began: Mapping[str, Any], goes_on: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def find_changes(began: Mapping[str, Any], goes_on: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield what differs, as (dotted field, before, after) for each leaf; a missing one is None.
 
     Args:
-        began: The recipe as the run keeps it, perhaps written by an earlier version.
+        began: The recipe as the run keeps it, with the names of today; fields that came later may be missing.
         goes_on: The recipe of today.
     """
-    yield from _leaves(_today(began), goes_on, "")
+    yield from _leaves(_complete(began), goes_on, "")
 
 
-def _today(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recipe as this version writes it: fields that came later have their defaults, which is how the run began."""
+def _complete(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe as this version writes it: fields that came later have their defaults, which is how it began."""
     try:
-        return Recipe.model_validate(upgrade_recipe(recipe)).model_dump(mode="json", by_alias=True)
+        return Recipe.model_validate(recipe).model_dump(mode="json", by_alias=True)
     except ValidationError:  # fields that went
         return recipe
 

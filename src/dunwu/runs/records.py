@@ -11,107 +11,119 @@ from dunwu.types import Estimate, Finish, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutRow:
-    """One completion of one rollout. ``step`` counts the updates done when its rollout had been learned from.
+class AnswerRow:
+    """One completion of one problem, in training or on held-out problems.
 
-    ``prompt`` is the user's text, without template; ``tokens`` the completion's length; ``logprob`` the mean
-    log-probability of its tokens under the sampler (nats a token; 0 for an empty completion).
+    A field is None where it does not apply or was not recorded. Answers to held-out problems of schema version 1 lack
+    ``finish``, ``logprob``, ``policy_version`` and ``value``, and have no other part than ``accuracy``.
+
+    Attributes:
+        problem_id: Stable over runs.
+        task: The source of the problem; "" where it was not recorded.
+        subject: What the problem is about, for breakdowns; "" in training.
+        level: Difficulty, as the task counts it.
+        language: Of the question.
+        group: Place of the problem in its rollout or its set.
+        index: Place of the completion among those of its problem.
+        prompt: The user's text, without template.
+        completion: What the policy wrote.
+        finish: How the completion ended.
+        tokens: Its length.
+        logprob: Mean log-probability of its tokens under the sampler, in nats; 0 for an empty completion.
+        policy_version: Updates of the policy that wrote it.
+        step: Updates done when its rollout had been learned from; None on held-out problems.
+        value: The score.
+        parts: The parts of the score by name.
+        status: Whether it could be graded.
+        extracted: The answer that was read from it.
+        gold: A right answer.
+        reason: What the verifier says; "" where it says nothing.
+        reflections: Words of reflection in it; None in training.
     """
 
-    step: int
-    group: int
-    index: int
     problem_id: str
-    task: str
+    task: str = ""
+    subject: str = ""
     level: int
     language: str
+    group: int
+    index: int
     prompt: str
     completion: str
-    finish: Finish
+    finish: Finish | None = None
     tokens: int
-    logprob: float
-    policy_version: int
-    value: float
+    logprob: float | None = None
+    policy_version: int | None = None
+    step: int | None = None
+    value: float | None = None
     parts: Mapping[str, float]
-    status: Status
+    status: Status = "graded"
     extracted: str | None
     gold: str
-    reason: str
+    reason: str = ""
+    reflections: int | None = None
 
     @property
     def right(self) -> bool | None:
-        """Whether the answer is right, whatever its form earned; None where nothing can be."""
+        """Whether the answer is right, whatever its format earned; None where no answer can be."""
         return self.parts["accuracy"] == 1.0 if "accuracy" in self.parts else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRow:
-    """One answer to one held-out problem: sample ``sample`` of ``problem_id``, right (1) or wrong (0).
-
-    ``tokens`` is the completion's length, ``reflections`` its number of reflection words (``observatory.reflection``).
-    ``subject`` is the problem's, ``reason`` the verifier's ("" where there is none, and in files of runs that did not
-    record it).
-    """
-
-    problem_id: str
-    level: int
-    language: str
-    sample: int
-    correct: int | None
-    tokens: int
-    reflections: int
-    prompt: str
-    gold: str
-    text: str
-    extracted: str | None
-    subject: str = ""
-    reason: str = ""
-
-    @property
-    def right(self) -> bool | None:
-        """As a rollout's."""
-        return None if self.correct is None else bool(self.correct)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What one checkpoint (``base``, ``step-000016``, ``trained``) reached on one evaluation set.
+    """What one checkpoint or model reached on one evaluation set.
 
-    ``results``: ``pass@1``, ``cons@16``, ``mean_length`` (tokens), ``reflection_rate`` (words a response), ``format``.
+    Attributes:
+        checkpoint: ``base``, ``step-000016``, ``trained``, or a model of an evaluation stage.
+        set: The set's name.
+        results: By quantity, such as ``pass@1``, ``cons@16``, ``length`` (tokens), ``format``.
+        rows: The answers, in the order of the set; empty where only the results were read.
     """
 
     checkpoint: str
     set: str
     results: Mapping[str, Estimate]
-    rows: tuple[EvaluationRow, ...]
+    rows: tuple[AnswerRow, ...]
 
     @property
     def problems(self) -> int:
-        """How many problems it asked."""
+        """How many problems were asked."""
         return len({row.problem_id for row in self.rows})
 
     @property
     def samples(self) -> int:
-        """How many answers to each."""
+        """How many answers there are to each problem."""
         return len(self.rows) // max(self.problems, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint whose files agree with its manifest. ``state`` is what the trainer's integers were."""
+    """A checkpoint whose files agree with its manifest.
+
+    Attributes:
+        path: Its folder.
+        step: Updates done.
+        state: What the stage kept in ``state.json`` beside the trainer's files.
+    """
 
     path: Path
     step: int
     state: Mapping[str, Any]
 
 
-class Spent(NamedTuple):
-    """What a module's work cost: seconds by the clock, tokens that it made or read, FLOPs as reckoned."""
+class Cost(NamedTuple):
+    """What a module's work cost.
+
+    Attributes:
+        seconds: Wall-clock time.
+        tokens: Tokens that it wrote or read.
+        flops: Floating-point operations, by estimate.
+    """
 
     seconds: float
     tokens: int
     flops: float
 
-    def __add__(self, other: object) -> Spent:
-        assert isinstance(other, Spent)
-        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))  # type: ignore[arg-type]
+    def __add__(self, other: object) -> Cost:
+        assert isinstance(other, Cost)
+        return Cost(self.seconds + other.seconds, self.tokens + other.tokens, self.flops + other.flops)

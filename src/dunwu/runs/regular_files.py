@@ -1,4 +1,4 @@
-"""Reading of a run only what is a file."""
+"""Runs are read from files alone: whoever opened a pipe would wait until somebody writes into it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import errno
 from pathlib import Path
 
 
-def regular(path: Path) -> Path:
-    """Return a path that can be read at once, or is not there. Raises OSError where it is a pipe or a folder, say:
-    whoever reads a pipe waits for somebody to write into it."""
+def require_regular(path: Path) -> Path:
+    """Return a path that is a file, or is not there.
+
+    Raises:
+        OSError: It is a pipe, a folder or a device.
+    """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is no file", str(path))
     return path

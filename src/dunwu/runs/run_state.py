@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from dunwu.errors import Fault, Interrupted
 from dunwu.runs.atomic import atomic_remove, atomic_write
 from dunwu.runs.lock import is_held
-from dunwu.runs.regular_files import regular
+from dunwu.runs.regular_files import require_regular
 
 FILE = "ended.json"
 LONGEST_REASON = 500
@@ -20,18 +20,18 @@ UNSAID = "its process ended without saying why: it was killed, or the machine we
 
 
 class RunState(NamedTuple):
-    """How it stands with a run; ``why`` is "" where there is nothing to say."""
+    """Whether a run is being made, and if not, how it ended; ``why`` is "" where there is nothing to say."""
 
     kind: Literal["running", "stopped", "failed", "done"]
     why: str = ""
 
 
 def read_state(directory: Path, *, done: bool) -> RunState:
-    """Tell whether a run goes on, and if not, why.
+    """Find out whether a run is being made, and if not, how it ended.
 
     Args:
-        directory: the run directory.
-        done: whether all its stages are.
+        directory: The run directory.
+        done: Whether all its stages are.
 
     Returns:
         Its state. Only a process that holds the directory's lock makes a run "running".
@@ -41,7 +41,7 @@ def read_state(directory: Path, *, done: bool) -> RunState:
     if is_held(directory) is not False:  # where nothing can be found out, what the manifest says stands
         return RunState("running")
     try:
-        ended = json.loads(regular(directory / FILE).read_text(encoding="utf-8"))
+        ended = json.loads(require_regular(directory / FILE).read_text(encoding="utf-8"))
         return RunState("failed" if ended["state"] == "failed" else "stopped", str(ended["why"]))
     except (OSError, ValueError, KeyError, TypeError):
         return RunState("stopped", UNSAID)
@@ -51,8 +51,8 @@ def record_end(directory: Path, error: BaseException) -> None:
     """Keep why a process gave up a run. A disk on which that cannot be written changes nothing.
 
     Args:
-        directory: the run directory.
-        error: what ended it; a stop that was asked for is no failure.
+        directory: The run directory.
+        error: What ended it; a stop that was asked for is no failure.
     """
     stopped = isinstance(error, Interrupted | KeyboardInterrupt)
     known = str(error) or type(error).__name__
@@ -67,6 +67,6 @@ def forget_end(directory: Path) -> None:
     atomic_remove(directory / FILE)
 
 
-def going_on(directory: Path) -> str:
-    """Write the command that goes on with a run by its own recipe, whatever file and --set it came from."""
+def format_resume_command(directory: Path) -> str:
+    """Return the command that resumes a run by its own recipe, whatever file and --set that came from."""
     return shlex.join(["dunwu", "run", str(directory / "recipe.json"), "--out", str(directory), "--resume"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
-from dunwu.runs.regular_files import regular
+from dunwu.runs.regular_files import require_regular
 
 FILE = "servers.json"
 
@@ -19,8 +19,10 @@ FILE = "servers.json"
 class ServerRecord:
     """How a model behind a server was asked.
 
-    ``sent`` are the fields of a request that say how to sample; ``refused`` those that the server did not take, each
-    with its words; ``says`` what it calls its model and itself.
+    Attributes:
+        sent: Fields of a request that say how to sample.
+        refused: Fields that the server did not take, each with its words.
+        says: What the server calls its model and itself.
     """
 
     sent: Mapping[str, Any]
@@ -28,23 +30,27 @@ class ServerRecord:
     says: Mapping[str, str]
 
 
-def write(stage: Path, model: str, record: ServerRecord) -> None:
-    """Keep the record of one model in a stage's folder."""
-    found = {name: asdict(one) for name, one in (read(stage) | {model: record}).items()}
+def write_server_record(stage: Path, model: str, record: ServerRecord) -> None:
+    """Keep the record of one model in the folder of its stage."""
+    found = {name: asdict(one) for name, one in (read_server_records(stage) | {model: record}).items()}
     atomic_write(stage / FILE, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def read(stage: Path) -> dict[str, ServerRecord]:
-    """Return the record of each model that was asked. Raises UserError where the file is damaged."""
+def read_server_records(stage: Path) -> dict[str, ServerRecord]:
+    """Return the record of each model that was asked.
+
+    Raises:
+        UserError: The file is damaged.
+    """
     path = stage / FILE
     if not path.is_file():
         return {}
     try:
-        found = json.loads(regular(path).read_bytes())
-        return {str(name): _record(fields) for name, fields in found.items()}
+        found = json.loads(require_regular(path).read_bytes())
+        return {str(name): _to_record(fields) for name, fields in found.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"does not say how servers were asked: {error}", file=path) from error
 
 
-def _record(found: Mapping[str, Any]) -> ServerRecord:
+def _to_record(found: Mapping[str, Any]) -> ServerRecord:
     return ServerRecord(**{name: dict(found[name]) for name in ("sent", "refused", "says")})

@@ -1,12 +1,12 @@
-"""Rollouts and evaluation rows as Parquet: the same rows give the same bytes."""
+"""Answers as Parquet: the same rows give the same bytes, and files of every schema version give the same columns."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, asdict, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,45 +15,119 @@ import pyarrow.parquet as pq
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
-from dunwu.runs.checkpoints import step_name
-from dunwu.runs.records import EvaluationRow, RolloutRow
-from dunwu.runs.regular_files import regular
+from dunwu.runs.checkpoints import format_step
+from dunwu.runs.records import AnswerRow
+from dunwu.runs.regular_files import require_regular
 from dunwu.types import ScoredGroup
 
-PART = "part."
-"""Prefix of the columns that hold the parts of a score, e.g. ``part.accuracy``."""
+PART: Final = "part."
+"""Prefix of the columns that hold the parts of a score, such as ``part.accuracy``."""
+CORRECT: Final = "correct"
+"""Column of held-out answers: 1 right, 0 wrong, null where no answer can be; all that version 1 keeps of the score."""
 
-_TYPES = {"int": pa.int64(), "int | None": pa.int64(), "float": pa.float64()}  # everything else is text
+_TYPES: Final = {"int": pa.int64(), "float": pa.float64()}  # everything else is text
+
+
+class _Field(NamedTuple):
+    """A field of ``AnswerRow``, as a column."""
+
+    kind: pa.DataType
+    nullable: bool
+    default: Any
+
+
+def _to_field(annotation: str, default: Any = MISSING) -> _Field:
+    kind, _, nullable = annotation.partition(" | ")
+    return _Field(_TYPES.get(kind, pa.string()), bool(nullable), default)
+
+
+_FIELDS: Final = {
+    field.name: _to_field(str(field.type), field.default) for field in fields(AnswerRow) if field.name != "parts"
+}
+_PART_FIELD, _CORRECT_FIELD = _to_field("float | None"), _to_field("int | None")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one kind of file stores answers.
+
+    Attributes:
+        columns: The stored columns in order, and the field of ``AnswerRow`` that each holds. Parts follow them.
+        optional: Fields that may be null where their type allows it, and that a file may lack: their defaults stand.
+    """
+
+    columns: Mapping[str, str]
+    optional: frozenset[str]
+
+
+ROLLOUTS: Final = Layout(
+    columns={
+        name: name
+        for name in (
+            *("step", "group", "index", "problem_id", "task", "level", "language", "prompt", "completion", "finish"),
+            *("tokens", "logprob", "policy_version", "value", "status", "extracted", "gold", "reason"),
+        )
+    },
+    optional=frozenset({"extracted"}),
+)
+_NEW_IN_2: Final = ("task", "finish", "logprob", "policy_version", "value", "status")
+HELD_OUT: Final = Layout(
+    columns={
+        "problem_id": "problem_id",
+        "level": "level",
+        "language": "language",
+        "sample": "index",
+        CORRECT: "right",
+        "tokens": "tokens",
+        "reflections": "reflections",
+        "prompt": "prompt",
+        "gold": "gold",
+        "text": "completion",
+        **{name: name for name in ("extracted", "subject", "reason", *_NEW_IN_2)},
+    },
+    optional=frozenset({"extracted", "subject", "reason", "reflections", *_NEW_IN_2}),
+)
+_MADE_OF: Final = {"group": "problem_id", PART + "accuracy": CORRECT}
+"""Columns that files of held-out answers leave to be made of others."""
 
 
 def rollouts_file(stage: Path, step: int) -> Path:
-    """Where the completions of a step lie."""
-    return stage / "rollouts" / f"{step_name(step)}.parquet"
+    """Return where the completions of a step lie."""
+    return stage / "rollouts" / f"{format_step(step)}.parquet"
 
 
-def rollout_rows(step: int, groups: Sequence[ScoredGroup]) -> list[RolloutRow]:
-    """Flattens scored groups; ``group`` and ``index`` are positions in the sequences given."""
+def make_rows(groups: Sequence[ScoredGroup], *, step: int | None = None) -> list[AnswerRow]:
+    """Flatten scored groups.
+
+    Args:
+        groups: The groups; ``AnswerRow.group`` and ``index`` are places in this sequence and in its groups.
+        step: Updates done when they have been learned from; None on held-out problems.
+
+    Returns:
+        A row for each completion, in order.
+    """
     rows = []
-    for position, scored in enumerate(groups):
+    for place, scored in enumerate(groups):
         problem = scored.group.prompt.problem
         prompt = "\n".join(message.content for message in problem.messages if message.role == "user")
         for index, (completion, score) in enumerate(zip(scored.group.completions, scored.scores, strict=True)):
             logprobs_C = completion.logprobs
             rows.append(
-                RolloutRow(
-                    step=step,
-                    group=position,
-                    index=index,
+                AnswerRow(
                     problem_id=problem.id,
                     task=problem.task,
+                    subject=problem.subject,
                     level=problem.level,
                     language=problem.language,
+                    group=place,
+                    index=index,
                     prompt=prompt,
                     completion=completion.text,
                     finish=completion.finish,
                     tokens=len(completion.token_ids),
                     logprob=float(np.mean(logprobs_C, dtype=np.float64)) if len(logprobs_C) else 0.0,
                     policy_version=completion.policy_version,
+                    step=step,
                     value=float(score.value),
                     parts={name: float(part) for name, part in score.parts.items()},
                     status=score.status,
@@ -65,105 +139,165 @@ def rollout_rows(step: int, groups: Sequence[ScoredGroup]) -> list[RolloutRow]:
     return rows
 
 
-def write_rollout_rows(path: Path, rows: Sequence[RolloutRow]) -> None:
-    """One column a field, one ``part.NAME`` column a part; a part that a row lacks is null."""
-    parts = sorted({name for row in rows for name in row.parts})
-    columns = {
-        field.name: _column(str(field.type), [getattr(row, field.name) for row in rows])
-        for field in fields(RolloutRow)
-        if field.name != "parts"
-    }
-    columns |= {PART + name: _column("float", [row.parts.get(name) for row in rows]) for name in parts}
-    _write(path, columns)
+def write_answers(path: Path, rows: Sequence[AnswerRow], layout: Layout) -> None:
+    """Store answers: a column for each of the layout's, and a column ``part.NAME``, null where a row lacks that part.
 
+    Args:
+        path: The Parquet file, compressed with zstd.
+        rows: The answers, in the order in which they are kept.
+        layout: ``ROLLOUTS`` or ``HELD_OUT``.
 
-def read_rollout_rows(path: Path) -> list[RolloutRow]:
-    """Raises UserError where the file is no Parquet file of rollouts, or a value in it is not of its column's kind."""
-    rows, records = [], _read(path, RolloutRow)
-    if not records:
-        raise UserError("holds no rollouts", file=path)
-    for record in records:
-        parts = {name: record.pop(name) for name in list(record) if name.startswith(PART)}
-        present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
-        rows.append(RolloutRow(parts=present, **record))
-    return rows
-
-
-def read_texts(path: Path) -> pa.Table:
-    """The columns ``prompt`` and ``completion``. Raises UserError where the file is no Parquet file of rollouts."""
-    return _table(path, ["prompt", "completion"])
-
-
-def write_evaluation_rows(path: Path, rows: Iterable[EvaluationRow]) -> None:
-    """One column a field."""
-    records = [asdict(row) for row in rows]
-    _write(
-        path,
-        {f.name: _column(str(f.type), [record[f.name] for record in records]) for f in fields(EvaluationRow)},
-    )
-
-
-def read_evaluation_rows(path: Path) -> list[EvaluationRow]:
-    """Raises UserError where the file is no Parquet file of evaluation rows."""
-    return [EvaluationRow(**record) for record in _read(path, EvaluationRow)]
-
-
-def _column(annotation: str, values: list[Any]) -> Any:
-    if annotation in _TYPES:
-        return pa.array(values, _TYPES[annotation])
-    # a byte-level tokenizer cut in the middle of a character can leave a lone surrogate, which UTF-8 lacks
-    return pa.array([v if v is None else v.encode(errors="replace").decode() for v in values], pa.string())
-
-
-def _write(path: Path, columns: dict[str, Any]) -> None:
+    Raises:
+        Fault: The file system refuses.
+    """
+    columns = {stored: _to_array(name, rows) for stored, name in layout.columns.items()}
+    for part in sorted({part for row in rows for part in row.parts}):
+        columns[PART + part] = pa.array([row.parts.get(part) for row in rows], pa.float64())
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     atomic_write(path, buffer.getvalue())
 
 
-def _read(path: Path, kind: type[RolloutRow | EvaluationRow]) -> list[dict[str, Any]]:
-    """The columns of a kind of row, and the parts of a score where it has such; other columns are left. A field with a
-    default may have no column: the file is older than the field."""
-    table = _table(path)
-    found = [field for field in fields(kind) if field.name != "parts"]
-    columns = [field.name for field in found if field.default is MISSING or field.name in table.column_names]
-    for name in columns:
-        if name not in table.column_names:
-            raise UserError(f"lacks the column {name!r}", file=path)
-    parts = [name for name in table.column_names if name.startswith(PART)] if kind is RolloutRow else []
-    kinds = {field.name: str(field.type) for field in found} | dict.fromkeys(parts, "float | None")
-    for name in (*columns, *parts):
-        _check(path, table, name, kinds[name])
-    records: list[dict[str, Any]] = table.select([*columns, *parts]).to_pylist()
-    return records
+def read_answers(path: Path, layout: Layout, columns: Collection[str] | None = None) -> pa.Table:
+    """Read stored answers as a table, without a Python object for each.
+
+    Args:
+        path: The Parquet file.
+        layout: What kind of file it is.
+        columns: The columns wanted; None: all.
+
+    Returns:
+        A column for each field of ``AnswerRow`` under its name, then those of the parts as ``part.NAME``; the same
+        for files of every schema version. Null where a row lacks a value.
+
+    Raises:
+        UserError: It is no such file, or a value in it is not of its column's kind.
+    """
+    table = _complete(path, _read_stored(path, layout, columns))
+    names = [name for name in _FIELDS if columns is None or name in columns]
+    parts = sorted(
+        name for name in table.column_names if name.startswith(PART) and (columns is None or name in columns)
+    )
+    return pa.table({name: _read_column(path, table, name, layout) for name in (*names, *parts)})
 
 
-def _check(path: Path, table: pa.Table, name: str, annotation: str) -> None:
-    """Raises UserError, naming column and row, where a column holds what its field's ``annotation`` does not allow."""
-    column, (kind, _, optional) = table[name], annotation.partition(" | ")
-    fits = _FITS.get(kind, _is_text)
-    if not (fits(column.type) or (optional and pa.types.is_null(column.type))):
+def read_rollouts(path: Path, columns: Collection[str] | None = None) -> pa.Table:
+    """Read the completions of one step, as :func:`read_answers` does; a file without any is refused."""
+    table = read_answers(path, ROLLOUTS, columns)
+    if not len(table):
+        raise UserError("holds no rollouts", file=path)
+    return table
+
+
+def read_held_out(path: Path, columns: Collection[str] | None = None) -> pa.Table:
+    """Read the answers to one set, as :func:`read_answers` does."""
+    return read_answers(path, HELD_OUT, columns)
+
+
+def join(tables: Sequence[pa.Table]) -> pa.Table:
+    """Join tables of answers; a part that one of them lacks is null there.
+
+    Args:
+        tables: At least one, all with the same columns but for the parts.
+    """
+    joined = pa.concat_tables(tables, promote_options="default")
+    parts = sorted(name for name in joined.column_names if name.startswith(PART))
+    return joined.select([name for name in joined.column_names if not name.startswith(PART)] + parts)
+
+
+def to_rows(table: pa.Table) -> list[AnswerRow]:
+    """Return the rows of a table that :func:`read_answers` made of all columns."""
+    rows = []
+    for record in table.to_pylist():
+        parts = {name: record.pop(name) for name in table.column_names if name.startswith(PART)}
+        present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
+        rows.append(AnswerRow(parts=present, **record))
+    return rows
+
+
+def _read_stored(path: Path, layout: Layout, columns: Collection[str] | None) -> pa.Table:
+    """Read the columns that those wanted are made of, under the names of the fields that they hold.
+
+    Raises:
+        UserError: It is no Parquet file, or lacks a column.
+    """
+    wanted = None if columns is None else {*columns, *(_MADE_OF[name] for name in columns if name in _MADE_OF)}
+    try:
+        with pq.ParquetFile(require_regular(path)) as file:
+            stored = file.schema_arrow.names
+            known = {**layout.columns, **{name: name for name in stored if name.startswith(PART)}}
+            chosen = {old: new for old, new in known.items() if wanted is None or {old, new} & wanted}
+            found = file.read([old for old in chosen if old in stored], use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"is not a readable Parquet file: {error}", file=path) from error
+    for old, new in chosen.items():
+        if old not in stored and new not in layout.optional:
+            raise UserError(f"lacks the column {old!r}", file=path)
+    return found.rename_columns([chosen[name] for name in found.column_names])
+
+
+def _complete(path: Path, table: pa.Table) -> pa.Table:
+    """Add the columns that are made of others. Raises UserError where the verdicts are none."""
+    if "right" in table.column_names:
+        _check(path, CORRECT, table["right"], _CORRECT_FIELD.kind, nullable=True)
+        if PART + "accuracy" not in table.column_names:
+            table = table.append_column(PART + "accuracy", table["right"].cast(_PART_FIELD.kind))
+    if "group" not in table.column_names and "problem_id" in table.column_names:  # numbered as they come
+        encoded = table["problem_id"].combine_chunks().dictionary_encode()
+        table = table.append_column("group", encoded.indices)
+    return table
+
+
+def _read_column(path: Path, table: pa.Table, name: str, layout: Layout) -> Any:
+    """Return a column as its field's type.
+
+    Raises:
+        UserError: The file lacks it, or holds in it what the field does not allow.
+    """
+    field = _FIELDS.get(name, _PART_FIELD)
+    stored = next((old for old, new in layout.columns.items() if new == name), name)
+    if name not in table.column_names:
+        if field.default is MISSING:
+            raise UserError(f"lacks the column {stored!r}", file=path)
+        return pa.repeat(pa.scalar(field.default, field.kind), len(table))
+    nullable = field.nullable and (name in layout.optional or name not in _FIELDS)
+    _check(path, stored, table[name], field.kind, nullable=nullable)
+    try:
+        return table[name].cast(field.kind)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"holds numbers that are too large: {error}", file=path, field=f"column {stored}") from error
+
+
+def _check(path: Path, name: str, column: pa.ChunkedArray, kind: pa.DataType, *, nullable: bool) -> None:
+    """Raise UserError, naming column and row, where a column holds what cannot be ``kind``."""
+    if not (_FITS[kind](column.type) or (nullable and pa.types.is_null(column.type))):
         raise UserError(f"holds values of type {column.type}", file=path, field=f"column {name}")
-    found = {"nothing": pc.index(pc.is_null(column), True).as_py() if not optional else -1}
+    wrong = {} if nullable else {"nothing": pc.index(pc.is_null(column), True).as_py()}
     if pa.types.is_floating(column.type):
-        found["no finite number"] = pc.index(pc.is_finite(column), False).as_py()
-    for what, place in found.items():
+        wrong["no finite number"] = pc.index(pc.is_finite(column), False).as_py()
+    for what, place in wrong.items():
         if place >= 0:
             raise UserError(f"holds {what}", file=path, field=f"column {name}, row {place + 1}")
+
+
+def _to_array(name: str, rows: Sequence[AnswerRow]) -> pa.Array:
+    """Return a field of all rows as a column; ``right`` as 1 or 0."""
+    values = [getattr(row, name) for row in rows]
+    kind = _FIELDS.get(name, _CORRECT_FIELD).kind
+    if name == "right":
+        values = [None if value is None else int(value) for value in values]
+    if kind == pa.string():
+        # a byte-level tokenizer cut in the middle of a character can leave a lone surrogate, which UTF-8 lacks
+        values = [None if value is None else value.encode(errors="replace").decode() for value in values]
+    return pa.array(values, kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
-_FITS = {
-    "int": pa.types.is_integer,
-    "float": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+_FITS: Final = {
+    pa.int64(): pa.types.is_integer,
+    pa.float64(): lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
+    pa.string(): _is_text,
 }
-
-
-def _table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    try:
-        return pq.read_table(regular(path), columns=columns, partitioning=None, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"is not a readable Parquet file: {error}", file=path) from error

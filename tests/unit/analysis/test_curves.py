@@ -13,10 +13,10 @@ from dunwu.analysis import curves
 from dunwu.analysis.curves import Measure, Rollout, Subset
 from dunwu.analysis.reasoning.facts import extract_facts
 from dunwu.analysis.results import find_base_and_trained, group_outcomes, read_evaluations_by_set
-from dunwu.runs import Evaluation, EvaluationRow, RolloutRow, RunReader
+from dunwu.runs import AnswerRow, Evaluation, RunReader
 
 ALL = Subset()
-ROW = RolloutRow(
+ROW = AnswerRow(
     step=4,
     group=0,
     index=0,
@@ -39,7 +39,7 @@ ROW = RolloutRow(
 )
 
 
-def rollout(*rows: RolloutRow) -> Rollout:
+def rollout(*rows: AnswerRow) -> Rollout:
     return Rollout(extract_facts(rows))
 
 
@@ -106,18 +106,19 @@ def test_curves_stand_at_the_policy_that_wrote_them(tmp_path: Path, monkeypatch:
         assert [found.updates for found in curves.read_rollouts(stage)[0]] == [0, 32, 64]
 
 
-def row(problem: int, sample: int, correct: int, tokens: int) -> EvaluationRow:
-    return EvaluationRow(
+def row(problem: int, sample: int, correct: int, tokens: int) -> AnswerRow:
+    return AnswerRow(
         problem_id=f"h{problem}",
         level=1,
         language="en",
-        sample=sample,
-        correct=correct,
+        group=problem,
+        index=sample,
+        parts={"accuracy": float(correct)},
         tokens=tokens,
         reflections=0,
         prompt="",
         gold="",
-        text="",
+        completion="",
         extracted=None,
     )
 
@@ -142,7 +143,7 @@ def test_evaluations_stand_in_the_recipes_order(tmp_path: Path) -> None:
     assert ends is not None
     assert [end.checkpoint for end in ends] == ["base", "trained"]
     assert find_base_and_trained(by_set["countdown"][:2]) is None
-    assert ends[0].results["pass@1"].value == np.mean([r.correct for r in ends[0].rows])
+    assert ends[0].results["pass@1"].value == np.mean([r.right for r in ends[0].rows])
 
 
 def test_bands_of_a_rule_s_part_end_where_a_share_ends() -> None:

@@ -13,7 +13,7 @@ from tests.unit.analysis.test_curves import ROW
 
 from dunwu.analysis.reasoning import facts as module
 from dunwu.analysis.reasoning.facts import FACTS_VERSION, Turn, Verdict, extract_facts, hash_problem_id, parse_number
-from dunwu.runs import RolloutRow, RunReader
+from dunwu.runs import AnswerRow, RunReader
 
 TEXT = "<think>5+4=9, 9*2=18, too small. wait, 5*4=20, 20+2=22, yes. 等等</think> <answer>5*4+2</answer>"
 
@@ -108,12 +108,14 @@ def test_facts_are_kept_beside_the_run_until_the_rollout_changes(
         train(run.stage(STAGE), rollouts=2, questions=2)
     calls: list[int] = []
 
-    def counted(rows: list[RolloutRow]) -> pa.Table:
+    def counted(rows: list[AnswerRow]) -> pa.Table:
         calls.append(len(rows))
         return module.extract_facts(rows)
 
     def read(step: int, maker: str = FACTS_VERSION) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = RunReader(tmp_path).stage(STAGE).derived.make(step, maker, counted).to_pylist()
+        found: list[dict[str, object]] = (
+            RunReader(tmp_path).stage(STAGE).derived.make_table(step, maker, counted).to_pylist()
+        )
         return found
 
     first = read(16)
@@ -135,4 +137,4 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         train(run.stage(STAGE), rollouts=1, questions=1)
     (tmp_path / "derived").write_text("in the way")
-    assert RunReader(tmp_path).stage(STAGE).derived.make(16, FACTS_VERSION, extract_facts).num_rows == 8
+    assert RunReader(tmp_path).stage(STAGE).derived.make_table(16, FACTS_VERSION, extract_facts).num_rows == 8

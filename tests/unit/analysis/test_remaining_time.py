@@ -19,34 +19,34 @@ from dunwu.monitoring.progress import Progress
 from dunwu.observatory.report.report import write_report
 from dunwu.observatory.web.pages import show_overview
 from dunwu.observatory.web.watched_runs import WatchedRuns
-from dunwu.runs import Run, RunReader, Spent, due
+from dunwu.runs import Cost, RunReader, RunWriter, is_due
 
 SETS = 2 * 500 * 16
 """Answers of the sets of ``made_runs.RL``."""
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
+def run(tmp_path: Path) -> Iterator[RunWriter]:
     with begin(tmp_path) as found:
         yield found
 
 
-def rollout(run: Run, number: int, seconds: float = 10.0, **metrics: float) -> None:
+def rollout(run: RunWriter, number: int, seconds: float = 10.0, **metrics: float) -> None:
     """The row of a rollout, six tenths of whose seconds wrote 1,200 tokens."""
     timings = {"rollout": 0.6 * seconds, "update": 0.4 * seconds}
     run.stage(STAGE).append(number * PER_ROLLOUT, {"tokens": 1200.0, **metrics}, timings)
 
 
-def seconds(run: Run) -> float:
+def seconds(run: RunWriter) -> float:
     found = estimate_time_left(RunReader(run.directory), STAGE)
     assert found is not None
     return found.seconds
 
 
-def test_rollouts_and_evaluations_that_are_still_to_come_count(run: Run) -> None:
+def test_rollouts_and_evaluations_that_are_still_to_come_count(run: RunWriter) -> None:
     assert estimate_time_left(run, STAGE) is None
-    run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 3_000, 1.0)})  # a hundredth of a second a token
-    run.stage(STAGE).spend(0, {"evaluation": Spent(9.0, 300, 1.0)})  # a small one says little
+    run.stage(STAGE).append_costs(0, {"evaluation": Cost(30.0, 3_000, 1.0)})  # a hundredth of a second a token
+    run.stage(STAGE).append_costs(0, {"evaluation": Cost(9.0, 300, 1.0)})  # a small one says little
     rollout(run, 1, length=50.0)
     rollout(run, 2, length=60.0)
     assert seconds(run) == pytest.approx(8 * 10 + SETS * 60 * 0.01)
@@ -55,25 +55,25 @@ def test_rollouts_and_evaluations_that_are_still_to_come_count(run: Run) -> None
     assert seconds(run) == pytest.approx(SETS * 60 * 0.01), "the last evaluation is left"
 
 
-def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do(run: Run) -> None:
+def test_before_the_first_evaluation_an_answer_takes_what_a_rollouts_do(run: RunWriter) -> None:
     rollout(run, 1, length=50.0, responses=20.0)
     assert seconds(run) == pytest.approx(9 * 10 + SETS * 10 / 20)
 
 
-def test_an_evaluation_since_the_last_row_changes_nothing(run: Run) -> None:
+def test_an_evaluation_since_the_last_row_changes_nothing(run: RunWriter) -> None:
     stage = run.stage(STAGE)
-    stage.spend(0, {"evaluation": Spent(30.0, 3_000, 1.0)})
+    stage.append_costs(0, {"evaluation": Cost(30.0, 3_000, 1.0)})
     rollout(run, 1, length=50.0)
-    stage.spend(PER_ROLLOUT, {"rollout": Spent(6.0, 1_200, 1.0)})
+    stage.append_costs(PER_ROLLOUT, {"rollout": Cost(6.0, 1_200, 1.0)})
     before = seconds(run)
-    stage.spend(0, {"evaluation": Spent(90.0, 4_000, 1.0)})
+    stage.append_costs(0, {"evaluation": Cost(90.0, 4_000, 1.0)})
     assert seconds(run) == before, "the terminal has shown it, and watch says the same"
     rollout(run, 2, length=50.0)
-    stage.spend(2 * PER_ROLLOUT, {"rollout": Spent(6.0, 1_200, 1.0)})
+    stage.append_costs(2 * PER_ROLLOUT, {"rollout": Cost(6.0, 1_200, 1.0)})
     assert seconds(run) == pytest.approx(8 * 10 + SETS * 50 * 90 / 4_000)
 
 
-def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
+def test_the_pace_is_that_of_the_last_rollouts(run: RunWriter) -> None:
     run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
     for number in range(1, 10):
         rollout(run, number, seconds=100.0 if number < 5 else 10.0)
@@ -83,13 +83,13 @@ def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("every", "times"), [(16, 7), (40, 3), (1000, 0), (0, 0), (4, 7)])
-def test_evaluations_on_the_way_count_where_they_are_due(run: Run, every: int, times: int) -> None:
+def test_evaluations_on_the_way_count_where_they_are_due(run: RunWriter, every: int, times: int) -> None:
     run.recipe["stages"][STAGE]["evaluation"] |= {"every": every, "during_problems": 10, "during_samples": 2}
-    run.stage(STAGE).spend(0, {"evaluation": Spent(1.0, 100, 1.0)})
+    run.stage(STAGE).append_costs(0, {"evaluation": Cost(1.0, 100, 1.0)})
     for number in (1, 2, 3):
         rollout(run, number, length=1.0)
     starts = range(3 * PER_ROLLOUT, RL.steps, PER_ROLLOUT)
-    assert times == sum(bool(every) and due(start, every, PER_ROLLOUT) for start in starts)
+    assert times == sum(bool(every) and is_due(start, every, PER_ROLLOUT) for start in starts)
     found = estimate_time_left(run, STAGE)
     assert found is not None
     assert found.seconds == pytest.approx(7 * 10 + (SETS + times * 20) * 0.01)
@@ -107,7 +107,7 @@ def test_evaluations_on_the_way_count_where_they_are_due(run: Run, every: int, t
     ids=["all known", "one is not", "this one is not", "a run of another version"],
 )
 def test_later_stages_take_their_plan_at_this_ones_pace(
-    run: Run, planned: dict[str, float | None], expected: TimeLeft
+    run: RunWriter, planned: dict[str, float | None], expected: TimeLeft
 ) -> None:
     run.recipe["stages"] |= {"taught": {"kind": "sft"}, "table": {"kind": "eval"}}
     run.recipe["stages"][STAGE]["evaluation"]["sets"] = []
@@ -119,7 +119,7 @@ def test_later_stages_take_their_plan_at_this_ones_pace(
     assert str(TimeLeft(600.0, True)) == ">10 min"
 
 
-def test_a_stage_over_data_says_how_many_steps_it_has(run: Run) -> None:
+def test_a_stage_over_data_says_how_many_steps_it_has(run: RunWriter) -> None:
     run.recipe["stages"] = {"taught": {"kind": "sft"}}
     for step in (1, 2):
         run.stage("taught").append(step, {"loss": 1.0}, {"update": 3.0})
@@ -137,10 +137,10 @@ def show(progress: Progress, number: int) -> None:
     progress.log_step(number * PER_ROLLOUT, RL.steps, {"reward": 1.0}, {"rollout": 6.0, "update": 4.0})
 
 
-def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
+def test_terminal_watch_and_report_say_the_same(run: RunWriter) -> None:
     stream, lines = io.StringIO(), io.StringIO()
     console = Console(file=stream, width=120, highlight=False)
-    run.stage(STAGE).spend(0, {"evaluation": Spent(30.0, 30_000, 1.0)})
+    run.stage(STAGE).append_costs(0, {"evaluation": Cost(30.0, 30_000, 1.0)})
     listeners: list[Progress] = [ConsoleProgress(console), JsonProgress(lines)]
     for progress in listeners:
         progress.start_run(RunReader(run.directory))
@@ -156,7 +156,7 @@ def test_terminal_watch_and_report_say_the_same(run: Run) -> None:
         assert "<dt>time left</dt><dd>about 12 min</dd>" in html
 
 
-def test_a_damaged_file_costs_the_terminal_its_number_alone(run: Run) -> None:
+def test_a_damaged_file_costs_the_terminal_its_number_alone(run: RunWriter) -> None:
     stream = io.StringIO()
     progress = ConsoleProgress(Console(file=stream, width=120, highlight=False))
     progress.start_run(RunReader(run.directory))

@@ -183,7 +183,7 @@ def test_afterwards_there_is_something_to_do(tmp_path: Path) -> None:
         f"dunwu reproduce {recipe} --seeds 1,2,3",
     ]
     assert list(find_finished_models(run)) == [run.stage("zero").model]
-    run.stage("zero").derived.keep_record(ABLATION, {"chains": 2})
+    run.stage("zero").derived.write_record(ABLATION, {"chains": 2})
     assert f"dunwu ablate {place}" not in commands(run)
     manifest = run.directory / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"stages": {"zero": "running"}}))

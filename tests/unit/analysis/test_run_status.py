@@ -8,10 +8,10 @@ import pytest
 from tests.made_runs import STAGE, begin
 
 from dunwu.analysis.run_status import describe_progress, list_run_facts, measure_pace
-from dunwu.runs import Run, StageDirectory
+from dunwu.runs import RunWriter, StageWriter
 
 
-def rollouts(stage: StageDirectory, steps: list[int], seconds: float = 10.0) -> None:
+def rollouts(stage: StageWriter, steps: list[int], seconds: float = 10.0) -> None:
     """A rollout at each step: 6 of 10 seconds writing 1,200 tokens."""
     for step in steps:
         timings = {"rollout": 0.6 * seconds, "update": 0.4 * seconds}
@@ -19,13 +19,13 @@ def rollouts(stage: StageDirectory, steps: list[int], seconds: float = 10.0) -> 
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunWriter:
     found = begin(tmp_path)
     found.recipe["stages"][STAGE]["evaluation"]["sets"] = []
     return found
 
 
-def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
+def test_the_pace_is_that_of_the_last_rollouts(run: RunWriter) -> None:
     with run:
         stage = run.stage(STAGE)
         assert measure_pace(stage) is None
@@ -35,7 +35,9 @@ def test_the_pace_is_that_of_the_last_rollouts(run: Run) -> None:
         assert measure_pace(stage) == pytest.approx((10.0, 200.0))
 
 
-def test_facts_tell_the_time_left_while_it_runs_and_the_machine_where_it_is_known(run: Run, tmp_path: Path) -> None:
+def test_facts_tell_the_time_left_while_it_runs_and_the_machine_where_it_is_known(
+    run: RunWriter, tmp_path: Path
+) -> None:
     with run:
         rollouts(run.stage(STAGE), [16])
         machine = {"processor": "A Fast One", "cores": 2, "memory_gib": 8, "accelerators": ["NVIDIA H200"]}

@@ -222,6 +222,6 @@ def test_rows_of_an_evaluation_have_the_subject_and_the_verifier_s_reason(tmp_pa
         scores = tuple(grader.plain.score(problem, answer) for answer in answers)
     prompt = Prompt(problem=problem, token_ids=np.zeros(1, np.int32))
     group = ScoredGroup(group=RolloutGroup(prompt=prompt, completions=answers), scores=scores)
-    assert [(row.subject, row.correct) for row in to_rows([group])] == [("Optics", 1), ("Optics", 0)]
+    assert [(row.subject, row.right) for row in to_rows([group])] == [("Optics", 1), ("Optics", 0)]
     assert [row.reason for row in to_rows([group])] == [score.reason for score in scores]
     assert to_rows([group])[1].reason

@@ -107,12 +107,12 @@ def test_intervals_are_drawn_from_the_problems() -> None:
 
 def test_rows_say_who_answered_what() -> None:
     written = to_rows(GROUPS)
-    assert [(row.problem_id, row.sample, row.correct, row.tokens, row.reflections) for row in written] == [
+    assert [(row.problem_id, row.index, row.right, row.tokens, row.reflections) for row in written] == [
         *[("a", 0, 1, 2, 0), ("a", 1, 1, 6, 2), ("a", 2, 0, 4, 0)],
         *[("b", 0, 0, 1, 0), ("b", 1, 0, 1, 0), ("b", 2, 1, 4, 1)],
     ]
     last = written[-1]
-    assert (last.prompt, last.gold, last.text, last.extracted) == ("b?", "one", "check one", "one")
+    assert (last.prompt, last.gold, last.completion, last.extracted) == ("b?", "one", "check one", "one")
     assert (last.level, last.language) == (3, "en")
 
 

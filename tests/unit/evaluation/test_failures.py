@@ -40,7 +40,7 @@ def group(name: str, marks: Sequence[float | None]) -> ScoredGroup:
 
 def test_rows_keep_the_number_of_their_sample() -> None:
     written = to_rows([group("a", [0.0, None, 1.0]), group("b", [None, None, 1.0])])
-    assert [(row.problem_id, row.sample, row.correct, row.text) for row in written] == [
+    assert [(row.problem_id, row.index, row.right, row.completion) for row in written] == [
         ("a", 0, 0, "a 0"),
         ("a", 2, 1, "a 2"),
         ("b", 2, 1, "b 2"),

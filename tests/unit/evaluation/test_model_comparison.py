@@ -9,7 +9,7 @@ import pytest
 
 from dunwu.errors import UserError
 from dunwu.evaluation.model_comparison import compare_models, compute_curves, count_by_tokenizer, estimate_by_length
-from dunwu.runs import Compared, Evaluation, EvaluationRow, StageDirectory
+from dunwu.runs import AnswerRow, Comparison, Evaluation, StageWriter, read_comparison, write_comparison
 from dunwu.types import Message, Problem
 
 ASKED = Message(role="user", content="?")
@@ -19,25 +19,24 @@ PROBLEMS = {
 }
 
 
-def row(
-    problem: str, correct: int | None, sample: int = 0, text: str = "", extracted: str | None = "1"
-) -> EvaluationRow:
-    return EvaluationRow(
+def row(problem: str, correct: int | None, sample: int = 0, text: str = "", extracted: str | None = "1") -> AnswerRow:
+    return AnswerRow(
         problem_id=problem,
         level=1,
         language="en",
-        sample=sample,
-        correct=correct,
+        group=0,
+        index=sample,
+        parts={} if correct is None else {"accuracy": float(correct)},
         tokens=10,
         reflections=0,
         prompt="?",
         gold="1",
-        text=text,
+        completion=text,
         extracted=extracted,
     )
 
 
-def evaluation(model: str, rows: Sequence[EvaluationRow], set_name: str = "s") -> Evaluation:
+def evaluation(model: str, rows: Sequence[AnswerRow], set_name: str = "s") -> Evaluation:
     return Evaluation(checkpoint=model, set=set_name, results={}, rows=tuple(rows))
 
 
@@ -78,16 +77,16 @@ def test_without_a_tokenizer_reasoning_has_its_share_of_the_tokens() -> None:
 
 
 def test_what_was_compared_is_read_back(tmp_path: Path) -> None:
-    store = StageDirectory(tmp_path / "table", keep=1, mark_done=lambda: None)
-    assert store.read_compared() == Compared()
+    store = StageWriter(tmp_path / "table", keep=1, on_finish=lambda: None)
+    assert read_comparison(store.path) == Comparison()
     models = [evaluation("one", [row("a", 0), row("b", 1)]), evaluation("two", [row("a", 1), row("b", 1)])]
-    kept = Compared(
+    kept = Comparison(
         pairs=tuple(compare_models(models, ["one", "two"])),
         curves=tuple(compute_curves(models[0], PROBLEMS, estimate_by_length)),
     )
-    store.write_compared(kept.pairs, kept.curves)
-    assert store.read_compared() == kept
+    write_comparison(store.path, kept)
+    assert read_comparison(store.path) == kept
     for damaged in ("{", "[]", '{"pairs": [{}], "curves": []}', '{"pairs": []}'):
         (tmp_path / "table" / "compared.json").write_text(damaged)
         with pytest.raises(UserError, match=r"compared\.json: is damaged"):
-            store.read_compared()
+            read_comparison(store.path)

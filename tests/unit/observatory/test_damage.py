@@ -172,7 +172,7 @@ def test_a_checkpoint_without_the_rows_before_it_is_told(tmp_path: Path) -> None
         stage = run.stage(STAGE)
         stage.append(1, {"loss": 1.0}, {})
         stage.save_checkpoint(3, lambda folder: None, {})
-        lost = StageReader(stage.path).lost_metrics()
+        lost = StageReader(stage.path).find_lost_metrics()
         assert lost == f"{stage.path / 'metrics.jsonl'}: ends at step 1, before the checkpoint of step 3"
 
 

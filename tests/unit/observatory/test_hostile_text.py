@@ -18,9 +18,9 @@ from dunwu.errors import Fault
 from dunwu.observatory.report.report import write_report
 from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.watched_runs import WatchedRuns
-from dunwu.runs import BASE, TRAINED, Curve, Pair, RunReader
-from dunwu.runs.server_records import ServerRecord
-from dunwu.runs.tables import write_rollout_rows
+from dunwu.runs import BASE, TRAINED, AccuracyCurve, Comparison, PairedTest, RunReader, write_comparison
+from dunwu.runs.server_records import ServerRecord, write_server_record
+from dunwu.runs.tables import ROLLOUTS, write_answers
 from dunwu.types import Estimate, Example, Message
 
 ESTIMATE = Estimate(value=0.5, low=0.4, high=0.6)
@@ -95,7 +95,8 @@ def write_run(folder: Path) -> None:
         for checkpoint in (BASE, TRAINED):
             evaluate(stage, checkpoint, "countdown", 0.5, problems=2, samples=1)
         stage.append(48, {attack("metric"): 1.0}, {attack("timing"): 1.0})
-        stage.write_server(
+        write_server_record(
+            stage.path,
             attack("server model"),
             ServerRecord(
                 sent={attack("field"): attack("field value")},
@@ -103,17 +104,19 @@ def write_run(folder: Path) -> None:
                 says={"model": attack("server name")},
             ),
         )
-        pair = Pair(
+        pair = PairedTest(
             set=attack("pair set"), model=attack("pair model"), against=attack("rival"), problems=2,
             difference=ESTIMATE, p=0.5,
         )  # fmt: skip
-        curve = Curve(of="votes", set=attack("curve set"), model=attack("curve model"), points=((1.0, ESTIMATE),))
-        stage.write_compared([pair], [curve])
+        curve = AccuracyCurve(
+            of="votes", set=attack("curve set"), model=attack("curve model"), points=((1.0, ESTIMATE),)
+        )
+        write_comparison(stage.path, Comparison(pairs=(pair,), curves=(curve,)))
         messages = (Message(role="user", content=attack("asked")), Message(role="assistant", content=attack("kept")))
         example = Example(id="1", category=attack("category"), language="en", messages=messages)
         counts = {"questions": 1.0, "answers": 2.0, "kept": 1.0, "tokens": 9.0, attack("dropped"): 1.0}
-        stage.write_chunk(0, [example], {attack("counted"): counts})
-        stage.join_chunks()
+        stage.generated.write_chunk(0, [example], {attack("counted"): counts})
+        stage.generated.join_chunks()
         raise Fault(attack("failure"))
 
 
@@ -135,7 +138,7 @@ def spoil_rollouts(folder: Path) -> None:
             )
             for row in stage.read_rollouts(step)
         ]
-        write_rollout_rows(stage.path / "rollouts" / f"step-{step:06}.parquet", rows)
+        write_answers(stage.path / "rollouts" / f"step-{step:06}.parquet", rows, ROLLOUTS)
 
 
 def spoil_evaluations(folder: Path) -> None:

@@ -18,8 +18,8 @@ from dunwu.errors import UserError
 from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.observatory.web.server import _listen
 from dunwu.observatory.web.watched_runs import WatchedRuns
-from dunwu.runs import RolloutRow, RunReader
-from dunwu.runs.tables import write_rollout_rows
+from dunwu.runs import AnswerRow, RunReader
+from dunwu.runs.tables import ROLLOUTS, write_answers
 
 
 class Reader(HTMLParser):
@@ -41,7 +41,7 @@ class Reader(HTMLParser):
         assert tag != "img"
 
 
-def hostile_rows(directory: Path) -> list[RolloutRow]:
+def hostile_rows(directory: Path) -> list[AnswerRow]:
     """The rows of the first step, with all that a model or a data set writes replaced by an attack."""
     rows = RunReader(directory).stage(STAGE).read_rollouts(16)
     return [
@@ -82,7 +82,7 @@ def overview_of(directory: Path) -> str:
 
 
 def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
-    write_rollout_rows(directory / "stages" / STAGE / "rollouts" / "step-000016.parquet", hostile_rows(directory))
+    write_answers(directory / "stages" / STAGE / "rollouts" / "step-000016.parquet", hostile_rows(directory), ROLLOUTS)
     watched = WatchedRuns([directory])
     read(watched)
     with TestClient(make_app(watched), base_url="http://localhost") as client:

@@ -17,7 +17,7 @@ from dunwu.analysis.next_steps import suggest_next_steps
 from dunwu.analysis.run_description import describe_run
 from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.observatory.report.report import write_report
-from dunwu.runs import BASE, TRAINED, EvaluationRow, Run, RunReader
+from dunwu.runs import BASE, TRAINED, AnswerRow, RunReader, RunWriter
 from dunwu.types import Estimate, Example, Message
 
 
@@ -46,20 +46,21 @@ def read(path: Path) -> tuple[Reader, str]:
     return reader, "".join(reader.text).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def two_ends(directory: Path, before: Estimate, after: Estimate) -> Run:
+def two_ends(directory: Path, before: Estimate, after: Estimate) -> RunWriter:
     """A run with nothing but one evaluation at both ends."""
     run = begin(directory)
-    row = EvaluationRow(
+    row = AnswerRow(
         problem_id="h",
         level=1,
         language="en",
-        sample=0,
-        correct=1,
+        group=0,
+        index=0,
+        parts={"accuracy": 1.0},
         tokens=1,
         reflections=0,
         prompt="",
         gold="",
-        text="",
+        completion="",
         extracted=None,
     )
     for checkpoint, estimate in ((BASE, before), (TRAINED, after)):
@@ -251,11 +252,12 @@ def test_a_chinese_problem_says_what_it_asks_and_english_ones_come_first(tmp_pat
         ("zh", "三加五？", 10),
     ]
 
-    def answers(right: int) -> list[EvaluationRow]:
+    def answers(right: int) -> list[AnswerRow]:
         return [
-            EvaluationRow(
-                problem_id=f"h{number}", level=1, language=language, sample=0, correct=right, tokens=tokens,
-                reflections=0, prompt=prompt, gold="3+5", text="3+5", extracted=None,
+            AnswerRow(
+                problem_id=f"h{number}", level=1, language=language, group=number, index=0,
+                parts={"accuracy": float(right)}, tokens=tokens,
+                reflections=0, prompt=prompt, gold="3+5", completion="3+5", extracted=None,
             )
             for number, (language, prompt, tokens) in enumerate(asked)
         ]  # fmt: skip
@@ -320,8 +322,10 @@ def test_a_stage_that_keeps_answers_shows_what_went_and_two_of_them(tmp_path: Pa
     ]
     with begin(tmp_path) as run:
         stage = run.stage(STAGE)
-        stage.write_chunk(0, rows, {"sums": numbers, "none": {"questions": 1.0, "answers": 4.0, "wrong": 4.0}})
-        stage.join_chunks()
+        stage.generated.write_chunk(
+            0, rows, {"sums": numbers, "none": {"questions": 1.0, "answers": 4.0, "wrong": 4.0}}
+        )
+        stage.generated.join_chunks()
     html = write_report(tmp_path).read_text(encoding="utf-8")
     assert '<th scope="col">mean tokens</th><th scope="col">wrong</th><th scope="col">spare</th>' in html
     assert "<td>sums</td><td>4</td><td>16</td><td>3</td><td>20</td><td>5</td><td>8</td>" in html

@@ -13,7 +13,7 @@ from dunwu.analysis.reasoning.facts import extract_facts, hash_problem_id
 from dunwu.observatory.web import rollout_filter
 from dunwu.observatory.web.rollout_filter import RolloutFilter, find_page, select_rows
 from dunwu.observatory.web.watched_runs import WatchedRuns
-from dunwu.runs import RolloutRow, RunReader
+from dunwu.runs import AnswerRow, RunReader
 
 
 def asked(**fields: str | list[str]) -> RolloutFilter:
@@ -51,7 +51,7 @@ def test_filters_agree_with_looking_at_every_row(directory: Path, watched: Watch
     assert list(select_rows(index, columns, asked())) == list(range(len(rows)))[::-1]
 
 
-def _facts(directory: Path, step: int) -> list[tuple[dict[str, Any], RolloutRow]]:
+def _facts(directory: Path, step: int) -> list[tuple[dict[str, Any], AnswerRow]]:
     rows = RunReader(directory).stage(STAGE).read_rollouts(step)
     return list(zip(extract_facts(rows).to_pylist(), rows, strict=True))
 

@@ -21,8 +21,8 @@ from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.facts_worker import extract_some, start_worker
 from dunwu.observatory.web.rollout_index import RolloutIndex
 from dunwu.observatory.web.watched_runs import WatchedRuns
-from dunwu.runs import BASE, RolloutRow, RunReader, StageReader
-from dunwu.runs.tables import write_rollout_rows
+from dunwu.runs import BASE, AnswerRow, RunReader, StageReader
+from dunwu.runs.tables import ROLLOUTS, write_answers
 
 
 def test_the_index_follows_a_run_that_grows_is_rewound_and_written_again(tmp_path: Path) -> None:
@@ -90,15 +90,15 @@ def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path
         assert "<b>768</b> of 768 answers" in client.get(f"/runs/0/rollouts?stage={STAGE}").text
 
 
-def empty(rows: list[RolloutRow]) -> list[RolloutRow]:
+def empty(rows: list[AnswerRow]) -> list[AnswerRow]:
     return []
 
 
-def endless(rows: list[RolloutRow]) -> list[RolloutRow]:
+def endless(rows: list[AnswerRow]) -> list[AnswerRow]:
     return [dataclasses.replace(row, value=float("inf"), logprob=float("nan")) for row in rows]
 
 
-def absurd(rows: list[RolloutRow]) -> list[RolloutRow]:
+def absurd(rows: list[AnswerRow]) -> list[AnswerRow]:
     return [dataclasses.replace(row, tokens=2**40) for row in rows]
 
 
@@ -111,10 +111,10 @@ def absurd(rows: list[RolloutRow]) -> list[RolloutRow]:
     ],
 )
 def test_one_odd_file_stops_neither_the_reader_nor_a_page(
-    directory: Path, change: Callable[[list[RolloutRow]], list[RolloutRow]], told: str
+    directory: Path, change: Callable[[list[AnswerRow]], list[AnswerRow]], told: str
 ) -> None:
     stage = RunReader(directory).stage(STAGE)
-    write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", change(stage.read_rollouts(32)))
+    write_answers(stage.path / "rollouts" / "step-000032.parquet", change(stage.read_rollouts(32)), ROLLOUTS)
     watched = read(WatchedRuns([directory]))
     assert watched[0].open_index(STAGE).steps == [16, 48, 64, 80, 96]
     with TestClient(make_app(watched), base_url="http://127.0.0.1") as client:
@@ -129,7 +129,7 @@ def test_damaged_facts_are_as_good_as_none(directory: Path, watched: WatchedRuns
     whole = kept.read_bytes()
     for damaged in (whole[:200], whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :], b""):
         kept.write_bytes(damaged)
-        found = StageReader(directory / "stages" / STAGE).derived.table(32, FACTS_VERSION)
+        found = StageReader(directory / "stages" / STAGE).derived.read_table(32, FACTS_VERSION)
         assert found is None or found.num_rows == 128
     assert watched[0].open_index(STAGE).steps == [16, 32, 48, 64, 80, 96], "what has been taken stays"
 
@@ -145,7 +145,7 @@ def test_rollouts_that_are_written_again_change_curves_and_token(directory: Path
     before, token = watched[0].read_stage(STAGE), watched[0].make_change_token()
     stage = RunReader(directory).stage(STAGE)
     rows = [dataclasses.replace(row, tokens=7777) for row in stage.read_rollouts(32)]
-    write_rollout_rows(stage.path / "rollouts" / "step-000032.parquet", rows)
+    write_answers(stage.path / "rollouts" / "step-000032.parquet", rows, ROLLOUTS)
     read(watched)
     after = watched[0].read_stage(STAGE)
     lengths = [found.estimate(LENGTH) for found in (before.rollouts[1], after.rollouts[1])]
@@ -159,7 +159,7 @@ def test_no_verdict_is_drawn_from_a_part_of_the_rollouts(directory: Path) -> Non
     watched = WatchedRuns([directory])
     stage, known = RunReader(directory).stage(STAGE), dict[tuple[Path, int], bytes]()
     for step in (16, 32, 48):
-        stage.derived.make(step, FACTS_VERSION, extract_facts)
+        stage.derived.make_table(step, FACTS_VERSION, extract_facts)
     watched[0].refresh()
     told = "Reading 3 of 6 rollouts; the verdict comes when all have been read."
     with TestClient(make_app(watched), base_url="http://127.0.0.1") as client:
@@ -182,11 +182,11 @@ def test_the_newest_rollout_alone_is_not_waited_for(tmp_path: Path) -> None:
         train(run.stage(STAGE), rollouts=3, questions=1)
         watched = WatchedRuns([tmp_path])
         for step in (16, 32):
-            run.stage(STAGE).derived.make(step, FACTS_VERSION, extract_facts)
+            run.stage(STAGE).derived.make_table(step, FACTS_VERSION, extract_facts)
         watched[0].refresh()
         assert watched[0].open_index(STAGE).progress.is_whole
         assert watched[0].read_stage(STAGE).reading is None
-        run.stage(STAGE).derived.make(48, FACTS_VERSION, extract_facts)
+        run.stage(STAGE).derived.make_table(48, FACTS_VERSION, extract_facts)
         (tmp_path / "derived" / STAGE / "step-000032.arrow").unlink()
         fresh = WatchedRuns([tmp_path])
         fresh[0].refresh()

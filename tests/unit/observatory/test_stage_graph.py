@@ -12,7 +12,7 @@ from dunwu.analysis.stage_graph import read_stage_nodes
 from dunwu.errors import Fault
 from dunwu.observatory.rendering import make_environment
 from dunwu.observatory.stage_graph import WIDTH, lay_out_stages
-from dunwu.runs import RunReader, Spent
+from dunwu.runs import Cost, RunReader
 
 WIDEST = 6.2
 """Of a character of a box's small text, in the drawing's units."""
@@ -22,7 +22,7 @@ def test_a_stage_that_failed_says_so_within_its_box(tmp_path: Path) -> None:
     def fail() -> None:
         with begin(tmp_path) as run:
             run.stage(STAGE).append(PER_ROLLOUT, {"reward": 1.0}, {"rollout": 1.0})
-            run.stage(STAGE).spend(PER_ROLLOUT, {"rollout": Spent(54_321.0, 1, 1.0)})
+            run.stage(STAGE).append_costs(PER_ROLLOUT, {"rollout": Cost(54_321.0, 1, 1.0)})
             raise Fault("NaN in the loss")
 
     with pytest.raises(Fault):

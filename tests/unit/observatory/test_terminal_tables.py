@@ -11,7 +11,7 @@ from tests.made_runs import begin, finished_run
 
 from dunwu.analysis import comparison_table
 from dunwu.observatory.terminal_tables import MOST_PAIRS, describe_pairs, summarize_run, tabulate_models
-from dunwu.runs import Pair, RunReader
+from dunwu.runs import PairedTest, RunReader
 from dunwu.types import Estimate
 
 
@@ -62,10 +62,10 @@ def test_no_number_of_a_table_is_cut(width: int) -> None:
     assert "".join(text.split()).count("mathematics%") == {44: 2, 80: 1}[width]
 
 
-def compare(value: float, low: float, high: float) -> Pair:
+def compare(value: float, low: float, high: float) -> PairedTest:
     """A paired test of nano-base against demo-zero."""
     difference = Estimate(value=value, low=low, high=high)
-    return Pair(set="sums", model="nano-base", against="demo-zero", problems=100, difference=difference, p=0.012)
+    return PairedTest(set="sums", model="nano-base", against="demo-zero", problems=100, difference=difference, p=0.012)
 
 
 def test_of_two_models_the_better_one_stands_first() -> None:

@@ -29,7 +29,7 @@ from dunwu.pipeline.stages.prompts import encode_held_out
 from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 from dunwu.types import (
     Completion,
     GenerationRequest,
@@ -181,7 +181,7 @@ class Bench:
 
     def parts(self) -> RLSystem:
         stage = RLStage.model_validate(self.recipe)
-        store = StageDirectory(self.folder, keep=stage.checkpoint.keep, mark_done=lambda: None)
+        store = StageWriter(self.folder, keep=stage.checkpoint.keep, on_finish=lambda: None)
         template = Template(stage.prompt, self.tokenizer)
         return RLSystem(
             stage=stage,

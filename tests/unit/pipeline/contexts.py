@@ -7,7 +7,7 @@ from dunwu.execution.local import LocalExecutor
 from dunwu.monitoring.progress import Silent
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 
 
 class RecordingProgress(Silent):
@@ -23,7 +23,7 @@ class RecordingProgress(Silent):
         self.lines.append(text)
 
 
-def make_context(store: StageDirectory, stop: StopSignal, *, name: str = "zero", seed: int = 3) -> StageContext:
+def make_context(store: StageWriter, stop: StopSignal, *, name: str = "zero", seed: int = 3) -> StageContext:
     """Make the context of a stage that runs in this process, with the threads that it has."""
     progress = RecordingProgress()
     executor = LocalExecutor(ModelSpec(), progress.log_message)

@@ -13,7 +13,7 @@ from dunwu.commands.ablate import ablate, problems_of
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
 from dunwu.monitoring.console import ConsoleProgress
-from dunwu.runs import Run
+from dunwu.runs import RunWriter
 
 
 def stage(path: Path, held_out: float, **fields: object) -> RLStage:
@@ -61,7 +61,7 @@ def test_a_stage_that_cannot_be_taken_is_told_with_its_place(
     path: Path, tmp_path: Path, name: str | None, steps: int, told: str
 ) -> None:
     recipe = {"name": "mine", "seed": 0, "stages": {"zero": stage(path, 0.5).model_dump(mode="json", by_alias=True)}}
-    with Run.create(tmp_path / "run", recipe_text="", recipe_json=recipe, seed=0, versions={}) as run:
+    with RunWriter.create(tmp_path / "run", recipe_text="", recipe_json=recipe, seed=0, versions={}) as run:
         if steps:
             run.stage("zero").append(steps, {"reward": 0.5}, {})
         with pytest.raises(UserError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dunwu.config.schema import RLStage
 from dunwu.pipeline.stages.alarms import Alarms
-from dunwu.runs import BASE, TRAINED, StageDirectory
+from dunwu.runs import BASE, TRAINED, StageWriter
 from dunwu.types import Estimate
 
 STAGE: dict[str, Any] = {
@@ -20,13 +20,13 @@ STAGE: dict[str, Any] = {
 HEALTHY = {"reward": 1.0, "accuracy": 0.5, "length": 100.0, "entropy": 0.4, "truncated": 0.0, "uniform_groups": 0.2}
 
 
-def opened(folder: Path) -> tuple[StageDirectory, Alarms]:
+def opened(folder: Path) -> tuple[StageWriter, Alarms]:
     """A stage's folder, and its alarms as a new process has them."""
-    store = StageDirectory(folder, keep=1, mark_done=lambda: None)
+    store = StageWriter(folder, keep=1, on_finish=lambda: None)
     return store, Alarms(RLStage.model_validate(STAGE), store)
 
 
-def rollouts(store: StageDirectory, alarms: Alarms, first: int, last: int, **changes: float) -> list[str]:
+def rollouts(store: StageWriter, alarms: Alarms, first: int, last: int, **changes: float) -> list[str]:
     """Writes rollouts down and tells the alarms, as the loop does; all that they say."""
     said = []
     for step in range(first, last + 1):
@@ -36,7 +36,7 @@ def rollouts(store: StageDirectory, alarms: Alarms, first: int, last: int, **cha
     return said
 
 
-def evaluated(store: StageDirectory, checkpoint: str, right: float) -> None:
+def evaluated(store: StageWriter, checkpoint: str, right: float) -> None:
     results = {"pass@1": Estimate(value=right, low=right - 0.02, high=right + 0.02)}
     store.write_evaluation(checkpoint, "held", [], results)
 

@@ -19,7 +19,7 @@ from dunwu.pipeline.judges.rewriters import build_rewriter
 from dunwu.pipeline.stages.answer_sampling import filter_answers
 from dunwu.pipeline.stages.cold_start import build_finish, read_review, run_cold_start
 from dunwu.rollout.remote import Endpoint
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.format import is_summarized
 
@@ -146,12 +146,12 @@ def test_no_thought_of_a_server_s_model_is_kept(grader: RewardGrader, monkeypatc
 def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None:
     stage, done = ColdStartStage.model_validate(STAGE), list[str]()
     with StopSignal() as stop:
-        store = StageDirectory(tmp_path / "cold", keep=1, mark_done=lambda: done.append("done"))
+        store = StageWriter(tmp_path / "cold", keep=1, on_finish=lambda: done.append("done"))
         context = make_context(store, stop, name="cold")
         with pytest.raises(Interrupted, match=r"^\d+ answers wait in .*review\.jsonl: set each"):
             run_cold_start(stage, context, NANO_BASE)
-        rows = [json.loads(line) for line in store.data.open()]
-        waiting = [json.loads(line) for line in store.review_file.open()]
+        rows = [json.loads(line) for line in store.generated.file.open()]
+        waiting = [json.loads(line) for line in store.generated.review_file.open()]
         assert waiting == [{"accept": None, **row} for row in rows]
         assert len(rows) == json.loads((store.path / "counts.json").read_text())["countdown"]["kept"] >= 4
         assert all(is_summarized(row["messages"][1]["content"]) for row in rows)
@@ -159,28 +159,28 @@ def test_what_people_accept_and_edit_is_the_stage_s_data(tmp_path: Path) -> None
         for place, row in enumerate(waiting):
             row["accept"] = place != 1 if place else None
         waiting[2]["messages"][1]["content"] = "edited"
-        store.review_file.write_text("".join(json.dumps(row) + "\n" for row in waiting))
+        store.generated.review_file.write_text("".join(json.dumps(row) + "\n" for row in waiting))
         with pytest.raises(Interrupted, match=r"^1 answers wait"):
             run_cold_start(stage, context, NANO_BASE)
-        assert [json.loads(line) for line in store.data.open()] == rows
+        assert [json.loads(line) for line in store.generated.file.open()] == rows
         assert done == []
 
         waiting[0]["accept"] = True
-        store.review_file.write_text("\n".join(json.dumps(row) for row in waiting))
+        store.generated.review_file.write_text("\n".join(json.dumps(row) for row in waiting))
         run_cold_start(stage, context, NANO_BASE)
     rows[2]["messages"][1]["content"] = "edited"
-    assert [json.loads(line) for line in store.data.open()] == [rows[0], *rows[2:]]
+    assert [json.loads(line) for line in store.generated.file.open()] == [rows[0], *rows[2:]]
     assert done == ["done"]
 
 
 BOTH = '"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]'
 
 
-def reviewing(folder: Path, *lines: str) -> StageDirectory:
-    store = StageDirectory(folder / "cold", keep=1, mark_done=lambda: None)
-    store.data.write_text("".join(f'{{"id": "{number}", {BOTH}}}\n' for number in range(2)))
+def reviewing(folder: Path, *lines: str) -> StageWriter:
+    store = StageWriter(folder / "cold", keep=1, on_finish=lambda: None)
+    store.generated.file.write_text("".join(f'{{"id": "{number}", {BOTH}}}\n' for number in range(2)))
     (store.path / "counts.json").write_text("{}")
-    store.review_file.write_text("".join(f"{line}\n" for line in lines))
+    store.generated.review_file.write_text("".join(f"{line}\n" for line in lines))
     return store
 
 
@@ -207,7 +207,7 @@ def test_a_malformed_line_of_a_review_is_named(tmp_path: Path, line: str, told: 
     store = reviewing(tmp_path, f'{{"accept": true, "id": "0", {BOTH}}}', line)
     with pytest.raises(UserError) as caught:
         read_review(store)
-    assert str(caught.value).startswith(f"{store.review_file}: {told}")
+    assert str(caught.value).startswith(f"{store.generated.review_file}: {told}")
 
 
 def test_conversations_that_were_added_are_told(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from dunwu.pipeline.stages.rl_state import Cursor
 from dunwu.pipeline.stages.rl_system import RLSystem, open_rl_system
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.engine import Engine, Sample
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 from dunwu.types import Completion, GenerationRequest, GradedSample, SampleLogprobs, Sampling
 
 from .conftest import Bench, RecordingTrainer
@@ -50,7 +50,7 @@ STAGE: dict[str, Any] = {
 def opened(folder: Path, **changes: Any) -> Iterator[RLSystem]:
     """A stage on the shipped nano base: its real engine and its real trainer."""
     stage = RLStage.model_validate(STAGE | changes)
-    store = StageDirectory(folder, keep=1, mark_done=lambda: None)
+    store = StageWriter(folder, keep=1, on_finish=lambda: None)
     with StopSignal() as stop:
         context = make_context(store, stop)
         with open_rl_system(stage, context, "nano-base") as parts:

@@ -13,7 +13,7 @@ from dunwu.analysis import costs as table
 from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.schema import RLStage
 from dunwu.pipeline.cost_ledger import CostLedger
-from dunwu.runs import Run, Spent
+from dunwu.runs import Cost, RunWriter
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 from .conftest import SHAPED, STAGE
@@ -25,8 +25,8 @@ RECIPE = {
 }
 
 
-def begin(folder: Path) -> Run:
-    return Run.create(folder, recipe_text="", recipe_json=RECIPE, seed=1, versions={})
+def begin(folder: Path) -> RunWriter:
+    return RunWriter.create(folder, recipe_text="", recipe_json=RECIPE, seed=1, versions={})
 
 
 def group(prompt: int, *lengths: int) -> ScoredGroup:
@@ -48,7 +48,7 @@ def test_a_rollout_is_spent_by_its_modules(tmp_path: Path) -> None:
         ledger = CostLedger(store, SHAPED)
         seconds = {"rollout": 3.0, "rewards": 0.5, "logprobs": 1.0, "update": 2.0, "weights": 0.25}
         ledger.record_rollout(2, stage, [group(10, 20, 40), group(6, 4, 8)], seconds)
-        spent = store.read_ledger()
+        spent = store.read_costs()
     tokens = 72 + 16
     flops = spent["rollout"].flops
     assert {name: one.tokens for name, one in spent.items()} == {
@@ -75,7 +75,7 @@ def test_a_value_network_is_another_policy_and_what_is_replayed_is_learnt_from_a
     with begin(tmp_path) as run:
         store = run.stage("zero")
         CostLedger(store, SHAPED).record_rollout(1, stage, [group(10, 30)], {}, replayed=60)
-        spent = store.read_ledger()
+        spent = store.read_costs()
     assert (spent["rollout"].tokens, spent["training"].tokens) == (30, 40 + 60)
     assert spent["inference"].tokens == 100, "the value network reads everything once before it learns"
     assert spent["training"].flops == pytest.approx(2 * 3 * 2.5 * spent["rollout"].flops)
@@ -91,9 +91,9 @@ def test_what_reward_models_read_is_inference(tmp_path: Path) -> None:
         store = run.stage("zero")
         ledger = CostLedger(store, SHAPED)
         ledger.record_rollout(1, stage, [group(10, 20)], {"rewards": 0.5}, judges=[judge])
-        once = store.read_ledger()
+        once = store.read_costs()
         ledger.record_judges(1, [judge])
-        assert store.read_ledger() == once
+        assert store.read_costs() == once
     assert once["reward"].seconds == pytest.approx(0.3)
     assert once["inference"].seconds == pytest.approx(0.2)
     assert once["inference"].tokens == 80 + 2 * 30  # the old policy and the reference read the rollout's
@@ -112,7 +112,7 @@ def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:
         (tmp_path / "stages/zero/ledger.jsonl").open("a").write('{"step": 9, "tr')
         store.rewind(0)
         ledger.record_training(4, 1.5, [10, 20], recomputed=True)
-        spent = store.read_ledger()["training"]
+        spent = store.read_costs()["training"]
     assert (spent.seconds, spent.tokens) == (4.5, 90)
     once = spent.flops / (3 + 3 + 4)
     assert spent.flops == pytest.approx(10 * once)
@@ -121,7 +121,7 @@ def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:
 def test_hours_energy_and_dollars_are_those_of_every_device(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         store = run.stage("zero")
-        store.spend(1, {"training": Spent(1800.0, 5, 1e9), "rollout": Spent(3600.0, 7, 1e9)})
+        store.append_costs(1, {"training": Cost(1800.0, 5, 1e9), "rollout": Cost(3600.0, 7, 1e9)})
         found = list(table.read_costs(run))
     assert [line.module for line in found] == ["rollout", "training"]
     everything = table.sum_costs(found)

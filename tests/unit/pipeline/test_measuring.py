@@ -11,7 +11,7 @@ from tests.unit.pipeline.contexts import make_context
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.measurement import measure_set
 from dunwu.pipeline.stages.rl_metrics import summarize_rollout
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
 
 
@@ -36,7 +36,7 @@ def test_a_part_that_one_task_alone_has_is_averaged_over_it() -> None:
 
 
 def test_what_is_measured_is_not_measured_again_and_its_answers_are_not_read(tmp_path: Path) -> None:
-    store = StageDirectory(tmp_path / "zero", keep=1, mark_done=lambda: None)
+    store = StageWriter(tmp_path / "zero", keep=1, on_finish=lambda: None)
     store.write_evaluation("trained", "held", [], {})
     (store.path / "evaluations/trained/held.parquet").write_text("answers")
     with StopSignal() as stop:

@@ -13,13 +13,13 @@ from dunwu.config.schema import RLStage, SFTStage
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.model_card import write_card
-from dunwu.runs import BASE, TRAINED, StageDirectory
+from dunwu.runs import BASE, TRAINED, StageWriter
 from dunwu.types import Estimate
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[StageContext]:
-    store = StageDirectory(tmp_path / "zero", keep=1, mark_done=lambda: None)
+    store = StageWriter(tmp_path / "zero", keep=1, on_finish=lambda: None)
     with StopSignal() as stop:
         yield make_context(store, stop)
 

@@ -13,7 +13,7 @@ from dunwu.errors import UserError
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.evaluation import run_eval
 from dunwu.planning import make_plan
-from dunwu.runs import Evaluation, StageDirectory
+from dunwu.runs import Evaluation, StageWriter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,7 +37,7 @@ def stage(folder: Path, source: str, *names: str) -> EvalStage:
 
 
 def evaluated(folder: Path, chosen: EvalStage) -> Evaluation:
-    store = StageDirectory(folder / "table", keep=1, mark_done=lambda: None)
+    store = StageWriter(folder / "table", keep=1, on_finish=lambda: None)
     with StopSignal() as stop:
         context = make_context(store, stop, name="table", seed=1)
         run_eval(chosen, context, {"nano-base": "nano-base"}, {})

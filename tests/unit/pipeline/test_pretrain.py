@@ -12,7 +12,7 @@ from dunwu.errors import Interrupted
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.pretraining import run_pretrain
 from dunwu.pretraining.train import Pretrainer
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 
 STAGE = PretrainStage.model_validate(
     {
@@ -31,7 +31,7 @@ STAGE = PretrainStage.model_validate(
 def run(folder: Path, stop: StopSignal) -> list[str]:
     """Runs the stage; gives back what was marked as done."""
     done: list[str] = []
-    store = StageDirectory(folder, keep=2, mark_done=lambda: done.append("base"))
+    store = StageWriter(folder, keep=2, on_finish=lambda: done.append("base"))
     run_pretrain(STAGE, make_context(store, stop, name="base"))
     return done
 

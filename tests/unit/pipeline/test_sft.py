@@ -17,7 +17,7 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.sft import run_sft
 from dunwu.pipeline.stages.update_loop import choose_items
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 
 STAGE: dict[str, Any] = {
     "kind": "sft",
@@ -46,7 +46,7 @@ class StopAfter(StopSignal):
 
 
 def context(folder: Path, stop: StopSignal) -> StageContext:
-    store = StageDirectory(folder, keep=2, mark_done=lambda: None)
+    store = StageWriter(folder, keep=2, on_finish=lambda: None)
     return make_context(store, stop, name="taught")
 
 
@@ -83,7 +83,7 @@ def test_a_stop_saves_and_the_rest_is_as_if_there_had_been_none(tmp_path: Path) 
     stop.looks = 3  # once before the first update
     with pytest.raises(Interrupted, match="asked to stop; saved"):
         run_sft(stage, context(tmp_path / "stopped", stop), NANO_BASE, sources)
-    newest = StageDirectory(tmp_path / "stopped", keep=2, mark_done=lambda: None).newest_checkpoint()
+    newest = StageWriter(tmp_path / "stopped", keep=2, on_finish=lambda: None).newest_checkpoint()
     assert newest is not None
     assert newest.step == 2
     run_sft(stage, context(tmp_path / "stopped", StopSignal()), NANO_BASE, sources)

@@ -16,7 +16,7 @@ from dunwu.rollout.engine import Sample
 from dunwu.rollout.remote import client as endpoint
 from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
-from dunwu.runs.answer_log import AnswerFile
+from dunwu.runs.answer_log import AnswerLog
 from dunwu.types import GenerationRequest, Message, Problem, Prompt, Sampling
 
 
@@ -30,7 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 def engine(server: FakeServer, folder: Path) -> CachingEngine:
     spec = ServedModel(url=server.url, model="m", concurrency=1)
-    return CachingEngine(EndpointEngine(spec, "server"), AnswerFile(folder, "m", "s"))
+    return CachingEngine(EndpointEngine(spec, "server"), AnswerLog(folder, "m", "s"))
 
 
 def requests() -> list[GenerationRequest]:

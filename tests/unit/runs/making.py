@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.runs import TRAINED, EvaluationRow, Run, StageDirectory
+from dunwu.runs import TRAINED, AnswerRow, RunWriter, StageWriter
 from dunwu.types import Completion, Estimate, Message, Problem, Prompt, RolloutGroup, Score, ScoredGroup, VersionSpan
 
 STAGE = "zero"
@@ -22,9 +22,11 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def begin(directory: Path) -> Run:
+def begin(directory: Path) -> RunWriter:
     """A new run of RECIPE."""
-    return Run.create(directory, recipe_text="# test\n", recipe_json=RECIPE, seed=7, versions={"b": "2", "a": "1"})
+    return RunWriter.create(
+        directory, recipe_text="# test\n", recipe_json=RECIPE, seed=7, versions={"b": "2", "a": "1"}
+    )
 
 
 def problem(number: int) -> Problem:
@@ -61,20 +63,26 @@ def scored(number: int, step: int) -> ScoredGroup:
     return ScoredGroup(group=RolloutGroup(prompt=prompt, completions=completions), scores=(right, wrong))
 
 
-def evaluation_row(sample: int) -> EvaluationRow:
-    """One right answer."""
-    return EvaluationRow(
+def evaluation_row(sample: int) -> AnswerRow:
+    """One right answer to a held-out problem."""
+    return AnswerRow(
         problem_id="h1",
+        task="count",
         level=1,
         language="en",
-        sample=sample,
-        correct=1,
-        tokens=5,
-        reflections=2,
+        group=0,
+        index=sample,
         prompt="say 1",
-        gold="1",
-        text="wait, check",
+        completion="wait, check",
+        finish="stop",
+        tokens=5,
+        logprob=-0.5,
+        policy_version=4,
+        value=1.5,
+        parts={"accuracy": 1.0, "format": 0.5},
         extracted=None,
+        gold="1",
+        reflections=2,
     )
 
 
@@ -89,7 +97,7 @@ def write_weights(step: int) -> Callable[[Path], None]:
     return write
 
 
-def evaluate(stage: StageDirectory, checkpoint: str) -> None:
+def evaluate(stage: StageWriter, checkpoint: str) -> None:
     """Stores one evaluation."""
     stage.write_evaluation(
         checkpoint, "held-out", [evaluation_row(0)], {"pass@1": Estimate(value=1.0, low=0.5, high=1)}
@@ -98,14 +106,14 @@ def evaluate(stage: StageDirectory, checkpoint: str) -> None:
 
 def work(directory: Path, steps: int = 6) -> None:
     """Begins or resumes a whole run: a rollout a step, a checkpoint every second step, evaluations, the model."""
-    run = Run.resume(directory, RECIPE) if (directory / "manifest.json").exists() else begin(directory)
+    run = RunWriter.resume(directory, RECIPE) if (directory / "manifest.json").exists() else begin(directory)
     with run:
         if run.stages.get(STAGE) != "done":
             _train(run.stage(STAGE), steps)
         run.write_summary({"seed": 7, "results": {}})
 
 
-def _train(stage: StageDirectory, steps: int) -> None:
+def _train(stage: StageWriter, steps: int) -> None:
     checkpoint = stage.newest_checkpoint()
     start = 0 if checkpoint is None else checkpoint.step
     if checkpoint is not None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.unit.analysis.test_curves import ROW
+from tests.unit.runs.making import scored
 
-from dunwu.runs import RolloutRow
+from dunwu.runs import AnswerRow
 from dunwu.runs.derived import Derived
-from dunwu.runs.tables import write_rollout_rows
+from dunwu.runs.tables import ROLLOUTS, make_rows, write_answers
 
 MAKER = "numbers 1"
+ROWS = make_rows([scored(5, 4)], step=4)[:1]
 
 
 @pytest.fixture
@@ -35,51 +36,51 @@ def test_a_table_is_that_of_the_rollouts_that_are_there(stage: Path) -> None:
     rollouts, derived = stage / "rollouts" / "step-000004.parquet", Derived(stage)
     written(rollouts, b"as it was", 100)
     table = pa.table({"n": [1, 2]})
-    derived.put(4, table, derived.source_of(4, MAKER))
-    assert derived.table(4, MAKER) == table
-    assert derived.table(4, "numbers 2") is None, "something else would be made"
+    derived.write_table(4, table, derived.get_source(4, MAKER))
+    assert derived.read_table(4, MAKER) == table
+    assert derived.read_table(4, "numbers 2") is None, "something else would be made"
     written(rollouts, b"otherwise", 100)  # as many bytes, and the same time
-    assert derived.table(4, MAKER) is None
+    assert derived.read_table(4, MAKER) is None
     written(rollouts, b"as it was", 101)
-    assert derived.table(4, MAKER) == table, "the content counts, not when it was written"
+    assert derived.read_table(4, MAKER) == table, "the content counts, not when it was written"
     copy = shutil.copytree(stage.parents[1], stage.parents[1].with_name("copy")) / "stages" / "zero"
-    assert Derived(copy).table(4, MAKER) == table
+    assert Derived(copy).read_table(4, MAKER) == table
     written(rollouts, b"as it was, and more", 100)
-    assert derived.table(4, MAKER) is None
+    assert derived.read_table(4, MAKER) is None
     rollouts.unlink()
-    assert derived.table(4, MAKER) is None
+    assert derived.read_table(4, MAKER) is None
 
 
 def test_a_record_is_that_of_the_model_that_is_there(stage: Path) -> None:
     model, derived = stage / "model" / "model.safetensors", Derived(stage)
     written(model, b"weights", 100)
-    derived.keep_record("ablation", {"p": 0.5})
+    derived.write_record("ablation", {"p": 0.5})
     written(model, b"weights", 101)
-    found = derived.record("ablation")
+    found = derived.read_record("ablation")
     assert found is not None
     assert found["p"] == 0.5
     written(model, b"WEIGHTS", 101)
-    assert derived.record("ablation") is None
+    assert derived.read_record("ablation") is None
 
 
 def test_rollouts_that_are_written_again_while_they_are_read_leave_no_table(stage: Path) -> None:
     rollouts, derived = stage / "rollouts" / "step-000004.parquet", Derived(stage)
-    write_rollout_rows(rollouts, [ROW])
+    write_answers(rollouts, ROWS, ROLLOUTS)
 
-    def interrupted(rows: list[RolloutRow]) -> pa.Table:
+    def interrupted(rows: list[AnswerRow]) -> pa.Table:
         rollouts.write_bytes(b"of another policy")
         return pa.table({"n": [len(rows)]})
 
-    assert derived.make(4, MAKER, interrupted).num_rows == 1
-    write_rollout_rows(rollouts, [ROW])
-    assert derived.table(4, MAKER) is None
+    assert derived.make_table(4, MAKER, interrupted).num_rows == 1
+    write_answers(rollouts, ROWS, ROLLOUTS)
+    assert derived.read_table(4, MAKER) is None
 
 
 def test_what_was_wrong_with_rollouts_is_forgotten_when_they_are_others(stage: Path) -> None:
     rollouts, derived = stage / "rollouts" / "step-000004.parquet", Derived(stage)
     written(rollouts, b"torn", 100)
-    derived.keep_trouble(4, MAKER, "is torn")
-    assert derived.trouble(4, MAKER) == "is torn"
-    assert derived.trouble(8, MAKER) is None
+    derived.write_error(4, MAKER, "is torn")
+    assert derived.read_error(4, MAKER) == "is torn"
+    assert derived.read_error(8, MAKER) is None
     written(rollouts, b"mend", 100)
-    assert derived.trouble(4, MAKER) is None
+    assert derived.read_error(4, MAKER) is None

@@ -17,7 +17,7 @@ import pytest
 from tests.unit.runs.making import RECIPE, STAGE, begin, write_weights
 
 from dunwu.errors import Fault, UserError
-from dunwu.runs import Run, RunReader
+from dunwu.runs import RunReader, RunWriter
 from dunwu.runs.atomic import atomic_remove
 
 HOLD = """
@@ -62,7 +62,7 @@ def test_create_writes_what_the_reader_reads(tmp_path: Path) -> None:
 def test_seconds_add_up_over_processes(tmp_path: Path) -> None:
     with begin(tmp_path / "run") as run:
         assert run.add_seconds(1.5) == 1.5
-    with Run.resume(tmp_path / "run", RECIPE) as run:
+    with RunWriter.resume(tmp_path / "run", RECIPE) as run:
         assert run.add_seconds(2.0) == 3.5
 
 
@@ -113,12 +113,12 @@ def test_a_kill_while_a_run_is_withdrawn_leaves_a_folder_for_the_next(
                 raise KeyboardInterrupt
             remove(path)
 
-        monkeypatch.setattr("dunwu.runs.run_directory.atomic_remove", killed)
+        monkeypatch.setattr("dunwu.runs.run_writer.atomic_remove", killed)
         with pytest.raises(KeyboardInterrupt):
             run.withdraw()
         monkeypatch.undo()
     if removed == 0:
-        Run.resume(tmp_path, RECIPE).close()
+        RunWriter.resume(tmp_path, RECIPE).close()
         return
     with begin(tmp_path) as run:
         assert run.add_seconds(1.0) == 1.0
@@ -132,7 +132,7 @@ def test_damaged_seconds_cost_no_run(tmp_path: Path, content: str) -> None:
 
 
 def test_the_run_that_was_meant_is_named(tmp_path: Path) -> None:
-    def told(directory: Path) -> str:
+    def message(directory: Path) -> str:
         with pytest.raises(UserError) as error:
             RunReader(directory)
         return error.value.message
@@ -140,28 +140,25 @@ def test_the_run_that_was_meant_is_named(tmp_path: Path) -> None:
     for name in ("demo", "eval-math"):
         begin(tmp_path / "runs" / name).close()
     runs = tmp_path / "runs"
-    assert told(runs / "dmo") == f"no such folder; did you mean {runs / 'demo'}?"
-    assert told(runs / "zebra") == "no such folder"
-    assert told(tmp_path / "rnus") == f"no such folder; did you mean {runs}?"
+    assert message(runs / "dmo") == f"no such folder; did you mean {runs / 'demo'}?"
+    assert message(runs / "zebra") == "no such folder"
+    assert message(tmp_path / "rnus") == f"no such folder; did you mean {runs}?"
     below = f"{runs / 'demo'}, {runs / 'eval-math'}"
-    assert told(runs) == f"is no run directory: it holds no manifest.json; runs below it: {below}"
+    assert message(runs) == f"is no run directory: it holds no manifest.json; runs below it: {below}"
     for number in range(9):
         begin(runs / f"more-{number}").close()
-    assert told(runs).endswith(f"{runs / 'more-7'} and 1 more")
+    assert message(runs).endswith(f"{runs / 'more-7'} and 1 more")
     (tmp_path / "notes.txt").touch()
-    assert told(tmp_path / "notes.txt") == "is no run directory, but a file"
+    assert message(tmp_path / "notes.txt") == "is no run directory, but a file"
 
 
 def test_reading_or_resuming_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
-        Run.resume(tmp_path, RECIPE)
+        RunWriter.resume(tmp_path, RECIPE)
     with pytest.raises(UserError, match="is no run directory"):
         RunReader(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(UserError, match=r"manifest\.json: cannot be read"):
-        RunReader(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"schema": 99}')
-    with pytest.raises(UserError, match="schema: is 99"):
         RunReader(tmp_path)
 
 
@@ -179,25 +176,25 @@ def test_resume_names_the_field_that_changed(tmp_path: Path, recipe: dict[str, A
     with begin(tmp_path) as run:
         run.stage(STAGE)
     with pytest.raises(UserError, match="since the run began") as raised:
-        Run.resume(tmp_path, recipe)
+        RunWriter.resume(tmp_path, recipe)
     assert raised.value.field == field
     assert f"`dunwu run {tmp_path}/recipe.json --out {tmp_path} --resume` goes on as it is" in raised.value.message
     assert ("prolonged" in raised.value.message) == field.endswith("steps")
-    Run.resume(tmp_path, RECIPE).close()  # the refusal gave the lock back and changed nothing
+    RunWriter.resume(tmp_path, RECIPE).close()  # the refusal gave the lock back and changed nothing
 
 
 def test_a_stage_that_has_not_begun_may_be_any_other(tmp_path: Path) -> None:
     with begin(tmp_path) as run:
         run.stage(STAGE).finish(write_weights(1))
     later = {**RECIPE, "stages": {**RECIPE["stages"], "later": {"kind": "sft", "epochs": 2}}}
-    with Run.resume(tmp_path, later) as run:
+    with RunWriter.resume(tmp_path, later) as run:
         assert run.stages == {STAGE: "done"}
     later["stages"]["later"]["epochs"] = 3
-    with Run.resume(tmp_path, later) as run:
+    with RunWriter.resume(tmp_path, later) as run:
         run.stage("later")
     later["stages"]["later"]["epochs"] = 4
     with pytest.raises(UserError, match="epochs: changed from 3 to 4 since the run began"):
-        Run.resume(tmp_path, later)
+        RunWriter.resume(tmp_path, later)
 
 
 def test_a_stage_whose_folder_was_removed_begins_again_with_other_inputs(tmp_path: Path) -> None:
@@ -205,12 +202,12 @@ def test_a_stage_whose_folder_was_removed_begins_again_with_other_inputs(tmp_pat
         stage = run.stage(STAGE)
         run.check_inputs(STAGE, {"from": "1"})
         stage.finish(write_weights(1))
-    with Run.resume(tmp_path, RECIPE) as run:
+    with RunWriter.resume(tmp_path, RECIPE) as run:
         run.check_inputs(STAGE, {"from": "1"})
         with pytest.raises(UserError, match="from is not what stage 'zero' began from: put it back, or remove this"):
             run.check_inputs(STAGE, {"from": "2"})
     shutil.rmtree(tmp_path / "stages" / STAGE)
-    with Run.resume(tmp_path, changed(steps=4)) as run:
+    with RunWriter.resume(tmp_path, changed(steps=4)) as run:
         assert run.stages == {}
         run.stage(STAGE)
         run.check_inputs(STAGE, {"from": "2"})
@@ -222,9 +219,9 @@ def test_resume_takes_more_steps_and_other_ways_of_working(tmp_path: Path) -> No
         run.stage(STAGE).finish(write_weights(1))
         assert run.stages == {STAGE: "done"}
     other = changed(rollout={"group_size": 2, "max_sequences": 4}, checkpoint={"keep": 3, "every": 5})
-    with Run.resume(tmp_path, other) as run:
+    with RunWriter.resume(tmp_path, other) as run:
         assert run.stages == {STAGE: "done"}
-    with Run.resume(tmp_path, changed(steps=8)) as run:
+    with RunWriter.resume(tmp_path, changed(steps=8)) as run:
         assert run.stages == {STAGE: "running"}
     assert RunReader(tmp_path).recipe["stages"][STAGE]["steps"] == 8
 
@@ -234,7 +231,7 @@ def test_a_stage_that_another_began_from_cannot_grow(tmp_path: Path) -> None:
         run.stage(STAGE).finish(write_weights(1))
         run.stage("next")
     with pytest.raises(UserError, match="stage 'next' has already begun"):
-        Run.resume(tmp_path, changed(steps=8))
+        RunWriter.resume(tmp_path, changed(steps=8))
 
 
 @contextmanager
@@ -258,20 +255,20 @@ def another_process(script: str, directory: Path) -> Iterator[subprocess.Popen[s
 def test_a_second_process_is_named_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
     with another_process(HOLD, tmp_path) as holder:
         with pytest.raises(UserError, match=f"process {holder.pid} on .* is using this run directory"):
-            Run.resume(tmp_path, RECIPE)
+            RunWriter.resume(tmp_path, RECIPE)
         holder.kill()
         holder.wait()
-        with Run.resume(tmp_path, RECIPE):
+        with RunWriter.resume(tmp_path, RECIPE):
             assert (tmp_path / "lock").read_text().split()[0] == str(os.getpid())
 
 
 def test_a_worker_that_outlives_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     with another_process(HOLD_IN_A_PARENT, tmp_path) as holder:
         with pytest.raises(UserError, match=f"process {holder.pid} on"):  # the worker dropped only its own copy
-            Run.resume(tmp_path, RECIPE)
+            RunWriter.resume(tmp_path, RECIPE)
         holder.kill()
         holder.wait()
-        Run.resume(tmp_path, RECIPE).close()
+        RunWriter.resume(tmp_path, RECIPE).close()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a\n"])
@@ -300,9 +297,10 @@ def test_a_directory_where_nothing_can_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "field"),
     [
-        ("manifest.json", '{"schema": 1, "seed": 7, "stages": {}}', "versions"),
-        ("manifest.json", '{"schema": 1, "versions": {}, "stages": {}}', "seed"),
-        ("manifest.json", '{"schema": 1, "seed": 7, "versions": {}, "stages": []}', "stages"),
+        ("manifest.json", '{"schema_version": 2, "seed": 7, "stages": {}}', "versions"),
+        ("manifest.json", '{"schema_version": 2, "versions": {}, "stages": {}}', "seed"),
+        ("manifest.json", '{"schema_version": 2, "seed": 7, "versions": {}, "stages": []}', "stages"),
+        ("manifest.json", '{"schema_version": "2", "seed": 7, "versions": {}, "stages": {}}', "schema_version"),
         ("recipe.json", "{}", "name"),
         ("recipe.json", '{"name": "x"}', "stages"),
         ("recipe.json", '{"name": "x", "stages": {"zero": []}}', "zero"),
@@ -330,8 +328,8 @@ def test_who_looks_at_a_finished_run_leaves_its_times_alone(tmp_path: Path) -> N
         run.stage(STAGE).finish(write_weights(1))
         run.add_seconds(2.0)
     before = (tmp_path / "timings.json").read_bytes()
-    with Run.resume(tmp_path, RECIPE) as run:
+    with RunWriter.resume(tmp_path, RECIPE) as run:
         assert run.add_seconds(60.0) == 2.0
     assert (tmp_path / "timings.json").read_bytes() == before
-    with Run.resume(tmp_path, changed(steps=RECIPE["stages"][STAGE]["steps"] + 8)) as run:
+    with RunWriter.resume(tmp_path, changed(steps=RECIPE["stages"][STAGE]["steps"] + 8)) as run:
         assert run.add_seconds(60.0) == 62.0

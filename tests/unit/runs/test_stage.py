@@ -21,21 +21,21 @@ from tests.unit.runs.making import (
 )
 
 from dunwu.errors import Fault, UserError
-from dunwu.runs import StageDirectory
+from dunwu.runs import StageWriter
 from dunwu.types import Estimate
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[StageDirectory]:
+def stage(tmp_path: Path) -> Iterator[StageWriter]:
     with begin(tmp_path / "run") as run:
         yield run.stage(STAGE, keep=2)
 
 
-def checkpoints(stage: StageDirectory) -> list[str]:
+def checkpoints(stage: StageWriter) -> list[str]:
     return sorted(path.name for path in (stage.path / "checkpoints").iterdir())
 
 
-def test_lines_are_exact_sorted_and_hold_no_nan(stage: StageDirectory) -> None:
+def test_lines_are_exact_sorted_and_hold_no_nan(stage: StageWriter) -> None:
     stage.append(
         3, {"z": 0.1 + 0.2, "a": float(np.float32(0.5)), "nan": float("nan"), "inf": -float("inf")}, {"seconds": 1}
     )
@@ -49,7 +49,7 @@ def test_lines_are_exact_sorted_and_hold_no_nan(stage: StageDirectory) -> None:
         stage.append(4, {"step": 4.0}, {})
 
 
-def test_a_torn_last_line_is_not_read_and_another_bad_line_is_named(stage: StageDirectory) -> None:
+def test_a_torn_last_line_is_not_read_and_another_bad_line_is_named(stage: StageWriter) -> None:
     stage.append(1, {"a": 1.0}, {})
     path = stage.path / "metrics.jsonl"
     whole = path.read_bytes()
@@ -62,7 +62,7 @@ def test_a_torn_last_line_is_not_read_and_another_bad_line_is_named(stage: Stage
         stage.read_metrics()
 
 
-def test_rollouts_come_back_row_by_row(stage: StageDirectory) -> None:
+def test_rollouts_come_back_row_by_row(stage: StageWriter) -> None:
     stage.write_rollouts(2, [scored(5, 2), scored(6, 2)])
     stage.write_rollouts(12, [scored(7, 12)])
     assert stage.rollout_steps() == [2, 12]
@@ -94,7 +94,7 @@ def test_rollouts_come_back_row_by_row(stage: StageDirectory) -> None:
         stage.read_rollouts(3)
 
 
-def test_the_same_rollouts_are_the_same_bytes_in_zstd(stage: StageDirectory) -> None:
+def test_the_same_rollouts_are_the_same_bytes_in_zstd(stage: StageWriter) -> None:
     path = stage.path / "rollouts" / "step-000001.parquet"
     stage.write_rollouts(1, [scored(1, 1)])
     first = path.read_bytes()
@@ -103,13 +103,13 @@ def test_the_same_rollouts_are_the_same_bytes_in_zstd(stage: StageDirectory) -> 
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_a_rollout_file_that_is_none_is_named(stage: StageDirectory) -> None:
+def test_a_rollout_file_that_is_none_is_named(stage: StageWriter) -> None:
     (stage.path / "rollouts" / "step-000001.parquet").write_bytes(b"rubbish")
     with pytest.raises(UserError, match=r"step-000001\.parquet: is not a readable Parquet file"):
         stage.read_rollouts(1)
 
 
-def test_evaluations_come_back_in_the_order_of_training(stage: StageDirectory) -> None:
+def test_evaluations_come_back_in_the_order_of_training(stage: StageWriter) -> None:
     result = {"pass@1": Estimate(value=0.25, low=0.125, high=0.5)}
     for checkpoint, name in (
         ("trained", "b"),
@@ -132,13 +132,13 @@ def test_evaluations_come_back_in_the_order_of_training(stage: StageDirectory) -
     assert [evaluation.set for evaluation in stage.read_evaluations("base")] == ["a", "b"]
 
 
-def test_an_evaluation_cut_short_is_not_read(stage: StageDirectory) -> None:
+def test_an_evaluation_cut_short_is_not_read(stage: StageWriter) -> None:
     evaluate(stage, "base")
     (stage.path / "evaluations" / "base" / "held-out.json").unlink()
     assert stage.read_evaluations() == []
 
 
-def test_a_checkpoint_carries_its_state_and_hashes_and_old_ones_go(stage: StageDirectory) -> None:
+def test_a_checkpoint_carries_its_state_and_hashes_and_old_ones_go(stage: StageWriter) -> None:
     assert stage.newest_checkpoint() is None
     for step in (2, 4, 6):
         stage.save_checkpoint(step, write_weights(step), {"position": step})
@@ -163,7 +163,7 @@ def test_a_checkpoint_carries_its_state_and_hashes_and_old_ones_go(stage: StageD
     ],
 )
 def test_a_damaged_checkpoint_is_passed_over_by_name(
-    stage: StageDirectory, caplog: pytest.LogCaptureFixture, file: str, content: bytes | None, damage: str
+    stage: StageWriter, caplog: pytest.LogCaptureFixture, file: str, content: bytes | None, damage: str
 ) -> None:
     for step in (2, 4):
         stage.save_checkpoint(step, write_weights(step), {})
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_passed_over_by_name(
     assert "\n" not in str(raised.value)
 
 
-def test_a_failed_save_keeps_the_older_checkpoint(stage: StageDirectory) -> None:
+def test_a_failed_save_keeps_the_older_checkpoint(stage: StageWriter) -> None:
     stage.save_checkpoint(2, write_weights(2), {})
 
     def full(folder: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_failed_save_keeps_the_older_checkpoint(stage: StageDirectory) -> None
     assert checkpoints(stage) == ["step-000002"]
 
 
-def test_rewind_leaves_exactly_what_the_checkpoint_stands_for(stage: StageDirectory) -> None:
+def test_rewind_leaves_exactly_what_the_checkpoint_stands_for(stage: StageWriter) -> None:
     def roll(step: int) -> None:
         stage.append(step, {"a": step / 3}, {"seconds": 0.1})
         stage.write_rollouts(step, [scored(1, step)])
@@ -218,14 +218,14 @@ def test_rewind_leaves_exactly_what_the_checkpoint_stands_for(stage: StageDirect
     ]
 
 
-def test_the_finished_model_replaces_a_half_told_one(stage: StageDirectory) -> None:
+def test_the_finished_model_replaces_a_half_told_one(stage: StageWriter) -> None:
     stage.finish(write_weights(1))
     stage.finish(write_weights(3))
     assert (stage.model / "trainer.pt").read_bytes() == b"optimizer" * 3
     assert sorted(path.name for path in stage.model.iterdir()) == ["model", "trainer.pt"]
 
 
-def test_folders_and_files_of_others_are_left_alone(stage: StageDirectory) -> None:
+def test_folders_and_files_of_others_are_left_alone(stage: StageWriter) -> None:
     evaluate(stage, "base")
     stage.append(1, {"a": 1.0}, {})
     stage.write_rollouts(1, [scored(1, 1)])
@@ -246,7 +246,7 @@ def test_folders_and_files_of_others_are_left_alone(stage: StageDirectory) -> No
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"pass@1": {"value": 1.0}}', '{"pass@1": 3}'])
-def test_an_evaluation_with_damaged_results_is_named(stage: StageDirectory, content: str) -> None:
+def test_an_evaluation_with_damaged_results_is_named(stage: StageWriter, content: str) -> None:
     evaluate(stage, "base")
     path = stage.path / "evaluations" / "base" / "held-out.json"
     path.write_text(content)
@@ -255,7 +255,7 @@ def test_an_evaluation_with_damaged_results_is_named(stage: StageDirectory, cont
     assert str(caught.value).startswith(f"{path}: holds no results of an evaluation: ")
 
 
-def test_an_evaluation_without_its_rows_or_without_a_column_is_named(stage: StageDirectory) -> None:
+def test_an_evaluation_without_its_rows_or_without_a_column_is_named(stage: StageWriter) -> None:
     evaluate(stage, "base")
     path = stage.path / "evaluations" / "base" / "held-out.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["gold"]), path)

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.runs.making import RECIPE, STAGE, begin
 
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.runs import Run, RunReader
+from dunwu.runs import RunReader, RunWriter
 from dunwu.runs.lock import is_held
 from dunwu.runs.run_state import UNSAID
 
@@ -23,7 +23,7 @@ def test_a_run_is_running_while_a_process_holds_it_and_done_when_its_stages_are(
         stage = run.stage(STAGE)
         assert RunReader(tmp_path).state == ("running", "")
     assert RunReader(tmp_path).state == ("stopped", UNSAID)
-    with Run.resume(tmp_path, RECIPE) as run:
+    with RunWriter.resume(tmp_path, RECIPE) as run:
         stage = run.stage(STAGE)
         stage.finish(lambda folder: None)
         assert run.state == ("done", "")
@@ -49,7 +49,7 @@ def test_what_ended_a_run_is_kept_until_it_goes_on(tmp_path: Path, error: BaseEx
     with pytest.raises(type(error)):
         fail()
     assert RunReader(tmp_path).state == (kind, why)
-    with Run.resume(tmp_path, RECIPE):
+    with RunWriter.resume(tmp_path, RECIPE):
         assert RunReader(tmp_path).state.kind == "running"
     assert RunReader(tmp_path).state == ("stopped", UNSAID)
 
@@ -81,7 +81,7 @@ def test_looking_at_the_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None
     assert looker.stdout is not None
     assert looker.stdout.readline() == "looks\n"
     for _ in range(20):
-        Run.resume(tmp_path, RECIPE).close()
+        RunWriter.resume(tmp_path, RECIPE).close()
     looker.kill()
     looker.wait(30)
     looker.stdout.close()
@@ -96,6 +96,6 @@ def test_dates_are_those_of_the_processes(tmp_path: Path) -> None:
         run.add_seconds(7200.0)
     began, ended = RunReader(tmp_path).dates
     assert ended - began == pytest.approx(7200.0)
-    with Run.resume(tmp_path, RECIPE) as run:
+    with RunWriter.resume(tmp_path, RECIPE) as run:
         run.add_seconds(3600.0)
     assert RunReader(tmp_path).dates[0] == began, "the first process began it"

@@ -98,7 +98,7 @@ def test_an_evaluation_of_open_questions_has_what_judges_say_and_no_pass(scored:
     assert not {"pass@1", "pass@2", "cons@2", "accuracy"} & results.keys()
     assert (results["helpful"].value, results["safe"].value, results["format"].value) == (1.0, 0.5, 0.75)
     assert not {"helpful", "safe"} & summarize(groups, 2).keys()
-    assert [row.correct for row in to_rows(groups)] == [None] * 4
+    assert [row.right for row in to_rows(groups)] == [None] * 4
     assert add_judgements(groups[0], {}) == groups[0]
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dunwu.analysis.reasoning import behaviours, chain, reflection
 from dunwu.analysis.reasoning.chain import Chain, Kind
-from dunwu.runs import RolloutRow
+from dunwu.runs import AnswerRow
 from dunwu.verifiers.format import extract_reasoning
 from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
 from dunwu.verifiers.penalties import penalize_repetition
@@ -88,7 +88,7 @@ reasoning's words that are of the question's language; null without words. ``rep
 that stood there before, in [0, 1]. ``opening``, ``question``: how reasoning and prompt begin."""
 
 
-def extract_facts(rows: Sequence[RolloutRow]) -> pa.Table:
+def extract_facts(rows: Sequence[AnswerRow]) -> pa.Table:
     """Extract the facts of a rollout.
 
     Args:
@@ -103,7 +103,7 @@ def extract_facts(rows: Sequence[RolloutRow]) -> pa.Table:
     return table
 
 
-def _extract_row(place: int, row: RolloutRow) -> dict[str, Any]:
+def _extract_row(place: int, row: AnswerRow) -> dict[str, Any]:
     read = chain.read_chain(row.completion)
     shown = [sighting.behaviour for sighting in behaviours.find_behaviours(read)]
     words, thought = reflection.count_words(row.completion), extract_reasoning(row.completion)
@@ -122,7 +122,7 @@ def _extract_row(place: int, row: RolloutRow) -> dict[str, Any]:
         "verdict": verdict,
         "value": row.value,
         "tokens": row.tokens,
-        "truncated": row.finish == "length",
+        "truncated": None if row.finish is None else row.finish == "length",
         "steps": read.steps,
         "reflections": sum(words.values()),
         **{name: min(shown.count(name), MOST) for name in behaviours.BEHAVIOURS},

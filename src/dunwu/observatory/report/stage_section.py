@@ -24,7 +24,7 @@ from dunwu.observatory.views import (
     make_figure_group,
     make_level_groups,
 )
-from dunwu.runs import BASE, TRAINED, Pair, StageReader
+from dunwu.runs import BASE, TRAINED, PairedTest, StageReader, read_comparison, read_server_records
 
 COUNTED = ("questions", "answers", "kept", "tokens")
 """Of a stage that keeps answers; every other count is of answers that were dropped."""
@@ -116,7 +116,7 @@ def make_stage_section(data: StageData) -> StageSection:
     chosen, others = figures.plot_metrics(data)
     kept = data.try_make(lambda: _make_kept_answers(data.stage))
     servers = data.try_make(lambda: _tabulate_servers(data.stage))
-    pairs = data.try_make(lambda: _tabulate_pairs(data.stage.read_compared().pairs))
+    pairs = data.try_make(lambda: _tabulate_pairs(read_comparison(data.stage.path).pairs))
     compute = data.try_make(lambda: make_figure_group(figures.plot_test_time_compute(data), note=COMPUTE_NOTE))
     outcomes = _make_outcomes(data)
     examples = None if outcomes else data.try_make(lambda: _choose_examples(data))
@@ -163,7 +163,7 @@ def _describe_learning(data: StageData) -> str:
 
 
 def _make_kept_answers(stage: StageReader) -> KeptAnswers | None:
-    counts = stage.read_counts()
+    counts = stage.generated.read_counts()
     if not counts:
         return None
     reasons = list(dict.fromkeys(why for numbers in counts.values() for why in numbers if why not in COUNTED))
@@ -178,7 +178,7 @@ def _make_kept_answers(stage: StageReader) -> KeptAnswers | None:
         make_answer_box(
             row["category"], row["messages"][-1]["content"], right=True, note=row["messages"][-2]["content"]
         )
-        for row in stage.read_conversations(SHOWN_CONVERSATIONS)
+        for row in stage.generated.read_first(SHOWN_CONVERSATIONS)
     ]
     return KeptAnswers(counts=Table(caption=KEPT_CAPTION, header=header, rows=rows), answers=answers)
 
@@ -192,13 +192,13 @@ def _tabulate_servers(stage: StageReader) -> Table | None:
             "; ".join(f"{name} ({words})" if words else name for name, words in record.refused.items()) or NOTHING,
             ", ".join(record.says.values()) or NOTHING,
         ]
-        for model, record in stage.read_servers().items()
+        for model, record in read_server_records(stage.path).items()
     ]
     caption, header = f"How the servers were asked. {SERVERS_NOTE}", ["model", "sent", "refused", "calls itself"]
     return Table(caption=caption, header=header, rows=rows, words=(1, 2, 3)) if rows else None
 
 
-def _tabulate_pairs(pairs: Sequence[Pair]) -> Table | None:
+def _tabulate_pairs(pairs: Sequence[PairedTest]) -> Table | None:
     """Tabulate every model of an evaluation stage against its first one, on the same problems."""
     rows = [
         [

@@ -61,7 +61,7 @@ def main(directories: Sequence[Path]) -> None:
 def extract_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bool:
     """Extract the facts of at most ``BATCH`` steps whose files are new or have changed.
 
-    Of a file from which nothing can be made it is kept why (``Derived.keep_trouble``), and it is not tried again until
+    Of a file from which nothing can be made it is kept why (``Derived.write_error``), and it is not tried again until
     it changes.
 
     Args:
@@ -74,7 +74,7 @@ def extract_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bo
     done = 0
     for step in choose_order(stage.rollout_steps()):
         with suppress(OSError):
-            source = stage.derived.source_of(step, FACTS_VERSION)
+            source = stage.derived.get_source(step, FACTS_VERSION)
             if known.get((stage.path, step)) != source:
                 known[stage.path, step] = source
                 done += 1
@@ -86,12 +86,12 @@ def extract_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bo
 
 def _extract(stage: StageReader, step: int) -> None:
     try:
-        stage.derived.make(step, FACTS_VERSION, extract_facts)
+        stage.derived.make_table(step, FACTS_VERSION, extract_facts)
     except UserError as error:
         line = str(error) if error.file else f"step {step:,}: {error}"
-        stage.derived.keep_trouble(step, FACTS_VERSION, line)
+        stage.derived.write_error(step, FACTS_VERSION, line)
     except Exception as error:  # whatever stands in the file: the next one may be read
-        stage.derived.keep_trouble(step, FACTS_VERSION, f"step {step:,}: {type(error).__name__}: {error}")
+        stage.derived.write_error(step, FACTS_VERSION, f"step {step:,}: {type(error).__name__}: {error}")
 
 
 def choose_order(steps: Sequence[int]) -> list[int]:

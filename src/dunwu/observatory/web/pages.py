@@ -317,7 +317,7 @@ def _offer_stages(run: RunReader, tab: str) -> list[str]:
     wanted: Mapping[str, Callable[[StageReader], object]] = {
         "/curves": lambda stage: stage.read_metrics() or stage.rollout_steps(),
         "/rollouts": lambda stage: stage.rollout_steps(),
-        "/paths": lambda stage: stage.rollout_steps() or stage.evaluations_mark,
+        "/paths": lambda stage: stage.rollout_steps() or stage.evaluations_token,
     }
     return [name for name in run.stages if wanted[tab](run.stage(name))]
 

@@ -13,7 +13,7 @@ from dunwu.analysis.results import EvaluationsBySet, is_model_comparison
 from dunwu.analysis.stage_data import StageData
 from dunwu.errors import UserError
 from dunwu.observatory.web.rollout_index import RolloutIndex
-from dunwu.runs import EvaluationRow, StageReader
+from dunwu.runs import AnswerRow, StageReader
 
 MOST_OFFERED = 40
 """Problems that are offered."""
@@ -93,9 +93,9 @@ def _space(count: int) -> Sequence[int]:
 def _offer_held_out(by_set: EvaluationsBySet) -> Iterator[ProblemOffer]:
     for name, evaluations in by_set.items():
         ends = evaluations[0], evaluations[-1]
-        first, last = ({row.problem_id: row for row in found.rows if row.sample == 0} for found in ends)
+        first, last = ({row.problem_id: row for row in found.rows if row.index == 0} for found in ends)
         both = [(first[problem], row) for problem, row in last.items() if problem in first]
-        both.sort(key=lambda pair: (pair[0].correct or 0, -(pair[1].correct or 0), -pair[1].reflections))
+        both.sort(key=lambda pair: (bool(pair[0].right), not pair[1].right, -(pair[1].reflections or 0)))
         for before, after in both:
             answers = [before] if evaluations[0] is evaluations[-1] else [before, after]
             turn = " → ".join(_describe_verdict(row) for row in answers)
@@ -103,7 +103,7 @@ def _offer_held_out(by_set: EvaluationsBySet) -> Iterator[ProblemOffer]:
             yield ProblemOffer(problem=hash_problem_id(after.problem_id), label=label)
 
 
-def _describe_verdict(row: EvaluationRow) -> str:
+def _describe_verdict(row: AnswerRow) -> str:
     return "open" if row.right is None else "right" if row.right else "wrong"
 
 
@@ -124,12 +124,12 @@ def _read_evaluated(data: StageData, problem: int) -> Iterator[HistoryAnswer]:
     for evaluations in data.by_set.values():
         for number, found in enumerate(evaluations):
             for row in found.rows:
-                if row.sample == 0 and hash_problem_id(row.problem_id) == problem:
+                if row.index == 0 and hash_problem_id(row.problem_id) == problem:
                     yield HistoryAnswer(
                         place=number if side_by_side else data.count_updates_before(found),
                         label=describe_checkpoint(found.checkpoint),
                         prompt=row.prompt,
-                        text=row.text,
+                        text=row.completion,
                         right=row.right,
                         tokens=row.tokens,
                     )
@@ -142,7 +142,7 @@ def _read_rollouts(stage: StageReader, index: RolloutIndex, problem: int) -> Ite
         step, number = int(columns["step"][rows[place]]), int(columns["place"][rows[place]])
         row = stage.read_rollouts(step)[number]
         yield HistoryAnswer(
-            place=row.policy_version,
+            place=row.policy_version or 0,
             label=f"rollout at update {row.policy_version:,}",
             prompt=row.prompt,
             text=row.completion,

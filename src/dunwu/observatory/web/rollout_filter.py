@@ -246,7 +246,7 @@ def _search(stage: StageReader, columns: Columns, rows: Rows, text: str) -> Any:
     if not len(rows):
         return nothing
     try:
-        table = stage.read_texts(int(columns["step"][rows[0]]))
+        table = stage.read_rollout_table(int(columns["step"][rows[0]]), ("prompt", "completion"))
     except UserError:
         return nothing
     places = columns["place"][rows]

@@ -173,7 +173,7 @@ class RolloutIndex:
 
     def _find_source(self, step: int) -> bytes | None:
         try:
-            return self._stage.derived.source_of(step, FACTS_VERSION)
+            return self._stage.derived.get_source(step, FACTS_VERSION)
         except OSError:
             return None
 
@@ -181,9 +181,13 @@ class RolloutIndex:
         found, error = None, None
         try:
             derived = self._stage.derived
-            table = derived.table(step, FACTS_VERSION) if kept else derived.make(step, FACTS_VERSION, extract_facts)
+            table = (
+                derived.read_table(step, FACTS_VERSION)
+                if kept
+                else derived.make_table(step, FACTS_VERSION, extract_facts)
+            )
             if table is None:
-                error = derived.trouble(step, FACTS_VERSION)
+                error = derived.read_error(step, FACTS_VERSION)
             elif len(table):
                 texts = table.select(["opening", "question"])
                 found = IndexedStep(source, Rollout(table), texts, self._make_columns(table))

@@ -32,7 +32,7 @@ from dunwu.observatory.web.rollout_filter import (
 )
 from dunwu.observatory.web.rollout_index import Columns, RolloutIndex
 from dunwu.observatory.web.watched_runs import WatchedRun
-from dunwu.runs import RolloutRow
+from dunwu.runs import AnswerRow
 
 PAGE = 50
 """Rollouts on a page."""
@@ -317,7 +317,7 @@ def make_rollout_view(watched: WatchedRun, base: str, stage: str, step: int, pla
     )
 
 
-def _tabulate_score(row: RolloutRow) -> Table:
+def _tabulate_score(row: AnswerRow) -> Table:
     """Tabulate the score, its parts, and the verifier's reason."""
     parts = {name: f"{part:.4g}" for name, part in row.parts.items()}
     status = {} if row.status == "graded" else {"status": row.status.replace("_", " ")}
@@ -331,7 +331,7 @@ def _tabulate_score(row: RolloutRow) -> Table:
     return Table(caption="The score and its parts, not yet weighted", header=["", ""], rows=rows)
 
 
-def _list_siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: str) -> list[Sibling]:
+def _list_siblings(group: Sequence[tuple[int, AnswerRow]], place: int, here: str) -> list[Sibling]:
     """List the other completions of the same prompt, from the best to the worst."""
     return [
         Sibling(
@@ -341,6 +341,6 @@ def _list_siblings(group: Sequence[tuple[int, RolloutRow]], place: int, here: st
             href=f"{here}/{number}",
             shown=highlight(row.completion.strip()),
         )
-        for number, row in sorted(group, key=lambda pair: -pair[1].value)
+        for number, row in sorted(group, key=lambda pair: -(pair[1].value or 0.0))
         if number != place
     ]

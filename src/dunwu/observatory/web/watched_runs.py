@@ -89,7 +89,7 @@ class WatchedRun:
         begun = run.stage(stage)
         progress = index.progress
         reading = None if progress.is_whole else (progress.read, progress.stored)
-        signature = f"{begun.numbers_mark} {begun.evaluations_mark} {index.version} {reading}"
+        signature = f"{begun.numbers_token} {begun.evaluations_token} {index.version} {reading}"
         with self._lock:
             known = self._stages.get(stage)
         if known is None or known[0] != signature:
@@ -119,15 +119,15 @@ class WatchedRun:
     def make_change_token(self) -> str:
         """Make a text that is another one whenever a page of this run would look different."""
         run = self.read()
-        parts = [run.mark]
+        parts = [run.change_token]
         for stage in run.stages:
             begun, index = run.stage(stage), self._open_index(run, stage)
-            parts += [begun.numbers_mark, begun.evaluations_mark, str(index.version), str(index.progress.stored)]
+            parts += [begun.numbers_token, begun.evaluations_token, str(index.version), str(index.progress.stored)]
         return _hash(parts)
 
     def _read_evaluations(self, run: RunReader, stage: str) -> tuple[EvaluationsBySet, Rollout | None]:
         """Read a stage's evaluations, and the base's answers among them."""
-        signature = run.stage(stage).evaluations_mark
+        signature = run.stage(stage).evaluations_token
         with self._lock:
             known = self._evaluations.get(stage)
         if known is None or known[0] != signature:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, describe_coverage, diagnose, is_too_short
 from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, StageReader
-from dunwu.runs.checkpoints import step_of
+from dunwu.runs.checkpoints import parse_step
 from dunwu.types import Estimate
 
 
@@ -68,4 +68,4 @@ class Alarms:
         found = self._store.read_results(self._set) if self._set else {}
         last = self._rows[-1]["step"] if self._rows else 0.0
         ends = {BASE: 0.0, TRAINED: last}
-        return [(ends[name] if name in ends else float(step_of(name)), results) for name, results in found.items()]
+        return [(ends[name] if name in ends else float(parse_step(name)), results) for name, results in found.items()]

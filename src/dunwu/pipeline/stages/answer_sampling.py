@@ -19,7 +19,7 @@ from dunwu.pipeline.stages.grading import open_rule_grader
 from dunwu.pipeline.stages.prompts import Encoder, build_encoder, draw_prompts
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
-from dunwu.runs.stage_data import Counts, add_counts
+from dunwu.runs.generated_data import Counts, add_counts
 from dunwu.tasks.mixture import Mixture
 from dunwu.types import Completion, Example, GenerationRequest, Message, Problem, Prompt, ScoredGroup
 
@@ -82,9 +82,9 @@ def sample_answers(
         engine = executor.build_engine(policy, max_sequences=stage.max_sequences)
     ledger = CostLedger(store, policy.model)
     text = f"{stage.samples} answers of {source} to each of {stage.questions:,} questions"
-    progress.start_stage(context.name, text, step=store.chunks() * stage.chunk)
+    progress.start_stage(context.name, text, step=store.generated.count_chunks() * stage.chunk)
     with closing(engine), open_rule_grader(stage.grading, stage.tasks, progress, context.note) as grader:
-        for chunk in range(store.chunks(), -(-stage.questions // stage.chunk)):
+        for chunk in range(store.generated.count_chunks(), -(-stage.questions // stage.chunk)):
             first, began = chunk * stage.chunk, time.perf_counter()
             requests = [
                 make_request(stage, context, prompt, first + place)
@@ -102,13 +102,13 @@ def sample_answers(
                     add_counts(counts, more)
             ledger.record_generation("rollout", chunk + 1, seconds, groups)
             ledger.record_grading(chunk + 1, time.perf_counter() - began)
-            store.write_chunk(chunk, examples, counts)
+            store.generated.write_chunk(chunk, examples, counts)
             done = min(stage.questions, first + stage.chunk)
             answers = stage.samples * len(requests)
             progress.log_message(
                 f"{done:>7,}/{stage.questions:,} questions, {len(examples):,} of {answers:,} answers kept"
             )
-    counts = store.join_chunks()
+    counts = store.generated.join_chunks()
     for category, numbers in counts.items():
         progress.log_message(f"{category}: {describe_counts(numbers)}")
     if not any(numbers.get(KEPT) for numbers in counts.values()):

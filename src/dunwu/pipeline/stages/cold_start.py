@@ -11,8 +11,8 @@ from dunwu.pipeline.judges.rewriters import build_rewriter
 from dunwu.pipeline.stages.answer_filter import find_fault
 from dunwu.pipeline.stages.answer_sampling import FinishAnswer, sample_answers
 from dunwu.pipeline.stages.grading import open_rule_grader
-from dunwu.runs import StageDirectory
-from dunwu.runs.stage_data import Review
+from dunwu.runs import StageWriter
+from dunwu.runs.generated_data import Review
 from dunwu.tasks.datasets.conversations import check_examples
 from dunwu.types import Completion, Problem
 from dunwu.verifiers import RewardGrader
@@ -37,17 +37,18 @@ def run_cold_start(stage: ColdStartStage, context: StageContext, source: str) ->
     if stage.review:
         review = read_review(context.store)
         if review.undecided:
-            waiting = f"{review.undecided:,} answers wait in {context.store.review_file}"
+            waiting = f"{review.undecided:,} answers wait in {context.store.generated.review_file}"
             raise Interrupted(f'{waiting}: set each "accept" to true or false, edit what you like, then go on')
         context.progress.log_message(f"people accepted {review.accepted:,} answers and refused {review.refused:,}")
     context.store.finish()
 
 
-def read_review(store: StageDirectory) -> Review:
+def read_review(store: StageWriter) -> Review:
     """Read what people have decided so far. Raises UserError naming what is wrong with their file."""
-    if store.review_file.exists():
-        check_examples(store.review_file)
-    return store.review()
+    data = store.generated
+    if data.review_file.exists():
+        check_examples(data.review_file)
+    return data.review()
 
 
 def build_finish(stage: ColdStartStage, grader: RewardGrader) -> FinishAnswer:

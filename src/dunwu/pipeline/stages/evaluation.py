@@ -31,8 +31,8 @@ from dunwu.pipeline.stages.prompts import (
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
-from dunwu.runs import Curve
-from dunwu.runs.answer_log import AnswerFile
+from dunwu.runs import AccuracyCurve, Comparison, read_server_records, write_comparison, write_server_record
+from dunwu.runs.answer_log import AnswerLog
 from dunwu.types import Estimate, Problem, Prompt, ScoredGroup
 from dunwu.verifiers import Judge
 
@@ -73,7 +73,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
             context.progress.show_activity(f"loading {name}")
             with context.stop.interruptible(), _open_engine(stage, context, source) as (engine, model):
                 for chosen in stage.sets:
-                    answers = AnswerFile(context.store.path, name, chosen.name)
+                    answers = AnswerLog(context.store.path, name, chosen.name)
                     measure_set(
                         context,
                         CachingEngine(engine, answers) if isinstance(engine, EndpointEngine) else engine,
@@ -88,7 +88,7 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                         judges=judges.for_set(chosen),
                         further=partial(judges.find_results, chosen),
                     )
-                    answers.drop()
+                    answers.remove()
                     if isinstance(engine, EndpointEngine):
                         _record_server(context, name, engine)
     context.progress.show_activity("comparing the models")
@@ -139,8 +139,8 @@ def _connect(stage: EvalStage, context: StageContext, source: str) -> EndpointEn
 
 def _record_server(context: StageContext, name: str, engine: EndpointEngine) -> None:
     """Store how a server was asked; nothing where it was not, because all was answered before a stop."""
-    if engine.record is not None and engine.record != context.store.read_servers().get(name):
-        context.store.write_server(name, engine.record)
+    if engine.record is not None and engine.record != read_server_records(context.store.path).get(name):
+        write_server_record(context.store.path, name, engine.record)
 
 
 class _ServerEncoder:
@@ -187,11 +187,12 @@ def _compare_models(
 ) -> None:
     """Read back what is stored, so that it does not matter which process measured it."""
     evaluations = [found for name in prompts for found in context.store.read_evaluations(name)]
-    curves = list[Curve]()
+    curves = list[AccuracyCurve]()
     for found in evaluations:
         problems = {prompt.problem.id: prompt.problem for prompt in prompts[found.checkpoint][found.set]}
         tokenizer = tokenizers[found.checkpoint]
         encode = None if tokenizer is None else partial(tokenizer.encode, add_special_tokens=False, verbose=False)
         count = model_comparison.count_by_tokenizer(encode) if encode else model_comparison.estimate_by_length
         curves += model_comparison.compute_curves(found, problems, count)
-    context.store.write_compared(list(model_comparison.compare_models(evaluations, list(prompts))), curves)
+    pairs = tuple(model_comparison.compare_models(evaluations, list(prompts)))
+    write_comparison(context.store.path, Comparison(pairs=pairs, curves=tuple(curves)))

@@ -15,7 +15,7 @@ from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.reward_model import RewardModel
 from dunwu.pipeline.stages.rl_system import RLSystem
 from dunwu.rollout.engine import Engine
-from dunwu.runs.checkpoints import due, step_name
+from dunwu.runs.checkpoints import format_step, is_due
 from dunwu.types import Estimate, Prompt, Sampling, ScoredGroup
 from dunwu.verifiers import Judge, RewardGrader
 
@@ -45,8 +45,8 @@ def measure_midway(system: RLSystem, step: int) -> None:
         step: updates done.
     """
     spec, per_rollout = system.stage.evaluation, system.stage.updates_per_rollout
-    if spec.sets and spec.every and due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
-        _measure_set(system, step_name(step), spec.sets[0], spec.during_problems, spec.during_samples)
+    if spec.sets and spec.every and is_due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
+        _measure_set(system, format_step(step), spec.sets[0], spec.during_problems, spec.during_samples)
 
 
 def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:

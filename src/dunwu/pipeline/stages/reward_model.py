@@ -21,7 +21,7 @@ from dunwu.pipeline.stages.model_card import complete_model
 from dunwu.pipeline.stages.reward_cases import RewardCase, count_tokens, read_cases, split_cases, to_batch
 from dunwu.pipeline.stages.update_loop import count_updates, make_updates, resume
 from dunwu.rollout.seeds import derive_seed
-from dunwu.runs import TRAINED, EvaluationRow
+from dunwu.runs import TRAINED, AnswerRow
 from dunwu.training.reward import RewardTrainer
 from dunwu.types import Estimate, Preference
 
@@ -83,9 +83,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     store.finish(complete_model(stage, context, trainer.save_model))
 
 
-def measure_scorer(
-    trainer: RewardTrainer, cases: Sequence[RewardCase]
-) -> tuple[dict[str, Estimate], list[EvaluationRow]]:
+def measure_scorer(trainer: RewardTrainer, cases: Sequence[RewardCase]) -> tuple[dict[str, Estimate], list[AnswerRow]]:
     """Measure accuracy and calibration; of verdicts also how well the scores rank good before bad (``auc``).
 
     Args:
@@ -106,7 +104,7 @@ def measure_scorer(
     }
     if not worse and good.any() and not good.all():
         results["auc"] = estimate_auroc(scores, good)
-    return results, [_to_row(*scored) for scored in zip(cases, scores, right, strict=True)]
+    return results, [_to_row(*scored) for scored in zip(range(len(cases)), cases, scores, right, strict=True)]
 
 
 def _check_split(stage: RewardModelStage, cases: Sequence[RewardCase]) -> tuple[list[RewardCase], list[RewardCase]]:
@@ -120,19 +118,20 @@ def _check_split(stage: RewardModelStage, cases: Sequence[RewardCase]) -> tuple[
     return training, held_out
 
 
-def _to_row(case: RewardCase, score: float, right: bool) -> EvaluationRow:
+def _to_row(place: int, case: RewardCase, score: float, right: bool) -> AnswerRow:
     record = case.record
     pair = isinstance(record, Preference)
-    return EvaluationRow(
+    return AnswerRow(
         problem_id=record.id,
         level=0,
         language=record.language,
-        sample=0,
-        correct=int(right),
+        group=place,
+        index=0,
+        parts={"accuracy": float(right)},
         tokens=len(case.tokens),
         reflections=0,
         prompt=record.messages[-1].content,
         gold="better" if pair else "good" if case.good else "bad",
-        text=record.chosen if isinstance(record, Preference) else record.response,
+        completion=record.chosen if isinstance(record, Preference) else record.response,
         extracted=f"{score:.4f}",
     )

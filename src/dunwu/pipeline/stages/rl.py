@@ -34,7 +34,7 @@ from dunwu.pipeline.stages.rl_system import NO_SCORERS, RLSystem, open_rl_system
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
-from dunwu.runs import BASE, TRAINED, due
+from dunwu.runs import BASE, TRAINED, is_due
 from dunwu.training.steps import take_step
 from dunwu.types import GenerationRequest, Prompt, ScoredGroup, StepResult, TrainSample
 
@@ -93,8 +93,8 @@ def train(system: RLSystem, cursor: Cursor) -> None:
             updates = update_policy(system, cursor, [*batch.fresh, *batch.replayed], watch)
         cursor = cursor.advance(rollout, batch.fresh)
         recorder.record(before, cursor, rollout, batch, updates, watch.seconds)
-        is_due = due(cursor.updates(stage), stage.checkpoint.every, stage.updates_per_rollout)
-        if is_due or cursor.rollout == stage.rollouts:
+        due = is_due(cursor.updates(stage), stage.checkpoint.every, stage.updates_per_rollout)
+        if due or cursor.rollout == stage.rollouts:
             save(system, cursor)
     with save_when_interrupted(system, cursor, "evaluation"), stop.interruptible():
         if len(system.context.store.read_evaluations(TRAINED, rows=False)) < len(stage.evaluation.sets):

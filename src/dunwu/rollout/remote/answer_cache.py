@@ -8,14 +8,14 @@ from dataclasses import replace
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.remote.engine import EndpointEngine, make_unnamed_completion
-from dunwu.runs.answer_log import AnswerFile, KeptAnswer
+from dunwu.runs.answer_log import AnswerLog, LoggedAnswer
 from dunwu.types import Completion, GenerationRequest, Sampling
 
 
 class CachingEngine:
     """See ``engine.Engine``. What the file holds comes first; what is new goes into it as it comes."""
 
-    def __init__(self, engine: EndpointEngine, answers: AnswerFile) -> None:
+    def __init__(self, engine: EndpointEngine, answers: AnswerLog) -> None:
         self._engine, self._answers = engine, answers
 
     @property
@@ -40,8 +40,8 @@ class CachingEngine:
             left.append(replace(request, seeds=tuple(seed for _, seed in new)))
             places.append([sample for sample, _ in new])
         for found, completion in self._engine.generate(left, sampling):
-            answer = KeptAnswer(completion.text, completion.finish, len(completion.token_ids))
-            self._answers.keep(left[found.request].seeds[found.index], answer)
+            answer = LoggedAnswer(completion.text, completion.finish, len(completion.token_ids))
+            self._answers.append(left[found.request].seeds[found.index], answer)
             yield places[found.request][found.index], completion
 
     def update_weights(self, update: WeightUpdate) -> None:
