@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from dunwu.cli import main
 from dunwu.config.fields import find_fields
+from dunwu.registry import REGISTRIES
 from tests.docs.pages import CHECKED, ROOT, Block, blocks_of, name_of
 
 BLOCKS = [block for page in CHECKED for block in blocks_of(page)]
@@ -32,6 +34,21 @@ EXAMPLES = Path(__file__).parent / "files"
 """Files that commands of the pages name as a user's own."""
 TOP = {name.path.split(".")[0] for name in find_fields("")}
 """The tables at the top of a recipe; any other is one of a stage."""
+
+
+@contextmanager
+def registered_for_a_while() -> Iterator[None]:
+    """Forget what is registered inside: a page's names are not the next one's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for registry in REGISTRIES:
+            patch.setattr(registry, "_entries", dict(registry._entries))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _names_of_one_page() -> Iterator[None]:
+    with registered_for_a_while():
+        yield
 
 
 def commands_in(block: Block) -> Iterator[list[str]]:
@@ -125,8 +142,11 @@ def merged(tree: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_files_of(page, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, Any] = {"__name__": "page"}
     for block in blocks_of(page):
-        if block.language == "python":
-            inside = {"__name__": block.title} if block.title else names
-            exec(compile(block.text, str(block), "exec"), inside)
+        if block.language == "python" and block.title:
+            with registered_for_a_while():
+                exec(compile(block.text, str(block), "exec"), {"__name__": block.title})
+        elif block.language == "python":
+            exec(compile(block.text, str(block), "exec"), names)
