@@ -29,7 +29,8 @@ class AnswerRow:
         completion: What the policy wrote.
         finish: How the completion ended.
         tokens: Its length.
-        logprob: Mean log-probability of its tokens under the sampler, in nats; 0 for an empty completion.
+        logprob: Mean log-probability of its tokens under the sampler, in nats; 0 for an empty completion, None where a
+            server reports none.
         policy_version: Updates of the policy that wrote it.
         step: Updates done when its rollout had been learned from; None on held-out problems.
         value: The score.

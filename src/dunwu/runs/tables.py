@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Float32
 
 from dunwu.errors import UserError
 from dunwu.runs.atomic import atomic_write
@@ -111,7 +113,6 @@ def make_rows(groups: Sequence[ScoredGroup], *, step: int | None = None) -> list
         problem = scored.group.prompt.problem
         prompt = "\n".join(message.content for message in problem.messages if message.role == "user")
         for index, (completion, score) in enumerate(zip(scored.group.completions, scored.scores, strict=True)):
-            logprobs_C = completion.logprobs
             rows.append(
                 AnswerRow(
                     problem_id=problem.id,
@@ -125,7 +126,7 @@ def make_rows(groups: Sequence[ScoredGroup], *, step: int | None = None) -> list
                     completion=completion.text,
                     finish=completion.finish,
                     tokens=len(completion.token_ids),
-                    logprob=float(np.mean(logprobs_C, dtype=np.float64)) if len(logprobs_C) else 0.0,
+                    logprob=_average_logprob(completion.logprobs),
                     policy_version=completion.policy_version,
                     step=step,
                     value=float(score.value),
@@ -137,6 +138,12 @@ def make_rows(groups: Sequence[ScoredGroup], *, step: int | None = None) -> list
                 )
             )
     return rows
+
+
+def _average_logprob(logprobs_C: Float32[np.ndarray, " C"]) -> float | None:
+    """Return the mean; None where a server reports none."""
+    mean = float(np.mean(logprobs_C, dtype=np.float64)) if len(logprobs_C) else 0.0
+    return mean if math.isfinite(mean) else None
 
 
 def write_answers(path: Path, rows: Sequence[AnswerRow], layout: Layout) -> None:
