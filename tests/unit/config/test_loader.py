@@ -24,8 +24,7 @@ REWARDS = [
     ),
     (
         "custom = [{ name = 'a', fle = 'a.py' }]",
-        "stages.zero.reward.custom.0.fle: unknown field; did you mean file? "
-        "(and 1 more: stages.zero.reward.custom.0.file)",
+        "stages.zero.reward.custom.0.fle: unknown field; did you mean file?",
     ),
     ("language = true", "stages.zero.reward.language: must be a number or a table, not true"),
     ("tasks.countdown.format = '1'", 'stages.zero.reward.tasks.countdown.format: must be a number or a table, not "1"'),

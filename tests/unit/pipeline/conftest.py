@@ -151,7 +151,7 @@ class WordGrader:
     workers = 1
     measured: Sequence[str] = ()
 
-    def measuring(self, own: Sequence[str]) -> WordGrader:
+    def measure_with(self, own: Sequence[str]) -> WordGrader:
         self.measured = own
         return self
 
