@@ -287,7 +287,7 @@ def test_a_run_directory_that_cannot_be_is_one_line_and_code_2(recipe: Path, kin
 
 
 def test_report_prints_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dunwu.observatory.report.report", write_report=lambda run, out: out or run / "report.html")
+    stand_in(monkeypatch, "dunwu.commands.report", report=lambda run, out: out or run / "report.html")
     result = call("report", tmp_path)
     assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'report.html'}\n")
 
