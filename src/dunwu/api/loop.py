@@ -14,6 +14,7 @@ from dunwu.algorithms import Algorithm, assign_advantages, compute_rewards, cut_
 from dunwu.api.grading import Reward, RewardGrader
 from dunwu.api.policy import Policy, as_problem, load
 from dunwu.api.run import Run
+from dunwu.api.settings import make_rl_tables
 from dunwu.config.loader import made_recipe
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
@@ -219,16 +220,11 @@ def _stage(
     policy: Policy, tasks: Sequence[str | Mapping[str, Any]], steps: int, settings: Mapping[str, Any]
 ) -> RLStage:
     """Make the stage of the settings; a task stands in where the loop draws no problems."""
-    tree = {
-        "kind": "rl",
-        "from": policy.source,
-        "steps": steps,
-        "tasks": [{"task": task} if isinstance(task, str) else dict(task) for task in tasks or (STAND_IN,)],
-        "prompt": {"template": policy.template},
-        "update": {"minibatches": 1},
-        "reference_every": 0,
-        **settings,
-    }
+    sources = [{"task": task} if isinstance(task, str) else task for task in tasks or (STAND_IN,)]
+    tree = {"steps": steps, **make_rl_tables(policy, sources, settings)}
     stage = made_recipe({"name": "loop", "stages": {"loop": tree}}).stages["loop"]
     assert isinstance(stage, RLStage)
+    for field, is_set in {"value": stage.value, "replay": stage.replay, "reward.models": stage.reward.models}.items():
+        if is_set:
+            raise UserError("is no part of a loop of one's own: dunwu.run and dunwu.train have it", field=field)
     return stage

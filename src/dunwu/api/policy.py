@@ -118,10 +118,14 @@ class Policy:
 
     def save(self, folder: Path | str) -> Path:
         """Write the model as an ordinary transformers folder, and return its path."""
+        from dunwu.models.export import write_chat_template
         from dunwu.models.load import save_policy
 
-        save_policy(self._loaded, Path(folder))
-        return Path(folder)
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        save_policy(self._loaded, place)
+        write_chat_template(place, self.template)
+        return place
 
     @cached_property
     def _executor(self) -> Executor:

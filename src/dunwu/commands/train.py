@@ -11,14 +11,13 @@ from dunwu import registry
 from dunwu.api.grading import Reward
 from dunwu.api.policy import Policy, load
 from dunwu.api.run import Run
+from dunwu.api.settings import make_rl_tables
 from dunwu.commands.run import Log, run
 from dunwu.errors import UserError
 from dunwu.tasks import Draft
 
 TASK = "train-problems"
 """The name under which the problems of the last call are registered in this process."""
-NEW_TOKENS, PROMPT_TOKENS = 1024, 1024
-"""Tokens of an answer and of a prompt at most, where the settings say nothing and the model has room."""
 
 
 def train(
@@ -67,21 +66,8 @@ def train(
 
     registry.tasks.register(TASK)(draw_problem)
     chosen = policy if isinstance(policy, Policy) else load(policy)
-    room = chosen.positions or 2 * NEW_TOKENS
-    rollout = {"max_new_tokens": min(NEW_TOKENS, room // 2), **settings.pop("rollout", {})}
-    prompt = {"template": chosen.template, "max_tokens": min(PROMPT_TOKENS, room - rollout["max_new_tokens"])}
-    update = {"minibatches": 1, **settings.pop("update", {})}
-    stage: dict[str, Any] = {
-        "kind": "rl",
-        "from": chosen.source,
-        "steps": rollouts * update["minibatches"] * update.get("epochs", 1),
-        "tasks": [{"task": TASK, "held_out": held_out}],
-        "prompt": prompt | settings.pop("prompt", {}),
-        "rollout": rollout,
-        "update": update,
-        "reference_every": 0,
-        **settings,
-    }
+    stage = make_rl_tables(chosen, [{"task": TASK, "held_out": held_out}], settings)
+    stage["steps"] = rollouts * stage["update"]["minibatches"] * stage["update"].get("epochs", 1)
     if reward is not None:
         stage["reward"] = _pay(reward, settings.get("reward", {}))
     recipe = {"name": "train", "seed": seed, "stages": {"train": stage}}

@@ -71,3 +71,18 @@ def test_bad_settings_are_told_by_their_field() -> None:
         pytest.raises(dunwu.UserError, match="give rollout"),
     ):
         loop.rollout()
+
+
+def test_a_table_given_in_part_keeps_its_other_fields() -> None:
+    settings = SMALL | {"prompt": {"max_tokens": 64}, "update": {"epochs": 2}}
+    with dunwu.open_loop("nano-base", tasks=["countdown"], **settings) as loop:
+        assert (loop.stage.prompt.template, loop.stage.prompt.max_tokens) == ("nano", 64)
+        assert (loop.stage.update.minibatches, loop.stage.update.epochs) == (1, 2)
+    with dunwu.open_loop("nano-base", tasks=["countdown"]) as loop:
+        assert loop.stage.prompt.max_tokens + loop.stage.rollout.max_new_tokens == 1024
+
+
+def test_what_a_loop_cannot_do_is_refused() -> None:
+    settings = SMALL | {"algorithm": {"advantage": "gae", "kl_coefficient": 0.0}, "value": {}}
+    with pytest.raises(dunwu.UserError, match="value: is no part of a loop"), dunwu.open_loop("nano-base", **settings):
+        pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import dunwu
@@ -45,3 +47,11 @@ def test_what_is_no_model_is_refused() -> None:
         dunwu.load("nano-bsae")
     with pytest.raises(dunwu.UserError, match=r"cannot be loaded; dunwu\.evaluate can ask it"):
         dunwu.load("http://127.0.0.1:9/v1#name")
+
+
+def test_a_saved_policy_is_asked_as_before(policy: dunwu.Policy, tmp_path: Path) -> None:
+    again = dunwu.load(policy.save(tmp_path / "copy"), threads=1)
+    assert again.template == "nano"
+    assert (
+        again.generate(QUESTION, max_new_tokens=8)[0][0].text == policy.generate(QUESTION, max_new_tokens=8)[0][0].text
+    )

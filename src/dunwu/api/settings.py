@@ -1,0 +1,36 @@
+"""The tables of a stage of kind ``rl`` out of a policy and what a Python user sets; the rest fits the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dunwu.api.policy import Policy
+
+NEW_TOKENS, PROMPT_TOKENS = 1024, 1024
+"""Tokens of an answer and of a prompt at most, where the settings say nothing and the model has room."""
+
+
+def make_rl_tables(
+    policy: Policy, tasks: Sequence[Mapping[str, Any]], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Make the tables, all but ``steps``.
+
+    Args:
+        policy: What learns: its template, and lengths that it has positions for.
+        tasks: Where problems come from.
+        settings: Tables of the user's; each field of them wins, and the other fields of its table stay.
+    """
+    room = policy.positions or NEW_TOKENS + PROMPT_TOKENS
+    rollout = {"max_new_tokens": min(NEW_TOKENS, room // 2), **settings.get("rollout", {})}
+    prompt_tokens = max(1, min(PROMPT_TOKENS, room - rollout["max_new_tokens"]))
+    return {
+        "kind": "rl",
+        "from": policy.source,
+        "tasks": list(tasks),
+        "reference_every": 0,
+        **settings,
+        "rollout": rollout,
+        "prompt": {"template": policy.template, "max_tokens": prompt_tokens, **settings.get("prompt", {})},
+        "update": {"minibatches": 1, **settings.get("update", {})},
+    }
