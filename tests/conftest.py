@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
+
+from dunwu import registry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -13,3 +16,13 @@ def _signals_as_at_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_before() -> Iterator[None]:
+    """Forget the names that a test registers: the next test lists and checks names."""
+    registries = [thing for thing in vars(registry).values() if isinstance(thing, registry.Registry)]
+    before = [dict(each._entries) for each in registries]
+    yield
+    for each, entries in zip(registries, before, strict=True):
+        each._entries = entries
