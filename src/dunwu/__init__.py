@@ -12,8 +12,6 @@ Importing this package imports nothing heavy: each name is imported when it is f
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
     from dunwu import register
     from dunwu.api.loop import Loop, open_loop
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from dunwu.commands.train import train
     from dunwu.errors import Fault, Interrupted, UserError
     from dunwu.types import Completion, Estimate, Message, Problem, Score, ScoredGroup
+    from dunwu.version import __version__
 
 _HOMES = {
     "register": "dunwu.register",
@@ -36,6 +35,7 @@ _HOMES = {
     **{name: f"dunwu.commands.{name}" for name in ("evaluate", "grade", "plan", "report", "run", "train")},
     **dict.fromkeys(("Fault", "Interrupted", "UserError"), "dunwu.errors"),
     **dict.fromkeys(("Completion", "Estimate", "Message", "Problem", "Score", "ScoredGroup"), "dunwu.types"),
+    "__version__": "dunwu.version",
 }
 """Where each public name is defined."""
 

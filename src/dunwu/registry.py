@@ -265,9 +265,9 @@ advantages: Final = Registry(
     "advantage",
     "advantages",
     {
-        "group-std": "dunwu.algorithms.advantages:group_std",
-        "group-mean": "dunwu.algorithms.advantages:group_mean",
-        "leave-one-out": "dunwu.algorithms.advantages:leave_one_out",
+        "group-std": "dunwu.algorithms.group_baselines:group_std",
+        "group-mean": "dunwu.algorithms.group_baselines:group_mean",
+        "leave-one-out": "dunwu.algorithms.group_baselines:leave_one_out",
         "gae": "dunwu.algorithms.gae:gae",
     },
 )

@@ -9,7 +9,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,12 +55,11 @@ def forbidden(file: Path, source: str | None = None) -> Iterator[str]:
     """The imports of a file that the order of the rooms does not allow."""
     order, own = tiers(), room_of(file)
     for line, module in imports(file, source):
-        parts = module.split(".")
-        room = parts[1] if parts[0] == "dunwu" and len(parts) > 1 else None
-        if room is None or room == own or room not in order:
+        package, room, *rest = (*module.split("."), "")
+        if package != "dunwu" or room == own:
             continue
-        beyond_schema = own in SCHEMA_READERS and room == "config" and parts[2:3] != ["schema"]
-        if order[room] >= order[own] or beyond_schema:
+        beyond_schema = own in SCHEMA_READERS and room == "config" and rest[:1] != ["schema"]
+        if room not in order or order[room] >= order[own] or beyond_schema:  # what is no room is the face above all
             yield f"{file.relative_to(ROOT)}:{line}: {own} imports {module}"
 
 
@@ -79,17 +79,21 @@ def f() -> None:
     from dunwu.config.schema import TaskSpec
     import dunwu.runs.stage_reader
     from dunwu.types import Problem
+    import dunwu
+    from dunwu import __version__, errors
 """
     assert [line.split(": ")[1] for line in forbidden(PACKAGE / "tasks" / "wrong.py", source)] == [
         "tasks imports dunwu.models.load",
         "tasks imports dunwu.runs.stage_reader",
+        "tasks imports dunwu",
+        "tasks imports dunwu.__version__",
     ]
 
 
 def test_what_shows_a_run_reads_run_directories_only() -> None:
     """Beside what runs are read by: the recipe's schema, and the verifiers, which say where reasoning ends and what a
     language is."""
-    allowed = {"types", "errors", "metrics", "runs", "verifiers", "analysis", "observatory", "__version__"}
+    allowed = {"types", "errors", "metrics", "runs", "verifiers", "analysis", "observatory"}
     used = {
         module.split(".")[1]
         for file in FILES
@@ -98,6 +102,23 @@ def test_what_shows_a_run_reads_run_directories_only() -> None:
         if module.startswith("dunwu.") and not module.startswith("dunwu.config.schema.")
     }
     assert used <= allowed
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not for annotations alone either: two files that need each other's types are one, or lack a third below them."""
+    known = {module_name(file): file for file in FILES}
+    arrows = {
+        name: {deepest for _, module in imports(file) if (deepest := deepest_module(module, known)) not in (None, name)}
+        for name, file in known.items()
+    }
+    TopologicalSorter(arrows).prepare()  # raises CycleError, which names the circle
+
+
+def deepest_module(imported: str, known: Collection[str]) -> str | None:
+    """The module that an import reads: of ``dunwu.errors.UserError`` it is ``dunwu.errors``."""
+    parts = imported.split(".")
+    names = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
+    return next((name for name in names if name in known), None)
 
 
 SHOWS = ("dunwu.observatory", "dunwu.monitoring.console", "dunwu.planning", "dunwu.cli", "dunwu.commands")

@@ -85,7 +85,7 @@ def test_pins_are_sorted_and_what_the_project_allows() -> None:
 def test_the_version_stands_in_one_place_and_the_citation_follows() -> None:
     settings = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["dynamic"]
     assert PROJECT["dynamic"] == ["version"]
-    assert settings == {"version": {"attr": "dunwu.__version__"}}
+    assert settings == {"version": {"attr": "dunwu.version.__version__"}}
     assert CITATION["title"].casefold() == PROJECT["name"] == dunwu.__name__
     assert CITATION["version"] == dunwu.__version__
     assert CITATION["license"] == PROJECT["license"]

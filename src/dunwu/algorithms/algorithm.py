@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dunwu import registry
-from dunwu.algorithms.advantages import GAE, GroupAdvantage
 from dunwu.algorithms.aggregation import Aggregate, average_by_sequence, average_by_token, divide_by_constant
 from dunwu.algorithms.batching import Microbatch, TrainStep
+from dunwu.algorithms.group_baselines import GAE, GroupAdvantage
 from dunwu.algorithms.importance import compute_importance_weights
 from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy
 from dunwu.algorithms.losses import Clip, Loss, Objective

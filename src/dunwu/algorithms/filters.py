@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float64, Int
 
-from dunwu.algorithms.advantages import is_uniform
+from dunwu.algorithms.group_baselines import is_uniform
 from dunwu.types import RolloutGroup, ScoredGroup
 
 

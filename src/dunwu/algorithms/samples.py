@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from dunwu.algorithms.advantages import GAE
 from dunwu.algorithms.filters import keep_graded, keep_informative, punish_overlong, read_rewards
+from dunwu.algorithms.group_baselines import GAE
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.types import Completion, GradedSample, Prompt, ScoredGroup
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dunwu import __version__
 from dunwu.cli.exits import DONE, CommandLine, ExitCodes
 from dunwu.cli.signals import let_signals_kill
+from dunwu.version import __version__
 
 main = CommandLine(
     name="dunwu",

@@ -13,7 +13,6 @@ from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any, Literal
 
-import dunwu
 from dunwu.analysis.next_steps import find_program
 from dunwu.api.run import Run
 from dunwu.commands.plan import open_recipe, plan_recipe, planned_seconds, refuse
@@ -22,6 +21,7 @@ from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
 from dunwu.monitoring.progress import Broadcast, Monitor
 from dunwu.runs import RunReader, RunWriter
+from dunwu.version import __version__
 
 if TYPE_CHECKING:
     from dunwu.config.schema import Recipe
@@ -160,6 +160,6 @@ def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
     recipe_json = recipe.model_dump(mode="json", by_alias=True)
     if resume:
         return RunWriter.resume(out, recipe_json)
-    versions = {"dunwu": dunwu.__version__, "python": python_version()}
+    versions = {"dunwu": __version__, "python": python_version()}
     versions |= {package: version(package) for package in RECORDED_PACKAGES}
     return RunWriter.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)

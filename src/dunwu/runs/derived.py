@@ -120,7 +120,13 @@ class Derived:
         return str(found["message"]) if found else None
 
     def write_error(self, step: int, maker: str, message: str) -> None:
-        """Keep why :meth:`make_table` failed, for whoever shows it."""
+        """Keep why :meth:`make_table` failed, for whoever shows it.
+
+        Args:
+            step: The rollout.
+            maker: The name of what makes the table.
+            message: The error's text.
+        """
         with suppress(Fault):
             self._keep(_error_name(step), {"message": message}, self._name_rollouts(step, maker))
 

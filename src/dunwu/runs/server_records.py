@@ -31,7 +31,13 @@ class ServerRecord:
 
 
 def write_server_record(stage: Path, model: str, record: ServerRecord) -> None:
-    """Keep the record of one model in the folder of its stage."""
+    """Keep the record of one model in the folder of its stage.
+
+    Args:
+        stage: DIR/stages/NAME.
+        model: The model's name in the recipe.
+        record: What replaces an earlier record of that model.
+    """
     found = {name: asdict(one) for name, one in (read_server_records(stage) | {model: record}).items()}
     atomic_write(stage / FILE, (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode())
 

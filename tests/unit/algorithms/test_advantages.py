@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dunwu.algorithms.advantages import GroupAdvantage, group_mean, group_std, leave_one_out
+from dunwu.algorithms.group_baselines import GroupAdvantage, group_mean, group_std, leave_one_out
 
 BASELINES = (group_std, group_mean, leave_one_out)
 

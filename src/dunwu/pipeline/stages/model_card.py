@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dunwu
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
 from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
 from dunwu.config.toml import toml_text
 from dunwu.models.export import CARD, write_chat_template, write_generation_config
 from dunwu.pipeline.context import StageContext
 from dunwu.runs import BASE, TRAINED
+from dunwu.version import __version__
 
 ModelStage = RLStage | SupervisedStage | RewardModelStage | PretrainStage
 Save = Callable[[Path], None]
@@ -50,7 +50,7 @@ def write_card(stage: ModelStage, context: StageContext) -> str:
     """
     lines = [
         *("---", "library_name: transformers", "tags: [dunwu]", "---", f"# {context.recipe} / {context.name}", ""),
-        f"{_made(stage)}, made with Dunwu {dunwu.__version__} by the recipe below with seed {context.seed}.",
+        f"{_made(stage)}, made with Dunwu {__version__} by the recipe below with seed {context.seed}.",
         *("", "## How to ask it", ""),
         *_asking(stage),
         *("", "## Data", ""),

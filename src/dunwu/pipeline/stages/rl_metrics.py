@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dunwu.algorithms.advantages import is_uniform
 from dunwu.algorithms.filters import keep_graded
+from dunwu.algorithms.group_baselines import is_uniform
 from dunwu.analysis.reasoning import reflection
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import can_be_right, is_right
