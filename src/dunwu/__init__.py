@@ -6,7 +6,8 @@ r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
     dunwu.grade(r"\boxed{\frac{1}{2}}", gold="0.5")       what a rule says of an answer
     dunwu.train("nano-base", problems, reward=mine)       your own callables, without a recipe
 
-Importing this package imports nothing heavy: each name is imported when it is first used.
+Importing this package imports nothing heavy: each name is imported when it is first used. Threads of torch sleep while
+they wait, where torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else.
 """
 
 from importlib import import_module
@@ -69,6 +70,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dunwu' has no attribute {name!r}")
+    import_module("dunwu.machine").let_waiting_threads_sleep()  # before what comes now imports torch
     module = import_module(_HOMES[name])
     value = module if name == "register" else getattr(module, name)
     globals()[name] = value

@@ -79,12 +79,3 @@ def _root(
     """Grow reasoning in language models the way DeepSeek-R1 did."""
     if context.invoked_subcommand not in RESUMABLE:
         let_signals_kill()
-
-
-def let_waiting_threads_sleep() -> None:
-    """Have threads sleep while they wait for each other. Call this before torch is loaded, which reads it.
-
-    Threads that spin starve beside a busy process: on two cores the engine made 1,000 tokens/s so, and 10,500 with
-    waiting threads asleep.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

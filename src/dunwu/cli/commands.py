@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from dunwu.cli.application import (
-    MOST_SAMPLES,
-    AsJson,
-    Overrides,
-    RecipeName,
-    let_waiting_threads_sleep,
-    main,
-    parse_folder,
-)
+from dunwu.cli.application import MOST_SAMPLES, AsJson, Overrides, RecipeName, main, parse_folder
 from dunwu.cli.exits import WRONG_INPUT
 from dunwu.cli.printing import print_json, print_plan, show_activity
 from dunwu.errors import Interrupted, UserError
+from dunwu.machine import let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from dunwu.cli.application import MOST_SAMPLES, AsJson, let_waiting_threads_sleep, main, parse_folder
+from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
 from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
+from dunwu.machine import let_waiting_threads_sleep
 
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")

@@ -15,11 +15,10 @@ SOURCE = Path(dunwu.__file__).parents[1]
 PUBLIC = [name for name in dunwu.__all__ if name != "__version__"]
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, **environment: str) -> str:
     """Run code in a process that imports dunwu from here, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=True
-    )
+    environment["PYTHONPATH"] = str(SOURCE)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     return done.stdout.strip()
 
 
@@ -36,6 +35,22 @@ def test_the_names_that_users_rely_on() -> None:
 def test_importing_loads_nothing_heavy() -> None:
     code = "import sys, dunwu; print(*sorted({'torch', 'numpy', 'pyarrow', 'pydantic', 'rich'} & set(sys.modules)))"
     assert run_python(code) == ""
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_waiting_threads_sleep_before_torch_is_loaded(given: dict[str, str], policy: str) -> None:
+    code = """
+import importlib.abc, os, sys
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            sys.exit()
+sys.meta_path.insert(0, Finder())
+import dunwu
+dunwu.open_loop
+"""
+    assert run_python(code, **given) == policy
 
 
 @pytest.mark.parametrize("name", PUBLIC)
