@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from dunwu import cli
 from dunwu.sandbox import Limits, Sandbox, Unavailable
-from dunwu.sandbox.client import Zygote
-from dunwu.sandbox.tiers import obstacle
+from dunwu.sandbox.client import ZygoteLauncher
+from dunwu.sandbox.tiers import find_weakness
 from dunwu.verifiers.code import CodeVerifier
 
 RECIPE = """
@@ -123,17 +123,17 @@ def test_a_stage_without_rewards_names_its_own_field(tmp_path: Path, monkeypatch
 
 
 @pytest.fixture
-def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
+def zygote() -> Iterator[tuple[ZygoteLauncher, Sandbox]]:
     """One to be killed."""
-    launcher = Zygote(4, Limits())
+    launcher = ZygoteLauncher(4, Limits())
     with Sandbox(launcher, 2) as own:
-        if reason := obstacle(own):
+        if reason := find_weakness(own):
             pytest.skip(f"this machine gives no zygote: {reason}")
         yield launcher, own
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.slow)])
-def test_killing_the_zygote_changes_no_reward(zygote: tuple[Zygote, Sandbox], kills: int) -> None:
+def test_killing_the_zygote_changes_no_reward(zygote: tuple[ZygoteLauncher, Sandbox], kills: int) -> None:
     """Each kill comes at a random moment of a completion with five tests."""
     launcher, own = zygote
     verifier, rng = CodeVerifier(own, Limits(seconds=2.0)), random.Random(0)

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 
 from dunwu.sandbox import choose
-from dunwu.sandbox.attacks import attacks, sections
-from dunwu.sandbox.preflight import attacked, median_ms
+from dunwu.sandbox.attacks import read_attacks, read_sections
+from dunwu.sandbox.preflight import measure_median_ms, try_attacks
 from dunwu.verifiers.tricks import SHEET, find_working_tricks
 
 
@@ -42,9 +42,9 @@ def check_sandbox() -> SandboxCheck:
     with sandbox:
         return SandboxCheck(
             tier=tier,
-            attacks=len(attacks()),
-            breached=attacked(sandbox),
+            attacks=len(read_attacks()),
+            breached=try_attacks(sandbox),
             faked=find_working_tricks(sandbox),
-            tricks=len(sections(SHEET)),
-            median_ms=median_ms(sandbox),
+            tricks=len(read_sections(SHEET)),
+            median_ms=measure_median_ms(sandbox),
         )

@@ -15,9 +15,14 @@ LATER = "\n--- later\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """``source`` runs first; ``later``, where there is one, runs after it as the next completion's program.
+    """A program that must not get through.
 
-    ``hangs``: it is through where it outlives its time by far. ``as_root``: it needs root to succeed bare.
+    Attributes:
+        name: Its heading in the sheet.
+        source: What runs first.
+        later: What runs after it as the next completion's program; "" where nothing does.
+        hangs: Whether it is through where it outlives its time by far.
+        as_root: Whether it needs root to succeed where nothing stops it.
     """
 
     name: str
@@ -26,8 +31,8 @@ class Attack:
     hangs: bool
     as_root: bool
 
-    def sources(self, bait: Mapping[str, str]) -> list[str]:
-        """The programs, with what ``preflight.bait`` laid out."""
+    def fill_bait(self, bait: Mapping[str, str]) -> list[str]:
+        """Return the programs, with what ``preflight.lay_bait`` laid out."""
         return [_Baited(source).safe_substitute(bait) for source in (self.source, self.later) if source]
 
 
@@ -35,24 +40,29 @@ class _Baited(string.Template):
     delimiter = "%"
 
 
-def sections(sheet: Path) -> dict[str, tuple[frozenset[str], str]]:
-    """Of a sheet of programs: name -> marks in brackets, text. A mark that is a section's name puts that text first."""
+def read_sections(sheet: Path) -> dict[str, tuple[frozenset[str], str]]:
+    """Read a sheet of programs.
+
+    Returns:
+        The flags in brackets behind each heading, and the text below it. A flag that is a section's name puts that
+        section's text first.
+    """
     _, *parts = HEADING.split(sheet.read_text(encoding="utf-8"))
     texts = dict(zip(parts[::3], parts[2::3], strict=True))
-    marks = {name: frozenset(re.findall(r"\w+", found)) for name, found in zip(parts[::3], parts[1::3], strict=True)}
-    heads = {name: "".join(texts[mark] for mark in sorted(found & texts.keys())) for name, found in marks.items()}
-    shared = frozenset[str]().union(*marks.values())
+    flags = {name: frozenset(re.findall(r"\w+", found)) for name, found in zip(parts[::3], parts[1::3], strict=True)}
+    heads = {name: "".join(texts[flag] for flag in sorted(found & texts.keys())) for name, found in flags.items()}
+    shared = frozenset[str]().union(*flags.values())
     return {
-        name: (marks[name], LATER.join(heads[name] + part for part in text.split(LATER)))
+        name: (flags[name], LATER.join(heads[name] + part for part in text.split(LATER)))
         for name, text in texts.items()
         if name not in shared
     }
 
 
-def attacks() -> tuple[Attack, ...]:
-    """All of them, in the order of the sheet."""
+def read_attacks() -> tuple[Attack, ...]:
+    """Read all attacks, in the order of the sheet."""
     found = []
-    for name, (marks, text) in sections(SHEET).items():
+    for name, (flags, text) in read_sections(SHEET).items():
         source, _, later = text.partition(LATER)
-        found.append(Attack(name=name, source=source, later=later, hangs="hangs" in marks, as_root="root" in marks))
+        found.append(Attack(name=name, source=source, later=later, hangs="hangs" in flags, as_root="root" in flags))
     return tuple(found)

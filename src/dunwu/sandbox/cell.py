@@ -23,7 +23,7 @@ import time
 from typing import Any, NoReturn
 
 from dunwu.sandbox import filesystem, kernel, program
-from dunwu.sandbox.confinement import ABOVE, Walls
+from dunwu.sandbox.confinement import ABOVE, Confinement
 from dunwu.sandbox.records import PATIENCE, SLOWDOWN
 
 TICK = 0.05
@@ -46,10 +46,10 @@ class Cell:
     """Serves one client until it hangs up.
 
     Args:
-        link: the client's.
-        workplace: where programs start and may write.
-        address_space: bytes that an idle process here has mapped.
-        walls: what programs enter; None in tier 3.
+        link: The client's.
+        workplace: Where programs start and may write.
+        address_space: Bytes that an idle process here has mapped.
+        confinement: What programs enter; None where tier 3 has none.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class Cell:
         link: socket.socket,
         workplace: filesystem.Workplace | filesystem.Folder,
         address_space: int,
-        walls: Walls | None,
+        confinement: Confinement | None,
     ) -> None:
         self._link, self._workplace, self._address_space = link, workplace, address_space
-        self._walls = walls
+        self._confinement = confinement
         self._commands = b""
         self._child: _Child | None = None
 
     def serve(self) -> None:
-        """Until the client hangs up."""
+        """Serve until the client hangs up."""
         while True:
-            wanted = [self._link.fileno()] + (self._child.open_ends() if self._child else [])
-            ready, _, _ = select.select(wanted, [], [], self._child.pause() if self._child else None)
+            wanted = [self._link.fileno()] + (self._child.open_ends if self._child else [])
+            ready, _, _ = select.select(wanted, [], [], self._child.pause if self._child else None)
             if self._link.fileno() in ready and not self._obey():
                 return
             if self._child:
                 self._watch(ready)
 
     def _obey(self) -> bool:
-        """What the client wants; false where it has hung up."""
+        """Do what the client wants; return whether it is still there."""
         try:
             data = self._link.recv(CHUNK)
         except ConnectionError:
@@ -100,7 +100,7 @@ class Cell:
         for line in lines:
             self._reply({"said": line})
         if ended is not None:
-            written = self._child.written()
+            written = self._child.output
             self._child = None
             self._reply({"ended": ended, "bytes": [*map(len, written)]}, *written)
 
@@ -108,10 +108,10 @@ class Cell:
         self._link.sendall(b"".join([json.dumps(message).encode("ascii"), b"\n", *written]))
 
     def _start(self, request: dict[str, Any]) -> _Child:
-        if self._workplace.clean() and self._walls:
-            self._walls.rebuild()
+        if self._workplace.clean() and self._confinement:
+            self._confinement.rebuild()
         pipes = {name: os.pipe() for name in ("hearing", "saying", "out", "err")}
-        stdin = _sealed(request["stdin"].encode("utf-8", "surrogateescape"))
+        stdin = _seal(request["stdin"].encode("utf-8", "surrogateescape"))
         pid = os.fork()
         if pid == 0:
             spare = fcntl.fcntl(pipes["saying"][1], fcntl.F_DUPFD, ABOVE)
@@ -128,7 +128,7 @@ class Cell:
         return _Child(pid, ends, request["limits"], converses=request["mode"] != "program")
 
     def _become(self, request: dict[str, Any], stdin: int, pipes: dict[str, tuple[int, int]], spare: int) -> NoReturn:
-        """The forked process turns into the program, and gives up everything that a program has no business with.
+        """Turn the forked process into the program, and give up everything that a program has no business with.
 
         ``spare`` takes what goes wrong on the way.
         """
@@ -136,14 +136,14 @@ class Cell:
         # First out of the way, so that none is overwritten before it is moved to its place.
         for place, descriptor in enumerate([fcntl.fcntl(number, fcntl.F_DUPFD, ABOVE) for number in places]):
             os.dup2(descriptor, place)
-        kernel.close_all_but(*range(len(places)), spare, *([self._walls.descriptor] if self._walls else []))
+        kernel.close_all_but(*range(len(places)), spare, *([self._confinement.descriptor] if self._confinement else []))
         os.setsid()
         os.chdir(self._workplace.path)
         os.umask(0o077)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._limit(request["limits"])
-        if self._walls:
-            self._walls.enter()
+        if self._confinement:
+            self._confinement.enter()
         os.close(spare)
         os.write(program.SAYING, ENTERED + b"\n")
         gc.enable()
@@ -157,7 +157,7 @@ class Cell:
             (resource.RLIMIT_FSIZE, limits["file_bytes"]),
             (resource.RLIMIT_NOFILE, DESCRIPTORS),
             # Without a user namespace this would count everything that the user runs.
-            (resource.RLIMIT_NPROC, limits["threads"] if self._walls else resource.RLIM_INFINITY),
+            (resource.RLIMIT_NPROC, limits["threads"] if self._confinement else resource.RLIM_INFINITY),
             (resource.RLIMIT_STACK, STACK),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_MEMLOCK, 0),
@@ -170,7 +170,14 @@ class Cell:
 
 
 class _Child:
-    """A program at work, seen from outside. One that ``converses`` answers lines; any other owes its end."""
+    """A program at work, seen from outside.
+
+    Args:
+        pid: Its process.
+        ends: Our ends of its pipes, by name.
+        limits: What it may use.
+        converses: Whether it answers lines; any other program owes its end.
+    """
 
     def __init__(self, pid: int, ends: dict[str, int], limits: dict[str, Any], *, converses: bool) -> None:
         self._pid, self._ends, self._limits, self._converses = pid, ends, limits, converses
@@ -190,24 +197,27 @@ class _Child:
         for descriptor in ends.values():
             os.set_blocking(descriptor, False)
 
+    @property
     def open_ends(self) -> list[int]:
-        """What to wait for."""
-        names = ("saying",) if self._rests() else self._written
+        """The descriptors to wait for."""
+        names = ("saying",) if self._is_resting() else self._written
         return [self._pidfd] + [self._ends[name] for name in names if name in self._ends]
 
+    @property
     def pause(self) -> float:
         """Seconds until the next look, whatever happens."""
-        return REST if self._rests() else TICK
+        return REST if self._is_resting() else TICK
 
-    def _rests(self) -> bool:
+    def _is_resting(self) -> bool:
         return time.monotonic() < self._rests_until
 
-    def written(self) -> tuple[bytes, bytes]:
-        """To stdout and stderr."""
+    @property
+    def output(self) -> tuple[bytes, bytes]:
+        """What it has written to stdout and stderr."""
         return bytes(self._written["out"]), bytes(self._written["err"])
 
     def say(self, line: str) -> None:
-        """Gives the program a line; it works again."""
+        """Give the program a line; it works again."""
         self._owes, self._looked = True, time.monotonic()
         self._unasked -= 1
         data = line.encode("ascii", "replace") + b"\n"
@@ -221,9 +231,16 @@ class _Child:
                 return
 
     def look(self, ready: list[int]) -> tuple[list[str], dict[str, Any] | None]:
-        """The lines that it has said since the last look, and how it ended; None while it lives.
+        """Look after the program.
 
-        Raises OSError where it ended before it began, or was stopped: it cannot stop itself, so it was not its doing.
+        Args:
+            ready: Descriptors that can be read.
+
+        Returns:
+            The lines that it has said since the last look, and how it ended; None while it lives.
+
+        Raises:
+            OSError: It ended before it began, or was stopped. It cannot stop itself, so that was not its doing.
         """
         if kernel.is_stopped(self._pid):
             raise OSError("a program was stopped from outside")
@@ -235,20 +252,20 @@ class _Child:
         while over and sum(len(self._take(name)) for name in self._written if name in self._ends) > 0:
             if self._output > self._limits["output_bytes"]:
                 break
-        lines = self._said()
-        return lines, self._ended() if over else None
+        lines = self._take_lines()
+        return lines, self._bury() if over else None
 
     def kill(self, reason: str) -> None:
-        """For the first reason given."""
+        """Kill the program; of several reasons the first one counts."""
         self._reason = self._reason or reason
         signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-    def _said(self) -> list[str]:
+    def _take_lines(self) -> list[str]:
         *lines, rest = self._written["saying"].split(b"\n")
         self._written["saying"] = bytearray(rest)
         if lines and not self._entered:
             if (first := lines.pop(0)) != ENTERED:
-                raise OSError(f"a program's walls do not stand: {first.decode('ascii', 'replace')}")
+                raise OSError(f"a program is not confined: {first.decode('ascii', 'replace')}")
             self._entered = True
         if not self._converses:
             return []
@@ -260,7 +277,7 @@ class _Child:
         return [line.decode("ascii", "replace") for line in heard]
 
     def _check_limits(self) -> None:
-        """Kills the program where it has used up its time or its output."""
+        """Kill the program where it has used up its time or its output."""
         if self._output > self._limits["output_bytes"] or self._unasked > MOST_LINES:
             self.kill("output-limit")
         self._count_time()
@@ -274,7 +291,8 @@ class _Child:
             self._worked += min(now - self._looked, LONGEST_LOOK)
         self._looked = now
 
-    def _ended(self) -> dict[str, Any]:
+    def _bury(self) -> dict[str, Any]:
+        """Wait for the program, which has ended, and say how."""
         _, status, usage = os.wait4(self._pid, 0)
         if not self._entered:
             raise OSError("a program ended before it began")
@@ -284,12 +302,12 @@ class _Child:
         seconds = usage.ru_utime + usage.ru_stime
         err = self._written["err"].decode("utf-8", "replace")
         return {
-            "status": self._status(code, seconds),
-            "detail": _detail(code, err),
+            "status": self._find_status(code, seconds),
+            "detail": _describe_end(code, err),
             "seconds": seconds,
         }
 
-    def _status(self, code: int, seconds: float) -> str:
+    def _find_status(self, code: int, seconds: float) -> str:
         if self._reason:
             return self._reason
         if self._output > self._limits["output_bytes"]:
@@ -301,7 +319,7 @@ class _Child:
         return "ok" if code == 0 else "error"
 
     def _take(self, name: str) -> bytes:
-        """Reads what there is at an end; closes it where there will be no more."""
+        """Read what there is at an end; close it where there will be no more."""
         try:
             data = os.read(self._ends[name], CHUNK)
         except BlockingIOError:
@@ -319,8 +337,8 @@ class _Child:
             return 0.0  # it is gone
 
 
-def _sealed(data: bytes) -> int:
-    """A file that can be read and seeked, and not changed."""
+def _seal(data: bytes) -> int:
+    """Make a file that can be read and seeked, and not changed."""
     descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING)
     view = memoryview(data)
     while view:
@@ -330,7 +348,7 @@ def _sealed(data: bytes) -> int:
     return descriptor
 
 
-def _detail(code: int, err: str) -> str:
+def _describe_end(code: int, err: str) -> str:
     if code < 0:
         return f"killed by {NAMES.get(-code, f'signal {-code}')}"
     lines = err.strip().splitlines()

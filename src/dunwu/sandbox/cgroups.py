@@ -11,28 +11,35 @@ import secrets
 import time
 from pathlib import Path
 
-LIMITS = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max")}
+LIMIT_FILES = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max")}
 """Controller -> its file in version 1, in version 2."""
-NAME = "dunwu-"
-TRIES, PAUSE_SECONDS = 100, 0.02
+GROUP_PREFIX = "dunwu-"
+REMOVAL_TRIES, PAUSE_SECONDS = 100, 0.02
 """What was killed takes a moment to be gone."""
 
 
 def make(memory_bytes: int, processes: int) -> list[Path]:
-    """New groups below our own, one in version 2, one for each controller in version 1; none where that is forbidden.
+    """Make groups below our own: one in version 2, one for each controller in version 1.
 
     To join one, write ``0`` into its ``cgroup.procs``.
+
+    Args:
+        memory_bytes: What all members together may have.
+        processes: How many members there may be.
+
+    Returns:
+        The groups; none where making them is forbidden.
     """
     wanted = {"memory": memory_bytes, "pids": processes}
     made = []
-    for own, controllers, version in _own_groups():
-        group = own / f"{NAME}{os.getpid()}-{secrets.token_hex(4)}"
+    for own, controllers, version in _find_own_groups():
+        group = own / f"{GROUP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         try:
             _sweep(own)
             group.mkdir()
             made.append(group)
             for controller in controllers:
-                (group / LIMITS[controller][version - 1]).write_text(str(wanted[controller]))
+                (group / LIMIT_FILES[controller][version - 1]).write_text(str(wanted[controller]))
         except OSError:
             if made and made[-1] == group:
                 remove([made.pop()])
@@ -40,9 +47,9 @@ def make(memory_bytes: int, processes: int) -> list[Path]:
 
 
 def remove(groups: list[Path]) -> None:
-    """Takes away groups whose processes have been killed; one that stays in use stays."""
+    """Take away groups whose processes have been killed; one that stays in use stays."""
     for group in groups:
-        for _ in range(TRIES):
+        for _ in range(REMOVAL_TRIES):
             try:
                 group.rmdir()
                 break
@@ -52,35 +59,35 @@ def remove(groups: list[Path]) -> None:
                 time.sleep(PAUSE_SECONDS)
 
 
-def _own_groups() -> list[tuple[Path, list[str], int]]:
-    """Our group in each hierarchy that has a controller we want, those controllers, and the version."""
+def _find_own_groups() -> list[tuple[Path, list[str], int]]:
+    """Find our group in each hierarchy that has a controller we want, those controllers, and the version."""
     found = []
-    mounts = [line.split() for line in _lines("/proc/mounts")]
-    for line in _lines("/proc/self/cgroup"):
+    mounts = [line.split() for line in _read_lines("/proc/mounts")]
+    for line in _read_lines("/proc/self/cgroup"):
         number, names, path = line.split(":", 2)
         for _, point, kind, options, *_ in mounts:
             own = Path(point + path)
             if kind == "cgroup2" and number == "0":
-                offered = " ".join(_lines(own / "cgroup.subtree_control")).split()
+                offered = " ".join(_read_lines(own / "cgroup.subtree_control")).split()
             elif kind == "cgroup" and set(names.split(",")) <= set(options.split(",")):
                 offered = names.split(",")
             else:
                 continue
-            if controllers := [name for name in LIMITS if name in offered]:
+            if controllers := [name for name in LIMIT_FILES if name in offered]:
                 found.append((own, controllers, 2 if kind == "cgroup2" else 1))
     return found
 
 
 def _sweep(own: Path) -> None:
-    """What clients that were killed have left."""
-    remove([group for group in own.glob(f"{NAME}*-*") if not _lives(group.name)])
+    """Remove what clients that were killed have left."""
+    remove([group for group in own.glob(f"{GROUP_PREFIX}*-*") if not _is_alive(group.name)])
 
 
-def _lives(name: str) -> bool:
-    return os.path.exists(f"/proc/{name.removeprefix(NAME).partition('-')[0]}")
+def _is_alive(name: str) -> bool:
+    return os.path.exists(f"/proc/{name.removeprefix(GROUP_PREFIX).partition('-')[0]}")
 
 
-def _lines(path: str | Path) -> list[str]:
+def _read_lines(path: str | Path) -> list[str]:
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:

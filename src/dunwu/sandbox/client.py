@@ -2,7 +2,7 @@
 
     Sandbox.open() -> Session       a cell of one's own, until it is closed
     Session.run(source, stdin)      a whole program                        -> Outcome
-    Session.start, say, staying     a program that stays, line by line     -> a line, or the Outcome that ends it
+    Session.start, say, serve       a program that stays, line by line     -> a line, or the Outcome that ends it
 
 Threads may share a Sandbox; a session belongs to one thread.
 """
@@ -50,17 +50,29 @@ class Launcher(Protocol):
     """Starts cells: the zygote, bubblewrap, or a plain process."""
 
     def open(self, place: int, limits: Limits) -> socket.socket:
-        """The near end of a new cell, which begins when the last one in its place has ended. Raises Unavailable."""
+        """Open a cell, which begins when the last one in its place has ended, and return the near end of its socket.
+
+        Raises:
+            Unavailable: There can be none.
+        """
 
     def check(self, place: int) -> None:
-        """Raises Unavailable where what a cell hangs on was stopped from outside; that is ended."""
+        """Check that what a cell hangs on was not stopped from outside; else that is ended.
+
+        Raises:
+            Unavailable: It was.
+        """
 
     def close(self) -> None:
-        """Ends everything that was started; nothing starts after that."""
+        """End everything that was started; nothing starts after that."""
 
 
-def retried(work: Callable[[], T]) -> T:
-    """What ``work`` returns, done again where the sandbox fails. Raises Unavailable after ``TRIES`` times."""
+def retry(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, done again where the sandbox fails.
+
+    Raises:
+        Unavailable: It failed ``TRIES`` times.
+    """
     for _ in range(TRIES):
         try:
             return work()
@@ -69,26 +81,26 @@ def retried(work: Callable[[], T]) -> T:
     raise Unavailable(f"the sandbox failed {TRIES} times: {reason}")
 
 
-def interpreter(module: str, *arguments: str) -> list[str]:
-    """A command that runs a module of this package: no site packages, nothing of the environment."""
+def build_command(module: str, *arguments: str) -> list[str]:
+    """Build a command that runs a module of this package: no site packages, nothing of the environment."""
     start = (
         f"import sys; sys.path.insert(0, {PACKAGE!r}); import runpy; runpy.run_module({module!r}, run_name='__main__')"
     )
     return [os.path.realpath(sys.executable), "-I", "-S", "-c", start, *arguments]
 
 
-class Zygote:
-    """Tier 1. Starts its process at the first cell, and again whenever it has died.
+class ZygoteLauncher:
+    """Tier 1. It starts its process at the first cell, and again whenever that has died.
 
     Args:
-        places: cells at once.
-        limits: the largest that programs will have; all of them together are bounded by it where that is possible.
-        libraries: directories that programs may read beside the standard library.
+        places: Cells at once.
+        limits: The largest that programs will have; all of them together are bounded by it where that is possible.
+        libraries: Directories that programs may read beside the standard library.
     """
 
     def __init__(self, places: int, limits: Limits, libraries: Sequence[str] = ()) -> None:
         self._count = places
-        self._environment = ENVIRONMENT | filesystem.granting(libraries)
+        self._environment = ENVIRONMENT | filesystem.grant_libraries(libraries)
         self._memory = places * (limits.memory_bytes + limits.file_bytes + CELL_BYTES) + ZYGOTE_BYTES
         self._processes = places * (limits.threads + 2) + 2
         self._groups: list[Path] = []
@@ -124,7 +136,7 @@ class Zygote:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, where it has been started."""
+        """The process's, where it has been started."""
         return self._process.pid if self._process else None
 
     def _open(self, place: int, limits: Limits) -> socket.socket:
@@ -146,7 +158,7 @@ class Zygote:
         self._link = near
         self._groups = cgroups.make(self._memory, self._processes)
         self._process = subprocess.Popen(
-            interpreter("dunwu.sandbox.zygote", str(far.fileno()), str(self._count), *map(str, self._groups)),
+            build_command("dunwu.sandbox.zygote", str(far.fileno()), str(self._count), *map(str, self._groups)),
             pass_fds=[far.fileno()],
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -159,10 +171,10 @@ class Zygote:
         self._link.settimeout(STARTUP_SECONDS)
         ready = self._link.recv(4096)
         if not ready:
-            raise self._stillborn()
+            raise self._explain_failed_start()
 
-    def _stillborn(self) -> Exception:
-        """Why there is no zygote: killed from outside, which may pass, or something that this machine forbids."""
+    def _explain_failed_start(self) -> Exception:
+        """Say why there is no zygote: killed from outside, which may pass, or something that this machine forbids."""
         assert self._process is not None
         assert self._process.stderr is not None
         lines = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
@@ -197,21 +209,28 @@ class Sandbox:
 
     def __init__(self, launcher: Launcher, places: int) -> None:
         self._launcher = launcher
-        self._programs, self._tests = (_room(range(first, first + places)) for first in (0, places))
+        self._programs, self._tests = (_make_room(range(first, first + places)) for first in (0, places))
 
     def open(self, limits: Limits) -> AbstractContextManager[Session]:
-        """A session in a cell of its own, in which nothing of any other has been. Raises Unavailable."""
+        """Open a session in a cell of its own, in which nothing of any other has been.
+
+        Args:
+            limits: What its programs may use.
+
+        Raises:
+            Unavailable: There is no cell to be had.
+        """
         return self._session(self._programs, limits)
 
     def open_test(self, limits: Limits) -> AbstractContextManager[Session]:
-        """The same for a program that tests one: see ``Session``."""
+        """Open a session for a program that tests one, beside that one's; see ``open``."""
         return self._session(self._tests, limits)
 
     @contextmanager
     def _session(self, room: queue.SimpleQueue[_Place], limits: Limits) -> Iterator[Session]:
         place = room.get()
         try:
-            link = place.ready(limits) or self._launcher.open(place.number, limits)
+            link = place.take_ready(limits) or self._launcher.open(place.number, limits)
             try:
                 yield Session(link, limits, partial(self._launcher.check, place.number))
             finally:
@@ -222,7 +241,7 @@ class Sandbox:
             room.put(place)
 
     def close(self) -> None:
-        """Ends whatever was started for it."""
+        """End whatever was started for it."""
         self._launcher.close()
 
     def __enter__(self) -> Self:
@@ -242,19 +261,19 @@ class _Place:
         self.limits: Limits | None = None
         self.link: socket.socket | None = None
 
-    def ready(self, limits: Limits) -> socket.socket | None:
-        """The cell that was made ahead, where it lives and has these limits."""
+    def take_ready(self, limits: Limits) -> socket.socket | None:
+        """Take the cell that was made ahead, where it lives and has these limits."""
         link, self.link = self.link, None
         if link is None:
             return None
-        readable, _, _ = select.select([link], [], [], 0)
-        if not readable and limits == self.limits:
+        speaks, _, _ = select.select([link], [], [], 0)
+        if not speaks and limits == self.limits:
             return link
         link.close()  # a cell says nothing of its own accord: this one is dead
         return None
 
 
-def _room(numbers: Iterable[int]) -> queue.SimpleQueue[_Place]:
+def _make_room(numbers: Iterable[int]) -> queue.SimpleQueue[_Place]:
     room: queue.SimpleQueue[_Place] = queue.SimpleQueue()
     for number in numbers:
         room.put(_Place(number))
@@ -262,7 +281,13 @@ def _room(numbers: Iterable[int]) -> queue.SimpleQueue[_Place]:
 
 
 class Session:
-    """One cell, one program in it at a time. Every method raises Unavailable where the cell dies or falls silent."""
+    """One cell, one program in it at a time. Every method raises Unavailable where the cell dies or falls silent.
+
+    Args:
+        link: The near end of the cell's socket.
+        limits: What programs may use.
+        check: Raises Unavailable where what the cell hangs on was stopped.
+    """
 
     def __init__(self, link: socket.socket, limits: Limits, check: Callable[[], None]) -> None:
         self._link, self._limits, self._check = link, limits, check
@@ -270,22 +295,31 @@ class Session:
         self._alive = False
 
     def run(self, source: str, stdin: str = "") -> Outcome:
-        """A whole program, as ``python program.py < stdin``."""
+        """Run a whole program, as ``python program.py < stdin``."""
         self._start("program", source, "", stdin)
-        return self._to_the_end()
+        return self._wait_for_end()
 
     def start(self, mode: str, source: str, entry: str) -> str | Outcome:
-        """A program that stays; its first line (see ``program``), or how it ended."""
+        """Start a program that stays.
+
+        Args:
+            mode: As in ``program.run``, and so are the others.
+            source: What is run.
+            entry: What is called.
+
+        Returns:
+            Its first line (see ``program``), or how it ended.
+        """
         self._start(mode, source, entry, "")
         return self.hear()
 
     def say(self, line: str) -> str | Outcome:
-        """Gives the program a line; the one it answers with, or how it ended."""
+        """Give the program a line; return the one that it answers with, or how it ended."""
         self._send({"say": line})
         return self.hear()
 
     def hear(self) -> str | Outcome:
-        """The program's next line, or how it ended."""
+        """Wait for the program's next line; return it, or how the program ended."""
         deadline = time.monotonic() + self._patience()
         reply = json.loads(self._read_line(deadline))
         if "broken" in reply:
@@ -297,16 +331,16 @@ class Session:
         return Outcome(**reply["ended"], stdout=stdout, stderr=stderr)
 
     @contextmanager
-    def staying(self, source: str, entry: str) -> Iterator[str | Outcome]:
-        """A program that is called, as long as the context lasts; gives what ``start`` does."""
+    def serve(self, source: str, entry: str) -> Iterator[str | Outcome]:
+        """Keep a program that is called, as long as the context lasts; yield what ``start`` returns."""
         said = self.start("serve", source, entry)
         yield said
         if self._alive:
             self._send({"end": True})
-            self._to_the_end()
+            self._wait_for_end()
 
-    def _to_the_end(self) -> Outcome:
-        """How the program ends, whatever lines it says on the way."""
+    def _wait_for_end(self) -> Outcome:
+        """Wait until the program ends, whatever lines it says on the way."""
         while isinstance(said := self.hear(), str):
             pass
         return said
@@ -337,11 +371,11 @@ class Session:
         return data
 
     def _receive(self, deadline: float) -> None:
-        """What comes next from the cell. Raises Unavailable where nothing will."""
+        """Receive what comes next from the cell. Raises Unavailable where nothing will."""
         while True:
             left = deadline - time.monotonic()
-            readable, _, _ = select.select([self._link], [], [], max(0.0, min(left, CHECK_SECONDS)))
-            if readable:
+            speaks, _, _ = select.select([self._link], [], [], max(0.0, min(left, CHECK_SECONDS)))
+            if speaks:
                 break
             if left <= 0:
                 raise Unavailable("the cell is silent")

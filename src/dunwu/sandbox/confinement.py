@@ -14,38 +14,44 @@ PROGRAM_UID = 1
 """In the cell's user namespace; the cell itself is 0."""
 
 
-class Walls:
+class Confinement:
     """Built once in a cell, entered by each program.
 
     Args:
-        readable, writable: what Landlock leaves: what lies there now, also where something else is mounted later.
+        read: Paths that Landlock leaves to be read: what lies there now, also where something is mounted later.
+        write: Paths that it leaves to be written.
 
-    ``descriptor`` is needed to enter them, and closed by that.
+    Attributes:
+        descriptor: What is needed to enter, and closed by that.
     """
 
-    def __init__(self, readable: list[str], writable: list[str]) -> None:
-        self._paths = readable, writable
-        self.descriptor = self._ruleset()
+    def __init__(self, read: list[str], write: list[str]) -> None:
+        self._paths = read, write
+        self.descriptor = self._open_ruleset()
         self._own_user_namespace = os.geteuid() == 0
         if self._own_user_namespace:
             kernel.bound_capabilities()
 
     def rebuild(self) -> None:
-        """Around what lies there now."""
+        """Build it around what lies there now."""
         os.close(self.descriptor)
-        self.descriptor = self._ruleset()
+        self.descriptor = self._open_ruleset()
 
-    def _ruleset(self) -> int:
-        rules = landlock.ruleset(*self._paths)
+    def _open_ruleset(self) -> int:
+        rules = landlock.make_ruleset(*self._paths)
         try:
             return fcntl.fcntl(rules, fcntl.F_DUPFD_CLOEXEC, ABOVE)
         finally:
             os.close(rules)
 
     def enter(self) -> None:
-        """There is no way back. Raises OSError where a wall cannot be put up."""
+        """Confine this process; there is no way back.
+
+        Raises:
+            OSError: The kernel refuses a part of it.
+        """
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        landlock.obey(self.descriptor)
+        landlock.restrict_self(self.descriptor)
         os.close(self.descriptor)
         if self._own_user_namespace:
             self._change_id()

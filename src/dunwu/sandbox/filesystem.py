@@ -23,16 +23,16 @@ PACKAGES = ("numpy",)
 """What programs may import beside the standard library: test programs of data sets do, and so do answers."""
 
 
-def library() -> list[str]:
-    """Directories that programs may read: the interpreter's own library, shared objects, and what was granted."""
+def find_libraries() -> list[str]:
+    """Find the directories that programs may read: the interpreter's library, shared objects, and what was granted."""
     own = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     shared = {os.path.realpath(path) for path in LIBRARIES if os.path.isdir(path)}
     shared.add(os.path.realpath(os.path.join(sys.base_exec_prefix, "lib")))
-    return _outermost(own | shared | set(_granted()))
+    return _keep_outermost(own | shared | set(_list_granted()))
 
 
-def granting(libraries: Sequence[str]) -> dict[str, str]:
-    """The environment in which ``library`` names these too, and ``PACKAGES`` where they are installed."""
+def grant_libraries(libraries: Sequence[str]) -> dict[str, str]:
+    """Return the environment in which ``find_libraries`` has these too, and ``PACKAGES`` where they are installed."""
     found = [spec for name in PACKAGES if (spec := importlib.util.find_spec(name))]
     places = [place for spec in found for place in spec.submodule_search_locations or ()]
     # A wheel's shared objects lie beside it.
@@ -40,24 +40,28 @@ def granting(libraries: Sequence[str]) -> dict[str, str]:
     return {GRANTED: ":".join(map(os.path.realpath, [*paths, *libraries]))}
 
 
-def import_paths() -> list[str]:
-    """Where programs find ``PACKAGES``: there is nothing else there that they may read, unless it was granted."""
-    return sorted({os.path.dirname(path) for path in _granted() if os.path.basename(path) in PACKAGES})
+def find_import_paths() -> list[str]:
+    """Find where programs import ``PACKAGES`` from; nothing else there may be read, unless it was granted."""
+    return sorted({os.path.dirname(path) for path in _list_granted() if os.path.basename(path) in PACKAGES})
 
 
-def enter() -> list[str]:
-    """Makes that root in a new mount namespace and moves there; returns what is readable in it.
+def enter_root() -> list[str]:
+    """Make that root in a new mount namespace, and move there.
 
-    Raises OSError where this is not allowed.
+    Returns:
+        The paths that can be read in it.
+
+    Raises:
+        OSError: This is not allowed.
     """
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     new = SITE
     kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,nr_inodes=512,mode=755")
-    paths = library()
+    paths = find_libraries()
     for path in paths:
         os.makedirs(new + path, exist_ok=True)
         kernel.mount(path, new + path, None, kernel.MS_BIND | kernel.MS_REC)
-        kernel.read_only(new + path, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
+        kernel.set_mount_attributes(new + path, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
     for link in LIBRARIES:
         if os.path.islink(link) and not os.path.lexists(new + link):
             os.symlink(os.readlink(link), new + link)
@@ -71,33 +75,34 @@ def enter() -> list[str]:
     os.chdir("/")
     kernel.unmount("/old")
     os.rmdir("/old")
-    kernel.read_only("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
-    return [*paths, *import_paths(), *DEVICES]
+    kernel.set_mount_attributes("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
+    return [*paths, *find_import_paths(), *DEVICES]
 
 
 class Workplace:
     """A bounded directory over ``WORKPLACE``, in this process's own mount namespace, clean for every program.
 
     Args:
-        file_bytes, files: its bounds.
-        readable: what programs may read; what lies below it is mounted again on top, so that an environment may be
+        file_bytes: How much it may hold.
+        files: How many files.
+        read: Paths that programs may read; what lies below it is mounted again on top, so that an environment may be
             anywhere.
     """
 
     path = WORKPLACE
 
-    def __init__(self, file_bytes: int, files: int, readable: Sequence[str]) -> None:
+    def __init__(self, file_bytes: int, files: int, read: Sequence[str]) -> None:
         self._options = f"size={file_bytes},nr_inodes={files},mode=1777"
-        inside = {path for path in readable if path.startswith(WORKPLACE + "/")}
-        self._libraries = {path: kernel.copy_mounts(kernel.AT_FDCWD, path) for path in _outermost(inside)}
+        inside = {path for path in read if path.startswith(WORKPLACE + "/")}
+        self._libraries = {path: kernel.copy_mounts(kernel.AT_FDCWD, path) for path in _keep_outermost(inside)}
         self._unused: tuple[int, ...] = ()
 
     def clean(self) -> bool:
-        """Makes it anew where it has been used; whether it had to.
+        """Make it anew where it has been used; return whether it had to.
 
         What is written below it leaves a trace in its own dates or size.
         """
-        if self._unused and self._unused == _state(WORKPLACE):
+        if self._unused and self._unused == _read_state(WORKPLACE):
             return False
         if self._unused:
             kernel.unmount(WORKPLACE)
@@ -105,12 +110,16 @@ class Workplace:
         for path, copy in self._libraries.items():
             os.makedirs(path)
             kernel.mount_copy(kernel.copy_mounts(copy), path)
-        self._unused = _state(WORKPLACE)
+        self._unused = _read_state(WORKPLACE)
         return True
 
 
 class Folder:
-    """The same in tier 3: a directory that is emptied."""
+    """The same in tier 3: a directory that is emptied.
+
+    Args:
+        path: Of the directory.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -118,7 +127,7 @@ class Folder:
             os.chown(path, PROGRAM_UID, PROGRAM_UID)
 
     def clean(self) -> bool:
-        """Empties it; it stays the same directory."""
+        """Empty it; it stays the same directory."""
         for folder, folders, files in os.walk(self.path):
             paths = [os.path.join(folder, name) for name in folders]
             for path in paths:
@@ -131,14 +140,14 @@ class Folder:
         return False
 
 
-def _state(path: str) -> tuple[int, ...]:
+def _read_state(path: str) -> tuple[int, ...]:
     found = os.stat(path)
     return found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _outermost(paths: set[str]) -> list[str]:
+def _keep_outermost(paths: set[str]) -> list[str]:
     return sorted(path for path in paths if not any(path != other and path.startswith(other + "/") for other in paths))
 
 
-def _granted() -> list[str]:
+def _list_granted() -> list[str]:
     return [path for path in os.environ.get(GRANTED, "").split(":") if path]

@@ -37,73 +37,81 @@ _prctl, _mount, _umount, _unshare = _libc.prctl, _libc.mount, _libc.umount2, _li
 
 
 def call(name: str, *arguments: object) -> int:
-    """A system call by name. Integers are passed as unsigned longs, bytes as pointers."""
+    """Make a system call by name. Integers are passed as unsigned longs, bytes as pointers."""
     number = COMMON.get(name) or NUMBERS[MACHINE][name]
     ctypes.set_errno(0)
-    return _checked(_libc.syscall(ctypes.c_long(number), *map(_argument, arguments)), name)
+    return _check(_libc.syscall(ctypes.c_long(number), *map(_to_argument, arguments)), name)
 
 
 def prctl(option: int, value: object = 0, third: object = 0) -> None:
-    """Of this process."""
-    _checked(_prctl(option, *map(_argument, (value, third, 0, 0))), "prctl")
+    """Set an option of this process, as prctl does."""
+    _check(_prctl(option, *map(_to_argument, (value, third, 0, 0))), "prctl")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
-    """See mount(2)."""
+    """Attach a file system to a path."""
     texts = [None if text is None else text.encode() for text in (source, target, kind)]
-    _checked(_mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
+    _check(_mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
 
 
 def unmount(target: str) -> None:
-    """Out of sight at once, gone when nobody uses it."""
-    _checked(_umount(target.encode(), MNT_DETACH), f"umount {target}")
+    """Unmount a path: out of sight at once, gone when nobody uses it."""
+    _check(_umount(target.encode(), MNT_DETACH), f"umount {target}")
 
 
-def read_only(target: str, attributes: int) -> None:
-    """Sets the attributes on everything that is mounted at or below ``target`` (Linux 5.12)."""
+def set_mount_attributes(target: str, attributes: int) -> None:
+    """Set attributes on everything that is mounted at or below a path (Linux 5.12)."""
     wanted = attributes.to_bytes(8, "little") + bytes(24)  # struct mount_attr
     call("mount_setattr", AT_FDCWD, target.encode(), AT_RECURSIVE, wanted, len(wanted))
 
 
 def copy_mounts(place: int, path: str = "") -> int:
-    """A descriptor of a copy of what is mounted at and below a path, or at a descriptor of another copy (Linux 5.2)."""
+    """Copy what is mounted at and below a path (Linux 5.2).
+
+    Args:
+        place: ``AT_FDCWD``, or a descriptor of another copy.
+        path: Where the mounts are; "" with a descriptor.
+
+    Returns:
+        A descriptor of the copy.
+    """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | (0 if path else AT_EMPTY_PATH)
     return call("open_tree", place, path.encode(), flags)
 
 
 def mount_copy(copy: int, target: str) -> None:
-    """What ``copy_mounts`` gave, at a path; the descriptor is closed."""
+    """Mount at a path what ``copy_mounts`` gave; the descriptor is closed."""
     call("move_mount", copy, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH)
     os.close(copy)
 
 
 def unshare(flags: int) -> None:
-    """New namespaces for this process."""
-    _checked(_unshare(flags), "unshare")
+    """Give this process new namespaces."""
+    _check(_unshare(flags), "unshare")
 
 
 def clone(flags: int) -> int:
-    """``os.fork`` into new namespaces. Not for a process with threads."""
+    """Fork into new namespaces, as ``os.fork`` does. Not for a process with threads."""
     ctypes.pythonapi.PyOS_BeforeFork()
     pid: int = _libc.syscall(
-        ctypes.c_long(NUMBERS[MACHINE]["clone"]), *map(_argument, (flags | signal.SIGCHLD, 0, 0, 0, 0))
+        ctypes.c_long(NUMBERS[MACHINE]["clone"]), *map(_to_argument, (flags | signal.SIGCHLD, 0, 0, 0, 0))
     )
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
     else:
         ctypes.pythonapi.PyOS_AfterFork_Parent()
-    return _checked(pid, "clone")
+    return _check(pid, "clone")
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a child of ours has been stopped by a signal."""
+    """Return whether a child of ours has been stopped by a signal."""
     with suppress(ChildProcessError):  # it has ended
         return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
     return False
 
 
 def close_all_but(*kept: int) -> None:
-    """Closes every other file descriptor."""
+    """Close every other file descriptor."""
     low = 0
     for descriptor in [*sorted(set(kept)), None]:
         high = (1 << 32) - 1 if descriptor is None else descriptor - 1
@@ -113,7 +121,7 @@ def close_all_but(*kept: int) -> None:
 
 
 def bound_capabilities() -> None:
-    """None of them can come back from here on, by no program that is executed and by no change of the uid."""
+    """Bound the capabilities: none can come back, by no program that is executed and by no change of the uid."""
     prctl(PR_SET_SECUREBITS, SECUREBITS_LOCKED)
     try:
         for capability in range(64):
@@ -124,16 +132,16 @@ def bound_capabilities() -> None:
 
 
 def drop_capabilities() -> None:
-    """Those that this process holds."""
+    """Drop the capabilities that this process holds."""
     header = (0x20080522).to_bytes(4, "little") + bytes(4)
     call("capset", header, bytes(24))
 
 
-def _argument(value: object) -> object:
+def _to_argument(value: object) -> object:
     return ctypes.c_ulong(value & (2**64 - 1)) if isinstance(value, int) else value
 
 
-def _checked(result: int, what: str) -> int:
+def _check(result: int, what: str) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,4 +1,4 @@
-"""Landlock: which files a process may still reach, whoever it is. Kept beside the mount namespace, as a second wall."""
+"""Landlock: which files a process may still reach, whoever it is. Kept beside the mount namespace, as a second line."""
 
 from __future__ import annotations
 
@@ -20,21 +20,28 @@ SCOPES = 3
 """No signals, no abstract sockets out of the domain."""
 
 
-def version() -> int:
-    """Of the kernel's interface; 0 where there is none."""
+def find_version() -> int:
+    """Return the version of the kernel's interface; 0 where there is none."""
     try:
         return kernel.call("create_ruleset", 0, 0, 1)
     except OSError:
         return 0
 
 
-def ruleset(readable: list[str], writable: list[str]) -> int:
-    """A descriptor of the rule that one reads below ``readable`` and writes below ``writable``, and nothing else.
+def make_ruleset(read: list[str], write: list[str]) -> int:
+    """Make the rule that a process reads below some paths, writes below others, and nothing else.
+
+    Args:
+        read: Below them it may read.
+        write: Below them it may read and write.
+
+    Returns:
+        A descriptor of the rule.
 
     Raises:
-        OSError: the kernel has no Landlock, or a path does not exist.
+        OSError: The kernel has no Landlock, or a path does not exist.
     """
-    known = version()
+    known = find_version()
     if not known:
         raise OSError("this kernel has no Landlock")
     handled = (1 << RIGHTS[min(known, len(RIGHTS) - 1)]) - 1
@@ -42,15 +49,15 @@ def ruleset(readable: list[str], writable: list[str]) -> int:
     attributes += struct.pack("=Q", NET_BIND | NET_CONNECT) if known >= 4 else b""
     attributes += struct.pack("=Q", SCOPES) if known >= 6 else b""
     rules = kernel.call("create_ruleset", attributes, len(attributes), 0)
-    for path in readable:
+    for path in read:
         _grant(rules, path, READING & handled)
-    for path in writable:
+    for path in write:
         _grant(rules, path, (READING | WRITE | MAKING) & handled)
     return rules
 
 
-def obey(rules: int) -> None:
-    """From here on, and for good. Needs no_new_privs."""
+def restrict_self(rules: int) -> None:
+    """Obey a rule from here on, for good. It needs no_new_privs."""
     kernel.call("restrict_self", rules, 0)
 
 

@@ -1,4 +1,4 @@
-"""Tries every attack inside the sandbox, with real bait outside."""
+"""Every attack tried inside the sandbox, with real bait outside."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dunwu.sandbox.attacks import Attack, attacks
+from dunwu.sandbox.attacks import Attack, read_attacks
 from dunwu.sandbox.client import Sandbox
 from dunwu.sandbox.records import Limits, Unavailable
 
-LIMITS = Limits(seconds=1.0)
+ATTACK_LIMITS = Limits(seconds=1.0)
 BARE_SECONDS = 2.5
 TRIVIAL_RUNS = 100
 
 
 @contextmanager
-def bait() -> Iterator[dict[str, str]]:
-    """What attacks look for, under the names that they use."""
+def lay_bait() -> Iterator[dict[str, str]]:
+    """Lay out what attacks look for, and yield it under the names that they use."""
     secret, mark = secrets.token_hex(8), secrets.token_hex(4)
     name = "DUNWU_BAIT"
     with tempfile.TemporaryDirectory(prefix="dunwu-bait-") as folder, socket.socket() as tcp:
@@ -55,23 +55,32 @@ def bait() -> Iterator[dict[str, str]]:
                 sibling.wait()
 
 
-def breached(sandbox: Sandbox, attack: Attack, laid: dict[str, str]) -> bool:
-    """Whether the attack gets through. Raises Unavailable where the sandbox fails: a breach of another kind."""
+def breaches(sandbox: Sandbox, attack: Attack, laid: dict[str, str]) -> bool:
+    """Return whether an attack gets through.
+
+    Args:
+        sandbox: Where it runs.
+        attack: What is tried.
+        laid: What ``lay_bait`` yields.
+
+    Raises:
+        Unavailable: The sandbox fails: a breach of another kind.
+    """
     said = ""
-    for source in attack.sources(laid):
-        with sandbox.open(LIMITS) as session:
+    for source in attack.fill_bait(laid):
+        with sandbox.open(ATTACK_LIMITS) as session:
             said += session.run(source).stdout
     # One that hangs has ended by now: a session waits for no program beyond its time.
     return "BREACHED" in said
 
 
-def through_bare(attack: Attack, laid: dict[str, str]) -> bool:
-    """Whether it gets through where nothing stops it: in a plain process with the caller's rights.
+def breaches_bare(attack: Attack, laid: dict[str, str]) -> bool:
+    """Return whether an attack gets through where nothing stops it: in a plain process with the caller's rights.
 
     One that hangs is through where it is still there after ``BARE_SECONDS``.
     """
     said = ""
-    for source in attack.sources(laid):
+    for source in attack.fill_bait(laid):
         command = [sys.executable, "-c", source]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, close_fds=False
@@ -92,25 +101,25 @@ def through_bare(attack: Attack, laid: dict[str, str]) -> bool:
     return "BREACHED" in said
 
 
-def attacked(sandbox: Sandbox) -> list[str]:
-    """Names of the attacks that got through, or took the sandbox down."""
+def try_attacks(sandbox: Sandbox) -> list[str]:
+    """Try every attack, and return the names of those that got through, or took the sandbox down."""
     through = []
-    with bait() as laid:
-        for attack in attacks():
+    with lay_bait() as laid:
+        for attack in read_attacks():
             try:
-                if breached(sandbox, attack, laid):
+                if breaches(sandbox, attack, laid):
                     through.append(attack.name)
             except Unavailable as error:
                 through.append(f"{attack.name} ({error})")
     return through
 
 
-def median_ms(sandbox: Sandbox) -> float:
-    """Of a trivial program in a cell of its own, milliseconds."""
+def measure_median_ms(sandbox: Sandbox) -> float:
+    """Measure a trivial program in a cell of its own; the median of ``TRIVIAL_RUNS`` runs, in milliseconds."""
     taken = []
     for _ in range(TRIVIAL_RUNS):
         began = time.perf_counter()
-        with sandbox.open(LIMITS) as session:
+        with sandbox.open(ATTACK_LIMITS) as session:
             session.run("print(1)")
         taken.append(time.perf_counter() - began)
     return 1000 * statistics.median(taken)

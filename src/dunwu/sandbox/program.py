@@ -38,14 +38,17 @@ SHOWN_FRAMES = 20
 
 
 def run(mode: str, source: str, entry: str) -> NoReturn:
-    """Runs ``source`` to its end, or serves calls into it; does not return.
+    """Run a program to its end, or serve calls into it; does not return.
 
-    Modes: ``program``; ``serve``, where ``entry`` is a function or ``Class.method``, or several such names, of which
-    the first that there is counts; ``test``, where ``entry`` is a function of the source, which takes the candidate and
-    raises where it is not as it should be, and the candidate's name, under which the source may call it too.
+    Args:
+        mode: ``program``, a whole one; ``serve``, one that is called; ``test``, one that tests a candidate.
+        source: What is run.
+        entry: To serve, a function or ``Class.method``, or several such names, of which the first that there is counts.
+            To test, a function of the source, which takes the candidate and raises where it is not as it should be,
+            and the candidate's name, under which the source may call it too.
     """
     sys.setrecursionlimit(RECURSION)
-    _fresh_streams()
+    _open_streams()
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the site module, which is not loaded, gives them
     random.seed(0)  # forks seed it anew; here a program that runs again shall do again what it did
     try:
@@ -58,15 +61,15 @@ def run(mode: str, source: str, entry: str) -> NoReturn:
             _test(_execute(source, "test"), entry)
         code = 0
     except SystemExit as stop:
-        code = _exit_code(stop)
+        code = _find_exit_code(stop)
     except MemoryError:
         code = OUT_OF_MEMORY
     except BaseException as error:
         code = 1
         if mode == "program":
-            _traceback(error)
+            _print_traceback(error)
         else:
-            _say("E", json.dumps(_told(error)))
+            _say("E", json.dumps(_describe(error)))
     _leave(code)
 
 
@@ -82,14 +85,14 @@ def _serve(scope: dict[str, Any], entry: str) -> None:
     while line := _hear():
         args, kwargs = values.loads(line)
         try:
-            _say("V", values.dumps(_entry(scope, entry)(*args, **kwargs)))
+            _say("V", values.dumps(_find_entry(scope, entry)(*args, **kwargs)))
         except MemoryError:
             raise
         except Exception as error:
-            _say("E", json.dumps(_told(error)))
+            _say("E", json.dumps(_describe(error)))
 
 
-def _entry(scope: dict[str, Any], entry: str) -> Any:
+def _find_entry(scope: dict[str, Any], entry: str) -> Any:
     names = [name.partition(".") for name in entry.split()]
     first, _, method = next((name for name in names if name[0] in scope), names[0])
     return getattr(scope[first](), method) if method else scope[first]
@@ -97,13 +100,13 @@ def _entry(scope: dict[str, Any], entry: str) -> Any:
 
 def _test(scope: dict[str, Any], entry: str) -> None:
     check, name = entry.split()
-    scope[name] = _candidate
-    scope[check](_candidate)
+    scope[name] = _call_candidate
+    scope[check](_call_candidate)
     _say("P")
 
 
-def _candidate(*args: Any, **kwargs: Any) -> Any:
-    """The function under test, which lives in another cell."""
+def _call_candidate(*args: Any, **kwargs: Any) -> Any:
+    """Call the function under test, which lives in another cell."""
     _say("C", values.dumps((list(args), kwargs)))
     line = _hear()
     if line.startswith("V"):
@@ -122,15 +125,15 @@ def _say(tag: str, text: str = "") -> None:
 
 
 def _hear() -> str:
-    return _ears().readline().rstrip("\n")
+    return _open_hearing().readline().rstrip("\n")
 
 
 @cache
-def _ears() -> io.TextIOWrapper:
+def _open_hearing() -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedReader(io.FileIO(HEARING, closefd=False)), encoding="ascii")
 
 
-def _told(error: BaseException) -> list[str]:
+def _describe(error: BaseException) -> list[str]:
     try:
         message = str(error)
     except BaseException:
@@ -138,7 +141,7 @@ def _told(error: BaseException) -> list[str]:
     return [type(error).__name__, message[:LONGEST_DETAIL].encode("ascii", "backslashreplace").decode()]
 
 
-def _fresh_streams() -> None:
+def _open_streams() -> None:
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0)), encoding="utf-8", errors="surrogateescape")
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), "utf-8", "surrogateescape", write_through=False)
@@ -148,7 +151,7 @@ def _fresh_streams() -> None:
     sys.argv = ["program"]
 
 
-def _exit_code(stop: SystemExit) -> int:
+def _find_exit_code(stop: SystemExit) -> int:
     if stop.code is None:
         return 0
     if isinstance(stop.code, int):
@@ -157,7 +160,7 @@ def _exit_code(stop: SystemExit) -> int:
     return 1
 
 
-def _traceback(error: BaseException) -> None:
+def _print_traceback(error: BaseException) -> None:
     try:
         own = error.__traceback__  # two frames of ours stand before the program's
         error = error.with_traceback(own and own.tb_next and own.tb_next.tb_next)

@@ -10,10 +10,11 @@ Status = Literal["ok", "error", "timeout", "memory", "output-limit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use. ``seconds`` is processor time; it may wait ``PATIENCE`` times as long by the clock, and
-    longer where the machine is busy (``SLOWDOWN``)."""
+    """What one program may use."""
 
     seconds: float = 4.0
+    """Of processor time; it may wait ``PATIENCE`` times as long by the clock, and longer where the machine is busy
+    (``SLOWDOWN``)."""
     memory_bytes: int = 512 << 20
     """Address space beyond what the interpreter has from the start."""
     output_bytes: int = 4 << 20
@@ -24,8 +25,8 @@ class Limits:
     threads: int = 32
 
 
-def widest(first: Limits, *others: Limits) -> Limits:
-    """Of every limit the largest."""
+def join_limits(first: Limits, *others: Limits) -> Limits:
+    """Return of every limit the largest."""
     every = (first, *others)
     return Limits(**{field.name: max(getattr(limits, field.name) for limits in every) for field in fields(Limits)})
 
@@ -41,8 +42,16 @@ twentieth of the processor. One that sleeps has had none."""
 class Outcome:
     """How a program, or a call into it, ended.
 
-    ``value`` is for who makes a call of it: what was returned. ``detail`` says what went wrong, in one line. A program
-    that fails, of whatever cause of its own, has a status; ``Unavailable`` is raised where the sandbox itself fails.
+    A program that fails, of whatever cause of its own, has a status; ``Unavailable`` is raised where the sandbox itself
+    fails.
+
+    Attributes:
+        status: How it ended.
+        value: What was returned, where it was a call.
+        stdout: What it wrote there, bytes that are no UTF-8 replaced.
+        stderr: The same.
+        detail: What went wrong, in one line.
+        seconds: Of processor time.
     """
 
     status: Status

@@ -74,66 +74,70 @@ PRETEND = 0x00050000
 
 
 @cache
-def program(machine: str) -> bytes:
-    """The filter, as an array of ``struct sock_filter``."""
+def build_filter(machine: str) -> bytes:
+    """Build the filter of a machine, as an array of ``struct sock_filter``."""
     column = COLUMN[machine]
     lines = [
-        _line(LOAD, ARCHITECTURE),
-        _line(JUMP_IF, ARCHITECTURES[machine], 1, 0),
-        _line(RETURN, KILL),
-        _line(LOAD, NUMBER),
+        _make_line(LOAD, ARCHITECTURE),
+        _make_line(JUMP_IF, ARCHITECTURES[machine], 1, 0),
+        _make_line(RETURN, KILL),
+        _make_line(LOAD, NUMBER),
     ]
-    lines += [_line(JUMP_IF, CLONE3[column], 0, 1), _line(RETURN, UNKNOWN)]  # the C library then takes clone
-    lines += _only(CLONE[column], [_line(JUMP_IF_ANY, CLONE_THREAD, 0, 1), _line(RETURN, ALLOW)])
-    lines += _only(SOCKETPAIR[column], _equal(1))  # AF_UNIX
-    lines += _only(PRLIMIT[column], _equal(0))
-    lines += _only(PRCTL[column], _equal(*NAMING))
-    lines += _only(IOCTL[column], _equal(*ASKING), argument=1)
-    lines += _only(FCNTL[column], _equal(*HANDLING) + _equal(*LOCKING, verdict=PRETEND), argument=1)
-    lines += _only(FLOCK[column], [_line(RETURN, PRETEND)])
-    private = [_line(JUMP_IF_ANY, FUTEX_PRIVATE, 0, 1), _line(RETURN, ALLOW)]
-    lines += _only(FUTEX[column], private + _equal(*WAITING), argument=1)
+    lines += [_make_line(JUMP_IF, CLONE3[column], 0, 1), _make_line(RETURN, UNKNOWN)]  # the C library then takes clone
+    lines += _match_call(CLONE[column], [_make_line(JUMP_IF_ANY, CLONE_THREAD, 0, 1), _make_line(RETURN, ALLOW)])
+    lines += _match_call(SOCKETPAIR[column], _match_values(1))  # AF_UNIX
+    lines += _match_call(PRLIMIT[column], _match_values(0))
+    lines += _match_call(PRCTL[column], _match_values(*NAMING))
+    lines += _match_call(IOCTL[column], _match_values(*ASKING), argument=1)
+    lines += _match_call(FCNTL[column], _match_values(*HANDLING) + _match_values(*LOCKING, verdict=PRETEND), argument=1)
+    lines += _match_call(FLOCK[column], [_make_line(RETURN, PRETEND)])
+    private = [_make_line(JUMP_IF_ANY, FUTEX_PRIVATE, 0, 1), _make_line(RETURN, ALLOW)]
+    lines += _match_call(FUTEX[column], private + _match_values(*WAITING), argument=1)
     # x32 calls share the architecture of x86_64; their numbers are above all of these.
     numbers = sorted(number for pair in ALLOWED.values() if (number := pair[column]) is not None)
-    return b"".join([*lines, *_one_of(_intervals(numbers))])
+    return b"".join([*lines, *_search(_find_intervals(numbers))])
 
 
 def install() -> None:
-    """From here on, and for good. Needs no_new_privs."""
-    code = program(kernel.MACHINE)
+    """Filter the calls of this process from here on, for good. It needs no_new_privs."""
+    code = build_filter(kernel.MACHINE)
     buffer = ctypes.create_string_buffer(code, len(code))
     # struct sock_fprog: a length and a pointer
     kernel.prctl(kernel.PR_SET_SECCOMP, 2, struct.pack("=HxxxxxxQ", len(code) // 8, ctypes.addressof(buffer)))
 
 
-def _line(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
+def _make_line(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, true, false, value)
 
 
-def _equal(*values: int, verdict: int = ALLOW) -> list[bytes]:
-    return [line for value in values for line in (_line(JUMP_IF, value, 0, 1), _line(RETURN, verdict))]
+def _match_values(*values: int, verdict: int = ALLOW) -> list[bytes]:
+    return [line for value in values for line in (_make_line(JUMP_IF, value, 0, 1), _make_line(RETURN, verdict))]
 
 
-def _intervals(numbers: list[int]) -> list[tuple[int, int]]:
-    """First and last of each run of neighbours."""
+def _find_intervals(numbers: list[int]) -> list[tuple[int, int]]:
+    """Find first and last of each run of neighbours."""
     known = set(numbers)
     firsts = [number for number in numbers if number - 1 not in known]
     lasts = [number for number in numbers if number + 1 not in known]
     return list(zip(firsts, lasts, strict=True))
 
 
-def _one_of(intervals: list[tuple[int, int]]) -> list[bytes]:
-    """A search by halves: the kernel runs the filter for every number when it is installed."""
+def _search(intervals: list[tuple[int, int]]) -> list[bytes]:
+    """Search by halves: the kernel runs the filter for every number when it is installed."""
     if len(intervals) == 1:
         ((first, last),) = intervals
-        inside = [_line(JUMP_IF_LESS_NOT, first, 0, 2), _line(JUMP_IF_MORE, last, 1, 0), _line(RETURN, ALLOW)]
-        return [*inside, _line(RETURN, REFUSE)]
+        inside = [
+            _make_line(JUMP_IF_LESS_NOT, first, 0, 2),
+            _make_line(JUMP_IF_MORE, last, 1, 0),
+            _make_line(RETURN, ALLOW),
+        ]
+        return [*inside, _make_line(RETURN, REFUSE)]
     half = len(intervals) // 2
-    lower, upper = _one_of(intervals[:half]), _one_of(intervals[half:])
-    return [_line(JUMP_IF_LESS_NOT, intervals[half][0], len(lower), 0), *lower, *upper]
+    lower, upper = _search(intervals[:half]), _search(intervals[half:])
+    return [_make_line(JUMP_IF_LESS_NOT, intervals[half][0], len(lower), 0), *lower, *upper]
 
 
-def _only(number: int, checks: list[bytes], argument: int = 0) -> list[bytes]:
-    """Lines for one call: ``checks`` on the low half of an argument, refused where none of them allows it."""
-    inner = [_line(LOAD, FIRST_ARGUMENT + 8 * argument), *checks, _line(RETURN, REFUSE)]
-    return [_line(JUMP_IF, number, 0, len(inner)), *inner]
+def _match_call(number: int, checks: list[bytes], argument: int = 0) -> list[bytes]:
+    """Make the lines for one call: ``checks`` on the low half of an argument; what none allows is refused."""
+    inner = [_make_line(LOAD, FIRST_ARGUMENT + 8 * argument), *checks, _make_line(RETURN, REFUSE)]
+    return [_make_line(JUMP_IF, number, 0, len(inner)), *inner]

@@ -9,32 +9,32 @@ import sys
 
 from dunwu.sandbox import filesystem, kernel
 from dunwu.sandbox.cell import Cell
-from dunwu.sandbox.confinement import Walls
-from dunwu.sandbox.zygote import address_space, import_library
+from dunwu.sandbox.confinement import Confinement
+from dunwu.sandbox.zygote import import_library, measure_address_space
 
 
 def main(link: socket.socket, place: list[str]) -> None:
-    """Serves until the client hangs up. In tier 3 walls are put up as far as the kernel has them.
+    """Serve until the client hangs up. In tier 3 programs are confined as far as the kernel can.
 
     Args:
-        link: the client's.
-        place: how many bytes and files programs may write; in tier 3 the directory where they do.
+        link: The client's.
+        place: How many bytes and files programs may write; in tier 3 the directory where they do.
     """
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     import_library()
-    readable = [*filesystem.library(), *filesystem.import_paths()]
+    read = [*filesystem.find_libraries(), *filesystem.find_import_paths()]
     workplace = (
-        filesystem.Folder(*place) if len(place) == 1 else filesystem.Workplace(int(place[0]), int(place[1]), readable)
+        filesystem.Folder(*place) if len(place) == 1 else filesystem.Workplace(int(place[0]), int(place[1]), read)
     )
     workplace.clean()
-    walls: Walls | None
+    confinement: Confinement | None
     try:
-        walls = Walls([*readable, "/dev"], [workplace.path, "/dev/null"])
+        confinement = Confinement([*read, "/dev"], [workplace.path, "/dev/null"])
     except OSError:
-        walls = None
+        confinement = None
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     os.chdir(workplace.path)
-    Cell(link, workplace, address_space(), walls).serve()
+    Cell(link, workplace, measure_address_space(), confinement).serve()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 1  the zygote            namespaces, own uids, Landlock, seccomp, rlimits                     zygote.py
 2  bubblewrap            its namespaces, an empty environment, Landlock, seccomp, rlimits
-3  a plain process       rlimits, and of the walls what the kernel has: not safe
+3  a plain process       rlimits, and Landlock and seccomp as far as the kernel has them: not safe
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from dunwu.sandbox import filesystem, kernel
-from dunwu.sandbox.client import ENVIRONMENT, PACKAGE, Launcher, Sandbox, Zygote, interpreter
+from dunwu.sandbox.client import ENVIRONMENT, PACKAGE, Launcher, Sandbox, ZygoteLauncher, build_command
 from dunwu.sandbox.records import Limits, Unavailable
 
 Tier = Literal[1, 2, 3]
@@ -45,11 +45,16 @@ print("reached:", *reached)
 """A look at what a program could do, at the start of each run; ``dunwu sandbox check`` tries far more."""
 
 
-class Plain:
-    """Tiers 2 and 3: a process for each cell."""
+class ProcessLauncher:
+    """Tiers 2 and 3: a process for each cell.
+
+    Args:
+        bubblewrap: Where it is; None in tier 3.
+        libraries: Directories that programs may read beside the standard library.
+    """
 
     def __init__(self, *, bubblewrap: str | None = None, libraries: Sequence[str] = ()) -> None:
-        self._bubblewrap, self._environment = bubblewrap, ENVIRONMENT | filesystem.granting(libraries)
+        self._bubblewrap, self._environment = bubblewrap, ENVIRONMENT | filesystem.grant_libraries(libraries)
         self._closed = False
         self._cells: dict[int, _Cell] = {}
 
@@ -62,9 +67,9 @@ class Plain:
         near, far = socket.socketpair()
         information, informing = os.pipe()
         bounds = [str(limits.file_bytes), str(limits.files)] if self._bubblewrap else [folder.name]
-        command = interpreter("dunwu.sandbox.standalone", str(far.fileno()), *bounds)
+        command = build_command("dunwu.sandbox.standalone", str(far.fileno()), *bounds)
         if self._bubblewrap:
-            command = [self._bubblewrap, "--info-fd", str(informing), *_arguments(self._environment), *command]
+            command = [self._bubblewrap, "--info-fd", str(informing), *_build_arguments(self._environment), *command]
         try:
             process = subprocess.Popen(
                 command,
@@ -110,7 +115,7 @@ class _Cell(NamedTuple):
     information: int
 
     def end(self, bubblewrap: bool) -> None:
-        """With all its children: bubblewrap buries the one that it started, whose end is that of its namespace."""
+        """End it with all its children: bubblewrap waits for the one it started, whose end is that of its namespace."""
         with open(self.information, "rb") as file, suppress(ValueError, ProcessLookupError, subprocess.TimeoutExpired):
             if bubblewrap:  # which may have started none, may be gone, may be stopped
                 os.kill(json.loads(file.read())["child-pid"], signal.SIGKILL)
@@ -120,10 +125,10 @@ class _Cell(NamedTuple):
         self.folder.cleanup()
 
 
-def _arguments(environment: Mapping[str, str]) -> list[str]:
-    """Bubblewrap's: everything unshared, the library read-only, and the right to mount a place to write."""
+def _build_arguments(environment: Mapping[str, str]) -> list[str]:
+    """Build bubblewrap's arguments: all is unshared, the library read-only, and a place to write can be mounted."""
     granted = environment[filesystem.GRANTED].split(":")
-    binds = [part for path in [*_needed(), *filter(None, granted)] for part in ("--ro-bind", path, path)]
+    binds = [part for path in [*_find_needed(), *filter(None, granted)] for part in ("--ro-bind", path, path)]
     links = [
         part for path in filesystem.LIBRARIES if os.path.islink(path) for part in ("--symlink", os.readlink(path), path)
     ]
@@ -133,43 +138,52 @@ def _arguments(environment: Mapping[str, str]) -> list[str]:
     return [*isolation, *rights, *binds, *links, *devices, "--dir", filesystem.WORKPLACE, "--remount-ro", "/", "--"]
 
 
-def _needed() -> list[str]:
+def _find_needed() -> list[str]:
     executable = os.path.realpath(sys.executable)
     configuration = os.path.join(os.path.dirname(os.path.dirname(executable)), "pyvenv.cfg")
     program = {executable, os.path.join(PACKAGE, "dunwu"), *([configuration] if os.path.exists(configuration) else [])}
     return [
-        *filesystem.library(),
-        *sorted(path for path in program if not path.startswith(tuple(filesystem.library()))),
+        *filesystem.find_libraries(),
+        *sorted(path for path in program if not path.startswith(tuple(filesystem.find_libraries()))),
     ]
 
 
 def choose(
     places: int, limits: Limits = STANDARD, *, libraries: Sequence[str] = (), allow_unsafe: bool = False
 ) -> tuple[Sandbox, Tier]:
-    """The best sandbox that works here, for programs with at most these limits, which may read ``libraries`` too.
+    """Open the best sandbox that works here.
+
+    Args:
+        places: Programs at once.
+        limits: The largest that programs will have.
+        libraries: Directories that programs may read beside the standard library.
+        allow_unsafe: Whether tier 3 will do.
+
+    Returns:
+        The sandbox, which the caller closes, and its tier.
 
     Raises:
-        Unavailable: neither tier 1 nor tier 2 does, and ``allow_unsafe`` is not set.
+        Unavailable: Neither tier 1 nor tier 2 works, and ``allow_unsafe`` is not set.
     """
     bubblewrap = shutil.which("bwrap")
-    launchers: list[tuple[Tier, Launcher]] = [(1, Zygote(2 * places, limits, libraries))]
+    launchers: list[tuple[Tier, Launcher]] = [(1, ZygoteLauncher(2 * places, limits, libraries))]
     if bubblewrap:
-        launchers.append((2, Plain(bubblewrap=bubblewrap, libraries=libraries)))
+        launchers.append((2, ProcessLauncher(bubblewrap=bubblewrap, libraries=libraries)))
     reasons = []
     for tier, launcher in launchers:
         sandbox = Sandbox(launcher, places)
-        reason = obstacle(sandbox)
+        reason = find_weakness(sandbox)
         if reason is None:
             return sandbox, tier
         reasons.append(f"tier {tier}: {reason}")
         sandbox.close()
     if allow_unsafe:
-        return Sandbox(Plain(libraries=libraries), places), 3
+        return Sandbox(ProcessLauncher(libraries=libraries), places), 3
     raise Unavailable("; ".join(reasons) + ("" if bubblewrap else "; tier 2: bubblewrap is not installed"))
 
 
-def obstacle(sandbox: Sandbox) -> str | None:
-    """Why programs must not run in it; None where nothing that is forbidden could be reached."""
+def find_weakness(sandbox: Sandbox) -> str | None:
+    """Say why programs must not run in a sandbox; None where nothing that is forbidden could be reached."""
     try:
         with sandbox.open(Limits()) as session:
             outcome = session.run(FORBIDDEN)

@@ -34,7 +34,7 @@ LONG_INTEGER = 1 << 13_000
 """Python refuses to read or write decimal integers of more than 4,300 digits."""
 LONGEST_TEXT = 4000
 """Of a Fraction or Decimal, in characters: to reduce a fraction takes the square of its length."""
-MOST_DRAWN = 100_000
+MOST_MEMBERS = 100_000
 """Members of an iterator, which may have no end."""
 COLLISIONS = 1000
 """Pairs of members with one hash that any set or dict may have; see ``_hashed``."""
@@ -49,7 +49,7 @@ class NotPlain(ValueError):  # noqa: N818  -- a finding about a program's value
     """A value that is not plain data, or lies too deep; the message says what it is."""
 
 
-class Drawn(Iterator[Any]):
+class IteratorMembers(Iterator[Any]):
     """What an iterator gave, to be gone through once; written the same wherever it lies."""
 
     def __init__(self, members: list[Any]) -> None:
@@ -63,12 +63,20 @@ class Drawn(Iterator[Any]):
 
 
 def dumps(value: Any) -> str:
-    """ASCII JSON of ``value``. Raises NotPlain."""
-    return json.dumps(_written(value, 0))
+    """Write a value as ASCII JSON.
+
+    Raises:
+        NotPlain: It is no plain data, or lies too deep.
+    """
+    return json.dumps(_write(value, 0))
 
 
 def loads(text: str) -> Any:
-    """What ``dumps`` was given. Raises NotPlain for any other text, in time linear in its length, however hostile."""
+    """Read what ``dumps`` wrote, in time linear in its length, however hostile it is.
+
+    Raises:
+        NotPlain: It is any other text.
+    """
     try:
         return _read(json.loads(text), 0)
     except NotPlain:
@@ -77,12 +85,12 @@ def loads(text: str) -> Any:
         raise NotPlain(f"not a value: {type(error).__name__}") from None
 
 
-def _written(value: Any, depth: int) -> Any:
+def _write(value: Any, depth: int) -> Any:
     if depth > DEEPEST:
         raise NotPlain(f"nested deeper than {DEEPEST}")
     if value is None:
         return None
-    kind, value = _based(value)
+    kind, value = _find_base(value)
     if kind is bool:
         return value
     if kind is str:
@@ -93,28 +101,28 @@ def _written(value: Any, depth: int) -> Any:
         number = float.__float__(value)
         return number if math.isfinite(number) else {"f": repr(number)}
     if kind is complex:
-        return {"c": [_written(part, depth) for part in (value.real, value.imag)]}
+        return {"c": [_write(part, depth) for part in (value.real, value.imag)]}
     if kind in (Fraction, Decimal):
         return {"q" if kind is Fraction else "m": kind.__str__(value)}
     if kind in (bytes, bytearray):
         return {"b" if kind is bytes else "a": kind.hex(value)}
     if kind is dict:
-        return {"d": [[_written(key, depth + 1), _written(item, depth + 1)] for key, item in dict.items(value)]}
+        return {"d": [[_write(key, depth + 1), _write(item, depth + 1)] for key, item in dict.items(value)]}
     if kind is Iterator:
-        return {"g": [_written(item, depth + 1) for item in _drawn(value)]}
-    members = [_written(item, depth + 1) for item in kind.__iter__(value)]
+        return {"g": [_write(item, depth + 1) for item in _list_members(value)]}
+    members = [_write(item, depth + 1) for item in kind.__iter__(value)]
     return members if kind is list else {SEQUENCES[kind]: members}
 
 
-def _drawn(members: Iterator[Any]) -> list[Any]:
-    drawn = list(islice(members, MOST_DRAWN + 1))
-    if len(drawn) > MOST_DRAWN:
-        raise NotPlain(f"an iterator of more than {MOST_DRAWN} members")
-    return drawn
+def _list_members(members: Iterator[Any]) -> list[Any]:
+    found = list(islice(members, MOST_MEMBERS + 1))
+    if len(found) > MOST_MEMBERS:
+        raise NotPlain(f"an iterator of more than {MOST_MEMBERS} members")
+    return found
 
 
-def _based(value: Any) -> tuple[Any, Any]:
-    """The type as which a value is written, and the value. Raises NotPlain."""
+def _find_base(value: Any) -> tuple[Any, Any]:
+    """Find the type as which a value is written, and the value as that. Raises NotPlain."""
     kind = type(value)
     if kind in BASES:
         return kind, value
@@ -147,12 +155,12 @@ def _read(data: Any, depth: int) -> Any:
     ((tag, inner),) = data.items()
     if tag in MAKERS and isinstance(inner, list):
         members = [_read(item, depth + 1) for item in inner]
-        return tuple(members) if tag == "t" else MAKERS[tag](_hashed(members))
+        return tuple(members) if tag == "t" else MAKERS[tag](_check_hashes(members))
     if tag == "g" and isinstance(inner, list):
-        return Drawn([_read(item, depth + 1) for item in inner])
+        return IteratorMembers([_read(item, depth + 1) for item in inner])
     if tag == "d":
         pairs = [(_read(key, depth + 1), _read(item, depth + 1)) for key, item in inner]
-        _hashed([key for key, _ in pairs])
+        _check_hashes([key for key, _ in pairs])
         return dict(pairs)
     if tag == "i":
         return int(inner, 16)
@@ -162,12 +170,12 @@ def _read(data: Any, depth: int) -> Any:
         real, imaginary = (_read(part, depth) for part in inner)
         return complex(real, imaginary)
     if tag in ("q", "m"):
-        return _exact(tag, inner)
+        return _read_exact(tag, inner)
     return {"b": bytes.fromhex, "a": bytearray.fromhex}[tag](inner)
 
 
-def _hashed(members: list[Any]) -> list[Any]:
-    """The members of a set or the keys of a dict, unless they were chosen to share their hashes.
+def _check_hashes(members: list[Any]) -> list[Any]:
+    """Return the members of a set or the keys of a dict, unless they were chosen to share their hashes.
 
     Each member is compared with every earlier one of its hash, so that those would take the square of their number.
     """
@@ -176,7 +184,7 @@ def _hashed(members: list[Any]) -> list[Any]:
     return members
 
 
-def _exact(tag: str, text: str) -> Fraction | Decimal:
+def _read_exact(tag: str, text: str) -> Fraction | Decimal:
     if len(text) > LONGEST_TEXT:
         raise NotPlain(f"a number of more than {LONGEST_TEXT} characters")
     if tag == "q":

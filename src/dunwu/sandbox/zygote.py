@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from dunwu.sandbox import filesystem, kernel, seccomp
 from dunwu.sandbox.cell import Cell
-from dunwu.sandbox.confinement import Walls
+from dunwu.sandbox.confinement import Confinement
 
 UNUSED_UIDS = 1_000_000
 """Ids from here on belong to nobody; two for each place: the cell's and the program's."""
@@ -35,7 +35,7 @@ IMPORTED = """
 
 
 def main(link: socket.socket, places: int, groups: list[str]) -> None:
-    """Serves until the client hangs up, as a member of the control groups."""
+    """Serve until the client hangs up, as a member of the control groups."""
     for group in groups:
         with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
             file.write("0")
@@ -48,15 +48,23 @@ def main(link: socket.socket, places: int, groups: list[str]) -> None:
 
 
 def import_library() -> None:
-    """What programs ask for is there before they come, and so is their filter."""
+    """Import what programs ask for, and build their filter, before they come."""
     for name in IMPORTED.split():
         importlib.import_module(name)
-    sys.path += filesystem.import_paths()
-    seccomp.program(kernel.MACHINE)
+    sys.path += filesystem.find_import_paths()
+    seccomp.build_filter(kernel.MACHINE)
 
 
 class Zygote:
-    """Moves into its root on construction. Raises OSError where the machine does not allow it."""
+    """The process itself; it moves into its root on construction.
+
+    Args:
+        link: The client's.
+        places: Cells at once.
+
+    Raises:
+        OSError: The machine does not allow it.
+    """
 
     def __init__(self, link: socket.socket, places: int) -> None:
         self._link = link
@@ -64,9 +72,9 @@ class Zygote:
         """Processes at work, and their places."""
         self._waiting: dict[int, tuple[dict[str, Any], int]] = {}
         """The next cell of a place, where one is wanted before the last one is gone."""
-        self._privileged = os.geteuid() == 0 and places * 2 <= _mappable()
+        self._privileged = os.geteuid() == 0 and places * 2 <= _count_mappable()
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._address_space = address_space()
+        self._address_space = measure_address_space()
         if self._privileged:
             kernel.unshare(kernel.NEWNS)
         else:
@@ -75,10 +83,10 @@ class Zygote:
             self._write("self/setgroups", "deny")
             self._write("self/uid_map", f"0 {uid} 1")
             self._write("self/gid_map", f"0 {gid} 1")
-        self._readable = filesystem.enter()
+        self._read = filesystem.enter_root()
 
     def serve(self) -> None:
-        """Until the client hangs up."""
+        """Serve until the client hangs up."""
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
@@ -96,7 +104,7 @@ class Zygote:
                 self._begin(request["cell"])
 
     def _begin(self, place: int) -> None:
-        """The cell that waits for ``place``, if there is one and the place is free."""
+        """Begin the cell that waits for ``place``, if there is one and the place is free."""
         if place not in self._waiting or place in self._places.values():
             return
         request, descriptor = self._waiting.pop(place)
@@ -109,7 +117,7 @@ class Zygote:
             self._map(pid, place)
             os.write(going, b"x")
         except OSError as error:
-            os.write(descriptor, _broken(error))
+            os.write(descriptor, _report_failure(error))
         finally:
             for end in (go, going, descriptor):
                 os.close(end)
@@ -123,12 +131,12 @@ class Zygote:
             if os.read(go, 1):
                 kernel.close_all_but(0, 1, 2, descriptor)
                 self._furnish()
-                workplace = filesystem.Workplace(request["file_bytes"], request["files"], self._readable)
+                workplace = filesystem.Workplace(request["file_bytes"], request["files"], self._read)
                 workplace.clean()
-                walls = Walls(self._readable, [workplace.path, "/dev/null"])
-                Cell(link, workplace, self._address_space, walls).serve()
+                confinement = Confinement(self._read, [workplace.path, "/dev/null"])
+                Cell(link, workplace, self._address_space, confinement).serve()
         except OSError as error:
-            link.send(_broken(error))
+            link.send(_report_failure(error))
         finally:
             os._exit(0)
 
@@ -140,7 +148,7 @@ class Zygote:
         socket.sethostname("cell")
 
     def _map(self, pid: int, place: int) -> None:
-        """Ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
+        """Map the ids of a new user namespace: 0 the cell's, 1 the program's; unprivileged, one id is all there is."""
         first = UNUSED_UIDS + 2 * place if self._privileged else 0
         mapping = f"0 {first} {2 if self._privileged else 1}"
         self._write(f"{pid}/uid_map", mapping)
@@ -164,19 +172,19 @@ class Zygote:
                 self._begin(self._places.pop(pid))
 
 
-def _broken(error: OSError) -> bytes:
+def _report_failure(error: OSError) -> bytes:
     return json.dumps({"broken": str(error)}).encode("ascii") + b"\n"
 
 
-def _mappable() -> int:
-    """How many of the unused ids exist in this user namespace."""
+def _count_mappable() -> int:
+    """Count the unused ids that exist in this user namespace."""
     with open("/proc/self/uid_map", encoding="ascii") as lines:
         ranges = [tuple(map(int, line.split())) for line in lines]
     return max((first + count - UNUSED_UIDS for first, _, count in ranges if first <= UNUSED_UIDS), default=0)
 
 
-def address_space() -> int:
-    """Bytes that this process has mapped; a generous guess where nobody tells."""
+def measure_address_space() -> int:
+    """Return how many bytes this process has mapped; a generous guess where nobody says."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")

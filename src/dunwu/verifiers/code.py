@@ -32,7 +32,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from dunwu.config.schema import CodeSpec
-from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
+from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retry, values
 from dunwu.verifiers.programs import find_program
 
 Result = Literal["passed", "wrong", "error", "timeout", "memory", "output-limit", "infrastructure"]
@@ -103,7 +103,7 @@ class CodeVerifier:
             return Ran("infrastructure", str(error))
 
     def _test_afresh(self, tests: tuple[str, ...], source: str) -> Ran:
-        return retried(lambda: self._run_all(tests, source))
+        return retry(lambda: self._run_all(tests, source))
 
     def _run_all(self, tests: tuple[str, ...], source: str) -> Ran:
         with self._sandbox.open(self._limits) as session:
@@ -122,7 +122,7 @@ class CodeVerifier:
             source = _join_sources(test["prelude"], source)
         if "stdout" in test:
             return _check_output(session.run(source, test["stdin"]), test["stdout"], strictly)
-        with session.staying(source, entry) as said:
+        with session.serve(source, entry) as said:
             if failure := _find_failure(said, "R"):
                 return failure
             if "call" in test:

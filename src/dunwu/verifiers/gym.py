@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.util import find_spec
 
 from dunwu.errors import NotInstalled
-from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried, values
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retry, values
 from dunwu.verifiers.verdict import Verdict
 
 SCORER_LIMITS = Limits(memory_bytes=1 << 30)
@@ -77,7 +77,7 @@ class GymVerifier:
             answer: What was answered.
         """
         try:
-            return retried(lambda: self._score(tests, answer))
+            return retry(lambda: self._score(tests, answer))
         except Unavailable as error:
             return Verdict(None, str(error))
 
@@ -85,7 +85,7 @@ class GymVerifier:
         name, facts = tests
         given = {"LIBRARIES": self._libraries, "NAME": name, "MODULE": json.loads(facts)["module"]}
         source = "".join(f"{key} = {value!r}\n" for key, value in given.items()) + SCORER
-        with self._sandbox.open(SCORER_LIMITS) as session, session.staying(source, "score") as said:
+        with self._sandbox.open(SCORER_LIMITS) as session, session.serve(source, "score") as said:
             if said != "R":  # no answer has been seen yet
                 return Verdict(None, f"the scorer of {name} does not start: {_describe(said)}")
             scored = session.say(values.dumps(((answer, facts), {})))

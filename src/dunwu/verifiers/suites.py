@@ -28,7 +28,7 @@ from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from dunwu.errors import UserError
-from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retried, values
+from dunwu.sandbox import Limits, Outcome, Sandbox, Session, Unavailable, retry, values
 from dunwu.verifiers.code import LONGEST_QUOTE, CodeVerifier, same_output, same_value
 from dunwu.verifiers.programs import find_program
 
@@ -258,11 +258,11 @@ class _Maker:
             with self._sandbox.open(self._limits) as session:
                 return session.run(source, test["stdin"]) if "stdin" in test else _called(session, source, test)
 
-        return retried(once)
+        return retry(once)
 
 
 def _called(session: Session, source: str, test: dict[str, Any]) -> Outcome:
-    with session.staying(source, test["call"]) as said:
+    with session.serve(source, test["call"]) as said:
         if said == "R":
             said = session.say(values.dumps((test["args"], {})))
     if isinstance(said, Outcome):

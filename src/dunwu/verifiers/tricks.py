@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 from dunwu.sandbox import Limits, Sandbox
-from dunwu.sandbox.attacks import sections
+from dunwu.sandbox.attacks import read_sections
 from dunwu.verifiers.code import CodeVerifier
 
 SHEET = Path(__file__).with_name("tricks.txt")
@@ -32,7 +32,7 @@ def find_working_tricks(sandbox: Sandbox) -> list[str]:
     }
     return [
         f"{name} ({shape})"
-        for name, (_, source) in sections(SHEET).items()
+        for name, (_, source) in read_sections(SHEET).items()
         for shape, (test, ending) in shapes.items()
         if verifier.judge((json.dumps(test),), source + ending).result in ("passed", "infrastructure")
     ]

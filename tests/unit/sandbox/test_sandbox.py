@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retried
+from dunwu.sandbox import Limits, Outcome, Sandbox, Unavailable, retry
 from dunwu.sandbox.cell import MOST_LINES
-from dunwu.sandbox.client import Zygote
-from dunwu.sandbox.tiers import obstacle
+from dunwu.sandbox.client import ZygoteLauncher
+from dunwu.sandbox.tiers import find_weakness
 
 OWN = sorted(
     {path.parts[2] for path in map(Path, (*sys.path, sys.prefix, sys.base_prefix)) if path.parts[1:2] == ("tmp",)}
@@ -99,23 +99,23 @@ def test_the_same_program_draws_the_same_numbers(sandbox: Sandbox) -> None:
 def test_a_program_that_stays_is_called_again_and_again(sandbox: Sandbox) -> None:
     source = "seen = []\ndef f(*a, k=0):\n    seen.append(a)\n    if k: raise KeyError('k')\n    return len(seen), a"
     with sandbox.open(SHORT) as session:
-        with session.staying(source, "f") as said:
+        with session.serve(source, "f") as said:
             assert said == "R"
             assert session.say('{"t": [[1], {"d": []}]}') == 'V{"t": [1, {"t": [1]}]}'
             assert session.say('{"t": [[], {"d": [["k", 1]]}]}') == 'E["KeyError", "\'k\'"]'
             assert session.say('{"t": [[2], {"d": []}]}') == 'V{"t": [3, {"t": [2]}]}'
-        with session.staying(source, "missing") as said:
+        with session.serve(source, "missing") as said:
             assert session.say('{"t": [[], {"d": []}]}') == 'E["KeyError", "\'missing\'"]'
-        with session.staying("class S:\n    def f(self, x): return x + 1", "S.f") as said:
+        with session.serve("class S:\n    def f(self, x): return x + 1", "S.f") as said:
             assert session.say('{"t": [[1], {"d": []}]}') == "V2"
-        with session.staying("1 / 0", "f") as said:
+        with session.serve("1 / 0", "f") as said:
             assert said == 'E["ZeroDivisionError", "division by zero"]'
         assert session.run("print(1)").stdout == "1\n"
 
 
 def test_time_between_calls_is_nobody_s(sandbox: Sandbox) -> None:
     """A call that takes too long ends the program; what was said before does not count against it."""
-    with sandbox.open(SHORT) as session, session.staying("def f(n):\n    while n: pass\n    return 1", "f"):
+    with sandbox.open(SHORT) as session, session.serve("def f(n):\n    while n: pass\n    return 1", "f"):
         for _ in range(20):
             assert session.say('{"t": [[0], {"d": []}]}') == "V1"
         ended = session.say('{"t": [[1], {"d": []}]}')
@@ -190,7 +190,7 @@ def check_clean(own: Sandbox) -> None:
         for source in leave:
             assert session.run(source).status == "ok"
             assert session.run(look).stdout == "[]\ny\n"
-            with session.staying(f"import os\ndef f(): return {here}", "f"):
+            with session.serve(f"import os\ndef f(): return {here}", "f"):
                 assert session.say('{"t": [[], {"d": []}]}') == "V[]"
 
 
@@ -202,16 +202,16 @@ def test_a_program_that_works_may_wait_longer_than_one_that_only_sleeps(sandbox:
 
 
 @pytest.fixture
-def zygote() -> Iterator[tuple[Zygote, Sandbox]]:
+def zygote() -> Iterator[tuple[ZygoteLauncher, Sandbox]]:
     """One of our own, to be hurt."""
-    launcher = Zygote(2, SHORT)
+    launcher = ZygoteLauncher(2, SHORT)
     with Sandbox(launcher, 1) as own:
-        if reason := obstacle(own):
+        if reason := find_weakness(own):
             pytest.skip(f"this machine gives no zygote: {reason}")
         yield launcher, own
 
 
-def test_a_killed_zygote_is_no_verdict_and_comes_back(zygote: tuple[Zygote, Sandbox]) -> None:
+def test_a_killed_zygote_is_no_verdict_and_comes_back(zygote: tuple[ZygoteLauncher, Sandbox]) -> None:
     launcher, own = zygote
     for _ in range(3):
         with own.open(SHORT) as session:
@@ -230,7 +230,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("depth", ["zygote", "cell", "program"])
 def test_what_is_stopped_from_outside_is_no_verdict_and_holds_nobody_up(
-    zygote: tuple[Zygote, Sandbox], depth: str
+    zygote: tuple[ZygoteLauncher, Sandbox], depth: str
 ) -> None:
     launcher, own = zygote
     with own.open(Limits(seconds=60.0)) as session:
@@ -242,7 +242,7 @@ def test_what_is_stopped_from_outside_is_no_verdict_and_holds_nobody_up(
         os.kill({"zygote": launcher.pid, "cell": cell, "program": children(cell)[0]}[depth], signal.SIGSTOP)
         with pytest.raises(Unavailable, match=r"stopped|gone"):
             session.hear()
-    assert retried(lambda: run(own, "print(1)")).stdout == "1\n"
+    assert retry(lambda: run(own, "print(1)")).stdout == "1\n"
 
 
 def groups_of(pid: int) -> dict[str, Path]:
@@ -251,7 +251,7 @@ def groups_of(pid: int) -> dict[str, Path]:
     return {name: Path(f"/sys/fs/cgroup/{name}{path}") for _, name, path in lines if "/dunwu-" in path}
 
 
-def test_a_control_group_bounds_all_programs_together(zygote: tuple[Zygote, Sandbox]) -> None:
+def test_a_control_group_bounds_all_programs_together(zygote: tuple[ZygoteLauncher, Sandbox]) -> None:
     launcher, own = zygote
     assert launcher.pid is not None
     groups = groups_of(launcher.pid)
@@ -273,7 +273,7 @@ print("all")
     assert not any(group.exists() for group in groups.values())
 
 
-def test_what_is_closed_stays_closed(zygote: tuple[Zygote, Sandbox]) -> None:
+def test_what_is_closed_stays_closed(zygote: tuple[ZygoteLauncher, Sandbox]) -> None:
     """Also where a program was at work meanwhile, whose caller tries again."""
     launcher, own = zygote
 
@@ -284,7 +284,7 @@ def test_what_is_closed_stays_closed(zygote: tuple[Zygote, Sandbox]) -> None:
             return session.run("print(1)")
 
     with pytest.raises(Unavailable, match="the sandbox failed 3 times: the sandbox is closed"):
-        retried(work)
+        retry(work)
     assert launcher.pid is None
 
 
@@ -293,8 +293,8 @@ def test_a_zygote_leaves_no_directory_on_the_host() -> None:
         return {name for name in os.listdir("/tmp") if name.startswith("dunwu-")}
 
     before = host()
-    with Sandbox(Zygote(2, SHORT), 1) as own:
-        if reason := obstacle(own):
+    with Sandbox(ZygoteLauncher(2, SHORT), 1) as own:
+        if reason := find_weakness(own):
             pytest.skip(f"this machine gives no zygote: {reason}")
     assert host() - before == set()
 
@@ -315,7 +315,7 @@ def settled(pid: int) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("jobs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_nothing_is_left_behind(zygote: tuple[Zygote, Sandbox], jobs: int) -> None:
+def test_nothing_is_left_behind(zygote: tuple[ZygoteLauncher, Sandbox], jobs: int) -> None:
     launcher, own = zygote
     assert launcher.pid is not None
     run(own, "print(1)")

@@ -35,7 +35,7 @@ def verdict(program: bytes, architecture: int, number: int, *arguments: int) -> 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_exactly_the_list_is_allowed(machine: str) -> None:
-    program, column, architecture = seccomp.program(machine), COLUMNS[machine], seccomp.ARCHITECTURES[machine]
+    program, column, architecture = seccomp.build_filter(machine), COLUMNS[machine], seccomp.ARCHITECTURES[machine]
     listed = {pair[column] for pair in seccomp.ALLOWED.values()} - {None}
     allowed = {number for number in range(1024) if verdict(program, architecture, number) == seccomp.ALLOW}
     # On itself; to copy a descriptor; to wait.
@@ -51,11 +51,11 @@ def test_exactly_the_list_is_allowed(machine: str) -> None:
 def test_another_architecture_kills(machine: str) -> None:
     for architecture in (0x40000003, 0xC000003E, 0xC00000B7, 0):  # i386 first
         if architecture != seccomp.ARCHITECTURES[machine]:
-            assert verdict(seccomp.program(machine), architecture, 1) == seccomp.KILL
+            assert verdict(seccomp.build_filter(machine), architecture, 1) == seccomp.KILL
 
 
 def test_arguments_decide_where_a_call_is_half_allowed() -> None:
-    program, architecture = seccomp.program("x86_64"), seccomp.ARCHITECTURES["x86_64"]
+    program, architecture = seccomp.build_filter("x86_64"), seccomp.ARCHITECTURES["x86_64"]
 
     def allowed(number: int, *arguments: int) -> bool:
         return verdict(program, architecture, number, *arguments) == seccomp.ALLOW

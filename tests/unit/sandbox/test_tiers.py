@@ -15,12 +15,12 @@ import pytest
 from tests.unit.sandbox.test_sandbox import SEEN, check_clean
 
 from dunwu.sandbox import Limits, Sandbox, Unavailable
-from dunwu.sandbox.client import PACKAGE, Launcher, Zygote
-from dunwu.sandbox.tiers import Plain, obstacle
+from dunwu.sandbox.client import PACKAGE, Launcher, ZygoteLauncher
+from dunwu.sandbox.tiers import ProcessLauncher, find_weakness
 
 LAUNCHERS: dict[str, Callable[[tuple[str, ...]], Launcher]] = {
-    "zygote": lambda libraries: Zygote(2, Limits(), libraries),
-    "bubblewrap": lambda libraries: Plain(bubblewrap=shutil.which("bwrap"), libraries=libraries),
+    "zygote": lambda libraries: ZygoteLauncher(2, Limits(), libraries),
+    "bubblewrap": lambda libraries: ProcessLauncher(bubblewrap=shutil.which("bwrap"), libraries=libraries),
 }
 
 
@@ -29,7 +29,7 @@ def opened(name: str, *libraries: str) -> Sandbox:
     if name == "bubblewrap" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
     sandbox = Sandbox(LAUNCHERS[name](libraries), 1)
-    if reason := obstacle(sandbox):
+    if reason := find_weakness(sandbox):
         sandbox.close()
         pytest.skip(f"this machine gives no {name}: {reason}")
     return sandbox
@@ -52,7 +52,7 @@ def test_bubblewrap_bounds_the_directory() -> None:
 
 
 def test_files_of_tests_are_kept_apart_in_other_tiers_too() -> None:
-    with Sandbox(Plain(), 1) as third:
+    with Sandbox(ProcessLauncher(), 1) as third:
         check_clean(third)
     with opened("bubblewrap") as second:
         check_clean(second)
@@ -86,11 +86,11 @@ START = """
 import shutil, sys
 sys.path.insert(0, sys.argv[1])
 from dunwu.sandbox import Limits, Sandbox
-from dunwu.sandbox.client import Zygote
-from dunwu.sandbox.tiers import Plain, obstacle
-launcher = Zygote(2, Limits()) if sys.argv[2] == "zygote" else Plain(bubblewrap=shutil.which("bwrap"))
+from dunwu.sandbox.client import ZygoteLauncher
+from dunwu.sandbox.tiers import ProcessLauncher, find_weakness
+launcher = ZygoteLauncher(2, Limits()) if sys.argv[2] == "zygote" else ProcessLauncher(bubblewrap=shutil.which("bwrap"))
 with Sandbox(launcher, 1) as sandbox:
-    print(obstacle(sandbox))
+    print(find_weakness(sandbox))
 """
 
 

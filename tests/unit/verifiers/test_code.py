@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dunwu.sandbox import Limits, Sandbox, Session, Unavailable
-from dunwu.sandbox.attacks import sections
+from dunwu.sandbox.attacks import read_sections
 from dunwu.sandbox.cell import MOST_LINES
 from dunwu.verifiers.code import CodeVerifier, Ran
 from dunwu.verifiers.format import extract_answer
@@ -266,7 +266,7 @@ def test_a_sandbox_that_fails_is_tried_again_and_is_no_zero(sandbox: Sandbox) ->
 
 
 def test_no_trick_is_paid(sandbox: Sandbox) -> None:
-    assert len(sections(SHEET)) >= 40
+    assert len(read_sections(SHEET)) >= 40
     assert find_working_tricks(sandbox) == []
 
 

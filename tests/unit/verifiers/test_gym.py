@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from dunwu.sandbox import Limits, Sandbox, Session, Unavailable, choose
-from dunwu.sandbox.tiers import Plain
+from dunwu.sandbox.tiers import ProcessLauncher
 from dunwu.verifiers import gym
 from dunwu.verifiers.gym import GymVerifier
 
@@ -127,7 +127,7 @@ def test_the_other_tiers_show_the_library_too(bubblewrap: str | None, request: p
     if bubblewrap is None and "tier 2" in request.node.name:
         pytest.skip("bubblewrap is not installed")
     tests, gold = entry("chain_sum")
-    with Sandbox(Plain(bubblewrap=bubblewrap, libraries=gym.find_libraries()), 1) as other:
+    with Sandbox(ProcessLauncher(bubblewrap=bubblewrap, libraries=gym.find_libraries()), 1) as other:
         right, reason = GymVerifier(other).judge(tests, gold)
     if right is None and bubblewrap:
         pytest.skip(f"bubblewrap does not work here: {reason}")

@@ -9,7 +9,7 @@ from dunwu import verifiers
 from dunwu.config.schema import CustomFunction, GradingSpec, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.monitoring.progress import Progress
-from dunwu.sandbox import Sandbox, Unavailable, choose, widest
+from dunwu.sandbox import Sandbox, Unavailable, choose, join_limits
 from dunwu.verifiers import Judge, RewardGrader, gym
 from dunwu.verifiers.code import make_limits
 
@@ -93,7 +93,7 @@ def _open_sandbox(
     limits, allow = make_limits(spec.code), spec.code.allow_unsafe_sandbox
     libraries: tuple[str, ...] = ()
     if any(task.task == "gym" for task in tasks):
-        limits, libraries = widest(limits, gym.SCORER_LIMITS), gym.find_libraries()
+        limits, libraries = join_limits(limits, gym.SCORER_LIMITS), gym.find_libraries()
     try:
         sandbox, tier = choose(spec.workers, limits, libraries=libraries, allow_unsafe=allow)
     except Unavailable as error:
