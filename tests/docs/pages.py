@@ -11,12 +11,6 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 COMMUNITY: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "findings/README.md")
 PAGES: Final = [*(ROOT / name for name in COMMUNITY), *sorted((ROOT / "docs").rglob("*.md"))]
-EXEMPT: Final = {
-    "README.md",
-}
-"""Pages that were written before the rules for pages, and do not hold to them yet; the list only becomes shorter."""
-CHECKED: Final = [page for page in PAGES if page.name == "README.md" or page.relative_to(ROOT).as_posix() not in EXEMPT]
-"""The pages whose blocks are run."""
 FENCE: Final = re.compile(r"(?P<indent> *)(?P<marks>`{3,})(?P<info>.*)")
 
 

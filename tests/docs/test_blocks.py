@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 from dunwu.cli import main
 from dunwu.config.fields import find_fields
 from dunwu.registry import REGISTRIES
-from tests.docs.pages import CHECKED, ROOT, Block, blocks_of, name_of
+from tests.docs.pages import PAGES, ROOT, Block, blocks_of, name_of
 
-BLOCKS = [block for page in CHECKED for block in blocks_of(page)]
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 LANGUAGES = {"", "bash", "text", "toml", "python", "json", "jsonl", "html"}
 QUICK = ("--version", "recipes", "schema", "init", "plan")
 """Commands that are run as they stand."""
@@ -97,7 +97,7 @@ def test_commands_are_ones_that_dunwu_takes(block: Block) -> None:
             command.make_context(words[0], list(rest))
 
 
-@pytest.mark.parametrize("page", [page for page in CHECKED if any(map(is_shell, blocks_of(page)))], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if any(map(is_shell, blocks_of(page)))], ids=name_of)
 def test_quick_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_files_of(page, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -137,7 +137,7 @@ def merged(tree: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in CHECKED if any(block.language == "python" for block in blocks_of(page))], ids=name_of
+    "page", [page for page in PAGES if any(block.language == "python" for block in blocks_of(page))], ids=name_of
 )
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_files_of(page, tmp_path)
