@@ -20,10 +20,13 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -64,6 +67,8 @@ class Registry:
         self.noun, self.plural, self.group = noun, plural, f"dunwu.{plural}"
         self.builtin = tuple(builtin)
         self._entries = {name: Entry(holder="dunwu itself", target=target) for name, target in builtin.items()}
+        self._lent: Counter[str] = Counter()
+        self._lending = Lock()
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that adds what it decorates under a name.
@@ -84,6 +89,30 @@ class Registry:
             return thing
 
         return add
+
+    @contextmanager
+    def lend(self, name: str, thing: object) -> Iterator[None]:
+        """Hold a name for a thing while the block runs.
+
+        Several blocks may hold a name at once, in threads too; what they hold under it must be alike.
+
+        Args:
+            name: The name.
+            thing: What it stands for.
+
+        Raises:
+            UserError: Somebody else has registered the name.
+        """
+        with self._lending:
+            self._add(name, Entry(holder="dunwu.train", target=thing))
+            self._lent[name] += 1
+        try:
+            yield
+        finally:
+            with self._lending:
+                self._lent[name] -= 1
+                if not self._lent[name]:
+                    del self._entries[name]
 
     def names(self) -> tuple[str, ...]:
         """List every name: built in, registered, and those of installed packages."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dunwu
+from dunwu import registry
 
 PROBLEMS = [
     (f"Using the numbers {a}, {b}, {c}, make {a + b - c}.", str(a + b - c))
@@ -32,6 +34,37 @@ def test_a_python_function_rewards(tmp_path: Path) -> None:
     assert all(row["value"] == row["part.count_digits"] == count_digits(None, row["completion"]) for row in table)  # type: ignore[arg-type]
     assert {row["prompt"] for row in table} <= {question for question, _ in PROBLEMS}
     assert dunwu.load(run).template == "nano"
+
+
+def test_a_training_leaves_no_names_and_its_run_can_be_read_without_them(tmp_path: Path) -> None:
+    before = registry.tasks.names(), registry.rewards.names()
+    out = tmp_path / "run"
+    run = dunwu.train("nano-base", PROBLEMS, reward=count_digits, rollouts=1, out=out, log="quiet", **SMALL)
+    assert (registry.tasks.names(), registry.rewards.names()) == before
+    assert dunwu.report(run).is_file()
+    assert "count_digits" in run._repr_html_()
+
+
+def test_a_training_goes_on_with_the_same_problems_and_reward_only(tmp_path: Path) -> None:
+    def train(problems: list[tuple[str, str]], reward: Callable[[dunwu.Problem, str], float]) -> dunwu.Run:
+        out = tmp_path / "run"
+        return dunwu.train("nano-base", problems, reward=reward, rollouts=1, out=out, resume=True, log="quiet", **SMALL)
+
+    dunwu.train("nano-base", PROBLEMS, reward=count_digits, rollouts=1, out=tmp_path / "run", log="quiet", **SMALL)
+    assert train(PROBLEMS, count_digits).stages == {"train": "done"}
+    with pytest.raises(dunwu.UserError, match="reward"):
+        train(PROBLEMS, lambda problem, text: 1.0)
+    with pytest.raises(dunwu.UserError, match="tasks"):
+        train(PROBLEMS[1:], count_digits)
+
+
+def test_any_callable_can_be_a_reward(tmp_path: Path) -> None:
+    class Constant:
+        def __call__(self, problem: dunwu.Problem, text: str) -> float:
+            return 0.5
+
+    run = dunwu.train("nano-base", PROBLEMS, reward=Constant(), rollouts=1, out=tmp_path / "run", log="quiet", **SMALL)
+    assert set(run.answers()["part.reward"].to_pylist()) == {0.5}
 
 
 def test_rules_reward_where_there_is_no_function(tmp_path: Path) -> None:

@@ -184,3 +184,14 @@ def test_functions_of_modules_can_be_found_from_another_process() -> None:
     registry = Registry("colour", "colours", {})
     registry.register("joined")(Path.joinpath)
     assert registry.portable("joined") == f"{Path.joinpath.__module__}:PurePath.joinpath"
+
+
+def test_a_lent_name_goes_with_the_last_block_that_holds_it(colours: Registry) -> None:
+    with colours.lend("blue", 7):
+        with colours.lend("blue", 7):
+            assert colours.load("blue") == 7
+        assert colours.load("blue") == 7
+    assert colours.names() == ("red", "green")
+    with pytest.raises(UserError, match="dunwu itself holds the name"), colours.lend("red", 7):
+        pass
+    assert colours.names() == ("red", "green")

@@ -77,7 +77,7 @@ def run(
         )
     except Interrupted as error:
         if file is None:
-            raise
+            raise Interrupted(f"{error}; resume=True goes on") from error
         settings = [part for text in overrides for part in ("--set", text)]
         settings += [part for tracker in track for part in ("--track", tracker)]
         settings += ["--log", log] if log != "rich" else []
@@ -131,11 +131,15 @@ def execute(
     from dunwu.monitoring.trackers import Trackers
     from dunwu.observatory.report.report import write_report
     from dunwu.observatory.terminal_tables import summarize_run
-    from dunwu.pipeline.interrupts import StopSignal
+    from dunwu.pipeline.interrupts import StopSignal, is_interactive
     from dunwu.pipeline.run import run_recipe
 
     text = file.read_text(encoding="utf-8") if file else text
-    with StopSignal() as stop, open_run(recipe, text, out, resume) as run, closing(monitor):
+    with (
+        StopSignal(ends_process=not is_interactive()) as stop,
+        open_run(recipe, text, out, resume) as run,
+        closing(monitor),
+    ):
         stop.record = run.record_end
         try:
             run.note("planned_seconds", planned_seconds)

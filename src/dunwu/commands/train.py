@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import inspect
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,9 +19,6 @@ from dunwu.api.settings import make_rl_tables
 from dunwu.commands.run import Log, run
 from dunwu.errors import UserError
 from dunwu.tasks import Draft
-
-TASK = "train-problems"
-"""The name under which the problems of the last call are registered in this process."""
 
 
 def train(
@@ -64,18 +65,30 @@ def train(
     def draw_problem(rng: Random, level: int, language: str) -> Draft:
         return rng.choice(drafts)
 
-    registry.tasks.register(TASK)(draw_problem)
+    task = f"problems-{_digest(repr(drafts))}"
     chosen = policy if isinstance(policy, Policy) else load(policy)
-    stage = make_rl_tables(chosen, [{"task": TASK, "held_out": held_out}], settings)
+    stage = make_rl_tables(chosen, [{"task": task, "held_out": held_out}], settings)
     stage["steps"] = rollouts * stage["update"]["minibatches"] * stage["update"].get("epochs", 1)
-    if reward is not None:
-        stage["reward"] = _pay(reward, settings.get("reward", {}))
-    recipe = {"name": "train", "seed": seed, "stages": {"train": stage}}
-    return run(recipe, out=out, resume=resume, log=log)
+    with ExitStack() as lent:
+        lent.enter_context(registry.tasks.lend(task, draw_problem))
+        if reward is not None:
+            name, reference = _name_reward(reward)
+            lent.enter_context(registry.rewards.lend(reference, reward))
+            custom = [{"name": name, "function": reference}]
+            stage["reward"] = {"accuracy": 0, "format": 0, **settings.get("reward", {}), "custom": custom}
+        return run({"name": "train", "seed": seed, "stages": {"train": stage}}, out=out, resume=resume, log=log)
 
 
-def _pay(reward: Reward, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Register a reward, and return the reward table that pays for it alone, with the other settings of a table."""
-    name = getattr(reward, "__name__", "reward").strip("<>")
-    registry.rewards.register(name)(reward)
-    return {"accuracy": 0, "format": 0, **table, "custom": [{"name": name, "function": name}]}
+def _name_reward(reward: Reward) -> tuple[str, str]:
+    """Return the name of a reward in tables, and the one that the recipe calls it by, which changes with its source."""
+    name = re.sub("[^A-Za-z0-9_-]", "", getattr(reward, "__name__", "")).lstrip("_-") or "reward"
+    try:
+        source = inspect.getsource(reward)
+    except (OSError, TypeError):  # typed into an interpreter, or no function
+        source = ""
+    return name, f"{name}-{_digest(source)}"
+
+
+def _digest(text: str) -> str:
+    """Return eight characters of a text's hash: a run that goes on must find the same problems and reward."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

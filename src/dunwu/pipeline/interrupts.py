@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,9 +38,13 @@ class StopSignal:
     ``WAIT_SECONDS``, and is not ``writing``, ends as if it were killed, which loses nothing that is in the run's
     directory, and ``record`` is called with the reason before. Outside the main thread, where Python delivers no
     signals, it does nothing.
+
+    Args:
+        ends_process: Whether an overdue stop ends the process; where not, the run stops at its next place to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = True) -> None:
+        self._ends_process = ends_process
         self.requested = False
         self.record: Callable[[Interrupted], object] = lambda reason: None
         self._at_once = False
@@ -131,7 +136,7 @@ class StopSignal:
         while (asked := os.read(self._woken, 1)) and asked[0] not in SIGNALS:
             pass  # another signal's: a handler of somebody else's
         overdue = False
-        while asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
+        while self._ends_process and asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):
             overdue, self._wrote = not self._wrote, self._writing  # once more after what was written
         if overdue:
             reason = Interrupted(OVERDUE)
@@ -139,6 +144,11 @@ class StopSignal:
             recording.start()
             recording.join(RECORD_SECONDS)
             end_process(OVERDUE)
+
+
+def is_interactive() -> bool:
+    """Whether a person types into this process, in an interpreter or a notebook, and holds more in it than a run."""
+    return hasattr(sys, "ps1")
 
 
 def end_process(line: str) -> NoReturn:

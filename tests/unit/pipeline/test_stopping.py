@@ -116,6 +116,14 @@ def test_a_process_that_comes_to_no_place_to_stop_ends_all_the_same(work: str) -
     assert "newest checkpoint" in said
 
 
+def test_where_somebody_types_the_process_goes_on_to_the_next_place_to_stop() -> None:
+    with StopSignal(ends_process=False) as stop:
+        signal.raise_signal(signal.SIGINT)
+        stop._watcher.join()  # it has seen the signal, and waits for nothing
+        with pytest.raises(Interrupted):
+            stop.check()
+
+
 OVERDUE_RUN = """
 import sys
 from pathlib import Path
