@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dunwu.config.check_rewards import METRICS
+from dunwu.config.schema import REWARD_PARTS
 from dunwu.runs import RunReader
 from tests.integration.runs import SHORT_RECIPE, exit_code, fingerprints, start, survive, write_recipe
 
@@ -42,6 +44,7 @@ def test_values_are_learnt_and_old_samples_return(straight: Path) -> None:
     assert [row["replayed"] for row in rows] == [0, 8, 8, 8]
     assert all(row["value_grad_norm"] > 0 for row in rows)
     assert len({row["value_loss"] for row in rows}) == 4
+    assert {name for row in rows for name in row} <= METRICS | set(REWARD_PARTS)
     # What is replayed was written by an older policy, so trainer and sampler disagree more than on fresh samples.
     assert abs(rows[0]["importance_mean"] - 1.0) < 1e-3 < rows[1]["importance_max"] - 1.0
 

@@ -136,7 +136,7 @@ def check_logprob_difference(history: TrainingHistory) -> Flag | None:
 
     The first one follows no update, so its difference is rounding, or a model that is computed in another way.
     """
-    seen = [(row["sampler_gap_mean"], row["step"]) for row in history.rows if "sampler_gap_mean" in row]
+    seen = [(row["logprob_difference_mean"], row["step"]) for row in history.rows if "logprob_difference_mean" in row]
     if not seen or not history.limits.logprob_difference:
         return None
     (largest, step), rounding = max(seen), seen[0][0]

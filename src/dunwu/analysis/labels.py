@@ -50,24 +50,26 @@ _QUANTITIES = {
     "rating": Quantity("expected rating", False, signed=True),
     "percentile": Quantity("people rated lower", True),
 }
-_METRICS = {
+METRIC_LABELS = {
+    "curriculum": "prompts that vary problems at the frontier",
     "grad_norm": "length of the gradient before clipping",
     "importance_max": "correction of the sampler, largest weight",
     "importance_mean": "correction of the sampler, mean weight",
+    "logprob_difference_max": "engine against trainer, largest difference",
+    "logprob_difference_mean": "engine against trainer, mean difference",
     "policy_loss": "loss of the policy",
     "prompts_too_long": "prompts left out as too long",
     "ratio_max": "largest ratio of new to old probability",
     "ratio_mean": "mean ratio of new to old probability",
-    "sampler_gap_max": "engine against trainer, largest difference",
-    "sampler_gap_mean": "engine against trainer, mean difference",
     "updates": "updates made from the rollout",
     "value": "value that the critic expects",
-    "value_error": "error of the critic",
     "value_grad_norm": "length of the critic's gradient before clipping",
     "value_loss": "loss of the critic",
     "value_lr": "learning rate of the critic",
+    "value_squared_error": "error of the critic",
     "verifier_failed": "responses whose verifier failed",
 }
+"""Metrics of a stage whose names say too little."""
 PART = " | "
 """Between a quantity and the part of a set that it was measured on."""
 WIDE = 10.0
@@ -102,7 +104,7 @@ def describe_quantity(name: str) -> Quantity:
 
 def describe_metric(name: str) -> str:
     """Name one of a stage's metrics in plain words; an unknown one stands for itself."""
-    return _METRICS.get(name, name.replace("_", " "))
+    return METRIC_LABELS.get(name, name.replace("_", " "))
 
 
 def format_rounded(value: float, digits: int, sign: str = "") -> str:

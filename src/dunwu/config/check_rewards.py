@@ -12,6 +12,17 @@ QUALITY = ("logic", "steps", "novelty")
 """Parts whose weights are shares of ``quality``."""
 PENALTIES = ("truncation", "repetition")
 """Parts that are never above 0."""
+METRICS = frozenset(
+    {
+        *("step", "reward", "length", "length_right", "length_wrong", "truncated", "reflections", "uniform_groups"),
+        *("responses", "verifier_failed", "tokens", "prompts_too_long", "updates", "curriculum", "replayed"),
+        *("entropy", "kl", "clip_low", "clip_high", "ratio_mean", "ratio_max", "importance_mean", "importance_max"),
+        *("policy_loss", "grad_norm", "lr", "logprob_difference_mean", "logprob_difference_max"),
+        *("value", "value_loss", "value_squared_error", "value_grad_norm", "value_lr"),
+        *("similar", "sampler_gap_mean", "sampler_gap_max"),  # as earlier versions called them
+    }
+)
+"""Names of a rollout's other metrics: a part of the reward that had one would take its place."""
 LANGUAGES = "zh ja ko ru uk bg ar fa ur en de fr es it pt nl sv pl cs tr id vi".split()  # noqa: SIM905  -- one line
 """What ``dunwu.verifiers.language`` can tell."""
 
@@ -35,6 +46,8 @@ def _names(stage: RLStage) -> Iterator[Issue]:
     for index, (place, name) in enumerate(zip(places, named, strict=True)):
         if name in REWARD_PARTS or name in named[:index]:
             yield Issue(f"reward.{place}.name", f"{name!r} is the name of another part")
+        elif name in METRICS:
+            yield Issue(f"reward.{place}.name", f"{name!r} is the name of a metric: choose another")
     tasks, parts = [task.name for task in stage.tasks], [*REWARD_PARTS, *named]
     for task, table in reward.tasks.items():
         if task not in tasks:

@@ -38,10 +38,10 @@ METRIC_FIGURES = (
     ("Distance from the reference policy", "nats a token", {"kl": "KL divergence (k3)"}),
     ("Tokens outside the clipping range", "share of tokens", {"clip_low": "below", "clip_high": "above"}),
     ("Groups without a gradient", "share of groups", {"uniform_groups": "all rewards equal"}),
-    ("Engine against trainer", "nats a token", {"sampler_gap_mean": "mean difference"}),
+    ("Engine against trainer", "nats a token", {"logprob_difference_mean": "mean difference"}),
     ("Loss", "nats a token", {"loss": "loss"}),
     ("Learning rate", "", {"lr": "learning rate"}),
-    ("Value network", "squared error", {"value_error": "error of the critic"}),
+    ("Value network", "squared error", {"value_squared_error": "error of the critic"}),
 )
 """Metrics with a chart of their own; all others are folded away."""
 OVERVIEW = ("Right answers", "Words of reflection", "Length of a response", "Reward and its parts")

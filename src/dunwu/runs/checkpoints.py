@@ -13,6 +13,7 @@ from typing import Any
 from dunwu.errors import Fault
 from dunwu.runs.atomic import atomic_directory, atomic_remove
 from dunwu.runs.records import Checkpoint
+from dunwu.runs.upgrade import upgrade_state
 
 SCHEMA = 1
 """Version of MANIFEST.json."""
@@ -83,9 +84,8 @@ def find_newest(folder: Path) -> Checkpoint | None:
     for path in reversed(_steps(folder)):
         damage = _find_damage(path)
         if damage is None:
-            return Checkpoint(
-                path=path, step=parse_step(path.name), state=json.loads((path / "state.json").read_text())
-            )
+            state = upgrade_state(json.loads((path / "state.json").read_text()))
+            return Checkpoint(path=path, step=parse_step(path.name), state=state)
         damaged.append(f"{path.name}: {damage}")
         logger.warning("checkpoint %s is damaged and passed over: %s", path, damage)
     if damaged:

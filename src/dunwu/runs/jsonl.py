@@ -37,8 +37,15 @@ def append_numbers(path: Path, step: int, numbers: Mapping[str, float]) -> None:
     append_line(path, json.dumps(line, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
 
 
-def read_numbers(path: Path) -> list[dict[str, float]]:
+def read_numbers(path: Path, renamed: Mapping[str, str] | None = None) -> list[dict[str, float]]:
     """Read the lines in order, without null entries and without a torn last line.
+
+    Args:
+        path: The file.
+        renamed: Old name -> new name, of numbers that earlier versions called otherwise.
+
+    Returns:
+        A mapping for each line, with its ``step``.
 
     Raises:
         UserError: Another line is no object of finite numbers, or bytes were lost (NUL); the line is named.
@@ -46,11 +53,16 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
     lines = _read_lines(path)
     if b"\0" in _split_end(path)[1]:
         raise UserError(LOST, file=path, field=f"line {len(lines) + 1}")
-    return [{name: number for name, number in entry.items() if number is not None} for _, entry in lines]
+    new = renamed or {}
+    return [{new.get(name, name): value for name, value in entry.items() if value is not None} for _, entry in lines]
 
 
-def read_numbers_table(path: Path) -> pa.Table:
+def read_numbers_table(path: Path, renamed: Mapping[str, str] | None = None) -> pa.Table:
     """Read the lines as a table, without a Python object for each.
+
+    Args:
+        path: The file.
+        renamed: As for :func:`read_numbers`.
 
     Returns:
         The column ``step`` (int64), then the others by name (float64); null where a line lacks a number.
@@ -63,7 +75,7 @@ def read_numbers_table(path: Path) -> pa.Table:
     if table is None:
         read_numbers(path)  # names the line
         raise UserError("holds other things than numbers: was it edited?", file=path)
-    return table
+    return _rename_columns(table, renamed or {})
 
 
 def cut_numbers(path: Path, last_step: float) -> None:
@@ -88,10 +100,19 @@ def _parse_numbers(content: bytes) -> pa.Table | None:
     numbers = all(is_integer(kind) or is_floating(kind) or is_null(kind) for kind in table.schema.types)
     if not (numbers and "step" in table.column_names and is_integer(table["step"].type)) or table["step"].null_count:
         return None
-    others = {name: table[name].cast(pa.float64()) for name in sorted(set(table.column_names) - {"step"})}
+    others = {name: table[name].cast(pa.float64()) for name in set(table.column_names) - {"step"}}
     if not all(pc.all(pc.is_finite(column)).as_py() is not False for column in others.values()):
         return None
     return pa.table({"step": table["step"], **others})
+
+
+def _rename_columns(table: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """Give columns the names of today, in their order; a run that went on may have one number under both names."""
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    for old, new in renamed.items():
+        if (column := columns.pop(old, None)) is not None:
+            columns[new] = pc.coalesce(columns[new], column) if new in columns else column
+    return pa.table({name: columns[name] for name in ("step", *sorted(columns.keys() - {"step"}))})
 
 
 def _read_lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:

@@ -24,6 +24,7 @@ from dunwu.runs.generated_data import GeneratedData
 from dunwu.runs.jsonl import read_numbers, read_numbers_table
 from dunwu.runs.records import AnswerRow, Checkpoint, Cost, Evaluation
 from dunwu.runs.regular_files import require_regular
+from dunwu.runs.upgrade import RENAMED_METRICS, RENAMED_TIMINGS
 from dunwu.types import Estimate
 
 ABLATION = "ablation"
@@ -69,15 +70,15 @@ class StageReader:
         Raises:
             UserError: The file is damaged; names the line. So do all methods that read numbers.
         """
-        return read_numbers(self.path / "metrics.jsonl")
+        return read_numbers(self.path / "metrics.jsonl", RENAMED_METRICS)
 
     def read_metrics_table(self) -> pa.Table:
         """Read the metrics as a table: ``step`` (int64), then the others by name (float64)."""
-        return read_numbers_table(self.path / "metrics.jsonl")
+        return read_numbers_table(self.path / "metrics.jsonl", RENAMED_METRICS)
 
     def read_timings(self) -> list[dict[str, float]]:
         """Read wall-clock times, in seconds, like :meth:`read_metrics`."""
-        return read_numbers(self.path / "timings.jsonl")
+        return read_numbers(self.path / "timings.jsonl", RENAMED_TIMINGS)
 
     def read_costs(self) -> dict[str, Cost]:
         """Return what each module's work has cost, over all processes."""

@@ -1,11 +1,13 @@
 """Runs of earlier versions, read as if this version had made them.
 
-    version 1    recipes with the field names of before; held-out answers without task, finish, log-probability, policy
-                 version, score and its parts; no ``schema_version`` in manifest.json
+    version 1    recipes, metrics, timings and the states of checkpoints with the names of before; held-out answers
+                 without task, finish, log-probability, policy version, score and its parts; no ``schema_version`` in
+                 manifest.json
     version 2    today
 
 What has changed its name is translated here, when it is read; stored files stay as they are, and a run that goes on
-may hold files of both. Columns of answers are put together in ``runs/tables.py``, which asks each file what it has.
+may hold both names in one file. Columns of answers are put together in ``runs/tables.py``, which asks each file what
+it has.
 """
 
 from __future__ import annotations
@@ -20,7 +22,23 @@ from dunwu.errors import UserError
 SCHEMA_VERSION: Final = 2
 """Version of the layout of a run directory, ``schema_version`` in manifest.json."""
 
-__all__ = ["SCHEMA_VERSION", "upgrade_manifest", "upgrade_recipe"]
+RENAMED_METRICS: Final[Mapping[str, str]] = {
+    "sampler_gap_max": "logprob_difference_max",
+    "sampler_gap_mean": "logprob_difference_mean",
+    "similar": "curriculum",
+}
+"""Old name -> new name, in metrics.jsonl."""
+RENAMED_TIMINGS: Final[Mapping[str, str]] = {"anchor": "logprobs"}
+"""Old name -> new name, in timings.jsonl."""
+RENAMED_STATE: Final[Mapping[str, str]] = {"similar": "curriculum"}
+"""Old name -> new name, in a checkpoint's state.json."""
+
+__all__ = ["SCHEMA_VERSION", "upgrade_manifest", "upgrade_recipe", "upgrade_state"]
+
+
+def upgrade_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint of any version keeps beside the trainer's files, with the names of today."""
+    return {RENAMED_STATE.get(name, name): value for name, value in state.items()}
 
 
 def upgrade_manifest(manifest: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def made(rollouts: int = ROLLOUTS, **series: Series) -> list[Row]:
         "clip_high": lambda x: 0.006,
         "truncated": lambda x: 0.02 + 0.01 * math.sin(9 * x),
         "language": lambda x: 0.97,
-        "sampler_gap_mean": lambda x: 2e-7,
+        "logprob_difference_mean": lambda x: 2e-7,
     }
     return [
         {"step": 4.0 * (i + 1), **{name: value(i / max(1, rollouts - 1)) for name, value in (healthy | series).items()}}
@@ -85,7 +85,7 @@ def test_a_healthy_run_is_looked_at_by_every_rule_and_raises_none() -> None:
     [
         (
             "engine against trainer",
-            {"sampler_gap_mean": lambda x: 0.03 if x == 1.0 else 2e-7},
+            {"logprob_difference_mean": lambda x: 0.03 if x == 1.0 else 2e-7},
             "log-probabilities differ by up to 0.03 nats a token (step 160), at the first rollout by 2e-07",
         ),
         ("entropy", {"entropy": lambda x: 0.5 * math.exp(-5 * x)}, "0.0044 nats a token, 0.39 at the beginning"),
@@ -225,7 +225,7 @@ def test_metrics_that_are_not_there_are_not_looked_at() -> None:
     ],
 )
 def test_the_gap_is_held_against_rounding_and_against_the_bound(gaps: list[float], ill: bool) -> None:
-    rows = [{"step": float(i), "sampler_gap_mean": gap} for i, gap in enumerate(gaps)]
+    rows = [{"step": float(i), "logprob_difference_mean": gap} for i, gap in enumerate(gaps)]
     assert red(rows) == ({"engine against trainer"} if ill else set())
     assert red(rows, logprob_difference=0.0) == set()
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.analysis.labels import describe_checkpoint, format_interval, format_number, format_p_value, sanitize
+from dunwu.analysis.labels import (
+    METRIC_LABELS,
+    describe_checkpoint,
+    format_interval,
+    format_number,
+    format_p_value,
+    sanitize,
+)
 from dunwu.analysis.reasoning.highlights import LONGEST_SHOWN, highlight
+from dunwu.config.check_rewards import METRICS
+from dunwu.observatory.figures import METRIC_FIGURES
 from dunwu.types import Estimate
 
 
@@ -39,6 +48,11 @@ def test_an_interval_has_no_sign_that_cannot_be(name: str, low: float, high: flo
 )
 def test_a_number_has_no_digit_that_says_nothing(name: str, value: float, half: float, written: str) -> None:
     assert format_number(name, value, Estimate(value=value, low=value - half, high=value + half)) == written
+
+
+def test_metrics_are_shown_under_the_names_that_a_run_writes() -> None:
+    figures = {name for _, _, labels in METRIC_FIGURES for name in labels}
+    assert METRIC_LABELS.keys() | figures <= METRICS | {"loss"}, "supervised stages have a loss"
 
 
 def test_a_long_text_is_cut_where_a_page_would_be_too_large() -> None:

@@ -80,6 +80,7 @@ OWN = "custom=[{name='mine', file='mine.py'}]"
             "no part of the reward has this name; did you mean",
         ),
         (["custom=[{name='logic', file='a.py'}]"], "custom.0.name", "'logic' is the name of another part"),
+        (["custom=[{name='length', file='a.py'}]"], "custom.0.name", "'length' is the name of a metric: choose"),
     ],
 )
 def test_weights_that_do_not_fit(write: Write, overrides: list[str], field: str, message: str) -> None:

@@ -108,8 +108,8 @@ def test_a_sound_engine_differs_by_rounding(tmp_path: Path, changes: dict[str, A
         train(parts, Cursor())
     rows = parts.context.store.read_metrics()
     assert len(rows) == 2
-    assert all(0 < row["sampler_gap_mean"] < 1e-5 for row in rows)
-    assert all(row["sampler_gap_mean"] <= row["sampler_gap_max"] < 1e-3 for row in rows)
+    assert all(0 < row["logprob_difference_mean"] < 1e-5 for row in rows)
+    assert all(row["logprob_difference_mean"] <= row["logprob_difference_max"] < 1e-3 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_where_the_recipe_asks_for_no_stop_the_run_warns_at_once(tmp_path: Path)
     with opened(tmp_path, algorithm=bound) as parts:
         train(deaf(parts, hears=0), Cursor())
     first, second = parts.context.store.read_metrics()
-    assert first["sampler_gap_mean"] < 1e-5 < 0.02 < second["sampler_gap_mean"]
+    assert first["logprob_difference_mean"] < 1e-5 < 0.02 < second["logprob_difference_mean"]
     told = output(parts)
     assert told.count("red flag, engine against trainer: log-probabilities differ by up to") == 1
     assert "(step 4), at the first rollout by" in told
@@ -167,7 +167,7 @@ def test_the_difference_by_hand(bench: Bench) -> None:
     parts = bench.parts()
     old = [np.array(row, dtype=np.float32) for row in ([0.0, -0.75, -0.5], [0.0, -0.5, 0.5])]
     found = handover(parts, old)
-    assert found == {"sampler_gap_mean": pytest.approx(1.25 / 4), "sampler_gap_max": pytest.approx(1.0)}
+    assert found == {"logprob_difference_mean": pytest.approx(1.25 / 4), "logprob_difference_max": pytest.approx(1.0)}
     assert handover(parts, []) == {}
     with pytest.raises(Fault, match=r"differ by 0\.625 nats a token \(largest 1\.25\)"):
         handover(parts, [old[1], old[1] + np.float32(0.25)])
@@ -194,7 +194,7 @@ class Counting(RecordingTrainer):
 def test_the_trainer_reads_few_sequences_where_it_need_not_read_all(bench: Bench) -> None:
     trainer = Counting()
     parts = replace(bench.parts(), trainer=trainer)
-    assert handover(parts, [None] * 9) == {"sampler_gap_mean": 0.0, "sampler_gap_max": 0.0}
+    assert handover(parts, [None] * 9) == {"logprob_difference_mean": 0.0, "logprob_difference_max": 0.0}
     handover(parts, [None] * 3)
     check_last_handover(parts, rollout=4, position=8)
     assert trainer.read == [4, 3, 4]

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.unit.pipeline.contexts import shown_text
 
+from dunwu.config.check_rewards import METRICS
+from dunwu.config.schema import REWARD_PARTS
 from dunwu.errors import Fault, Interrupted
 from dunwu.metrics import Stopwatch
 from dunwu.pipeline.stages.rl import generate_rollout, train
@@ -179,7 +181,8 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     shown = {len(NUMBER.findall(question)) for question in first[:2]}
     assert shown == {4}, "of the level that is half solved"
     rows = parts.context.store.read_metrics()
-    assert [(row["similar"], row["prompts_too_long"]) for row in rows[:2]] == [(0, 0), (2, 0)]
+    assert [(row["curriculum"], row["prompts_too_long"]) for row in rows[:2]] == [(0, 0), (2, 0)]
+    assert {name for row in rows for name in row} <= METRICS | set(REWARD_PARTS)
 
     checkpoint = parts.context.store.newest_checkpoint()
     assert checkpoint

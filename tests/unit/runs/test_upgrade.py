@@ -11,6 +11,7 @@ import pytest
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.runs import AnswerRow, RunReader, RunWriter
+from dunwu.runs.jsonl import append_numbers
 
 OLD = Path(__file__).parents[2] / "data" / "run-of-version-1"
 """Written by the version before: two rollouts of two problems, measured before and after."""
@@ -68,6 +69,29 @@ def test_the_answers_of_an_old_run_are_rows_of_today() -> None:
     assert table["finish"].null_count == 8
     assert stage.read_metrics_table()["reward"].to_pylist() == [1.0, 1.0]
     assert stage.read_costs()["training"].tokens == 40
+
+
+def test_the_numbers_of_an_old_run_have_the_names_of_today() -> None:
+    stage = RunReader(OLD).stage("zero")
+    renamed = {"logprob_difference_max": 1e-05, "logprob_difference_mean": 1e-07, "curriculum": 1.0}
+    kept = {"accuracy": 0.5, "entropy": 0.25, "length": 5.0, "reward": 1.0, "tokens": 20.0}
+    assert stage.read_metrics() == [{"step": step} | kept | renamed for step in (4, 8)]
+    assert stage.read_metrics_table().column_names == ["step", *sorted(kept | renamed)]
+    assert stage.read_timings()[0] == {"step": 4, "logprobs": 0.5, "rollout": 1.0, "update": 1.5}
+    checkpoint = stage.newest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.state == {"position": 4, "rollout": 2, "curriculum": {"seen": [], "sources": []}}
+
+
+def test_a_run_that_went_on_has_one_name_for_each_number(old: Path) -> None:
+    stage = RunReader(old).stage("zero")
+    append_numbers(stage.path / "metrics.jsonl", 12, {"curriculum": 3.0, "reward": 0.5})
+    append_numbers(stage.path / "metrics.jsonl", 16, {"reward": 0.5})
+    table = stage.read_metrics_table()
+    assert table["curriculum"].to_pylist() == [1.0, 1.0, 3.0, None]
+    assert table["logprob_difference_mean"].to_pylist() == [1e-07, 1e-07, None, None]
+    rows = [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]
+    assert rows == stage.read_metrics()
 
 
 def test_reading_an_old_run_changes_nothing(old: Path) -> None:

@@ -58,7 +58,7 @@ class RolloutRecorder:
         step = after.updates(stage)
         draws = rollout.position - before.position + rollout.from_curriculum
         metrics = summarize_rollout(rollout.groups, updates, draws=draws) | batch.metrics
-        metrics |= {"similar": float(rollout.from_curriculum)} if before.curriculum else {}
+        metrics |= {"curriculum": float(rollout.from_curriculum)} if before.curriculum else {}
         metrics |= {"replayed": float(len(batch.replayed))} if before.replay else {}
         store.append(step, metrics, seconds)
         replayed = sum(len(one.sample.token_ids) for one in batch.replayed)

@@ -63,13 +63,13 @@ class Cursor:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, for JSON. The replay buffer has a file of its own."""
-        curriculum = {} if self.curriculum is None else {"similar": self.curriculum.to_state()}
+        curriculum = {} if self.curriculum is None else {"curriculum": self.curriculum.to_state()}
         return {"rollout": self.rollout, "position": self.position, **curriculum}
 
     def load(self, checkpoint: Checkpoint) -> Cursor:
         """Return this cursor as a checkpoint has it."""
         state = checkpoint.state
-        curriculum = self.curriculum.load_state(state["similar"]) if self.curriculum else None
+        curriculum = self.curriculum.load_state(state["curriculum"]) if self.curriculum else None
         replay = self.replay.load(checkpoint.path / REPLAY) if self.replay else None
         return Cursor(rollout=state["rollout"], position=state["position"], curriculum=curriculum, replay=replay)
 

@@ -37,7 +37,8 @@ def check_handover(
         logprobs: what the trainer made of each.
 
     Returns:
-        The metrics ``sampler_gap_mean`` and ``sampler_gap_max``, nats a token; none where nothing was written.
+        The metrics ``logprob_difference_mean`` and ``logprob_difference_max``, nats a token; none where nothing was
+        written.
 
     Raises:
         Fault: the mean is above ``algorithm.logprob_difference_stop``.
@@ -87,4 +88,4 @@ def _check_difference(system: RLSystem, difference: tuple[float, float] | None) 
             f"algorithm.logprob_difference_stop is {stop:g}: the engine missed an update or computes this model "
             "differently. Nothing was learnt from it; the newest checkpoint stands"
         )
-    return {"sampler_gap_mean": mean, "sampler_gap_max": largest}
+    return {"logprob_difference_mean": mean, "logprob_difference_max": largest}
