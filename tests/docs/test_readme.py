@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 import pytest
 
@@ -13,15 +14,12 @@ FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?(?: %)?")
 
 
 def rows_of(name: str, heading: str) -> list[list[str]]:
-    """Return the cells of the table whose first row is a heading."""
+    """Return the cells of the tables whose first row begins with a heading."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    (start,) = [number for number, line in enumerate(lines) if line.startswith(heading)]
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
+    starts = [number for number, line in enumerate(lines) if line.startswith(heading)]
+    assert starts, heading
+    tables = [takewhile(lambda line: line.startswith("|"), lines[start + 2 :]) for start in starts]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for table in tables for line in table]
 
 
 def figures_of(cell: str) -> set[str]:

@@ -6,8 +6,9 @@ import ast
 import re
 from pathlib import Path
 
+from dunwu.config.check_rewards import METRICS
 from dunwu.runs import tables
-from dunwu.runs.upgrade import SCHEMA_VERSION
+from dunwu.runs.upgrade import RENAMED_METRICS, SCHEMA_VERSION
 from tests.docs.pages import ROOT
 from tests.docs.test_readme import rows_of
 
@@ -50,3 +51,9 @@ def test_the_page_has_the_columns_of_answers() -> None:
 def test_the_page_has_the_version() -> None:
     assert f"`schema_version`, which is {SCHEMA_VERSION} today" in TEXT
     assert rows_of(PAGE, "| `schema_version` |")[0][0] == str(SCHEMA_VERSION)
+
+
+def test_the_page_of_metrics_has_every_number_of_a_rollout() -> None:
+    rows = rows_of("docs/reference/metrics.md", "| name | is")
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert named - {"accuracy", "format"} == METRICS - RENAMED_METRICS.keys()
