@@ -21,7 +21,8 @@ from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.models.export import write_chat_template
 from dunwu.models.templates import Template
-from dunwu.monitoring.progress import Silent
+from dunwu.monitoring.monitors import Log, open_monitor
+from dunwu.monitoring.progress import Monitor, Silent
 from dunwu.pipeline.stages.grading import open_grader
 from dunwu.rollout.collect import Grader, collect
 from dunwu.rollout.engine import Engine
@@ -29,7 +30,7 @@ from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks import Mixture, build_mixture
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import Trainer
-from dunwu.types import GenerationRequest, Problem, Sampling, ScoredGroup, TrainSample
+from dunwu.types import GenerationRequest, Problem, Sampling, ScoredGroup, StepResult, TrainSample
 
 STAND_IN = "arithmetic"
 """A stage has tasks; this one is never drawn from."""
@@ -63,12 +64,13 @@ class Loop:
         template: Template,
         mixture: Mixture | None,
         seed: int,
+        monitor: Monitor,
     ) -> None:
         self.stage = stage
         self.rollouts = 0
         self._engine, self._trainer, self._grader = engine, trainer, grader
         self._algorithm, self._template, self._mixture, self._seed = algorithm, template, mixture, seed
-        self._position = 0
+        self._monitor, self._position = monitor, 0
 
     @property
     def version(self) -> int:
@@ -106,7 +108,9 @@ class Loop:
             temperature=spec.temperature, top_p=spec.top_p, max_new_tokens=spec.max_new_tokens, stop=spec.stop
         )
         self.rollouts += 1
-        return collect(self._engine, requests, sampling, self._grader, update=self.version)
+        with closing(self._monitor) as monitor:
+            shown = monitor.count_completions
+            return collect(self._engine, requests, sampling, self._grader, shown, update=self.version)
 
     def advantages(self, groups: Sequence[ScoredGroup]) -> list[TrainSample]:
         """Turn graded groups into samples to learn from: log-probabilities first, then advantages.
@@ -136,12 +140,15 @@ class Loop:
         Raises:
             Fault: A loss or a gradient is not finite; the weights are untouched.
         """
-        done = []
-        for epoch in range(self.stage.update.epochs):
-            seed = derive_seed(self._seed, "loop", "split", self.rollouts, epoch)
-            for step in cut_minibatches(batch, self.stage.update, seed):
-                at = min(self.version, self.stage.steps - 1)
-                done.append(take_step(self._trainer, step, at=at))
+        spec, done = self.stage.update, list[StepResult]()
+        total = spec.epochs * min(spec.minibatches, len(batch))
+        with closing(self._monitor) as monitor:
+            for epoch in range(spec.epochs):
+                seed = derive_seed(self._seed, "loop", "split", self.rollouts, epoch)
+                for step in cut_minibatches(batch, spec, seed):
+                    monitor.show_activity("learning", len(done), total)
+                    at = min(self.version, self.stage.steps - 1)
+                    done.append(take_step(self._trainer, step, at=at))
         self._engine.update_weights(self._trainer.export_weights())
         metrics = {
             name: float(np.mean([one.metrics[name] for one in done])) for name in (done[0].metrics if done else ())
@@ -174,6 +181,7 @@ def open_loop(
     tasks: Sequence[str | Mapping[str, Any]] = (),
     steps: int = 1000,
     seed: int = 0,
+    log: Log = "rich",
     **settings: Any,
 ) -> Iterator[Loop]:
     """Open a training loop of one's own.
@@ -184,6 +192,7 @@ def open_loop(
         tasks: Where ``Loop.rollout`` draws problems from: names, or tables as in a recipe.
         steps: Optimizer steps for the schedule of the learning rate; going on beyond them is no error.
         seed: Of problems, completions and minibatches.
+        log: Whether a bar shows how far a call is, on a terminal or in a notebook; ``quiet``: not.
         **settings: Tables of a stage of kind ``rl``, as in a recipe: ``rollout={"group_size": 8}``,
             ``algorithm={"loss": "gspo"}``, ``optimizer={"lr": 1e-3}``.
 
@@ -213,6 +222,7 @@ def open_loop(
             template=Template(stage.prompt, loaded.tokenizer),
             mixture=build_mixture(stage.tasks, seed) if tasks else None,
             seed=seed,
+            monitor=open_monitor(log),
         )
 
 

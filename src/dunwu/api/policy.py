@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from dunwu.api.model_sources import Source, source_of
 from dunwu.api.run import Run
 from dunwu.config.schema import ModelSpec, PromptSpec, is_server
 from dunwu.errors import UserError
+from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.types import Completion, GenerationRequest, Message, Problem, Sampling
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Policy:
         max_new_tokens: int = 512,
         stop: Sequence[str] = (),
         seed: int = 0,
+        log: Log = "rich",
     ) -> list[list[Completion]]:
         """Write completions. The same seed gives the same ones, whatever else is asked at the same time.
 
@@ -89,6 +92,7 @@ class Policy:
             max_new_tokens: Longest completion, in tokens; also bounded by the model's positions.
             stop: Texts that end a completion, beside the tokenizer's end of sequence.
             seed: Randomness of completion ``i`` of prompt ``p`` is a function of (seed, p, i).
+            log: Whether a bar counts completions, on a terminal or in a notebook; ``quiet``: not.
 
         Returns:
             ``n`` completions for each prompt, in order.
@@ -101,20 +105,23 @@ class Policy:
 
         asked = [prompts] if isinstance(prompts, str | Problem) else list(prompts)
         problems = [as_problem(one, place) for place, one in enumerate(asked)]
-        requests = [
-            GenerationRequest(
-                prompt=self._encoder.encode(problem),
-                seeds=tuple(derive_seed(seed, "generate", place, index) for index in range(n)),
+        with closing(open_monitor(log)) as monitor:
+            monitor.show_activity("loading the model")
+            requests = [
+                GenerationRequest(
+                    prompt=self._encoder.encode(problem),
+                    seeds=tuple(derive_seed(seed, "generate", place, index) for index in range(n)),
+                )
+                for place, problem in enumerate(problems)
+            ]
+            room = self._positions - max((len(request.prompt.token_ids) for request in requests), default=0)
+            if room < 1:
+                raise UserError(f"a prompt leaves no room for an answer: the model has {self._positions} positions")
+            sampling = Sampling(
+                temperature=temperature, top_p=top_p, max_new_tokens=min(max_new_tokens, room), stop=tuple(stop)
             )
-            for place, problem in enumerate(problems)
-        ]
-        room = self._positions - max((len(request.prompt.token_ids) for request in requests), default=0)
-        if room < 1:
-            raise UserError(f"a prompt leaves no room for an answer: the model has {self._positions} positions")
-        sampling = Sampling(
-            temperature=temperature, top_p=top_p, max_new_tokens=min(max_new_tokens, room), stop=tuple(stop)
-        )
-        return [list(group.completions) for group in complete(self._engine, requests, sampling)]
+            groups = complete(self._engine, requests, sampling, monitor.count_completions)
+        return [list(group.completions) for group in groups]
 
     def save(self, folder: Path | str) -> Path:
         """Write the model as an ordinary transformers folder, and return its path."""

@@ -18,13 +18,14 @@ from dunwu.api.model_sources import CHAT, Source, source_of
 from dunwu.api.policy import Policy
 from dunwu.api.run import Run
 from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
-from dunwu.commands.run import execute, open_monitor
+from dunwu.commands.run import execute
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override, write_overrides
 from dunwu.config.schema import COLUMNS, AnswerIn, Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, refuse_stream
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
+from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Monitor, Progress
 from dunwu.registry import GENERATORS, is_reference, split_reference, tasks
 from dunwu.tasks.datasets.files import FileTask
@@ -78,6 +79,7 @@ def evaluate(
     out: Path | str | None = None,
     overrides: Mapping[str, Any] | Sequence[str] = (),
     resume: bool = False,
+    log: Log = "rich",
     monitor: Monitor | None = None,
 ) -> Run:
     """Measure models on benchmarks: pass@1, pass@k, cons@k, with 95 % intervals.
@@ -98,7 +100,8 @@ def evaluate(
         out: The run directory; None: runs/eval-MODEL-BENCHMARK.
         overrides: Values by path, or ``PATH=VALUE``, of the recipe that this makes.
         resume: Go on where the run in the directory stopped.
-        monitor: Takes what the run says; None: the terminal.
+        log: What is printed: for people, next to nothing, or a JSON object a line.
+        monitor: Takes what the run says, in the place of what ``log`` names.
 
     Returns:
         The run; ``results()`` has the numbers, ``held_out_answers()`` every answer.
@@ -108,7 +111,7 @@ def evaluate(
         Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: Nothing could be graded, a server gives no answer, or the disk is full.
     """
-    overrides, monitor = write_overrides(overrides), monitor or open_monitor("rich")
+    overrides, monitor = write_overrides(overrides), monitor or open_monitor(log)
     asked = Asked(
         models=[_name_model(one) for one in ([models] if isinstance(models, Model) else models)],
         benches=[benchmarks] if isinstance(benchmarks, str) else benchmarks,

@@ -11,7 +11,7 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dunwu.analysis.next_steps import find_program
 from dunwu.api.run import Run
@@ -19,6 +19,7 @@ from dunwu.commands.plan import open_recipe, plan_recipe, planned_seconds, refus
 from dunwu.config.overrides import write_overrides
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
+from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Broadcast, Monitor
 from dunwu.runs import RunReader, RunWriter
 from dunwu.version import __version__
@@ -26,7 +27,6 @@ from dunwu.version import __version__
 if TYPE_CHECKING:
     from dunwu.config.schema import Recipe
 
-Log = Literal["rich", "quiet", "json"]
 RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
@@ -83,17 +83,6 @@ def run(
         settings += ["--log", log] if log != "rich" else []
         again = shlex.join([find_program(), "run", str(recipe), *settings, "--out", str(folder), "--resume"])
         raise Interrupted(f"{error}; resume with: {again}") from error
-
-
-def open_monitor(log: Log) -> Monitor:
-    """Open what prints a run."""
-    if log == "json":
-        from dunwu.monitoring.json_lines import JsonProgress
-
-        return JsonProgress()
-    from dunwu.monitoring.console import ConsoleProgress
-
-    return ConsoleProgress(quiet=log == "quiet")
 
 
 def execute(

@@ -16,8 +16,9 @@ from dunwu.api.grading import Reward
 from dunwu.api.policy import Policy, load
 from dunwu.api.run import Run
 from dunwu.api.settings import make_rl_tables
-from dunwu.commands.run import Log, run
+from dunwu.commands.run import run
 from dunwu.errors import UserError
+from dunwu.monitoring.monitors import Log
 from dunwu.tasks import Draft
 
 

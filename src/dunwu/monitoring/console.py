@@ -126,24 +126,29 @@ class ConsoleProgress:
 
     def show_activity(self, what: str, done: int = 0, total: int | None = None) -> None:
         """Show what goes on until the next line, on a terminal only: with a bar where it can be counted."""
-        if self._quiet:
+        if self._quiet or not self.console.is_terminal:
             return
         now = self._clock()
         recent = now - self._last_refresh < REFRESH_SECONDS
-        if not self.console.is_terminal or (what == self._shown and recent and (total is None or done < total)):
+        if what == self._shown and recent and (total is None or done < total):
             return
         self._last_refresh = now
-        if self._bar is None or what != self._shown:
+        if what != self._shown:
             self._close_bar()
+            self._shown, self._shown_since, self._first_shown = what, now, done
+        made = done - self._first_shown
+        left = format_duration((now - self._shown_since) / made * (total - done)) if total and made else ""
+        self._draw_bar(done, total, left)
+
+    def _draw_bar(self, done: int, total: int | None, left: str) -> None:
+        """Draw what goes on, with the time that it still takes in words."""
+        if self._bar is None:
             columns: list[ProgressColumn] = [TextColumn("  {task.description}")]
             bar = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
             columns += [] if total is None else bar
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
-            self._bar.add_task(escape(what) + (" ..." if total is None else ""), total=total, left="")
+            self._bar.add_task(escape(self._shown) + (" ..." if total is None else ""), total=total, left="")
             self._bar.start()
-            self._shown, self._shown_since, self._first_shown = what, now, done
-        made = done - self._first_shown
-        left = format_duration((now - self._shown_since) / made * (total - done)) if total and made else ""
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, left=left, refresh=True)
 
     def log_step(self, step: int, total_steps: int, metrics: Mapping[str, float], timings: Mapping[str, float]) -> None:
@@ -241,7 +246,7 @@ class ConsoleProgress:
     def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
-            self._bar, self._shown = None, ""
+        self._bar, self._shown = None, ""
 
 
 def _columns(metrics: Mapping[str, float]) -> Sequence[tuple[str, str, str]]:

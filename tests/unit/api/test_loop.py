@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dunwu
+from dunwu.monitoring.progress import Silent
 
 SMALL: dict[str, Any] = {
     "rollout": {"group_size": 4, "max_new_tokens": 24},
@@ -56,6 +57,35 @@ def test_the_same_seed_gives_the_same_rollout() -> None:
             groups = loop.rollout(questions=2)
             texts.append([one.text for group in groups for one in group.group.completions])
     assert texts[0] == texts[1]
+
+
+class Recorder(Silent):
+    """Keeps how far each call came."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, int | None]] = []
+
+    def count_completions(self, done: int, total: int) -> None:
+        self.seen.append(("completions", done, total))
+
+    def show_activity(self, what: str, done: int = 0, total: int | None = None) -> None:
+        self.seen.append((what, done, total))
+
+    def close(self) -> None:
+        self.seen.append(("closed", 0, None))
+
+
+def test_a_call_shows_how_far_it_is_and_leaves_the_screen_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, logs = Recorder(), list[str]()
+    monkeypatch.setattr("dunwu.api.loop.open_monitor", lambda log: logs.append(log) or recorder)
+    settings = SMALL | {"update": {"minibatches": 2, "epochs": 2}}
+    with dunwu.open_loop("nano-base", reward=count_digits, log="quiet", **settings) as loop:
+        groups = loop.rollout(["What is 2 + 3?"])
+        assert recorder.seen == [*(("completions", done, 4) for done in (1, 2, 3, 4)), ("closed", 0, None)]
+        recorder.seen.clear()
+        loop.update(loop.advantages(groups))
+        assert recorder.seen == [*(("learning", done, 4) for done in range(4)), ("closed", 0, None)]
+    assert logs == ["quiet"]
 
 
 def test_bad_settings_are_told_by_their_field() -> None:

@@ -1,0 +1,25 @@
+"""Which monitor shows a run: lines for people, in a terminal or a notebook, or JSON lines for programs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dunwu.monitoring.progress import Monitor
+
+Log = Literal["rich", "quiet", "json"]
+"""Rows and a bar; next to nothing; a JSON object a line."""
+
+
+def open_monitor(log: Log) -> Monitor:
+    """Open what shows the work that this process does; in a notebook that is an output of the running cell."""
+    if log == "json":
+        from dunwu.monitoring.json_lines import JsonProgress
+
+        return JsonProgress()
+    from dunwu.monitoring.notebook import NotebookProgress, find_shell
+
+    if find_shell() is not None:
+        return NotebookProgress(quiet=log == "quiet")
+    from dunwu.monitoring.console import ConsoleProgress
+
+    return ConsoleProgress(quiet=log == "quiet")
