@@ -154,6 +154,26 @@ class Run:
         """
         return self._stage(stage, lambda one: (one.model / "config.json").is_file()).model
 
+    def describe(self, stage: str | None = None) -> str:
+        """Say what happened in a stage: whether reflection rose, and whether the training was healthy.
+
+        Args:
+            stage: Its name; None: the last stage that stored rollouts.
+
+        Returns:
+            A line on reflection, then a line for each rule of the diagnosis that had enough to go by. What is damaged
+            is left out, and said.
+
+        Raises:
+            UserError: No such stage, or it stored no rollouts.
+        """
+        from dunwu.analysis.aha_sentences import describe_search
+        from dunwu.analysis.stage_data import StageData
+
+        data = StageData.read(self._reader, self._stage(stage, lambda one: bool(one.rollout_steps())).name)
+        flags = [f"{'red flag' if flag.red else 'healthy'}: {flag.line}" for flag in data.diagnose()]
+        return "\n".join([describe_search(data.moment_search), *flags, *data.unreadable, *data.damage])
+
     def _stage(self, name: str | None, has: Callable[[StageReader], bool]) -> StageReader:
         """Find a stage by its name; None: the last one that ``has`` what is asked for."""
         if name is None:

@@ -44,7 +44,7 @@ class NotebookProgress(ConsoleProgress):
             color_system=None,
             highlight=False,
         )
-        super().__init__(console, clock, quiet=quiet)
+        super().__init__(console, clock, quiet=quiet, advises=False)  # what it advises are commands of a shell
 
     def _draw_bar(self, done: int, total: int | None, left: str) -> None:
         if total is None:

@@ -48,6 +48,16 @@ def test_answers_are_one_row_a_completion(run: dunwu.Run) -> None:
     assert run.answers(step=2)["step"].to_pylist() == [2] * 4
 
 
+def test_what_happened_is_said_in_lines(run: dunwu.Run) -> None:
+    first, *rest = run.describe().splitlines()
+    assert first == "Too few rollouts to look for an aha moment: 2."
+    assert rest == []
+    rollout = run.directory / "stages" / STAGE / "rollouts" / "step-000002.parquet"
+    assert rollout.is_file()
+    rollout.write_bytes(b"torn")
+    assert "step-000002.parquet" in run.describe().splitlines()[-1]
+
+
 def test_results_have_their_intervals(run: dunwu.Run) -> None:
     assert run.results().to_pylist() == [
         {"checkpoint": "base", "set": "held", "quantity": "pass@1", "value": 0.5, "low": 0.25, "high": 0.75}
