@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +19,39 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> None:
 def on_post_build(config: Any) -> None:
     """Write both files into the site (called by mkdocs)."""
     site = Path(config.site_dir)
-    places = list(_places(config.nav))
-    listed = [f"- [{title}]({place}): {_first_sentence(texts[place])}" for title, place in places]
-    head = f"# {config.site_name}\n\n> {config.site_description}\n\n"
-    (site / "llms.txt").write_text(head + "## Pages\n\n" + "\n".join(listed) + "\n", encoding="utf-8")
-    (site / "llms-full.txt").write_text(
-        head + "\n\n".join(texts[place].strip() for _, place in places) + "\n", encoding="utf-8"
-    )
+    head = f"# {config.site_name}\n\n> {config.site_description}\n"
+    listed, whole = head, head
+    for section in config.nav:
+        for title, below in section.items():
+            listed += f"\n## {title}\n\n"
+            for place in _places(below):
+                listed += f"- [{_heading(texts[place])}]({place}): {_first_sentence(texts[place])}\n"
+                whole += f"\n{texts[place].strip()}\n"
+    (site / "llms.txt").write_text(listed, encoding="utf-8")
+    (site / "llms-full.txt").write_text(whole, encoding="utf-8")
     for place, text in texts.items():
         copy = site / place
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text, encoding="utf-8")
 
 
-def _places(nav: Any, above: str = "") -> Any:
-    """Yield the title and the file of each page, in the order of the menu."""
-    for entry in nav:
-        if isinstance(entry, str):
-            yield above, entry
-            continue
-        for title, below in entry.items():
+def _places(entries: list[Any]) -> Iterator[str]:
+    """Yield the file of each page of a part of the menu, in order."""
+    for entry in entries:
+        for below in [entry] if isinstance(entry, str) else entry.values():
             if isinstance(below, str):
-                yield title, below
+                yield below
             else:
-                yield from _places(below, title)
+                yield from _places(below)
+
+
+def _heading(text: str) -> str:
+    """Return the heading of a page."""
+    return text.strip().partition("\n")[0].removeprefix("# ").replace("`", "")
 
 
 def _first_sentence(text: str) -> str:
     """Return the first sentence of a page: of the first paragraph below its heading."""
-    paragraphs = (part for part in text.split("\n\n") if part[:1].isalpha() or part[:1] == "*")
+    paragraphs = (part for part in text.split("\n\n") if re.match(r"[\w*`](?!``)", part))
     first = " ".join(next(paragraphs, "").split())
     return first.partition(". ")[0].removesuffix(".") + "."
