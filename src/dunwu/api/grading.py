@@ -12,7 +12,7 @@ Reward = Callable[[Problem, str], float]
 """``reward(problem, text)``: what an answer is worth, as one finite number. It sees whatever the model writes."""
 
 
-class RewardGrader:
+class CallableGrader:
     """Grades with one function; see ``rollout.collect.Grader``.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dunwu import algorithms
 from dunwu.algorithms import Algorithm, assign_advantages, compute_rewards, cut_minibatches, to_samples
-from dunwu.api.grading import Reward, RewardGrader
+from dunwu.api.grading import CallableGrader, Reward
 from dunwu.api.policy import Policy, as_problem, load
 from dunwu.api.run import Run
 from dunwu.api.settings import make_rl_tables
@@ -211,7 +211,7 @@ def open_loop(
     )
     with ExitStack() as opened:
         rules = open_grader(stage.reward, stage.tasks, Silent())
-        grader = RewardGrader(reward) if reward else opened.enter_context(rules)
+        grader = CallableGrader(reward) if reward else opened.enter_context(rules)
         engine = opened.enter_context(closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences)))
         yield Loop(
             stage,

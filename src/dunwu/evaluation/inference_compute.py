@@ -1,7 +1,6 @@
 """Test-time compute: what longer thinking and more votes are worth.
 
-R1 (arXiv 2501.12948v2) reports 61.8 % at 8,793 mean thinking tokens on 366 contest problems, under 7,000 for easy ones
-and over 18,000 for the hardest.
+R1 (arXiv 2501.12948v2) reports 61.8 % at 8,793 mean thinking tokens on 366 contest problems.
 
 Dimensions: A attempts.
 """
@@ -16,7 +15,6 @@ import numpy as np
 
 from dunwu.evaluation.estimators import bootstrap_mean
 from dunwu.evaluation.votes import average_vote
-from dunwu.metrics import estimate_mean
 from dunwu.types import Estimate
 
 
@@ -26,14 +24,12 @@ class Attempt:
 
     Attributes:
         problem: The problem's name.
-        level: Its difficulty.
         thinking: Tokens of the reasoning.
         answer: What it votes for; None where no answer was found.
         right: Whether the answer is right.
     """
 
     problem: str
-    level: int
     thinking: int
     answer: str | None
     right: bool
@@ -107,20 +103,6 @@ def _make_bin(attempts: Sequence[Attempt], seed: int) -> ThinkingBin:
         problems=len(shares),
         accuracy=bootstrap_mean(np.array(shares), "share", seed),
     )
-
-
-def average_thinking_by_level(attempts: Sequence[Attempt]) -> dict[int, Estimate]:
-    """Estimate the mean thinking tokens of each level, the lowest first.
-
-    It is the mean over the level's problems of each one's mean, with Student's interval over problems.
-    """
-    levels: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        levels[attempt.level].append(attempt)
-    return {
-        level: estimate_mean(_average_by_problem(levels[level], lambda attempt: attempt.thinking), lowest=0.0)
-        for level in sorted(levels)
-    }
 
 
 def estimate_vote_accuracies(attempts: Sequence[Attempt], seed: int = 0) -> list[VoteAccuracy]:

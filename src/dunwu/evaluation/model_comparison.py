@@ -74,7 +74,6 @@ def compute_curves(
     attempts = [
         Attempt(
             problem=row.problem_id,
-            level=row.level,
             thinking=count_tokens(row),
             answer=make_answer_key(problems[row.problem_id], row.extracted),
             right=row.right,

@@ -18,7 +18,8 @@ from dunwu.models.templates import NAMED
 from dunwu.types import Sampling
 
 CARD = "README.md"
-"""For people alone: nothing reads it, so it is no part of what a later stage depends on."""
+DOCUMENTS = frozenset({".md", ".toml"})
+"""Suffixes of what a model's folder holds for people alone: no later stage depends on it."""
 CHAT_TEMPLATE = "chat_template.jinja"
 GENERATION_CONFIG = "generation_config.json"
 _QUESTION = " ~ asked.text ~ "

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, TaskSpec, is_server
 from dunwu.config.stage_graph import models_of
-from dunwu.models.export import CARD
+from dunwu.models.export import DOCUMENTS
 from dunwu.models.load import resolve
 from dunwu.registry import tasks
 from dunwu.runs.fingerprints import compute_fingerprint
@@ -48,7 +48,7 @@ def hash_inputs(
             found[source] = source
             continue
         place = Path(resolve(model(source)))
-        found[source] = compute_fingerprint(place, ignored={CARD}) if place.is_dir() else source
+        found[source] = compute_fingerprint(place, ignored=DOCUMENTS) if place.is_dir() else source
     return found
 
 

@@ -14,7 +14,7 @@ def compute_fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
 
     Args:
         path: The file or folder.
-        ignored: Paths in the folder that do not count.
+        ignored: Suffixes of files in the folder that do not count, such as ``.md``.
 
     Returns:
         The hash, in hexadecimal digits.
@@ -27,7 +27,7 @@ def compute_fingerprint(path: Path, *, ignored: Container[str] = ()) -> str:
             hidden = {file for file in path.rglob("*") if any(part[0] == "." for part in file.relative_to(path).parts)}
             inside = sorted(file for file in path.rglob("*") if file.is_file() and file not in hidden)
             names = [(file, file.relative_to(path).as_posix()) for file in inside]
-            lines = "".join(f"{name} {_sha256(file)}\n" for file, name in names if name not in ignored)
+            lines = "".join(f"{name} {_sha256(file)}\n" for file, name in names if file.suffix not in ignored)
             return hashlib.sha256(lines.encode()).hexdigest()
         refuse_stream(path)
         return _sha256(path)

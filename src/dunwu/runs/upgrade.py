@@ -33,6 +33,19 @@ RENAMED_TIMINGS: Final[Mapping[str, str]] = {"anchor": "logprobs"}
 RENAMED_STATE: Final[Mapping[str, str]] = {"similar": "curriculum"}
 """Old name -> new name, in a checkpoint's state.json."""
 
+REHASHED: Final[Mapping[str, str]] = {
+    "f0ea9adbde8b80567f32312c8351b74c25d01ff5e2666d8d1e4f44474a493c61": (
+        "c02e6e56754a2b9421bde2c9b2ae6b121c74f414eb58785a9324e2c716fdbf1e"
+    ),
+    "78088305259cd4388e502a36df770a20394a2004dd590b1a23e488783b99a73d": (
+        "0b0fa01021ad66ac4dcac927d217bf289d91b3b464aaba9059f10e803cc11e5f"
+    ),
+}
+"""Old -> new hash of the models that come with Dunwu, nano-base and nano-world.
+
+The weights are the same. Their cards counted before, and have been written anew since.
+"""
+
 __all__ = ["SCHEMA_VERSION", "upgrade_manifest", "upgrade_recipe", "upgrade_state"]
 
 
@@ -61,4 +74,6 @@ def upgrade_manifest(manifest: Mapping[str, Any], path: Path) -> dict[str, Any]:
             field="schema_version",
         )
     kept = {name: value for name, value in manifest.items() if name not in ("schema", "schema_version")}
+    for inputs in kept.get("inputs", {}).values():
+        inputs.update({source: REHASHED[known] for source, known in inputs.items() if known in REHASHED})
     return {"schema_version": SCHEMA_VERSION, **kept}

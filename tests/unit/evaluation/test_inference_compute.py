@@ -9,15 +9,14 @@ import pytest
 
 from dunwu.evaluation.inference_compute import (
     Attempt,
-    average_thinking_by_level,
     bin_by_thinking,
     estimate_vote_accuracies,
 )
 from dunwu.evaluation.votes import score_vote
 
 
-def attempt(problem: str, thinking: int, right: bool, answer: str | None = "1", level: int = 1) -> Attempt:
-    return Attempt(problem=problem, level=level, thinking=thinking, answer=answer, right=right)
+def attempt(problem: str, thinking: int, right: bool, answer: str | None = "1") -> Attempt:
+    return Attempt(problem=problem, thinking=thinking, answer=answer, right=right)
 
 
 def test_a_bin_is_the_mean_over_its_problems() -> None:
@@ -51,15 +50,6 @@ def test_thoughts_of_one_length_stay_together() -> None:
     assert [(one.lowest, one.highest, one.attempts) for one in bin_by_thinking(cut, bins=4)] == [(5, 100, 32)]
     with pytest.raises(ValueError, match="no attempts"):
         bin_by_thinking([])
-
-
-def test_levels_are_means_over_problems() -> None:
-    attempts = [attempt("hard", 900, False, level=5), attempt("a", 10, True), attempt("a", 30, True)]
-    attempts += [attempt("b", 100, True)]
-    found = average_thinking_by_level(attempts)
-    assert [(level, estimate.value) for level, estimate in found.items()] == [(1, 60.0), (5, 900.0)]
-    # 20 and 100: s = 56.57, t(0.975, 1) = 12.706: the half width 508 ends at 0 tokens.
-    assert (found[1].low, found[1].high) == pytest.approx((0.0, 60 + 12.7062 * 40), abs=0.01)
 
 
 def test_votes_are_the_mean_of_all_votes() -> None:

@@ -31,16 +31,16 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_only_what_is_ignored_may_change(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("one")
     (tmp_path / "model.safetensors").write_text("weights")
-    found, ignoring = compute_fingerprint(tmp_path), compute_fingerprint(tmp_path, ignored={"README.md"})
+    found, ignoring = compute_fingerprint(tmp_path), compute_fingerprint(tmp_path, ignored={".md"})
     (tmp_path / "README.md").write_text("two")
     assert compute_fingerprint(tmp_path) != found
-    assert compute_fingerprint(tmp_path, ignored={"README.md"}) == ignoring
+    assert compute_fingerprint(tmp_path, ignored={".md"}) == ignoring
     (tmp_path / "model.safetensors").write_text("others")
-    assert compute_fingerprint(tmp_path, ignored={"README.md"}) != ignoring
+    assert compute_fingerprint(tmp_path, ignored={".md"}) != ignoring
 
 
 def test_a_card_that_is_not_there_counts_no_more_than_one_that_is(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_text("weights")
     bare = compute_fingerprint(tmp_path)
     (tmp_path / "README.md").write_text("card")
-    assert compute_fingerprint(tmp_path, ignored={"README.md"}) == bare
+    assert compute_fingerprint(tmp_path, ignored={".md"}) == bare

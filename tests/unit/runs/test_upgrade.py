@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
+from dunwu.models.export import DOCUMENTS
+from dunwu.models.load import resolve
 from dunwu.runs import AnswerRow, RunReader, RunWriter
+from dunwu.runs.fingerprints import compute_fingerprint
 from dunwu.runs.jsonl import append_numbers
+from dunwu.runs.upgrade import REHASHED
 
 OLD = Path(__file__).parents[2] / "data" / "run-of-version-1"
 """Written by the version before: two rollouts of two problems, measured before and after."""
@@ -92,6 +97,17 @@ def test_a_run_that_went_on_has_one_name_for_each_number(old: Path) -> None:
     assert table["logprob_difference_mean"].to_pylist() == [1e-07, 1e-07, None, None]
     rows = [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]
     assert rows == stage.read_metrics()
+
+
+def test_cards_written_anew_do_not_stop_a_run(old: Path) -> None:
+    """They counted among a model's files once; its weights are what they were."""
+    now = {compute_fingerprint(Path(resolve(name)), ignored=DOCUMENTS) for name in PACKAGED_MODELS}
+    assert set(REHASHED.values()) == now
+    manifest = json.loads((old / "manifest.json").read_text())
+    before = dict(zip(PACKAGED_MODELS, REHASHED, strict=True)) | {"data.jsonl": "1234"}
+    (old / "manifest.json").write_text(json.dumps(manifest | {"inputs": {"zero": before}}))
+    inputs = RunReader(old).manifest["inputs"]["zero"]
+    assert inputs == dict(zip(PACKAGED_MODELS, REHASHED.values(), strict=True)) | {"data.jsonl": "1234"}
 
 
 def test_reading_an_old_run_changes_nothing(old: Path) -> None:
