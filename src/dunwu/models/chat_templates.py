@@ -41,7 +41,7 @@ class _Renderer:
                     if self._process is None:
                         self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_template_worker"])
                     head = self._process.ask(request, PATIENCE)
-                    return "".join(self._process.line(PATIENCE) for _ in range(head["pieces"])), head["error"]
+                    return "".join(self._process.read_line(PATIENCE) for _ in range(head["pieces"])), head["error"]
                 except EOFError as error:
                     timed_out = isinstance(error, Silent) or self._code() == -signal.SIGPROF
                     self._end()

@@ -35,7 +35,7 @@ STARTUP_SECONDS = 60.0
 SLACK_SECONDS = 60.0
 """Beyond all of a program's time, before its cell is taken for dead: it may have had no processor meanwhile."""
 CHECK_SECONDS = 1.0
-"""Between two looks at whoever started a cell that is silent."""
+"""Seconds between two looks at whoever started a cell that is silent."""
 CELL_BYTES, ZYGOTE_BYTES = 64 << 20, 256 << 20
 """Memory that a cell and the zygote may have beside their programs'."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -203,8 +203,8 @@ class Sandbox:
     place is made ahead.
 
     Args:
-        launcher: who starts cells; see ``tiers.choose``.
-        places: cells of each kind at once.
+        launcher: Who starts cells; see ``tiers.choose``.
+        places: Cells of each kind at once.
     """
 
     def __init__(self, launcher: Launcher, places: int) -> None:

@@ -11,7 +11,7 @@ from dunwu.sandbox import kernel, landlock, seccomp
 ABOVE = 16
 """Descriptors from here on are none that a program is given."""
 PROGRAM_UID = 1
-"""In the cell's user namespace; the cell itself is 0."""
+"""A program's user in the cell's user namespace; the cell itself is 0."""
 
 
 class Confinement:

@@ -18,7 +18,7 @@ SITE = "/sys"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 GRANTED = "DUNWU_LIBRARIES"
-"""In the environment of a process that starts cells: further directories, separated by colons."""
+"""The variable in the environment of a process that starts cells: further directories, separated by colons."""
 PACKAGES = ("numpy",)
 """What programs may import beside the standard library: test programs of data sets do, and so do answers."""
 

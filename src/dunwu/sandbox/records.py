@@ -13,14 +13,14 @@ class Limits:
     """What one program may use."""
 
     seconds: float = 4.0
-    """Of processor time; it may wait ``PATIENCE`` times as long by the clock, and longer where the machine is busy
-    (``SLOWDOWN``)."""
+    """Seconds of processor time; by the clock it may take ``PATIENCE`` times as long, and longer where the machine is
+    busy (``SLOWDOWN``)."""
     memory_bytes: int = 512 << 20
     """Address space beyond what the interpreter has from the start."""
     output_bytes: int = 4 << 20
-    """Of stdout, stderr and values together."""
+    """Bytes of stdout, stderr and values together."""
     file_bytes: int = 16 << 20
-    """Of everything in its temporary directory."""
+    """Bytes of everything in its temporary directory."""
     files: int = 256
     threads: int = 32
 

@@ -26,7 +26,7 @@ from dunwu.sandbox.records import Limits, Unavailable
 Tier = Literal[1, 2, 3]
 STANDARD = Limits()
 BURIAL_SECONDS = 10.0
-"""For bubblewrap to end once what it started has."""
+"""Seconds for bubblewrap to end once what it started has."""
 FORBIDDEN = """
 import os, socket
 def tried(what):

@@ -33,7 +33,7 @@ DEEPEST = 100
 LONG_INTEGER = 1 << 13_000
 """Python refuses to read or write decimal integers of more than 4,300 digits."""
 LONGEST_TEXT = 4000
-"""Of a Fraction or Decimal, in characters: to reduce a fraction takes the square of its length."""
+"""Characters of a Fraction or Decimal: to reduce a fraction takes the square of its length."""
 MOST_MEMBERS = 100_000
 """Members of an iterator, which may have no end."""
 COLLISIONS = 1000

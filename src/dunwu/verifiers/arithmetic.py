@@ -52,7 +52,7 @@ def evaluate(text: str, *, powers: bool = False, reading: Callable[[Fraction], F
     if len(text) > LONGEST_EXPRESSION:
         raise NotArithmetic(f"longer than {LONGEST_EXPRESSION} characters")
     parser = _Parser(_tokenize(text), powers, reading)
-    value = parser.sum()
+    value = parser.read_sum()
     if parser.position < len(parser.tokens):
         raise NotArithmetic(f"unexpected {parser.tokens[parser.position]!r}")
     return Arithmetic(value, tuple(parser.numbers))
@@ -70,6 +70,8 @@ def _tokenize(text: str) -> list[str]:
 
 
 class _Parser:
+    """Reads arithmetic by the module's grammar, one method a rule."""
+
     def __init__(self, tokens: list[str], powers: bool, reading: Callable[[Fraction], Fraction] | None) -> None:
         self.tokens = tokens
         self.powers = powers
@@ -84,42 +86,42 @@ class _Parser:
             return self.tokens[self.position - 1]
         return None
 
-    def sum(self) -> Fraction:
-        value = self.product()
+    def read_sum(self) -> Fraction:
+        value = self.read_product()
         while sign := self.take("+", "-"):
-            term = self.product()
+            term = self.read_product()
             value = _check_size(value + term if sign == "+" else value - term)
         return value
 
-    def product(self) -> Fraction:
-        value = self.unary()
+    def read_product(self) -> Fraction:
+        value = self.read_unary()
         while sign := self.take("*", "/"):
-            factor = self.unary()
+            factor = self.read_unary()
             if sign == "/" and not factor:
                 raise NotArithmetic("division by zero")
             value = _check_size(value * factor if sign == "*" else value / factor)
         return value
 
-    def unary(self) -> Fraction:
+    def read_unary(self) -> Fraction:
         self.depth += 1
         if self.depth > DEEPEST_EXPRESSION:
             raise NotArithmetic(f"deeper than {DEEPEST_EXPRESSION} levels")
-        value = -self.unary() if self.take("-") else self.power()
+        value = -self.read_unary() if self.take("-") else self.read_power()
         self.depth -= 1
         return value
 
-    def power(self) -> Fraction:
-        base = self.atom()
+    def read_power(self) -> Fraction:
+        base = self.read_atom()
         if not self.powers or not self.take("^"):
             return base
-        exponent = self.unary()
-        if exponent.denominator != 1 or abs(exponent) * _count_bits(base) > MOST_BITS or (exponent < 0 and not base):
+        exponent = self.read_unary()
+        if exponent.denominator != 1 or abs(exponent) * count_bits(base) > MOST_BITS or (exponent < 0 and not base):
             raise NotArithmetic("a power that has no exact value here")
         return base ** int(exponent)
 
-    def atom(self) -> Fraction:
+    def read_atom(self) -> Fraction:
         if self.take("("):
-            value = self.sum()
+            value = self.read_sum()
             if not self.take(")"):
                 raise NotArithmetic("a parenthesis is not closed")
             return value
@@ -133,12 +135,16 @@ class _Parser:
         return self.reading(self.numbers[-1]) if self.reading else self.numbers[-1]
 
 
-def _count_bits(value: Fraction) -> int:
+def count_bits(value: Fraction) -> int:
+    """Return the bits of the numerator or the denominator, whichever has more."""
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
 def _check_size(value: Fraction) -> Fraction:
-    """Sums of short fractions can have denominators of any length: what grows is refused before it costs seconds."""
-    if _count_bits(value) > MOST_BITS:
+    """Return the value where it is small enough.
+
+    Sums of short fractions can have denominators of any length: what grows is refused before it costs seconds.
+    """
+    if count_bits(value) > MOST_BITS:
         raise NotArithmetic(f"a value of more than {MOST_BITS} bits")
     return value

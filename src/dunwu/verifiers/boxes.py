@@ -6,8 +6,10 @@ import re
 from string import punctuation, whitespace
 from typing import NamedTuple
 
+from dunwu.verifiers.lead_ins import HOPE
+
 BOX_OPTIONS = r"(?:\s*\[[^\[\]{}\\]{0,60}\]){0,2}"
-"""In brackets behind a box's name: its width, its border."""
+"""What brackets behind a box's name say: its width, its border."""
 FRAMED = rf"(?:[bB]oxed|fbox|framebox){BOX_OPTIONS}"
 PAINTED = (
     rf"(?:bbox|ovalbox|shadowbox|doublebox|tcbox|colorbox\s*\{{[^{{}}\\]{{0,60}}\}}"
@@ -16,10 +18,10 @@ PAINTED = (
 """What colours or decorates, and may stand around anything: only where nothing is framed."""
 BARE = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z\s])\s*|\\(?:boxed|fbox)\s+(?![a-z]+(?:[\s.,;:]|\Z))")
 BARE_CONTENT = re.compile(r"\\[a-zA-Z]+(?:\s{0,3}\{[^{}\\]{0,60}\}){1,2}|\\[a-zA-Z]+ ?\d+|[^\s{}\\$\[\]()`'\"]+")
-r"""Behind a box without braces: ``\boxed 5``, ``\boxed\frac12``."""
+r"""What a box without braces holds: ``\boxed 5``, ``\boxed\frac12``."""
 TEX_CHARACTER = re.compile(r"\\.|.", re.DOTALL)
 TEX_SPACES = frozenset({"~", ",", ";", "，", "；", "\\ ", "\\\n", "\\,", "\\;", "\\:", "\\!", "\\>"})
-"""Around an answer they say nothing, beside white space and marks that nobody sees."""
+"""Spaces of TeX, which say nothing around an answer, beside white space and marks that nobody sees."""
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 BACKSLASHES = re.compile(r"\\+")
 DOUBLED = re.compile(r"\\\\[a-zA-Z{}%$!,]")
@@ -30,30 +32,30 @@ BEFORE_BOX = re.compile(
     r"|begin\{[a-z]+\*?\}|[()\[\],;:! ])|^\s*[-*+>]\s|</?[a-z]+>"
     r"|[\s$:：,，=&*_`\"'“”‘’(（\[【】\]{}#∴⇒→✅])*+"
 )
-r"""In front of a box, in its sentence: words, the name of a value (``x =``), marks; no other value, no sign of one."""
+r"""What may lead to a box in its sentence: words, the name of a value (``x =``), marks; no other value."""
 BEHIND_BOX = re.compile(
     r"(?:[\s$.。．,，;；!！*_`\"'“”‘’)）\]】}~]|\\{1,2}[)\],;: ]|\\end\{[a-z]+\*?\}|</[a-z]+>"
-    r"|\b(?:is|as|the|final|correct|right|best|answer|required|desired|needed|I hope (?:it|this|that))\b"
+    r"|\b(?:is|as|the|final|correct|right|best|answer|required|desired|needed|" + HOPE + r")\b"
     r"|[是为]?正确的?(?:答案|结果)?|[是为]答案)*+",
     re.I,
 )
-"""Behind a box: marks, and praise."""
+"""What may stand behind a box: marks, and praise."""
 BOX_DENIED = re.compile(
     r"\b(?:not|never|nor|neither|incorrect|wrong|false|except|instead|unless|cannot|without|or|but|worst|maybe"
     r"|perhaps|possibly)\b|n['’]t\b|[错误未非否没或]|不(?![难妨同断])|排除|可能",
     re.I,
 )
-"""In the sentence of a box: it takes the box back, or leaves it open."""
+"""Words in the sentence of a box that take it back, or leave it open."""
 QUALIFIER = re.compile(
     r"(?:\b(?:not|or|and|than|least|most|about|around|nearly|almost|approximately|roughly|between|no"
     r"|twice|half|double|times|plus|minus|negative)|[不无或和与约近负]|大于|小于|至少|至多|超过)\Z",
     re.I,
 )
-"""At once in front of a box: what is in it is not all that is said."""
+"""Words at once in front of a box: what is in it is not all that is said."""
 LONGEST_QUALIFIER = 20
 """Characters of such a word."""
 BOX_PUNCTUATION = punctuation + whitespace + "，。：、"
-"""Between words and a box."""
+"""Signs and spaces between words and a box."""
 LONGEST_CONTENT = 10_000
 """Characters of a content that is looked into."""
 
@@ -76,7 +78,7 @@ def find_sole_boxed(text: str) -> str | None:
     another value, and where anything else follows, the answer is more than its box.
 
     Args:
-        text: the answer, with or without its working.
+        text: The answer, with or without its working.
     """
     box = _find_last_box(text)
     if box is None:
@@ -98,7 +100,7 @@ class _Box(NamedTuple):
 
 
 def _find_last_box(text: str) -> _Box | None:
-    """The last box that shows something; a coloured one only where nothing is framed."""
+    """Find the last box that shows something; a coloured one only where nothing is framed."""
     if "box" not in text.lower() and "enclose" not in text:
         return None
     framed = _find_last(text, FRAMED)
@@ -106,7 +108,7 @@ def _find_last_box(text: str) -> _Box | None:
 
 
 def _find_last(text: str, names: str) -> _Box | None:
-    """The last box of these names, in one pass, so that no text makes it slow."""
+    """Find the last box of these names, in one pass, so that no text makes it slow."""
     pieces = re.compile(rf"(?P<box>\\{{1,2}}{names}\s*\{{)|\\.|[{{}}]", re.DOTALL)
     opened: list[re.Match[str]] = []
     last, found = -1, None
@@ -123,7 +125,7 @@ def _find_last(text: str, names: str) -> _Box | None:
 
 
 def _find_bare(text: str, start: int) -> _Box | None:
-    """The last box without braces, where one stands behind ``start``."""
+    """Find the last box without braces, where one stands behind ``start``."""
     found = None
     for match in BARE.finditer(text, start):
         content = BARE_CONTENT.match(text, match.end())
@@ -136,8 +138,8 @@ def clean_content(content: str, escaped: bool) -> str:
     """Return an answer without the spaces of TeX around it, its backslashes single.
 
     Args:
-        content: what stands in a box.
-        escaped: whether the box itself was written with two backslashes.
+        content: What stands in a box.
+        escaped: Whether the box itself was written with two backslashes.
     """
     if len(content) > LONGEST_CONTENT:
         return content.strip()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from dunwu.verifiers.lead_ins import HAN_LETTER_SENTENCE, LETTER_LEAD_IN, LETTER_SENTENCE
 from dunwu.verifiers.math.brackets import find_closing, split_at
 from dunwu.verifiers.math.reading import read_answer_tokens
 from dunwu.verifiers.math.tokens import Token
@@ -19,9 +20,9 @@ CHOICES = re.compile("[A-J]")
 OPTION = re.compile(r"both|all|option|choice|选项?|本题选?|项|答案?|(?:选?项)?[均都]?(?:是|为)?(?:正确|对)的?", re.I)
 """Words beside the letters of a choice that say nothing more."""
 DENIALS = frozenset("not no incorrect wrong false or and but 不 不是 错 错误 不对 非".split())  # noqa: SIM905
-"""Behind a letter they take it back, or add another."""
+"""Words behind a letter that take it back, or add another."""
 CHOICE_DENIED = re.compile(r"错|误|不[对选是正]|排除|\b(?:not|incorrect|wrong|false|except|neither|nor)\b|n't\b", re.I)
-"""Anywhere beside the letters of a choice: A项错误."""
+"""Words that deny the letters of a choice, anywhere beside them: A项错误."""
 AFFIRMED = re.compile(
     r"(?:(?:is|are|both|all)\s+)*(?:the\s+)?(?:correct|right|true)(?:\s+(?:answer|choice|option)s?)?\.?\s*\Z", re.I
 )
@@ -34,26 +35,6 @@ NUMBERED = dict(zip("123456789", "①②③④⑤⑥⑦⑧⑨", strict=True))
 DECORATION = re.compile(
     r"\\(?:text|mathrm|mathbf|textbf|textit|textrm|boxed)(?![a-z])|[\\$*`\"'“”()\[\]{}【】〖〗]", re.I
 )
-SO = r"(?:(?:综上(?:所述|可知)?|由此可[知得]|因此|所以|因而|从而|可知|故|则|so|thus|therefore|hence|then)[,:]? ?)*+"
-HAN_NAME = r"(?:本题|此题|该题|我们?|最终|最后|正确|的|答案|选项|结果|应该?|应当|可以|就|[是为选择项:]) ?"
-HAN_PRAISE = r" ?(?:选项?|项)? ?(?:(?:的说法|的描述)?[是为]?(?:正确|对|符合题意|符合要求)的?(?:选项|答案)?)?"
-NAME = (
-    r"(?:(?:the|my|our) )?(?:(?:final|best|correct|right) )*(?:answer|option|choice|solution|result)"
-    r"(?: (?:is|was|would be|must be|should be))?:? ?"
-    r"(?:(?:option|choice|letter) )?"
-    r"|i(?: would|'d|d)? (?:choose|pick|select|go with) (?:option )?|(?:choose|pick|select) (?:option )?"
-    r"|its |it is |it's "
-)
-PRAISE = r"(?: is (?:the )?(?:(?:correct|right|best|true)(?: (?:answer|option|choice|one))?|answer))?"
-# Possessive, because 选项 is also 选 and 项: no text may be tried in more than one way.
-HAN_SENTENCE = re.compile(rf"{SO}(?P<name>(?:{HAN_NAME})*+)(?P<letter>[a-z])(?P<praise>{HAN_PRAISE})[.!]*")
-SENTENCE = re.compile(rf"{SO}(?P<name>(?:{NAME})?)(?P<letter>[a-z])(?P<praise>{PRAISE})[.!]*")
-BEFORE = re.compile(
-    rf"(?:(?:\\text[a-z]*\{{|[\s*【])*+{SO}(?:(?:{HAN_NAME})++|{NAME})[\s*:}}】]*|{SO})"
-    r"(?=(?:\\[a-z]+)?[\W_]*[a-z](?![^\W_]))",
-    re.I,
-)
-"""What names a letter that its option's text follows."""
 MARK = re.compile(
     r"(?<![^\W_])([A-J])(?:\s*[.．](?=[\s$]*\.?\d)|\s*[、；;](?!\s*[A-J](?![a-z\u3400-\u9fff]))|\s*[—–]+|\s+-\s)\s*"
 )
@@ -61,7 +42,7 @@ MARK = re.compile(
 
 
 def find_named_letter(text: str) -> str | None:
-    """Return the letter, in upper case, of the option that a sentence names: 故本题选B, "Option (b) is correct."
+    """Return the letter, in upper case, of the option that a sentence names: 故本题选B, "Option (b) is correct".
 
     None where the sentence says anything besides, or is the letter alone.
     """
@@ -69,13 +50,13 @@ def find_named_letter(text: str) -> str | None:
         return None
     said = DECORATION.sub("", unicodedata.normalize("NFKC", text)).replace("。", ".").replace("、", ",")
     said = " ".join(said.casefold().split())
-    match = HAN_SENTENCE.fullmatch(said) or SENTENCE.fullmatch(said)
+    match = HAN_LETTER_SENTENCE.fullmatch(said) or LETTER_SENTENCE.fullmatch(said)
     return match["letter"].upper() if match and (match["name"] or match["praise"]) else None
 
 
 def strip_name(text: str) -> str:
     """Return ``text`` without the words that name the letter behind them: 故选B. 20, "The answer is (B) 20"."""
-    before = BEFORE.match(text.replace("：", ":").replace("，", ","))
+    before = LETTER_LEAD_IN.match(text.replace("：", ":").replace("，", ","))
     return text[before.end() :] if before else text
 
 
@@ -98,11 +79,11 @@ def read_letters(text: str, alone: bool = True) -> frozenset[str] | None:
     None where it is no choice; no letters where it leaves open which of them ("A or C"), or takes them back.
 
     Args:
-        text: the answer.
-        alone: whether the text of the option may not follow its letter (A: 12).
+        text: The answer.
+        alone: Whether the text of the option may not follow its letter (A: 12).
     """
     tokens = [token for token in read_answer_tokens(AFFIRMED.sub("", text)) if not OPTION.fullmatch(token.text)]
-    rest = read_conjunctions(_unwrap(_read_marks(tokens)))
+    rest = read_conjunctions(_unwrap(_circle_digits(tokens)))
     open_ = any(token.text == "or" for token in rest)
     marked = [token for token in rest if token.kind == "mark"]
     if marked and all(token.kind == "mark" or token.text in LISTING for token in rest):
@@ -114,8 +95,8 @@ def read_letters(text: str, alone: bool = True) -> frozenset[str] | None:
     return frozenset({first}) if first else None
 
 
-def _read_marks(tokens: Sequence[Token]) -> list[Token]:
-    """Digits in parentheses as marks, (1)(3) as ①③, where nothing but marks stands there."""
+def _circle_digits(tokens: Sequence[Token]) -> list[Token]:
+    """Read digits in parentheses as marks, (1)(3) as ①③, where nothing but marks stands there."""
     found: list[Token] = []
     for token in tokens:
         bracketed = len(found) > 1 and token.text == ")" and found[-2].text == "("
@@ -127,7 +108,7 @@ def _read_marks(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _unwrap(tokens: Sequence[Token]) -> list[Token]:
-    """Without brackets around the whole, empty ones, and a stop behind: \\{A, B\\}, [B], 【B】, B（）, B:, B)."""
+    r"""Drop brackets around the whole, empty ones, and a stop behind: \{A, B\}, [B], 【B】, B（）, B:, B)."""
     rest = list(tokens)
     while len(rest) > 1:
         if AROUND.get(rest[-2].text) == rest[-1].text:
@@ -142,18 +123,18 @@ def _unwrap(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _separate(tokens: Sequence[Token]) -> list[Token]:
-    """(A)(C) and A C as (A),(C) and A,C."""
+    """Put commas between letters side by side: (A)(C) and A C become (A),(C) and A,C."""
     found: list[Token] = []
     for token in tokens:
         letters = bool(found) and found[-1].kind == token.kind == "word" and len(found[-1].text) == len(token.text) == 1
-        if found and ((token.text == "(" and found[-1].text == ")") or (letters and token.gap)):
+        if found and ((token.text == "(" and found[-1].text == ")") or (letters and token.spacing)):
             found.append(Token("sign", ","))
         found.append(token)
     return found
 
 
 def _read_item(tokens: Sequence[Token]) -> str:
-    """The letters of one item: ACD, A, (a), with a full stop; "" where it is something else."""
+    """Read the letters of one item: ACD, A, (a), with a full stop; "" where it is something else."""
     rest = [token for token in tokens if token.text != "."]
     bracketed = len(rest) == 3 and rest[0].text == "(" and rest[2].text == ")"
     rest = rest[1:2] if bracketed else rest
@@ -164,10 +145,10 @@ def _read_item(tokens: Sequence[Token]) -> str:
 
 
 def _read_first_letter(tokens: Sequence[Token]) -> str:
-    """The letter in front of the text of its option: (A) 12, A: 12, A. 12."""
+    """Read the letter in front of the text of its option: (A) 12, A: 12, A. 12."""
     bracketed = len(tokens) > 3 and tokens[0].text == "(" and tokens[2].text == ")"
     parted = len(tokens) > 2 and tokens[1].text in LETTER_ENDS
-    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].gap and find_closing(tokens, 1) == len(tokens) - 1:
+    if len(tokens) > 2 and tokens[1].text == "(" and tokens[1].spacing and find_closing(tokens, 1) == len(tokens) - 1:
         parted = True  # B (12)
     letter, rest = (tokens[1], tokens[3:]) if bracketed else (tokens[0] if parted else None, tokens[2:])
     if letter is None or not CHOICES.fullmatch(letter.text):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOOK_SECONDS = 0.05
-"""Between two looks. What an idle process is charged for one look is no more than this: who looks may be late too."""
+"""Seconds between two looks, and the most that an idle process is charged for one: who looks may be late too."""
 CROWD = 20.0
 """Where the system does not tell what a process does (no Linux), wall-clock seconds that count for one."""
 PROC = Path("/proc")
@@ -28,7 +28,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class OwnTime:
-    """The own time of a process and of what it has started, from the first look on."""
+    """The own time of a process and of what it has started, from the first look on.
+
+    Args:
+        pid: The process.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -61,7 +65,7 @@ class _Activity(NamedTuple):
     """What a process, its threads and those that it has started do."""
 
     seconds: float
-    """Of processor time so far, ended children's too."""
+    """Processor time so far, ended children's too."""
     waiting: bool
     """One of them runs, or waits for a processor or the disk."""
 
@@ -77,7 +81,7 @@ def _measure_activity(pid: int) -> _Activity:
 
 
 def _find_processes(pid: int) -> Iterator[Path]:
-    """The process and its descendants, those that ended meanwhile left out."""
+    """Yield the process and its descendants, those that ended meanwhile left out."""
     process = PROC / str(pid)
     yield process
     with suppress(OSError):
@@ -87,5 +91,5 @@ def _find_processes(pid: int) -> Iterator[Path]:
 
 
 def _read_stat(process: Path) -> list[str]:
-    """The fields of a stat file after the name, which may itself hold blanks and brackets."""
+    """Read the fields of a stat file after the name, which may itself hold blanks and brackets."""
     return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -53,9 +53,9 @@ VERDICTS_KEPT = 2000
 """The completions of a group are often the same program."""
 FUTURE = re.compile(r"^from __future__ import (?:\([\w\s,]+\)|[\w, ]+)", re.M | re.ASCII)
 PRINTED_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\d*\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
-"""In a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
+"""A number in a line of stdout. Digits that begin with needless zeros are text: 0101 is not 101."""
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
-"""Also with needless zeros, as Python's ``Decimal`` reads it."""
+"""A number, also with needless zeros, as Python's ``Decimal`` reads it."""
 GAPS = re.compile(r"(\s+)")
 REAL = (int, float, Fraction, Decimal)
 STRANGE = "it says what no program says"
@@ -64,7 +64,7 @@ LONGEST_QUOTE = 80
 
 
 def make_limits(spec: CodeSpec) -> Limits:
-    """What the recipe gives to one test."""
+    """Return what the recipe gives to one test."""
     return Limits(seconds=spec.seconds, memory_bytes=spec.memory_mib << 20, output_bytes=spec.output_mib << 20)
 
 
@@ -76,11 +76,11 @@ class Ran(NamedTuple):
 
 
 class CodeVerifier:
-    """Threads may share it, each waiting for a place in the sandbox.
+    """Decides whether programs pass their tests. Threads may share it, each waiting for a place in the sandbox.
 
     Args:
-        sandbox: where programs run; whoever made it closes it.
-        limits: for each test.
+        sandbox: Where programs run; whoever made it closes it.
+        limits: For each test.
     """
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
@@ -169,7 +169,7 @@ def _check_result(said: str | Outcome, expected: Any, strictly: bool) -> Ran:
 
 
 def _find_failure(said: str | Outcome, wanted: str) -> Ran | None:
-    """What is wrong where a program did not say a line that begins as wanted."""
+    """Return what is wrong where a program did not say a line that begins as wanted; None where it did."""
     if isinstance(said, Outcome):
         return Ran("error" if said.status == "ok" else said.status, said.detail or "it ended early")
     if said.startswith(wanted):
@@ -185,7 +185,7 @@ def _find_failure(said: str | Outcome, wanted: str) -> Ran | None:
 
 
 def _join_sources(prelude: str, source: str) -> str:
-    """One program of both. What the source imports from ``__future__`` comes first, as it must."""
+    """Join both to one program. What the source imports from ``__future__`` comes first, as it must."""
     first = "; ".join(FUTURE.findall(source))
     return f"{first}\n{prelude}\n{FUTURE.sub('', source)}" if first else f"{prelude}\n{source}"
 
@@ -198,20 +198,26 @@ def find_entry(tests: tuple[str, ...]) -> str:
 
 
 def same_output(expected: str, written: str, strictly: bool = True) -> bool:
-    """Line by line; see the module."""
+    """Return whether an output is the expected one, line by line.
+
+    Args:
+        expected: The test's output.
+        written: The program's.
+        strictly: By this module's rules; else by LiveCodeBench's. The module has both.
+    """
     same, bare = (_same_line, str.rstrip) if strictly else (_same_numbers, str.strip)
     left, right = ([bare(line) for line in bare(text).split("\n")] for text in (expected, written))
     return len(left) == len(right) and all(a == b or same(a, b) for a, b in zip(left, right, strict=True))
 
 
 def _same_line(expected: str, written: str) -> bool:
-    """Whether two lines differ in nothing but how they write decimal numbers, their gaps are equal too."""
+    """Return whether two lines differ in nothing but how they write decimal numbers, their gaps are equal too."""
     left, right = GAPS.split(expected), GAPS.split(written)
     return len(left) == len(right) and all(a == b or _is_near_number(a, b) for a, b in zip(left, right, strict=True))
 
 
 def _is_near_number(expected: str, written: str) -> bool:
-    """Whether a decimal number is expected, and another written within the tolerance."""
+    """Return whether a decimal number is expected, and another written within the tolerance."""
     if not (PRINTED_NUMBER.fullmatch(expected) and PRINTED_NUMBER.fullmatch(written)) or not any(
         mark in expected for mark in ".eE"
     ):
@@ -221,7 +227,10 @@ def _is_near_number(expected: str, written: str) -> bool:
 
 
 def _same_numbers(expected: str, written: str) -> bool:
-    """Whether both lines are numbers alone, and these equal, as LiveCodeBench's runner has it; decimal ones nearly."""
+    """Return whether both lines are equal numbers and nothing else, as LiveCodeBench's runner has it.
+
+    Decimal numbers need only be near.
+    """
     left, right = expected.split(), written.split()
     if len(left) != len(right) or not all(map(DECIMAL.fullmatch, (*left, *right))):
         return False
@@ -229,8 +238,15 @@ def _same_numbers(expected: str, written: str) -> bool:
 
 
 def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:
-    """Whether a value is the expected one, which JSON can say; see the module. It has been read by ``values``: no
-    method of a program's own decides here."""
+    """Return whether a value is the expected one.
+
+    ``values`` has read it, so that no method of a program's own decides here.
+
+    Args:
+        expected: The test's result, which JSON can say.
+        value: The program's.
+        strictly: By this module's rules; else by LiveCodeBench's. The module has both.
+    """
     if isinstance(expected, list):
         pairs = type(value) in (list, tuple) and len(expected) == len(value)
         return pairs and all(same_value(*pair, strictly) for pair in zip(expected, value, strict=True))
@@ -243,7 +259,7 @@ def same_value(expected: Any, value: Any, strictly: bool = True) -> bool:
 
 
 def _is_near(expected: float, value: Any) -> bool:
-    """Whether ``value`` is a real number within the tolerance."""
+    """Return whether ``value`` is a real number within the tolerance."""
     try:
         return isinstance(value, REAL) and math.isclose(expected, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     except OverflowError:  # an integer that no float can hold

@@ -45,4 +45,4 @@ COMPONENTS: Mapping[str, Callable[[Graded], float]] = {
     "truncation": lambda graded: penalties.penalize_truncation(graded.completion.finish),
     "repetition": lambda graded: penalties.penalize_repetition(graded.completion.text),
 }
-"""In the order in which scores have them. ``novelty`` takes a whole group, and is the grader's."""
+"""The components in the order in which scores have them. ``novelty`` takes a whole group, and is the grader's."""

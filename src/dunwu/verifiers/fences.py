@@ -18,14 +18,15 @@ BLOCK = re.compile(
 
 
 def read_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Read the fenced blocks of a text in order.
+    """Yield the fenced blocks of a text in order.
+
+    A fence that nothing follows is no block.
 
     Args:
-        text: the whole text.
+        text: All of it.
 
-    Returns:
-        The info string of each, and what stands in it, without the indent of its fence. A fence that nothing follows is
-        no block.
+    Yields:
+        The info string of a block, and what stands in it without the indent of its fence.
     """
     for block in BLOCK.finditer(text):
         if block["lines"] or block["close"]:

@@ -23,7 +23,7 @@ VISIBLE = re.compile("[!-~]")
 
 
 def follows_format(text: str) -> bool:
-    """Whether ``text`` is reasoning in think tags, then an answer in answer tags, and nothing else.
+    """Return whether ``text`` is reasoning in think tags, then an answer in answer tags, and nothing else.
 
     Each of the four tags stands exactly once, in order; both contents show something; before, between and after them
     there is whitespace only.
@@ -43,7 +43,7 @@ def follows_format(text: str) -> bool:
 
 
 def is_summarized(text: str) -> bool:
-    """Whether ``text`` is reasoning in think tags, then a summary outside of them (R1).
+    """Return whether ``text`` is reasoning in think tags, then a summary outside of them (R1).
 
     Both think tags stand exactly once, in order, with nothing but whitespace before them; both parts show something.
     Answer tags, where there are any, stand in pairs in the summary, and every pair shows something.
@@ -66,16 +66,19 @@ RULES: Mapping[str, Callable[[str], bool]] = {
     "think-summary": is_summarized,
     "none": lambda text: True,
 }
-"""By the names that recipes give (``grading.format_rule``)."""
+"""The rules by the names that recipes give (``grading.format_rule``)."""
 
 
 def _shows(text: str) -> bool:
-    """Whether a letter, digit, sign or symbol is in ``text``: no space, control, zero-width mark or lone surrogate."""
+    """Return whether a letter, digit, sign or symbol is in ``text``.
+
+    Spaces, controls, zero-width marks and lone surrogates show nothing.
+    """
     return bool(VISIBLE.search(text)) or any(unicodedata.category(char)[0] in "LNPS" for char in set(text) - FILLERS)
 
 
 def extract_reasoning(text: str) -> str:
-    """The chain of thought, for what grades it: no tags, and nothing of the answer where the tags part the two.
+    """Return the chain of thought without its tags, and without the answer where tags part the two.
 
     It begins after the first opening think tag, or with the text, and ends at the last closing think tag after that; at
     the last opening answer tag where there is none; otherwise with the text. So a text without tags is all reasoning,
@@ -85,21 +88,21 @@ def extract_reasoning(text: str) -> str:
 
 
 def find_reasoning(text: str) -> slice:
-    """Where the reasoning stands in a text; see ``extract_reasoning``."""
+    """Return where the reasoning stands in a text; see ``extract_reasoning``."""
     start = text.find("<think>") + len("<think>") if "<think>" in text else 0
     ends = (text.rfind(tag, start) for tag in ("</think>", "<answer>"))
     return slice(start, next((end for end in ends if end >= 0), len(text)))
 
 
 def extract_response(text: str, cut: bool) -> str | None:
-    """Return what may hold the answer, or None where nothing does: an answer in the reasoning is none.
+    """Return what may hold the answer; None where nothing does, since an answer in the reasoning is none.
 
     It is what follows the last closing think tag. Reasoning that begins and is never closed ends with the last opening
     answer tag, where the model stopped by itself: base models that learn the format forget the closing tag first.
 
     Args:
-        text: the answer with its reasoning.
-        cut: whether the limit of its length ended it.
+        text: The answer with its reasoning.
+        cut: Whether the limit of its length ended it.
     """
     rest = text.rpartition("</think>")[2]
     _, opened, inside = rest.partition("<think>")
@@ -107,8 +110,10 @@ def extract_response(text: str, cut: bool) -> str | None:
 
 
 def extract_summary(text: str) -> str:
-    """What follows the reasoning, for what must not grade that: without tags; nothing where the reasoning does not end,
-    all of it where there is none."""
+    """Return what follows the reasoning, without tags.
+
+    It is empty where the reasoning does not end, and all of the text where there is none.
+    """
     _, closed, after = text.rpartition("</think>")
     return "" if "<think>" in text and not closed else TAG.sub(" ", after).strip()
 
@@ -120,23 +125,23 @@ READS: Mapping[str, Callable[[str], str]] = {"summary": extract_summary, "all": 
 def extract_answer(
     text: str, where: Literal["answer-tag", "boxed", "last-line", "summary"], *, cut: bool = False, raw: bool = False
 ) -> str | None:
-    r"""The answer as written, or None where there is none (or an empty one).
+    r"""Return the answer as written, or None where there is none (or an empty one).
 
     - ``answer-tag``: the content of the last closed answer tag.
     - ``boxed``: the content of the last complete ``\boxed{}``.
     - ``last-line``: the last line that is not blank, without a lead-in such as "The answer is"; where the text ends
       with an answer tag, the last one in it.
-    - ``summary``: all of it, as it is: a program among words, say.
+    - ``summary``: all that follows the reasoning, such as a program among words.
 
     Reasoning holds no answer (``extract_response``). A ``\boxed{}`` that is all that the answer or the line says is
     unwrapped (``find_sole_boxed``), doubled backslashes are halved. An answer on lines of its own keeps what its first
     line is indented by: it may be the body of a function. An answer that shows nothing is none.
 
     Args:
-        text: a completion.
-        where: the answer stands.
-        cut: whether the limit of its length ended the completion.
-        raw: whether to take the answer as it stands, as of a program, which may print a box.
+        text: A completion.
+        where: Where the answer stands in it.
+        cut: Whether the limit of its length ended the completion.
+        raw: Whether to take the answer as it stands, as of a program, which may print a box.
     """
     part = extract_response(text, cut)
     if part is None:
@@ -152,7 +157,7 @@ def extract_answer(
 
 
 def _strip(text: str) -> str:
-    """Without space around it, but for what indents the first line where it stands on a line of its own."""
+    """Strip space around a text, but not what indents the first line where it stands on a line of its own."""
     before = len(text) - len(text.lstrip())
     return text[text.rfind("\n", 0, before) + 1 if "\n" in text[:before] else before :].rstrip()
 
@@ -164,6 +169,6 @@ def _read_last_tag(text: str) -> str | None:
 
 
 def _unwrap_last_tag(text: str) -> str:
-    """What stands in the answer tag with which a text ends, or the text: a tag is no part of a line."""
+    """Return what stands in the answer tag with which a text ends, or the text: a tag is no part of a line."""
     body, closed, after = text.rpartition("</answer>")
     return body.rpartition("<answer>")[2] if closed and not after.strip() else text

@@ -66,12 +66,12 @@ class RewardGrader:
 
     @property
     def workers(self) -> int:
-        """How many threads it serves at once; more wait for each other."""
+        """Threads that it serves at once; more wait for each other."""
         return self._spec.workers
 
     @property
     def plain(self) -> PlainGrader:
-        """For measurements: what is rewarded besides, and may fail, must not decide which answers count."""
+        """A grader for measurements: what is rewarded besides, and may fail, must not decide which answers count."""
         return self.measure_with(())
 
     def measure_with(self, custom: Sequence[str]) -> PlainGrader:
@@ -113,7 +113,13 @@ class RewardGrader:
         return self.score_components(problem, completion, self._weights.find_used(problem.task) - self._late)
 
     def score_components(self, problem: Problem, completion: Completion, names: Set[str]) -> Score:
-        """Grade one completion by these components, ``accuracy`` among them; see ``score``."""
+        """Grade one completion by some components; see ``score``.
+
+        Args:
+            problem: What was asked.
+            completion: What was answered.
+            names: The components, ``accuracy`` among them.
+        """
         verifier = self._find_verifier(problem.kind)
         extracted = self._find_answer(verifier, completion)
         if extracted is None and verifier.decides:
@@ -221,14 +227,18 @@ class PlainGrader:
         return replace(score, parts={**score.parts, **custom}) if custom else score
 
     def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
-        """Return the scores as they are."""
+        """Return the scores unchanged; see ``RewardGrader.score_group``."""
         return tuple(scores)
 
 
 def make_answer_key(problem: Problem, extracted: str | None) -> str | None:
     """Return the key under which equal answers vote together (cons@k); None where there is no answer.
 
-    It is made without workers and without the user's files.
+    It takes neither workers nor the user's files.
+
+    Args:
+        problem: What was asked.
+        extracted: The answer in a completion; None where it has none.
     """
     if extracted is None:
         return None

@@ -39,10 +39,10 @@ def score(answer, facts):
 
 
 def find_libraries() -> tuple[str, ...]:
-    """Directories that the sandbox must let programs read: see ``sandbox.choose``.
+    """Return the directories that the sandbox must let programs read: see ``sandbox.choose``.
 
     Raises:
-        NotInstalled: the package is not.
+        NotInstalled: The package is not.
     """
     if find_spec("reasoning_gym") is None:
         raise NotInstalled("reasoning-gym", "gym", field="task")
@@ -53,7 +53,7 @@ def find_libraries() -> tuple[str, ...]:
 
 
 class GymVerifier:
-    """Threads may share it, each waiting for a place in the sandbox.
+    """Asks the scorers of reasoning-gym. Threads may share it, each waiting for a place in the sandbox.
 
     Args:
         sandbox: One that was chosen with ``find_libraries()``, before the first answer is graded. Whoever made it

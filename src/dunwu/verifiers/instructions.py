@@ -5,8 +5,8 @@ A test of ``Problem.tests`` is JSON: ``{"id": "keywords:existence", "kwargs": {"
 they stand; ``follows_loosely`` forgives an opening line, a closing one and markup. What is checked is the response
 alone, never the reasoning before it. A blank response follows nothing.
 
-Where the words of an instruction leave something open, the rules are the authors' as far as they can be told from the
-paper and its data: keywords count within longer words, forbidden words do not; paragraphs are parted by ``***`` where
+Where the words of an instruction leave something open, the rules are the authors' as far as the paper and its data show
+them: keywords count within longer words, forbidden words do not; paragraphs are parted by ``***`` where
 they are counted and by blank lines where one is looked for. Stricter: a bullet has a space after its mark, a pair of
 stars is one highlight, brackets must hold something, and of the three constrained answers one alone is an answer.
 """
@@ -40,13 +40,13 @@ NO_END = re.compile(
     r"|^[ \t>*-]*\d{1,3})\.\Z",
     re.I | re.M,
 )
-"""Before a full stop that ends no sentence: an abbreviation, an initial, the number of a line."""
+"""What stands before a full stop that ends no sentence: an abbreviation, an initial, the number of a line."""
 LONGEST_MARK = 40
 """Characters that ``NO_END`` looks back."""
 
 
 def _count_filled(pattern: re.Pattern[str], text: str) -> int:
-    """How often something stands in the brackets of a pattern."""
+    """Count how often something stands in the brackets of a pattern."""
     return sum(bool(inside.strip()) for inside in pattern.findall(text))
 
 
@@ -55,7 +55,7 @@ def _compare_count(number: int, kwargs: Mapping[str, Any], bound: str, relation:
 
 
 def count_sentences(text: str) -> int:
-    """How many sentences a text has. A line break ends none; what follows the last end is one, if it has words."""
+    """Count the sentences of a text. A line break ends none; what follows the last end is one, if it has words."""
     found, start = 0, 0
     for end in SENTENCE_END.finditer(text):
         goes_on = re.match(r"\s+[a-z]", text[end.end() : end.end() + 20]) and not end[0].endswith(("!", "?"))
@@ -173,18 +173,25 @@ CHECKS: Mapping[str, InstructionCheck] = {
     "change_case:english_lowercase": lambda text, _: text.islower() and is_written_in(text, "en"),
     "punctuation:no_comma": lambda text, _: not any(comma in text for comma in COMMAS),
 }
-"""Whether a response that is not blank follows an instruction, by its id; each is told its arguments."""
+"""By an instruction's id: whether a response that is not blank follows it, given its arguments."""
 
 
 def follows(test: str, response: str) -> bool:
-    """Whether ``response``, as it stands, follows the instruction of a test."""
+    """Return whether ``response``, as it stands, follows the instruction of a test."""
     asked = json.loads(test)
     return bool(response.strip()) and CHECKS[asked["id"]](response, asked["kwargs"])
 
 
 def follows_loosely(test: str, response: str) -> bool:
-    """Whether ``response`` or one of its seven variations follows the instruction (the paper's loose accuracy): without
-    the first line, the last, or both, and each of the four without stars."""
+    """Return whether a response follows an instruction in the paper's loose sense.
+
+    It does where the response or one of its seven variations follows it: without the first line, the last, or both, and
+    each of the four without stars.
+
+    Args:
+        test: The instruction, as JSON.
+        response: What was answered.
+    """
     lines = response.split("\n")
     cut = [response, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
     return any(follows(test, text) for text in (*cut, *(text.replace("*", "") for text in cut)))

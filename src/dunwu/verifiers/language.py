@@ -1,7 +1,7 @@
 r"""Language consistency: words of the target language / words of the chain of thought (R1 2501.12948v2, section 3.2.1).
 
 What every language writes alike is no word and counts on neither side: code, mathematics, formulas, chemistry, commands
-of LaTeX, tags, URLs, digits, single Latin or Greek letters, functions and units; ``notation`` says how it is told.
+of LaTeX, tags, URLs, digits, single Latin or Greek letters, functions and units; ``notation`` says how it is found.
 
 Of names with a digit or an underscore the parts of up to three letters are no words (x1, a_max; "let_me_compute" has
 one). Up to four capitals are names (ABCD, DNA), as are more in the alphabet's order (ABCDEF): of points, segments,
@@ -13,8 +13,8 @@ character is a word, and every run of kana. No segmenter is asked. A Chinese wor
 mixed text Chinese weighs more than its words would: of as many Chinese words as English ones it has about 0.6.
 
 The script decides the language. Han characters are Japanese in a sentence with kana and Chinese in one without.
-Languages that share a script are told apart by py3langid, and only where rivals of that script are named. It must be
-sure of another language (``EVIDENCE``): what it cannot tell apart ("No.") is taken for the target, whatever the rivals.
+py3langid distinguishes languages that share a script, and only where rivals of that script are named. It must be sure
+of another language (``EVIDENCE``): what it cannot distinguish ("No.") is taken for the target, whatever the rivals.
 
 What remains: text inside code, mathematics and URLs is not judged, in whatever language it is; nor are words that are
 spelled in single letters, and short ones beside operators. Names and terms in Latin letters (Newton, Python) are words.
@@ -31,7 +31,7 @@ from functools import lru_cache
 
 from dunwu.errors import NotInstalled, UserError
 from dunwu.verifiers.notation import remove_notation
-from dunwu.verifiers.words import TOKENS, count_words, find_symbols, latin_words
+from dunwu.verifiers.words import TOKENS, count_words, find_latin_words, find_symbols
 
 LANGUAGES = {
     "zh": "han",
@@ -69,14 +69,21 @@ EVIDENCE = 3.0
 
 
 def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
-    """The share of the words of ``text`` that are of the language ``target``, in [0, 1].
+    """Measure the share of a text's words that are of a language.
 
-    A text without words has 0, so that an empty chain earns nothing. ``rivals``: other languages that may occur; those
-    of the target's script are told apart from it sentence by sentence, where there is evidence, the rest by their
-    script anyway.
+    A text without words has 0, so that an empty chain earns nothing.
+
+    Args:
+        text: A chain of thought.
+        target: The language, one of ``LANGUAGES``.
+        rivals: Other languages that may occur. Those of the target's script are distinguished from it sentence by
+            sentence, where there is evidence; the rest by their script anyway.
+
+    Returns:
+        The share, from 0 to 1.
 
     Raises:
-        UserError: a language that is not known, or one that takes py3langid where that is not installed.
+        UserError: A language is not known, or takes py3langid, which is not installed.
     """
     for language in (target, *rivals):
         if language not in LANGUAGES:
@@ -99,20 +106,25 @@ def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) ->
 
 
 def has_words(text: str) -> bool:
-    """Whether ``text`` has a word of any language."""
+    """Return whether ``text`` has a word of any language."""
     text = remove_notation(text)
     symbols = find_symbols(text)
     return any(count_words(text, script, symbols) for script in TOKENS)
 
 
 def is_written_in(text: str, language: str) -> bool:
-    """Whether a text as a whole is in a language: more than half of its letters are of its script, and py3langid is not
-    sure of another language of that script in ``SCRIPTS``. Japanese has a tenth of kana, Chinese less.
+    """Return whether a text as a whole is in a language.
 
-    Code and mathematics count too: JSON in Hindi is in Hindi. A text without letters is in no language.
+    It is where more than half of its letters are of the language's script, and py3langid is not sure of another
+    language of that script in ``SCRIPTS``. Japanese has a tenth of kana, Chinese less. Code and mathematics count too:
+    JSON in Hindi is in Hindi. A text without letters is in no language.
+
+    Args:
+        text: The whole text.
+        language: One of ``SCRIPTS``.
 
     Raises:
-        UserError: a language that is not known, or one that takes py3langid where that is not installed.
+        UserError: The language is not known, or takes py3langid, which is not installed.
     """
     if language not in SCRIPTS:
         raise UserError(f"no language is called {language!r}; there are {', '.join(SCRIPTS)}")
@@ -131,12 +143,12 @@ def _find_kana_sentences(text: str) -> Iterator[str]:
 
 
 def _count_in_language(text: str, target: str, rivals: tuple[str, ...], symbols: Set[str]) -> int:
-    """How many words of the target's script stand in sentences that may be of the target language."""
+    """Count the words of the target's script in sentences that may be of the target language."""
     languages, script = (target, *rivals), LANGUAGES[target]
     own, waiting = 0, list[str]()
     for sentence in SENTENCE.findall(text):
         for token in TOKENS[script].findall(sentence):
-            waiting += latin_words(token, symbols) if script == "latin" else [token]
+            waiting += find_latin_words(token, symbols) if script == "latin" else [token]
         if len(waiting) >= SURE:
             own += len(waiting) * _may_be(" ".join(waiting), target, languages)
             waiting = []
@@ -144,14 +156,14 @@ def _count_in_language(text: str, target: str, rivals: tuple[str, ...], symbols:
 
 
 def _may_be(text: str, target: str, languages: tuple[str, ...]) -> bool:
-    """Whether no other of ``languages`` is likelier than ``target`` by ``EVIDENCE``."""
+    """Return whether no other of ``languages`` is likelier than ``target`` by ``EVIDENCE``."""
     likelihood = _load_identifier(languages)(text)
     return max(likelihood.values()) - likelihood[target] < EVIDENCE
 
 
 @lru_cache(maxsize=8)
 def _load_identifier(languages: tuple[str, ...]) -> Callable[[str], Mapping[str, float]]:
-    """Text -> the log-likelihood of each of ``languages``. Loading takes about half a second."""
+    """Return a function from a text to the log-likelihood of each language. Loading takes about half a second."""
     try:
         langid = importlib.import_module("py3langid.langid")
     except ModuleNotFoundError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from dunwu.verifiers.boxes import INVISIBLE
+from dunwu.verifiers.lead_ins import LINE_ENDING, LINE_LEAD_IN, LINE_TITLE
 
 LEADING_BULLET = re.compile(r"^(?:[-*+>] +(?=[^\W\d]|[*_#])|#{1,6} +)+")
-"""In front of a number a stroke is a sign."""
+"""The marks of lists and headings; in front of a number a stroke is a sign."""
 GRADE_SCHOOL = re.compile(r"^#{4}(?=[-\d$\\])")
 """GSM8K's mark without its space."""
 TAGGED = re.compile(r"</?(?:b|i|strong|em|p|u|span|mark|div|code)>", re.I)
@@ -16,24 +17,11 @@ INNER_EMPHASIS = re.compile(
     r"(?<![\w)*])(?:\*\*(?=\S)(?P<starred>(?:[^*]|\*(?!\*)|\*(?=\*\*(?!\*)))++)(?<=\S)\*\*(?![\w(*])"
     r"|__(?=\S)(?P<lined>(?:[^_]|_(?!_)|_(?=__(?!_)))++)(?<=\S)__(?![\w(*]))"
 )
-"""Within a line two stars, as ``2*3*4`` has single ones. It ends at the next two, so that no line makes it slow."""
+"""Two stars within a line, as ``2*3*4`` has single ones. The next two end it, so that no line makes it slow."""
 CLOSER = re.compile(r"(?:[-*_=]{3,}|`{3,}|~{3,}|\\{1,2}[\])]|\$\$?|\\{1,2}end\{[a-z]+\*?\}|</[a-z]+>)[.。．]?", re.I)
 """A line that only ends what stands above it: a rule, a fence, displayed mathematics, an environment."""
 ALIGNED = re.compile(r"\\{1,2}end\{(?:align|gather|split|eqnarray|equation)")
 TABLE = re.compile(r"\\end\{([a-zA-Z]*matrix|cases|array)\}")
-HOPE = re.compile(r"\bI hope (?:it|this|that) is correct\W*\Z", re.I)
-"""What the prompt of Minerva and its followers makes a model say."""
-LEAD_IN = re.compile(
-    r"(?:(?:so|thus|therefore|hence|所以|因此)[,，]?\s*)?(?:the\s+)?(?:final\s+)?"
-    r"(?:(?:[【\[]\s*)?(?:answer|\bans|答案)\s*[】\]]\s*[:：]?|\bans\s*[.:：]"
-    r"|(?:answer|答案)\s*(?:is|是|为|[:：=→⇒]|[-=]>)+)\s*",
-    re.I,
-)
-ANSWER_TITLE = re.compile(
-    r"(?:the\s+)?(?:final\s+|最终)?(?:answer|答案)\s+(?=[-+]?[\d$\\(]|[A-J](?:[.。．)]|\Z))",
-    re.I,
-)
-"""A lead-in without a verb, where a number, formula or letter follows at once."""
 
 
 def read_last_line(text: str) -> str | None:
@@ -55,7 +43,7 @@ def read_last_line(text: str) -> str | None:
 
 
 def _join_table(lines: list[str], end: int) -> str | None:
-    """The lines of a matrix, or of a system of equations, whose end stands alone at ``end``."""
+    """Join the lines of a matrix, or of a system of equations, whose end stands alone at ``end``."""
     closed = TABLE.match(lines[end]) if end < len(lines) else None
     opening = f"\\begin{{{closed[1]}}}" if closed else ""
     start = next((place for place in range(end - 1, -1, -1) if opening in lines[place]), 0) if closed else 0
@@ -63,15 +51,15 @@ def _join_table(lines: list[str], end: int) -> str | None:
 
 
 def _strip_lead_in(line: str) -> str:
-    """What is left without marks, lead-ins and full stops."""
-    line = HOPE.sub("", _strip_markup(line))
-    lead_ins = list(LEAD_IN.finditer(line))
-    line = line[lead_ins[-1].end() :] if lead_ins else ANSWER_TITLE.sub("", line) if ANSWER_TITLE.match(line) else line
+    """Strip marks, lead-ins and full stops."""
+    line = LINE_ENDING.sub("", _strip_markup(line))
+    lead_ins = list(LINE_LEAD_IN.finditer(line))
+    line = line[lead_ins[-1].end() :] if lead_ins else LINE_TITLE.sub("", line) if LINE_TITLE.match(line) else line
     return line.rstrip(" .。．" + INVISIBLE)
 
 
 def _strip_markup(line: str) -> str:
-    """A line without marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
+    """Strip marks of Markdown and HTML: bullets, headings, emphasis around the whole or a part."""
     line = LEADING_BULLET.sub("", GRADE_SCHOOL.sub("", TAGGED.sub("", line)))
     calm = line.rstrip("!！")
     if calm.endswith(("$", "*", "`", "”")) or line.endswith("！"):  # behind a number alone it is a factorial

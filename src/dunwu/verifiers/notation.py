@@ -1,4 +1,4 @@
-r"""Notation: what every language writes alike, told from words by its form and by what stands beside it.
+r"""Notation: what every language writes alike, found by its form and by what stands beside it.
 
 Taken out of a text: code between backticks and in fenced blocks, mathematics between dollars or ``\( \)`` and
 ``\[ \]``, the names of LaTeX's commands and environments and of HTML's tags, URLs. What stands in ``\text{...}`` stays.
@@ -17,36 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from pathlib import Path
 
 from dunwu.verifiers.fences import BLOCK
 
 LATIN = "A-Za-zªº\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0300-\u036f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a"
 """Latin letters, with the marks that stand on them."""
-ENGLISH = frozenset(
-    """
-    am an as at be by do go he hi hm if in is it me my no of oh ok on or so to up us we mr ms dr vs
-    able about above across actually add added adding after again against ago all almost along already also although
-    always among amount and another answer any anyone anything are around ask asked back bad because been before began
-    begin being believe below better between big both bring but buy call called came can cannot care carefully case
-    check clear clearly close come comes common complete consider correct could cry day days did different divide does
-    doing done down dry during each early easy either else end enough equal equals equation even ever every everyone
-    everything exactly example fact far feel few finally find first five fly follow following follows for found four
-    from full gave get gets getting give given gives giving goes going gone good got great had half hand happen has have
-    having help hence her here high him his hmm hold holds how however idea indeed instead into its itself just keep
-    kind knew know known large last later least leave left less let lets like line list little live long longer look
-    looking lot made main make makes making many may maybe mean means might mind mine more most move much must name near
-    need needed needs never new next nine none not nothing notice now number numbers odd off often okay old once one
-    ones only open other others our out over own part people perhaps place point points possible problem prove put
-    question quite rather read real really reason remember rest result right run said same saw say says second see seem
-    seems seen sense set seven several shall she should show shows shy side simple simply since single six sky small
-    solution solve some someone something sometimes soon start started step steps still such suppose sure take taken
-    takes tell ten than thank that the their them themselves then there therefore these they thing things think third
-    this those though thought three through thus till time times today together told too took top total toward tried
-    tries true try trying turn two under understand unless until upon use used using value values verify very wait want
-    wanted was way well went were what when where whether which while who whole whom whose why will wish with within
-    without won word words work works would write wrong yes yet you your zero
-    """.split()  # noqa: SIM905  -- a page of words, not of quotes
-)
+ENGLISH = frozenset(Path(__file__).with_name("english.txt").read_text(encoding="utf-8").split())
 """The words that English is full of, in small letters: no English runs on without them."""
 KNOWN = frozenset(
     """
@@ -54,7 +31,7 @@ KNOWN = frozenset(
     therefore times to top
     """.split()  # noqa: SIM905  -- readable as a block
 )
-"""Those of ``ENGLISH`` that are commands of LaTeX as well."""
+"""Words of ``ENGLISH`` that are commands of LaTeX as well."""
 MANY = 3
 """Different English words that are no accident, if they are a third of the names as well."""
 ALIKE = frozenset(
@@ -95,7 +72,7 @@ FORMULA_SIGNS = (
 )
 """Operators, relations, braces, indices, Greek letters: what makes a formula of the letters that touch it."""
 SPACED = "=＝+·×÷±\u2200-\u2233\u2236-\u22ff"
-"""Those of them that do so over a space."""
+"""Signs of a formula that do so over a space."""
 START = rf"(?=[A-Za-z])(?<![{LATIN}0-9_'’])"
 LETTER_RUN = rf"(?:[A-Za-z]{{2,{LONGEST_RUN}}}|[a-z]['’][a-z])(?![{LATIN}0-9_])"
 NEAR_OPERATORS = re.compile(
@@ -132,7 +109,7 @@ def remove_notation(text: str) -> str:
     """Remove what is no text: code, mathematics, URLs, and the names of commands and tags.
 
     Args:
-        text: a chain of thought, in Markdown with LaTeX.
+        text: A chain of thought, in Markdown with LaTeX.
 
     Returns:
         The text with a space in the place of each.
@@ -140,15 +117,15 @@ def remove_notation(text: str) -> str:
     names = {name for found in REMOVED.finditer(text) if (name := _find_name(found))}
     words = find_hidden_words(names - KNOWN)
 
-    def kept(found: re.Match[str]) -> str:
+    def keep(found: re.Match[str]) -> str:
         name = _find_name(found)
         return f" {name if name in words else found['text'] or ''} "
 
-    return REMOVED.sub(kept, text)
+    return REMOVED.sub(keep, text)
 
 
 def _find_name(found: re.Match[str]) -> str:
-    """The name of a command, of an environment or of a tag; "" for anything else."""
+    """Find the name of a command, of an environment or of a tag; "" for anything else."""
     return found["argument"] or found["command"] or found["tag"] or ""
 
 
@@ -159,7 +136,7 @@ def find_hidden_words(names: Set[str]) -> Set[str]:
 
 
 def has_form(part: str) -> bool:
-    """Whether a run of Latin letters is notation by its form alone, whatever stands beside it."""
+    """Return whether a run of Latin letters is notation by its form alone, whatever stands beside it."""
     if len(part) > LONGEST_RUN:
         return False
     in_order = len(part) > 2 and part.upper() in ALPHABET and (part.islower() or len(part) > 4)
@@ -167,7 +144,7 @@ def has_form(part: str) -> bool:
 
 
 def is_product(run: str) -> bool:
-    """Whether a run of letters that touches an operator or a digit is notation."""
+    """Return whether a run of letters that touches an operator or a digit is notation."""
     return (
         len(run) <= LONGEST_RUN and PRODUCT.fullmatch(run) is not None and (len(run) == 2 or run.lower() not in ENGLISH)
     )
@@ -177,15 +154,15 @@ def find_formulas(text: str) -> Set[str]:
     """Find the runs of letters that stand as notation beside an operator somewhere in a text.
 
     Args:
-        text: what ``remove_notation`` has left.
+        text: What ``remove_notation`` has left.
 
     Returns:
         The runs, none where too many of those beside operators are words of English.
     """
-    beside = set(NEAR_OPERATORS.findall(text))
-    runs = {run for run in beside if PRODUCT.fullmatch(run)} | set(CALLED_FUNCTION.findall(text))
+    touching = set(NEAR_OPERATORS.findall(text))
+    runs = {run for run in touching if PRODUCT.fullmatch(run)} | set(CALLED_FUNCTION.findall(text))
     runs.update(run for run in COUNTED_PRODUCT.findall(text) if run.lower() not in ENGLISH)
     for joined in JOINED.findall(text):
         parts = re.findall("[A-Za-z]{2,3}", joined)
         runs.update(parts if ENGLISH.isdisjoint(map(str.lower, parts)) else ())
-    return runs - find_hidden_words({run for run in beside | runs if len(run) > 2 and not run.isupper()})
+    return runs - find_hidden_words({run for run in touching | runs if len(run) > 2 and not run.isupper()})

@@ -25,12 +25,12 @@ WEIGHTS = np.cumprod(np.full(GRAM, 0x9E3779B97F4A7C15, dtype=np.uint64))
 
 
 def penalize_truncation(finish: Finish) -> float:
-    """-1 where the completion was cut off at its length limit, else 0."""
+    """Return -1 where the completion was cut off at its length limit, else 0."""
     return -1.0 if finish == "length" else 0.0
 
 
 def penalize_repetition(text: str) -> float:
-    """Minus the share of the runs of ``GRAM`` units that stood in the text before (1 - distinct / all), in [-1, 0].
+    """Return minus the share of the runs of ``GRAM`` units that stood in the text before (1 - distinct / all).
 
     Ordinary reasoning has next to none of so long a run twice, whatever its topic: what it repeats are phrases. A loop
     has few distinct runs however often it turns, so a text that does nothing else comes near -1, and one that is
@@ -49,7 +49,12 @@ def penalize_repetition(text: str) -> float:
 
 
 def _find_lone(numeric: list[bool], units: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """The places of the numbers without another one nearby; ``numeric``: whether a name, from 1 on, is a number."""
+    """Find the places of the numbers without another one nearby.
+
+    Args:
+        numeric: Whether each name, from 1 on, is a number.
+        units: The text as names.
+    """
     places = np.flatnonzero(np.array([False, *numeric])[units])
     far = np.diff(places, prepend=-APART, append=len(units) + APART) >= APART
     return places[far[:-1] & far[1:]]

@@ -21,14 +21,14 @@ from typing import Any, Generic, TypeVar
 from dunwu.verifiers.clock import LOOK_SECONDS, OwnTime
 
 STARTUP_SECONDS = 120.0
-"""Of its own time until a process that imports libraries or a user's file is ready."""
+"""Seconds of its own time until a process that imports libraries or a user's file is ready."""
 GOING_SECONDS = 1.0
-"""Between a process's last word and its end."""
+"""Seconds between a process's last word and its end."""
 LONGEST_LINE = 1 << 20
 """Bytes of a reply: numbers and a few words."""
 TRIES = 2
 PAUSE_SECONDS = 1.0
-"""Before another try: what killed a process, or kept it from starting, is often a machine out of memory."""
+"""Seconds before another try: what killed a process, or kept it from starting, is often a machine out of memory."""
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Why a process cannot be started now, though it could be later."""
 
@@ -42,8 +42,15 @@ class Silent(EOFError):  # noqa: N818  -- a finding
 
 
 class LineProcess:
-    """Started at construction, in a process group of its own, and not waited for. Raises EOFError where the system is
-    out of processes, memory or files just now."""
+    """A process that answers lines; it is started at construction, in a process group of its own, and not waited for.
+
+    Args:
+        command: What runs.
+        quiet: Whether what it writes to stderr is dropped.
+
+    Raises:
+        EOFError: The system is out of processes, memory or files just now.
+    """
 
     def __init__(self, command: Sequence[str], *, quiet: bool = True) -> None:
         self._unread = b""
@@ -65,11 +72,11 @@ class LineProcess:
         """Send a request and wait for its reply.
 
         Args:
-            request: anything that JSON can say.
-            seconds: of the process's own time until the reply.
+            request: Anything that JSON can say.
+            seconds: Of the process's own time until the reply.
 
         Raises:
-            EOFError: the process is dead; ``Silent``: it does not listen and answer so soon.
+            EOFError: The process is dead; ``Silent``: it does not listen and answer so soon.
         """
         assert self.process.stdin is not None
         stdin, own = self.process.stdin.fileno(), OwnTime(self.process.pid)
@@ -83,17 +90,17 @@ class LineProcess:
                     data = data[os.write(stdin, data[: select.PIPE_BUF]) :]
                 except BrokenPipeError:
                     raise EOFError from None
-        return self.line(seconds, own)
+        return self.read_line(seconds, own)
 
-    def line(self, seconds: float, own: OwnTime | None = None) -> Any:
+    def read_line(self, seconds: float, own: OwnTime | None = None) -> Any:
         """Wait for the next line.
 
         Args:
-            seconds: of the process's own time.
-            own: that time, where it has begun before.
+            seconds: Of the process's own time.
+            own: That time, where it has begun before.
 
         Raises:
-            EOFError: the process is dead, or says what is no JSON; ``Silent``: it says nothing so soon.
+            EOFError: The process is dead, or says what is no JSON; ``Silent``: it says nothing so soon.
         """
         assert self.process.stdout is not None
         stdout, own = self.process.stdout.fileno(), own or OwnTime(self.process.pid)
@@ -101,8 +108,8 @@ class LineProcess:
         while b"\n" not in pieces[-1]:
             if own.look() > seconds:
                 raise Silent
-            readable, _, _ = select.select([stdout], [], [], LOOK_SECONDS)
-            if readable:
+            ready, _, _ = select.select([stdout], [], [], LOOK_SECONDS)
+            if ready:
                 pieces.append(self._read(stdout))
             if sum(map(len, pieces)) > LONGEST_LINE:
                 raise EOFError
@@ -122,12 +129,12 @@ class LineProcess:
         return chunk
 
     def stop(self) -> None:
-        """Ends it and what it has started, at once; who waits for its reply hears."""
+        """End it and what it has started, at once; who waits for its reply hears."""
         with suppress(ProcessLookupError):  # also where it is dead itself: its group may not be
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """``stop``, and takes back what it held."""
+        """Stop it, and take back what it held."""
         self.stop()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -140,7 +147,12 @@ R = TypeVar("R")
 
 
 class ProcessPool(Generic[P]):
-    """``size`` places for a process each, which ``start`` makes when it is wanted; any thread may use them."""
+    """Places for processes; any thread may use them.
+
+    Args:
+        start: Makes a process when one is wanted.
+        size: How many places there are.
+    """
 
     def __init__(self, start: Callable[[], P], size: int) -> None:
         self._start, self._size = start, size
@@ -151,11 +163,15 @@ class ProcessPool(Generic[P]):
             self._places.put(None)
 
     def use(self, work: Callable[[P], R], lost: str) -> R:
-        """What ``work`` gets from a process; a moment later from a fresh one where that raises EOFError.
+        """Return what ``work`` gets from a process; from a fresh one, a moment later, where that raises EOFError.
+
+        Args:
+            work: What is done with the process.
+            lost: What was lost where it cannot be done, for the error.
 
         Raises:
-            WorkerLost: it did so ``TRIES`` times; ``lost`` says what was lost.
-            ValueError: the pool is closed.
+            WorkerLost: It raised EOFError ``TRIES`` times.
+            ValueError: The pool is closed.
         """
         process = keep = self._places.get()
         pause = 0.0
@@ -183,7 +199,7 @@ class ProcessPool(Generic[P]):
             self._places.put(keep)
 
     def close(self) -> None:
-        """Ends every process, those at work too: nobody waits for their replies any more."""
+        """End every process, those at work too: nobody waits for their replies any more."""
         self._closed.set()
         for process in list(self._working):
             process.stop()

@@ -33,8 +33,8 @@ def find_program(answer: str, entry: str = "") -> str:
     interpreter's prompt is taken without its prompts and replies.
 
     Args:
-        answer: as it was extracted.
-        entry: the function or ``Class.method`` that tests call; "" where they run whole programs.
+        answer: The answer as it was extracted.
+        entry: The function or ``Class.method`` that tests call; "" where they run whole programs.
     """
     blocks = list(read_blocks("\n".join(_tidy_fences(answer))))
     python = [source for info, source in blocks if PYTHON.match(info)]
@@ -48,14 +48,14 @@ def find_program(answer: str, entry: str = "") -> str:
 
 
 def _defines(source: str, entry: str) -> bool:
-    """Whether a line defines a function or class of these names, or gives one of them a value."""
+    """Return whether a line defines a function or class of these names, or gives one of them a value."""
     names = "|".join(map(re.escape, {entry.partition(".")[0], entry.rpartition(".")[2]}))
     definition = rf"^[ \t>.]*(?:(?:async[ \t]+)?(?:def|class)[ \t]+(?:{names})\b|(?:{names})[ \t]*=(?!=))"
     return re.search(definition, source, re.MULTILINE) is not None
 
 
 def _read_mbpp(answer: str) -> str:
-    """The first program that MBPP's marks enclose; the prompt may have opened it."""
+    """Read the first program that MBPP's marks enclose; the prompt may have opened it."""
     marked, done = MBPP_PROGRAM.search(answer), MBPP_END.search(answer)
     if marked and not (done and done.start() < marked.start()):
         return marked[2].rstrip()
@@ -63,7 +63,7 @@ def _read_mbpp(answer: str) -> str:
 
 
 def _tidy_fences(answer: str) -> list[str]:
-    """The lines of an answer, every fence of a block on a line of its own, as Markdown wants it."""
+    """Return the lines of an answer, every fence of a block on a line of its own, as Markdown wants it."""
     lines, fence, start = list[str](), "", 0
     for line in answer.split("\n"):
         opening = _find_opening(line, fence) if not fence or len(lines) == start else None
@@ -82,7 +82,7 @@ def _tidy_fences(answer: str) -> list[str]:
 
 
 def _find_opening(line: str, fence: str) -> re.Match[str] | None:
-    """The fence that opens a block; directly below one that opened (``fence``) only one that says its language."""
+    """Find the fence that opens a block; directly below one that opened (``fence``) only one that says its language."""
     match = OPENING_FENCE.fullmatch(line)
     if fence:
         return match if match and match["info"].strip() and match["fence"] == fence else None
@@ -96,7 +96,7 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _close_block(lines: list[str], fence: str) -> list[str]:
-    """The lines of a block that no line closes, up to a fence at the end of one."""
+    """Return the lines of a block that no line closes, up to a fence at the end of one."""
     end = next((place for place, line in enumerate(lines) if line.rstrip().endswith(fence)), None)
     return lines if end is None else [*lines[:end], lines[end].rstrip().rstrip(fence[0]), fence, *lines[end + 1 :]]
 

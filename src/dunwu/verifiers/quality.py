@@ -53,14 +53,14 @@ OPERATORS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
 
 
 def measure_logic(chain: str) -> float:
-    """The share of the chain's statements that are right; 0 where it states nothing. See the module."""
+    """Measure the share of the chain's statements that are right; 0 where it states nothing. See the module."""
     found = _read_statements(chain)
     right = min(found.right, MOST_RIGHT)
     return right / (right + found.wrong) if right else 0.0
 
 
 def measure_steps(chain: str) -> float:
-    """1 / number of steps, and 0 for a chain without any.
+    """Measure efficiency as 1 / number of steps; 0 for a chain without any.
 
     A step is a sentence or a line with a letter or digit in it. One with several relations (=), or several clauses of
     two numbers and more ("3 and 4 make 7, 7 and 2 make 9"), is as many steps, one of more than ``STEP_LENGTH``
@@ -90,7 +90,7 @@ def measure_novelty(chain: str, siblings: Sequence[str]) -> float:
 
 
 def find_signature(chain: str) -> tuple[str, ...]:
-    """The method: the forms of the operations that lead to the chain's last result, sorted, e.g. ``n*n``, ``n+n``.
+    """Return the method: the forms of the operations that lead to the last result, sorted, e.g. ``n*n``, ``n+n``.
 
     An operation leads there where its result is used by one that does, so what stands beside the way does not count.
     What remains: a chain that ends in an idle calculation has its signature.
@@ -115,11 +115,11 @@ class Statements:
 
 @lru_cache(maxsize=128)
 def _read_statements(chain: str) -> Statements:
-    """A chain is read once, though all of its group are compared with it."""
+    """Read a chain, once, though all of its group are compared with it."""
     ledger = _Ledger()
     for passage in read_passages(chain):
         ledger.read(passage)
-    return Statements(tuple(ledger.operations), ledger.right, ledger.wrong + ledger.circular())
+    return Statements(tuple(ledger.operations), ledger.right, ledger.wrong + ledger.count_circular())
 
 
 class _Ledger:
@@ -135,7 +135,7 @@ class _Ledger:
         self.right = self.wrong = 0
 
     def read(self, passage: Passage) -> None:
-        """Judges each pair of sides, and takes the values that letters get."""
+        """Judge each pair of sides, and take the values that letters get."""
         if passage.letters != "keep":
             for side in passage.sides:
                 self.values.pop(side, None)
@@ -150,10 +150,10 @@ class _Ledger:
             elif not VARIABLE_NAME.search(left + right):
                 self._compare(left, relation, right, passage.rejected)
             elif relation == "=":
-                self._name(*((left, right) if VARIABLE_NAME.fullmatch(left) else (right, left)), passage)
+                self._assign(*((left, right) if VARIABLE_NAME.fullmatch(left) else (right, left)), passage)
 
     def _compare(self, left: str, relation: str, right: str, rejected: bool = False) -> None:
-        """Two sides without letters; ones that say the same letter by letter state nothing."""
+        """Compare two sides without letters; ones that say the same letter by letter state nothing."""
         key, values = f"{left}{relation}{right}", (_evaluate(left), _evaluate(right))
         if left == right or key in self.seen or values[0] is None or values[1] is None:
             return
@@ -161,12 +161,12 @@ class _Ledger:
         if OPERATORS[relation](values[0], values[1]):
             self.right += 1
             if relation == "=":
-                self._operation(left if _operates(left) else right, values[0])
+                self._add_operation(left if _operates(left) else right, values[0])
         elif not rejected and not (relation == "=" and (_rounds(left, values[1]) or _rounds(right, values[0]))):
             self.wrong += 1
 
-    def _name(self, name: str, other: str, passage: Passage) -> None:
-        """``name = other``: a definition, or a value to compare with the one that the letter has."""
+    def _assign(self, name: str, other: str, passage: Passage) -> None:
+        """Take ``name = other``: a definition, or a value to compare with the one that the letter has."""
         if not VARIABLE_NAME.fullmatch(name) or passage.letters == "none" or name == other:
             return
         side = _insert_values(other, self.values)
@@ -176,19 +176,19 @@ class _Ledger:
             if len(letters) != 1:
                 self.grounded.add(name)
         elif name not in self.values:
-            self._operation(side, value)
+            self._add_operation(side, value)
         elif not VARIABLE_NAME.search(other):
             self._compare(str(self.values[name]), "=", other)
         if value is not None and (name not in self.values or not VARIABLE_NAME.search(other)):
             self.values[name] = value
             self.grounded.add(name)
 
-    def _operation(self, side: str, value: Fraction) -> None:
+    def _add_operation(self, side: str, value: Fraction) -> None:
         if _operates(side):
             self.operations.append((side, value))
 
-    def circular(self) -> int:
-        """How many letters are defined, but only by letters that come back to them."""
+    def count_circular(self) -> int:
+        """Count the letters that are defined only by letters which come back to them."""
         sorter = TopologicalSorter({name: using - self.grounded for name, using in self.defined.items()})
         with suppress(CycleError):  # what no cycle holds up can be had all the same
             sorter.prepare()
@@ -200,7 +200,7 @@ class _Ledger:
 
 
 def _insert_values(side: str, values: Mapping[str, Fraction]) -> str:
-    """The side with the values that are known in place of their letters, and 2x as 2*x."""
+    """Put the values that are known in place of their letters in a side, and read 2x as 2*x."""
     spelled = re.sub(r"(?<=\d)(?=[A-Za-zα-ω])", "*", side)
     return VARIABLE_NAME.sub(lambda name: f"({values[name[0]]})" if name[0] in values else name[0], spelled)
 
@@ -213,7 +213,7 @@ def _evaluate(side: str) -> Fraction | None:
 
 
 def _rounds(written: str, value: Fraction) -> bool:
-    """Whether a decimal is ``value`` rounded to its places, of which there are two or more."""
+    """Return whether a decimal is ``value`` rounded to its places, of which there are two or more."""
     if not ROUNDED.fullmatch(written):
         return False
     places = len(written.partition(".")[2])

@@ -72,7 +72,7 @@ HARMLESS = re.compile(
     re.I | re.X,
 )
 JOINT = re.compile(r"(?:(?<!\d),|,(?=[ \t])|[、和与]|\b(?:and|or))[ \t]*\Z", re.I)
-"""Before a calculation or a letter harmless as well, but not before a bare number: "the product of 2 and 5 = 10"."""
+"""What is harmless before a calculation or a letter, but not before a bare number: "the product of 2 and 5 = 10"."""
 CHANGED_BEHIND = re.compile(
     r"""[-+*/^±√π∞%‰°!'’_(\[…]|\\(?!text|mathrm|quad|qquad)|(?<![\s)])[A-Za-z]|[:.,]\d|\.[.\\]|[ \t]*r[ \t]?\d
     |[ \t,(]*(?:(?:times|plus|minus|over|of|divided|multiplied|squared|cubed|to[ ]the|percent|hundred|thousand|million|
@@ -101,11 +101,16 @@ REJECTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Sides without spaces, the relations between them, and what the words around say.
+    """Sides of arithmetic, the relations between them, and what the words around say.
 
-    ``asserted``: not supposed or denied in its clause, and not asked. ``rejected``: called wrong right after.
-    ``reason``: given as one. ``letters``: whether a letter may ``keep`` the value that it has, gets one ``anew``, or
-    gets ``none``, as where the sentence has a condition or there are several values.
+    Attributes:
+        sides: Without spaces.
+        relations: One between each two sides.
+        asserted: Not supposed or denied in its clause, and not asked.
+        rejected: Called wrong right after.
+        reason: Given as one.
+        letters: Whether a letter may ``keep`` the value that it has, gets one ``anew``, or gets ``none``, as where the
+            sentence has a condition or there are several values.
     """
 
     sides: tuple[str, ...]
@@ -117,7 +122,7 @@ class Passage:
 
 
 def read_passages(chain: str) -> Iterator[Passage]:
-    """Every passage of a chain that can be read, in its order."""
+    """Yield every passage of a chain that can be read, in its order."""
     text = chain[:LONGEST_CHAIN].translate(SIGN_TABLE)
     for pattern, sign in SPELLINGS:
         text = pattern.sub(sign, text)
@@ -132,7 +137,7 @@ def read_passages(chain: str) -> Iterator[Passage]:
 
 
 def _read_run(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
-    """The passage in a run of side, relation, side, ...; none where too little of it is left."""
+    """Read the passage in a run of side, relation, side, ...; none where too little of it is left."""
     run = run[: len(run) - (len(run) + 1) % 2]
     if len(run) < 3:
         return
@@ -162,7 +167,7 @@ def _read_run(text: str, run: list[re.Match[str]]) -> Iterator[Passage]:
 
 
 def _strip_excess(side: str, bracket: Literal["(", ")"]) -> str:
-    """Without the brackets at its outer end that have no partner in it: they are the sentence's."""
+    """Drop the brackets at a side's outer end that have no partner in it: they are the sentence's."""
     excess = max(0, (side.count("(") - side.count(")")) * (1 if bracket == "(" else -1))
     if bracket == "(":
         return side[min(excess, len(side) - len(side.lstrip("("))) :]

@@ -27,17 +27,17 @@ AFTER_LETTER = (".", ":", ")", "，", ",", ";", "；", "—", "=", "->", "=>")
 """Signs between a letter and its option's text; a dash may be another's sign."""
 TIMES_SIGN = re.compile(r"×|(?<=\d)x(?=\d)")
 LETTER_AND_TEXT = re.compile(r"[(\[]?\s*([a-z])\s*[)\]]?(?:\s*[.:、)]\s*(?P<text>.*)|\s*)", re.DOTALL)
-"""In a folded text."""
+"""The letter of an option, and the text behind it, in a folded text."""
 
 SMALL_DIGITS = str.maketrans(
     {char: f"^{digit}" for digit, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
     | {char: f"_{digit}" for digit, char in enumerate("₀₁₂₃₄₅₆₇₈₉")}
 )
-"""Before NFKC, which would make 12 of 1²."""
+"""Raised and lowered digits, replaced before NFKC, which would make 12 of 1²."""
 
 
 def fold(text: str) -> str:
-    """One form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
+    """Return a text in one form, case, width and spacing; no math wrapper, no outer quotes or full stop."""
     if len(text) > LONGEST_TEXT:
         return text  # equal letter by letter or not at all
     text = "".join(map(_normalize, text.translate(SMALL_DIGITS))).casefold().replace("−", "-")
@@ -50,12 +50,12 @@ def _normalize(char: str) -> str:
 
 
 def same_text(gold: str, answer: str) -> bool:
-    """Equal after ``fold``."""
+    """Return whether both are equal after ``fold``, and show something."""
     return bool(fold(answer)) and fold(gold) == fold(answer)
 
 
 def split_members(text: str) -> list[str]:
-    r"""The members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped.
+    r"""Return the members of a list separated by commas, spaces, "and" or their Chinese forms, outer brackets dropped.
 
     Numbers stand as their exact values (9.90 and \frac{99}{10} are one). A chain 3 < 5 < 9 or 9 > 5 > 3 is a list where
     it is true; otherwise it is one member.
@@ -80,17 +80,23 @@ def _read_member(text: str) -> str:
 
 
 def same_sequence(gold: str, answer: str) -> bool:
-    """The same members in the same order."""
+    """Return whether both have the same members in the same order."""
     return bool(split_members(answer)) and split_members(gold) == split_members(answer)
 
 
 def same_set(gold: str, answer: str) -> bool:
-    """The same members, each as often, in any order."""
+    """Return whether both have the same members, each as often, in any order."""
     return bool(split_members(answer)) and Counter(split_members(gold)) == Counter(split_members(answer))
 
 
 def same_choice(options: tuple[str, ...], gold: str, answer: str) -> bool:
-    """Whether ``answer`` names the option of letter ``gold``; see ``find_choice``."""
+    """Return whether an answer names the right option; see ``find_choice``.
+
+    Args:
+        options: Their texts, in the order of their letters.
+        gold: The letter of the right one.
+        answer: The answer as it was extracted.
+    """
     return find_choice(options, answer) == gold.strip().upper()
 
 
@@ -102,8 +108,8 @@ def find_choice(options: tuple[str, ...], answer: str) -> str | None:
     Where no ``options`` are known only the letter counts, unless the text takes it back or names another.
 
     Args:
-        options: their texts, in the order of their letters.
-        answer: as it was extracted.
+        options: Their texts, in the order of their letters.
+        answer: The answer as it was extracted.
 
     Returns:
         The letter in upper case.
@@ -126,13 +132,13 @@ def find_choice(options: tuple[str, ...], answer: str) -> str | None:
 
 
 def _find_by_text(options: tuple[str, ...], answer: str) -> list[int]:
-    """The places of the options whose whole text is ``answer``, in the closest sense in which there are any."""
+    """Find the places of the options whose whole text is ``answer``, in the closest sense in which there are any."""
     senses = (str.strip, fold, _spell_exactly, _spell, _read_number)
     return next(filter(None, (_find_places(options, answer, sense) for sense in senses)), [])
 
 
 def _find_fitting(options: tuple[str, ...], text: str) -> list[int]:
-    """The places of the options that a text behind a letter means: by its spelling, the case aside, or by its value."""
+    """Find the places of the options that a text behind a letter means: by spelling, the case aside, or by value."""
     found = _find_places(options, text, _spell_exactly) or _find_by_text(options, text)
     return found or [place for place, option in enumerate(options) if same_answer(option, text, lambda *_: False)]
 
@@ -143,7 +149,7 @@ def _find_places(options: tuple[str, ...], text: str, sense: Callable[[str], str
 
 
 def _split_letter(answer: str, known: Set[str]) -> tuple[str | None, str]:
-    """The one of the ``known`` letters that an answer begins with, and the text behind it: "B. 20 m/s", "(b)"."""
+    """Split the one of the ``known`` letters that an answer begins with from the text behind it: "B. 20 m/s", "(b)"."""
     if name := choices.find_named_letter(answer):
         return (name, "") if name in known else (None, "")
     said = choices.strip_name(answer)
@@ -160,24 +166,27 @@ def _split_letter(answer: str, known: Set[str]) -> tuple[str | None, str]:
 
 
 def _strip_separator(tokens: list[Token], bracketed: bool) -> list[Token]:
-    """What stands behind a letter, without what parts the two. A dash is a number's sign in "B -5" and "(B)-5"."""
+    """Return what stands behind a letter, without what parts the two.
+
+    A dash is a number's sign in "B -5" and "(B)-5".
+    """
     rest = list(tokens)
     while rest and rest[0].text in AFTER_LETTER:
         rest = rest[1:]
     dash = len(rest) == len(tokens) > 1 and rest[0].text == "-"
-    return rest[1:] if dash and (rest[1].gap or not (rest[0].gap or bracketed)) else rest
+    return rest[1:] if dash and (rest[1].spacing or not (rest[0].spacing or bracketed)) else rest
 
 
 def _join_tokens(tokens: Sequence[Token]) -> str:
-    """Tokens as a text that is read as they were."""
+    """Join tokens to a text that is read as they were."""
     text = ""
     for token in tokens:
-        text += (" " if token.gap or token.kind == "word" else "") + str(token)
+        text += (" " if token.spacing or token.kind == "word" else "") + str(token)
     return text.strip()
 
 
 def _spell_exactly(text: str) -> str:
-    """A text in the one spelling of its tokens, without spaces; signs of multiplication are one."""
+    """Return a text in the one spelling of its tokens, without spaces; signs of multiplication are one."""
     if len(text) > MOST_TOKENIZED:
         return text
     return TIMES_SIGN.sub("*", spell_tokens(strip_tokens(tokenize(text))).replace(" ", ""))
@@ -188,7 +197,7 @@ def _spell(text: str) -> str:
 
 
 def _read_number(text: str) -> str:
-    """The value of a text that is a written number and nothing else, "" of any other: 1/2 is 0.5, 20 is not 20 m/s."""
+    """Return the value of a written number, "" for any other text: 1/2 is 0.5, 20 is not 20 m/s."""
     tokens = strip_tokens(tokenize(text[:MOST_TOKENIZED]))
     alone = all(token.kind in ("number", "command") or token.text in ("{", "}", "/", "-") for token in tokens)
     value = read_literal_value(text) if alone else None

@@ -19,7 +19,7 @@ TRICK_LIMITS = Limits(seconds=1.0, output_bytes=1 << 16)
 
 
 def find_working_tricks(sandbox: Sandbox) -> list[str]:
-    """The tricks that are paid, or that make the sandbox fail so that there is no verdict."""
+    """Return the tricks that are paid, or that make the sandbox fail so that there is no verdict."""
     verifier = CodeVerifier(sandbox, TRICK_LIMITS)
     right = f"secret-{secrets.token_hex(8)}"
     shapes = {

@@ -25,13 +25,13 @@ class RewardWeights:
 
     def __init__(self, spec: RewardSpec) -> None:
         self._table = cache(spec.weights)
-        self.at = lru_cache(maxsize=UPDATES_KEPT)(self._weights_at)
+        self.at = lru_cache(maxsize=UPDATES_KEPT)(self._find_weights)
         """(task, update) -> what each component weighs; all of them stand there, so that every score of a task has the
         same ones."""
         self.find_used = cache(self._find_used)
         """task -> the components that weigh something at some update; accuracy and format are always looked at."""
 
-    def _weights_at(self, task: str, update: int) -> Mapping[str, float]:
+    def _find_weights(self, task: str, update: int) -> Mapping[str, float]:
         table = self._table(task)
         quality = table["quality"].at(update)
         return {

@@ -38,7 +38,7 @@ together, a quarter are of the first kind in running English, and nearly all in 
 
 
 def find_symbols(text: str) -> Set[str]:
-    """What is no word in this text: its notation, and its runs of capitals unless they are too many to be names."""
+    """Find what is no word in a text: its notation, and its runs of capitals unless they are too many to be names."""
     parts = {part for token in set(TOKENS["latin"].findall(text)) for part in split_token(token)}
     symbols = ALIKE | {part for part in parts if has_form(part)} | find_formulas(text)
     capitals = {part for part in parts if len(part) <= 4 and part.isupper()}
@@ -50,29 +50,35 @@ def find_symbols(text: str) -> Set[str]:
 
 
 def _are_points(names: Set[str]) -> bool:
-    """Whether runs of capitals have the letters of points, or no vowels, which words have."""
+    """Return whether runs of capitals have the letters of points, or no vowels, which words have."""
     letters = Counter("".join(names))
     points, words = (sum(letters[letter] for letter in kind) for kind in (POINTS, WORDS))
     return 3 * points >= 2 * words or 4 * sum(VOWELS.isdisjoint(name) for name in names) >= len(names)
 
 
 def count_words(text: str, script: str, symbols: Set[str] = ALIKE) -> int:
-    """How many words of a script stand in a text without mathematics and code."""
+    """Count the words of a script in a text.
+
+    Args:
+        text: Without mathematics and code.
+        script: One of ``TOKENS``.
+        symbols: Runs of Latin letters that are no words (``find_symbols``).
+    """
     found = TOKENS[script].findall(text)
     if script == "latin":
-        return sum(count * len(latin_words(token, symbols)) for token, count in Counter(found).items())
+        return sum(count * len(find_latin_words(token, symbols)) for token, count in Counter(found).items())
     if script:
         return len(found)
     return sum(len(token) > 1 and token.isalpha() and not GREEK_PRODUCT.fullmatch(token) for token in found)
 
 
-def latin_words(token: str, symbols: Set[str]) -> list[str]:
-    """The words in a token: one or none, and in a name with digits or underscores any number."""
+def find_latin_words(token: str, symbols: Set[str]) -> list[str]:
+    """Return the words in a token: one or none, and in a name with digits or underscores any number."""
     return [part for part in split_token(token) if part not in symbols]
 
 
 def split_token(token: str) -> list[str]:
-    """What may be words in a token, by its letters alone: of a name with digits or underscores the longer parts."""
+    """Return what may be words in a token by its letters: of a name with digits or underscores the longer parts."""
     if FORMULA.fullmatch(token):
         return []
     parts = re.split("[0-9_]+", token)

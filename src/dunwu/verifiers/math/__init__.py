@@ -10,10 +10,10 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     numerals    numbers in words: 五分之二, 3 million, twenty-five
     repairs     plain text's habits as TeX writes them: 3 x 10^8, 145^o, 三比四
     counting    which phrases behind a number leave it what it is: 36 ordered pairs in total
-    units       tokens -> a unit; which units agree (``unit_tables``)
+    units       what symbols and words name (``unit_tables``); which units agree; ``unit_phrases``: tokens -> a unit
     records     the types of answers: a number with its unit, a ratio, a time, a list, an interval, a relation, words
     moments     dates and times of the day
-    wording     lead-ins, full stops, one spelling for what is words
+    wording     lead-ins (``verifiers/lead_ins.py``), full stops, one spelling for what is words
     quantities  tokens -> a number with its unit
     phrases     what says one thing in other words: no solution, weekdays, numbers in a base
     conditions  what must hold for an answer: k in Z, x > 0; whether two agree

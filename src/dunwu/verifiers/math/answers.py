@@ -16,7 +16,7 @@ whatever a lenient grader lets through:
 - an equation in one letter is no answer to what that letter is: 2x = 10 is not x = 5;
 - letters are letters: a product of them is no word, and a function of them (gcd(m,n), f(2)) has no value.
 
-Not told apart: an expression and its value (10! for 3628800). Problems that ask for a written number are of kind
+An expression and its value count as one (10! for 3628800). Problems that ask for a written number are of kind
 ``number`` (``same_literal``).
 """
 
@@ -39,7 +39,8 @@ from dunwu.verifiers.math.records import Answer, Collection, Conditional, Equati
 from dunwu.verifiers.math.sympy_pool import share_budget
 from dunwu.verifiers.math.tokens import LONGEST_ANSWER, Token
 from dunwu.verifiers.math.tree import dump
-from dunwu.verifiers.math.units import PERCENT, read_currency, split_quantity
+from dunwu.verifiers.math.unit_phrases import read_currency, split_quantity
+from dunwu.verifiers.math.units import PERCENT
 from dunwu.verifiers.math.wording import spell_tokens, strip_tokens
 
 PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
@@ -48,7 +49,13 @@ SPOKEN_MIXED = re.compile(r"(?<![\d.])(\d+) and (?=\d+/\d|\\[dt]?frac)")
 
 
 def same_answer(gold: str, answer: str, ask: Ask) -> bool:
-    """Return whether ``answer`` means ``gold``. Raises whatever ``ask`` raises."""
+    """Return whether ``answer`` means ``gold``. Raises whatever ``ask`` raises.
+
+    Args:
+        gold: The right answer, as text.
+        answer: What was answered, as text.
+        ask: Decides about trees, or relations, that cannot be decided here.
+    """
     if gold.strip() == answer.strip():
         return True
     if max(len(gold), len(answer)) > LONGEST_ANSWER:
@@ -69,12 +76,12 @@ def same_answer(gold: str, answer: str, ask: Ask) -> bool:
     if spell_tokens(tokens[0]) == spell_tokens(tokens[1]) != "":
         return True
     with share_budget(), suppress(Undefined):  # 1/0 equals nothing
-        return any(AnswerComparison(ask).equal(*pair) for pair in _read_pairs(gold, answer))
+        return any(AnswerComparison(ask).is_equal(*pair) for pair in _read_pairs(gold, answer))
     return False
 
 
 def _read_pairs(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
-    """What both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
+    """Yield what both say. Beside a list, commas without spaces part members too: 120,150 and 120, 150."""
     yield read(gold), read(answer)
     if SPOKEN_MIXED.search(answer):  # 2 and 2/3
         yield read(gold), read(SPOKEN_MIXED.sub(r"\1 ", answer))
@@ -86,7 +93,7 @@ def _read_pairs(gold: str, answer: str) -> Iterator[tuple[Answer, Answer]]:
 
 
 def _says_more(answer: str) -> bool:
-    """Whether an answer that is no choice takes a letter back, gives it a unit or a value: A项错误, A°, A=2."""
+    """Return whether an answer that is no choice takes a letter back, gives it a unit or a value: A项错误, A°, A=2."""
     said = read(answer)
     another = isinstance(said, (Equation, Conditional)) or (isinstance(said, Quantity) and said.unit is not None)
     return another or CHOICE_DENIED.search(answer) is not None
@@ -115,7 +122,7 @@ def read_literal_value(text: str) -> Fraction | None:
 
 
 def _read_written(text: str) -> tuple[Fraction, list[Token]] | None:
-    """The value of a written number, and its tokens without name, currency and unit."""
+    """Return the value of a written number, and its tokens without name, currency and unit."""
     tokens = list(read_answer_tokens(text))
     said = read(text)
     if isinstance(said, Equation):
@@ -137,8 +144,8 @@ def make_key(answer: str, written: bool = False) -> str:
     """Return the same text for answers that say one thing: as numbers, names and known units aside, or as text.
 
     Args:
-        answer: as it was extracted.
-        written: whether only written numbers have a value, as in problems of kind ``number``.
+        answer: As it was extracted.
+        written: Whether only written numbers have a value, as in problems of kind ``number``.
     """
     if len(answer) > LONGEST_ANSWER:
         return answer.strip()

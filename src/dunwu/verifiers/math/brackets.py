@@ -63,7 +63,7 @@ def read_rows(tokens: Sequence[Token], start: int) -> tuple[list[list[list[Token
     """Return the cells of the environment that begins at ``start``, row by row, and the place behind it.
 
     Raises:
-        Unreadable: it does not end.
+        Unreadable: It does not end.
     """
     depth = 0
     for place in range(start, len(tokens)):

@@ -52,7 +52,7 @@ GREEK_SPELLINGS = {
     for size in ("SMALL", "CAPITAL")
 }
 THIN_SPACES = "\u2005\u2006\u2008\u2009\u200a\u202f\u00a0"
-"""Between groups of digits they part thousands."""
+"""Spaces that part thousands between groups of digits."""
 SAME_SIGN = ("<wide>", "<narrow>", "<font>", "<noBreak>")
 """Compatibility forms that read as their plain sign."""
 

@@ -81,7 +81,7 @@ def read_conditional(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _find_openings(tokens: Sequence[Token]) -> Iterator[int]:
-    """The places at which conditions may begin: behind the answer, in brackets or parted by a sign or a word."""
+    """Yield the places at which conditions may begin: behind the answer, in brackets or parted by a sign or a word."""
     depth = 0
     for place, token in enumerate(tokens):
         sign = token.kind == "sign"
@@ -96,7 +96,7 @@ def _find_openings(tokens: Sequence[Token]) -> Iterator[int]:
 
 
 def _read_conditions(tokens: Sequence[Token], read: Read) -> list[Domain | Answer]:
-    """The conditions that these tokens are; none where one of them is something else."""
+    """Read the conditions that these tokens are; none where one of them is something else."""
     rest = list(tokens[1:] if tokens[0].text in CONDITION_SEPARATORS else tokens)
     if rest and rest[0].text == "(" and find_closing(rest, 0) == len(rest) - 1:
         rest = rest[1:-1]
@@ -156,6 +156,11 @@ def same_conditional(gold: Answer, answer: Answer, equal: Callable[[Answer, Answ
 
     Conditions must agree. The answer may say beside the gold that a letter is an integer, and leave out what the
     index of a sequence is.
+
+    Args:
+        gold: The right answer.
+        answer: What was answered.
+        equal: Decides about the values and the other conditions.
     """
     wanted, given = (one if isinstance(one, Conditional) else Conditional(one) for one in (gold, answer))
     if len(wanted.others) != len(given.others) or not all(map(equal, wanted.others, given.others)):
@@ -180,7 +185,7 @@ def same_conditional(gold: Answer, answer: Answer, equal: Callable[[Answer, Answ
 
 
 def _is_shifted(gold: Answer, answer: Answer, letter: str, equal: Callable[[Answer, Answer], bool]) -> bool:
-    """Whether both are one where the letter is counted from another place: k pi - pi/3 and k pi + 2 pi/3."""
+    """Return whether both are one where the letter is counted from another place: k pi - pi/3 and k pi + 2 pi/3."""
     if letter not in find_answer_letters(gold) or letter not in find_answer_letters(answer):
         return False
     moved = (
@@ -190,7 +195,7 @@ def _is_shifted(gold: Answer, answer: Answer, letter: str, equal: Callable[[Answ
 
 
 def _find_index(answer: Answer) -> str:
-    """The letter that counts the terms of a sequence which the answer names: n of a_n = 2n."""
+    """Find the letter that counts the terms of a sequence which the answer names: n of a_n = 2n."""
     if isinstance(answer, Equation) and answer.members[0].simple:
         _, _, index = answer.members[0].text.partition("_")
         return index.strip("{}")

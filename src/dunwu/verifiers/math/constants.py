@@ -31,7 +31,7 @@ def rename_constants(gold: Tree, answer: Tree) -> Iterator[Tree]:
 
 
 def _are_free(tree: Tree, names: list[str]) -> bool:
-    """Whether each of the letters is a term of its own, or the factor of an exponential, a sine or a cosine."""
+    """Return whether each of the letters is a term of its own, or the factor of an exponential, a sine or a cosine."""
     terms = tree.terms if isinstance(tree, Sum) else (tree,)
     return all(any(_is_free(term, name) for term in terms) for name in names)
 

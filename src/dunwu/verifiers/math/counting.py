@@ -33,7 +33,7 @@ NUMBER_CHANGERS = frozenset(
     reciprocal opposites opposite negatives negative invalid extraneous fake impossible nothing none other others
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
-"""In any place of a phrase they may make another number of it, or say that it is none."""
+"""Words that may make another number of a phrase, in any place of it, or say that it is none."""
 AMBIGUOUS_PLURALS = frozenset(
     {"pairs", "sets", "groups", "points", "degrees", "sums", "differences", "products", "means", "cents"}
 )
@@ -50,7 +50,7 @@ def counts(words: Sequence[str]) -> bool:
     """Return whether words behind a number say what is counted, and nothing else.
 
     Args:
-        words: in lower case.
+        words: In lower case.
     """
     if any(
         word in NUMBER_CHANGERS or word in UNITS_AND_TENS or not word.isalpha() or not word.isascii() for word in words

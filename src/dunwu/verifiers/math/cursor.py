@@ -42,20 +42,20 @@ class Cursor:
         place = self.at + ahead
         return self.tokens[place] if 0 <= place < len(self.tokens) else None
 
-    def sign(self, ahead: int = 0) -> str:
+    def peek_sign(self, ahead: int = 0) -> str:
         """Return the sign here; "" where there is none."""
         token = self.peek(ahead)
         return token.text if token and token.kind == "sign" else ""
 
     def take(self, *signs: str) -> str:
         """Take the sign here if it is one of these, and return it; "" otherwise."""
-        sign = self.sign()
+        sign = self.peek_sign()
         if sign and sign in signs:
             self.at += 1
             return sign
         return ""
 
-    def next(self) -> Token:
+    def take_token(self) -> Token:
         """Take the token here.
 
         Raises:
@@ -68,7 +68,7 @@ class Cursor:
         return token
 
     @contextmanager
-    def deeper(self, angular: bool | None = None) -> Iterator[None]:
+    def descend(self, angular: bool | None = None) -> Iterator[None]:
         """Read one level further in.
 
         Args:
@@ -86,7 +86,7 @@ class Cursor:
         finally:
             self.depth, self.angular = self.depth - 1, before
 
-    def enclosed(self) -> list[Token]:
+    def take_bracket(self) -> list[Token]:
         """Take the bracket that opens here, and return what stands in it.
 
         Raises:
@@ -104,11 +104,11 @@ class Parser(Cursor, ABC):
     """A cursor that reads expressions. Every method takes what it reads, and raises Unreadable."""
 
     @abstractmethod
-    def inside(self, tokens: Sequence[Token]) -> Tree:
+    def read_inside(self, tokens: Sequence[Token]) -> Tree:
         """Read tokens that stand in brackets of this expression."""
 
     @abstractmethod
-    def product(self, functions: bool = True, division: bool = True) -> Tree:
+    def read_product(self, functions: bool = True, division: bool = True) -> Tree:
         """Read factors, with signs between them or without.
 
         Args:
@@ -117,23 +117,23 @@ class Parser(Cursor, ABC):
         """
 
     @abstractmethod
-    def power(self) -> Tree:
+    def read_power(self) -> Tree:
         """Read an atom with what stands above and behind it."""
 
     @abstractmethod
-    def exponent(self) -> Tree:
+    def read_exponent(self) -> Tree:
         """Read what stands above: a group, a number, or one letter; ``x^12`` is read as it is meant."""
 
     @abstractmethod
-    def argument(self) -> Tree:
+    def read_argument(self) -> Tree:
         """Read the argument of a command."""
 
     @abstractmethod
-    def piece(self) -> list[Token] | Tree:
+    def take_piece(self) -> list[Token] | Tree:
         r"""Take the tokens of an argument, or read a command without braces: ``\frac\pi6``, ``\sqrt\frac12``."""
 
     @abstractmethod
-    def argument_tokens(self, short: bool = False) -> list[Token]:
+    def take_argument(self, short: bool = False) -> list[Token]:
         r"""Take the tokens of an argument: a group, a bracket, one digit of ``\frac12``, a letter, a command.
 
         Args:

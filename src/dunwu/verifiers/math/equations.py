@@ -28,8 +28,8 @@ from dunwu.verifiers.math.tree import (
     Sum,
     Symbol,
     Tree,
-    children,
     find_letters,
+    list_children,
     negate,
 )
 from dunwu.verifiers.math.wording import is_spoilt
@@ -68,7 +68,7 @@ def read_solution(equation: Equation) -> tuple[str, list[Answer]] | None:
 
 
 def _normalize_name(name: str) -> str:
-    r"""A name in one spelling: BA, |AB| and ``\overline{AB}`` are AB, ``\frac{dy}{dx}`` is y'."""
+    r"""Return a name in one spelling: BA, |AB| and ``\overline{AB}`` are AB, ``\frac{dy}{dx}`` is y'."""
     segment, angle, derivative = (one.fullmatch(name) for one in (SEGMENT, ANGLE, DERIVATIVE))
     if derivative:
         return f"{derivative[1]}'" if derivative[2] == "x" else name
@@ -117,10 +117,10 @@ def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
     """Return whether a member of a chain says what has the value, and is not the value itself.
 
     Args:
-        member: one side.
-        gold: what is asked for.
-        constant: whether the gold is a constant other than 0, so that a formula with letters may be its name.
-        place: of the member in the chain.
+        member: One side.
+        gold: What is asked for.
+        constant: Whether the gold is a constant other than 0, so that a formula with letters may be its name.
+        place: Of the member in the chain.
     """
     if member.simple:
         return _may_name(member, gold)
@@ -137,7 +137,10 @@ def is_label(member: Member, gold: Answer, constant: bool, place: int) -> bool:
 
 
 def _may_name(member: Member, gold: Answer) -> bool:
-    """Whether a name may stand for the gold: of x + 1 it may be f(x), but not f(y) and not x; of (2, 3) not (y, x)."""
+    """Return whether a name may stand for the gold.
+
+    Of x + 1 it may be f(x), but not f(y) and not x; of (2, 3) not (y, x).
+    """
     own = (
         find_answer_letters(gold) if not isinstance(gold, Quantity) or gold.weak is None else find_letters(gold.weak[0])
     )
@@ -164,7 +167,7 @@ def _is_single_letter(tree: Tree) -> TypeGuard[Symbol]:
 
 
 def _names_a_matrix(answer: Answer) -> bool:
-    """Whether this is what a matrix is called: A^{-1}, AB, a column of letters."""
+    """Return whether this is what a matrix is called: A^{-1}, AB, a column of letters."""
     if isinstance(answer, Matrix):
         return all(_is_single_letter(cell) for row in answer.rows for cell in row)
     named = find_letters(answer.tree) if isinstance(answer, Quantity) else set()
@@ -179,7 +182,7 @@ def is_step(equation: Equation, place: int) -> bool:
 
 
 def _names_a_sum(tree: Tree) -> bool:
-    """Whether a formula names what is asked for (m+n, x^2+y^2, x/y, log_2 x) and is no equation to be solved (2x).
+    """Return whether a formula names what is asked for (m+n, x^2+y^2, log_2 x), and is not to be solved (2x).
 
     A curve is none either: (x-1)^2 + y^2.
     """
@@ -195,12 +198,12 @@ def _names_a_sum(tree: Tree) -> bool:
 
 def _calls_unknown(tree: Tree) -> bool:
     unknown = isinstance(tree, Call) and tree.name not in EVALUABLE
-    return unknown or any(map(_calls_unknown, children(tree)))
+    return unknown or any(map(_calls_unknown, list_children(tree)))
 
 
 def _has_numbers_added(tree: Tree) -> bool:
     added = isinstance(tree, Sum) and any(isinstance(term, Number) for term in tree.terms)
-    return added or any(map(_has_numbers_added, children(tree)))
+    return added or any(map(_has_numbers_added, list_children(tree)))
 
 
 def _has_coefficients(tree: Tree) -> bool:
@@ -209,7 +212,7 @@ def _has_coefficients(tree: Tree) -> bool:
             return abs(value) != 1
         case Power(base, Number()):
             return _has_coefficients(base)
-    return any(map(_has_coefficients, children(tree)))
+    return any(map(_has_coefficients, list_children(tree)))
 
 
 def subtract_sides(equation: Equation) -> Tree | None:

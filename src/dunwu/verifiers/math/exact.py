@@ -7,10 +7,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
-from dunwu.verifiers.math.tree import Call, Number, Power, Product, Sum, Symbol, Tree, children
+from dunwu.verifiers.arithmetic import MOST_BITS, count_bits
+from dunwu.verifiers.math.tree import Call, Number, Power, Product, Sum, Symbol, Tree, list_children
 
-MOST_BITS = 12_000
-"""Bits of a number that is worked out exactly: below the 4,300 digits that Python writes."""
 LARGEST_FACTORIAL = 2_000
 
 
@@ -23,14 +22,14 @@ def evaluate_exactly(tree: Tree) -> Fraction | None:
     """Return the exact value of a tree of rational numbers alone; None for any other, and for very large numbers.
 
     Raises:
-        Undefined: it divides by zero.
+        Undefined: It divides by zero.
     """
     match tree:
         case Number(number):
             return number
         case Symbol():
             return None
-    parts = [evaluate_exactly(child) for child in children(tree)]
+    parts = [evaluate_exactly(child) for child in list_children(tree)]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
@@ -46,7 +45,7 @@ def evaluate_exactly(tree: Tree) -> Fraction | None:
 
 
 def _limit_size(number: Fraction) -> Fraction | None:
-    return number if max(number.numerator.bit_length(), number.denominator.bit_length()) <= MOST_BITS else None
+    return number if count_bits(number) <= MOST_BITS else None
 
 
 def _multiply(factors: list[Fraction]) -> Fraction | None:
@@ -61,14 +60,13 @@ def _raise(base: Fraction, exponent: Fraction) -> Fraction | None:
         raise Undefined
     if exponent.denominator != 1:
         return _take_root(base, exponent)
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
     if base in (0, 1, -1):
         return base ** (abs(int(exponent)) % 2 + (2 if exponent else 0))
-    return base ** int(exponent) if abs(exponent) * bits <= MOST_BITS else None
+    return base ** int(exponent) if abs(exponent) * count_bits(base) <= MOST_BITS else None
 
 
 def _take_root(base: Fraction, exponent: Fraction) -> Fraction | None:
-    """The power with a fraction for its exponent, where it is rational: 8^(2/3), not 2^(1/2)."""
+    """Raise to a fraction, where the power is rational: 8^(2/3), not 2^(1/2)."""
     index = exponent.denominator
     if index > 13 or (base < 0 and index % 2 == 0):
         return None

@@ -34,9 +34,9 @@ from dunwu.verifiers.math.tree import (
     Sum,
     Symbol,
     Tree,
-    children,
     dump,
     find_letters,
+    list_children,
     substitute,
 )
 
@@ -65,7 +65,7 @@ def same_value(left: Tree, right: Tree) -> bool:
     """Return whether two trees are equal.
 
     Raises:
-        Undecided: one of them has no value in a field.
+        Undecided: One of them has no value in a field.
     """
     try:
         exact = evaluate_exactly(left), evaluate_exactly(right)
@@ -81,7 +81,7 @@ def find_constant_factor(left: Tree, right: Tree) -> Fraction | None:
     """Return the rational number that ``left`` is times ``right`` whatever the letters are; None where there is none.
 
     Raises:
-        Undecided: one of them has no value in a field, or the factor is no small fraction.
+        Undecided: One of them has no value in a field, or the factor is no small fraction.
     """
     prime = _choose_prime(left, right)
     try:
@@ -97,7 +97,7 @@ def find_constant_factor(left: Tree, right: Tree) -> Fraction | None:
 
 
 def _list_draws(left: Tree, right: Tree, number: int = 0) -> list[Draw]:
-    """A draw for each way in which the letters in exponents may be even and odd: (-1)^n is no constant."""
+    """List a draw for each way in which the letters in exponents may be even and odd: (-1)^n is no constant."""
     names = sorted(find_exponent_letters(left) | find_exponent_letters(right))
     if len(names) > MOST_EXPONENT_LETTERS:
         raise Undecided
@@ -107,11 +107,11 @@ def _list_draws(left: Tree, right: Tree, number: int = 0) -> list[Draw]:
 def find_exponent_letters(tree: Tree) -> set[str]:
     """Return the letters that stand in exponents of ``tree``."""
     own = find_letters(tree.exponent) if isinstance(tree, Power) else set()
-    return own.union(*map(find_exponent_letters, children(tree)))
+    return own.union(*map(find_exponent_letters, list_children(tree)))
 
 
 def _reconstruct_fraction(residue: int, prime: int) -> Fraction:
-    """The fraction of small numbers that a residue is (Wang's reconstruction)."""
+    """Find the fraction of small numbers that a residue is (Wang's reconstruction)."""
     bound = math.isqrt(prime // 2)
     (high, low), (before, behind) = (prime, residue), (0, 1)
     while low > bound:
@@ -129,13 +129,18 @@ def _choose_prime(left: Tree, right: Tree) -> int:
 
 @lru_cache(maxsize=4096)
 def evaluate(tree: Tree, prime: int, draw: Draw) -> Element:
-    """Return the value of ``tree`` in the field of ``prime``, for one draw of its letters.
+    """Return the value of ``tree`` in a field, for one draw of its letters.
+
+    Args:
+        tree: An expression.
+        prime: The field's.
+        draw: Which values the letters have.
 
     Raises:
-        Undecided: it has none.
-        Undefined: it divides by zero.
+        Undecided: It has no value there.
+        Undefined: It divides by zero.
     """
-    return _Field(prime, draw).value(tree)
+    return _Field(prime, draw).evaluate(tree)
 
 
 @cache
@@ -151,7 +156,7 @@ def find_primes() -> tuple[int, ...]:
 
 
 def _is_prime(number: int) -> bool:
-    """Miller and Rabin's test with the first primes as witnesses: one in 4^12 composites passes."""
+    """Test a number as Miller and Rabin do, with the first primes as witnesses: one in 4^12 composites passes."""
     odd = (number - 1) >> 1
     witnesses = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
     return all(pow(base, odd, number) in (1, number - 1) for base in witnesses)  # number - 1 is twice an odd number
@@ -169,31 +174,31 @@ class _Field:
         self.draw, self.parities = draw[0], dict(draw[1])
         self.steps = 0
 
-    def value(self, tree: Tree) -> Element:
+    def evaluate(self, tree: Tree) -> Element:
         self.charge(1)
         match tree:
             case Number(number):
-                return self.fraction(number), 0
+                return self.to_residue(number), 0
             case Symbol():
-                return self.symbol(tree)
+                return self.evaluate_symbol(tree)
             case Sum(terms):
-                real, imaginary = zip(*map(self.value, terms), strict=True)
+                real, imaginary = zip(*map(self.evaluate, terms), strict=True)
                 return sum(real) % self.prime, sum(imaginary) % self.prime
             case Product(factors):
                 product = (1, 0)
                 for factor in factors:
-                    product = self.times(product, self.value(factor))
+                    product = self.multiply(product, self.evaluate(factor))
                 return product
             case Power(base, exponent):
-                return self.power(base, exponent)
+                return self.evaluate_power(base, exponent)
             case Call(name, arguments):
-                return self.call(tree, name, arguments)
+                return self.evaluate_call(tree, name, arguments)
 
-    def times(self, left: Element, right: Element) -> Element:
+    def multiply(self, left: Element, right: Element) -> Element:
         (a, b), (c, d) = left, right
         return (a * c - b * d) % self.prime, (a * d + b * c) % self.prime
 
-    def inverse(self, element: Element) -> Element:
+    def invert(self, element: Element) -> Element:
         a, b = element
         norm = (a * a + b * b) % self.prime
         if norm == 0:
@@ -201,34 +206,34 @@ class _Field:
         inverse = pow(norm, -1, self.prime)
         return a * inverse % self.prime, -b * inverse % self.prime
 
-    def fraction(self, number: Fraction) -> int:
+    def to_residue(self, number: Fraction) -> int:
         return number.numerator * pow(number.denominator, -1, self.prime) % self.prime
 
-    def symbol(self, tree: Symbol) -> Element:
+    def evaluate_symbol(self, tree: Symbol) -> Element:
         if tree == INFINITY:
             raise Undecided
-        return (0, 1) if tree == IMAGINARY else (self.integer(tree.name) % self.prime, 0)
+        return (0, 1) if tree == IMAGINARY else (self.draw_integer(tree.name) % self.prime, 0)
 
-    def integer(self, name: str) -> int:
-        """The whole number that stands for a letter: as a residue in a base, and in an exponent."""
-        drawn = int.from_bytes(_digest(f"{self.prime} {self.draw} {name}"), "big")
-        return drawn if name not in self.parities else drawn - drawn % 2 + self.parities[name]
+    def draw_integer(self, name: str) -> int:
+        """Return the whole number that stands for a letter: as a residue in a base, and in an exponent."""
+        value = int.from_bytes(_digest(f"{self.prime} {self.draw} {name}"), "big")
+        return value if name not in self.parities else value - value % 2 + self.parities[name]
 
-    def power(self, base: Tree, exponent: Tree) -> Element:
+    def evaluate_power(self, base: Tree, exponent: Tree) -> Element:
         number = evaluate_exactly(exponent)
         if number is None:
             if not is_letter_exponent(exponent):
                 raise Undecided
-            element, power = self.value(base), self.exponent(exponent)
+            element, power = self.evaluate(base), self.evaluate_exponent(exponent)
             if element[1] or not element[0]:
                 raise Undecided
             return pow(element[0], power, self.prime), 0
         if number.denominator == 1:
-            return self.raised(self.value(base), int(number))
+            return self.raise_element(self.evaluate(base), int(number))
         exact = evaluate_exactly(base)
         if exact is None:
             raise Undecided
-        return self.rooted(exact, number)
+        return self.take_root(exact, number)
 
     def charge(self, steps: int) -> None:
         """Count work that is no look at a node."""
@@ -236,21 +241,21 @@ class _Field:
         if self.steps > MOST_NODES:
             raise Undecided
 
-    def raised(self, element: Element, exponent: int) -> Element:
+    def raise_element(self, element: Element, exponent: int) -> Element:
         self.charge(POWER_STEPS)
         if exponent < 0:
-            element, exponent = self.inverse(element), -exponent
+            element, exponent = self.invert(element), -exponent
         if element[1] == 0:
             return pow(element[0], exponent, self.prime), 0
         result, exponent = (1, 0), exponent % (self.prime**2 - 1) if any(element) else exponent
         while exponent:
             if exponent & 1:
-                result = self.times(result, element)
-            element, exponent = self.times(element, element), exponent >> 1
+                result = self.multiply(result, element)
+            element, exponent = self.multiply(element, element), exponent >> 1
         return result
 
-    def exponent(self, tree: Tree) -> int:
-        """An exponent modulo p - 1: letters are whole numbers in it."""
+    def evaluate_exponent(self, tree: Tree) -> int:
+        """Return an exponent modulo p - 1: letters are whole numbers in it."""
         order = self.prime - 1
         self.charge(POWER_STEPS)
         match tree:
@@ -259,17 +264,17 @@ class _Field:
                     raise Undecided
                 return number.numerator * pow(number.denominator, -1, order) % order
             case Symbol(name) if tree not in (PI, EULER, IMAGINARY, INFINITY):
-                return self.integer(name) % order
+                return self.draw_integer(name) % order
             case Sum(terms):
-                return sum(map(self.exponent, terms)) % order
+                return sum(map(self.evaluate_exponent, terms)) % order
             case Product(factors):
-                return math.prod(map(self.exponent, factors)) % order
+                return math.prod(map(self.evaluate_exponent, factors)) % order
             case Power(base, Number(number)) if number.denominator == 1 and 0 <= number <= MOST_TERMS:
-                return pow(self.exponent(base), int(number), order)
+                return pow(self.evaluate_exponent(base), int(number), order)
         raise Undecided
 
-    def rooted(self, base: Fraction, exponent: Fraction) -> Element:
-        """A root of a rational number; of a negative one the real root, or with an even index i times a root."""
+    def take_root(self, base: Fraction, exponent: Fraction) -> Element:
+        """Take a root of a rational number; of a negative one the real root, or with an even index i times a root."""
         index, odd = exponent.denominator, exponent.denominator
         if index % 2 == 0:
             odd = index // 2
@@ -280,48 +285,48 @@ class _Field:
         result = (1, 0)
         self.charge(ROOT_STEPS)
         for prime, times in _factorize(base):
-            root = self.prime_root(prime, index, odd)
-            result = self.times(result, self.raised(root, times * exponent.numerator))
+            root = self.take_prime_root(prime, index, odd)
+            result = self.multiply(result, self.raise_element(root, times * exponent.numerator))
         if base < 0:
-            unit = (-1 % self.prime, 0) if index % 2 else self.raised((0, 1), pow(odd, -1, 4))
-            result = self.times(result, self.raised(unit, exponent.numerator))
+            unit = (-1 % self.prime, 0) if index % 2 else self.raise_element((0, 1), pow(odd, -1, 4))
+            result = self.multiply(result, self.raise_element(unit, exponent.numerator))
         return result
 
-    def prime_root(self, prime: int, index: int, odd: int) -> Element:
-        """The root of a prime. Where it is no square here, minus it is one: its root is i times that root."""
+    def take_prime_root(self, prime: int, index: int, odd: int) -> Element:
+        """Take the root of a prime. Where it is no square here, minus it is one: its root is i times that root."""
         down = pow(odd, -1, self.prime - 1)
         if index % 2:
             return pow(prime, down, self.prime), 0
         square = pow(prime, (self.prime - 1) // 2, self.prime) == 1
         half = pow(prime if square else -prime, (self.prime + 1) // 4, self.prime)
         real = pow(half, down, self.prime)
-        return (real, 0) if square else self.times((real, 0), self.raised((0, 1), pow(odd, -1, 4)))
+        return (real, 0) if square else self.multiply((real, 0), self.raise_element((0, 1), pow(odd, -1, 4)))
 
-    def call(self, tree: Call, name: str, arguments: tuple[Tree, ...]) -> Element:
+    def evaluate_call(self, tree: Call, name: str, arguments: tuple[Tree, ...]) -> Element:
         exact = evaluate_exactly(tree) if name not in ("sum", "prod", "int", "lim") else None
         if exact is not None:
-            return self.fraction(exact), 0
+            return self.to_residue(exact), 0
         if name == "factorial" or name == "binom":
-            return self.large(name, arguments)
+            return self.evaluate_large(name, arguments)
         if name in ("sum", "prod"):
-            return self.series(name, arguments)
+            return self.evaluate_series(name, arguments)
         if name in ("ln", "log"):
-            below = self.logarithm(arguments[1]) if name == "log" else 1
-            return self.logarithm(arguments[0]) * self.inverse((below, 0))[0] % self.prime, 0
+            below = self.take_logarithm(arguments[1]) if name == "log" else 1
+            return self.take_logarithm(arguments[0]) * self.invert((below, 0))[0] % self.prime, 0
         if name in EVALUABLE:
             raise Undecided
-        known = " ".join(str(self.value(argument)) for argument in arguments)
-        return self.integer(f"{name}({known})") % self.prime, 0
+        known = " ".join(str(self.evaluate(argument)) for argument in arguments)
+        return self.draw_integer(f"{name}({known})") % self.prime, 0
 
-    def large(self, name: str, arguments: tuple[Tree, ...]) -> Element:
-        """A factorial or binomial coefficient that is too large to be written."""
+    def evaluate_large(self, name: str, arguments: tuple[Tree, ...]) -> Element:
+        """Evaluate a factorial or binomial coefficient that is too large to be written."""
         exact = [evaluate_exactly(argument) for argument in arguments]
         numbers = [int(one) for one in exact if one is not None and one.denominator == 1]
         if len(numbers) < len(exact) or not 0 <= numbers[-1] <= numbers[0] <= LARGEST_FACTORIAL:
             raise Undecided
         return (math.factorial(numbers[0]) if name == "factorial" else math.comb(*numbers)) % self.prime, 0
 
-    def series(self, name: str, arguments: tuple[Tree, ...]) -> Element:
+    def evaluate_series(self, name: str, arguments: tuple[Tree, ...]) -> Element:
         body, variable, *bounds = arguments
         low, high = map(evaluate_exactly, bounds)
         if low is None or high is None or low.denominator != 1 or high.denominator != 1 or high - low > MOST_TERMS:
@@ -330,29 +335,29 @@ class _Field:
         terms = tuple(
             substitute(body, variable.name, Number(Fraction(place))) for place in range(int(low), int(high) + 1)
         )
-        return self.value(Sum((Number(Fraction(0)), *terms)) if name == "sum" else Product((ONE, *terms)))
+        return self.evaluate(Sum((Number(Fraction(0)), *terms)) if name == "sum" else Product((ONE, *terms)))
 
-    def logarithm(self, tree: Tree) -> int:
-        """The logarithm of a positive rational number, from those of its primes; of e it is 1."""
+    def take_logarithm(self, tree: Tree) -> int:
+        """Take the logarithm of a positive rational number, from those of its primes; of e it is 1."""
         if tree == EULER:
             return 1
         self.charge(ROOT_STEPS)
         exact = evaluate_exactly(tree)
         if exact is None or exact <= 0:
             raise Undecided
-        return sum(times * self.integer(f"ln {prime}") for prime, times in _factorize(exact)) % self.prime
+        return sum(times * self.draw_integer(f"ln {prime}") for prime, times in _factorize(exact)) % self.prime
 
 
 def is_letter_exponent(tree: Tree) -> bool:
     """Return whether an exponent is made of letters, whole numbers, sums and products."""
     if isinstance(tree, Call) or tree in (PI, EULER, IMAGINARY, INFINITY):
         return False
-    return all(map(is_letter_exponent, children(tree)))
+    return all(map(is_letter_exponent, list_children(tree)))
 
 
 @lru_cache(maxsize=1024)
 def _factorize(number: Fraction) -> tuple[tuple[int, int], ...]:
-    """The primes of a rational number with their multiplicities, negative below the stroke."""
+    """Return the primes of a rational number with their multiplicities, negative below the stroke."""
     found = []
     for part, sign in ((abs(number.numerator), 1), (number.denominator, -1)):
         rest = part

@@ -50,7 +50,7 @@ SPLIT_FUNCTION = re.compile(
 
 def read_word(parser: Parser) -> Tree:
     """Read a word: a function, the name of a letter, or letters that are multiplied."""
-    token = parser.next()
+    token = parser.take_token()
     if token.text in FUNCTION_NAMES:
         return read_function(parser, FUNCTION_NAMES[token.text])
     if token.text in CONSTANT_NAMES:
@@ -59,9 +59,9 @@ def read_word(parser: Parser) -> Tree:
         return read_indexed(parser, Symbol(token.text))
     pieces = split_functions(token.text)
     if pieces:
-        parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, gap="") for one in pieces]
+        parser.tokens[parser.at - 1 : parser.at] = [replace(token, text=one, spacing="") for one in pieces]
         parser.at -= 1
-        return parser.power()
+        return parser.read_power()
     if not is_letter_product(token):
         raise Unreadable(f"the word {token.text}")
     return read_letter(parser, token)
@@ -70,7 +70,7 @@ def read_word(parser: Parser) -> Tree:
 def read_letter(parser: Parser, token: Token) -> Tree:
     """Read the first letter of a word, the only one with its index and primes; the others follow as factors."""
     if len(token.text) > 1:
-        parser.tokens.insert(parser.at, replace(token, text=token.text[1:], gap=""))
+        parser.tokens.insert(parser.at, replace(token, text=token.text[1:], spacing=""))
         return make_letter(token.text[0])
     tree = read_indexed(parser, make_letter(token.text))
     return read_called(parser, tree) if isinstance(tree, Symbol) and tree not in (IMAGINARY, EULER) else tree
@@ -80,28 +80,28 @@ def read_indexed(parser: Parser, tree: Symbol) -> Tree:
     """Read the index and primes of a letter; C_5^2 is a binomial coefficient, A_5^2 counts arrangements."""
     name = tree.name
     if parser.take("_"):
-        index = parser.argument_tokens(short=True)
+        index = parser.take_argument(short=True)
         if not index:
             raise Unreadable("an empty index")
-        if name in ("C", "A", "P") and parser.sign() == "^" and (chosen := _read_coefficient(parser, name, index)):
+        if name in ("C", "A", "P") and parser.peek_sign() == "^" and (chosen := _read_coefficient(parser, name, index)):
             return chosen
         name += f"_{join_text(index)}"
     elif tree not in (IMAGINARY, EULER) and _is_index(parser.peek()):
-        name += f"_{parser.next().text}"
+        name += f"_{parser.take_token().text}"
     while parser.take("'"):
         name += "'"
     return Symbol(name) if name != tree.name else tree
 
 
 def _is_index(token: Token | None) -> bool:
-    """Whether digits behind a letter are its index: x1."""
-    return token is not None and token.text.isdigit() and not token.gap and not token.roman
+    """Return whether digits behind a letter are its index: x1."""
+    return token is not None and token.text.isdigit() and not token.spacing and not token.roman
 
 
 def _read_coefficient(parser: Parser, name: str, index: list[Token]) -> Tree | None:
     start, parser.at = parser.at, parser.at + 1
     try:
-        n, k = parser.inside(index), parser.inside(parser.argument_tokens(short=True))
+        n, k = parser.read_inside(index), parser.read_inside(parser.take_argument(short=True))
     except Unreadable:
         parser.at = start
         return None
@@ -120,33 +120,33 @@ def read_called(parser: Parser, tree: Symbol) -> Tree:
     start, above = parser.at, ""
     known = tree.name.rstrip("'")[:1] in FUNCTION_LETTERS
     if known and parser.take("^"):
-        text = join_text(parser.argument_tokens(short=True))
+        text = join_text(parser.take_argument(short=True))
         above = text if set(text) == {"'"} else f"^{text}"
-    end = find_closing(parser.tokens, parser.at) if parser.sign() == "(" else -1
+    end = find_closing(parser.tokens, parser.at) if parser.peek_sign() == "(" else -1
     content = parser.tokens[parser.at + 1 : end] if end > 0 else []
     alone = len(content) == 1 or any(token.text in (",", "，") for token in content)
     if not content or not (known or alone):
         parser.at = start
         return tree
     parser.at = end + 1
-    arguments = tuple(parser.inside(part) for part in split_at(content, (",", "，", ";")))
+    arguments = tuple(parser.read_inside(part) for part in split_at(content, (",", "，", ";")))
     return Call("binom" if tree.name == "C" and len(arguments) == 2 else tree.name + above, arguments)
 
 
 def read_prescript(parser: Parser) -> Tree:
     """Read ``{}_5C_2``: the index stands in front."""
     parser.at += 1
-    n, name = parser.inside(parser.argument_tokens(short=True)), parser.next().text
+    n, name = parser.read_inside(parser.take_argument(short=True)), parser.take_token().text
     if name not in ("C", "P", "A") or not parser.take("_"):
         raise Unreadable("an index in front of nothing")
-    k = parser.inside(parser.argument_tokens(short=True))
+    k = parser.read_inside(parser.take_argument(short=True))
     chosen = Call("binom", (n, k))
     return chosen if name == "C" else Product((chosen, Call("factorial", (k,))))
 
 
 def read_decorated(parser: Parser, name: str) -> Tree:
     r"""Read ``\overline{AB}``, ``\angle ABC``: one name."""
-    content = parser.argument_tokens(short=True)
+    content = parser.take_argument(short=True)
     if not content:
         raise Unreadable(f"nothing behind {name}")
     text = join_text(content)

@@ -25,7 +25,7 @@ PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "⟨": "⟩"}
 
 
 def read_system(tokens: Sequence[Token], read: Read) -> Answer | None:
-    r"""``\begin{cases} x=1 \\ y=2 \end{cases}``: a list of its rows."""
+    r"""Read ``\begin{cases} x=1 \\ y=2 \end{cases}`` as a list of its rows; None for anything else."""
     rest = list(tokens[1:]) if tokens and tokens[0].text == "\\{" else list(tokens)
     if not rest or rest[0].kind != "begin" or rest[0].text not in SYSTEMS or rest[-1].kind != "end":
         return None
@@ -40,7 +40,7 @@ def read_system(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _read_row(cells: list[list[Token]], read: Read) -> Answer:
-    """A row of a system; with a condition behind a value, a branch of a function: (x^2, x > 0)."""
+    """Read a row of a system; with a condition behind a value, a branch of a function: (x^2, x > 0)."""
     whole = strip_stops([token for cell in cells for token in cell])
     parts = cells if len(cells) == 2 else split_at(whole, (",", "，"))
     if len(parts) == 2 and all(parts) and not any(token.text in BRANCHING for token in parts[0]):
@@ -52,7 +52,7 @@ def _read_row(cells: list[list[Token]], read: Read) -> Answer:
 
 
 def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """A bare list, or both values of ``\\pm``."""
+    r"""Read a bare list, or both values of ``\pm``; None for anything else."""
     items = split_at(read_conjunctions(tokens), (*LISTING, "\\\\"))
     if len(items) > 1 and not items[-1] and tokens[-1].text in (",", ";"):
         return None
@@ -64,7 +64,7 @@ def read_list(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _alternates(tokens: Sequence[Token], found: Collection) -> bool:
-    """Whether "or" stands between values of different letters: x = 1 or y = 2 is no system."""
+    """Return whether "or" stands between values of different letters: x = 1 or y = 2 is no system."""
     if not any(token.text.lower() == "or" for token in tokens):
         return False
     names = [{strip_root_index(name)} for name, _ in name_items(found) if name]
@@ -73,7 +73,7 @@ def _alternates(tokens: Sequence[Token], found: Collection) -> bool:
 
 
 def expand_signs(tokens: list[Token]) -> list[list[Token]]:
-    r"""The two values of an item with ``\pm``, the upper signs first."""
+    r"""Return the two values of an item with ``\pm``, the upper signs first; any other item alone."""
     if not any(token.text in ("pm", "mp") and token.kind == "sign" for token in tokens):
         return [tokens]
     pairs = [("+", "-"), ("-", "+")]
@@ -87,7 +87,10 @@ def expand_signs(tokens: list[Token]) -> list[list[Token]]:
 
 
 def read_bracketed(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """A tuple, an interval in any notation, a set; a bracket around one thing is only a bracket, but [5] is not 5."""
+    """Read a tuple, an interval in any notation, or a set; None for anything else.
+
+    A round bracket around one thing is only a bracket, but [5] is not 5.
+    """
     if len(tokens) < 2 or str(tokens[0]) not in (*PAIRS, "]") or str(tokens[-1]) not in (*PAIRS.values(), "["):
         return None
     opening, ending, inside = tokens[0].text, tokens[-1].text, list(tokens[1:-1])
@@ -115,7 +118,7 @@ def read_bracketed(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def read_point(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """P(2,3): a point with its name."""
+    """Read a point with its name, P(2,3); None for anything else."""
     named = len(tokens) > 4 and tokens[0].kind == "word" and len(tokens[0].text) == 1 and tokens[0].text.isupper()
     if not named or tokens[0].text in UNPLACED or tokens[1].text != "(" or find_closing(tokens, 1) != len(tokens) - 1:
         return None

@@ -14,6 +14,11 @@ def same_lists(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, A
     """Return whether two lists are one whose items may have names: x = 1, y = 2.
 
     Roots of one letter (x_1, x_2) have no order.
+
+    Args:
+        gold: Names and values of the right answer; a name may be "".
+        answer: Those of what was answered.
+        equal: Decides about two values.
     """
     if len(gold) != len(answer):
         return False
@@ -29,7 +34,7 @@ def same_lists(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, A
 
 
 def _same_assignments(gold: Sequence[tuple[str, Answer]], answer: Sequence[tuple[str, Answer]], equal: Equal) -> bool:
-    """Values by their names. Where several names come again, each time they come belongs together."""
+    """Compare values by their names. Where several names come again, each time they come belongs together."""
     repeated = [name for name in {name for name, _ in gold} if sum(name == other for other, _ in gold) > 1]
     if len(repeated) < 2:
         return all(
@@ -55,7 +60,13 @@ def _same_round(wanted: dict[str, Answer], given: dict[str, Answer], equal: Equa
 
 
 def match_members(gold: Sequence[Answer], answer: Sequence[Answer], equal: Equal) -> bool:
-    """Return whether each item of the one is an item of the other, in any order."""
+    """Return whether each item of the one is an item of the other, in any order.
+
+    Args:
+        gold: Members of the right answer.
+        answer: Those of what was answered.
+        equal: Decides about two members.
+    """
     if len(gold) != len(answer):
         return False
     left = list(answer)
@@ -70,7 +81,13 @@ def match_members(gold: Sequence[Answer], answer: Sequence[Answer], equal: Equal
 
 
 def same_member(gold: Answer, answer: Answer, equal: Equal) -> bool:
-    """Return whether two members are equal: in a set or tuple {1} is not 1."""
+    """Return whether two members are equal: in a set or tuple {1} is not 1.
+
+    Args:
+        gold: A member of the right answer.
+        answer: One of what was answered.
+        equal: Decides where both are sets, or neither is.
+    """
     nested = [isinstance(one, Collection) and one.brackets == "{}" for one in (gold, answer)]
     return nested[0] == nested[1] and equal(gold, answer)
 

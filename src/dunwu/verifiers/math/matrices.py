@@ -14,7 +14,10 @@ MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", 
 
 
 def read_matrix(tokens: Sequence[Token], read: Read) -> Answer | None:
-    r"""A matrix in any environment or as nested lists, with a factor before it, ``(1,2)^\top``."""
+    r"""Read a matrix; None for anything else.
+
+    It may stand in any environment or as nested lists, with a factor before it, or be written ``(1,2)^\top``.
+    """
     try:
         return _read_transposed(tokens, read) or _read_nested(tokens) or _read_environment(tokens)
     except Unreadable:

@@ -101,7 +101,7 @@ def read_time(text: str) -> Time | None:
 
 
 def _read_past(match: re.Match[str]) -> Time | None:
-    """Half past eight, quarter to nine."""
+    """Read "half past eight" and "quarter to nine"."""
     name = match["name"].lower()
     hour = int(name) if name.isdigit() else NOUNS.index(name) + 1
     minutes = 30 if match["part"].lower() == "half" else 15

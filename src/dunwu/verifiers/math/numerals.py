@@ -21,7 +21,7 @@ MULTIPLIERS = {
 LONGEST_NUMERAL = 40
 """Characters of a number written in Chinese."""
 THOUSAND = "千(?![米克瓦卡帕伏焦])"
-"""In 3千米 it belongs to the unit."""
+"""A thousand; in 3千米 it belongs to the unit."""
 HAN = rf"(?:[零〇一二两三四五六七八九十百万亿]|{THOUSAND})++"
 HAN_OR_DIGITS = rf"(?:{HAN}(?:点[零〇一二三四五六七八九]+)?|\d+(?:\.\d+)?)"
 HEAD = r"(?P<head>(?:-?(?:\\?\$ ?)?)?)(?P<minus>负?)"
@@ -44,7 +44,7 @@ HAN_TENTHS = re.compile(rf"{HEAD}(?P<value>[一二三四五六七八九]|[1-9])�
 """三成 is 30 %."""
 HAN_HALF = re.compile(rf"{HEAD}(?P<value>一半)(?![\u3400-\u9fff])")
 THING = "角形|角函|边形|棱[锥柱台]|面体|次函|次方程|元[一二]次"
-"""Behind a numeral they make a name of it: 三角形."""
+"""What makes a name of the numeral in front of it: 三角形."""
 HAN_NUMBER = re.compile(rf"{HEAD}(?P<value>{HAN}(?:点[零〇一二三四五六七八九]+)?)(?!分之|[又多余几半点]|{THING})")
 
 SMALL = {
@@ -87,7 +87,7 @@ PARTS = {
     "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
 BEFORE_SIGN = frozenset({"(", "[", "{", "\\{", ",", "，", ";", "="})
-"""Behind these, and at the beginning, "negative" is a sign."""
+"""Signs behind which "negative" is a sign, as at the beginning."""
 
 
 def read_digits(tokens: Sequence[Token]) -> list[Token]:
@@ -108,7 +108,7 @@ def read_digits(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _join_tokens(tokens: Sequence[Token]) -> tuple[str, list[int]]:
-    """The tokens as one text, with spaces between words alone, and where each of them ends in it."""
+    """Join tokens to one text, with spaces between words alone; return where each of them ends in it too."""
     text, ends = "", []
     before = None
     for token in tokens[:LONGEST_NUMERAL]:
@@ -121,7 +121,7 @@ def _join_tokens(tokens: Sequence[Token]) -> tuple[str, list[int]]:
 
 
 def _skip_characters(tokens: Sequence[Token], ends: Sequence[int], taken: int) -> list[Token]:
-    """The tokens behind the first ``taken`` characters; the one that is cut in two keeps its rest."""
+    """Return the tokens behind the first ``taken`` characters; the one that is cut in two keeps its rest."""
     for place, end in enumerate(ends):
         if end > taken:
             text = tokens[place].text
@@ -135,7 +135,7 @@ def _spell_fraction(value: Fraction) -> str:
 
 
 def _read_signs(tokens: list[Token]) -> list[Token]:
-    """With "negative", "minus" and 负 in front of a number as its sign."""
+    """Read "negative", "minus" and 负 in front of a number as its sign."""
     signed: list[Token] = []
     for place, token in enumerate(tokens):
         first = not signed or signed[-1].text in BEFORE_SIGN
@@ -143,7 +143,7 @@ def _read_signs(tokens: list[Token]) -> list[Token]:
         numeric = behind is not None and (behind.kind in ("number", "command") or behind.text.lower() in UNITS_AND_TENS)
         word = token.kind == "word" and token.text.lower() in ("negative", "minus")
         if first and numeric and (word or token.text in ("负", "零下")):
-            signed.append(Token("sign", "-", token.gap))
+            signed.append(Token("sign", "-", token.spacing))
         else:
             signed.append(token)
     return signed
@@ -153,7 +153,7 @@ def _read_signs(tokens: list[Token]) -> list[Token]:
 
 
 def _read_english(tokens: list[Token]) -> list[Token]:
-    """With the English numeral that stands first, behind a sign, as a number."""
+    """Read the English numeral that stands first, behind a sign, as a number."""
     start = 1 if tokens and tokens[0].text == "-" else 0
     words: list[str] = []
     for token in tokens[start : start + LONGEST_NUMERAL]:
@@ -167,14 +167,14 @@ def _read_english(tokens: list[Token]) -> list[Token]:
     if value is None:
         return tokens
     digits = [
-        replace(token, gap=tokens[start].gap if not number else token.gap)
+        replace(token, spacing=tokens[start].spacing if not number else token.spacing)
         for number, token in enumerate(tokenize(_spell_fraction(value)))
     ]
     return [*tokens[:start], *digits, *tokens[start + taken :]]
 
 
 def _read_english_number(words: list[str]) -> tuple[Fraction | None, int]:
-    """The value of the numeral that ``words`` begin with, and how many of them it takes."""
+    """Return the value of the numeral that ``words`` begin with, and how many of them it takes."""
     if words[:1] in (["a"], ["an"], ["half"]) and len(words) <= 3:
         article = words[0] != "half"
         part = words[1] if article and len(words) > 1 else words[0]
@@ -204,7 +204,7 @@ def _find_part(word: str) -> int:
 
 
 def _read_cardinal(words: list[str]) -> tuple[Fraction | None, int]:
-    """Twenty-five, one hundred and five, three thousand two hundred; None for words that are none."""
+    """Read "twenty-five", "one hundred and five", "three thousand two hundred"; None for words that are none."""
     total = section = 0
     place = taken = 0
     tens = False
@@ -272,14 +272,14 @@ def spell_number(number: int) -> str:
         above, below = divmod(number, scale)
         if above:
             head = spell_number(above) + name
-            gap = "零" if 0 < below < scale // 10 else ""
-            text = head + gap + (_spell_inner(below) if below else "")
+            zero = "零" if 0 < below < scale // 10 else ""
+            text = head + zero + (_spell_inner(below) if below else "")
             return text.removeprefix("一") if 10 <= number < 20 else text
     return ZERO_TO_NINE[number]
 
 
 def _spell_inner(number: int) -> str:
-    """Inside a longer number a ten is 一十."""
+    """Spell a part of a longer number, in which a ten is 一十."""
     return "一" + spell_number(number) if 10 <= number < 20 else spell_number(number)
 
 

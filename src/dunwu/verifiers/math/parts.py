@@ -12,7 +12,7 @@ from dunwu.verifiers.math.wording import strip_stops, to_words
 
 LABEL_ORDERS = ("123456789", "abcdefgh")
 EXTREME = re.compile(r"(?:the )?(?P<name>max|min)(?:imum)?(?: value)?")
-"""Behind it the number itself must stand."""
+"""What a number may be called; the number itself must stand behind it."""
 
 
 def read_parts(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -28,7 +28,7 @@ def read_parts(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _find_labels(tokens: Sequence[Token]) -> list[tuple[str, int, int]]:
-    """The labels, each once and none left out, with their places and how many tokens each has."""
+    """Find the labels, each once and none left out, with their places and how many tokens each has."""
     for order in LABEL_ORDERS:
         found: list[tuple[str, int, int]] = []
         for place, token in enumerate(tokens):

@@ -84,7 +84,7 @@ PHRASE_SIGNS = frozenset({"_", "ldots", "√", "×", "✓", "✗", "emptyset", "
 
 
 def _read_based(text: str) -> Words | None:
-    r"""``(1101)_2``, 1101 base 2: digits below their base."""
+    """Read digits below their base, ``(1101)_2``, or in front of it, 1101 base 2."""
     for pattern in BASED:
         match = pattern.fullmatch(text)
         if match:

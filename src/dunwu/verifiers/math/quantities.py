@@ -13,27 +13,21 @@ from dunwu.verifiers.math.letters import CONSTANT_NAMES, GREEK, is_family, is_fo
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Quantity
 from dunwu.verifiers.math.tokens import Token
-from dunwu.verifiers.math.tree import PI, Number, Tree, children, negate
-from dunwu.verifiers.math.units import (
-    PERCENT,
-    Unit,
-    convert_value,
-    divide_units,
-    read_currency,
-    read_unit,
-    split_quantity,
-)
+from dunwu.verifiers.math.tree import PI, Number, Tree, list_children, negate
+from dunwu.verifiers.math.unit_phrases import read_currency, read_unit, split_quantity
+from dunwu.verifiers.math.units import PERCENT, Unit, convert_value, divide_units
 from dunwu.verifiers.math.wording import SHORT_WORDS
 
 
 def read_quantity(tokens: Sequence[Token]) -> Quantity | None:
+    """Read an expression with its unit, if it has one; None for anything else."""
     if len(tokens) == 1 and tokens[0].kind == "word" and is_word(tokens[0].text):
         return None
     return _read_money(tokens) or read_compound(tokens) or _read_ended(tokens) or _read_measured(tokens)
 
 
 def _read_ended(tokens: Sequence[Token]) -> Quantity | None:
-    """A written number with its unit, and "in total", "left" or "of the pizza" behind it."""
+    """Read a written number with its unit, and "in total", "left" or "of the pizza" behind it."""
     rest, noun = split_ending(tokens)
     numeric = any(token.kind == "number" for token in rest[:3])
     found = read_quantity(rest) if numeric and len(rest) < len(tokens) else None
@@ -41,7 +35,7 @@ def _read_ended(tokens: Sequence[Token]) -> Quantity | None:
 
 
 def is_word(text: str) -> bool:
-    """Whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
+    """Return whether a word that stands alone is none of letters that are multiplied: on, IV, east; but xy is."""
     if (
         len(text) < 2
         or is_formula(text)
@@ -68,7 +62,7 @@ def _read_money(tokens: Sequence[Token]) -> Quantity | None:
 
 
 def _read_rate(tokens: Sequence[Token], currency: Unit) -> Quantity | None:
-    r"""What stands behind the currency of ``\$25/hour``."""
+    r"""Read what stands behind the currency of ``\$25/hour``."""
     place = next((at for at, token in enumerate(tokens) if token.text.lower() in ("/", "per", "每")), 0)
     tree = _try_parse(tokens[:place])
     unit = read_unit(tokens[place + 1 :]) if place else None
@@ -107,7 +101,7 @@ def read_compound(tokens: Sequence[Token]) -> Quantity | None:
 
 
 def _read_measured(tokens: Sequence[Token]) -> Quantity | None:
-    """An expression, with the unit behind it."""
+    """Read an expression, with the unit behind it."""
     whole = _try_parse(tokens)
     decimal = _is_decimal(tokens)
     weak = None
@@ -116,7 +110,7 @@ def _read_measured(tokens: Sequence[Token]) -> Quantity | None:
         tree = _try_parse(value)
         if tree is None or (whole is not None and unit.names == {"°"}):
             continue
-        if unit.weak and not (unit.compound and tokens[place].gap and read_literal(value)):
+        if unit.weak and not (unit.compound and tokens[place].spacing and read_literal(value)):
             weak = weak or (tree, unit)
         elif _stands_apart(value, tokens[place], unit):
             return Quantity(tree, unit, decimal=_is_decimal(value))
@@ -138,14 +132,14 @@ def _try_parse(tokens: Sequence[Token]) -> Tree | None:
 
 
 def _stands_apart(value: Sequence[Token], first: Token, unit: Unit) -> bool:
-    """Whether what follows can be no factor of the value: of "2 x y" it is one, of "3 cm" and "3个" not."""
+    """Return whether what follows can be no factor of the value: of "2 x y" it is one, of "3 cm" and "3个" not."""
     if all(token.kind == "word" and is_word(token.text) for token in value):
         return False
     if first.roman or first.kind in ("han", "sign", "command") or unit == PERCENT:
         return unit.known or _is_written_number(value)
     if _is_written_number(value):
-        return unit.known or bool(first.gap)
-    return unit.known and bool(first.gap)
+        return unit.known or bool(first.spacing)
+    return unit.known and bool(first.spacing)
 
 
 def _is_written_number(tokens: Sequence[Token]) -> bool:
@@ -190,8 +184,8 @@ def align_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | No
     """Return values and units of both; beside "5 meters" the last letter of "5 m" is that unit, and never another."""
     pairs = []
     for one, other in ((gold, answer), (answer, gold)):
-        beside = other.unit is not None and one.unit is None and one.weak is not None
-        if beside and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
+        lacking = other.unit is not None and one.unit is None and one.weak is not None
+        if lacking and one.weak is not None and other.unit is not None and one.weak[1].agrees(other.unit):
             pairs.append(one.weak)
         else:
             pairs.append((one.tree, one.unit))  # type: ignore[arg-type]
@@ -199,7 +193,14 @@ def align_units(gold: Quantity, answer: Quantity) -> tuple[tuple[Tree, Unit | No
 
 
 def same_measure(left: Tree, left_unit: Unit, right: Tree, right_unit: Unit) -> bool:
-    """Return whether two measures are one in different units: 5元6角 and 5.6元."""
+    """Return whether two measures are one in different units: 5元6角 and 5.6元.
+
+    Args:
+        left: The one value.
+        left_unit: Its unit.
+        right: The other value.
+        right_unit: Its unit.
+    """
     values = evaluate_exactly(left), evaluate_exactly(right)
     if values[0] is None or values[1] is None:
         return False
@@ -216,9 +217,9 @@ def may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
     """Return whether a unit that one side alone has says nothing more.
 
     Args:
-        unit: a unit.
-        value: the number in front of it: one with pi is no number of degrees.
-        added: whether the gold lacks it: a bare number asks for how many there are, not how many for each.
+        unit: The unit.
+        value: The number in front of it: one with pi is no number of degrees.
+        added: Whether the gold lacks it: a bare number asks for how many there are, not how many for each.
     """
     if not unit.known or unit.names & {"'", "''"}:
         return False
@@ -226,4 +227,4 @@ def may_be_missing(unit: Unit, value: Tree, added: bool) -> bool:
 
 
 def _has_pi(tree: Tree) -> bool:
-    return tree == PI or any(map(_has_pi, children(tree)))
+    return tree == PI or any(map(_has_pi, list_children(tree)))

@@ -1,4 +1,4 @@
-r"""Tokens to a typed answer. What a text is decides itself from the outside in:
+"""Tokens to a typed answer; what a text is decides itself from the outside in.
 
 lead-in, numerals        "the answer is", 答案是, 五分之二
 or, and, commas          unions and lists; conditions in one letter are sets of reals
@@ -39,13 +39,13 @@ from dunwu.verifiers.math.wording import find_subject, strip_lead_in, strip_toke
 
 @lru_cache(maxsize=4096)
 def read_answer_tokens(text: str) -> tuple[Token, ...]:
-    """Return the tokens of the answer that ``text`` gives: see ``wording.lead``."""
+    """Return the tokens of the answer that ``text`` gives: see ``wording.strip_lead_in``."""
     return tuple(strip_lead_in(_tokenize(text)))
 
 
 @lru_cache(maxsize=4096)
 def read_subject(text: str) -> str:
-    """Return of what ``text`` says something: see ``wording.subject``."""
+    """Return of what ``text`` says something: see ``wording.find_subject``."""
     return find_subject(_tokenize(text))
 
 
@@ -79,12 +79,12 @@ def read_tokens(tokens: Sequence[Token]) -> Answer:
 
 
 def _read_moment(tokens: Sequence[Token], _: Read) -> Answer | None:
-    text = "".join((" " if token.gap else "") + str(token) for token in tokens).strip()
+    text = "".join((" " if token.spacing else "") + str(token) for token in tokens).strip()
     return to_words(tokens) if SLASHED.fullmatch(text) else read_date(text) or read_time(text)
 
 
 def _read_share(tokens: Sequence[Token], _: Read) -> Answer | None:
-    """1 in 5, 1 out of 5: a fraction."""
+    """Read 1 in 5, 1 out of 5: a fraction."""
     between = " ".join(token.text for token in tokens[1:-1]).lower()
     numbers = len(tokens) > 2 and tokens[0].text.isdigit() and tokens[-1].text.isdigit()
     if not numbers or between not in ("in", "out of"):
@@ -108,7 +108,7 @@ def _read_ratio(tokens: Sequence[Token], _: Read) -> Answer | None:
 
 
 def _read_clock(parts: list[list[Token]]) -> tuple[int, ...] | None:
-    """The numbers of what may be a time of the day: 8:40, 12:05:30, but not 12:5."""
+    """Read the numbers of what may be a time of the day: 8:40, 12:05:30, but not 12:5."""
     digits = [part[0].text for part in parts if len(part) == 1 and part[0].text.isdigit()]
     if len(digits) < len(parts) or len(parts) > 3 or len(digits[0]) > 2 or int(digits[0]) > 24:
         return None

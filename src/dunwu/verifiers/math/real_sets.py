@@ -80,10 +80,15 @@ ALL = Piece(None, False, None, False)
 
 
 def same_sets(left: Answer, right: Answer, same: Same) -> bool:
-    """Return whether two answers are one set of reals; |x - 5| < 2 is solved on the ``left``, where the gold stands.
+    """Return whether two answers are one set of reals.
+
+    Args:
+        left: The gold; |x - 5| < 2 is solved there alone.
+        right: What was answered.
+        same: Decides about two ends.
 
     Raises:
-        NoSet: one of them is none, or its ends cannot be put in order.
+        NoSet: One of them is none, or its ends cannot be put in order.
     """
     sets = to_real_set(_open_bars(left)), to_real_set(right)
     if len((find_variables(left) | find_variables(right)) - {BOUND}) > 1:
@@ -108,7 +113,7 @@ def to_real_set(answer: Answer) -> RealSet:
     """Return the set of reals that an answer is.
 
     Raises:
-        NoSet: it is none.
+        NoSet: It is none.
     """
     match answer:
         case Region("reals", _):
@@ -133,7 +138,7 @@ def to_real_set(answer: Answer) -> RealSet:
 
 
 def _open_bars(answer: Answer) -> Answer:
-    """3 < x < 7 for |x - 5| < 2; any other answer as it is."""
+    """Solve |x - 5| < 2 as 3 < x < 7; return any other answer as it is."""
     if not isinstance(answer, Inequality) or len(answer.signs) != 1:
         return answer
     (left, right), (sign,) = answer.sides, answer.signs
@@ -153,7 +158,10 @@ def _open_bars(answer: Answer) -> Answer:
 
 
 def _join_conditions(items: tuple[Answer, ...]) -> RealSet:
-    """Conditions with commas between: x > 1, x < 3 is "and", x < 1, x > 3 is "or", x != 1, 2 is neither of them."""
+    """Join conditions with commas between.
+
+    x > 1, x < 3 is "and"; x < 1, x > 3 is "or"; x != 1, 2 is neither of them.
+    """
     parts: list[RealSet] = []
     for item in items:
         found = _solve(item) if isinstance(item, Inequality) else None
@@ -177,7 +185,7 @@ def _join_conditions(items: tuple[Answer, ...]) -> RealSet:
 
 
 def _is_interval(answer: Answer) -> bool:
-    """Whether a member of a list can be no point: half open, or without an end."""
+    """Return whether a member of a list can be no point: half open, or without an end."""
     if not isinstance(answer, Collection) or len(answer.items) != 2 or not answer.ordered:
         return False
     ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
@@ -191,7 +199,7 @@ def _to_number(answer: Answer) -> Tree:
 
 
 def _solve(condition: Inequality) -> RealSet:
-    """The solutions of x < 2, 1 < x <= 2, x != 3: a letter alone, and numbers beside it."""
+    """Solve x < 2, 1 < x <= 2, x != 3: a letter alone, and numbers beside it."""
     pieces: list[RealSet] = []
     for left, right, sign in zip(condition.sides, condition.sides[1:], condition.signs, strict=False):
         if not isinstance(left, Symbol) or left in CONSTANTS:
@@ -221,7 +229,7 @@ def _list_ends(one: RealSet) -> Iterator[Tree]:
 
 
 def _order(ends: list[Tree], same: Same) -> list[tuple[float, Tree]]:
-    """The different ends, in order."""
+    """Put the different ends in order."""
     found: list[tuple[float, Tree]] = []
     for value, tree in sorted(((approximate(tree), tree) for tree in ends), key=lambda pair: pair[0]):
         if not found or not _is_same_end(value, tree, *found[-1], same):
@@ -263,7 +271,7 @@ def approximate(tree: Tree) -> float:
     """Return the value of a constant to some fifteen digits.
 
     Raises:
-        NoSet: it has none, or is not real.
+        NoSet: It has none, or is not real.
     """
     try:
         value = _approximate(tree)

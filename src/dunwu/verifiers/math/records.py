@@ -23,11 +23,11 @@ class Quantity:
     """An expression, with its unit if it has one.
 
     Attributes:
-        tree: its value; of ``5 m`` as a formula, that is 5 times m.
-        unit: its unit; None where it has none.
-        weak: the value and the unit where the last letter may be a unit: 5 and metre.
-        decimal: whether it is written as a decimal, so that a rounded value can be meant.
-        compound: whether it has several units, biggest first: 5元6角.
+        tree: Its value; of ``5 m`` as a formula, that is 5 times m.
+        unit: Its unit; None where it has none.
+        weak: The value and the unit where the last letter may be a unit: 5 and metre.
+        decimal: Whether it is written as a decimal, so that a rounded value can be meant.
+        compound: Whether it has several units, biggest first: 5元6角.
     """
 
     tree: Tree
@@ -110,9 +110,9 @@ class Member:
     """One side of an equation.
 
     Attributes:
-        text: how it is written, without what means nothing.
-        answer: what it says.
-        simple: whether it is a name: a letter, ``f(2)``, ``angle ABC``, a word, ``(x,y)``.
+        text: How it is written, without what means nothing.
+        answer: What it says.
+        simple: Whether it is a name: a letter, ``f(2)``, ``angle ABC``, a word, ``(x,y)``.
     """
 
     text: str
@@ -146,7 +146,7 @@ class Congruence:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Through which whole numbers a letter runs: ``Z``, ``N``, ``N+``; "" where nothing is said of it."""
+    """The whole numbers through which a letter runs: ``Z``, ``N``, ``N+``; "" where nothing is said of it."""
 
     letter: str
     kind: str
@@ -202,7 +202,13 @@ def map_trees(answer: Answer, change: Callable[[Tree], Tree]) -> Answer:
 
 
 def substitute_letter(answer: Answer, name: str, value: Tree) -> Answer:
-    """Return ``answer`` with ``value`` in the place of the letter ``name``."""
+    """Return ``answer`` with a letter replaced.
+
+    Args:
+        answer: Any answer.
+        name: The letter.
+        value: What stands in its place.
+    """
     return map_trees(answer, lambda tree: substitute(tree, name, value))
 
 

@@ -33,7 +33,7 @@ FOREIGN = {"~", "===", "=>", "<=>", "->", "cong", "notin", "==", "<>"}
 
 
 def read_congruence(tokens: Sequence[Token], _: Read) -> Answer | None:
-    r"""``x \equiv 3 \pmod 5``, ``x ≡ 3 (mod 5)``, ``3 \mod 7``."""
+    r"""Read ``x \equiv 3 \pmod 5``, ``x ≡ 3 (mod 5)`` or ``3 \mod 7``; None for anything else."""
     place = next((at for at, token in enumerate(tokens) if token.text in ("pmod", "bmod", "mod", "Mod")), None)
     if not place:
         return None
@@ -64,7 +64,7 @@ def strip_group(tokens: Sequence[Token]) -> list[Token]:
 
 
 def read_named(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """最大值为3: a value with its name in Chinese; None for anything else."""
+    """Read a value with its name in Chinese, 最大值为3; None for anything else."""
     match = HAN_NAMED_VALUE.fullmatch(tokens[0].text) if len(tokens) > 1 else None
     if match is None or is_spoilt(tokens[0].text):
         return None
@@ -73,6 +73,7 @@ def read_named(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
+    """Read an equation, an inequality or a membership; None where no sign of relation stands."""
     rest = _read_factorials(tokens)
     sides = split_at(rest, (*RELATIONS, *FOREIGN))
     if len(sides) < 2:
@@ -97,11 +98,11 @@ def read_relation(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _read_factorials(tokens: Sequence[Token]) -> list[Token]:
-    """With "!=" behind a number or a bracket as a factorial that equals something: 5!=120."""
+    """Read "!=" behind a number or a bracket as a factorial that equals something: 5!=120."""
     found: list[Token] = []
     for token in tokens:
         behind = found and (found[-1].kind == "number" or found[-1].text in (")", "}", "!"))
-        if token.text == "!=" and token.kind == "sign" and behind and not token.gap and token not in found[:1]:
+        if token.text == "!=" and token.kind == "sign" and behind and not token.spacing and token not in found[:1]:
             found += [replace(token, text="!"), replace(token, text="=")]
         else:
             found.append(token)
@@ -109,7 +110,7 @@ def _read_factorials(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _list_signs(tokens: Sequence[Token]) -> list[str]:
-    """The signs of relation at the top level, in order."""
+    """List the signs of relation at the top level, in order."""
     found = []
     rest: list[Token] = []
     for token in tokens:
@@ -132,7 +133,7 @@ def _has_words(tokens: Sequence[Token]) -> bool:
 
 
 def _read_name(tokens: list[Token], read: Read) -> Answer:
-    """What a name says as a member of a relation: its letter, if it is one."""
+    """Return what a name says as a member of a relation: its letter, if it is one."""
     try:
         return Quantity(parse(tokens))
     except Unreadable:
@@ -140,7 +141,10 @@ def _read_name(tokens: list[Token], read: Read) -> Answer:
 
 
 def _is_name(tokens: Sequence[Token]) -> bool:
-    r"""Whether tokens are a name: x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``."""
+    r"""Return whether tokens are a name.
+
+    Names are x, x_1, f(2), f'(1), AB, ``\angle ABC``, P(A), area, (x,y), ``\frac{dy}{dx}``.
+    """
     if not tokens or _is_numeral(tokens) or is_spoilt(" ".join(token.text for token in tokens)):
         return False
     if tokens[0].text == "(" and find_closing(tokens, 0) == len(tokens) - 1:
@@ -163,7 +167,7 @@ def _is_name(tokens: Sequence[Token]) -> bool:
 
 
 def _is_numeral(tokens: Sequence[Token]) -> bool:
-    """Whether words are a number, with its unit or without: six, 六, six cm."""
+    """Return whether words are a number, with its unit or without: six, 六, six cm."""
     digits = read_digits(tokens)
     if digits == list(tokens):
         return False

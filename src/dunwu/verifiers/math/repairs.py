@@ -11,8 +11,8 @@ from dunwu.verifiers.math.tokens import Token
 
 NUMERAL = "[零一二两三四五六七八九十百千万]"
 STRAY = frozenset({"checkmark", "blacksquare", "square", "Box", "qed"})
-CHECK_MARKS = frozenset({"✓", "✔", "■", "□", "∎"})
-"""Behind an answer they say that it is done."""
+CHECK_SIGNS = frozenset({"✓", "✔", "■", "□", "∎"})
+"""Signs behind an answer which say that it is done."""
 
 
 def repair(tokens: Sequence[Token]) -> list[Token]:
@@ -20,7 +20,7 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
     rest = list(tokens)
     heading = next((place for place, token in enumerate(rest) if str(token) != "#"), len(rest))
     rest = rest[heading:] if 1 < heading < len(rest) else rest
-    while len(rest) > 1 and (rest[-1].text in CHECK_MARKS or (rest[-1].kind == "command" and rest[-1].text in STRAY)):
+    while len(rest) > 1 and (rest[-1].text in CHECK_SIGNS or (rest[-1].kind == "command" and rest[-1].text in STRAY)):
         rest.pop()
     found: list[Token] = []
     rest = [piece for token in rest for piece in _to_digits(token)]
@@ -42,7 +42,7 @@ def repair(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _to_digits(token: Token) -> list[Token]:
-    """第三天 with its number in digits, 三比四 as 3:4, 一半 as a half, 根号 as the command."""
+    """Write numbers in digits: 第三天 with its number so, 三比四 as 3:4, 一半 as a half, 根号 as the command."""
     if token.kind != "han":
         return [token]
     if token.text == "一半":
@@ -61,7 +61,7 @@ def _to_digits(token: Token) -> list[Token]:
 
 
 def _is_raised(before: Sequence[Token], behind: Token | None) -> bool:
-    """Whether a letter o is all that stands above a number."""
+    """Return whether a letter o is all that stands above a number."""
     texts = [token.text for token in before[-2:]]
     braced = texts == ["^", "{"] and behind is not None and behind.text == "}"
     base = before[-3:-2] if braced else before[-2:-1]
@@ -69,7 +69,7 @@ def _is_raised(before: Sequence[Token], behind: Token | None) -> bool:
 
 
 def _strip_empty_groups(tokens: Sequence[Token]) -> list[Token]:
-    r"""Without ``{}`` behind a number: nothing stands in it."""
+    """Drop ``{}`` behind a number: nothing stands in it."""
     found: list[Token] = []
     for token in tokens:
         empty = len(found) > 1 and token.text == "}" and found[-1].text == "{" and found[-2].kind == "number"

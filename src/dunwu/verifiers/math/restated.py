@@ -14,7 +14,7 @@ from dunwu.verifiers.math.units import PERCENT, Unit, convert_value
 from dunwu.verifiers.math.wording import read_conjunctions, spell_tokens, strip_stops
 
 LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "即", "也就是", "或")
-"""In front of what says it again."""
+"""What stands in front of a value that is said again."""
 
 
 def read_restated(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -32,12 +32,12 @@ def read_restated(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _split(tokens: Sequence[Token]) -> tuple[list[Token], list[Token]] | None:
-    """A value and what stands behind it in parentheses, or behind "or" and "i.e."."""
+    """Split a value from what stands behind it in parentheses, or behind "or" and "i.e."."""
     rest = list(tokens)
     if len(rest) > 3 and rest[-1].text == ")":
         start = next((at for at in range(1, len(rest)) if find_closing(rest, at) == len(rest) - 1), 0)
         inside = _strip_leads(rest[start + 1 : -1])
-        return (rest[:start], inside) if start and rest[start].gap and inside else None
+        return (rest[:start], inside) if start and rest[start].spacing and inside else None
     said = [token.text.lower() for token in rest]
     if "i" in said[1:-4] and said[said.index("i", 1) :][:4] == ["i", ".", "e", "."]:
         place = said.index("i", 1)
@@ -54,14 +54,14 @@ def _strip_leads(tokens: list[Token]) -> list[Token]:
 
 
 def _to_quantity(answer: Answer) -> Quantity | None:
-    """The quantity that an answer is, with a name in front or without; None for anything else."""
+    """Return the quantity that an answer is, with a name in front or without; None for anything else."""
     if isinstance(answer, Equation) and len(answer.members) == 2 and answer.members[0].simple:
         answer = answer.members[1].answer
     return answer if isinstance(answer, Quantity) else None
 
 
 def _is_same(first: Quantity, second: Quantity) -> bool:
-    """Whether both are one rational number in one unit, or in two that measure one thing."""
+    """Return whether both are one rational number in one unit, or in two that measure one thing."""
     try:
         values = evaluate_exactly(first.tree), evaluate_exactly(second.tree)
     except Undefined:

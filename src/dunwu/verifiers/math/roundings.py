@@ -17,7 +17,7 @@ ABOUT = frozenset({"about", "approximately", "around", "roughly", "approx", "约
 MOST_PLACES = 31
 """Decimals of a rounded value."""
 LEAST_ZEROS = 3
-"""At the end of a whole number; with fewer it is rounded to ones."""
+"""Zeros at the end of a whole number; with fewer it is rounded to ones."""
 
 
 def read_rounded(tokens: Sequence[Token], read: Read) -> Answer | None:
@@ -51,7 +51,7 @@ def _says_about(token: Token) -> bool:
 
 
 def _strip_connector(tokens: Sequence[Token]) -> list[Token]:
-    """The tokens in front, without what leads to a rounding: "or", a comma, "which is"."""
+    """Return the tokens in front, without what leads to a rounding: "or", a comma, "which is"."""
     rest = list(tokens)
     while rest and (rest[-1].text.lower() in ("or", "which", "is", "equals") or rest[-1].text in (",", "，")):
         rest.pop()
@@ -63,7 +63,11 @@ def _is_one_letter(tokens: Sequence[Token]) -> bool:
 
 
 def _join_rounding(exact: Answer, value: Answer) -> Answer | None:
-    """Both as one answer where the one is the other, rounded or cut; None where it is not, or nobody can tell."""
+    """Join a value and its rounding to one answer.
+
+    Returns:
+        None where the one is not the other, rounded or cut, or nobody can tell.
+    """
     last = exact.members[-1].answer if isinstance(exact, Equation) else exact
     if not isinstance(last, Quantity) or not isinstance(value, Quantity):
         return None

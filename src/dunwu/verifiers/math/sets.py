@@ -28,7 +28,7 @@ EXCEPTED = ("all real numbers except", "all reals except", "all real numbers but
 
 
 def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
-    """Conditions and intervals joined by "or" and "and": sets of reals."""
+    """Read conditions and intervals joined by "or" and "and" as sets of reals; None for anything else."""
     for signs, kind in ((("or", "∨"), "union"), (("and", "∧"), "intersection")):
         parts = split_at(read_conjunctions(tokens), signs)
         if 1 < len(parts) <= MOST_ITEMS and all(parts):
@@ -44,14 +44,14 @@ def read_alternatives(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _to_point(answer: Answer) -> Answer:
-    """x = 0 as a set, beside conditions: x = 0 or x > 2."""
+    """Read x = 0 beside conditions as a set: x = 0 or x > 2."""
     solved = read_solution(answer) if isinstance(answer, Equation) else None
     number = solved is not None and len(solved[1]) == 1 and isinstance(solved[1][0], Quantity)
     return Collection("{}", tuple(solved[1])) if solved and number else answer
 
 
 def _is_condition(answer: Answer) -> bool:
-    """Whether this can be no point: two points may be joined by "and" as well as two intervals."""
+    """Return whether this can be no point: two points may be joined by "and" as well as two intervals."""
     if isinstance(answer, Collection):
         ends = [item.tree for item in answer.items if isinstance(item, Quantity)]
         return answer.brackets != "()" or INFINITY in ends or negate(INFINITY) in ends
@@ -107,7 +107,7 @@ def _is_region(answer: Answer) -> bool:
 
 
 def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
-    r"""Unions, intersections and differences, ``\mathbb{R}``, and sets that a condition tells."""
+    r"""Read unions, intersections and differences, and ``\mathbb{R}``; None for anything else."""
     text = spell_tokens(tokens).lower()
     if text in (
         "\\mathbbr",
@@ -133,12 +133,12 @@ def read_sets(tokens: Sequence[Token], read: Read) -> Answer | None:
 
 
 def _is_reals(tokens: Sequence[Token]) -> bool:
-    """Whether this is the set of reals where sets are combined: there R alone is it too."""
+    """Return whether this is the set of reals where sets are combined: there R alone is it too."""
     return spell_tokens(tokens) in ("\\mathbbR", "R")
 
 
 def _read_union(token: Token, tokens: Sequence[Token], place: int) -> Token:
-    """The letter U between two intervals is a union."""
+    """Read the letter U between two intervals as a union."""
     between = 0 < place < len(tokens) - 1
     if token.text == "U" and between and tokens[place - 1].text in (")", "]") and tokens[place + 1].text in ("(", "["):
         return replace(token, kind="sign", text="cup")
@@ -146,6 +146,7 @@ def _read_union(token: Token, tokens: Sequence[Token], place: int) -> Token:
 
 
 def read_builder(tokens: Sequence[Token], read: Read) -> Answer | None:
+    r"""Read a set that a condition describes, ``\{x | x > 2\}``, as that condition; None for anything else."""
     if not tokens or tokens[0].text not in ("{", "\\{") or find_closing(tokens, 0) != len(tokens) - 1:
         return None
     inside = tokens[1:-1]

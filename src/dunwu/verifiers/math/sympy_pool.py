@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).with_name("sympy_worker.py")
 PATIENCE = 5.0
 """Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
 the budget by itself: one that takes longer is stopped or broken."""
-SECONDS_USED: ContextVar[list[float] | None] = ContextVar("SPENT", default=None)
+SECONDS_USED: ContextVar[list[float] | None] = ContextVar("seconds_used", default=None)
 """Seconds that each request took since ``share_budget`` was entered."""
 
 
@@ -36,7 +36,7 @@ class CheckTimeout(Exception):  # noqa: N818  -- a verdict
 
 @contextmanager
 def share_budget() -> Iterator[None]:
-    """What is asked inside, from this thread, shares one budget: many slow pieces cost no more than one."""
+    """Share one budget between all that is asked inside, from this thread: many slow pieces cost no more than one."""
     token = SECONDS_USED.set([])
     try:
         yield
@@ -52,10 +52,20 @@ class _Worker(LineProcess):
         self._ready = False
 
     def compare(self, gold: str, answer: str, budget: float, patience: float) -> tuple[bool | None, float]:
-        """The verdict, None where it was cut, and the seconds it took.
+        """Compare two answers.
 
-        Raises EOFError where the process is dead, dies of something else, or is silent for ``patience`` seconds of its
-        own time: its fork did not end at the budget, so that is the machine's fault and not the answer's.
+        Args:
+            gold: A tree, or a relation, as ``dump`` writes it.
+            answer: Another.
+            budget: Seconds of processor time until the comparison is cut.
+            patience: Seconds of its own time until the process is silent.
+
+        Returns:
+            The verdict, None where it was cut, and the seconds it took.
+
+        Raises:
+            EOFError: The process is dead, dies of something else, or is silent. Its fork did not end at the budget, so
+                that is the machine's fault and not the answer's.
         """
         if not self._ready:
             self._await_ready()
@@ -64,7 +74,7 @@ class _Worker(LineProcess):
 
     def _await_ready(self) -> None:
         try:
-            self.line(STARTUP_SECONDS)
+            self.read_line(STARTUP_SECONDS)
         except EOFError:
             code = self.process.poll()
             if code is None:
@@ -76,35 +86,44 @@ class _Worker(LineProcess):
 
 
 class WorkerPool:
-    """``workers`` places for a process each; any number of threads may ask."""
+    """Places for math workers; any number of threads may ask.
+
+    Args:
+        workers: Processes at most.
+        budget: Seconds of processor time for one request, or for all that share a budget.
+    """
 
     def __init__(self, workers: int, budget: float) -> None:
         self._budget = budget
         self._pool = ProcessPool(_Worker, workers)
 
     def ask(self, gold: str, answer: str) -> bool:
-        """Whether the two mean the same.
+        """Return whether two trees, or two relations, mean the same.
+
+        Args:
+            gold: As ``dump`` writes it.
+            answer: As ``dump`` writes it.
 
         Raises:
-            CheckTimeout: the budget (seconds of processor time) is used up.
-            WorkerLost: it died or was silent twice.
-            Fault: workers cannot start at all.
-            ValueError: the pool is closed.
+            CheckTimeout: The budget is used up.
+            WorkerLost: The worker died or was silent twice.
+            Fault: Workers cannot start at all.
+            ValueError: The pool is closed.
         """
-        spent = SECONDS_USED.get()
-        budget = self._budget - sum(spent or ())
+        used = SECONDS_USED.get()
+        budget = self._budget - sum(used or ())
         if budget <= 0:
             raise CheckTimeout
         equal, seconds = self._pool.use(
             lambda worker: worker.compare(gold, answer, budget, self._budget * PATIENCE),
             "the math worker died or fell silent twice over this answer",
         )
-        if spent is not None:
-            spent.append(budget if equal is None else seconds)
+        if used is not None:
+            used.append(budget if equal is None else seconds)
         if equal is None:
             raise CheckTimeout
         return equal
 
     def close(self) -> None:
-        """Ends every process, those at work too."""
+        """End every process, those at work too."""
         self._pool.close()

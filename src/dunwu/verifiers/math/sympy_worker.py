@@ -59,11 +59,11 @@ SYMPY_FUNCTIONS: dict[str, Callable[..., Any]] = {
 NUMBER_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": sympy.Max, "min": sympy.Min, "gcd": sympy.igcd, "lcm": sympy.ilcm,
 }  # fmt: skip
-"""Of letters they are names: sympy would say that gcd(m, n) is 1."""
+"""Functions of numbers; of letters they are names, since sympy would say that gcd(m, n) is 1."""
 
 
 def compare(gold: str, answer: str) -> bool:
-    """Whether two trees, or two relations, mean the same; see the module. Raises what comparing may raise."""
+    """Return whether two trees, or two relations, mean the same; see the module. Raises what comparing may raise."""
     left, right = json.loads(gold), json.loads(answer)
     if left[0] in RELATION_SIGNS or right[0] in RELATION_SIGNS:
         return left[0] == right[0] and same_relation(
@@ -74,12 +74,12 @@ def compare(gold: str, answer: str) -> bool:
 
 @lru_cache(maxsize=1000)
 def read_expression(text: str) -> Any:
-    """A tree to sympy. Remembered, because a gold comes back with every completion of its group."""
+    """Return the sympy expression of a tree, remembered: a gold comes back with every completion of its group."""
     return build_expression(json.loads(text))
 
 
 def build_expression(tree: list[Any]) -> Any:
-    """The sympy expression of a tree."""
+    """Build the sympy expression of a tree."""
     head, *rest = tree
     if head == "number":
         return sympy.Rational(rest[0])
@@ -97,14 +97,14 @@ def build_expression(tree: list[Any]) -> Any:
 
 
 def raise_real(base: Any, exponent: Any) -> Any:
-    """A power; an odd root of a negative number is the real one."""
+    """Return a power; an odd root of a negative number is the real one."""
     if base.is_negative and exponent.is_Rational and exponent.q % 2:
         return (-1) ** (exponent.p % 2) * (-base) ** exponent
     return base**exponent
 
 
 def same_expression(left: Any, right: Any) -> bool:
-    """Whether two expressions are equal wherever both are real."""
+    """Return whether two expressions are equal wherever both are real."""
     if not left.free_symbols and not right.free_symbols:
         return same_number(left, right)
     if sympy.expand(left - right) == 0:
@@ -122,12 +122,15 @@ def same_expression(left: Any, right: Any) -> bool:
 
 
 def find_roots(value: Any) -> list[Any]:
-    """The roots in an expression."""
+    """Find the roots in an expression."""
     return [part for part in value.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q > 1]
 
 
 def takes_either_sign(value: Any) -> bool:
-    """Whether a logarithm is taken of an absolute value or an even power: both signs of what is in it are meant."""
+    """Return whether a logarithm is taken of an absolute value or an even power.
+
+    Both signs of what is in it are meant then.
+    """
     within = [part.args[0] for part in value.atoms(sympy.log)]
     return any(
         one.has(sympy.Abs) or any(one.has(x) and sympy.expand(one.subs(x, -x) - one) == 0 for x in one.free_symbols)
@@ -136,9 +139,16 @@ def takes_either_sign(value: Any) -> bool:
 
 
 def same_at(left: Any, right: Any, point: dict[Any, Any], strict: bool) -> bool | None:
-    """Whether two expressions are equal at a point; None where a root, a logarithm or the whole is no real number.
+    """Return whether two expressions are equal at a point.
 
-    Where ``strict``, they must be real at the same points.
+    Args:
+        left: A sympy expression.
+        right: Another.
+        point: A value for each letter.
+        strict: Whether both must be real at the same points.
+
+    Returns:
+        None where a root, a logarithm or the whole is no real number.
     """
     real = [
         all(is_real(part.subs(point)) for part in (side, *side.atoms(sympy.Pow, sympy.log))) for side in (left, right)
@@ -149,13 +159,13 @@ def same_at(left: Any, right: Any, point: dict[Any, Any], strict: bool) -> bool 
 
 
 def is_real(value: Any) -> bool:
-    """Whether a constant is a real number."""
+    """Return whether a constant is a real number."""
     near = sympy.N(value, 15, maxn=DIGITS)
     return bool(near.is_finite) and bool(abs(sympy.im(near)) <= 1e-9 * max(1, abs(near)))
 
 
 def same_number(left: Any, right: Any) -> bool:
-    """Whether the difference is zero, as far as ``DIGITS`` digits can tell; 1/0 equals nothing."""
+    """Return whether the difference is zero, as far as ``DIGITS`` digits can tell; 1/0 equals nothing."""
     left, right = left.doit(), right.doit()
     if not all(sympy.N(value, 2, maxn=DIGITS).is_finite for value in (left, right)):
         return bool(left == right and left in (sympy.oo, -sympy.oo))
@@ -169,24 +179,31 @@ def same_number(left: Any, right: Any) -> bool:
 
 
 def draw_points(left: Any, right: Any, imaginary: bool = False, forced: bool = True) -> list[dict[Any, Any]]:
-    """Fixed random values for the letters of both: all positive, all negative, of either sign; or complex."""
+    """Draw fixed random values for the letters of both: all positive, all negative, of either sign.
+
+    Args:
+        left: A sympy expression.
+        right: Another.
+        imaginary: Whether the values are complex.
+        forced: Whether a letter that must have a sign (``find_sign``) always has it.
+    """
     rng = random.Random(0)
     ordered = sorted(left.free_symbols | right.free_symbols, key=str)
     own = {letter: sign for letter in ordered if forced and (sign := find_sign(letter, left, right))}
 
-    def coordinate(sign: int, size: int) -> Any:
+    def draw_coordinate(sign: int, size: int) -> Any:
         real = sympy.Rational(size * rng.randint(1, 997) * (sign or rng.choice((1, -1))), 331)
         return real + sympy.I * sympy.Rational(rng.randint(1, 997), 449) if imaginary else real
 
     return [
-        {letter: coordinate(own.get(letter, sign), size) for letter in ordered}
+        {letter: draw_coordinate(own.get(letter, sign), size) for letter in ordered}
         for size in SIZES
         for sign in (1, -1, 0, 1)
     ]
 
 
 def find_sign(letter: Any, *sides: Any) -> int:
-    """The sign that a letter must have, because it stands alone in a root or logarithm, not squared and in no sum.
+    """Find the sign that a letter must have, because it stands alone in a root or logarithm, not squared and in no sum.
 
     Of sqrt(2h/g) h and g are positive, of sqrt(-a^3) a is negative; of sqrt(x^2) and sqrt(x + 1) no sign is known: 0.
     """
@@ -199,7 +216,13 @@ def find_sign(letter: Any, *sides: Any) -> int:
 
 
 def same_relation(sign: str, left: Any, right: Any) -> bool:
-    """Whether both are one relation up to a factor: constant, and positive where there is a direction."""
+    """Return whether both are one relation up to a constant factor, which is positive where there is a direction.
+
+    Args:
+        sign: Of both relations to 0.
+        left: The one's left side.
+        right: The other's.
+    """
     ratios = [left.subs(point) / right.subs(point) for point in draw_points(left, right)]
     constant = all(same_number(ratios[0], ratio) for ratio in ratios)
     directed = sign in ("=", "!=") or bool(sympy.re(ratios[0]) > 0)
@@ -207,7 +230,7 @@ def same_relation(sign: str, left: Any, right: Any) -> bool:
 
 
 def serve() -> None:
-    """Keeps a fork that answers requests until stdin ends. ``ready`` says that everything is imported and warm."""
+    """Keep a fork that answers requests until stdin ends. ``ready`` says that everything is imported and warm."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
@@ -230,7 +253,10 @@ def serve() -> None:
 
 
 def end_with(parent: int) -> None:
-    """A fork whose worker is killed ends too (Linux); otherwise it would serve on, with nobody to replace it."""
+    """End this fork when its worker is killed (Linux).
+
+    Otherwise it would serve on, with nobody to replace it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was killed before that
@@ -238,7 +264,7 @@ def end_with(parent: int) -> None:
 
 
 def serve_requests(replies: TextIO) -> NoReturn:
-    """Answers up to ``REQUESTS`` requests, then ends the process: with ``RENEWED`` where there may be more."""
+    """Answer up to ``REQUESTS`` requests, then end the process: with ``RENEWED`` where there may be more."""
     served = 0
     for line in islice(sys.stdin, REQUESTS):
         served += 1

@@ -34,19 +34,19 @@ Spacing = Literal["", "thin", "space"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of an answer.
+    r"""A piece of an answer.
 
     Attributes:
         kind: number, word (Latin letters), han (Chinese characters), command, sign, mark (①), begin or end (of an
             environment).
-        text: its digits, letters, name or sign.
-        gap: what stands before it: nothing, a thin space of TeX, or a space.
-        roman: whether it stands in ``\\text{}`` or the like.
+        text: Its digits, letters, name or sign.
+        spacing: What stands before it: nothing, a thin space of TeX, or a space.
+        roman: Whether it stands in ``\text{}`` or the like.
     """
 
     kind: Literal["number", "word", "han", "command", "sign", "mark", "begin", "end"]
     text: str
-    gap: Spacing = ""
+    spacing: Spacing = ""
     roman: bool = False
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ COMMAND = re.compile(r"\\([a-zA-Z]+|.)\*?", re.DOTALL)
 HARD_COMMA = re.compile(r"(?:\\text|\\mathrm|\\mathord|\\mathpunct)?\{,\}\s*|,\\!\s*")
 """Commas that TeX sets without a space behind them: they part digits, never members of a list."""
 OUTER_EMPHASIS = re.compile(r"(`{1,3}|\*{1,3}|_{1,3})(?=[^\s*_`])([^*_`]*|.*\\.*)(?<=\S)\1")
-"""Of Markdown, around the whole."""
+"""Emphasis of Markdown around the whole."""
 NEGATIONS = {"=": "\\ne ", "\\in": "\\notin "}
 CROSSED = re.compile(r"\\not\s*(=|\\in)(?![a-zA-Z])")
 """A sign that is struck through: ``\\not=``."""
@@ -101,7 +101,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
 
 
 def _strip_delimiters(text: str) -> str:
-    r"""Without ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
+    r"""Strip ``$ ... $``, ``\( \)``, ``\[ \]`` and emphasis around the whole; a dollar alone is money."""
     for sign, habit, meant in HABITS:
         if sign in text:
             text = habit.sub(meant, text)
@@ -120,74 +120,76 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.gap: Spacing = ""
+        self.spacing: Spacing = ""
         self.opened = 0
-        """Braces that ``_opened`` has yielded."""
+        """Braces that ``_scan_opened`` has yielded."""
 
     def scan(self, roman: bool, nested: bool = False) -> Iterator[Token]:
         """Yield the tokens up to the end or, where ``nested``, up to the brace that closes."""
         depth = 0
         while self.at < len(self.text):
             char = self.text[self.at]
-            if char.isspace() or (char == "~" and self._between()):
-                self.gap = "space" if char.isspace() else self.gap or "thin"
+            if char.isspace() or (char == "~" and self._is_between()):
+                self.spacing = "space" if char.isspace() else self.spacing or "thin"
                 self.at += 1
             elif char == "*" and EMPHASIZED.match(self.text, max(0, self.at - 1)):
                 self.at += 2  # of Markdown
             elif char == "\\" and self.at + 1 < len(self.text):
                 before = self.opened
-                yield from self._command(roman)
+                yield from self._scan_command(roman)
                 depth += self.opened - before
             elif nested and char == "}" and depth == 0:
                 self.at += 1
                 return
             else:
-                token = self._plain(roman)
+                token = self._take_plain(roman)
                 depth += (token.text == "{") - (token.text == "}")
                 yield token
 
-    def _between(self) -> bool:
-        """Whether a ``~`` stands between two things, where it is TeX's space and not "about"."""
+    def _is_between(self) -> bool:
+        """Return whether a ``~`` stands between two things, where it is TeX's space and not "about"."""
         before, after = self.text[self.at - 1 : self.at], self.text[self.at + 1 : self.at + 2]
         return bool(before.strip() and after.strip())
 
-    def _token(self, kind: str, text: str, roman: bool) -> Token:
-        gap, self.gap = self.gap, ""
-        return Token(kind, text, gap, roman)  # type: ignore[arg-type]
+    def _make_token(self, kind: str, text: str, roman: bool) -> Token:
+        spacing, self.spacing = self.spacing, ""
+        return Token(kind, text, spacing, roman)  # type: ignore[arg-type]
 
-    def _plain(self, roman: bool) -> Token:
+    def _take_plain(self, roman: bool) -> Token:
         if self.text[self.at] > "\x7f" and encloses_digits(self.text[self.at]):
             self.at += 1
-            return self._token("mark", self.text[self.at - 1], roman)
+            return self._make_token("mark", self.text[self.at - 1], roman)
         match = TOKEN.match(self.text, self.at)
         assert match, "spaces are taken before"
         kind, text = match.lastgroup, match[0]
         if kind == "scientific":
             self.at = match.end()
             mantissa, _, exponent = text.lower().partition("e")
-            return self._token("number", f"{mantissa}e{int(exponent)}", roman)
+            return self._make_token("number", f"{mantissa}e{int(exponent)}", roman)
         if kind == "han":
-            return self._han(text, roman)
+            return self._take_han(text, roman)
         if kind == "number":
-            text = self._digits(text, match.end())
+            text = self._cut_digits(text, match.end())
         self.at += len(text)
-        return self._token("command", "ldots", roman) if text == "..." else self._token(str(kind), text, roman)
+        return (
+            self._make_token("command", "ldots", roman) if text == "..." else self._make_token(str(kind), text, roman)
+        )
 
-    def _digits(self, text: str, end: int) -> str:
-        """A run of digits and points without the full stop behind it; of 1.2.3, which is no number, the first."""
+    def _cut_digits(self, text: str, end: int) -> str:
+        """Take a run of digits and points without the full stop behind it; of 1.2.3, which is no number, the first."""
         text = text[:-1] if text.endswith(".") and not self._recurs(end) else text
         return text[: text.index(".")] if text.count(".") > 1 else text
 
     def _recurs(self, end: int) -> bool:
         return bool(re.match(r"\\(?:overline|bar|dot)(?![a-zA-Z])", self.text[end:]))
 
-    def _han(self, run: str, roman: bool) -> Token:
-        """The first piece of a run: a conjunction is a sign."""
+    def _take_han(self, run: str, roman: bool) -> Token:
+        """Take the first piece of a run: a conjunction is a sign."""
         piece = next(filter(None, CONJUNCTION.split(run)))
         self.at += len(piece)
-        return self._token("sign" if piece in CONJUNCTIONS else "han", CONJUNCTIONS.get(piece, piece), roman)
+        return self._make_token("sign" if piece in CONJUNCTIONS else "han", CONJUNCTIONS.get(piece, piece), roman)
 
-    def _command(self, roman: bool) -> Iterator[Token]:
+    def _scan_command(self, roman: bool) -> Iterator[Token]:
         match = COMMAND.match(self.text, self.at)
         assert match, "a backslash that is not the last character"
         name = match[1]
@@ -195,68 +197,68 @@ class _Scanner:
         if name == "!":
             self._skip_spaces()
         elif name in THIN:
-            self.gap = self.gap or "thin"
+            self.spacing = self.spacing or "thin"
             self._skip_spaces()
         elif name in WIDE:
-            self.gap = "space"
+            self.spacing = "space"
         elif name in DROPPED:
             if name in ("left", "right", "middle") and self.text.startswith(".", self.at):
                 self.at += 1
         elif name in WITH_ARGUMENT:
-            self._argument()
+            self._take_argument()
         elif name in ROMAN:
-            yield from self._inside(roman=True)
+            yield from self._scan_inside(roman=True)
         elif name in INLINE:
-            yield from self._inside(roman=roman)
+            yield from self._scan_inside(roman=roman)
         elif name in ("begin", "end"):
-            yield self._environment(name, roman)
+            yield self._take_environment(name, roman)
         elif name in TRANSPARENT:
-            yield from self._opened(roman)
+            yield from self._scan_opened(roman)
         else:
             if name == "\\":
-                self._option()
-            yield self._named(name, roman)
+                self._skip_option()
+            yield self._make_named(name, roman)
 
-    def _opened(self, roman: bool) -> Iterator[Token]:
-        """The brace of an argument that is kept as a group; marked as ``roman``, so that it is no set's."""
+    def _scan_opened(self, roman: bool) -> Iterator[Token]:
+        """Take the brace of an argument that is kept as a group; marked as ``roman``, so that it is no set's."""
         self._skip_spaces()
         if self.text.startswith("{", self.at):
             self.opened += 1
-            yield replace(self._plain(roman), roman=True)
+            yield replace(self._take_plain(roman), roman=True)
 
-    def _named(self, name: str, roman: bool) -> Token:
+    def _make_named(self, name: str, roman: bool) -> Token:
         if name == "mathbb":
-            return self._token("command", "mathbb" + self._argument().strip(), roman)
+            return self._make_token("command", "mathbb" + self._take_argument().strip(), roman)
         if name in SIGN_COMMANDS:
-            return self._token("sign", SIGN_COMMANDS[name], roman)
+            return self._make_token("sign", SIGN_COMMANDS[name], roman)
         if name == "ell":
-            return self._token("word", "l", roman)
-        return self._token("command", RENAMED.get(name, name), roman)
+            return self._make_token("word", "l", roman)
+        return self._make_token("command", RENAMED.get(name, name), roman)
 
-    def _environment(self, name: str, roman: bool) -> Token:
-        kind = self._argument().strip().rstrip("*")
+    def _take_environment(self, name: str, roman: bool) -> Token:
+        kind = self._take_argument().strip().rstrip("*")
         if name == "begin":
-            self._option()
+            self._skip_option()
             if kind in ("array", "tabular", "alignedat"):
-                self._argument()
-        return self._token(name, kind, roman)
+                self._take_argument()
+        return self._make_token(name, kind, roman)
 
-    def _inside(self, roman: bool) -> Iterator[Token]:
-        """The tokens of an argument, without its braces; its borders part numbers."""
+    def _scan_inside(self, roman: bool) -> Iterator[Token]:
+        """Take the tokens of an argument, without its braces; its borders part numbers."""
         self._skip_spaces()
         if not self.text.startswith("{", self.at):
             return
         self.at += 1
-        self._widen()
+        self._part_border()
         yield from self.scan(roman, nested=True)
-        self._widen()
+        self._part_border()
 
-    def _widen(self) -> None:
-        """The border of a text parts what stands on its two sides."""
-        self.gap = self.gap or "thin"
+    def _part_border(self) -> None:
+        """Part what stands on the two sides of the border of a text."""
+        self.spacing = self.spacing or "thin"
 
-    def _argument(self) -> str:
-        """The text of a group that begins here, or of one character."""
+    def _take_argument(self) -> str:
+        """Take the text of a group that begins here, or of one character."""
         self._skip_spaces()
         if not self.text.startswith("{", self.at):
             self.at += 1
@@ -270,7 +272,7 @@ class _Scanner:
                 break
         return self.text[start : self.at - 1]
 
-    def _option(self) -> None:
+    def _skip_option(self) -> None:
         match = re.compile(r"\s*\[[^\[\]]*\]").match(self.text, self.at)
         if match and re.search(r"pt|em|ex|cm|mm|\A\s*\[[tcb]\]", match[0]):
             self.at = match.end()
@@ -281,7 +283,7 @@ class _Scanner:
 
 
 def _join_groups(tokens: Iterator[Token]) -> Iterator[Token]:
-    """The tokens with digits in groups joined: 1 234 567, and outside of brackets 1,234 and 12,34,567."""
+    """Join digits in groups: 1 234 567, and outside of brackets 1,234 and 12,34,567."""
     rest, depth, place = list(tokens), 0, 0
     if sum(token.kind == "number" for token in rest) < 2:
         yield from rest
@@ -306,13 +308,13 @@ def _join_groups(tokens: Iterator[Token]) -> Iterator[Token]:
 
 
 def _takes_argument(before: Sequence[Token]) -> bool:
-    """Whether a brace behind these tokens opens an argument; otherwise ``{1,234}`` may be a set."""
+    """Return whether a brace behind these tokens opens an argument; otherwise ``{1,234}`` may be a set."""
     last = before[-1] if before else None
     return last is not None and (last.kind in ("command", "word") or last.text in ("^", "_", "}", "]"))
 
 
 def _measure_run(tokens: Sequence[Token], start: int) -> int:
-    """How many tokens from ``start`` are digits and what may part their groups."""
+    """Count the tokens from ``start`` that are digits and what may part their groups."""
     place = start
     while parting := _find_separator(tokens, place + 1):
         place += parting[1]
@@ -320,7 +322,10 @@ def _measure_run(tokens: Sequence[Token], start: int) -> int:
 
 
 def _is_group(tokens: Sequence[Token], depth: int) -> bool:
-    """Whether a run of digits is one number in groups: all parted alike, three by three or, in India, by lakhs."""
+    """Return whether a run of digits is one number in groups.
+
+    All are parted alike, three by three or, in India, by lakhs.
+    """
     numbers = [token.text for token in tokens if token.kind == "number"]
     styles, place = set(), 0
     while parting := _find_separator(tokens, place + 1):
@@ -341,19 +346,19 @@ def _is_group(tokens: Sequence[Token], depth: int) -> bool:
 
 
 def _find_separator(tokens: Sequence[Token], place: int) -> tuple[str, int] | None:
-    """What parts the digits before ``place`` from the next ones, and how many tokens further those stand."""
+    """Return what parts the digits before ``place`` from the next ones, and how many tokens further those stand."""
     first = tokens[place] if place < len(tokens) else None
     second = tokens[place + 1] if place + 1 < len(tokens) else None
     if first is None:
         return None
-    if first.kind == "number" and first.gap and first.roman == tokens[place - 1].roman:
-        return first.gap, 1
+    if first.kind == "number" and first.spacing and first.roman == tokens[place - 1].roman:
+        return first.spacing, 1
     if second is None or second.kind != "number":
         return None
     if first.text == "{,}":
         return "hard", 2
-    if first.text == "," and not first.gap and not second.gap:
+    if first.text == "," and not first.spacing and not second.spacing:
         return "comma", 2
-    if first.text == "'" and not first.gap and not second.gap:
+    if first.text == "'" and not first.spacing and not second.spacing:
         return "apostrophe", 2
     return ("underscore", 2) if first.text == "_" and len(second.text.partition(".")[0]) == 3 else None

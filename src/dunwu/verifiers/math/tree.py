@@ -84,7 +84,7 @@ def take_root(tree: Tree, index: Tree | None = None) -> Tree:
     return Power(tree, HALF if index is None else divide(ONE, index))
 
 
-def children(tree: Tree) -> tuple[Tree, ...]:
+def list_children(tree: Tree) -> tuple[Tree, ...]:
     """Return the trees of which ``tree`` is made."""
     match tree:
         case Sum(terms):
@@ -102,11 +102,17 @@ def find_letters(tree: Tree) -> set[str]:
     """Return the names of the symbols in ``tree`` that are no constants."""
     if isinstance(tree, Symbol):
         return set() if tree in CONSTANTS else {tree.name}
-    return set().union(*map(find_letters, children(tree)))
+    return set().union(*map(find_letters, list_children(tree)))
 
 
 def substitute(tree: Tree, name: str, value: Tree) -> Tree:
-    """Return ``tree`` with ``value`` in the place of the letter ``name``."""
+    """Return ``tree`` with a letter replaced.
+
+    Args:
+        tree: Any tree.
+        name: The letter.
+        value: What stands in its place.
+    """
     match tree:
         case Symbol(other):
             return value if other == name else tree
@@ -134,4 +140,4 @@ def _to_list(tree: Tree) -> list[Any]:
             return ["symbol", name]
         case Call(name, arguments):
             return ["call", name, *map(_to_list, arguments)]
-    return [type(tree).__name__.lower(), *map(_to_list, children(tree))]
+    return [type(tree).__name__.lower(), *map(_to_list, list_children(tree))]

@@ -73,7 +73,7 @@ CLASSIFIERS = frozenset(
     "桶杯碗盘片滴步圈段门枝面场列双级封首篇所串卷捆堆批堂届回趟遍声口尾峰羽顶项类样笔床轮列款集部发处线点群串团丛"
 )
 COUNT_CHANGERS = re.compile("[半多余几约倍折成打第前后不万千百亿零一二三四五六七八九十两又之左右上下来以]")
-"""Within what follows a classifier: 5个半 is more than 5."""
+"""What changes a number within what follows a classifier: 5个半 is more than 5."""
 HAN_POWERS = (("平方", 2), ("立方", 3), ("二次方", 2), ("三次方", 3))
 CAPITALS = {
     "km": "km",

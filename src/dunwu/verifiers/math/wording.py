@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from dunwu.verifiers.lead_ins import CHOSEN, GENERIC, HAN_MODIFIERS, MODIFIERS, TOKEN_LEAD_IN
 from dunwu.verifiers.math.brackets import find_closing, split_at
 from dunwu.verifiers.math.counting import NUMBER_CHANGERS
 from dunwu.verifiers.math.numerals import UNITS_AND_TENS, read_digits
@@ -21,14 +22,8 @@ SHORT_WORDS = frozenset(
     """.split()  # noqa: SIM905  -- a page of words, not of quotes
 )
 MOST_WORDS = 16
-"""Of a sentence, before its verb."""
+"""Words of a sentence before its verb."""
 VERBS = frozenset({"is", "equals", "are", "has", "have", "takes", "took", "costs", "needs", "earns"})
-MODIFIERS = frozenset("so thus therefore hence then the a an our my final correct right value of".split())  # noqa: SIM905
-HAN_MODIFIERS = re.compile(r"^(?:所以|因此|故|最终|正确)+|(?:等于|[为是有]|需要?|的)+$")
-GENERIC = frozenset(
-    ["", "answer", "result", "solution", "option", "choice", "it", "this", "that", "答案", "答", "结果", "解"]
-)
-"""What stands before a verb and names nothing."""
 HAN_QUANTITY = re.compile("最[大小]值|面积|周长|体积|概率|离心率")
 HAN_VERB = re.compile(r"[^零〇一二两三四五六七八九十百千万亿分]*(?:等于|[为是有]|需要?)(.*)")
 HAN_NAMED_VALUE = re.compile(r"([\u3400-\u9fff]*?值|[\u3400-\u9fff]+?(?=等于|[为是]))(?:等于|[为是])?")
@@ -50,25 +45,13 @@ SPOILING = frozenset(
 """Words of a subject that make something else of what is said of it: twice the answer, the wrong one."""
 HAN_DENIED = re.compile("[不非否没无约错]|未必|舍去|排除")
 HAN_DERIVED = re.compile("平方|立方|倒数|相反数|一半|[两二三四五六七八九十]倍|绝对值")
-"""In front of a verb: what is not the thing itself."""
+"""What stands in front of a verb and is not the thing itself."""
 SUBJECT_ENDS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
-"""In front of a verb they make more than a name."""
+"""Signs that make more than a name of what stands in front of a verb."""
 LEAD_INS = 3
 """One after the other: "so the answer is", "x equals"."""
 STOPS = (",", ";", ".", "，", "；")
 LISTING = (",", "，", ";", "and", "or")
-LEAD_IN = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|所以|因此|因而|从而|故|综上|即|则|得|可得|解得)(?: ?[,，:])? ?)*"
-    r"(?:(?:the|our|my)? ?(?:final|correct|right|required|desired|最终的?|最后的?|正确的?)? ?"
-    r"(?:answer|result|solution|value|option|choice|答案?|结果|解)"
-    r"(?: (?:is|are|equals|was|must be|should be)| ?[是为等于:=选]+)+ ?"
-    r"|(?:the )?(?:line|curve|circle|parabola|ellipse|hyperbola|plane|equation|function) ?(?=[a-z]? ?[=(^]|-?\d|[xy] )"
-    r"|(?:a )?total of ?(?=[\d\\$])"
-    r"|(?:他们?|她们?|它们?|我们?|小[明红华刚丽军]|妈妈|爸爸|老师)(?=还剩|一?共有)"
-    r"|[=:]|(?:the )?(?:points?|coordinates?|点|坐标) ?(?=\()|一?共有?|总共有?|合计|还剩下?|共计)?",
-    re.I,
-)
-CHOSEN = re.compile(r"(?:故?选择?|应选|答案选)[:项]? ?")
 
 
 def strip_lead_in(tokens: Sequence[Token]) -> list[Token]:
@@ -81,7 +64,7 @@ def strip_lead_in(tokens: Sequence[Token]) -> list[Token]:
         if not rest or not (rest[0].kind in ("word", "han") or rest[0].text in ("=", ":")):
             break
         joined, ends = _join_tokens(rest)
-        match = CHOSEN.match(joined) or LEAD_IN.match(joined)
+        match = CHOSEN.match(joined) or TOKEN_LEAD_IN.match(joined)
         taken = len(joined[: match.end() if match else 0].rstrip())
         count = sum(end <= taken for end in ends)
         left = taken - (ends[count - 1] if count else 0)
@@ -101,7 +84,7 @@ def find_subject(tokens: Sequence[Token]) -> str:
 
 
 def _split_sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """Of what a sentence says something, and what: "the area of it is 25", 最小值为5.
+    """Return of what a sentence says something, and what: "the area of it is 25", 最小值为5.
 
     Words and letters alone stand before its verb.
     """
@@ -132,7 +115,7 @@ def _split_sentence(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 
 
 def _spoils(token: Token) -> bool:
-    """Whether a word of a subject is a number, or makes something else of it."""
+    """Return whether a word of a subject is a number, or makes something else of it."""
     word = token.text.lower()
     return word in SPOILING or word in UNITS_AND_TENS or (token.kind == "han" and bool(HAN_DENIED.search(word)))
 
@@ -149,7 +132,7 @@ def _is_amount(tokens: Sequence[Token]) -> bool:
 
 
 def _strip_label(tokens: list[Token]) -> list[Token]:
-    """What stands behind a label, Total cost: 36; the parts of a ratio, and of a list with labels, are none."""
+    """Strip a label, Total cost: 36; the parts of a ratio, and of a list with labels, are none."""
     place = next((at for at, token in enumerate(tokens) if token.text == ":" and token.kind == "sign"), 0)
     label, rest = tokens[:place], tokens[place + 1 :]
     if (
@@ -176,11 +159,11 @@ def _is_label(token: Token) -> bool:
 
 
 def _join_tokens(tokens: Sequence[Token]) -> tuple[str, list[int]]:
-    """The first tokens as text, words parted by spaces, and where each of them ends."""
+    """Join the first tokens to text, words parted by spaces; return where each of them ends too."""
     text, ends = "", []
     for token in tokens[:12]:
-        gap = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
-        text += gap + str(token).lower()
+        spacing = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
+        text += spacing + str(token).lower()
         ends.append(len(text))
     return text, ends
 
@@ -201,7 +184,7 @@ def strip_tokens(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _is_set(tokens: Sequence[Token]) -> bool:
-    r"""Whether braces around the whole are meant as ``\{ \}``: something is listed in them, or told by a condition."""
+    r"""Return whether braces around the whole are meant as ``\{ \}``: they hold a list, or a condition."""
     inside = tokens[1:-1]
     return len(split_at(inside, LISTING)) > 1 or len(split_at(inside, ("|", ":"))) == 2
 
@@ -221,7 +204,10 @@ def to_words(tokens: Sequence[Token]) -> Words:
 
 
 def _fold(word: str) -> str:
-    """A word in lower case; one of mixed case (AaBb) as it is, and of two letters one that may be an element (Co)."""
+    """Return a word in lower case.
+
+    One of mixed case (AaBb) stays, and of two letters one that may be an element (Co).
+    """
     if len(word) == 2 and word.istitle() and word.lower() not in SHORT_WORDS:
         return word
     return word.casefold() if word.islower() or word.isupper() or word.istitle() else word
@@ -233,14 +219,14 @@ def spell_tokens(tokens: Sequence[Token]) -> str:
     before: Token | None = None
     for token in _strip_single_braces(tokens):
         solid = before is not None and not {"sign", "command"} & {before.kind, token.kind}
-        parted = before is not None and solid and bool(token.gap or before.kind == token.kind)
+        parted = before is not None and solid and bool(token.spacing or before.kind == token.kind)
         text += (" " if parted else "") + str(token)
         before = token
     return text
 
 
 def _strip_single_braces(tokens: Sequence[Token]) -> list[Token]:
-    """Without the braces around one token: x_{1} is x_1, but x^{2y} is not x^2y."""
+    """Drop the braces around one token: x_{1} is x_1, but x^{2y} is not x^2y."""
     rest: list[Token] = []
     for token in tokens:
         rest.append(token)

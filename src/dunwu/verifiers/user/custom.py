@@ -24,7 +24,7 @@ from dunwu.types import Completion, Problem
 from dunwu.verifiers.process import STARTUP_SECONDS, LineProcess, ProcessPool
 
 LARGEST_REWARD = 1e6
-"""Of what a component may be; its square still is a number in single precision."""
+"""The largest size of a component; its square still is a number in single precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,13 @@ class FileFunctions:
         return float(reply["value"])
 
     def make_error(self, place: int, what: str, problem: Problem) -> UserError:
-        """Make the error that says what a function did on a problem."""
+        """Make the error that says what a function did on a problem.
+
+        Args:
+            place: Which function.
+            what: What it did.
+            problem: What was asked.
+        """
         which = self._functions[place]
         return UserError(f"{which.file}: {which.function} {what} on problem {problem.id}", field=which.fields[1])
 
@@ -144,6 +150,11 @@ class CustomRewards:
     def score(self, name: str, problem: Problem, completion: Completion) -> float:
         """Return what a component is worth.
 
+        Args:
+            name: The component.
+            problem: What was asked.
+            completion: What was answered.
+
         Raises:
             UserError: Its function raises, or returns no number that can be a reward.
             WorkerLost: Its process died or took longer than its time, twice.
@@ -190,7 +201,10 @@ def describe_no_reward(value: object) -> str:
 
 
 class _NumberedProcess(LineProcess):
-    """Whose replies bear their requests' numbers: what a user's function writes, or a fork of it, is no reply."""
+    """A process whose replies bear their requests' numbers.
+
+    What a user's function writes, or a fork of it, is no reply.
+    """
 
     _asked = 0
 

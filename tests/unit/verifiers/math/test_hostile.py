@@ -33,7 +33,7 @@ from dunwu.verifiers.math.reading import read, read_tokens
 from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool, share_budget
 from dunwu.verifiers.math.tokens import tokenize
 from dunwu.verifiers.math.tree import dump
-from dunwu.verifiers.math.units import split_quantity
+from dunwu.verifiers.math.unit_phrases import split_quantity
 
 BUDGET = 0.25
 MARGIN = 1.0

@@ -148,7 +148,7 @@ def test_an_interrupted_request_leaves_no_reply_to_the_next(pool: WorkerPool, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pool_module._Worker, "line", interrupted)
+        patch.setattr(pool_module._Worker, "read_line", interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool.ask(UNIT, ROOT)
     assert not pool.ask(tree("2"), tree(r"\sqrt{5}"))
