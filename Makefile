@@ -28,8 +28,8 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	@touch $@
 
 check: $(VENV)/.installed-dev ## check format, lint and types
-	$(BIN)/ruff format --check src tests docs
-	$(BIN)/ruff check src tests docs
+	$(BIN)/ruff format --check src tests docs examples notebooks
+	$(BIN)/ruff check src tests docs examples notebooks
 	$(BIN)/mypy
 
 # On a busy machine threads that wait for each other in a loop take the processors from those they wait for.

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docs.hooks import command_reference, examples, recipe_reference
+from docs.hooks import command_reference, examples, notebooks, recipe_reference
 
 from tests.docs.pages import PAGES, ROOT, name_of, prose_lines
 
 GENERATED = {
     **recipe_reference.pages(),
+    **notebooks.pages(),
     command_reference.PLACE: command_reference.page(),
     examples.PLACE: examples.page(),
 }

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.hooks import command_reference, examples, recipe_reference
+from docs.hooks import command_reference, examples, notebooks, recipe_reference
 
 from tests.docs.pages import PAGES, ROOT
 
@@ -41,7 +41,8 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
 def test_every_page_is_in_llms_txt(site: Path) -> None:
     listed = set(re.findall(r"\]\(([^)]+\.md)\): \S", (site / "llms.txt").read_text(encoding="utf-8")))
     written = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.is_relative_to(ROOT / "docs")}
-    assert listed == written | set(recipe_reference.pages()) | {command_reference.PLACE, examples.PLACE}
+    made = {command_reference.PLACE, examples.PLACE, *recipe_reference.pages(), *notebooks.pages()}
+    assert listed == written | made
     assert all((site / name).is_file() for name in listed)
     whole = (site / "llms-full.txt").read_text(encoding="utf-8")
     assert "| `group_size` |" in whole
