@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,21 @@ def test_a_reward_of_ones_own() -> None:
 
 def test_a_task_of_ones_own() -> None:
     assert len(load_example("own_task").main(rollouts=1)) == 1
+
+
+def test_a_verifier_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(load_example("own_verifier").main(rollouts=1)) == 1
+    assert capsys.readouterr().out.startswith("1331 1.0\n1332 0.0\n")
+
+
+def test_a_judge_of_ones_own_decides_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = load_example("own_judge")
+    assert example.agrees("", gold="(5+3)*3", answer="4*6")
+    assert not example.agrees("", gold="(5+3)*3", answer="5+3")
+    run = example.main(out=str(tmp_path / "run"), questions=8)
+    rows = [json.loads(line) for line in (run.directory / "stages/kept/data.jsonl").read_text().splitlines()]
+    assert f"{len(rows)} answers kept" in capsys.readouterr().out
+    assert rows
 
 
 def test_reading_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
