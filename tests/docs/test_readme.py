@@ -1,4 +1,4 @@
-"""The README fits on a screen before its links, and its figures stand on the pages of results."""
+"""The README fits on a screen before its links; its figures, and those of other pages, stand with the results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import takewhile
 
 import pytest
 
+import dunwu
 from tests.docs.pages import ROOT, blocks_of
 
 README = ROOT / "README.md"
@@ -57,3 +58,15 @@ def test_figures_of_the_readme_were_measured_by_a_command(row: list[str]) -> Non
 def test_figures_of_the_first_page_are_those_of_the_results() -> None:
     first = {cell for row in rows_of("docs/index.md", "| 500 problems") for cell in row[1:]}
     assert first <= {cell for row in rows_of("docs/results.md", "| | base | trained |") for cell in row[1:]}
+
+
+def test_ratios_of_the_comparison_were_measured() -> None:
+    ratios = {row[2] for row in rows_of("docs/compare.md", "| | against | ratio |")}
+    assert len(ratios) == 7
+    assert ratios <= set(FIGURE.findall((ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")))
+
+
+def test_the_comparison_speaks_of_this_version() -> None:
+    ((_, version, *others),) = [row for row in rows_of("docs/compare.md", "| | Dunwu |") if row[0] == "read"]
+    assert version == dunwu.__version__
+    assert all(re.search(r", \d{4}-\d{2}-\d{2}$", other) for other in others)
