@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from dunwu.commands.evaluate import task_of
+from dunwu.commands.evaluate import make_task
 from dunwu.config.schema import DataSpec, PromptSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import Template
@@ -57,7 +57,7 @@ def published_file(case: Case) -> bool | None:
 
 def _golds(bench: str, path: Path) -> list[str] | None:
     """Every gold of a file; None where it is refused."""
-    spec = TaskSpec.model_validate({**task_of(bench, path), "held_out": 0.0, "max_bad_rows": 0.0})
+    spec = TaskSpec.model_validate({**make_task(bench, path), "held_out": 0.0, "max_bad_rows": 0.0})
     try:
         return [problem.gold for problem in FileTask(spec, 0).training_problems]
     except UserError:

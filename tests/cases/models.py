@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dunwu.commands.evaluate import Asked, recipe_of
+from dunwu.commands.evaluate import EvaluationRequest, build_recipe
 from dunwu.config.packaged import NANO_BASE, packaged
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
@@ -30,9 +30,11 @@ def named(case: Case) -> bool:
     with tempfile.TemporaryDirectory() as root:
         for folder in folders:
             shutil.copytree(model, Path(root) / folder)
-        asked = Asked(models=[str(Path(root) / folder) for folder in folders], benches=["countdown"], data=[])
+        asked = EvaluationRequest(
+            models=[str(Path(root) / folder) for folder in folders], benchmarks=["countdown"], files=[]
+        )
         try:
-            recipe = recipe_of(asked, (), Silent())
+            recipe = build_recipe(asked, (), Silent())
         except UserError:
             return False
     (stage,) = recipe.stages.values()

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dunwu.cli import main
-from dunwu.commands.evaluate import task_of
+from dunwu.commands.evaluate import make_task
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
@@ -70,7 +70,7 @@ CONTESTS = {"ratings": [1000, 1400, 1800], "solved": [0, 1, 2]}
 
 def golds(name: str, path: Path) -> dict[str, str]:
     """By question the right answer, as it is written after the reasoning."""
-    problems = FileTask(TaskSpec.model_validate({**task_of(name, path), "held_out": 0.0}), 0).training_problems
+    problems = FileTask(TaskSpec.model_validate({**make_task(name, path), "held_out": 0.0}), 0).training_problems
     if name in FILES:
         return {one.messages[-1].content: known.right for one, known in zip(problems, FILES[name], strict=True)}
     if name in SOURCES:

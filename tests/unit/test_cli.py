@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from tests.unit.calling import RECIPE, SOURCE, Calls, call, raising, stand_in
 from typer.testing import CliRunner
 
 import dunwu
-from dunwu.cli import main
+from dunwu.cli import commands, main
 from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import Fault, Interrupted, UserError
 
@@ -29,6 +31,30 @@ def test_version_and_help() -> None:
     shown = call("--help")
     assert shown.exit_code == 0
     assert all(name in shown.stdout for name in ("run", "plan", "report", "bench"))
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "names", "in_python"),
+    [
+        (commands.run, dunwu.run, {}, set()),
+        (commands.plan, dunwu.plan, {"as_json": None}, set()),
+        (
+            commands.evaluate,
+            dunwu.evaluate,
+            {"bench": "benchmarks", "data": "path", "as_json": None},
+            {"log", "monitor"},
+        ),
+    ],
+)
+def test_a_command_has_the_options_of_its_function(
+    command: Callable[..., None],
+    function: Callable[..., object],
+    names: dict[str, str | None],
+    in_python: set[str],
+) -> None:
+    """Typer needs flags, bounds and short helps that no docstring has: the two lists stand apart, and stay the same."""
+    options = {names.get(name, name) for name in signature(command).parameters} - {None}
+    assert options == signature(function).parameters.keys() - in_python
 
 
 def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

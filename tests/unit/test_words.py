@@ -48,7 +48,7 @@ GONE = {
 """What must not be part of a name, and what to say for it."""
 EXEMPT_ROOMS = frozenset(
     {
-        *("config", "planning", "commands", "bench"),
+        *("config", "planning", "bench"),
     }
 )
 """Rooms that have not been gone through."""

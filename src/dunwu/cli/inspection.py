@@ -49,19 +49,18 @@ def contamination(
 
     A text is named that shares ten words in a row with a benchmark, or is nearly one of its texts.
     """
-    from dunwu.commands.contamination import contamination as look_for
-    from dunwu.commands.contamination import lines
+    from dunwu.commands.contamination import find_contamination, format_contamination
 
     def report_line(line: str) -> None:
         if not sys.stderr.isatty():  # a terminal shows what goes on
             typer.echo(line, err=True)
 
     with show_activity("comparing the texts"):
-        found = look_for(train, bench or (), data or (), report_line)
+        found = find_contamination(train, bench or (), data or (), report_line)
     if as_json:
         print_json(found)
     else:
-        print_rows(f"{train}: {found['texts']:,} texts", lines(found))
+        print_rows(f"{train}: {found['texts']:,} texts", format_contamination(found))
 
 
 @main.command()

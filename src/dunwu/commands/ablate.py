@@ -19,30 +19,41 @@ from dunwu.pipeline.stages.prompts import build_encoder, encode_held_out, list_t
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.datasets.files import FileTask, find_source
 
-ASKED_PER_CHAIN = 4
-"""Problems that are asked for each chain that is wanted, at most: not every answer reflects."""
+PROBLEMS_PER_CHAIN = 4
+"""Problems that are asked for each chain, at most: not every answer reflects."""
 
 
 def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, progress: Monitor) -> ReflectionEffect:
-    """Samples answers of a stage's trained model to its first evaluation set (where it has none, to held-out problems
-    of its first task), cuts them before their first word of reflection, continues without and with it, and keeps the
-    result beside the run.
+    """Measure what reflection does for a stage's trained model, and keep the result with the run.
+
+    Answers to the problems of :func:`choose_problems` are cut before their first word of reflection, then continued
+    without and with it.
+
+    Args:
+        directory: The run directory.
+        stage_name: A finished stage of reinforcement learning; None: the first.
+        chains: How many answers are cut, at most.
+        samples: Continuations of each, without and with.
+        progress: Shows how far it is; closed at the end.
+
+    Returns:
+        The share of right answers without and with reflection, and their difference.
 
     Raises:
-        UserError: the folder holds no run; there is no such stage, or it is no finished stage of reinforcement
+        UserError: The folder holds no run; there is no such stage, or it is no finished stage of reinforcement
             learning; its file holds out no problem; no answer reflects.
     """
     run = RunReader(directory)
-    name, stage = _stage(run, stage_name)
-    asked = chains * ASKED_PER_CHAIN
-    chosen = problems_of(stage, asked, progress)
+    name, stage = _find_stage(run, stage_name)
+    wanted = chains * PROBLEMS_PER_CHAIN
+    chosen = choose_problems(stage, wanted, progress)
     progress.show_activity("loading the model")
     executor = open_executor(stage.model, progress.log_message)
     model = str(run.stage(name).model)
     policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
     instruct = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage)).instruct
-    prompts = encode_held_out([chosen], run.seed, template, instruct)[chosen.name][:asked]
+    prompts = encode_held_out([chosen], run.seed, template, instruct)[chosen.name][:wanted]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (
         closing(executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)) as engine,
@@ -84,27 +95,39 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     return effect
 
 
-def problems_of(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSet:
-    """The stage's first evaluation set, or where it has none, held-out problems of its first task: of a file, at most
-    those that there are."""
+def choose_problems(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSet:
+    """Choose a stage's first evaluation set; where it has none, held-out problems of its first task.
+
+    Args:
+        stage: The recipe's.
+        wanted: How many problems; of a file, at most those that there are.
+        progress: Hears where a file has fewer.
+
+    Raises:
+        UserError: The file holds out no problem.
+    """
     if stage.evaluation.sets:
         return stage.evaluation.sets[0]
     task = stage.tasks[0]
     if task.reads_file:
-        there = FileTask(task, 0).held_out_size
-        if not there:
+        known = FileTask(task, 0).held_out_size
+        if not known:
             text = "holds out no problem of the training file, and the run was measured on no other: none to ask"
             raise UserError(text, file=str(find_source(task)), field="held_out")
-        if there < wanted:
+        if known < wanted:
             progress.log_message(
-                f"the file has {counted(there, 'held-out problem')}, fewer than {wanted:,}: all of them"
+                f"the file has {counted(known, 'held-out problem')}, fewer than {wanted:,}: all of them"
             )
-            wanted = there
+            wanted = known
     return EvaluationSet(name="held-out", task=task, problems=wanted)
 
 
-def _stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
-    """The stage that is asked for, or the run's first finished one of reinforcement learning."""
+def _find_stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
+    """Return the stage of that name, or the run's first finished one of reinforcement learning.
+
+    Raises:
+        UserError: There is no such stage, or it is not finished.
+    """
     recipe = Recipe.model_validate(run.recipe)
     learning = {key: stage for key, stage in recipe.stages.items() if isinstance(stage, RLStage)}
     usable = [key for key in learning if run.stages.get(key) == "done"]

@@ -1,5 +1,7 @@
-"""``dunwu eval``: models on benchmarks, as a recipe of evaluation stages, one for each form of answer, that is run like
-any other."""
+"""``dunwu eval``: models on benchmarks.
+
+It makes a recipe of evaluation stages, one for each form of answer, which is run like any other.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from pydantic import ValidationError
 from dunwu.api.model_sources import CHAT, Source, source_of
 from dunwu.api.policy import Policy
 from dunwu.api.run import Run
-from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
+from dunwu.commands.plan import list_seconds, plan_recipe, refuse
 from dunwu.commands.run import execute
 from dunwu.config.loader import made_recipe
 from dunwu.config.overrides import apply_override, parse_override, write_overrides
@@ -35,18 +37,19 @@ NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 GENERATED_SAMPLES, GENERATED_PROBLEMS = 4, 500
 COMPARISON_SECONDS = 10.0
 """For one comparison of two mathematical answers: ten times a reward's, so that a busy machine changes no result."""
-JUDGED = ("alpaca", "arena", "safety")
+WITH_JUDGE = ("alpaca", "arena", "safety")
+"""Benchmarks whose answers a model grades, for ``--judge``."""
 
 Tree = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line asks. None: what the benchmarks and models say."""
+class EvaluationRequest:
+    """What is measured, and how; see :func:`evaluate`. None: what the benchmarks and models say."""
 
     models: Sequence[str]
-    benches: Sequence[str]
-    data: Sequence[Path]
+    benchmarks: Sequence[str]
+    files: Sequence[Path]
     samples: int | None = None
     problems: int | None = None
     temperature: float | None = None
@@ -55,7 +58,6 @@ class Asked:
     template: str | None = None
     judge: str | None = None
     fields: Sequence[str] = ()
-    """``problem=question``: which columns of a file of one's own are what."""
     seed: int = 0
 
 
@@ -112,10 +114,10 @@ def evaluate(
         Fault: Nothing could be graded, a server gives no answer, or the disk is full.
     """
     overrides, monitor = write_overrides(overrides), monitor or open_monitor(log)
-    asked = Asked(
+    request = EvaluationRequest(
         models=[_name_model(one) for one in ([models] if isinstance(models, Model) else models)],
-        benches=[benchmarks] if isinstance(benchmarks, str) else benchmarks,
-        data=[Path(one) for one in ([path] if isinstance(path, Path | str) else path)],
+        benchmarks=[benchmarks] if isinstance(benchmarks, str) else benchmarks,
+        files=[Path(one) for one in ([path] if isinstance(path, Path | str) else path)],
         fields=fields,
         samples=samples,
         problems=problems,
@@ -128,12 +130,12 @@ def evaluate(
     )
     with closing(monitor):
         monitor.show_activity("looking at models and benchmarks")
-        recipe = recipe_of(asked, overrides, monitor)
+        recipe = build_recipe(request, overrides, monitor)
         folder = Path("runs") / recipe.name if out is None else Path(out)
         planned = plan_recipe(recipe, folder, overrides=overrides)
         refuse(planned)
     try:
-        seconds = planned_seconds(planned)
+        seconds = list_seconds(planned)
         return execute(recipe, folder, resume=resume, text=dump_toml(recipe), monitor=monitor, planned_seconds=seconds)
     except (Interrupted, Fault) as error:
         again = shlex.join(["--out", str(folder), "--resume"])
@@ -146,16 +148,21 @@ def _name_model(model: Model) -> str:
     return str(model.directory) if isinstance(model, Run) else str(model)
 
 
-def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Recipe:
-    """The recipe that measures it.
+def build_recipe(request: EvaluationRequest, overrides: Sequence[str], progress: Progress) -> Recipe:
+    """Build the recipe that measures what is asked for.
+
+    Args:
+        request: The models, the benchmarks, and how they are measured.
+        overrides: ``PATH=VALUE`` of the recipe, as for ``--set``.
+        progress: Hears where a file has fewer problems than are asked for.
 
     Raises:
-        UserError: a model, a benchmark, a file or an option cannot be used.
+        UserError: A model, a benchmark, a file or an option cannot be used.
     """
-    sources = [source_of(model) for model in asked.models]
-    columns = _columns(asked)
-    template = _template(asked, sources)
-    prompt_tokens, new_tokens = _tokens(asked.max_new_tokens, sources)
+    sources = [source_of(model) for model in request.models]
+    columns = _parse_columns(request)
+    template = _choose_template(request, sources)
+    prompt_tokens, new_tokens = _choose_lengths(request.max_new_tokens, sources)
     common: Tree = {
         "kind": "eval",
         "models": [source.source for source in sources],
@@ -163,33 +170,35 @@ def recipe_of(asked: Asked, overrides: Sequence[str], progress: Progress) -> Rec
         "long_prompts": "cut",
         "max_new_tokens": new_tokens,
     }
-    common |= {name: value for name in ("temperature", "top_p") if (value := getattr(asked, name)) is not None}
+    common |= {name: value for name in ("temperature", "top_p") if (value := getattr(request, name)) is not None}
     stages: Tree = {}
-    for name, path in benchmark_files(asked.benches, asked.data):
-        form, chosen = _set(name, path, asked, template)
+    for name, path in match_files(request.benchmarks, request.files):
+        form, chosen = _make_set(name, path, request, template)
         if columns and "fields" in chosen["task"]:
             chosen["task"]["fields"] |= columns
-        stage = stages.setdefault(form.answer_in, deepcopy(common) | {"grading": _grading(form.answer_in), "sets": []})
+        stage = stages.setdefault(
+            form.answer_in, deepcopy(common) | {"grading": _make_grading(form.answer_in), "sets": []}
+        )
         stage["sets"].append(chosen)
-    if asked.judge is not None:
-        _judge(asked.judge, stages)
+    if request.judge is not None:
+        _add_judges(request.judge, stages)
     names = display_names([source.source for source in sources])
     sets = [chosen["name"] for stage in stages.values() for chosen in stage["sets"]]
     title = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(("eval", *names, *dict.fromkeys(sets))))[:100]
-    tree: Tree = {"name": title.rstrip("-"), "seed": asked.seed, "stages": stages}
+    tree: Tree = {"name": title.rstrip("-"), "seed": request.seed, "stages": stages}
     for override in overrides:
         apply_override(tree, parse_override(override))
     for stage in stages.values():
-        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's, which is told below
+        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's: made_recipe refuses it
             for chosen in stage["sets"]:
-                _count(chosen, progress)
+                _count_problems(chosen, progress)
     return made_recipe(tree, overrides)
 
 
-def _columns(asked: Asked) -> Tree:
+def _parse_columns(request: EvaluationRequest) -> Tree:
     """Read which columns of the user's own files are what."""
     columns = {}
-    for text in asked.fields:
+    for text in request.fields:
         name, equals, column = text.partition("=")
         if not (name and equals and column):
             raise UserError("is NAME=COLUMN, e.g. problem=question", field=f"--field {text}")
@@ -199,28 +208,28 @@ def _columns(asked: Asked) -> Tree:
             )
         columns[name] = column
     own = [name for name, benchmark in BENCHMARKS.items() if benchmark.fields]
-    if columns and not set(own) & set(asked.benches):
+    if columns and not set(own) & set(request.benchmarks):
         raise UserError(f"names columns of a file of one's own: --bench {', '.join(own)}", field="--field")
     return columns
 
 
-def _template(asked: Asked, sources: Sequence[Source]) -> str:
-    """That of the models in this process; servers have their own."""
+def _choose_template(request: EvaluationRequest, sources: Sequence[Source]) -> str:
+    """Choose the template of the models in this process; servers have their own."""
     names = display_names([source.source for source in sources])
     wanted = {name: source.template for name, source in zip(names, sources, strict=True)}
     local = {name: template for name, template in wanted.items() if template is not None}
-    if asked.template is not None:
+    if request.template is not None:
         if not local:
             raise UserError("servers apply a chat template of their own", field="--template")
-        return asked.template
+        return request.template
     if len(set(local.values())) > 1:
-        told = ", ".join(f"{name} {template!r:.40}" for name, template in local.items())
-        raise UserError(f"the models are asked in different ways ({told}): say which with --template")
+        ways = ", ".join(f"{name} {template!r:.40}" for name, template in local.items())
+        raise UserError(f"the models are asked in different ways ({ways}): say which with --template")
     return next(iter(local.values()), CHAT)
 
 
-def _tokens(wanted: int | None, sources: Sequence[Source]) -> tuple[int, int]:
-    """The most tokens of a prompt and of an answer that every model here has positions for."""
+def _choose_lengths(wanted: int | None, sources: Sequence[Source]) -> tuple[int, int]:
+    """Choose the most tokens of a prompt and of an answer: every model in this process has positions for both."""
     known = [source.positions for source in sources if source.positions]
     if not known:
         return PROMPT_TOKENS, wanted or NEW_TOKENS
@@ -235,16 +244,16 @@ def _tokens(wanted: int | None, sources: Sequence[Source]) -> tuple[int, int]:
     return min(PROMPT_TOKENS, positions - wanted), wanted
 
 
-def benchmark_files(benches: Sequence[str], data: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
-    """Every benchmark with its file: files belong, in their order, to the benchmarks that read one.
+def match_files(benchmarks: Sequence[str], files: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
+    """Yield every benchmark with its file: files belong, in their order, to the benchmarks that read one.
 
     Raises:
-        UserError: no benchmark; one is unknown, or has no file; a file is not there, or one too many.
+        UserError: No benchmark; one is unknown, or has no file; a file is not there, or one too many.
     """
-    known, left = (*BENCHMARKS, *GENERATORS), list(data)
-    if not benches:
+    known, left = (*BENCHMARKS, *GENERATORS), list(files)
+    if not benchmarks:
         raise UserError(f"say what to measure; there are {', '.join(known)}", field="--bench")
-    for name in benches:
+    for name in benchmarks:
         if name not in known and not _is_custom(name):
             text = f"no benchmark is called {name!r:.60}; there are {', '.join(known)}{did_you_mean(name, known)}"
             raise UserError(text, field="--bench")
@@ -265,8 +274,8 @@ def _is_custom(name: str) -> bool:
     return is_reference(name) or name in set(tasks.names()) - set(tasks.builtin)
 
 
-def task_of(name: str, path: Path | None) -> Tree:
-    """What reads a benchmark's file, or its data set by name, as a recipe writes it."""
+def make_task(name: str, path: Path | None) -> Tree:
+    """Write the task that reads a benchmark's file, or its data set by name, as a recipe does."""
     found = BENCHMARKS[name]
     task: Tree = {"task": found.task, "held_out": 1.0}
     if path is not None:
@@ -281,9 +290,12 @@ def task_of(name: str, path: Path | None) -> Tree:
 
 
 @contextmanager
-def in_options(*, columns: bool) -> Iterator[None]:
-    """Tell what is wrong with a benchmark's data by the options that mend it, not by a recipe's fields; ``columns``:
-    whether the command takes ``--field``."""
+def blame_options(*, columns: bool) -> Iterator[None]:
+    """Name the option that mends a benchmark's data in an error, where a recipe would name its field.
+
+    Args:
+        columns: Whether the command takes ``--field``.
+    """
     try:
         yield
     except UserError as error:
@@ -297,41 +309,42 @@ def in_options(*, columns: bool) -> Iterator[None]:
         raise UserError(text, file=error.file, field="--field") from None
 
 
-def _set(name: str, path: Path | None, asked: Asked, template: str) -> tuple[AnswerForm, Tree]:
-    """A set as a recipe writes it, and the form of its answers."""
+def _make_set(name: str, path: Path | None, request: EvaluationRequest, template: str) -> tuple[AnswerForm, Tree]:
+    """Write a set as a recipe does; return the form of its answers, and the set."""
     chosen: Tree = {"name": split_reference(name)[1] if is_reference(name) else name}
-    chosen |= {} if asked.problems is None else {"problems": asked.problems}
+    chosen |= {} if request.problems is None else {"problems": request.problems}
     if name in GENERATORS or _is_custom(name):
-        told = GENERATED.instruction if template == CHAT else None  # others were trained to use tags, or say it
-        fewer = 1 if asked.temperature == 0 else GENERATED_SAMPLES
+        instruction = GENERATED.instruction if template == CHAT else None  # other templates say it, or need not
+        fewer = 1 if request.temperature == 0 else GENERATED_SAMPLES
         chosen |= {
             "task": {"task": name},
-            "samples": asked.samples or fewer,
-            "problems": asked.problems or GENERATED_PROBLEMS,
+            "samples": request.samples or fewer,
+            "problems": request.problems or GENERATED_PROBLEMS,
         }
-        return GENERATED, chosen | ({"instruction": told} if told else {})
-    found, task = BENCHMARKS[name], task_of(name, path)
+        return GENERATED, chosen | ({"instruction": instruction} if instruction else {})
+    found, task = BENCHMARKS[name], make_task(name, path)
     if found.fields and path is not None:
         chosen["name"] = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0]).strip("-_") or name
-    samples = asked.samples or (1 if asked.temperature == 0 else found.samples)
+    samples = request.samples or (1 if request.temperature == 0 else found.samples)
     chosen |= {"task": task, "samples": samples}
     return found.form, chosen | ({"instruction": found.form.instruction} if found.form.instruction else {})
 
 
-def _grading(answer_in: AnswerIn) -> Tree:
+def _make_grading(answer_in: AnswerIn) -> Tree:
     rule = "think-answer" if answer_in == "answer-tag" else "think-summary"
     return {"answer_in": answer_in, "format_rule": rule, "timeout_seconds": COMPARISON_SECONDS}
 
 
-def _judge(judge: str, stages: Mapping[str, Tree]) -> None:
-    """Who judges the sets that a judge can say something of, in place: a server's model, or a reward model."""
-    asked = [
-        (stage, chosen) for stage in stages.values() for chosen in stage["sets"] if chosen["task"]["task"] in JUDGED
-    ]
-    if not asked:
-        raise UserError(f"judges are asked about {', '.join(JUDGED)}, and none of them is measured", field="--judge")
+def _add_judges(judge: str, stages: Mapping[str, Tree]) -> None:
+    """Add a server's model or a reward model, in place, to the sets that a judge can say something about."""
+    every = ((stage, chosen) for stage in stages.values() for chosen in stage["sets"])
+    gradable = [(stage, chosen) for stage, chosen in every if chosen["task"]["task"] in WITH_JUDGE]
+    if not gradable:
+        raise UserError(
+            f"judges are asked about {', '.join(WITH_JUDGE)}, and none of them is measured", field="--judge"
+        )
     found = source_of(judge, ("reward_model",))
-    for stage, chosen in asked:
+    for stage, chosen in gradable:
         if is_server(found.source):
             url, _, model = found.source.partition("#")
             stage["benchmark_judge"] = {"url": url, "model": model, "temperature": 0.0}
@@ -350,15 +363,15 @@ def _judge(judge: str, stages: Mapping[str, Tree]) -> None:
         chosen["judges"] = [name]
 
 
-def _count(chosen: Tree, progress: Progress) -> None:
-    """All problems of a file where no number is said, or more than there are, in place."""
+def _count_problems(chosen: Tree, progress: Progress) -> None:
+    """Set how many problems of a file are measured, in place: all where no number is said, or more than there are."""
     try:
         task = TaskSpec.model_validate(chosen["task"])
     except (ValidationError, TypeError):  # an override's; whoever reads the whole recipe says what is wrong
         return
     if not task.reads_file:
         return
-    with in_options(columns=True):
+    with blame_options(columns=True):
         there, wanted = FileTask(task, 0).held_out_size, chosen.get("problems")
     if isinstance(wanted, int) and wanted > there:
         progress.log_message(

@@ -39,6 +39,10 @@ def plan(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | 
 def open_recipe(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> tuple[Path | None, Recipe]:
     """Read a recipe from wherever it comes.
 
+    Args:
+        recipe: A TOML file, a recipe that comes with Dunwu, or the tables of one.
+        overrides: ``PATH=VALUE``, as for ``--set``.
+
     Returns:
         Its file, None for tables, and the recipe with the overrides applied.
 
@@ -59,11 +63,14 @@ def plan_recipe(
     Unknown names, levels that do not exist and unreadable rows show here.
 
     Args:
-        recipe: validated, overrides applied.
-        out: the run directory.
-        file: where the recipe stands; None: a command made it.
-        overrides: what was set on the command line, for error lines.
-        generated: held-out problems that are drawn of an endless task, at most; None: as many as are wanted.
+        recipe: Validated, overrides applied.
+        out: The run directory.
+        file: Where the recipe stands; None: a command made it.
+        overrides: What was set on the command line, for error lines.
+        generated: Held-out problems that are drawn of an endless task, at most; None: as many as the recipe measures.
+
+    Returns:
+        The plan; its ``problems`` say what stands in the way.
     """
     from dunwu import tasks
     from dunwu.tasks.datasets.conversations import check_first_rows
@@ -93,11 +100,11 @@ def refuse(planned: Plan, resumed: Path | None = None) -> None:
     """Raise what stands in the way of a recipe as one error.
 
     Args:
-        planned: its plan.
-        resumed: the run that would go on: it may have been begun with other overrides, which its own recipe has.
+        planned: Its plan.
+        resumed: The run that would go on: it may have been begun with other overrides, which its own recipe has.
 
     Raises:
-        UserError: the first problem, and how many more there are.
+        UserError: The first problem, and how many more there are.
     """
     if planned.problems:
         first, more = planned.problems[0], len(planned.problems) - 1
@@ -109,6 +116,6 @@ def refuse(planned: Plan, resumed: Path | None = None) -> None:
         raise UserError(message, file=first.file, field=first.field)
 
 
-def planned_seconds(planned: Plan) -> dict[str, float | None]:
-    """Return the seconds that a plan gives each stage, to be set beside the run's pace; None: not known."""
+def list_seconds(planned: Plan) -> dict[str, float | None]:
+    """Return the seconds that a plan gives each stage, for comparison with the run's pace; None: not known."""
     return {stage.name: None if stage.device_hours is None else 3600 * stage.device_hours for stage in planned.stages}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dunwu.analysis.seeds import compare_seeds
-from dunwu.commands.plan import plan_recipe, planned_seconds, refuse
+from dunwu.commands.plan import list_seconds, plan_recipe, refuse
 from dunwu.commands.run import execute
 from dunwu.config.loader import load_recipe
 from dunwu.errors import UserError
@@ -23,16 +23,19 @@ def reproduce(
     """Run a recipe once for each seed, in OUT/seed-N, then write OUT/report.html.
 
     Args:
-        file: the recipe's; its ``seed`` is replaced.
-        seeds: at least two.
+        file: The recipe's; its ``seed`` is replaced.
+        seeds: At least two.
         overrides: ``PATH=VALUE``, as for ``--set``.
-        out: the folder of the runs; None: runs/NAME-seeds.
-        resume: go on with the runs that are there; those that are done are not run again.
+        out: The folder of the runs; None: runs/NAME-seeds.
+        resume: Go on with the runs that are there; those that are done are not run again.
 
     Returns:
         The report's path.
 
-    Raises: see ``run.execute``.
+    Raises:
+        UserError: The recipe or a seed cannot be used, or there is a run already.
+        Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
+        Fault: NaN, a full disk, no whole checkpoint.
     """
     monitor: Monitor = ConsoleProgress(advises=False)
     recipe = load_recipe(file, overrides)
@@ -49,14 +52,14 @@ def reproduce(
         raise UserError("the seeds are --seeds'", field="--set seed")
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
     recipes = {seed: load_recipe(file, [*overrides, f"seed={seed}"]) for seed in seeds}
-    there = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
-    if there and not resume:
-        raise UserError("holds a run already; go on with --resume", file=folders[min(there)])
-    seconds = planned_seconds(planned)
+    begun = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
+    if begun and not resume:
+        raise UserError("holds a run already; go on with --resume", file=folders[min(begun)])
+    seconds = list_seconds(planned)
     for number, (seed, folder) in enumerate(folders.items(), start=1):
         monitor = ConsoleProgress(advises=False)
         monitor.log_message(f"\nseed {seed}, run {number} of {len(folders)}: {folder}")
-        execute(recipes[seed], folder, resume=seed in there, file=file, monitor=monitor, planned_seconds=seconds)
+        execute(recipes[seed], folder, resume=seed in begun, file=file, monitor=monitor, planned_seconds=seconds)
     runs = [RunReader(folder) for folder in folders.values()]
     tables = compare_seeds(runs)
     console = ConsoleProgress().console

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dunwu.analysis.next_steps import find_program
 from dunwu.api.run import Run
-from dunwu.commands.plan import open_recipe, plan_recipe, planned_seconds, refuse
+from dunwu.commands.plan import list_seconds, open_recipe, plan_recipe, refuse
 from dunwu.config.overrides import write_overrides
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
@@ -72,7 +72,7 @@ def run(
             file=file,
             text="" if file else dump_toml(checked),
             monitor=monitor,
-            planned_seconds=planned_seconds(planned),
+            planned_seconds=list_seconds(planned),
             track=track,
         )
     except Interrupted as error:
@@ -99,20 +99,20 @@ def execute(
     """Run every stage that is not done, then write summary.json and report.html, and show how the run ended.
 
     Args:
-        recipe: validated, overrides applied.
-        out: the run directory.
-        monitor: takes what the run says; closed at the end.
-        planned_seconds: what each stage was planned to take, see ``plan.planned_seconds``.
-        resume: go on with the run that is there, instead of beginning one.
-        track: trackers by their names.
-        file: the recipe's, kept in the run directory as it is; None: a command made it.
-        text: the recipe in TOML, where it came from no file.
+        recipe: Validated, overrides applied.
+        out: The run directory.
+        monitor: Shows what the run says; closed at the end.
+        planned_seconds: What each stage was planned to take, see ``plan.list_seconds``.
+        resume: Go on with the run that is there, instead of beginning one.
+        track: Trackers by their names.
+        file: The recipe's, kept in the run directory as it is; None: a command made it.
+        text: The recipe in TOML, where it came from no file.
 
     Returns:
         The run.
 
     Raises:
-        UserError: the recipe, the model or the data cannot be used; the directory holds another run or is in use; a
+        UserError: The recipe, the model or the data cannot be used; the directory holds another run or is in use; a
             tracker is unknown or not installed.
         Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
@@ -149,7 +149,20 @@ def execute(
 
 
 def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
-    """Begin or take up a run directory, and hold its lock."""
+    """Begin or take up a run directory, and hold its lock.
+
+    Args:
+        recipe: Validated, overrides applied.
+        text: The recipe in TOML, as it is kept.
+        out: The run directory.
+        resume: Take up the run that is there, instead of beginning one.
+
+    Returns:
+        The writer; close it to give the lock back.
+
+    Raises:
+        UserError: There is a run already, or none to resume; another process uses it; its recipe was another one.
+    """
     recipe_json = recipe.model_dump(mode="json", by_alias=True)
     if resume:
         return RunWriter.resume(out, recipe_json)

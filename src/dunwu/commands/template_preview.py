@@ -1,4 +1,4 @@
-"""What ``dunwu plan`` says of a template: what is asked, what is read as reasoning, and what a lesson teaches."""
+"""What ``dunwu plan`` says of a template: how it asks, what is read as reasoning, what an example teaches."""
 
 from __future__ import annotations
 
@@ -35,20 +35,23 @@ from dunwu.types import Message, Problem, TokenizedExample
 SHOWN = 12
 """Tokens at either end of what is shown."""
 LETTERS = 60
-"""Of a problem or an answer."""
+"""The most letters that are shown of a problem or an answer."""
 
 
 def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> dict[str, str]:
     """Say how a stage asks and what it teaches; see ``planning.preview``.
 
     Args:
-        folder: the model whose tokenizer it is.
-        name: the stage's.
-        stage: one that asks a model or teaches it.
-        files: of conversations that it learns from, and that are there.
+        folder: The model whose tokenizer it is.
+        name: The stage's name.
+        stage: One that asks a model or teaches it.
+        files: Files of conversations that it learns from, and that are there.
+
+    Returns:
+        Lines by names in snake case.
 
     Raises:
-        UserError: the tokenizer, the template or one of the first conversations cannot be used; held-out prompts of an
+        UserError: The tokenizer, the template or one of the first conversations cannot be used; held-out prompts of an
             RL stage are too long.
     """
     assert not isinstance(stage, PretrainStage), "a corpus has no template"
@@ -58,10 +61,10 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
     if isinstance(stage, RLStage | SamplingStage | EvalStage):
         grading = stage.reward if isinstance(stage, RLStage) else stage.grading
         asking = build_encoder(template, stage.prompt, grading, list_tasks(stage))
-        prompt = template.encode(asking.instruct(*_question(stage)))
-        lines["asks"] = _visible(decode(tokenizer, prompt.token_ids.tolist()))
-        lines["reads_as_reasoning"] = _reasoning(template.opening)
-        lines |= dict(_own_problems(stage))
+        prompt = template.encode(asking.instruct(*_make_question(stage)))
+        lines["asks"] = _escape(decode(tokenizer, prompt.token_ids.tolist()))
+        lines["reads_as_reasoning"] = _describe_reasoning(template.opening)
+        lines |= dict(_describe_files(stage))
     if isinstance(stage, RLStage) and (shape := find_shape(str(folder))) and shape.max_positions:
         _check_lengths(
             stage, PromptLimit.for_stage(stage, name, shape.max_positions), Template(stage.prompt, tokenizer)
@@ -70,30 +73,30 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
         for data in files:
             for example in read_first_examples(data):
                 first, *_ = template.tokenize_example(example)
-                lines.setdefault("teaches_first", show_lesson(tokenizer, first))
+                lines.setdefault("teaches_first", show_example(tokenizer, first))
     if template.lead:
-        lines["answers_begin_with"] = _visible(template.lead)
+        lines["answers_begin_with"] = _escape(template.lead)
     if not isinstance(stage, RewardModelStage):
-        lines["turns_end_with"] = _visible(decode(tokenizer, list(template.end)))
+        lines["turns_end_with"] = _escape(decode(tokenizer, list(template.end)))
     return lines
 
 
-def show_lesson(tokenizer: Any, lesson: TokenizedExample) -> str:
-    """Show a lesson token by token: the end of its prompt, an arrow, and what is learnt of the first answer."""
-    tokens = [_visible(decode(tokenizer, [token_id])) for token_id in lesson.token_ids.tolist()]
-    begins = int(lesson.loss_mask.argmax())
-    unlearnt = lesson.loss_mask[begins:].argmin()
+def show_example(tokenizer: Any, example: TokenizedExample) -> str:
+    """Show an example token by token: the end of its prompt, an arrow, and what is learnt of the first answer."""
+    tokens = [_escape(decode(tokenizer, [token_id])) for token_id in example.token_ids.tolist()]
+    begins = int(example.loss_mask.argmax())
+    unlearnt = example.loss_mask[begins:].argmin()
     ends = begins + int(unlearnt) if unlearnt else len(tokens)
     learnt = tokens[begins:ends]
     if len(learnt) > 2 * SHOWN:
         learnt = [*learnt[:SHOWN], f"({len(learnt) - 2 * SHOWN} more)", *learnt[-SHOWN:]]
     asked = [*(["..."] if begins > SHOWN else []), *tokens[max(0, begins - SHOWN) : begins]]
-    count = f"{int(lesson.loss_mask.sum())} of {len(tokens)} tokens are learnt"
+    count = f"{int(example.loss_mask.sum())} of {len(tokens)} tokens are learnt"
     return f"{'·'.join(asked)} → {'·'.join(learnt)} ({count})"
 
 
-def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:
-    """A stand-in for the questions of a stage's first task, and what its recipe puts below them."""
+def _make_question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:
+    """Make a stand-in for the questions of a stage's first task, and the instruction that stands below them."""
     if isinstance(stage, EvalStage):
         task, own = stage.sets[0].task, stage.sets[0].instruction
     else:
@@ -103,34 +106,34 @@ def _question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str 
     return problem, own
 
 
-def _own_problems(stage: RLStage | SamplingStage | EvalStage) -> Iterator[tuple[str, str]]:
-    """What is read of the user's own problems: how many, and the first of them, where a wrong column shows."""
-    asked = () if isinstance(stage, EvalStage) else stage.tasks
-    for label, specs in (("trains_on", asked), ("measured_on", [chosen.task for chosen in _sets(stage)])):
-        if told := [_problems(task, spec) for spec in specs if spec.reads_file and (task := _opened(spec, 0))]:
-            yield label, " | ".join(told)
+def _describe_files(stage: RLStage | SamplingStage | EvalStage) -> Iterator[tuple[str, str]]:
+    """Say what is read of the user's own problems: how many, and the first of them, where a wrong column shows."""
+    trained = () if isinstance(stage, EvalStage) else stage.tasks
+    for label, specs in (("trains_on", trained), ("measured_on", [chosen.task for chosen in _list_sets(stage)])):
+        if files := [_describe_task(task, spec) for spec in specs if spec.reads_file and (task := _open_task(spec, 0))]:
+            yield label, " | ".join(files)
 
 
-def _sets(stage: RLStage | SamplingStage | EvalStage) -> Sequence[EvaluationSet]:
+def _list_sets(stage: RLStage | SamplingStage | EvalStage) -> Sequence[EvaluationSet]:
     if isinstance(stage, EvalStage):
         return stage.sets
     return stage.evaluation.sets if isinstance(stage, RLStage) else ()
 
 
-def _problems(task: Task, spec: TaskSpec) -> str:
+def _describe_task(task: Task, spec: TaskSpec) -> str:
     assert isinstance(task, FileTask)
     first = task.training_problems[0] if task.size else task.get_held_out(1)[0]
     counts = f"{task.size + task.held_out_size:,} problems, {task.held_out_size:,} of them held out"
-    return f"{spec.name}: {counts}; the first: {_short(first.messages[-1].content)} → {_short(first.gold)}"
+    return f"{spec.name}: {counts}; the first: {_shorten(first.messages[-1].content)} → {_shorten(first.gold)}"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= LETTERS else f"{line[:LETTERS]} ..."
 
 
-def _opened(spec: TaskSpec, held_out: int) -> Task | None:
-    """None where it does not open, or has too few problems: the plan tells what is wrong with each task."""
+def _open_task(spec: TaskSpec, held_out: int) -> Task | None:
+    """Open a task; None where it does not open, or has too few problems: the plan says what is wrong with each."""
     with suppress(UserError):
         task = tasks.build_task(spec, 0)
         task.get_held_out(held_out)
@@ -139,25 +142,23 @@ def _opened(spec: TaskSpec, held_out: int) -> Task | None:
 
 
 def _check_lengths(stage: RLStage, limit: PromptLimit, template: Template) -> None:
-    """Raises UserError where held-out prompts are too long, as the run would."""
+    """Raise UserError where held-out prompts are too long, as the run would."""
     asking = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage))
     few = [
         chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
         for chosen in stage.evaluation.sets
     ]
-    whole = [chosen for chosen in few if _opened(chosen.task, chosen.problems)]
+    whole = [chosen for chosen in few if _open_task(chosen.task, chosen.problems)]
     encode_held_out(whole, 0, template, asking.instruct, limit=limit)
 
 
-def _reasoning(opening: str) -> str:
+def _describe_reasoning(opening: str) -> str:
     if is_closed(opening):
-        return (
-            f"nothing: the prompt ends it with {_visible(opening)}, so no format rule can be earned, nor is one asked"
-        )
+        return f"nothing: the prompt ends it with {_escape(opening)}, so no format rule can be earned, nor is one asked"
     if opening:
-        return f"the prompt opens it with {_visible(opening)}: all up to </think>; without that tag there is no answer"
+        return f"the prompt opens it with {_escape(opening)}: all up to </think>; without that tag there is no answer"
     return "what the model writes inside <think> </think>; without tags all of it"
 
 
-def _visible(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\n", "⏎")

@@ -12,7 +12,7 @@ from tests.made_runs import finished_run
 
 from dunwu.analysis.next_steps import find_finished_models, suggest_next_steps
 from dunwu.analysis.run_description import describe_run
-from dunwu.commands.evaluate import benchmark_files
+from dunwu.commands.evaluate import match_files
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
 from dunwu.runs import ABLATION, RunReader
@@ -236,7 +236,7 @@ def test_a_benchmark_from_a_file_is_one_that_eval_takes(
         place = words.index("--bench")
         _, name, _, file, *columns = words[place:]
         assert name == bench
-        assert list(benchmark_files([name], [Path(file)])) == [(name, test)], "as dunwu eval reads them"
+        assert list(match_files([name], [Path(file)])) == [(name, test)], "as dunwu eval reads them"
         assert columns == [word for pair in task.get("fields", {}).items() for word in ("--field", "=".join(pair))]
     # What it trained on is no benchmark.
     run.recipe["stages"]["zero"]["evaluation"] = {"sets": [{"name": "x", "task": trained}]}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.published import FILES, write
 
-from dunwu.commands.evaluate import Asked, recipe_of, task_of
+from dunwu.commands.evaluate import EvaluationRequest, build_recipe, make_task
 from dunwu.config.schema import EvalStage, EvaluationSet, RewardSpec, TaskSpec
 from dunwu.errors import UserError
 from dunwu.evaluation.benchmarks import BENCHMARKS
@@ -54,8 +54,8 @@ def completion(text: str) -> Completion:
 
 def asked(name: str, *paths: Path, overrides: Sequence[str] = (), **options: Any) -> EvalStage:
     """The stage in which ``dunwu eval`` measures the benchmark."""
-    wanted = Asked(models=("http://127.0.0.1:1/v1#m",), benches=(name,), data=paths, **options)
-    (stage,) = recipe_of(wanted, overrides, Silent()).stages.values()
+    wanted = EvaluationRequest(models=("http://127.0.0.1:1/v1#m",), benchmarks=(name,), files=paths, **options)
+    (stage,) = build_recipe(wanted, overrides, Silent()).stages.values()
     assert isinstance(stage, EvalStage)
     return stage
 
@@ -181,7 +181,7 @@ def test_columns_of_a_file_have_any_name(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_without_a_file_is_loaded_by_its_name_or_refused() -> None:
-    task = TaskSpec.model_validate(task_of("gsm8k", None))
+    task = TaskSpec.model_validate(make_task("gsm8k", None))
     assert (task.hub, task.hub_config, task.split) == ("openai/gsm8k", "main", "test")
     with pytest.raises(UserError, match="--data: cmath is read from a file: say which"):
         asked("cmath")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dunwu.commands.ablate import ablate, problems_of
+from dunwu.commands.ablate import ablate, choose_problems
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
 from dunwu.monitoring.console import ConsoleProgress
@@ -31,21 +31,21 @@ def path(tmp_path: Path) -> Path:
 
 def test_of_a_small_file_all_held_out_problems_are_asked(path: Path) -> None:
     out = io.StringIO()
-    chosen = problems_of(stage(path, 0.5), 800, ConsoleProgress(Console(file=out, width=200)))
+    chosen = choose_problems(stage(path, 0.5), 800, ConsoleProgress(Console(file=out, width=200)))
     assert 1 < chosen.problems < 6
     assert out.getvalue() == f"the file has {chosen.problems} held-out problems, fewer than 800: all of them\n"
-    assert problems_of(stage(path, 0.5), 1, ConsoleProgress(Console(file=out))).problems == 1
+    assert choose_problems(stage(path, 0.5), 1, ConsoleProgress(Console(file=out))).problems == 1
 
 
 def test_where_nothing_is_held_out_the_field_is_named(path: Path) -> None:
     with pytest.raises(UserError, match=r"mine\.jsonl: held_out: holds out no problem"):
-        problems_of(stage(path, 0.0), 800, ConsoleProgress(Console(file=io.StringIO())))
+        choose_problems(stage(path, 0.0), 800, ConsoleProgress(Console(file=io.StringIO())))
 
 
 def test_a_set_that_the_stage_was_measured_on_comes_first(path: Path) -> None:
     sets = [{"name": "sums", "problems": 7, "task": {"task": "arithmetic"}}]
     measured = stage(path, 0.0, evaluation={"sets": sets})
-    assert problems_of(measured, 800, ConsoleProgress(Console(file=io.StringIO()))) == measured.evaluation.sets[0]
+    assert choose_problems(measured, 800, ConsoleProgress(Console(file=io.StringIO()))) == measured.evaluation.sets[0]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tests.published import write
 
-from dunwu.commands.contamination import contamination
-from dunwu.commands.evaluate import Asked, recipe_of
+from dunwu.commands.contamination import find_contamination
+from dunwu.commands.evaluate import EvaluationRequest, build_recipe
 from dunwu.config.schema import EvalStage, Recipe
 from dunwu.config.toml import dump_toml
 from dunwu.errors import UserError
@@ -22,8 +22,8 @@ SERVER = "http://127.0.0.1:1/v1#m"
 
 
 def made(*benches: str, overrides: tuple[str, ...] = (), model: str = SERVER, **asked: Any) -> Recipe:
-    fields = {"models": (model,), "benches": benches, "data": ()} | asked
-    return recipe_of(Asked(**fields), overrides, Silent())
+    fields = {"models": (model,), "benchmarks": benches, "files": ()} | asked
+    return build_recipe(EvaluationRequest(**fields), overrides, Silent())
 
 
 def only(recipe: Recipe) -> EvalStage:
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_stage_for_each_form_of_answer_with_its_sets_in_order(path: Path) -> None:
-    recipe = made("aime", "countdown", "file", "game24", data=(path, path), problems=4)
+    recipe = made("aime", "countdown", "file", "game24", files=(path, path), problems=4)
     forms = {
         name: [chosen.name for chosen in stage.sets]
         for name, stage in recipe.stages.items()
@@ -49,17 +49,17 @@ def test_a_stage_for_each_form_of_answer_with_its_sets_in_order(path: Path) -> N
 
 
 def test_the_paper_s_sampling_unless_it_is_said_otherwise(path: Path) -> None:
-    stage = only(made("aime", data=(path,)))
+    stage = only(made("aime", files=(path,)))
     assert (stage.temperature, stage.top_p, stage.max_new_tokens) == (0.6, 0.95, 32768)
     assert (stage.sets[0].samples, stage.sets[0].problems, stage.prompt.template) == (64, 9, "chat")
-    stage = only(made("aime", data=(path,), temperature=0.0, max_new_tokens=5))
+    stage = only(made("aime", files=(path,), temperature=0.0, max_new_tokens=5))
     assert (stage.temperature, stage.sets[0].samples, stage.max_new_tokens) == (0.0, 1, 5)
 
 
 def test_a_model_s_positions_are_shared_by_question_and_answer(path: Path) -> None:
-    stage = only(made("aime", data=(path,), model="nano-base"))
+    stage = only(made("aime", files=(path,), model="nano-base"))
     assert (stage.prompt.max_tokens, stage.max_new_tokens, stage.prompt.template) == (768, 256, "nano")
-    stage = only(made("aime", data=(path,), model="nano-base", max_new_tokens=100))
+    stage = only(made("aime", files=(path,), model="nano-base", max_new_tokens=100))
     assert (stage.prompt.max_tokens, stage.max_new_tokens) == (924, 100)
 
 
@@ -74,25 +74,25 @@ def test_a_task_of_one_s_own_is_a_benchmark_by_its_function(tmp_path: Path, monk
 def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
     place = "stages.boxed.sets.0"
     stage = only(
-        made("file", data=(path,), overrides=(f"{place}.task.fields.problem=q", "stages.boxed.max_sequences=7"))
+        made("file", files=(path,), overrides=(f"{place}.task.fields.problem=q", "stages.boxed.max_sequences=7"))
     )
     assert (stage.sets[0].problems, stage.max_sequences, stage.sets[0].task.fields["problem"]) == (9, 7, "q")
-    assert only(made("file", data=(path,))).sets[0].task.fields["problem"] == "problem"
-    both = made("aime", "countdown", data=(path,), overrides=("stages.boxed.prompt.template=x {prompt}",))
+    assert only(made("file", files=(path,))).sets[0].task.fields["problem"] == "problem"
+    both = made("aime", "countdown", files=(path,), overrides=("stages.boxed.prompt.template=x {prompt}",))
     templates = [stage.prompt.template for stage in both.stages.values() if isinstance(stage, EvalStage)]
     assert templates == ["x {prompt}", "chat"]
     with pytest.raises(UserError, match=r"--set stages\.boxed\.sets\.0\.task\.kind=magic: must be"):
-        made("file", data=(path,), overrides=(f"{place}.task.kind=magic",))
+        made("file", files=(path,), overrides=(f"{place}.task.kind=magic",))
 
 
 @pytest.mark.parametrize("override", ["stages.boxed.sets=3", "stages.boxed=3", "stages.boxed.sets.0=3"])
 def test_an_override_of_another_shape_is_told_of(path: Path, override: str) -> None:
     with pytest.raises(UserError, match=r"must be|needs|table"):
-        made("file", data=(path,), overrides=(override,))
+        made("file", files=(path,), overrides=(override,))
 
 
 def test_columns_of_an_own_file_are_named(path: Path) -> None:
-    recipe = made("file", "aime", data=(path, path), fields=("problem=q", "level=answer"))
+    recipe = made("file", "aime", files=(path, path), fields=("problem=q", "level=answer"))
     own, published = only(recipe).sets
     assert own.task.fields == {"problem": "q", "answer": "answer", "level": "answer"}
     assert published.task.fields == {}
@@ -108,16 +108,16 @@ def test_columns_of_an_own_file_are_named(path: Path) -> None:
 )
 def test_a_column_that_cannot_be_named_is_told_of(path: Path, benches: tuple[str, ...], field: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        made(*benches, data=(path,), fields=(field,))
+        made(*benches, files=(path,), fields=(field,))
 
 
 def test_a_column_that_the_file_lacks_is_told_with_the_option(tmp_path: Path) -> None:
     path = write(tmp_path / "own.jsonl", [{"problem": f"{n}?", "solution": n} for n in range(3)])
     with pytest.raises(UserError) as error:
-        made("file", data=(path,))
+        made("file", files=(path,))
     text = "name the column with --field answer=COLUMN: every row lacks the column: line 1: no field 'answer'"
     assert str(error.value) == f"{path}: --field: {text}; it has 'problem', 'solution'"
-    assert only(made("file", data=(path,), fields=("answer=solution",))).sets[0].problems == 3
+    assert only(made("file", files=(path,), fields=("answer=solution",))).sets[0].problems == 3
 
 
 def test_without_datasets_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_without_datasets_a_file_is_asked_for(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UserError, match=told):
         made("gsm8k")
     with pytest.raises(UserError, match=told):
-        contamination(tmp_path / "never-read.jsonl", ("gsm8k",), ())
+        find_contamination(tmp_path / "never-read.jsonl", ("gsm8k",), ())
 
 
 def test_a_folder_is_asked_as_it_was_trained_wherever_it_lies(tmp_path: Path, path: Path) -> None:
@@ -152,7 +152,7 @@ def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, pat
 
 def test_a_recipe_is_written_as_it_is_read(path: Path) -> None:
     template = 'He said "so"\\n\t\x7f{prompt} 题'
-    recipe = made("aime", "countdown", data=(path,), template=template, model="nano-base", seed=3)
+    recipe = made("aime", "countdown", files=(path,), template=template, model="nano-base", seed=3)
     tree = tomllib.loads(dump_toml(recipe))
     assert Recipe.model_validate_json(json.dumps(tree)) == recipe
     assert tree["stages"]["boxed"]["prompt"]["template"] == template

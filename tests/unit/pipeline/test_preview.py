@@ -1,4 +1,4 @@
-"""What ``dunwu plan`` says of templates: how they ask, what is reasoning, what a first lesson teaches, what fails."""
+"""What ``dunwu plan`` says of templates: how they ask, what is reasoning, what a first example teaches, what fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.chat_templates import FAMILIES
 
-from dunwu.commands.template_preview import preview, show_lesson
+from dunwu.commands.template_preview import preview, show_example
 from dunwu.config.loader import load_recipe
 from dunwu.config.packaged import packaged_recipes
 from dunwu.config.schema import PromptSpec, Recipe
@@ -106,16 +106,16 @@ def test_the_papers_templates_without_files_open_no_tokenizer(template: str) -> 
     assert make_plan(one, preview=refuse).stages[0].template == {}
 
 
-def test_a_long_lesson_is_shown_at_both_ends_of_its_first_answer() -> None:
+def test_a_long_example_is_shown_at_both_ends_of_its_first_answer() -> None:
     reader = FAMILIES["llama-3"].tokenizer()
     roles = ("user", "assistant") * 2
     turns = zip(roles, ("a?", "b" * 20 + "c" * 20, "d?", "e"), strict=True)
     messages = tuple(Message(role=role, content=content) for role, content in turns)  # type: ignore[arg-type]
     example = Example(id="e", category="", language="en", messages=messages)
-    (lesson,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example)
-    shown = show_lesson(reader, lesson)
+    (tokens,) = Template(PromptSpec(template="chat"), reader).tokenize_example(example)
+    shown = show_example(reader, tokens)
     learnt = shown.partition(" → ")[2]
-    assert learnt == f"{'b·' * 12}(17 more)·{'c·' * 11}<|eot_id|> (43 of {len(lesson.token_ids)} tokens are learnt)"
+    assert learnt == f"{'b·' * 12}(17 more)·{'c·' * 11}<|eot_id|> (43 of {len(tokens.token_ids)} tokens are learnt)"
 
 
 def own_problems(folder: Path, words: int, *overrides: str) -> Plan:
