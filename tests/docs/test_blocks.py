@@ -1,7 +1,8 @@
 """Every block of code in the pages is one that works.
 
 A page is a folder: a block with ``title="FILE"`` is that file in it. Its commands are checked in order, and those that
-take no time are run there. Recipes are planned; parts of recipes are put into one first. Python is run.
+take no time are run there; a block of text after such commands shows what they print, with ``...`` for the rest.
+Recipes are planned; parts of recipes are put into one first. Python is run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +103,21 @@ def test_commands_are_ones_that_dunwu_takes(block: Block) -> None:
 def test_quick_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_files_of(page, tmp_path)
     monkeypatch.chdir(tmp_path)
-    for block in filter(is_shell, blocks_of(page)):
+    for block, after in pairwise([*blocks_of(page), None]):
+        if block is None or not is_shell(block):
+            continue
+        output, all_run = "", True
         for program, *words in commands_in(block):
             if program == "dunwu" and words[0] in QUICK:
                 result = CliRunner().invoke(main, words)
                 assert result.exit_code == 0, f"{block}: {shlex.join(words)}: {result.output}"
+                output += " ".join(result.output.split()) + " "
+            elif program != "python":
+                all_run = False
+        shows = after is not None and after.language == "text" and not after.text.startswith("error:")
+        if after is not None and shows and output and all_run:
+            shown = [" ".join(line.split()) for line in after.text.splitlines()]
+            assert [line for line in shown if line != "..." and line not in output] == [], f"{after}: {output}"
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=str)
