@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dunwu.verifiers.math.tokens import CLOSING, OPENING, Token
 
 MOST_BRACKETS = 8
-OPENED, CLOSED = frozenset({*OPENING, "{"}), frozenset({*CLOSING, "}"})
+PAIRS = {"{": "}", **dict(zip(OPENING, CLOSING, strict=True))}
+"""What each bracket and brace closes with."""
+OPENED, CLOSED = frozenset(PAIRS), frozenset(PAIRS.values())
 
 
 class Unreadable(ValueError):  # noqa: N818  -- a finding, not a failure

@@ -10,13 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from dunwu.verifiers.math.brackets import Unreadable, find_closing
+from dunwu.verifiers.math.brackets import PAIRS, Unreadable, find_closing
 from dunwu.verifiers.math.tokens import Token
 from dunwu.verifiers.math.tree import Tree
 
 DEEPEST = 40
 """Brackets, fractions, roots and functions inside one another."""
-PAIRS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "⟨": "⟩"}
 
 
 class Cursor:

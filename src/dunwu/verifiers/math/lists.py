@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dunwu.verifiers.math.brackets import Unreadable, find_closing, read_rows, split_at
+from dunwu.verifiers.math.brackets import PAIRS, Unreadable, find_closing, read_rows, split_at
 from dunwu.verifiers.math.equations import name_items, strip_root_index
 from dunwu.verifiers.math.numerals import read_digits
 from dunwu.verifiers.math.records import Answer, Collection, Equation, Member, Read, Words
@@ -17,11 +17,10 @@ MOST_ITEMS = 32
 UNPLACED = frozenset("CNUX")
 """Capitals that name no point: C(5,2) counts, N(0,1) and U(0,1) are distributions."""
 SYSTEMS = frozenset({"cases", "aligned", "align", "array", "gathered", "dcases", "rcases", "split", "eqnarray"})
-
-
+"""Environments whose rows hold together."""
 BRANCHES = frozenset({"if", "when", "for", "otherwise", "else", "当", "若", "其他", "其它", "时"})
+"""Words in front of the condition of a branch, or behind it."""
 BRANCHING = frozenset({"=", "<", "<=", ">", ">=", "!=", "in"})
-PAIRS = {"(": ")", "[": "]", "\\{": "\\}", "{": "}", "⟨": "⟩"}
 
 
 def read_system(tokens: Sequence[Token], read: Read) -> Answer | None:

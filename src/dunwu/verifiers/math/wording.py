@@ -50,6 +50,8 @@ SUBJECT_ENDS = ("=", "<", ">", "<=", ">=", "!=", "~=", ":", ",", ";")
 """Signs that make more than a name of what stands in front of a verb."""
 LEAD_INS = 3
 """One after the other: "so the answer is", "x equals"."""
+LONGEST_LEAD_IN = 12
+"""Tokens in which a lead-in ends."""
 STOPS = (",", ";", ".", "，", "；")
 LISTING = (",", "，", ";", "and", "or")
 
@@ -161,7 +163,7 @@ def _is_label(token: Token) -> bool:
 def _join_tokens(tokens: Sequence[Token]) -> tuple[str, list[int]]:
     """Join the first tokens to text, words parted by spaces; return where each of them ends too."""
     text, ends = "", []
-    for token in tokens[:12]:
+    for token in tokens[:LONGEST_LEAD_IN]:
         spacing = " " if text and token.kind in ("word", "number", "command") and text[-1:].isascii() else ""
         text += spacing + str(token).lower()
         ends.append(len(text))
