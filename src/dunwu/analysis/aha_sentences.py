@@ -55,7 +55,7 @@ def tabulate_effect(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Tabulate what the causal check found.
 
     Args:
-        found: ``evaluation.ablation.Effect`` as a mapping.
+        found: ``evaluation.ablation.ReflectionEffect`` as a mapping.
 
     Returns:
         What each line is, and its value.

@@ -37,7 +37,7 @@ LONGEST_TEXT = 4000
 MOST_MEMBERS = 100_000
 """Members of an iterator, which may have no end."""
 COLLISIONS = 1000
-"""Pairs of members with one hash that any set or dict may have; see ``_hashed``."""
+"""Pairs of members with one hash that any set or dict may have; see ``_check_hashes``."""
 SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
 FRACTION = re.compile(r"-?\d+(?:/\d+)?", re.ASCII)
 MAKERS = {"t": tuple, "s": set, "z": frozenset}

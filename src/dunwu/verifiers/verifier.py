@@ -13,7 +13,7 @@ right, and anything less counts as wrong and pays as much as it says. The answer
 by several threads, and must be pure: the same problem and answer, the same verdict.
 
 A recipe may also name a file, ``kind = "palindrome.py:is_palindrome"``. Such a function runs in processes of its own,
-which are ended where it takes too long (``reward.timeout_seconds``); see ``user.functions``.
+which are ended where it takes too long (``reward.timeout_seconds``); see ``user.custom``.
 
 A class, derived from ``Verifier``, says more: where in a completion the answer stands, and which answers vote together.
 """
