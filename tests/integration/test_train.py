@@ -58,13 +58,30 @@ def test_a_training_goes_on_with_the_same_problems_and_reward_only(tmp_path: Pat
         train(PROBLEMS[1:], count_digits)
 
 
-def test_any_callable_can_be_a_reward(tmp_path: Path) -> None:
-    class Constant:
-        def __call__(self, problem: dunwu.Problem, text: str) -> float:
-            return 0.5
+class Constant:
+    """A reward that has no name."""
 
-    run = dunwu.train("nano-base", PROBLEMS, reward=Constant(), rollouts=1, out=tmp_path / "run", log="quiet", **SMALL)
-    assert set(run.answers()["part.reward"].to_pylist()) == {0.5}
+    def __call__(self, problem: dunwu.Problem, text: str) -> float:
+        return 0.5
+
+
+def reward(problem: dunwu.Problem, text: str) -> float:
+    return 0.5
+
+
+def accuracy(problem: dunwu.Problem, text: str) -> float:
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(Constant(), "custom"), (reward, "custom-reward"), (accuracy, "custom-accuracy")]
+)
+def test_any_callable_can_be_a_reward_whatever_its_name(
+    tmp_path: Path, function: Callable[[dunwu.Problem, str], float], name: str
+) -> None:
+    run = dunwu.train("nano-base", PROBLEMS, reward=function, rollouts=1, out=tmp_path / "run", log="quiet", **SMALL)
+    assert set(run.answers()[f"part.{name}"].to_pylist()) == {0.5}
+    assert run.metrics()[name].to_pylist() == run.metrics()["reward"].to_pylist() == [0.5]
 
 
 def test_rules_reward_where_there_is_no_function(tmp_path: Path) -> None:

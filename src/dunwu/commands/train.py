@@ -17,6 +17,8 @@ from dunwu.api.policy import Policy, load
 from dunwu.api.run import Run
 from dunwu.api.settings import make_rl_tables
 from dunwu.commands.run import run
+from dunwu.config.check_rewards import METRICS
+from dunwu.config.schema import REWARD_PARTS
 from dunwu.errors import UserError
 from dunwu.monitoring.monitors import Log
 from dunwu.tasks import Draft
@@ -41,7 +43,8 @@ def train(
     Args:
         policy: What learns; see ``load``.
         problems: Pairs of question and answer, or drafts, drawn at random.
-        reward: ``reward(problem, text) -> float``, called in this process; None: accuracy and format, by rule.
+        reward: ``reward(problem, text) -> float``, called in this process, whose name is the column's in tables
+            (``custom-NAME`` where that is taken); None: accuracy and format, by rule.
         rollouts: How many are made and learned from.
         held_out: Share of the problems, by hash, that training never draws.
         out: The run directory.
@@ -81,8 +84,13 @@ def train(
 
 
 def _name_reward(reward: Reward) -> tuple[str, str]:
-    """Return the name of a reward in tables, and the one that the recipe calls it by, which changes with its source."""
-    name = re.sub("[^A-Za-z0-9_-]", "", getattr(reward, "__name__", "")).lstrip("_-") or "reward"
+    """Return the name of a reward in tables, and the one that the recipe calls it by, which changes with its source.
+
+    In tables it stands beside metrics and the parts of rules, whose names it does not take.
+    """
+    name = re.sub("[^A-Za-z0-9_-]", "", getattr(reward, "__name__", "")).lstrip("_-") or "custom"
+    if name in METRICS or name in REWARD_PARTS:
+        name = f"custom-{name}"
     try:
         source = inspect.getsource(reward)
     except (OSError, TypeError):  # typed into an interpreter, or no function
