@@ -48,7 +48,7 @@ GONE = {
 """What must not be part of a name, and what to say for it."""
 EXEMPT_ROOMS = frozenset(
     {
-        *("config", "planning", "bench"),
+        *("config", "planning"),
     }
 )
 """Rooms that have not been gone through."""

@@ -1,0 +1,1 @@
+"""``dunwu bench``: parts of Dunwu measured beside their peers, in the same run."""

@@ -20,16 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dunwu.bench.respelling import RENDERINGS, misses
+from dunwu.bench.respelling import RENDERINGS, make_near_misses
 from dunwu.errors import UserError
 from dunwu.verifiers.math import answers
 from dunwu.verifiers.math.sympy_pool import CheckTimeout, WorkerPool
 
 SHOWN = 5
-"""Disagreements of a kind that are kept, to be looked at."""
+"""Errors of a kind that are kept as examples."""
 COLUMNS = ("answer", "golden")
 DRAWS = 8
-BUDGET = 1.0
+BUDGET_SECONDS = 1.0
 """Seconds of processor time that a comparison may take."""
 
 Judge = Callable[[str, str], bool]
@@ -46,9 +46,13 @@ class Pair(NamedTuple):
 
 @dataclass
 class Tally:
-    """What one verifier makes of the pairs: errors by kind, some of them, and the longest of its verdicts.
+    """The errors of one verifier.
 
-    ``slowest`` is in seconds of processor time, of this process alone: what a worker spends has its own bound.
+    Attributes:
+        refused: Right answers that it refused, by kind.
+        paid: Wrong answers that it accepted, by kind.
+        shown: Some of either, as pairs of gold and answer, by kind.
+        slowest: Longest verdict, in seconds of processor time of this process; a worker has its own bound.
     """
 
     refused: Counter[str] = field(default_factory=Counter)
@@ -56,12 +60,12 @@ class Tally:
     shown: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     slowest: float = 0.0
 
-    def judge(self, pair: Pair, verdict: Judge) -> None:
-        """Add the verdict about one pair."""
+    def add(self, pair: Pair, judge: Judge) -> None:
+        """Ask for a verdict on one pair, and count it where it is wrong."""
         start = time.process_time()
-        said = verdict(pair.gold, pair.answer)
+        verdict = judge(pair.gold, pair.answer)
         self.slowest = max(self.slowest, time.process_time() - start)
-        if said is pair.right:
+        if verdict is pair.right:
             return
         (self.refused if pair.right else self.paid)[pair.kind] += 1
         examples = self.shown.setdefault(pair.kind, [])
@@ -70,35 +74,39 @@ class Tally:
 
 
 def measure_agreement(files: Sequence[Path], against: Sequence[str] = (), draws: int = DRAWS) -> dict[str, Any]:
-    """Return the errors of ours, and of math-verify, over the golds of ``files``: one workload a direction.
+    """Count the errors of ours, and of math-verify, over the golds of files.
 
     Args:
         files: JSON Lines with a column ``answer`` (or ``golden``); of GSM8K what stands behind ``####``.
         against: ``math-verify``, or nothing for ours alone.
-        draws: how often each perturbation is tried on each gold.
+        draws: How often each perturbation is tried on each gold.
+
+    Returns:
+        A workload for right answers that are refused, and one for wrong ones that are paid.
 
     Raises:
-        UserError: a file cannot be read, or a row has no gold.
+        UserError: A file cannot be read, or a row has no gold.
     """
-    pairs = list(_pairs(dict.fromkeys(gold for file in files for gold in read_golds(file)), draws))
-    tallies = {"dunwu": _judged(pairs, _ours)} | {peer: _judged(pairs, _math_verify) for peer in against}
+    pairs = list(_make_pairs(dict.fromkeys(gold for file in files for gold in read_golds(file)), draws))
+    tallies = {"dunwu": _count_errors(pairs, _open_ours)}
+    tallies |= {peer: _count_errors(pairs, _open_math_verify) for peer in against}
     return {
-        "right answers refused": _workload(tallies, pairs, right=True),
-        "near misses paid": _workload(tallies, pairs, right=False),
+        "right answers refused": _make_workload(tallies, pairs, right=True),
+        "near misses paid": _make_workload(tallies, pairs, right=False),
     }
 
 
-def _judged(pairs: Sequence[Pair], judging: Callable[[], AbstractContextManager[Judge]]) -> Tally:
+def _count_errors(pairs: Sequence[Pair], open_judge: Callable[[], AbstractContextManager[Judge]]) -> Tally:
     tally = Tally()
-    with judging() as judge:
+    with open_judge() as judge:
         for pair in pairs:
-            tally.judge(pair, judge)
+            tally.add(pair, judge)
     return tally
 
 
 @contextmanager
-def _ours() -> Iterator[Judge]:
-    pool = WorkerPool(workers=1, budget=BUDGET)
+def _open_ours() -> Iterator[Judge]:
+    pool = WorkerPool(workers=1, budget=BUDGET_SECONDS)
 
     def judge(gold: str, answer: str) -> bool:
         try:
@@ -113,8 +121,8 @@ def _ours() -> Iterator[Judge]:
 
 
 @contextmanager
-def _math_verify() -> Iterator[Judge]:
-    """As its page says: gold and answer as LaTeX between dollars, where they have no wrapper of their own."""
+def _open_math_verify() -> Iterator[Judge]:
+    """Ask math-verify as its page says: gold and answer as LaTeX between dollars, where they have no wrapper."""
     from math_verify import parse, verify
 
     def wrapped(text: str) -> str:
@@ -127,8 +135,8 @@ def _math_verify() -> Iterator[Judge]:
     yield judge
 
 
-def _workload(tallies: Mapping[str, Tally], pairs: Sequence[Pair], right: bool) -> dict[str, Any]:
-    """Errors in one direction, in the shape of all benchmarks; what they were stands behind, by kind."""
+def _make_workload(tallies: Mapping[str, Tally], pairs: Sequence[Pair], right: bool) -> dict[str, Any]:
+    """Return the errors in one direction, in the shape of all benchmarks, with their kinds and examples."""
     errors = {name: tally.refused if right else tally.paid for name, tally in tallies.items()}
     kinds = {pair.kind for pair in pairs if pair.right is right}
     shown = {
@@ -152,7 +160,7 @@ def read_golds(file: Path) -> Iterator[str]:
     """Yield the golds of a file of JSON Lines.
 
     Raises:
-        UserError: it cannot be read, or a row has none.
+        UserError: It cannot be read, or a row has none.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -167,7 +175,7 @@ def read_golds(file: Path) -> Iterator[str]:
         yield gold.rpartition("####")[2].strip()
 
 
-def _pairs(golds: dict[str, None], draws: int) -> Iterator[Pair]:
+def _make_pairs(golds: dict[str, None], draws: int) -> Iterator[Pair]:
     rng = random.Random(0)
     for gold in golds:
         rendered: dict[str, str] = {}
@@ -175,6 +183,6 @@ def _pairs(golds: dict[str, None], draws: int) -> Iterator[Pair]:
             rendered.setdefault(render(gold), kind)
         yield from (Pair(gold, answer, kind, True) for answer, kind in rendered.items())
         value = answers.make_key(gold)
-        for answer, kind in misses(rng, gold, draws).items():
+        for answer, kind in make_near_misses(rng, gold, draws).items():
             if answers.make_key(answer) != value:
                 yield Pair(gold, answer, kind, False)

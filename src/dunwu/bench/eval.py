@@ -30,10 +30,16 @@ ROUNDS = 1
 
 
 def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Answers a second, generated and graded, ours beside the harness; and each side's pass@1.
+    """Measure the answers a second, generated and graded.
+
+    Args:
+        against: ``lm_eval`` or nothing.
+
+    Returns:
+        Ours and the harness's rates, and each side's pass@1.
 
     Raises:
-        UserError: another peer, or the harness is not installed.
+        UserError: Another peer, or the harness is not installed.
     """
     import torch
 
@@ -43,8 +49,8 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         if find_spec(PEER) is None:
             raise NotInstalled(PEER, "bench", field="--against")
     with tempfile.TemporaryDirectory(prefix="dunwu-eval-") as folder:
-        sides: dict[str, Side] = {"ours": partial(our_side, folder)}
-        sides |= {peer: partial(harness_side, folder) for peer in against}
+        sides: dict[str, Side] = {"ours": partial(serve_ours, folder)}
+        sides |= {peer: partial(serve_harness, folder) for peer in against}
         speeds = {name: median(found) for name, found in alternate(sides, ROUNDS, torch.get_num_threads()).items()}
         right = {name: json.loads((Path(folder) / f"{name}.json").read_text()) for name in speeds}
     ours = speeds.pop("ours")
@@ -60,8 +66,8 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     }
 
 
-def our_side(folder: str, connection: Connection) -> None:
-    """What ``dunwu eval`` does for one set."""
+def serve_ours(folder: str, connection: Connection) -> None:
+    """Do what ``dunwu eval`` does for one set at every turn, and send its answers a second."""
     from dunwu.config.schema import RewardSpec
     from dunwu.evaluation.evaluate import evaluate, summarize
     from dunwu.models.load import load_policy
@@ -81,8 +87,8 @@ def our_side(folder: str, connection: Connection) -> None:
             (Path(folder) / "ours.json").write_text(json.dumps(right))
 
 
-def harness_side(folder: str, connection: Connection) -> None:
-    """lm-evaluation-harness: its model, its task, its loop; our rule in its ``process_results``."""
+def serve_harness(folder: str, connection: Connection) -> None:
+    """Evaluate with lm-evaluation-harness: its model, its task, its loop; our rule in its ``process_results``."""
     import torch
     from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dunwu.bench.machine import gemm_flops
+from dunwu.bench.machine import measure_gemm_flops
 
 FLOAT_BYTES = 4
 READ_BYTES = 1 << 28
@@ -18,15 +18,21 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeCost:
-    """What one decoded token needs: operations, and for each cached position operations and bytes read."""
+    """What one decoded token costs.
+
+    Attributes:
+        matrix_flops: Operations of its matrix products.
+        flops_per_position: Operations of attention for each cached position.
+        bytes_per_position: Bytes that are read for each cached position.
+    """
 
     matrix_flops: float
     flops_per_position: float
     bytes_per_position: float
 
 
-def decode_cost(model: Any) -> DecodeCost:
-    """Of a decoder of the Llama family in single precision.
+def compute_decode_cost(model: Any) -> DecodeCost:
+    """Compute the cost of a decoder of the Llama family in single precision.
 
     Two operations a weight (the embedding is a look-up where it is not the output matrix too), and the two products of
     attention.
@@ -43,20 +49,26 @@ def decode_cost(model: Any) -> DecodeCost:
     )
 
 
-def tokens_per_second(cost: DecodeCost, prompt_tokens: float, completion_lengths: Sequence[int]) -> float:
-    """The floor: arithmetic at the best matrix product's speed, or memory at a plain read's, whichever takes longer.
+def compute_floor(cost: DecodeCost, prompt_tokens: float, completion_lengths: Sequence[int]) -> float:
+    """Compute how many tokens a second this machine could decode.
 
+    It does arithmetic at the best matrix product's speed, or reads memory at a plain read's, whichever takes longer.
     A group's prompt is counted as read by every completion, because each attends to it.
+
+    Args:
+        cost: What a token costs.
+        prompt_tokens: Mean length of the prompts.
+        completion_lengths: Tokens of each completion.
     """
     tokens = sum(completion_lengths)
     positions = sum(length * prompt_tokens + length * (length + 1) / 2 for length in completion_lengths)
-    arithmetic = (cost.matrix_flops * tokens + cost.flops_per_position * positions) / gemm_flops()
-    memory = cost.bytes_per_position * positions / read_bandwidth()
+    arithmetic = (cost.matrix_flops * tokens + cost.flops_per_position * positions) / measure_gemm_flops()
+    memory = cost.bytes_per_position * positions / measure_bandwidth()
     return tokens / max(arithmetic, memory)
 
 
-def read_bandwidth() -> float:
-    """Bytes a second of the best of some plain reads (a sum) of memory larger than the caches."""
+def measure_bandwidth() -> float:
+    """Return the bytes a second of the best of some plain reads (a sum) of memory larger than the caches."""
     block = torch.ones(READ_BYTES // FLOAT_BYTES)
     best = float("inf")
     for _ in range(TRIES):

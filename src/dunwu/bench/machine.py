@@ -9,10 +9,10 @@ import torch
 ROWS, WIDTH, TRIES = 4096, 512, 30
 
 
-def gemm_flops() -> float:
-    """Operations a second of the best of some single-precision matrix products of a training step's size.
+def measure_gemm_flops() -> float:
+    """Return the operations a second of the best of some matrix products of a training step's size.
 
-    With the threads of this process, on the CPU.
+    They are in single precision, on the CPU, with the threads of this process.
     """
     left, right = torch.randn(ROWS, WIDTH), torch.randn(WIDTH, WIDTH)
     out = torch.empty(ROWS, WIDTH)

@@ -18,10 +18,18 @@ Must be picklable: a module's function, or a partial of one.
 
 
 def alternate(sides: Mapping[str, Side], rounds: int, threads: int) -> dict[str, list[float]]:
-    """``rounds`` numbers from each side, taken in turns, after one of each that is thrown away.
+    """Have the sides take turns.
+
+    Args:
+        sides: By name.
+        rounds: Turns of each, after one that is thrown away.
+        threads: Of torch, in each side's process.
+
+    Returns:
+        The numbers of each side, one a round.
 
     Raises:
-        Fault: a side ended early; what it said stands on stderr.
+        Fault: A side ended early; what it said stands on stderr.
     """
     spawn = get_context("spawn")
     numbers: dict[str, list[float]] = {name: [] for name in sides}
@@ -51,7 +59,7 @@ def _turn(name: str, end: Connection) -> float:
 
 
 def _run(side: Side, connection: Connection, threads: int) -> None:
-    """A side's process: as many threads as the others, and nothing on stdout, which belongs to the caller."""
+    """Run a side: with as many threads as the others, and nothing on stdout, which belongs to the caller."""
     import torch
 
     os.dup2(2, 1)

@@ -1,7 +1,6 @@
 """Right answers in other spellings, and wrong ones that are a small change away from right ones.
 
-What a perturbation makes is wrong whatever the rest says: a digit, a sign, a bracket, an order, a unit is another one.
-Each may say that it does not apply, by None.
+What a perturbation makes is wrong: a digit, a sign, a bracket, an order or a unit is another one.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ CHANGING_WORDS = (
 """After a number, they make it another one, or none."""
 
 
-def digit_changed(rng: random.Random, gold: str) -> str | None:
-    """One digit replaced by another one."""
+def change_digit(rng: random.Random, gold: str) -> str | None:
+    """Replace one digit by another one."""
     places = [match.start() for match in re.finditer(r"\d", gold)]
     if not places:
         return None
@@ -27,14 +26,14 @@ def digit_changed(rng: random.Random, gold: str) -> str | None:
     return gold[:place] + rng.choice([digit for digit in "0123456789" if digit != gold[place]]) + gold[place + 1 :]
 
 
-def digit_added(rng: random.Random, gold: str) -> str | None:
-    """One digit more in front of a number."""
+def add_digit(rng: random.Random, gold: str) -> str | None:
+    """Put one digit more in front of a number."""
     places = [match.start() for match in re.finditer(r"(?<![\d.,!_^{\\])\d", gold)]
     return gold[: (place := rng.choice(places))] + rng.choice("123456789") + gold[place:] if places else None
 
 
-def scalar_changed(rng: random.Random, gold: str) -> str | None:
-    """A number or root with another sign, factor, power or unit of counting."""
+def change_scalar(rng: random.Random, gold: str) -> str | None:
+    """Give a number or root another sign, factor, power or unit of counting."""
     if not re.fullmatch(r"-?(?:\d+|\\frac\{\d+\}\{\d+\}|\d*\\sqrt\{\d+\}|\d* ?\\pi)", gold) or gold in ("0", "1"):
         return None
     minus = gold[1:] if gold.startswith("-") else "-" + gold
@@ -44,8 +43,8 @@ def scalar_changed(rng: random.Random, gold: str) -> str | None:
     return rng.choice([minus, f"({gold})^2", *factors, *wholes, *factorials])
 
 
-def brackets_changed(rng: random.Random, gold: str) -> str | None:
-    """Another kind of bracket around a collection."""
+def change_brackets(rng: random.Random, gold: str) -> str | None:
+    """Put another kind of bracket around a collection."""
     match = re.fullmatch(r"(?:\\left)?([(\[])(.*,.*?)(?:\\right)?([)\]])", gold)
     if match is None or "\\cup" in gold:
         return None
@@ -54,8 +53,8 @@ def brackets_changed(rng: random.Random, gold: str) -> str | None:
     return opening + match[2] + closing
 
 
-def items_changed(rng: random.Random, gold: str) -> str | None:
-    """Items of a tuple swapped, one dropped, or one added."""
+def change_items(rng: random.Random, gold: str) -> str | None:
+    """Swap the items of a tuple, drop one, or add one."""
     match = re.fullmatch(r"\(([^()\[\]]*,[^()\[\]]*)\)", gold)
     items = match[1].split(",") if match else []
     if len({item.strip() for item in items}) < 2:
@@ -65,8 +64,8 @@ def items_changed(rng: random.Random, gold: str) -> str | None:
     return f"({','.join(chosen)})"
 
 
-def row_changed(rng: random.Random, gold: str) -> str | None:
-    """A matrix with its rows turned round, or one of them dropped."""
+def change_rows(rng: random.Random, gold: str) -> str | None:
+    """Turn the rows of a matrix round, or drop one of them."""
     match = re.fullmatch(r"\\begin\{pmatrix\}(.*)\\end\{pmatrix\}", gold)
     rows = match[1].split(r"\\") if match else []
     if len({row.strip() for row in rows}) < 2:
@@ -75,16 +74,15 @@ def row_changed(rng: random.Random, gold: str) -> str | None:
     return r"\begin{pmatrix}" + r"\\".join(other) + r"\end{pmatrix}" if other != rows else None
 
 
-PERTURBATIONS: tuple[Callable[[random.Random, str], str | None], ...] = (
-    digit_changed,
-    digit_added,
-    scalar_changed,
-    brackets_changed,
-    items_changed,
-    row_changed,
-)
-
-
+PERTURBATIONS: Mapping[str, Callable[[random.Random, str], str | None]] = {
+    "digit changed": change_digit,
+    "digit added": add_digit,
+    "scalar changed": change_scalar,
+    "brackets changed": change_brackets,
+    "items changed": change_items,
+    "row changed": change_rows,
+}
+"""By kind; each gives a wrong answer, or None where it does not apply."""
 RENDERINGS: Mapping[str, Callable[[str], str]] = {
     "bare": lambda gold: gold,
     "dollars": lambda gold: f"${gold}$",
@@ -105,18 +103,21 @@ RENDERINGS: Mapping[str, Callable[[str], str]] = {
 """By kind; each means what the gold means."""
 
 
-def misses(rng: random.Random, gold: str, draws: int) -> dict[str, str]:
-    """Return near misses of ``gold`` with the kind of change that made each.
+def make_near_misses(rng: random.Random, gold: str, draws: int) -> dict[str, str]:
+    """Make near misses of a right answer.
 
     Args:
-        rng: decides digits and places.
-        gold: the right answer.
-        draws: how often each perturbation is tried.
+        rng: Decides digits and places.
+        gold: The right answer.
+        draws: How often each perturbation is tried.
+
+    Returns:
+        Wrong answers, with the kind of change that made each.
     """
     found: dict[str, str] = {}
-    for perturb in PERTURBATIONS:
+    for kind, perturb in PERTURBATIONS.items():
         for _ in range(draws):
             miss = perturb(rng, gold)
             if miss is not None and miss != gold:
-                found.setdefault(miss, perturb.__name__.replace("_", " "))
+                found.setdefault(miss, kind)
     return found

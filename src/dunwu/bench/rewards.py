@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.bench.sandbox import SOURCE, TESTS
-from dunwu.bench.step import GROUP_SIZE, PROMPTS, OurStep, Workload, fixed, natural
+from dunwu.bench.step import GROUP_SIZE, PROMPTS, OurStep, Workload, make_fixed_workload, make_natural_workload
 from dunwu.config.packaged import NANO_BASE
 from dunwu.errors import UserError
 from dunwu.rollout.engine import Engine, Sample
@@ -39,13 +39,13 @@ class ProgramGrader:
         self._verifier, self._number = verifier, itertools.count()
 
     def score(self, problem: Problem, completion: Completion) -> Score:
-        """See ``rollout.collect.Grader``."""
+        """Score by one program's verdict; see ``rollout.collect.Grader``."""
         program = PROGRAMS[int(completion.token_ids.sum()) % 2]
         ran = self._verifier.judge(TESTS, f"{program}  # {next(self._number)}")
         return Score(value=float(ran.result == "passed"), parts={}, status="graded", extracted=None, reason=ran.reason)
 
     def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
-        """See ``rollout.collect.Grader``."""
+        """Return the scores as they are; see ``rollout.collect.Grader``."""
         return tuple(scores)
 
 
@@ -69,11 +69,17 @@ class Afterwards:
 
 
 def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Percent of a step spent waiting (medians of ``ROUNDS`` steps in turns), with a place for each core.
+    """Measure which percentage of a step waits for rewards, with a place for each core.
+
+    Args:
+        against: ``afterwards`` or nothing.
+
+    Returns:
+        Medians of ``ROUNDS`` steps in turns, by workload.
 
     Raises:
-        UserError: a peer other than ``afterwards``.
-        Unavailable: this machine gives no safe tier.
+        UserError: A peer other than ``afterwards``.
+        Unavailable: This machine gives no safe tier.
     """
     for peer in against:
         if peer != PEER:
@@ -82,7 +88,7 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
     sandbox, _ = choose(places)
     with sandbox, tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
         grader = ProgramGrader(CodeVerifier(sandbox, Limits()), places)
-        workloads = {"fixed": fixed(Path(folder)), "natural": natural(NANO_BASE)}
+        workloads = {"fixed": make_fixed_workload(Path(folder)), "natural": make_natural_workload(NANO_BASE)}
         return {name: _measure(workload, grader, against) for name, workload in workloads.items()}
 
 

@@ -18,26 +18,34 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.bench.floor import decode_cost, tokens_per_second
+from dunwu.bench.floor import compute_decode_cost, compute_floor
 from dunwu.bench.pair import Side, alternate
-from dunwu.bench.rollout_peers import HF_PEERS, VLLM_PYTHON, Job, hf_side, vllm_side
+from dunwu.bench.rollout_peers import HF_PEERS, VLLM_PYTHON, Job, serve_hf, serve_vllm
 from dunwu.errors import UserError
 
 PROMPTS, GROUP, PROMPT_TOKENS, NEW_TOKENS, NATURAL_CAP = 32, 16, 24, 128, 384
-SLOTS = PROMPTS * GROUP
+ROWS = PROMPTS * GROUP
 PEERS = (*HF_PEERS, "vllm")
 
 
 def measure(
     against: Sequence[str] = ("hf", "hf-static"), *, model: str = "nano-base", rounds: int = 3
 ) -> dict[str, dict[str, Any]]:
-    """Medians of ``rounds`` for each side, the ratio over the best peer, and the share of the machine's floor.
+    """Measure tokens a second.
 
     vLLM lives in an environment of its own, whose interpreter the variable ``DUNWU_VLLM_PYTHON`` names; without it
     the peer is listed under ``not_measured``, with the reason.
 
+    Args:
+        against: Some of ``PEERS``.
+        model: The policy.
+        rounds: Turns of each side.
+
+    Returns:
+        By workload the median of each side, the ratio over the best peer, and the share of the machine's floor.
+
     Raises:
-        UserError: a peer that there is not, or a model that cannot be loaded.
+        UserError: A peer that there is not, or a model that cannot be loaded.
     """
     import torch
 
@@ -46,21 +54,27 @@ def measure(
         raise UserError(f"no peer {', '.join(unknown)}; there are {', '.join(PEERS)}", field="--against")
     interpreter = os.environ.get(VLLM_PYTHON)
     results: dict[str, dict[str, Any]] = {}
-    for name, job in jobs(model).items():
-        sides: dict[str, Side] = {"ours": partial(our_side, job)}
-        sides |= {peer: partial(hf_side, job, peer) for peer in against if peer in HF_PEERS}
+    for name, job in make_jobs(model).items():
+        sides: dict[str, Side] = {"ours": partial(serve_ours, job)}
+        sides |= {peer: partial(serve_hf, job, peer) for peer in against if peer in HF_PEERS}
         if "vllm" in against and interpreter:
-            sides["vllm"] = partial(vllm_side, job, interpreter)
+            sides["vllm"] = partial(serve_vllm, job, interpreter)
         numbers = alternate(sides, rounds, torch.get_num_threads())
         speeds = {side: median(values) for side, values in numbers.items()}
-        results[name] = compare(speeds.pop("ours"), speeds, floor(job))
+        results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(job))
         if "vllm" in against and not interpreter:
             results[name]["not_measured"] = {"vllm": f"{VLLM_PYTHON} names no interpreter"}
     return results
 
 
-def compare(ours: float, peers: dict[str, float], floor_speed: float) -> dict[str, Any]:
-    """One workload's entry in the report."""
+def make_entry(ours: float, peers: dict[str, float], floor_speed: float) -> dict[str, Any]:
+    """Make one workload's entry in the report.
+
+    Args:
+        ours: Tokens a second.
+        peers: The same by peer.
+        floor_speed: The same at the machine's floor.
+    """
     return {
         "ours": ours,
         "unit": "tokens/s",
@@ -70,8 +84,8 @@ def compare(ours: float, peers: dict[str, float], floor_speed: float) -> dict[st
     }
 
 
-def jobs(model: str) -> dict[str, Job]:
-    """The two workloads."""
+def make_jobs(model: str) -> dict[str, Job]:
+    """Make the two workloads."""
     from dunwu.models.load import load_policy, resolve
     from dunwu.models.templates import NANO
     from dunwu.tasks.generators.countdown import draw_instance, write_question
@@ -89,9 +103,9 @@ def jobs(model: str) -> dict[str, Job]:
     }
 
 
-def our_side(job: Job, connection: Connection) -> None:
-    """The built-in engine."""
-    engine, requests, sampling = our_engine(job)
+def serve_ours(job: Job, connection: Connection) -> None:
+    """Do the job with the built-in engine at every turn, and send its tokens a second."""
+    engine, requests, sampling = build_engine(job)
     while connection.recv():
         start = time.perf_counter()
         completions = [completion for _, completion in engine.generate(requests, sampling)]
@@ -100,8 +114,8 @@ def our_side(job: Job, connection: Connection) -> None:
         connection.send(tokens / seconds)
 
 
-def our_engine(job: Job) -> tuple[Any, Any, Any]:
-    """The engine, the requests and the sampling of a job."""
+def build_engine(job: Job) -> tuple[Any, Any, Any]:
+    """Build the engine, the requests and the sampling of a job."""
     from dunwu.models.load import Policy, load_policy
     from dunwu.rollout.builtin.worker_threads import build_builtin_engine
     from dunwu.types import GenerationRequest, Problem, Prompt, Sampling
@@ -116,14 +130,14 @@ def our_engine(job: Job) -> tuple[Any, Any, Any]:
     ]
     loaded = load_policy(job.folder, device="cpu")
     policy = Policy(model=loaded.model, tokenizer=loaded.tokenizer, eos_ids=job.eos_ids, pad_id=loaded.pad_id)
-    return build_builtin_engine(policy, max_sequences=SLOTS), requests, Sampling(max_new_tokens=job.max_new_tokens)
+    return build_builtin_engine(policy, max_sequences=ROWS), requests, Sampling(max_new_tokens=job.max_new_tokens)
 
 
-def floor(job: Job) -> float:
-    """Tokens a second at which nothing but the job's matrix products and memory reads would run."""
+def estimate_floor(job: Job) -> float:
+    """Compute the tokens a second of nothing but the job's matrix products and memory reads."""
     from dunwu.models.load import load_policy
 
-    engine, requests, sampling = our_engine(job)
+    engine, requests, sampling = build_engine(job)
     lengths = [len(completion.token_ids) for _, completion in engine.generate(requests, sampling)]
     prompt_tokens = float(np.mean([len(prompt) for prompt in job.prompts]))
-    return tokens_per_second(decode_cost(load_policy(job.folder, device="cpu").model), prompt_tokens, lengths)
+    return compute_floor(compute_decode_cost(load_policy(job.folder, device="cpu").model), prompt_tokens, lengths)

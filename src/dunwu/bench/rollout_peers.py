@@ -22,7 +22,15 @@ HF_BATCHES = (64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A workload, the same for all sides. ``eos_ids`` empty: every completion runs to ``max_new_tokens``."""
+    """A workload, the same for all sides.
+
+    Attributes:
+        folder: The model, a transformers folder.
+        prompts: Token ids of each prompt.
+        group: Completions of each prompt.
+        max_new_tokens: Tokens of a completion, at most.
+        eos_ids: What ends a completion; empty: every one has ``max_new_tokens``.
+    """
 
     folder: str
     prompts: tuple[tuple[int, ...], ...]
@@ -31,8 +39,14 @@ class Job:
     eos_ids: tuple[int, ...]
 
 
-def hf_side(job: Job, peer: str, connection: Connection) -> None:
-    """``generate`` of transformers with its dynamic or its static cache, prompts padded on the left."""
+def serve_hf(job: Job, peer: str, connection: Connection) -> None:
+    """Do the job with ``generate`` of transformers at every turn, and send its tokens a second.
+
+    Args:
+        job: The workload; prompts are padded on the left.
+        peer: ``hf`` for the dynamic cache, ``hf-static`` for the static one.
+        connection: To the process that compares.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -60,14 +74,20 @@ def hf_side(job: Job, peer: str, connection: Connection) -> None:
 
 
 def count_tokens(written: Int64[np.ndarray, "B C"], eos_ids: tuple[int, ...]) -> int:
-    """Tokens up to and with each row's first end of sequence; what pads a row after it does not count."""
+    """Count the tokens up to and with each row's first end of sequence; what pads a row after it does not count."""
     ends = np.isin(written, eos_ids)
     lengths = np.where(ends.any(axis=1), ends.argmax(axis=1) + 1, written.shape[1])
     return int(lengths.sum())
 
 
-def vllm_side(job: Job, interpreter: str, connection: Connection) -> None:
-    """vLLM, spoken to in lines of JSON; it prints on stderr what it has to say."""
+def serve_vllm(job: Job, interpreter: str, connection: Connection) -> None:
+    """Do the job with vLLM at every turn, and send its tokens a second; its own words go to stderr.
+
+    Args:
+        job: The workload.
+        interpreter: A Python that has vLLM.
+        connection: To the process that compares.
+    """
     import torch
 
     # By itself vLLM would leave one core idle, of two.

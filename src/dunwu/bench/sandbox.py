@@ -27,11 +27,17 @@ ROUNDS, COMPLETIONS = 3, 1000
 
 
 def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Programs, and completions of five tests, a second, with a place for each core.
+    """Measure programs, and completions of five tests, a second, with a place for each core.
+
+    Args:
+        against: ``subprocess`` or nothing.
+
+    Returns:
+        Medians of ``ROUNDS`` rounds in turns, by workload.
 
     Raises:
-        UserError: a peer other than ``subprocess``.
-        Unavailable: this machine gives no safe tier.
+        UserError: A peer other than ``subprocess``.
+        Unavailable: This machine gives no safe tier.
     """
     for peer in against:
         if peer != "subprocess":
@@ -43,7 +49,7 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
         sides: dict[str, dict[str, Callable[[int], Any]]] = {
             "trivial": {"dunwu": lambda _: _trivial(sandbox), "subprocess": lambda _: _plain("print(1)", "")},
             "tests": {
-                "dunwu": lambda _: verifier.judge(TESTS, f"{SOURCE}  # {next(number)}"),  # none is remembered
+                "dunwu": lambda _: verifier.judge(TESTS, f"{SOURCE}  # {next(number)}"),  # none was seen before
                 "subprocess": lambda _: _plain(SOURCE, *(json.loads(test)["stdin"] for test in TESTS)),
             },
         }

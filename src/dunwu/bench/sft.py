@@ -1,6 +1,6 @@
-"""Supervised training beside TRL's SFTTrainer: same model, lessons, batches, optimizer and threads.
+"""Supervised training beside TRL's SFTTrainer: same model, examples, batches, optimizer and threads.
 
-``natural``  the nano base on what authors write about Countdown (24 to some 300 tokens), 128 lessons an update
+``natural``  the nano base on what writers write about Countdown (24 to some 300 tokens), 128 examples an update
 
 TRL trains in microbatches that suit the caches, on the same batches (``trl``), or with like lengths put together by its
 own sampler (``trl-grouped``), and so on others. Tokens are counted without padding.
@@ -33,16 +33,22 @@ from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import TokenizedExample
 
 BATCH, UPDATES, ROUNDS, LEARNING_RATE = 128, 4, 3, 1e-4
-LESSONS = BATCH * UPDATES * (1 + ROUNDS)
+EXAMPLES = BATCH * UPDATES * (1 + ROUNDS)
 TRL_MICROBATCH = 32
 PEERS = {"trl": "sequential", "trl-grouped": "group_by_length"}
 
 
 def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Tokens a second, ours and the peers', and the mean loss of the last ``UPDATES`` updates of each side.
+    """Measure tokens a second.
+
+    Args:
+        against: Some of ``PEERS``.
+
+    Returns:
+        Ours and the peers' rates, and the mean loss of the last ``UPDATES`` updates of each side.
 
     Raises:
-        UserError: an unknown peer, or TRL is not installed.
+        UserError: An unknown peer, or TRL is not installed.
     """
     for peer in against:
         if peer not in PEERS:
@@ -52,7 +58,7 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
     names, threads = ("dunwu", *against), torch.get_num_threads()
     seconds = alternate({name: partial(_side, name, "seconds") for name in names}, ROUNDS, threads)
     losses = alternate({name: partial(_side, name, "loss") for name in names}, ROUNDS, threads)
-    tokens = sum(len(lesson.token_ids) for lesson in lessons()) / (1 + ROUNDS)
+    tokens = sum(len(example.token_ids) for example in make_examples()) / (1 + ROUNDS)
     rates = {name: tokens / statistics.median(taken) for name, taken in seconds.items()}
     rate = rates.pop("dunwu")
     return {
@@ -67,11 +73,11 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def lessons() -> list[TokenizedExample]:
-    """The same for every side, in the order in which they are learnt."""
+def make_examples() -> list[TokenizedExample]:
+    """Make the examples, the same for every side, in the order in which they are learnt."""
     tokenizer = load_policy(NANO_BASE, device="cpu").tokenizer
     answered = (document for document in generate_documents(CountdownSpec(drills=0.0), 0) if document.prompt)
-    rows = encode_documents(list(islice(answered, LESSONS)), tokenizer)
+    rows = encode_documents(list(islice(answered, EXAMPLES)), tokenizer)
     return [
         TokenizedExample(token_ids=np.array(ids, np.int32), loss_mask=np.arange(len(ids)) >= asked)
         for ids, asked in rows
@@ -87,13 +93,13 @@ def _side(name: str, what: str, connection: Connection) -> None:
 
 def _ours(what: str, connection: Connection) -> None:
     policy = load_policy(NANO_BASE, device="cpu")
-    trainer = SupervisedTrainer(policy, OptimizerSpec(lr=LEARNING_RATE), PassSpec(), total_steps=LESSONS // BATCH)
-    rows = lessons()
+    trainer = SupervisedTrainer(policy, OptimizerSpec(lr=LEARNING_RATE), PassSpec(), total_steps=EXAMPLES // BATCH)
+    rows = make_examples()
     batches = iter([rows[start : start + BATCH] for start in range(0, len(rows), BATCH)])
     while connection.recv():
         start = time.perf_counter()
-        told = [take_step(trainer, batch, at=trainer.version).metrics["loss"] for batch in islice(batches, UPDATES)]
-        connection.send(time.perf_counter() - start if what == "seconds" else statistics.mean(told))
+        losses = [take_step(trainer, batch, at=trainer.version).metrics["loss"] for batch in islice(batches, UPDATES)]
+        connection.send(time.perf_counter() - start if what == "seconds" else statistics.mean(losses))
 
 
 def _trl(order: str, what: str, connection: Connection) -> None:
@@ -103,16 +109,16 @@ def _trl(order: str, what: str, connection: Connection) -> None:
 
     class Turns(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
         start = 0.0
-        told: list[float] = []  # noqa: RUF012  -- one trainer, one list
+        losses: list[float] = []  # noqa: RUF012  -- one trainer, one list
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % UPDATES == 0:
                 control.should_training_stop = not connection.recv()
-                self.start, self.told = time.perf_counter(), []
+                self.start, self.losses = time.perf_counter(), []
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
-                self.told.append(logs["loss"])
+                self.losses.append(logs["loss"])
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % UPDATES == 0 and what == "seconds":
@@ -123,13 +129,13 @@ def _trl(order: str, what: str, connection: Connection) -> None:
         """Answers after the last loss of a turn is logged."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if what == "loss" and "loss" in logs and len(turns.told) == UPDATES:
-                connection.send(statistics.mean(turns.told))
+            if what == "loss" and "loss" in logs and len(turns.losses) == UPDATES:
+                connection.send(statistics.mean(turns.losses))
 
     turns = Turns()
     rows = [
-        {"input_ids": lesson.token_ids.tolist(), "completion_mask": lesson.loss_mask.astype(int).tolist()}
-        for lesson in lessons()
+        {"input_ids": example.token_ids.tolist(), "completion_mask": example.loss_mask.astype(int).tolist()}
+        for example in make_examples()
     ]
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-trl-") as folder:
         config = SFTConfig(
@@ -146,7 +152,7 @@ def _trl(order: str, what: str, connection: Connection) -> None:
             bf16=False,
             use_cpu=True,
             gradient_checkpointing=False,
-            max_steps=LESSONS // BATCH + 1,  # it asks for one turn more, and is told to end
+            max_steps=EXAMPLES // BATCH + 1,  # it asks for one turn more, which ends it
             save_strategy="no",
             logging_strategy="no",
             report_to=[],

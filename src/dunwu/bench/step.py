@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from dunwu import algorithms
-from dunwu.bench.machine import gemm_flops
+from dunwu.bench.machine import measure_gemm_flops
 from dunwu.bench.pair import alternate
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
@@ -61,7 +61,14 @@ TRL_MICROBATCH = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A transformers folder, the prompts of a step, and how long completions are: exactly, or at most."""
+    """What a step generates.
+
+    Attributes:
+        model: A transformers folder.
+        prompts: The prompts of a step.
+        max_new_tokens: How long completions are.
+        exactly: Whether every one is that long; else at most.
+    """
 
     model: str
     prompts: tuple[str, ...]
@@ -70,12 +77,17 @@ class Workload:
 
 
 def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Samples a second of each workload: ours, the peers', the ratio, and the share of the machine's floor.
+    """Measure the samples a second of each workload.
 
-    The floor is the time that the step's matrix products alone would take at the machine's best rate.
+    Args:
+        against: ``trl`` or nothing.
+
+    Returns:
+        By workload ours, the peers', the ratio, and the share of the machine's floor: the rate of a step that were
+        nothing but its matrix products.
 
     Raises:
-        UserError: a peer other than ``trl``, or TRL is not installed.
+        UserError: A peer other than ``trl``, or TRL is not installed.
     """
     for peer in against:
         if peer != "trl":
@@ -83,12 +95,12 @@ def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
         if importlib.util.find_spec("trl") is None:
             raise NotInstalled("TRL", "bench", field="--against")
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
-        workloads = {"fixed": fixed(Path(folder)), "natural": natural(NANO_BASE)}
+        workloads = {"fixed": make_fixed_workload(Path(folder)), "natural": make_natural_workload(NANO_BASE)}
         return {name: _measure(workload, against) for name, workload in workloads.items()}
 
 
 def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
-    sides = {"dunwu": partial(ours, workload)} | {peer: partial(trl, workload) for peer in against}
+    sides = {"dunwu": partial(serve_ours, workload)} | {peer: partial(serve_trl, workload) for peer in against}
     seconds = alternate(sides, ROUNDS, torch.get_num_threads())
     rates = {name: PROMPTS * GROUP_SIZE / statistics.median(taken) for name, taken in seconds.items()}
     rate = rates.pop("dunwu")
@@ -97,12 +109,12 @@ def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
         "unit": "samples/s",
         "peers": rates,
         "ratio": rate / max(rates.values()) if rates else None,
-        "floor_share": rate / floor_rate(workload),
+        "floor_share": rate / compute_floor(workload),
     }
 
 
-def fixed(folder: Path) -> Workload:
-    """Makes the model of random weights in ``folder``."""
+def make_fixed_workload(folder: Path) -> Workload:
+    """Make the model of random weights in a folder, and prompts of random letters."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -128,8 +140,8 @@ def fixed(folder: Path) -> Workload:
     return Workload(model=str(folder), prompts=tuple(prompts), max_new_tokens=COMPLETION_TOKENS, exactly=True)
 
 
-def natural(model: str) -> Workload:
-    """Countdown problems for a nano base."""
+def make_natural_workload(model: str) -> Workload:
+    """Draw Countdown problems for a nano base."""
     problems = build_mixture((TaskSpec(task="countdown", levels=(3,)),), 0).draw(0, PROMPTS)
     questions = ("\n".join(message.content for message in problem.messages) for problem in problems)
     prompts = tuple(NANO.replace("{prompt}", question) for question in questions)
@@ -142,12 +154,12 @@ class FreeGrader:
     workers = 1
 
     def score(self, problem: Problem, completion: Completion) -> Score:
-        """See ``rollout.collect.Grader``."""
+        """Score by the tokens alone; see ``rollout.collect.Grader``."""
         value = _reward(completion.token_ids.tolist())
         return Score(value=value, parts={}, status="graded", extracted=None, reason="")
 
     def score_group(self, group: RolloutGroup, scores: Sequence[Score], update: int) -> tuple[Score, ...]:
-        """See ``rollout.collect.Grader``."""
+        """Return the scores as they are; see ``rollout.collect.Grader``."""
         return tuple(scores)
 
 
@@ -174,14 +186,14 @@ class OurStep:
         self.engine: Engine = build_builtin_engine(self.policy, max_sequences=PROMPTS * GROUP_SIZE)
 
     def rollout(self, waiting: AbstractContextManager[None] = NOTHING) -> list[ScoredGroup]:
-        """Every prompt's group, other completions at every step; see ``collect``."""
+        """Generate every prompt's group, other completions at every step; see ``collect``."""
         first = self.trainer.policy_version * GROUP_SIZE
         seeds = tuple(range(first, first + GROUP_SIZE))
         requests = [GenerationRequest(prompt=prompt, seeds=seeds) for prompt in self.prompts]
         return collect(self.engine, requests, self.sampling, self.grader, waiting=waiting)
 
     def __call__(self) -> float:
-        """One whole step; of its seconds, how many the rewards were waited for."""
+        """Take one whole step, and return the seconds that it waited for rewards."""
         watch = Stopwatch()
         groups = self.rollout(watch.time("rewards"))
         spec = self.algorithm.spec
@@ -195,8 +207,8 @@ class OurStep:
         return watch.seconds["rewards"]
 
 
-def ours(workload: Workload, connection: Connection) -> None:
-    """Dunwu takes its turns."""
+def serve_ours(workload: Workload, connection: Connection) -> None:
+    """Take a step of ours at every turn, and send its seconds."""
     step = OurStep(workload, FreeGrader())
     while connection.recv():
         start = time.perf_counter()
@@ -204,8 +216,8 @@ def ours(workload: Workload, connection: Connection) -> None:
         connection.send(time.perf_counter() - start)
 
 
-def trl(workload: Workload, connection: Connection) -> None:
-    """TRL's side: its trainer waits for its turn before every step."""
+def serve_trl(workload: Workload, connection: Connection) -> None:
+    """Train with TRL, whose trainer waits for its turn before every step."""
     from datasets import Dataset
     from transformers import TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -253,8 +265,8 @@ def trl(workload: Workload, connection: Connection) -> None:
         ).train()
 
 
-def floor_rate(workload: Workload) -> float:
-    """Samples a second if a step were its matrix products and these ran at the machine's best rate.
+def compute_floor(workload: Workload) -> float:
+    """Compute the samples a second of a step that were its matrix products, at the machine's best rate.
 
     Two operations a weight and token forward: once to generate, once for the reference, once to train; backward twice
     as much. Prompts are counted once a group. Attention, embeddings and everything else are left out.
@@ -266,7 +278,7 @@ def floor_rate(workload: Workload) -> float:
     model = step.policy.model
     looked_up = model.get_input_embeddings().weight if not model.config.tie_word_embeddings else None
     weights: int = sum(p.numel() for p in model.parameters() if p.ndim == 2 and p is not looked_up)
-    return PROMPTS * GROUP_SIZE * gemm_flops() / (2.0 * weights * tokens * (1 + 1 + 3))
+    return PROMPTS * GROUP_SIZE * measure_gemm_flops() / (2.0 * weights * tokens * (1 + 1 + 3))
 
 
 def _prompt(text: str, tokenizer: Any) -> Prompt:

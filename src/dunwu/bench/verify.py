@@ -34,23 +34,25 @@ Pair = tuple[Problem, Completion]
 
 
 def measure(against: Sequence[str] = (PEER,), data: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
-    """Return answers graded a second (medians of ``ROUNDS`` rounds in turns): ours, the peer's, and the ratio.
+    """Measure the answers graded a second.
 
     Args:
         against: ``math-verify`` or nothing.
-        data: files of golds; where there are some, their agreement is measured instead (``agreement``).
+        data: Files of golds; where there are some, their agreement is measured instead (``agreement``).
+
+    Returns:
+        By workload the medians of ``ROUNDS`` rounds in turns, ours and the peer's, and their ratio.
 
     Raises:
-        UserError: a peer other than ``math-verify``; a file cannot be read.
+        UserError: A peer other than ``math-verify``; a file cannot be read.
     """
     for peer in against:
         if peer != PEER:
             raise UserError(f"no such peer: {peer}; verifiers are measured against {PEER}", field="--against")
     if data:
         return measure_agreement(data, against)
-    return {
-        name: _measure(make, bool(against)) for name, make in (("math", math_pair), ("expression", expression_pair))
-    }
+    makers = {"math": make_math_pair, "expression": make_expression_pair}
+    return {name: _measure(make, bool(against)) for name, make in makers.items()}
 
 
 def _measure(make: Callable[[random.Random], Pair], with_peer: bool) -> dict[str, Any]:
@@ -88,8 +90,8 @@ def _verify_all(pairs: Sequence[Pair]) -> None:
         verify(parse(f"${gold}$"), parse(completion.text))
 
 
-def math_pair(rng: random.Random) -> Pair:
-    """A gold and an answer: right half the time."""
+def make_math_pair(rng: random.Random) -> Pair:
+    """Make a gold and an answer, which is right half the time."""
     a, b, c = rng.randint(2, 999), rng.randint(2, 99), rng.choice((2, 3, 5, 7, 11, 13))
     d = a + rng.randint(1, 9)
     right = rng.random() < 0.5
@@ -105,8 +107,8 @@ def math_pair(rng: random.Random) -> Pair:
     return _problem("math", gold), _completion(answer)
 
 
-def expression_pair(rng: random.Random) -> Pair:
-    """A Countdown problem with four numbers and its gold, or the gold with one operator changed."""
+def make_expression_pair(rng: random.Random) -> Pair:
+    """Make a Countdown problem with four numbers; its answer is the gold, or the gold with one operator changed."""
     draft = countdown.draft(rng, 4, "en")
     answer = draft.gold if rng.random() < 0.5 else draft.gold.replace("+", "-", 1)
     return _problem("expression", draft.gold, draft.tests), _completion(answer)

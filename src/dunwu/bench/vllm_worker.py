@@ -14,7 +14,7 @@ import time
 
 
 def main() -> None:
-    """Serves until stdin ends. Only numbers go to the real stdout: vLLM prints there too."""
+    """Serve until stdin ends. Only numbers go to the real stdout: vLLM prints there too."""
     numbers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from vllm import LLM, SamplingParams

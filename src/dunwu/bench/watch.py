@@ -57,7 +57,7 @@ checkpoint = { every = 4000 }
 """A policy that does not change, so that one rollout takes as long as another."""
 TURNS, SETTLING, ROLLOUTS = 32, 1, 3
 """Half of them watched (A B B A); the rollouts of each in which the watcher catches up, and those that are measured."""
-PULSE_SECONDS, SHARE = 2.0, 0.01
+POLL_SECONDS, SHARE = 2.0, 0.01
 """As in watch.js."""
 STEPS, DISTINCT = 500, 20
 """Rollouts of the large run, each of 2,000 completions, and how many of them differ."""
@@ -74,7 +74,17 @@ REPEATS = 5
 
 
 def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """The three workloads, medians. Raises UserError where a peer is asked for: there is none but the run unwatched."""
+    """Measure the three workloads.
+
+    Args:
+        against: Nothing: the peer is the run while nobody watches it.
+
+    Returns:
+        Medians by workload.
+
+    Raises:
+        UserError: A peer is named.
+    """
     if against:
         raise UserError("the observatory is measured against a run that nobody watches", field="--against")
     with tempfile.TemporaryDirectory(prefix="dunwu-watch-") as folder:
@@ -139,7 +149,7 @@ def _waited(pid: int) -> float:
 
 
 def _interval(values: Sequence[float]) -> list[float]:
-    """The 95 % interval of the mean."""
+    """Return the 95 % interval of the mean."""
     half = 1.96 * stdev(values) / len(values) ** 0.5
     return [mean(values) - half, mean(values) + half]
 
@@ -162,13 +172,16 @@ def _wait_for(training: subprocess.Popen[bytes], out: Path, rows: int) -> None:
 
 @contextmanager
 def _client(address: str) -> Iterator[threading.Lock]:
-    """Asks as a page does: the token, and where it has changed the curves, as often as they may be asked for. It asks
-    nothing while somebody else holds the lock."""
+    """Ask as a page does: for the token, and where it has changed for the curves, as often as a page may.
+
+    Yields:
+        A lock; while somebody else holds it, nothing is asked.
+    """
     asking, over = threading.Lock(), threading.Event()
 
     def follow() -> None:
         last, not_before = "", 0.0
-        while not over.wait(PULSE_SECONDS):
+        while not over.wait(POLL_SECONDS):
             with asking:
                 token, began = json.loads(_get(f"{address}/runs/0/change-token"))["change_token"], time.perf_counter()
                 if token != last and began >= not_before:
@@ -192,13 +205,13 @@ class _Server:
 
     @property
     def memory(self) -> dict[str, float]:
-        """MiB that it holds, and which of them are pages of files."""
-        told = dict(re.findall(r"(VmRSS|RssFile):\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()))
-        return {"resident_mib": int(told["VmRSS"]) / 1024, "of_files_mib": int(told["RssFile"]) / 1024}
+        """How many MiB it holds, and how many of them are pages of files."""
+        sizes = dict(re.findall(r"(VmRSS|RssFile):\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()))
+        return {"resident_mib": int(sizes["VmRSS"]) / 1024, "of_files_mib": int(sizes["RssFile"]) / 1024}
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Neither the server nor its reader does anything meanwhile."""
+        """Stop the server and its reader until the block ends."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/children")
         pids = [self.pid, *(int(child) for thread in threads for child in thread.read_text().split())]
         for pid in pids:
@@ -230,7 +243,7 @@ def _get(address: str) -> str:
 
 
 def _large(directory: Path) -> dict[str, dict[str, Any]]:
-    """A million rollouts: some that were really sampled, over and over under other steps."""
+    """Measure on a million rollouts: some that were really sampled, over and over under other steps."""
     _make_large(directory)
     with _started(directory) as server:
         began = time.perf_counter()

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dunwu.bench import agreement, verify
-from dunwu.bench.respelling import RENDERINGS, misses
+from dunwu.bench.respelling import RENDERINGS, make_near_misses
 from dunwu.cli import main
 from dunwu.errors import UserError
 from dunwu.verifiers.math import answers
@@ -32,10 +32,10 @@ def test_renderings_mean_what_the_gold_means_and_misses_do_not() -> None:
 
     for gold in GOLDS:
         assert all(same_answer(gold, render(gold), never) for render in RENDERINGS.values())
-        made = misses(random.Random(0), gold, draws=3)
+        made = make_near_misses(random.Random(0), gold, draws=3)
         assert gold not in made
         assert len(made) > 3
-    assert misses(random.Random(0), "(1,2)", 3).items() >= {"(2,1)": "items changed"}.items()
+    assert make_near_misses(random.Random(0), "(1,2)", 3).items() >= {"(2,1)": "items changed"}.items()
 
 
 def test_wrong_verdicts_are_counted_by_direction_and_kind(golds: Path, monkeypatch: pytest.MonkeyPatch) -> None:

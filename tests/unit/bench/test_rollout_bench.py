@@ -18,14 +18,14 @@ def test_padding_after_the_end_is_no_token() -> None:
 
 
 def test_the_ratio_is_over_the_best_peer() -> None:
-    assert rollout.compare(300.0, {"hf": 100.0, "vllm": 150.0}, 600.0) == {
+    assert rollout.make_entry(300.0, {"hf": 100.0, "vllm": 150.0}, 600.0) == {
         "ours": 300.0,
         "unit": "tokens/s",
         "peers": {"hf": 100.0, "vllm": 150.0},
         "ratio": 2.0,
         "floor_share": 0.5,
     }
-    assert rollout.compare(300.0, {}, 600.0)["ratio"] is None
+    assert rollout.make_entry(300.0, {}, 600.0)["ratio"] is None
 
 
 def test_a_peer_that_there_is_not() -> None:
@@ -39,7 +39,7 @@ def test_the_cost_of_a_token_by_hand() -> None:
     untied = Qwen2ForCausalLM(Qwen2Config(vocab_size=32, num_hidden_layers=3, tie_word_embeddings=False, **shape))
     layer = 8 * 8 + 2 * 4 * 8 + 8 * 8 + 3 * 8 * 16
     for model in (tied, untied):
-        cost = floor.decode_cost(model)
+        cost = floor.compute_decode_cost(model)
         assert cost.matrix_flops == 2 * (3 * layer + 32 * 8)
         assert cost.flops_per_position == 4 * 8 * 3
         assert cost.bytes_per_position == 2 * 4 * 3 * 4
@@ -47,9 +47,9 @@ def test_the_cost_of_a_token_by_hand() -> None:
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = floor.DecodeCost(matrix_flops=100.0, flops_per_position=2.0, bytes_per_position=8.0)
-    monkeypatch.setattr(floor, "gemm_flops", lambda: 1000.0)
-    monkeypatch.setattr(floor, "read_bandwidth", lambda: 1e9)
+    monkeypatch.setattr(floor, "measure_gemm_flops", lambda: 1000.0)
+    monkeypatch.setattr(floor, "measure_bandwidth", lambda: 1e9)
     positions = (2 * 10 + 3) + (3 * 10 + 6)
-    assert floor.tokens_per_second(cost, 10.0, [2, 3]) == pytest.approx(5 / ((500 + 2 * positions) / 1000))
-    monkeypatch.setattr(floor, "read_bandwidth", lambda: 10.0)
-    assert floor.tokens_per_second(cost, 10.0, [2, 3]) == pytest.approx(5 / (8 * positions / 10))
+    assert floor.compute_floor(cost, 10.0, [2, 3]) == pytest.approx(5 / ((500 + 2 * positions) / 1000))
+    monkeypatch.setattr(floor, "measure_bandwidth", lambda: 10.0)
+    assert floor.compute_floor(cost, 10.0, [2, 3]) == pytest.approx(5 / (8 * positions / 10))

@@ -50,7 +50,7 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return load_policy(source, device=device)  # type: ignore[arg-type]
 
     monkeypatch.setattr(step, "load_policy", recording)
-    ours = step.OurStep(step.fixed(tmp_path), step.FreeGrader())
+    ours = step.OurStep(step.make_fixed_workload(tmp_path), step.FreeGrader())
     assert devices == ["cpu"], "where its floor is measured"
     before = {name: weight.clone() for name, weight in ours.trainer.export_weights().read()}
     groups = ours.rollout()

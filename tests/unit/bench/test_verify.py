@@ -13,7 +13,7 @@ from dunwu.errors import UserError
 from dunwu.verifiers import RewardGrader
 
 
-@pytest.mark.parametrize("make", [verify.math_pair, verify.expression_pair])
+@pytest.mark.parametrize("make", [verify.make_math_pair, verify.make_expression_pair])
 def test_about_half_of_the_answers_are_right_and_follow_the_format(
     make: Callable[[random.Random], verify.Pair],
 ) -> None:

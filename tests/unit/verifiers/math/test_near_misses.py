@@ -44,7 +44,7 @@ def of_data(rng: random.Random) -> Iterator[Pair]:
     """Real golds and what the perturbations make of them."""
     for name in filter(lambda name: file_of(name).exists(), SETS):
         for gold in dict.fromkeys(golds(name)):
-            misses = {perturb(rng, gold) for perturb in PERTURBATIONS for _ in range(2)}
+            misses = {perturb(rng, gold) for perturb in PERTURBATIONS.values() for _ in range(2)}
             yield from ((gold, miss) for miss in sorted(misses - {None, gold}, key=str) if miss)
 
 
