@@ -336,5 +336,18 @@ verifiers: Final = Registry(
 )
 rewards: Final = Registry("reward", "rewards", {})
 engines: Final = Registry("engine", "engines", {"builtin": "dunwu.rollout.builtin.worker_threads:build_builtin_engine"})
-stages: Final = Registry("kind of stage", "stages", {})
+stages: Final = Registry(
+    "kind of stage",
+    "stages",
+    {
+        "rl": "dunwu.kinds.rl:RL",
+        "sft": "dunwu.kinds.training:SFT",
+        "distil": "dunwu.kinds.training:DISTIL",
+        "reject": "dunwu.kinds.answering:REJECT",
+        "cold_start": "dunwu.kinds.answering:COLD_START",
+        "reward_model": "dunwu.kinds.training:REWARD_MODEL",
+        "eval": "dunwu.kinds.answering:EVAL",
+        "pretrain": "dunwu.kinds.training:PRETRAIN",
+    },
+)
 REGISTRIES: Final = (losses, advantages, tasks, verifiers, rewards, engines, stages)

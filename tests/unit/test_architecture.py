@@ -21,7 +21,7 @@ from dunwu.cli import main
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "dunwu"
 FILES = sorted(PACKAGE.rglob("*.py"))
-TORCH_FREE = ("config", "runs", "verifiers", "analysis", "planning", "observatory", "monitoring")
+TORCH_FREE = ("config", "runs", "verifiers", "analysis", "planning", "observatory", "monitoring", "kinds")
 SCHEMA_READERS = ("runs", "tasks", "verifiers")
 HEAVY = ("torch", "transformers", "ray", "vllm")
 

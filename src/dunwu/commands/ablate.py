@@ -15,7 +15,7 @@ from dunwu.execution.executor import open_executor
 from dunwu.models.templates import Template
 from dunwu.monitoring.progress import Monitor, Progress
 from dunwu.pipeline.stages.grading import open_grader
-from dunwu.pipeline.stages.prompts import build_encoder, encode_held_out, list_tasks
+from dunwu.pipeline.stages.prompts import build_encoder, encode_held_out
 from dunwu.runs import ABLATION, RunReader
 from dunwu.tasks.datasets.files import FileTask, find_source
 
@@ -52,7 +52,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     model = str(run.stage(name).model)
     policy = executor.open_policy(model, longest=stage.longest_sequence, learns=False, generates=True)
     template = Template(stage.prompt, policy.tokenizer)
-    instruct = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage)).instruct
+    instruct = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task).instruct
     prompts = encode_held_out([chosen], run.seed, template, instruct)[chosen.name][:wanted]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (

@@ -8,23 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dunwu import tasks
-from dunwu.config.schema import (
-    DataSpec,
-    EvalStage,
-    EvaluationSet,
-    PretrainStage,
-    RewardModelStage,
-    RLStage,
-    SamplingStage,
-    Stage,
-    SupervisedStage,
-    TaskSpec,
-)
+from dunwu.config.schema import DataSpec, RLStage, StageInputs, StageSpec, TaskSpec
+from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
 from dunwu.models.load import load_tokenizer
 from dunwu.models.shape import find_shape
 from dunwu.models.templates import Template, is_closed
-from dunwu.pipeline.stages.prompts import PromptLimit, build_encoder, encode_held_out, list_tasks
+from dunwu.pipeline.stages.prompts import PromptLimit, build_encoder, encode_held_out
 from dunwu.planning.preview import GLANCE
 from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
@@ -38,7 +28,7 @@ LETTERS = 60
 """The most letters that are shown of a problem or an answer."""
 
 
-def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) -> dict[str, str]:
+def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]) -> dict[str, str]:
     """Say how a stage asks and what it teaches; see ``planning.preview``.
 
     Args:
@@ -54,29 +44,29 @@ def preview(folder: Path, name: str, stage: Stage, files: Sequence[DataSpec]) ->
         UserError: The tokenizer, the template or one of the first conversations cannot be used; held-out prompts of an
             RL stage are too long.
     """
-    assert not isinstance(stage, PretrainStage), "a corpus has no template"
-    tokenizer = load_tokenizer(str(folder))
-    template = Template(stage.prompt.model_copy(update={"max_tokens": 2**40}), tokenizer)
+    inputs, rules = stage.inputs, stage.rules
+    assert inputs.models[0].prompt is not None, "a corpus has no template"
+    spec, tokenizer = inputs.models[0].prompt.spec, load_tokenizer(str(folder))
+    template = Template(spec.model_copy(update={"max_tokens": 2**40}), tokenizer)
     lines: dict[str, str] = {}
-    if isinstance(stage, RLStage | SamplingStage | EvalStage):
-        grading = stage.reward if isinstance(stage, RLStage) else stage.grading
-        asking = build_encoder(template, stage.prompt, grading, list_tasks(stage))
-        prompt = template.encode(asking.instruct(*_make_question(stage)))
+    if rules is not None and inputs.every_task:
+        asking = build_encoder(template, spec, rules, inputs.every_task)
+        prompt = template.encode(asking.instruct(*_make_question(inputs)))
         lines["asks"] = _escape(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads_as_reasoning"] = _describe_reasoning(template.opening)
-        lines |= dict(_describe_files(stage))
+        lines |= dict(_describe_files(inputs))
     if isinstance(stage, RLStage) and (shape := find_shape(str(folder))) and shape.max_positions:
         _check_lengths(
             stage, PromptLimit.for_stage(stage, name, shape.max_positions), Template(stage.prompt, tokenizer)
         )
-    if isinstance(stage, SupervisedStage):
+    if inputs.layout == "conversations":
         for data in files:
             for example in read_first_examples(data):
                 first, *_ = template.tokenize_example(example)
                 lines.setdefault("teaches_first", show_example(tokenizer, first))
     if template.lead:
         lines["answers_begin_with"] = _escape(template.lead)
-    if not isinstance(stage, RewardModelStage):
+    if kind_of(stage).makes != "scorer":
         lines["turns_end_with"] = _escape(decode(tokenizer, list(template.end)))
     return lines
 
@@ -95,29 +85,20 @@ def show_example(tokenizer: Any, example: TokenizedExample) -> str:
     return f"{'·'.join(asked)} → {'·'.join(learnt)} ({count})"
 
 
-def _make_question(stage: RLStage | SamplingStage | EvalStage) -> tuple[Problem, str | None]:
+def _make_question(inputs: StageInputs) -> tuple[Problem, str | None]:
     """Make a stand-in for the questions of a stage's first task, and the instruction that stands below them."""
-    if isinstance(stage, EvalStage):
-        task, own = stage.sets[0].task, stage.sets[0].instruction
-    else:
-        task, own = stage.tasks[0], None
-    asked = Message(role="user", content="QUESTION")
-    problem = Problem(id="a question", task=task.name, kind="math", level=0, language="en", messages=(asked,), gold="")
-    return problem, own
+    first = next(iter(inputs.sets.values()), None)
+    own = None if inputs.tasks or first is None else first.instruction
+    asked, name = Message(role="user", content="QUESTION"), inputs.every_task[0].name
+    return Problem(id="a question", task=name, kind="math", level=0, language="en", messages=(asked,), gold=""), own
 
 
-def _describe_files(stage: RLStage | SamplingStage | EvalStage) -> Iterator[tuple[str, str]]:
+def _describe_files(inputs: StageInputs) -> Iterator[tuple[str, str]]:
     """Say what is read of the user's own problems: how many, and the first of them, where a wrong column shows."""
-    trained = () if isinstance(stage, EvalStage) else stage.tasks
-    for label, specs in (("trains_on", trained), ("measured_on", [chosen.task for chosen in _list_sets(stage)])):
+    measured = [chosen.task for chosen in inputs.sets.values()]
+    for label, specs in (("trains_on", inputs.tasks.values()), ("measured_on", measured)):
         if files := [_describe_task(task, spec) for spec in specs if spec.reads_file and (task := _open_task(spec, 0))]:
             yield label, " | ".join(files)
-
-
-def _list_sets(stage: RLStage | SamplingStage | EvalStage) -> Sequence[EvaluationSet]:
-    if isinstance(stage, EvalStage):
-        return stage.sets
-    return stage.evaluation.sets if isinstance(stage, RLStage) else ()
 
 
 def _describe_task(task: Task, spec: TaskSpec) -> str:
@@ -142,8 +123,8 @@ def _open_task(spec: TaskSpec, held_out: int) -> Task | None:
 
 
 def _check_lengths(stage: RLStage, limit: PromptLimit, template: Template) -> None:
-    """Raise UserError where held-out prompts are too long, as the run would."""
-    asking = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage))
+    """Raises UserError where held-out prompts are too long, as the run would."""
+    asking = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
     few = [
         chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})
         for chosen in stage.evaluation.sets

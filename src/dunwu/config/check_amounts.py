@@ -5,43 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dunwu.config.issues import Issue
-from dunwu.config.schema import EvalStage, PretrainStage, RLStage, SamplingStage, Stage
+from dunwu.config.schema import StageSpec, TransformerSpec
 
-AT_ONCE = 10**7
-"""Completions, at most: with all that is known of it, one takes about a kilobyte."""
-PARAMETERS = 10**11
+MOST_COMPLETIONS = 10**7
+"""At once: with all that is known of it, one takes about a kilobyte."""
+MOST_WEIGHTS = 10**11
 
 
-def check_amounts(stage: Stage) -> Iterator[Issue]:
-    """Name the products that no machine holds.
+def check_completions(field: str, count: int, other: str, each: int) -> Iterator[Issue]:
+    """Refuse more completions at once than any machine holds.
 
     Args:
-        stage: validated by itself.
-
-    Yields:
-        The field to lower, and what it makes together with which other.
+        field: The one to lower, which is ``count``.
+        count: Problems.
+        other: The field that says how many completions each has.
+        each: Those.
     """
-    for field, other, count, each in _completions(stage):
-        if count * each > AT_ONCE:
-            text = f"{count:,} x {other} = {each:,} makes {count * each:,} completions at once; {AT_ONCE:,} at most"
-            yield Issue(field, text)
-    if isinstance(stage, PretrainStage):
-        shape = stage.transformer
-        layer = shape.hidden_size * (4 * shape.hidden_size + 3 * shape.intermediate_size)
-        if layer * shape.layers > PARAMETERS:
-            text = f"{shape.layers} of hidden_size = {shape.hidden_size:,} are {layer * shape.layers:,} weights"
-            yield Issue("transformer.layers", f"{text}; {PARAMETERS:,} at most")
+    if count * each > MOST_COMPLETIONS:
+        text = f"{count:,} x {other} = {each:,} makes {count * each:,} completions at once"
+        yield Issue(field, f"{text}; {MOST_COMPLETIONS:,} at most")
 
 
-def _completions(stage: Stage) -> Iterator[tuple[str, str, int, int]]:
-    """Field, the other field, and both numbers."""
-    if isinstance(stage, RLStage):
-        yield "rollout.questions", "group_size", stage.rollout.questions, stage.rollout.group_size
-        evaluation = stage.evaluation
-        yield "evaluation.during_problems", "during_samples", evaluation.during_problems, evaluation.during_samples
-    if isinstance(stage, SamplingStage):
-        yield "chunk", "samples", min(stage.chunk, stage.questions), stage.samples
-    if isinstance(stage, RLStage | EvalStage):
-        sets, field = (stage.evaluation.sets, "evaluation.sets") if isinstance(stage, RLStage) else (stage.sets, "sets")
-        for index, chosen in enumerate(sets):
-            yield f"{field}.{index}.problems", "samples", chosen.problems, chosen.samples
+def check_set_sizes(stage: StageSpec) -> Iterator[Issue]:
+    """Refuse evaluation sets with too many answers."""
+    for place, chosen in stage.inputs.sets.items():
+        yield from check_completions(f"{place}.problems", chosen.problems, "samples", chosen.samples)
+
+
+def check_weights(shape: TransformerSpec) -> Iterator[Issue]:
+    """Refuse a transformer with more weights than any machine holds."""
+    layer = shape.hidden_size * (4 * shape.hidden_size + 3 * shape.intermediate_size)
+    if layer * shape.layers > MOST_WEIGHTS:
+        text = f"{shape.layers} of hidden_size = {shape.hidden_size:,} are {layer * shape.layers:,} weights"
+        yield Issue("transformer.layers", f"{text}; {MOST_WEIGHTS:,} at most")

@@ -31,7 +31,7 @@ CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(W
 
 
 def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
-    """Check a task's own fields together."""
+    """Check the fields of a task, which stands at ``place``, together."""
     if problem := tasks.problem_with(task.task):
         yield Issue(f"{place}.task", problem)
         return
@@ -53,8 +53,6 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
         yield Issue(f"{place}.set", f"only task = gym has sets, not {task.task!r}")
     if task.task == "gym" and task.languages != ("en",):
         yield Issue(f"{place}.languages", "the sets of reasoning-gym are in English")
-    if task.held_out == 1 and place.startswith("tasks."):
-        yield Issue(f"{place}.held_out", "1 leaves nothing to train on")
 
 
 def _check_hub(task: TaskSpec, place: str) -> Iterator[Issue]:
@@ -67,33 +65,36 @@ def _check_hub(task: TaskSpec, place: str) -> Iterator[Issue]:
             yield Issue(f"{place}.{field}", "is of a hub, and there is none")
 
 
-def check_names(tasks: tuple[TaskSpec, ...]) -> Iterator[Issue]:
-    """A name of the user's stands for one entry of a stage."""
-    for index, task in enumerate(tasks):
-        others = [other.name for place, other in enumerate(tasks) if place != index]
-        if task.display_name in others:
-            yield Issue(
-                f"tasks.{index}.display_name", f"{task.display_name!r} is the name of another task of this stage"
-            )
+def check_training_tasks(tasks: Mapping[str, TaskSpec]) -> Iterator[Issue]:
+    """Check the tasks that a stage trains on, each by its field: a display name stands for one of them."""
+    for place, task in tasks.items():
+        yield from check_task(task, place)
+        if task.held_out == 1:
+            yield Issue(f"{place}.held_out", "1 leaves nothing to train on")
+        if task.display_name in [other.name for field, other in tasks.items() if field != place]:
+            yield Issue(f"{place}.display_name", f"{task.display_name!r} is the name of another task of this stage")
 
 
-def check_sets(
-    sets: Sequence[EvaluationSet], prefix: str, temperature: float, trained: list[TaskSpec]
-) -> Iterator[Issue]:
-    """Every set, and that it draws nothing of what any stage of the recipe trains on."""
-    names = [chosen.name for chosen in sets]
-    for index, chosen in enumerate(sets):
-        place = f"{prefix}sets.{index}"
+def check_sets(sets: Mapping[str, EvaluationSet], temperature: float, trained: Sequence[TaskSpec]) -> Iterator[Issue]:
+    """Check that every set draws nothing of what any stage of the recipe trains on.
+
+    Args:
+        sets: By the field in which each stands.
+        temperature: At which they are answered.
+        trained: Every task that any stage of the recipe trains on.
+    """
+    names = [chosen.name for chosen in sets.values()]
+    for index, (place, chosen) in enumerate(sets.items()):
         if chosen.name in names[:index]:
             yield Issue(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
         if temperature == 0 and chosen.samples > 1:
             text = f"{chosen.samples} samples at temperature 0 are all equal"
             yield Issue(f"{place}.samples", text)
         yield from check_task(chosen.task, f"{place}.task")
-        yield from _unseen(chosen, place, trained)
+        yield from _check_unseen(chosen, place, trained)
 
 
-def _unseen(chosen: EvaluationSet, place: str, trained: list[TaskSpec]) -> Iterator[Issue]:
+def _check_unseen(chosen: EvaluationSet, place: str, trained: Sequence[TaskSpec]) -> Iterator[Issue]:
     task = chosen.task
     same = [other for other in trained if _source_of(other) == _source_of(task)]
     if task.reads_file:
@@ -121,12 +122,18 @@ def _file_of(task: TaskSpec) -> Path | tuple[str | None, ...] | None:
     return task.path if task.hub is None else (task.hub, task.hub_config, task.split)
 
 
-def check_unread(sets: Sequence[EvaluationSet], prefix: str, model: str, read: Mapping[str, str]) -> Iterator[Issue]:
-    """No evaluation may draw what the corpus of the base model held."""
-    corpus = CORPORA.get(read.get(model, ""))
+def check_unread(sets: Mapping[str, EvaluationSet], model: str, corpora: Mapping[str, str]) -> Iterator[Issue]:
+    """Check that no evaluation draws what the corpus of the base model held.
+
+    Args:
+        sets: By the field in which each stands.
+        model: The one that is measured.
+        corpora: The corpus that each model has read.
+    """
+    corpus = CORPORA.get(corpora.get(model, ""))
     if corpus is None:
         return
-    for index, chosen in enumerate(sets):
+    for place, chosen in sets.items():
         if chosen.task.task in corpus.tasks and chosen.task.held_out > corpus.left_out:
             text = f"{chosen.task.held_out:g} is more than the corpus of {model} left out ({corpus.left_out:g})"
-            yield Issue(f"{prefix}sets.{index}.task.held_out", text)
+            yield Issue(f"{place}.task.held_out", text)

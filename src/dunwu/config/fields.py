@@ -15,15 +15,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dunwu.config.schema import Recipe, Stage, TaskSpec, Weight
+from dunwu.config.schema import Recipe, TaskSpec, Weight, find_kind
 from dunwu.errors import UserError, did_you_mean
+from dunwu.registry import stages
 
 ANY_NAME = "NAME"
 """Stands in a path for what the recipe names itself: its data, its shared tasks."""
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "none"}
 SIGNS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
 REQUIRED = "required"
-KINDS = [str(get_args(stage.model_fields["kind"].annotation)[0]) for stage in get_args(get_args(Stage)[0])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +98,33 @@ def places_of(name: str, kinds: Mapping[str, str]) -> list[str]:
 
 def json_schema() -> dict[str, Any]:
     """Build the JSON schema of a recipe, for editors: what TOML may say, before names of tasks are looked up."""
-    schema = _as_written(Recipe.model_json_schema(by_alias=True))
+    schema = Recipe.model_json_schema(by_alias=True)
+    mapping = _define_stages(schema["$defs"])
+    stage = {
+        "oneOf": [{"$ref": place} for place in mapping.values()],
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
+    }
+    (names,) = schema["properties"]["stages"]["patternProperties"]
+    schema["properties"]["stages"]["patternProperties"] = {names: stage}
+    schema = _as_written(schema)
     task = {"$ref": "#/$defs/TaskSpec"}
     (shared,) = (field.description for field in all_fields() if field.path == "tasks")
     schema["properties"]["tasks"] = {"type": "object", "additionalProperties": task, "description": shared}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _define_stages(definitions: dict[str, Any]) -> dict[str, str]:
+    """Add the schema of each kind of stage to ``definitions``, and return the places by kind."""
+    del definitions["StageSpec"]
+    for name in stages.names():
+        kind = find_kind(name)
+        schema = kind.schema.model_json_schema(by_alias=True)
+        definitions |= schema.pop("$defs", {})
+        properties = schema["properties"] | {"kind": {"const": name, "description": kind.summary}}
+        for field, value in kind.defaults.items():
+            properties[field] = properties[field] | ({} if isinstance(value, Mapping) else {"default": value})
+        definitions[f"stage-{name}"] = schema | {"title": name, "properties": properties}
+    return {name: f"#/$defs/stage-{name}" for name in stages.names()}
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -112,11 +134,11 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
-def _fields(model: type[BaseModel], place: tuple[str, ...], values: BaseModel | None = None) -> Iterator[Field]:
+def _fields(model: type[BaseModel], place: tuple[str, ...], values: Mapping[str, Any] | None = None) -> Iterator[Field]:
     """``values``: the defaults of this place, where the table above sets them."""
     for name, info in model.model_fields.items():
         path = (*place, info.alias or name)
-        default = info.default if values is None else getattr(values, name)
+        default = (values or {}).get(path[-1], info.default)
         inner = models_in(info.annotation)
         leaf = not inner or Weight in inner
         yield Field(
@@ -128,14 +150,21 @@ def _fields(model: type[BaseModel], place: tuple[str, ...], values: BaseModel | 
         if leaf:
             continue
         if path == ("stages",):
-            for kind, stage in zip(KINDS, inner, strict=True):
-                about = _plain(stage.model_fields["kind"].description)
-                yield Field(path=f"stages.{kind}", type="table", default="", description=about)
-                yield from _fields(stage, ("stages", kind))
+            for kind in stages.names():
+                found = find_kind(kind)
+                yield Field(path=f"stages.{kind}", type="table", default="", description=found.summary)
+                yield from _fields(found.schema, ("stages", kind), found.defaults)
             continue
         below = (*path, ANY_NAME) if get_origin(info.annotation) is dict else path
         for table in inner:
-            yield from _fields(table, below, default if isinstance(default, table) else None)
+            yield from _fields(table, below, _values(info.default) | _values(default))
+
+
+def _values(table: Any) -> dict[str, Any]:
+    """Return what a table's fields are by their names in a recipe; nothing of what is no table."""
+    if isinstance(table, BaseModel):
+        return {info.alias or name: getattr(table, name) for name, info in type(table).model_fields.items()}
+    return dict(table) if isinstance(table, Mapping) else {}
 
 
 def _type_name(annotation: Any, metadata: Sequence[Any] = ()) -> str:
@@ -182,7 +211,7 @@ def _is_at(path: Sequence[str], wanted: Sequence[str]) -> bool:
     """Whether a path is the wanted one, but for the names that a recipe gives."""
     if len(path) != len(wanted):
         return False
-    own = path[0] == "stages" and len(wanted) > 1 and wanted[1] not in KINDS
+    own = path[0] == "stages" and len(wanted) > 1 and wanted[1] not in stages.names()
     return all(
         have in (want, ANY_NAME) or (own and place == 1)
         for place, (have, want) in enumerate(zip(path, wanted, strict=True))

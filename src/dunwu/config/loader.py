@@ -11,9 +11,10 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +23,7 @@ from dunwu.config.fields import models_in, places_of
 from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
-from dunwu.config.schema import Recipe, Weight
+from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
 from dunwu.registry import file_of, split_reference
@@ -225,7 +226,7 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
     issues = []
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] == "missing"):
         kind, context, given = item["type"], item.get("ctx", {}), item["input"]
-        place = _written(_without_tag([str(part) for part in item["loc"] if part != "[key]"]), tree)
+        place = _written([str(part) for part in item["loc"] if part != "[key]"], tree)
         if kind == "missing":
             message = "is missing"
         elif kind == "extra_forbidden" and place[-1] in RENAMED:
@@ -233,10 +234,8 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
         elif kind == "extra_forbidden":
             hint = _elsewhere(place, tree) or did_you_mean(place[-1], _field_names(place[:-1], tree))
             message = f"unknown field{hint}"
-        elif kind in ("union_tag_invalid", "union_tag_not_found"):
-            place.append("kind")
-            kinds = context.get("expected_tags", "").replace("'", "")
-            message = f"is {context['tag']!r}, none of {kinds}" if "tag" in context else "is missing"
+        elif kind == "unknown_kind":
+            message = item["msg"]
         elif kind == "literal_error" and given in RENAMED_VALUES.get(place[-1], {}):
             message = f"{given} is now called {RENAMED_VALUES[place[-1]][given]}"
         elif kind == "too_short":
@@ -262,11 +261,6 @@ def _elsewhere(place: Sequence[str], tree: Tree) -> str:
     found = places_of(place[-1], kinds)
     nearest = [path for path in found if path.count(".") == found[0].count(".")]
     return f"; did you mean {' or '.join(nearest[:SHOWN])}?" if nearest else ""
-
-
-def _without_tag(place: list[str]) -> list[str]:
-    """Drops the stage's kind, which pydantic writes into the location of a tagged union."""
-    return place[:2] + place[3:] if place[:1] == ["stages"] and len(place) > 3 else place
 
 
 def _written(place: list[str], tree: Any) -> list[str]:
@@ -297,11 +291,7 @@ def _field_names(place: Iterable[str], tree: Tree) -> list[str]:
         fields = [model.model_fields[name] for model in models for name in model.model_fields if name == part]
         if fields:
             models = [model for field in fields for model in models_in(field.annotation)]
-        kind = given.get("kind") if isinstance(given, Mapping) else None
-        models = [model for model in models if _is_kind(model, kind)] or models
+        if models == [StageSpec] and isinstance(given, Mapping) and isinstance(given.get("kind"), str):
+            with suppress(UserError):  # that there is no such kind is told elsewhere
+                models = [find_kind(given["kind"]).schema]
     return [field.alias or name for model in models for name, field in model.model_fields.items()]
-
-
-def _is_kind(model: type[BaseModel], kind: Any) -> bool:
-    field = model.model_fields.get("kind")
-    return field is not None and kind in get_args(field.annotation)

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dunwu.config.schema import DataStage, EvalStage, PretrainStage, Recipe, RLStage, Stage
+from dunwu.config.schema import Recipe, StageSpec
+from dunwu.config.stage_kind import kind_label
 
 
-def models_of(stage: Stage) -> tuple[str, ...]:
-    """The models that a stage begins from, in the order of its fields."""
-    match stage:
-        case PretrainStage():
-            return ()
-        case EvalStage():
-            return (*stage.models, *(judge.from_ for judge in stage.judges))
-        case RLStage():
-            value = (stage.value.from_,) if stage.value and stage.value.from_ else ()
-            return (stage.from_, *(part.from_ for part in stage.reward.models), *value)
-        case _:
-            return (stage.from_,)
+def list_feeds(stage: StageSpec) -> tuple[str, ...]:
+    """List the models and data that a stage begins from, each once; of a base its corpus."""
+    inputs = stage.inputs
+    corpus = () if inputs.corpus is None else (inputs.corpus,)
+    return tuple(dict.fromkeys((*(model.source for model in inputs.models), *inputs.data, *corpus)))
 
 
-def feeds(stage: Stage) -> tuple[str, ...]:
-    """The models and data that a stage begins from, each once; of a base its corpus."""
-    data: tuple[str, ...] = ()
-    if isinstance(stage, DataStage):
-        data = stage.data
-    elif isinstance(stage, PretrainStage):
-        data = (stage.corpus,)
-    return tuple(dict.fromkeys((*models_of(stage), *data)))
-
-
-def graph(recipe: Recipe) -> Iterator[str]:
-    """A line a stage: its name, its kind, what it begins from."""
-    names = max(map(len, recipe.stages))
-    kinds = max(len(stage.kind) for stage in recipe.stages.values())
+def draw_graph(recipe: Recipe) -> Iterator[str]:
+    """Yield a line a stage: its name, its kind, what it begins from."""
+    kinds = {name: kind_label(stage.kind) for name, stage in recipe.stages.items()}
+    names, width = max(map(len, kinds)), max(map(len, kinds.values()))
     for name, stage in recipe.stages.items():
-        yield f"{name:<{names}} ◀──{f' {stage.kind} ':─^{kinds + 2}}── {' + '.join(feeds(stage))}"
+        yield f"{name:<{names}} ◀──{f' {kinds[name]} ':─^{width + 2}}── {' + '.join(list_feeds(stage))}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # whoever names this protocol need not load torch
     from dunwu.algorithms import Algorithm
-    from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SupervisedStage
+    from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
     from dunwu.models.load import Policy
     from dunwu.rollout.engine import Engine
     from dunwu.rollout.remote.engine import EndpointEngine
@@ -75,9 +75,7 @@ class Executor(Protocol):
             value_network: PPO's, from ``open_scorer``; updated in step with the policy.
         """
 
-    def build_supervised_trainer(
-        self, stage: SupervisedStage, policy: Policy, *, total_steps: int
-    ) -> SupervisedTrainer:
+    def build_supervised_trainer(self, stage: SFTStage, policy: Policy, *, total_steps: int) -> SupervisedTrainer:
         """Build the trainer of a stage over conversations.
 
         Args:

@@ -8,7 +8,7 @@ import torch
 
 from dunwu import registry
 from dunwu.algorithms import Algorithm
-from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SupervisedStage
+from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
 from dunwu.models.load import Policy
@@ -67,9 +67,7 @@ class LocalExecutor:
             critic=critic,
         )
 
-    def build_supervised_trainer(
-        self, stage: SupervisedStage, policy: Policy, *, total_steps: int
-    ) -> SupervisedTrainer:
+    def build_supervised_trainer(self, stage: SFTStage, policy: Policy, *, total_steps: int) -> SupervisedTrainer:
         """See ``Executor.build_supervised_trainer``."""
         return SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=total_steps)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from dunwu.config.schema import DataSpec
 from dunwu.execution.executor import Executor
 from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.interrupts import StopSignal
@@ -29,6 +30,10 @@ class StageContext:
     """Takes what the stage says of itself."""
     recipe: str = ""
     """The recipe's name."""
+    data: Mapping[str, DataSpec] = field(default_factory=dict)
+    """Texts by name: the recipe's, and those of stages before."""
+    find_model: Callable[[str], str] = str
+    """Turns an earlier stage into the folder of its model; any other source stays as it is."""
     left_out: frozenset[str] = frozenset()
     """Names of training texts that a benchmark has too."""
     note: Callable[[str, object], None] = lambda key, value: None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu import tasks
-from dunwu.config.schema import EvalStage, EvaluationSet, Recipe, RLStage, SamplingStage
+from dunwu.config.schema import EvaluationSet, Recipe
 from dunwu.errors import UserError
 from dunwu.evaluation.contamination import NGramIndex, NGramMatch
 from dunwu.monitoring.progress import Progress
@@ -66,20 +66,19 @@ def _sources(recipe: Recipe) -> Iterator[tuple[str, Sequence[tuple[str, Sequence
         if data.path is not None:
             yield f"data.{name}", [(f"{name}:{row}", texts) for row, texts in read_texts(data)]
     for name, stage in recipe.stages.items():
-        if isinstance(stage, RLStage | SamplingStage):
-            for place, spec in enumerate(stage.tasks):
+        for field, spec in stage.inputs.tasks.items():
+            if spec.reads_file:
                 task = tasks.build_task(spec, recipe.seed)
                 if isinstance(task, FileTask):
                     problems = task.training_problems
                     texts = [(one.id, [message.content for message in one.messages]) for one in problems]
-                    yield f"stages.{name}.tasks.{place}", texts
+                    yield f"stages.{name}.{field}", texts
 
 
 def _sets(recipe: Recipe) -> Iterator[tuple[str, EvaluationSet]]:
     """Yield every evaluation set, by stage and name."""
     for name, stage in recipe.stages.items():
-        sets = stage.sets if isinstance(stage, EvalStage) else ()
-        for chosen in (*sets, *(stage.evaluation.sets if isinstance(stage, RLStage) else ())):
+        for chosen in stage.inputs.sets.values():
             yield f"{name}/{chosen.name}", chosen
 
 

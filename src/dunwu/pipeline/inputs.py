@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Set
-from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import DataSpec, DataStage, RLStage, SamplingStage, Stage, TaskSpec, is_server
-from dunwu.config.stage_graph import models_of
+from dunwu.config.schema import DataSpec, StageInputs, StageSpec, TaskSpec, is_server
 from dunwu.models.export import DOCUMENTS
 from dunwu.models.load import resolve
 from dunwu.registry import tasks
@@ -18,7 +16,7 @@ from dunwu.runs.fingerprints import compute_fingerprint
 
 
 def hash_inputs(
-    stage: Stage, data: Mapping[str, DataSpec], model: Callable[[str], str], left_out: Set[str]
+    stage: StageSpec, data: Mapping[str, DataSpec], model: Callable[[str], str], left_out: Set[str]
 ) -> dict[str, str]:
     """Hash every input of a stage.
 
@@ -34,16 +32,15 @@ def hash_inputs(
     Raises:
         UserError: an input is not there.
     """
-    found = {str(path): compute_fingerprint(path) for path in _paths(stage)}
-    if isinstance(stage, DataStage):
-        for name in stage.data:
-            spec = data[name]
-            content = "generated" if spec.path is None else compute_fingerprint(spec.path)
-            found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
-    if isinstance(stage, DataStage | RLStage | SamplingStage):
-        mine = sorted(filter(partial(_may_read, stage), left_out))
+    found, inputs = {str(path): compute_fingerprint(path) for path in _list_paths(stage)}, stage.inputs
+    for name in inputs.data:
+        spec = data[name]
+        content = "generated" if spec.path is None else compute_fingerprint(spec.path)
+        found[f"data.{name}"] = f"{content} {spec.model_dump_json(exclude={'path'}, exclude_defaults=True)}"
+    if inputs.data or inputs.tasks:
+        mine = sorted(text for text in left_out if _may_read(inputs, text))
         found["what is left out of the training texts"] = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
-    for source in models_of(stage):
+    for source in (one.source for one in inputs.models):
         if is_server(source):
             found[source] = source
             continue
@@ -52,12 +49,13 @@ def hash_inputs(
     return found
 
 
-def _may_read(stage: Stage, text: str) -> bool:
+def _may_read(inputs: StageInputs, text: str) -> bool:
     """Return whether a training text is of the stage's data (``source:row``), or may be of its tasks (no colon)."""
-    return text.partition(":")[0] in stage.data if isinstance(stage, DataStage) else ":" not in text
+    source, colon, _ = text.partition(":")
+    return source in inputs.data if colon else bool(inputs.tasks)
 
 
-def _paths(value: object) -> Iterator[Path]:
+def _list_paths(value: object) -> Iterator[Path]:
     """Yield every path in a part of the recipe, and the file behind every task of the user's."""
     if isinstance(value, Path):
         yield value
@@ -66,10 +64,10 @@ def _paths(value: object) -> Iterator[Path]:
         yield file
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _paths(getattr(value, name))
+            yield from _list_paths(getattr(value, name))
     elif isinstance(value, dict):
         for entry in value.values():
-            yield from _paths(entry)
+            yield from _list_paths(entry)
     elif isinstance(value, tuple):
         for entry in value:
-            yield from _paths(entry)
+            yield from _list_paths(entry)

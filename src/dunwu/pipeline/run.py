@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 from dunwu.config.packaged import called
-from dunwu.config.schema import (
-    ColdStartStage,
-    DataSpec,
-    EvalStage,
-    PretrainStage,
-    Recipe,
-    RejectStage,
-    RewardModelStage,
-    RLStage,
-    SamplingStage,
-    Stage,
-    SupervisedStage,
-)
+from dunwu.config.schema import DataSpec, Recipe
+from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.machine import describe_machine
@@ -77,7 +66,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source
 
-    made = [name for name, stage in recipe.stages.items() if isinstance(stage, SamplingStage)]
+    made = [name for name, stage in recipe.stages.items() if kind_of(stage).makes == "data"]
     data = recipe.data | {name: DataSpec(path=run.reader(name).generated.file) for name in made}
     try:
         progress.show_activity("looking at the training texts")
@@ -94,8 +83,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
         if run.stages.get(name) == "done":
             progress.log_message(f"{name}: done before")
             continue
-        keep = 1 if isinstance(stage, EvalStage | SamplingStage) else stage.checkpoint.keep
-        store = run.stage(name, keep=keep, writing=stop.writing)
+        store = run.stage(name, keep=stage.kept_checkpoints, writing=stop.writing)
         run.check_inputs(name, inputs)
         context = StageContext(
             name=name,
@@ -105,51 +93,15 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             stop=stop,
             progress=progress,
             recipe=recipe.name,
+            data=data,
+            find_model=model,
             left_out=left_out,
             note=run.note,
         )
         progress.show_activity(f"loading what {name} needs")
         with _name_stage(file, name):
-            _run_stage(stage, context, data, model)
+            kind_of(stage).run(stage, context)
         progress.end_stage(name)
-
-
-def _run_stage(stage: Stage, context: StageContext, data: Mapping[str, DataSpec], model: Callable[[str], str]) -> None:
-    """Run a stage; its module is imported when it is wanted. ``model``: a source to what can be loaded."""
-    match stage:
-        case RLStage():
-            from dunwu.pipeline.stages.rl import run_rl
-            from dunwu.pipeline.stages.rl_system import VALUE
-
-            scorers = {part.name: model(part.from_) for part in stage.reward.models}
-            if stage.value:
-                scorers[VALUE] = model(stage.value.from_ or stage.from_)
-            run_rl(stage, context, model(stage.from_), scorers)
-        case SupervisedStage():
-            from dunwu.pipeline.stages.sft import run_sft
-
-            run_sft(stage, context, model(stage.from_), data)
-        case ColdStartStage():
-            from dunwu.pipeline.stages.cold_start import run_cold_start
-
-            run_cold_start(stage, context, model(stage.from_))
-        case RejectStage():
-            from dunwu.pipeline.stages.rejection_sampling import run_reject
-
-            run_reject(stage, context, model(stage.from_))
-        case RewardModelStage():
-            from dunwu.pipeline.stages.reward_model import run_reward_model
-
-            run_reward_model(stage, context, model(stage.from_), data)
-        case EvalStage():
-            from dunwu.pipeline.stages.evaluation import run_eval
-
-            scorers = {judge.name: model(judge.from_) for judge in stage.judges}
-            run_eval(stage, context, {name: model(source) for name, source in stage.named.items()}, scorers)
-        case PretrainStage():
-            from dunwu.pipeline.stages.pretraining import run_pretrain
-
-            run_pretrain(stage, context)
 
 
 @contextmanager

@@ -2,6 +2,19 @@
 
 from dunwu.planning.batches import Batches, ContextPhase, batches
 from dunwu.planning.estimate import GIB, Memory
-from dunwu.planning.plan import Plan, StagePlan, make_plan, nothing_planned
+from dunwu.planning.plan import Plan, make_plan, nothing_planned
+from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_stage
 
-__all__ = ["GIB", "Batches", "ContextPhase", "Memory", "Plan", "StagePlan", "batches", "make_plan", "nothing_planned"]
+__all__ = [
+    "GIB",
+    "Batches",
+    "ContextPhase",
+    "Memory",
+    "Plan",
+    "PlanContext",
+    "StagePlan",
+    "batches",
+    "make_plan",
+    "nothing_planned",
+    "plan_stage",
+]

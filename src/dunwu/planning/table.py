@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dunwu.errors import counted
 from dunwu.planning.batches import Batches
-from dunwu.planning.plan import StagePlan
+from dunwu.planning.stage_plan import StagePlan
 
 Row = tuple[str, str]
 

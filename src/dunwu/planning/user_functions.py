@@ -9,61 +9,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dunwu.config.issues import Issue
-from dunwu.config.schema import (
-    ColdStartStage,
-    CustomFunction,
-    EvalStage,
-    PairJudgeSpec,
-    RejectStage,
-    RewardModelStage,
-    RewriteSpec,
-    RLStage,
-    Stage,
-    TruthJudgeSpec,
-)
+from dunwu.config.schema import StageSpec
 from dunwu.errors import did_you_mean
 from dunwu.registry import rewards
 
-SCORE, REWRITE = ("problem", "text"), ("problem", "text")
-COMPARE, AGREE = ("question", "first", "second"), ("question", "gold", "answer")
-"""What a function of the user's is given."""
 COUNTED = {2: "two", 3: "three"}
 
 
-def own_obstacles(name: str, stage: Stage) -> Iterator[Issue]:
-    """What the user wrote must be a Python file with a function of so many arguments at its top level; the keys of
-    endpoints must be in the environment."""
-    match stage:
-        case RLStage():
-            for index, part in enumerate(stage.reward.custom):
-                yield from _score_function(f"stages.{name}.reward.custom.{index}", part)
-        case EvalStage():
-            for index, function in enumerate(stage.custom):
-                yield from _score_function(f"stages.{name}.custom.{index}", function)
-        case ColdStartStage():
-            yield from _helper(f"stages.{name}.rewrite", stage.rewrite, REWRITE)
-        case RejectStage() if stage.judge:
-            yield from _helper(f"stages.{name}.judge", stage.judge, AGREE)
-        case RewardModelStage() if stage.judge:
-            yield from _helper(f"stages.{name}.judge", stage.judge, COMPARE)
+def check_functions(name: str, stage: StageSpec) -> Iterator[Issue]:
+    """Check the functions that a stage names, and that the environment has the keys of its endpoints.
+
+    Each must stand at the top level of a Python file, and take so many arguments.
+    """
+    inputs = stage.inputs
+    for function in inputs.functions:
+        place = f"stages.{name}.{function.field}"
+        if function.file is not None:
+            yield from _check_function(place, function.file, function.name, function.arguments)
+        elif problem := rewards.problem_with(function.name):
+            yield Issue(f"{place}.function", f"{problem}; or say a file")
+    for place, endpoint in inputs.endpoints.items():
+        variable = endpoint.key_variable
+        if variable is not None and not os.environ.get(variable):
+            yield Issue(f"stages.{name}.{place}.key_variable", f"the environment has no {variable}")
 
 
-def _helper(place: str, spec: RewriteSpec | TruthJudgeSpec | PairJudgeSpec, given: Sequence[str]) -> Iterator[Issue]:
-    if spec.file is not None:
-        yield from _function(place, spec.file, spec.function, given)
-    variable = spec.endpoint.key_variable if spec.endpoint else None
-    if variable is not None and not os.environ.get(variable):
-        yield Issue(f"{place}.endpoint.key_variable", f"the environment has no {variable}")
-
-
-def _score_function(place: str, spec: CustomFunction) -> Iterator[Issue]:
-    if spec.file is not None:
-        yield from _function(place, spec.file, spec.function, SCORE)
-    elif problem := rewards.problem_with(spec.function):
-        yield Issue(f"{place}.function", f"{problem}; or say a file")
-
-
-def _function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Issue]:
+def _check_function(place: str, file: Path, function: str, given: Sequence[str]) -> Iterator[Issue]:
     try:
         tree = _parsed(file)
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dunwu.config.schema import DataSpec, Recipe, SamplingStage
+from dunwu.config.schema import DataSpec, Recipe
 
 BYTES_PER_TOKEN = 3
 """Of a file of conversations, for the hours of supervised training."""
@@ -25,10 +25,9 @@ def volume_of(source: str, recipe: Recipe) -> Volume | None:
     if source in recipe.data:
         return _of_data(recipe.data[source])
     stage = recipe.stages.get(source)
-    if not isinstance(stage, SamplingStage):
+    if stage is None or stage.conversations is None:
         return None
-    rows = stage.questions * stage.keep
-    return Volume(rows, rows * (stage.prompt.max_tokens + stage.max_new_tokens) / 2)
+    return Volume(stage.conversations, stage.conversations * stage.longest_sequence / 2)
 
 
 def _of_data(data: DataSpec) -> Volume | None:

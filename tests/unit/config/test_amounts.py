@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dunwu.config.check_amounts import AT_ONCE
+from dunwu.config.check_amounts import MOST_COMPLETIONS
 from dunwu.config.loader import dump_recipe, load_recipe, made_recipe
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
@@ -94,7 +94,7 @@ def test_every_whole_number_has_an_upper_bound() -> None:
         ("stages.base.transformer.layers=100000", "must be less than or equal to 1024, not 100000"),
         (
             "stages.zero.rollout={questions = 1000000, group_size = 16}",
-            f"1,000,000 x group_size = 16 makes 16,000,000 completions at once; {AT_ONCE:,} at most",
+            f"1,000,000 x group_size = 16 makes 16,000,000 completions at once; {MOST_COMPLETIONS:,} at most",
         ),
         (
             "stages.base.transformer={hidden_size = 65536, layers = 8, heads = 8, kv_heads = 8, intermediate_size = 8}",

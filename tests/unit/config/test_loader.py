@@ -138,7 +138,8 @@ def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None
         (('from = "base"\n', ""), "stages.zero.from: is missing"),
         (
             ('kind = "rl"', 'kind = "sftt"'),
-            "stages.zero.kind: is 'sftt', none of rl, sft, distil, reject, cold_start, reward_model, eval, pretrain",
+            "stages.zero.kind: no kind of stage is called 'sftt'; did you mean sft?; there are rl, sft, distil, "
+            "reject, cold_start, reward_model, eval, pretrain; a name may also be MODULE:NAME or FILE.py:NAME",
         ),
         (('kind = "rl"\n', ""), "stages.zero.kind: is missing"),
         (("steps = 32", 'steps = "32"'), 'stages.zero.steps: must be a valid integer, not "32"'),

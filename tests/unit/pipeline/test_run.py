@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_the_summary_counts_the_seconds_of_every_process(
         if next(stops):
             raise Interrupted("asked to stop")
 
-    monkeypatch.setattr(run, "_run_stage", stage)
+    monkeypatch.setattr(run, "kind_of", lambda _: SimpleNamespace(run=stage, makes="policy"))
     for _ in range(2):
         with pytest.raises(Interrupted):
             process()
@@ -75,7 +76,7 @@ def test_a_stop_that_is_overdue_is_kept_in_the_run(
         kept.append(json.loads((tmp_path / "out" / "ended.json").read_text())["why"])
         raise Interrupted("asked to stop")
 
-    monkeypatch.setattr(run, "_run_stage", stage)
+    monkeypatch.setattr(run, "kind_of", lambda _: SimpleNamespace(run=stage, makes="policy"))
     with pytest.raises(Interrupted):
         process()
     assert kept == ["too late"]

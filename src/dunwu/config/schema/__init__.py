@@ -5,6 +5,14 @@ recipes themselves; the defaults here are R1-Zero's where the paper gives them (
 What one field alone decides is checked here; what fields decide together, in ``dunwu.config.checks``.
 """
 
+from dunwu.config.schema.answering_stages import (
+    AnswerFilterSpec,
+    AnsweringStage,
+    ColdStartStage,
+    EvalStage,
+    RejectStage,
+    SamplingStage,
+)
 from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
 from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
 from dunwu.config.schema.helpers import (
@@ -16,6 +24,7 @@ from dunwu.config.schema.helpers import (
     ServerSpec,
     TruthJudgeSpec,
 )
+from dunwu.config.schema.inputs import FunctionInput, ModelInput, StageInputs
 from dunwu.config.schema.learning import (
     AlgorithmSpec,
     CheckpointSpec,
@@ -23,7 +32,6 @@ from dunwu.config.schema.learning import (
     OptimizerSpec,
     PassSpec,
     ReplaySpec,
-    SupervisedOptimizerSpec,
     TransformerSpec,
     UpdateSpec,
     ValueSpec,
@@ -44,26 +52,11 @@ from dunwu.config.schema.rewards import (
     Weight,
     Weighted,
 )
+from dunwu.config.schema.rl_stage import RLStage
 from dunwu.config.schema.sources import display_names, is_server, served
-from dunwu.config.schema.stages import (
-    AnswerFilterSpec,
-    AnsweringStage,
-    ColdStartStage,
-    DataStage,
-    DistilOptimizerSpec,
-    DistilStage,
-    EvalStage,
-    PretrainStage,
-    RejectStage,
-    RewardModelOptimizerSpec,
-    RewardModelStage,
-    RLStage,
-    SamplingStage,
-    SFTStage,
-    Stage,
-    SupervisedStage,
-)
+from dunwu.config.schema.stage import StageSpec, find_kind
 from dunwu.config.schema.tasks import COLUMNS, NEEDED_COLUMNS, PromptSpec, RolloutSpec, TaskSpec
+from dunwu.config.schema.training_stages import DataStage, PretrainStage, RewardModelStage, SFTStage
 
 __all__ = [
     "COLUMNS",
@@ -83,17 +76,17 @@ __all__ = [
     "DataSpec",
     "DataStage",
     "DecontaminationSpec",
-    "DistilOptimizerSpec",
-    "DistilStage",
     "EndpointSpec",
     "EvalStage",
     "EvaluationSet",
     "EvaluationSpec",
+    "FunctionInput",
     "GradingSpec",
     "HardwareSpec",
     "HelperSpec",
     "JudgeSpec",
     "Language",
+    "ModelInput",
     "ModelReward",
     "ModelSpec",
     "Name",
@@ -107,7 +100,6 @@ __all__ = [
     "Recipe",
     "RejectStage",
     "ReplaySpec",
-    "RewardModelOptimizerSpec",
     "RewardModelStage",
     "RewardSpec",
     "RewriteSpec",
@@ -117,10 +109,9 @@ __all__ = [
     "ServedModel",
     "ServerSpec",
     "Share",
-    "Stage",
+    "StageInputs",
+    "StageSpec",
     "Strict",
-    "SupervisedOptimizerSpec",
-    "SupervisedStage",
     "TaskSpec",
     "Temperature",
     "TopP",
@@ -131,6 +122,7 @@ __all__ = [
     "Weight",
     "Weighted",
     "display_names",
+    "find_kind",
     "is_server",
     "served",
 ]

@@ -79,15 +79,6 @@ class OptimizerSpec(Strict):
     """For linear and cosine: the last learning rate as a share of ``lr``."""
 
 
-class SupervisedOptimizerSpec(OptimizerSpec):
-    """The paper's for supervised training: cosine from 5e-5 to a tenth."""
-
-    lr: LearningRate = 5e-5
-    """Peak learning rate of AdamW (R1's supervised stages: 5e-5)."""
-    schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    """How the learning rate goes on after the warm-up (the paper: a cosine down to a tenth)."""
-
-
 class ValueSpec(Strict):
     """PPO's value network (Schulman et al., arXiv 1707.06347), as large as the policy."""
 

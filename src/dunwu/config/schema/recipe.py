@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dunwu.config.schema.base import Language, Name, Seed, Share, Strict
-from dunwu.config.schema.stages import Stage
+from dunwu.config.schema.stage import Stage
 
 
 class DataSpec(Strict):

@@ -25,7 +25,6 @@ from dunwu.pipeline.stages.prompts import (
     InstructingEncoder,
     build_encoder,
     encode_held_out,
-    list_tasks,
     write_instruction,
 )
 from dunwu.rollout.engine import Engine
@@ -170,9 +169,11 @@ def _encode_sets(stage: EvalStage, context: StageContext, name: str, tokenizer: 
         _CuttingEncoder(stage.prompt, tokenizer) if tokenizer is not None and stage.long_prompts == "cut" else None
     )
     if tokenizer is None:  # a server asks by a chat template too
-        instructing = InstructingEncoder(_ServerEncoder(), write_instruction(stage.grading), list_tasks(stage))
+        instructing = InstructingEncoder(_ServerEncoder(), write_instruction(stage.grading), stage.inputs.every_task)
     else:
-        instructing = build_encoder(Template(stage.prompt, tokenizer), stage.prompt, stage.grading, list_tasks(stage))
+        instructing = build_encoder(
+            Template(stage.prompt, tokenizer), stage.prompt, stage.grading, stage.inputs.every_task
+        )
     encoder = cutting or instructing.encoder
     prompts = encode_held_out(stage.sets, context.seed, encoder, instructing.instruct)
     if cutting and cutting.cut:

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
-from dunwu.config.schema import DistilStage, PretrainStage, RewardModelStage, RLStage, SupervisedStage, display_names
+from dunwu.config.schema import RewardModelStage, RewardSpec, StageSpec, display_names
+from dunwu.config.stage_kind import kind_of
 from dunwu.config.toml import toml_text
 from dunwu.models.export import CARD, write_chat_template, write_generation_config
 from dunwu.pipeline.context import StageContext
 from dunwu.runs import BASE, TRAINED
 from dunwu.version import __version__
 
-ModelStage = RLStage | SupervisedStage | RewardModelStage | PretrainStage
 Save = Callable[[Path], None]
 
 
-def complete_model(stage: ModelStage, context: StageContext, save: Save) -> Save:
+def complete_model(stage: StageSpec, context: StageContext, save: Save) -> Save:
     """Extend what writes a stage's model to the whole folder; the same stage and seed give the same bytes.
 
     Args:
@@ -30,20 +30,15 @@ def complete_model(stage: ModelStage, context: StageContext, save: Save) -> Save
 
     def write(folder: Path) -> None:
         save(folder)
-        write_chat_template(folder, find_template(stage))
-        if not isinstance(stage, RewardModelStage):
-            write_generation_config(folder, stage.evaluation_sampling if isinstance(stage, RLStage) else None)
+        write_chat_template(folder, stage.template)
+        if kind_of(stage).makes == "policy":
+            write_generation_config(folder, stage.evaluation_sampling)
         (folder / CARD).write_text(write_card(stage, context), encoding="utf-8")
 
     return write
 
 
-def find_template(stage: ModelStage) -> str:
-    """Name the template that a stage's model knows; a generated corpus is written in nano's."""
-    return "nano" if isinstance(stage, PretrainStage) else stage.prompt.template
-
-
-def write_card(stage: ModelStage, context: StageContext) -> str:
+def write_card(stage: StageSpec, context: StageContext) -> str:
     """Write a model card: what it is, how to ask it, data, scores, limits and the recipe.
 
     No path and no time stands in it: the same recipe and seed write the same card anywhere.
@@ -66,42 +61,31 @@ def write_card(stage: ModelStage, context: StageContext) -> str:
     return "\n".join(lines)
 
 
-def _made(stage: ModelStage) -> str:
-    if isinstance(stage, PretrainStage):
-        return "A base model from nothing, pre-trained on a generated corpus"
-    (base,) = display_names([stage.from_])
-    match stage:
-        case RLStage():
-            return f"{base} after reinforcement learning from rewards"
-        case RewardModelStage():
-            return f"A reward model on {base}"
-        case DistilStage():
-            return f"{base} after supervised fine-tuning on a larger model's answers"
-        case _:
-            return f"{base} after supervised fine-tuning on conversations"
+def _made(stage: StageSpec) -> str:
+    sources = [model.source for model in stage.inputs.models[:1]]
+    return kind_of(stage).result.format(*display_names(sources))
 
 
-def _asking(stage: ModelStage) -> Iterator[str]:
-    if isinstance(stage, RewardModelStage):
+def _asking(stage: StageSpec) -> Iterator[str]:
+    if kind_of(stage).makes == "scorer":
         yield "It gives one number for a question with its answer (`AutoModelForSequenceClassification`)."
-        yield f"It reads {'all of the answer' if stage.input == 'all' else 'what follows the reasoning'}."
+        if isinstance(stage, RewardModelStage):
+            yield f"It reads {'all of the answer' if stage.input == 'all' else 'what follows the reasoning'}."
         return
-    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(find_template(stage))}`."
+    yield f"The tokenizer's chat template is the one that it was trained with: `{json.dumps(stage.template)}`."
     yield "generation_config.json says how its answers were drawn when it was measured, and which tokens end one."
 
 
-def _data(stage: ModelStage) -> Iterator[str]:
-    match stage:
-        case RLStage():
-            for task in stage.tasks:
-                source = task.hub or (task.path.name if task.path else "generated")
-                levels = f", levels {', '.join(map(str, task.levels))}" if task.levels else ""
-                kept = f"{task.held_out:.0%} of its problems were never drawn"
-                yield f"- {task.name} ({source}, {', '.join(task.languages)}{levels}); {kept}"
-        case PretrainStage():
-            yield f"- the generated corpus {stage.corpus}, {stage.tokens:,} tokens at most"
-        case _:
-            yield from (f"- {name}, {stage.epochs} epochs" for name in stage.data)
+def _data(stage: StageSpec) -> Iterator[str]:
+    inputs = stage.inputs
+    for task in inputs.tasks.values():
+        source = task.hub or (task.path.name if task.path else "generated")
+        levels = f", levels {', '.join(map(str, task.levels))}" if task.levels else ""
+        kept = f"{task.held_out:.0%} of its problems were never drawn"
+        yield f"- {task.name} ({source}, {', '.join(task.languages)}{levels}); {kept}"
+    if inputs.corpus is not None:
+        yield f"- the generated corpus {inputs.corpus}, {stage.amount}"
+    yield from (f"- {name}, {stage.amount}" for name in inputs.data)
 
 
 def _scores(context: StageContext) -> Iterator[str]:
@@ -125,19 +109,16 @@ def _scores(context: StageContext) -> Iterator[str]:
             yield f"| {chosen} | {describe_quantity(name).label} | {' | '.join(cells)} |"
 
 
-def _limits(stage: ModelStage) -> Iterator[str]:
+def _limits(stage: StageSpec) -> Iterator[str]:
     yield "- Nothing is known of it beyond the scores above: other tasks and languages were not measured."
-    if isinstance(stage, RLStage):
-        longest = max(stage.rollout.max_new_tokens, *stage.rollout.length_schedule.values(), 0)
-        yield f"- In training prompts had at most {stage.prompt.max_tokens:,} tokens and answers {longest:,}."
-        if not stage.reward.models:
-            yield "- Only rules rewarded it: nothing taught it to be helpful elsewhere, or harmless."
-    elif not isinstance(stage, PretrainStage):
-        yield f"- In training texts had at most {stage.max_tokens:,} tokens."
+    if stage.lengths:
+        yield f"- In training {stage.lengths}."
+    if isinstance(stage.rules, RewardSpec) and not stage.rules.models:
+        yield "- Only rules rewarded it: nothing taught it to be helpful elsewhere, or harmless."
     yield "- What its base model may and may not be used for holds for it too."
 
 
-def _written(stage: ModelStage) -> dict[str, Any]:
+def _written(stage: StageSpec) -> dict[str, Any]:
     tree: dict[str, Any] = _portable(
         stage.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
     )

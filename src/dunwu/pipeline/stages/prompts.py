@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
 from dunwu import tasks
-from dunwu.config.schema import EvalStage, EvaluationSet, GradingSpec, PromptSpec, RLStage, SamplingStage, TaskSpec
+from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage, TaskSpec
 from dunwu.errors import UserError
 from dunwu.models.templates import PromptTooLong, Template, is_closed
 from dunwu.tasks.mixture import Mixture
@@ -74,13 +74,6 @@ def build_encoder(
     """
     instruction = write_instruction(grading, template.opening) if spec.template == "chat" else None
     return InstructingEncoder(template, instruction, specs)
-
-
-def list_tasks(stage: RLStage | SamplingStage | EvalStage) -> tuple[TaskSpec, ...]:
-    """List every task of a stage, those of its evaluation sets last."""
-    own = () if isinstance(stage, EvalStage) else stage.tasks
-    sets = stage.sets if isinstance(stage, EvalStage) else stage.evaluation.sets if isinstance(stage, RLStage) else ()
-    return (*own, *(chosen.task for chosen in sets))
 
 
 def write_instruction(grading: GradingSpec, opening: str = "") -> str:

@@ -17,7 +17,7 @@ from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.reward_model import RewardModel, open_reward_model
 from dunwu.pipeline.stages.grading import open_grader
-from dunwu.pipeline.stages.prompts import Encoder, PromptLimit, build_encoder, draw_prompts, encode_held_out, list_tasks
+from dunwu.pipeline.stages.prompts import Encoder, PromptLimit, build_encoder, draw_prompts, encode_held_out
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks.mixture import Mixture
@@ -98,12 +98,12 @@ def open_rl_system(
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
     trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
-    encoder = build_encoder(template, stage.prompt, stage.reward, list_tasks(stage))
+    encoder = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
     engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)
     progress.show_activity("drawing the held-out problems")
     judges = {part.name: open_reward_model(part, scorers[part.name], stage, executor) for part in stage.reward.models}
     limit = PromptLimit.for_stage(stage, context.name, count_positions(policy.model))
-    with closing(engine), open_grader(stage.reward, list_tasks(stage), progress, context.note, judges) as grader:
+    with closing(engine), open_grader(stage.reward, stage.inputs.every_task, progress, context.note, judges) as grader:
         system = RLSystem(
             stage=stage,
             context=context,

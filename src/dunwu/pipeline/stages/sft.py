@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from dunwu.config.schema import DataSpec, SupervisedStage
+from dunwu.config.schema import DataSpec, SFTStage
 from dunwu.errors import UserError, counted
 from dunwu.models.templates import Template, count_positions
 from dunwu.pipeline.context import StageContext
@@ -15,7 +15,7 @@ from dunwu.tasks.datasets.conversations import read_examples
 from dunwu.types import TokenizedExample
 
 
-def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
+def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[str, DataSpec]) -> None:
     """Train a model, or go on from the stage's newest checkpoint, and store the stage's model.
 
     Args:
@@ -56,7 +56,7 @@ def run_sft(stage: SupervisedStage, context: StageContext, source: str, data: Ma
 
 
 def tokenize_examples(
-    stage: SupervisedStage,
+    stage: SFTStage,
     template: Template,
     data: Mapping[str, DataSpec],
     longest: int,

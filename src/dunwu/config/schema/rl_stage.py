@@ -1,0 +1,134 @@
+"""A stage of reinforcement learning, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dunwu.config.schema.base import Count, Positive
+from dunwu.config.schema.evaluation import EvaluationSpec
+from dunwu.config.schema.inputs import ModelInput, PromptPlace, StageInputs, custom_inputs, judge_inputs
+from dunwu.config.schema.learning import (
+    AlgorithmSpec,
+    CheckpointSpec,
+    OptimizerSpec,
+    ReplaySpec,
+    UpdateSpec,
+    ValueSpec,
+)
+from dunwu.config.schema.rewards import GradingSpec, RewardSpec
+from dunwu.config.schema.stage import StageSpec
+from dunwu.config.schema.tasks import PromptSpec, RolloutSpec, TaskSpec
+from dunwu.types import Sampling
+
+
+class RLStage(StageSpec):
+    """Reinforcement learning from rule rewards."""
+
+    from_: str = Field(alias="from")
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    steps: Positive
+    """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
+    reference_every: Count = 400
+    """Updates after which the policy becomes the reference, a multiple of minibatches x epochs; 0: never."""
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    """Where the problems come from; several are mixed by their weights."""
+    prompt: PromptSpec = PromptSpec()
+    """How a problem becomes a prompt."""
+    rollout: RolloutSpec = RolloutSpec()
+    """What is generated before each round of updates."""
+    reward: RewardSpec = RewardSpec()
+    """How completions are graded and what each part weighs."""
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    """Advantages, loss, clipping, KL."""
+    value: ValueSpec | None = None
+    """PPO's value network; for ``algorithm.advantage`` = gae, and only for that."""
+    replay: ReplaySpec | None = None
+    """Learn from earlier rollouts again; None: from fresh ones alone."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    """The policy's optimizer and its schedule."""
+    update: UpdateSpec = UpdateSpec()
+    """How one rollout is cut into optimizer steps and forward passes."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """What is measured on held-out problems, and when."""
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    """How often the state is saved, and how much of it is kept."""
+
+    @property
+    def inputs(self) -> StageInputs:
+        prompt = PromptPlace("prompt", self.prompt)
+        models = [ModelInput(field="from", source=self.from_, prompt=prompt)]
+        models += judge_inputs(self.reward.models, "reward.models")
+        if self.value and self.value.from_:
+            models.append(ModelInput(field="value.from", source=self.value.from_, role="either"))
+        return StageInputs(
+            models=tuple(models),
+            tasks={f"tasks.{place}": task for place, task in enumerate(self.tasks)},
+            sets={f"evaluation.sets.{place}": chosen for place, chosen in enumerate(self.evaluation.sets)},
+            functions=tuple(custom_inputs(self.reward.custom, "reward.custom")),
+        )
+
+    @property
+    def template(self) -> str:
+        return self.prompt.template
+
+    @property
+    def lengths(self) -> str:
+        answers = max(self.rollout.max_new_tokens, *self.rollout.length_schedule.values(), 0)
+        return f"prompts had at most {self.prompt.max_tokens:,} tokens and answers {answers:,}"
+
+    @property
+    def rules(self) -> GradingSpec:
+        return self.reward
+
+    @property
+    def kept_checkpoints(self) -> int:
+        return self.checkpoint.keep
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps made from one rollout."""
+        return self.update.minibatches * self.update.epochs
+
+    @property
+    def computes_old_logprobs(self) -> bool:
+        """Whether old log-probabilities take a forward pass of their own: the first update's gives them otherwise."""
+        algorithm = self.algorithm
+        kl_in_reward = algorithm.kl_in == "reward" and algorithm.kl_coefficient > 0
+        needed = self.updates_per_rollout > 1 or self.replay is not None or kl_in_reward
+        return algorithm.old_logprobs == "trainer" and needed
+
+    @property
+    def corrects_kl(self) -> bool:
+        """Whether the KL term is weighed by the importance ratio: by itself where the policy that learns is not the one
+        that drew the tokens."""
+        chosen = self.algorithm.kl_correction
+        return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts in the whole stage."""
+        return self.steps // self.updates_per_rollout
+
+    @property
+    def evaluation_sampling(self) -> Sampling:
+        """How evaluations sample."""
+        spec = self.evaluation
+        return Sampling(
+            temperature=spec.temperature,
+            top_p=spec.top_p,
+            max_new_tokens=spec.max_new_tokens or self.rollout.max_new_tokens,
+            stop=self.rollout.stop,
+        )
+
+    def new_tokens_at(self, update: int) -> int:
+        """Limit on new tokens of the rollout that starts at this update (``length_schedule``)."""
+        reached = [length for start, length in self.rollout.length_schedule.items() if start <= update]
+        return max([self.rollout.max_new_tokens, *reached])
+
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens of prompt and completion at most, over the whole stage and its evaluations."""
+        written = max(self.new_tokens_at(self.steps), self.evaluation_sampling.max_new_tokens)
+        return self.prompt.max_tokens + written
