@@ -206,6 +206,12 @@ def file_of(reference: str) -> Path | None:
     return Path(place) if place.endswith(".py") and is_reference(reference) else None
 
 
+def shorten_reference(reference: str) -> str:
+    """Return a reference with its file's name in the place of its path, as people read it."""
+    file = file_of(reference)
+    return reference if file is None else f"{file.name}:{split_reference(reference)[1]}"
+
+
 def source_file(reference: str) -> Path | None:
     """Find the file behind ``module:attribute`` or ``file.py:attribute``; None where there is none."""
     if file := file_of(reference):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dunwu.analysis.stage_roles import learns_from_rewards
 from dunwu.runs import Cost, RunReader
 
 MODULES = ("rollout", "reward", "inference", "training", "evaluation")
@@ -68,7 +69,7 @@ def read_costs(run: RunReader) -> Iterator[CostLine]:
 
 def is_comparable_to_paper(run: RunReader) -> bool:
     """Tell whether the costs can be compared with R1's: whether the run learns by reinforcement."""
-    return any(stage.get("kind") == "rl" for stage in run.recipe["stages"].values())
+    return any(map(learns_from_rewards, run.recipe["stages"].values()))
 
 
 def format_costs(line: CostLine) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from dunwu.analysis.results import (
     find_last_evaluations,
     is_model_comparison,
 )
+from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.runs import RunReader
 from dunwu.types import Estimate
 
@@ -37,7 +38,7 @@ def write_headline(run: RunReader, found: LastEvaluations | None = None) -> str:
         gone = any(find_missing_evaluations(run, stage) for stage in run.stages)
         if gone or any(map(_measures, run.recipe["stages"].values())):
             return f"No held-out evaluation {'is left' if gone else 'yet'}, so there is nothing to claim."
-        learnt = [name for name, stage in run.recipe["stages"].items() if stage["kind"] == "rl"]
+        learnt = [name for name, stage in run.recipe["stages"].items() if learns_from_rewards(stage)]
         adds = f"stages.{learnt[-1]}.evaluation.sets adds one" if learnt else "a stage of the kind eval adds one"
         return f"The recipe has no held-out evaluation, so there is nothing to claim: {adds}."
     gone = find_missing_evaluations(run, found[0]) is not None
@@ -78,7 +79,7 @@ def _format(measure: str, estimate: Estimate) -> str:
 def _describe_models(run: RunReader, by_set: EvaluationsBySet) -> str:
     """Say what each benchmark measures above all: of a pipeline its first and last model, of an evaluation all."""
     rows = [row for row in comparison_table.build_rows(by_set) if row.quantity == "pass@1"]
-    if all(stage.get("kind") == "eval" for stage in run.recipe["stages"].values()):
+    if all(map(compares_models, run.recipe["stages"].values())):
         benchmarks = [
             f"{row.benchmark}: " + ", ".join(f"{name} {_format_right(value)}" for name, value in row.values.items())
             for row in rows

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dunwu.analysis.damaged_files import read_or_default
+from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.config.schema import RLStage
 from dunwu.runs import BASE, TRAINED, RunReader, display_names, is_due
 from dunwu.runs.checkpoints import format_step
@@ -28,7 +29,7 @@ def find_missing_rollouts(run: RunReader, name: str) -> str | None:
     Raises:
         UserError: The metrics cannot be read.
     """
-    if run.recipe["stages"].get(name, {}).get("kind") != "rl":
+    if not learns_from_rewards(run.recipe["stages"].get(name, {})):
         return None
     stage = run.stage(name)
     steps = [int(row["step"]) for row in stage.read_metrics()]
@@ -51,10 +52,10 @@ def find_missing_evaluations(run: RunReader, name: str) -> str | None:
 def _list_expected(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
     """List checkpoints, or models, and sets whose evaluations were stored before what is there now."""
     recipe, ended = run.recipe["stages"].get(name, {}), run.stages.get(name) == "done"
-    if recipe.get("kind") == "eval" and ended:
+    if compares_models(recipe) and ended:
         for model in dict.fromkeys(display_names(recipe.get("models", []))):
             yield from ((model, chosen["name"]) for chosen in recipe.get("sets", []))
-    if recipe.get("kind") == "rl":
+    if learns_from_rewards(recipe):
         rows = read_or_default(run.stage(name).read_metrics, list[dict[str, float]](), [])
         steps = [int(row["step"]) for row in rows]
         yield from _list_of_training(recipe, steps, ended=ended)

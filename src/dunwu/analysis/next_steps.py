@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dunwu.analysis.run_description import Stages, is_generated, list_sets
+from dunwu.analysis.stage_roles import compares_models, learns_from_rewards, makes_reward_model
 from dunwu.runs import ABLATION, RunReader
 
 BENCHMARKS = {"math": "math500"}
@@ -54,11 +55,11 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
     if kind in ("stopped", "failed"):
         mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
         yield advice(mended, "run", recipe, "--out", folder, "--resume")
-    measures = {stage["kind"] for stage in stages.values()} == {"eval"}
+    measures = all(map(compares_models, stages.values()))
     shown = "every answer" if measures else "the curves and every answer"
     yield advice(f"{shown}, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
-    learnt = [name for name in done if stages[name]["kind"] == "rl"]
+    learnt = [name for name in done if learns_from_rewards(stages[name])]
     if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.read_record(ABLATION) is None:
         yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
     if (writers := list(find_finished_models(run))) and (measured := _choose_benchmark(stages)):
@@ -70,7 +71,7 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
     if learnt and learnt[-1] == list(stages)[-1]:
         steps = f"stages.{learnt[-1]}.steps={2 * stages[learnt[-1]]['steps']}"
         yield advice("train it twice as long", "run", recipe, "--set", steps, "--out", folder, "--resume")
-    if any(stage["kind"] != "eval" for stage in stages.values()):
+    if not measures:
         yield advice("do other seeds say the same?", "reproduce", recipe, "--seeds", "1,2,3")
 
 
@@ -78,7 +79,7 @@ def find_finished_models(run: RunReader) -> Iterator[Path]:
     """Yield the folders of a run's finished models that write, in its order."""
     for name, state in run.stages.items():
         folder = run.stage(name).model
-        if state == "done" and run.recipe["stages"][name]["kind"] != "reward_model" and folder.is_dir():
+        if state == "done" and not makes_reward_model(run.recipe["stages"][name]) and folder.is_dir():
             yield folder
 
 

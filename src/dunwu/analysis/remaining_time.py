@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from dunwu.analysis.labels import format_duration
+from dunwu.analysis.stage_roles import learns_from_rewards
 from dunwu.config.schema import RLStage
 from dunwu.runs import RunReader, StageReader, is_due
 
@@ -97,7 +98,7 @@ def _count_answers(spec: dict[str, Any], step: int | None) -> int:
     Where ``step`` is None these are all, the base's included. Of a recipe that this version does not read, none count.
     """
     try:
-        stage = RLStage.model_validate(spec) if spec.get("kind") == "rl" else None
+        stage = RLStage.model_validate(spec) if learns_from_rewards(spec) else None
     except ValidationError:
         stage = None
     if stage is None or not stage.evaluation.sets:

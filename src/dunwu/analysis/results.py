@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dunwu.analysis.reasoning.reflection import count_words
+from dunwu.analysis.stage_roles import compares_models, makes_reward_model
 from dunwu.runs import BASE, TRAINED, AnswerRow, Evaluation, PairedTest, RunReader, display_names, read_comparison
 
 EvaluationsBySet = Mapping[str, Sequence[Evaluation]]
@@ -77,7 +78,7 @@ def find_last_evaluations(
     """
     last, found = "", dict[str, Sequence[Evaluation]]()
     for stage in reversed(run.stages):
-        if run.recipe["stages"].get(stage, {}).get("kind") == "reward_model":
+        if makes_reward_model(run.recipe["stages"].get(stage, {})):
             continue
         if not (by_set := read(run, stage)):
             continue
@@ -91,7 +92,7 @@ def find_last_evaluations(
 
 def is_model_comparison(run: RunReader, stage: str) -> bool:
     """Tell whether a stage's evaluations are of several models, not of one on its way."""
-    return bool(run.recipe["stages"].get(stage, {}).get("kind") == "eval")
+    return compares_models(run.recipe["stages"].get(stage, {}))
 
 
 def read_paired_tests(run: RunReader, sets: Collection[str]) -> list[PairedTest]:

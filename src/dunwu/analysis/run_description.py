@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.config.schema import REWARD_PARTS, RewardSpec
 from dunwu.errors import UserError, counted
+from dunwu.registry import shorten_reference
 from dunwu.runs import display_names
 from dunwu.verifiers.weights import QUALITY
 
@@ -78,15 +80,16 @@ def describe_run(recipe: Mapping[str, Any]) -> list[str]:
 
 def _describe_training(stages: Stages) -> str:
     if len(stages) > 1:
-        names = [name if name == stage["kind"] else f"{name} ({stage['kind']})" for name, stage in stages.items()]
+        kinds = {name: shorten_reference(stage["kind"]) for name, stage in stages.items()}
+        names = [name if name == kind else f"{name} ({kind})" for name, kind in kinds.items()]
         bases = dict.fromkeys(
             str(stage["from"]) for stage in stages.values() if stage.get("from") and stage["from"] not in stages
         )
         begun = f", from {_join(display_names(list(bases)))}" if bases else ""
         return f"{len(stages)} stages, one after the other{begun}: {_join(names)}."
     (stage,) = stages.values()
-    if stage["kind"] not in KINDS:
-        return f"A stage of the kind {stage['kind']} runs."
+    if stage["kind"] not in KINDS and not learns_from_rewards(stage):
+        return f"A stage of the kind {shorten_reference(stage['kind'])} runs."
     if stage["kind"] == "pretrain":
         return f"A small model is made from nothing, on {stage['tokens']:,} tokens at most."
     if stage["kind"] == "eval":
@@ -95,7 +98,7 @@ def _describe_training(stages: Stages) -> str:
     (base,) = display_names([stage["from"]])
     if stage["kind"] in ("reject", "cold_start"):
         return f"{base} answers {counted(stage['questions'], 'question')} {counted(stage['samples'], 'time')} each."
-    if stage["kind"] != "rl":
+    if not learns_from_rewards(stage):
         return f"{base} {VERBS[stage['kind']]}: {_join(stage['data'])}."
     rollout, update = stage["rollout"], stage["update"]
     times = stage["steps"] // (update["minibatches"] * update["epochs"])
@@ -115,7 +118,7 @@ def _describe_data(stages: Stages, data: Mapping[str, Any]) -> str:
     measured = _join([f"{name} ({counted(problems, 'problem')})" for name, problems in sets])
     if len(sets) > FEW:
         measured = f"{len(sets)} sets of problems"
-    if {stage["kind"] for stage in stages.values()} == {"eval"}:
+    if all(map(compares_models, stages.values())):
         return f"The problems are {measured}{_describe_graders(list(stages.values()))}."
     parts = []
     if asked:
@@ -142,7 +145,7 @@ def _describe_graders(stages: Sequence[Mapping[str, Any]]) -> str:
 
 def _list_graders(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield who grades a stage's answers: the kind, and a name that tells one of the kind from another."""
-    if stage["kind"] == "rl":
+    if learns_from_rewards(stage):
         yield from _list_reward_parts(stage)
         return
     yield "rules", ""
@@ -170,7 +173,7 @@ def _list_reward_parts(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _describe_purpose(stages: Stages) -> str:
-    kinds = {stage["kind"] for stage in stages.values()}
+    kinds = {"rl" if learns_from_rewards(stage) else stage["kind"] for stage in stages.values()}
     if {"rl", "sft"} <= kinds:
         return (
             "This is DeepSeek-R1's road: reasoning that grows from rewards, then form and manners from chosen answers."

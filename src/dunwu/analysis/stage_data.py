@@ -15,6 +15,7 @@ from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, diagnose
 from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
 from dunwu.analysis.reasoning.facts import extract_facts
 from dunwu.analysis.results import EvaluationsBySet, read_evaluations_by_set
+from dunwu.analysis.stage_roles import learns_from_rewards
 from dunwu.runs import BASE, TRAINED, Evaluation, RunReader, StageReader
 from dunwu.runs.checkpoints import parse_step
 
@@ -113,7 +114,7 @@ class StageData:
 
     def diagnose(self) -> list[Flag]:
         """Diagnose the stage from what it has written so far; no flags for stages without rewards."""
-        if self.recipe.get("kind") != "rl":
+        if not learns_from_rewards(self.recipe):
             return []
         held_out = [(self.count_updates_before(evaluation), evaluation.results) for evaluation in self.first_set]
         return diagnose(TrainingHistory(rows=self.metrics, held_out=held_out, limits=Limits.read(self.recipe)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dunwu.analysis.stage_roles import makes_reward_model
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import ServerSpec, is_server, served
 from dunwu.errors import UserError, did_you_mean
@@ -17,8 +18,6 @@ from dunwu.models.shape import find_shape
 from dunwu.runs import RunReader
 
 NANO, CHAT, PLAIN = "nano", "chat", "r1-zero"
-MAKERS = ("pretrain", "rl", "sft", "distil")
-"""Kinds of stages that end in a model that writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +48,13 @@ class Source:
         return shape.max_positions or None if shape else None
 
 
-def source_of(text: str, kinds: tuple[str, ...] = MAKERS) -> Source:
+def source_of(text: str, *, scores: bool = False) -> Source:
     """Find the model that a text stands for.
 
     Args:
         text: a packaged name, a transformers folder, a run directory or RUN:STAGE, a hub id, or
             ``http://host:port/v1#name``.
-        kinds: of a run's stages, the last one of these that has a model is meant.
+        scores: of a run, its last reward model is meant, not its last model that writes.
 
     Raises:
         UserError: it is nothing of these, or a run without such a model.
@@ -66,9 +65,9 @@ def source_of(text: str, kinds: tuple[str, ...] = MAKERS) -> Source:
         return Source(source=text)
     place, run, stage = Path(text).expanduser(), *_split(text)
     if (place / "manifest.json").is_file():
-        return _made(place, None, kinds)
+        return _made(place, None, scores)
     if stage and (run / "manifest.json").is_file():
-        return _made(run, stage, kinds)
+        return _made(run, stage, scores)
     if (place / "config.json").is_file():
         return Source(source=str(place.resolve()))
     if place.exists():
@@ -98,13 +97,13 @@ def _split(text: str) -> tuple[Path, str]:
     return Path(run).expanduser(), stage if run else ""
 
 
-def _made(directory: Path, wanted: str | None, kinds: tuple[str, ...]) -> Source:
+def _made(directory: Path, wanted: str | None, scores: bool) -> Source:
     run = RunReader(directory.resolve())
     stages = {name: run.recipe["stages"].get(name, {}) for name in run.stages}
     there = {
         name: stage
         for name, stage in stages.items()
-        if stage.get("kind") in kinds and (run.stage(name).model / "config.json").is_file()
+        if makes_reward_model(stage) == scores and (run.stage(name).model / "config.json").is_file()
     }
     if not there:
         raise UserError("has no model: no finished stage of this run makes one", file=directory)

@@ -343,7 +343,7 @@ def _add_judges(judge: str, stages: Mapping[str, Tree]) -> None:
         raise UserError(
             f"judges are asked about {', '.join(WITH_JUDGE)}, and none of them is measured", field="--judge"
         )
-    found = source_of(judge, ("reward_model",))
+    found = source_of(judge, scores=True)
     for stage, chosen in gradable:
         if is_server(found.source):
             url, _, model = found.source.partition("#")

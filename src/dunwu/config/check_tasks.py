@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dunwu.config.issues import Issue
 from dunwu.config.schema import NEEDED_COLUMNS, EvaluationSet, TaskSpec
 from dunwu.errors import did_you_mean
-from dunwu.registry import DATA_SETS, tasks
+from dunwu.registry import DATA_SETS, tasks, verifiers
 
 MADE_OF: Mapping[str | None, tuple[str, ...]] = {None: (), "talk": ("talk",), "requests": ("harmful", "harmless")}
 """Whose questions the conversations of a ``data`` task answer."""
@@ -32,14 +32,17 @@ CORPORA = {"countdown-traces": Corpus(NUMBER_GAMES, 0.1, 576), "world": Corpus(W
 
 def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
     """Check the fields of a task, which stands at ``place``, together."""
-    if problem := tasks.problem_with(task.task):
-        yield Issue(f"{place}.task", problem)
-        return
+    if tasks.problem_with(task.task):
+        return  # whoever checks all references says so
     if not task.reads_file and task.path is not None:
         text = f"{task.task!r} reads no file; data sets are {', '.join(DATA_SETS)}"
         yield Issue(f"{place}.path", text + did_you_mean(task.task, DATA_SETS))
     yield from _check_hub(task, place)
-    needed = NEEDED_COLUMNS[task.kind]
+    if task.kind in verifiers.builtin and task.kind not in NEEDED_COLUMNS:
+        known = ", ".join(NEEDED_COLUMNS)
+        text = f"{task.kind} grades no answers to problems of yours; say {known}, or a verifier of your own"
+        yield Issue(f"{place}.kind", text)
+    needed = task.needed_columns
     if task.task == "file" and not set(needed) <= task.fields.keys():
         yield Issue(f"{place}.fields", f"must say which columns are {', '.join(needed[:-1])} and {needed[-1]}")
     if task.task != "file" and task.fields:

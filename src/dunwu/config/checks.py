@@ -10,6 +10,7 @@ from dunwu.config.check_models import check_model, check_template
 from dunwu.config.check_tasks import MADE_OF, check_training_tasks
 from dunwu.config.issues import Issue
 from dunwu.config.packaged import PACKAGED_MODELS
+from dunwu.config.references import find_references
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
 from dunwu.config.stage_kind import Upstream, kind_of
 from dunwu.errors import did_you_mean
@@ -26,7 +27,8 @@ def check_recipe(recipe: Recipe) -> Iterator[Issue]:
         yield from _at(f"data.{name}", _check_data(data))
     for name, stage in recipe.stages.items():
         kind = kind_of(stage)
-        yield from _at(f"stages.{name}", (*_check_inputs(stage, upstream), *kind.check(stage, upstream)))
+        found = *_check_references(stage), *_check_inputs(stage, upstream), *kind.check(stage, upstream)
+        yield from _at(f"stages.{name}", found)
         if kind.makes == "data" and name in recipe.data:
             yield Issue(f"data.{name}", "is the name of a stage that makes conversations too")
         upstream.add(name, stage, kind.makes)
@@ -46,6 +48,15 @@ def _check_data(data: DataSpec) -> Iterator[Issue]:
         yield Issue(changed[0], "only tasks make conversations; a file has what it has")
     if data.task is not None and data.fields:
         yield Issue("fields", "only files have columns")
+
+
+def _check_references(stage: StageSpec) -> Iterator[Issue]:
+    """Check that every name of a registry's entry is one, or a reference."""
+    for field, name, names in find_references(stage):
+        if problem := names.registry.problem_with(name):
+            yield Issue(field, problem)
+    if is_changed(stage.model, "engine") and not stage.longest_sequence:
+        yield Issue("model.engine", f"{stage.model.engine}, but this stage generates nothing")
 
 
 def _check_inputs(stage: StageSpec, upstream: Upstream) -> Iterator[Issue]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from dunwu.config.references import names_of
 from dunwu.config.schema import Recipe, TaskSpec, Weight, find_kind
 from dunwu.errors import UserError, did_you_mean
 from dunwu.registry import stages
@@ -24,6 +25,8 @@ ANY_NAME = "NAME"
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "none"}
 SIGNS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
 REQUIRED = "required"
+MOST_LISTED = 4
+"""Names of a registry's entries that stand in a field's type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +187,9 @@ def _type_name(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return "array of tables" if each == "table" else f"array of {each}"
     if origin is dict or models_in(annotation):
         return "table"
+    if names := names_of(metadata):
+        builtin = names.registry.builtin
+        return " | ".join((*(builtin if len(builtin) <= MOST_LISTED else ["name"]), "reference"))
     bounds = [(SIGNS[type(bound)], bound) for bound in _bounds(metadata)]
     signs = [f"{sign} {getattr(bound, name)}".removesuffix(".0") for (sign, name), bound in bounds]
     return " ".join([WORDS[annotation], ", ".join(signs)]).strip()

@@ -23,6 +23,7 @@ from dunwu.config.fields import models_in, places_of
 from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
+from dunwu.config.references import FIELDS
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
@@ -124,7 +125,7 @@ def _check_depth(tree: Tree, place: Path | str) -> None:
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:
-    """Make absolute, in place: every ``path`` and ``file``, a ``from`` that is a folder, the file of a ``task``."""
+    """Make absolute, in place: every ``path`` and ``file``, a ``from`` that is a folder, the file of a reference."""
     if isinstance(tree, list):
         for entry in tree:
             _resolve_paths(entry, base)
@@ -132,7 +133,7 @@ def _resolve_paths(tree: Any, base: Path) -> None:
         for key, value in tree.items():
             if key in ("path", "file") and isinstance(value, str):
                 tree[key] = _absolute(value, base)
-            elif key == "task" and isinstance(value, str) and file_of(value):
+            elif key in FIELDS and isinstance(value, str) and file_of(value):
                 file, name = split_reference(value)
                 tree[key] = f"{_absolute(file, base)}:{name}"
             elif key == "from" and isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dunwu.config.schema import Recipe, StageSpec
-from dunwu.config.stage_kind import kind_label
+from dunwu.registry import shorten_reference
 
 
 def list_feeds(stage: StageSpec) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def list_feeds(stage: StageSpec) -> tuple[str, ...]:
 
 def draw_graph(recipe: Recipe) -> Iterator[str]:
     """Yield a line a stage: its name, its kind, what it begins from."""
-    kinds = {name: kind_label(stage.kind) for name, stage in recipe.stages.items()}
+    kinds = {name: shorten_reference(stage.kind) for name, stage in recipe.stages.items()}
     names, width = max(map(len, kinds)), max(map(len, kinds.values()))
     for name, stage in recipe.stages.items():
         yield f"{name:<{names}} ◀──{f' {kinds[name]} ':─^{width + 2}}── {' + '.join(list_feeds(stage))}"

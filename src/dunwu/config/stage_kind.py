@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from dunwu.config.issues import Issue
 from dunwu.config.schema import StageSpec, TaskSpec, find_kind
-from dunwu.registry import file_of, split_reference
 
 S = TypeVar("S", bound=StageSpec)
 Makes = Literal["policy", "scorer", "data", "results"]
@@ -85,9 +83,3 @@ def kind_of(stage: StageSpec) -> StageKind[Any]:
     """Return the kind of a stage."""
     kind: StageKind[Any] = find_kind(stage.kind)
     return kind
-
-
-def kind_label(kind: str) -> str:
-    """Shorten the reference of a kind of the user's to its file's name and its own; names stay as they are."""
-    file = file_of(kind)
-    return kind if file is None else f"{Path(file).name}:{split_reference(kind)[1]}"

@@ -48,16 +48,15 @@ class Executor(Protocol):
             UserError: the model cannot be used, or its batches disagree with single sequences.
         """
 
-    def build_engine(self, policy: Policy, *, max_sequences: int, engine: str = "builtin") -> Engine:
-        """Build the engine that generates with a policy.
+    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+        """Build the engine that generates with a policy, of the kind that the stage names.
 
         Args:
             policy: the first weights.
             max_sequences: completions that decode at once, at most.
-            engine: a name or a reference, see ``registry.engines``.
 
         Raises:
-            UserError: the name leads to nothing.
+            UserError: the engine's name leads to nothing.
         """
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:

@@ -41,9 +41,9 @@ class LocalExecutor:
         """See ``Executor.open_scorer``."""
         return open_scorer(source, self._spec, longest=longest, message=self._message, new_head=new_head)
 
-    def build_engine(self, policy: Policy, *, max_sequences: int, engine: str = "builtin") -> Engine:
+    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
         """See ``Executor.build_engine``."""
-        builder: EngineBuilder = registry.engines.load(engine)
+        builder: EngineBuilder = registry.engines.load(self._spec.engine)
         return builder(policy, max_sequences=max_sequences)
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dunwu.config.schema import DataSpec, StageInputs, StageSpec, TaskSpec, is_server
+from dunwu.config.references import find_references
+from dunwu.config.schema import DataSpec, StageInputs, StageSpec, is_server
 from dunwu.models.export import DOCUMENTS
 from dunwu.models.load import resolve
-from dunwu.registry import tasks
+from dunwu.registry import rewards
 from dunwu.runs.fingerprints import compute_fingerprint
 
 
@@ -32,7 +33,8 @@ def hash_inputs(
     Raises:
         UserError: an input is not there.
     """
-    found, inputs = {str(path): compute_fingerprint(path) for path in _list_paths(stage)}, stage.inputs
+    inputs = stage.inputs
+    found = {str(path): compute_fingerprint(path) for path in (*_list_paths(stage), *_list_sources(stage))}
     for name in inputs.data:
         spec = data[name]
         content = "generated" if spec.path is None else compute_fingerprint(spec.path)
@@ -56,12 +58,10 @@ def _may_read(inputs: StageInputs, text: str) -> bool:
 
 
 def _list_paths(value: object) -> Iterator[Path]:
-    """Yield every path in a part of the recipe, and the file behind every task of the user's."""
+    """Yield every path in a part of the recipe."""
     if isinstance(value, Path):
         yield value
         return
-    if isinstance(value, TaskSpec) and value.is_custom and (file := tasks.source_file(value.task)):
-        yield file
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _list_paths(getattr(value, name))
@@ -71,3 +71,10 @@ def _list_paths(value: object) -> Iterator[Path]:
     elif isinstance(value, tuple):
         for entry in value:
             yield from _list_paths(entry)
+
+
+def _list_sources(stage: StageSpec) -> Iterator[Path]:
+    """Yield the file behind everything of the user's that the stage names."""
+    named = [(names.registry, name) for _, name, names in find_references(stage)]
+    named += [(rewards, function.name) for function in stage.inputs.functions if function.file is None]
+    yield from (file for registry, name in named if (file := registry.source_file(name)))

@@ -9,11 +9,11 @@ from typing import Any
 
 from dunwu.config.issues import Issue
 from dunwu.config.schema import HardwareSpec, JudgeSpec, Recipe, StageSpec
-from dunwu.config.stage_kind import kind_label
 from dunwu.models.flops import count_worker_threads
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
 from dunwu.planning.estimate import DEVICES, Memory
+from dunwu.registry import shorten_reference
 
 UNKNOWN_MODEL = (
     "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"
@@ -142,7 +142,7 @@ def plan_stage(
     rate = context.hardware.dollars_per_hour
     return StagePlan(
         name=context.name,
-        kind=kind_label(stage.kind),
+        kind=shorten_reference(stage.kind),
         source=", ".join(sources) or None,
         steps=steps,
         batches=batches,

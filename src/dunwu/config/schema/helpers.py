@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dunwu.config.schema.base import Samples, Strict, Temperature, Tokens
+from dunwu.config.schema.base import FileFunction, Samples, Strict, Temperature, Tokens
 
 
 def _address(url: str) -> str:
@@ -52,11 +52,12 @@ class EndpointSpec(ServedModel):
     """Longest reply, in tokens."""
 
 
-class HelperSpec(Strict):
+class HelperSpec(FileFunction):
     """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
     file: Path | None = None
-    """For ``custom``: a Python file, relative to the recipe's, that runs with your rights."""
+    """For ``custom``: a Python file, relative to the recipe's, that runs with your rights; ``function`` may say
+    both, as ``file.py:function``."""
     endpoint: EndpointSpec | None = None
     """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from dunwu.config.references import Names
 from dunwu.config.schema.base import Count, LearningRate, Positive, Share, Strict, Tokens, Weighting
+from dunwu.registry import advantages, engines, losses
+
+LOSS: Final = ("logprobs_BT", "old_logprobs_BT", "mask_BT", "advantages_BT", "clip")
+"""Arguments of a loss, see ``algorithms.losses.Loss``."""
 
 
 class AlgorithmSpec(Strict):
     """GRPO and its relatives, by what differs between them; ``algorithms/`` cites each."""
 
-    advantage: Literal["group-std", "group-mean", "leave-one-out", "gae"] = "group-std"
-    """(r-mean)/std (GRPO), r-mean (Dr. GRPO), r-mean of the others (RLOO), of a value network (PPO; see ``value``)."""
-    loss: Literal["grpo", "gspo", "cispo"] = "grpo"
+    advantage: Annotated[str, Names(advantages, ("rewards",))] = "group-std"
+    """``group-std``: (r-mean)/std (GRPO), ``group-mean``: r-mean (Dr. GRPO), ``leave-one-out``: r-mean of the others
+    (RLOO), ``gae``: of a value network (PPO; see ``value``); or one of your own."""
+    loss: Annotated[str, Names(losses, LOSS)] = "grpo"
     """Clipped ratio of each token (``grpo``, arXiv 2402.03300), of whole sequences (``gspo``, arXiv 2507.18071), or a
-    clipped weight that keeps every token's gradient (``cispo``, arXiv 2506.13585)."""
+    clipped weight that keeps every token's gradient (``cispo``, arXiv 2506.13585); or one of your own."""
     clip_low: Annotated[float, Field(gt=0)] = 0.2
     """How far a ratio of new to old probability may fall below 1 before it stops counting."""
     clip_high: Annotated[float, Field(gt=0)] = 0.2
@@ -136,6 +142,8 @@ class ModelSpec(Strict):
     """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0: every core."""
+    engine: Annotated[str, Names(engines, ())] = "builtin"
+    """What generates with the weights: ``builtin``, or an engine of your own."""
 
 
 class CheckpointSpec(Strict):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dunwu.config.schema.base import Count, Name, Positive, Strict, Weighting
+from dunwu.config.schema.base import Count, FileFunction, Name, Positive, Strict, Weighting
 from dunwu.config.schema.tasks import PromptSpec
 
 
@@ -39,7 +39,7 @@ Weighted = Annotated[Weight, BeforeValidator(_as_table)]
 NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
 
 
-class CustomFunction(Strict):
+class CustomFunction(FileFunction):
     """What the user wrote to say what an answer is worth: a function ``score(problem, text) -> float``."""
 
     name: Name
@@ -47,8 +47,8 @@ class CustomFunction(Strict):
     file: Path | None = None
     """Python, relative to the recipe's file; it runs in a process of its own, with the user's rights."""
     function: str = "score"
-    """Name of the function in ``file``. Without a file a registered reward, or ``module:function``: it runs in the
-    run's own process."""
+    """Name of the function in ``file``; ``file.py:function`` says both. Without a file a registered reward, or
+    ``module:function``: it runs in the run's own process."""
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """For one completion: seconds of processor time, and of sleep."""
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from dunwu.config.references import Names
 from dunwu.config.schema.base import Strict
 from dunwu.config.schema.inputs import StageInputs
 from dunwu.config.schema.learning import ModelSpec
@@ -29,7 +30,7 @@ from dunwu.types import Sampling
 class StageSpec(Strict):
     """A stage of a recipe. Every kind of stage has its own fields, in a class that derives from this one."""
 
-    kind: str
+    kind: Annotated[str, Names(stages)]
     """What the stage does: the name of a kind, or the reference of one of your own."""
     model: ModelSpec = ModelSpec()
     """Type and place of the weights."""

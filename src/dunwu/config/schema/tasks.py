@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from dunwu.config.references import Names
 from dunwu.config.schema.base import (
     MOST,
     Count,
@@ -20,7 +21,7 @@ from dunwu.config.schema.base import (
     Tokens,
     TopP,
 )
-from dunwu.registry import DATA_SETS, is_reference, split_reference, tasks
+from dunwu.registry import DATA_SETS, is_reference, split_reference, tasks, verifiers
 
 COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
 """What a column of a file can be (``TaskSpec.fields``)."""
@@ -30,13 +31,15 @@ NEEDED_COLUMNS = {
     "expression": ("problem", "answer", "tests"),
     "code": ("problem", "tests"),
 }
-"""Columns that a file must have, by ``TaskSpec.kind``."""
+"""Columns that a file must have, by the verifiers of ours that can grade its rows (``TaskSpec.kind``)."""
+CUSTOM_COLUMNS = ("problem", "answer")
+"""The same for a verifier of the user's."""
 
 
 class TaskSpec(Strict):
     """One source of problems."""
 
-    task: str
+    task: Annotated[str, Names(tasks)]
     """A generator (countdown, game24, ...), a data set in its published form (gsm8k, math, aime, amc, cmath, humaneval,
     mbpp, gpqa, livecodebench, codeforces, ifeval, safety, alpaca, arena), ``file``, ``gym`` (a set of
     reasoning-gym), or a function of your own: a registered name, ``module:function`` or ``file.py:function``."""
@@ -65,8 +68,9 @@ class TaskSpec(Strict):
     ``subject``, ``tests`` (lists: an expression's target and numbers, a program's tests, a choice's options, which are
     put below a question that does not hold them) and ``entry`` (the function they call, or LiveCodeBench's metadata).
     """
-    kind: Literal["math", "choice", "expression", "code"] = "math"
-    """For ``file`` and a function of your own: the verifier that grades the answers, unless the function names one."""
+    kind: Annotated[str, Names(verifiers, ())] = "math"
+    """For ``file`` and a function of your own: the verifier that grades the answers, unless the function names one:
+    ``math``, ``choice``, ``expression``, ``code``, or one of your own."""
     held_out: Share = 0.1
     """Share of the problems, by hash, that training never draws. 0 where evaluation has a file of its own."""
     max_bad_rows: Share = 0.01
@@ -80,6 +84,11 @@ class TaskSpec(Strict):
         if self.task == "gym":
             return f"gym-{self.set}"
         return split_reference(self.task)[1] if is_reference(self.task) else self.task
+
+    @property
+    def needed_columns(self) -> tuple[str, ...]:
+        """Columns that a file must have."""
+        return NEEDED_COLUMNS.get(self.kind, CUSTOM_COLUMNS)
 
     @property
     def is_custom(self) -> bool:

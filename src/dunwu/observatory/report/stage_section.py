@@ -171,7 +171,8 @@ def _make_kept_answers(stage: StageReader) -> KeptAnswers | None:
     for category, numbers in counts.items():
         kept = numbers.get("kept", 0.0)
         length = format_rounded(numbers.get("tokens", 0.0) / kept, 1) if kept else NOTHING
-        asked, dropped = (numbers["questions"], numbers["answers"], kept), [numbers.get(why, 0.0) for why in reasons]
+        asked = (numbers.get("questions", 0.0), numbers.get("answers", 0.0), kept)
+        dropped = [numbers.get(why, 0.0) for why in reasons]
         rows.append([category, *(f"{n:,.0f}" for n in asked), length, *(f"{n:,.0f}" for n in dropped)])
     header = ["", "questions", "answers", "kept", "mean tokens", *reasons]
     answers = [

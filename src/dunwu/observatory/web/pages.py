@@ -13,6 +13,7 @@ from dunwu.analysis.results import is_model_comparison
 from dunwu.analysis.run_status import describe_progress, list_run_facts
 from dunwu.analysis.stage_data import StageData
 from dunwu.analysis.stage_graph import read_stage_nodes
+from dunwu.analysis.stage_roles import learns_from_rewards
 from dunwu.errors import UserError
 from dunwu.observatory import figures
 from dunwu.observatory.aha_view import AhaView, make_aha_view
@@ -137,7 +138,7 @@ def show_overview(runs: WatchedRuns, place: int) -> str:
     last = watched.find_last_evaluations()
     compares = last is not None and is_model_comparison(run, last[0])
     lines = list(costs.read_costs(run))
-    learning = [name for name in run.stages if run.recipe["stages"][name]["kind"] == "rl"]
+    learning = [name for name in run.stages if learns_from_rewards(run.recipe["stages"][name])]
     view = Overview(
         title=f"{run.recipe['name']} · seed {run.seed}",
         headline=write_headline(run, last),

@@ -32,6 +32,7 @@ from dunwu.pipeline.stages.rl_metrics import RolloutRecorder
 from dunwu.pipeline.stages.rl_state import Batch, Cursor, Rollout, resume, save, save_when_interrupted
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, RLSystem, open_rl_system
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
+from dunwu.registry import losses, shorten_reference
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import BASE, TRAINED, is_due
@@ -65,7 +66,9 @@ def describe(stage: RLStage, source: str) -> str:
     """Describe a stage in one line."""
     names = ", ".join(dict.fromkeys(spec.name for spec in stage.tasks))
     batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
-    algorithm = "PPO" if stage.value else stage.algorithm.loss.upper()
+    loss = stage.algorithm.loss
+    named = loss.upper() if loss in losses.builtin else shorten_reference(loss)
+    algorithm = "PPO" if stage.value else named
     return f"{algorithm} on {names} from {source}; {counted(stage.rollouts, 'rollout')} of {batch}"
 
 

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from dunwu import registry
-from dunwu.config.schema import COLUMNS, NEEDED_COLUMNS, TaskSpec
+from dunwu.config.schema import COLUMNS, TaskSpec
 from dunwu.errors import UserError
 from dunwu.tasks.custom import CustomReader
 from dunwu.tasks.datasets import code_tests, published
@@ -115,7 +115,7 @@ def make_layout(spec: TaskSpec) -> Layout:
 
 
 def _make_from_fields(spec: TaskSpec) -> Layout:
-    columns, needed = spec.fields, NEEDED_COLUMNS[spec.kind]
+    columns, needed = spec.fields, spec.needed_columns
     if not set(needed) <= columns.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")

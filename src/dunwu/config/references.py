@@ -1,0 +1,65 @@
+"""Fields of a recipe that name an entry of a registry, or a function of the user's.
+
+A field says so by ``Annotated[str, Names(registry.losses)]``. From this alone its name is checked, a plan looks into
+the file behind it, and a stage that is resumed knows the file's hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel
+
+from dunwu.registry import Registry
+
+FIELDS: Final = ("task", "kind", "loss", "advantage", "engine", "function")
+"""Fields that may hold ``file.py:name``, wherever they stand in a recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Marks a field that names an entry of a registry.
+
+    Attributes:
+        registry: Where the name is looked up.
+        arguments: What the function is called with; empty: it need not be a function; None: whoever plans opens it.
+    """
+
+    registry: Registry
+    arguments: tuple[str, ...] | None = None
+
+
+class Reference(NamedTuple):
+    """A field, what it says, and what it may say."""
+
+    field: str
+    name: str
+    names: Names
+
+
+def find_references(value: object, place: str = "") -> Iterator[Reference]:
+    """Yield every field of a part of a recipe that names an entry of a registry.
+
+    Args:
+        value: A table, or what one of its fields holds.
+        place: Where it stands, with a dot at its end.
+    """
+    if isinstance(value, BaseModel):
+        for name, info in type(value).model_fields.items():
+            held, field = getattr(value, name), f"{place}{info.alias or name}"
+            for names in (entry for entry in info.metadata if isinstance(entry, Names)):
+                yield Reference(field, held, names)
+            yield from find_references(held, f"{field}.")
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from find_references(entry, f"{place}{name}.")
+    elif isinstance(value, tuple):
+        for number, entry in enumerate(value):
+            yield from find_references(entry, f"{place}{number}.")
+
+
+def names_of(metadata: Any) -> Names | None:
+    """Return the mark of a field among its metadata; None: it names no entry."""
+    return next((entry for entry in metadata if isinstance(entry, Names)), None)
