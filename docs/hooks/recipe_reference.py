@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dunwu.config.fields import Field, all_fields
+from dunwu.config.fields import Field, list_fields
 from dunwu.registry import stages
 
 FOLDER = "reference/recipe"
@@ -33,10 +33,10 @@ NO_REAL_BOUND = re.compile(r",? <=? \d{7,}")
 
 def pages() -> dict[str, str]:
     """Return the Markdown of each generated page by its place in the docs."""
-    top = [field for field in all_fields() if not field.path.startswith("stages.")]
+    top = [field for field in list_fields() if not field.path.startswith("stages.")]
     found = {f"{FOLDER}/index.md": TOP + _tables(top, prefix="", title="name, seed and the tables")}
     for kind in stages.builtin:
-        about, *fields = (field for field in all_fields() if f"{field.path}.".startswith(f"stages.{kind}."))
+        about, *fields = (field for field in list_fields() if f"{field.path}.".startswith(f"stages.{kind}."))
         heading = STAGE.format(name=kind.replace("_", " "), about=about.description, kind=kind)
         found[f"{FOLDER}/{kind}.md"] = heading + _tables(fields, prefix=f"stages.{kind}.", title="The stage itself")
     return found

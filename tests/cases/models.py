@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dunwu.commands.evaluate import EvaluationRequest, build_recipe
-from dunwu.config.packaged import NANO_BASE, packaged
+from dunwu.config.packaged import NANO_BASE, find_packaged
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
 from dunwu.monitoring.progress import Silent
@@ -25,7 +25,7 @@ def named(case: Case) -> bool:
     """A model in a folder of this name, or several in such folders, can be measured, each under a name of its own."""
     found = case["input"]
     folders = found["folders"] if "folders" in found else [found["folder"]]
-    model = packaged(NANO_BASE)
+    model = find_packaged(NANO_BASE)
     assert model is not None
     with tempfile.TemporaryDirectory() as root:
         for folder in folders:

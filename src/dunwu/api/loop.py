@@ -15,7 +15,7 @@ from dunwu.api.grading import CallableGrader, Reward
 from dunwu.api.policy import Policy, as_problem, load
 from dunwu.api.run import Run
 from dunwu.api.settings import make_rl_tables
-from dunwu.config.loader import made_recipe
+from dunwu.config.loader import validate_recipe
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
@@ -232,7 +232,7 @@ def _stage(
     """Make the stage of the settings; a task stands in where the loop draws no problems."""
     sources = [{"task": task} if isinstance(task, str) else task for task in tasks or (STAND_IN,)]
     tree = {"steps": steps, **make_rl_tables(policy, sources, settings)}
-    stage = made_recipe({"name": "loop", "stages": {"loop": tree}}).stages["loop"]
+    stage = validate_recipe({"name": "loop", "stages": {"loop": tree}}).stages["loop"]
     assert isinstance(stage, RLStage)
     for field, is_set in {"value": stage.value, "replay": stage.replay, "reward.models": stage.reward.models}.items():
         if is_set:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dunwu.analysis.stage_roles import makes_reward_model
 from dunwu.config.packaged import PACKAGED_MODELS
-from dunwu.config.schema import ServerSpec, is_server, served
+from dunwu.config.schema import ServerSpec, is_server, parse_server
 from dunwu.errors import UserError, did_you_mean
 from dunwu.models.export import find_trained_template
 from dunwu.models.load import HUB_ID, load_tokenizer
@@ -84,7 +84,7 @@ def source_of(text: str, *, scores: bool = False) -> Source:
 
 def _server(text: str) -> Source:
     try:
-        found = served(text, ServerSpec())
+        found = parse_server(text, ServerSpec())
     except ValidationError:
         raise UserError("is no address of a server", file=text) from None
     if not found.model:

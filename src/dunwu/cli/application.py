@@ -26,9 +26,9 @@ main = CommandLine(
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Return the recipes that come with Dunwu, TOML files and folders whose names begin so."""
-    from dunwu.config.packaged import packaged_recipes
+    from dunwu.config.packaged import list_packaged_recipes
 
-    names = [name for name in packaged_recipes() if name.startswith(incomplete)]
+    names = [name for name in list_packaged_recipes() if name.startswith(incomplete)]
     begun = sorted(glob(f"{escape(incomplete)}*"))
     return [*names, *(f"{path}/" for path in begun if os.path.isdir(path)), *(p for p in begun if p.endswith(".toml"))]
 

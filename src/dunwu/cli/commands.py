@@ -55,14 +55,14 @@ def plan(recipe: RecipeName, overrides: Overrides = None, as_json: AsJson = Fals
     Errors in a recipe show here, before a model is loaded.
     """
     from dunwu.commands.plan import plan as plan_recipe
-    from dunwu.planning import nothing_planned
+    from dunwu.planning import report_no_plan
 
     try:
         with show_activity("looking at models and data"):
             planned = plan_recipe(recipe, overrides or ())
     except UserError as error:
         if as_json:
-            print_json(nothing_planned(error))
+            print_json(report_no_plan(error))
         _end_with(error.each)
     if as_json:
         print_json(planned.as_json())
@@ -166,14 +166,14 @@ def reproduce(
     """Run a recipe under several seeds, with intervals."""
     let_waiting_threads_sleep()
     from dunwu.commands.reproduce import reproduce as run_seeds
-    from dunwu.config.packaged import recipe_file
+    from dunwu.config.packaged import find_recipe_file
 
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise UserError(f"{seeds!r} is no list of whole numbers", field="--seeds") from None
     try:
-        file = recipe_file(recipe)
+        file = find_recipe_file(recipe)
         typer.echo(run_seeds(file, seeds=numbers, overrides=overrides or (), out=out, resume=resume))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command with --resume goes on") from error

@@ -40,12 +40,12 @@ def print_json(value: object) -> None:
 
 def print_plan(planned: Plan) -> None:
     """Print a plan: the graph, a table for each stage, the sums and what they assume."""
-    from dunwu.planning.table import stage_rows
+    from dunwu.planning.table import list_stage_rows
 
     for line in planned.graph:
         typer.echo(line)
     for stage in planned.stages:
-        print_rows(f"{planned.recipe} / {stage.name}", stage_rows(stage))
+        print_rows(f"{planned.recipe} / {stage.name}", list_stage_rows(stage))
     for line in planned.totals:
         typer.echo(line)
     for line in planned.assumptions:

@@ -20,9 +20,9 @@ def recipes(as_json: AsJson = False) -> None:
 
     The commands run, plan, init and reproduce take their names.
     """
-    from dunwu.config.packaged import packaged_recipes, summary_of
+    from dunwu.config.packaged import list_packaged_recipes, read_recipe_summary
 
-    found = {name: summary_of(path) for name, path in packaged_recipes().items()}
+    found = {name: read_recipe_summary(path) for name, path in list_packaged_recipes().items()}
     if as_json:
         print_json(found)
     else:
@@ -37,9 +37,9 @@ def init(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The copy; NAME.toml here if not given.")] = None,
 ) -> None:
     """Copy a recipe to a file of your own, to edit and run."""
-    from dunwu.config.packaged import recipe_file
+    from dunwu.config.packaged import find_recipe_file
 
-    source = recipe_file(name)
+    source = find_recipe_file(name)
     copy = file or Path(source.name)
     try:
         with copy.open("x", encoding="utf-8") as out:
@@ -61,10 +61,10 @@ def schema(
     ] = False,
 ) -> None:
     """Explain the fields of a recipe: type, default, meaning."""
-    from dunwu.config.fields import find_fields, json_schema
+    from dunwu.config.fields import find_fields, make_json_schema
 
     if as_json and not field:
-        typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(make_json_schema(), indent=2, ensure_ascii=False))
     elif as_json:
         print_json([asdict(found) for found in find_fields(field)])
     else:

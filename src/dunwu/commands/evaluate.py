@@ -21,7 +21,7 @@ from dunwu.api.policy import Policy
 from dunwu.api.run import Run
 from dunwu.commands.plan import list_seconds, plan_recipe, refuse
 from dunwu.commands.run import execute
-from dunwu.config.loader import made_recipe
+from dunwu.config.loader import validate_recipe
 from dunwu.config.overrides import apply_override, parse_override, write_overrides
 from dunwu.config.schema import COLUMNS, AnswerIn, Recipe, TaskSpec, display_names, is_server
 from dunwu.config.toml import dump_toml
@@ -189,10 +189,10 @@ def build_recipe(request: EvaluationRequest, overrides: Sequence[str], progress:
     for override in overrides:
         apply_override(tree, parse_override(override))
     for stage in stages.values():
-        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's: made_recipe refuses it
+        if isinstance(stage, dict) and isinstance(stage["sets"], list):  # else an override's, refused below
             for chosen in stage["sets"]:
                 _count_problems(chosen, progress)
-    return made_recipe(tree, overrides)
+    return validate_recipe(tree, overrides)
 
 
 def _parse_columns(request: EvaluationRequest) -> Tree:

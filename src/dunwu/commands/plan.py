@@ -7,9 +7,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dunwu.config.loader import load_recipe, made_recipe
+from dunwu.config.loader import load_recipe, validate_recipe
 from dunwu.config.overrides import write_overrides
-from dunwu.config.packaged import recipe_file
+from dunwu.config.packaged import find_recipe_file
 from dunwu.errors import UserError
 from dunwu.planning import Plan, make_plan
 from dunwu.planning.preview import GLANCE
@@ -50,8 +50,8 @@ def open_recipe(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str]
         UserError: The recipe cannot be read, or is not valid.
     """
     if isinstance(recipe, Mapping):
-        return None, made_recipe(deepcopy(dict(recipe)), overrides)
-    file = recipe_file(str(recipe))
+        return None, validate_recipe(deepcopy(dict(recipe)), overrides)
+    file = find_recipe_file(str(recipe))
     return file, load_recipe(file, overrides)
 
 

@@ -123,7 +123,7 @@ def _open_task(spec: TaskSpec, held_out: int) -> Task | None:
 
 
 def _check_lengths(stage: RLStage, limit: PromptLimit, template: Template) -> None:
-    """Raises UserError where held-out prompts are too long, as the run would."""
+    """Raise UserError where held-out prompts are too long, as the run would."""
     asking = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
     few = [
         chosen if chosen.task.reads_file else chosen.model_copy(update={"problems": min(GLANCE, chosen.problems)})

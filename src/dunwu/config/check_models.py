@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dunwu.config.issues import Issue
 from dunwu.config.packaged import PACKAGED_MODELS
-from dunwu.config.schema import JudgeSpec, ModelInput, RewardModelStage, ServerSpec, is_server, served
+from dunwu.config.schema import JudgeSpec, ModelInput, RewardModelStage, ServerSpec, is_server, parse_server
 from dunwu.config.stage_kind import Upstream
 from dunwu.errors import did_you_mean
 
@@ -41,7 +41,7 @@ def check_model(model: ModelInput, upstream: Upstream) -> Iterator[Issue]:
 def _check_server(source: str, field: str) -> Iterator[Issue]:
     """Check the address of a server, and that the name that the model has there follows it."""
     try:
-        named = bool(served(source, ServerSpec()).model)
+        named = bool(parse_server(source, ServerSpec()).model)
     except ValidationError:
         yield Issue(field, f"{source!r} is no address of a server")
     else:

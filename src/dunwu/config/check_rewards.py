@@ -60,7 +60,7 @@ def _names(stage: RLStage) -> Iterator[Issue]:
 
 
 def _times(stage: RLStage) -> Iterator[Issue]:
-    """A weight is read where a rollout starts; one that is 0 at every start is a slip."""
+    """Check that every weight counts at some rollout's start, where it is read."""
     every = stage.updates_per_rollout
     for place, weight in _weights(stage.reward):
         first = -(-weight.from_ // every) * every
@@ -75,7 +75,7 @@ def _times(stage: RLStage) -> Iterator[Issue]:
 
 
 def _weights(reward: RewardSpec) -> Iterator[tuple[str, Weight]]:
-    """Every weight of the table, with its place."""
+    """Yield every weight of the table, with its place."""
     for name in REWARD_PARTS:
         yield f"reward.{name}", getattr(reward, name)
     for index, part in enumerate(reward.custom):

@@ -121,7 +121,7 @@ def _source_of(task: TaskSpec) -> tuple[str, object]:
 
 
 def _file_of(task: TaskSpec) -> Path | tuple[str | None, ...] | None:
-    """What is read, whoever reads it as what; None where nothing is."""
+    """Return what is read, whoever reads it as what; None where nothing is."""
     return task.path if task.hub is None else (task.hub, task.hub_config, task.split)
 
 

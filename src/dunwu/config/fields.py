@@ -47,7 +47,7 @@ class Field:
 
 
 @cache
-def all_fields() -> tuple[Field, ...]:
+def list_fields() -> tuple[Field, ...]:
     """List every field that a recipe may have, in the schema's order; a table comes before its fields."""
     shared = Field(
         path="tasks",
@@ -69,7 +69,7 @@ def find_fields(text: str) -> list[Field]:
         UserError: there is no such field.
     """
     wanted = [part for part in text.split(".") if part and not part.isdecimal()]
-    known = [(field, field.path.split(".")) for field in all_fields()]
+    known = [(field, field.path.split(".")) for field in list_fields()]
     found = [path for _, path in known if _is_at(path, wanted)]
     found = found or [path for _, path in known if path[-len(wanted) :] == wanted]
     if wanted and not found:
@@ -79,7 +79,7 @@ def find_fields(text: str) -> list[Field]:
     return [field for field, path in known if path in found or any(_is_in(path, top) for top in tops)]
 
 
-def places_of(name: str, kinds: Mapping[str, str]) -> list[str]:
+def find_places(name: str, kinds: Mapping[str, str]) -> list[str]:
     """Find where in a recipe's stages a field of this name may stand.
 
     Args:
@@ -89,7 +89,7 @@ def places_of(name: str, kinds: Mapping[str, str]) -> list[str]:
     Returns:
         Paths as the recipe writes them, ``stages.zero.rollout.group_size``, those with the fewest parts first.
     """
-    paths = [path for field in all_fields() if (path := field.path.split("."))[-1] == name and ANY_NAME not in path]
+    paths = [path for field in list_fields() if (path := field.path.split("."))[-1] == name and ANY_NAME not in path]
     found = [
         ".".join(("stages", stage, *path[2:]))
         for stage, kind in kinds.items()
@@ -99,7 +99,7 @@ def places_of(name: str, kinds: Mapping[str, str]) -> list[str]:
     return sorted(dict.fromkeys(found), key=lambda path: path.count("."))
 
 
-def json_schema() -> dict[str, Any]:
+def make_json_schema() -> dict[str, Any]:
     """Build the JSON schema of a recipe, for editors: what TOML may say, before names of tasks are looked up."""
     schema = Recipe.model_json_schema(by_alias=True)
     mapping = _define_stages(schema["$defs"])
@@ -111,7 +111,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["stages"]["patternProperties"] = {names: stage}
     schema = _as_written(schema)
     task = {"$ref": "#/$defs/TaskSpec"}
-    (shared,) = (field.description for field in all_fields() if field.path == "tasks")
+    (shared,) = (field.description for field in list_fields() if field.path == "tasks")
     schema["properties"]["tasks"] = {"type": "object", "additionalProperties": task, "description": shared}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -130,10 +130,10 @@ def _define_stages(definitions: dict[str, Any]) -> dict[str, str]:
     return {name: f"#/$defs/stage-{name}" for name in stages.names()}
 
 
-def models_in(annotation: Any) -> list[type[BaseModel]]:
+def find_models_in(annotation: Any) -> list[type[BaseModel]]:
     """List the models inside an annotation: through containers, unions and Annotated."""
     if get_origin(annotation) in (dict, tuple, Union, UnionType, Annotated):
-        return [model for part in get_args(annotation) for model in models_in(part)]
+        return [model for part in get_args(annotation) for model in find_models_in(part)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
@@ -142,7 +142,7 @@ def _fields(model: type[BaseModel], place: tuple[str, ...], values: Mapping[str,
     for name, info in model.model_fields.items():
         path = (*place, info.alias or name)
         default = (values or {}).get(path[-1], info.default)
-        inner = models_in(info.annotation)
+        inner = find_models_in(info.annotation)
         leaf = not inner or Weight in inner
         yield Field(
             path=".".join(path),
@@ -174,18 +174,18 @@ def _type_name(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_name(inner[0], _bounds(inner[1:]))
-    if Weight in models_in(annotation) and origin is not dict:
+    if Weight in find_models_in(annotation) and origin is not dict:
         return "number or table"
     if origin is Literal:
         return " | ".join(map(str, inner))
     if origin in (Union, UnionType):
-        if models_in(annotation):
+        if find_models_in(annotation):
             return "table"
         return " or ".join(_type_name(part) for part in inner if part is not NoneType)
     if origin is tuple:
         each = " and ".join(dict.fromkeys(_type_name(part) for part in inner if part is not Ellipsis))
         return "array of tables" if each == "table" else f"array of {each}"
-    if origin is dict or models_in(annotation):
+    if origin is dict or find_models_in(annotation):
         return "table"
     if names := names_of(metadata):
         builtin = names.registry.builtin

@@ -19,10 +19,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
-from dunwu.config.fields import models_in, places_of
+from dunwu.config.fields import find_models_in, find_places
 from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
-from dunwu.config.overrides import Override, Tree, apply_override, located, parse_override
+from dunwu.config.overrides import Override, Tree, apply_override, locate_issue, parse_override
 from dunwu.config.references import FIELDS
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
@@ -31,7 +31,7 @@ from dunwu.registry import file_of, split_reference
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads, overrides, validates and checks a recipe.
+    """Read a recipe, apply overrides, validate and check it.
 
     Args:
         path: the TOML file, or a run's recipe.json.
@@ -44,11 +44,16 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     tree = _read(path)
     _check_depth(tree, path)
     _resolve_paths(tree, path.absolute().parent)
-    return made_recipe(tree, overrides, path)
+    return validate_recipe(tree, overrides, path)
 
 
-def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = None) -> Recipe:
-    """The same of a recipe's tables, which are changed in place; ``path``: the file that they come from, for errors.
+def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = None) -> Recipe:
+    """Validate and check a recipe's tables.
+
+    Args:
+        tree: The tables; changed in place.
+        overrides: As for ``load_recipe``.
+        path: The file that they come from, for errors.
 
     Raises:
         UserError: as ``load_recipe``.
@@ -59,8 +64,8 @@ def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = N
         _check_depth(tree, override.place)
     _resolve_paths(tree, Path.cwd())
     homes: dict[str, str] = {}
-    if slips := [*_dates(tree), *_share_tasks(tree, homes)]:
-        raise _user_error(slips, path, parsed)
+    if issues := [*_dates(tree), *_share_tasks(tree, homes)]:
+        raise _user_error(issues, path, parsed)
     try:
         recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
@@ -72,7 +77,7 @@ def made_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = N
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Canonical JSON with every default written out; ``Recipe.model_validate_json`` reads it back equal."""
+    """Write a recipe as JSON with every default; ``Recipe.model_validate_json`` reads it back equal."""
     return json.dumps(recipe.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -99,7 +104,7 @@ def _read(path: Path) -> Tree:
 
 
 def _read_json(text: str, path: Path) -> Tree:
-    """A recipe as a run directory holds it: :func:`dump_recipe` wrote it, paths absolute."""
+    """Read a recipe as a run directory holds it: ``dump_recipe`` wrote it, paths absolute."""
     try:
         tree = json.loads(text, object_pairs_hook=_table)
     except (RecursionError, ValueError) as error:
@@ -110,7 +115,11 @@ def _read_json(text: str, path: Path) -> Tree:
 
 
 def _table(pairs: list[tuple[str, Any]]) -> Tree:
-    """A JSON object. Raises ValueError where it has a key twice, as TOML does."""
+    """Make a JSON object.
+
+    Raises:
+        ValueError: It has a key twice. TOML refuses that too.
+    """
     table = dict(pairs)
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]
@@ -119,7 +128,7 @@ def _table(pairs: list[tuple[str, Any]]) -> Tree:
 
 
 def _check_depth(tree: Tree, place: Path | str) -> None:
-    """Raises UserError where what walks the tree would have to go deeper than Python does: ``a.a.a.a`` has no end."""
+    """Raise UserError where what walks the tree would have to go deeper than Python does: ``a.a.a.a`` has no end."""
     if is_too_deep(tree):
         raise UserError(f"is nested deeper than {DEEPEST} levels", file=place)
 
@@ -144,7 +153,7 @@ def _resolve_paths(tree: Any, base: Path) -> None:
 
 
 def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
-    """Puts the recipe's own ``[tasks.NAME]`` where stages name them, in place; ``homes`` learns which stands where."""
+    """Put the recipe's own ``[tasks.NAME]`` where stages name them, in place; note in ``homes`` which stands where."""
     shared, used = tree.pop("tasks", {}), set[str]()
     if not isinstance(shared, dict):
         yield Issue("tasks", "must be tables, [tasks.NAME]")
@@ -164,7 +173,7 @@ def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
 
 
 def _at_home(issues: Sequence[Issue], homes: Mapping[str, str]) -> list[Issue]:
-    """What is wrong with a shared task, where it is written; each slip once."""
+    """Move what is wrong with a shared task to where it is written, each issue once."""
     moved: dict[Issue, None] = {}
     for issue in issues:
         place = next((place for place in homes if f"{issue.field}.".startswith(f"{place}.")), None)
@@ -174,7 +183,7 @@ def _at_home(issues: Sequence[Issue], homes: Mapping[str, str]) -> list[Issue]:
 
 
 def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:
-    """Where a task is given by a name: the list or table that holds it, its key there, its place in the recipe."""
+    """Yield where a task is given by a name: what holds it, its key there, its place in the recipe."""
     stages = tree.get("stages")
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         if not isinstance(stage, dict):
@@ -191,7 +200,7 @@ def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:
 
 
 def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Issue]:
-    """TOML's dates and times, which no field of a recipe is."""
+    """Find TOML's dates and times, which no field of a recipe is."""
     if isinstance(value, dict | list):
         for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _dates(entry, (*place, str(key)))
@@ -207,23 +216,23 @@ def _absolute(text: str, base: Path) -> str:
 
 
 SHOWN = 4
-"""Fields that are told beside the first."""
+"""Fields that an error names beside the first."""
 
 
 def _user_error(issues: Sequence[Issue], path: Path | None, overrides: Sequence[Override]) -> UserError:
-    """The first issue as an error; where the others are behind it."""
+    """Make an error of the first issue, which names the fields of the others."""
     if len(issues) == 1:
-        return located(issues[0], path, overrides)
+        return locate_issue(issues[0], path, overrides)
     first, others = issues[0], list(dict.fromkeys(issue.field for issue in issues[1:]))
     named = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
     message = first.message + (f" (and {len(issues) - 1} more: {named})" if others else "")
-    told = located(Issue(first.field, message), path, overrides)
-    told.others = tuple(located(issue, path, overrides) for issue in issues)
-    return told
+    error = locate_issue(Issue(first.field, message), path, overrides)
+    error.others = tuple(locate_issue(issue, path, overrides) for issue in issues)
+    return error
 
 
 def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
-    """Pydantic's errors in the recipe's own terms; missing fields come last: a misspelt one is missing too."""
+    """Put pydantic's errors into the recipe's own terms; missing fields come last: a misspelt one is missing too."""
     issues = []
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] == "missing"):
         kind, context, given = item["type"], item.get("ctx", {}), item["input"]
@@ -259,13 +268,13 @@ def _elsewhere(place: Sequence[str], tree: Tree) -> str:
     kinds = {name: str(stage.get("kind")) for name, stage in stages if isinstance(stage, dict)}
     if place[0] == "stages":
         kinds = {name: kind for name, kind in kinds.items() if name == place[1]}
-    found = places_of(place[-1], kinds)
+    found = find_places(place[-1], kinds)
     nearest = [path for path in found if path.count(".") == found[0].count(".")]
     return f"; did you mean {' or '.join(nearest[:SHOWN])}?" if nearest else ""
 
 
 def _written(place: list[str], tree: Any) -> list[str]:
-    """The place as far as the recipe has tables: a number is a whole weight, and has no fields."""
+    """Cut a place where the recipe's tables end: a number is a whole weight, and has no fields."""
     for depth, part in enumerate(place[:-1]):
         tree = tree[int(part)] if isinstance(tree, list) else tree[part]
         if not isinstance(tree, dict | list):
@@ -284,15 +293,15 @@ def _short(value: Any) -> str:
 
 
 def _field_names(place: Iterable[str], tree: Tree) -> list[str]:
-    """The fields that a table of the recipe may have; ``tree`` tells the kind of a stage."""
+    """List the fields that a table of the recipe may have; the kind of a stage stands in ``tree``."""
     models: list[type[BaseModel]] = [Recipe]
     given: Any = tree
     for part in place:
         given = given[int(part)] if isinstance(given, list) else given.get(part, {})
         fields = [model.model_fields[name] for model in models for name in model.model_fields if name == part]
         if fields:
-            models = [model for field in fields for model in models_in(field.annotation)]
+            models = [model for field in fields for model in find_models_in(field.annotation)]
         if models == [StageSpec] and isinstance(given, Mapping) and isinstance(given.get("kind"), str):
-            with suppress(UserError):  # that there is no such kind is told elsewhere
+            with suppress(UserError):  # whoever reads the stage says that there is no such kind
                 models = [find_kind(given["kind"]).schema]
     return [field.alias or name for model in models for name, field in model.model_fields.items()]

@@ -44,7 +44,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_kinds(folder: Path) -> None:
-    """Raises UserError where what a library would read is no file: of a pipe it would wait for ever."""
+    """Raise UserError where what a library would read is no file: of a pipe it would wait for ever."""
     for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*")):
         if path.suffix in READ and not path.is_file() and (path.exists() or not path.is_symlink()):
             raise UserError("is no file", file=path)
@@ -74,7 +74,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of at most ``LARGEST_JSON`` bytes and ``DEEPEST`` levels. Raises UserError otherwise."""
+    """Read a JSON file of at most ``LARGEST_JSON`` bytes and ``DEEPEST`` levels.
+
+    Raises:
+        UserError: It is larger, deeper, no JSON, or cannot be read.
+    """
     _check_size(path, LARGEST_JSON)
     try:
         found = json.loads(path.read_bytes())
@@ -99,7 +103,7 @@ def _check_size(path: Path, most: int) -> None:
 
 
 def _numbers(config: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Every number with its name, those of configs inside too."""
+    """Yield every number with its name, those of configs inside too."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _numbers(value)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.issues import Issue
-from dunwu.config.packaged import called
-from dunwu.config.toml import toml_value
+from dunwu.config.packaged import name_file
+from dunwu.config.toml import write_toml_value
 from dunwu.errors import UserError, did_you_mean
 
 Tree = dict[str, Any]
@@ -18,7 +18,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One ``--set``: the text as given, the path it names, and the value."""
+    """One ``--set``: the text as given, the path that it names, and the value."""
 
     text: str
     path: tuple[str, ...]
@@ -38,11 +38,11 @@ def write_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> list[str]:
     """
     if not isinstance(overrides, Mapping):
         return list(overrides)
-    return [f"{path}={toml_value(value)}" for path, value in overrides.items()]
+    return [f"{path}={write_toml_value(value)}" for path, value in overrides.items()]
 
 
 def parse_override(text: str) -> Override:
-    """Reads ``a.b=c``; ``c`` is a TOML value, and where it is none, a bare string.
+    """Read ``a.b=c``; ``c`` is a TOML value, and where it is none, a bare string.
 
     Raises:
         UserError: no ``=``, or an empty part in the path.
@@ -55,7 +55,7 @@ def parse_override(text: str) -> Override:
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value (number, boolean, array, inline table, quoted string), else the text itself."""
+    """Return a TOML value (number, boolean, array, inline table, quoted string), else the text itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):  # no TOML, or more digits or brackets than the parser bears
@@ -66,7 +66,7 @@ def parse_value(text: str) -> Any:
 
 
 def apply_override(recipe: Tree, override: Override) -> None:
-    """Puts the value into the tree, in place. Tables that lack on the way are made; stages and list entries are not.
+    """Put the value into the tree, in place. Missing tables on the way are made; stages and list entries are not.
 
     Raises:
         UserError: the path leads through something that is no table or list, or to a stage or entry that is not there.
@@ -79,8 +79,8 @@ def apply_override(recipe: Tree, override: Override) -> None:
     here[_key(here, override, last)] = override.value
 
 
-def overriding(field: Sequence[str], overrides: Sequence[Override]) -> Override | None:
-    """The last override that set this field, a part of it, or a table that holds it."""
+def find_override(field: Sequence[str], overrides: Sequence[Override]) -> Override | None:
+    """Find the last override that set this field, a part of it, or a table that holds it."""
     for override in reversed(overrides):
         shared = min(len(field), len(override.path))
         if tuple(field[:shared]) == override.path[:shared]:
@@ -88,17 +88,17 @@ def overriding(field: Sequence[str], overrides: Sequence[Override]) -> Override 
     return None
 
 
-def located(issue: Issue, file: Path | None, overrides: Sequence[Override]) -> UserError:
-    """The issue as an error that names the override which caused it, else the recipe's file."""
-    override = overriding(issue.field.split("."), overrides)
+def locate_issue(issue: Issue, file: Path | None, overrides: Sequence[Override]) -> UserError:
+    """Make an error of an issue. It names the override that caused it, else the recipe's file."""
+    override = find_override(issue.field.split("."), overrides)
     if override is None:
-        return UserError(issue.message, file=called(file), field=issue.field)
+        return UserError(issue.message, file=name_file(file), field=issue.field)
     same = ".".join(override.path) == issue.field
     return UserError(issue.message, file=override.place, field=None if same else issue.field)
 
 
 def _key(here: Any, override: Override, depth: int) -> str | int:
-    """The part at ``depth`` of the override's path as a key of what lies there."""
+    """Return the part at ``depth`` of the override's path as a key of what lies there."""
     part, way = override.path[depth], ".".join(override.path[:depth])
     if isinstance(here, list):
         if part.isdecimal() and int(part) < len(here):

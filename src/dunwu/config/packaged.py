@@ -16,23 +16,23 @@ PACKAGED_MODELS: Mapping[str, str] = {NANO_BASE: "countdown-traces", "nano-world
 """By name, with the corpus that each has read."""
 
 
-def packaged(name: str) -> Path | None:
-    """The folder of a model that comes with dunwu; None for any other name."""
+def find_packaged(name: str) -> Path | None:
+    """Find the folder of a model that comes with dunwu; None for any other name."""
     return Path(str(files("dunwu").joinpath("assets", name))) if name in PACKAGED_MODELS else None
 
 
-def packaged_recipes() -> dict[str, Path]:
+def list_packaged_recipes() -> dict[str, Path]:
     """List the recipes that come with dunwu: ``nano/r1-zero`` and so on, each with its file."""
     folder = Path(str(files("dunwu").joinpath("recipes")))
     return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.glob("*/*.toml"))}
 
 
-def called(file: Path | None) -> Path | str | None:
-    """What an error calls a recipe's file: one that comes with dunwu by its name, as it is not there to be edited."""
-    return next((name for name, path in packaged_recipes().items() if path == file), file)
+def name_file(file: Path | None) -> Path | str | None:
+    """Name a recipe's file for an error. One that comes with dunwu has a name: it is not there to be edited."""
+    return next((name for name, path in list_packaged_recipes().items() if path == file), file)
 
 
-def recipe_file(text: str) -> Path:
+def find_recipe_file(text: str) -> Path:
     """Find the file of a recipe.
 
     Args:
@@ -42,7 +42,7 @@ def recipe_file(text: str) -> Path:
     Raises:
         UserError: it is neither, and no path to a TOML file.
     """
-    known = packaged_recipes()
+    known = list_packaged_recipes()
     name = text.removeprefix("recipes/").removesuffix(".toml")
     if os.path.exists(text):
         return Path(text)
@@ -54,7 +54,7 @@ def recipe_file(text: str) -> Path:
     raise UserError(f"no such file, and no recipe of this name; dunwu recipes lists them{hint}", file=text)
 
 
-def summary_of(recipe: Path) -> str:
+def read_recipe_summary(recipe: Path) -> str:
     """Read the first sentence of the comment at a recipe's head, up to a colon; empty where there is none."""
     lines = recipe.read_text(encoding="utf-8").splitlines()
     head = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))

@@ -22,7 +22,7 @@ from dunwu.config.schema import (
 from dunwu.config.schema.sources import RESERVED
 from dunwu.config.stage_kind import StageKind, Upstream
 from dunwu.errors import did_you_mean
-from dunwu.planning.estimate import eval_hours, eval_judge_hours, eval_memory
+from dunwu.planning.estimate import estimate_eval_hours, estimate_eval_judge_hours, estimate_eval_memory
 from dunwu.planning.stage_plan import PlanContext, StagePlan, check_context, plan_stage
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def plan_eval(stage: EvalStage, context: PlanContext) -> StagePlan:
     """Estimate the answers of every model, and what judges read."""
     asked = ", ".join(f"{chosen.name} {chosen.problems:,} x {chosen.samples}" for chosen in stage.sets)
     judges = context.find_judges(stage.judges)
-    return _plan_answers(stage, context, asked, judges, eval_judge_hours(stage, judges, context.hardware))
+    return _plan_answers(stage, context, asked, judges, estimate_eval_judge_hours(stage, judges, context.hardware))
 
 
 def _plan_answers(
@@ -99,7 +99,7 @@ def _plan_answers(
     context: PlanContext,
     asked: str,
     judges: dict[str, ModelShape] | None = None,
-    judge_hours: float = 0.0,
+    estimate_judge_hours: float = 0.0,
 ) -> StagePlan:
     """Put together the largest model's memory, and all models' hours."""
     shapes = [context.find_shape(model.source) for model in stage.inputs.models if model.role == "policy"]
@@ -108,9 +108,9 @@ def _plan_answers(
     memory, hours = None, None
     if largest is not None:
         engines = context.count_engines(stage, largest, stage.max_sequences)
-        memory = eval_memory(stage, largest, engines, (judges or {}).values())
+        memory = estimate_eval_memory(stage, largest, engines, (judges or {}).values())
     if len(known) == len(shapes):
-        hours = sum(eval_hours(stage, shape, context.hardware) for shape in known) + judge_hours
+        hours = sum(estimate_eval_hours(stage, shape, context.hardware) for shape in known) + estimate_judge_hours
     return plan_stage(
         stage,
         context,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from dunwu.config.check_rl import check_rl
 from dunwu.config.schema import RLStage
 from dunwu.config.stage_kind import StageKind
-from dunwu.planning.batches import batches
-from dunwu.planning.estimate import judge_hours, rl_hours, rl_memory
+from dunwu.planning.batches import count_batches
+from dunwu.planning.estimate import estimate_judge_hours, estimate_rl_hours, estimate_rl_memory
 from dunwu.planning.stage_plan import PlanContext, StagePlan, check_context, plan_stage
 
 if TYPE_CHECKING:
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
     """Count rollouts and updates, and estimate them."""
-    counts, shape, judges = batches(stage), context.find_shape(stage.from_), context.find_judges(stage.reward.models)
+    counts, shape = count_batches(stage), context.find_shape(stage.from_)
+    judges = context.find_judges(stage.reward.models)
     longest = max(phase.max_new_tokens for phase in counts.contexts)
     memory, hours = None, None
     if shape is not None:
         engines = context.count_engines(stage, shape, stage.rollout.max_sequences)
-        memory = rl_memory(stage, shape, stage.prompt.max_tokens + longest, engines, judges.values())
-        hours = rl_hours(stage, shape, counts, context.hardware) + judge_hours(stage, judges, counts, context.hardware)
+        memory = estimate_rl_memory(stage, shape, stage.prompt.max_tokens + longest, engines, judges.values())
+        hours = estimate_rl_hours(stage, shape, counts, context.hardware)
+        hours += estimate_judge_hours(stage, judges, counts, context.hardware)
     return plan_stage(
         stage,
         context,

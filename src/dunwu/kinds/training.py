@@ -15,9 +15,14 @@ from dunwu.config.schema import DataStage, PretrainStage, RewardModelStage, SFTS
 from dunwu.config.stage_kind import StageKind, Upstream
 from dunwu.errors import did_you_mean
 from dunwu.models.shape import shape_from_spec
-from dunwu.planning.estimate import pretrain_hours, pretrain_memory, supervised_hours, supervised_memory
+from dunwu.planning.estimate import (
+    estimate_pretrain_hours,
+    estimate_pretrain_memory,
+    estimate_supervised_hours,
+    estimate_supervised_memory,
+)
 from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_stage
-from dunwu.planning.volume import volume_of
+from dunwu.planning.volume import estimate_volume
 
 if TYPE_CHECKING:
     from dunwu.pipeline.context import StageContext
@@ -69,8 +74,8 @@ def plan_pretrain(stage: PretrainStage, context: PlanContext) -> StagePlan:
         stage,
         context,
         shape=shape,
-        memory=pretrain_memory(stage, shape),
-        hours=pretrain_hours(stage, shape, context.hardware),
+        memory=estimate_pretrain_memory(stage, shape),
+        hours=estimate_pretrain_hours(stage, shape, context.hardware),
         steps=stage.steps,
     )
 
@@ -78,17 +83,19 @@ def plan_pretrain(stage: PretrainStage, context: PlanContext) -> StagePlan:
 def plan_training(stage: DataStage, context: PlanContext) -> StagePlan:
     """Estimate epochs over texts. Where the volume of a source is not known, neither are updates and hours."""
     shape, learnt = context.find_shape(stage.from_), 1 - stage.held_out_share
-    volumes = [volume_of(source, context.recipe) for source in stage.data]
+    volumes = [estimate_volume(source, context.recipe) for source in stage.data]
     known = [volume for volume in volumes if volume is not None]
     rows, counted = learnt * sum(volume.rows for volume in known), len(known) == len(volumes)
     hours = None
     if shape and counted:
-        hours = supervised_hours(stage, shape, learnt * sum(volume.tokens for volume in known), context.hardware)
+        hours = estimate_supervised_hours(
+            stage, shape, learnt * sum(volume.tokens for volume in known), context.hardware
+        )
     return plan_stage(
         stage,
         context,
         shape=shape,
-        memory=None if shape is None else supervised_memory(stage, shape),
+        memory=None if shape is None else estimate_supervised_memory(stage, shape),
         hours=hours,
         steps=stage.epochs * ceil(rows / stage.batch) if counted else None,
         details={

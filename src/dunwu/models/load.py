@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from transformers.utils import logging
 
 from dunwu.config.model_folder import check_folder, read_config
-from dunwu.config.packaged import packaged
+from dunwu.config.packaged import find_packaged
 from dunwu.errors import UserError
 from dunwu.models.bounds import bound_by_weights
 from dunwu.models.templates import find_end_of_turn
@@ -152,7 +152,7 @@ def resolve(source: str) -> str:
     Raises:
         UserError: ``source`` can be neither; see ``check_folder``.
     """
-    folder = packaged(source) or Path(source).expanduser()
+    folder = find_packaged(source) or Path(source).expanduser()
     if folder.is_dir():
         check_folder(folder)
         return str(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.config.model_folder import read_config
-from dunwu.config.packaged import packaged
+from dunwu.config.packaged import find_packaged
 from dunwu.config.schema import TransformerSpec
 from dunwu.errors import UserError
 
@@ -109,7 +109,7 @@ def find_shape(source: str) -> ModelShape | None:
 
 def find_model_folder(source: str) -> Path | None:
     """Find the folder that ``from`` names: the packaged model's or an absolute path; None for a hub id."""
-    if (folder := packaged(source)) is not None:
+    if (folder := find_packaged(source)) is not None:
         return folder
     return Path(source) if Path(source).is_absolute() else None
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from dunwu.config.packaged import called
+from dunwu.config.packaged import name_file
 from dunwu.config.schema import DataSpec, Recipe
 from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
@@ -73,7 +73,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
         with stop.interruptible():
             left_out = decontaminate(recipe, run.directory, progress)
     except UserError as error:
-        raise error if error.file else UserError(error.message, file=called(file), field=error.field) from error
+        raise error if error.file else UserError(error.message, file=name_file(file), field=error.field) from error
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.number_stage(number, len(recipe.stages))
         with _name_stage(file, name), stop.interruptible():
@@ -113,4 +113,4 @@ def _name_stage(file: Path | None, stage: str) -> Iterator[None]:
         if error.file is not None:
             raise
         field = ".".join(part for part in (f"stages.{stage}", error.field) if part)
-        raise UserError(error.message, file=called(file), field=field) from error
+        raise UserError(error.message, file=name_file(file), field=field) from error

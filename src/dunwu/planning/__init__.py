@@ -1,8 +1,8 @@
 """What a recipe would do, from arithmetic alone: batches, memory, hours, dollars, and what stands in its way."""
 
-from dunwu.planning.batches import Batches, ContextPhase, batches
+from dunwu.planning.batches import Batches, ContextPhase, count_batches
 from dunwu.planning.estimate import GIB, Memory
-from dunwu.planning.plan import Plan, make_plan, nothing_planned
+from dunwu.planning.plan import Plan, make_plan, report_no_plan
 from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_stage
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "Plan",
     "PlanContext",
     "StagePlan",
-    "batches",
+    "count_batches",
     "make_plan",
-    "nothing_planned",
     "plan_stage",
+    "report_no_plan",
 ]

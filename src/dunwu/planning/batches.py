@@ -41,8 +41,8 @@ class Batches:
     evaluation_tokens_at_most: int
 
 
-def batches(stage: RLStage) -> Batches:
-    """Counts everything that ``steps``, ``rollout``, ``update`` and ``evaluation`` decide.
+def count_batches(stage: RLStage) -> Batches:
+    """Count everything that ``steps``, ``rollout``, ``update`` and ``evaluation`` decide.
 
     For R1-Zero (arXiv 2501.12948v2, section 2): 512 questions x 16 = 8,192 completions a rollout, 16 updates of 512,
     10,400 / 16 = 650 rollouts, a new reference every 400 / 16 = 25.
@@ -70,7 +70,7 @@ def batches(stage: RLStage) -> Batches:
 
 
 def _contexts(stage: RLStage) -> tuple[ContextPhase, ...]:
-    """A longer limit begins with the first rollout that starts at or after its update."""
+    """List the phases of the limit: a longer one begins with the first rollout that starts at or after its update."""
     updates = stage.updates_per_rollout
     starts = sorted({0, *(-(-update // updates) for update in stage.rollout.length_schedule)})
     starts = [start for start in starts if start < stage.rollouts]

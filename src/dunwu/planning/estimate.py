@@ -69,7 +69,7 @@ class Memory:
         return {part.name: getattr(self, part.name) / GIB for part in fields(self)}
 
 
-def rl_memory(
+def estimate_rl_memory(
     stage: RLStage, shape: ModelShape, context: int, engines: int = 1, judges: Iterable[ModelShape] = ()
 ) -> Memory:
     """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
@@ -103,7 +103,7 @@ def rl_memory(
     )
 
 
-def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
+def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     """Memory of pre-training: as ``rl_memory``, without reference, engine and cache, and with the logits of a batch."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
@@ -117,7 +117,7 @@ def pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     )
 
 
-def supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
+def estimate_supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
@@ -131,11 +131,17 @@ def supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
     )
 
 
-def eval_memory(
+def estimate_eval_memory(
     stage: AnsweringStage, shape: ModelShape, engines: int = 1, judges: Iterable[ModelShape] = ()
 ) -> Memory:
-    """Memory of an evaluation or of rejection sampling: the weights, those of each of the ``engines``, which have their
-    own, and of the ``judges``, and the cache."""
+    """Estimate the memory of an evaluation or of rejection sampling: weights and cache.
+
+    Args:
+        stage: The recipe's.
+        shape: The model that answers.
+        engines: Engines side by side; each has weights of its own.
+        judges: Reward models that are asked.
+    """
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
     context = stage.prompt.max_tokens + stage.max_new_tokens
@@ -164,9 +170,10 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
     return tokens * kept * size
 
 
-def rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: HardwareSpec) -> float:
-    """Device hours of an RL stage if prompts reach their limit and completions ``hardware.length_share`` of theirs:
-    an upper bound where that is 1.
+def estimate_rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardware: HardwareSpec) -> float:
+    """Estimate the device hours of an RL stage.
+
+    Prompts reach their limit and completions ``hardware.length_share`` of theirs: an upper bound where that is 1.
 
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
@@ -198,9 +205,19 @@ LOOKS = 1000
 """Rollouts of a phase at which the weights of reward models are looked at; they change seldom."""
 
 
-def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batches, hardware: HardwareSpec) -> float:
-    """Device hours of an RL stage's reward models, by the names of their parts: each reads the completions of the tasks
-    for which it weighs something just then."""
+def estimate_judge_hours(
+    stage: RLStage, judges: Mapping[str, ModelShape], counts: Batches, hardware: HardwareSpec
+) -> float:
+    """Estimate the device hours of an RL stage's reward models.
+
+    Each reads the completions of the tasks for which it weighs something just then.
+
+    Args:
+        stage: The recipe's.
+        judges: The reward models by the names of their parts.
+        counts: Rollouts and their lengths.
+        hardware: The recipe's.
+    """
     shares = sum(task.weight for task in stage.tasks)
     hours = 0.0
     for phase in counts.contexts:
@@ -218,7 +235,7 @@ def judge_hours(stage: RLStage, judges: Mapping[str, ModelShape], counts: Batche
     return hours
 
 
-def eval_judge_hours(stage: EvalStage, judges: Mapping[str, ModelShape], hardware: HardwareSpec) -> float:
+def estimate_eval_judge_hours(stage: EvalStage, judges: Mapping[str, ModelShape], hardware: HardwareSpec) -> float:
     """Device hours of an evaluation's judges, by their names, for the answers of all models."""
     length = stage.prompt.max_tokens + hardware.length_share * stage.max_new_tokens
     return sum(
@@ -234,21 +251,30 @@ def _reading_hours(shape: ModelShape, texts: float, length: float, hardware: Har
     return texts * length * count_forward_flops(shape, length) / DEVICES[hardware.device].train / 3600
 
 
-def pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
-    """Device hours of pre-training: three forward passes' worth for each token."""
+def estimate_pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Estimate the device hours of pre-training: three forward passes' worth for each token."""
     return 3 * stage.tokens * count_forward_flops(shape, stage.sequence_length) / DEVICES[hardware.device].train / 3600
 
 
-def supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
-    """Device hours of supervised training on so many tokens an epoch: three forward passes' worth for each (four with
-    checkpointing), as if every conversation had ``max_tokens`` or a thousand tokens, whichever is less."""
+def estimate_supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
+    """Estimate the device hours of supervised training.
+
+    A token takes three forward passes' worth (four with checkpointing), as if every conversation had ``max_tokens`` or
+    a thousand tokens, whichever is less.
+
+    Args:
+        stage: The recipe's.
+        shape: The model.
+        tokens: Of an epoch.
+        hardware: The recipe's.
+    """
     passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
     flops = count_forward_flops(shape, min(stage.max_tokens, 1000))
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 
 
-def eval_hours(stage: AnsweringStage, shape: ModelShape, hardware: HardwareSpec) -> float:
-    """Device hours of one model's answers if completions reach ``hardware.length_share`` of their limit."""
+def estimate_eval_hours(stage: AnsweringStage, shape: ModelShape, hardware: HardwareSpec) -> float:
+    """Estimate the device hours of one model's answers; each reaches ``hardware.length_share`` of its limit."""
     length = hardware.length_share * stage.max_new_tokens
     flops = count_forward_flops(shape, stage.prompt.max_tokens + length)
     return stage.completions * length * flops / DEVICES[hardware.device].decode / 3600

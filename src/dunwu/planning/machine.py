@@ -21,13 +21,13 @@ class Machine:
     gpus_gib: tuple[float, ...]
 
 
-def this_machine() -> Machine:
+def inspect_machine() -> Machine:
     """Look at this machine: memory as the system and the container say, devices as nvidia-smi lists them."""
     return Machine(memory_gib=usable_memory_gib(), gpus_gib=tuple(_gpus()))
 
 
 def _gpus() -> Iterator[float]:
-    """No line where there is no device, or none may be seen."""
+    """Yield the memory of each device in GiB; nothing where there is none, or none may be seen."""
     program = shutil.which("nvidia-smi")
     if program is None or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return
@@ -39,7 +39,7 @@ def _gpus() -> Iterator[float]:
     yield from (int(line) / 1024 for line in listed.split() if line.isdecimal())
 
 
-def lacks(recipe: Recipe, memory: dict[str, Memory | None], machine: Machine) -> Iterator[str]:
+def find_shortfalls(recipe: Recipe, memory: dict[str, Memory | None], machine: Machine) -> Iterator[str]:
     """Say what a recipe asks for that is not here.
 
     Args:

@@ -10,14 +10,14 @@ from typing import Any
 
 from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.issues import Issue
-from dunwu.config.overrides import located, parse_override
+from dunwu.config.overrides import locate_issue, parse_override
 from dunwu.config.schema import HardwareSpec, Recipe
 from dunwu.config.stage_graph import draw_graph, list_feeds
 from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
 from dunwu.models.shape import ModelShape, find_shape
 from dunwu.planning.estimate import DEVICES
-from dunwu.planning.machine import Machine, lacks, this_machine
+from dunwu.planning.machine import Machine, find_shortfalls, inspect_machine
 from dunwu.planning.preflight import Look, Probe, check_data, check_models, check_out, check_tasks
 from dunwu.planning.preview import Preview, preview_stage
 from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_unknown
@@ -38,12 +38,11 @@ class Plan:
     """All stages together, beside the paper's where the hardware is the paper's."""
     assumptions: tuple[str, ...]
     lacks: tuple[str, ...]
-    """What the machine that plans has not: no obstacle, since the recipe may be for another one."""
+    """What the machine that plans has not: no issue, since the recipe may be for another one."""
     problems: tuple[UserError, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """``{"recipe", "stages": [...], "totals": [lines], "assumptions": [lines], "lacks": [lines],
-        "problems": [lines]}``."""
+        """Return recipe, stages, totals, assumptions, lacks and problems as ``dunwu plan --json`` prints them."""
         return {
             "recipe": self.recipe,
             "stages": [stage.as_json() | {"feeds": list(self.feeds[stage.name])} for stage in self.stages],
@@ -54,7 +53,7 @@ class Plan:
         }
 
 
-def nothing_planned(problem: UserError) -> dict[str, Any]:
+def report_no_plan(problem: UserError) -> dict[str, Any]:
     """Return what ``Plan.as_json`` would, for a recipe that cannot be read."""
     lists = ("stages", "totals", "assumptions", "lacks")
     return {"recipe": None, **{name: [] for name in lists}, "problems": [str(one) for one in problem.each]}
@@ -76,7 +75,7 @@ def make_plan(
     Args:
         recipe: what is planned.
         file: the recipe's file, to be named with each problem.
-        overrides: what :func:`dunwu.config.loader.load_recipe` was given, to be named with the problems they cause.
+        overrides: what ``load_recipe`` was given, to be named with the problems that they cause.
         out: the run directory, checked for being writable; None: not checked.
         probe: opens a task, to find out whether it gives problems; None: only the files' presence is checked.
         look: the same for files of conversations.
@@ -105,7 +104,7 @@ def make_plan(
     issues += check_data(recipe, look)
     issues += check_tasks(recipe, probe)
     parsed = [parse_override(text) for text in overrides]
-    problems = [located(issue, file, parsed) for issue in issues]
+    problems = [locate_issue(issue, file, parsed) for issue in issues]
     if out is not None:
         problems += check_out(out)
     return Plan(
@@ -115,7 +114,9 @@ def make_plan(
         stages=tuple(stages),
         totals=tuple(_totals(stages, recipe.hardware)),
         assumptions=_assumptions(recipe.hardware),
-        lacks=tuple(lacks(recipe, {stage.name: stage.memory for stage in stages}, machine or this_machine())),
+        lacks=tuple(
+            find_shortfalls(recipe, {stage.name: stage.memory for stage in stages}, machine or inspect_machine())
+        ),
         problems=tuple(problems),
     )
 

@@ -49,7 +49,7 @@ def _check_folder(field: str, folder: Path) -> Iterator[Issue]:
 
 
 def _check_template(field: str, template: str, folder: Path) -> Iterator[Issue]:
-    """The tokenizer's own template must be there where a stage wants it."""
+    """Check that the tokenizer has a template of its own where a stage wants it."""
     if template != "chat" or any(True for _ in folder.glob("chat_template*")):
         return
     try:
@@ -62,7 +62,7 @@ def _check_template(field: str, template: str, folder: Path) -> Iterator[Issue]:
 
 
 def check_data(recipe: Recipe, look: Look | None) -> Iterator[Issue]:
-    """Files of conversations must be there, and their rows what the stages want that learn from them."""
+    """Check that files of conversations are there, and that their rows are what the stages want."""
     for name, data in recipe.data.items():
         if data.path is None:
             continue
@@ -89,8 +89,10 @@ def _uses(recipe: Recipe, name: str) -> list[str]:
 
 
 def check_tasks(recipe: Recipe, probe: Probe | None) -> Iterator[Issue]:
-    """Data files must be there, and each task must open. What is wrong with a task that stands in several places, as
-    one that the recipe shares does, is told once."""
+    """Check that data files are there, and that each task opens.
+
+    What is wrong with a task that stands in several places, as one that the recipe shares does, is said once.
+    """
     found: dict[tuple[str, str], list[Issue]] = {}
     for place, task, held_out in _list_tasks(recipe):
         for issue in _check_task(place, task, held_out, probe):
@@ -116,14 +118,14 @@ def _check_task(place: str, task: TaskSpec, held_out: int, probe: Probe | None) 
 
 
 def _place_issue(place: str, error: UserError) -> Issue:
-    """A field of the recipe goes to the place; file and line of the user's data go before the message."""
+    """Make an issue of an error: a recipe's field joins the place; file and line of data join the message."""
     is_field = error.field is not None and error.field.partition(".")[0] in TaskSpec.model_fields
     data = [part for part in (error.file, None if is_field else error.field) if part]
     return Issue(f"{place}.{error.field}" if is_field else place, ": ".join([*data, error.message]))
 
 
 def check_out(out: Path) -> Iterator[UserError]:
-    """The run directory, or the nearest folder above it that is there, must be a writable folder."""
+    """Check that the run directory, or the nearest folder above it that is there, is a writable folder."""
     try:
         here = next(filter(_is_there, (out.absolute(), *out.absolute().parents)))
         here.stat()
@@ -137,7 +139,11 @@ def check_out(out: Path) -> Iterator[UserError]:
 
 
 def _is_there(path: Path) -> bool:
-    """Also for a symbolic link to nothing. Raises OSError where nothing of that name can be."""
+    """Tell whether a path is there, a symbolic link to nothing too.
+
+    Raises:
+        OSError: Nothing of that name can be.
+    """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -11,8 +11,8 @@ from dunwu.planning.stage_plan import StagePlan
 Row = tuple[str, str]
 
 
-def stage_rows(stage: StagePlan) -> Iterator[Row]:
-    """What one stage does, costs and needs."""
+def list_stage_rows(stage: StagePlan) -> Iterator[Row]:
+    """Yield what one stage does, costs and needs."""
     yield "kind", stage.kind
     if stage.source is not None:
         yield "from", stage.source

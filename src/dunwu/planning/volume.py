@@ -19,9 +19,12 @@ class Volume(NamedTuple):
     tokens: float
 
 
-def volume_of(source: str, recipe: Recipe) -> Volume | None:
-    """Of a file by its lines and bytes; of a task of the nano world by its count; of an earlier stage what it keeps at
-    most, half as long as it may be (ours). None where nothing is known: tables, files that are not there."""
+def estimate_volume(source: str, recipe: Recipe) -> Volume | None:
+    """Estimate how much a stage reads of a source.
+
+    Of a file by its lines and bytes; of a task of the nano world by its count; of an earlier stage what it keeps at
+    most, half as long as it may be (ours). None where nothing is known: tables, files that are not there.
+    """
     if source in recipe.data:
         return _of_data(recipe.data[source])
     stage = recipe.stages.get(source)

@@ -14,12 +14,12 @@ from dunwu.analysis.next_steps import find_finished_models, suggest_next_steps
 from dunwu.analysis.run_description import describe_run
 from dunwu.commands.evaluate import match_files
 from dunwu.config.loader import load_recipe
-from dunwu.config.packaged import packaged_recipes
+from dunwu.config.packaged import list_packaged_recipes
 from dunwu.runs import ABLATION, RunReader
 
 
 def told(name: str, *overrides: str) -> list[str]:
-    return describe_run(load_recipe(packaged_recipes()[name], overrides).model_dump(mode="json", by_alias=True))
+    return describe_run(load_recipe(list_packaged_recipes()[name], overrides).model_dump(mode="json", by_alias=True))
 
 
 def test_a_run_of_one_stage_is_told_with_its_numbers() -> None:
@@ -38,7 +38,7 @@ def test_files_are_told_by_their_names_and_not_their_places() -> None:
     assert "gsm8k (a.jsonl), and rules grade" in told("nano/gsm8k", task, other)[1]
 
 
-@pytest.mark.parametrize("name", packaged_recipes())
+@pytest.mark.parametrize("name", list_packaged_recipes())
 def test_every_recipe_has_three_sentences(name: str) -> None:
     sentences = told(name)
     assert len(sentences) == 3
@@ -68,7 +68,7 @@ def test_one_of_a_kind_is_told_as_one() -> None:
 
 
 def test_a_file_of_ones_own_is_told_by_its_name() -> None:
-    recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
+    recipe = load_recipe(list_packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
     mine = {"task": "file", "path": "/far/mine.jsonl", "fields": {"problem": "q", "answer": "a"}}
     recipe["stages"]["zero"] |= {"tasks": [mine], "evaluation": {"sets": []}}
     assert describe_run(recipe)[1] == "The problems are those of mine.jsonl, and rules grade the answers."
@@ -89,7 +89,7 @@ def test_the_whole_of_r1_is_its_road() -> None:
 
 def graders(*changes: dict[str, Any]) -> str:
     """Who grades the answers of a stage of R1-Zero whose reward, or whose other fields, are so."""
-    recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
+    recipe = load_recipe(list_packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
     reward = recipe["stages"]["zero"]["reward"]
     for change in changes:
         reward |= change
@@ -156,14 +156,14 @@ def test_rejection_sampling_names_its_judge() -> None:
 
 
 def test_a_set_of_several_stages_counts_once() -> None:
-    recipe = load_recipe(packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
+    recipe = load_recipe(list_packaged_recipes()["nano/r1-zero"], []).model_dump(mode="json", by_alias=True)
     once = describe_run(recipe)[1]
     recipe["stages"]["more"] = recipe["stages"]["zero"] | {"from": "zero"}
     assert describe_run(recipe)[1] == once
 
 
 def test_ppo_is_told_as_what_it_is() -> None:
-    recipe = load_recipe(packaged_recipes()["nano/ppo"], []).model_dump(mode="json", by_alias=True)
+    recipe = load_recipe(list_packaged_recipes()["nano/ppo"], []).model_dump(mode="json", by_alias=True)
     (what, *_) = describe_run({"stages": {"ppo": recipe["stages"]["ppo"]}})
     assert what.endswith("and what goes better than a second network expects becomes likelier.")
 

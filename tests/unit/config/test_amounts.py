@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dunwu.config.check_amounts import MOST_COMPLETIONS
-from dunwu.config.loader import dump_recipe, load_recipe, made_recipe
+from dunwu.config.loader import dump_recipe, load_recipe, validate_recipe
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.planning import make_plan
@@ -64,7 +64,7 @@ def test_any_number_of_a_recipe_may_be_absurd(name: str) -> None:
 def planned(tree: dict[str, Any], file: Path) -> UserError | None:
     """What a recipe is refused with; None where there is a plan of it."""
     try:
-        json.dumps(make_plan(made_recipe(tree, path=file), file=file).as_json())
+        json.dumps(make_plan(validate_recipe(tree, path=file), file=file).as_json())
     except UserError as error:
         return error
     return None

@@ -76,9 +76,9 @@ ZERO = "stages.zero."
             "no part of reward.custom is called 'shrt' (known here: accuracy, short); did you mean short?",
         ),
         (
-            ["evaluation.measures=['accuracy', 'length']", "reward.custom=[{name='length', file='short.py'}]"],
+            ["evaluation.measures=['accuracy', 'loose']", "reward.custom=[{name='loose', file='short.py'}]"],
             "evaluation.measures.1",
-            "'length' is the name of another result: give the part of reward.custom another name",
+            "'loose' is the name of another result: give the part of reward.custom another name",
         ),
         (
             ["algorithm.logprob_difference_warning=0.1", "algorithm.logprob_difference_stop=0.01"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import dunwu
-from dunwu.config.fields import all_fields, find_fields, json_schema
+from dunwu.config.fields import find_fields, list_fields, make_json_schema
 from dunwu.errors import UserError
 
 RECIPES = sorted((Path(dunwu.__file__).parent / "recipes").glob("*/*.toml"))
@@ -21,14 +21,14 @@ def paths(text: str) -> list[str]:
 
 
 def test_every_field_is_described_in_a_sentence() -> None:
-    described = {field.path: field.description for field in all_fields()}
+    described = {field.path: field.description for field in list_fields()}
     assert len(described) > 500
     short = [path for path, text in described.items() if len(text) < 12 or text[-1] not in ".)"]
     assert short == []
 
 
 def test_no_path_stands_twice() -> None:
-    found = [field.path for field in all_fields()]
+    found = [field.path for field in list_fields()]
     assert len(found) == len(set(found))
 
 
@@ -52,7 +52,7 @@ def test_a_table_comes_with_the_fields_directly_in_it() -> None:
 
 
 def test_defaults_are_those_of_the_place() -> None:
-    defaults = {field.path: field.default for field in all_fields()}
+    defaults = {field.path: field.default for field in list_fields()}
     assert defaults["stages.rl.optimizer.lr"] == "3e-06"
     assert defaults["stages.pretrain.optimizer.lr"] == "0.003"
     assert defaults["stages.distil.optimizer.lr"] == "0.0001"
@@ -105,12 +105,12 @@ def wrong(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str =
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_the_json_schema_takes_every_recipe_that_ships(recipe: Path) -> None:
-    schema = json_schema()
+    schema = make_json_schema()
     assert list(wrong(tomllib.loads(recipe.read_text(encoding="utf-8")), schema, schema)) == []
 
 
 def test_the_json_schema_knows_shared_tasks_weights_and_slips() -> None:
-    schema = json_schema()
+    schema = make_json_schema()
     stage: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 4, "tasks": ["mine"]}
     tree = {"name": "x", "tasks": {"mine": {"task": "countdown"}}, "stages": {"zero": stage}}
     stage["reward"] = {"accuracy": 1, "format": {"weight": 0.5, "until": 8}}

@@ -12,7 +12,7 @@ from dunwu.config.loader import load_recipe
 from dunwu.config.schema import TaskSpec
 from dunwu.errors import UserError
 from dunwu.planning import make_plan
-from dunwu.planning.machine import Machine, this_machine
+from dunwu.planning.machine import Machine, inspect_machine
 
 Write = Callable[..., Path]
 PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"
@@ -149,7 +149,7 @@ def test_memory_that_is_not_there_is_told_of(write: Write) -> None:
 
 def test_this_machine_has_memory_and_no_device_that_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = this_machine()
+    found = inspect_machine()
     assert found.gpus_gib == ()
     assert found.memory_gib is not None
     assert 0.1 < found.memory_gib < 100_000
@@ -161,6 +161,6 @@ def test_devices_are_read_off_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Mon
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 81920\necho 40960\n")
     program.chmod(0o755)
-    assert this_machine().gpus_gib == (80.0, 40.0)
+    assert inspect_machine().gpus_gib == (80.0, 40.0)
     program.write_text("#!/bin/sh\necho No devices were found\nexit 6\n")
-    assert this_machine().gpus_gib == ()
+    assert inspect_machine().gpus_gib == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.config.packaged import packaged_recipes, recipe_file, summary_of
+from dunwu.config.packaged import find_recipe_file, list_packaged_recipes, read_recipe_summary
 from dunwu.errors import UserError
 
 ON_A_LINE = 50
@@ -15,25 +15,25 @@ ON_A_LINE = 50
 
 def test_a_name_is_a_recipe_anywhere_and_a_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shipped = packaged_recipes()["nano/r1-zero"]
+    shipped = list_packaged_recipes()["nano/r1-zero"]
     assert shipped.is_file()
     for text in ("nano/r1-zero", "nano/r1-zero.toml", "recipes/nano/r1-zero.toml"):
-        assert recipe_file(text) == shipped
+        assert find_recipe_file(text) == shipped
     (tmp_path / "nano").mkdir()
     (tmp_path / "nano" / "r1-zero.toml").write_text("name = 'mine'\n")
-    assert recipe_file("nano/r1-zero.toml") == Path("nano/r1-zero.toml")
-    assert recipe_file("nano/r1-zero") == shipped
+    assert find_recipe_file("nano/r1-zero.toml") == Path("nano/r1-zero.toml")
+    assert find_recipe_file("nano/r1-zero") == shipped
 
 
 def test_what_is_neither_is_told_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"nano/r1zero: no such file, and no recipe .* did you mean nano/r1-zero"):
-        recipe_file("nano/r1zero")
-    assert recipe_file("mine.toml") == Path("mine.toml")
+        find_recipe_file("nano/r1zero")
+    assert find_recipe_file("mine.toml") == Path("mine.toml")
 
 
-@pytest.mark.parametrize(("name", "path"), packaged_recipes().items())
+@pytest.mark.parametrize(("name", "path"), list_packaged_recipes().items())
 def test_every_recipe_says_in_a_sentence_what_it_is(name: str, path: Path) -> None:
-    summary = summary_of(path)
+    summary = read_recipe_summary(path)
     assert 20 < len(summary) <= ON_A_LINE, (name, summary)
     assert summary[-1] == "."

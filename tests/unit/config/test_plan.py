@@ -14,7 +14,7 @@ from dunwu.config.loader import load_recipe
 from dunwu.config.schema import PretrainStage
 from dunwu.models.shape import PUBLISHED, find_shape, shape_from_config
 from dunwu.planning import GIB, make_plan
-from dunwu.planning.table import stage_rows
+from dunwu.planning.table import list_stage_rows
 
 Write = Callable[..., Path]
 PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"
@@ -279,9 +279,9 @@ def test_small_costs_are_told_as_people_tell_them(write: Write, tmp_path: Path) 
     folder = save_model(tmp_path / "model", QWEN2)
     settings = [f"stages.zero.from={folder}", "stages.zero.checkpoint.every=1000"]
     stage = make_plan(load_recipe(write(), settings)).stages[1]
-    rows = dict(stage_rows(replace(stage, device_hours=0.055, dollars=0.0001)))
+    rows = dict(list_stage_rows(replace(stage, device_hours=0.055, dollars=0.0001)))
     assert rows["device minutes"] == "3.3"
     assert rows["checkpoints"] == "1, after the last rollout"
     assert not {"dollars", "device hours"} & rows.keys()
     dear = replace(stage, device_hours=1.5, dollars=3.0)
-    assert {("device hours", "1.50"), ("dollars", "3.00")} < set(stage_rows(dear))
+    assert {("device hours", "1.50"), ("dollars", "3.00")} < set(list_stage_rows(dear))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dunwu.config.loader import dump_recipe, load_recipe, made_recipe
+from dunwu.config.loader import dump_recipe, load_recipe, validate_recipe
 from dunwu.config.schema import Recipe
 from dunwu.config.schema.renames import RENAMED, upgrade_recipe
 from dunwu.errors import UserError
@@ -99,7 +99,7 @@ def test_an_old_value_is_refused_with_the_new_one() -> None:
     tree = upgrade_recipe(tree)
     tree["stages"]["own"]["judge"]["by"] = "own"
     with pytest.raises(UserError, match=r"^stages\.own\.judge\.by: own is now called custom$"):
-        made_recipe(tree)
+        validate_recipe(tree)
 
 
 def test_the_recipe_of_an_old_run_runs_again(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dunwu.config.loader import made_recipe
-from dunwu.config.schema import EvalStage, ServerSpec, display_names, is_server, served
+from dunwu.config.loader import validate_recipe
+from dunwu.config.schema import EvalStage, ServerSpec, display_names, is_server, parse_server
 from dunwu.errors import UserError
 from dunwu.planning import make_plan
 
@@ -71,9 +71,9 @@ def test_names_of_any_folders_differ_and_name_files() -> None:
 
 
 def test_a_server_is_asked_as_the_stage_says() -> None:
-    stage = made_recipe(tree("http://h:1/v1#a/b"), ["stages.e.server.concurrency=3"]).stages["e"]
+    stage = validate_recipe(tree("http://h:1/v1#a/b"), ["stages.e.server.concurrency=3"]).stages["e"]
     assert isinstance(stage, EvalStage)
-    found = served(stage.models[0], stage.server)
+    found = parse_server(stage.models[0], stage.server)
     assert (found.url, found.model, found.concurrency) == ("http://h:1/v1", "a/b", 3)
     assert stage.named == {"b": "http://h:1/v1#a/b"}
 
@@ -90,11 +90,11 @@ def test_a_server_is_asked_as_the_stage_says() -> None:
 )
 def test_what_is_no_server_is_told_with_its_field(models: list[str], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        made_recipe(tree(*models))
+        validate_recipe(tree(*models))
 
 
 def test_a_plan_knows_nothing_of_a_server_s_size() -> None:
-    planned = make_plan(made_recipe(tree("http://h:1/v1#m"), ["stages.e.max_new_tokens=9"]))
+    planned = make_plan(validate_recipe(tree("http://h:1/v1#m"), ["stages.e.max_new_tokens=9"]))
     assert planned.problems == ()
     assert planned.stages[0].parameters is None
-    assert served("http://h:1/v1#m", ServerSpec()).timeout_seconds == 120.0
+    assert parse_server("http://h:1/v1#m", ServerSpec()).timeout_seconds == 120.0

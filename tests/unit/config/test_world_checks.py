@@ -9,7 +9,7 @@ import pytest
 from dunwu.config.checks import check_recipe
 from dunwu.config.loader import dump_recipe, load_recipe
 from dunwu.errors import UserError
-from dunwu.planning.volume import Volume, volume_of
+from dunwu.planning.volume import Volume, estimate_volume
 
 RECIPE = """
 name = "small"
@@ -195,10 +195,10 @@ def test_no_evaluation_draws_what_the_recipe_s_own_data_teach(path: Path) -> Non
 
 def test_how_much_there_is_to_learn_from(path: Path) -> None:
     recipe = load_recipe(path, ["data.table={path='rows.parquet'}", "data.gone={path='gone.jsonl'}"])
-    assert volume_of("talk", recipe) == Volume(60, 2400.0)
-    assert volume_of("file", recipe) == Volume(5, 5 * 33 / 3)
-    assert volume_of("cold", recipe) == Volume(30, 30 * (40 + 60) / 2)
-    assert volume_of("table", recipe) is None
-    assert volume_of("gone", recipe) is None
-    assert volume_of("taught", recipe) is None
-    assert volume_of("nowhere", recipe) is None
+    assert estimate_volume("talk", recipe) == Volume(60, 2400.0)
+    assert estimate_volume("file", recipe) == Volume(5, 5 * 33 / 3)
+    assert estimate_volume("cold", recipe) == Volume(30, 30 * (40 + 60) / 2)
+    assert estimate_volume("table", recipe) is None
+    assert estimate_volume("gone", recipe) is None
+    assert estimate_volume("taught", recipe) is None
+    assert estimate_volume("nowhere", recipe) is None

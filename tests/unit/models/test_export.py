@@ -10,7 +10,7 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from dunwu.config.packaged import packaged
+from dunwu.config.packaged import find_packaged
 from dunwu.config.schema import PromptSpec
 from dunwu.models.export import find_trained_template, to_chat_template, write_chat_template, write_generation_config
 from dunwu.models.load import load_tokenizer
@@ -23,7 +23,7 @@ ODD = 'Say "{{ x }}", {% no %} \\n or #}:\n{prompt}\n"again": {prompt} 顿悟 ->
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A tokenizer that puts a special token before every text, saved."""
-    tokenizer = AutoTokenizer.from_pretrained(packaged("nano-base"))
+    tokenizer = AutoTokenizer.from_pretrained(find_packaged("nano-base"))
     begin = tokenizer.pad_token
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{begin} $A", pair=f"{begin} $A $B", special_tokens=[(begin, tokenizer.pad_token_id)]

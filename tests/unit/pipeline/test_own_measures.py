@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.pipeline.contexts import make_context
 
-from dunwu.config.loader import made_recipe
+from dunwu.config.loader import validate_recipe
 from dunwu.config.schema import EvalStage
 from dunwu.errors import UserError
 from dunwu.pipeline.interrupts import StopSignal
@@ -31,7 +31,7 @@ def stage(folder: Path, source: str, *names: str) -> EvalStage:
         "sets": [held],
         "custom": [{"name": name, "file": str(folder / "own.py")} for name in names],
     }
-    read = made_recipe({"name": "r", "stages": {"table": table}}).stages["table"]
+    read = validate_recipe({"name": "r", "stages": {"table": table}}).stages["table"]
     assert isinstance(read, EvalStage)
     return read
 
@@ -72,6 +72,6 @@ def test_names_that_stand_for_something_else(tmp_path: Path, names: list[str], t
 
 def test_the_plan_looks_at_the_file(tmp_path: Path) -> None:
     chosen = stage(tmp_path, "def scores(problem, text): return 0.0", "short")
-    recipe = made_recipe({"name": "r", "stages": {"table": chosen.model_dump(mode="json", by_alias=True)}})
+    recipe = validate_recipe({"name": "r", "stages": {"table": chosen.model_dump(mode="json", by_alias=True)}})
     (problem,) = make_plan(recipe).problems
     assert str(problem).startswith("stages.table.custom.0.function: ")

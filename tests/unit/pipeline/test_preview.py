@@ -13,7 +13,7 @@ from tests.chat_templates import FAMILIES
 
 from dunwu.commands.template_preview import preview, show_example
 from dunwu.config.loader import load_recipe
-from dunwu.config.packaged import packaged_recipes
+from dunwu.config.packaged import list_packaged_recipes
 from dunwu.config.schema import PromptSpec, Recipe
 from dunwu.models.templates import Template
 from dunwu.planning import Plan, make_plan
@@ -132,9 +132,9 @@ def own_problems(folder: Path, words: int, *overrides: str) -> Plan:
         "stages.zero.evaluation.sets.0.problems=12",
         *overrides,
     ]
-    recipe_file = packaged_recipes()["nano/gsm8k"]
-    recipe = load_recipe(recipe_file, settings)
-    return make_plan(recipe, file=recipe_file, overrides=settings, preview=preview)
+    find_recipe_file = list_packaged_recipes()["nano/gsm8k"]
+    recipe = load_recipe(find_recipe_file, settings)
+    return make_plan(recipe, file=find_recipe_file, overrides=settings, preview=preview)
 
 
 def test_the_plan_shows_the_first_of_ones_own_problems(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dunwu.config.packaged import PACKAGED_MODELS, packaged
+from dunwu.config.packaged import PACKAGED_MODELS, find_packaged
 from dunwu.config.schema import PretrainStage
 from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer
@@ -19,7 +19,7 @@ bases = pytest.mark.parametrize("name", RECIPES)
 
 
 def folder(name: str) -> Path:
-    found = packaged(name)
+    found = find_packaged(name)
     assert found is not None
     return found
 

@@ -53,7 +53,7 @@ from dunwu.config.schema.rewards import (
     Weighted,
 )
 from dunwu.config.schema.rl_stage import RLStage
-from dunwu.config.schema.sources import display_names, is_server, served
+from dunwu.config.schema.sources import display_names, is_server, parse_server
 from dunwu.config.schema.stage import StageSpec, find_kind
 from dunwu.config.schema.tasks import COLUMNS, NEEDED_COLUMNS, PromptSpec, RolloutSpec, TaskSpec
 from dunwu.config.schema.training_stages import DataStage, PretrainStage, RewardModelStage, SFTStage
@@ -124,5 +124,5 @@ __all__ = [
     "display_names",
     "find_kind",
     "is_server",
-    "served",
+    "parse_server",
 ]

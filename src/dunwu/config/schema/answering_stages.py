@@ -63,6 +63,7 @@ class AnsweringStage(StageSpec):
 
     @property
     def rules(self) -> GradingSpec:
+        """See ``StageSpec.rules``."""
         return self.grading
 
     @property
@@ -107,14 +108,17 @@ class SamplingStage(AnsweringStage):
 
     @property
     def completions(self) -> int:
+        """See ``StageSpec.completions``."""
         return self.questions * self.samples
 
     @property
     def conversations(self) -> int:
+        """See ``StageSpec.conversations``."""
         return self.questions * self.keep
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         prompt = PromptPlace("prompt", self.prompt)
         return StageInputs(
             models=(ModelInput(field="from", source=self.from_, prompt=prompt),),
@@ -130,12 +134,16 @@ class RejectStage(SamplingStage):
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         return replace(super().inputs, **helper_inputs(self.judge, "judge", AGREE))
 
 
 class ColdStartStage(SamplingStage):
-    """The first conversations to learn from: sampled from R1-Zero, kept where right and readable, rewritten, and looked
-    through by people (R1, arXiv 2501.12948v2, on cold start). What a rewriting makes wrong is left out."""
+    """The first conversations to learn from (R1, arXiv 2501.12948v2, on cold start).
+
+    They are sampled from R1-Zero, kept where right and readable, rewritten, and reviewed by people. What a rewriting
+    makes wrong is left out.
+    """
 
     rewrite: RewriteSpec = RewriteSpec()
     """Who rewrites the kept answers."""
@@ -146,6 +154,7 @@ class ColdStartStage(SamplingStage):
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         return replace(super().inputs, **helper_inputs(self.rewrite, "rewrite", REWRITE))
 
 
@@ -176,15 +185,17 @@ class EvalStage(AnsweringStage):
 
     @property
     def completions(self) -> int:
+        """See ``StageSpec.completions``."""
         return sum(chosen.problems * chosen.samples for chosen in self.sets)
 
     @property
     def named(self) -> dict[str, str]:
-        """The models by the names under which they are told."""
+        """The models by their display names."""
         return dict(zip(display_names(self.models), self.models, strict=True))
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         prompt = PromptPlace("prompt", self.prompt)
         models = [
             ModelInput(field=f"models.{place}", source=source, prompt=prompt, may_be_served=True)

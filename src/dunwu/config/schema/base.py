@@ -12,7 +12,7 @@ from dunwu.registry import file_of, split_reference
 Language = Literal["en", "zh"]
 
 MOST = 10**9
-"""Of anything that is counted. More is a slip of the keys, and would end in no memory or not at all."""
+"""Of anything that is counted. More is a typing error, and would end in no memory or not at all."""
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 

@@ -61,7 +61,7 @@ class HelperSpec(FileFunction):
     endpoint: EndpointSpec | None = None
     """For ``endpoint``: the server and the model that are asked."""
     instruction: str | None = None
-    """What the endpoint's model is told, with gaps in braces; else ours."""
+    """The instruction to the endpoint's model, with placeholders in braces; None: ours."""
 
     @property
     def concurrency(self) -> int:
@@ -70,7 +70,10 @@ class HelperSpec(FileFunction):
 
 
 class TruthJudgeSpec(HelperSpec):
-    """Says whether an answer agrees with the known one, where rules cannot tell; gaps: question, gold, answer."""
+    """Says whether an answer agrees with the known one, where rules cannot tell.
+
+    Placeholders of the instruction: question, gold, answer.
+    """
 
     by: Literal["custom", "endpoint"]
     """A Python function of yours (``custom``: needs ``file``), or a model behind a server."""
@@ -81,7 +84,10 @@ class TruthJudgeSpec(HelperSpec):
 
 
 class RewriteSpec(HelperSpec):
-    """Who brings kept answers into R1's format, a chain in the first person, then a summary; gaps: question, answer."""
+    """Who brings kept answers into R1's format, a chain in the first person, then a summary.
+
+    Placeholders of the instruction: question, answer.
+    """
 
     by: Literal["rules", "custom", "endpoint"] = "rules"
     """Our rules, a Python function of yours (``custom``: needs ``file``), or a model behind a server."""
@@ -90,8 +96,10 @@ class RewriteSpec(HelperSpec):
 
 
 class PairJudgeSpec(HelperSpec):
-    """Who says which of two answers is better, where a file does not: asked several times in random order; gaps:
-    question, first, second."""
+    """Who says which of two answers is better, where a file does not: asked several times, in random order.
+
+    Placeholders of the instruction: question, first, second.
+    """
 
     by: Literal["custom", "endpoint"]
     """A Python function of yours (``custom``: needs ``file``), or a model behind a server."""

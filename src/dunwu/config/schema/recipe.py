@@ -34,7 +34,7 @@ class DataSpec(Strict):
     ``prompt``. Answered, where the last message is not the answer: ``response``, with ``good`` for verdicts; ``chosen``
     and ``rejected`` for pairs, with ``judgements`` where there are such. Beside these ``category`` and ``language``."""
     max_bad_rows: Share = 0.01
-    """Malformed rows are left out and told with their lines; above this share the run stops."""
+    """Malformed rows are left out and listed with their lines; above this share the run stops."""
 
 
 class HardwareSpec(Strict):
@@ -80,4 +80,4 @@ class Recipe(Strict):
     decontamination: DecontaminationSpec = DecontaminationSpec()
     """What happens to training texts that a benchmark of the recipe knows too."""
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]
-    """The stages in the order in which they run, ``[stages.NAME]`` each, told apart by ``kind``."""
+    """The stages in the order in which they run, ``[stages.NAME]`` each; ``kind`` says what each does."""

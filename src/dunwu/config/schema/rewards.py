@@ -119,8 +119,11 @@ class GradingSpec(Strict):
 
 
 class RewardSpec(GradingSpec):
-    """Rule rewards and their weights. R1-Zero: accuracy and format, equal; R1 adds language consistency. The others are
-    not R1's; quality and its three parts pay for right answers only."""
+    """Rule rewards and their weights.
+
+    R1-Zero: accuracy and format, equal; R1 adds language consistency. The others are not R1's; quality and its three
+    parts pay for right answers only.
+    """
 
     accuracy: Weighted = WHOLE
     """1 for a right answer, else 0 (R1, section 2.2)."""

@@ -57,6 +57,7 @@ class RLStage(StageSpec):
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         prompt = PromptPlace("prompt", self.prompt)
         models = [ModelInput(field="from", source=self.from_, prompt=prompt)]
         models += judge_inputs(self.reward.models, "reward.models")
@@ -71,19 +72,23 @@ class RLStage(StageSpec):
 
     @property
     def template(self) -> str:
+        """See ``StageSpec.template``."""
         return self.prompt.template
 
     @property
     def lengths(self) -> str:
+        """See ``StageSpec.lengths``."""
         answers = max(self.rollout.max_new_tokens, *self.rollout.length_schedule.values(), 0)
         return f"prompts had at most {self.prompt.max_tokens:,} tokens and answers {answers:,}"
 
     @property
     def rules(self) -> GradingSpec:
+        """See ``StageSpec.rules``."""
         return self.reward
 
     @property
     def kept_checkpoints(self) -> int:
+        """See ``StageSpec.kept_checkpoints``."""
         return self.checkpoint.keep
 
     @property
@@ -101,8 +106,10 @@ class RLStage(StageSpec):
 
     @property
     def corrects_kl(self) -> bool:
-        """Whether the KL term is weighed by the importance ratio: by itself where the policy that learns is not the one
-        that drew the tokens."""
+        """Whether the KL term is weighed by the importance ratio.
+
+        By itself it is where the policy that learns is not the one that drew the tokens.
+        """
         chosen = self.algorithm.kl_correction
         return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
 

@@ -23,18 +23,22 @@ def is_server(source: str) -> bool:
     return source.startswith(SERVER)
 
 
-def served(source: str, server: ServerSpec) -> ServedModel:
-    """The model behind a server. Raises pydantic's ValidationError where the address is none."""
+def parse_server(source: str, server: ServerSpec) -> ServedModel:
+    """Return the model behind a server.
+
+    Raises:
+        pydantic.ValidationError: The address is none.
+    """
     url, _, name = source.partition("#")
     return ServedModel(url=url, model=name, **server.model_dump())
 
 
 def display_names(sources: Sequence[str]) -> list[str]:
-    """What models are called in results: each by the last part of its folder, hub id or name behind a server, a run's
-    by run and stage.
+    """Return what models are called in results.
 
-    Where that is another's name too, or reserved, the parts before it stand before it, as many as it takes; two sources
-    that no part tells apart are numbered. The same source twice has the same name twice.
+    Each has the last part of its folder, hub id or name behind a server; a run's model has run and stage. Where that is
+    another's name too, or reserved, the parts before it stand before it, as many as it takes. Two sources that no part
+    tells apart are numbered. The same source twice has the same name twice.
     """
     distinct = list(dict.fromkeys(sources))
     parts = [_parts(source) for source in distinct]
@@ -53,7 +57,7 @@ def display_names(sources: Sequence[str]) -> list[str]:
 
 
 def _parts(source: str) -> list[str]:
-    """What a source's name is made of, from the farthest part to the nearest; at least one."""
+    """Return the parts of a source's name, from the farthest to the nearest; at least one."""
     if is_server(source):
         url, _, model = source.partition("#")
         parts = [url.partition("://")[2].rstrip("/").removesuffix("/v1"), *model.split("/")]

@@ -40,18 +40,22 @@ class PretrainStage(StageSpec):
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         return StageInputs(corpus=self.corpus)
 
     @property
     def template(self) -> str:
+        """See ``StageSpec.template``."""
         return "nano"  # in which a corpus is written
 
     @property
     def amount(self) -> str:
+        """See ``StageSpec.amount``."""
         return f"{self.tokens:,} tokens at most"
 
     @property
     def kept_checkpoints(self) -> int:
+        """See ``StageSpec.kept_checkpoints``."""
         return self.checkpoint.keep
 
 
@@ -82,29 +86,36 @@ class DataStage(StageSpec):
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         prompt = PromptPlace("prompt", self.prompt)
         return StageInputs(models=(ModelInput(field="from", source=self.from_, prompt=prompt),), data=self.data)
 
     @property
     def template(self) -> str:
+        """See ``StageSpec.template``."""
         return self.prompt.template
 
     @property
     def amount(self) -> str:
+        """See ``StageSpec.amount``."""
         return f"{self.epochs} epochs"
 
     @property
     def lengths(self) -> str:
+        """See ``StageSpec.lengths``."""
         return f"texts had at most {self.max_tokens:,} tokens"
 
     @property
     def kept_checkpoints(self) -> int:
+        """See ``StageSpec.kept_checkpoints``."""
         return self.checkpoint.keep
 
 
 class SFTStage(DataStage):
-    """Supervised training on conversations, the assistant's part alone (R1, arXiv 2501.12948v2: 2 to 3 epochs, cosine
-    from 5e-5 to a tenth, batches of 128)."""
+    """Supervised training on conversations, the assistant's part alone.
+
+    R1 (arXiv 2501.12948v2): 2 to 3 epochs, cosine from 5e-5 to a tenth, batches of 128.
+    """
 
     epochs: Positive = 2
     """Passes over the data (R1: 2 to 3)."""
@@ -117,8 +128,10 @@ class SFTStage(DataStage):
 
 
 class RewardModelStage(DataStage):
-    """A reward model on the same transformer with a head of one number (R1, arXiv 2501.12948v2, section 3.1: batches of
-    256, learning rate 6e-6, one epoch, 8,192 tokens at most)."""
+    """A reward model on the same transformer with a head of one number.
+
+    R1 (arXiv 2501.12948v2, section 3.1): batches of 256, learning rate 6e-6, one epoch, 8,192 tokens at most.
+    """
 
     learn_from: Literal["pairs", "verdicts"]
     """Which of two answers is better (columns ``chosen``, ``rejected``; the paper's helpfulness), or whether one is
@@ -145,8 +158,10 @@ class RewardModelStage(DataStage):
 
     @property
     def held_out_share(self) -> float:
+        """See ``StageSpec.held_out_share``."""
         return self.held_out
 
     @property
     def inputs(self) -> StageInputs:
+        """See ``StageSpec.inputs``."""
         return replace(super().inputs, layout=self.learn_from, **helper_inputs(self.judge, "judge", COMPARE))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, served
+from dunwu.config.schema import EvalStage, EvaluationSet, PromptSpec, is_server, parse_server
 from dunwu.evaluation import model_comparison
 from dunwu.evaluation.details import compute_details
 from dunwu.models.load import load_tokenizer
@@ -133,7 +133,7 @@ def _open_engine(stage: EvalStage, context: StageContext, source: str) -> Iterat
 
 
 def _connect(stage: EvalStage, context: StageContext, source: str) -> EndpointEngine:
-    return context.executor.connect_engine(served(source, stage.server))
+    return context.executor.connect_engine(parse_server(source, stage.server))
 
 
 def _record_server(context: StageContext, name: str, engine: EndpointEngine) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
 from dunwu.config.schema import RewardModelStage, RewardSpec, StageSpec, display_names
 from dunwu.config.stage_kind import kind_of
-from dunwu.config.toml import toml_text
+from dunwu.config.toml import write_toml
 from dunwu.models.export import CARD, write_chat_template, write_generation_config
 from dunwu.pipeline.context import StageContext
 from dunwu.runs import BASE, TRAINED
@@ -55,7 +55,7 @@ def write_card(stage: StageSpec, context: StageContext) -> str:
         *("", "## Limits", ""),
         *_limits(stage),
         *("", "## Recipe", "", "```toml"),
-        toml_text({"name": context.recipe, "seed": context.seed, "stages": {context.name: _written(stage)}}).rstrip(),
+        write_toml({"name": context.recipe, "seed": context.seed, "stages": {context.name: _written(stage)}}).rstrip(),
         *("```", ""),
     ]
     return "\n".join(lines)
