@@ -81,7 +81,9 @@ def test_overrides_are_heard_before_problems_are_counted(path: Path) -> None:
     both = made("aime", "countdown", files=(path,), overrides=("stages.boxed.prompt.template=x {prompt}",))
     templates = [stage.prompt.template for stage in both.stages.values() if isinstance(stage, EvalStage)]
     assert templates == ["x {prompt}", "chat"]
-    with pytest.raises(UserError, match=r"--set stages\.boxed\.sets\.0\.task\.kind=magic: must be"):
+    with pytest.raises(
+        UserError, match=r"--set stages\.boxed\.sets\.0\.task\.kind=magic: no verifier is called 'magic'"
+    ):
         made("file", files=(path,), overrides=(f"{place}.task.kind=magic",))
 
 
