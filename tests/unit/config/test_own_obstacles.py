@@ -28,7 +28,7 @@ questions = 8
 max_new_tokens = 64
 prompt = { max_tokens = 64 }
 tasks = [{ task = "countdown" }]
-judge = { by = "custom", file = "good.py", function = "agree" }
+judge = { by = "custom", file = "good.py", function = "agree", tasks = ["countdown"] }
 [stages.scorer]
 kind = "reward_model"
 from = "nano-world"

@@ -66,7 +66,11 @@ class FileFunction(Strict):
     @model_validator(mode="before")
     @classmethod
     def _split_reference(cls, table: Any) -> Any:
-        written = table.get("function") if isinstance(table, dict) and table.get("file") is None else None
+        if not isinstance(table, dict):
+            return table
+        # What has gone through Python is JSON no longer, and a strict tuple takes no list.
+        table = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+        written = table.get("function") if table.get("file") is None else None
         if not isinstance(written, str) or file_of(written) is None:
             return table
         file, function = split_reference(written)
