@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import dunwu
+from dunwu.monitoring.progress import Silent
 
 QUESTION = "Using the numbers 3, 5, 7, make 15."
 
@@ -31,6 +32,24 @@ def test_greedy_completions_are_all_alike(policy: dunwu.Policy) -> None:
     (group,) = policy.generate(QUESTION, n=3, max_new_tokens=8, temperature=0.0)
     assert len({one.text for one in group}) == 1
     assert all(len(one.token_ids) <= 8 for one in group)
+
+
+class Impatient(Silent):
+    """Presses Ctrl-C when the third completion is there."""
+
+    def count_completions(self, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_call_leaves_nothing_behind(policy: dunwu.Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("dunwu.api.policy.open_monitor", lambda log: Impatient())
+        with pytest.raises(KeyboardInterrupt):
+            policy.generate([QUESTION, "What is 2 + 3?"], n=4, max_new_tokens=24)
+    (group,) = policy.generate(QUESTION, n=2, max_new_tokens=24)
+    fresh = dunwu.load("nano-base", threads=1).generate(QUESTION, n=2, max_new_tokens=24)
+    assert [one.text for one in group] == [one.text for one in fresh[0]]
 
 
 def test_no_prompt_gives_no_completion(policy: dunwu.Policy) -> None:
