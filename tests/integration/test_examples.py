@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from dunwu.types import Estimate
 from tests.unit.runs.making import STAGE, begin, scored
@@ -52,6 +53,18 @@ def test_a_task_of_ones_own() -> None:
 def test_a_verifier_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(load_example("own_verifier").main(rollouts=1)) == 1
     assert capsys.readouterr().out.startswith("1331 1.0\n1332 0.0\n")
+
+
+def test_a_loss_of_ones_own(tmp_path: Path) -> None:
+    example = load_example("own_loss")
+    run = example.main(out=str(tmp_path / "run"), rollouts=2, questions=2)
+    assert run.recipe["stages"]["zero"]["algorithm"]["loss"] == "reinforce"
+    assert run.metrics()["step"].to_pylist() == [1, 2]
+    logprobs_BT = torch.full((1, 2), -1.5, requires_grad=True)
+    objective = example.reinforce(logprobs_BT, logprobs_BT.detach(), None, torch.tensor([[2.0, -0.5]]), None)
+    objective.values.sum().backward()
+    assert logprobs_BT.grad is not None
+    assert logprobs_BT.grad.tolist() == [[2.0, -0.5]], "its gradient is the advantage, whatever the ratio"
 
 
 def test_a_judge_of_ones_own_decides_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
