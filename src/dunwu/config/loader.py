@@ -139,6 +139,7 @@ def _resolve_paths(tree: Any, base: Path) -> None:
         for entry in tree:
             _resolve_paths(entry, base)
     elif isinstance(tree, dict):
+        _split_function(tree)
         for key, value in tree.items():
             if key in ("path", "file") and isinstance(value, str):
                 tree[key] = _absolute(value, base)
@@ -150,6 +151,13 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 tree[key] = _absolute(value, base) if written or ("/" in value and (base / value).is_dir()) else value
             else:
                 _resolve_paths(value, base)
+
+
+def _split_function(table: Tree) -> None:
+    """Split ``function = "file.py:name"`` into the fields file and function, in place."""
+    function = table.get("function")
+    if isinstance(function, str) and table.get("file") is None and file_of(function):
+        table["file"], table["function"] = split_reference(function)
 
 
 def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dunwu.registry import Registry
 
-FIELDS: Final = ("task", "kind", "loss", "advantage", "engine", "function")
+FIELDS: Final = ("task", "kind", "loss", "advantage", "engine")
 """Fields that may hold ``file.py:name``, wherever they stand in a recipe."""
 
 

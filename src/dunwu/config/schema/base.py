@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
-
-from dunwu.registry import file_of, split_reference
 
 Language = Literal["en", "zh"]
 
@@ -58,20 +56,3 @@ class Strict(BaseModel):
     """Unknown fields are errors; nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class FileFunction(Strict):
-    """A function in a file of the user's: ``file`` and ``function``, or ``function = "file.py:name"`` for both."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_reference(cls, table: Any) -> Any:
-        if not isinstance(table, dict):
-            return table
-        # What has gone through Python is JSON no longer, and a strict tuple takes no list.
-        table = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-        written = table.get("function") if table.get("file") is None else None
-        if not isinstance(written, str) or file_of(written) is None:
-            return table
-        file, function = split_reference(written)
-        return {**table, "file": file, "function": function}

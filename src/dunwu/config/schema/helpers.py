@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dunwu.config.schema.base import FileFunction, Samples, Strict, Temperature, Tokens
+from dunwu.config.schema.base import Samples, Strict, Temperature, Tokens
 
 
 def _address(url: str) -> str:
@@ -52,7 +52,7 @@ class EndpointSpec(ServedModel):
     """Longest reply, in tokens."""
 
 
-class HelperSpec(FileFunction):
+class HelperSpec(Strict):
     """Who does what no rule can: a function of the user's, or a model behind an endpoint."""
 
     file: Path | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dunwu.config.schema.base import Count, FileFunction, Name, Positive, Strict, Weighting
+from dunwu.config.schema.base import Count, Name, Positive, Strict, Weighting
 from dunwu.config.schema.tasks import PromptSpec
 
 
@@ -39,7 +39,7 @@ Weighted = Annotated[Weight, BeforeValidator(_as_table)]
 NOTHING, WHOLE = Weight(weight=0.0), Weight(weight=1.0)
 
 
-class CustomFunction(FileFunction):
+class CustomFunction(Strict):
     """What the user wrote to say what an answer is worth: a function ``score(problem, text) -> float``."""
 
     name: Name
