@@ -174,6 +174,21 @@ def test_resuming_without_the_settings_says_how_the_run_goes_on(
     assert goes_on not in call("run", recipe).stderr
 
 
+def test_resuming_with_a_recipe_of_before_says_the_new_name_and_how_the_run_goes_on(
+    recipe: Path, tmp_path: Path
+) -> None:
+    out, old = tmp_path / "old", tmp_path / "old.toml"
+    old.write_text(RECIPE.replace("group_size", "slots = 8, group_size"))
+    out.mkdir()
+    kept = out / "recipe.json"
+    kept.write_text("{")
+    goes_on = f"; the run that is there goes on with: dunwu run {kept} --out {out} --resume\n"
+    refused = call("run", old, "--out", out, "--resume")
+    assert refused.exit_code == 2
+    assert refused.stderr == f"error: {old}: stages.zero.rollout.slots: is now called max_sequences{goes_on}"
+    assert goes_on not in call("run", kept, "--out", out, "--resume").stderr
+
+
 def test_plan_lists_every_slip_of_a_recipe_and_no_table(recipe: Path) -> None:
     slips = ("--set", "stages.zero.rollout.groups=1", "--set", "stages.zero.stepz=2", "--set", "stages.zero.update.x=3")
     told = call("plan", recipe, *slips)

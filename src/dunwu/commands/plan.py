@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,12 +97,8 @@ def plan_recipe(
     )
 
 
-def refuse(planned: Plan, resumed: Path | None = None) -> None:
+def refuse(planned: Plan) -> None:
     """Raise what stands in the way of a recipe as one error.
-
-    Args:
-        planned: Its plan.
-        resumed: The run that would go on: it may have been begun with other overrides, which its own recipe has.
 
     Raises:
         UserError: The first problem, and how many more there are.
@@ -109,11 +106,27 @@ def refuse(planned: Plan, resumed: Path | None = None) -> None:
     if planned.problems:
         first, more = planned.problems[0], len(planned.problems) - 1
         message = first.message + (f" (and {more} more; dunwu plan lists them)" if more else "")
-        if resumed and (resumed / "recipe.json").is_file():
-            from dunwu.runs import format_resume_command
-
-            message += f"; the run that is there goes on with: {format_resume_command(resumed)}"
         raise UserError(message, file=first.file, field=first.field)
+
+
+@contextmanager
+def suggest_resume(run: Path | None) -> Iterator[None]:
+    """Add to an error about a recipe the command that resumes a run by the recipe that it keeps.
+
+    That one has every override, and is read whatever version of Dunwu wrote it.
+
+    Args:
+        run: The directory that is to go on; None: there is none.
+    """
+    try:
+        yield
+    except UserError as error:
+        if run is None or not (run / "recipe.json").is_file() or error.file == str(run / "recipe.json"):
+            raise
+        from dunwu.runs import format_resume_command
+
+        message = f"{error.message}; the run that is there goes on with: {format_resume_command(run)}"
+        raise UserError(message, file=error.file, field=error.field) from error
 
 
 def list_seconds(planned: Plan) -> dict[str, float | None]:

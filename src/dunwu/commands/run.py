@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dunwu.analysis.next_steps import find_program
 from dunwu.api.run import Run
-from dunwu.commands.plan import list_seconds, open_recipe, plan_recipe, refuse
+from dunwu.commands.plan import list_seconds, open_recipe, plan_recipe, refuse, suggest_resume
 from dunwu.config.overrides import write_overrides
 from dunwu.config.toml import dump_toml
 from dunwu.errors import Interrupted, UserError
@@ -60,10 +60,12 @@ def run(
     overrides, monitor = write_overrides(overrides), open_monitor(log)
     with closing(monitor):
         monitor.show_activity("checking the recipe")
-        file, checked = open_recipe(recipe, overrides)
+        with suggest_resume(Path(out) if resume and out is not None else None):
+            file, checked = open_recipe(recipe, overrides)
         folder = Path("runs") / checked.name if out is None else Path(out)
         planned = plan_recipe(checked, folder, file=file, overrides=overrides)
-        refuse(planned, folder if resume else None)
+        with suggest_resume(folder if resume else None):
+            refuse(planned)
     try:
         return execute(
             checked,
