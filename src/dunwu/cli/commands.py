@@ -34,9 +34,9 @@ def run(
         Path | None, typer.Option(parser=parse_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
-    log: Annotated[Log, typer.Option(help="What is printed: for people, next to nothing, or a JSON object a line.")] = (
-        Log.rich
-    ),
+    log: Annotated[
+        Log, typer.Option(help="What is printed: rows for people, a few lines, or a JSON object a line.")
+    ] = (Log.rich),
     track: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Report to tensorboard, wandb or trackio, too. Repeatable.")
     ] = None,

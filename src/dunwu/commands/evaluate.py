@@ -102,7 +102,7 @@ def evaluate(
         out: The run directory; None: runs/eval-MODEL-BENCHMARK.
         overrides: Values by path, or ``PATH=VALUE``, of the recipe that this makes.
         resume: Go on where the run in the directory stopped.
-        log: What is printed: for people, next to nothing, or a JSON object a line.
+        log: What is printed: rows for people, a few lines, or a JSON object a line.
         monitor: Takes what the run says, in the place of what ``log`` names.
 
     Returns:

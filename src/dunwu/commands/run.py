@@ -46,7 +46,7 @@ def run(
         out: The run directory; None: runs/NAME.
         overrides: Values by path, ``{"stages.zero.steps": 32}``, or ``PATH=VALUE`` as for ``--set``.
         resume: Go on where the run in the directory stopped.
-        log: What is printed: for people, next to nothing, or a JSON object a line.
+        log: What is printed: rows for people, a few lines, or a JSON object a line.
         track: Trackers that get the numbers too: ``tensorboard``, ``wandb``, ``trackio``.
 
     Returns:

@@ -50,9 +50,9 @@ def train(
         out: The run directory.
         seed: Of problems, completions and minibatches.
         resume: Go on where the run in the directory stopped; problems and reward must be the same.
-        log: What is printed: for people, next to nothing, or a JSON object a line.
-        **settings: Tables of a stage of kind ``rl``, as in a recipe: ``rollout={"group_size": 8}``,
-            ``optimizer={"lr": 1e-3}``.
+        log: What is printed: rows for people, a few lines, or a JSON object a line.
+        **settings: Tables of a stage of kind ``rl``, as in a recipe: ``optimizer={"lr": 1e-3}``. A rollout has 16
+            problems with 8 answers each, unless ``rollout={"questions": 64, "group_size": 16}`` says otherwise.
 
     Returns:
         The finished run; ``dunwu.load`` opens its model.

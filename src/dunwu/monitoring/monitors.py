@@ -7,7 +7,7 @@ from typing import Literal
 from dunwu.monitoring.progress import Monitor
 
 Log = Literal["rich", "quiet", "json"]
-"""Rows and a bar; next to nothing; a JSON object a line."""
+"""Rows and a bar; a few lines; a JSON object a line."""
 
 
 def open_monitor(log: Log) -> Monitor:
