@@ -194,7 +194,8 @@ def open_loop(
         seed: Of problems, completions and minibatches.
         log: Whether a bar shows how far a call is, on a terminal or in a notebook; ``quiet``: not.
         **settings: Tables of a stage of kind ``rl``, as in a recipe: ``algorithm={"loss": "gspo"}``,
-            ``optimizer={"lr": 1e-3}``. A rollout has 16 problems with 8 answers each, unless ``rollout`` says otherwise.
+            ``optimizer={"lr": 1e-3}``. A rollout has 16 problems with 8 answers each, unless ``rollout`` says
+            otherwise.
 
     Yields:
         The loop; engine and workers are closed with the block.

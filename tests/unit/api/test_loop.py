@@ -109,6 +109,7 @@ def test_a_table_given_in_part_keeps_its_other_fields() -> None:
         assert (loop.stage.update.minibatches, loop.stage.update.epochs) == (1, 2)
     with dunwu.open_loop("nano-base", tasks=["countdown"]) as loop:
         assert loop.stage.prompt.max_tokens + loop.stage.rollout.max_new_tokens == 1024
+        assert (loop.stage.rollout.questions, loop.stage.rollout.group_size) == (16, 8)
 
 
 def test_what_a_loop_cannot_do_is_refused() -> None:
