@@ -14,6 +14,7 @@ from dunwu.config.references import find_references
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
 from dunwu.config.stage_kind import Upstream, kind_of
 from dunwu.errors import did_you_mean
+from dunwu.registry import stages
 
 
 def check_recipe(recipe: Recipe) -> Iterator[Issue]:
@@ -55,7 +56,8 @@ def _check_references(stage: StageSpec) -> Iterator[Issue]:
     for field, name, names in find_references(stage):
         if problem := names.registry.problem_with(name):
             yield Issue(field, problem)
-    if is_changed(stage.model, "engine") and not stage.longest_sequence:
+    silent = stage.kind in stages.builtin and not stage.longest_sequence  # of another kind nobody knows
+    if silent and is_changed(stage.model, "engine"):
         yield Issue("model.engine", f"{stage.model.engine}, but this stage generates nothing")
 
 
