@@ -208,4 +208,4 @@ def test_it_follows_a_run_that_is_being_written_and_its_end_touches_nothing(tmp_
         page.close()
         assert watch.server.stdout is not None
         watch.server.stdout.close()
-    assert stage.rollout_steps() == [16, 32, 48, 64, 80]
+    assert stage.list_rollout_steps() == [16, 32, 48, 64, 80]

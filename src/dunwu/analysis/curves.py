@@ -295,7 +295,7 @@ def read_rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
     Returns:
         The rollouts in order, evenly spaced ones where there are too many; and for those that cannot be read, why.
     """
-    steps, damaged = stage.rollout_steps(), dict[int, str]()
+    steps, damaged = stage.list_rollout_steps(), dict[int, str]()
 
     def read_whole(chosen: Sequence[int]) -> Iterator[Rollout]:
         for step in chosen:

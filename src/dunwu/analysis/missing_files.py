@@ -33,7 +33,7 @@ def find_missing_rollouts(run: RunReader, name: str) -> str | None:
         return None
     stage = run.stage(name)
     steps = [int(row["step"]) for row in stage.read_metrics()]
-    stored = set(stage.rollout_steps())  # last: of the newest line they may still be on their way
+    stored = set(stage.list_rollout_steps())  # last: of the newest line they may still be on their way
     ended = run.stages.get(name) == "done"
     gone = [f"{step:,}" for step in (steps if ended else steps[:-1]) if step not in stored]
     if not gone:

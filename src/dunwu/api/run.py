@@ -98,8 +98,8 @@ class Run:
         Raises:
             UserError: No such stage or rollout, or a damaged file.
         """
-        found = self._stage(stage, lambda one: bool(one.rollout_steps()))
-        if step is not None and step not in (steps := found.rollout_steps()):
+        found = self._stage(stage, lambda one: bool(one.list_rollout_steps()))
+        if step is not None and step not in (steps := found.list_rollout_steps()):
             raise UserError(f"no rollout of step {step}; there are {steps[0]} to {steps[-1]}", file=found.path)
         return found.read_rollout_table(step)
 
@@ -170,7 +170,7 @@ class Run:
         from dunwu.analysis.aha_sentences import describe_search
         from dunwu.analysis.stage_data import StageData
 
-        data = StageData.read(self._reader, self._stage(stage, lambda one: bool(one.rollout_steps())).name)
+        data = StageData.read(self._reader, self._stage(stage, lambda one: bool(one.list_rollout_steps())).name)
         flags = [f"{'red flag' if flag.red else 'healthy'}: {flag.line}" for flag in data.diagnose()]
         return "\n".join([describe_search(data.moment_search), *flags, *data.unreadable, *data.damage])
 

@@ -286,7 +286,8 @@ def _make_large(directory: Path) -> None:
     subprocess.run(_run(recipe, source, f"stages.zero.steps={steps}"), stdout=subprocess.DEVNULL, check=True)
     sampled = RunReader(source).stage("zero")
     tables = [
-        sampled.derived.make_table(step, facts.FACTS_VERSION, facts.extract_facts) for step in sampled.rollout_steps()
+        sampled.derived.make_table(step, facts.FACTS_VERSION, facts.extract_facts)
+        for step in sampled.list_rollout_steps()
     ]
     reader = RunReader(source)
     text, versions = reader.read_recipe_text(), reader.manifest["versions"]

@@ -29,7 +29,7 @@ def render_run(run: RunReader) -> str:
     """
     damage: list[str] = []
     nothing: list[Table] = []
-    stage = next((name for name in reversed(run.stages) if run.stage(name).rollout_steps()), None)
+    stage = next((name for name in reversed(run.stages) if run.stage(name).list_rollout_steps()), None)
     charts = read_or_default(lambda: plot_overview(StageData.read(run, stage)) if stage else [], [], damage)
     return render(
         "notebook_run.html",

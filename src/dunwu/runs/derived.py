@@ -46,7 +46,7 @@ class Derived:
         Raises:
             OSError: The step has no rollouts.
         """
-        return f"{maker}; {content_signature(tables.rollouts_file(self._stage, step))}".encode()
+        return f"{maker}; {content_signature(tables.locate_rollouts(self._stage, step))}".encode()
 
     def read_table(self, step: int, maker: str) -> pa.Table | None:
         """Return what ``maker`` made of a step's rollouts as they are now.
@@ -81,7 +81,7 @@ class Derived:
                 source = self.get_source(step, maker)
             except OSError:
                 raise UserError(f"has no rollout of step {step}", file=self._stage) from None
-            file = tables.rollouts_file(self._stage, step)
+            file = tables.locate_rollouts(self._stage, step)
             try:
                 found = make(tables.to_rows(tables.read_rollouts(file)))
             except (pa.ArrowException, OverflowError) as error:

@@ -100,7 +100,7 @@ class StageReader:
             lines.append((int(row["step"]), costs))
         return lines
 
-    def rollout_steps(self) -> list[int]:
+    def list_rollout_steps(self) -> list[int]:
         """Return the steps whose rollouts are stored, ascending."""
         return sorted(
             parse_step(path.stem) for path in (self.path / "rollouts").glob("step-*.parquet") if is_step(path.stem)
@@ -128,11 +128,11 @@ class StageReader:
         return tables.join(found) if found else pa.table({})
 
     def _rollout_tables(self, step: int | None, columns: Collection[str] | None) -> Iterator[pa.Table]:
-        steps = self.rollout_steps()
+        steps = self.list_rollout_steps()
         if step is not None and step not in steps:
             raise UserError(f"has no rollout of step {step}", file=self.path)
         for stored in steps if step is None else (step,):
-            yield tables.read_rollouts(tables.rollouts_file(self.path, stored), columns)
+            yield tables.read_rollouts(tables.locate_rollouts(self.path, stored), columns)
 
     def read_evaluations(self, checkpoint: str | None = None, *, rows: bool = True) -> list[Evaluation]:
         """Read evaluations: ``base`` first, the steps, ``trained``, then models by name; within these, sets by name.
@@ -182,7 +182,7 @@ class StageReader:
         for file in (self.path / "evaluations").glob("*/*.json"):
             if "." in (file.name[0], file.parent.name[0]) or checkpoint not in (None, file.parent.name):
                 continue
-            place = order_of(file.parent.name)
+            place = rank_checkpoint(file.parent.name)
             if place is None and not file.with_suffix(".parquet").exists():
                 continue  # none of ours
             found.append((place or (2, 0), file.parent.name, file.stem, file))
@@ -191,7 +191,7 @@ class StageReader:
     def read_results(self, set_name: str) -> dict[str, dict[str, Estimate]]:
         """Return the results on one set of the stage's own model: ``base``, the steps, ``trained``."""
         files = {file.parent.name: file for file in (self.path / "evaluations").glob(f"*/{set_name}.json")}
-        places = sorted((place, name) for name in files if (place := order_of(name)))
+        places = sorted((place, name) for name in files if (place := rank_checkpoint(name)))
         return {name: _read_results(files[name]) for _, name in places}
 
     def find_lost_metrics(self) -> str | None:
@@ -203,7 +203,7 @@ class StageReader:
         Raises:
             UserError: metrics.jsonl cannot be read.
         """
-        stored, saved = self.rollout_steps(), checkpoints.find_newest_step(self.path / "checkpoints")
+        stored, saved = self.list_rollout_steps(), checkpoints.find_newest_step(self.path / "checkpoints")
         known = {row["step"] for row in self.read_metrics()}  # last: rows are written before what belongs to them
         file, lost = self.path / "metrics.jsonl", [step for step in stored if step not in known]
         if lost:
@@ -223,7 +223,7 @@ class StageReader:
         files = sorted((self.path / "evaluations").glob("*/*.json"))
         return " ".join(f"{file.parent.name}/{file.name} {file_signature(file)}" for file in files)
 
-    def newest_checkpoint(self) -> Checkpoint | None:
+    def find_newest_checkpoint(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, passing over damaged ones; None where there is none.
 
         Raises:
@@ -243,7 +243,7 @@ def require_name(name: str) -> str:
     return name
 
 
-def order_of(checkpoint: str) -> tuple[int, int] | None:
+def rank_checkpoint(checkpoint: str) -> tuple[int, int] | None:
     """Return where an evaluation of a stage's own model stands among the others; None for any other name."""
     if is_step(checkpoint):
         return 0, parse_step(checkpoint)

@@ -15,7 +15,7 @@ from dunwu.runs import checkpoints, tables
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.jsonl import append_numbers, cut_numbers
 from dunwu.runs.records import AnswerRow, Cost
-from dunwu.runs.stage_reader import TRAINED, StageReader, order_of, require_name
+from dunwu.runs.stage_reader import TRAINED, StageReader, rank_checkpoint, require_name
 from dunwu.types import Estimate, ScoredGroup
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class StageWriter(StageReader):
         """Store the completions of one step, in the order given."""
         assert step > 0, "rows count the updates done: the first has step >= 1"
         tables.write_answers(
-            tables.rollouts_file(self.path, step), tables.make_rows(groups, step=step), tables.ROLLOUTS
+            tables.locate_rollouts(self.path, step), tables.make_rows(groups, step=step), tables.ROLLOUTS
         )
 
     def write_evaluation(
@@ -113,11 +113,11 @@ class StageWriter(StageReader):
         cut_numbers(self.path / "metrics.jsonl", step)
         cut_numbers(self.path / "timings.jsonl", step)
         cut_numbers(self.path / "ledger.jsonl", math.inf)  # a torn end alone
-        for later in self.rollout_steps():
+        for later in self.list_rollout_steps():
             if later > step:
-                atomic_remove(tables.rollouts_file(self.path, later))
+                atomic_remove(tables.locate_rollouts(self.path, later))
         for folder in sorted((self.path / "evaluations").iterdir()):
-            place = order_of(folder.name)
+            place = rank_checkpoint(folder.name)
             if place is not None and place > (0, step) and not (ended and folder.name == TRAINED):
                 atomic_remove(folder)
         checkpoints.cut(self.path / "checkpoints", step)

@@ -93,7 +93,7 @@ _MADE_OF: Final = {"group": "problem_id", PART + "accuracy": CORRECT}
 """Columns that files of held-out answers leave to be made of others."""
 
 
-def rollouts_file(stage: Path, step: int) -> Path:
+def locate_rollouts(stage: Path, step: int) -> Path:
     """Return where the completions of a step lie."""
     return stage / "rollouts" / f"{format_step(step)}.parquet"
 

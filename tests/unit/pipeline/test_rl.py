@@ -43,7 +43,7 @@ def resume(bench: Bench) -> RLSystem:
     """Goes on from the newest checkpoint to the end of the stage."""
     bench.stop.requested = False
     parts = bench.parts()
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     parts.trainer.load(checkpoint.path)
     parts.engine.update_weights(parts.trainer.export_weights())
@@ -74,7 +74,7 @@ def test_every_rollout_is_learned_from_and_the_next_comes_from_the_new_weights(b
     rows = parts.context.store.read_rollouts()
     assert [row.policy_version for row in rows] == [0] * 8 + [2] * 8 + [4] * 8 + [6] * 8
     assert [row["step"] for row in parts.context.store.read_metrics()] == [2, 4, 6, 8]
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     assert checkpoint.state == {"rollout": 4, "position": 8}
 
@@ -184,10 +184,10 @@ def test_variations_of_what_was_half_solved_lead_the_next_rollout(bench: Bench) 
     assert [(row["curriculum"], row["prompts_too_long"]) for row in rows[:2]] == [(0, 0), (2, 0)]
     assert {name for row in rows for name in row} <= METRICS | set(REWARD_PARTS)
 
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     shutil.rmtree(checkpoint.path)
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     assert checkpoint.step == 4
     parts = bench.parts()
@@ -223,7 +223,7 @@ def test_a_rollout_that_teaches_nothing_makes_no_update_and_is_not_met_again(ben
     assert [(row["step"], row["updates"], row["uniform_groups"]) for row in metrics] == [
         (step, 0, 1) for step in (2, 4, 6, 8)
     ]
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     assert checkpoint.state == {"rollout": 4, "position": 8}
 
@@ -279,7 +279,7 @@ def test_prompts_that_are_too_long_are_counted(bench: Bench) -> None:
     bench.recipe["prompt"] |= {"max_tokens": limit}
     train(parts := bench.parts(), Cursor())
     metrics = parts.context.store.read_metrics()
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     drawn = checkpoint.state["position"]
     assert sum(row["prompts_too_long"] for row in metrics) == sum(length > limit for length in lengths[:drawn]) > 0
@@ -290,7 +290,7 @@ def test_a_stop_while_generating_saves_the_place_before_the_rollout(bench: Bench
     engine(parts).on_generate = lambda: ask_to_stop() if trainer(parts).policy_version == 2 else None
     with pytest.raises(Interrupted, match="saved"):
         train(parts, Cursor())
-    checkpoint = parts.context.store.newest_checkpoint()
+    checkpoint = parts.context.store.find_newest_checkpoint()
     assert checkpoint
     assert (checkpoint.step, checkpoint.state) == (2, {"rollout": 1, "position": 2})
     after = resume(bench)
@@ -308,7 +308,7 @@ def test_a_stop_in_the_first_update_saves_and_later_the_newest_checkpoint_stands
     trainer(parts).on_step = lambda place: ask_to_stop() if place == at else None
     with pytest.raises(Interrupted, match="saved" if saved else "newest checkpoint"):
         train(parts, Cursor())
-    found = parts.context.store.newest_checkpoint()
+    found = parts.context.store.find_newest_checkpoint()
     assert (found.step if found else None) == (4 if saved else None)
 
 

@@ -83,7 +83,7 @@ def test_a_stop_saves_and_the_rest_is_as_if_there_had_been_none(tmp_path: Path) 
     stop.looks = 3  # once before the first update
     with pytest.raises(Interrupted, match="asked to stop; saved"):
         run_sft(stage, context(tmp_path / "stopped", stop), NANO_BASE, sources)
-    newest = StageWriter(tmp_path / "stopped", keep=2, on_finish=lambda: None).newest_checkpoint()
+    newest = StageWriter(tmp_path / "stopped", keep=2, on_finish=lambda: None).find_newest_checkpoint()
     assert newest is not None
     assert newest.step == 2
     run_sft(stage, context(tmp_path / "stopped", StopSignal()), NANO_BASE, sources)

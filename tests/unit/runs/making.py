@@ -114,7 +114,7 @@ def work(directory: Path, steps: int = 6) -> None:
 
 
 def _train(stage: StageWriter, steps: int) -> None:
-    checkpoint = stage.newest_checkpoint()
+    checkpoint = stage.find_newest_checkpoint()
     start = 0 if checkpoint is None else checkpoint.step
     if checkpoint is not None:
         assert checkpoint.state == {"position": checkpoint.step * 10}

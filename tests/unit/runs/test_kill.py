@@ -55,7 +55,7 @@ def newest(directory: Path) -> int:
     """Step of the newest valid checkpoint, 0 where there is none. Raises where all are damaged."""
     if not (directory / "manifest.json").exists():
         return 0
-    checkpoint = RunReader(directory).stage(STAGE).newest_checkpoint()
+    checkpoint = RunReader(directory).stage(STAGE).find_newest_checkpoint()
     return 0 if checkpoint is None else checkpoint.step
 
 

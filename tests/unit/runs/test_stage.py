@@ -65,7 +65,7 @@ def test_a_torn_last_line_is_not_read_and_another_bad_line_is_named(stage: Stage
 def test_rollouts_come_back_row_by_row(stage: StageWriter) -> None:
     stage.write_rollouts(2, [scored(5, 2), scored(6, 2)])
     stage.write_rollouts(12, [scored(7, 12)])
-    assert stage.rollout_steps() == [2, 12]
+    assert stage.list_rollout_steps() == [2, 12]
     rows = stage.read_rollouts(2)
     assert [(row.step, row.group, row.index, row.problem_id) for row in rows] == [
         (2, 0, 0, "p5"),
@@ -139,11 +139,11 @@ def test_an_evaluation_cut_short_is_not_read(stage: StageWriter) -> None:
 
 
 def test_a_checkpoint_carries_its_state_and_hashes_and_old_ones_go(stage: StageWriter) -> None:
-    assert stage.newest_checkpoint() is None
+    assert stage.find_newest_checkpoint() is None
     for step in (2, 4, 6):
         stage.save_checkpoint(step, write_weights(step), {"position": step})
     assert checkpoints(stage) == ["step-000004", "step-000006"]
-    newest = stage.newest_checkpoint()
+    newest = stage.find_newest_checkpoint()
     assert newest is not None
     assert (newest.step, newest.state) == (6, {"position": 6})
     assert (newest.path / "trainer.pt").read_bytes() == b"optimizer" * 6
@@ -170,13 +170,13 @@ def test_a_damaged_checkpoint_is_passed_over_by_name(
     path = stage.path / "checkpoints" / "step-000004" / file
     path.unlink() if content is None else path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        newest = stage.newest_checkpoint()
+        newest = stage.find_newest_checkpoint()
     assert newest is not None
     assert newest.step == 2
     assert f"step-000004 is damaged and passed over: {damage}" in caplog.text
     (stage.path / "checkpoints" / "step-000002" / "trainer.pt").unlink()
     with pytest.raises(Fault, match=r"no checkpoint is whole \(step-000004: .*remove this folder to begin") as raised:
-        stage.newest_checkpoint()
+        stage.find_newest_checkpoint()
     assert "\n" not in str(raised.value)
 
 
@@ -238,8 +238,8 @@ def test_folders_and_files_of_others_are_left_alone(stage: StageWriter) -> None:
     (stage.path / "evaluations" / "base" / "._held-out.json").write_bytes(b"x")
     stage.rewind(1)
     assert [evaluation.checkpoint for evaluation in stage.read_evaluations()] == ["base"]
-    assert stage.rollout_steps() == [1]
-    newest = stage.newest_checkpoint()
+    assert stage.list_rollout_steps() == [1]
+    newest = stage.find_newest_checkpoint()
     assert newest is not None
     assert newest.step == 1
     assert (stage.path / "evaluations" / "step-abc").is_dir()

@@ -83,7 +83,7 @@ def test_the_numbers_of_an_old_run_have_the_names_of_today() -> None:
     assert stage.read_metrics() == [{"step": step} | kept | renamed for step in (4, 8)]
     assert stage.read_metrics_table().column_names == ["step", *sorted(kept | renamed)]
     assert stage.read_timings()[0] == {"step": 4, "logprobs": 0.5, "rollout": 1.0, "update": 1.5}
-    checkpoint = stage.newest_checkpoint()
+    checkpoint = stage.find_newest_checkpoint()
     assert checkpoint is not None
     assert checkpoint.state == {"position": 4, "rollout": 2, "curriculum": {"seen": [], "sources": []}}
 
@@ -124,7 +124,7 @@ def test_an_old_run_that_goes_on_is_one_of_today(old: Path) -> None:
     with RunWriter.resume(old, recipe) as run:
         assert run.stages == {"zero": "running"}
         stage = run.stage("zero")
-        checkpoint = stage.newest_checkpoint()
+        checkpoint = stage.find_newest_checkpoint()
         assert checkpoint is not None
         assert checkpoint.step == 8
     manifest = json.loads((old / "manifest.json").read_text())

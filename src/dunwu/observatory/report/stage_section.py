@@ -145,7 +145,7 @@ def _describe_learning(data: StageData) -> str:
     """Say how the curves are read."""
     if not data.rollouts:
         return ""
-    first, made = data.rollouts[0], max(len(data.stage.rollout_steps()), len(data.metrics))
+    first, made = data.rollouts[0], max(len(data.stage.list_rollout_steps()), len(data.metrics))
     note = (
         f"One seed. A point is one rollout of {first.problems:,} problems and {first.completions:,} responses, at the "
         f"policy that wrote it; {len(data.rollouts):,} of {made:,} rollouts shown. Bands and bars: 95 % intervals "

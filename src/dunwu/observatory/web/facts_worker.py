@@ -72,7 +72,7 @@ def extract_some(stage: StageReader, known: dict[tuple[Path, int], bytes]) -> bo
         Whether there were any.
     """
     done = 0
-    for step in choose_order(stage.rollout_steps()):
+    for step in choose_order(stage.list_rollout_steps()):
         with suppress(OSError):
             source = stage.derived.get_source(step, FACTS_VERSION)
             if known.get((stage.path, step)) != source:

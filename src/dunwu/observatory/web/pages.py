@@ -309,16 +309,16 @@ def _choose_stage(watched: WatchedRun, tab: str, stage: str) -> str:
     if not run.stages:
         raise UserError("has not begun its first stage", file=watched.directory)
     offered = _offer_stages(run, tab)
-    writing = [name for name in offered if run.stage(name).rollout_steps()]
+    writing = [name for name in offered if run.stage(name).list_rollout_steps()]
     return (writing or offered or list(run.stages))[-1]
 
 
 def _offer_stages(run: RunReader, tab: str) -> list[str]:
     """List the stages that have something to show on a page."""
     wanted: Mapping[str, Callable[[StageReader], object]] = {
-        "/curves": lambda stage: stage.read_metrics() or stage.rollout_steps(),
-        "/rollouts": lambda stage: stage.rollout_steps(),
-        "/paths": lambda stage: stage.rollout_steps() or stage.evaluations_token,
+        "/curves": lambda stage: stage.read_metrics() or stage.list_rollout_steps(),
+        "/rollouts": lambda stage: stage.list_rollout_steps(),
+        "/paths": lambda stage: stage.list_rollout_steps() or stage.evaluations_token,
     }
     return [name for name in run.stages if wanted[tab](run.stage(name))]
 

@@ -94,7 +94,7 @@ class RolloutIndex:
 
         Where the worker cannot keep its facts, they are extracted here, which makes pages wait.
         """
-        steps = self._stage.rollout_steps()
+        steps = self._stage.list_rollout_steps()
         kept = self._stage.derived.can_write()
         with self._lock:
             for step in self._steps.keys() - set(steps):
@@ -111,7 +111,7 @@ class RolloutIndex:
     @property
     def progress(self) -> IndexProgress:
         """How far the index is."""
-        steps = self._stage.rollout_steps()
+        steps = self._stage.list_rollout_steps()
         with self._lock:
             unread = set(steps) - self._steps.keys() - self._damaged.keys()
             whole = not unread or (unread == {steps[-1]} and len(steps) > 1)

@@ -26,7 +26,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
     store, progress = context.store, context.progress
     with context.stop.interruptible():
         pretrainer = Pretrainer(stage, context.seed)
-        if checkpoint := store.newest_checkpoint():
+        if checkpoint := store.find_newest_checkpoint():
             pretrainer.load(checkpoint.path, Position(**checkpoint.state))
         store.rewind(pretrainer.position.step)
     description = f"a base from the corpus {stage.corpus}, {stage.steps:,} steps, {stage.tokens:,} tokens at most"

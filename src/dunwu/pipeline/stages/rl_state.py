@@ -79,7 +79,7 @@ def resume(system: RLSystem) -> Cursor:
     stage, store = system.stage, system.context.store
     replay = Replay(rollouts=stage.replay.rollouts) if stage.replay else None
     cursor = Cursor(curriculum=open_curriculum(stage, system.context.seed), replay=replay)
-    checkpoint = store.newest_checkpoint()
+    checkpoint = store.find_newest_checkpoint()
     if checkpoint:
         system.trainer.load(checkpoint.path)
         system.engine.update_weights(system.trainer.export_weights())

@@ -39,7 +39,7 @@ class DataTrainer(StepTrainer[BatchT], Protocol[BatchT]):
 
 def resume(context: StageContext, trainer: DataTrainer[BatchT]) -> None:
     """Take the newest checkpoint, where there is one, and cut off whatever is past it."""
-    if checkpoint := context.store.newest_checkpoint():
+    if checkpoint := context.store.find_newest_checkpoint():
         trainer.load(checkpoint.path)
     context.store.rewind(trainer.version)
 
