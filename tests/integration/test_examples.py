@@ -55,6 +55,13 @@ def test_a_verifier_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("1331 1.0\n1332 0.0\n")
 
 
+def test_problems_of_ones_own(tmp_path: Path) -> None:
+    example = load_example("own_problems")
+    rows = example.main(out=str(tmp_path / "run"), rollouts=1).answers().to_pylist()
+    assert {row["prompt"] for row in rows} <= {question for question, _ in example.PROBLEMS}
+    assert all(row["value"] == example.count_steps(None, row["completion"]) for row in rows)
+
+
 def test_a_loss_of_ones_own(tmp_path: Path) -> None:
     example = load_example("own_loss")
     run = example.main(out=str(tmp_path / "run"), rollouts=2, questions=2)
