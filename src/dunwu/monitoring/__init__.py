@@ -1,1 +1,1 @@
-"""Where a run says what happens while it happens: the terminal, JSON lines, trackers."""
+"""Where a run says what happens while it happens: the terminal, a notebook, JSON lines, trackers."""

@@ -1,6 +1,7 @@
 """What a run says of itself while it goes on. Stages speak to ``Progress`` and know nobody behind it.
 
 ConsoleProgress   a person at a terminal, or a pipe
+NotebookProgress  a person at a notebook: one output a cell
 JsonProgress      one JSON object a line
 Trackers          TensorBoard, W&B, trackio
 Broadcast         several of them at once
