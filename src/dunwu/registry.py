@@ -118,6 +118,10 @@ class Registry:
         """List every name: built in, registered, and those of installed packages."""
         return tuple(self._entries | self._installed)
 
+    def is_registered(self, name: str) -> bool:
+        """Tell whether code of this process gave a name, so that no other process knows it."""
+        return name in self._entries and name not in self.builtin
+
     def problem_with(self, reference: str) -> str | None:
         """Say what is wrong with a reference, as far as that shows without importing anything; None: nothing."""
         if REFERENCE.fullmatch(reference) or reference in self._entries or reference in self._installed:

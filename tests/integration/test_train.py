@@ -10,6 +10,9 @@ import pytest
 
 import dunwu
 from dunwu import registry
+from dunwu.analysis.next_steps import suggest_next_steps
+from dunwu.analysis.run_description import describe_run
+from dunwu.runs import RunReader
 
 PROBLEMS = [
     (f"Using the numbers {a}, {b}, {c}, make {a + b - c}.", str(a + b - c))
@@ -43,6 +46,9 @@ def test_a_training_leaves_no_names_and_its_run_can_be_read_without_them(tmp_pat
     assert (registry.tasks.names(), registry.rewards.names()) == before
     assert dunwu.report(run).is_file()
     assert "count_digits" in run._repr_html_()
+    found = RunReader(out)
+    assert [advice.command.split()[1] for advice in suggest_next_steps(found)] == ["watch"]
+    assert "The problems are problems (English, of your own), and" in describe_run(found.recipe)[1]
 
 
 def test_a_training_goes_on_with_the_same_problems_and_reward_only(tmp_path: Path) -> None:
@@ -92,3 +98,19 @@ def test_rules_reward_where_there_is_no_function(tmp_path: Path) -> None:
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(dunwu.UserError, match="there is nothing to learn from"):
         dunwu.train("nano-base", [], out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("problems", "reward", "message"),
+    [
+        ([("q", "1"), ("q",)], count_digits, r"problems\.1: \('q',\) is neither a pair of texts, question and answer"),
+        ([("2 + 3?", 5)], count_digits, r"problems\.0: \('2 \+ 3\?', 5\) is neither a pair of texts"),
+        (PROBLEMS, lambda text: 1.0, "reward: <lambda> cannot be called with two arguments, problem and text"),
+        (PROBLEMS, 1.0, r"reward: is float, not a function \(problem, text\) -> float"),
+    ],
+    ids=["half a problem", "a number", "one argument", "no function"],
+)
+def test_what_cannot_be_trained_on_is_refused_at_once(tmp_path: Path, problems: Any, reward: Any, message: str) -> None:
+    with pytest.raises(dunwu.UserError, match=message):
+        dunwu.train("nano-base", problems, reward=reward, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

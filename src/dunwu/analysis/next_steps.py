@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from dunwu.analysis.run_description import Stages, is_generated, list_sets
 from dunwu.analysis.stage_roles import compares_models, learns_from_rewards, makes_reward_model
-from dunwu.runs import ABLATION, RunReader
+from dunwu.runs import ABLATION, REGISTERED, RunReader
 
 BENCHMARKS = {"math": "math500"}
 """What ``dunwu eval`` calls data sets that have another name there."""
@@ -44,15 +44,17 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
         starting: What starts Dunwu.
 
     Yields:
-        Commands, each with what it is for, the most useful first.
+        Commands, each with what it is for, the most useful first. Of a run whose recipe has names that a Python process
+        registered, only those that need no such name.
     """
 
     def advice(purpose: str, *words: str) -> Advice:
         return Advice(shlex.join([starting, *words]), purpose)
 
     stages: Stages = run.recipe["stages"]
+    registered = run.manifest.get(REGISTERED, [])
     folder, recipe, kind = str(run.directory), str(run.directory / "recipe.json"), run.state.kind
-    if kind in ("stopped", "failed"):
+    if kind in ("stopped", "failed") and not registered:
         mended = "when that is mended, go on where it stands" if kind == "failed" else "go on where it stands"
         yield advice(mended, "run", recipe, "--out", folder, "--resume")
     measures = all(map(compares_models, stages.values()))
@@ -60,13 +62,18 @@ def suggest_next_steps(run: RunReader, starting: str = "dunwu") -> Iterator[Advi
     yield advice(f"{shown}, in a browser", "watch", folder)
     done = [name for name, state in run.stages.items() if state == "done"]
     learnt = [name for name in done if learns_from_rewards(stages[name])]
-    if learnt and _can_be_cut(run, learnt[0]) and run.stage(learnt[0]).derived.read_record(ABLATION) is None:
+    if (
+        learnt
+        and not registered
+        and _can_be_cut(run, learnt[0])
+        and run.stage(learnt[0]).derived.read_record(ABLATION) is None
+    ):
         yield advice("does its reflection help? answers go on without and with it", "ablate", folder)
-    if (writers := list(find_finished_models(run))) and (measured := _choose_benchmark(stages)):
+    if (writers := list(find_finished_models(run))) and (measured := _choose_benchmark(stages, registered)):
         base = str(stages[writers[-1].parent.name].get("from") or "")
         bases = [base] if base and base not in stages else []
         yield advice("the model on a benchmark", "eval", folder, *bases, *measured)
-    if kind != "done":
+    if kind != "done" or registered:
         return
     if learnt and learnt[-1] == list(stages)[-1]:
         steps = f"stages.{learnt[-1]}.steps={2 * stages[learnt[-1]]['steps']}"
@@ -93,10 +100,11 @@ def _can_be_cut(run: RunReader, name: str) -> bool:
     return reflects and bool(list_sets(stage) or not (task.get("path") or task.get("hub")))
 
 
-def _choose_benchmark(stages: Stages) -> list[str]:
+def _choose_benchmark(stages: Stages, registered: Collection[str]) -> list[str]:
     """Choose the options by which ``dunwu eval`` measures what the run is about.
 
-    That is a file that it was measured on, else what it trained on, generated afresh; none where there is neither.
+    That is a file that it was measured on, else what it trained on, generated afresh; none where there is neither, or
+    where only the process that made the run knows the task.
     """
     trained = [task for stage in stages.values() for task in stage.get("tasks", [])]
     files = {task["path"] for task in trained if task.get("path")}
@@ -108,4 +116,5 @@ def _choose_benchmark(stages: Stages) -> list[str]:
             columns = [word for name, column in task["fields"].items() for word in ("--field", f"{name}={column}")]
             bench = FILE_BENCHMARKS.get(task["kind"])
             return ["--bench", bench, "--data", task["path"], *columns] if bench else []
-    return next((["--bench", task["task"]] for task in (*trained, *measured) if is_generated(task)), [])
+    known = (task["task"] for task in (*trained, *measured) if is_generated(task) and task["task"] not in registered)
+    return next((["--bench", task] for task in known), [])

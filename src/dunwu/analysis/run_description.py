@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.config.schema import REWARD_PARTS, RewardSpec
 from dunwu.errors import UserError, counted
-from dunwu.registry import shorten_reference
+from dunwu.registry import GENERATORS, shorten_reference
 from dunwu.runs import display_names
 from dunwu.verifiers.weights import QUALITY
 
@@ -226,8 +226,9 @@ def _describe_task(task: Mapping[str, Any]) -> str:
     if task.get("path") or task.get("hub"):
         return _name_briefly(task) if _name_task(task) == "file" else f"{_name_task(task)} ({_name_source(task)})"
     languages = " and ".join(LANGUAGES.get(language, language) for language in task.get("languages", []))
+    made = "made as they are needed" if task["task"] in GENERATORS else "of your own"
     gloss = f"{TASKS[task['task']]}; " if task["task"] in TASKS else ""
-    return f"{_name_task(task)} ({gloss}{f'{languages}, ' if languages else ''}made as they are needed)"
+    return f"{_name_task(task)} ({gloss}{f'{languages}, ' if languages else ''}{made})"
 
 
 def _join(names: Sequence[str]) -> str:

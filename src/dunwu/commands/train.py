@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from dunwu import registry
-from dunwu.api.grading import Reward
+from dunwu.api.grading import Reward, check_reward
 from dunwu.api.policy import Policy, load
 from dunwu.api.run import Run
 from dunwu.api.settings import make_rl_tables
@@ -62,7 +62,7 @@ def train(
         Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
     """
-    drafts = [one if isinstance(one, Draft) else Draft(question=one[0], gold=one[1]) for one in problems]
+    drafts = [_read_problem(one, number) for number, one in enumerate(problems)]
     if not drafts:
         raise UserError("there is nothing to learn from", field="problems")
 
@@ -71,16 +71,27 @@ def train(
 
     task = f"problems-{_digest(repr(drafts))}"
     chosen = policy if isinstance(policy, Policy) else load(policy)
-    stage = make_rl_tables(chosen, [{"task": task, "held_out": held_out}], settings)
+    stage = make_rl_tables(chosen, [{"task": task, "display_name": "problems", "held_out": held_out}], settings)
     stage["steps"] = rollouts * stage["update"]["minibatches"] * stage["update"].get("epochs", 1)
     with ExitStack() as lent:
         lent.enter_context(registry.tasks.lend(task, draw_problem))
         if reward is not None:
+            check_reward(reward)
             name, reference = _name_reward(reward)
             lent.enter_context(registry.rewards.lend(reference, reward))
             custom = [{"name": name, "function": reference}]
             stage["reward"] = {"accuracy": 0, "format": 0, **settings.get("reward", {}), "custom": custom}
         return run({"name": "train", "seed": seed, "stages": {"train": stage}}, out=out, resume=resume, log=log)
+
+
+def _read_problem(one: object, number: int) -> Draft:
+    if isinstance(one, Draft):
+        return one
+    match one:
+        case (str(question), str(gold)):
+            return Draft(question=question, gold=gold)
+    text = f"{one!r:.80} is neither a pair of texts, question and answer, nor a Draft"
+    raise UserError(text, field=f"problems.{number}")
 
 
 def _name_reward(reward: Reward) -> tuple[str, str]:

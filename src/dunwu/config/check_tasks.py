@@ -43,7 +43,7 @@ def check_task(task: TaskSpec, place: str) -> Iterator[Issue]:
         text = f"{task.kind} grades no answers to problems of yours; say {known}, or a verifier of your own"
         yield Issue(f"{place}.kind", text)
     needed = task.needed_columns
-    if task.task == "file" and not set(needed) <= task.fields.keys():
+    if task.task == "file" and not set(needed) <= task.columns.keys():
         yield Issue(f"{place}.fields", f"must say which columns are {', '.join(needed[:-1])} and {needed[-1]}")
     if task.task != "file" and task.fields:
         yield Issue(f"{place}.fields", f"only task = file maps columns, not {task.task!r}")

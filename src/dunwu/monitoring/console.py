@@ -94,6 +94,7 @@ class ConsoleProgress:
     def number_stage(self, number: int, stages: int) -> None:
         """Remember the place of the next stage, which is shown beside its name where there are several."""
         self._number = f"[{number}/{stages}] " if stages > 1 else ""
+        self._stage_began = self._clock()
 
     def end_stage(self, name: str) -> None:
         """Say how long a stage took, where there are several."""

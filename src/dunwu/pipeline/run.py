@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from dunwu.config.packaged import name_file
+from dunwu.config.references import find_references
 from dunwu.config.schema import DataSpec, Recipe
 from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
@@ -18,7 +19,8 @@ from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.run_summary import summarize_run
-from dunwu.runs import RunWriter
+from dunwu.registry import rewards
+from dunwu.runs import REGISTERED, RunWriter
 
 
 def run_recipe(
@@ -62,6 +64,8 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
 
         import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
     run.note("machine", describe_machine(list_accelerators()))
+    if registered := list(_list_registered(recipe)):
+        run.note(REGISTERED, registered)
 
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source
@@ -102,6 +106,13 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
         with _name_stage(file, name):
             kind_of(stage).run(stage, context)
         progress.end_stage(name)
+
+
+def _list_registered(recipe: Recipe) -> Iterator[str]:
+    """Yield the names in a recipe that no other process will know."""
+    for stage in recipe.stages.values():
+        yield from (name for _, name, names in find_references(stage) if names.registry.is_registered(name))
+        yield from (one.name for one in stage.inputs.functions if one.file is None and rewards.is_registered(one.name))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from dunwu.config.schema import display_names
 from dunwu.runs.checkpoints import is_due
 from dunwu.runs.comparison import AccuracyCurve, Comparison, PairedTest, read_comparison, write_comparison
 from dunwu.runs.records import AnswerRow, Checkpoint, Cost, Evaluation
-from dunwu.runs.run_reader import RunReader
+from dunwu.runs.run_reader import REGISTERED, RunReader
 from dunwu.runs.run_state import RunState, format_resume_command
 from dunwu.runs.run_writer import RunWriter
 from dunwu.runs.server_records import read_server_records, write_server_record
@@ -14,6 +14,7 @@ from dunwu.runs.stage_writer import StageWriter
 __all__ = [
     "ABLATION",
     "BASE",
+    "REGISTERED",
     "TRAINED",
     "AccuracyCurve",
     "AnswerRow",

@@ -18,6 +18,10 @@ SHOWN = 10
 """Runs that are named, at most, where a folder of runs is taken for one."""
 
 
+REGISTERED = "registered"
+"""In the manifest: names of the recipe that only the Python process knew which made the run."""
+
+
 class RunReader:
     """Reads a run directory, finished or not, also while another process writes it.
 

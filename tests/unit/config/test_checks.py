@@ -150,8 +150,16 @@ ZERO = "stages.zero."
             "rollout.curriculum_bounds",
             "no accuracy of a group of 4 lies between 0.5 and 0.75",
         ),
-        (["tasks.1.task=file"], "tasks.1.fields", "must say which columns are problem and answer"),
-        (["tasks.1.task=file", "tasks.1.kind=code"], "tasks.1.fields", "must say which columns are problem and tests"),
+        (
+            ["tasks.1.task=file", "tasks.1.fields={problem='q'}"],
+            "tasks.1.fields",
+            "must say which columns are problem and answer",
+        ),
+        (
+            ["tasks.1.task=file", "tasks.1.kind=code", "tasks.1.fields={problem='q'}"],
+            "tasks.1.fields",
+            "must say which columns are problem and tests",
+        ),
         (
             ["tasks.0.display_name=mine"],
             "tasks.0.display_name",

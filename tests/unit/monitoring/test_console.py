@@ -51,6 +51,16 @@ def test_a_row_without_a_run_has_no_time_left() -> None:
     assert stream.getvalue().splitlines()[-1].split()[-1] == "-"
 
 
+def test_a_stage_that_says_nothing_of_itself_is_timed_too() -> None:
+    console, stream = plain_console()
+    now = 1000.0
+    progress = ConsoleProgress(console, clock=lambda: now)
+    progress.number_stage(1, 2)
+    now = 1002.0
+    progress.end_stage("table")
+    assert stream.getvalue() == "[1/2] table done in 2 s\n"
+
+
 def test_a_stage_of_other_metrics_shows_those() -> None:
     console, stream = plain_console()
     progress = ConsoleProgress(console)

@@ -64,9 +64,10 @@ class TaskSpec(Strict):
     split: str | None = None
     """Which split of ``hub``; None: the only one."""
     fields: dict[str, str] = {}
-    """For ``file``: which column is ``problem``, ``answer`` (programs need none) and, where there are such, ``level``,
-    ``subject``, ``tests`` (lists: an expression's target and numbers, a program's tests, a choice's options, which are
-    put below a question that does not hold them) and ``entry`` (the function they call, or LiveCodeBench's metadata).
+    """For ``file``, where columns have other names: which one is ``problem``, ``answer`` (programs need none) and,
+    where there are such, ``level``, ``subject``, ``tests`` (lists: an expression's target and numbers, a program's
+    tests, a choice's options, which are put below a question that does not hold them) and ``entry`` (the function they
+    call, or LiveCodeBench's metadata).
     """
     kind: Annotated[str, Names(verifiers, ())] = "math"
     """For ``file`` and a function of your own: the verifier that grades the answers, unless the function names one:
@@ -87,8 +88,13 @@ class TaskSpec(Strict):
 
     @property
     def needed_columns(self) -> tuple[str, ...]:
-        """Columns that a file must have."""
+        """What a file must have a column for."""
         return NEEDED_COLUMNS.get(self.kind, CUSTOM_COLUMNS)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Which column of a file is what."""
+        return self.fields or {name: name for name in self.needed_columns}
 
     @property
     def is_custom(self) -> bool:

@@ -115,7 +115,7 @@ def make_layout(spec: TaskSpec) -> Layout:
 
 
 def _make_from_fields(spec: TaskSpec) -> Layout:
-    columns, needed = spec.fields, spec.needed_columns
+    columns, needed = spec.columns, spec.needed_columns
     if not set(needed) <= columns.keys() <= set(COLUMNS):
         text = f"must say which columns are {', '.join(needed)}, and may name no others but {', '.join(COLUMNS)}"
         raise UserError(text, field="fields")

@@ -22,6 +22,12 @@ def test_fields_must_name_the_columns(tmp_path: Path) -> None:
             FileTask(spec(path, fields=fields, kind=kind), 0)
 
 
+def test_columns_with_the_names_of_what_they_hold_need_no_fields(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"problem": "1+1?", "answer": "2"}])
+    problem = FileTask(spec(path, fields={}, held_out=0), 0).get_problem(0)
+    assert (problem.messages[-1].content, problem.gold) == ("1+1?", "2")
+
+
 def test_expressions_and_choices_bring_their_facts(tmp_path: Path) -> None:
     fields = FIELDS | {"tests": "t"}
     path = lines(tmp_path / "a.jsonl", [{"q": "Make 24 of 4 and 6.", "a": "4*6", "t": [24, 4.0, "6"]}])
