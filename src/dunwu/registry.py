@@ -30,11 +30,12 @@ from threading import Lock
 from types import ModuleType
 from typing import Any, Final, NoReturn, TypeVar
 
-from dunwu.errors import Interrupted, UserError, did_you_mean
+from dunwu.errors import Fault, Interrupted, UserError, did_you_mean
 
 T = TypeVar("T")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 REFERENCE: Final = re.compile(r"(?P<place>.+):(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)", re.DOTALL)
+PACKAGE: Final = Path(__file__).parent
 FILE_MODULE: Final = "dunwu_file_"
 """How the names of modules begin that are loaded from a file."""
 
@@ -140,6 +141,21 @@ class Registry:
         target = self._target(reference)
         return load_reference(target) if isinstance(target, str) else target
 
+    def load_function(self, reference: str, field: str) -> Callable[..., Any]:
+        """Return the function that a field of a recipe names.
+
+        Raises:
+            UserError: As ``load``; or it is no function; names the field.
+        """
+        try:
+            found = self.load(reference)
+        except UserError as error:
+            raise UserError(str(error), field=field) from error
+        if not callable(found):
+            raise UserError(f"{reference} is {type(found).__name__}, not a function", field=field)
+        function: Callable[..., Any] = found
+        return function
+
     def source_file(self, reference: str) -> Path | None:
         """Find the file that a reference leads to, without importing it; None for what is built in, or has none.
 
@@ -150,6 +166,27 @@ class Registry:
             return None
         target = self._target(reference)
         return source_file(target) if isinstance(target, str) else self._entries[reference].file
+
+    @contextmanager
+    def blame(self, reference: str, field: str | None) -> Iterator[None]:
+        """Name an entry in whatever its code raises while the block runs; what is built in raises as it does.
+
+        Args:
+            reference: The entry whose code runs.
+            field: The field of the recipe that names it.
+
+        Raises:
+            UserError: The code raised, or wanted to end the process.
+        """
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt, UserError, Fault):
+            raise
+        except BaseException as error:  # whatever code of the user's raises, sys.exit too
+            if reference in self.builtin:
+                raise
+            text = f"{reference} raised {describe_error(error, self.source_file(reference))}"
+            raise UserError(text, field=field) from error
 
     def portable(self, reference: str) -> str | None:
         """Return the reference by which another process can load the same thing; None where none can.
@@ -289,10 +326,24 @@ def _import_module(name: str) -> ModuleType:
 def _reraise(error: BaseException, place: Path | str) -> NoReturn:
     if isinstance(error, Interrupted | KeyboardInterrupt | UserError):
         raise error
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(place)]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    where = "" if line is None else f" (line {line})"
-    raise UserError(f"cannot be imported: {type(error).__name__}: {error}{where}", file=place) from error
+    file = place if isinstance(place, Path) else None
+    raise UserError(f"cannot be imported: {describe_error(error, file)}", file=place) from error
+
+
+def describe_error(error: BaseException, file: Path | None) -> str:
+    """Say in one line what code of the user's raised, and where.
+
+    Args:
+        error: What was raised.
+        file: The file whose line is wanted, where it was there; else the innermost line that is not ours is said.
+    """
+    text, ours = f"{type(error).__name__}: {error}", ("<frozen", str(PACKAGE))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    place = None if file is None else str(file.resolve())
+    own = [frame for frame in frames if frame.filename == place] or frames
+    if isinstance(error, SyntaxError) or not own:  # a syntax error says its line itself
+        return text
+    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
 
 
 losses: Final = Registry(

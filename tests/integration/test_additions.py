@@ -166,6 +166,30 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.mark.parametrize("what", ["loss", "advantage", "engine"])
+def test_what_cannot_be_loaded_shows_before_the_first_stage(what: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(f"{MINE}\n\nVERIFIER = 'math'\n")
+    (tmp_path / "bad.py").write_text("def rank(*_): ...\n\n\n1 / 0\n")
+    recipe = tmp_path / "additions.toml"
+    recipe.write_text(RECIPE.format(**BY_FILE | {what: "bad.py:rank"}))
+    field = {"engine": "model.engine"}.get(what, f"algorithm.{what}")
+    ran = invoke("run", recipe, "--out", tmp_path / "run", "--log", "quiet")
+    line = f"{tmp_path / 'bad.py'}: cannot be imported: ZeroDivisionError: division by zero (bad.py, line 4)"
+    assert (ran.exit_code, ran.stderr) == (2, f"error: {recipe}: stages.zero.{field}: {line}\n")
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "raise SystemExit(0)"])
+def test_a_kind_that_fails_as_it_runs_is_named(code: str, tmp_path: Path) -> None:
+    begin = "    context.progress.start_stage("
+    (tmp_path / "mine.py").write_text(MINE.replace(begin, f"    {code}\n{begin}") + "\n\nVERIFIER = 'math'\n")
+    recipe = tmp_path / "additions.toml"
+    recipe.write_text(RECIPE.format(**BY_FILE))
+    ran = invoke("run", recipe, "--out", tmp_path / "run", "--log", "quiet")
+    assert ran.exit_code == 2
+    assert f"error: {recipe}: stages.sums.kind: {tmp_path / 'mine.py'}:SUMS raised " in ran.stderr
+
+
 def test_seven_additions_take_no_edit_of_the_package(recipe: Path, tmp_path: Path) -> None:
     planned = invoke("plan", recipe)
     assert planned.exit_code == 0, planned.output

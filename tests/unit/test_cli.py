@@ -75,6 +75,7 @@ def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyP
         (UserError("no answer", file="x.jsonl", field="line 3"), 2, "error: x.jsonl: line 3: no answer"),
         (Fault("the loss is NaN in step 7"), 1, "fault: the loss is NaN in step 7"),
         (OSError(28, "No space left on device"), 1, "fault: OSError: [Errno 28] No space left on device"),
+        (SystemExit(0), 1, "fault: something called sys.exit(0) in the middle"),
         (ValueError("two\nlines"), 1, "fault: ValueError: two lines (DUNWU_DEBUG=1 shows where)"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -98,6 +99,17 @@ def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
     assert result.stderr.count("deep down") == 2
+
+
+def test_debugging_shows_where_code_of_the_user_raised(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUNWU_DEBUG", "1")
+    error = UserError("mine.py:loss raised KeyError: 'x'")
+    error.__cause__ = KeyError("x")
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(error))
+    result = call("run", recipe)
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert "KeyError: 'x'\n" in result.stderr
 
 
 @pytest.mark.parametrize("found", [True, False], ids=["on the path", "in a folder of its own"])

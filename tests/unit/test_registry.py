@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from dunwu import register
-from dunwu.errors import Interrupted, UserError
+from dunwu.errors import Fault, Interrupted, UserError
 from dunwu.registry import REGISTRIES, Registry, import_file, is_reference, losses, split_reference
 
 
@@ -118,12 +118,12 @@ def test_a_file_is_imported_once_until_it_changes(colours: Registry, tmp_path: P
     ("text", "message"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("def f(:\n", "cannot be imported: SyntaxError: invalid syntax (mine.py, line 1) (line 1)"),
-        ("x = 1\n1 / 0\n", "cannot be imported: ZeroDivisionError: division by zero (line 2)"),
-        ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3 (line 1)"),
+        ("def f(:\n", "cannot be imported: SyntaxError: invalid syntax (mine.py, line 1)"),
+        ("x = 1\n1 / 0\n", "cannot be imported: ZeroDivisionError: division by zero (mine.py, line 2)"),
+        ("raise SystemExit(3)\n", "cannot be imported: SystemExit: 3 (mine.py, line 1)"),
         (
             "import nowhere_at_all\n",
-            "cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all' (line 1)",
+            "cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all' (mine.py, line 1)",
         ),
         ("def losses(): ...\n", "defines no 'loss'; did you mean losses?"),
     ],
@@ -195,3 +195,39 @@ def test_a_lent_name_goes_with_the_last_block_that_holds_it(colours: Registry) -
     with pytest.raises(UserError, match="dunwu itself holds the name"), colours.lend("red", 7):
         pass
     assert colours.names() == ("red", "green")
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("math:pi", "stages.a.loss: math:pi is float, not a function"),
+        ("math:pie", "stages.a.loss: math: defines no 'pie'; did you mean pi?"),
+        ("blue", "stages.a.loss: no colour is called 'blue'"),
+    ],
+)
+def test_what_is_no_function_is_said_of_its_field(colours: Registry, reference: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        colours.load_function(reference, "stages.a.loss")
+    assert str(caught.value).startswith(message)
+
+
+def test_what_is_built_in_raises_as_it_does(colours: Registry) -> None:
+    with pytest.raises(KeyError), colours.blame("red", "colour"):
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("error", [Interrupted("stop"), KeyboardInterrupt(), Fault("the disk is full")])
+def test_what_is_no_fault_of_the_user_s_code_comes_through(colours: Registry, error: BaseException) -> None:
+    with pytest.raises(type(error)), colours.blame("math:sin", "colour"):
+        raise error
+
+
+def test_the_line_of_the_user_s_file_is_said(colours: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import json\n\ndef shade(text):\n    return json.loads(text)\n")
+    reference = f"{file}:shade"
+    shade = colours.load(reference)
+    with pytest.raises(UserError) as caught, colours.blame(reference, "colour"):
+        shade("{")
+    assert str(caught.value).startswith(f"colour: {reference} raised JSONDecodeError: ")
+    assert str(caught.value).endswith(" (mine.py, line 4)")

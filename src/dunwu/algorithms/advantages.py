@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from dunwu import registry
 from dunwu.algorithms.algorithm import Algorithm
 from dunwu.algorithms.gae import gae, whiten
 from dunwu.algorithms.kl import ESTIMATORS, sum_to_end
@@ -73,10 +74,20 @@ def _from_groups(
 
 def _advantages_of(rewards_G: Float64[np.ndarray, " G"], algorithm: Algorithm) -> Float32[np.ndarray, " G"]:
     assert algorithm.advantage is not None, "a recipe without a value network has a group baseline"
-    advantages_G = np.asarray(algorithm.advantage(rewards_G), dtype=np.float32)
+    name, field = algorithm.spec.advantage, "algorithm.advantage"
+    with registry.advantages.blame(name, field):
+        given = algorithm.advantage(rewards_G.copy())
+    try:
+        with np.errstate(over="ignore"):
+            if np.iscomplexobj(given):
+                raise TypeError
+            advantages_G = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError, RuntimeError):  # no numbers, rows of several lengths, a tensor with a gradient
+        advantages_G = np.empty(0, dtype=np.float32)
     if advantages_G.shape != rewards_G.shape or not np.isfinite(advantages_G).all():
-        text = f"gives {str(advantages_G.tolist())[:80]} for {len(rewards_G)} rewards, not one finite number for each"
-        raise UserError(f"{algorithm.spec.advantage} {text}", field="algorithm.advantage")
+        shown = given.tolist() if isinstance(given, np.ndarray) else given
+        text = f"gives {shown!r:.80} for {len(rewards_G)} rewards, not one finite number for each"
+        raise UserError(f"{name} {text}", field=field)
     return advantages_G
 
 

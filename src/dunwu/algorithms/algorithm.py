@@ -89,7 +89,8 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
     ) -> LossOutput:
         mask_BT = batch.loss_mask
         old_BT = logprobs_BT.detach() if batch.old_logprobs is None else batch.old_logprobs
-        objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
+        with registry.losses.blame(spec.loss, "algorithm.loss"):
+            objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
         _check_objective(objective, logprobs_BT, spec)
         token_loss_BT, weights_BT = -objective.values, None
         if spec.importance_cap > 0:
@@ -110,13 +111,25 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
 
 
 def _check_objective(objective: object, logprobs_BT: Float[Tensor, "B T"], spec: AlgorithmSpec) -> None:
-    """Raise UserError where a loss of the user's gives something else than one number a token."""
-    values = objective.values if isinstance(objective, Objective) else objective
-    if values is not objective and isinstance(values, Tensor) and values.shape == logprobs_BT.shape:
-        return
-    shape = f" of the shape {list(values.shape)}" if isinstance(values, Tensor) else ""
-    text = f"{spec.loss} gives {type(values).__name__}{shape}, not an Objective of {list(logprobs_BT.shape)}"
-    raise UserError(text, field="algorithm.loss")
+    """Raise UserError where a loss of the user's gives something else than one number a token, with a gradient."""
+    wanted, problem = list(logprobs_BT.shape), None
+    if not isinstance(objective, Objective):
+        problem = f"{type(objective).__name__}, not an Objective"
+    elif not isinstance(objective.values, Tensor) or list(objective.values.shape) != wanted:
+        problem = f"values = {_describe(objective.values)}, not a tensor of {wanted}"
+    elif logprobs_BT.requires_grad and not objective.values.requires_grad:
+        problem = "values without a gradient: they must be made from logprobs_BT"
+    else:
+        for name in ("ratio", "clipped_low", "clipped_high"):
+            found = getattr(objective, name)
+            if found is not None and (not isinstance(found, Tensor) or list(found.shape) != wanted):
+                problem = f"{name} = {_describe(found)}, not a tensor of {wanted}, or None"
+    if problem is not None:
+        raise UserError(f"{spec.loss} gives {problem}", field="algorithm.loss")
+
+
+def _describe(value: object) -> str:
+    return f"a tensor of {list(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.40}"
 
 
 def _metrics(

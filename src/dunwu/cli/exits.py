@@ -66,11 +66,15 @@ class ExitCodes(TyperGroup):
             with raising_at_ctrl_c():
                 return super().invoke(ctx)
         except UserError as error:
+            if error.__cause__ is not None:  # code of the user's raised it
+                _print_trace()
             raise _print_exit(WRONG_INPUT, f"error: {error}") from None
         except Interrupted as error:
             raise _print_exit(INTERRUPTED, str(error)) from None
         except Fault as error:
             raise _print_exit(FAULT, f"fault: {error}") from error
+        except SystemExit as error:  # code of the user's; our own commands leave by typer's Exit
+            raise _print_exit(FAULT, f"fault: something called sys.exit({error.code!r:.40}) in the middle") from error
         except KeyboardInterrupt:
             raise _print_exit(KEYBOARD, "interrupted") from None
         except BrokenPipeError:
@@ -82,8 +86,7 @@ class ExitCodes(TyperGroup):
                 raise _to_usage_exit(error) from None
             if type(error).__module__.startswith(("click", "typer")):
                 raise  # typer's own: it knows its Exit
-            if os.environ.get("DUNWU_DEBUG") == "1":
-                traceback.print_exc()
+            _print_trace()
             summary = " ".join(f"{type(error).__name__}: {error}".split())
             raise _print_exit(FAULT, f"fault: {summary} (DUNWU_DEBUG=1 shows where)") from error
 
@@ -91,6 +94,12 @@ class ExitCodes(TyperGroup):
 def _to_usage_exit(error: Any) -> typer.Exit:
     """Print on one line what typer does not understand, where it would print four, and return the exit."""
     return _print_exit(WRONG_INPUT, f"error: {' '.join(error.format_message().split())}")
+
+
+def _print_trace() -> None:
+    """Print the traceback of the error that is handled, where the environment wants it."""
+    if os.environ.get("DUNWU_DEBUG") == "1":
+        traceback.print_exc()
 
 
 def _print_exit(code: int, line: str) -> typer.Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dunwu.config.check_amounts import check_set_sizes
 from dunwu.config.check_helpers import is_changed
@@ -12,8 +13,8 @@ from dunwu.config.issues import Issue
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.references import find_references
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
-from dunwu.config.stage_kind import Upstream, kind_of
-from dunwu.errors import did_you_mean
+from dunwu.config.stage_kind import StageKind, Upstream, kind_of
+from dunwu.errors import UserError, did_you_mean
 from dunwu.registry import stages
 
 
@@ -28,7 +29,7 @@ def check_recipe(recipe: Recipe) -> Iterator[Issue]:
         yield from _at(f"data.{name}", _check_data(data))
     for name, stage in recipe.stages.items():
         kind = kind_of(stage)
-        found = *_check_references(stage), *_check_inputs(stage, upstream), *kind.check(stage, upstream)
+        found = *_check_references(stage), *_check_inputs(stage, upstream), *_check_kind(kind, stage, upstream)
         yield from _at(f"stages.{name}", found)
         if kind.makes == "data" and name in recipe.data:
             yield Issue(f"data.{name}", "is the name of a stage that makes conversations too")
@@ -59,6 +60,18 @@ def _check_references(stage: StageSpec) -> Iterator[Issue]:
     silent = stage.kind in stages.builtin and not stage.longest_sequence  # of another kind nobody knows
     if silent and is_changed(stage.model, "engine"):
         yield Issue("model.engine", f"{stage.model.engine}, but this stage generates nothing")
+
+
+def _check_kind(kind: StageKind[Any], stage: StageSpec, upstream: Upstream) -> Iterable[Issue]:
+    """Ask the kind of a stage what is wrong; a check of the user's that fails is an issue itself."""
+    try:
+        with stages.blame(stage.kind, "kind"):
+            found = tuple(kind.check(stage, upstream))
+        if wrong := next((one for one in found if not isinstance(one, Issue)), None):
+            raise UserError(f"the check of {stage.kind} gives {wrong!r:.40}, not an Issue")
+    except UserError as error:
+        return (Issue(error.field or "kind", error.message),)
+    return found
 
 
 def _check_inputs(stage: StageSpec, upstream: Upstream) -> Iterator[Issue]:

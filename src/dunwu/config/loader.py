@@ -252,7 +252,7 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
         elif kind == "extra_forbidden":
             hint = _elsewhere(place, tree) or did_you_mean(place[-1], _field_names(place[:-1], tree))
             message = f"unknown field{hint}"
-        elif kind == "unknown_kind":
+        elif kind == "wrong_kind":
             message = item["msg"]
         elif kind == "literal_error" and given in RENAMED_VALUES.get(place[-1], {}):
             message = f"{given} is now called {RENAMED_VALUES[place[-1]][given]}"

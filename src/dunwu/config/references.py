@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from dunwu.registry import Registry
+from dunwu.registry import Registry, verifiers
 
 FIELDS: Final = ("task", "kind", "loss", "advantage", "engine")
 """Fields that may hold ``file.py:name``, wherever they stand in a recipe."""
@@ -58,6 +58,19 @@ def find_references(value: object, place: str = "") -> Iterator[Reference]:
     elif isinstance(value, tuple):
         for number, entry in enumerate(value):
             yield from find_references(entry, f"{place}{number}.")
+
+
+def load_references(value: object) -> None:
+    """Load the functions of the user's that this process will call, so that what is none shows before any work.
+
+    A plan has opened the tasks and kinds of stages; verifiers are loaded by their own processes.
+
+    Raises:
+        UserError: One cannot be loaded, or is no function; names the field.
+    """
+    for field, name, names in find_references(value):
+        if names.arguments is not None and names.registry is not verifiers and name not in names.registry.builtin:
+            names.registry.load_function(name, field)
 
 
 def names_of(metadata: Any) -> Names | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from dunwu.config.issues import Issue
 from dunwu.config.schema import StageSpec, TaskSpec, find_kind
+from dunwu.errors import UserError
 
 S = TypeVar("S", bound=StageSpec)
 Makes = Literal["policy", "scorer", "data", "results"]
@@ -77,6 +78,26 @@ class StageKind(Generic[S]):
     check: Callable[[S, Upstream], Iterable[Issue]] = find_nothing
     plan: Callable[[S, Any], Any] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what no type checker has looked at.
+
+        Raises:
+            UserError: A field holds something else.
+        """
+        is_schema = isinstance(self.schema, type) and issubclass(self.schema, StageSpec)
+        for name, is_right, wanted in (
+            ("schema", is_schema, "a class that derives from StageSpec"),
+            ("summary", isinstance(self.summary, str), "a text"),
+            ("makes", self.makes in get_args(Makes), f"one of {', '.join(get_args(Makes))}"),
+            ("run", callable(self.run), "a function (stage, context)"),
+            ("result", isinstance(self.result, str), "a text"),
+            ("check", callable(self.check), "a function (stage, upstream)"),
+            ("plan", self.plan is None or callable(self.plan), "a function (stage, context), or None"),
+            ("defaults", isinstance(self.defaults, Mapping), "a dict"),
+        ):
+            if not is_right:
+                raise UserError(f"a StageKind has {name} = {getattr(self, name)!r:.60}, not {wanted}")
 
 
 def kind_of(stage: StageSpec) -> StageKind[Any]:

@@ -56,7 +56,7 @@ class Executor(Protocol):
             max_sequences: completions that decode at once, at most.
 
         Raises:
-            UserError: the engine's name leads to nothing.
+            UserError: the engine's name leads to nothing, or what it leads to builds no engine.
         """
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:

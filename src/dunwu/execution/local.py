@@ -9,6 +9,7 @@ import torch
 from dunwu import registry
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
+from dunwu.errors import UserError
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
 from dunwu.models.load import Policy
@@ -43,8 +44,15 @@ class LocalExecutor:
 
     def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
         """See ``Executor.build_engine``."""
-        builder: EngineBuilder = registry.engines.load(self._spec.engine)
-        return builder(policy, max_sequences=max_sequences)
+        name, field = self._spec.engine, "model.engine"
+        builder: EngineBuilder = registry.engines.load(name)
+        with registry.engines.blame(name, field):
+            engine = builder(policy, max_sequences=max_sequences)
+        for method in ("generate", "update_weights", "close"):
+            if not callable(getattr(engine, method, None)):
+                text = f"{name} gives {type(engine).__name__}, no engine: it has no method {method}"
+                raise UserError(text, field=field)
+        return engine
 
     def connect_engine(self, server: ServedModel) -> EndpointEngine:
         """See ``Executor.connect_engine``."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from dunwu.config.packaged import name_file
-from dunwu.config.references import find_references
+from dunwu.config.references import find_references, load_references
 from dunwu.config.schema import DataSpec, Recipe
 from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
@@ -19,7 +19,7 @@ from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.run_summary import summarize_run
-from dunwu.registry import rewards
+from dunwu.registry import rewards, stages
 from dunwu.runs import REGISTERED, RunWriter
 
 
@@ -67,6 +67,10 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
     if registered := list(_list_registered(recipe)):
         run.note(REGISTERED, registered)
 
+    for name, stage in recipe.stages.items():
+        with _name_stage(file, name), stop.interruptible():
+            load_references(stage)
+
     def model(source: str) -> str:
         return str(run.reader(source).model) if source in recipe.stages else source
 
@@ -103,7 +107,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             note=run.note,
         )
         progress.show_activity(f"loading what {name} needs")
-        with _name_stage(file, name):
+        with _name_stage(file, name), stages.blame(stage.kind, "kind"):
             kind_of(stage).run(stage, context)
         progress.end_stage(name)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dunwu import registry
 from dunwu.analysis.paper_costs import describe_paper_costs
 from dunwu.config.issues import Issue
 from dunwu.config.overrides import locate_issue, parse_override
-from dunwu.config.schema import HardwareSpec, Recipe
+from dunwu.config.schema import HardwareSpec, Recipe, StageSpec
 from dunwu.config.stage_graph import draw_graph, list_feeds
 from dunwu.config.stage_kind import kind_of
 from dunwu.errors import UserError
@@ -96,7 +97,7 @@ def make_plan(
     for name, stage in recipe.stages.items():
         missing = list(check_models(name, stage, recipe))
         shown, unusable = preview_stage(name, stage, recipe, None if missing else preview)
-        planned = (kind_of(stage).plan or plan_unknown)(stage, PlanContext(name=name, recipe=recipe, find_shape=shape))
+        planned = _plan_stage(stage, PlanContext(name=name, recipe=recipe, find_shape=shape))
         shapes[name] = planned.shape
         in_stage = [Issue(f"stages.{name}.{issue.field}", issue.message) for issue in planned.issues]
         issues += [*missing, *unusable, *check_functions(name, stage), *in_stage]
@@ -119,6 +120,18 @@ def make_plan(
         ),
         problems=tuple(problems),
     )
+
+
+def _plan_stage(stage: StageSpec, context: PlanContext) -> StagePlan:
+    """Ask the kind of a stage for its plan; a plan of the user's that fails is an issue of one without estimates."""
+    try:
+        with registry.stages.blame(stage.kind, "kind"):
+            planned = (kind_of(stage).plan or plan_unknown)(stage, context)
+        if not isinstance(planned, StagePlan):
+            raise UserError(f"the plan of {stage.kind} gives {planned!r:.40}, not a StagePlan")
+    except UserError as error:
+        return replace(plan_unknown(stage, context), issues=(Issue(error.field or "kind", error.message),))
+    return planned
 
 
 def _totals(stages: Sequence[StagePlan], hardware: HardwareSpec) -> Iterator[str]:

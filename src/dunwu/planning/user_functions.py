@@ -31,6 +31,8 @@ def check_functions(name: str, stage: StageSpec) -> Iterator[Issue]:
             yield from _check_function(fields, function.file, function.name, function.arguments)
         elif problem := rewards.problem_with(function.name):
             yield Issue(f"{place}.function", f"{problem}; or say a file")
+        elif is_reference(function.name):
+            yield from _check_reference(f"{place}.function", function.name, Names(rewards, function.arguments))
     for field, reference, names in find_references(stage, f"stages.{name}."):
         if names.arguments is not None and is_reference(reference):
             yield from _check_reference(field, reference, names)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dunwu.errors import UserError
+from dunwu.errors import Interrupted, UserError
+from dunwu.registry import describe_error, file_of, verifiers
 from dunwu.tasks.datasets.code_tests import NotATestError, read_test
 from dunwu.tasks.datasets.rows import MalformedError, MissingColumnError, Row
 from dunwu.tasks.task import Draft, DraftFunction
@@ -39,8 +39,11 @@ class CustomGenerator:
         """
         try:
             draft = self.function(rng, level, language)
-        except Exception as error:
-            text = f"{self.reference}, called with (rng, {level}, {language!r}), raised {describe_error(error)}"
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # whatever a user's function raises, sys.exit too
+            raised = describe_error(error, file_of(self.reference))
+            text = f"{self.reference}, called with (rng, {level}, {language!r}), raised {raised}"
             raise UserError(text, field="task") from error
         try:
             return check_draft(draft, self.kind)
@@ -79,12 +82,13 @@ class CustomReader:
         """
         try:
             draft = self.function(row.values)
-        except KeyError as error:
-            if error.args and isinstance(error.args[0], str) and error.args[0] not in row.values:
-                raise MissingColumnError(error.args[0], row.values) from error
-            raise MalformedError(f"raised {describe_error(error)}") from error
-        except Exception as error:
-            raise MalformedError(f"raised {describe_error(error)}") from error
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # whatever a user's function raises, sys.exit too
+            name = error.args[0] if isinstance(error, KeyError) and error.args else None
+            if isinstance(name, str) and name not in row.values:
+                raise MissingColumnError(name, row.values) from error
+            raise MalformedError(f"raised {describe_error(error, None)}") from error
         return check_draft(draft, self.kind)
 
 
@@ -103,10 +107,14 @@ def check_draft(draft: object, kind: str) -> Draft:
     for name in ("question", "gold", "kind", "key", "subject"):
         if not isinstance(getattr(draft, name), str):
             raise MalformedError(f"its {name} is {type(getattr(draft, name)).__name__}, not text")
+        if any("\ud800" <= character <= "\udfff" for character in getattr(draft, name)):
+            raise MalformedError(f"its {name} is no valid Unicode: a lone surrogate")
     if not draft.question.strip():
         raise MalformedError("its question is empty")
     if not isinstance(draft.tests, tuple) or not all(isinstance(test, str) for test in draft.tests):
         raise MalformedError("its tests are no tuple of texts")
+    if draft.kind and (problem := verifiers.problem_with(draft.kind)):
+        raise MalformedError(f"its kind: {problem}")
     if draft.kind in PROGRAMS and kind != "code":
         raise MalformedError('programs answer it: say kind = "code" in the recipe, so that there is a sandbox')
     if (draft.kind or kind) == "code":
@@ -116,9 +124,3 @@ def check_draft(draft: object, kind: str) -> Draft:
         except NotATestError as error:
             raise MalformedError(f"a test is none: {error}") from None
     return draft
-
-
-def describe_error(error: Exception) -> str:
-    """Say in one line what a user's function raised, and where."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}: {error} ({frames[-1].filename}, line {frames[-1].lineno})"

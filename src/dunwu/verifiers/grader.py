@@ -253,7 +253,7 @@ def _make_verifier(kind: str, resources: Resources) -> Verifier:
         return FileVerifier(kind, resources)
     if registry.verifiers.problem_with(kind):
         known = ", ".join(registry.verifiers.names())
-        raise UserError(f"no verifier grades problems of kind {kind!r}; known: {known}", field="kind")
+        raise UserError(f"no verifier grades problems of kind {kind!r}; known: {known}")
     found: Any = registry.verifiers.load(kind)
     if isinstance(found, type) and issubclass(found, Verifier):
         return found(resources)

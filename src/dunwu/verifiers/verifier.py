@@ -114,7 +114,7 @@ class FunctionVerifier(Verifier):
             raise
         except BaseException as error:  # whatever a user's function raises
             text = f"the verifier {self._kind!r} raised {type(error).__name__}: {error} on problem {problem.id}"
-            raise UserError(text, field="kind") from error
+            raise UserError(text) from error
         return make_verdict(value, self._kind, problem)
 
 
@@ -135,5 +135,5 @@ def make_verdict(value: Any, kind: str, problem: Problem) -> Verdict:
         number = math.nan
     if not 0 <= number <= 1:
         text = f"the verifier {kind!r} returned {value!r:.40}, no number from 0 to 1, on problem {problem.id}"
-        raise UserError(text, field="kind")
+        raise UserError(text)
     return Verdict(number, f"{kind} gives {number:g}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,16 @@ def test_they_are_what_a_run_maximises(own: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (lambda values: values, r"odd gives Tensor of the shape \[1, 3\], not an Objective of \[1, 3\]"),
-        (lambda values: Objective(values=values.mean()), r"odd gives Tensor of the shape \[\], not an Objective"),
+        (lambda values: values, "odd gives Tensor, not an Objective"),
         (lambda values: None, "odd gives NoneType, not an Objective"),
+        (lambda values: Objective(values=values.mean()), r"gives values = a tensor of \[\], not a tensor of \[1, 3\]"),
+        (lambda values: Objective(values=values.detach()), "gives values without a gradient"),
+        (lambda values: Objective(values=values, ratio=values.mean()), r"gives ratio = a tensor of \[\], not"),
+        (lambda values: Objective(values=values, clipped_low=0.5), r"gives clipped_low = 0.5, not"),  # type: ignore[arg-type]
+        (lambda values: 1 / 0, r"odd raised ZeroDivisionError: division by zero \(test_own_functions.py, line \d+\)"),
+        (lambda values: sys.exit(0), r"odd raised SystemExit: 0 \(test_own_functions.py"),
     ],
-    ids=["a tensor", "one number", "nothing"],
+    ids=["a tensor", "nothing", "one number", "constants", "one ratio", "no tensor", "raises", "exits"],
 )
 def test_a_loss_that_gives_something_else_is_refused(given: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry.losses, "_entries", dict(registry.losses._entries))
@@ -93,8 +99,39 @@ def test_a_loss_that_gives_something_else_is_refused(given: Any, message: str, m
     algorithm = built(loss="odd")
     batch = assign_advantages([SAMPLE], [OLD], [np.array([-1.0, 2.0])], algorithm)
     step = make_train_step(batch, 100)
-    with pytest.raises(UserError, match=f"algorithm.loss: {message}"):
-        algorithm.loss(LOGPROBS, torch.zeros(1, 3), step.microbatches[0], step)
+    with pytest.raises(UserError, match=f"^algorithm.loss: .*{message}"):
+        algorithm.loss(LOGPROBS.clone().requires_grad_(), torch.zeros(1, 3), step.microbatches[0], step)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda rewards: "many", "gives 'many' for 2 rewards"),
+        (lambda rewards: [[1], [1, 2]], r"gives \[\[1\], \[1, 2\]\] for 2 rewards"),
+        (lambda rewards: rewards * 1j, r"gives \[\(-0-1j\), 2j\] for 2 rewards"),
+        (lambda rewards: rewards * 1e300, r"gives \[-1e\+300, 2e\+300\] for 2 rewards"),
+        (lambda rewards: rewards.nothing, "raised AttributeError: .* has no attribute 'nothing'"),
+        (lambda rewards: sys.exit(0), "raised SystemExit: 0"),
+    ],
+    ids=["text", "ragged", "complex", "too large", "raises", "exits"],
+)
+def test_an_advantage_that_is_none_is_refused(given: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.advantages, "_entries", dict(registry.advantages._entries))
+    register.advantage("odd")(given)
+    with pytest.raises(UserError, match=f"^algorithm.advantage: odd {message}"):
+        assign_advantages([SAMPLE], [OLD], [np.array([-1.0, 2.0])], built(advantage="odd"))
+
+
+def test_an_advantage_cannot_change_the_rewards(monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(rewards_G: np.ndarray) -> np.ndarray:
+        rewards_G *= 0
+        return rewards_G
+
+    monkeypatch.setattr(registry.advantages, "_entries", dict(registry.advantages._entries))
+    register.advantage("greedy")(greedy)
+    rewards = np.array([-1.0, 2.0])
+    assign_advantages([SAMPLE], [OLD], [rewards], built(advantage="greedy"))
+    assert rewards.tolist() == [-1.0, 2.0]
 
 
 def test_a_name_that_leads_to_nothing_is_refused() -> None:

@@ -94,3 +94,9 @@ def test_a_path_that_cannot_be_is_no_such_file(write: Write, tmp_path: Path, nam
     written = name.replace("\0", "\\u0000")
     path = write((BEFORE, OWN.replace("'mine.py'", f'"{written}"')))
     assert problems(path) == [f"{path}: {PLACE}.file: no such file: {tmp_path / name}".replace("\0", "")]
+
+
+def test_a_reward_of_a_module_that_is_not_there_is_refused(write: Write) -> None:
+    reward = f"[[stages.zero.reward.custom]]\nname = 'mine'\nfunction = 'no_such_module:score'\n{BEFORE}"
+    (problem,) = problems(path := write((BEFORE, reward)))
+    assert problem.startswith(f"{path}: {PLACE}.function: no module is called 'no_such_module' here")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
-from dunwu import algorithms
+from dunwu import algorithms, registry
 from dunwu.config.schema import ModelSpec, RLStage, ServedModel
+from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.execution.local import LocalExecutor, use_threads
 from dunwu.machine import usable_cores
+from dunwu.models.load import Policy
 
 STAGE: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 2, "tasks": [{"task": "countdown", "levels": [3]}]}
 
@@ -42,6 +45,23 @@ def test_engine_and_trainer_start_at_the_version_of_their_policy() -> None:
     engine.update_weights(trainer.export_weights())
     engine.close()
     assert lines == [], "nothing is wrong with the base that comes with the package"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda policy, max_sequences: None, "odd gives NoneType, no engine: it has no method generate"),
+        (lambda policy: None, "odd raised TypeError: .*unexpected keyword argument 'max_sequences'"),
+        (lambda policy, max_sequences: sys.exit(0), r"odd raised SystemExit: 0 \(test_local.py, line"),
+    ],
+    ids=["nothing", "arguments", "exits"],
+)
+def test_what_builds_no_engine_is_refused(build: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.engines, "_entries", dict(registry.engines._entries))
+    registry.engines.register("odd")(build)
+    executor = LocalExecutor(ModelSpec(engine="odd"), print)
+    with pytest.raises(UserError, match=f"^model.engine: {message}"):
+        executor.build_engine(cast(Policy, object()), max_sequences=2)
 
 
 def test_a_server_is_not_asked_before_somebody_wants_an_answer() -> None:

@@ -132,7 +132,7 @@ def test_a_generator_names_its_levels(source: Callable[[str], str]) -> None:
         ),
         ("make = 7", r"make is int, not a function \(rng, level, language\) -> Draft; say a path to read"),
         ("def mak(): ...", "mine.py: defines no 'make'; did you mean mak"),
-        ("def make(:", r"mine.py: cannot be imported: SyntaxError: .* \(line 2\)"),
+        ("def make(:", r"mine.py: cannot be imported: SyntaxError: .* \(mine.py, line 2\)"),
     ],
 )
 def test_what_is_wrong_with_a_function_is_one_line(source: Callable[[str], str], text: str, message: str) -> None:

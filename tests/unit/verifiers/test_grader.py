@@ -171,7 +171,7 @@ def test_scores_do_not_depend_on_workers_or_order(problem: MakeProblem, completi
 
 
 def test_an_unknown_kind_is_named(grader: RewardGrader, problem: MakeProblem, completion: MakeCompletion) -> None:
-    with pytest.raises(UserError, match=r"kind: .*'poetry'.*known: expression, math, choice"):
+    with pytest.raises(UserError, match=r"^no verifier grades .* 'poetry'.*known: expression, math, choice"):
         grader.score(problem("poetry", "x"), completion(GOOD.format("x")))
 
 

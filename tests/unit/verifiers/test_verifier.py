@@ -68,7 +68,7 @@ def test_what_is_no_verdict_ends_the_run(
     problem: MakeProblem, completion: MakeCompletion, returned: object, message: str
 ) -> None:
     registry.verifiers.register("odd")(lambda asked, answer: returned)
-    with RewardGrader(RewardSpec()) as grader, pytest.raises(UserError, match=r"^kind: ") as caught:
+    with RewardGrader(RewardSpec()) as grader, pytest.raises(UserError, match=r"^the verifier") as caught:
         grader.score(problem("odd", ""), completion(ANSWER.format("x")))
     assert message in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_a_verifier_that_raises_ends_the_run(problem: MakeProblem, completion: M
 
     with RewardGrader(RewardSpec()) as grader, pytest.raises(UserError) as caught:
         grader.score(problem("broken", ""), completion(ANSWER.format("x")))
-    assert str(caught.value) == "kind: the verifier 'broken' raised KeyError: 'x' on problem p"
+    assert str(caught.value) == "the verifier 'broken' raised KeyError: 'x' on problem p"
 
 
 def test_a_class_says_where_the_answer_stands_and_what_votes_together(

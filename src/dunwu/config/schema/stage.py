@@ -88,7 +88,8 @@ def find_kind(name: str) -> Any:
         UserError: There is none of this name, its file cannot be imported, or it is something else.
     """
     found = stages.load(name)
-    if not isinstance(schema := getattr(found, "schema", None), type) or not issubclass(schema, StageSpec):
+    is_schema = isinstance(schema := getattr(found, "schema", None), type) and issubclass(schema, StageSpec)
+    if not is_schema or not all(hasattr(found, part) for part in ("makes", "check", "plan", "run", "defaults")):
         raise UserError(f"{name} is {type(found).__name__}, not a StageKind")
     return found
 
@@ -104,13 +105,27 @@ def _read_by_kind(value: Any, handler: ValidatorFunctionWrapHandler, info: Valid
     try:
         kind = find_kind(name)
     except UserError as error:
-        unknown = PydanticCustomError("unknown_kind", "{problem}", {"problem": str(error)})
-        details = InitErrorDetails(type=unknown, loc=("kind",), input=name)
-        raise ValidationError.from_exception_data("Stage", [details]) from None
+        raise _refuse_kind(name, error) from None
     table = _fill(value, kind.schema, kind.defaults)
     if info.mode == "json":
-        return kind.schema.model_validate_json(json.dumps(table), strict=True)
-    return kind.schema.model_validate(table)
+        stage = kind.schema.model_validate_json(json.dumps(table), strict=True)
+    else:
+        stage = kind.schema.model_validate(table)
+    try:
+        with stages.blame(name, "kind"):
+            inputs = stage.inputs
+        if not isinstance(inputs, StageInputs):
+            raise UserError(f"the inputs of {name} are {inputs!r:.40}, no StageInputs")
+    except UserError as error:
+        raise _refuse_kind(name, error) from None
+    return stage
+
+
+def _refuse_kind(name: str, error: UserError) -> ValidationError:
+    """Make an error of the field ``kind`` of what is wrong with a kind."""
+    wrong = PydanticCustomError("wrong_kind", "{problem}", {"problem": error.message if error.field else str(error)})
+    details = InitErrorDetails(type=wrong, loc=("kind",), input=name)
+    return ValidationError.from_exception_data("Stage", [details])
 
 
 def _fill(given: Mapping[str, Any], model: type[BaseModel], defaults: Mapping[str, Any]) -> dict[str, Any]:

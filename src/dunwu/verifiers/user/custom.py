@@ -35,13 +35,13 @@ class FileFunction:
         file: Where it stands.
         function: Its name there.
         timeout_seconds: What one call may take.
-        fields: Which fields of the recipe say file and function, for errors.
+        fields: Which fields of the recipe say file and function, for errors; None: a problem names it.
     """
 
     file: Path
     function: str
     timeout_seconds: float
-    fields: tuple[str, str]
+    fields: tuple[str | None, str | None] = (None, None)
 
 
 class FileFunctions:
@@ -177,7 +177,7 @@ class CustomRewards:
 
 def _load_registered(name: str, field: str) -> Callable[[Problem, str], float]:
     """Load a registered function, and return it as one whose errors name it."""
-    function = registry.rewards.load(name)
+    function = registry.rewards.load_function(name, field)
 
     def call(problem: Problem, text: str) -> float:
         try:

@@ -27,7 +27,7 @@ class FileVerifier(Verifier):
         self._reference = reference
         file, function = split_reference(reference)
         seconds = resources.spec.timeout_seconds
-        which = FileFunction(file=Path(file), function=function, timeout_seconds=seconds, fields=("kind", "kind"))
+        which = FileFunction(file=Path(file), function=function, timeout_seconds=seconds)
         self._functions = FileFunctions([which], resources.spec.workers)
 
     def verify(self, problem: Problem, answer: str) -> Verdict:
