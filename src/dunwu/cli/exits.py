@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dunwu.cli.signals import end_at_signals, raising_at_ctrl_c
+from dunwu.cli.signals import end_at_signals, raise_at_ctrl_c
 from dunwu.errors import INTERRUPTED, Fault, Interrupted, UserError
 
 DONE, FAULT, WRONG_INPUT, KEYBOARD = 0, 1, 2, 130
@@ -63,7 +63,7 @@ class ExitCodes(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Call the command, and end by the error that it raised."""
         try:
-            with raising_at_ctrl_c():
+            with raise_at_ctrl_c():
                 return super().invoke(ctx)
         except UserError as error:
             if error.__cause__ is not None:  # code of the user's raised it

@@ -31,7 +31,7 @@ ENDING: dict[int, tuple[Handler, Handler]] = {
 
 
 @contextmanager
-def ending_at_signals() -> Iterator[None]:
+def handle_early_signals() -> Iterator[None]:
     """Have SIGINT end the process at once without a word (shells say 130), SIGTERM and SIGHUP with one line."""
     changed = end_at_signals()
     try:
@@ -47,8 +47,8 @@ def end_at_signals() -> list[int]:
 
 
 @contextmanager
-def raising_at_ctrl_c() -> Iterator[None]:
-    """Have SIGINT raise KeyboardInterrupt again, within ``ending_at_signals``."""
+def raise_at_ctrl_c() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt again, within ``handle_early_signals``."""
     python_s, ending = ENDING[signal.SIGINT]
     changed = _change(signal.SIGINT, ending, python_s)
     try:

@@ -37,7 +37,7 @@ class WorkerLost(Exception):  # noqa: N818  -- a finding
     """Two processes in a row died or fell silent over one request, for no reason of its own."""
 
 
-class Silent(EOFError):  # noqa: N818  -- a finding
+class NoReply(EOFError):  # noqa: N818  -- a finding
     """A process took all the time of its own that it was given, and owes a reply."""
 
 
@@ -76,14 +76,14 @@ class LineProcess:
             seconds: Of the process's own time until the reply.
 
         Raises:
-            EOFError: The process is dead; ``Silent``: it does not listen and answer so soon.
+            EOFError: The process is dead; ``NoReply``: it does not listen and answer so soon.
         """
         assert self.process.stdin is not None
         stdin, own = self.process.stdin.fileno(), OwnTime(self.process.pid)
         data = memoryview(json.dumps(request).encode("ascii") + b"\n")
         while data:
             if own.look() > seconds:
-                raise Silent
+                raise NoReply
             _, writable, _ = select.select([], [stdin], [], LOOK_SECONDS)
             if writable:
                 try:
@@ -100,14 +100,14 @@ class LineProcess:
             own: That time, where it has begun before.
 
         Raises:
-            EOFError: The process is dead, or says what is no JSON; ``Silent``: it says nothing so soon.
+            EOFError: The process is dead, or says what is no JSON; ``NoReply``: it says nothing so soon.
         """
         assert self.process.stdout is not None
         stdout, own = self.process.stdout.fileno(), own or OwnTime(self.process.pid)
         pieces = [self._unread]
         while b"\n" not in pieces[-1]:
             if own.look() > seconds:
-                raise Silent
+                raise NoReply
             ready, _, _ = select.select([stdout], [], [], LOOK_SECONDS)
             if ready:
                 pieces.append(self._read(stdout))
@@ -124,7 +124,7 @@ class LineProcess:
         if not chunk:
             with suppress(subprocess.TimeoutExpired):
                 if self.process.wait(GOING_SECONDS) == -signal.SIGPROF:
-                    raise Silent
+                    raise NoReply
             raise EOFError
         return chunk
 
@@ -187,7 +187,7 @@ class ProcessPool(Generic[P]):
                 except EOFError as error:
                     if process is not None:
                         self._end(process)
-                    process, pause = None, 0.0 if isinstance(error, Silent) else PAUSE_SECONDS
+                    process, pause = None, 0.0 if isinstance(error, NoReply) else PAUSE_SECONDS
                 else:
                     self._working.discard(process)
                     keep = process

@@ -12,7 +12,7 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     counting    which phrases behind a number leave it what it is: 36 ordered pairs in total
     units       what symbols and words name (``unit_tables``); which units agree; ``unit_phrases``: tokens -> a unit
     records     the types of answers: a number with its unit, a ratio, a time, a list, an interval, a relation, words
-    moments     dates and times of the day
+    dates       dates and times of the day
     wording     lead-ins (``verifiers/lead_ins.py``), full stops, one spelling for what is words
     quantities  tokens -> a number with its unit
     phrases     what says one thing in other words: no solution, weekdays, numbers in a base
@@ -22,7 +22,7 @@ r"""Mathematical answers: read by a grammar into typed answers, then compared by
     sets        unions, conditions joined by "or", sets that a condition tells
     relations   equations, inequalities, congruences
     matrices    rows of entries
-    restated    one value said twice: 3/5 (60%)
+    repeats     one value said twice: 3/5 (60%)
     parts       several answers under numbers: (1) 3 (2) 5
     reading     tokens -> any of the types
     exact       tree of rational numbers -> its value

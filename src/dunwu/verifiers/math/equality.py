@@ -13,6 +13,7 @@ from fractions import Fraction
 from dunwu.verifiers.math import field
 from dunwu.verifiers.math.conditions import same_conditional
 from dunwu.verifiers.math.constants import rename_constants
+from dunwu.verifiers.math.dates import looks_like_a_time, same_time
 from dunwu.verifiers.math.equations import (
     is_label,
     is_step,
@@ -28,7 +29,6 @@ from dunwu.verifiers.math.equations import (
 from dunwu.verifiers.math.exact import evaluate_exactly
 from dunwu.verifiers.math.field import Undecided
 from dunwu.verifiers.math.matching import match_members, remove_duplicates, same_lists, same_member
-from dunwu.verifiers.math.moments import looks_like_a_time, same_time
 from dunwu.verifiers.math.quantities import align_units, is_written, may_be_missing, same_measure
 from dunwu.verifiers.math.real_sets import NoSet, same_sets
 from dunwu.verifiers.math.records import (

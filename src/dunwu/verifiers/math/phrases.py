@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dunwu.verifiers.math.moments import MONTHS
+from dunwu.verifiers.math.dates import MONTHS
 from dunwu.verifiers.math.numerals import read_numeral
 from dunwu.verifiers.math.records import Answer, Collection, Read, Words
 from dunwu.verifiers.math.tokens import Token

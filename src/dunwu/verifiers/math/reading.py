@@ -18,18 +18,18 @@ from functools import lru_cache
 from dunwu.verifiers.math.brackets import Unreadable, measure_depth, split_at
 from dunwu.verifiers.math.conditions import read_conditional
 from dunwu.verifiers.math.cursor import DEEPEST
+from dunwu.verifiers.math.dates import SLASHED, read_date, read_time
 from dunwu.verifiers.math.grammar import parse
 from dunwu.verifiers.math.lists import read_bracketed, read_list, read_point, read_system
 from dunwu.verifiers.math.literals import recurs
 from dunwu.verifiers.math.matrices import read_matrix
-from dunwu.verifiers.math.moments import SLASHED, read_date, read_time
 from dunwu.verifiers.math.parts import read_extreme, read_parts
 from dunwu.verifiers.math.phrases import read_phrase
 from dunwu.verifiers.math.quantities import read_compound, read_quantity
 from dunwu.verifiers.math.records import Answer, Quantity, Ratio, Read
 from dunwu.verifiers.math.relations import read_congruence, read_named, read_relation
 from dunwu.verifiers.math.repairs import repair
-from dunwu.verifiers.math.restated import read_restated
+from dunwu.verifiers.math.repeats import read_repeated
 from dunwu.verifiers.math.roundings import read_rounded
 from dunwu.verifiers.math.sets import read_alternatives, read_builder, read_excepted, read_sets
 from dunwu.verifiers.math.tokens import Token, tokenize
@@ -119,7 +119,7 @@ READERS: tuple[Callable[[Sequence[Token], Read], Answer | None], ...] = (
     read_system,
     read_parts,
     read_phrase,
-    read_restated,
+    read_repeated,
     read_rounded,
     read_conditional,
     read_builder,

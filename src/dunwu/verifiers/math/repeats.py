@@ -17,7 +17,7 @@ LEADS = ("or", "equivalently", "i", "e", ".", ",", "=", "that", "is", "also", "å
 """What stands in front of a value that is said again."""
 
 
-def read_restated(tokens: Sequence[Token], read: Read) -> Answer | None:
+def read_repeated(tokens: Sequence[Token], read: Read) -> Answer | None:
     """Read a value and the same value again; None where the second is another, or no value: 2 or 3."""
     pieces = None if has_many_brackets(tokens) else _split(tokens)
     if pieces is None:
