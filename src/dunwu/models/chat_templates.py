@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, Final
 
 from dunwu.errors import Fault, UserError
-from dunwu.verifiers.process import LineProcess, Silent
+from dunwu.verifiers.process import LineProcess, NoReply
 
 SECONDS = 2.0
 """Of processor time for one conversation; usual templates take a millisecond."""
@@ -43,7 +43,7 @@ class _Renderer:
                     head = self._process.ask(request, PATIENCE)
                     return "".join(self._process.read_line(PATIENCE) for _ in range(head["pieces"])), head["error"]
                 except EOFError as error:
-                    timed_out = isinstance(error, Silent) or self._code() == -signal.SIGPROF
+                    timed_out = isinstance(error, NoReply) or self._code() == -signal.SIGPROF
                     self._end()
                     if timed_out:
                         return "", f"it takes more than {SECONDS:g} s of processor time"
