@@ -190,6 +190,23 @@ def test_a_kind_that_fails_as_it_runs_is_named(code: str, tmp_path: Path) -> Non
     assert f"error: {recipe}: stages.sums.kind: {tmp_path / 'mine.py'}:SUMS raised " in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("    context.store.finish()\n", "returned, and did not say that it is done: context.store.finish() does"),
+        ("    context.store.generated.join_chunks()\n", "returned, and made no data.jsonl: data is what it makes"),
+    ],
+    ids=["not done", "no data"],
+)
+def test_a_kind_that_makes_nothing_is_named(line: str, message: str, tmp_path: Path) -> None:
+    assert line in MINE
+    (tmp_path / "mine.py").write_text(MINE.replace(line, "") + "\n\nVERIFIER = 'math'\n")
+    recipe = tmp_path / "additions.toml"
+    recipe.write_text(RECIPE.format(**BY_FILE))
+    ran = invoke("run", recipe, "--out", tmp_path / "run", "--log", "quiet")
+    assert (ran.exit_code, ran.stderr) == (2, f"error: {recipe}: stages.sums.kind: {message}\n")
+
+
 def test_seven_additions_take_no_edit_of_the_package(recipe: Path, tmp_path: Path) -> None:
     planned = invoke("plan", recipe)
     assert planned.exit_code == 0, planned.output

@@ -11,7 +11,7 @@ from pathlib import Path
 from dunwu.config.packaged import name_file
 from dunwu.config.references import find_references, load_references
 from dunwu.config.schema import DataSpec, Recipe
-from dunwu.config.stage_kind import kind_of
+from dunwu.config.stage_kind import Makes, kind_of
 from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
 from dunwu.machine import describe_machine
@@ -109,7 +109,22 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
         progress.show_activity(f"loading what {name} needs")
         with _name_stage(file, name), stages.blame(stage.kind, "kind"):
             kind_of(stage).run(stage, context)
+            _check_result(run, name, kind_of(stage).makes)
         progress.end_stage(name)
+
+
+def _check_result(run: RunWriter, name: str, makes: Makes) -> None:
+    """Raise UserError where a kind of stage returned before it had made what others will look for."""
+    stage = run.reader(name)
+    wanted = {
+        "policy": stage.model / "config.json",
+        "scorer": stage.model / "config.json",
+        "data": stage.generated.file,
+    }
+    if (file := wanted.get(makes)) is not None and not file.is_file():
+        raise UserError(f"returned, and made no {file.relative_to(stage.path)}: {makes} is what it makes", field="kind")
+    if run.stages.get(name) != "done":
+        raise UserError("returned, and did not say that it is done: context.store.finish() does", field="kind")
 
 
 def _list_registered(recipe: Recipe) -> Iterator[str]:

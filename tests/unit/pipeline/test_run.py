@@ -54,11 +54,12 @@ def test_the_summary_counts_the_seconds_of_every_process(
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     stops = iter([True, True, False])
 
-    def stage(*_: object) -> None:
+    def stage(_: object, context: StageContext) -> None:
         if next(stops):
             raise Interrupted("asked to stop")
+        context.store.finish()
 
-    monkeypatch.setattr(run, "kind_of", lambda _: SimpleNamespace(run=stage, makes="policy"))
+    monkeypatch.setattr(run, "kind_of", lambda _: SimpleNamespace(run=stage, makes="results"))
     for _ in range(2):
         with pytest.raises(Interrupted):
             process()
