@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dunwu.api.model_sources import Source, source_of
 from dunwu.api.run import Run
-from dunwu.config.schema import ModelSpec, PromptSpec, is_server
+from dunwu.config.schema import ModelSpec, PromptSpec, Temperature, TopP, is_server
 from dunwu.errors import UserError
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.types import Completion, GenerationRequest, Message, Problem, Sampling
@@ -22,6 +25,25 @@ if TYPE_CHECKING:
     from dunwu.rollout.engine import Engine
 
 MAX_SEQUENCES = 256
+
+
+class GenerateArguments(BaseModel):
+    """What bounds the arguments of ``Policy.generate``."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    n: int = Field(ge=1)
+    temperature: Temperature
+    top_p: TopP
+    max_new_tokens: int = Field(ge=1)
+    stop: Sequence[Annotated[str, Field(min_length=1)]]
+
+
+def explain_argument(error: ValidationError) -> UserError:
+    """Make one error of what is wrong with the arguments of a call."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return UserError(f"{first['input']!r:.60}: {first['msg'][:1].lower()}{first['msg'][1:]}", field=field)
 
 
 class Policy:
@@ -48,7 +70,11 @@ class Policy:
     ) -> None:
         self.source = source.source
         self._found = source
-        self._spec = ModelSpec(dtype=dtype, device=device, threads=threads)
+        try:
+            self._spec = ModelSpec(dtype=dtype, device=device, threads=threads)
+        except ValidationError as error:
+            raise explain_argument(error) from None
+        self._lock = Lock()
 
     @cached_property
     def template(self) -> str:
@@ -97,15 +123,23 @@ class Policy:
         Returns:
             ``n`` completions for each prompt, in order.
 
+        Threads may call it at once; one waits for the other.
+
         Raises:
-            UserError: The model cannot be used, or a prompt has more tokens than it has positions.
+            UserError: The model cannot be used, an argument is out of range, or a prompt has more tokens than the
+                model has positions.
         """
         from dunwu.rollout.collect import complete
         from dunwu.rollout.seeds import derive_seed
 
+        sampled = {"temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens}
+        try:
+            GenerateArguments.model_validate({"n": n, "stop": stop, **sampled})
+        except ValidationError as error:
+            raise explain_argument(error) from None
         asked = [prompts] if isinstance(prompts, str | Problem) else list(prompts)
         problems = [as_problem(one, place) for place, one in enumerate(asked)]
-        with closing(open_monitor(log)) as monitor:
+        with self._lock, closing(open_monitor(log)) as monitor:
             monitor.show_activity("loading the model")
             requests = [
                 GenerationRequest(
@@ -200,7 +234,7 @@ def load(
         The policy. Its weights are loaded when they are first used.
 
     Raises:
-        UserError: It is none of these, or a run without a model.
+        UserError: It is none of these, or a run without a model; or another argument is out of range.
     """
     text = str(source.directory) if isinstance(source, Run) else str(source)
     if is_server(text):
@@ -209,9 +243,16 @@ def load(
 
 
 def as_problem(asked: str | Problem, place: int) -> Problem:
-    """Return a problem of a question that nothing can grade, where it is none yet."""
+    """Return a problem of a question that nothing can grade, where it is none yet.
+
+    Raises:
+        UserError: It is no text.
+    """
     if isinstance(asked, Problem):
         return asked
+    if not isinstance(asked, str) or any("\ud800" <= character <= "\udfff" for character in asked):
+        what = "is no valid Unicode: a lone surrogate" if isinstance(asked, str) else f"is {type(asked).__name__}"
+        raise UserError(f"{what}; a prompt is a text or a Problem", field=f"prompts.{place}")
     return Problem(
         id=f"prompt-{place}",
         task="prompt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -43,8 +43,14 @@ def grade(
         The score. ``parts["accuracy"]`` is 1 for a right answer, ``extracted`` is what was read, ``reason`` says why.
 
     Raises:
-        UserError: No verifier is called that; a program, where this machine has no safe sandbox.
+        UserError: An argument is of another type; no verifier is called that; a program, where this machine has no
+            safe sandbox.
     """
+    for name, text in {"completion": completion, "gold": gold}.items():
+        if not isinstance(text, str):
+            raise UserError(f"is {type(text).__name__}, not a text", field=name)
+    if answer_in not in (None, *get_args(AnswerIn)):
+        raise UserError(f"{answer_in!r:.60} is none of {', '.join(get_args(AnswerIn))}", field="answer_in")
     where = answer_in or _find_answer(completion)
     spec = RewardSpec(format_rule="none", answer_in=where)
     problem = Problem(

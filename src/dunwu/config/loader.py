@@ -58,6 +58,7 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
     Raises:
         UserError: as ``load_recipe``.
     """
+    _check_depth(tree, path or "the recipe")
     parsed = [parse_override(text) for text in overrides]
     for override in parsed:
         apply_override(tree, override)
@@ -67,7 +68,7 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
     if issues := [*_dates(tree), *_share_tasks(tree, homes)]:
         raise _user_error(issues, path, parsed)
     try:
-        recipe = Recipe.model_validate_json(json.dumps(tree), strict=True)
+        recipe = Recipe.model_validate_json(_write_json(tree, path), strict=True)
     except ValidationError as error:
         raise _user_error(_at_home(_explain(error, tree), homes), path, parsed) from None
     issues = list(check_recipe(recipe))
@@ -79,6 +80,23 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
 def dump_recipe(recipe: Recipe) -> str:
     """Write a recipe as JSON with every default; ``Recipe.model_validate_json`` reads it back equal."""
     return json.dumps(recipe.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_json(tree: Tree, path: Path | None) -> str:
+    """Write tables as JSON; those from Python may hold paths and numbers of numpy.
+
+    Raises:
+        UserError: They hold something that no recipe can.
+    """
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        raise UserError(f"{value!r:.60} is {type(value).__name__}, which no field of a recipe is", file=path)
+
+    return json.dumps(tree, default=convert)
 
 
 def _read(path: Path) -> Tree:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import dunwu
+from dunwu.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,17 @@ def test_an_expression_is_checked_against_its_numbers() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(dunwu.UserError, match="no verifier grades problems of kind 'maths'"):
         dunwu.grade("5", "5", kind="maths")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"completion": None}, "completion: is NoneType, not a text"),
+        ({"completion": "1", "gold": 1}, "gold: is int, not a text"),
+        ({"completion": "1", "answer_in": "box"}, "answer_in: 'box' is none of answer-tag, boxed, last-line, summary"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        dunwu.grade(**arguments)
+    assert str(caught.value) == message

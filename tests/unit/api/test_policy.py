@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dunwu
+from dunwu.errors import UserError
 from dunwu.monitoring.progress import Silent
 
 QUESTION = "Using the numbers 3, 5, 7, make 15."
@@ -50,6 +53,42 @@ def test_an_interrupted_call_leaves_nothing_behind(policy: dunwu.Policy, monkeyp
     (group,) = policy.generate(QUESTION, n=2, max_new_tokens=24)
     fresh = dunwu.load("nano-base", threads=1).generate(QUESTION, n=2, max_new_tokens=24)
     assert [one.text for one in group] == [one.text for one in fresh[0]]
+
+
+def test_threads_may_ask_at_once(policy: dunwu.Policy) -> None:
+    def ask(seed: int) -> list[str]:
+        (group,) = policy.generate(QUESTION, n=2, max_new_tokens=24, seed=seed, log="quiet")
+        return [one.text for one in group]
+
+    alone = [ask(seed) for seed in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(ask, range(6))) == alone
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0}, "n: 0: input should be greater than or equal to 1"),
+        ({"temperature": -1}, "temperature: -1: input should be greater than or equal to 0"),
+        ({"temperature": float("nan")}, "temperature: nan: input should be a finite number"),
+        ({"top_p": 0}, "top_p: 0: input should be greater than 0"),
+        ({"top_p": 2}, "top_p: 2: input should be less than or equal to 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens: 0: input should be greater than or equal to 1"),
+        ({"stop": "ab"}, "stop: 'ab': "),
+        ({"stop": [""]}, "stop.0: '': string should have at least 1 character"),
+        ({"prompts": [None]}, "prompts.0: is NoneType; a prompt is a text or a Problem"),
+        ({"prompts": "half \ud800"}, "prompts.0: is no valid Unicode: a lone surrogate; a prompt is a text"),
+    ],
+)
+def test_an_argument_out_of_range_is_refused(policy: dunwu.Policy, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        policy.generate(**{"prompts": QUESTION} | arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_type_that_no_model_has_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^dtype: 'int8': input should be 'float32' or 'bfloat16'"):
+        dunwu.load("nano-base", dtype="int8")  # type: ignore[arg-type]
 
 
 def test_no_prompt_gives_no_completion(policy: dunwu.Policy) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from dunwu.config.loader import dump_recipe, load_recipe
+from dunwu.config.loader import dump_recipe, load_recipe, validate_recipe
 from dunwu.config.schema import PretrainStage, Recipe, RLStage
 from dunwu.errors import UserError
 
@@ -307,3 +309,19 @@ def test_numbers_that_no_training_survives_are_out_of_range(write: Write, field:
     for value in ("1e308", f"{most}.1"):
         with pytest.raises(UserError, match=f"must be less than or equal to {most}"):
             load_recipe(path, [f"stages.zero.{field}={value}"])
+
+
+def test_tables_from_python_may_hold_paths_and_numbers_of_numpy(tmp_path: Path) -> None:
+    stage = {"kind": "sft", "from": "nano-base", "data": ["texts"]}
+    tables = {"name": "own", "seed": np.int64(3), "data": {"texts": {"path": tmp_path}}, "stages": {"taught": stage}}
+    recipe = validate_recipe(tables)
+    assert (recipe.seed, recipe.data["texts"].path) == (3, tmp_path)
+
+
+def test_tables_from_python_that_are_no_recipe_are_refused() -> None:
+    with pytest.raises(UserError, match="is set, which no field of a recipe is"):
+        validate_recipe({"name": {"own"}, "stages": {}})
+    endless: dict[str, Any] = {}
+    endless["name"] = endless
+    with pytest.raises(UserError, match="the recipe: is nested deeper than 64 levels"):
+        validate_recipe(endless)
