@@ -37,7 +37,7 @@ Everything here is frozen numpy, so it can be pickled, compared and stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # numpy and jaxtyping are a third of what `dunwu plan` would import
@@ -99,7 +99,7 @@ class Prompt:
     """
 
     problem: Problem
-    token_ids: Int32[np.ndarray, " P"]
+    token_ids: Int32[np.ndarray, " P"] = field(repr=False)
     opening: str = ""
 
 
@@ -157,8 +157,8 @@ class Completion:
             the engine got new weights on the way; none where a server or a person wrote it, and no policy of this run.
     """
 
-    token_ids: Int32[np.ndarray, " C"]
-    logprobs: Float32[np.ndarray, " C"]
+    token_ids: Int32[np.ndarray, " C"] = field(repr=False)
+    logprobs: Float32[np.ndarray, " C"] = field(repr=False)
     text: str
     finish: Finish
     version_spans: tuple[VersionSpan, ...] = ()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from dunwu.config.check_rewards import METRICS
-from dunwu.runs import tables
+from dunwu.runs import answer_tables
 from dunwu.runs.upgrade import RENAMED_METRICS, SCHEMA_VERSION
 from tests.docs.pages import ROOT
 from tests.docs.test_readme import rows_of
@@ -31,8 +31,8 @@ def files_in(writer: Path) -> set[str]:
     return {text.lstrip("-") for text in constants if isinstance(text, str) and FILE.fullmatch(text.lstrip("-"))}
 
 
-def columns_of(layout: tables.Layout) -> set[str]:
-    return {*layout.columns, f"{tables.PART}NAME"}
+def columns_of(layout: answer_tables.Layout) -> set[str]:
+    return {*layout.columns, f"{answer_tables.PART}NAME"}
 
 
 def test_the_page_names_every_file_and_no_other() -> None:
@@ -44,7 +44,7 @@ def test_the_page_names_every_file_and_no_other() -> None:
 
 def test_the_page_has_the_columns_of_answers() -> None:
     rows = rows_of(PAGE, "| in rollouts")
-    for place, layout in enumerate((tables.ROLLOUTS, tables.HELD_OUT)):
+    for place, layout in enumerate((answer_tables.ROLLOUTS, answer_tables.HELD_OUT)):
         assert {name for row in rows for name in re.findall(r"`([^`]+)`", row[place])} == columns_of(layout)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dunwu.runs import BASE, TRAINED
-from dunwu.runs.tables import ROLLOUTS, write_answers
+from dunwu.runs.answer_tables import ROLLOUTS, write_answers
 from tests.made_runs import PER_ROLLOUT, STAGE, begin, evaluate, finished_run, group, train
 from tests.unit.observatory.test_pages import hostile_rows
 

@@ -86,7 +86,7 @@ class Run:
         Raises:
             UserError: No such stage, or a damaged file.
         """
-        return self._stage(stage, lambda found: bool(found.read_metrics())).read_metrics_table()
+        return self._stage(stage, "metrics", lambda found: bool(found.read_metrics())).read_metrics_table()
 
     def answers(self, stage: str | None = None, *, step: int | None = None) -> pa.Table:
         """Return what the policy wrote in training, one row a completion, with its score and its parts.
@@ -98,7 +98,7 @@ class Run:
         Raises:
             UserError: No such stage or rollout, or a damaged file.
         """
-        found = self._stage(stage, lambda one: bool(one.list_rollout_steps()))
+        found = self._stage(stage, "rollouts", lambda one: bool(one.list_rollout_steps()))
         if step is not None and step not in (steps := found.list_rollout_steps()):
             raise UserError(f"no rollout of step {step}; there are {steps[0]} to {steps[-1]}", file=found.path)
         return found.read_rollout_table(step)
@@ -112,7 +112,7 @@ class Run:
         Raises:
             UserError: No such stage, or a damaged file.
         """
-        found = self._stage(stage, lambda one: bool(one.read_evaluations(rows=False)))
+        found = self._stage(stage, "evaluations", lambda one: bool(one.read_evaluations(rows=False)))
         return found.read_held_out_table()
 
     def results(self, stage: str | None = None) -> pa.Table:
@@ -127,7 +127,7 @@ class Run:
         Raises:
             UserError: No such stage, or a damaged file.
         """
-        found = self._stage(stage, lambda one: bool(one.read_evaluations(rows=False)))
+        found = self._stage(stage, "evaluations", lambda one: bool(one.read_evaluations(rows=False)))
         return _table(
             [
                 {
@@ -152,7 +152,7 @@ class Run:
         Raises:
             UserError: No such stage, or it has made no model yet.
         """
-        return self._stage(stage, lambda one: (one.model / "config.json").is_file()).model
+        return self._stage(stage, "a model", lambda one: (one.model / "config.json").is_file()).model
 
     def describe(self, stage: str | None = None) -> str:
         """Say what happened in a stage: whether reflection rose, and whether the training was healthy.
@@ -170,16 +170,17 @@ class Run:
         from dunwu.analysis.aha_sentences import describe_search
         from dunwu.analysis.stage_data import StageData
 
-        data = StageData.read(self._reader, self._stage(stage, lambda one: bool(one.list_rollout_steps())).name)
+        found = self._stage(stage, "rollouts", lambda one: bool(one.list_rollout_steps()))
+        data = StageData.read(self._reader, found.name)
         flags = [f"{'red flag' if flag.red else 'healthy'}: {flag.line}" for flag in data.diagnose()]
         return "\n".join([describe_search(data.moment_search), *flags, *data.unreadable, *data.damage])
 
-    def _stage(self, name: str | None, has: Callable[[StageReader], bool]) -> StageReader:
+    def _stage(self, name: str | None, what: str, has: Callable[[StageReader], bool]) -> StageReader:
         """Find a stage by its name; None: the last one that ``has`` what is asked for."""
         if name is None:
             found = [one for one in map(self._reader.stage, self.stages) if has(one)]
             if not found:
-                raise UserError("no stage has recorded any of this yet", file=self.directory)
+                raise UserError(f"no stage has stored {what} yet", file=self.directory)
             return found[-1]
         if name not in self.stages:
             known = ", ".join(self.stages) or "none yet"
@@ -187,7 +188,7 @@ class Run:
             raise UserError(text, file=self.directory)
         stage = self._reader.stage(name)
         if not has(stage):
-            raise UserError(f"stage {name!r} has recorded none of this", file=self.directory)
+            raise UserError(f"stage {name!r} has not stored {what}", file=self.directory)
         return stage
 
     def _repr_html_(self) -> str:

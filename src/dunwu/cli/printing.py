@@ -40,7 +40,7 @@ def print_json(value: object) -> None:
 
 def print_plan(planned: Plan) -> None:
     """Print a plan: the graph, a table for each stage, the sums and what they assume."""
-    from dunwu.planning.table import list_stage_rows
+    from dunwu.planning.stage_rows import list_stage_rows
 
     for line in planned.graph:
         typer.echo(line)

@@ -17,7 +17,7 @@ from dunwu.rollout.collect import Finished, Grader, collect
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import AnswerRow
-from dunwu.runs.tables import make_rows
+from dunwu.runs.answer_tables import make_rows
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import extract_reasoning

@@ -116,13 +116,9 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
 def _check_result(run: RunWriter, name: str, makes: Makes) -> None:
     """Raise UserError where a kind of stage returned before it had made what others will look for."""
     stage = run.reader(name)
-    wanted = {
-        "policy": stage.model / "config.json",
-        "scorer": stage.model / "config.json",
-        "data": stage.generated.file,
-    }
-    if (file := wanted.get(makes)) is not None and not file.is_file():
-        raise UserError(f"returned, and made no {file.relative_to(stage.path)}: {makes} is what it makes", field="kind")
+    wanted = {"policy": stage.model, "scorer": stage.model, "data": stage.generated.file}
+    if (made := wanted.get(makes)) is not None and not made.exists():
+        raise UserError(f"returned, and made no {made.relative_to(stage.path)}: {makes} is what it makes", field="kind")
     if run.stages.get(name) != "done":
         raise UserError("returned, and did not say that it is done: context.store.finish() does", field="kind")
 

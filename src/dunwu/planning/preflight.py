@@ -10,7 +10,7 @@ from typing import Any
 from dunwu.config.issues import Issue
 from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
-from dunwu.errors import UserError
+from dunwu.errors import UserError, counted
 from dunwu.models.shape import find_model_folder, find_shape
 
 Probe = Callable[[TaskSpec, int], None]
@@ -98,7 +98,7 @@ def check_tasks(recipe: Recipe, probe: Probe | None) -> Iterator[Issue]:
         for issue in _check_task(place, task, held_out, probe):
             found.setdefault((task.model_dump_json(), issue.message), []).append(issue)
     for first, *others in found.values():
-        more = f" ({len(others)} more entries are the same task)" if others else ""
+        more = f" (the same task stands in {counted(len(others), 'other place')})" if others else ""
         yield Issue(first.field, first.message + more)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from dunwu.errors import Fault, UserError
-from dunwu.runs import tables
+from dunwu.runs import answer_tables
 from dunwu.runs.atomic import atomic_write, make_directory
 from dunwu.runs.checkpoints import format_step
 from dunwu.runs.file_signature import content_signature
@@ -46,7 +46,7 @@ class Derived:
         Raises:
             OSError: The step has no rollouts.
         """
-        return f"{maker}; {content_signature(tables.locate_rollouts(self._stage, step))}".encode()
+        return f"{maker}; {content_signature(answer_tables.locate_rollouts(self._stage, step))}".encode()
 
     def read_table(self, step: int, maker: str) -> pa.Table | None:
         """Return what ``maker`` made of a step's rollouts as they are now.
@@ -81,9 +81,9 @@ class Derived:
                 source = self.get_source(step, maker)
             except OSError:
                 raise UserError(f"has no rollout of step {step}", file=self._stage) from None
-            file = tables.locate_rollouts(self._stage, step)
+            file = answer_tables.locate_rollouts(self._stage, step)
             try:
-                found = make(tables.to_rows(tables.read_rollouts(file)))
+                found = make(answer_tables.to_rows(answer_tables.read_rollouts(file)))
             except (pa.ArrowException, OverflowError) as error:
                 raise UserError(f"holds numbers that are too large: {error}", file=file) from error
             with suppress(OSError):

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from dunwu.errors import UserError
-from dunwu.runs import checkpoints, tables
+from dunwu.runs import answer_tables, checkpoints
 from dunwu.runs.checkpoints import is_step, parse_step
 from dunwu.runs.derived import Derived
 from dunwu.runs.file_signature import file_signature
@@ -108,7 +108,7 @@ class StageReader:
 
     def read_rollouts(self, step: int | None = None) -> list[AnswerRow]:
         """Read the completions of one step, or of all, as rows; raises as :meth:`read_rollout_table` does."""
-        return [row for table in self._rollout_tables(step, None) for row in tables.to_rows(table)]
+        return [row for table in self._rollout_tables(step, None) for row in answer_tables.to_rows(table)]
 
     def read_rollout_table(self, step: int | None = None, columns: Collection[str] | None = None) -> pa.Table:
         """Read the completions of training as a table, one row each.
@@ -125,14 +125,14 @@ class StageReader:
             UserError: There is no rollout of that step, or its file cannot be read.
         """
         found = list(self._rollout_tables(step, columns))
-        return tables.join(found) if found else pa.table({})
+        return answer_tables.join(found) if found else pa.table({})
 
     def _rollout_tables(self, step: int | None, columns: Collection[str] | None) -> Iterator[pa.Table]:
         steps = self.list_rollout_steps()
         if step is not None and step not in steps:
             raise UserError(f"has no rollout of step {step}", file=self.path)
         for stored in steps if step is None else (step,):
-            yield tables.read_rollouts(tables.locate_rollouts(self.path, stored), columns)
+            yield answer_tables.read_rollouts(answer_tables.locate_rollouts(self.path, stored), columns)
 
     def read_evaluations(self, checkpoint: str | None = None, *, rows: bool = True) -> list[Evaluation]:
         """Read evaluations: ``base`` first, the steps, ``trained``, then models by name; within these, sets by name.
@@ -149,7 +149,9 @@ class StageReader:
                 checkpoint=file.parent.name,
                 set=file.stem,
                 results=_read_results(file),
-                rows=tuple(tables.to_rows(tables.read_held_out(file.with_suffix(".parquet")))) if rows else (),
+                rows=tuple(answer_tables.to_rows(answer_tables.read_held_out(file.with_suffix(".parquet"))))
+                if rows
+                else (),
             )
             for file in self._evaluation_files(checkpoint)
         ]
@@ -170,11 +172,11 @@ class StageReader:
         """
         found = []
         for file in self._evaluation_files(checkpoint):
-            table = tables.read_held_out(file.with_suffix(".parquet"), columns)
+            table = answer_tables.read_held_out(file.with_suffix(".parquet"), columns)
             for place, (name, value) in enumerate({"checkpoint": file.parent.name, "set": file.stem}.items()):
                 table = table.add_column(place, name, pa.repeat(value, len(table)))
             found.append(table)
-        return tables.join(found) if found else pa.table({})
+        return answer_tables.join(found) if found else pa.table({})
 
     def _evaluation_files(self, checkpoint: str | None) -> list[Path]:
         """Return the results of each evaluation, in order; their answers lie beside them."""

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dunwu.runs import checkpoints, tables
+from dunwu.runs import answer_tables, checkpoints
 from dunwu.runs.atomic import atomic_directory, atomic_remove, atomic_write, make_directory
 from dunwu.runs.jsonl import append_numbers, cut_numbers
 from dunwu.runs.records import AnswerRow, Cost
@@ -69,8 +69,10 @@ class StageWriter(StageReader):
     def write_rollouts(self, step: int, groups: Sequence[ScoredGroup]) -> None:
         """Store the completions of one step, in the order given."""
         assert step > 0, "rows count the updates done: the first has step >= 1"
-        tables.write_answers(
-            tables.locate_rollouts(self.path, step), tables.make_rows(groups, step=step), tables.ROLLOUTS
+        answer_tables.write_answers(
+            answer_tables.locate_rollouts(self.path, step),
+            answer_tables.make_rows(groups, step=step),
+            answer_tables.ROLLOUTS,
         )
 
     def write_evaluation(
@@ -87,7 +89,7 @@ class StageWriter(StageReader):
         folder = self.path / "evaluations" / require_name(checkpoint)
         make_directory(folder)
         text = json.dumps({name: asdict(estimate) for name, estimate in results.items()}, indent=2, allow_nan=False)
-        tables.write_answers(folder / f"{require_name(set_name)}.parquet", rows, tables.HELD_OUT)
+        answer_tables.write_answers(folder / f"{require_name(set_name)}.parquet", rows, answer_tables.HELD_OUT)
         atomic_write(folder / f"{set_name}.json", text.encode())
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None], state: Mapping[str, Any]) -> None:
@@ -115,7 +117,7 @@ class StageWriter(StageReader):
         cut_numbers(self.path / "ledger.jsonl", math.inf)  # a torn end alone
         for later in self.list_rollout_steps():
             if later > step:
-                atomic_remove(tables.locate_rollouts(self.path, later))
+                atomic_remove(answer_tables.locate_rollouts(self.path, later))
         for folder in sorted((self.path / "evaluations").iterdir()):
             place = rank_checkpoint(folder.name)
             if place is not None and place > (0, step) and not (ended and folder.name == TRAINED):

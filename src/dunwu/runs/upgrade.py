@@ -6,8 +6,8 @@
     version 2    today
 
 What has changed its name is translated here, when it is read; stored files stay as they are, and a run that goes on
-may hold both names in one file. Columns of answers are put together in ``runs/tables.py``, which asks each file what
-it has.
+may hold both names in one file. Columns of answers are put together in ``runs/answer_tables.py``, which asks each file
+what it has.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def test_what_is_not_there_is_said_in_one_line(run: dunwu.Run, tmp_path: Path) -
         run.metrics("zerro")
     with pytest.raises(dunwu.UserError, match="no rollout of step 9; there are 1 to 2"):
         run.answers(step=9)
-    with pytest.raises(dunwu.UserError, match="no stage has recorded any of this yet"):
+    with pytest.raises(dunwu.UserError, match="no stage has stored a model yet"):
         run.model()
     with pytest.raises(dunwu.UserError):
         dunwu.Run(tmp_path)

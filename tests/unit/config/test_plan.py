@@ -14,7 +14,7 @@ from dunwu.config.loader import load_recipe
 from dunwu.config.schema import PretrainStage
 from dunwu.models.shape import PUBLISHED, find_shape, shape_from_config
 from dunwu.planning import GIB, make_plan
-from dunwu.planning.table import list_stage_rows
+from dunwu.planning.stage_rows import list_stage_rows
 
 Write = Callable[..., Path]
 PAPER = Path(__file__).parents[3] / "recipes" / "paper" / "r1-zero.toml"

@@ -84,4 +84,6 @@ def test_what_is_wrong_with_a_shared_task_is_told_once(path: Path) -> None:
     planned = make_plan(load_recipe(path, ["tasks.three={task='gsm8k'}"]))
     *_, told = (problem.message for problem in planned.problems if problem.field == "stages.zero.tasks.0.path")
     assert sum("gsm8k" in problem.message for problem in planned.problems) == 1
-    assert told == "is missing: gsm8k reads a file; say which, there or with --set (1 more entries are the same task)"
+    assert (
+        told == "is missing: gsm8k reads a file; say which, there or with --set (the same task stands in 1 other place)"
+    )

@@ -19,8 +19,8 @@ from dunwu.observatory.report.report import write_report
 from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import BASE, TRAINED, AccuracyCurve, Comparison, PairedTest, RunReader, write_comparison
+from dunwu.runs.answer_tables import ROLLOUTS, write_answers
 from dunwu.runs.server_records import ServerRecord, write_server_record
-from dunwu.runs.tables import ROLLOUTS, write_answers
 from dunwu.types import Estimate, Example, Message
 
 ESTIMATE = Estimate(value=0.5, low=0.4, high=0.6)

@@ -19,7 +19,7 @@ from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.observatory.web.server import _listen
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import AnswerRow, RunReader
-from dunwu.runs.tables import ROLLOUTS, write_answers
+from dunwu.runs.answer_tables import ROLLOUTS, write_answers
 
 
 class Reader(HTMLParser):

@@ -22,7 +22,7 @@ from dunwu.observatory.web.facts_worker import extract_some, start_worker
 from dunwu.observatory.web.rollout_index import RolloutIndex
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import BASE, AnswerRow, RunReader, StageReader
-from dunwu.runs.tables import ROLLOUTS, write_answers
+from dunwu.runs.answer_tables import ROLLOUTS, write_answers
 
 
 def test_the_index_follows_a_run_that_grows_is_rewound_and_written_again(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.runs.making import scored
 
 from dunwu.runs import AnswerRow
+from dunwu.runs.answer_tables import ROLLOUTS, make_rows, write_answers
 from dunwu.runs.derived import Derived
-from dunwu.runs.tables import ROLLOUTS, make_rows, write_answers
 
 MAKER = "numbers 1"
 ROWS = make_rows([scored(5, 4)], step=4)[:1]

@@ -13,7 +13,7 @@ from tests.unit.runs.making import STAGE, begin, evaluation_row, scored
 
 from dunwu.errors import UserError
 from dunwu.runs import AnswerRow, StageWriter
-from dunwu.runs.tables import HELD_OUT, make_rows, read_answers, read_held_out, to_rows, write_answers
+from dunwu.runs.answer_tables import HELD_OUT, make_rows, read_answers, read_held_out, to_rows, write_answers
 from dunwu.types import Estimate
 
 COLUMNS = [field.name for field in fields(AnswerRow) if field.name != "parts"]
