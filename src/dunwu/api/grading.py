@@ -55,7 +55,7 @@ class CallableGrader:
             UserError: The function gives something else than a finite number. What it raises itself comes through.
         """
         value = self._reward(problem, completion.text)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not hasattr(value, "__float__") or not math.isfinite(value):
             raise UserError(f"{self._name} gave {value!r:.60}, not a finite number", field="reward")
         status: Status = "truncated" if completion.finish == "length" else "graded"
         return Score(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dunwu.api.policy import Policy
+from dunwu.errors import UserError
 
 NEW_TOKENS, PROMPT_TOKENS = 1024, 1024
 """Tokens of an answer and of a prompt at most, where the settings say nothing and the model has room."""
@@ -23,7 +24,13 @@ def make_rl_tables(
         policy: What learns: its template, and lengths that it has positions for.
         tasks: Where problems come from.
         settings: Tables of the user's; each field of them wins, and the other fields of its table stay.
+
+    Raises:
+        UserError: One that is completed here is no table.
     """
+    for name in ("rollout", "prompt", "update"):
+        if not isinstance(settings.get(name, {}), Mapping):
+            raise UserError(f"must be a table, not {settings[name]!r:.60}", field=name)
     room = policy.positions or NEW_TOKENS + PROMPT_TOKENS
     lengths = {"max_new_tokens": min(NEW_TOKENS, room // 2)}
     rollout = {"questions": QUESTIONS, "group_size": GROUP, **lengths, **settings.get("rollout", {})}

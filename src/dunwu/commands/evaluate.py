@@ -232,7 +232,7 @@ def _choose_lengths(wanted: int | None, sources: Sequence[Source]) -> tuple[int,
     """Choose the most tokens of a prompt and of an answer: every model in this process has positions for both."""
     known = [source.positions for source in sources if source.positions]
     if not known:
-        return PROMPT_TOKENS, wanted or NEW_TOKENS
+        return PROMPT_TOKENS, NEW_TOKENS if wanted is None else wanted
     positions = min(known)
     if wanted is None:
         prompt = min(PROMPT_TOKENS, 3 * positions // 4)
@@ -318,15 +318,15 @@ def _make_set(name: str, path: Path | None, request: EvaluationRequest, template
         fewer = 1 if request.temperature == 0 else GENERATED_SAMPLES
         chosen |= {
             "task": {"task": name},
-            "samples": request.samples or fewer,
-            "problems": request.problems or GENERATED_PROBLEMS,
+            "samples": fewer if request.samples is None else request.samples,
+            "problems": GENERATED_PROBLEMS if request.problems is None else request.problems,
         }
         return GENERATED, chosen | ({"instruction": instruction} if instruction else {})
     found, task = BENCHMARKS[name], make_task(name, path)
     if found.fields and path is not None:
         chosen["name"] = re.sub(r"[^A-Za-z0-9_-]+", "-", path.name.partition(".")[0]).strip("-_") or name
-    samples = request.samples or (1 if request.temperature == 0 else found.samples)
-    chosen |= {"task": task, "samples": samples}
+    default = 1 if request.temperature == 0 else found.samples
+    chosen |= {"task": task, "samples": default if request.samples is None else request.samples}
     return found.form, chosen | ({"instruction": found.form.instruction} if found.form.instruction else {})
 
 

@@ -99,7 +99,7 @@ def _plan_answers(
     context: PlanContext,
     asked: str,
     judges: dict[str, ModelShape] | None = None,
-    estimate_judge_hours: float = 0.0,
+    judge_hours: float = 0.0,
 ) -> StagePlan:
     """Put together the largest model's memory, and all models' hours."""
     shapes = [context.find_shape(model.source) for model in stage.inputs.models if model.role == "policy"]
@@ -110,7 +110,7 @@ def _plan_answers(
         engines = context.count_engines(stage, largest, stage.max_sequences)
         memory = estimate_eval_memory(stage, largest, engines, (judges or {}).values())
     if len(known) == len(shapes):
-        hours = sum(estimate_eval_hours(stage, shape, context.hardware) for shape in known) + estimate_judge_hours
+        hours = sum(estimate_eval_hours(stage, shape, context.hardware) for shape in known) + judge_hours
     return plan_stage(
         stage,
         context,

@@ -102,6 +102,23 @@ def test_bad_settings_are_told_by_their_field() -> None:
         loop.rollout()
 
 
+def test_a_setting_that_is_no_table_is_refused() -> None:
+    with (
+        pytest.raises(dunwu.UserError, match=r"^update: must be a table, not 3"),
+        dunwu.open_loop("nano-base", update=3),
+    ):
+        pass
+
+
+def test_a_reward_may_be_a_number_of_numpy() -> None:
+    def half(problem: dunwu.Problem, text: str) -> Any:
+        return np.float32(0.5)
+
+    with dunwu.open_loop("nano-base", reward=half, **SMALL) as loop:
+        (group,) = loop.rollout(["What is 2 + 3?"])
+    assert {score.value for score in group.scores} == {0.5}
+
+
 def test_a_table_given_in_part_keeps_its_other_fields() -> None:
     settings = SMALL | {"prompt": {"max_tokens": 64}, "update": {"epochs": 2}}
     with dunwu.open_loop("nano-base", tasks=["countdown"], **settings) as loop:

@@ -56,6 +56,14 @@ def test_the_paper_s_sampling_unless_it_is_said_otherwise(path: Path) -> None:
     assert (stage.temperature, stage.sets[0].samples, stage.max_new_tokens) == (0.0, 1, 5)
 
 
+@pytest.mark.parametrize("option", ["samples", "problems", "max_new_tokens"])
+@pytest.mark.parametrize("bench", ["countdown", "aime"])
+def test_nothing_at_all_is_not_the_default(bench: str, option: str, path: Path) -> None:
+    asked: dict[str, Any] = {option: 0, "files": (path,) if bench == "aime" else ()}
+    with pytest.raises(UserError, match=f"{option}: must be greater than 0, not 0"):
+        made(bench, **asked)
+
+
 def test_a_model_s_positions_are_shared_by_question_and_answer(path: Path) -> None:
     stage = only(made("aime", files=(path,), model="nano-base"))
     assert (stage.prompt.max_tokens, stage.max_new_tokens, stage.prompt.template) == (768, 256, "nano")
