@@ -23,7 +23,6 @@ from dunwu.config.fields import find_models_in, find_places
 from dunwu.config.issues import Issue
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, locate_issue, parse_override
-from dunwu.config.references import FIELDS
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
@@ -157,11 +156,12 @@ def _resolve_paths(tree: Any, base: Path) -> None:
         for entry in tree:
             _resolve_paths(entry, base)
     elif isinstance(tree, dict):
-        _split_function(tree)
         for key, value in tree.items():
+            if key in FUNCTION_TABLES:
+                _split_functions(value)
             if key in ("path", "file") and isinstance(value, str):
                 tree[key] = _absolute(value, base)
-            elif key in FIELDS and isinstance(value, str) and file_of(value):
+            elif isinstance(value, str) and file_of(value) and "{" not in value:  # a template has placeholders
                 file, name = split_reference(value)
                 tree[key] = f"{_absolute(file, base)}:{name}"
             elif key == "from" and isinstance(value, str):
@@ -171,11 +171,16 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 _resolve_paths(value, base)
 
 
-def _split_function(table: Tree) -> None:
+FUNCTION_TABLES = ("custom", "judge", "rewrite")
+"""Tables, or lists of them, that name a function of the user's by ``file`` and ``function``."""
+
+
+def _split_functions(tables: Any) -> None:
     """Split ``function = "file.py:name"`` into the fields file and function, in place."""
-    function = table.get("function")
-    if isinstance(function, str) and table.get("file") is None and file_of(function):
-        table["file"], table["function"] = split_reference(function)
+    for table in tables if isinstance(tables, list) else [tables]:
+        function = table.get("function") if isinstance(table, dict) else None
+        if isinstance(function, str) and table.get("file") is None and file_of(function):
+            table["file"], table["function"] = split_reference(function)
 
 
 def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:

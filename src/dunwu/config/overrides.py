@@ -36,6 +36,8 @@ def write_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> list[str]:
     Args:
         overrides: Those, or values by path: ``{"stages.zero.steps": 32}``.
     """
+    if isinstance(overrides, str):
+        return [overrides]
     if not isinstance(overrides, Mapping):
         return list(overrides)
     return [f"{path}={write_toml_value(value)}" for path, value in overrides.items()]

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from dunwu.registry import Registry, verifiers
-
-FIELDS: Final = ("task", "kind", "loss", "advantage", "engine")
-"""Fields that may hold ``file.py:name``, wherever they stand in a recipe."""
 
 
 @dataclass(frozen=True, slots=True)

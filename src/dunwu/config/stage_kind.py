@@ -91,13 +91,21 @@ class StageKind(Generic[S]):
             ("summary", isinstance(self.summary, str), "a text"),
             ("makes", self.makes in get_args(Makes), f"one of {', '.join(get_args(Makes))}"),
             ("run", callable(self.run), "a function (stage, context)"),
-            ("result", isinstance(self.result, str), "a text"),
+            ("result", _has_one_gap(self.result), "a text with at most one pair of braces, {}"),
             ("check", callable(self.check), "a function (stage, upstream)"),
             ("plan", self.plan is None or callable(self.plan), "a function (stage, context), or None"),
             ("defaults", isinstance(self.defaults, Mapping), "a dict"),
         ):
             if not is_right:
                 raise UserError(f"a StageKind has {name} = {getattr(self, name)!r:.60}, not {wanted}")
+
+
+def _has_one_gap(text: object) -> bool:
+    """Tell whether a text takes one name at most."""
+    try:
+        return isinstance(text, str) and isinstance(text.format("a model"), str)
+    except (IndexError, KeyError, ValueError, AttributeError):
+        return False
 
 
 def kind_of(stage: StageSpec) -> StageKind[Any]:

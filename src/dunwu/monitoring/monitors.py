@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
+from dunwu.errors import UserError
 from dunwu.monitoring.progress import Monitor
 
 Log = Literal["rich", "quiet", "json"]
@@ -11,7 +12,13 @@ Log = Literal["rich", "quiet", "json"]
 
 
 def open_monitor(log: Log) -> Monitor:
-    """Open what shows the work that this process does; in a notebook that is an output of the running cell."""
+    """Open what shows the work that this process does; in a notebook that is an output of the running cell.
+
+    Raises:
+        UserError: It is no such name.
+    """
+    if log not in get_args(Log):
+        raise UserError(f"{log!r:.40} is none of {', '.join(get_args(Log))}", field="log")
     if log == "json":
         from dunwu.monitoring.json_lines import JsonProgress
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from dunwu.config.loader import dump_recipe, load_recipe
-from dunwu.config.references import find_references
-from dunwu.config.schema import Recipe, RLStage
+from dunwu.config.references import Names, find_references
+from dunwu.config.schema import Recipe, RLStage, StageSpec
+from dunwu.config.stage_kind import StageKind
 from dunwu.errors import UserError
 from dunwu.pipeline.inputs import hash_inputs
 from dunwu.planning import make_plan
+from dunwu.registry import losses, stages
 
 Write = Callable[..., Path]
 BEFORE = "[stages.zero.prompt]"
@@ -71,6 +74,26 @@ def test_files_are_relative_to_the_recipe_and_those_of_an_override_to_the_folder
     over = load_recipe(write(), ["stages.zero.algorithm.loss=mine.py:mine"]).stages["zero"]
     assert isinstance(over, RLStage)
     assert over.algorithm.loss == f"{tmp_path}/elsewhere/mine.py:mine"
+
+
+class OddStage(StageSpec):
+    """Fields of a kind of the user's."""
+
+    function: str
+    critic: Annotated[str, Names(losses)]
+    words: str
+
+
+def test_a_kind_of_the_user_s_may_name_files_in_any_field(tmp_path: Path) -> None:
+    kind = StageKind(schema=OddStage, summary="Nothing.", makes="results", run=lambda stage, context: None)
+    stages.register("odd")(kind)
+    (tmp_path / "odd.toml").write_text(
+        "name = 'odd'\n[stages.odd]\nkind = 'odd'\nfunction = 'f.py:g'\ncritic = 'c.py:h'\nwords = '{x} in f.py:g'\n"
+    )
+    stage = load_recipe(tmp_path / "odd.toml").stages["odd"]
+    assert isinstance(stage, OddStage)
+    assert (stage.function, stage.critic) == (f"{tmp_path}/f.py:g", f"{tmp_path}/c.py:h")
+    assert stage.words == "{x} in f.py:g"
 
 
 def test_a_custom_reward_names_file_and_function_in_one(write: Write, tmp_path: Path) -> None:

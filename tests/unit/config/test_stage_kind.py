@@ -60,6 +60,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"check": None}, "a StageKind has check = None, not a function"),
         ({"defaults": 3}, "a StageKind has defaults = 3, not a dict"),
         ({"summary": None}, "a StageKind has summary = None, not a text"),
+        ({"result": "{} of {}"}, "a StageKind has result = '{} of {}', not a text with at most one pair of braces"),
     ],
 )
 def test_a_kind_with_a_wrong_part_is_none(fields: dict[str, Any], message: str) -> None:
