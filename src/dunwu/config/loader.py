@@ -177,7 +177,7 @@ FUNCTION_TABLES = ("custom", "judge", "rewrite")
 
 def _split_functions(tables: Any) -> None:
     """Split ``function = "file.py:name"`` into the fields file and function, in place."""
-    # Here, and not by a before-validator: behind one, JSON's arrays are no tuples (findings/pydantic-before-validator.sh).
+    # Not by a before-validator: behind one JSON's arrays are no tuples (findings/pydantic-before-validator.sh).
     for table in tables if isinstance(tables, list) else [tables]:
         function = table.get("function") if isinstance(table, dict) else None
         if isinstance(function, str) and table.get("file") is None and file_of(function):
