@@ -10,7 +10,8 @@ import pytest
 
 from dunwu import register
 from dunwu.errors import Fault, Interrupted, UserError
-from dunwu.registry import REGISTRIES, Registry, import_file, is_reference, losses, split_reference
+from dunwu.registry import REGISTRIES, Registry, losses
+from dunwu.user_code import import_file, is_reference, split_reference
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.config.schema import REWARD_PARTS, RewardSpec
 from dunwu.errors import UserError, counted
-from dunwu.registry import GENERATORS, shorten_reference
+from dunwu.registry import GENERATORS
 from dunwu.runs import display_names
+from dunwu.user_code import shorten_reference
 from dunwu.verifiers.weights import QUALITY
 
 Stages = Mapping[str, Mapping[str, Any]]

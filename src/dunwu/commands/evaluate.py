@@ -29,8 +29,9 @@ from dunwu.errors import Fault, Interrupted, UserError, counted, did_you_mean, r
 from dunwu.evaluation.benchmarks import BENCHMARKS, GENERATED, AnswerForm
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Monitor, Progress
-from dunwu.registry import GENERATORS, is_reference, split_reference, tasks
+from dunwu.registry import GENERATORS, tasks
 from dunwu.tasks.datasets.files import FileTask
+from dunwu.user_code import is_reference, split_reference
 
 NEW_TOKENS, PROMPT_TOKENS = 32768, 4096
 """The paper's limit on an answer; ours on a question."""

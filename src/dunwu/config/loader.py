@@ -26,7 +26,7 @@ from dunwu.config.overrides import Override, Tree, apply_override, locate_issue,
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
 from dunwu.errors import UserError, did_you_mean
-from dunwu.registry import file_of, split_reference
+from dunwu.user_code import file_of, split_reference
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dunwu.config.schema import Recipe, StageSpec
-from dunwu.registry import shorten_reference
+from dunwu.user_code import shorten_reference
 
 
 def list_feeds(stage: StageSpec) -> tuple[str, ...]:

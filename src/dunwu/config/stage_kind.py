@@ -91,7 +91,7 @@ class StageKind(Generic[S]):
             ("summary", isinstance(self.summary, str), "a text"),
             ("makes", self.makes in get_args(Makes), f"one of {', '.join(get_args(Makes))}"),
             ("run", callable(self.run), "a function (stage, context)"),
-            ("result", _has_one_gap(self.result), "a text with at most one pair of braces, {}"),
+            ("result", _takes_one_name(self.result), "a text with at most one pair of braces, {}"),
             ("check", callable(self.check), "a function (stage, upstream)"),
             ("plan", self.plan is None or callable(self.plan), "a function (stage, context), or None"),
             ("defaults", isinstance(self.defaults, Mapping), "a dict"),
@@ -100,7 +100,7 @@ class StageKind(Generic[S]):
                 raise UserError(f"a StageKind has {name} = {getattr(self, name)!r:.60}, not {wanted}")
 
 
-def _has_one_gap(text: object) -> bool:
+def _takes_one_name(text: object) -> bool:
     """Tell whether a text takes one name at most."""
     try:
         return isinstance(text, str) and isinstance(text.format("a model"), str)

@@ -13,7 +13,7 @@ from dunwu.models.flops import count_worker_threads
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
 from dunwu.planning.estimate import DEVICES, Memory
-from dunwu.registry import shorten_reference
+from dunwu.user_code import shorten_reference
 
 UNKNOWN_MODEL = (
     "memory, hours and dollars are unknown: the model's config.json is not on this machine, or no dense decoder"

@@ -13,7 +13,8 @@ from dunwu.config.issues import Issue
 from dunwu.config.references import Names, find_references
 from dunwu.config.schema import StageSpec
 from dunwu.errors import did_you_mean
-from dunwu.registry import file_of, is_reference, rewards, source_file, split_reference
+from dunwu.registry import rewards
+from dunwu.user_code import file_of, is_reference, source_file, split_reference
 
 COUNTED = {1: "one argument", 2: "two arguments", 3: "three arguments", 5: "five arguments"}
 

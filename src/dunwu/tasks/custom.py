@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dunwu.errors import Interrupted, UserError
-from dunwu.registry import describe_error, file_of, verifiers
+from dunwu.registry import verifiers
 from dunwu.tasks.datasets.code_tests import NotATestError, read_test
 from dunwu.tasks.datasets.rows import MalformedError, MissingColumnError, Row
 from dunwu.tasks.task import Draft, DraftFunction
+from dunwu.user_code import describe_error, file_of
 
 PROGRAMS = ("code", "gym")
 """Kinds of problems whose answers run in the sandbox."""

@@ -16,9 +16,9 @@ from typing import Any, Self
 from dunwu import registry
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
-from dunwu.registry import file_of
 from dunwu.sandbox import Sandbox
 from dunwu.types import Completion, Problem, RolloutGroup, Score, Status
+from dunwu.user_code import file_of
 from dunwu.verifiers import quality
 from dunwu.verifiers.components import COMPONENTS, Graded
 from dunwu.verifiers.format import extract_answer, extract_reasoning, extract_summary

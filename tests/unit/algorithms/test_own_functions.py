@@ -18,6 +18,7 @@ from dunwu.algorithms.losses import Objective
 from dunwu.config.schema import AlgorithmSpec
 from dunwu.errors import UserError
 from dunwu.types import GradedSample, SampleLogprobs
+from dunwu.user_code import load_reference
 
 OWN = """
 from dunwu.algorithms.losses import Objective
@@ -51,7 +52,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if request.param == "by name":
         for names, field in ((registry.losses, "loss"), (registry.advantages, "advantage")):
             monkeypatch.setattr(names, "_entries", dict(names._entries))
-            names.register(f"own-{field}")(registry.load_reference(references[field]))
+            names.register(f"own-{field}")(load_reference(references[field]))
             references[field] = f"own-{field}"
     return references
 

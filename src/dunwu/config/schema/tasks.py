@@ -21,7 +21,8 @@ from dunwu.config.schema.base import (
     Tokens,
     TopP,
 )
-from dunwu.registry import DATA_SETS, is_reference, split_reference, tasks, verifiers
+from dunwu.registry import DATA_SETS, tasks, verifiers
+from dunwu.user_code import is_reference, split_reference
 
 COLUMNS = ("problem", "answer", "level", "subject", "tests", "entry")
 """What a column of a file can be (``TaskSpec.fields``)."""

@@ -32,12 +32,13 @@ from dunwu.pipeline.stages.rl_metrics import RolloutRecorder
 from dunwu.pipeline.stages.rl_state import Batch, Cursor, Rollout, resume, save, save_when_interrupted
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, RLSystem, open_rl_system
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
-from dunwu.registry import losses, shorten_reference
+from dunwu.registry import losses
 from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import BASE, TRAINED, is_due
 from dunwu.training.steps import take_step
 from dunwu.types import GenerationRequest, Prompt, ScoredGroup, StepResult, TrainSample
+from dunwu.user_code import shorten_reference
 
 
 def run_rl(stage: RLStage, context: StageContext, source: str, scorers: Mapping[str, str] = NO_SCORERS) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dunwu.registry import split_reference
 from dunwu.types import Problem
+from dunwu.user_code import split_reference
 from dunwu.verifiers.user.custom import FileFunction, FileFunctions
 from dunwu.verifiers.verdict import Verdict
 from dunwu.verifiers.verifier import Resources, Verifier, make_verdict
