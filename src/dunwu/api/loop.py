@@ -70,7 +70,11 @@ class Loop:
         self.rollouts = 0
         self._engine, self._trainer, self._grader = engine, trainer, grader
         self._algorithm, self._template, self._mixture, self._seed = algorithm, template, mixture, seed
-        self._monitor, self._position = monitor, 0
+        self._monitor, self._position, self._is_open = monitor, 0, True
+
+    def close(self) -> None:
+        """Refuse what comes after: engine and workers are gone. ``open_loop`` calls it as its block ends."""
+        self._is_open = False
 
     @property
     def version(self) -> int:
@@ -90,8 +94,9 @@ class Loop:
             One group a problem, in order, with a score for each completion.
 
         Raises:
-            UserError: A prompt is too long, or there are neither problems nor tasks.
+            UserError: A prompt is too long, there are neither problems nor tasks, or the loop is closed.
         """
+        self._require_open()
         spec = self.stage.rollout
         if problems is None:
             problems = self._draw(questions or spec.questions)
@@ -139,7 +144,9 @@ class Loop:
 
         Raises:
             Fault: A loss or a gradient is not finite; the weights are untouched.
+            UserError: The loop is closed.
         """
+        self._require_open()
         spec, done = self.stage.update, list[StepResult]()
         total = spec.epochs * min(spec.minibatches, len(batch))
         with closing(self._monitor) as monitor:
@@ -155,6 +162,10 @@ class Loop:
         }
         rewards = [one.sample.reward for one in batch]
         return {"reward": float(np.mean(rewards)) if rewards else 0.0, **metrics}
+
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise UserError("the loop is closed: its block has ended")
 
     def save(self, folder: Path | str) -> Path:
         """Write the policy as an ordinary transformers folder, which ``dunwu.load`` opens."""
@@ -214,7 +225,7 @@ def open_loop(
         rules = open_grader(stage.reward, stage.tasks, Silent())
         grader = CallableGrader(reward) if reward else opened.enter_context(rules)
         engine = opened.enter_context(closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences)))
-        yield Loop(
+        loop = Loop(
             stage,
             engine=engine,
             trainer=executor.build_policy_trainer(stage, loaded, algorithm),
@@ -225,6 +236,8 @@ def open_loop(
             seed=seed,
             monitor=open_monitor(log),
         )
+        opened.callback(loop.close)
+        yield loop
 
 
 def _stage(

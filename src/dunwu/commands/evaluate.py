@@ -114,6 +114,8 @@ def evaluate(
         Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: Nothing could be graded, a server gives no answer, or the disk is full.
     """
+    if not isinstance(models, Model | Sequence):
+        raise UserError(f"is {type(models).__name__}; a model is a policy, a run, a folder or a name", field="models")
     overrides, monitor = write_overrides(overrides), monitor or open_monitor(log)
     request = EvaluationRequest(
         models=[_name_model(one) for one in ([models] if isinstance(models, Model) else models)],

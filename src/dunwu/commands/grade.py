@@ -11,6 +11,7 @@ import numpy as np
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import UserError
 from dunwu.sandbox import Unavailable, choose
+from dunwu.tasks.datasets.code_tests import NotATestError, read_test
 from dunwu.types import Completion, Message, Problem, Score
 from dunwu.verifiers import RewardGrader
 from dunwu.verifiers.code import make_limits
@@ -51,6 +52,7 @@ def grade(
             raise UserError(f"is {type(text).__name__}, not a text", field=name)
     if answer_in not in (None, *get_args(AnswerIn)):
         raise UserError(f"{answer_in!r:.60} is none of {', '.join(get_args(AnswerIn))}", field="answer_in")
+    checks = _read_tests(kind, tests)
     where = answer_in or _find_answer(completion)
     spec = RewardSpec(format_rule="none", answer_in=where)
     problem = Problem(
@@ -61,7 +63,7 @@ def grade(
         language=language,
         messages=(Message(role="user", content=""),),
         gold=gold,
-        tests=tuple(tests),
+        tests=checks,
     )
     with ExitStack() as opened:
         sandbox = None
@@ -80,6 +82,18 @@ def grade(
             version_spans=(),
         )
         return grader.score(problem, written)
+
+
+def _read_tests(kind: str, tests: Sequence[str]) -> tuple[str, ...]:
+    """Return what an answer is checked against; raise UserError where it is not what the kind takes."""
+    if kind == "expression" and len(tests) < 2:
+        raise UserError("an expression is checked against its target and at least one number", field="tests")
+    if kind != "code":
+        return tuple(tests)
+    try:
+        return tuple(read_test(test) for test in tests)
+    except NotATestError as error:
+        raise UserError(f"a test is none: {error}", field="tests") from None
 
 
 def _find_answer(completion: str) -> AnswerIn:

@@ -52,3 +52,15 @@ def test_arguments_of_another_type_are_refused(arguments: dict[str, Any], messag
     with pytest.raises(UserError) as caught:
         dunwu.grade(**arguments)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "tests", "message"),
+    [
+        ("expression", (), "tests: an expression is checked against its target and at least one number"),
+        ("code", ("zzz",), "tests: a test is none: 'zzz' is no JSON"),
+    ],
+)
+def test_checks_that_are_none_are_refused(kind: str, tests: tuple[str, ...], message: str) -> None:
+    with pytest.raises(dunwu.UserError, match=message):
+        dunwu.grade("<answer>1+1</answer>", kind=kind, tests=tests)

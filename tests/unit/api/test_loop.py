@@ -129,6 +129,14 @@ def test_a_table_given_in_part_keeps_its_other_fields() -> None:
         assert (loop.stage.rollout.questions, loop.stage.rollout.group_size) == (16, 8)
 
 
+def test_a_loop_is_closed_with_its_block() -> None:
+    with dunwu.open_loop("nano-base", tasks=["countdown"], **SMALL) as loop:
+        pass
+    for call in (lambda: loop.rollout(questions=1), lambda: loop.update([])):
+        with pytest.raises(dunwu.UserError, match="the loop is closed: its block has ended"):
+            call()
+
+
 def test_what_a_loop_cannot_do_is_refused() -> None:
     settings = SMALL | {"algorithm": {"advantage": "gae", "kl_coefficient": 0.0}, "value": {}}
     with pytest.raises(dunwu.UserError, match="value: is no part of a loop"), dunwu.open_loop("nano-base", **settings):

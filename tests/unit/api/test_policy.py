@@ -113,3 +113,8 @@ def test_a_saved_policy_is_asked_as_before(policy: dunwu.Policy, tmp_path: Path)
     assert (
         again.generate(QUESTION, max_new_tokens=8)[0][0].text == policy.generate(QUESTION, max_new_tokens=8)[0][0].text
     )
+
+
+def test_what_is_no_model_is_not_evaluated() -> None:
+    with pytest.raises(dunwu.UserError, match="models: is NoneType; a model is a policy, a run, a folder or a name"):
+        dunwu.evaluate(None, "countdown")  # type: ignore[arg-type]
