@@ -47,7 +47,7 @@ def test_a_function_of_a_file_decides(kind: str, problem: MakeProblem, completio
 
 
 def test_a_function_that_raises_ends_the_run(kind: str, problem: MakeProblem, completion: MakeCompletion) -> None:
-    with RewardGrader(RewardSpec()) as grader, pytest.raises(UserError, match=r"^kind: ") as caught:
+    with RewardGrader(RewardSpec()) as grader, pytest.raises(UserError, match=r"palindrome\.py") as caught:
         grader.score(problem(kind, "g"), completion("<answer>raise</answer>"))
     assert "is_palindrome raised ValueError: g (line 6) on problem p" in str(caught.value)
 
