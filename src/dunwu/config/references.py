@@ -46,7 +46,7 @@ def find_references(value: object, place: str = "") -> Iterator[Reference]:
     if isinstance(value, BaseModel):
         for name, info in type(value).model_fields.items():
             held, field = getattr(value, name), f"{place}{info.alias or name}"
-            for names in (entry for entry in info.metadata if isinstance(entry, Names)):
+            if names := names_of(info.metadata):
                 yield Reference(field, held, names)
             yield from find_references(held, f"{field}.")
     elif isinstance(value, Mapping):
