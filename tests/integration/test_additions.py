@@ -48,8 +48,8 @@ def double(rng, level, language):
     return Draft(question=f"What is twice {number}?", gold=str(2 * number), key=str(number), kind=VERIFIER)
 
 
-def same_length(problem, answer):
-    return len(answer) == len(problem.gold)
+def accept_all(problem, answer):
+    return True
 
 
 def brevity(problem, text):
@@ -97,7 +97,7 @@ import mine
 dunwu.register.loss("own-loss")(mine.reinforce)
 dunwu.register.advantage("own-advantage")(mine.rank)
 dunwu.register.task("own-task")(mine.double)
-dunwu.register.verifier("own-verifier")(mine.same_length)
+dunwu.register.verifier("own-verifier")(mine.accept_all)
 dunwu.register.reward("own-reward")(mine.brevity)
 dunwu.register.engine("own-engine")(mine.build_engine)
 dunwu.register.stage("own-kind")(mine.SUMS)
@@ -106,7 +106,7 @@ BY_FILE = {
     "loss": "mine.py:reinforce",
     "advantage": "mine.py:rank",
     "task": "mine.py:double",
-    "verifier": "mine.py:same_length",
+    "verifier": "mine.py:accept_all",
     "reward": "mine.py:brevity",
     "engine": "mine.py:build_engine",
     "kind": "mine.py:SUMS",
@@ -219,9 +219,9 @@ def test_seven_additions_take_no_edit_of_the_package(recipe: Path, tmp_path: Pat
     assert len(answers) == 2 * 2 * 4
     for answer in answers:
         assert answer["prompt"].startswith("What is twice")
-        extracted, gold = answer["extracted"], answer["gold"]
-        assert answer["part.accuracy"] == float(extracted is not None and len(extracted) == len(gold))
+        assert answer["part.accuracy"] == float(answer["extracted"] is not None)
         assert answer["part.brevity"] == pytest.approx(1 / (1 + len(answer["completion"])))
+    assert any(answer["part.accuracy"] for answer in answers)
     noted = (tmp_path / "mine.log").read_text().splitlines()
     assert set(noted) == {"engine of 5", "advantages of 4", "loss 0.2"}
     assert noted.count("advantages of 4") == 2 * 2
