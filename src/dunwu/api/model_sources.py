@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from dunwu.analysis.stage_roles import makes_reward_model
-from dunwu.config.packaged import PACKAGED_MODELS
+from dunwu.config.packaged import MODEL_NAMES, PACKAGED_MODELS
 from dunwu.config.schema import ServerSpec, is_server, parse_server
 from dunwu.errors import UserError, did_you_mean
 from dunwu.models.export import find_trained_template
+from dunwu.models.gguf.header import read_header
+from dunwu.models.gguf.source import find_gguf
 from dunwu.models.load import HUB_ID, load_tokenizer
 from dunwu.models.shape import find_shape
 from dunwu.runs import RunReader
@@ -36,6 +38,8 @@ class Source:
             return str(self.stage.get("prompt", {}).get("template", NANO))
         if self.source in PACKAGED_MODELS:
             return NANO
+        if (file := find_gguf(self.source)) is not None:
+            return CHAT if read_header(file).chat_template else PLAIN
         folder = Path(self.source)
         if folder.is_absolute() and (trained := find_trained_template(folder)) is not None:
             return trained
@@ -52,7 +56,7 @@ def source_of(text: str, *, scores: bool = False) -> Source:
     """Find the model that a text stands for.
 
     Args:
-        text: a packaged name, a transformers folder, a run directory or RUN:STAGE, a hub id, or
+        text: a packaged name, a transformers folder, a GGUF file, a run directory or RUN:STAGE, a hub id, or
             ``http://host:port/v1#name``.
         scores: of a run, its last reward model is meant, not its last model that writes.
 
@@ -61,7 +65,7 @@ def source_of(text: str, *, scores: bool = False) -> Source:
     """
     if is_server(text):
         return _server(text)
-    if text in PACKAGED_MODELS:
+    if text in MODEL_NAMES:
         return Source(source=text)
     place, run, stage = Path(text).expanduser(), *_split(text)
     if (place / "manifest.json").is_file():
@@ -70,15 +74,17 @@ def source_of(text: str, *, scores: bool = False) -> Source:
         return _made(run, stage, scores)
     if (place / "config.json").is_file():
         return Source(source=str(place.resolve()))
+    if find_gguf(text) is not None:
+        return Source(source=str(place.resolve()))
     if place.exists():
         raise UserError(
             "is neither a model of transformers nor a run: it has no config.json and no manifest.json", file=place
         )
     hub = HUB_ID.fullmatch(text) and "/" in text and not Path(text.partition("/")[0]).exists()
     if not hub:
-        known = ", ".join(PACKAGED_MODELS)
-        hint = did_you_mean(text, PACKAGED_MODELS)
-        raise UserError(f"no model: neither {known}, a folder, a run, a hub id, nor a server{hint}", file=str(place))
+        known, hint = ", ".join(MODEL_NAMES), did_you_mean(text, MODEL_NAMES)
+        text = f"no model: neither {known}, a folder, a GGUF file, a run, a hub id, nor a server{hint}"
+        raise UserError(text, file=str(place))
     return Source(source=text)
 
 

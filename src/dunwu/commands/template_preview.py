@@ -32,7 +32,7 @@ def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]
     """Say how a stage asks and what it teaches; see ``planning.preview``.
 
     Args:
-        folder: The model whose tokenizer it is.
+        folder: The model whose tokenizer it is, or its GGUF file.
         name: The stage's name.
         stage: One that asks a model or teaches it.
         files: Files of conversations that it learns from, and that are there.

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dunwu.config.issues import Issue
-from dunwu.config.packaged import PACKAGED_MODELS
+from dunwu.config.packaged import MODEL_NAMES
 from dunwu.config.schema import JudgeSpec, ModelInput, RewardModelStage, ServerSpec, is_server, parse_server
 from dunwu.config.stage_kind import Upstream
 from dunwu.errors import did_you_mean
@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_model(model: ModelInput, upstream: Upstream) -> Iterator[Issue]:
-    """Check that a model is an earlier stage, a packaged one, a folder (absolute by now), a hub id, or a server."""
+    """Check that a model is an earlier stage, a packaged one, a path (absolute by now), a hub id, or a server."""
     source, field = model.source, model.field
     if model.may_be_served and is_server(source):
         yield from _check_server(source, field)
@@ -31,9 +31,12 @@ def check_model(model: ModelInput, upstream: Upstream) -> Iterator[Issue]:
             text = f"no earlier stage called {source!r} makes a reward model (known here: {known})"
             yield Issue(field, text + did_you_mean(source, upstream.scorers))
     else:
-        names = [*upstream.policies, *(upstream.scorers if model.role == "either" else ()), *PACKAGED_MODELS]
+        names = [*upstream.policies, *(upstream.scorers if model.role == "either" else ()), *MODEL_NAMES]
         if source not in names:
-            hint = did_you_mean(source, names) or "; write ./NAME for a folder, OWNER/NAME for a hub id"
+            hint = (
+                did_you_mean(source, names)
+                or "; write ./NAME for a folder, NAME.gguf for a file, OWNER/NAME for a hub id"
+            )
             text = f"no earlier stage or packaged model is called {source!r} (known here: {', '.join(names)})"
             yield Issue(field, text + hint)
 

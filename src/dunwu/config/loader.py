@@ -151,7 +151,7 @@ def _check_depth(tree: Tree, place: Path | str) -> None:
 
 
 def _resolve_paths(tree: Any, base: Path) -> None:
-    """Make absolute, in place: every ``path`` and ``file``, a ``from`` that is a folder, the file of a reference."""
+    """Make absolute, in place: every ``path`` and ``file``, a model that is a path, the file of a reference."""
     if isinstance(tree, list):
         for entry in tree:
             _resolve_paths(entry, base)
@@ -165,10 +165,18 @@ def _resolve_paths(tree: Any, base: Path) -> None:
                 file, name = split_reference(value)
                 tree[key] = f"{_absolute(file, base)}:{name}"
             elif key == "from" and isinstance(value, str):
-                written = value.startswith((".", "/", "~"))
-                tree[key] = _absolute(value, base) if written or ("/" in value and (base / value).is_dir()) else value
+                tree[key] = _resolve_model(value, base)
+            elif key == "models" and isinstance(value, list):
+                tree[key] = [_resolve_model(one, base) if isinstance(one, str) else one for one in value]
+                _resolve_paths(tree[key], base)
             else:
                 _resolve_paths(value, base)
+
+
+def _resolve_model(source: str, base: Path) -> str:
+    """Make a model's path absolute; its name and a hub id stay."""
+    is_path = source.startswith((".", "/", "~")) or source.endswith(".gguf")
+    return _absolute(source, base) if is_path or ("/" in source and (base / source).is_dir()) else source
 
 
 FUNCTION_TABLES = ("custom", "judge", "rewrite")

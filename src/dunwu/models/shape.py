@@ -1,4 +1,4 @@
-"""How large a model is, read from its config.json; nothing is loaded."""
+"""How large a model is, read from its config.json or the header of its GGUF file; nothing is loaded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dunwu.config.model_folder import read_config
 from dunwu.config.packaged import find_packaged
 from dunwu.config.schema import TransformerSpec
 from dunwu.errors import UserError
+from dunwu.models.gguf.source import find_gguf
 
 MIXTURE_KEYS = ("num_experts", "n_routed_experts", "num_local_experts", "kv_lora_rank")
 
@@ -91,11 +92,16 @@ def find_shape(source: str) -> ModelShape | None:
     """Find the shape of a model; None where it is not known.
 
     Args:
-        source: ``nano-base``, a folder, a hub model in the local cache, or a published one.
+        source: ``nano-base``, a folder, a GGUF file, a hub model in the local cache, or a published one.
 
     Raises:
-        UserError: its config.json cannot be read.
+        UserError: its config.json or its header cannot be read.
     """
+    if (file := find_gguf(source)) is not None:
+        from dunwu.models.gguf.architecture import build_config  # with numpy, which no other source needs
+        from dunwu.models.gguf.header import read_header
+
+        return shape_from_config(build_config(read_header(file)))
     config = _config_file(source)
     if config is None:
         return PUBLISHED.get(source)

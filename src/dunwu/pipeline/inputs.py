@@ -5,15 +5,40 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from dunwu.config.references import find_references
 from dunwu.config.schema import DataSpec, StageInputs, StageSpec, is_server
 from dunwu.models.export import DOCUMENTS
+from dunwu.models.gguf.cache import Listener, convert_gguf, hash_gguf
+from dunwu.models.gguf.conversion import CONVERTER
+from dunwu.models.gguf.header import read_header
+from dunwu.models.gguf.source import describe_origin, find_gguf
 from dunwu.models.load import resolve
 from dunwu.registry import rewards
 from dunwu.runs.fingerprints import compute_fingerprint
+
+
+def convert_models(stage: StageSpec, listener: Listener) -> dict[str, dict[str, Any]]:
+    """Dequantise the models of a stage that lie in GGUF files.
+
+    Args:
+        stage: the recipe's.
+        listener: hears of each conversion; one that is in the cache takes no time.
+
+    Returns:
+        Where each comes from, by its name in the recipe; see ``describe_origin``.
+
+    Raises:
+        UserError: a file is not there, or holds no model that is read.
+    """
+    files = {model.source: find_gguf(model.source) for model in stage.inputs.models if not is_server(model.source)}
+    found = {source: file for source, file in files.items() if file is not None}
+    for file in found.values():
+        convert_gguf(file, listener)
+    return {source: describe_origin(source, read_header(file)) for source, file in found.items()}
 
 
 def hash_inputs(
@@ -45,6 +70,9 @@ def hash_inputs(
     for source in (one.source for one in inputs.models):
         if is_server(source):
             found[source] = source
+            continue
+        if (file := find_gguf(source)) is not None:
+            found[source] = f"{hash_gguf(file)}, converter {CONVERTER}"
             continue
         place = Path(resolve(model(source)))
         found[source] = compute_fingerprint(place, ignored=DOCUMENTS) if place.is_dir() else source

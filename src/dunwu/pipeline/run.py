@@ -60,7 +60,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
 
         from dunwu.execution.local import list_accelerators
         from dunwu.pipeline.decontamination import decontaminate
-        from dunwu.pipeline.inputs import hash_inputs
+        from dunwu.pipeline.inputs import convert_models, hash_inputs
 
         import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
     run.note("machine", describe_machine(list_accelerators()))
@@ -85,6 +85,8 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
     for number, (name, stage) in enumerate(recipe.stages.items(), start=1):
         progress.number_stage(number, len(recipe.stages))
         with _name_stage(file, name), stop.interruptible():
+            if origins := convert_models(stage, progress):
+                run.note("gguf", origins)
             inputs = hash_inputs(stage, data, model, left_out)
         if name in run.stages:
             run.check_inputs(name, inputs)

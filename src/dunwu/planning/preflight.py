@@ -11,6 +11,8 @@ from dunwu.config.issues import Issue
 from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
 from dunwu.errors import UserError, counted
+from dunwu.models.gguf.header import read_header
+from dunwu.models.gguf.source import find_gguf
 from dunwu.models.shape import find_model_folder, find_shape
 
 Probe = Callable[[TaskSpec, int], None]
@@ -25,16 +27,27 @@ def check_models(name: str, stage: StageSpec, recipe: Recipe) -> Iterator[Issue]
     for model in stage.inputs.models:
         if model.source in recipe.stages:
             continue
-        folder, field = find_model_folder(model.source), f"stages.{name}.{model.field}"
-        if folder is not None:
-            yield from _check_folder(field, folder)
-            if model.prompt:
-                place = f"stages.{name}.{model.prompt.field}.template"
-                yield from _check_template(place, model.prompt.spec.template, folder)
+        field = f"stages.{name}.{model.field}"
+        template = (
+            (f"stages.{name}.{model.prompt.field}.template", model.prompt.spec.template) if model.prompt else None
+        )
         try:
+            if (file := find_gguf(model.source)) is not None:
+                yield from _check_gguf(file, template)
+            elif (folder := find_model_folder(model.source)) is not None:
+                yield from _check_folder(field, folder)
+                if template:
+                    yield from _check_template(*template, folder)
             find_shape(model.source)
         except UserError as error:
             yield Issue(field, str(error))
+
+
+def _check_gguf(file: Path, template: tuple[str, str] | None) -> Iterator[Issue]:
+    """Check the header of a GGUF file, and that it has a chat template where a stage wants it."""
+    header = read_header(file)
+    if template and template[1] == "chat" and header.chat_template is None:
+        yield Issue(template[0], f"chat, but {file} has no chat template")
 
 
 def _check_folder(field: str, folder: Path) -> Iterator[Issue]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from dunwu.config.issues import Issue
 from dunwu.config.schema import DataSpec, Recipe, StageSpec
 from dunwu.errors import UserError
+from dunwu.models.gguf.source import find_gguf
 from dunwu.models.shape import find_model_folder
 
 Preview = Callable[[Path, str, StageSpec, Sequence[DataSpec]], Mapping[str, str]]
-"""A model's folder, a stage's name, the stage, and its files -> lines by names in snake case. Raises UserError where
-the template cannot be used, a conversation cannot be learnt, or a held-out prompt is too long."""
+"""A model's folder or GGUF file, a stage's name, the stage, and its files -> lines by names in snake case. Raises
+UserError where the template cannot be used, a conversation cannot be learnt, or a held-out prompt is too long."""
 GLANCE = 5
 """Held-out problems of a generated task that a plan draws of each set; a run draws them all before it begins."""
 PLAIN = ("r1-zero", "nano")
@@ -48,11 +49,13 @@ def _is_file(data: DataSpec) -> bool:
 
 
 def _tokenizer_of(source: str, recipe: Recipe) -> Path | None:
-    """Return the folder of the model that a source was first made from: every stage keeps its tokenizer."""
+    """Return where the model lies that a source was first made from: every stage keeps its tokenizer."""
     while source in recipe.stages:
         models = recipe.stages[source].inputs.models
         if not models:
             return None
         source = models[0].source
+    if (file := find_gguf(source)) is not None:
+        return file
     folder = find_model_folder(source)
     return folder if folder is not None and (folder / "config.json").is_file() else None

@@ -190,7 +190,7 @@ ZERO = "stages.zero."
         (
             ["from=bas"],
             "from",
-            "no earlier stage or packaged model is called 'bas' (known here: base, nano-base, nano-world); did you",
+            "called 'bas' (known here: base, nano-base, nano-world, smollm2-135m-instruct); did you mean base?",
         ),
         (["from=zero"], "from", "no earlier stage or packaged model is called 'zero'"),
         (["from=a/b/c/d"], "from", "no earlier stage or packaged model is called 'a/b/c/d'"),

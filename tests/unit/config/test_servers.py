@@ -85,7 +85,7 @@ def test_a_server_is_asked_as_the_stage_says() -> None:
         (["http://h:99999/v1#m"], r"stages\.e\.models\.0: .* is no address of a server"),
         (["http:// h/v1#m"], "is no address of a server"),
         (["http://h/v1#m", "http://h/v1#m"], r"stages\.e\.models\.1: 'm' is the name of an earlier model"),
-        (["./trained"], "'trained' cannot name an evaluation"),
+        (["/trained"], "'trained' cannot name an evaluation"),
     ],
 )
 def test_what_is_no_server_is_told_with_its_field(models: list[str], told: str) -> None:

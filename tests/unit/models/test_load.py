@@ -98,7 +98,7 @@ def complaint(source: Path | str, **options: Any) -> str:
 def test_what_is_no_model_is_said_in_one_line(tmp_path: Path) -> None:
     assert complaint(tmp_path / "none") == f"{tmp_path / 'none'}: no such folder"
     (tmp_path / "file").write_text("x")
-    assert complaint(tmp_path / "file").endswith("a model is a folder or a hub id, and this is a file")
+    assert complaint(tmp_path / "file").endswith("is no GGUF file: it begins with b'x'")
     (tmp_path / "empty").mkdir()
     assert complaint(tmp_path / "empty").endswith("no config.json: this is no transformers model folder")
 
