@@ -10,7 +10,7 @@ help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The demo needs only the default dependencies; the tests need the development extra as well.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py $(wildcard src/dunwu/kernels/source/*)
 	@echo "installing into $(VENV) ..."
 	@start=$$(date +%s) && $(PYTHON) -m venv $(VENV) && $(PIP) --editable . && echo "installed in $$(($$(date +%s) - start)) s"
 	@touch $@

@@ -15,19 +15,21 @@ CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 
 class MachineRecord(TypedDict):
-    """The processor's name, the cores that this process may use, memory in GiB, and the names of its accelerators."""
+    """The processor's name, cores that this process may use, memory in GiB, accelerators' names, the CPU's kernels."""
 
     processor: str
     cores: int
     memory_gib: int
     accelerators: list[str]
+    kernels: str
 
 
-def describe_machine(accelerators: Sequence[str]) -> MachineRecord:
+def describe_machine(accelerators: Sequence[str], kernels: str) -> MachineRecord:
     """Describe this machine, as far as its system tells; nothing in it names the machine or its owner.
 
     Args:
         accelerators: names of its devices beside the CPU.
+        kernels: the instruction set that the CPU's kernels were compiled for; empty where torch does their work.
 
     Returns:
         The description.
@@ -37,6 +39,7 @@ def describe_machine(accelerators: Sequence[str]) -> MachineRecord:
         cores=usable_cores(),
         memory_gib=round(usable_memory_gib() or 0),
         accelerators=list(accelerators),
+        kernels=kernels,
     )
 
 
@@ -52,6 +55,16 @@ def let_waiting_threads_sleep() -> None:
 def usable_cores() -> int:
     """Count the cores that this process may use; where the system does not tell, all of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_cpu_flags() -> set[str]:
+    """Read which instruction sets the processor has, by Linux's names; empty where the system does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return set(found[1].split()) if found else set()
 
 
 def usable_memory_gib() -> float | None:

@@ -93,6 +93,7 @@ def _describe_machine(machine: Mapping[str, Any]) -> str:
     parts = [*machine.get("accelerators", []), str(machine.get("processor", ""))]
     parts += [f"{cores} core{'s' if cores != 1 else ''}"] if cores else []
     parts += [f"{memory} GiB"] if memory else []
+    parts += [f"{kernels} kernels"] if (kernels := machine.get("kernels")) else []
     return ", ".join(filter(None, parts))
 
 

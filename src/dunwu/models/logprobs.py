@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from dunwu.kernels import operations as kernels
+from dunwu.kernels.library import load_kernels
 from dunwu.models import packing
 
 
@@ -134,7 +136,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
         entropy_N, normalizer_N = torch.zeros_like(values_N), torch.zeros_like(values_N)
         for part in _chunks(len(hidden_NH), chunk):
             values_N[part], entropy_N[part], normalizer_N[part] = _score(
-                head.logits(hidden_NH[part]).div_(temperature), targets_N[part]
+                head.logits(hidden_NH[part]), targets_N[part], temperature
             )
         ctx.save_for_backward(hidden_NH, weight_VH, bias_V, targets_N, normalizer_N)
         ctx.head, ctx.temperature, ctx.chunk = head, temperature, chunk
@@ -145,15 +147,16 @@ class _ChunkedLogprobs(torch.autograd.Function):
     def backward(ctx: Any, grad_N: Float32[Tensor, " N"], _: Tensor) -> tuple[Tensor | None, ...]:
         """Use d log p(target) / d logits = onehot(target) - softmax(logits)."""
         hidden_NH, weight_VH, bias_V, targets_N, normalizer_N = ctx.saved_tensors
+        grad_N = grad_N.contiguous()
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH) if ctx.needs_input_grad[1] else None
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
         for part in _chunks(len(hidden_NH), ctx.chunk):
             logits_CV = ctx.head.logits(hidden_NH[part])
             slope = ctx.head.slope(logits_CV)
-            grad_CV = logits_CV.div_(ctx.temperature).sub_(normalizer_N[part, None]).exp_()
-            grad_C1 = grad_N[part, None] / ctx.temperature
-            grad_CV.mul_(-grad_C1).scatter_add_(1, targets_N[part, None], grad_C1).mul_(slope)
+            grad_CV = _score_backward(logits_CV, targets_N[part], ctx.temperature, normalizer_N[part], grad_N[part])
+            if not isinstance(slope, float) or slope != 1.0:
+                grad_CV.mul_(slope)
             grad_CV = grad_CV.to(weight_VH.dtype)
             torch.mm(grad_CV, weight_VH, out=grad_hidden_NH[part])
             if grad_weight_VH is not None:
@@ -164,9 +167,12 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
 
 def _score(
-    logits_CV: Float32[Tensor, "C V"], targets_C: Int64[Tensor, " C"]
+    logits_CV: Float32[Tensor, "C V"], targets_C: Int64[Tensor, " C"], temperature: float
 ) -> tuple[Float32[Tensor, " C"], Float32[Tensor, " C"], Float32[Tensor, " C"]]:
-    """Return the targets' log-probabilities, entropies, and log of sum exp(logits). Overwrites ``logits_CV``."""
+    """Return the targets' log-probabilities, entropies, and log of sum exp(logits). May overwrite ``logits_CV``."""
+    if logits_CV.device.type == "cpu" and load_kernels() is not None:
+        return kernels.score(logits_CV, targets_C, temperature)
+    logits_CV.div_(temperature)
     logprobs_CV = torch.log_softmax(logits_CV, dim=-1)
     targets_C1 = targets_C[:, None]
     values_C1 = logprobs_CV.gather(1, targets_C1)
@@ -174,6 +180,22 @@ def _score(
     torch.exp(logprobs_CV, out=logits_CV)  # into the same memory: no third block
     entropy_C = -torch.bmm(logits_CV[:, None], logprobs_CV[:, :, None]).flatten()
     return values_C1.squeeze(1), entropy_C, normalizer_C1.squeeze(1)
+
+
+def _score_backward(
+    logits_CV: Float32[Tensor, "C V"],
+    targets_C: Int64[Tensor, " C"],
+    temperature: float,
+    normalizer_C: Float32[Tensor, " C"],
+    grad_C: Float32[Tensor, " C"],
+) -> Float32[Tensor, "C V"]:
+    """Return the gradient of the targets' log-probabilities to the logits, which it overwrites."""
+    if logits_CV.device.type == "cpu" and load_kernels() is not None:
+        kernels.score_backward(logits_CV, targets_C, temperature, normalizer_C, grad_C)
+        return logits_CV
+    scaled_C1 = grad_C[:, None] / temperature
+    grad_CV = logits_CV.div_(temperature).sub_(normalizer_C[:, None]).exp_()
+    return grad_CV.mul_(-scaled_C1).scatter_add_(1, targets_C[:, None], scaled_C1)
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:

@@ -17,12 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 from torch.nn.functional import embedding, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from dunwu.kernels.operations import Tree
+from dunwu.models.fused_layers import can_fuse
+from dunwu.models.fused_layers import compute_states as compute_fused_states
 
 ATTENTION = "dunwu_packed"
 LIKE_LENGTH = 0.8
@@ -43,13 +47,14 @@ class Packing:
     nodes: Int64[Tensor, "B T"]
     rows: tuple[Int64[Tensor, "R S"], ...]
     origin: Int64[Tensor, " N"]
+    segments: Int32[np.ndarray, "3 S"]
 
 
 def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> Packing:
     """Build the prefix tree of the first ``lengths_B`` tokens of each row."""
     tokens, lengths = token_ids_BT.cpu().numpy(), lengths_B.tolist()
     nodes = np.zeros(tokens.shape, dtype=np.int64)
-    token_ids, positions, owners = [], [], []
+    token_ids, positions, owners, branches = [], [], [], []
     count = shared = 0
     before: int | None = None
     # In sorted order, a row shares its longest known prefix with the row before it.
@@ -60,11 +65,14 @@ def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> 
             shared = int(differs.argmax()) if differs.any() else common
             nodes[row, :shared] = nodes[before, :shared]
         own = np.arange(shared, lengths[row])
+        if len(own):
+            branches.append((count, nodes[row, shared - 1] if shared else -1))
         nodes[row, own] = count + np.arange(len(own))
         token_ids.append(tokens[row, own])
         positions.append(own)
         owners.append(np.full(len(own), row))
         count, before = count + len(own), row
+    segments = _find_segments(count, branches)
     rows, place_BT = _by_length(nodes, lengths)
     device = token_ids_BT.device
     return Packing(
@@ -73,7 +81,24 @@ def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> 
         nodes=torch.from_numpy(nodes).to(device),
         rows=tuple(torch.from_numpy(batch).to(device) for batch in rows),
         origin=torch.from_numpy(place_BT[np.concatenate(owners), np.concatenate(positions)]).to(device),
+        segments=segments,
     )
+
+
+def _find_segments(count: int, branches: list[tuple[int, int]]) -> Int32[np.ndarray, "3 S"]:
+    """Cut the nodes where the tree branches.
+
+    Args:
+        count: of the nodes.
+        branches: of each row with nodes of its own the first of them, and the node before it or -1.
+    """
+    first, before = np.array(branches).T
+    after = before[before >= 0] + 1  # behind a node from which another row goes on, a new segment begins
+    starts = np.unique(np.concatenate([first, after[after < count]]))
+    parent = starts - 1  # a segment that begins behind a branch goes on from the node before it
+    parent[np.searchsorted(starts, first)] = before
+    segments = np.stack([starts, np.append(starts[1:], count), np.searchsorted(starts, parent, side="right") - 1])
+    return np.ascontiguousarray(segments, dtype=np.int32)
 
 
 def _by_length(nodes: np.ndarray, lengths: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
@@ -139,6 +164,9 @@ def _gather(states: Float[Tensor, "1 A N D"], nodes_RS: Int64[Tensor, "R S"]) ->
 
 def compute_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
     """Compute the last hidden state of every node."""
+    if can_fuse(model):
+        tree = Tree(segments=packing.segments, positions=packing.positions)
+        return compute_fused_states(model, tree, packing.token_ids)
     states_1NH: Tensor = model.base_model(
         input_ids=packing.token_ids[None],
         position_ids=packing.positions[None],

@@ -13,13 +13,14 @@ from tests.groups import generate_groups
 from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
+from dunwu.models.fused_layers import is_llama_like
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder
 from dunwu.rollout.builtin.engine import TorchEngine
-from dunwu.rollout.builtin.fused import FusedDecoder, can_fuse
+from dunwu.rollout.builtin.fused import FusedDecoder
 from dunwu.rollout.seeds import to_tensor
 from dunwu.types import GenerationRequest, RolloutGroup, Sampling, VersionSpan
 
@@ -74,7 +75,7 @@ def test_logprobs_are_those_of_a_full_forward(make_policy: MakePolicy, family: s
 @pytest.mark.parametrize("family", FUSED)
 def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy, family: str) -> None:
     model = make_policy(family).model
-    assert can_fuse(model)
+    assert is_llama_like(model)
     rng = np.random.default_rng(2)
     prompts = torch.from_numpy(rng.integers(0, 256, (3, 7)))
     last = torch.tensor([6, 2, 4])

@@ -104,6 +104,10 @@ class KVCache:
         keys, values = self._layers[layer]
         return keys[:rows, :, :span], values[:rows, :, :span]
 
+    def storage(self, layer: int) -> tuple[Float[Tensor, "S K T D"], Float[Tensor, "S K T D"]]:
+        """Return all of one layer's keys and values, to read and to write."""
+        return self._layers[layer]
+
     def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
         """Make zeros, because a masked position is multiplied by weight 0 and must be finite."""
         return like.new_zeros(self.rows, like.shape[1], self.length, like.shape[3])

@@ -21,9 +21,10 @@ from transformers.cache_utils import DynamicLayer
 from dunwu.errors import UserError
 from dunwu.models.agreement import check_head
 from dunwu.models.attention import find_visible, make_bias
+from dunwu.models.fused_layers import can_fuse, is_llama_like
 from dunwu.models.logprobs import Head
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
-from dunwu.rollout.builtin.fused import FusedDecoder, can_fuse
+from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
 
 
 class Decoder(Protocol):
@@ -70,7 +71,9 @@ def make_decoder(model: Any) -> Decoder:
     Raises:
         UserError: see ``ModuleDecoder``.
     """
-    return FusedDecoder(model) if can_fuse(model) else ModuleDecoder(model)
+    if can_fuse(model):
+        return KernelDecoder(model)
+    return FusedDecoder(model) if is_llama_like(model) else ModuleDecoder(model)
 
 
 class ModuleDecoder:

@@ -6,7 +6,7 @@ H hidden size, A query heads, K key-value heads, D head dimension, F intermediat
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from dunwu.kernels import operations as kernels
 from dunwu.models.attention import attend, find_visible, make_bias
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
-
-FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +36,6 @@ class Layer:
     gate_up_bias: Tensor | None
     down: Tensor
     down_bias: Tensor | None
-
-
-def can_fuse(model: Any) -> bool:
-    """Whether ``FusedDecoder`` computes this model."""
-    config = model.config
-    rope = getattr(config, "rope_parameters", None) or {}
-    return (
-        config.model_type in FAMILY
-        and config.hidden_act == "silu"
-        and "sliding_attention" not in (getattr(config, "layer_types", None) or ())
-        and rope.get("rope_type", "default") in ("default", "linear", "llama3", "yarn")
-    )
 
 
 class FusedDecoder:
@@ -88,23 +75,33 @@ class FusedDecoder:
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
         """See ``Decoder``."""
+        attend_layer = self._prepare_step(positions_B, cache, span, ragged)
+        x = functional.embedding(tokens_B, self._embedding)
+        for index, layer in enumerate(self._layers):
+            x = self._finish(layer, x, attend_layer(index, layer, x))
+        return self._logits(x)
+
+    def _prepare_step(
+        self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
+    ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
+        """Return what computes one layer's attention in a step, from its number, weights and input; see ``decode``."""
         cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
         bias_BT = make_bias(find_visible(positions_B, span), self._embedding.dtype) if ragged else None
         places = cache.places(positions_B)
-        x = functional.embedding(tokens_B, self._embedding)
-        for index, layer in enumerate(self._layers):
+
+        def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
             q, k, v = self._project(layer, x, cos, sin)
             cache.extend(index, k, v, places)
-            keys, values = cache.read(index, len(tokens_B), span)
-            x = self._finish(layer, x, attend(q, keys, values, bias_BT, self._scale))
-        return self._logits(x)
+            keys, values = cache.read(index, len(x), span)
+            return attend(q, keys, values, bias_BT, self._scale)
+
+        return attend_layer
 
     def _project(
         self, layer: Layer, x: Float[Tensor, "M H"], cos: Float[Tensor, "M 1 D"], sin: Float[Tensor, "M 1 D"]
     ) -> tuple[Float[Tensor, "M A D"], Float[Tensor, "M K D"], Float[Tensor, "M K D"]]:
         """Compute queries, keys and values of M tokens; the first two rotated."""
-        normed = functional.rms_norm(x, x.shape[-1:], layer.norm1, self._eps)
-        qkv = functional.linear(normed, layer.qkv, layer.qkv_bias).view(len(x), -1, self._width)
+        qkv = self._linear_qkv(layer, x).view(len(x), -1, self._width)
         qk, v = qkv[:, : -self._kv_heads], qkv[:, -self._kv_heads :]
         if layer.head_norm is not None:
             qk = functional.rms_norm(qk, qk.shape[-1:], None, self._eps).mul_(layer.head_norm)
@@ -114,22 +111,72 @@ class FusedDecoder:
     def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
         """Apply output projection and gated network, each added to the residual stream."""
         x = _add_linear(x, mixed, layer.out, layer.out_bias)
-        normed = functional.rms_norm(x, x.shape[-1:], layer.norm2, self._eps)
-        gate, up = functional.linear(normed, layer.gate_up, layer.gate_up_bias).chunk(2, dim=-1)
-        return _add_linear(x, functional.silu(gate).mul_(up), layer.down, layer.down_bias)
+        gate_up = functional.linear(self._normalize(x, layer.norm2), layer.gate_up, layer.gate_up_bias)
+        return _add_linear(x, self._gate(gate_up), layer.down, layer.down_bias)
+
+    def _linear_qkv(self, layer: Layer, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        return functional.linear(self._normalize(x, layer.norm1), layer.qkv, layer.qkv_bias)
+
+    def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
+        return functional.rms_norm(x, x.shape[-1:], weight, self._eps)
+
+    def _gate(self, gate_up: Float[Tensor, "M 2F"]) -> Float[Tensor, "M F"]:
+        gate, up = gate_up.chunk(2, dim=-1)
+        return functional.silu(gate).mul_(up)
 
     def _logits(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M V"]:
-        return functional.linear(functional.rms_norm(x, x.shape[-1:], self._norm, self._eps), self._head)
+        return functional.linear(self._normalize(x, self._norm), self._head)
 
     def _rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
         """Compute cosines and sines of positions; the sine's first half negated, as rotating by a roll needs."""
         if self._table is None or len(self._table[0]) < length:
-            positions = torch.arange(length, device=self._embedding.device)[None]
-            cos, sin = self._rotary(self._embedding, positions)
-            sign = torch.ones_like(sin[0, 0])
+            cos, sin = self._compute_rope(length)
+            sign = torch.ones_like(sin[0])
             sign[: self._width // 2] = -1.0
-            self._table = (cos[0], sin[0] * sign)
+            self._table = (cos, sin * sign)
         return self._table
+
+    def _compute_rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+        positions = torch.arange(length, device=self._embedding.device)[None]
+        cos, sin = self._rotary(self._embedding, positions)
+        return cos[0], sin[0]
+
+
+class KernelDecoder(FusedDecoder):
+    """The same with the kernels of ``kernels``: norms, gates, and all of attention in one call for a layer.
+
+    Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._plain: tuple[Tensor, Tensor] | None = None
+        self._shape = kernels.Heads(
+            queries=self._heads, keys=self._kv_heads, width=self._width, scale=self._scale, epsilon=self._eps
+        )
+
+    def _prepare_step(
+        self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
+    ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
+        if self._plain is None or len(self._plain[0]) < cache.length:
+            self._plain = self._compute_rope(cache.length)
+        positions = kernels.Positions(cosines=self._plain[0], sines=self._plain[1], of_tokens=positions_B)
+
+        def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
+            norms = kernels.HeadNorms()
+            if layer.head_norm is not None:
+                norms = kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
+            qkv = self._linear_qkv(layer, x)
+            heads = kernels.rotate(qkv, positions, self._shape, norms)
+            return kernels.decode(heads, qkv, positions_B, cache.storage(index), self._shape)
+
+        return attend_layer
+
+    def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
+        return kernels.normalize(x, weight, self._eps)[0]
+
+    def _gate(self, gate_up: Float[Tensor, "M 2F"]) -> Float[Tensor, "M F"]:
+        return kernels.gate(gate_up)
 
 
 class _Fusion:

@@ -9,6 +9,8 @@ from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from dunwu.kernels import operations as kernels
+from dunwu.kernels.library import load_kernels
 from dunwu.types import Sampling
 
 BLOCK = 64
@@ -31,6 +33,8 @@ def draw_tokens(
     logits_BV = logits_BV.float()
     if sampling.banned:
         logits_BV = logits_BV.index_fill(1, _ids(sampling.banned, logits_BV.device), -torch.inf)
+    if sampling.temperature > 0.0 and sampling.top_p == 1.0 and can_draw(logits_BV):
+        return kernels.draw(logits_BV.contiguous(), uniforms_B.contiguous(), sampling.temperature)
     if sampling.temperature not in (0.0, 1.0):
         logits_BV = logits_BV / sampling.temperature
     probs_BV = torch.softmax(logits_BV, dim=-1)
@@ -40,6 +44,11 @@ def draw_tokens(
         kept_BV = keep_nucleus(probs_BV, sampling.top_p) if sampling.top_p < 1.0 else probs_BV
         tokens_B = invert_cdf(kept_BV, uniforms_B)
     return tokens_B, probs_BV.gather(1, tokens_B[:, None]).squeeze(1).log_()
+
+
+def can_draw(logits_BV: Float32[Tensor, "B V"]) -> bool:
+    """Whether the kernels draw from these logits."""
+    return logits_BV.device.type == "cpu" and load_kernels() is not None
 
 
 @lru_cache(maxsize=8)

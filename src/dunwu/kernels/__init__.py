@@ -1,0 +1,1 @@
+"""Kernels in C++ for the CPU: what a transformer does between its matrix products, fused. Optional: see ``library``."""

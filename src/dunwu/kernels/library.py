@@ -1,0 +1,107 @@
+"""Finds and loads the compiled kernels, an optional extension of the wheel; without it torch does the same work.
+
+The sources are compiled once for each instruction set (setup.py), and the best one that this processor has is loaded.
+They call no Python and no torch: pointers and sizes go in, and ctypes lets other threads run meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch  # first of all: torch's OpenMP is the one that the kernels shall share
+
+from dunwu.kernels.sources import hash_sources, list_sources
+from dunwu.machine import read_cpu_flags
+
+SWITCH = "DUNWU_KERNELS"
+"""``off`` in the environment leaves the kernels unused."""
+INSTRUCTION_SETS = {
+    "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"},
+    "avx2": {"avx2", "fma"},
+    "baseline": set[str](),
+}
+"""Extension -> what the processor must have for it; the best first."""
+
+_LETTERS = {"p": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float}
+SIGNATURES = {
+    "dunwu_rms_norm": "ppppllf",
+    "dunwu_rms_norm_backward": "ppppppplli",
+    "dunwu_rotate": "plpppppfpliii",
+    "dunwu_rotate_backward": "pplpppppfppliiii",
+    "dunwu_swiglu": "ppll",
+    "dunwu_swiglu_backward": "ppppll",
+    "dunwu_attend": "plplpppppliiifpp",
+    "dunwu_attend_backward": "plplpppppliiifppppplli",
+    "dunwu_score": "ppfpppll",
+    "dunwu_score_backward": "ppfppll",
+    "dunwu_draw": "ppfppll",
+    "dunwu_decode": "pplppplliiifp",
+}
+"""Function -> the types of its arguments, as in source/*.cpp: p pointer, i int, l int64, f float."""
+
+
+@lru_cache(maxsize=1)
+def load_kernels() -> ctypes.CDLL | None:
+    """Load the kernels for this processor; None where they were not built, are out of date, or are switched off."""
+    path = find_library(name) if (name := name_kernels()) else None
+    return open_library(path) if path else None
+
+
+@lru_cache(maxsize=1)
+def name_kernels() -> str:
+    """Name the instruction set whose kernels ``load_kernels`` loads; empty where it loads none."""
+    if os.environ.get(SWITCH) == "off":
+        return ""
+    flags = read_cpu_flags()
+    found = [name for name, needed in INSTRUCTION_SETS.items() if needed <= flags and find_library(name)]
+    return next((name for name in found if is_current(name)), "")
+
+
+def explain_absence() -> str:
+    """Say in a line why no kernels are used; empty where they are, or were switched off."""
+    if name_kernels() or os.environ.get(SWITCH) == "off":
+        return ""
+    why = "were built from other sources" if any(map(find_library, INSTRUCTION_SETS)) else "are not built"
+    return (
+        f"the CPU's kernels {why}: torch does their work, and takes longer; installing with a C++ compiler builds them"
+    )
+
+
+def is_current(name: str) -> bool:
+    """Whether an extension was built from the sources that lie here; a wheel has none, and is as it was built."""
+    path = find_library(name)
+    if path is None or not list_sources():
+        return path is not None
+    function = ctypes.CDLL(str(path)).dunwu_sources
+    function.restype = ctypes.c_char_p
+    return bool(function().decode() == hash_sources())
+
+
+def find_library(name: str) -> Path | None:
+    """Find the extension that was built for an instruction set."""
+    folder = Path(__file__).parent
+    return next((path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_{name}{suffix}").is_file()), None)
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """Open an extension and declare its functions."""
+    library = ctypes.CDLL(str(path))
+    for name, letters in SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = [_LETTERS[letter] for letter in letters], None
+    return library
+
+
+def vector_width() -> int:
+    """Return how many numbers the loaded kernels work on at once: widths must be multiples of it."""
+    library = load_kernels()
+    return 1 if library is None else int(library.dunwu_vector_width())
+
+
+def count_threads() -> int:
+    """Return how many threads a kernel called from this thread works with: as many as torch."""
+    return torch.get_num_threads()

@@ -1,0 +1,100 @@
+"""Which build is loaded, and what is said where none is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dunwu.kernels import library
+from dunwu.kernels.sources import list_sources
+from dunwu.machine import read_cpu_flags
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "name_kernels", library.name_kernels.__wrapped__)
+
+
+def test_the_best_that_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "find_library", lambda name: Path(name))
+    monkeypatch.setattr(library, "is_current", lambda name: True)
+    for flags, name in (({"avx2", "fma", "avx512f"}, "avx2"), ({"avx2"}, "baseline"), (set(), "baseline")):
+        monkeypatch.setattr(library, "read_cpu_flags", lambda flags=flags: flags)
+        assert library.name_kernels() == name
+
+
+def test_switched_off() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "from dunwu.kernels.library import *; print([name_kernels(), explain_absence()])"],
+        env=os.environ | {library.SWITCH: "off"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "['', '']\n"
+
+
+def test_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "find_library", lambda name: None)
+    assert library.name_kernels() == ""
+    assert "not built" in library.explain_absence()
+
+
+def test_built_from_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not any(map(library.is_current, library.INSTRUCTION_SETS)):
+        pytest.skip("no kernels are built here")
+    monkeypatch.setattr(library, "hash_sources", lambda: "other")
+    assert library.name_kernels() == ""
+    assert "other sources" in library.explain_absence()
+
+
+def test_every_function_is_declared() -> None:
+    """The letters of ``SIGNATURES`` are the arguments of the sources, in their order."""
+    letters = {"int": "i", "int64_t": "l", "float": "f"}
+    found = {}
+    for path in list_sources():
+        exported = path.read_text(encoding="utf-8").partition('extern "C" {')[2]
+        for line in " ".join(exported.split()).split("void dunwu_")[1:]:
+            name, _, rest = line.partition("(")
+            arguments = rest.partition(")")[0].split(",")
+            found[f"dunwu_{name}"] = "".join(
+                "p" if "*" in argument else letters[argument.split()[-2]] for argument in arguments
+            )
+    assert found == library.SIGNATURES
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_no_sanitizer_finds_anything(tmp_path: Path) -> None:
+    """The other tests of this room again, with every access to memory watched."""
+    flags = ["-std=c++17", "-O1", "-g", "-fPIC", "-shared", "-fopenmp", "-mavx2", "-mfma", '-DDUNWU_SOURCES="test"']
+    watched = tmp_path / "watched.so"
+    sources = [str(path) for path in list_sources() if path.suffix == ".cpp"]
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    if not {"avx2", "fma"} <= read_cpu_flags():
+        flags = [flag for flag in flags if not flag.startswith("-m")]
+    subprocess.run(["g++", *flags, *sanitizers, *sources, "-o", str(watched)], check=True)
+    runtime = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    program = f"""
+import sys, pytest
+from dunwu.kernels import library, operations
+opened = library.open_library(library.Path({str(watched)!r}))
+library.load_kernels = operations.load_kernels = lambda: opened
+library.INSTRUCTION_SETS.clear()
+library.INSTRUCTION_SETS["watched"] = set()
+library.find_library, library.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__).with_name("test_operations.py"))!r}]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"LD_PRELOAD": runtime.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    assert "skipped" not in run.stdout

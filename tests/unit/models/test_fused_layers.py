@@ -1,0 +1,205 @@
+"""The Llama family by kernels: the numbers of transformers' own modules, forward, backward, and one token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from dunwu.kernels.library import load_kernels
+from dunwu.models import fused_layers, packing
+from dunwu.models.fused_layers import can_fuse
+from dunwu.rollout.builtin.cache import KVCache
+from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder, make_decoder
+from dunwu.rollout.builtin.fused import KernelDecoder
+
+pytestmark = pytest.mark.skipif(load_kernels() is None, reason="no kernels are built here")
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 97,
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "intermediate_size": 96,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.15,
+    "pad_token_id": 96,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+FAMILY: dict[str, Callable[[], Any]] = {
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE)),
+    "qwen3, tied": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE, tie_word_embeddings=True)),
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE)),
+    "llama, biases everywhere": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True)),
+    "llama, all heads": lambda: LlamaForCausalLM(LlamaConfig(**(SHAPE | {"num_key_value_heads": 4}))),
+    "llama, three heads a key": lambda: LlamaForCausalLM(
+        LlamaConfig(
+            **(
+                SHAPE
+                | {"hidden_size": 144, "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True}
+            )
+        )
+    ),
+    "llama, long": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=LLAMA3)),
+}
+
+
+def make(family: str) -> Any:
+    """Make a model in which norms and biases are no ones and zeros, as they are at first."""
+    torch.manual_seed(0)
+    model = FAMILY[family]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model.eval()
+
+
+def make_batch() -> packing.Packing:
+    """Rows of 0 to 150 tokens that begin alike for a while, in one place or another."""
+    token_ids = torch.randint(96, (9, 150), generator=torch.Generator().manual_seed(1))
+    for rows, length in ((slice(0, 5), 40), (slice(2, 4), 100), (slice(6, 8), 3)):
+        token_ids[rows, :length] = token_ids[rows.start, :length].clone()
+    token_ids[4] = token_ids[3]
+    return packing.pack(token_ids, torch.tensor([150, 30, 120, 150, 150, 1, 70, 150, 0]))
+
+
+def differentiate(model: Any, tree: packing.Packing) -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    states = packing.compute_states(model, tree)
+    (states * torch.linspace(-9, 9, states.numel()).view_as(states).sin()).sum().backward()  # type: ignore[no-untyped-call]
+    return states.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_close(ours: Tensor, exact: Tensor, within: float, name: str = "") -> None:
+    assert float((ours.double() - exact).norm()) <= within * float(exact.norm()), name
+
+
+@pytest.mark.parametrize("family", FAMILY)
+def test_states_and_gradients(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tree = make(family), make_batch()
+    assert packing.enable(model)
+    assert can_fuse(model)
+    states, grads = differentiate(model, tree)
+    monkeypatch.setattr(packing, "can_fuse", lambda model: False)
+    exact, exact_grads = differentiate(model.double(), tree)
+    assert_close(states, exact, 4e-6)
+    assert grads.keys() == exact_grads.keys()
+    for name, grad in exact_grads.items():
+        assert_close(grads[name], grad, 1e-5, name)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_twice(threads: int) -> None:
+    model, tree, before = make("qwen3"), make_batch(), torch.get_num_threads()
+    assert packing.enable(model)
+    torch.set_num_threads(threads)
+    try:
+        (states, grads), (again, grads_again) = differentiate(model, tree), differentiate(model, tree)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(states, again)
+    assert all(torch.equal(grads[name], grads_again[name]) for name in grads)
+
+
+def test_checkpointing_changes_no_bit_and_keeps_less() -> None:
+    model, tree = make("llama"), make_batch()
+    assert packing.enable(model)
+    states, grads = differentiate(model, tree)
+    kept: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    def measure() -> int:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            packing.compute_states(model, tree)
+        return sum(kept)
+
+    whole = measure()
+    model.gradient_checkpointing_enable()
+    model.train()
+    states_again, grads_again = differentiate(model, tree)
+    assert torch.equal(states, states_again)
+    assert all(torch.equal(grads[name], grads_again[name]) for name in grads)
+    assert measure() < whole / 3
+
+
+def test_a_reward_model_has_the_same_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, tree = LlamaForSequenceClassification(LlamaConfig(**SHAPE, num_labels=1)).eval(), make_batch()
+    assert packing.enable(model)
+    assert can_fuse(model)
+    ours = packing.compute_states(model, tree).detach()
+    monkeypatch.setattr(packing, "can_fuse", lambda model: False)
+    assert_close(ours, packing.compute_states(model.double(), tree).detach(), 4e-6)
+
+
+@pytest.mark.parametrize("change", [{"head_dim": 4}, {"intermediate_size": 50}, {"hidden_act": "gelu"}])
+def test_widths_and_layers_that_the_kernels_do_not_know(change: dict[str, Any]) -> None:
+    assert not can_fuse(LlamaForCausalLM(LlamaConfig(**(SHAPE | change))))
+
+
+def test_what_is_no_plain_model_in_single_precision() -> None:
+    assert not can_fuse(make("llama").to(torch.bfloat16))
+
+    class Adapted(torch.nn.Linear):
+        """A layer that computes more than its weight says."""
+
+    model = make("llama")
+    model.model.layers[2].mlp.down_proj = Adapted(96, 64, bias=False)
+    assert not can_fuse(model)
+
+
+@pytest.mark.parametrize("family", FAMILY)
+def test_decoding(family: str) -> None:
+    model = make(family)
+    assert isinstance(make_decoder(model), KernelDecoder)
+    tokens = torch.randint(97, (5, 12), generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([4, 7, 5, 1, 7])
+
+    def run(decoder: Decoder) -> Tensor:
+        with torch.inference_mode():
+            logits, layers = decoder.prefill(tokens[:, :7], lengths - 1)
+            cache, positions, seen = KVCache(5), lengths.clone(), [logits]
+            cache.reserve(16, 16)
+            cache.insert(0, layers, torch.arange(5))
+            for column in range(7, 12):
+                span = int(positions.max()) + 1
+                seen.append(decoder.decode(tokens[:, column], positions, cache, span, True))
+                positions = positions + 1
+            return torch.stack(seen)
+
+    ours, modules = run(make_decoder(model)), run(ModuleDecoder(model))
+    torch.testing.assert_close(ours, modules, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_of_no_kernels_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_layers, "load_kernels", lambda: None)
+    model = make("llama")
+    assert not can_fuse(model)
+    assert not isinstance(make_decoder(model), KernelDecoder)
