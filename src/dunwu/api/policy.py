@@ -56,7 +56,7 @@ class Policy:
         threads: CPU threads; 0: every core that this process may use.
 
     Attributes:
-        source: A packaged name, a folder, or a hub id.
+        source: A packaged name, a folder, a GGUF file, or a hub id.
         template: The name or text of the prompt template: ``chat``, ``r1-zero``, ``nano``, or a text with ``{prompt}``.
     """
 
@@ -129,6 +129,7 @@ class Policy:
             UserError: The model cannot be used, an argument is out of range, or a prompt has more tokens than the
                 model has positions.
         """
+        from dunwu.models.gguf.cache import convert_source
         from dunwu.rollout.collect import complete
         from dunwu.rollout.seeds import derive_seed
 
@@ -141,6 +142,7 @@ class Policy:
         problems = [as_problem(one, place) for place, one in enumerate(asked)]
         with self._lock, closing(open_monitor(log)) as monitor:
             monitor.show_activity("loading the model")
+            convert_source(self.source, monitor)
             requests = [
                 GenerationRequest(
                     prompt=self._encoder.encode(problem),
@@ -224,8 +226,8 @@ def load(
     """Open a model: of a run, of a folder, of a hub, or one that comes with Dunwu.
 
     Args:
-        source: A run or its directory (``runs/r1``, ``runs/r1:dev1`` for one stage), a transformers folder, a hub id
-            (``Qwen/Qwen2.5-0.5B``), ``nano-base`` or ``nano-world``.
+        source: A run or its directory (``runs/r1``, ``runs/r1:dev1`` for one stage), a transformers folder, a
+            GGUF file, a hub id (``Qwen/Qwen2.5-0.5B``), ``nano-base``, ``nano-world`` or ``smollm2-135m-instruct``.
         dtype: Type of the weights in memory.
         device: ``auto`` takes CUDA where there is a device.
         threads: CPU threads; 0: every core that this process may use.

@@ -85,7 +85,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="A transformers folder, nano-base, a run or RUN:STAGE, a hub id, http://.../v1#NAME.",
+            help="A transformers folder, a GGUF file, nano-base, a run or RUN:STAGE, a hub id, http://.../v1#NAME.",
         ),
     ],
     bench: Annotated[

@@ -27,7 +27,7 @@ class Executor(Protocol):
         """Load a policy and compare what will work with it against the model's own forward pass.
 
         Args:
-            source: ``nano-base``, a folder, or a hub id.
+            source: ``nano-base``, a folder, a GGUF file, or a hub id.
             longest: tokens of the longest sequence that the stage may have.
             learns: a trainer will update it.
             generates: an engine will generate with it.

@@ -196,9 +196,16 @@ def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options:
         shapes = f"{list(stored)} in the weights and {list(wanted)} by config.json"
         raise UserError(f"cannot load {what}: {name} has the shape {shapes}", file=place)
     for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
+        if not _is_finite(weight.detach()):
             raise UserError(f"{name} holds NaN or infinite weights", file=place)
     return model, info
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    """Tell whether all numbers are finite: NaN is the least and the greatest of what it is in. ``isfinite`` of each
+    number takes twenty times as long, which is seconds for a model of 135 M weights.
+    """
+    return not weight.numel() or all(bool(torch.isfinite(bound)) for bound in torch.aminmax(weight))
 
 
 def load_tokenizer(source: str) -> Any:

@@ -88,7 +88,7 @@ class SamplingStage(AnsweringStage):
     """Several answers to each question, of which right and readable ones are kept as conversations."""
 
     from_: str = Field(alias="from")
-    """The model that answers: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    """The model that answers: an earlier stage, ``nano-base`` (shipped), a folder, a GGUF file, or a hub id."""
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     """Where the questions come from: training problems of these tasks."""
     questions: Annotated[int, Field(gt=0, le=10**7)]
@@ -162,7 +162,7 @@ class EvalStage(AnsweringStage):
     """Models beside each other on held-out problems."""
 
     models: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Earlier stages, ``nano-base``, folders, hub ids or servers (``http://host:port/v1#name``); each is called by the
+    """Earlier stages, ``nano-base``, folders, GGUF files, hub ids or servers (``http://host:port/v1#name``); each is called by the
     last part of its name, with what stands before it where another has the same."""
     server: ServerSpec = ServerSpec()
     """How models behind servers are asked. They apply a chat template of their own."""

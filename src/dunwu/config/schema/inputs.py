@@ -33,7 +33,7 @@ class ModelInput:
 
     Attributes:
         field: Where the stage names it, ``from`` or ``reward.models.0.from``.
-        source: An earlier stage, ``nano-base``, a folder, or a hub id.
+        source: An earlier stage, ``nano-base``, a folder, a GGUF file, or a hub id.
         prompt: How it is asked; None: by nobody.
         role: Whether it writes, or reads as a reward model does; a value network may begin from either.
         may_be_served: Whether the source may be a server.

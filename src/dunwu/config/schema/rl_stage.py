@@ -27,7 +27,7 @@ class RLStage(StageSpec):
     """Reinforcement learning from rule rewards."""
 
     from_: str = Field(alias="from")
-    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, a GGUF file, or a hub id."""
     steps: Positive
     """Updates of the policy (the paper's "training steps"), a multiple of minibatches x epochs."""
     reference_every: Count = 400

@@ -63,7 +63,7 @@ class DataStage(StageSpec):
     """A model that learns from texts, in epochs."""
 
     from_: str = Field(alias="from")
-    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, or a hub id."""
+    """The model to begin from: an earlier stage, ``nano-base`` (shipped), a folder, a GGUF file, or a hub id."""
     data: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Sources by name: the recipe's ``data`` and, of conversations, earlier stages that made some."""
     epochs: Positive

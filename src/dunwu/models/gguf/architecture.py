@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dunwu.models.gguf.header import Header
 from dunwu.models.gguf.tensors import read_tensor
 
 CLASSES: Final = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 """Architectures that are read; transformers has each under the same name."""
-OUTSIDE: Final = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-IN_LAYER: Final = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-LAYER: Final = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
 EMBEDDING, OUTPUT, ROPE_FACTORS = "token_embd.weight", "output.weight", "rope_freqs.weight"
 QUERY_BIAS: Final = "blk.0.attn_q.bias"
 LLAMA3_ROPE: Final = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
@@ -123,27 +103,68 @@ def _llama3_factors(parameters: dict[str, Any], theta: float, head_dim: int) -> 
         yield 1 / ((1 - smooth) / parameters["factor"] + smooth)
 
 
-def name_weights(header: Header) -> dict[str, str]:
-    """Name the weights as transformers does.
+class Weight(NamedTuple):
+    """A tensor of a model: its name in the file, its name in transformers, its shape."""
 
-    Returns:
-        The name of each tensor in the file -> that in the model's ``state_dict``.
+    name: str
+    renamed: str
+    shape: tuple[int, ...]
+
+
+def list_weights(header: Header, config: Mapping[str, Any]) -> list[Weight]:
+    """List the weights of a model, and check that the file has these and no others.
+
+    Args:
+        header: The file's.
+        config: See ``build_config``.
 
     Raises:
-        UserError: The file has a tensor that such a model has not.
+        UserError: One is missing, has another shape, or belongs to another kind of model.
     """
-    names = {}
-    for name in header.tensors:
-        if name == ROPE_FACTORS:
-            continue
-        found = LAYER.fullmatch(name)
-        if name in OUTSIDE:
-            names[name] = OUTSIDE[name]
-        elif found and found[2] in IN_LAYER:
-            names[name] = f"model.layers.{found[1]}.{IN_LAYER[found[2]]}.{found[3]}"
-        else:
-            raise header.refuse(f"has weights {name:.60}, which no model of its architecture has here")
-    return names
+    weights = []
+    for weight in _expect_weights(config):
+        if weight.name not in header.tensors:
+            raise header.refuse(f"has no weights {weight.name}")
+        if (found := header.tensors[weight.name].shape) != weight.shape:
+            text = f"has {weight.name} with the shape {list(found)}, and by its sizes it is {list(weight.shape)}"
+            raise header.refuse(text)
+        weights.append(weight)
+    known = {ROPE_FACTORS, *(weight.name for weight in weights)}
+    if others := [name for name in header.tensors if name not in known]:
+        raise header.refuse(f"has weights {others[0]:.60}, which no model of its architecture has here")
+    return weights
+
+
+def _expect_weights(config: Mapping[str, Any]) -> Iterator[Weight]:
+    """Yield every weight that a model of this config has."""
+    hidden, intermediate, head = (int(config[key]) for key in ("hidden_size", "intermediate_size", "head_dim"))
+    query, key = head * int(config["num_attention_heads"]), head * int(config["num_key_value_heads"])
+    yield Weight(EMBEDDING, "model.embed_tokens.weight", (int(config["vocab_size"]), hidden))
+    yield Weight("output_norm.weight", "model.norm.weight", (hidden,))
+    if not config["tie_word_embeddings"]:
+        yield Weight(OUTPUT, "lm_head.weight", (int(config["vocab_size"]), hidden))
+    normed = [("attn_norm", "input_layernorm", hidden), ("ffn_norm", "post_attention_layernorm", hidden)]
+    if config["model_type"] == "qwen3":
+        normed += [("attn_q_norm", "self_attn.q_norm", head), ("attn_k_norm", "self_attn.k_norm", head)]
+    matrices = {
+        "attn_q": ("self_attn.q_proj", query, hidden),
+        "attn_k": ("self_attn.k_proj", key, hidden),
+        "attn_v": ("self_attn.v_proj", key, hidden),
+        "attn_output": ("self_attn.o_proj", hidden, query),
+        "ffn_gate": ("mlp.gate_proj", intermediate, hidden),
+        "ffn_up": ("mlp.up_proj", intermediate, hidden),
+        "ffn_down": ("mlp.down_proj", hidden, intermediate),
+    }
+    biased = ("attn_q", "attn_k", "attn_v") if config["model_type"] == "qwen2" else ()
+    biased = ("attn_q", "attn_k", "attn_v", "attn_output") if config["attention_bias"] else biased
+    for layer in range(int(config["num_hidden_layers"])):
+        inner, outer = f"blk.{layer}.", f"model.layers.{layer}."
+        for name, renamed, size in normed:
+            yield Weight(f"{inner}{name}.weight", f"{outer}{renamed}.weight", (size,))
+        for name, (renamed, rows, columns) in matrices.items():
+            yield Weight(f"{inner}{name}.weight", f"{outer}{renamed}.weight", (rows, columns))
+            if name in biased:
+                yield Weight(f"{inner}{name}.bias", f"{outer}{renamed}.bias", (rows,))
 
 
 def count_rotated_heads(config: Mapping[str, Any], name: str) -> int:

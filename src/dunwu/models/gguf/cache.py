@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from dunwu.errors import Fault, UserError
 from dunwu.models.gguf.conversion import CONVERTER, measure_weights, write_folder
 from dunwu.models.gguf.header import Header, read_header
+from dunwu.models.gguf.source import find_gguf
 from dunwu.runs.atomic import atomic_directory, atomic_write, make_directory, translate_errors
 from dunwu.runs.file_signature import file_signature
 from dunwu.runs.fingerprints import compute_fingerprint
@@ -73,6 +74,12 @@ def convert_gguf(path: Path, listener: Listener | None = None) -> Path:
         if not folder.is_dir():
             _convert(header, folder, listener)
     return folder
+
+
+def convert_source(source: str, listener: Listener) -> None:
+    """Make sure that a model which lies in a GGUF file is in the cache; any other needs nothing."""
+    if (file := find_gguf(source)) is not None:
+        convert_gguf(file, listener)
 
 
 def hash_gguf(path: Path) -> str:

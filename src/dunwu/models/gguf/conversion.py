@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dunwu.models.gguf.architecture import build_config, count_rotated_heads, name_weights
+from dunwu.models.gguf.architecture import Weight, build_config, count_rotated_heads, list_weights
 from dunwu.models.gguf.header import Header
 from dunwu.models.gguf.tensors import AS_THEY_ARE, read_tensor
 from dunwu.models.gguf.tokenizer import build_tokenizer, list_ends
@@ -45,52 +45,52 @@ def write_folder(header: Header, folder: Path, count: Count) -> None:
 
 
 def measure_weights(header: Header) -> int:
-    """Return the bytes that the weights take when they are written."""
-    return sum(entry.size for entry in _list_entries(header))
+    """Return the bytes that the weights take when they are written.
+
+    Raises:
+        UserError: See ``list_weights``.
+    """
+    return sum(entry.size for entry in _list_entries(header, build_config(header)))
 
 
 class _Entry(NamedTuple):
-    """A tensor: its name in the file and in transformers, its type and bytes when it is written."""
+    """A tensor, with its type and bytes when it is written."""
 
-    name: str
-    renamed: str
+    weight: Weight
     dtype: str
     size: int
 
 
-def _list_entries(header: Header) -> list[_Entry]:
+def _list_entries(header: Header, config: Mapping[str, Any]) -> list[_Entry]:
     """List the tensors as they are written, wide types first, so that each begins where its type may."""
     entries = []
-    for name, renamed in name_weights(header).items():
-        tensor = header.tensors[name]
-        dtype = tensor.encoding if tensor.encoding in AS_THEY_ARE else DEQUANTIZED
-        entries.append(_Entry(name, renamed, dtype, prod(tensor.shape) * DTYPE_BYTES[dtype]))
+    for weight in list_weights(header, config):
+        encoding = header.tensors[weight.name].encoding
+        dtype = encoding if encoding in AS_THEY_ARE else DEQUANTIZED
+        entries.append(_Entry(weight, dtype, prod(weight.shape) * DTYPE_BYTES[dtype]))
     return sorted(entries, key=lambda entry: -DTYPE_BYTES[entry.dtype])
 
 
 def _write_weights(header: Header, config: Mapping[str, Any], file: Path, count: Count) -> None:
     """Write all tensors, one in memory at a time: what saves a whole model would hold it."""
-    entries = _list_entries(header)
+    entries = _list_entries(header, config)
     with file.open("xb") as out:
-        out.write(_describe(header, entries))
-        for done, entry in enumerate(entries, start=1):
-            tensor = read_tensor(header, header.tensors[entry.name])
-            if heads := count_rotated_heads(config, entry.name):
-                if tensor.shape[0] % (2 * heads):
-                    raise header.refuse(f"is damaged: {entry.name} has {tensor.shape[0]} rows for {heads} heads")
+        out.write(_describe(entries))
+        for done, (weight, _, _) in enumerate(entries, start=1):
+            tensor = read_tensor(header, header.tensors[weight.name])
+            if heads := count_rotated_heads(config, weight.name):
                 tensor = _to_halves(tensor, heads)
             out.write(np.ascontiguousarray(tensor).data)
             count(done, len(entries))
 
 
-def _describe(header: Header, entries: list[_Entry]) -> bytes:
+def _describe(entries: list[_Entry]) -> bytes:
     """Return the head of a safetensors file: its length in 8 bytes, then JSON that says where each tensor lies."""
     described: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for entry in entries:
-        start, end = end, end + entry.size
-        shape = list(header.tensors[entry.name].shape)
-        described[entry.renamed] = {"dtype": entry.dtype, "shape": shape, "data_offsets": [start, end]}
+    for weight, dtype, size in entries:
+        start, end = end, end + size
+        described[weight.renamed] = {"dtype": dtype, "shape": weight.shape, "data_offsets": [start, end]}
     text = json.dumps(described).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
