@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def make_vocabulary() -> tuple[list[str], list[str]]:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     core.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=317, initial_alphabet=alphabet, show_progress=False))
     vocabulary = sorted(core.get_vocab(), key=core.get_vocab().__getitem__)
-    merges = [" ".join(pair) for pair in __import__("json").loads(core.to_str())["model"]["merges"]]
+    merges = [" ".join(pair) for pair in json.loads(core.to_str())["model"]["merges"]]
     return [*SPECIAL, *vocabulary], merges
 
 
@@ -88,7 +89,8 @@ def list_tensors(model: Any) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
     for name, weight in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        array, rest, suffix = weight.float().numpy(), *name.rsplit(".", 1)
+        array = weight.float().numpy()
+        rest, suffix = name.rsplit(".", 1)
         layer = ""
         if rest.startswith("model.layers."):
             _, _, number, rest = rest.split(".", 3)
@@ -107,6 +109,7 @@ def write_gguf(
     vocabulary: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
     tensors: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    blocks: Mapping[str, tuple[str, np.ndarray[Any, Any]]] | None = None,
 ) -> Path:
     """Write a GGUF file.
 
@@ -117,13 +120,17 @@ def write_gguf(
         vocabulary: Values under ``tokenizer.ggml.``; None: those of ``make_vocabulary``.
         metadata: Values by their whole key, beside the usual or in their place; None leaves one out.
         tensors: Tensors beside the model's.
+        blocks: Type and bytes of tensors in the place of the model's.
     """
     config, kind = model.config, GGMLQuantizationType[encoding]
     writer = GGUFWriter(path, config.model_type)
     for key, value in (describe(config, vocabulary) | dict(metadata or {})).items():
         add_value(writer, key, value)
     for name, array in [*list_tensors(model), *(tensors or {}).items()]:
-        if array.ndim == 1 or kind == GGMLQuantizationType.F32:
+        if blocks and name in blocks:
+            own, stored = blocks[name]
+            writer.add_tensor(name, stored, raw_dtype=GGMLQuantizationType[own])
+        elif array.ndim == 1 or kind == GGMLQuantizationType.F32:
             writer.add_tensor(name, array)
         else:
             writer.add_tensor(name, quantize(array, kind), raw_dtype=kind)

@@ -53,7 +53,7 @@ def hash_inputs(
         left_out: names of training texts that a benchmark has too, see ``pipeline.decontamination``.
 
     Returns:
-        The hash of each by its name in the recipe; a hub id or a server stands for itself, a GGUF file for what it becomes.
+        The hash of each by its name in the recipe; a hub id or a server stands for itself.
 
     Raises:
         UserError: an input is not there.

@@ -132,23 +132,10 @@ def random_blocks(encoding: str, rows: int, columns: int) -> np.ndarray[Any, Any
 
 @pytest.mark.parametrize("encoding", ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"])
 def test_k_quants_are_read_as_transformers_reads_them(tmp_path: Path, encoding: str) -> None:
-    from tests.gguf_files import GGUFWriter, add_value, describe, list_tensors
-
     model = make_model("qwen2", hidden_size=256, intermediate_size=256, head_dim=64, num_hidden_layers=1)
-    kind = GGMLQuantizationType[encoding]
-    writer = GGUFWriter(tmp_path / "model.gguf", "qwen2")
-    for key, value in describe(model.config).items():
-        add_value(writer, key, value)
-    blocks = random_blocks(encoding, 256, 256)
-    for name, array in list_tensors(model):
-        if "ffn" in name and array.ndim == 2:
-            writer.add_tensor(name, blocks, raw_dtype=kind)
-        else:
-            writer.add_tensor(name, array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    kind, blocks = GGMLQuantizationType[encoding], random_blocks(encoding, 256, 256)
+    matrices = {f"blk.0.ffn_{name}.weight": (encoding, blocks) for name in ("gate", "up", "down")}
+    write_gguf(tmp_path / "model.gguf", model, blocks=matrices)
     found = load(tmp_path / "model.gguf").model.layers[0].mlp
     expected = dequantize_by_torch(torch.from_numpy(blocks).flatten(), int(kind)).reshape(256, 256)
     for matrix in (found.gate_proj, found.up_proj, found.down_proj):

@@ -18,7 +18,7 @@ pytest.importorskip("gguf", reason="the extra gguf is not installed")
 from tests.gguf_files import make_model, write_gguf
 
 from dunwu.errors import Fault, UserError
-from dunwu.models.gguf import cache, conversion, header
+from dunwu.models.gguf import cache, conversion, header, tensors
 from dunwu.models.gguf.cache import convert_gguf, hash_gguf
 
 
@@ -136,7 +136,7 @@ def test_the_cache_lies_where_the_environment_says(
 
 
 def test_what_fails_half_way_leaves_nothing(root: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = conversion.read_tensor
+    written = tensors.read_tensor
     calls = 0
 
     def fail_later(*arguments: Any) -> Any:
@@ -158,7 +158,7 @@ def test_what_fails_half_way_leaves_nothing(root: Path, path: Path, monkeypatch:
 def test_too_little_room_is_said_before_anything_is_written(
     root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 10})())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1 << 10})())
     with pytest.raises(Fault, match=r"model\.gguf takes 0 MiB .* set DUNWU_CACHE to a folder on another disk"):
         convert_gguf(path)
     assert [file.name for file in root.iterdir() if file.is_dir()] == ["files"]

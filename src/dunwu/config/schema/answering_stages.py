@@ -162,8 +162,8 @@ class EvalStage(AnsweringStage):
     """Models beside each other on held-out problems."""
 
     models: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Earlier stages, ``nano-base``, folders, GGUF files, hub ids or servers (``http://host:port/v1#name``); each is called by the
-    last part of its name, with what stands before it where another has the same."""
+    """Earlier stages, ``nano-base``, folders, GGUF files, hub ids or servers (``http://host:port/v1#name``); each is
+    called by the last part of its name, with what stands before it where another has the same."""
     server: ServerSpec = ServerSpec()
     """How models behind servers are asked. They apply a chat template of their own."""
     long_prompts: Literal["refuse", "cut"] = "refuse"

@@ -155,8 +155,8 @@ def _expect_weights(config: Mapping[str, Any]) -> Iterator[Weight]:
         "ffn_up": ("mlp.up_proj", intermediate, hidden),
         "ffn_down": ("mlp.down_proj", hidden, intermediate),
     }
-    biased = ("attn_q", "attn_k", "attn_v") if config["model_type"] == "qwen2" else ()
-    biased = ("attn_q", "attn_k", "attn_v", "attn_output") if config["attention_bias"] else biased
+    biased = {"attn_q", "attn_k", "attn_v"} if config["model_type"] == "qwen2" or config["attention_bias"] else set()
+    biased |= {"attn_output"} if config["attention_bias"] else set()
     for layer in range(int(config["num_hidden_layers"])):
         inner, outer = f"blk.{layer}.", f"model.layers.{layer}."
         for name, renamed, size in normed:
