@@ -83,7 +83,7 @@ def test_a_plan_says_what_stands_in_the_way(path: Path) -> None:
     assert str(problem) == f"stages.zero.prompt.template: chat, but {path} has no chat template"
     path.write_bytes(path.read_bytes()[:-1])
     (problem,) = plan("model.gguf").problems
-    assert str(problem).startswith(f"stages.zero.from: {path}: is cut off: 1 byte of ")
+    assert str(problem).startswith(f"stages.zero.from: {path}: is cut off: it has ")
 
 
 def test_an_evaluation_notes_hash_and_origin_and_notices_another_file(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import struct
 import sys
 from pathlib import Path
@@ -73,7 +72,8 @@ def test_wherever_a_file_is_cut_off_it_is_said(tmp_path: Path, whole: bytes) -> 
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match=r"model\.gguf: is cut off"):
             read_header(path)
-    assert re.fullmatch(r"is cut off: 1 byte of \S+ are missing", complaint(path))
+    text = f"is cut off: it has {len(whole) - 1:,} bytes, and its weights end at {len(whole):,}"
+    assert complaint(path) == text
 
 
 def test_whatever_is_damaged_in_a_header_is_an_error_or_harmless(tmp_path: Path, whole: bytes) -> None:

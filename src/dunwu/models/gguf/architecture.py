@@ -65,6 +65,7 @@ def build_config(header: Header) -> dict[str, Any]:
 
 def _build_rope(header: Header, prefix: str, head_dim: int) -> dict[str, Any]:
     """Build transformers' ``rope_parameters``."""
+    # Its own reader of GGUF passes over all scaling (findings/transformers-gguf-rope.sh).
     theta = _shorten(header.number(f"{prefix}rope.freq_base", 10_000.0))
     kind = header.metadata.get(f"{prefix}rope.scaling.type", "none")
     factor = _shorten(header.number(f"{prefix}rope.scaling.factor", 1.0))

@@ -16,7 +16,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from dunwu.errors import NotInstalled, UserError, counted
+from dunwu.errors import NotInstalled, UserError
 from dunwu.runs.file_signature import file_signature
 from dunwu.runs.regular_files import require_regular
 
@@ -134,10 +134,9 @@ def _read(path: Path, _: str) -> Header:
     tensors = {stored.name: _place_tensor(path, stored, data_start) for stored in found}
     if len(tensors) < len(found):
         raise UserError("is damaged: two tensors have one name", file=path)
-    for tensor in tensors.values():
-        if tensor.start + tensor.size > reader.size:
-            missing = counted(tensor.start + tensor.size - reader.size, "byte")
-            raise UserError(f"is cut off: {missing} of {tensor.name} are missing", file=path)
+    end = max((tensor.start + tensor.size for tensor in tensors.values()), default=0)
+    if end > reader.size:
+        raise UserError(f"is cut off: it has {reader.size:,} bytes, and its weights end at {end:,}", file=path)
     return Header(path=path, metadata=metadata, tensors=tensors)
 
 
