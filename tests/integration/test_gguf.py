@@ -18,7 +18,9 @@ from dunwu.config.packaged import PACKAGED_FILES
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
 from dunwu.models.gguf.cache import hash_gguf
+from dunwu.models.gguf.source import find_gguf
 from dunwu.models.load import load_policy
+from dunwu.models.shape import find_shape
 from dunwu.planning import make_plan
 from tests.gguf_files import make_model, write_gguf
 
@@ -58,6 +60,16 @@ def test_paths_in_a_recipe_are_those_of_the_current_directory(path: Path) -> Non
     assert isinstance(found.stages["zero"], RLStage)
     assert found.stages["zero"].from_ == str(path)
     assert found.stages["table"].inputs.models[0].source == str(path)
+
+
+def test_a_file_may_have_any_name_and_none_hides_another_model(path: Path) -> None:
+    shipped = find_shape("nano-base")
+    for name in ("model", "nano-base", "zero"):
+        (path.parent / name).write_bytes(path.read_bytes())
+    found = dunwu.load("model")
+    assert (found.source, found.template) == (str(path.parent / "model"), "chat")
+    assert (find_shape("nano-base"), dunwu.load("nano-base").template) == (shipped, "nano")
+    assert find_gguf("zero") is None
 
 
 def plan(source: str, template: str = "r1-zero", *overrides: str) -> dunwu.Plan:

@@ -74,7 +74,7 @@ def source_of(text: str, *, scores: bool = False) -> Source:
         return _made(run, stage, scores)
     if (place / "config.json").is_file():
         return Source(source=str(place.resolve()))
-    if find_gguf(text) is not None:
+    if find_gguf(str(place.absolute())) is not None:
         return Source(source=str(place.resolve()))
     if place.exists():
         raise UserError(

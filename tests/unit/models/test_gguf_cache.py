@@ -174,6 +174,21 @@ def test_a_file_that_changes_meanwhile_is_not_kept(root: Path, path: Path) -> No
     assert [file.name for file in root.iterdir() if file.is_dir()] == ["files"]
 
 
+def test_a_file_that_is_replaced_after_it_was_hashed_is_not_kept_under_that_hash(
+    tmp_path: Path, root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, read = write_gguf(tmp_path / "other.gguf", make_model(seed=1), "Q8_0"), header.read_header
+
+    def replace_and_read(asked: Path) -> Any:
+        other.replace(asked)
+        return read(asked)
+
+    monkeypatch.setattr("dunwu.models.gguf.cache.read_header", replace_and_read)
+    with pytest.raises(UserError, match="was written while it was read"):
+        convert_gguf(path)
+    assert [file.name for file in root.iterdir() if file.is_dir()] == ["files"]
+
+
 CHILD = """
 import sys, time
 from pathlib import Path

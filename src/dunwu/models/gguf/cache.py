@@ -64,7 +64,7 @@ def convert_gguf(path: Path, listener: Listener | None = None) -> Path:
         UserError: The file is none that is read, or is damaged; see ``read_header`` and ``write_folder``.
         Fault: The cache cannot be written, or has no room.
     """
-    listener = listener or Silent()
+    listener, signature = listener or Silent(), file_signature(path)
     folder = _cache() / f"{hash_gguf(path)[:HASH_DIGITS]}-c{CONVERTER}"
     if folder.is_dir():
         return folder
@@ -72,7 +72,7 @@ def convert_gguf(path: Path, listener: Listener | None = None) -> Path:
     make_directory(folder.parent)
     with _hold(folder.with_suffix(".lock"), path, listener):
         if not folder.is_dir():
-            _convert(header, folder, listener)
+            _convert(header, signature, folder, listener)
     return folder
 
 
@@ -130,9 +130,16 @@ def _hold(lock: Path, path: Path, listener: Listener) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _convert(header: Header, folder: Path, listener: Listener) -> None:
-    """Make the folder of a model; its lock is held, so that what another process has left is of no use to anybody."""
-    began, path, signature = time.monotonic(), header.path, file_signature(header.path)
+def _convert(header: Header, signature: str, folder: Path, listener: Listener) -> None:
+    """Make the folder of a model; its lock is held, so that what another process has left is of no use to anybody.
+
+    Args:
+        header: The file's.
+        signature: That of the file when it was hashed: what is written must be the model of this hash.
+        folder: Its name has the hash.
+        listener: Hears how far it is.
+    """
+    began, path = time.monotonic(), header.path
     for leftover in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     needed, free = measure_weights(header), shutil.disk_usage(folder.parent).free

@@ -18,7 +18,8 @@ def find_gguf(source: str) -> Path | None:
     """Find the GGUF file that ``from`` names; None where it names something else.
 
     Args:
-        source: A name or path; every model that is a file counts as GGUF, and whoever reads it says if it is none.
+        source: A name or path. What ends in ``.gguf`` is one, and so is an absolute path to any file: whoever reads it
+            says if it is none. Other names are those of stages, packaged models and hubs, whatever files there are.
 
     Raises:
         UserError: The package of a named model is not installed.
@@ -26,7 +27,7 @@ def find_gguf(source: str) -> Path | None:
     if (packaged := find_packaged_file(source)) is not None:
         return packaged
     path = Path(source).expanduser()
-    return path if path.suffix.lower() == SUFFIX or path.is_file() else None
+    return path if path.suffix.lower() == SUFFIX or (path.is_absolute() and path.is_file()) else None
 
 
 def describe_origin(source: str, header: Header) -> dict[str, Any]:
