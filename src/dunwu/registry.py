@@ -239,8 +239,8 @@ advantages: Final = Registry(
     },
 )
 PUZZLES: Final = (
-    *("countdown", "game24", "arithmetic", "equations", "divisors", "bases", "ordering", "knights", "zebra"),
-    *("ciphers", "probability", "ranking", "functions", "premise"),
+    *("countdown", "game24", "arithmetic", "addition", "equations", "divisors", "bases", "ordering", "knights"),
+    *("zebra", "ciphers", "probability", "ranking", "functions", "premise"),
 )
 PUBLISHED: Final = (
     *("gsm8k", "math", "aime", "amc", "cmath", "humaneval", "mbpp", "gpqa"),

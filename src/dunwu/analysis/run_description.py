@@ -23,6 +23,7 @@ from dunwu.verifiers.weights import QUALITY
 Stages = Mapping[str, Mapping[str, Any]]
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 TASKS = {
+    "addition": "numbers to add",
     "arithmetic": "sums",
     "bases": "numbers to write in another base",
     "ciphers": "ciphers to read",

@@ -297,6 +297,7 @@ def functions(question: str) -> Reading:
 
 ORACLES: dict[str, Callable[[str], Reading]] = {
     "game24": game24,
+    "addition": arithmetic,
     "arithmetic": arithmetic,
     "equations": equations,
     "divisors": divisors,

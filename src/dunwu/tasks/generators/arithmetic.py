@@ -74,11 +74,15 @@ def _iterate_members(term: Term, pair: tuple[str, str], inverse: bool) -> Iterat
     yield from _iterate_members(right, pair, inverse != (term.op == pair[1]))
 
 
-def draft(rng: random.Random, level: int, language: str) -> Draft:
-    """Draft a calculation and its value."""
-    term = draw_term(rng, level)
+def pose(term: Term, language: str) -> Draft:
+    """Ask for the value of a term."""
     question = f"计算：{format_term(term)}。" if language == "zh" else f"Compute {format_term(term)}."
     return Draft(question=question, gold=str(term.value), kind="number", key=canonicalize(term))
+
+
+def draft(rng: random.Random, level: int, language: str) -> Draft:
+    """Draft a calculation and its value."""
+    return pose(draw_term(rng, level), language)
 
 
 ARITHMETIC = Generator(draft, levels=(1, 2, 3, 4, 5))

@@ -64,11 +64,23 @@ def keys_of(name: str, level: int, read: Callable[[str], object]) -> dict[object
     return keys
 
 
+def drafts(name: str, count: int) -> list[Draft]:
+    return [GENERATORS[name].draft(random.Random(seed), 1, "en") for seed in range(count)]
+
+
 @pytest.mark.parametrize("level", [2, 3])
 def test_one_written_calculation_has_one_key(level: int) -> None:
     keys = keys_of("arithmetic", level, str)
     assert 50 < len(keys) < 1200
     assert {text: found for text, found in keys.items() if len(found) > 1} == {}
+
+
+def test_a_sum_has_one_key_in_addition_and_arithmetic() -> None:
+    sums = {draft.question: draft.key for draft in drafts("addition", 2000)}
+    shared = [draft for draft in drafts("arithmetic", 2000) if draft.question in sums]
+    assert len(shared) > 50
+    assert all(sums[draft.question] == draft.key for draft in shared)
+    assert sums["Compute 51 + 99."] == sums["Compute 99 + 51."]
 
 
 def test_an_equation_turned_round_has_the_same_key() -> None:
