@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
+from dunwu.analysis.extraction import extract_missing
 from dunwu.analysis.reasoning import facts, reflection
 from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
 from dunwu.analysis.reasoning.facts import PART, WORD, Turn, Verdict
@@ -308,6 +309,7 @@ def read_rollouts(stage: StageReader) -> tuple[list[Rollout], list[str]]:
     if first is None:
         return [], list(damaged.values())
     others = space_evenly([step for step in steps if step >= first.step], choose_rollout_limit(first))[1:]
+    extract_missing(stage, others)
     return [first, *read_whole(others)], list(damaged.values())
 
 

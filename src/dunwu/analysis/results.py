@@ -59,18 +59,18 @@ def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) ->
     return {name: evaluations for name, evaluations in by_set.items() if evaluations}
 
 
+ReadEvaluations = Callable[[RunReader, str], EvaluationsBySet]
+"""Reads the evaluations of a stage, for whoever keeps them."""
 LastEvaluations = tuple[str, EvaluationsBySet]
 """The last stage that has evaluations, and them."""
 
 
-def find_last_evaluations(
-    run: RunReader, read: Callable[[RunReader, str], EvaluationsBySet] = read_evaluations_by_set
-) -> LastEvaluations | None:
+def find_last_evaluations(run: RunReader, read: ReadEvaluations = read_evaluations_by_set) -> LastEvaluations | None:
     """Find the run's last stage that has evaluations of a model that writes.
 
     Args:
         run: The run.
-        read: Reads a stage's evaluations, for whoever keeps them.
+        read: Reads a stage's evaluations.
 
     Returns:
         The stage with its evaluations; where it compares models, with those of the stages before it that do so on other

@@ -14,7 +14,7 @@ from dunwu.analysis.damaged_files import read_or_default
 from dunwu.analysis.diagnosis import Flag, Limits, TrainingHistory, diagnose
 from dunwu.analysis.missing_files import find_missing_evaluations, find_missing_rollouts
 from dunwu.analysis.reasoning.facts import extract_facts
-from dunwu.analysis.results import EvaluationsBySet, read_evaluations_by_set
+from dunwu.analysis.results import EvaluationsBySet, ReadEvaluations, read_evaluations_by_set
 from dunwu.analysis.stage_roles import learns_from_rewards
 from dunwu.runs import BASE, TRAINED, Evaluation, RunReader, StageReader
 from dunwu.runs.checkpoints import parse_step
@@ -50,11 +50,17 @@ class StageData:
     damage: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, run: RunReader, name: str) -> StageData:
-        """Read a stage; what is damaged is left out and named in ``unreadable`` and ``damage``."""
+    def read(cls, run: RunReader, name: str, read: ReadEvaluations = read_evaluations_by_set) -> StageData:
+        """Read a stage; what is damaged is left out and named in ``unreadable`` and ``damage``.
+
+        Args:
+            run: The run.
+            name: The stage.
+            read: Reads its evaluations.
+        """
         damage: list[str] = []
         nothing: EvaluationsBySet = {}
-        by_set = read_or_default(lambda: read_evaluations_by_set(run, name), nothing, damage)
+        by_set = read_or_default(lambda: read(run, name), nothing, damage)
         rollouts, unreadable = curves.read_rollouts(run.stage(name))
         base = find_base_rollout(by_set)
         return cls(

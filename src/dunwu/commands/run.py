@@ -119,6 +119,7 @@ def execute(
         Interrupted: SIGTERM, SIGINT or SIGHUP; what was done is saved.
         Fault: NaN, a full disk, no whole checkpoint.
     """
+    from dunwu.analysis.facts_worker import extract_meanwhile
     from dunwu.monitoring.trackers import Trackers
     from dunwu.observatory.report.report import write_report
     from dunwu.observatory.terminal_tables import summarize_run
@@ -135,7 +136,7 @@ def execute(
         try:
             run.note("planned_seconds", planned_seconds)
             monitor.start_run(RunReader(run.directory))
-            with closing(Trackers(track, run, monitor.log_message)) as trackers:
+            with closing(Trackers(track, run, monitor.log_message)) as trackers, extract_meanwhile(run.directory):
                 seconds = run_recipe(recipe, run, stop, Broadcast(monitor, trackers), file=file)
         except UserError:
             run.withdraw()

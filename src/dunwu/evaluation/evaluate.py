@@ -21,7 +21,7 @@ from dunwu.runs.answer_tables import make_rows
 from dunwu.types import Completion, Estimate, GenerationRequest, Prompt, Sampling, Score, ScoredGroup
 from dunwu.verifiers import make_answer_key
 from dunwu.verifiers.format import extract_reasoning
-from dunwu.verifiers.language import has_words, measure_consistency
+from dunwu.verifiers.language import measure_share
 
 RULE_PARTS = frozenset({"accuracy", "format"})
 """Parts of a score that rules give; all others in an evaluation come from judges and from the user's functions."""
@@ -154,7 +154,8 @@ def _average_given(groups: Sequence[ScoredGroup], name: str) -> list[float]:
 def _average_language(group: ScoredGroup) -> list[float]:
     """Average the share of the question's language over the completions whose reasoning has words; [] for none."""
     chains = [extract_reasoning(completion.text) for completion in group.group.completions]
-    shares = [measure_consistency(chain, group.group.prompt.problem.language) for chain in chains if has_words(chain)]
+    found = (measure_share(chain, group.group.prompt.problem.language) for chain in chains)
+    shares = [share for share in found if share is not None]
     return [float(np.mean(shares))] if shares else []
 
 

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -214,12 +215,17 @@ def join(tables: Sequence[pa.Table]) -> pa.Table:
 
 def to_rows(table: pa.Table) -> list[AnswerRow]:
     """Return the rows of a table that :func:`read_answers` made of all columns."""
-    rows = []
-    for record in table.to_pylist():
-        parts = {name: record.pop(name) for name in table.column_names if name.startswith(PART)}
-        present = {name.removeprefix(PART): part for name, part in parts.items() if part is not None}
-        rows.append(AnswerRow(parts=present, **record))
-    return rows
+    parts = [name for name in table.column_names if name.startswith(PART)]
+    names = [name for name in table.column_names if not name.startswith(PART)]
+    scores = zip(*(table[name].to_pylist() for name in parts), strict=True) if parts else repeat(())
+    short = [name.removeprefix(PART) for name in parts]
+    return [
+        AnswerRow(
+            parts={name: part for name, part in zip(short, score, strict=True) if part is not None},
+            **dict(zip(names, values, strict=True)),
+        )
+        for score, values in zip(scores, zip(*(table[name].to_pylist() for name in names), strict=True), strict=False)
+    ]
 
 
 def _read_stored(path: Path, layout: Layout, columns: Collection[str] | None) -> pa.Table:

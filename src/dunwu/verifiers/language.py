@@ -31,7 +31,7 @@ from functools import lru_cache
 
 from dunwu.errors import NotInstalled, UserError
 from dunwu.verifiers.notation import remove_notation
-from dunwu.verifiers.words import TOKENS, count_words, find_latin_words, find_symbols
+from dunwu.verifiers.words import TOKENS, count_scripts, count_words, find_latin_words
 
 LANGUAGES = {
     "zh": "han",
@@ -69,9 +69,15 @@ EVIDENCE = 3.0
 
 
 def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) -> float:
-    """Measure the share of a text's words that are of a language.
+    """Measure the share of a text's words that are of a language, as :func:`measure_share` does.
 
     A text without words has 0, so that an empty chain earns nothing.
+    """
+    return measure_share(text, target, rivals) or 0.0
+
+
+def measure_share(text: str, target: str, rivals: tuple[str, ...] = ()) -> float | None:
+    """Measure the share of a text's words that are of a language.
 
     Args:
         text: A chain of thought.
@@ -80,7 +86,7 @@ def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) ->
             sentence, where there is evidence; the rest by their script anyway.
 
     Returns:
-        The share, from 0 to 1.
+        The share, from 0 to 1; None where the text has no words.
 
     Raises:
         UserError: A language is not known, or takes py3langid, which is not installed.
@@ -90,11 +96,10 @@ def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) ->
             raise UserError(f"no language is called {language!r}; there are {', '.join(LANGUAGES)}")
     text = remove_notation(text)
     script = LANGUAGES[target]
-    symbols = find_symbols(text)
-    counts = {name: count_words(text, name, symbols) for name in TOKENS}
+    counts, symbols = count_scripts(text)
     total = sum(counts.values())
     if total == 0:
-        return 0.0
+        return None
     own = counts[script]
     close = tuple(sorted({rival for rival in rivals if LANGUAGES[rival] == script and rival != target}))
     if close and own:
@@ -103,13 +108,6 @@ def measure_consistency(text: str, target: str, rivals: tuple[str, ...] = ()) ->
         japanese = count_words("\n".join(_find_kana_sentences(text)), "han") if counts["kana"] else 0
         own += japanese if target == "ja" else -japanese
     return own / total
-
-
-def has_words(text: str) -> bool:
-    """Return whether ``text`` has a word of any language."""
-    text = remove_notation(text)
-    symbols = find_symbols(text)
-    return any(count_words(text, script, symbols) for script in TOKENS)
 
 
 def is_written_in(text: str, language: str) -> bool:

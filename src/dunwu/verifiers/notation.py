@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from functools import lru_cache
 from pathlib import Path
 
 from dunwu.verifiers.fences import BLOCK
@@ -87,6 +88,7 @@ COUNTED_PRODUCT = re.compile(rf"(?<![{LATIN}0-9_])[0-9]++([A-Za-z]{{2,3}})(?![{L
 """A product with its number: 2ab."""
 JOINED = re.compile(rf"(?<![{LATIN}0-9_'’])[A-Za-z0-9]{{1,3}}(?: ?[-−/] ?[A-Za-z0-9]{{1,3}}(?![{LATIN}0-9_]))+")
 """Short runs with nothing but strokes between: ab-bc-ca, dy/dx, but not x-axis."""
+SHORT_RUN = re.compile("[A-Za-z]{2,3}")
 BACKSLASH = r"(?<!\\)\\++"
 NAMED_COMMANDS = r"begin|end|color|textcolor|operatorname|math[a-z]+|label|ref|eqref"
 REMOVED = re.compile(
@@ -103,6 +105,8 @@ REMOVED = re.compile(
 )
 """Every part ends where the next of its kind begins, so that no text makes it slow. A dollar before a space, or after
 one, is a price (so is one before a digit, at the end)."""
+DELIMITERS = ("`", "~~~", "$", "\\", "<", "http", "www.")
+"""Of these one stands in every part."""
 
 
 def remove_notation(text: str) -> str:
@@ -114,6 +118,8 @@ def remove_notation(text: str) -> str:
     Returns:
         The text with a space in the place of each.
     """
+    if not any(delimiter in text for delimiter in DELIMITERS):
+        return text
     names = {name for found in REMOVED.finditer(text) if (name := _find_name(found))}
     words = find_hidden_words(names - KNOWN)
 
@@ -135,6 +141,7 @@ def find_hidden_words(names: Set[str]) -> Set[str]:
     return names if len(english) >= MANY and 3 * len(english) >= len(names) else english
 
 
+@lru_cache(maxsize=2**16)
 def has_form(part: str) -> bool:
     """Return whether a run of Latin letters is notation by its form alone, whatever stands beside it."""
     if len(part) > LONGEST_RUN:
@@ -160,9 +167,11 @@ def find_formulas(text: str) -> Set[str]:
         The runs, none where too many of those beside operators are words of English.
     """
     touching = set(NEAR_OPERATORS.findall(text))
-    runs = {run for run in touching if PRODUCT.fullmatch(run)} | set(CALLED_FUNCTION.findall(text))
+    runs = {run for run in touching if PRODUCT.fullmatch(run)}
+    if "(" in text:
+        runs.update(CALLED_FUNCTION.findall(text))
     runs.update(run for run in COUNTED_PRODUCT.findall(text) if run.lower() not in ENGLISH)
     for joined in JOINED.findall(text):
-        parts = re.findall("[A-Za-z]{2,3}", joined)
+        parts = SHORT_RUN.findall(joined)
         runs.update(parts if ENGLISH.isdisjoint(map(str.lower, parts)) else ())
     return runs - find_hidden_words({run for run in touching | runs if len(run) > 2 and not run.isupper()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Set
+from functools import lru_cache
 
 from dunwu.verifiers.notation import ALIKE, FORMULA, LATIN, find_formulas, has_form, is_product
 
@@ -29,6 +30,8 @@ TOKENS = {
     "": re.compile(rf"[^\W\d_{MATHEMATICAL}{''.join(RANGES.values())}]+"),
 }
 """Words by script; of the Latin ones some are symbols, and "" is every other script."""
+LONGEST_KNOWN = 32
+"""Letters of a token whose parts are remembered: texts repeat their words."""
 NAMES = 12
 """Different runs of capitals that are names whatever their letters; in a text with over four times as many words, a
 quarter of those."""
@@ -37,16 +40,24 @@ POINTS, WORDS, VOWELS = frozenset("BCDFGPQ"), frozenset("TSRILUWYKV"), frozenset
 together, a quarter are of the first kind in running English, and nearly all in a figure with the points A to H."""
 
 
-def find_symbols(text: str) -> Set[str]:
-    """Find what is no word in a text: its notation, and its runs of capitals unless they are too many to be names."""
-    parts = {part for token in set(TOKENS["latin"].findall(text)) for part in split_token(token)}
-    symbols = ALIKE | {part for part in parts if has_form(part)} | find_formulas(text)
-    capitals = {part for part in parts if len(part) <= 4 and part.isupper()}
-    few = len(capitals) <= NAMES or _are_points(capitals)
-    if not few:
-        words = sum(count_words(text, script, symbols | capitals) for script in TOKENS)
-        few = len(capitals) <= words / 4
-    return symbols | capitals if few else symbols
+def count_scripts(text: str) -> tuple[dict[str, int], Set[str]]:
+    """Count the words of each script in a text without mathematics and code.
+
+    Returns:
+        The number of words by script, and the runs of Latin letters that are none: the text's notation, and its runs of
+        capitals unless they are too many to be names.
+    """
+    parts = [part for token in TOKENS["latin"].findall(text) for part in split_token(token)]
+    counts = {script: 0 if text.isascii() else count_words(text, script) for script in TOKENS if script != "latin"}
+    if not parts:
+        return {**counts, "latin": 0}, ALIKE
+    symbols = ALIKE | {part for part in set(parts) if has_form(part)} | find_formulas(text)
+    capitals = {part for part in set(parts) if len(part) <= 4 and part.isupper()}
+    names = symbols | capitals
+    words = sum(part not in names for part in parts)
+    if len(capitals) > NAMES and not _are_points(capitals) and len(capitals) > (words + sum(counts.values())) / 4:
+        names, words = symbols, sum(part not in symbols for part in parts)
+    return {**counts, "latin": words}, names
 
 
 def _are_points(names: Set[str]) -> bool:
@@ -56,17 +67,9 @@ def _are_points(names: Set[str]) -> bool:
     return 3 * points >= 2 * words or 4 * sum(VOWELS.isdisjoint(name) for name in names) >= len(names)
 
 
-def count_words(text: str, script: str, symbols: Set[str] = ALIKE) -> int:
-    """Count the words of a script in a text.
-
-    Args:
-        text: Without mathematics and code.
-        script: One of ``TOKENS``.
-        symbols: Runs of Latin letters that are no words (``find_symbols``).
-    """
+def count_words(text: str, script: str) -> int:
+    """Count the words of a script of ``TOKENS`` that is not Latin."""
     found = TOKENS[script].findall(text)
-    if script == "latin":
-        return sum(count * len(find_latin_words(token, symbols)) for token, count in Counter(found).items())
     if script:
         return len(found)
     return sum(len(token) > 1 and token.isalpha() and not GREEK_PRODUCT.fullmatch(token) for token in found)
@@ -77,11 +80,20 @@ def find_latin_words(token: str, symbols: Set[str]) -> list[str]:
     return [part for part in split_token(token) if part not in symbols]
 
 
-def split_token(token: str) -> list[str]:
+def split_token(token: str) -> tuple[str, ...]:
     """Return what may be words in a token by its letters: of a name with digits or underscores the longer parts."""
+    if token.isdecimal():
+        return ()
+    return _split_known(token) if len(token) <= LONGEST_KNOWN else _split(token)
+
+
+def _split(token: str) -> tuple[str, ...]:
     if FORMULA.fullmatch(token):
-        return []
+        return ()
     parts = re.split("[0-9_]+", token)
     if len(parts) == 1:
-        return parts if len(token) > 1 else []
-    return [part for part in parts if len(part) > 3 and not is_product(part)]
+        return (token,) if len(token) > 1 else ()
+    return tuple(part for part in parts if len(part) > 3 and not is_product(part))
+
+
+_split_known = lru_cache(maxsize=2**15)(_split)

@@ -16,9 +16,9 @@ from tests.made_runs import STAGE, begin, evaluate, group, train
 from tests.unit.observatory.watching import PAGES, read
 
 from dunwu.analysis.curves import LENGTH
+from dunwu.analysis.facts_worker import extract_some, start_worker
 from dunwu.analysis.reasoning.facts import FACTS_VERSION, extract_facts
 from dunwu.observatory.web.app import make_app
-from dunwu.observatory.web.facts_worker import extract_some, start_worker
 from dunwu.observatory.web.rollout_index import RolloutIndex
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import BASE, AnswerRow, RunReader, StageReader
@@ -67,7 +67,7 @@ def test_the_reader_is_a_process_that_reads_and_ends_with_whoever_started_it(dir
     assert os.getpriority(os.PRIO_PROCESS, reader.pid) == 19
     assert reader.stdin is not None
     reader.stdin.close()
-    assert reader.wait(30) == 0
+    assert reader.wait(600) == 0
 
 
 def test_a_torn_rollout_is_told_of_and_skipped_until_it_is_whole(directory: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.made_runs import STAGE
 
-from dunwu.observatory.web.facts_worker import extract_some
+from dunwu.analysis.facts_worker import extract_some
 from dunwu.observatory.web.watched_runs import WatchedRuns
 
 PAGES = (

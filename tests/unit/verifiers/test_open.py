@@ -16,7 +16,7 @@ from dunwu.pipeline.stages.measurement import add_judgements
 from dunwu.pipeline.stages.rl_metrics import summarize_rollout
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, ScoredGroup
 from dunwu.verifiers import RewardGrader
-from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
+from dunwu.verifiers.language import LANGUAGES, measure_consistency, measure_share
 
 TOLD = "<think>they ask about cats.</think> Gladly. Cats eat meat."
 MODEL = {"name": "helpful", "from": "talk", "input": "summary", "weight": 0.5}
@@ -121,17 +121,19 @@ def test_language_is_measured_where_there_are_words(scored: Callable[..., Scored
 
 @pytest.mark.parametrize("text", ["so", "对", "猫", "да", "한", "λόγος", "x is y", "let_me_compute", "\\wait"])
 def test_texts_with_words(text: str) -> None:
-    assert has_words(text)
+    assert measure_share(text, "en") is not None
 
 
 @pytest.mark.parametrize(
     "text", ["", "3+4=7", "x = a_max + x1", "sin x", "DNA", "$two words$", "`code`", "\\frac{1}{2}", "😀"]
 )
 def test_texts_without(text: str) -> None:
-    assert not has_words(text)
+    assert measure_share(text, "en") is None
+    assert measure_consistency(text, "en") == 0.0
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(st.sampled_from("ab 猫ねねда1+$`\\.") | st.characters(), max_size=30))
-def test_whatever_has_a_language_has_words(text: str) -> None:
-    assert has_words(text) or not any(measure_consistency(text, language) for language in LANGUAGES)
+def test_a_text_has_words_whatever_language_is_asked_for(text: str) -> None:
+    shares = [measure_share(text, language) for language in LANGUAGES]
+    assert all(share is None for share in shares) or None not in shares

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dunwu.verifiers.penalties import APART, GRAM, UNIT, penalize_repetition, penalize_truncation
+from dunwu.verifiers.penalties import APART, GRAM, UNIT, penalize_repetition, penalize_repetitions, penalize_truncation
 
 
 def test_only_what_is_cut_off_pays() -> None:
@@ -112,3 +112,21 @@ def test_any_text_has_a_share(text: str) -> None:
 @pytest.mark.parametrize("text", ["(" * 10_000_000, "<think>" * 1_428_571, "中" * 3_333_333])
 def test_ten_megabytes_are_no_matter(text: str) -> None:
     assert penalize_repetition(text) == pytest.approx(-1, abs=1e-5)
+
+
+def count_plainly(text: str) -> float:
+    """The share of runs that stood before, run by run."""
+    units = UNIT.findall(text)
+    places = [place for place, unit in enumerate(units) if unit.isdecimal()]
+    lone = {place for place in places if all(abs(place - other) >= APART for other in places if other != place)}
+    named = ["" if place in lone else unit for place, unit in enumerate(units)]
+    runs = [tuple(named[start : start + GRAM]) for start in range(len(named) - GRAM + 1)]
+    return len(set(runs)) / len(runs) - 1 if len(runs) > 1 else 0.0
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "bb", "7", "12", "等", ",", " "]), max_size=140), max_size=5))
+@settings(deadline=None)
+def test_texts_together_are_as_one_by_one(texts: list[list[str]]) -> None:
+    joined = ["".join(f"{word} " for word in words) * 2 for words in texts] + [words(60), "a " * 41, ""]
+    assert list(penalize_repetitions(joined)) == [count_plainly(text) for text in joined]
+    assert [penalize_repetition(text) for text in joined] == [count_plainly(text) for text in joined]

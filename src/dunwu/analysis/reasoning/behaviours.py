@@ -16,9 +16,9 @@ is another attempt. How often this is right stands in docs/reference/measures.md
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from dunwu.analysis.reasoning import phrases
 from dunwu.analysis.reasoning.chain import Chain, Event, Kind
@@ -30,14 +30,14 @@ MOST_LINES = 12
 """Parts of an attempt that may still be joined: what stands farther back is forgotten."""
 NEAR = 40
 """Characters between a result and a plain verdict on it: "right" farther away may be a right angle."""
-_CHECKABLE = {Kind.EQUATION, Kind.ORDER, Kind.CLAIM}
+_CHECKABLE = (Kind.EQUATION, Kind.ORDER, Kind.CLAIM)
+_VERDICTS = (Kind.FITS, Kind.FAILS, Kind.LACKS)
 _PLAIN_VERDICT = re.compile(r"(?i)yes|right|correct|wrong|mistakes?|works|holds|fits|exactly|match|对|错误?|not \S+")
 """Verdicts that may speak of anything; the others ("too small", "satisfies") are verdicts wherever they stand."""
-_HYPOTHESIS = re.compile(f"(?i:{phrases.HYPOTHESIS})")
+_HYPOTHESIS = re.compile(f"(?i:{'|'.join([*phrases.HYPOTHESIS.english, *phrases.HYPOTHESIS.chinese])})")
 
 
-@dataclass(frozen=True, slots=True)
-class BehaviourSpan:
+class BehaviourSpan(NamedTuple):
     """A behaviour that shows at ``text[start:end]`` of the completion."""
 
     behaviour: Behaviour
@@ -54,23 +54,23 @@ def find_behaviours(chain: Chain) -> list[BehaviourSpan]:
     Returns:
         The spans in the order of the text; those of different behaviours may overlap.
     """
-    found = [*_find_verifications(chain.events), *_Attempts().read(chain)]
+    found = _find_verifications(chain.events) + _Attempts(chain).read()
     return sorted(found, key=lambda span: (span.start, span.end, span.behaviour))
 
 
-def _find_verifications(events: Sequence[Event]) -> Iterator[BehaviourSpan]:
+def _find_verifications(events: Sequence[Event]) -> list[BehaviourSpan]:
     """Find verdicts on what has just been derived, and announced checks."""
-    unjudged: Event | None = None
-    for event in events:
-        if event.kind in _CHECKABLE:
-            unjudged = event
-        elif event.kind is Kind.RECHECK:
-            yield BehaviourSpan("verification", event.start, event.end)
-        elif event.kind in (Kind.FITS, Kind.FAILS, Kind.LACKS):
-            near = unjudged is not None and event.start - unjudged.end <= NEAR
-            if near or not _PLAIN_VERDICT.fullmatch(event.text):
-                yield BehaviourSpan("verification", event.start, event.end)
-            unjudged = None
+    found, unjudged = list[BehaviourSpan](), -NEAR - 1
+    for kind, start, end, text in events:
+        if kind in _CHECKABLE:
+            unjudged = end
+        elif kind is Kind.RECHECK:
+            found.append(BehaviourSpan("verification", start, end))
+        elif kind in _VERDICTS:
+            if start - unjudged <= NEAR or not _PLAIN_VERDICT.fullmatch(text):
+                found.append(BehaviourSpan("verification", start, end))
+            unjudged = -NEAR - 1
+    return found
 
 
 @dataclass(slots=True)
@@ -82,15 +82,6 @@ class _Line:
     names: frozenset[str] = frozenset()
     steps: list[Event] = field(default_factory=list)
 
-    def add(self, event: Event) -> None:
-        """Go on with a step."""
-        self.steps.append(event)
-        if event.kind is Kind.ORDER:
-            self.names = frozenset(event.names)
-        else:
-            self.given |= set(event.operands) - self.results
-            self.results.add(event.result)
-
     def join(self, other: _Line) -> None:
         """Take another line in."""
         self.results |= other.results
@@ -101,7 +92,9 @@ class _Line:
 class _Attempts:
     """Follows the lines of a chain from event to event."""
 
-    def __init__(self) -> None:
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._found: list[BehaviourSpan] = []
         self._lines: list[_Line] = []
         """Those of this attempt that may still be joined; the last is gone on with."""
         self._tried: list[tuple[str, ...]] = []
@@ -114,89 +107,101 @@ class _Attempts:
         self._checking = False
         self._spoken = 0
 
-    def read(self, chain: Chain) -> Iterator[BehaviourSpan]:
+    def read(self) -> list[BehaviourSpan]:
         """Find backtracking, alternatives and sub-goals."""
-        for event in chain.events:
-            match event.kind:
-                case Kind.EQUATION:
-                    yield from self._read_equation(event)
-                case Kind.ORDER:
-                    yield from self._read_order(event)
-                case Kind.PLAN:
-                    yield BehaviourSpan("subgoals", event.start, event.end)
-                case Kind.FAILS | Kind.GIVE_UP | Kind.LACKS | Kind.MARK:
-                    yield from self._read_turn(event, chain)
-                case Kind.ANOTHER:
-                    yield from self._read_another(event, chain)
-                case Kind.RECHECK:
-                    self._checking = True
-        yield from self._end()
+        for event in self._chain.events:
+            if read := _READERS.get(event.kind):
+                read(self, event)
+        self._end()
+        return self._found
 
-    def _read_equation(self, event: Event) -> Iterator[BehaviourSpan]:
-        operands = set(event.operands)
-        sources = [line for line in self._lines if operands & line.results]
+    def _show(self, behaviour: Behaviour, start: int, end: int) -> None:
+        self._found.append(BehaviourSpan(behaviour, start, end))
+
+    def _read_equation(self, event: Event) -> None:
+        taken, result = event.equation
+        operands = set(taken)
+        sources = [line for line in self._lines if not operands.isdisjoint(line.results)]
         if self._checking:  # what is derived a second time is no other attempt
             sources = sources or self._lines[-1:]
         elif self._elsewhere or self._rejected or (self._turn and not sources):
-            yield from self._begin(event)
+            self._begin(_Line({result}, operands, steps=[event]))
             return
-        used = {result for line in sources for result in operands & line.results}
-        if len(used) > 1 and not self._checking:
-            yield BehaviourSpan("subgoals", event.start, event.end)
+        elif len(operands) - len(operands.difference(*[line.results for line in sources])) > 1:
+            self._show("subgoals", event.start, event.end)
         if not sources:
-            again = any(operands & line.given for line in self._lines)
+            again = any(not operands.isdisjoint(line.given) for line in self._lines)
             if again:  # the same numbers once more: another way, not another part
-                yield from self._begin(event)
+                self._begin(_Line({result}, operands, steps=[event]))
                 return
             self._lines = [*self._lines[-MOST_LINES:], _Line()]
             sources = self._lines[-1:]
-        first, *others = sources
-        for line in others:
-            first.join(line)
-        self._lines = [line for line in self._lines if line not in others]
-        first.add(event)
+        line, *others = sources
+        for other in others:
+            line.join(other)
+        if others:
+            self._lines = [kept for kept in self._lines if kept not in others]
+        line.steps.append(event)
+        line.given |= operands - line.results
+        line.results.add(result)
         self._turn = None
 
-    def _read_order(self, event: Event) -> Iterator[BehaviourSpan]:
-        last = self._lines[-1] if self._lines else None
-        if last is None or not last.names <= frozenset(event.names):
-            yield from self._begin(event)
+    def _read_order(self, event: Event) -> None:
+        names, last = frozenset(event.names), self._lines[-1] if self._lines else None
+        if last is None or not last.names <= names:
+            self._begin(_Line(names=names, steps=[event]))
         else:
-            last.add(event)
+            last.names = names
+            last.steps.append(event)
             self._turn, self._rejected = None, False
 
-    def _begin(self, event: Event) -> Iterator[BehaviourSpan]:
+    def _begin(self, line: _Line) -> None:
         """Begin a line from the start, after whatever stood before."""
         if self._lines and self._turn:
-            yield BehaviourSpan("backtracking", self._turn.start, event.end)
-        yield from self._end()
-        line = _Line()
-        line.add(event)
+            self._show("backtracking", self._turn.start, line.steps[0].end)
+        self._end()
         self._lines, self._turn, self._rejected, self._elsewhere = [line], None, False, False
 
-    def _end(self) -> Iterator[BehaviourSpan]:
+    def _end(self) -> None:
         """End an attempt; it is an alternative where it was not made before."""
-        steps = sorted((step for line in self._lines for step in line.steps), key=lambda step: step.start)
-        content = tuple(step.text.replace(" ", "") for step in steps)
+        steps = [step for line in self._lines for step in line.steps]
+        steps.sort(key=lambda step: step.start)
+        content = tuple([step.text.replace(" ", "") for step in steps])
         if not content or any(tried[: len(content)] == content for tried in self._tried):
             return
         if self._tried:
-            yield BehaviourSpan("alternatives", steps[0].start, steps[-1].end)
+            self._show("alternatives", steps[0].start, steps[-1].end)
         self._tried.append(content)
 
-    def _read_turn(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
+    def _read_plan(self, event: Event) -> None:
+        self._show("subgoals", event.start, event.end)
+
+    def _read_check(self, _: Event) -> None:
+        self._checking = True
+
+    def _read_turn(self, event: Event) -> None:
         self._checking = False
-        if event.kind is Kind.GIVE_UP and chain.end - event.end > NEAR:
-            yield BehaviourSpan("backtracking", event.start, event.end)
+        if event.kind is Kind.GIVE_UP and self._chain.end - event.end > NEAR:
+            self._show("backtracking", event.start, event.end)
         if event.kind in (Kind.FAILS, Kind.GIVE_UP):
             self._rejected = self._rejected or bool(self._lines)
         self._turn = self._turn or event
 
-    def _read_another(self, event: Event, chain: Chain) -> Iterator[BehaviourSpan]:
+    def _read_another(self, event: Event) -> None:
         self._checking, self._elsewhere = False, bool(self._lines)
-        within = event.start - chain.start > NEAR and chain.end - event.end > NEAR // 2
+        within = event.start - self._chain.start > NEAR and self._chain.end - event.end > NEAR // 2
         if within and not self._lines and (self._spoken or not _HYPOTHESIS.fullmatch(event.text)):
-            yield BehaviourSpan("alternatives", event.start, event.end)
+            self._show("alternatives", event.start, event.end)
             if self._turn:
-                yield BehaviourSpan("backtracking", self._turn.start, event.end)
+                self._show("backtracking", self._turn.start, event.end)
         self._spoken += 1
+
+
+_READERS = {
+    Kind.EQUATION: _Attempts._read_equation,
+    Kind.ORDER: _Attempts._read_order,
+    Kind.PLAN: _Attempts._read_plan,
+    **dict.fromkeys((Kind.FAILS, Kind.GIVE_UP, Kind.LACKS, Kind.MARK), _Attempts._read_turn),
+    Kind.ANOTHER: _Attempts._read_another,
+    Kind.RECHECK: _Attempts._read_check,
+}

@@ -9,16 +9,19 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dunwu.analysis.reasoning import behaviours, chain, reflection
-from dunwu.analysis.reasoning.chain import Chain, Kind
+from dunwu.analysis.reasoning.chain import Chain, Event, Kind
 from dunwu.runs import AnswerRow
 from dunwu.verifiers.format import extract_reasoning
-from dunwu.verifiers.language import LANGUAGES, has_words, measure_consistency
-from dunwu.verifiers.penalties import penalize_repetition
+from dunwu.verifiers.language import LANGUAGES, measure_share
+from dunwu.verifiers.penalties import penalize_repetitions
 
 FACTS_VERSION = "facts 3"
 """The version of a table of facts; another number where the same rollouts would give other facts."""
@@ -30,6 +33,9 @@ PART = "part."
 """Prefix of the columns that hold the parts of a score."""
 WORD = "word."
 """Prefix of the columns that count one word of reflection."""
+WORD_COLUMNS = tuple(WORD + word for word in reflection.WORDS)
+BATCH = 256
+"""Completions whose texts are compared within themselves at a time."""
 
 
 class Verdict(IntEnum):
@@ -79,7 +85,7 @@ SCHEMA = pa.schema(
         ("turn", pa.uint8()),
         ("opening", pa.string()),
         ("question", pa.dictionary(pa.int32(), pa.string())),
-        *((WORD + word, pa.uint8()) for word in reflection.WORDS),
+        *((name, pa.uint8()) for name in WORD_COLUMNS),
     ]
 )
 """``version``: updates of the policy that wrote it. ``place``: its row in the stored rollout. ``problem``: the 64-bit
@@ -97,42 +103,56 @@ def extract_facts(rows: Sequence[AnswerRow]) -> pa.Table:
     Returns:
         A table of N rows in their order: ``SCHEMA``, and a column for each part of their scores.
     """
-    table = pa.Table.from_pylist([_extract_row(place, row) for place, row in enumerate(rows)], schema=SCHEMA)
+    columns = _describe_rows(rows) | _read_texts(rows)
+    table = pa.table([pa.array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
     for name in sorted({name for row in rows for name in row.parts}):
         table = table.append_column(PART + name, pa.array([row.parts.get(name) for row in rows], pa.float32()))
     return table
 
 
-def _extract_row(place: int, row: AnswerRow) -> dict[str, Any]:
-    read = chain.read_chain(row.completion)
-    shown = [sighting.behaviour for sighting in behaviours.find_behaviours(read)]
-    words, thought = reflection.count_words(row.completion), extract_reasoning(row.completion)
-    verdict = to_verdict(row.right)
+def _describe_rows(rows: Sequence[AnswerRow]) -> dict[str, Sequence[Any]]:
+    """Return the columns that need no text but how the question begins."""
+    problems = {name: hash_problem_id(name) for name in {row.problem_id for row in rows}}
+    questions = {prompt: _cut(prompt) for prompt in {row.prompt for row in rows}}
     return {
-        "step": row.step,
-        "version": row.policy_version,
-        "place": place,
-        "group": row.group,
-        "index": row.index,
-        "problem": hash_problem_id(row.problem_id),
-        "task": row.task,
-        "level": max(-(2**15), min(row.level, 2**15 - 1)),
-        "language": row.language,
-        "graded": row.status != "verifier_failed",
-        "verdict": verdict,
-        "value": row.value,
-        "tokens": row.tokens,
-        "truncated": None if row.finish is None else row.finish == "length",
-        "steps": read.steps,
-        "reflections": sum(words.values()),
-        **{name: min(shown.count(name), MOST) for name in behaviours.BEHAVIOURS},
-        "own_language": _share_of_own_language(thought, row.language),
-        "repetition": -penalize_repetition(thought),
-        "turn": classify_turn(read, row.gold, verdict),
-        "opening": _cut(thought),
-        "question": _cut(row.prompt),
-        **{WORD + word: min(words.get(word, 0), MOST) for word in reflection.WORDS},
+        "step": [row.step for row in rows],
+        "version": [row.policy_version for row in rows],
+        "place": range(len(rows)),
+        "group": [row.group for row in rows],
+        "index": [row.index for row in rows],
+        "problem": [problems[row.problem_id] for row in rows],
+        "task": [row.task for row in rows],
+        "level": [max(-(2**15), min(row.level, 2**15 - 1)) for row in rows],
+        "language": [row.language for row in rows],
+        "graded": [row.status != "verifier_failed" for row in rows],
+        "verdict": [to_verdict(row.right) for row in rows],
+        "value": [row.value for row in rows],
+        "tokens": [row.tokens for row in rows],
+        "truncated": [None if row.finish is None else row.finish == "length" for row in rows],
+        "question": [questions[row.prompt] for row in rows],
     }
+
+
+def _read_texts(rows: Sequence[AnswerRow]) -> dict[str, Sequence[Any] | NDArray[Any]]:
+    """Return the columns that are read from the completions, a batch of which is held at a time."""
+    counts = {name: [0] * len(rows) for name in (*behaviours.BEHAVIOURS, *WORD_COLUMNS)}
+    found: dict[str, list[Any]] = {name: [] for name in ("steps", "own_language", "turn", "opening", "repetition")}
+    for start in range(0, len(rows), BATCH):
+        thoughts = []
+        for place, row in enumerate(rows[start : start + BATCH], start):
+            read, thought = chain.read_chain(row.completion), extract_reasoning(row.completion)
+            for span in behaviours.find_behaviours(read):
+                counts[span.behaviour][place] += 1
+            for word, times in reflection.count_words(row.completion).items():
+                counts[WORD + word][place] = times
+            found["steps"].append(read.steps)
+            found["own_language"].append(_share_of_own_language(thought, row.language))
+            found["turn"].append(classify_turn(read, row.gold, to_verdict(row.right)))
+            found["opening"].append(_cut(thought))
+            thoughts.append(thought)
+        found["repetition"] += (-penalize_repetitions(thoughts)).tolist()
+    reflections = np.sum([counts[name] for name in WORD_COLUMNS], axis=0)
+    return {**found, "reflections": reflections, **{name: np.minimum(values, MOST) for name, values in counts.items()}}
 
 
 def _cut(text: str) -> str:
@@ -153,7 +173,7 @@ def hash_problem_id(problem_id: str) -> int:
 
 def _share_of_own_language(thought: str, language: str) -> float | None:
     known = language in LANGUAGES  # else somebody else's file, of which the rest can be read
-    return measure_consistency(thought, language) if known and has_words(thought) else None
+    return measure_share(thought, language) if known else None
 
 
 def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
@@ -170,10 +190,10 @@ def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
     Returns:
         The turn; ``NONE`` where there is no such result, or nothing can be right.
     """
-    before: str | None = None
+    before: Event | None = None
     for event in read.events:
         if event.kind is Kind.EQUATION:
-            before = event.result
+            before = event
         elif before is not None and reflection.count_reflections(event.text):
             break
     else:
@@ -181,7 +201,7 @@ def classify_turn(read: Chain, gold: str, verdict: Verdict) -> Turn:
     wanted = parse_number(gold)
     if wanted is None or verdict is Verdict.OPEN:
         return Turn.NONE
-    was_right = Fraction(before) == wanted
+    was_right = Fraction(before.equation[1]) == wanted
     if verdict is Verdict.RIGHT:
         return Turn.KEPT_RIGHT if was_right else Turn.MENDED
     return Turn.SPOILT if was_right else Turn.KEPT_WRONG
@@ -206,8 +226,12 @@ def parse_number(gold: str) -> Fraction | None:
     Returns:
         Its value; None for anything else.
     """
-    if len(gold) > LONGEST_GOLD:
-        return None
+    return _parse_number(gold) if len(gold) <= LONGEST_GOLD else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_number(gold: str) -> Fraction | None:
+    """Parse a right answer; all answers to a question have the same."""
     try:
         return _evaluate(ast.parse(gold.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):

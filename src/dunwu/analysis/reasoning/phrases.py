@@ -7,19 +7,27 @@ shows as recall in docs/reference/measures.md.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-HAN = re.compile("[\u3400-\u9fff]")
+HAN = "\u3400-\u9fff"
+"""Chinese characters, as a range of ``re``."""
 
 
-def join_alternatives(lines: str) -> str:
-    """Join alternatives, a line each, into one pattern."""
+class Phrases(NamedTuple):
+    """Alternatives by the script in which they are written."""
+
+    english: tuple[str, ...]
+    chinese: tuple[str, ...]
+
+
+def split_lines(lines: str) -> Phrases:
+    """Split lines into alternatives."""
     phrases = [line.strip() for line in lines.strip().splitlines()]
-    english = [phrase for phrase in phrases if not HAN.search(phrase)]
-    chinese = [phrase for phrase in phrases if HAN.search(phrase)]
-    return "|".join([rf"(?<![A-Za-z])(?:{'|'.join(english)})(?![A-Za-z])", *chinese])
+    chinese = tuple(phrase for phrase in phrases if re.search(f"[{HAN}]", phrase))
+    return Phrases(tuple(phrase for phrase in phrases if phrase not in chinese), chinese)
 
 
-RECHECK = join_alternatives(
+RECHECK = split_lines(
     r"(?:let me|let's|let us|I'll|I will|I should|I can|I want to|we can|we should|just to)(?: now| quickly| just)? "
     r"(?:double[- ]?|re-?)?(?:check|verify|confirm|test|recompute|recount|plug|substitute)"
     r"""
@@ -48,7 +56,7 @@ RECHECK = join_alternatives(
     """
 )
 """Announce a check."""
-GIVE_UP = join_alternatives(
+GIVE_UP = split_lines(
     r"""
     start(?:ing)? (?:over|again|afresh|from scratch)
     from the (?:top|start)(?= with|[.,]| again)
@@ -87,7 +95,7 @@ GIVE_UP = join_alternatives(
     """
 )
 """Abandon a line of work."""
-ANOTHER = join_alternatives(
+ANOTHER = split_lines(
     r"""
     alternatively
     (?:another|a different|a second|the other) (?:way|approach|method|idea|option|route|road|try)
@@ -118,7 +126,7 @@ ANOTHER = join_alternatives(
     """
 )
 """Bring in another attempt."""
-HYPOTHESIS = join_alternatives(
+HYPOTHESIS = split_lines(
     r"""
     (?:or )?maybe
     perhaps
@@ -140,7 +148,7 @@ HYPOTHESIS = join_alternatives(
     """
 )
 """Of those the ones that bring in another attempt only where one stood before."""
-PLAN = join_alternatives(
+PLAN = split_lines(
     r"first(?:ly)?,? (?:let me |let's |I |I'll |we )?(?:need to |must |should |have to )?"
     r"(?:find|compute|calculate|work out|figure out|determine|solve|count)"
     r"""
@@ -163,7 +171,7 @@ PLAN = join_alternatives(
     """
 )
 """Set a part to be solved for later use."""
-FAILS = join_alternatives(
+FAILS = split_lines(
     r"""
     (?:way )?(?:too|more than) (?:small|big|large|high|low|much|many|few|long|short|what is asked)
     wrong
@@ -182,7 +190,7 @@ FAILS = join_alternatives(
     """
 )
 """Verdicts against what was derived."""
-FITS = join_alternatives(
+FITS = split_lines(
     r"""
     yes
     correct

@@ -7,7 +7,7 @@ import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from dunwu.analysis import comparison_table, costs
@@ -16,7 +16,13 @@ from dunwu.analysis.headline import write_headline
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number
 from dunwu.analysis.next_steps import Advice, suggest_next_steps
 from dunwu.analysis.paper_costs import describe_paper_costs
-from dunwu.analysis.results import LastEvaluations, find_base_and_trained, find_last_evaluations, is_model_comparison
+from dunwu.analysis.results import (
+    LastEvaluations,
+    find_base_and_trained,
+    find_last_evaluations,
+    is_model_comparison,
+    read_evaluations_by_set,
+)
 from dunwu.analysis.run_description import describe_run
 from dunwu.analysis.run_status import describe_progress, list_run_facts
 from dunwu.analysis.stage_data import StageData
@@ -125,9 +131,10 @@ def make_report(run: RunReader) -> Report:
     """
     damage = _find_damage(run)
     lead = read_or_default(lambda: " ".join(describe_run(run.recipe)), "", damage)
-    headline = read_or_default(lambda: write_headline(run), "", damage)
+    read = cache(read_evaluations_by_set)
+    last = read_or_default(lambda: find_last_evaluations(run, read), None, damage)
+    headline = read_or_default(lambda: write_headline(run, last), "", damage)
     facts = read_or_default(lambda: [("state", f"{describe_progress(run)}."), *list_run_facts(run)], (), damage)
-    last = read_or_default(lambda: find_last_evaluations(run), None, damage)
     tiles = _make_tiles(run, last)
     compares = last is not None and not tiles and is_model_comparison(run, last[0])
     cost_lines = read_or_default(lambda: list(costs.read_costs(run)), (), damage)
@@ -142,7 +149,7 @@ def make_report(run: RunReader) -> Report:
         facts=facts,
         tiles=tiles,
         models=make_models_table(comparison_table.compare_models(last[1])) if compares and last else None,
-        stages=[make_stage_section(StageData.read(run, name)) for name in run.stages],
+        stages=[make_stage_section(StageData.read(run, name, read)) for name in run.stages],
         damage=damage,
         costs=make_cost_table(cost_lines, caption="What the run cost") if cost_lines else None,
         cost_note=COST_NOTE + paper,

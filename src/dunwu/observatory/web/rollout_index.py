@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from dunwu.analysis import curves
 from dunwu.analysis.curves import Rollout
+from dunwu.analysis.facts_worker import choose_order
 from dunwu.analysis.reasoning.behaviours import BEHAVIOURS
 from dunwu.analysis.reasoning.facts import FACTS_VERSION, extract_facts
-from dunwu.observatory.web.facts_worker import choose_order
 from dunwu.runs import StageReader
 
 COLUMNS: Mapping[str, type[np.generic]] = {

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from dunwu.analysis.curves import Rollout
+from dunwu.analysis.facts_worker import start_worker, stop_worker
 from dunwu.analysis.results import EvaluationsBySet, LastEvaluations, find_last_evaluations, read_evaluations_by_set
 from dunwu.analysis.stage_data import StageData, find_base_rollout
 from dunwu.errors import UserError
-from dunwu.observatory.web.facts_worker import start_worker
 from dunwu.observatory.web.rollout_index import RolloutIndex
 from dunwu.runs import RunReader
 
@@ -175,10 +175,9 @@ class WatchedRuns:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        if self._worker is not None and self._worker.stdin is not None:
-            self._worker.stdin.close()
-            self._worker.kill()
-            with suppress(subprocess.TimeoutExpired):  # on a busy machine it may take long to be given its turn to end
+        if self._worker is not None:
+            stop_worker(self._worker)
+            with suppress(subprocess.TimeoutExpired):
                 self._worker.wait(5)
 
     def _work(self) -> None:

@@ -9,7 +9,7 @@ from dunwu.config.schema import AnswerFilterSpec, GradingSpec
 from dunwu.types import Completion, Problem, Score
 from dunwu.verifiers import penalties
 from dunwu.verifiers.format import RULES, extract_reasoning
-from dunwu.verifiers.language import has_words, measure_consistency
+from dunwu.verifiers.language import measure_share
 
 PARAGRAPH = re.compile(r"\n\s*\n")
 
@@ -49,6 +49,6 @@ def _find_faults(
         yield "long paragraph"
     if -penalties.penalize_repetition(text) > answer_filter.repetition:
         yield "repetitive"
-    # A chain without words is of no language, and mixes none.
-    if has_words(chain) and measure_consistency(chain, problem.language) < answer_filter.language:
+    share = measure_share(chain, problem.language)
+    if share is not None and share < answer_filter.language:  # without words it is of no language, and mixes none
         yield "mixed language"

@@ -1,21 +1,23 @@
-"""Extract the facts of rollouts for ``dunwu watch``, in a process that takes what training leaves of the processor.
+"""Extract the facts of rollouts as they come, in a process that takes what training leaves of the processor.
 
-A thread of the lowest priority would hold the interpreter's lock while it waits for the processor, and pages with it.
-The facts lie in DIR/derived, from where the pages take them. The worker ends when whoever started it has ended.
+``dunwu run`` starts one, so that its report and the first look of ``dunwu watch`` find them, and so does ``dunwu
+watch``. A thread of the lowest priority would hold the interpreter's lock while it waits for the processor, and all
+others with it. The facts lie in DIR/derived. The worker ends when whoever started it has ended.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import select
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dunwu.analysis import curves
+from dunwu.analysis.extraction import is_over
 from dunwu.analysis.reasoning.facts import FACTS_VERSION, extract_facts
 from dunwu.errors import UserError
 from dunwu.runs import RunReader, StageReader
@@ -23,16 +25,63 @@ from dunwu.runs import RunReader, StageReader
 LOWEST_PRIORITY = 19
 IDLE_SECONDS = 1.0
 """Between looks at runs in which there was nothing new."""
+PATIENCE_SECONDS = 60.0
 BATCH = 20
 """Steps of one stage that are read before another has its turn."""
 
 log = logging.getLogger(__name__)
 
 
-def start_worker(directories: Sequence[Path]) -> subprocess.Popen[bytes]:
-    """Start a worker for these runs, which ends when its standard input does."""
-    command = [sys.executable, "-m", "dunwu.observatory.web.facts_worker", *map(str, directories)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE)
+def start_worker(directories: Sequence[Path], stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """Start a worker for these runs, which ends when its standard input does.
+
+    Args:
+        directories: The runs.
+        stderr: Where what goes wrong is written to, as ``subprocess`` takes it; None: to this process's.
+    """
+    command = [sys.executable, "-m", "dunwu.analysis.facts_worker", *map(str, directories)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr)
+
+
+def stop_worker(worker: subprocess.Popen[bytes]) -> None:
+    """Stop a worker, whatever it is doing; on a busy machine it may take long to be given its turn to end."""
+    assert worker.stdin is not None
+    worker.stdin.close()
+    worker.kill()
+
+
+@contextmanager
+def extract_meanwhile(directory: Path) -> Iterator[None]:
+    """Have a worker extract the facts of a run that is being made, until the block ends.
+
+    It begins once there are rollouts, and not in the first ``PATIENCE_SECONDS``: what is over by then has little to
+    extract. What it cannot read, the report names.
+    """
+    ended, workers = threading.Event(), list[subprocess.Popen[bytes]]()
+
+    def start() -> None:
+        while not ended.wait(PATIENCE_SECONDS):
+            if has_rollouts(directory):
+                workers.append(start_worker([directory], subprocess.DEVNULL))
+                return
+
+    thread = threading.Thread(target=start, name="facts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        for worker in workers:
+            stop_worker(worker)
+
+
+def has_rollouts(directory: Path) -> bool:
+    """Return whether a run has stored rollouts; a run that cannot be read has none."""
+    with suppress(UserError, OSError):
+        run = RunReader(directory)
+        return any(run.stage(name).list_rollout_steps() for name in run.stages)
+    return False
 
 
 def main(directories: Sequence[Path]) -> None:
@@ -54,7 +103,7 @@ def main(directories: Sequence[Path]) -> None:
                 if logged.get(directory) != str(error):
                     log.warning("%s", error)
                 logged[directory] = str(error)
-        if _is_over(0.0 if busy else IDLE_SECONDS):
+        if is_over(0.0 if busy else IDLE_SECONDS):
             return
 
 
@@ -97,12 +146,6 @@ def _extract(stage: StageReader, step: int) -> None:
 def choose_order(steps: Sequence[int]) -> list[int]:
     """Order steps: evenly spaced ones first, so that curves soon reach over the whole run; then the newest."""
     return list(dict.fromkeys([*curves.space_evenly(steps, curves.FEWEST), *reversed(steps)]))
-
-
-def _is_over(seconds: float) -> bool:
-    """Wait so long for standard input to end, and tell whether it has."""
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready) and not sys.stdin.buffer.read1(1)  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":
