@@ -41,9 +41,10 @@ check: $(VENV)/.installed-dev ## check format, lint and types
 	$(BIN)/ruff check src tests docs examples notebooks
 	$(BIN)/mypy
 
-# On a busy machine threads that wait for each other in a loop take the processors from those they wait for.
+# On a busy machine threads that wait for each other in a loop take the processors from those they wait for. Two processes
+# share the tests, a file at a time, in order: the integration tests, which take longest, come first.
 test: check ## check, then run the tests
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 # Any warning fails the build: a broken link, a page that is in no menu, a name that is not documented. The theme's notice
 # of its own end of life is none of ours.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 
 from dunwu import registry
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several test processes would wait for each other; torch reads it
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
